@@ -1,0 +1,126 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "progress-ledger",
+    products: [
+        .executable(name: "progress-ledger", targets: ["progress-ledger"]),
+        .library(name: "ProgressLedgerClient", targets: ["ProgressLedgerClient"]),
+    ],
+    dependencies: [
+        // HTTP server: routing, streaming bodies, graceful shutdown. Without its default traits, which
+        // bring a configuration library and the whole of Foundation. About three minutes of a first build.
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        // HTTP/1.1 for our own client. Comes with Hummingbird already: no further build time.
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        // Services that start in order and stop in reverse on SIGTERM. Comes with Hummingbird.
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        // Structured logging. Comes with Hummingbird.
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        // Subcommands, flags and help. About twenty seconds of a first build.
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        // SHA-256 of the hash chain. About a minute of a first build.
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    ],
+    targets: [
+        // Layer 0
+        .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .target(
+            name: "Ledger",
+            dependencies: [.product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: settings
+        ),
+        .executableTarget(name: "embed-schema", path: "Sources/EmbedSchema/Tool", swiftSettings: settings),
+        .plugin(
+            name: "EmbedSchema", capability: .buildTool(), dependencies: ["embed-schema"],
+            path: "Sources/EmbedSchema/Plugin"),
+        .target(name: "LedgerSchema", swiftSettings: settings, plugins: ["EmbedSchema"]),
+
+        // Layer 1
+        .target(
+            name: "PQ",
+            dependencies: ["CLibPQ", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings + [.strictMemorySafety()]
+        ),
+        .target(name: "LedgerWire", dependencies: ["Ledger"], swiftSettings: settings),
+
+        // Layer 2
+        .target(
+            name: "LedgerStore",
+            dependencies: [
+                "Ledger", "LedgerSchema", "PQ",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "ProgressLedgerClient",
+            dependencies: [
+                "Ledger", "LedgerWire",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: settings
+        ),
+
+        // Layer 3
+        .target(
+            name: "LedgerProjection",
+            dependencies: [
+                "Ledger", "LedgerStore", "PQ",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "LedgerHTTP",
+            dependencies: [
+                "Ledger", "LedgerStore", "LedgerWire",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings
+        ),
+
+        // Layer 4
+        .target(
+            name: "LedgerCommands",
+            dependencies: [
+                "Ledger", "LedgerHTTP", "LedgerProjection", "LedgerStore", "LedgerWire", "PQ", "ProgressLedgerClient",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings
+        ),
+
+        // Layer 5
+        .executableTarget(name: "progress-ledger", dependencies: ["LedgerCommands"], swiftSettings: settings),
+
+        // Beside the layers
+        .target(
+            name: "LedgerTestSupport",
+            dependencies: ["LedgerStore", "PQ", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings
+        ),
+        .testTarget(name: "LedgerTests", dependencies: ["Ledger"], swiftSettings: settings),
+    ],
+    swiftLanguageModes: [.v6]
+)

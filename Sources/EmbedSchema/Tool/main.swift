@@ -1,0 +1,30 @@
+import FoundationEssentials
+
+// Writes a Swift file that holds every migration as text: `embed-schema OUTPUT FILE.sql…`.
+//
+// The text is written as an array of bytes in hexadecimal would be slow to compile, so it is a raw string
+// whose delimiter is longer than any run of `#` after a quote in the file.
+
+func delimiter(for text: String) -> String {
+    var longest = 0
+    var current = 0
+    for byte in text.utf8 {
+        current = byte == UInt8(ascii: "#") ? current + 1 : 0
+        longest = max(longest, current)
+    }
+    return String(repeating: "#", count: longest + 1)
+}
+
+let arguments = CommandLine.arguments
+guard arguments.count >= 2 else { fatalError("usage: embed-schema OUTPUT FILE.sql…") }
+var source = "extension Migration {\n    static let embedded: [(file: String, sql: String)] = [\n"
+for path in arguments.dropFirst(2) {
+    let bytes = try Data(contentsOf: URL(filePath: path))
+    guard let text = String(validating: bytes, as: UTF8.self) else { fatalError("\(path) is not UTF-8") }
+    let fence = delimiter(for: text)
+    let name = path.split(separator: "/").last.map(String.init) ?? path
+    // The closing line break belongs to the Swift literal, not to the file.
+    source += "        (\n            \"\(name)\",\n\(fence)\"\"\"\n\(text)\n\"\"\"\(fence)\n        ),\n"
+}
+source += "    ]\n}\n"
+try Data(source.utf8).write(to: URL(filePath: arguments[1]))

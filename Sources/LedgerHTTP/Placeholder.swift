@@ -1,0 +1,2 @@
+enum PlaceholderLedgerHTTP {}
+import Hummingbird
