@@ -1,0 +1,129 @@
+/// One thing that is wrong with what a caller gave, and where.
+public struct FieldProblem: Hashable, Sendable {
+    /// The field's name as in JSON, for a tag with its name: `done`, `tags/region`.
+    public let field: String
+    /// What is wrong and what would be right, as a sentence without a full stop.
+    public let detail: String
+
+    public init(field: String, detail: String) {
+        self.field = field
+        self.detail = detail
+    }
+}
+
+extension EventDraft {
+    /// Everything that keeps this draft out of the ledger; empty where nothing does. Costs a pass over its texts.
+    public func problems() -> [FieldProblem] {
+        var problems: [FieldProblem] = []
+        if let at, at < .earliest || at > .latest {
+            problems.append(FieldProblem(field: "at", detail: "must lie in the years 1 to 9999"))
+        }
+        switch body {
+        case .jobCreated(let description):
+            problems += description.problems()
+        case .executionStarted(let reference):
+            problems += reference.problems()
+            if reference.execution == nil, reference.attempt == nil {
+                problems.append(
+                    FieldProblem(field: "execution", detail: "a start names an execution or an attempt, or both"))
+            }
+        case .progress(let progress):
+            problems += progress.problems()
+        case .executionFinished(let reference, _):
+            problems += reference.problems()
+        case .jobFinished:
+            break
+        }
+        return problems
+    }
+}
+
+extension JobDescription {
+    /// Everything that keeps a job from being called so; empty where nothing does.
+    public func problems() -> [FieldProblem] {
+        var problems = name.problems(field: "name", lengths: Limits.jobNameLengths)
+        problems += key?.problems(field: "key", lengths: Limits.jobKeyLengths) ?? []
+        if tags.count > Limits.tagsMax {
+            problems.append(
+                FieldProblem(field: "tags", detail: "has \(tags.count) tags; \(Limits.tagsMax) are the most"))
+        }
+        for (name, value) in sortedTags {
+            problems += name.problems(field: "tags/\(name.jsonPointerToken)", lengths: Limits.tagNameLengths, of: "the name")
+            problems += value.problems(field: "tags/\(name.jsonPointerToken)", lengths: Limits.tagValueLengths)
+        }
+        return problems
+    }
+}
+
+extension ExecutionReference {
+    fileprivate func problems() -> [FieldProblem] {
+        var problems = task.problems(field: "task", lengths: Limits.taskLengths)
+        problems += execution?.problems(field: "execution", lengths: Limits.executionLengths) ?? []
+        if let attempt, !Limits.attempts.contains(Int64(attempt)) {
+            problems.append(.outside(Limits.attempts, field: "attempt"))
+        }
+        return problems
+    }
+}
+
+extension ProgressReport {
+    fileprivate func problems() -> [FieldProblem] {
+        var problems = reference.problems()
+        if let report, !Limits.reports.contains(report) {
+            problems.append(.outside(Limits.reports, field: "report"))
+        }
+        problems += label?.problems(field: "label", lengths: Limits.labelLengths) ?? []
+        if let total, !Limits.increments.contains(total) {
+            problems.append(.outside(Limits.increments, field: "total"))
+        }
+        if let done, !Limits.increments.contains(done) {
+            problems.append(.outside(Limits.increments, field: "done"))
+        }
+        return problems
+    }
+}
+
+extension FieldProblem {
+    /// The problem of a number outside of its range.
+    public static func outside(_ range: ClosedRange<Int64>, field: String) -> FieldProblem {
+        FieldProblem(field: field, detail: "must be an integer from \(range.lowerBound) to \(range.upperBound)")
+    }
+}
+
+extension Name {
+    /// What is wrong with this text as the value of a field (or, with `part`, as a part of it).
+    func problems(field: String, lengths: ClosedRange<Int>, of part: String? = nil) -> [FieldProblem] {
+        let subject = part.map { "\($0) " } ?? ""
+        if containsNUL {
+            return [FieldProblem(field: field, detail: "\(subject)must not contain U+0000")]
+        }
+        // A scalar has one to four bytes, so most texts need not be counted.
+        let bytes = text.utf8.count
+        if bytes >= lengths.lowerBound * 4, bytes <= lengths.upperBound { return [] }
+        let count = scalarCount
+        if count < lengths.lowerBound {
+            return [FieldProblem(field: field, detail: "\(subject)must not be empty")]
+        }
+        if count > lengths.upperBound {
+            return [
+                FieldProblem(
+                    field: field,
+                    detail: "\(subject)has \(count) characters (Unicode scalars); \(lengths.upperBound) are the most")
+            ]
+        }
+        return []
+    }
+
+    /// The text as one token of a JSON pointer (RFC 6901, section 3).
+    var jsonPointerToken: String {
+        var token = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "~": token += "~0"
+            case "/": token += "~1"
+            default: token.unicodeScalars.append(scalar)
+            }
+        }
+        return token
+    }
+}

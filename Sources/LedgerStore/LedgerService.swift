@@ -1,0 +1,210 @@
+public import Ledger
+
+/// What can be asked of a ledger: the seam between the HTTP routes and the database.
+public protocol LedgerService: Sendable {
+    /// Creates a job, or finds the one that has the same key and the same content already.
+    ///
+    /// - Throws: ``StoreError/Code/keyTaken`` where the key belongs to a job with other content.
+    func createJob(_ description: JobDescription) async throws(StoreError) -> (view: JobView, created: Bool)
+
+    /// The job with its snapshot; nil where there is none of this id. One query.
+    func job(_ id: JobID) async throws(StoreError) -> JobView?
+
+    /// Jobs, newest first, older than `cursor` where one is given; at most `limit`. One query.
+    func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) async throws(StoreError) -> [JobView]
+
+    /// Appends events to one job: all or nothing, in order, contiguous. Returns once durably committed.
+    ///
+    /// - Parameter drafts: 1 to ``Limits/eventsPerAppendMax`` drafts without ``EventDraft/problems()``.
+    /// - Returns: The sequences of the events, in the order of the drafts.
+    func append(_ drafts: [EventDraft], to job: JobID) async throws(StoreError) -> ClosedRange<Int64>
+
+    /// Appends events to many jobs: all or nothing; in order and contiguous within each job.
+    ///
+    /// - Returns: For each job, in the order in which the entries first name it, the sequences of its events.
+    func append(_ entries: [(job: JobID, draft: EventDraft)]) async throws(StoreError) -> [(
+        job: JobID, sequences: ClosedRange<Int64>
+    )]
+
+    /// Waits until the job's snapshot has reached this sequence: true; or until the deadline has passed: false.
+    func waitUntilFolded(_ job: JobID, sequence: Int64, deadline: Duration) async throws(StoreError) -> Bool
+
+    /// Waits until the job's snapshot is beyond this sequence: true; or until the deadline has passed: false.
+    func waitForChange(_ job: JobID, after sequence: Int64, deadline: Duration) async throws(StoreError) -> Bool
+
+    /// A page of the history with verdicts: `limit` events at most after (or, descending, before) `after`.
+    /// Nil where there is no such job.
+    func events(
+        _ job: JobID, _ filter: EventFilter, after: Int64?, limit: Int
+    ) async throws(StoreError) -> EventPage?
+
+    /// What the fold has made of these events so far, in order; nil for those that it has not reached.
+    func verdicts(_ job: JobID, _ sequences: ClosedRange<Int64>) async throws(StoreError) -> [Verdict?]
+
+    /// The execution of this name beside the last one of its task; nil where the fold has not met it.
+    func standing(of execution: Name, task: Name, in job: JobID) async throws(StoreError) -> ExecutionStanding?
+
+    /// A name for an execution that nobody else has.
+    func newExecutionName() -> Name
+
+    /// Whether the ledger can do its work now, and what keeps it from it.
+    func readiness() async -> Readiness
+
+    /// Figures for operators.
+    func statistics() async -> [Statistic]
+}
+
+/// A job with its snapshot, read at one moment.
+public struct JobView: Hashable, Sendable {
+    /// The job's id.
+    public var id: JobID
+    /// Its name, key and tags.
+    public var description: JobDescription
+    /// When it was created.
+    public var createdAt: Timestamp
+    /// The last event in the ledger; the snapshot may be behind.
+    public var ledgerSequence: Int64
+    /// What the fold has made of the events so far.
+    public var snapshot: Snapshot
+
+    public init(
+        id: JobID, description: JobDescription, createdAt: Timestamp, ledgerSequence: Int64, snapshot: Snapshot
+    ) {
+        self.id = id
+        self.description = description
+        self.createdAt = createdAt
+        self.ledgerSequence = ledgerSequence
+        self.snapshot = snapshot
+    }
+}
+
+/// Which jobs a list holds: those for which everything given here is so.
+public struct JobFilter: Hashable, Sendable {
+    public var state: JobState?
+    public var name: Name?
+    public var key: Name?
+    /// Tags that the job has with these values.
+    public var tags: [Name: Name]
+
+    public init(state: JobState? = nil, name: Name? = nil, key: Name? = nil, tags: [Name: Name] = [:]) {
+        self.state = state
+        self.name = name
+        self.key = key
+        self.tags = tags
+    }
+}
+
+/// Which events a history holds: those for which everything given here is so.
+public struct EventFilter: Hashable, Sendable {
+    /// The order of sequences.
+    public enum Order: String, CaseIterable, Hashable, Sendable {
+        case ascending = "asc"
+        case descending = "desc"
+    }
+
+    /// A label to look for; nil inside is the default indicator.
+    public struct Indicator: Hashable, Sendable {
+        public var label: Name?
+
+        public init(label: Name?) {
+            self.label = label
+        }
+    }
+
+    public var order: Order
+    public var task: Name?
+    /// The name of the execution as it is shown: given by the event or found by the fold.
+    public var execution: Name?
+    /// Only `progress` events of this indicator.
+    public var indicator: Indicator?
+    public var type: EventType?
+    public var verdict: Verdict?
+
+    public init(
+        order: Order = .ascending, task: Name? = nil, execution: Name? = nil, indicator: Indicator? = nil,
+        type: EventType? = nil, verdict: Verdict? = nil
+    ) {
+        self.order = order
+        self.task = task
+        self.execution = execution
+        self.indicator = indicator
+        self.type = type
+        self.verdict = verdict
+    }
+}
+
+/// A part of a job's history.
+public struct EventPage: Sendable {
+    /// The events, in the order that was asked for.
+    public var events: [ExplainedEvent]
+    /// What to give as `after` for the next part; nil where there is none.
+    public var nextAfter: Int64?
+
+    public init(events: [ExplainedEvent], nextAfter: Int64?) {
+        self.events = events
+        self.nextAfter = nextAfter
+    }
+}
+
+/// An execution and the last one of its task; equal where it is the last.
+public struct ExecutionStanding: Hashable, Sendable {
+    public var execution: ExecutionIdentity
+    public var last: ExecutionIdentity
+
+    public init(execution: ExecutionIdentity, last: ExecutionIdentity) {
+        self.execution = execution
+        self.last = last
+    }
+
+    /// Whether the execution is the one that counts.
+    public var isLast: Bool { execution.sequence == last.sequence }
+}
+
+/// Whether a ledger can do its work.
+public struct Readiness: Sendable {
+    /// One thing that must be so.
+    public struct Check: Sendable {
+        /// What is checked: `database`, `schema`, `projection`.
+        public var name: String
+        public var isPassed: Bool
+        /// What was found, and what to do about it where it failed.
+        public var detail: String
+
+        public init(name: String, isPassed: Bool, detail: String) {
+            self.name = name
+            self.isPassed = isPassed
+            self.detail = detail
+        }
+    }
+
+    public var checks: [Check]
+
+    public init(checks: [Check]) {
+        self.checks = checks
+    }
+
+    /// Whether every check passed.
+    public var isReady: Bool { checks.allSatisfy(\.isPassed) }
+}
+
+/// One figure for operators, in the form that Prometheus reads.
+public struct Statistic: Sendable {
+    public enum Kind: String, Sendable {
+        case counter
+        case gauge
+    }
+
+    /// In snake_case with its unit last, such as `progress_ledger_appended_events_total`.
+    public var name: String
+    /// What it is, in one sentence.
+    public var help: String
+    public var kind: Kind
+    public var value: Double
+
+    public init(name: String, help: String, kind: Kind, value: Double) {
+        self.name = name
+        self.help = help
+        self.kind = kind
+        self.value = value
+    }
+}
