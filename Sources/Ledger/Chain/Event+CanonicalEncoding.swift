@@ -1,0 +1,105 @@
+extension Event {
+    /// The bytes of an event that its hash covers. The same event has the same bytes, now and for ever, and two
+    /// different events have different ones.
+    ///
+    /// All integers are big-endian, signed ones in two's complement.
+    ///
+    /// ```
+    /// 1 byte    the version of this encoding: 1
+    /// 1 byte    the type: 1 job_created, 2 execution_started, 3 progress, 4 execution_finished, 5 job_finished
+    /// 8 bytes   sequence
+    /// 8 bytes   recorded_at, in microseconds since 1970-01-01T00:00:00Z
+    /// then, for each field that the event bears, in ascending order of its number:
+    ///   1 byte    the number of the field
+    ///   4 bytes   the length of its content in bytes
+    ///   n bytes   its content
+    /// ```
+    ///
+    /// | number | field | content |
+    /// |---|---|---|
+    /// | 1 | `at` | 8 bytes, as `recorded_at` |
+    /// | 2 | `task` | the text in UTF-8 |
+    /// | 3 | `execution` | the text in UTF-8 |
+    /// | 4 | `attempt` | 8 bytes |
+    /// | 5 | `report` | 8 bytes |
+    /// | 6 | `label` | the text in UTF-8; the default indicator bears none |
+    /// | 7 | `total` | 8 bytes |
+    /// | 8 | `done` | 8 bytes |
+    /// | 9 | `outcome` | the word in UTF-8, as in JSON |
+    /// | 10 | `name` | the text in UTF-8 |
+    /// | 11 | `key` | the text in UTF-8 |
+    /// | 12 | `tags` | for each tag, ascending by the bytes of its name: 4 bytes length of the name, the name, 4 bytes length of the value, the value; absent where there are no tags |
+    public var canonicalEncoding: [UInt8] {
+        var writer = CanonicalWriter()
+        writer.bytes.append(1)
+        writer.bytes.append(UInt8(truncatingIfNeeded: body.type.rawValue))
+        writer.write(sequence)
+        writer.write(recordedAt.microseconds)
+        if let at { writer.field(1, at.microseconds) }
+        if let reference = body.reference {
+            writer.field(2, reference.task)
+            if let execution = reference.execution { writer.field(3, execution) }
+            if let attempt = reference.attempt { writer.field(4, Int64(attempt)) }
+        }
+        switch body {
+        case .jobCreated(let description): writer.write(description)
+        case .executionStarted: break
+        case .progress(let progress): writer.write(progress)
+        case .executionFinished(_, let outcome): writer.field(9, Name(outcome.rawValue))
+        case .jobFinished(let outcome): writer.field(9, Name(outcome.rawValue))
+        }
+        return writer.bytes
+    }
+}
+
+private struct CanonicalWriter {
+    var bytes: [UInt8] = []
+
+    init() {
+        bytes.reserveCapacity(160)
+    }
+
+    mutating func write(_ value: Int64) {
+        withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) }
+    }
+
+    private mutating func writeLength(_ length: Int) {
+        withUnsafeBytes(of: UInt32(length).bigEndian) { bytes.append(contentsOf: $0) }
+    }
+
+    mutating func field(_ number: UInt8, _ value: Int64) {
+        bytes.append(number)
+        writeLength(8)
+        write(value)
+    }
+
+    mutating func field(_ number: UInt8, _ name: Name) {
+        bytes.append(number)
+        write(name)
+    }
+
+    private mutating func write(_ name: Name) {
+        writeLength(name.text.utf8.count)
+        bytes.append(contentsOf: name.text.utf8)
+    }
+
+    mutating func write(_ progress: ProgressReport) {
+        if let report = progress.report { field(5, report) }
+        if let label = progress.label { field(6, label) }
+        if let total = progress.total { field(7, total) }
+        if let done = progress.done { field(8, done) }
+    }
+
+    mutating func write(_ description: JobDescription) {
+        field(10, description.name)
+        if let key = description.key { field(11, key) }
+        guard !description.tags.isEmpty else { return }
+        let tags = description.sortedTags
+        bytes.append(12)
+        writeLength(tags.reduce(0) { $0 + 8 + $1.name.text.utf8.count + $1.value.text.utf8.count })
+        for (name, value) in tags {
+            write(name)
+            write(value)
+        }
+    }
+}

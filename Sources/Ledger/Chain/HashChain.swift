@@ -1,0 +1,31 @@
+internal import Crypto
+
+/// The hash chain of a job: each event's hash covers the event and, through the hash before it, all earlier ones.
+///
+/// `hash(0)` is the SHA-256 of the sixteen bytes of the job's id; `hash(n)` is the SHA-256 of `hash(n−1)` followed
+/// by the ``Event/canonicalEncoding`` of event `n`. All hashes have 32 bytes. So a change made around the database's
+/// own rules, to an event, to the order or to the number of events, changes every hash after it.
+public struct HashChain: Hashable, Sendable {
+    /// The hash of the last event in it.
+    public private(set) var head: [UInt8]
+
+    /// The chain of a job without events.
+    public init(job: JobID) {
+        head = Array(SHA256.hash(data: job.bytes))
+    }
+
+    /// A chain that continues after an event with this hash.
+    public init(head: [UInt8]) {
+        precondition(head.count == SHA256Digest.byteCount, "a hash has 32 bytes")
+        self.head = head
+    }
+
+    /// Adds an event and returns its hash. Costs one SHA-256 of some 150 bytes: less than a microsecond.
+    public mutating func append(_ event: Event) -> [UInt8] {
+        var hash = SHA256()
+        hash.update(data: head)
+        hash.update(data: event.canonicalEncoding)
+        head = Array(hash.finalize())
+        return head
+    }
+}

@@ -1,0 +1,75 @@
+/// An event that was discarded on arrival, and why.
+public struct Discard: Hashable, Sendable {
+    /// The event.
+    public let sequence: Int64
+    /// ``Verdict/duplicate``, ``Verdict/conflict`` or ``Verdict/overLimit``.
+    public let verdict: Verdict
+    /// The sequence that tells the execution it belongs to.
+    public let execution: Int64
+    /// The sequence that tells the indicator it names, for a progress event.
+    public let indicator: Int64?
+    /// What it would have added.
+    public let units: Units
+    /// The earlier event that bears the same report number.
+    public let duplicateOf: Int64?
+
+    public init(
+        sequence: Int64, verdict: Verdict, execution: Int64, indicator: Int64?, units: Units, duplicateOf: Int64?
+    ) {
+        self.sequence = sequence
+        self.verdict = verdict
+        self.execution = execution
+        self.indicator = indicator
+        self.units = units
+        self.duplicateOf = duplicateOf
+    }
+}
+
+/// What a fold has changed since it was made, or since its changes were last taken. Everything in ascending order
+/// of sequence, so that two who store changes of one job lock its rows in the same order.
+public struct FoldChanges: Sendable {
+    /// The job as a whole.
+    public let progress: JobProgress
+    /// New and changed tasks.
+    public let tasks: [JobTask]
+    /// New and changed executions.
+    public let executions: [Execution]
+    /// New and changed indicators.
+    public let indicators: [IndicatorState]
+    /// What to append to pages of report numbers; a page that is not there begins with it.
+    public let pages: [(key: ReportPage.Key, appended: ReportPage)]
+    /// The events discarded.
+    public let discards: [Discard]
+}
+
+extension Fold {
+    /// Which parts the events since have changed, by index.
+    struct Touched: Sendable {
+        var tasks: Set<Int> = []
+        var executions: Set<Int> = []
+        var indicators: Set<Int> = []
+        var pages: [ReportPage.Key: ReportPage] = [:]
+        var discards: [Discard] = []
+    }
+
+    /// Everything changed since the last call, to be stored in one transaction. Costs by the number of changes.
+    ///
+    /// - Throws: ``FoldStateError`` where a changed indicator does not account for every unit received: then the
+    ///   state it was restored from was damaged, and nothing may be stored.
+    public mutating func takeChanges() throws(FoldStateError) -> FoldChanges {
+        let changedIndicators = touched.indicators.map { indicators[$0] }.sorted { $0.sequence < $1.sequence }
+        for indicator in changedIndicators where !indicator.isConserved {
+            throw FoldStateError(
+                "indicator \(indicator.sequence): received \(indicator.received) is not counted + superseded + discarded")
+        }
+        let changes = FoldChanges(
+            progress: progress,
+            tasks: touched.tasks.map { tasks[$0] }.sorted { $0.sequence < $1.sequence },
+            executions: touched.executions.map { executions[$0] }.sorted { $0.sequence < $1.sequence },
+            indicators: changedIndicators,
+            pages: touched.pages.sorted { $0.key < $1.key }.map { (key: $0.key, appended: $0.value) },
+            discards: touched.discards)
+        touched = Touched()
+        return changes
+    }
+}

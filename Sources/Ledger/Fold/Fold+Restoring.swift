@@ -1,0 +1,51 @@
+extension Fold {
+    /// Restores a task. Its last execution is restored as well, before the next event is folded.
+    public mutating func restore(_ task: JobTask) {
+        guard taskIndices[task.name] == nil else { return }
+        insert(task)
+    }
+
+    /// Restores an execution; its task is restored as well, before the next event is folded.
+    public mutating func restore(_ execution: Execution) {
+        guard executionIndices[execution.sequence] == nil else { return }
+        _ = insert(execution)
+    }
+
+    /// Restores an indicator.
+    public mutating func restore(_ indicator: IndicatorState) {
+        guard indicatorIndices[indicator.sequence] == nil else { return }
+        _ = insert(indicator)
+    }
+
+    /// Restores a page of report numbers.
+    public mutating func restore(_ page: ReportPage, at key: ReportPage.Key) {
+        pages[key] = page
+    }
+
+    mutating func insert(_ task: JobTask) {
+        taskIndices[task.name] = tasks.count
+        tasks.append(task)
+    }
+
+    mutating func insert(_ execution: Execution) -> Int {
+        let index = executions.count
+        executions.append(execution)
+        executionIndices[execution.sequence] = index
+        if let name = execution.name {
+            namedExecutions[NamedKey(task: execution.task, name: name)] = index
+        }
+        // An attempt alone means the first known execution that has it.
+        let key = AttemptKey(task: execution.task, attempt: execution.attempt)
+        if let first = attemptedExecutions[key], executions[first].sequence < execution.sequence { return index }
+        attemptedExecutions[key] = index
+        return index
+    }
+
+    mutating func insert(_ indicator: IndicatorState) -> Int {
+        let index = indicators.count
+        indicators.append(indicator)
+        indicatorIndices[indicator.sequence] = index
+        labelledIndicators[indicator.label] = index
+        return index
+    }
+}

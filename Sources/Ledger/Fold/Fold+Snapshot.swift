@@ -1,0 +1,61 @@
+extension Fold {
+    /// The snapshot, by this policy.
+    ///
+    /// Only a fold that holds all of its job can tell. Costs a pass over the indicators, and with
+    /// ``CountingPolicy/lastSuccessful`` one over the executions.
+    public func snapshot(_ policy: CountingPolicy = .last) -> Snapshot {
+        Snapshot(
+            sequence: progress.sequence, state: progress.state, createdAt: progress.createdAt,
+            startedAt: progress.startedAt, updatedAt: progress.updatedAt, finishedAt: progress.finishedAt,
+            tasks: progress.tasks, indicators: indicators(policy))
+    }
+
+    private func indicators(_ policy: CountingPolicy) -> [Snapshot.Indicator] {
+        let ordered = indicators.sorted { $0.sequence < $1.sequence }
+        switch policy {
+        case .last:
+            return ordered.compactMap(\.shown)
+        case .all:
+            return ordered.compactMap { indicator in
+                guard indicator.countedEvents + indicator.supersededEvents > 0 else { return nil }
+                return indicator.shown(counting: indicator.attempted)
+            }
+        case .lastSuccessful:
+            let counted = unitsOfLastSuccessfulExecutions()
+            return ordered.compactMap { indicator in
+                counted[indicator.sequence].map { indicator.shown(counting: $0) }
+            }
+        }
+    }
+
+    /// By indicator, what the highest successful execution of each task reported.
+    private func unitsOfLastSuccessfulExecutions() -> [Int64: Units] {
+        var highest: [Int64: Int] = [:]
+        for (index, execution) in executions.enumerated() where execution.outcome == .succeeded {
+            if let other = highest[execution.task], executions[other].rank > execution.rank { continue }
+            highest[execution.task] = index
+        }
+        var units: [Int64: Units] = [:]
+        for index in highest.values {
+            for entry in executions[index].contributions.entries {
+                units[entry.indicator, default: .zero] += entry.units
+            }
+        }
+        return units
+    }
+
+    /// The indicators as they are known: what was received on each and where each unit went, in order.
+    public var indicatorStates: [IndicatorState] { indicators.sorted { $0.sequence < $1.sequence } }
+
+    /// The executions as they are known, in the order in which they began.
+    public var executionStates: [Execution] { executions.sorted { $0.sequence < $1.sequence } }
+
+    /// The tasks as they are known, in the order in which they began.
+    public var taskStates: [JobTask] { tasks.sorted { $0.sequence < $1.sequence } }
+}
+
+extension IndicatorState {
+    fileprivate func shown(counting units: Units) -> Snapshot.Indicator {
+        Snapshot.Indicator(label: label, counted: units, attempted: attempted, updatedAt: updatedAt)
+    }
+}

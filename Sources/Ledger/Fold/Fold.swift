@@ -1,0 +1,298 @@
+/// The fold of a job: from its events 1…n to what they amount to.
+///
+/// It is deterministic, without clock and randomness, and gives the same event by event, in batches of any size,
+/// resumed from a stored state or from the beginning (semantics, section 4).
+///
+/// A fold may hold all of a job, or just the part that the next events touch, so that a batch costs by the events
+/// in it and not by the size of the job. To continue a stored one: make it with the stored ``JobProgress``,
+/// restore what ``FoldNeeds`` names, then what ``furtherNeeds(of:)`` names, apply the events, and store
+/// ``takeChanges()``. What was not restored does not exist for it.
+public struct Fold: Sendable {
+    /// The job as a whole.
+    public private(set) var progress: JobProgress
+
+    var tasks: [JobTask] = []
+    var taskIndices: [Name: Int] = [:]
+    var executions: [Execution] = []
+    var executionIndices: [Int64: Int] = [:]
+    var namedExecutions: [NamedKey: Int] = [:]
+    var attemptedExecutions: [AttemptKey: Int] = [:]
+    var indicators: [IndicatorState] = []
+    var indicatorIndices: [Int64: Int] = [:]
+    var labelledIndicators: [Name?: Int] = [:]
+    var pages: [ReportPage.Key: ReportPage] = [:]
+    var touched = Touched()
+
+    struct NamedKey: Hashable {
+        let task: Int64
+        let name: Name
+    }
+
+    struct AttemptKey: Hashable {
+        let task: Int64
+        let attempt: Int32
+    }
+
+    /// A fold that begins with the first event, or that continues where a stored one stands.
+    public init(_ progress: JobProgress = JobProgress()) {
+        self.progress = progress
+    }
+
+    /// What became of one event.
+    public struct Decision: Hashable, Sendable {
+        /// The verdict on arrival.
+        public let verdict: Verdict
+        /// The sequence that tells the execution it belongs to; nil for the events of the job itself.
+        public let execution: Int64?
+        /// The sequence that tells the indicator it names.
+        public let indicator: Int64?
+        /// The earlier event that bears the same report number.
+        public let duplicateOf: Int64?
+    }
+
+    /// Folds the next event in.
+    ///
+    /// - Precondition: Its sequence is the one after the last.
+    /// - Throws: ``FoldStateError`` where a restored part cannot be read. The fold is then of no further use.
+    @discardableResult
+    public mutating func apply(_ event: Event) throws(FoldStateError) -> Decision {
+        precondition(event.sequence == progress.sequence + 1, "events are folded in sequence, none left out")
+        progress.sequence = event.sequence
+        progress.updatedAt = event.recordedAt
+        switch event.body {
+        case .jobCreated:
+            progress.createdAt = event.recordedAt
+            return Decision(verdict: .counted, execution: nil, indicator: nil, duplicateOf: nil)
+        case .jobFinished(let outcome):
+            progress.state = JobState(outcome)
+            progress.finishedAt = event.recordedAt
+            return Decision(verdict: .counted, execution: nil, indicator: nil, duplicateOf: nil)
+        case .executionStarted(let reference):
+            return try apply(event, of: reference, .start)
+        case .executionFinished(let reference, let outcome):
+            return try apply(event, of: reference, .finish(outcome))
+        case .progress(let report):
+            let indicator = indicatorIndex(of: report.label, namedBy: event)
+            let contribution = Contribution(report, indicator: indicators[indicator].sequence, at: event.sequence)
+            indicators[indicator].received += contribution.units
+            touched.indicators.insert(indicator)
+            return try apply(event, of: report.reference, .progress(contribution, indicatorIndex: indicator))
+        }
+    }
+
+    /// What an event does to its execution.
+    private enum Effect {
+        case start
+        case progress(Contribution, indicatorIndex: Int)
+        case finish(ExecutionOutcome)
+    }
+
+    /// What a progress event adds.
+    private struct Contribution {
+        let entry: ReportNumbers.Entry
+        let isNumbered: Bool
+        var units: Units { Units(total: Int128(entry.total), done: Int128(entry.done)) }
+
+        init(_ progress: ProgressReport, indicator: Int64, at sequence: Int64) {
+            entry = ReportNumbers.Entry(
+                report: progress.report ?? 0, sequence: sequence, indicator: indicator, total: progress.total ?? 0,
+                done: progress.done ?? 0)
+            isNumbered = progress.report != nil
+        }
+    }
+
+    private mutating func apply(
+        _ event: Event, of reference: ExecutionReference, _ effect: Effect
+    ) throws(FoldStateError) -> Decision {
+        let known = executionIndex(of: reference)
+        if let known, let discard = try discard(reference, effect, by: known) {
+            return discardEvent(event, effect, of: known, as: discard.verdict, duplicateOf: discard.duplicateOf)
+        }
+        let index = known ?? begin(reference, with: event)
+        executions[index].lastSequence = event.sequence
+        executions[index].lastAt = event.recordedAt
+        touched.executions.insert(index)
+        switch effect {
+        case .start: break
+        case .finish(let outcome): finish(index, of: reference.task, as: outcome)
+        case .progress(let contribution, let indicator): add(contribution, indicator, to: index, at: event.recordedAt)
+        }
+        let indicator: Int64? = if case .progress(let contribution, _) = effect { contribution.entry.indicator } else { nil }
+        return Decision(
+            verdict: executions[index].isLast ? .counted : .superseded, execution: executions[index].sequence,
+            indicator: indicator, duplicateOf: nil)
+    }
+
+    // MARK: Discarding
+
+    /// Rules 1 to 3 of the verdicts: whether an event of a known execution is discarded, and as what.
+    private func discard(
+        _ reference: ExecutionReference, _ effect: Effect, by index: Int
+    ) throws(FoldStateError) -> (verdict: Verdict, duplicateOf: Int64?)? {
+        let execution = executions[index]
+        if let attempt = reference.attempt, attempt != execution.attempt {
+            return (.conflict, nil)
+        }
+        guard case .progress(let contribution, _) = effect else { return nil }
+        if contribution.isNumbered, let earlier = try report(contribution.entry.report, of: execution) {
+            return (contribution.entry.hasContent(of: earlier) ? .duplicate : .conflict, earlier.sequence)
+        }
+        if execution.contributions.entries.count >= Limits.labelsPerExecutionMax,
+            !execution.contributions.contains(contribution.entry.indicator)
+        {
+            return (.overLimit, nil)
+        }
+        return nil
+    }
+
+    private func report(
+        _ number: Int64, of execution: Execution
+    ) throws(FoldStateError) -> ReportNumbers.Entry? {
+        if let entry = execution.reports.recentEntry(of: number) { return entry }
+        guard number <= execution.reports.archivedMax else { return nil }
+        return try pages[ReportPage.Key(execution: execution.sequence, report: number)]?.entry(of: number)
+    }
+
+    private mutating func discardEvent(
+        _ event: Event, _ effect: Effect, of index: Int, as verdict: Verdict, duplicateOf: Int64?
+    ) -> Decision {
+        executions[index].lastSequence = event.sequence
+        executions[index].lastAt = event.recordedAt
+        touched.executions.insert(index)
+        var indicator: Int64?
+        var units = Units.zero
+        if case .progress(let contribution, let indicatorIndex) = effect {
+            indicators[indicatorIndex].discarded += contribution.units
+            indicator = contribution.entry.indicator
+            units = contribution.units
+        }
+        touched.discards.append(
+            Discard(
+                sequence: event.sequence, verdict: verdict, execution: executions[index].sequence,
+                indicator: indicator, units: units, duplicateOf: duplicateOf))
+        return Decision(
+            verdict: verdict, execution: executions[index].sequence, indicator: indicator, duplicateOf: duplicateOf)
+    }
+
+    // MARK: Executions
+
+    /// The known execution that a reference means (semantics, section 3); nil where it means a new one.
+    func executionIndex(of reference: ExecutionReference) -> Int? {
+        guard let task = taskIndices[reference.task] else { return nil }
+        if let name = reference.execution {
+            return namedExecutions[NamedKey(task: tasks[task].sequence, name: name)]
+        }
+        return attemptedExecutions[AttemptKey(task: tasks[task].sequence, attempt: reference.attempt ?? 1)]
+    }
+
+    /// Begins the execution whose first event this is, and gives it its place among those of its task.
+    private mutating func begin(_ reference: ExecutionReference, with event: Event) -> Int {
+        let taskIndex = taskIndices[reference.task]
+        let last = taskIndex.flatMap { executionIndices[tasks[$0].last] }
+        let execution = Execution(
+            sequence: event.sequence, task: taskIndex.map { tasks[$0].sequence } ?? event.sequence,
+            name: reference.execution, attempt: attempt(of: reference, after: last), startedAt: event.recordedAt,
+            lastSequence: event.sequence, lastAt: event.recordedAt)
+        let index = insert(execution)
+        progress.tasks.executions += 1
+        if progress.startedAt == nil { progress.startedAt = event.recordedAt }
+
+        guard let taskIndex else {
+            insert(
+                JobTask(
+                    sequence: event.sequence, name: reference.task, last: event.sequence, state: .running,
+                    executionCount: 1))
+            touched.tasks.insert(tasks.count - 1)
+            progress.tasks.running += 1
+            reopen()
+            return index
+        }
+        guard let last else { preconditionFailure("the last execution of a known task is restored with it") }
+        tasks[taskIndex].executionCount += 1
+        touched.tasks.insert(taskIndex)
+        if execution.rank > executions[last].rank {
+            supersede(last, by: event)
+            tasks[taskIndex].last = event.sequence
+            move(taskIndex, to: .running)
+            reopen()
+        } else {
+            executions[index].supersededBy = executions[last].sequence
+        }
+        return index
+    }
+
+    private func attempt(of reference: ExecutionReference, after last: Int?) -> Int32 {
+        if let attempt = reference.attempt { return attempt }
+        guard reference.execution != nil else { return 1 }
+        // The last execution has the highest attempt: they are ordered by it.
+        guard let last else { return 1 }
+        let highest = executions[last].attempt
+        return highest < Int32(Limits.attempts.upperBound) ? highest + 1 : highest
+    }
+
+    /// What counted of an execution no longer does.
+    private mutating func supersede(_ index: Int, by event: Event) {
+        executions[index].supersededBy = event.sequence
+        touched.executions.insert(index)
+        for entry in executions[index].contributions.entries {
+            guard let indicator = indicatorIndices[entry.indicator] else {
+                preconditionFailure("the indicators of an execution that may be superseded are restored with it")
+            }
+            indicators[indicator].counted -= entry.units
+            indicators[indicator].superseded += entry.units
+            indicators[indicator].countedEvents -= entry.events
+            indicators[indicator].supersededEvents += entry.events
+            indicators[indicator].updatedAt = event.recordedAt
+            touched.indicators.insert(indicator)
+        }
+    }
+
+    /// A new last execution makes a job run again that had finished.
+    private mutating func reopen() {
+        progress.state = .running
+        progress.finishedAt = nil
+    }
+
+    private mutating func finish(_ index: Int, of task: Name, as outcome: ExecutionOutcome) {
+        executions[index].outcome = outcome
+        guard executions[index].isLast else { return }
+        guard let task = taskIndices[task] else {
+            preconditionFailure("the task of an event is restored before the event is folded")
+        }
+        touched.tasks.insert(task)
+        move(task, to: TaskState(outcome))
+    }
+
+    private mutating func move(_ task: Int, to state: TaskState) {
+        progress.tasks[tasks[task].state] -= 1
+        tasks[task].state = state
+        progress.tasks[state] += 1
+    }
+
+    // MARK: Indicators
+
+    private mutating func add(_ contribution: Contribution, _ indicator: Int, to index: Int, at moment: Timestamp) {
+        executions[index].contributions.add(contribution.units, to: contribution.entry.indicator)
+        if contribution.isNumbered {
+            for archived in executions[index].reports.insert(contribution.entry) {
+                let key = ReportPage.Key(execution: executions[index].sequence, report: archived.report)
+                pages[key, default: ReportPage()].append(archived)
+                touched.pages[key, default: ReportPage()].append(archived)
+            }
+        }
+        if executions[index].isLast {
+            indicators[indicator].counted += contribution.units
+            indicators[indicator].countedEvents += 1
+            indicators[indicator].updatedAt = moment
+        } else {
+            indicators[indicator].superseded += contribution.units
+            indicators[indicator].supersededEvents += 1
+        }
+    }
+
+    /// The indicator of this label; the first event that names it, whatever its verdict, fixes its place.
+    private mutating func indicatorIndex(of label: Name?, namedBy event: Event) -> Int {
+        if let index = labelledIndicators[label] { return index }
+        return insert(IndicatorState(sequence: event.sequence, label: label, updatedAt: event.recordedAt))
+    }
+}

@@ -1,0 +1,132 @@
+/// The report numbers that an execution has used, with what each report said: it makes a repeated request
+/// harmless however late it comes.
+///
+/// The newest are kept with the execution; when there are ``recentMax`` the lowest ``archivedAtOnce`` of them
+/// move to ``ReportPage``s, which are loaded only when a number comes that might be in one. So a report costs a
+/// few bytes, and neither the number of reports nor their order makes the next one dearer.
+public struct ReportNumbers: Hashable, Sendable {
+    /// How many reports are kept with the execution.
+    public static let recentMax = 128
+    /// How many move to pages when that many are there.
+    public static let archivedAtOnce = 96
+
+    /// What one report said, which is what a repetition is compared with.
+    public struct Entry: Hashable, Sendable {
+        /// The reporter's number.
+        public let report: Int64
+        /// The event that bears it.
+        public let sequence: Int64
+        /// The sequence that tells its indicator.
+        public let indicator: Int64
+        /// Units declared.
+        public let total: Int64
+        /// Units done.
+        public let done: Int64
+
+        public init(report: Int64, sequence: Int64, indicator: Int64, total: Int64, done: Int64) {
+            self.report = report
+            self.sequence = sequence
+            self.indicator = indicator
+            self.total = total
+            self.done = done
+        }
+
+        /// Whether both say the same, wherever they stand.
+        func hasContent(of other: Entry) -> Bool {
+            indicator == other.indicator && total == other.total && done == other.done
+        }
+    }
+
+    /// The newest reports, ascending by number.
+    public private(set) var recent: [Entry] = []
+    /// No number above this one is in a page; 0 where there are no pages.
+    public private(set) var archivedMax: Int64 = 0
+
+    /// No reports.
+    public init() {}
+
+    /// The numbers as they were stored.
+    ///
+    /// - Returns: nil where the entries are too many or not strictly ascending by number.
+    public init?(recent: [Entry], archivedMax: Int64) {
+        guard recent.count < Self.recentMax, archivedMax >= 0 else { return nil }
+        for (left, right) in zip(recent, recent.dropFirst()) where left.report >= right.report { return nil }
+        self.recent = recent
+        self.archivedMax = archivedMax
+    }
+
+    /// The entry of this number, where it is among the newest.
+    func recentEntry(of report: Int64) -> Entry? {
+        let index = recent.partitioningIndex { $0.report >= report }
+        return index < recent.count && recent[index].report == report ? recent[index] : nil
+    }
+
+    /// Whether this number, if it was used, may be in a page: then the page must be looked into.
+    func mayBeArchived(_ report: Int64) -> Bool {
+        report <= archivedMax && recentEntry(of: report) == nil
+    }
+
+    /// Records a number that was not used before.
+    ///
+    /// - Returns: Entries that no longer fit and belong into their pages, ascending by number; mostly none.
+    mutating func insert(_ entry: Entry) -> [Entry] {
+        recent.insert(entry, at: recent.partitioningIndex { $0.report >= entry.report })
+        guard recent.count >= Self.recentMax else { return [] }
+        let archived = Array(recent.prefix(Self.archivedAtOnce))
+        recent.removeFirst(Self.archivedAtOnce)
+        archivedMax = max(archivedMax, archived.last?.report ?? 0)
+        return archived
+    }
+}
+
+/// Reports of one execution whose numbers agree in all but the last six bits: at most 64.
+public struct ReportPage: Hashable, Sendable {
+    /// Which page of which execution.
+    public struct Key: Hashable, Comparable, Sendable {
+        /// The sequence that tells the execution.
+        public let execution: Int64
+        /// The report's number without its last six bits.
+        public let page: Int64
+
+        public init(execution: Int64, page: Int64) {
+            self.execution = execution
+            self.page = page
+        }
+
+        /// The page that a report's number belongs to.
+        public init(execution: Int64, report: Int64) {
+            self.init(execution: execution, page: report >> 6)
+        }
+
+        public static func < (left: Key, right: Key) -> Bool {
+            (left.execution, left.page) < (right.execution, right.page)
+        }
+    }
+
+    /// The entries one after the other, each in the encoding of ``StateWriter``, in the order in which they came.
+    /// So a page grows by appending bytes to it, and need not be read for that.
+    public private(set) var bytes: [UInt8]
+
+    /// A page of these bytes.
+    public init(bytes: [UInt8] = []) {
+        self.bytes = bytes
+    }
+
+    mutating func append(_ entry: ReportNumbers.Entry) {
+        var writer = StateWriter()
+        writer.write(entry, after: 0)
+        bytes += writer.bytes
+    }
+
+    /// The entry of this number, if it is here. Costs a pass over the page.
+    ///
+    /// - Throws: ``FoldStateError`` where the bytes are not what a page holds.
+    func entry(of report: Int64) throws(FoldStateError) -> ReportNumbers.Entry? {
+        var reader = StateReader(bytes)
+        while !reader.isAtEnd {
+            let entry = try reader.readEntry(after: 0)
+            if entry.report == report { return entry }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,99 @@
+import Ledger
+import Testing
+
+/// What must hold of every history. A failure prints its seed; `RandomHistory.events(count:seed:)` makes it again.
+@Suite("Laws of the fold")
+struct FoldLawTests {
+    static let seeds: [UInt64] = (1...60).map { $0 &* 7_919 }
+
+    @Test("the fold says of every event and indicator what the definition says", arguments: seeds)
+    func agreesWithTheDefinition(seed: UInt64) throws {
+        var oracle = Oracle()
+        var fold = Fold()
+        for event in RandomHistory.events(count: 400, seed: seed) {
+            oracle.append(event)
+            let decision = try fold.apply(event)
+            try #require(decision.verdict == oracle.verdict(of: event, at: event.sequence), "\(event)")
+            try #require(decision.duplicateOf == oracle.duplicateOf[event.sequence], "\(event)")
+            if event.sequence % 20 == 0 {
+                for policy in CountingPolicy.allCases {
+                    try #require(shown(fold.snapshot(policy)) == oracle.indicators(policy), "\(policy) at \(event)")
+                }
+                try #require(fold.progress.state == oracle.jobState)
+            }
+        }
+        for task in fold.taskStates {
+            #expect(task.state == oracle.taskState(task.name))
+        }
+        #expect(fold.progress.tasks.executions == Int64(oracle.runs.count))
+    }
+
+    @Test("verdicts read from the executions are those of the definition", arguments: seeds)
+    func verdictsFollowFromExecutions(seed: UInt64) throws {
+        let events = RandomHistory.events(count: 400, seed: seed)
+        var oracle = Oracle()
+        var fold = Fold()
+        for event in events {
+            oracle.append(event)
+            try fold.apply(event)
+        }
+        let head = Int64(events.count)
+        let histories = Dictionary(grouping: fold.executionStates, by: \.task).mapValues { TaskHistory($0) }
+        let tasks = Dictionary(uniqueKeysWithValues: fold.taskStates.map { ($0.name, $0.sequence) })
+        for event in events {
+            guard let reference = event.body.reference, oracle.discarded[event.sequence] == nil else { continue }
+            let history = try #require(tasks[reference.task].flatMap { histories[$0] })
+            let standing = try #require(history.standing(of: reference, at: event.sequence), "\(event)")
+            #expect(standing.isLate == oracle.isLate(event), "\(event)")
+            #expect(standing.supersededBy?.sequence == oracle.supersededBy(event, at: head), "\(event)")
+            #expect(standing.execution.sequence == oracle.runOfEvent[event.sequence]?.first, "\(event)")
+        }
+    }
+
+    @Test("event by event, in batches, resumed from what is stored and from the start: all the same", arguments: seeds)
+    func isTheSameHoweverItIsRun(seed: UInt64) throws {
+        var generator = SeededGenerator(seed: seed ^ 0xBA7C4)
+        let events = RandomHistory.events(count: 1_200, seed: seed)
+        var whole = Fold()
+        for event in events { try whole.apply(event) }
+
+        var stored = StoredFold()
+        var rest = events[...]
+        while !rest.isEmpty {
+            let batch = rest.prefix(Int.random(in: 1...150, using: &generator))
+            rest = rest.dropFirst(batch.count)
+            try stored.fold(Array(batch))
+            try #require(stored.isConserved, "after \(stored.progress.sequence)")
+        }
+        #expect(stored.progress == whole.progress)
+        #expect(stored.sortedTasks == whole.taskStates)
+        #expect(stored.sortedExecutions == whole.executionStates)
+        #expect(stored.sortedIndicators == whole.indicatorStates)
+        for execution in whole.executionStates {
+            #expect(stored.encodedStates[execution.sequence] == execution.encodedState)
+        }
+    }
+
+    @Test("received is counted, superseded and discarded, at every event and label", arguments: seeds)
+    func everyUnitIsAccountedFor(seed: UInt64) throws {
+        var fold = Fold()
+        for event in RandomHistory.events(count: 400, seed: seed) {
+            try fold.apply(event)
+            for indicator in fold.indicatorStates {
+                try #require(indicator.isConserved)
+                let counted = fold.executionStates.filter(\.isLast).flatMap(\.contributions.entries)
+                    .filter { $0.indicator == indicator.sequence }
+                try #require(counted.reduce(Units.zero) { $0 + $1.units } == indicator.counted)
+                try #require(counted.reduce(0) { $0 + $1.events } == indicator.countedEvents)
+            }
+        }
+    }
+
+    /// The indicators without the times, which the definition leaves to the fold.
+    private func shown(_ snapshot: Snapshot) -> [Snapshot.Indicator] {
+        snapshot.indicators.map {
+            Snapshot.Indicator(
+                label: $0.label, counted: $0.counted, attempted: $0.attempted, updatedAt: Timestamp(microseconds: 0))
+        }
+    }
+}

@@ -1,0 +1,81 @@
+import Ledger
+
+/// A generator whose whole sequence follows from its seed (SplitMix64, Steele, Lea and Flood, OOPSLA 2014).
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) {
+        state = seed
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}
+
+/// Histories that hit every rule often: few tasks, names, attempts, labels and report numbers, so that they meet.
+enum RandomHistory {
+    static func events(count: Int, seed: UInt64) -> [Event] {
+        var generator = SeededGenerator(seed: seed)
+        var events = [
+            Event(
+                sequence: 1, recordedAt: Timestamp(microseconds: 1), body: .jobCreated(JobDescription(name: "random")))
+        ]
+        // Some histories number many reports, so that pages of report numbers come into play.
+        let reportsMax = Int64([6, 40, 400].randomElement(using: &generator) ?? 6)
+        let tasksMax = Int.random(in: 1...5, using: &generator)
+        while events.count < count {
+            let sequence = Int64(events.count + 1)
+            events.append(
+                Event(
+                    sequence: sequence, recordedAt: Timestamp(microseconds: sequence),
+                    body: body(tasksMax, reportsMax, &generator)))
+        }
+        return events
+    }
+
+    private static func body(
+        _ tasksMax: Int, _ reportsMax: Int64, _ generator: inout SeededGenerator
+    ) -> EventBody {
+        switch Int.random(in: 0..<100, using: &generator) {
+        case 0..<2:
+            return .jobFinished(JobOutcome.allCases.randomElement(using: &generator) ?? .completed)
+        case 2..<10:
+            var reference = reference(tasksMax, &generator)
+            if reference.execution == nil, reference.attempt == nil { reference.attempt = 1 }
+            return .executionStarted(reference)
+        case 10..<18:
+            return .executionFinished(
+                reference(tasksMax, &generator), ExecutionOutcome.allCases.randomElement(using: &generator) ?? .failed)
+        default:
+            return .progress(
+                ProgressReport(
+                    reference: reference(tasksMax, &generator),
+                    report: Bool.random(using: &generator) ? Int64.random(in: 1...reportsMax, using: &generator) : nil,
+                    label: [nil, "", "download", "e\u{301}", "\u{e9}"].randomElement(using: &generator) ?? nil,
+                    total: increment(&generator), done: increment(&generator)))
+        }
+    }
+
+    private static func reference(_ tasksMax: Int, _ generator: inout SeededGenerator) -> ExecutionReference {
+        let names: [Name?] = [nil, nil, "a", "b", "c"]
+        let attempts: [Int32?] = [nil, nil, nil, 1, 2, 3, 2_147_483_647]
+        let rare = Int.random(in: 0..<50, using: &generator) == 0
+        return ExecutionReference(
+            task: Name("task \(Int.random(in: 0..<tasksMax, using: &generator))"),
+            execution: names.randomElement(using: &generator) ?? nil,
+            attempt: attempts.dropLast(rare ? 0 : 1).randomElement(using: &generator) ?? nil)
+    }
+
+    private static func increment(_ generator: inout SeededGenerator) -> Int64? {
+        switch Int.random(in: 0..<10, using: &generator) {
+        case 0..<3: nil
+        case 3: Limits.increments.upperBound
+        default: Int64.random(in: 0...2, using: &generator)
+        }
+    }
+}

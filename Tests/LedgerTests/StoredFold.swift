@@ -1,0 +1,64 @@
+import Ledger
+
+/// A fold that is stored after every batch, as tables would hold it, and resumed by what the next batch needs.
+struct StoredFold {
+    private(set) var progress = JobProgress()
+    private var tasks: [Name: JobTask] = [:]
+    private var executions: [Int64: Execution] = [:]
+    private(set) var encodedStates: [Int64: [UInt8]] = [:]
+    private var indicators: [Int64: IndicatorState] = [:]
+    private var pages: [ReportPage.Key: [UInt8]] = [:]
+
+    mutating func fold(_ events: [Event]) throws {
+        var fold = Fold(progress)
+        try restore(FoldNeeds(of: events), into: &fold)
+        let further = fold.furtherNeeds(of: events)
+        for sequence in further.indicators { if let found = indicators[sequence] { fold.restore(found) } }
+        for key in further.pages { if let bytes = pages[key] { fold.restore(ReportPage(bytes: bytes), at: key) } }
+        for event in events { try fold.apply(event) }
+        store(try fold.takeChanges())
+    }
+
+    private func restore(_ needs: FoldNeeds, into fold: inout Fold) throws {
+        for name in needs.tasks {
+            guard let task = tasks[name] else { continue }
+            fold.restore(task)
+            try restore(task.last, into: &fold)
+        }
+        for needed in needs.namedExecutions {
+            let found = executions.values.first { $0.task == tasks[needed.task]?.sequence && $0.name == needed.name }
+            if let found { try restore(found.sequence, into: &fold) }
+        }
+        for needed in needs.attemptedExecutions {
+            let found = executions.values
+                .filter { $0.task == tasks[needed.task]?.sequence && $0.attempt == needed.attempt }
+                .min { $0.sequence < $1.sequence }
+            if let found { try restore(found.sequence, into: &fold) }
+        }
+        for label in needs.labels {
+            if let found = indicators.values.first(where: { $0.label == label }) { fold.restore(found) }
+        }
+    }
+
+    private func restore(_ sequence: Int64, into fold: inout Fold) throws {
+        guard var execution = executions[sequence], let bytes = encodedStates[sequence] else { return }
+        (execution.contributions, execution.reports) = try Execution.decodeState(bytes)
+        fold.restore(execution)
+    }
+
+    private mutating func store(_ changes: FoldChanges) {
+        progress = changes.progress
+        for task in changes.tasks { tasks[task.name] = task }
+        for execution in changes.executions {
+            executions[execution.sequence] = execution
+            encodedStates[execution.sequence] = execution.encodedState
+        }
+        for indicator in changes.indicators { indicators[indicator.sequence] = indicator }
+        for (key, appended) in changes.pages { pages[key, default: []] += appended.bytes }
+    }
+
+    var isConserved: Bool { indicators.values.allSatisfy(\.isConserved) }
+    var sortedTasks: [JobTask] { tasks.values.sorted { $0.sequence < $1.sequence } }
+    var sortedExecutions: [Execution] { executions.values.sorted { $0.sequence < $1.sequence } }
+    var sortedIndicators: [IndicatorState] { indicators.values.sorted { $0.sequence < $1.sequence } }
+}
