@@ -121,6 +121,11 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(name: "LedgerTests", dependencies: ["Ledger"], swiftSettings: settings),
+        .testTarget(
+            name: "PQTests",
+            dependencies: ["LedgerTestSupport", "PQ", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

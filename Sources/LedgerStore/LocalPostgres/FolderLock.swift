@@ -1,0 +1,50 @@
+internal import Glibc
+
+/// A lock on a file, which ends with the process at the latest.
+final class FolderLock: Sendable {
+    private let descriptor: Int32
+
+    private init(_ path: String) throws(LocalPostgresError) {
+        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            throw LocalPostgresError(.folderUnusable, "\(path) cannot be written: \(String(cString: strerror(errno)))")
+        }
+    }
+
+    deinit {
+        close(descriptor)
+    }
+
+    /// Together with others that hold it so.
+    static func shared(_ path: String) throws(LocalPostgresError) -> FolderLock {
+        let lock = try FolderLock(path)
+        guard flock(lock.descriptor, LOCK_SH | LOCK_NB) == 0 else {
+            throw LocalPostgresError(.folderUnusable, "\(path): another process is stopping the private PostgreSQL")
+        }
+        return lock
+    }
+
+    /// Alone; waits for others until the deadline.
+    static func exclusive(_ path: String, deadline: Duration) async throws(LocalPostgresError) -> FolderLock {
+        let lock = try FolderLock(path)
+        let end = ContinuousClock.now + deadline
+        while flock(lock.descriptor, LOCK_EX | LOCK_NB) != 0 {
+            guard ContinuousClock.now < end else {
+                throw LocalPostgresError(.deadlineExceeded, "another process holds \(path) for longer than \(deadline)")
+            }
+            do { try await Task.sleep(for: .milliseconds(50)) } catch {
+                throw LocalPostgresError(.deadlineExceeded, "stopped while waiting for \(path)")
+            }
+        }
+        return lock
+    }
+
+    /// Whether nobody else holds it, and nobody can until it is released.
+    func becomeExclusive() -> Bool {
+        flock(descriptor, LOCK_EX | LOCK_NB) == 0
+    }
+
+    func release() {
+        flock(descriptor, LOCK_UN)
+    }
+}

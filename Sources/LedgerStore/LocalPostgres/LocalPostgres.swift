@@ -1,0 +1,243 @@
+internal import FoundationEssentials
+internal import Glibc
+public import Logging
+public import PQ
+
+/// A private PostgreSQL in a data folder, for whoever has no database yet: made when it is not there, started on a Unix
+/// socket that nobody else reaches, found again when it runs already, stopped with the last one that uses it.
+///
+/// Never as root, which PostgreSQL refuses: then it runs as another user, `postgres` unless told otherwise.
+public struct LocalPostgres: Sendable {
+    /// How a private PostgreSQL is run.
+    public struct Settings: Sendable {
+        /// Where its data are; made if it is not there.
+        public var dataFolder: String
+        /// Whether what is committed survives a power failure. Only tests may do without.
+        public var isDurable = true
+        /// The most connections; each is a process.
+        public var connectionsMax = 100
+        /// Who it runs as when we are root.
+        public var user = "postgres"
+
+        public init(dataFolder: String) {
+            self.dataFolder = dataFolder
+        }
+    }
+
+    /// The variable that names the user it runs as when we are root.
+    public static let userVariable = "PROGRESS_LEDGER_POSTGRES_USER"
+    private static let programDeadline: Duration = .seconds(120)
+    private static let superuser = "progress_ledger"
+    /// What an address of a Unix socket holds (unix(7)), without the final zero.
+    private static let socketPathMax = 107
+
+    /// How to reach it, as its superuser; the database is for the caller to name.
+    public let target: ConnectionTarget
+    /// Where its log is.
+    public let log: String
+    private let cluster: String
+    private let programs: PostgresPrograms
+    private let runner: Program
+    private let lock: FolderLock
+    private let logger: Logger
+
+    /// Makes sure that it runs, and that it can be connected to.
+    public static func start(_ settings: Settings, logger: Logger) async throws(LocalPostgresError) -> LocalPostgres {
+        let programs = try PostgresPrograms.find()
+        let owner = try Owner.current(runAs: settings.user)
+        let folder = settings.dataFolder.hasPrefix("/")
+            ? settings.dataFolder : "\(FileManager.default.currentDirectoryPath)/\(settings.dataFolder)"
+        try owner.makeFolder(folder, mode: 0o755, isOurs: true)
+        let base = "\(folder)/postgresql"
+        try owner.makeFolder(base, mode: 0o700, isOurs: false)
+        let runner = Program(prefix: owner.prefix, log: "\(folder)/setup.log")
+        let access = try await runner.run(["test", "-w", base, "-a", "-x", base], deadline: .seconds(10))
+        guard access.exitCode == 0 else {
+            throw LocalPostgresError(
+                .folderUnusable,
+                "PostgreSQL runs as user \(owner.name), who cannot reach \(base). Choose a data folder below one that "
+                    + "every user may enter, such as /var/lib/progress-ledger (--data)")
+        }
+
+        let starting = try await FolderLock.exclusive("\(folder)/starting.lock", deadline: programDeadline)
+        defer { starting.release() }
+        let lock = try FolderLock.shared("\(folder)/in-use.lock")
+        let socketFolder = try Self.socketFolder(base, owner)
+        let postgres = LocalPostgres(
+            target: try Self.target(socketFolder), log: "\(base)/postgresql.log", cluster: "\(base)/data",
+            programs: programs, runner: runner, lock: lock, logger: logger)
+        try await postgres.makeCluster(base)
+        try await postgres.startServer(settings, socketFolder: socketFolder, owner)
+        return postgres
+    }
+
+    private static func target(_ socketFolder: String) throws(LocalPostgresError) -> ConnectionTarget {
+        do {
+            return try ConnectionTarget("").setting("host", socketFolder).setting("port", "5432")
+                .setting("user", superuser).setting("dbname", "postgres")
+        } catch {
+            throw LocalPostgresError(.programFailed, error.message)
+        }
+    }
+
+    private static func socketFolder(_ base: String, _ owner: Owner) throws(LocalPostgresError) -> String {
+        let usual = "\(base)/run"
+        let isShort = "\(usual)/.s.PGSQL.5432".utf8.count <= socketPathMax
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in base.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        let folder = isShort ? usual : "/tmp/progress-ledger-\(String(hash, radix: 16))"
+        try owner.makeFolder(folder, mode: 0o700, isOurs: false)
+        return folder
+    }
+
+    // MARK: The cluster
+
+    private func makeCluster(_ base: String) async throws(LocalPostgresError) {
+        let version = try await runner.run([programs.path("postgres"), "--version"], deadline: .seconds(20))
+        // "postgres (PostgreSQL) 15.18 (Debian …)"
+        let major = version.output.split(separator: " ").compactMap { Double($0) ?? Double($0.prefix(2)) }.first
+            .map { String(Int($0)) }
+        if let found = FileManager.default.contents(atPath: "\(cluster)/PG_VERSION") {
+            let made = String(decoding: found, as: UTF8.self).split(separator: "\n").first.map(String.init)
+            guard made == major else {
+                throw LocalPostgresError(
+                    .versionMismatch,
+                    "\(cluster) was made by PostgreSQL \(made ?? "?"), and \(programs.folder) is version \(major ?? "?"). "
+                        + "Name the programs of version \(made ?? "?") in \(PostgresPrograms.folderVariable), or upgrade "
+                        + "the cluster with pg_upgrade")
+            }
+            return
+        }
+        logger.info("making a private PostgreSQL", metadata: ["postgres.data": "\(cluster)"])
+        // Made beside and then renamed, so that one that was broken off is never taken for a cluster.
+        let unfinished = "\(base)/data.unfinished"
+        try await require(["rm", "-rf", unfinished])
+        try await require([
+            programs.path("initdb"), "--pgdata", unfinished, "--username", Self.superuser, "--auth", "trust",
+            "--encoding", "UTF8", "--locale", "C", "--no-instructions",
+        ])
+        try await require(["mv", unfinished, cluster])
+    }
+
+    private func startServer(
+        _ settings: Settings, socketFolder: String, _ owner: Owner
+    ) async throws(LocalPostgresError) {
+        try owner.writeFile("\(cluster)/progress-ledger.conf", Self.configuration(settings, socketFolder))
+        let end = ContinuousClock.now + Self.programDeadline
+        while true {
+            let status = try await runner.run(
+                [programs.path("pg_ctl"), "status", "--pgdata", cluster], deadline: .seconds(20))
+            if status.exitCode == 0, await accepts() { return }
+            if status.exitCode != 0 {
+                let start = try await runner.run(
+                    [
+                        programs.path("pg_ctl"), "start", "--wait", "--timeout", "100", "--silent", "--pgdata", cluster,
+                        "--log", log, "--options", "-c config_file=\(Self.quoted("\(cluster)/progress-ledger.conf"))",
+                    ], deadline: Self.programDeadline)
+                if start.exitCode == 0, await accepts() { return }
+            }
+            // After a crash the processes of the one before may need a moment to notice that it is gone.
+            guard ContinuousClock.now < end else {
+                throw LocalPostgresError(
+                    .programFailed, "the private PostgreSQL does not start. The end of its log, \(log):\n\(endOfLog())")
+            }
+            do { try await Task.sleep(for: .milliseconds(200)) } catch {
+                throw LocalPostgresError(.deadlineExceeded, "stopped while the private PostgreSQL was starting")
+            }
+        }
+    }
+
+    private static func quoted(_ path: String) -> String {
+        "'" + path.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+    }
+
+    private static func configuration(_ settings: Settings, _ socketFolder: String) -> String {
+        let folder = socketFolder.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''")
+        var lines = [
+            "# Written anew at each start; put settings of your own into own.conf beside it.",
+            "listen_addresses = ''",
+            "unix_socket_directories = '\(folder)'",
+            "unix_socket_permissions = 0700",
+            "max_connections = \(settings.connectionsMax)",
+            "shared_buffers = '128MB'",
+            "max_wal_size = '2GB'",
+            "wal_compression = on",
+            "log_line_prefix = '%m [%p] '",
+            "lc_messages = 'C'",
+            "timezone = 'UTC'",
+        ]
+        if !settings.isDurable {
+            lines += ["fsync = off", "synchronous_commit = off", "full_page_writes = off"]
+        }
+        return (lines + ["include_if_exists 'own.conf'", ""]).joined(separator: "\n")
+    }
+
+    private func accepts() async -> Bool {
+        let pool = makePool()
+        defer { Task(name: "local-postgres-close") { await pool.close() } }
+        do {
+            _ = try await pool.query(Query("select 1"))
+            return true
+        } catch {
+            logger.debug("the private PostgreSQL does not answer yet", metadata: ["error": "\(error)"])
+            return false
+        }
+    }
+
+    private func require(_ arguments: [String]) async throws(LocalPostgresError) {
+        let result = try await runner.run(arguments, deadline: Self.programDeadline)
+        guard result.exitCode == 0 else {
+            throw LocalPostgresError(
+                .programFailed, "\(arguments[0]) failed with exit code \(result.exitCode):\n\(result.output)")
+        }
+    }
+
+    private func endOfLog() -> String {
+        guard let data = FileManager.default.contents(atPath: log) else { return "(there is none)" }
+        return String(decoding: data.suffix(2_000), as: UTF8.self)
+    }
+
+    private func makePool() -> Pool {
+        var settings = Pool.Settings()
+        settings.connectionsMax = 1
+        return Pool(target: target, settings: settings, logger: logger)
+    }
+
+    // MARK: Use
+
+    /// Makes the database unless it is there.
+    public func ensureDatabase(_ name: String) async throws(PQError) {
+        let pool = makePool()
+        defer { Task(name: "local-postgres-close") { await pool.close() } }
+        let found = try await pool.query(Query("select 1 from pg_database where datname = $1", [.text(name)]))
+        guard found.isEmpty else { return }
+        let identifier = name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
+        do {
+            _ = try await pool.query(Query("create database \"\(identifier)\"", prepare: false), deadline: .seconds(60))
+        } catch where error.sqlState == .uniqueViolation || error.sqlState?.rawValue == "42P04" {
+            logger.debug("another has made the database meanwhile", metadata: ["db.name": "\(name)"])
+        }
+    }
+
+    /// The process of the server; nil where it does not run.
+    public var serverProcess: Int32? {
+        guard let data = FileManager.default.contents(atPath: "\(cluster)/postmaster.pid") else { return nil }
+        return String(decoding: data, as: UTF8.self).split(separator: "\n").first.flatMap { Int32($0) }
+    }
+
+    /// Stops it, unless another process uses it still.
+    public func stop() async throws(LocalPostgresError) {
+        guard lock.becomeExclusive() else {
+            lock.release()
+            logger.info("another process uses the private PostgreSQL: it stays up")
+            return
+        }
+        defer { lock.release() }
+        let result = try await runner.run(
+            [programs.path("pg_ctl"), "stop", "--wait", "--timeout", "60", "--silent", "--mode", "fast", "--pgdata", cluster],
+            deadline: .seconds(90))
+        guard result.exitCode == 0 || serverProcess == nil else {
+            throw LocalPostgresError(.programFailed, "the private PostgreSQL does not stop:\n\(result.output)")
+        }
+    }
+}

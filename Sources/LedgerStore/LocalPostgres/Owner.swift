@@ -1,0 +1,50 @@
+internal import FoundationEssentials
+internal import Glibc
+
+/// Who PostgreSQL runs as: ourselves, or another user where we are root.
+struct Owner {
+    let name: String
+    /// What comes before a program so that it runs as this user.
+    let prefix: [String]
+    private let identity: (user: uid_t, group: gid_t)?
+
+    static func current(runAs user: String) throws(LocalPostgresError) -> Owner {
+        guard geteuid() == 0 else { return Owner(name: "\(geteuid())", prefix: [], identity: nil) }
+        guard let entry = getpwnam(user) else {
+            throw LocalPostgresError(
+                .userMissing,
+                "PostgreSQL refuses to run as root, and there is no user \(user) to run it as. Run this as another user, "
+                    + "or name one in \(LocalPostgres.userVariable)")
+        }
+        return Owner(
+            name: user, prefix: ["setpriv", "--reuid=\(user)", "--regid=\(entry.pointee.pw_gid)", "--init-groups", "--"],
+            identity: (entry.pointee.pw_uid, entry.pointee.pw_gid))
+    }
+
+    /// Makes a folder unless it is there, for this user or for ourselves.
+    func makeFolder(_ path: String, mode: mode_t, isOurs: Bool) throws(LocalPostgresError) {
+        do {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        } catch {
+            throw LocalPostgresError(.folderUnusable, "\(path) cannot be made: \(error)")
+        }
+        guard !isOurs else { return }
+        try give(path)
+        guard chmod(path, mode) == 0 else { throw failure(path) }
+    }
+
+    func writeFile(_ path: String, _ text: String) throws(LocalPostgresError) {
+        guard FileManager.default.createFile(atPath: path, contents: Data(text.utf8)) else { throw failure(path) }
+        try give(path)
+    }
+
+    private func give(_ path: String) throws(LocalPostgresError) {
+        guard let identity else { return }
+        guard chown(path, identity.user, identity.group) == 0 else { throw failure(path) }
+    }
+
+    private func failure(_ path: String) -> LocalPostgresError {
+        LocalPostgresError(
+            .folderUnusable, "\(path) cannot be used: \(String(cString: strerror(errno))). Choose another data folder (--data)")
+    }
+}

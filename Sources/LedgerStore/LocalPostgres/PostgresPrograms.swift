@@ -1,0 +1,49 @@
+internal import FoundationEssentials
+internal import Glibc
+
+/// Where PostgreSQL's own programs are on this machine.
+struct PostgresPrograms {
+    /// The folder that holds `initdb`, `pg_ctl` and `postgres`.
+    let folder: String
+
+    /// The variable that names the folder where it is not found by itself.
+    static let folderVariable = "PROGRESS_LEDGER_POSTGRES_BIN"
+
+    func path(_ program: String) -> String { "\(folder)/\(program)" }
+
+    /// Looks where packages put them: the variable, `PATH`, Debian's folders (newest first), Homebrew's, Fedora's.
+    static func find(
+        environment: [String: String] = ProcessInfo.processInfo.environment
+    ) throws(LocalPostgresError) -> PostgresPrograms {
+        if let folder = environment[folderVariable] {
+            guard isComplete(folder) else {
+                throw LocalPostgresError(
+                    .programsMissing, "\(folderVariable) is \(folder), where initdb, pg_ctl and postgres are not")
+            }
+            return PostgresPrograms(folder: folder)
+        }
+        let path = (environment["PATH"] ?? "").split(separator: ":").map(String.init)
+        let candidates = path + versioned("/usr/lib/postgresql", "bin") + versioned("/usr", "bin", prefix: "pgsql-")
+            + ["/usr/local/pgsql/bin", "/opt/homebrew/opt/postgresql/bin"]
+        guard let folder = candidates.first(where: isComplete) else {
+            throw LocalPostgresError(
+                .programsMissing,
+                "PostgreSQL's programs (initdb, pg_ctl, postgres) are not on this machine. Install them "
+                    + "(Debian: apt-get install postgresql), name their folder in \(folderVariable), or give a database "
+                    + "with --database")
+        }
+        return PostgresPrograms(folder: folder)
+    }
+
+    private static func isComplete(_ folder: String) -> Bool {
+        ["initdb", "pg_ctl", "postgres"].allSatisfy { access("\(folder)/\($0)", X_OK) == 0 }
+    }
+
+    private static func versioned(_ parent: String, _ child: String, prefix: String = "") -> [String] {
+        var names: [String] = []
+        do { names = try FileManager.default.contentsOfDirectory(atPath: parent) } catch { return [] }
+        return names.compactMap { name in name.hasPrefix(prefix) ? Double(name.dropFirst(prefix.count)) : nil }
+            .sorted(by: >)
+            .map { "\(parent)/\(prefix)\(Int($0))/\(child)" }
+    }
+}

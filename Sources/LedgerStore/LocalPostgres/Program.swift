@@ -1,0 +1,78 @@
+internal import FoundationEssentials
+internal import Glibc
+
+/// Runs a program to its end without blocking a thread, its output in a file.
+struct Program {
+    /// What comes before the program: how it is run as another user.
+    let prefix: [String]
+    /// Where its output is appended.
+    let log: String
+
+    private static let pollInterval: Duration = .milliseconds(10)
+
+    /// Runs it and waits for its end.
+    ///
+    /// - Returns: Its exit code, and what it printed.
+    /// - Throws: ``LocalPostgresError/Code/deadlineExceeded``; the program is then killed.
+    func run(
+        _ arguments: [String], deadline: Duration
+    ) async throws(LocalPostgresError) -> (exitCode: Int32, output: String) {
+        let before = Self.size(of: log)
+        // From a working folder that every user may enter.
+        let process = try spawn(["env", "--chdir=/"] + prefix + arguments)
+        let end = ContinuousClock.now + deadline
+        var status: Int32 = 0
+        while waitpid(process, &status, WNOHANG) == 0 {
+            if ContinuousClock.now >= end || Task.isCancelled {
+                kill(process, SIGKILL)
+                waitpid(process, &status, 0)
+                throw LocalPostgresError(
+                    .deadlineExceeded, "\(arguments.first ?? "a program") was cancelled or did not end within \(deadline); see \(log)")
+            }
+            do { try await Task.sleep(for: Self.pollInterval) } catch { continue }
+        }
+        let exitCode = status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + (status & 0x7F)
+        return (exitCode, Self.text(of: log, from: before))
+    }
+
+    private func spawn(_ arguments: [String]) throws(LocalPostgresError) -> pid_t {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        // A group of its own, so that Ctrl-C reaches us first and we stop it in order.
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP))
+
+        let argumentPointers = arguments.map { strdup($0) } + [nil]
+        let environment = ["PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C", "LANG=C"]
+        let environmentPointers = environment.map { strdup($0) } + [nil]
+        defer {
+            for pointer in argumentPointers { free(pointer) }
+            for pointer in environmentPointers { free(pointer) }
+        }
+        var process: pid_t = 0
+        let failure = posix_spawnp(
+            &process, arguments[0], &actions, &attributes, argumentPointers, environmentPointers)
+        guard failure == 0 else {
+            throw LocalPostgresError(
+                .programFailed, "\(arguments[0]) cannot be run: \(String(cString: strerror(failure)))")
+        }
+        return process
+    }
+
+    private static func size(of path: String) -> Int {
+        var status = stat()
+        return stat(path, &status) == 0 ? Int(status.st_size) : 0
+    }
+
+    private static func text(of path: String, from offset: Int) -> String {
+        guard let data = FileManager.default.contents(atPath: path), data.count > offset else { return "" }
+        return String(decoding: data.dropFirst(offset).suffix(4_000), as: UTF8.self)
+    }
+}

@@ -1,0 +1,86 @@
+internal import CLibPQ
+internal import Glibc
+internal import Synchronization
+
+/// Makes connections, each on a thread of its own.
+///
+/// libpq can connect without blocking, but then it resolves names in the way of everybody else on the reactor, and
+/// leaves the time-out of each of several hosts to its caller. Connections are made rarely; a thread that may block
+/// has both right, by libpq's own code.
+enum Connector {
+    static func connect(to target: ConnectionTarget, deadline: Duration) async throws(PQError) -> Session {
+        let timeout = max(2, Int(deadline.components.seconds))
+        var settings = target.settings
+        if settings["connect_timeout"] == nil { settings["connect_timeout"] = String(timeout) }
+        let keywords = settings
+        let attempt = Attempt()
+        let opened: Result<Session, PQError> = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                attempt.begin(continuation)
+                Thread.detached(named: "pq-connect") { attempt.finish(open(keywords)) }
+            }
+        } onCancel: {
+            attempt.finish(.failure(PQError(.cancelled, "cancelled while connecting")))
+        }
+        return try opened.get()
+    }
+
+    /// Whoever comes first answers: the thread that connects, or the cancellation. A connection that comes too late is
+    /// closed.
+    private final class Attempt: Sendable {
+        private let continuation = Mutex<CheckedContinuation<Result<Session, PQError>, Never>?>(nil)
+        private let early = Mutex<Result<Session, PQError>?>(nil)
+
+        func begin(_ continuation: CheckedContinuation<Result<Session, PQError>, Never>) {
+            self.continuation.withLock { $0 = continuation }
+            if let result = early.withLock({ $0.take() }) { finish(result) }
+        }
+
+        func finish(_ result: Result<Session, PQError>) {
+            guard let waiting = continuation.withLock({ $0.take() }) else {
+                early.withLock { $0 = $0 ?? result }
+                return
+            }
+            waiting.resume(returning: result)
+        }
+    }
+
+    private static func open(_ settings: [String: String]) -> Result<Session, PQError> {
+        let pairs = settings.sorted { $0.key < $1.key }
+        guard let handle = unsafe openHandle(pairs) else {
+            return .failure(PQError(.connectionFailed, "libpq has no memory for a connection"))
+        }
+        guard unsafe PQstatus(handle) == CONNECTION_OK else {
+            defer { unsafe PQfinish(handle) }
+            return unsafe .failure(failure(of: handle))
+        }
+        return unsafe .success(Session(handle))
+    }
+
+    private static func openHandle(_ pairs: [(key: String, value: String)]) -> OpaquePointer? {
+        // Each text is copied, so that its address lasts until libpq has read it.
+        let keywords = unsafe pairs.map { unsafe strdup($0.key) }
+        let values = unsafe pairs.map { unsafe strdup($0.value) }
+        defer {
+            for unsafe text in unsafe keywords { unsafe free(text) }
+            for unsafe text in unsafe values { unsafe free(text) }
+        }
+        let keywordPointers = unsafe keywords.map { unsafe UnsafePointer($0) } + [nil]
+        let valuePointers = unsafe values.map { unsafe UnsafePointer($0) } + [nil]
+        return unsafe PQconnectdbParams(keywordPointers, valuePointers, 0)
+    }
+
+    private static func failure(of handle: OpaquePointer) -> PQError {
+        let text = unsafe String(cString: PQerrorMessage(handle)).split(separator: "\n").joined(separator: "; ")
+        return PQError(.connectionFailed, "no connection to PostgreSQL: \(text)", sqlState: sqlState(in: text))
+    }
+
+    /// libpq keeps no SQLSTATE of a connection that was refused, only the text.
+    private static func sqlState(in text: String) -> SQLState? {
+        let known: [(String, SQLState)] = [
+            ("the database system is", .cannotConnectNow), ("too many clients", .tooManyConnections),
+            ("remaining connection slots", .tooManyConnections), ("does not exist", .invalidCatalogName),
+        ]
+        return known.first { text.contains($0.0) }?.1
+    }
+}

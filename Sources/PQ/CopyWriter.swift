@@ -1,0 +1,39 @@
+/// Takes the rows of a binary COPY; exists inside the closure of ``Transaction/copyIn(_:_:)`` only.
+public struct CopyWriter: ~Copyable {
+    /// How much is gathered before it is sent; memory stays near this.
+    private static let chunkBytes = 65_536
+    private let connection: Connection
+    private let deadline: Duration
+    private var buffer: [UInt8]
+
+    init(connection: Connection, deadline: Duration) {
+        self.connection = connection
+        self.deadline = deadline
+        // The header of the format (manual, COPY, "Binary Format"): signature, flags, length of the extension.
+        buffer = Array("PGCOPY\n".utf8) + [0xFF, 0x0D, 0x0A, 0x00] + [UInt8](repeating: 0, count: 8)
+    }
+
+    /// Adds one row: a value for each column, of exactly the column's type.
+    public mutating func row(_ values: [Parameter]) async throws(PQError) {
+        buffer.appendBigEndian(Int16(values.count))
+        for value in values {
+            guard let bytes = value.bytes else {
+                buffer.appendBigEndian(Int32(-1))
+                continue
+            }
+            buffer.appendBigEndian(Int32(bytes.count))
+            buffer += bytes
+        }
+        if buffer.count >= Self.chunkBytes { try await send() }
+    }
+
+    mutating func finish() async throws(PQError) {
+        buffer.appendBigEndian(Int16(-1))
+        try await send()
+    }
+
+    private mutating func send() async throws(PQError) {
+        try await connection.putCopy(buffer, by: .now + deadline)
+        buffer.removeAll(keepingCapacity: true)
+    }
+}

@@ -1,0 +1,159 @@
+internal import CLibPQ
+internal import Glibc
+internal import Synchronization
+
+/// One thread on which all connections live: it waits for their sockets, and runs the code that concerns them.
+///
+/// It is the connections' executor, so that no `PGconn` is ever touched by two threads, and it can be a task's
+/// preferred executor, so that an operation that talks to the database many times stays on this thread: then a
+/// statement costs no change of threads. Nothing that blocks or computes for long may run here.
+///
+/// Sockets are registered level-triggered: `PQconsumeInput` reads once and does not drain the socket, so an edge
+/// would be lost with a large result.
+///
+/// `@unchecked Sendable`: `sources`, `nextDeadline` and `timed` are touched on the thread alone; `queue` has a lock.
+@safe public final class Reactor: SerialExecutor, TaskExecutor, @unchecked Sendable {
+    /// The reactor that pools use unless they are given another.
+    public static let shared = Reactor()
+
+    /// Something on the reactor whose waiting has an end.
+    protocol Timed: AnyObject {
+        /// The next moment at which ``deadlinePassed(_:)`` is to be called; nil for none.
+        var nextDeadline: ContinuousClock.Instant? { get }
+        /// Called on the reactor's thread at that moment, or a little later.
+        func deadlinePassed(_ now: ContinuousClock.Instant)
+    }
+
+    private static let eventsPerTurnMax = 64
+
+    private let epoll: Int32
+    private let wake: Int32
+    private let queue = Mutex<[UnownedJob]>([])
+    private var sources: [Int32: () -> Void] = [:]
+    private var timed: [ObjectIdentifier: any Timed] = [:]
+    private var nextDeadline: ContinuousClock.Instant?
+    private let thread = Mutex<pthread_t?>(nil)
+
+    /// A reactor with a thread of its own, which lives as long as the process.
+    public init() {
+        epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
+        wake = eventfd(0, Int32(EFD_NONBLOCK) | Int32(EFD_CLOEXEC))
+        precondition(epoll >= 0 && wake >= 0, "the system refuses an epoll or event descriptor: error \(errno)")
+        control(EPOLL_CTL_ADD, wake, EPOLLIN.rawValue)
+        Thread.detached(named: "ledger-pq") { self.run() }
+    }
+
+    // MARK: Executor
+
+    public func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        let isFirst = queue.withLock { queue in
+            queue.append(job)
+            return queue.count == 1
+        }
+        // Not needed on the thread itself, which looks at the queue before it waits.
+        if isFirst, !isOnThread {
+            var one: UInt64 = 1
+            _ = unsafe write(wake, &one, 8)
+        }
+    }
+
+    public func checkIsolated() {
+        precondition(isOnThread, "this runs on the reactor's thread only")
+    }
+
+    private var isOnThread: Bool {
+        thread.withLock { $0.map { pthread_equal(pthread_self(), $0) != 0 } ?? false }
+    }
+
+    private func run() {
+        thread.withLock { $0 = pthread_self() }
+        var events = unsafe [epoll_event](repeating: epoll_event(), count: Self.eventsPerTurnMax)
+        var jobs: [UnownedJob] = []
+        while true {
+            queue.withLock { swap(&jobs, &$0) }
+            for job in jobs {
+                unsafe job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+            }
+            let timeout = jobs.isEmpty ? millisecondsToNextDeadline() : 0
+            jobs.removeAll(keepingCapacity: true)
+            let count = unsafe epoll_wait(epoll, &events, Int32(events.count), timeout)
+            for index in 0..<max(0, Int(count)) {
+                let descriptor = unsafe events[index].data.fd
+                if descriptor == wake {
+                    var counter: UInt64 = 0
+                    _ = unsafe read(wake, &counter, 8)
+                } else {
+                    sources[descriptor]?()
+                }
+            }
+            callTimed()
+        }
+    }
+
+    // MARK: Sockets, on the thread
+
+    /// Calls the closure whenever there is something to read on the descriptor.
+    func watch(_ descriptor: Int32, _ onReady: @escaping () -> Void) {
+        checkIsolated()
+        sources[descriptor] = onReady
+        control(EPOLL_CTL_ADD, descriptor, EPOLLIN.rawValue)
+    }
+
+    /// Whether the closure is also called when the descriptor can be written to.
+    func setWantsWriting(_ wantsWriting: Bool, _ descriptor: Int32) {
+        control(EPOLL_CTL_MOD, descriptor, EPOLLIN.rawValue | (wantsWriting ? EPOLLOUT.rawValue : 0))
+    }
+
+    func unwatch(_ descriptor: Int32) {
+        checkIsolated()
+        sources[descriptor] = nil
+        control(EPOLL_CTL_DEL, descriptor, 0)
+    }
+
+    private func control(_ operation: Int32, _ descriptor: Int32, _ interest: UInt32) {
+        var event = unsafe epoll_event()
+        unsafe event.events = interest
+        unsafe event.data.fd = descriptor
+        let answer = unsafe epoll_ctl(epoll, operation, descriptor, &event)
+        precondition(answer == 0, "epoll refuses descriptor \(descriptor): error \(errno)")
+    }
+
+    // MARK: Deadlines, on the thread
+
+    /// Begins to look after the deadlines of this object, which must be taken back with ``forget(_:)``.
+    func remember(_ object: any Timed) {
+        timed[ObjectIdentifier(object)] = object
+    }
+
+    func forget(_ object: any Timed) {
+        timed[ObjectIdentifier(object)] = nil
+    }
+
+    /// To be called when an object has got an earlier deadline than before.
+    func deadlineChanged(to deadline: ContinuousClock.Instant) {
+        if let nextDeadline, nextDeadline <= deadline { return }
+        nextDeadline = deadline
+    }
+
+    private func millisecondsToNextDeadline() -> Int32 {
+        guard let nextDeadline else { return -1 }
+        let rest = ContinuousClock.now.duration(to: nextDeadline)
+        guard rest > .zero else { return 0 }
+        let (seconds, attoseconds) = rest.components
+        // Rounded up, so that it does not wake a little too early; no longer than an hour.
+        return Int32(min(seconds, 3_600) * 1_000 + attoseconds / 1_000_000_000_000_000 + 1)
+    }
+
+    private func callTimed() {
+        guard let due = nextDeadline else { return }
+        let now = ContinuousClock.now
+        guard now >= due else { return }
+        nextDeadline = nil
+        for object in timed.values {
+            guard let deadline = object.nextDeadline else { continue }
+            if deadline <= now { object.deadlinePassed(now) }
+            if let next = object.nextDeadline { deadlineChanged(to: max(next, now)) }
+        }
+    }
+}

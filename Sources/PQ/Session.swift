@@ -1,0 +1,203 @@
+internal import CLibPQ
+
+/// A connection of libpq: every call to it that concerns an established connection is here, so all that is unsafe is.
+///
+/// `@unchecked Sendable`: libpq allows one thread at a time. The thread that connects hands the session over and
+/// forgets it; from then on it belongs to one ``Connection``, which keeps to the reactor's thread.
+@safe final class Session: @unchecked Sendable {
+    private let handle: OpaquePointer
+
+    /// Takes over a connection that is established.
+    init(_ handle: OpaquePointer) {
+        unsafe self.handle = handle
+    }
+
+    deinit {
+        unsafe PQfinish(handle)
+    }
+
+    var descriptor: Int32 { unsafe PQsocket(handle) }
+    var isBroken: Bool { unsafe PQstatus(handle) == CONNECTION_BAD }
+    var isBusy: Bool { unsafe PQisBusy(handle) != 0 }
+    var usesTLS: Bool { unsafe PQsslInUse(handle) != 0 }
+    var serverVersion: Int { unsafe Int(PQserverVersion(handle)) }
+    var backendProcess: Int32 { unsafe PQbackendPID(handle) }
+    var isInFailedTransaction: Bool { unsafe PQtransactionStatus(handle) == PQTRANS_INERROR }
+    var isIdle: Bool { unsafe PQtransactionStatus(handle) == PQTRANS_IDLE }
+
+    /// The text of the latest error, in one line.
+    var errorText: String {
+        unsafe String(cString: PQerrorMessage(handle)).split(separator: "\n").joined(separator: "; ")
+    }
+
+    func setNonblocking() -> Bool { unsafe PQsetnonblocking(handle, 1) == 0 }
+    func enterPipeline() -> Bool { unsafe PQenterPipelineMode(handle) == 1 }
+    func exitPipeline() -> Bool { unsafe PQexitPipelineMode(handle) == 1 }
+    func sync() -> Bool { unsafe PQpipelineSync(handle) == 1 }
+    func consumeInput() -> Bool { unsafe PQconsumeInput(handle) == 1 }
+
+    /// Sends what is buffered. True where all is sent, false where the socket takes no more now, nil on failure.
+    func flush() -> Bool? {
+        switch unsafe PQflush(handle) {
+        case 0: true
+        case 1: false
+        default: nil
+        }
+    }
+
+    func makeCancelToken() -> CancelToken? {
+        unsafe PQgetCancel(handle).map { unsafe CancelToken($0) }
+    }
+
+    /// The next notification that has come in.
+    func nextNotification() -> Notification? {
+        guard let notify = unsafe PQnotifies(handle) else { return nil }
+        defer { unsafe PQfreemem(notify) }
+        return unsafe Notification(
+            channel: String(cString: notify.pointee.relname), payload: String(cString: notify.pointee.extra))
+    }
+
+    // MARK: Sending
+
+    func sendPrepare(_ name: String, _ query: Query) -> Bool {
+        let types = query.parameters.map(\.type.rawValue)
+        return unsafe PQsendPrepare(handle, name, query.sql, Int32(types.count), types) == 1
+    }
+
+    /// Sends a statement with its parameters; `prepared` is the name under which it was prepared.
+    func send(_ query: Query, prepared: String?) -> Bool {
+        // All values lie in one arena, so that every pointer is formed, used and dropped within one scope.
+        var arena: [UInt8] = []
+        var offsets: [Int] = []
+        arena.reserveCapacity(query.parameters.reduce(0) { $0 + ($1.bytes?.count ?? 0) })
+        for parameter in query.parameters {
+            offsets.append(arena.count)
+            if let bytes = parameter.bytes { arena += bytes }
+        }
+        let count = Int32(query.parameters.count)
+        let lengths = query.parameters.map { Int32($0.bytes?.count ?? 0) }
+        let formats = [Int32](repeating: 1, count: query.parameters.count)
+        // One byte more, so that an empty value has an address too: a null pointer means NULL.
+        arena.append(0)
+        return unsafe arena.withUnsafeBytes { buffer in
+            let base = unsafe buffer.bindMemory(to: CChar.self).baseAddress
+            let values = unsafe zip(query.parameters, offsets).map { parameter, offset in
+                parameter.bytes == nil ? nil : unsafe base.map { unsafe $0 + offset }
+            }
+            if let prepared {
+                return unsafe PQsendQueryPrepared(handle, prepared, count, values, lengths, formats, 1) == 1
+            }
+            let types = query.parameters.map(\.type.rawValue)
+            return unsafe PQsendQueryParams(handle, query.sql, count, types, values, lengths, formats, 1) == 1
+        }
+    }
+
+    /// Sends a statement without parameters outside of a pipeline, which is how COPY begins.
+    func sendSimple(_ sql: String) -> Bool { unsafe PQsendQuery(handle, sql) == 1 }
+
+    // MARK: Results
+
+    /// What comes next from the server; to be asked for only while it is not busy.
+    enum Incoming {
+        /// No more results of this statement.
+        case end
+        case rows(Rows)
+        case failure(PQError)
+        /// A statement was skipped, because one before it in its group had failed.
+        case skipped
+        /// The end of a group.
+        case synced
+        case copyIn
+        case copyOut
+    }
+
+    func nextResult() -> Incoming {
+        guard let result = unsafe PQgetResult(handle) else { return .end }
+        switch unsafe PQresultStatus(result) {
+        case PGRES_PIPELINE_SYNC:
+            unsafe PQclear(result)
+            return .synced
+        case PGRES_PIPELINE_ABORTED:
+            unsafe PQclear(result)
+            return .skipped
+        case PGRES_COPY_IN:
+            unsafe PQclear(result)
+            return .copyIn
+        case PGRES_COPY_OUT:
+            unsafe PQclear(result)
+            return .copyOut
+        case PGRES_TUPLES_OK, PGRES_COMMAND_OK, PGRES_EMPTY_QUERY, PGRES_SINGLE_TUPLE:
+            return unsafe .rows(Rows(storage: ResultStorage(result)))
+        default:
+            defer { unsafe PQclear(result) }
+            return unsafe .failure(Self.error(of: result))
+        }
+    }
+
+    private static func error(of result: OpaquePointer) -> PQError {
+        func field(_ code: Character) -> String? {
+            guard let ascii = code.asciiValue, let text = unsafe PQresultErrorField(result, Int32(ascii)) else { return nil }
+            return unsafe String(cString: text)
+        }
+        // The codes are those of PG_DIAG_… in postgres_ext.h.
+        guard let state = field("C") else {
+            let text = unsafe String(cString: PQresultErrorMessage(result)).split(separator: "\n").joined(separator: "; ")
+            return PQError(.connectionLost, "the connection to PostgreSQL was lost: \(text)")
+        }
+        let report = PQError.ServerReport(
+            message: field("M") ?? "", severity: field("V"), detail: field("D"), hint: field("H"), context: field("W"),
+            schema: field("s"), table: field("t"), column: field("c"), constraint: field("n"), routine: field("R"))
+        let sqlState = SQLState(rawValue: state)
+        return PQError(.server, "PostgreSQL refused: \(report.message)", sqlState: sqlState, server: report)
+    }
+
+    // MARK: COPY
+
+    /// True where the bytes are taken, false where the socket takes no more now, nil on failure.
+    func putCopy(_ bytes: UnsafeRawBufferPointer) -> Bool? {
+        let chars = unsafe bytes.bindMemory(to: CChar.self)
+        switch unsafe PQputCopyData(handle, chars.baseAddress, Int32(chars.count)) {
+        case 1: return true
+        case 0: return false
+        default: return nil
+        }
+    }
+
+    /// Ends COPY IN, with a reason where it is to fail.
+    func endCopy(failure: String?) -> Bool? {
+        let answer =
+            if let failure { unsafe PQputCopyEnd(handle, failure) } else { unsafe PQputCopyEnd(handle, nil) }
+        switch answer {
+        case 1: return true
+        case 0: return false
+        default: return nil
+        }
+    }
+
+    enum CopyChunk {
+        case bytes([UInt8])
+        case wait
+        case end
+        case failure
+    }
+
+    func nextCopyChunk() -> CopyChunk {
+        var buffer: UnsafeMutablePointer<CChar>?
+        let length = unsafe PQgetCopyData(handle, &buffer, 1)
+        switch length {
+        case 0: return .wait
+        case -1: return .end
+        case 1...:
+            guard let start = unsafe buffer else { return .failure }
+            defer { unsafe PQfreemem(start) }
+            return unsafe .bytes(Array(UnsafeRawBufferPointer(start: start, count: Int(length))))
+        default: return .failure
+        }
+    }
+}
+
+/// What a NOTIFY said.
+public struct Notification: Hashable, Sendable {
+    public let channel: String
+    public let payload: String
+}

@@ -1,0 +1,181 @@
+/// A transaction that is open. It exists inside the closure of `withTransaction` only: it can be neither kept nor used
+/// by two tasks at once, which the compiler sees to.
+public struct Transaction: ~Copyable {
+    private let connection: Connection
+    private let deadline: Duration
+    private let begin: Query
+    private var phase = Phase.notBegun
+
+    /// - notBegun: nothing was sent. Can become open or ended.
+    /// - open: BEGIN was sent. Can become ended.
+    /// - ended: COMMIT was sent; the handle takes no more.
+    private enum Phase {
+        case notBegun
+        case open
+        case ended
+    }
+
+    private init(connection: Connection, begin: Query, deadline: Duration) {
+        self.connection = connection
+        self.begin = begin
+        self.deadline = deadline
+    }
+
+    static func begin(_ isolation: IsolationLevel, readOnly: Bool) -> Query {
+        Query("begin isolation level \(isolation.rawValue) \(readOnly ? "read only" : "read write")")
+    }
+
+    static func run<R>(
+        on connection: Connection, _ begin: Query, deadline: Duration, _ body: (inout Transaction) async throws -> R
+    ) async throws -> R {
+        var transaction = Transaction(connection: connection, begin: begin, deadline: deadline)
+        do {
+            let result = try await body(&transaction)
+            try await transaction.finish()
+            return result
+        } catch {
+            await transaction.abandon()
+            throw error
+        }
+    }
+
+    /// Runs one statement.
+    public mutating func query(_ query: Query) async throws(PQError) -> Rows {
+        let rows = try await pipeline([query])
+        guard let first = rows.first else { throw PQError(.decoding, "the statement gave no result") }
+        return first
+    }
+
+    /// Runs statements in one round trip; the first that fails fails them all.
+    public mutating func pipeline(_ queries: [Query]) async throws(PQError) -> [Rows] {
+        switch phase {
+        case .ended: throw PQError(.misuse, "the transaction has been committed already")
+        case .open: return try await connection.run(queries, by: .now + deadline, commits: false)
+        case .notBegun:
+            phase = .open
+            return Array(try await connection.run([begin] + queries, by: .now + deadline, commits: false).dropFirst())
+        }
+    }
+
+    /// Runs the last statements and commits, in one round trip. The transaction takes no more afterwards.
+    ///
+    /// - Throws: ``PQError/Code/transactionRolledBack`` where the server rolls back instead. Where the connection is
+    ///   lost meanwhile the error's ``PQError/isOutcomeUnknown`` is true.
+    public mutating func commit(after queries: [Query] = []) async throws(PQError) -> [Rows] {
+        guard phase != .ended else { throw PQError(.misuse, "the transaction has been committed already") }
+        let opening = phase == .notBegun ? [begin] : []
+        phase = .open
+        let rows = try await connection.run(
+            opening + queries + [.commit], by: .now + deadline, commits: true)
+        phase = .ended
+        // A transaction in which a statement had failed answers ROLLBACK, without an error.
+        guard let last = rows.last, last.commandTag == "COMMIT" else {
+            throw PQError(
+                .transactionRolledBack, "COMMIT answered \(rows.last?.commandTag ?? "nothing"): an earlier statement had failed")
+        }
+        return Array(rows.dropFirst(opening.count).dropLast())
+    }
+
+    /// Streams rows into a table by `COPY … FROM STDIN (FORMAT binary)`.
+    ///
+    /// - Returns: How many rows the server has taken.
+    public mutating func copyIn(
+        _ sql: String, _ body: (inout CopyWriter) async throws -> Void
+    ) async throws -> Int {
+        try await open()
+        try await connection.beginCopy(.into, sql, by: .now + deadline)
+        var writer = CopyWriter(connection: connection, deadline: deadline)
+        do {
+            try await body(&writer)
+            try await writer.finish()
+        } catch {
+            await breakOffCopy()
+            throw error
+        }
+        return try await connection.endCopyIn(failure: nil, by: .now + deadline)
+    }
+
+    /// Reads what `COPY … TO STDOUT` sends, one message at a time, in bounded memory: no more is read from the server
+    /// than the closure takes.
+    public mutating func copyOut(_ sql: String, _ body: ([UInt8]) async throws -> Void) async throws {
+        try await open()
+        try await connection.beginCopy(.out, sql, by: .now + deadline)
+        do {
+            while let chunk = try await connection.nextCopyChunk(by: .now + deadline) { try await body(chunk) }
+        } catch {
+            await connection.close()
+            throw error
+        }
+    }
+
+    /// Tells the server to take nothing of a COPY. What fails here closes the connection and hides nothing.
+    private func breakOffCopy() async {
+        do throws(PQError) {
+            _ = try await connection.endCopyIn(failure: "the writer failed", by: .now + .seconds(5))
+        } catch {
+            await connection.close()
+        }
+    }
+
+    private mutating func open() async throws(PQError) {
+        if phase == .notBegun { _ = try await pipeline([]) }
+    }
+
+    private mutating func finish() async throws(PQError) {
+        if phase == .open { _ = try await commit() }
+    }
+
+    /// Rolls back after a failure. A rollback that fails closes the connection, and never hides what failed first.
+    private mutating func abandon() async {
+        guard phase == .open else { return }
+        phase = .ended
+        let moment = ContinuousClock.now + min(deadline, .seconds(5))
+        do throws(PQError) {
+            _ = try await connection.run([.rollback], by: moment, commits: false, heedsCancellation: false)
+        } catch {
+            await connection.close()
+        }
+    }
+}
+
+/// A connection lent to a closure, for what needs one and the same connection without a transaction around it.
+public struct Lease: ~Copyable {
+    private let connection: Connection
+    private let settings: Pool.Settings
+
+    init(connection: Connection, settings: Pool.Settings) {
+        self.connection = connection
+        self.settings = settings
+    }
+
+    /// The process of the server that serves this connection.
+    public var backendProcess: Int32 { connection.backendProcess }
+
+    /// Runs one statement, committed when this returns.
+    public mutating func query(_ query: Query, deadline: Duration? = nil) async throws(PQError) -> Rows {
+        let rows = try await pipeline([query], deadline: deadline)
+        guard let first = rows.first else { throw PQError(.decoding, "the statement gave no result") }
+        return first
+    }
+
+    /// Runs statements in one round trip and one transaction.
+    public mutating func pipeline(_ queries: [Query], deadline: Duration? = nil) async throws(PQError) -> [Rows] {
+        try await connection.run(queries, by: .now + (deadline ?? settings.operationDeadline), commits: true)
+    }
+
+    /// Runs a text of several statements without parameters, as psql would, in one transaction unless it says
+    /// otherwise. For migrations.
+    public mutating func script(_ sql: String, deadline: Duration? = nil) async throws(PQError) {
+        try await connection.script(sql, by: .now + (deadline ?? settings.operationDeadline))
+    }
+
+    /// Runs the closure in a transaction on this connection.
+    public mutating func withTransaction<R>(
+        isolation: IsolationLevel = .readCommitted, readOnly: Bool = false, deadline: Duration? = nil,
+        _ body: (inout Transaction) async throws -> R
+    ) async throws -> R {
+        try await Transaction.run(
+            on: connection, Transaction.begin(isolation, readOnly: readOnly),
+            deadline: deadline ?? settings.operationDeadline, body)
+    }
+}

@@ -1,0 +1,275 @@
+import LedgerTestSupport
+import Logging
+import PQ
+import Testing
+
+func withPool<R>(
+    _ adjust: (inout Pool.Settings) -> Void = { _ in }, _ body: (Pool) async throws -> R
+) async throws -> R {
+    try await withTestDatabase { target in
+        var settings = Pool.Settings()
+        adjust(&settings)
+        let pool = Pool(target: target, settings: settings, logger: TestCluster.logger)
+        let result = try await body(pool)
+        await pool.close()
+        return result
+    }
+}
+
+@Suite("Pool and connection")
+struct PoolTests {
+    @Test("values come back as they were sent, extremes of every type")
+    func extremes() async throws {
+        try await withPool { pool in
+            let text = "\u{1F469}\u{200D}\u{1F4BB} \u{05E9}\u{05DC}\u{05D5}\u{05DD} e\u{301} '\"\\; drop table x; -- <b>"
+            let rows = try await pool.query(
+                Query(
+                    "select $1::int8, $2::int8, $3::int4, $4::int2, $5::numeric, $6::numeric, $7::text, $8::bytea, $9::uuid, $10::timestamptz, $11::bool, $12::float8, $13::text, $14::numeric",
+                    [
+                        .int8(.min), .int8(.max), .int4(.min), .int2(.max), .numeric(.min), .numeric(.max), .text(text),
+                        .bytea([0, 255, 39, 92]), .uuid(UUIDBytes(high: 1, low: .max)),
+                        .timestamptz(microsecondsSince1970: -1), .bool(true), .float8(-0.5), .text(nil), .numeric(0),
+                    ]))
+            let row = try #require(rows.first)
+            #expect(try row.decode(0, as: Int64.self) == .min)
+            #expect(try row.decode(1, as: Int64.self) == .max)
+            #expect(try row.decode(2, as: Int32.self) == .min)
+            #expect(try row.decode(3, as: Int16.self) == .max)
+            #expect(try row.decode(4, as: Int128.self) == .min)
+            #expect(try row.decode(5, as: Int128.self) == .max)
+            #expect(Array(try row.decode(6, as: String.self).unicodeScalars) == Array(text.unicodeScalars))
+            #expect(try row.decode(7, as: [UInt8].self) == [0, 255, 39, 92])
+            #expect(try row.decode(8, as: UUIDBytes.self) == UUIDBytes(high: 1, low: .max))
+            #expect(try row.decode(9, as: TimestampMicroseconds.self).microsecondsSince1970 == -1)
+            #expect(try row.decode(10, as: Bool.self))
+            #expect(try row.decode(11, as: Double.self) == -0.5)
+            #expect(try row.decodeIfPresent(12, as: String.self) == nil)
+            #expect(try row.decode(13, as: Int128.self) == 0)
+        }
+    }
+
+    @Test("whole numbers of any size pass numeric both ways", arguments: [
+        Int128(1), -1, 9_999, 10_000, 10_001, 100_000_000, 123_456_789_012_345_678_901_234, -10_000,
+        1 << 116, 20_000_000_000_000_000_000,
+    ])
+    func numerics(value: Int128) async throws {
+        try await withPool { pool in
+            let rows = try await pool.query(Query("select $1::numeric, $1::numeric::text", [.numeric(value)]))
+            #expect(try rows[0].decode(0, as: Int128.self) == value)
+            #expect(try rows[0].decode(1, as: String.self) == "\(value)")
+        }
+    }
+
+    @Test("arrays pass, with NULLs and empty")
+    func arrays() async throws {
+        try await withPool { pool in
+            let rows = try await pool.query(
+                Query("select $1::int8[], $2::text[], $3::numeric[], $4::bytea[]", [
+                    .int8s([1, nil, -3]), .texts(["a", "", nil, "\u{1F600}"]), .numerics([]), .byteas([[], [1]]),
+                ]))
+            #expect(try rows[0].decode(0, as: [Int64?].self) == [1, nil, -3])
+            #expect(try rows[0].decode(1, as: [String?].self) == ["a", "", nil, "\u{1F600}"])
+            #expect(try rows[0].decode(2, as: [Int128].self) == [])
+            #expect(try rows[0].decode(3, as: [[UInt8]].self) == [[], [1]])
+            #expect(throws: PQError.self) { try rows[0].decode(0, as: [Int64].self) }
+        }
+    }
+
+    @Test("results of many megabytes arrive whole")
+    func large() async throws {
+        try await withPool { pool in
+            let one = try await pool.query(Query("select repeat('x', 20000000)"))
+            #expect(try one[0].decode(0, as: String.self).utf8.count == 20_000_000)
+            let many = try await pool.query(Query("select repeat('x', 200) from generate_series(1, 20000)"))
+            #expect(many.count == 20_000)
+        }
+    }
+
+    @Test("a parameter of many megabytes arrives whole, in a pipeline with results as large")
+    func largeParameters() async throws {
+        try await withPool { pool in
+            let text = String(repeating: "y", count: 8_000_000)
+            let results = try await pool.pipeline((0..<5).map { _ in Query("select $1::text", [.text(text)]) })
+            #expect(results.count == 5)
+            for rows in results { #expect(try rows[0].decode(0, as: String.self).utf8.count == 8_000_000) }
+        }
+    }
+
+    @Test("a text with U+0000 is refused before anything is sent")
+    func refusesNUL() async throws {
+        try await withPool { pool in
+            let error = await #expect(throws: PQError.self) {
+                try await pool.query(Query("select $1::text", [.text("a\u{0}b")]))
+            }
+            #expect(error?.code == .invalidParameter)
+        }
+    }
+
+    @Test("an error keeps what the server said, and the connection goes on")
+    func serverErrors() async throws {
+        try await withPool({ $0.connectionsMax = 1 }) { pool in
+            let error = await #expect(throws: PQError.self) { try await pool.query(Query("select 1/0")) }
+            #expect(error?.sqlState == .divisionByZero)
+            #expect(error?.isRetrySafe == false)
+            #expect(try await pool.query(Query("select 7")).first?.decode(0, as: Int.self) == 7)
+            #expect(await pool.statistics.connected == 1)
+        }
+    }
+
+    @Test("a group outside of a transaction takes effect as a whole or not at all")
+    func groupsAreAtomic() async throws {
+        try await withPool { pool in
+            _ = try await pool.query(Query("create table t (n int primary key)"))
+            await #expect(throws: PQError.self) {
+                try await pool.pipeline([1, 2, 1].map { Query("insert into t values ($1)", [.int4($0)]) })
+            }
+            #expect(try await pool.query(Query("select count(*) from t")).first?.decode(0, as: Int.self) == 0)
+        }
+    }
+
+    @Test("a cancelled query ends at once and leaves the connection in order")
+    func cancellation() async throws {
+        try await withPool({ $0.connectionsMax = 1 }) { pool in
+            let started = ContinuousClock.now
+            let sleeper = Task { try await pool.query(Query("select pg_sleep(30)")) }
+            try await eventually { try await isSleeping(pool) }
+            sleeper.cancel()
+            let error = await #expect(throws: PQError.self) { try await sleeper.value }
+            #expect(error?.code == .cancelled)
+            #expect(started.duration(to: .now) < .seconds(20))
+            #expect(try await pool.query(Query("select 1")).count == 1)
+            #expect(await pool.statistics.connected == 1)
+        }
+    }
+
+    /// Whether the pool's only connection is lent, which means that the sleeping query has been sent.
+    private func isSleeping(_ pool: Pool) async throws -> Bool {
+        await pool.statistics.roundTrips >= 1
+    }
+
+    @Test("a query beyond its deadline is cancelled and leaves the connection in order")
+    func deadlines() async throws {
+        try await withPool({ $0.connectionsMax = 1 }) { pool in
+            let error = await #expect(throws: PQError.self) {
+                try await pool.query(Query("select pg_sleep(30)"), deadline: .milliseconds(50))
+            }
+            #expect(error?.code == .deadlineExceeded)
+            #expect(try await pool.query(Query("select 1")).count == 1)
+            #expect(await pool.statistics.connected == 1)
+        }
+    }
+
+    @Test("a connection that the server has closed is replaced")
+    func replacesLost() async throws {
+        try await withPool { pool in
+            let process = try await pool.query(Query("select pg_backend_pid()")).first?.decode(0, as: Int32.self)
+            try await withTestPoolOfSameDatabase(pool) { killer in
+                _ = try await killer.query(Query("select pg_terminate_backend($1)", [.int4(process)]))
+            }
+            try await eventually {
+                do {
+                    return try await pool.query(Query("select 1")).count == 1
+                } catch let error as PQError {
+                    #expect(error.isRetrySafe || error.isOutcomeUnknown)
+                    return false
+                }
+            }
+        }
+    }
+
+    private func withTestPoolOfSameDatabase(_ pool: Pool, _ body: (Pool) async throws -> Void) async throws {
+        let other = Pool(target: try await TestCluster.shared.target(), logger: TestCluster.logger)
+        try await body(other)
+        await other.close()
+    }
+
+    @Test("callers beyond the bound wait in order; beyond the bound of waiters they are refused")
+    func bounds() async throws {
+        try await withPool({
+            $0.connectionsMax = 1
+            $0.waitersMax = 1
+            $0.acquireDeadline = .milliseconds(200)
+        }) { pool in
+            let holder = Task { try await pool.query(Query("select pg_sleep(1)")) }
+            try await eventually { await pool.statistics.lent == 1 }
+            let waiter = Task { try await pool.query(Query("select 1")) }
+            try await eventually { await pool.statistics.waiters == 1 }
+            let refused = await #expect(throws: PQError.self) { try await pool.query(Query("select 2")) }
+            #expect(refused?.code == .poolExhausted)
+            let late = await #expect(throws: PQError.self) { try await waiter.value }
+            #expect(late?.code == .poolExhausted)
+            _ = try await holder.value
+            #expect(try await pool.query(Query("select 3")).count == 1)
+        }
+    }
+
+    @Test("many callers share few connections and all are served")
+    func sharing() async throws {
+        try await withPool({ $0.connectionsMax = 3 }) { pool in
+            let sum = try await withThrowingTaskGroup(of: Int.self) { group in
+                for number in 1...200 {
+                    group.addTask {
+                        try await pool.query(Query("select $1::int8", [.int8(Int64(number))]))[0].decode(0, as: Int.self)
+                    }
+                }
+                return try await group.reduce(0, +)
+            }
+            #expect(sum == 20_100)
+            #expect(await pool.statistics.connected <= 3)
+        }
+    }
+
+    @Test("a prepared statement whose table has changed is prepared anew")
+    func staleStatements() async throws {
+        try await withPool({ $0.connectionsMax = 1 }) { pool in
+            _ = try await pool.query(Query("create table t (n int)"))
+            #expect(try await pool.query(Query("select * from t")).columnNames == ["n"])
+            _ = try await pool.query(Query("alter table t add column m int"))
+            #expect(try await pool.query(Query("select * from t")).columnNames == ["n", "m"])
+        }
+    }
+
+    @Test("more statements than are kept prepared: the oldest give way, and all work")
+    func statementsGiveWay() async throws {
+        try await withPool({ $0.connectionsMax = 1 }) { pool in
+            for round in 0..<2 {
+                for number in 0..<300 {
+                    let rows = try await pool.query(Query("select \(number) + $1::int8", [.int8(Int64(round))]))
+                    #expect(try rows[0].decode(0, as: Int.self) == number + round)
+                }
+            }
+            let kept = try await pool.query(Query("select count(*) from pg_prepared_statements"))
+            #expect(try kept[0].decode(0, as: Int.self) <= 257)
+        }
+    }
+
+    @Test("nobody gets a connection from a closed pool")
+    func closed() async throws {
+        try await withPool { pool in
+            _ = try await pool.query(Query("select 1"))
+            await pool.close()
+            let error = await #expect(throws: PQError.self) { try await pool.query(Query("select 1")) }
+            #expect(error?.code == .poolClosed)
+        }
+    }
+
+    @Test("of several hosts the first that answers is taken")
+    func severalHosts() async throws {
+        let target = try await TestCluster.shared.target()
+        let folder = try #require(target["host"])
+        let several = target.setting("host", "/nonexistent,\(folder)").setting("port", "5432,5432")
+        let pool = Pool(target: several, logger: TestCluster.logger)
+        #expect(try await pool.query(Query("select 1")).count == 1)
+        await pool.close()
+    }
+
+    @Test("a server that is not there is told so, with what was tried and no password")
+    func unreachable() async throws {
+        let target = try ConnectionTarget("host=/nonexistent dbname=x password=secret user=y")
+        let pool = Pool(target: target, logger: TestCluster.logger)
+        let error = await #expect(throws: PQError.self) { try await pool.query(Query("select 1")) }
+        #expect(error?.code == .connectionFailed)
+        #expect(error?.isRetrySafe == true)
+        #expect(!"\(String(reflecting: error)) \(target)".contains("secret"))
+    }
+}

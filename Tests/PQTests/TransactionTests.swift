@@ -1,0 +1,202 @@
+import LedgerTestSupport
+import PQ
+import Testing
+
+@Suite("Transactions, COPY and LISTEN")
+struct TransactionTests {
+    private struct Stop: Error {}
+
+    @Test("commits what the closure did, and rolls back what a failing one did")
+    func commitsAndRollsBack() async throws {
+        try await withPool { pool in
+            _ = try await pool.query(Query("create table t (n int primary key)"))
+            try await pool.withTransaction { transaction in
+                _ = try await transaction.query(Query("insert into t values (1)"))
+            }
+            await #expect(throws: Stop.self) {
+                try await pool.withTransaction { transaction in
+                    _ = try await transaction.query(Query("insert into t values (2)"))
+                    throw Stop()
+                }
+            }
+            #expect(try await count(pool) == 1)
+        }
+    }
+
+    private func count(_ pool: Pool) async throws -> Int {
+        try await pool.query(Query("select count(*) from t"))[0].decode(0)
+    }
+
+    @Test("BEGIN and COMMIT cost no round trip of their own")
+    func roundTrips() async throws {
+        try await withPool({ $0.connectionsMax = 1 }) { pool in
+            _ = try await pool.query(Query("create table t (n int)"))
+            let before = await pool.statistics.roundTrips
+            let sum = try await pool.withTransaction { transaction in
+                let rows = try await transaction.query(Query("select count(*) from t"))
+                _ = try await transaction.commit(after: [Query("insert into t values (1)")])
+                return try rows[0].decode(0, as: Int.self)
+            }
+            #expect(sum == 0)
+            #expect(await pool.statistics.roundTrips - before == 2)
+            #expect(try await count(pool) == 1)
+        }
+    }
+
+    @Test("a transaction whose COMMIT answers ROLLBACK is an error, and nothing is committed")
+    func commitThatRollsBack() async throws {
+        try await withPool { pool in
+            _ = try await pool.query(Query("create table t (n int)"))
+            let error = await #expect(throws: PQError.self) {
+                try await pool.withTransaction { transaction in
+                    _ = try await transaction.query(Query("insert into t values (1)"))
+                    do throws(PQError) { _ = try await transaction.query(Query("select 1/0")) } catch {
+                        #expect(error.sqlState == .divisionByZero)
+                    }
+                }
+            }
+            #expect(error?.code == .transactionRolledBack)
+            #expect(try await count(pool) == 0)
+        }
+    }
+
+    @Test("after its commit a transaction takes no more")
+    func endsWithItsCommit() async throws {
+        try await withPool { pool in
+            let error = await #expect(throws: PQError.self) {
+                try await pool.withTransaction { transaction in
+                    _ = try await transaction.commit(after: [Query("select 1")])
+                    _ = try await transaction.query(Query("select 2"))
+                }
+            }
+            #expect(error?.code == .misuse)
+        }
+    }
+
+    @Test("COPY takes rows in and gives them out, in bounded pieces")
+    func copies() async throws {
+        try await withPool { pool in
+            _ = try await pool.query(Query("create table t (n int8, s text)"))
+            let taken = try await pool.withTransaction { transaction in
+                try await transaction.copyIn("copy t from stdin (format binary)") { writer in
+                    for number in 1...50_000 {
+                        try await writer.row([.int8(Int64(number)), .text(number % 2 == 0 ? nil : "row \(number)")])
+                    }
+                }
+            }
+            #expect(taken == 50_000)
+            var bytes = 0
+            var largest = 0
+            try await pool.withTransaction(readOnly: true) { transaction in
+                try await transaction.copyOut("copy t to stdout (format binary)") { chunk in
+                    bytes += chunk.count
+                    largest = max(largest, chunk.count)
+                }
+            }
+            #expect(bytes > 1_000_000)
+            #expect(largest < 1_000)
+        }
+    }
+
+    @Test("a COPY that its writer breaks off takes nothing and leaves the connection in order")
+    func copyBrokenOff() async throws {
+        try await withPool({ $0.connectionsMax = 1 }) { pool in
+            _ = try await pool.query(Query("create table t (n int8)"))
+            await #expect(throws: Stop.self) {
+                try await pool.withTransaction { transaction in
+                    _ = try await transaction.copyIn("copy t from stdin (format binary)") { writer in
+                        for number in 1...20_000 { try await writer.row([.int8(Int64(number))]) }
+                        throw Stop()
+                    }
+                }
+            }
+            #expect(try await count(pool) == 0)
+            #expect(await pool.statistics.connected == 1)
+        }
+    }
+
+    @Test("a COPY that the server refuses says why")
+    func copyRefused() async throws {
+        try await withPool { pool in
+            _ = try await pool.query(Query("create table t (n int8 primary key)"))
+            let error = await #expect(throws: PQError.self) {
+                try await pool.withTransaction { transaction in
+                    _ = try await transaction.copyIn("copy t from stdin (format binary)") { writer in
+                        for _ in 1...2 { try await writer.row([.int8(1)]) }
+                    }
+                }
+            }
+            #expect(error?.sqlState == .uniqueViolation)
+            #expect(try await count(pool) == 0)
+        }
+    }
+
+    @Test("a connection lost while it commits leaves the outcome unknown, and says so")
+    func unknownOutcome() async throws {
+        try await withPool { pool in
+            _ = try await pool.query(Query("create table t (n int)"))
+            let error = await #expect(throws: PQError.self) {
+                try await pool.withTransaction { transaction in
+                    _ = try await transaction.commit(after: [
+                        Query("insert into t values (1)"), Query("select pg_terminate_backend(pg_backend_pid())"),
+                    ])
+                }
+            }
+            #expect(error?.code == .connectionLost)
+            #expect(error?.isOutcomeUnknown == true)
+            #expect(error?.isRetrySafe == false)
+            #expect(error?.sqlState == .adminShutdown)
+        }
+    }
+
+    @Test("a connection lost before the commit has done nothing, and a retry is safe")
+    func lostBeforeCommit() async throws {
+        try await withPool { pool in
+            _ = try await pool.query(Query("create table t (n int)"))
+            let error = await #expect(throws: PQError.self) {
+                try await pool.withTransaction { transaction in
+                    _ = try await transaction.query(Query("insert into t values (1)"))
+                    _ = try await transaction.query(Query("select pg_terminate_backend(pg_backend_pid())"))
+                }
+            }
+            #expect(error?.isRetrySafe == true)
+            #expect(try await count(pool) == 0)
+        }
+    }
+
+    @Test("a listener hears, and after its connection was cut it connects again and says so")
+    func listens() async throws {
+        try await withTestDatabase { target in
+            let pool = Pool(target: target, logger: TestCluster.logger)
+            let heard = Heard()
+            let listener = Listener(target: target, channels: ["news"], applicationName: "cut me", logger: TestCluster.logger)
+            let task = Task { await listener.run { await heard.note($0) } }
+            try await eventually { await heard.connected == 1 }
+            _ = try await pool.query(Query("select pg_notify('news', 'first')"))
+            try await eventually { await heard.payloads == ["first"] }
+            _ = try await pool.query(
+                Query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'cut me'"))
+            try await eventually { await heard.connected == 2 }
+            _ = try await pool.query(Query("select pg_notify('news', 'second')"))
+            try await eventually { await heard.payloads == ["first", "second"] }
+            #expect(await heard.disconnected == 1)
+            task.cancel()
+            await task.value
+            await pool.close()
+        }
+    }
+
+    private actor Heard {
+        var connected = 0
+        var disconnected = 0
+        var payloads: [String] = []
+
+        func note(_ event: Listener.Event) {
+            switch event {
+            case .connected: connected += 1
+            case .disconnected: disconnected += 1
+            case .notification(let notification): payloads.append(notification.payload)
+            }
+        }
+    }
+}
