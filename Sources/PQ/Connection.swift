@@ -40,7 +40,10 @@ actor Connection {
     private let descriptor: Int32
     private var waiter: CheckedContinuation<Void, Never>?
     private var wakesOnAnything = false
+    /// Whether the socket told of something while nobody waited.
+    private var hasNews = false
     private var wantsWriting = false
+    private var isWatched = false
     private let onNotification: (@Sendable (Notification) -> Void)?
     private let onLoss: (@Sendable (PQError) -> Void)?
     /// When the connection was made; for its lifetime in a pool.
@@ -84,6 +87,7 @@ actor Connection {
         }
         reactor.watch(descriptor) { [unowned self] in assumeIsolated { $0.becameReady() } }
         reactor.remember(self)
+        isWatched = true
     }
 
     /// Closes the connection; whoever waits on it gets an error.
@@ -91,8 +95,7 @@ actor Connection {
         guard session != nil else { return }
         state = .closed
         if loss == nil { loss = PQError(.connectionLost, "the connection was closed") }
-        reactor.unwatch(descriptor)
-        reactor.forget(self)
+        stopWatching()
         session = nil
         wake()
     }
@@ -110,6 +113,7 @@ actor Connection {
         }
         while let notification = session.nextNotification() { onNotification?(notification) }
         guard flush() else { return }
+        hasNews = waiter == nil
         if wakesOnAnything || !session.isBusy { wake() }
     }
 
@@ -132,23 +136,31 @@ actor Connection {
     private func lose(_ error: PQError) {
         guard loss == nil else { return }
         loss = lastWords() ?? error
-        reactor.unwatch(descriptor)
-        reactor.forget(self)
+        stopWatching()
         wake()
         if let loss { onLoss?(loss) }
+    }
+
+    /// Once only: after a loss the descriptor's number may belong to another connection already.
+    private func stopWatching() {
+        guard isWatched else { return }
+        isWatched = false
+        reactor.unwatch(descriptor)
+        reactor.forget(self)
     }
 
     /// What the server said before it closed the connection, such as that it is shutting down.
     private func lastWords() -> PQError? {
         guard let session else { return nil }
-        for _ in 0..<16 {
+        // Results of the statements before come first, each with an end.
+        for _ in 0..<64 {
             switch session.nextResult() {
             case .failure(let error) where error.sqlState != nil:
                 return PQError(
                     .connectionLost, "PostgreSQL closed the connection: \(error.server?.message ?? "")",
                     sqlState: error.sqlState, server: error.server)
-            case .end, .copyIn, .copyOut: return nil
-            case .failure, .rows, .skipped, .synced: continue
+            case .copyIn, .copyOut: return nil
+            case .failure, .rows, .skipped, .synced, .end: continue
             }
         }
         return nil
@@ -161,9 +173,18 @@ actor Connection {
 
     /// Suspends until a whole result is there, or, with `anything`, until the socket tells of anything.
     func suspend(untilAnything anything: Bool = false) async {
-        guard loss == nil else { return }
-        wakesOnAnything = anything
-        await withCheckedContinuation { waiter = $0 }
+        await withCheckedContinuation { continuation in
+            // Looked at once more here, in the same step in which the waiter is set: the socket may have told of
+            // something since the caller looked.
+            let isReady = loss != nil || (anything ? hasNews : !(session?.isBusy ?? false))
+            hasNews = false
+            guard !isReady else {
+                continuation.resume()
+                return
+            }
+            wakesOnAnything = anything
+            waiter = continuation
+        }
     }
 
     // MARK: Operations

@@ -86,7 +86,7 @@ public final class Pool: Sendable {
 
     /// Lends a connection to the closure. Transactions have ``withTransaction(isolation:readOnly:deadline:_:)``.
     public func withConnection<R>(_ body: (inout Lease) async throws -> R) async throws -> R {
-        try await withTaskExecutorPreference(reactor) {
+        try await withTaskExecutorPreference(reactor.taskExecutor) {
             let connection = try await lender.acquire()
             var lease = Lease(connection: connection, settings: settings)
             do {
@@ -111,7 +111,7 @@ public final class Pool: Sendable {
         isolation: IsolationLevel = .readCommitted, readOnly: Bool = false, deadline: Duration? = nil,
         _ body: (inout Transaction) async throws -> R
     ) async throws -> R {
-        try await withTaskExecutorPreference(reactor) {
+        try await withTaskExecutorPreference(reactor.taskExecutor) {
             let connection = try await lender.acquire()
             do {
                 let result = try await Transaction.run(

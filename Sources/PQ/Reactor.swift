@@ -12,7 +12,7 @@ internal import Synchronization
 /// would be lost with a large result.
 ///
 /// `@unchecked Sendable`: `sources`, `nextDeadline` and `timed` are touched on the thread alone; `queue` has a lock.
-@safe public final class Reactor: SerialExecutor, TaskExecutor, @unchecked Sendable {
+@safe public final class Reactor: SerialExecutor, @unchecked Sendable {
     /// The reactor that pools use unless they are given another.
     public static let shared = Reactor()
 
@@ -28,17 +28,21 @@ internal import Synchronization
 
     private let epoll: Int32
     private let wake: Int32
-    private let queue = Mutex<[UnownedJob]>([])
+    private let queue: JobQueue
+    private let tasks: TaskSide
+    /// What a task prefers so that it stays on this thread between its calls to connections.
+    public var taskExecutor: some TaskExecutor { tasks }
     private var sources: [Int32: () -> Void] = [:]
     private var timed: [ObjectIdentifier: any Timed] = [:]
     private var nextDeadline: ContinuousClock.Instant?
-    private let thread = Mutex<pthread_t?>(nil)
 
     /// A reactor with a thread of its own, which lives as long as the process.
     public init() {
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         wake = eventfd(0, Int32(EFD_NONBLOCK) | Int32(EFD_CLOEXEC))
         precondition(epoll >= 0 && wake >= 0, "the system refuses an epoll or event descriptor: error \(errno)")
+        queue = JobQueue(wake: wake)
+        tasks = TaskSide(queue: queue)
         control(EPOLL_CTL_ADD, wake, EPOLLIN.rawValue)
         Thread.detached(named: "ledger-pq") { self.run() }
     }
@@ -46,34 +50,27 @@ internal import Synchronization
     // MARK: Executor
 
     public func enqueue(_ job: consuming ExecutorJob) {
-        let job = UnownedJob(job)
-        let isFirst = queue.withLock { queue in
-            queue.append(job)
-            return queue.count == 1
-        }
-        // Not needed on the thread itself, which looks at the queue before it waits.
-        if isFirst, !isOnThread {
-            var one: UInt64 = 1
-            _ = unsafe write(wake, &one, 8)
-        }
+        queue.append(UnownedJob(job), isTasks: false)
     }
 
     public func checkIsolated() {
-        precondition(isOnThread, "this runs on the reactor's thread only")
-    }
-
-    private var isOnThread: Bool {
-        thread.withLock { $0.map { pthread_equal(pthread_self(), $0) != 0 } ?? false }
+        precondition(queue.isOnThread, "this runs on the reactor's thread only")
     }
 
     private func run() {
-        thread.withLock { $0 = pthread_self() }
+        queue.belongsToThisThread()
         var events = unsafe [epoll_event](repeating: epoll_event(), count: Self.eventsPerTurnMax)
-        var jobs: [UnownedJob] = []
+        var jobs: [(job: UnownedJob, isTasks: Bool)] = []
         while true {
-            queue.withLock { swap(&jobs, &$0) }
-            for job in jobs {
-                unsafe job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+            queue.take(&jobs)
+            for (job, isTasks) in jobs {
+                // An actor's job that is run as a task's, or the other way round, changes executors at every call.
+                if isTasks {
+                    unsafe job.runSynchronously(
+                        isolatedTo: asUnownedSerialExecutor(), taskExecutor: tasks.asUnownedTaskExecutor())
+                } else {
+                    unsafe job.runSynchronously(on: asUnownedSerialExecutor())
+                }
             }
             let timeout = jobs.isEmpty ? millisecondsToNextDeadline() : 0
             jobs.removeAll(keepingCapacity: true)
@@ -116,6 +113,8 @@ internal import Synchronization
         unsafe event.events = interest
         unsafe event.data.fd = descriptor
         let answer = unsafe epoll_ctl(epoll, operation, descriptor, &event)
+        // libpq closes the socket itself when it finds the connection lost, and epoll forgets a closed socket.
+        if operation == EPOLL_CTL_DEL, errno == EBADF || errno == ENOENT { return }
         precondition(answer == 0, "epoll refuses descriptor \(descriptor): error \(errno)")
     }
 
@@ -155,5 +154,58 @@ internal import Synchronization
             if deadline <= now { object.deadlinePassed(now) }
             if let next = object.nextDeadline { deadlineChanged(to: max(next, now)) }
         }
+    }
+}
+
+/// The reactor as the executor that a task prefers.
+private final class TaskSide: TaskExecutor {
+    private let queue: JobQueue
+
+    init(queue: JobQueue) {
+        self.queue = queue
+    }
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        queue.append(UnownedJob(job), isTasks: true)
+    }
+}
+
+/// What is to run on the reactor's thread, and the descriptor by which the thread learns of it.
+private final class JobQueue: Sendable {
+    private struct State {
+        var jobs: [(job: UnownedJob, isTasks: Bool)] = []
+        var thread: pthread_t?
+    }
+
+    private let state = Mutex(State())
+    private let wake: Int32
+
+    init(wake: Int32) {
+        self.wake = wake
+    }
+
+    var isOnThread: Bool {
+        state.withLock { $0.thread.map { pthread_equal(pthread_self(), $0) != 0 } ?? false }
+    }
+
+    func belongsToThisThread() {
+        state.withLock { $0.thread = pthread_self() }
+    }
+
+    func append(_ job: UnownedJob, isTasks: Bool) {
+        let needsWaking = state.withLock { state in
+            state.jobs.append((job, isTasks))
+            // Not needed on the thread itself, which looks at the queue before it waits.
+            guard state.jobs.count == 1, let thread = state.thread else { return state.jobs.count == 1 }
+            return pthread_equal(pthread_self(), thread) == 0
+        }
+        guard needsWaking else { return }
+        var one: UInt64 = 1
+        _ = unsafe write(wake, &one, 8)
+    }
+
+    /// Takes all jobs; the array that is given, which is empty, takes their place.
+    func take(_ jobs: inout [(job: UnownedJob, isTasks: Bool)]) {
+        state.withLock { swap(&jobs, &$0.jobs) }
     }
 }

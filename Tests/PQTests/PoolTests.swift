@@ -111,7 +111,8 @@ struct PoolTests {
             let error = await #expect(throws: PQError.self) { try await pool.query(Query("select 1/0")) }
             #expect(error?.sqlState == .divisionByZero)
             #expect(error?.isRetrySafe == false)
-            #expect(try await number(pool, "select 7") == 7)
+            let value1 = try await number(pool, "select 7")
+            #expect(value1 == 7)
             let connected = await pool.statistics.connected
             #expect(connected == 1)
         }
@@ -124,7 +125,8 @@ struct PoolTests {
             await #expect(throws: PQError.self) {
                 try await pool.pipeline([1, 2, 1].map { Query("insert into t values ($1)", [.int4($0)]) })
             }
-            #expect(try await number(pool, "select count(*) from t") == 0)
+            let value2 = try await number(pool, "select count(*) from t")
+            #expect(value2 == 0)
         }
     }
 
@@ -142,7 +144,8 @@ struct PoolTests {
             let error = await #expect(throws: PQError.self) { try await sleeper.value }
             #expect(error?.code == .cancelled)
             #expect(started.duration(to: .now) < .seconds(20))
-            #expect(try await pool.query(Query("select 1")).count == 1)
+            let value3 = try await pool.query(Query("select 1")).count
+            #expect(value3 == 1)
             let connected = await pool.statistics.connected
             #expect(connected == 1)
         }
@@ -160,7 +163,8 @@ struct PoolTests {
                 try await pool.query(Query("select pg_sleep(30)"), deadline: .milliseconds(50))
             }
             #expect(error?.code == .deadlineExceeded)
-            #expect(try await pool.query(Query("select 1")).count == 1)
+            let value4 = try await pool.query(Query("select 1")).count
+            #expect(value4 == 1)
             let connected = await pool.statistics.connected
             #expect(connected == 1)
         }
@@ -206,7 +210,8 @@ struct PoolTests {
             let late = await #expect(throws: PQError.self) { try await waiter.value }
             #expect(late?.code == .poolExhausted)
             _ = try await holder.value
-            #expect(try await pool.query(Query("select 3")).count == 1)
+            let value5 = try await pool.query(Query("select 3")).count
+            #expect(value5 == 1)
         }
     }
 
@@ -231,9 +236,11 @@ struct PoolTests {
     func staleStatements() async throws {
         try await withPool({ $0.connectionsMax = 1 }) { pool in
             _ = try await pool.query(Query("create table t (n int)"))
-            #expect(try await pool.query(Query("select * from t")).columnNames == ["n"])
+            let value6 = try await pool.query(Query("select * from t")).columnNames
+            #expect(value6 == ["n"])
             _ = try await pool.query(Query("alter table t add column m int"))
-            #expect(try await pool.query(Query("select * from t")).columnNames == ["n", "m"])
+            let value7 = try await pool.query(Query("select * from t")).columnNames
+            #expect(value7 == ["n", "m"])
         }
     }
 
@@ -267,7 +274,8 @@ struct PoolTests {
         let folder = try #require(target["host"])
         let several = target.setting("host", "/nonexistent,\(folder)").setting("port", "5432,5432")
         let pool = Pool(target: several, logger: TestCluster.logger)
-        #expect(try await pool.query(Query("select 1")).count == 1)
+        let value8 = try await pool.query(Query("select 1")).count
+        #expect(value8 == 1)
         await pool.close()
     }
 
