@@ -117,10 +117,20 @@ let package = Package(
         // Beside the layers
         .target(
             name: "LedgerTestSupport",
-            dependencies: ["LedgerStore", "PQ", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "Ledger", "LedgerProjection", "LedgerStore", "PQ", .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: settings
         ),
-        .testTarget(name: "LedgerTests", dependencies: ["Ledger"], swiftSettings: settings),
+        .testTarget(name: "LedgerTests", dependencies: ["Ledger", "LedgerTestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "LedgerStoreTests",
+            dependencies: [
+                "Ledger", "LedgerProjection", "LedgerSchema", "LedgerStore", "LedgerTestSupport", "PQ",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "PQTests",
             dependencies: ["LedgerTestSupport", "PQ", .product(name: "Logging", package: "swift-log")],

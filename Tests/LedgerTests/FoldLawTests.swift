@@ -1,4 +1,5 @@
 import Ledger
+import LedgerTestSupport
 import Testing
 
 /// What must hold of every history. A failure prints its seed; `RandomHistory.events(count:seed:)` makes it again.

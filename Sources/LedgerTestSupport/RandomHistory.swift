@@ -1,14 +1,14 @@
-import Ledger
+public import Ledger
 
 /// A generator whose whole sequence follows from its seed (SplitMix64, Steele, Lea and Flood, OOPSLA 2014).
-struct SeededGenerator: RandomNumberGenerator {
+public struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 
-    init(seed: UInt64) {
+    public init(seed: UInt64) {
         state = seed
     }
 
-    mutating func next() -> UInt64 {
+    public mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var mixed = state
         mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
@@ -18,8 +18,8 @@ struct SeededGenerator: RandomNumberGenerator {
 }
 
 /// Histories that hit every rule often: few tasks, names, attempts, labels and report numbers, so that they meet.
-enum RandomHistory {
-    static func events(count: Int, seed: UInt64) -> [Event] {
+public enum RandomHistory {
+    public static func events(count: Int, seed: UInt64) -> [Event] {
         var generator = SeededGenerator(seed: seed)
         var events = [
             Event(

@@ -1,0 +1,138 @@
+internal import Ledger
+internal import LedgerStore
+internal import PQ
+
+/// The jobs that a step has claimed, with their next events and the parts of their states that these touch.
+struct Claims {
+    /// One job that is claimed.
+    struct Job {
+        let id: JobID
+        let projection: Int16
+        var fold: Fold
+        var events: [Event] = []
+
+        /// Folds all events that were read.
+        mutating func foldAll() throws(FoldStateError) -> StateChanges.OfJob {
+            let before = fold.progress.sequence
+            for event in events { try fold.apply(event) }
+            return StateChanges.OfJob(
+                job: id, projection: projection, previousSequence: before, changes: try fold.takeChanges(),
+                eventCount: events.count)
+        }
+    }
+
+    private(set) var jobs: [Job] = []
+    private var indices: [JobID: Int] = [:]
+
+    /// Reads what the claim has found.
+    ///
+    /// - Throws: ``PQError/Code/decoding`` where a job's events do not go on where its snapshot stands: then the
+    ///   projection stops rather than to leave something out.
+    init(_ rows: Rows) throws(PQError) {
+        for row in rows {
+            let id = JobID(uuid: try row.decode(0))
+            let index: Int
+            if let known = indices[id] {
+                index = known
+            } else {
+                index = jobs.count
+                indices[id] = index
+                jobs.append(Job(id: id, projection: try row.decode(1), fold: Fold(try Self.progress(row))))
+            }
+            let event = try EventRow.decode(row, from: 13).event
+            let expected = jobs[index].fold.progress.sequence + Int64(jobs[index].events.count) + 1
+            guard event.sequence == expected else {
+                throw PQError(.decoding, "job \(id) has event \(event.sequence) where \(expected) was expected")
+            }
+            jobs[index].events.append(event)
+        }
+    }
+
+    private static func progress(_ row: Row) throws(PQError) -> JobProgress {
+        guard let state = JobState(rawValue: try row.decode(3)) else {
+            throw PQError(.decoding, "a snapshot has an unknown state")
+        }
+        func moment(_ column: Int) throws(PQError) -> Timestamp? {
+            try row.decodeIfPresent(column, as: TimestampMicroseconds.self).map { Timestamp($0) }
+        }
+        var tasks = TaskCounts()
+        tasks.running = try row.decode(8)
+        tasks.succeeded = try row.decode(9)
+        tasks.failed = try row.decode(10)
+        tasks.canceled = try row.decode(11)
+        tasks.executions = try row.decode(12)
+        return JobProgress(
+            sequence: try row.decode(2), state: state, createdAt: try moment(4), startedAt: try moment(5),
+            updatedAt: try moment(6), finishedAt: try moment(7), tasks: tasks)
+    }
+
+    /// Folds all events of all jobs. A job whose state cannot be read is left as it is, and told.
+    mutating func foldAll() -> (changes: [StateChanges.OfJob], damaged: [(job: JobID, error: FoldStateError)]) {
+        var changes: [StateChanges.OfJob] = []
+        var damaged: [(job: JobID, error: FoldStateError)] = []
+        for index in jobs.indices {
+            do throws(FoldStateError) {
+                changes.append(try jobs[index].foldAll())
+            } catch {
+                damaged.append((jobs[index].id, error))
+            }
+        }
+        return (changes, damaged)
+    }
+
+    /// Restores what ``StateQueries/needed(by:)`` has read.
+    mutating func restore(_ results: [Rows]) throws(PQError) {
+        guard results.count == 4 else { throw PQError(.decoding, "four results were expected") }
+        for row in results[0] {
+            let index = try jobIndex(row)
+            jobs[index].fold.restore(try Self.task(row))
+            jobs[index].fold.restore(try ExecutionRow.decode(row, from: 6))
+        }
+        for rows in results[1...2] {
+            for row in rows { jobs[try jobIndex(row)].fold.restore(try ExecutionRow.decode(row, from: 1)) }
+        }
+        try restoreIndicators(results[3])
+    }
+
+    /// Restores what ``StateQueries/neededFurther(by:)`` has read.
+    mutating func restoreFurther(_ results: [Rows]) throws(PQError) {
+        guard results.count == 2 else { throw PQError(.decoding, "two results were expected") }
+        try restoreIndicators(results[0])
+        for row in results[1] {
+            let key = ReportPage.Key(execution: try row.decode(1), page: try row.decode(2))
+            jobs[try jobIndex(row)].fold.restore(ReportPage(bytes: try row.decode(3)), at: key)
+        }
+    }
+
+    private mutating func restoreIndicators(_ rows: Rows) throws(PQError) {
+        for row in rows { jobs[try jobIndex(row)].fold.restore(try Self.indicator(row)) }
+    }
+
+    private func jobIndex(_ row: Row) throws(PQError) -> Int {
+        guard let index = indices[JobID(uuid: try row.decode(0))] else {
+            throw PQError(.decoding, "a row of a job that was not asked for")
+        }
+        return index
+    }
+
+    private static func task(_ row: Row) throws(PQError) -> JobTask {
+        guard let state = TaskState(rawValue: try row.decode(4)) else {
+            throw PQError(.decoding, "a task has an unknown state")
+        }
+        return JobTask(
+            sequence: try row.decode(1), name: Name(try row.decode(2)), last: try row.decode(3), state: state,
+            executionCount: try row.decode(5))
+    }
+
+    private static func indicator(_ row: Row) throws(PQError) -> IndicatorState {
+        let label = try row.decode(2, as: String.self)
+        return IndicatorState(
+            sequence: try row.decode(1), label: label.utf8.isEmpty ? nil : Name(label),
+            received: Units(total: try row.decode(3), done: try row.decode(4)),
+            counted: Units(total: try row.decode(5), done: try row.decode(6)),
+            superseded: Units(total: try row.decode(7), done: try row.decode(8)),
+            discarded: Units(total: try row.decode(9), done: try row.decode(10)),
+            countedEvents: try row.decode(11), supersededEvents: try row.decode(12),
+            updatedAt: Timestamp(try row.decode(13)))
+    }
+}

@@ -1,0 +1,57 @@
+internal import Ledger
+internal import LedgerStore
+
+/// Hands out jobs to the steps of one process, so that no two steps take the same job, and puts off those that have to
+/// wait.
+actor Desk {
+    nonisolated let signals: ProjectionSignals
+    private let settings: ProjectionSettings
+    private var underWay: Set<JobID> = []
+    /// Jobs that were named again while they were under way.
+    private var again: Set<JobID> = []
+    private var pauses: [JobID: Duration] = [:]
+
+    init(signals: ProjectionSignals, settings: ProjectionSettings) {
+        self.signals = signals
+        self.settings = settings
+    }
+
+    /// The next work. Whoever gets jobs says when they are ``finished(_:)``.
+    func next() async -> ProjectionSignals.Work {
+        while true {
+            let work = await signals.next(limit: settings.jobsPerStepMax)
+            guard case .jobs(let jobs) = work else { return work }
+            let free = jobs.filter { underWay.insert($0).inserted }
+            if free.count < jobs.count { again.formUnion(Set(jobs).subtracting(free)) }
+            if !free.isEmpty { return .jobs(free) }
+        }
+    }
+
+    func finished(_ jobs: [JobID]) {
+        underWay.subtract(jobs)
+        let named = again.intersection(jobs)
+        again.subtract(named)
+        signals.appended(named)
+    }
+
+    /// These jobs have moved on: a failure that comes later begins with the shortest pause.
+    func succeeded(_ jobs: [JobID]) {
+        for job in jobs { pauses[job] = nil }
+    }
+
+    /// These jobs could not be folded: each time they wait twice as long.
+    func failed(_ jobs: [JobID]) {
+        for job in jobs {
+            let pause = min((pauses[job] ?? settings.failurePause.first / 2) * 2, settings.failurePause.longest)
+            pauses[job] = pause
+            postpone([job], for: pause)
+        }
+    }
+
+    func postpone(_ jobs: [JobID], for pause: Duration) {
+        Task(name: "projection-postponed") { [signals] in
+            do { try await Task.sleep(for: pause) } catch { return }
+            signals.appended(jobs)
+        }
+    }
+}

@@ -1,0 +1,153 @@
+internal import Ledger
+internal import LedgerStore
+internal import PQ
+
+/// One step of the projection: claims jobs that are behind, folds their next events, and stores state, snapshot and
+/// checkpoint in the same transaction. Killed at any moment, it has done all of it or nothing.
+struct ProjectionStep {
+    let pool: Pool
+    let settings: ProjectionSettings
+
+    /// What a step has done.
+    struct Result {
+        /// The snapshots that have moved, and how far.
+        var folded: [(job: JobID, sequence: Int64)] = []
+        /// Jobs that have more events still, since a step takes only so many.
+        var unfinished: [JobID] = []
+        /// Jobs that could not be claimed or were not behind: which of both, a look tells.
+        var unclaimed: [JobID] = []
+        /// Jobs whose state cannot be read: they need a replay.
+        var damaged: [(job: JobID, error: FoldStateError)] = []
+        /// How many events were folded.
+        var eventCount = 0
+    }
+
+    /// Runs the step for these jobs. Three round trips, mostly: claim and read events, read states, store and commit.
+    func run(_ jobs: [JobID]) async throws -> Result {
+        let eventsMax = min(settings.eventsPerJobMax, max(1, settings.eventsPerStepMax / max(1, jobs.count)))
+        return try await pool.withTransaction { transaction in
+            let claimedRows = try await transaction.query(claimQuery(jobs, eventsMax: eventsMax))
+            var claims = try await compute { () throws(PQError) in try Claims(claimedRows) }
+            var result = Result()
+            let claimed = Set(claims.jobs.map(\.id))
+            result.unclaimed = jobs.filter { !claimed.contains($0) }
+            guard !claims.jobs.isEmpty else { return result }
+
+            let needed = try await transaction.pipeline(StateQueries.needed(by: claims))
+            try claims.restore(needed)
+            let further = StateQueries.neededFurther(by: claims)
+            if !further.isEmpty { try claims.restoreFurther(try await transaction.pipeline(further)) }
+
+            let restored = claims
+            let (changes, damaged, statements) = await compute {
+                var claims = restored
+                let (changes, damaged) = claims.foldAll()
+                return (changes, damaged, StateChanges.statements(changes))
+            }
+            result.damaged = damaged
+            _ = try await transaction.commit(after: statements)
+            for change in changes {
+                result.folded.append((change.job, change.changes.progress.sequence))
+                result.eventCount += change.eventCount
+                if change.eventCount == eventsMax { result.unfinished.append(change.job) }
+            }
+            return result
+        }
+    }
+
+    /// Runs what takes its time away from the reactor's thread, on which everybody's connections live.
+    private func compute<R: Sendable, Failure: Error>(
+        _ body: @Sendable () throws(Failure) -> R
+    ) async throws(Failure) -> R {
+        let result: Swift.Result<R, Failure> = await withTaskExecutorPreference(globalConcurrentExecutor) {
+            do throws(Failure) { return .success(try body()) } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+
+    /// Claims the jobs that are behind and that no other worker holds, and reads their next events: one query.
+    ///
+    /// A job whose snapshot another worker holds is skipped, not waited for. The lock lasts until the commit, so the
+    /// checkpoint that is read here is the one that is replaced there.
+    private func claimQuery(_ jobs: [JobID], eventsMax: Int) -> Query {
+        Query(
+            """
+            with claimed as (
+                select snapshot.*
+                from ledger.snapshot
+                join ledger.job_head as head on head.job_id = snapshot.job_id
+                where snapshot.job_id = any ($1) and snapshot.is_live and head.sequence > snapshot.sequence
+                order by snapshot.job_id
+                for update of snapshot skip locked
+            )
+            select
+                claimed.job_id, claimed.projection, claimed.sequence, claimed.state, claimed.created_at,
+                claimed.started_at, claimed.updated_at, claimed.finished_at, claimed.tasks_running,
+                claimed.tasks_succeeded, claimed.tasks_failed, claimed.tasks_canceled, claimed.executions,
+                \(EventRow.columns)
+            from claimed
+            cross join lateral (
+                select * from \(EventRow.table)
+                where event.job_id = claimed.job_id and event.sequence > claimed.sequence
+                order by event.sequence
+                limit $2
+            ) as event
+            order by claimed.job_id, event.sequence
+            """, [.uuids(jobs.map(\.uuidBytes)), .int8(Int64(eventsMax))])
+    }
+
+    /// Of these jobs, those that are behind.
+    func behind(_ jobs: [JobID]) async throws(PQError) -> [JobID] {
+        let rows = try await pool.query(
+            Query(
+                """
+                select head.job_id
+                from ledger.job_head as head
+                join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
+                where head.job_id = any ($1) and head.sequence > snapshot.sequence
+                """, [.uuids(jobs.map(\.uuidBytes))]))
+        return try jobIDs(rows)
+    }
+
+    /// Of a part of all jobs, newest first, those that are behind; and where the next part begins, if there is one.
+    func sweep(before cursor: JobID?) async throws(PQError) -> (behind: [JobID], next: JobID?) {
+        let rows = try await pool.query(
+            Query(
+                """
+                select head.job_id, head.sequence > snapshot.sequence
+                from (
+                    select job_id, sequence from ledger.job_head
+                    where job_id < $1 order by job_id desc limit $2
+                ) as head
+                join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
+                order by head.job_id desc
+                """,
+                [
+                    .uuid(cursor?.uuidBytes ?? UUIDBytes(high: .max, low: .max)), .int8(Int64(settings.sweepJobsMax)),
+                ]))
+        var behind: [JobID] = []
+        for row in rows where try row.decode(1, as: Bool.self) { behind.append(JobID(uuid: try row.decode(0))) }
+        guard rows.count == settings.sweepJobsMax, let last = rows.last else { return (behind, nil) }
+        return (behind, JobID(uuid: try last.decode(0)))
+    }
+
+    private func jobIDs(_ rows: Rows) throws(PQError) -> [JobID] {
+        var jobs: [JobID] = []
+        for row in rows { jobs.append(JobID(uuid: try row.decode(0))) }
+        return jobs
+    }
+}
+
+extension JobID {
+    var uuidBytes: UUIDBytes { UUIDBytes(high: high, low: low) }
+
+    init(uuid: UUIDBytes) {
+        self.init(high: uuid.high, low: uuid.low)
+    }
+}
+
+extension Timestamp {
+    init(_ value: TimestampMicroseconds) {
+        self.init(microseconds: value.microsecondsSince1970)
+    }
+}

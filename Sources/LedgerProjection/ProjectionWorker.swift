@@ -1,0 +1,114 @@
+internal import Ledger
+public import LedgerStore
+public import Logging
+internal import PQ
+public import ServiceLifecycle
+
+/// Folds what is appended into snapshots. Any number of workers, in any number of processes, share the work.
+///
+/// It learns of work by hints and, because hints get lost, by looking at all jobs now and then. The exactly-once of it
+/// lies in the transactions of ``ProjectionStep``, not in the hints and not in who works.
+public struct ProjectionWorker: Service {
+    private let ledger: PostgresLedger
+    private let settings: ProjectionSettings
+    private let logger: Logger
+
+    /// A worker on this ledger, which must be running itself.
+    public init(ledger: PostgresLedger, settings: ProjectionSettings = ProjectionSettings(), logger: Logger) {
+        self.ledger = ledger
+        self.settings = settings
+        self.logger = logger
+    }
+
+    /// Works until the task is cancelled or the service group shuts down; a step that is under way is finished.
+    public func run() async throws {
+        ledger.noteWorker(isRunning: true)
+        defer { ledger.noteWorker(isRunning: false) }
+        let signals = ledger.signals
+        let desk = Desk(signals: signals, settings: settings)
+        signals.wantSweep()
+        await withTaskCancellationOrGracefulShutdownHandler {
+            await withDiscardingTaskGroup { group in
+                for number in 0..<settings.concurrency {
+                    group.addTask(name: "projection-\(number)") { await work(desk) }
+                }
+                group.addTask(name: "projection-sweeps") { await sweepNowAndThen(signals) }
+            }
+        } onCancelOrGracefulShutdown: {
+            signals.close()
+        }
+    }
+
+    private func sweepNowAndThen(_ signals: ProjectionSignals) async {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                do { try await Task.sleep(for: settings.sweepInterval) } catch { return }
+                signals.wantSweep()
+            }
+        }
+    }
+
+    private func work(_ desk: Desk) async {
+        let step = ProjectionStep(pool: ledger.pool, settings: settings)
+        while true {
+            switch await desk.next() {
+            case .closed: return
+            case .sweep: await sweep(step, desk)
+            case .jobs(let jobs):
+                await fold(jobs, step, desk)
+                await desk.finished(jobs)
+            }
+        }
+    }
+
+    private func sweep(_ step: ProjectionStep, _ desk: Desk) async {
+        var cursor: JobID?
+        repeat {
+            do throws(PQError) {
+                let (behind, next) = try await step.sweep(before: cursor)
+                desk.signals.appended(behind)
+                cursor = next
+            } catch {
+                logger.warning("jobs that are behind could not be looked for", metadata: ["error": "\(error)"])
+                ledger.noteFailedStep(error.description)
+                return
+            }
+        } while cursor != nil && !Task.isCancelled
+    }
+
+    private func fold(_ jobs: [JobID], _ step: ProjectionStep, _ desk: Desk) async {
+        do {
+            let result = try await step.run(jobs)
+            if result.eventCount > 0 { ledger.noteStep(events: result.eventCount) }
+            await ledger.noteFolded(result.folded)
+            desk.signals.appended(result.unfinished)
+            await desk.succeeded(result.folded.map(\.job))
+            for (job, error) in result.damaged { await noteFailure(of: [job], "\(error)", desk) }
+            try await lookAgain(result.unclaimed, step, desk)
+        } catch {
+            // One job that cannot be stored must not hold up the others.
+            guard jobs.count > 1, !((error as? PQError)?.isRetrySafe ?? false) else {
+                await noteFailure(of: jobs, String(reflecting: error), desk)
+                return
+            }
+            for job in jobs { await fold([job], step, desk) }
+        }
+    }
+
+    /// A job that was not claimed is either up to date or held by another worker, who may have read its events before
+    /// the latest was there.
+    private func lookAgain(_ jobs: [JobID], _ step: ProjectionStep, _ desk: Desk) async throws {
+        guard !jobs.isEmpty else { return }
+        let behind = try await step.behind(jobs)
+        guard !behind.isEmpty else { return }
+        await desk.postpone(behind, for: settings.heldPause)
+    }
+
+    private func noteFailure(of jobs: [JobID], _ error: String, _ desk: Desk) async {
+        logger.error(
+            "events could not be folded; trying again later",
+            metadata: ["job.count": "\(jobs.count)", "job.first": "\(jobs.first?.description ?? "")", "error": "\(error)"])
+        ledger.noteFailedStep(error)
+        await desk.failed(jobs)
+    }
+}

@@ -1,0 +1,204 @@
+internal import Ledger
+internal import PQ
+
+/// The statements that store what a step has changed: one for each table, whatever the number of jobs.
+enum StateChanges {
+    /// What has changed of one job.
+    struct OfJob {
+        let job: JobID
+        let projection: Int16
+        /// The checkpoint that the changes begin at.
+        let previousSequence: Int64
+        let changes: FoldChanges
+        let eventCount: Int
+    }
+
+    static func statements(_ changes: [OfJob]) -> [Query] {
+        guard !changes.isEmpty else { return [] }
+        return [snapshots(changes), guardian(changes)]
+            + [indicators(changes), tasks(changes), executions(changes), pages(changes), discards(changes)]
+            .compactMap { $0 }
+    }
+
+    /// Compare and set: a snapshot moves only from the checkpoint that was read.
+    private static func snapshots(_ changes: [OfJob]) -> Query {
+        let progress = changes.map(\.changes.progress)
+        return Query(
+            """
+            update ledger.snapshot
+            set
+                sequence = new.sequence, state = new.state, created_at = new.created_at, started_at = new.started_at,
+                updated_at = new.updated_at, finished_at = new.finished_at, tasks_running = new.tasks_running,
+                tasks_succeeded = new.tasks_succeeded, tasks_failed = new.tasks_failed,
+                tasks_canceled = new.tasks_canceled, executions = new.executions
+            from unnest(
+                $1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[], $5::text[], $6::timestamptz[],
+                $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::bigint[], $11::bigint[], $12::bigint[],
+                $13::bigint[], $14::bigint[]
+            ) as new (
+                job_id, projection, previous, sequence, state, created_at, started_at, updated_at, finished_at,
+                tasks_running, tasks_succeeded, tasks_failed, tasks_canceled, executions
+            )
+            where snapshot.job_id = new.job_id and snapshot.projection = new.projection
+                and snapshot.sequence = new.previous
+            """,
+            [
+                .uuids(changes.map(\.job.uuidBytes)), .int2s(changes.map(\.projection)),
+                .int8s(changes.map(\.previousSequence)), .int8s(progress.map(\.sequence)),
+                .texts(progress.map(\.state.rawValue)),
+                .timestamptzs(microsecondsSince1970: progress.map(\.createdAt?.microseconds)),
+                .timestamptzs(microsecondsSince1970: progress.map(\.startedAt?.microseconds)),
+                .timestamptzs(microsecondsSince1970: progress.map(\.updatedAt?.microseconds)),
+                .timestamptzs(microsecondsSince1970: progress.map(\.finishedAt?.microseconds)),
+                .int8s(progress.map(\.tasks.running)), .int8s(progress.map(\.tasks.succeeded)),
+                .int8s(progress.map(\.tasks.failed)), .int8s(progress.map(\.tasks.canceled)),
+                .int8s(progress.map(\.tasks.executions)),
+            ])
+    }
+
+    /// Fails the transaction unless every snapshot is now where this step has put it. The snapshots are locked since
+    /// they were claimed, so it never does; if it did, nothing would be stored rather than something wrong.
+    private static func guardian(_ changes: [OfJob]) -> Query {
+        Query(
+            """
+            select 1 / (count(*) = $4)::integer
+            from unnest($1::uuid[], $2::smallint[], $3::bigint[]) as new (job_id, projection, sequence)
+            join ledger.snapshot
+                on snapshot.job_id = new.job_id and snapshot.projection = new.projection
+                and snapshot.sequence = new.sequence
+            """,
+            [
+                .uuids(changes.map(\.job.uuidBytes)), .int2s(changes.map(\.projection)),
+                .int8s(changes.map(\.changes.progress.sequence)), .int8(Int64(changes.count)),
+            ])
+    }
+
+    /// The jobs and projections of all parts of one kind, beside the parts.
+    private static func flatten<Part>(
+        _ changes: [OfJob], _ parts: (FoldChanges) -> [Part]
+    ) -> (jobs: Parameter, projections: Parameter, parts: [Part])? {
+        var jobs: [UUIDBytes?] = []
+        var projections: [Int16?] = []
+        var all: [Part] = []
+        for change in changes {
+            for part in parts(change.changes) {
+                jobs.append(change.job.uuidBytes)
+                projections.append(change.projection)
+                all.append(part)
+            }
+        }
+        return all.isEmpty ? nil : (.uuids(jobs), .int2s(projections), all)
+    }
+
+    private static func indicators(_ changes: [OfJob]) -> Query? {
+        guard let (jobs, projections, parts) = flatten(changes, \.indicators) else { return nil }
+        return Query(
+            """
+            insert into ledger.indicator as stored (
+                job_id, projection, sequence, label, received_total, received_done, counted_total, counted_done,
+                superseded_total, superseded_done, discarded_total, discarded_done, counted_events,
+                superseded_events, updated_at
+            )
+            select * from unnest(
+                $1::uuid[], $2::smallint[], $3::bigint[], $4::text[], $5::numeric[], $6::numeric[], $7::numeric[],
+                $8::numeric[], $9::numeric[], $10::numeric[], $11::numeric[], $12::numeric[], $13::bigint[],
+                $14::bigint[], $15::timestamptz[]
+            )
+            on conflict (job_id, projection, sequence) do update set
+                received_total = excluded.received_total, received_done = excluded.received_done,
+                counted_total = excluded.counted_total, counted_done = excluded.counted_done,
+                superseded_total = excluded.superseded_total, superseded_done = excluded.superseded_done,
+                discarded_total = excluded.discarded_total, discarded_done = excluded.discarded_done,
+                counted_events = excluded.counted_events, superseded_events = excluded.superseded_events,
+                updated_at = excluded.updated_at
+            """,
+            [
+                jobs, projections, .int8s(parts.map(\.sequence)), .texts(parts.map { $0.label?.text ?? "" }),
+                .numerics(parts.map(\.received.total)), .numerics(parts.map(\.received.done)),
+                .numerics(parts.map(\.counted.total)), .numerics(parts.map(\.counted.done)),
+                .numerics(parts.map(\.superseded.total)), .numerics(parts.map(\.superseded.done)),
+                .numerics(parts.map(\.discarded.total)), .numerics(parts.map(\.discarded.done)),
+                .int8s(parts.map(\.countedEvents)), .int8s(parts.map(\.supersededEvents)),
+                .timestamptzs(microsecondsSince1970: parts.map(\.updatedAt.microseconds)),
+            ])
+    }
+
+    private static func tasks(_ changes: [OfJob]) -> Query? {
+        guard let (jobs, projections, parts) = flatten(changes, \.tasks) else { return nil }
+        return Query(
+            """
+            insert into ledger.task (job_id, projection, sequence, name, last, state, execution_count)
+            select * from unnest(
+                $1::uuid[], $2::smallint[], $3::bigint[], $4::text[], $5::bigint[], $6::text[], $7::bigint[]
+            )
+            on conflict (job_id, projection, sequence) do update set
+                last = excluded.last, state = excluded.state, execution_count = excluded.execution_count
+            """,
+            [
+                jobs, projections, .int8s(parts.map(\.sequence)), .texts(parts.map(\.name.text)),
+                .int8s(parts.map(\.last)), .texts(parts.map(\.state.rawValue)), .int8s(parts.map(\.executionCount)),
+            ])
+    }
+
+    private static func executions(_ changes: [OfJob]) -> Query? {
+        guard let (jobs, projections, parts) = flatten(changes, \.executions) else { return nil }
+        return Query(
+            """
+            insert into ledger.execution (
+                job_id, projection, sequence, task, name, attempt, started_at, outcome, last_sequence, last_at,
+                superseded_by, state
+            )
+            select * from unnest(
+                $1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[], $5::text[], $6::integer[], $7::timestamptz[],
+                $8::text[], $9::bigint[], $10::timestamptz[], $11::bigint[], $12::bytea[]
+            )
+            on conflict (job_id, projection, sequence) do update set
+                outcome = excluded.outcome, last_sequence = excluded.last_sequence, last_at = excluded.last_at,
+                superseded_by = excluded.superseded_by, state = excluded.state
+            """,
+            [
+                jobs, projections, .int8s(parts.map(\.sequence)), .int8s(parts.map(\.task)),
+                .texts(parts.map(\.name?.text)), .int4s(parts.map(\.attempt)),
+                .timestamptzs(microsecondsSince1970: parts.map(\.startedAt.microseconds)),
+                .texts(parts.map(\.outcome?.rawValue)), .int8s(parts.map(\.lastSequence)),
+                .timestamptzs(microsecondsSince1970: parts.map(\.lastAt.microseconds)),
+                .int8s(parts.map(\.supersededBy)), .byteas(parts.map(\.encodedState)),
+            ])
+    }
+
+    /// Pages grow at their ends, so they need not be read to be written.
+    private static func pages(_ changes: [OfJob]) -> Query? {
+        guard let (jobs, projections, parts) = flatten(changes, \.pages) else { return nil }
+        return Query(
+            """
+            insert into ledger.report_page as stored (job_id, projection, execution, page, entries)
+            select * from unnest($1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bytea[])
+            on conflict (job_id, projection, execution, page) do update set
+                entries = stored.entries || excluded.entries
+            """,
+            [
+                jobs, projections, .int8s(parts.map(\.key.execution)), .int8s(parts.map(\.key.page)),
+                .byteas(parts.map(\.appended.bytes)),
+            ])
+    }
+
+    private static func discards(_ changes: [OfJob]) -> Query? {
+        guard let (jobs, projections, parts) = flatten(changes, \.discards) else { return nil }
+        return Query(
+            """
+            insert into ledger.discard (
+                job_id, projection, sequence, verdict, execution, indicator, total, done, duplicate_of
+            )
+            select * from unnest(
+                $1::uuid[], $2::smallint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],
+                $8::bigint[], $9::bigint[]
+            )
+            """,
+            [
+                jobs, projections, .int8s(parts.map(\.sequence)), .texts(parts.map(\.verdict.rawValue)),
+                .int8s(parts.map(\.execution)), .int8s(parts.map(\.indicator)),
+                .int8s(parts.map { Int64($0.units.total) }), .int8s(parts.map { Int64($0.units.done) }),
+                .int8s(parts.map(\.duplicateOf)),
+            ])
+    }
+}

@@ -1,0 +1,153 @@
+internal import Ledger
+internal import PQ
+
+/// The statements that read the parts of the states of claimed jobs which their next events touch: by the number of
+/// events, not by the size of the jobs.
+enum StateQueries {
+    private static let executionColumns = """
+        execution.sequence, execution.task, execution.name, execution.attempt, execution.started_at,
+        execution.outcome, execution.last_sequence, execution.last_at, execution.superseded_by, execution.state
+        """
+    private static let indicatorColumns = """
+        indicator.job_id, indicator.sequence, indicator.label, indicator.received_total, indicator.received_done,
+        indicator.counted_total, indicator.counted_done, indicator.superseded_total, indicator.superseded_done,
+        indicator.discarded_total, indicator.discarded_done, indicator.counted_events, indicator.superseded_events,
+        indicator.updated_at
+        """
+
+    /// Tasks with their last executions; executions by name; the first of an attempt; indicators by label.
+    static func needed(by claims: Claims) -> [Query] {
+        var tasks = Keys()
+        var names = Keys()
+        var attempts = Keys()
+        var labels = Keys()
+        for job in claims.jobs {
+            let needs = FoldNeeds(of: job.events)
+            for task in needs.tasks { tasks.add(job, task.text) }
+            for named in needs.namedExecutions { names.add(job, named.task.text, name: named.name.text) }
+            for attempted in needs.attemptedExecutions {
+                attempts.add(job, attempted.task.text, attempt: attempted.attempt)
+            }
+            for label in needs.labels { labels.add(job, label?.text ?? "") }
+        }
+        return [taskQuery(tasks), namedQuery(names), attemptedQuery(attempts), labelQuery(labels)]
+    }
+
+    /// Indicators by sequence, and pages of report numbers; nothing where no job needs any.
+    static func neededFurther(by claims: Claims) -> [Query] {
+        var indicators = Keys()
+        var pages = Keys()
+        for job in claims.jobs {
+            let needs = job.fold.furtherNeeds(of: job.events)
+            for sequence in needs.indicators { indicators.add(job, "", number: sequence) }
+            for key in needs.pages { pages.add(job, "", number: key.execution, page: key.page) }
+        }
+        guard !indicators.isEmpty || !pages.isEmpty else { return [] }
+        return [indicatorQuery(indicators), pageQuery(pages)]
+    }
+
+    /// What is looked for, column by column.
+    private struct Keys {
+        var jobs: [UUIDBytes?] = []
+        var projections: [Int16?] = []
+        var texts: [String?] = []
+        var names: [String?] = []
+        var attempts: [Int32?] = []
+        var numbers: [Int64?] = []
+        var pages: [Int64?] = []
+
+        var isEmpty: Bool { jobs.isEmpty }
+
+        mutating func add(
+            _ job: Claims.Job, _ text: String, name: String? = nil, attempt: Int32? = nil, number: Int64? = nil,
+            page: Int64? = nil
+        ) {
+            jobs.append(job.id.uuidBytes)
+            projections.append(job.projection)
+            texts.append(text)
+            names.append(name)
+            attempts.append(attempt)
+            numbers.append(number)
+            pages.append(page)
+        }
+    }
+
+    private static func taskQuery(_ keys: Keys) -> Query {
+        Query(
+            """
+            select
+                task.job_id, task.sequence, task.name, task.last, task.state, task.execution_count, \(executionColumns)
+            from unnest($1::uuid[], $2::smallint[], $3::text[]) as wanted (job_id, projection, name)
+            join ledger.task
+                on task.job_id = wanted.job_id and task.projection = wanted.projection and task.name = wanted.name
+            join ledger.execution
+                on execution.job_id = task.job_id and execution.projection = task.projection
+                and execution.sequence = task.last
+            """, [.uuids(keys.jobs), .int2s(keys.projections), .texts(keys.texts)])
+    }
+
+    private static func namedQuery(_ keys: Keys) -> Query {
+        Query(
+            """
+            select task.job_id, \(executionColumns)
+            from unnest($1::uuid[], $2::smallint[], $3::text[], $4::text[]) as wanted (job_id, projection, task, name)
+            join ledger.task
+                on task.job_id = wanted.job_id and task.projection = wanted.projection and task.name = wanted.task
+            join ledger.execution
+                on execution.job_id = task.job_id and execution.projection = task.projection
+                and execution.task = task.sequence and execution.name = wanted.name
+            """, [.uuids(keys.jobs), .int2s(keys.projections), .texts(keys.texts), .texts(keys.names)])
+    }
+
+    private static func attemptedQuery(_ keys: Keys) -> Query {
+        Query(
+            """
+            select task.job_id, \(executionColumns)
+            from unnest($1::uuid[], $2::smallint[], $3::text[], $4::integer[])
+                as wanted (job_id, projection, task, attempt)
+            join ledger.task
+                on task.job_id = wanted.job_id and task.projection = wanted.projection and task.name = wanted.task
+            cross join lateral (
+                select * from ledger.execution as first
+                where first.job_id = task.job_id and first.projection = task.projection
+                    and first.task = task.sequence and first.attempt = wanted.attempt
+                order by first.sequence
+                limit 1
+            ) as execution
+            """, [.uuids(keys.jobs), .int2s(keys.projections), .texts(keys.texts), .int4s(keys.attempts)])
+    }
+
+    private static func labelQuery(_ keys: Keys) -> Query {
+        Query(
+            """
+            select \(indicatorColumns)
+            from unnest($1::uuid[], $2::smallint[], $3::text[]) as wanted (job_id, projection, label)
+            join ledger.indicator
+                on indicator.job_id = wanted.job_id and indicator.projection = wanted.projection
+                and indicator.label = wanted.label
+            """, [.uuids(keys.jobs), .int2s(keys.projections), .texts(keys.texts)])
+    }
+
+    private static func indicatorQuery(_ keys: Keys) -> Query {
+        Query(
+            """
+            select \(indicatorColumns)
+            from unnest($1::uuid[], $2::smallint[], $3::bigint[]) as wanted (job_id, projection, sequence)
+            join ledger.indicator
+                on indicator.job_id = wanted.job_id and indicator.projection = wanted.projection
+                and indicator.sequence = wanted.sequence
+            """, [.uuids(keys.jobs), .int2s(keys.projections), .int8s(keys.numbers)])
+    }
+
+    private static func pageQuery(_ keys: Keys) -> Query {
+        Query(
+            """
+            select page.job_id, page.execution, page.page, page.entries
+            from unnest($1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[])
+                as wanted (job_id, projection, execution, page)
+            join ledger.report_page as page
+                on page.job_id = wanted.job_id and page.projection = wanted.projection
+                and page.execution = wanted.execution and page.page = wanted.page
+            """, [.uuids(keys.jobs), .int2s(keys.projections), .int8s(keys.numbers), .int8s(keys.pages)])
+    }
+}

@@ -1,0 +1,113 @@
+internal import Ledger
+internal import PQ
+
+/// Creates jobs.
+struct JobCreator: Sendable {
+    let pool: Pool
+
+    private static let attemptsMax = 3
+
+    /// What became of a request to create a job.
+    enum Outcome {
+        case created(JobID)
+        case existed(JobID)
+        /// Another job, with other content, has the key.
+        case keyTaken(JobID)
+    }
+
+    func create(_ description: JobDescription) async throws(PQError) -> Outcome {
+        var failure = PQError(.misuse, "not tried")
+        for _ in 1...Self.attemptsMax {
+            do throws(PQError) {
+                return try await attempt(description)
+            } catch {
+                failure = error
+                if error.server?.constraint == "job_key_unique" {
+                    // Somebody else was quicker: the next attempt finds the job.
+                    continue
+                }
+                if error.sqlState == .checkViolation, error.server?.table == "event", error.server?.constraint == nil {
+                    // The month has no partition: the clock has jumped, or nobody made it in time.
+                    _ = try await pool.query(Query("select ledger.make_event_partition(clock_timestamp())"))
+                    continue
+                }
+                throw error
+            }
+        }
+        throw failure
+    }
+
+    private func attempt(_ description: JobDescription) async throws(PQError) -> Outcome {
+        do {
+            return try await pool.withTransaction { transaction in
+                let first = try await transaction.pipeline([
+                    Query("select clock_timestamp()"),
+                    Query(
+                        """
+                        select job_id, name, array(select key from jsonb_each_text(tags)),
+                            array(select value from jsonb_each_text(tags))
+                        from ledger.job
+                        where key = $1
+                        """, [.text(description.key?.text)]),
+                ])
+                if let row = first[1].first {
+                    let job = try row.jobID(0)
+                    return try Self.describes(row, description) ? .existed(job) : .keyTaken(job)
+                }
+                let now = try first[0][0].timestamp(0)
+                let job = JobID(
+                    createdAt: now, randomHigh: .random(in: 0 ... .max), randomLow: .random(in: 0 ... .max))
+                _ = try await transaction.commit(after: try Self.inserts(job, description, at: now))
+                return .created(job)
+            }
+        } catch let error as PQError {
+            throw error
+        } catch {
+            throw PQError(.misuse, "\(error)")
+        }
+    }
+
+    private static func describes(_ row: Row, _ description: JobDescription) throws(PQError) -> Bool {
+        var tags: [Name: Name] = [:]
+        let contents = try row.decode(3, as: [String].self)
+        for (name, content) in zip(try row.decode(2, as: [String].self), contents) { tags[Name(name)] = Name(content) }
+        return try row.name(1) == description.name && tags == description.tags
+    }
+
+    /// The job, its first event, its head and its snapshot, which holds that event already.
+    private static func inserts(
+        _ job: JobID, _ description: JobDescription, at now: Timestamp
+    ) throws(PQError) -> [Query] {
+        let event = EventDraft(.jobCreated(description)).recorded(sequence: 1, at: now)
+        var chain = HashChain(job: job)
+        let hash = chain.append(event)
+        let tags = description.sortedTags
+        let names = Parameter.texts(tags.map { $0.name.text })
+        let contents = Parameter.texts(tags.map { $0.value.text })
+        let moment = Parameter.timestamptz(microsecondsSince1970: now.microseconds)
+        let key = Parameter.text(description.key?.text)
+        return [
+            Query(
+                """
+                insert into ledger.job (job_id, created_at, name, key, tags)
+                values ($1, $2, $3, $4, jsonb_object($5, $6))
+                """, [.uuid(job.uuid), moment, .text(description.name.text), key, names, contents]),
+            Query(
+                """
+                insert into ledger.event (job_id, sequence, recorded_at, type, hash, name, key, tags)
+                values ($1, 1, $2, $3, $4, $5, $6, nullif(jsonb_object($7, $8), '{}'))
+                """,
+                [
+                    .uuid(job.uuid), moment, .int2(EventType.jobCreated.rawValue), .bytea(hash),
+                    .text(description.name.text), key, names, contents,
+                ]),
+            Query(
+                "insert into ledger.job_head (job_id, sequence, recorded_at, hash) values ($1, 1, $2, $3)",
+                [.uuid(job.uuid), moment, .bytea(hash)]),
+            Query(
+                """
+                insert into ledger.snapshot (job_id, sequence, created_at, updated_at) values ($1, 1, $2, $2)
+                """, [.uuid(job.uuid), moment]),
+        ]
+    }
+}

@@ -1,0 +1,117 @@
+internal import FoundationEssentials
+public import Ledger
+internal import PQ
+
+extension PostgresLedger: LedgerService {
+    /// How long at most a waiter goes without looking at the database, in case a hint got lost.
+    private static let lookInterval: Duration = .milliseconds(500)
+
+    public func createJob(_ description: JobDescription) async throws(StoreError) -> (view: JobView, created: Bool) {
+        let outcome: JobCreator.Outcome
+        do throws(PQError) { outcome = try await creator.create(description) } catch {
+            throw StoreError(error, while: "creating a job")
+        }
+        switch outcome {
+        case .keyTaken(let id):
+            throw StoreError(.keyTaken, "job \(id) has this key, with another name or other tags", jobs: [id])
+        case .created(let id), .existed(let id):
+            guard let view = try await job(id) else {
+                throw StoreError(.corrupt, "job \(id) was created and cannot be found", jobs: [id])
+            }
+            if case .created = outcome { return (view, true) }
+            return (view, false)
+        }
+    }
+
+    public func job(_ id: JobID) async throws(StoreError) -> JobView? {
+        do throws(PQError) { return try await snapshots.job(id) } catch {
+            throw StoreError(error, while: "reading a job")
+        }
+    }
+
+    public func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) async throws(StoreError) -> [JobView] {
+        do throws(PQError) { return try await snapshots.jobs(filter, limit: limit, after: cursor) } catch {
+            throw StoreError(error, while: "listing jobs")
+        }
+    }
+
+    public func append(_ drafts: [EventDraft], to job: JobID) async throws(StoreError) -> ClosedRange<Int64> {
+        let result = await appender.append(AppendRequest(parts: [AppendRequest.Part(job: job, drafts: drafts)]))
+        guard let first = try result.get().first else { throw StoreError(.corrupt, "an append of no events") }
+        return first.sequences
+    }
+
+    public func append(
+        _ entries: [(job: JobID, draft: EventDraft)]
+    ) async throws(StoreError) -> [(job: JobID, sequences: ClosedRange<Int64>)] {
+        var parts: [AppendRequest.Part] = []
+        var indices: [JobID: Int] = [:]
+        for (job, draft) in entries {
+            if let index = indices[job] {
+                parts[index].drafts.append(draft)
+            } else {
+                indices[job] = parts.count
+                parts.append(AppendRequest.Part(job: job, drafts: [draft]))
+            }
+        }
+        return try await appender.append(AppendRequest(parts: parts)).get()
+    }
+
+    public func waitUntilFolded(
+        _ job: JobID, sequence: Int64, deadline: Duration
+    ) async throws(StoreError) -> Bool {
+        let end = ContinuousClock.now + deadline
+        while true {
+            // Looked at first: what was folded before we wait tells nobody again.
+            if try await checkpoint(of: job) >= sequence { return true }
+            let rest = ContinuousClock.now.duration(to: end)
+            guard rest > .zero, !Task.isCancelled else { return false }
+            if await hub.wait(job, for: sequence, atMost: min(rest, Self.lookInterval)) { return true }
+        }
+    }
+
+    public func waitForChange(
+        _ job: JobID, after sequence: Int64, deadline: Duration
+    ) async throws(StoreError) -> Bool {
+        try await waitUntilFolded(job, sequence: sequence + 1, deadline: deadline)
+    }
+
+    private func checkpoint(of job: JobID) async throws(StoreError) -> Int64 {
+        do throws(PQError) {
+            let rows = try await pool.query(
+                Query("select sequence from ledger.snapshot where job_id = $1 and is_live", [.uuid(job.uuid)]))
+            return try rows.first?.decode(0) ?? 0
+        } catch {
+            throw StoreError(error, while: "reading a snapshot")
+        }
+    }
+
+    public func events(
+        _ job: JobID, _ filter: EventFilter, after: Int64?, limit: Int
+    ) async throws(StoreError) -> EventPage? {
+        do throws(PQError) { return try await eventReader.events(job, filter, after: after, limit: limit) } catch {
+            throw StoreError(error, while: "reading events")
+        }
+    }
+
+    public func verdicts(_ job: JobID, _ sequences: ClosedRange<Int64>) async throws(StoreError) -> [Verdict?] {
+        do throws(PQError) { return try await eventReader.verdicts(job, sequences) } catch {
+            throw StoreError(error, while: "reading verdicts")
+        }
+    }
+
+    public func standing(
+        of execution: Name, task: Name, in job: JobID
+    ) async throws(StoreError) -> ExecutionStanding? {
+        do throws(PQError) { return try await eventReader.standing(of: execution, task: task, in: job) } catch {
+            throw StoreError(error, while: "reading an execution")
+        }
+    }
+
+    public func newExecutionName() -> Name {
+        // A UUIDv7, as ids of jobs are: unique by its random bits, and names sort by time.
+        let now = Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1_000_000))
+        let id = JobID(createdAt: now, randomHigh: .random(in: 0 ... .max), randomLow: .random(in: 0 ... .max))
+        return Name(id.description)
+    }
+}

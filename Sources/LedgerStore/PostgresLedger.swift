@@ -1,0 +1,150 @@
+public import Ledger
+public import Logging
+public import PQ
+public import ServiceLifecycle
+
+/// A ledger kept in PostgreSQL.
+///
+/// It is made with ``init(target:settings:logger:)``, checked with ``checkSchema()``, and lives while ``run()`` runs:
+/// that listens to other servers and workers, and at its end writes what was taken.
+public final class PostgresLedger: Service {
+    /// How a ledger uses its database.
+    public struct Settings: Sendable {
+        /// The most connections for reading and for the rest.
+        public var connectionsMax = 8
+        /// How many groups of appends are written at the same time.
+        public var appendLanes = 2
+        /// The role that the sessions take, which may not change events; nil keeps the one that logs in.
+        public var role: String? = "progress_ledger_service"
+        /// How long an operation may take.
+        public var operationDeadline: Duration = .seconds(30)
+
+        public init() {}
+    }
+
+    /// The connections for reading, which the projection uses as well.
+    public let pool: Pool
+    /// What tells a projection worker in this process what to look at.
+    public let signals = ProjectionSignals()
+
+    let appender: Appender
+    let hub = ChangeHub()
+    let snapshots: SnapshotReader
+    let eventReader: EventReader
+    let creator: JobCreator
+    let workers = WorkerRegistry()
+    private let hintPool: Pool
+    private let appendPool: Pool
+    private let hints: HintSender
+    private let target: ConnectionTarget
+    private let instance: String
+    private let logger: Logger
+
+    /// A ledger in this database. Connects to nothing yet.
+    public init(target: ConnectionTarget, settings: Settings = Settings(), logger: Logger) {
+        self.target = target
+        self.logger = logger
+        instance = String(UInt64.random(in: 0 ... .max), radix: 36)
+        var session: [(name: String, value: String)] = [
+            ("search_path", "pg_catalog"), ("timezone", "UTC"),
+            // The server gives up a little later than we do, in case we are not there any more to ask it to.
+            ("statement_timeout", "\(settings.operationDeadline.components.seconds + 5)s"),
+            ("idle_in_transaction_session_timeout", "30s"),
+        ]
+        if let role = settings.role { session.append(("role", role)) }
+        func makePool(_ connections: Int, _ name: String, _ extra: [(name: String, value: String)] = []) -> Pool {
+            var pool = Pool.Settings()
+            pool.connectionsMax = connections
+            pool.operationDeadline = settings.operationDeadline
+            pool.sessionSettings = session + extra
+            pool.applicationName = "progress-ledger \(name)"
+            return Pool(target: target, settings: pool, logger: logger)
+        }
+        pool = makePool(settings.connectionsMax, "server")
+        appendPool = makePool(settings.appendLanes + 1, "appender")
+        // A hint need not survive a crash, so nothing waits for it to reach the disk.
+        hintPool = makePool(1, "hints", [("synchronous_commit", "off")])
+        hints = HintSender(pool: hintPool, instance: instance, logger: logger)
+        snapshots = SnapshotReader(pool: pool)
+        eventReader = EventReader(pool: pool)
+        creator = JobCreator(pool: appendPool)
+        let hints = hints
+        let signals = signals
+        appender = Appender(pool: appendPool, laneCount: settings.appendLanes, logger: logger) { jobs in
+            signals.appended(jobs)
+            Task(name: "hint-appended") { await hints.appended(jobs) }
+        }
+    }
+
+    /// Compares the database's schema with what this build needs. Changes nothing.
+    public func checkSchema() async throws -> SchemaStatus {
+        try await Migrator(target: target, logger: logger).check()
+    }
+
+    /// Listens to other processes until the task is cancelled or the service group shuts down, then writes what was
+    /// taken and closes the connections.
+    public func run() async throws {
+        let partitions = Task(name: "partitions") { await makePartitions() }
+        defer { partitions.cancel() }
+        let listener = Listener(
+            target: target, channels: [HintSender.appendedChannel, HintSender.foldedChannel],
+            applicationName: "progress-ledger listener", logger: logger)
+        await cancelWhenGracefulShutdown { [self] in
+            await listener.run { await hear($0) }
+        }
+        signals.close()
+        await appender.close()
+        await appendPool.close()
+        await hintPool.close()
+        await pool.close()
+    }
+
+    private func hear(_ event: Listener.Event) async {
+        switch event {
+        case .connected:
+            signals.wantSweep()
+            await hub.catchUp()
+        case .disconnected(let error):
+            logger.warning("not listening to other servers and workers", metadata: ["error": "\(error)"])
+        case .notification(let notification):
+            guard let items = HintSender.read(notification, instance: instance) else { return }
+            if notification.channel == HintSender.appendedChannel {
+                let jobs = items.compactMap { JobID(String($0)) }
+                if jobs.count == items.count { signals.appended(jobs) } else { signals.wantSweep() }
+            } else {
+                await hearFolded(items)
+            }
+        }
+    }
+
+    private func hearFolded(_ items: [Substring]) async {
+        for item in items {
+            let parts = item.split(separator: "=")
+            guard parts.count == 2, let job = JobID(String(parts[0])), let sequence = Int64(parts[1]) else {
+                await hub.catchUp()
+                return
+            }
+            await hub.folded(job, sequence)
+        }
+    }
+
+    /// Partitions are made months ahead of time, so that none is missing when a month begins.
+    private func makePartitions() async {
+        while !Task.isCancelled {
+            do {
+                let rows = try await pool.query(Query("select ledger.make_event_partitions()"))
+                let made = try rows[0].decode(0, as: Int.self)
+                if made > 0 { logger.info("made partitions", metadata: ["partition.count": "\(made)"]) }
+            } catch {
+                logger.warning("partitions could not be made; trying again", metadata: ["error": "\(error)"])
+            }
+            do { try await Task.sleep(for: .seconds(3_600)) } catch { return }
+        }
+    }
+
+    /// For a projection worker in this process: these snapshots have moved.
+    public func noteFolded(_ jobs: [(job: JobID, sequence: Int64)]) async {
+        for (job, sequence) in jobs { await hub.folded(job, sequence) }
+        await hints.folded(jobs)
+    }
+}

@@ -1,0 +1,212 @@
+internal import Ledger
+internal import PQ
+
+/// Reads the history of a job, and says of each event what has become of it.
+struct EventReader: Sendable {
+    let pool: Pool
+
+    /// How many events are looked at for one page, at most: a filter that matches few gives a short page with a cursor
+    /// rather than a long wait.
+    private static let scannedMax = 20_000
+    /// How many events are read at once.
+    private static let chunkMax = 1_000
+
+    /// A page of the history; nil where there is no such job.
+    func events(
+        _ job: JobID, _ filter: EventFilter, after: Int64?, limit: Int
+    ) async throws(PQError) -> EventPage? {
+        var events: [ExplainedEvent] = []
+        var position = after
+        var scanned = 0
+        let needsVerdicts = filter.verdict != nil || filter.execution != nil
+        while scanned < Self.scannedMax {
+            // Without a filter on what the fold found, no more is read than is shown.
+            let size = needsVerdicts ? Self.chunkMax : min(limit - events.count, Self.chunkMax)
+            let chunk = try await read(job, filter, after: position, limit: size)
+            if chunk.isEmpty, position == nil, scanned == 0 {
+                guard try await exists(job) else { return nil }
+            }
+            scanned += chunk.count
+            let explained = try await explain(job, chunk)
+            for event in explained where filter.accepts(event) {
+                events.append(event)
+                if events.count == limit { return EventPage(events: events, nextAfter: event.event.sequence) }
+            }
+            position = chunk.last?.event.sequence ?? position
+            guard chunk.count == size else {
+                if after != nil, events.isEmpty, scanned == 0 {
+                    guard try await exists(job) else { return nil }
+                }
+                return EventPage(events: events, nextAfter: nil)
+            }
+        }
+        return EventPage(events: events, nextAfter: position)
+    }
+
+    private func exists(_ job: JobID) async throws(PQError) -> Bool {
+        try await !pool.query(Query("select 1 from ledger.job where job_id = $1", [.uuid(job.uuid)])).isEmpty
+    }
+
+    private func read(
+        _ job: JobID, _ filter: EventFilter, after: Int64?, limit: Int
+    ) async throws(PQError) -> [(event: Event, hash: [UInt8])] {
+        var conditions = ["event.job_id = $1"]
+        var parameters: [Parameter] = [.uuid(job.uuid)]
+        func require(_ condition: (String) -> String, _ parameter: Parameter) {
+            parameters.append(parameter)
+            conditions.append(condition("$\(parameters.count)"))
+        }
+        let isAscending = filter.order == .ascending
+        if let after { require({ "event.sequence \(isAscending ? ">" : "<") \($0)" }, .int8(after)) }
+        if let task = filter.task { require({ "event.task = \($0)" }, .text(task.text)) }
+        if let type = filter.type { require({ "event.type = \($0)" }, .int2(type.rawValue)) }
+        if let indicator = filter.indicator {
+            require({ "event.type = \($0)" }, .int2(EventType.progress.rawValue))
+            if let label = indicator.label {
+                require({ "event.label = \($0)" }, .text(label.text))
+            } else {
+                conditions.append("event.label is null")
+            }
+        }
+        parameters.append(.int8(Int64(limit)))
+        let sql = """
+            select \(EventRow.columns)
+            from \(EventRow.table)
+            where \(conditions.joined(separator: " and "))
+            order by event.sequence \(isAscending ? "asc" : "desc")
+            limit $\(parameters.count)
+            """
+        var events: [(event: Event, hash: [UInt8])] = []
+        for row in try await pool.query(Query(sql, parameters)) { events.append(try EventRow.decode(row)) }
+        return events
+    }
+
+    /// The verdicts of events of one job.
+    private func explain(
+        _ job: JobID, _ events: [(event: Event, hash: [UInt8])]
+    ) async throws(PQError) -> [ExplainedEvent] {
+        guard let first = events.first?.event.sequence, let last = events.last?.event.sequence else { return [] }
+        let range = min(first, last)...max(first, last)
+        let tasks = Set(events.compactMap { $0.event.body.reference?.task })
+        let findings = try await findings(job, tasks, range)
+        return events.map { findings.explain($0.event, hash: $0.hash) }
+    }
+
+    private func findings(
+        _ job: JobID, _ tasks: Set<Name>, _ range: ClosedRange<Int64>
+    ) async throws(PQError) -> Findings {
+        // The checkpoint is read first: what is read after it may be ahead of it, never behind.
+        let results = try await pool.pipeline([
+            Query("select sequence from ledger.snapshot where job_id = $1 and is_live", [.uuid(job.uuid)]),
+            Query(
+                """
+                select task.name, \(ExecutionRow.columns)
+                from ledger.snapshot
+                join ledger.task on task.job_id = snapshot.job_id and task.projection = snapshot.projection
+                join ledger.execution
+                    on execution.job_id = task.job_id and execution.projection = task.projection
+                    and execution.task = task.sequence
+                where snapshot.job_id = $1 and snapshot.is_live and task.name = any ($2)
+                """, [.uuid(job.uuid), .texts(tasks.map(\.text))]),
+            Query(
+                """
+                select discard.sequence, discard.verdict, discard.duplicate_of
+                from ledger.snapshot
+                join ledger.discard on discard.job_id = snapshot.job_id and discard.projection = snapshot.projection
+                where snapshot.job_id = $1 and snapshot.is_live and discard.sequence between $2 and $3
+                """, [.uuid(job.uuid), .int8(range.lowerBound), .int8(range.upperBound)]),
+        ])
+        var findings = Findings()
+        findings.checkpoint = try results[0].first?.decode(0) ?? 0
+        var executions: [Name: [Execution]] = [:]
+        for row in results[1] { executions[try row.name(0), default: []].append(try ExecutionRow.decode(row, from: 1)) }
+        findings.histories = executions.mapValues { TaskHistory($0) }
+        for row in results[2] {
+            guard let verdict = Verdict(rawValue: try row.decode(1)) else {
+                throw PQError(.decoding, "an event has an unknown verdict")
+            }
+            findings.discards[try row.decode(0)] = (verdict, try row.decodeIfPresent(2))
+        }
+        return findings
+    }
+
+    func verdicts(_ job: JobID, _ sequences: ClosedRange<Int64>) async throws(PQError) -> [Verdict?] {
+        var verdicts: [Verdict?] = []
+        var position = sequences.lowerBound - 1
+        while position < sequences.upperBound {
+            let size = min(Self.chunkMax, Int(sequences.upperBound - position))
+            let chunk = try await read(job, EventFilter(), after: position, limit: size)
+            guard let last = chunk.last else { break }
+            verdicts += try await explain(job, chunk).map(\.verdict)
+            position = last.event.sequence
+        }
+        return verdicts
+    }
+
+    func standing(of execution: Name, task: Name, in job: JobID) async throws(PQError) -> ExecutionStanding? {
+        let rows = try await pool.query(
+            Query(
+                """
+                select execution.name, execution.attempt, execution.sequence, last.name, last.attempt, last.sequence
+                from ledger.snapshot
+                join ledger.task on task.job_id = snapshot.job_id and task.projection = snapshot.projection
+                join ledger.execution
+                    on execution.job_id = task.job_id and execution.projection = task.projection
+                    and execution.task = task.sequence
+                join ledger.execution as last
+                    on last.job_id = task.job_id and last.projection = task.projection and last.sequence = task.last
+                where snapshot.job_id = $1 and snapshot.is_live and task.name = $2 and execution.name = $3
+                """, [.uuid(job.uuid), .text(task.text), .text(execution.text)]))
+        guard let row = rows.first else { return nil }
+        return ExecutionStanding(execution: try identity(row, 0), last: try identity(row, 3))
+    }
+
+    private func identity(_ row: Row, _ column: Int) throws(PQError) -> ExecutionIdentity {
+        ExecutionIdentity(
+            execution: try row.nameIfPresent(column), attempt: try row.decode(column + 1),
+            sequence: try row.decode(column + 2))
+    }
+}
+
+/// What the projection has found that bears on some events of a job.
+private struct Findings {
+    /// The last event that the projection has folded.
+    var checkpoint: Int64 = 0
+    /// The executions of the tasks.
+    var histories: [Name: TaskHistory] = [:]
+    /// The events that were discarded.
+    var discards: [Int64: (verdict: Verdict, duplicateOf: Int64?)] = [:]
+
+    func explain(_ event: Event, hash: [UInt8]) -> ExplainedEvent {
+        var explained = ExplainedEvent(
+            event: event, hash: hash, execution: event.body.reference?.execution, attempt: event.body.reference?.attempt)
+        guard event.sequence <= checkpoint else { return explained }
+        guard let reference = event.body.reference else {
+            explained.verdict = .counted
+            return explained
+        }
+        let history = histories[reference.task]
+        if let execution = history?.execution(of: reference) {
+            explained.execution = reference.execution ?? execution.name
+            explained.attempt = reference.attempt ?? execution.attempt
+        }
+        if let discard = discards[event.sequence] {
+            explained.verdict = discard.verdict
+            explained.duplicateOf = discard.duplicateOf
+        } else if let standing = history?.standing(of: reference, at: event.sequence) {
+            explained.verdict = standing.supersededBy == nil ? .counted : .superseded
+            explained.late = standing.isLate
+            explained.supersededBy = standing.supersededBy
+        }
+        return explained
+    }
+}
+
+extension EventFilter {
+    /// Whether an event passes what only the fold can tell.
+    fileprivate func accepts(_ event: ExplainedEvent) -> Bool {
+        if let verdict, event.verdict != verdict { return false }
+        if let execution, event.execution != execution { return false }
+        return true
+    }
+}

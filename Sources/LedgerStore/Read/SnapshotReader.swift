@@ -1,0 +1,117 @@
+internal import Ledger
+internal import PQ
+
+/// Reads jobs with their snapshots: one query, whether for one job or for a page of them.
+struct SnapshotReader: Sendable {
+    let pool: Pool
+
+    /// What a row holds, whatever picks the jobs. Each job's indicators come as arrays, in order.
+    private static let columns = """
+        select
+            job.job_id, job.created_at, job.name, job.key, tag.names, tag.contents,
+            head.sequence, snapshot.sequence, snapshot.state, snapshot.created_at, snapshot.started_at,
+            snapshot.updated_at, snapshot.finished_at, snapshot.tasks_running, snapshot.tasks_succeeded,
+            snapshot.tasks_failed, snapshot.tasks_canceled, snapshot.executions,
+            indicator.labels, indicator.counted_totals, indicator.counted_dones, indicator.superseded_totals,
+            indicator.superseded_dones, indicator.updated_ats
+        from ledger.job
+        join ledger.job_head as head on head.job_id = job.job_id
+        join ledger.snapshot on snapshot.job_id = job.job_id and snapshot.is_live
+        cross join lateral (
+            select array_agg(key) as names, array_agg(value) as contents from jsonb_each_text(job.tags)
+        ) as tag
+        cross join lateral (
+            select
+                array_agg(label) as labels,
+                array_agg(counted_total) as counted_totals, array_agg(counted_done) as counted_dones,
+                array_agg(superseded_total) as superseded_totals, array_agg(superseded_done) as superseded_dones,
+                array_agg(updated_at) as updated_ats
+            from (
+                select * from ledger.indicator as shown
+                where shown.job_id = snapshot.job_id and shown.projection = snapshot.projection
+                    and shown.counted_events > 0
+                order by shown.sequence
+            ) as ordered
+        ) as indicator
+        """
+
+    /// The statement that reads one job; tests look at its plan.
+    static let oneJob = "\(columns)\nwhere job.job_id = $1"
+
+    func job(_ id: JobID) async throws(PQError) -> JobView? {
+        let rows = try await pool.query(Query(Self.oneJob, [.uuid(id.uuid)]))
+        guard let row = rows.first else { return nil }
+        return try Self.decode(row)
+    }
+
+    func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) async throws(PQError) -> [JobView] {
+        var conditions: [String] = []
+        var parameters: [Parameter] = []
+        func require(_ condition: (String) -> String, _ parameter: Parameter) {
+            parameters.append(parameter)
+            conditions.append(condition("$\(parameters.count)"))
+        }
+        if let cursor { require({ "job.job_id < \($0)" }, .uuid(cursor.uuid)) }
+        if let state = filter.state { require({ "snapshot.state = \($0)" }, .text(state.rawValue)) }
+        if let name = filter.name { require({ "job.name = \($0)" }, .text(name.text)) }
+        if let key = filter.key { require({ "job.key = \($0)" }, .text(key.text)) }
+        if !filter.tags.isEmpty {
+            let tags = filter.tags.sorted { $0.key < $1.key }
+            parameters.append(.texts(tags.map { $0.key.text }))
+            parameters.append(.texts(tags.map { $0.value.text }))
+            conditions.append("job.tags @> jsonb_object($\(parameters.count - 1), $\(parameters.count))")
+        }
+        parameters.append(.int8(Int64(limit)))
+        let condition = conditions.isEmpty ? "" : "where \(conditions.joined(separator: " and "))"
+        // The state is the snapshot's; the head is joined only to those that are shown.
+        let sql = """
+            \(Self.columns)
+            \(condition)
+            order by job.job_id desc
+            limit $\(parameters.count)
+            """
+        var views: [JobView] = []
+        for row in try await pool.query(Query(sql, parameters)) { views.append(try Self.decode(row)) }
+        return views
+    }
+
+    private static func decode(_ row: Row) throws(PQError) -> JobView {
+        var tags: [Name: Name] = [:]
+        let names = try row.decodeIfPresent(4, as: [String].self) ?? []
+        let contents = try row.decodeIfPresent(5, as: [String].self) ?? []
+        for (name, content) in zip(names, contents) { tags[Name(name)] = Name(content) }
+        guard let state = JobState(rawValue: try row.decode(8, as: String.self)) else {
+            throw PQError(.decoding, "a snapshot has an unknown state")
+        }
+        var tasks = TaskCounts()
+        tasks.running = try row.decode(13)
+        tasks.succeeded = try row.decode(14)
+        tasks.failed = try row.decode(15)
+        tasks.canceled = try row.decode(16)
+        tasks.executions = try row.decode(17)
+        let snapshot = Snapshot(
+            sequence: try row.decode(7), state: state, createdAt: try row.timestampIfPresent(9),
+            startedAt: try row.timestampIfPresent(10), updatedAt: try row.timestampIfPresent(11),
+            finishedAt: try row.timestampIfPresent(12), tasks: tasks, indicators: try indicators(row))
+        return JobView(
+            id: try row.jobID(0),
+            description: JobDescription(name: try row.name(2), key: try row.nameIfPresent(3), tags: tags),
+            createdAt: try row.timestamp(1), ledgerSequence: try row.decode(6), snapshot: snapshot)
+    }
+
+    private static func indicators(_ row: Row) throws(PQError) -> [Snapshot.Indicator] {
+        guard let labels = try row.decodeIfPresent(18, as: [String].self) else { return [] }
+        let countedTotals = try row.decode(19, as: [Int128].self)
+        let countedDones = try row.decode(20, as: [Int128].self)
+        let supersededTotals = try row.decode(21, as: [Int128].self)
+        let supersededDones = try row.decode(22, as: [Int128].self)
+        let updatedAts = try row.decode(23, as: [TimestampMicroseconds].self)
+        return labels.indices.map { index in
+            let counted = Units(total: countedTotals[index], done: countedDones[index])
+            let superseded = Units(total: supersededTotals[index], done: supersededDones[index])
+            return Snapshot.Indicator(
+                label: labels[index].utf8.isEmpty ? nil : Name(labels[index]), counted: counted,
+                attempted: counted + superseded, updatedAt: Timestamp(updatedAts[index]))
+        }
+    }
+}

@@ -1,0 +1,65 @@
+internal import Ledger
+
+/// Lets those who wait for a job's snapshot know when it has moved on.
+///
+/// What it is told are hints, and hints get lost: whoever waits looks at the database as well, now and then.
+actor ChangeHub {
+    /// How many may wait at once.
+    static let waitersMax = 20_000
+
+    private struct Waiter {
+        let sequence: Int64
+        let continuation: CheckedContinuation<Bool, Never>
+    }
+
+    private var waiters: [JobID: [Int: Waiter]] = [:]
+    private var nextNumber = 0
+    private var count = 0
+
+    /// The snapshot of a job has reached this sequence.
+    func folded(_ job: JobID, _ sequence: Int64) {
+        guard let waiting = waiters[job] else { return }
+        for (number, waiter) in waiting where waiter.sequence <= sequence { finish(job, number, true) }
+    }
+
+    /// Something may have been missed: all look for themselves.
+    func catchUp() {
+        for (job, waiting) in waiters { for number in waiting.keys { finish(job, number, false) } }
+    }
+
+    /// Waits until the snapshot is said to have reached this sequence: true; or until something makes it worth
+    /// looking, at the latest after this time: false.
+    func wait(_ job: JobID, for sequence: Int64, atMost duration: Duration) async -> Bool {
+        guard count < Self.waitersMax else {
+            do { try await Task.sleep(for: duration) } catch { return false }
+            return false
+        }
+        nextNumber += 1
+        count += 1
+        let number = nextNumber
+        let timer = Task(name: "change-hub-timer") {
+            do { try await Task.sleep(for: duration) } catch { return }
+            finish(job, number, false)
+        }
+        defer { timer.cancel() }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                guard !Task.isCancelled else {
+                    count -= 1
+                    continuation.resume(returning: false)
+                    return
+                }
+                waiters[job, default: [:]][number] = Waiter(sequence: sequence, continuation: continuation)
+            }
+        } onCancel: {
+            Task(name: "change-hub-cancel") { await self.finish(job, number, false) }
+        }
+    }
+
+    private func finish(_ job: JobID, _ number: Int, _ isReached: Bool) {
+        guard let waiter = waiters[job]?.removeValue(forKey: number) else { return }
+        if waiters[job]?.isEmpty == true { waiters[job] = nil }
+        count -= 1
+        waiter.continuation.resume(returning: isReached)
+    }
+}

@@ -1,0 +1,78 @@
+internal import Ledger
+internal import Logging
+internal import PQ
+
+/// Tells other processes what was appended and folded, by NOTIFY: after the commit, in transactions of its own, and
+/// never more than one at a time, so that what comes in meanwhile is told in one.
+actor HintSender {
+    /// Jobs appended to; the payload is the sender's instance and the jobs' ids, or `*` for any.
+    static let appendedChannel = "progress_ledger_appended"
+    /// Snapshots moved; the payload is the sender's instance and for each `ID=SEQUENCE`, or `*` for any.
+    static let foldedChannel = "progress_ledger_folded"
+    /// PostgreSQL takes fewer than 8,000 bytes.
+    private static let payloadMax = 7_900
+    /// The least time between two.
+    private static let pause: Duration = .milliseconds(5)
+
+    private let pool: Pool
+    private let instance: String
+    private let logger: Logger
+    private var appended: Set<JobID> = []
+    private var folded: [JobID: Int64] = [:]
+    private var isSending = false
+
+    init(pool: Pool, instance: String, logger: Logger) {
+        self.pool = pool
+        self.instance = instance
+        self.logger = logger
+    }
+
+    func appended(_ jobs: [JobID]) {
+        appended.formUnion(jobs)
+        begin()
+    }
+
+    func folded(_ jobs: [(job: JobID, sequence: Int64)]) {
+        for (job, sequence) in jobs { folded[job] = max(folded[job] ?? 0, sequence) }
+        begin()
+    }
+
+    private func begin() {
+        guard !isSending else { return }
+        isSending = true
+        Task(name: "hints") { await send() }
+    }
+
+    private func send() async {
+        while !appended.isEmpty || !folded.isEmpty {
+            let queries = [
+                Self.notify(Self.appendedChannel, instance, appended.map(\.description)),
+                Self.notify(Self.foldedChannel, instance, folded.map { "\($0.key)=\($0.value)" }),
+            ].compactMap { $0 }
+            appended = []
+            folded = [:]
+            do throws(PQError) {
+                _ = try await pool.pipeline(queries, deadline: .seconds(5))
+            } catch {
+                // Hints may get lost: sweeps find what they would have told.
+                logger.debug("hints were not sent", metadata: ["error": "\(error)"])
+            }
+            do { try await Task.sleep(for: Self.pause) } catch { break }
+        }
+        isSending = false
+    }
+
+    private static func notify(_ channel: String, _ instance: String, _ items: [String]) -> Query? {
+        guard !items.isEmpty else { return nil }
+        var payload = ([instance] + items).joined(separator: " ")
+        if payload.utf8.count > payloadMax { payload = "\(instance) *" }
+        return Query("select pg_notify($1, $2)", [.text(channel), .text(payload)])
+    }
+
+    /// What a hint of another process says; nil for one of our own.
+    static func read(_ notification: Notification, instance: String) -> [Substring]? {
+        let parts = notification.payload.split(separator: " ")
+        guard let sender = parts.first, sender != instance else { return nil }
+        return Array(parts.dropFirst())
+    }
+}

@@ -1,0 +1,94 @@
+public import Ledger
+internal import Synchronization
+
+/// What a projection worker is to look at: jobs that were appended to, and now and then all of them.
+///
+/// It is a set, so that a job that is named a thousand times is looked at once.
+public final class ProjectionSignals: Sendable {
+    /// More jobs than this are not remembered one by one: then all are looked at.
+    private static let jobsMax = 100_000
+
+    private struct State {
+        var jobs: Set<JobID> = []
+        var isSweepWanted = false
+        var isClosed = false
+        var waiters: [CheckedContinuation<Void, Never>] = []
+    }
+
+    /// What there is to do.
+    public enum Work: Sendable {
+        /// Fold these jobs, if they are behind.
+        case jobs([JobID])
+        /// Look for jobs that are behind.
+        case sweep
+        /// No more.
+        case closed
+    }
+
+    private let state = Mutex(State())
+
+    public init() {}
+
+    /// These jobs were appended to.
+    public func appended(_ jobs: some Collection<JobID>) {
+        guard !jobs.isEmpty else { return }
+        wake { state in
+            if state.jobs.count + jobs.count > Self.jobsMax {
+                state.isSweepWanted = true
+            } else {
+                state.jobs.formUnion(jobs)
+            }
+        }
+    }
+
+    /// Something may have been missed.
+    public func wantSweep() {
+        wake { $0.isSweepWanted = true }
+    }
+
+    /// No more work is given out; what was is finished.
+    public func close() {
+        wake { $0.isClosed = true }
+    }
+
+    /// How many jobs wait to be looked at.
+    public var pendingJobCount: Int { state.withLock { $0.jobs.count } }
+
+    /// The next work; waits until there is some. Jobs come before a sweep, at most `limit` of them.
+    public func next(limit: Int) async -> Work {
+        while true {
+            if let work = take(limit) { return work }
+            await withCheckedContinuation { continuation in
+                let isThere = state.withLock { state in
+                    guard state.jobs.isEmpty, !state.isSweepWanted, !state.isClosed else { return true }
+                    state.waiters.append(continuation)
+                    return false
+                }
+                if isThere { continuation.resume() }
+            }
+        }
+    }
+
+    private func take(_ limit: Int) -> Work? {
+        state.withLock { state in
+            if state.isClosed { return .closed }
+            if !state.jobs.isEmpty {
+                let jobs = Array(state.jobs.prefix(limit))
+                state.jobs.subtract(jobs)
+                return .jobs(jobs)
+            }
+            guard state.isSweepWanted else { return nil }
+            state.isSweepWanted = false
+            return .sweep
+        }
+    }
+
+    private func wake(_ change: (inout State) -> Void) {
+        let waiters = state.withLock { state in
+            change(&state)
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+}

@@ -1,0 +1,39 @@
+public import LedgerProjection
+public import LedgerStore
+public import PQ
+
+/// Runs the closure on a database of its own with the ledger's schema in it.
+public func withLedgerDatabase<R>(_ body: (ConnectionTarget) async throws -> R) async throws -> R {
+    try await withTestDatabase(
+        template: "ledger",
+        prepare: { target in _ = try await Migrator(target: target, logger: TestCluster.logger).migrate() }, body)
+}
+
+/// Runs the closure with a ledger on this database, and with a projection worker unless told otherwise.
+public func withRunningLedger<R: Sendable>(
+    on target: ConnectionTarget, projection: ProjectionSettings? = ProjectionSettings(),
+    settings: PostgresLedger.Settings = PostgresLedger.Settings(), _ body: (PostgresLedger) async throws -> R
+) async throws -> R {
+    let ledger = PostgresLedger(target: target, settings: settings, logger: TestCluster.logger)
+    let worker = projection.map { ProjectionWorker(ledger: ledger, settings: $0, logger: TestCluster.logger) }
+    let running = Task {
+        try await withThrowingDiscardingTaskGroup { group in
+            group.addTask { try await ledger.run() }
+            if let worker { group.addTask { try await worker.run() } }
+        }
+    }
+    let result: Result<R, any Error>
+    do { result = .success(try await body(ledger)) } catch { result = .failure(error) }
+    running.cancel()
+    try await running.value
+    return try result.get()
+}
+
+/// Runs the closure with a ledger and a worker on a database of its own.
+public func withLedger<R: Sendable>(
+    projection: ProjectionSettings? = ProjectionSettings(), _ body: (PostgresLedger) async throws -> R
+) async throws -> R {
+    try await withLedgerDatabase { target in
+        try await withRunningLedger(on: target, projection: projection, body)
+    }
+}
