@@ -115,7 +115,7 @@ extension Name {
     }
 
     /// The text as one token of a JSON pointer (RFC 6901, section 3).
-    var jsonPointerToken: String {
+    public var jsonPointerToken: String {
         var token = ""
         for scalar in text.unicodeScalars {
             switch scalar {

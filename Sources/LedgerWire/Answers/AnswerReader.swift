@@ -1,0 +1,61 @@
+internal import Ledger
+
+/// An answer that is not what this version expects of a ledger.
+public struct AnswerError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The field that is missing or has another type.
+    public let field: String
+
+    public init(field: String) {
+        self.field = field
+    }
+
+    public var description: String { "the server's answer has no usable field \(field)" }
+}
+
+/// Reads the fields of an answer.
+struct AnswerReader {
+    let value: JSONValue
+
+    init(_ value: JSONValue) {
+        self.value = value
+    }
+
+    func text(_ field: String) throws(AnswerError) -> String {
+        guard let text = value[field]?.text else { throw AnswerError(field: field) }
+        return text
+    }
+
+    func big(_ field: String) throws(AnswerError) -> Int128 {
+        guard let integer = value[field]?.integer else { throw AnswerError(field: field) }
+        return integer
+    }
+
+    func integer(_ field: String) throws(AnswerError) -> Int64 {
+        guard let integer = Int64(exactly: try big(field)) else { throw AnswerError(field: field) }
+        return integer
+    }
+
+    func integerIfPresent(_ field: String) throws(AnswerError) -> Int64? {
+        switch value[field] {
+        case nil, .null: nil
+        default: try integer(field)
+        }
+    }
+
+    func moment(_ field: String) throws(AnswerError) -> Timestamp {
+        guard let moment = RFC3339.timestamp(try text(field)) else { throw AnswerError(field: field) }
+        return moment
+    }
+
+    func momentIfPresent(_ field: String) throws(AnswerError) -> Timestamp? {
+        switch value[field] {
+        case nil, .null: nil
+        default: try moment(field)
+        }
+    }
+
+    func job(_ field: String) throws(AnswerError) -> JobID {
+        guard let job = JobID(try text(field)) else { throw AnswerError(field: field) }
+        return job
+    }
+}

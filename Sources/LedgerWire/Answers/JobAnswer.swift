@@ -1,0 +1,105 @@
+public import Ledger
+
+/// A job with its snapshot, as it is answered: one object for both.
+public struct JobAnswer: Sendable, Hashable {
+    public var id: JobID
+    public var description: JobDescription
+    public var createdAt: Timestamp
+    /// The last event in the ledger; the snapshot may be behind.
+    public var ledgerSequence: Int64
+    public var snapshot: Snapshot
+
+    public init(
+        id: JobID, description: JobDescription, createdAt: Timestamp, ledgerSequence: Int64, snapshot: Snapshot
+    ) {
+        self.id = id
+        self.description = description
+        self.createdAt = createdAt
+        self.ledgerSequence = ledgerSequence
+        self.snapshot = snapshot
+    }
+
+    public func write(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("job", id.description)
+            writer.field("key", description.key?.text)
+            writer.field("name", description.name.text)
+            writer.name("tags")
+            writer.object { writer in
+                for (name, value) in description.sortedTags { writer.field(name.text, value.text) }
+            }
+            writer.field("state", snapshot.state.rawValue)
+            writer.field("sequence", snapshot.sequence)
+            writer.field("ledger_sequence", ledgerSequence)
+            writer.field("created_at", RFC3339.text(createdAt))
+            writer.field("started_at", snapshot.startedAt.map(RFC3339.text))
+            writer.field("updated_at", snapshot.updatedAt.map(RFC3339.text))
+            writer.field("finished_at", snapshot.finishedAt.map(RFC3339.text))
+            writer.name("tasks")
+            Self.write(snapshot.tasks, to: &writer)
+            writer.name("progress")
+            writer.array(snapshot.indicators, Self.write)
+        }
+    }
+
+    private static func write(_ tasks: TaskCounts, to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("total", tasks.total)
+            writer.field("running", tasks.running)
+            writer.field("succeeded", tasks.succeeded)
+            writer.field("failed", tasks.failed)
+            writer.field("canceled", tasks.canceled)
+            writer.field("executions", tasks.executions)
+            writer.field("superseded_executions", tasks.supersededExecutions)
+        }
+    }
+
+    private static func write(to writer: inout JSONWriter, _ indicator: Snapshot.Indicator) {
+        writer.object { writer in
+            writer.field("label", indicator.label?.text)
+            writer.field("done", indicator.counted.done)
+            writer.field("total", indicator.counted.total)
+            writer.field("percent", indicator.percent)
+            writer.field("attempted_done", indicator.attempted.done)
+            writer.field("attempted_total", indicator.attempted.total)
+            writer.field("updated_at", RFC3339.text(indicator.updatedAt))
+        }
+    }
+
+    /// Reads what ``write(to:)`` writes; fields that are not known are passed over.
+    public init(_ value: JSONValue) throws(AnswerError) {
+        let answer = AnswerReader(value)
+        id = try answer.job("job")
+        var tags: [Name: Name] = [:]
+        if case .object(let fields) = value["tags"] {
+            for field in fields { if let text = field.value.text { tags[Name(field.name)] = Name(text) } }
+        }
+        description = JobDescription(
+            name: Name(try answer.text("name")), key: answer.value["key"]?.text.map { Name($0) }, tags: tags)
+        createdAt = try answer.moment("created_at")
+        ledgerSequence = try answer.integer("ledger_sequence")
+        guard let state = JobState(rawValue: try answer.text("state")) else { throw AnswerError(field: "state") }
+        let counts = AnswerReader(value["tasks"] ?? .null)
+        var tasks = TaskCounts()
+        tasks.running = try counts.integer("running")
+        tasks.succeeded = try counts.integer("succeeded")
+        tasks.failed = try counts.integer("failed")
+        tasks.canceled = try counts.integer("canceled")
+        tasks.executions = try counts.integer("executions")
+        var indicators: [Snapshot.Indicator] = []
+        for element in value["progress"]?.elements ?? [] { indicators.append(try Self.indicator(element)) }
+        snapshot = Snapshot(
+            sequence: try answer.integer("sequence"), state: state, createdAt: createdAt,
+            startedAt: try answer.momentIfPresent("started_at"), updatedAt: try answer.momentIfPresent("updated_at"),
+            finishedAt: try answer.momentIfPresent("finished_at"), tasks: tasks, indicators: indicators)
+    }
+
+    private static func indicator(_ value: JSONValue) throws(AnswerError) -> Snapshot.Indicator {
+        let answer = AnswerReader(value)
+        return Snapshot.Indicator(
+            label: value["label"]?.text.map { Name($0) },
+            counted: Units(total: try answer.big("total"), done: try answer.big("done")),
+            attempted: Units(total: try answer.big("attempted_total"), done: try answer.big("attempted_done")),
+            updatedAt: try answer.moment("updated_at"))
+    }
+}

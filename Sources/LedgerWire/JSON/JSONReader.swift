@@ -1,0 +1,299 @@
+/// Reads JSON strictly (RFC 8259): nothing beyond the grammar, UTF-8 only, no byte order mark, nested a little.
+///
+/// One pass, without recursion deeper than ``depthMax``; memory by what is read.
+public struct JSONReader {
+    /// How deep values may be nested: more than anything here has, and little enough for any stack.
+    static let depthMax = 16
+
+    private let bytes: ArraySlice<UInt8>
+    private var position: Int
+
+    /// A reader at the beginning of these bytes.
+    public init(_ bytes: ArraySlice<UInt8>) {
+        self.bytes = bytes
+        position = bytes.startIndex
+    }
+
+    /// Reads one value that is all there is.
+    public static func read(_ bytes: [UInt8]) throws(JSONError) -> JSONValue {
+        var reader = JSONReader(bytes[...])
+        let value = try reader.readValue()
+        try reader.expectEnd()
+        return value
+    }
+
+    /// Whether, after white space, this byte comes next.
+    public mutating func isNext(_ byte: UInt8) -> Bool {
+        skipSpace()
+        return position < bytes.endIndex && bytes[position] == byte
+    }
+
+    /// Reads the elements of an array one by one, so that no more than one is in memory.
+    public mutating func readElements(_ body: (JSONValue) throws(JSONError) -> Void) throws(JSONError) {
+        try expect(UInt8(ascii: "["))
+        if isNext(UInt8(ascii: "]")) {
+            position += 1
+            return
+        }
+        while true {
+            try body(try readValue(depth: 1))
+            skipSpace()
+            guard position < bytes.endIndex else { throw error("ends within an array") }
+            defer { position += 1 }
+            if bytes[position] == UInt8(ascii: "]") { return }
+            guard bytes[position] == UInt8(ascii: ",") else { throw error("expected , or ]") }
+        }
+    }
+
+    /// Makes sure that nothing but white space follows.
+    public mutating func expectEnd() throws(JSONError) {
+        skipSpace()
+        guard position == bytes.endIndex else { throw error("expected nothing more") }
+    }
+
+    public mutating func readValue() throws(JSONError) -> JSONValue {
+        try readValue(depth: 0)
+    }
+
+    private mutating func readValue(depth: Int) throws(JSONError) -> JSONValue {
+        skipSpace()
+        guard position < bytes.endIndex else { throw error("ends where a value was expected") }
+        guard depth < Self.depthMax else { throw error("is nested deeper than \(Self.depthMax) levels") }
+        switch bytes[position] {
+        case UInt8(ascii: "\""): return try readString().map { .string($0) } ?? .brokenString
+        case UInt8(ascii: "{"): return .object(try readObject(depth))
+        case UInt8(ascii: "["): return .array(try readArray(depth))
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return try readNumber()
+        case UInt8(ascii: "t"): return try readWord("true", .bool(true))
+        case UInt8(ascii: "f"): return try readWord("false", .bool(false))
+        case UInt8(ascii: "n"): return try readWord("null", .null)
+        default: throw error("expected a value")
+        }
+    }
+
+    private mutating func readObject(_ depth: Int) throws(JSONError) -> [JSONField] {
+        position += 1
+        var fields: [JSONField] = []
+        if isNext(UInt8(ascii: "}")) {
+            position += 1
+            return fields
+        }
+        while true {
+            skipSpace()
+            guard position < bytes.endIndex, bytes[position] == UInt8(ascii: "\"") else {
+                throw error("expected the name of a field")
+            }
+            guard let name = try readString() else { throw error("the name of a field is no Unicode text") }
+            try expect(UInt8(ascii: ":"))
+            fields.append(JSONField(name: name, value: try readValue(depth: depth + 1)))
+            skipSpace()
+            guard position < bytes.endIndex else { throw error("ends within an object") }
+            defer { position += 1 }
+            if bytes[position] == UInt8(ascii: "}") { return fields }
+            guard bytes[position] == UInt8(ascii: ",") else { throw error("expected , or }") }
+        }
+    }
+
+    private mutating func readArray(_ depth: Int) throws(JSONError) -> [JSONValue] {
+        position += 1
+        var elements: [JSONValue] = []
+        if isNext(UInt8(ascii: "]")) {
+            position += 1
+            return elements
+        }
+        while true {
+            elements.append(try readValue(depth: depth + 1))
+            skipSpace()
+            guard position < bytes.endIndex else { throw error("ends within an array") }
+            defer { position += 1 }
+            if bytes[position] == UInt8(ascii: "]") { return elements }
+            guard bytes[position] == UInt8(ascii: ",") else { throw error("expected , or ]") }
+        }
+    }
+
+    private mutating func readWord(_ word: StaticString, _ value: JSONValue) throws(JSONError) -> JSONValue {
+        let end = position + word.utf8CodeUnitCount
+        guard end <= bytes.endIndex, word.withUTF8Buffer({ bytes[position..<end].elementsEqual($0) }) else {
+            throw error("expected \(word)")
+        }
+        position = end
+        return value
+    }
+
+    private mutating func skipSpace() {
+        while position < bytes.endIndex {
+            switch bytes[position] {
+            case 0x20, 0x09, 0x0A, 0x0D: position += 1
+            default: return
+            }
+        }
+    }
+
+    private mutating func expect(_ byte: UInt8) throws(JSONError) {
+        guard isNext(byte) else { throw error("expected \(Unicode.Scalar(byte))") }
+        position += 1
+    }
+
+    private func error(_ reason: String) -> JSONError {
+        JSONError(offset: position - bytes.startIndex, reason: reason)
+    }
+
+    // MARK: Numbers
+
+    private mutating func readNumber() throws(JSONError) -> JSONValue {
+        let start = position
+        let isNegative = bytes[position] == UInt8(ascii: "-")
+        if isNegative { position += 1 }
+        let firstDigit = position
+        let digits = skipDigits()
+        guard digits > 0 else { throw error("expected a digit") }
+        guard digits == 1 || bytes[firstDigit] != UInt8(ascii: "0") else {
+            throw JSONError(offset: firstDigit - bytes.startIndex, reason: "a number must not begin with 0")
+        }
+        var isPlain = true
+        if position < bytes.endIndex, bytes[position] == UInt8(ascii: ".") {
+            isPlain = false
+            position += 1
+            guard skipDigits() > 0 else { throw error("expected a digit") }
+        }
+        if position < bytes.endIndex, bytes[position] | 0x20 == UInt8(ascii: "e") {
+            isPlain = false
+            position += 1
+            if position < bytes.endIndex, bytes[position] == UInt8(ascii: "+") || bytes[position] == UInt8(ascii: "-") {
+                position += 1
+            }
+            guard skipDigits() > 0 else { throw error("expected a digit") }
+        }
+        guard isPlain else { return Self.integral(String(decoding: bytes[start..<position], as: UTF8.self)) }
+        // 38 digits fit 128 bits; nothing here is longer.
+        guard digits <= 38 else { return .number }
+        var value: Int128 = 0
+        for byte in bytes[firstDigit..<position] { value = value * 10 + Int128(byte - UInt8(ascii: "0")) }
+        return .integer(isNegative ? -value : value)
+    }
+
+    /// `1.0` and `1e3` are integers, written otherwise; where a binary fraction could round, they are not taken for one.
+    private static func integral(_ text: String) -> JSONValue {
+        guard let value = Double(text), value.magnitude <= 9_007_199_254_740_991, value == value.rounded(.towardZero)
+        else { return .number }
+        // A fraction too small for a double would have been rounded away.
+        guard text.utf8.count <= 16 else { return .number }
+        return .integer(Int128(value))
+    }
+
+    private mutating func skipDigits() -> Int {
+        let start = position
+        while position < bytes.endIndex, bytes[position] >= UInt8(ascii: "0"), bytes[position] <= UInt8(ascii: "9") {
+            position += 1
+        }
+        return position - start
+    }
+
+    // MARK: Strings
+
+    /// The string that begins here; nil where it holds half of a surrogate pair.
+    private mutating func readString() throws(JSONError) -> String? {
+        position += 1
+        let start = position
+        while position < bytes.endIndex {
+            switch bytes[position] {
+            case UInt8(ascii: "\""):
+                defer { position += 1 }
+                return try text(bytes[start..<position])
+            case UInt8(ascii: "\\"):
+                return try readEscapedString(from: start)
+            case 0..<0x20:
+                throw error("a control character within a string must be escaped")
+            default:
+                position += 1
+            }
+        }
+        throw error("ends within a string")
+    }
+
+    private func text(_ slice: ArraySlice<UInt8>) throws(JSONError) -> String {
+        guard let text = String(validating: slice, as: UTF8.self) else {
+            throw JSONError(offset: slice.startIndex - bytes.startIndex, reason: "a string is not UTF-8")
+        }
+        return text
+    }
+
+    private mutating func readEscapedString(from start: Int) throws(JSONError) -> String? {
+        var unescaped = Array(bytes[start..<position])
+        var isBroken = false
+        while position < bytes.endIndex {
+            let byte = bytes[position]
+            switch byte {
+            case UInt8(ascii: "\""):
+                position += 1
+                let text = try text(unescaped[...])
+                return isBroken ? nil : text
+            case UInt8(ascii: "\\"):
+                position += 1
+                if !(try readEscape(into: &unescaped)) { isBroken = true }
+            case 0..<0x20:
+                throw error("a control character within a string must be escaped")
+            default:
+                unescaped.append(byte)
+                position += 1
+            }
+        }
+        throw error("ends within a string")
+    }
+
+    /// Reads what follows a backslash. False where it is half of a surrogate pair without the other.
+    private mutating func readEscape(into unescaped: inout [UInt8]) throws(JSONError) -> Bool {
+        guard position < bytes.endIndex else { throw error("ends within a string") }
+        let byte = bytes[position]
+        position += 1
+        switch byte {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): unescaped.append(byte)
+        case UInt8(ascii: "b"): unescaped.append(0x08)
+        case UInt8(ascii: "f"): unescaped.append(0x0C)
+        case UInt8(ascii: "n"): unescaped.append(0x0A)
+        case UInt8(ascii: "r"): unescaped.append(0x0D)
+        case UInt8(ascii: "t"): unescaped.append(0x09)
+        case UInt8(ascii: "u"): return try readUnicodeEscape(into: &unescaped)
+        default: throw error("an unknown escape within a string")
+        }
+        return true
+    }
+
+    private mutating func readUnicodeEscape(into unescaped: inout [UInt8]) throws(JSONError) -> Bool {
+        let first = try readHexadecimal()
+        if let scalar = Unicode.Scalar(first) {
+            unescaped.append(contentsOf: String(Character(scalar)).utf8)
+            return true
+        }
+        guard first < 0xDC00, position + 1 < bytes.endIndex, bytes[position] == UInt8(ascii: "\\"),
+            bytes[position + 1] == UInt8(ascii: "u")
+        else { return false }
+        let before = position
+        position += 2
+        let second = try readHexadecimal()
+        guard (0xDC00...0xDFFF).contains(second) else {
+            // The second is an escape of its own.
+            position = before
+            return false
+        }
+        guard let scalar = Unicode.Scalar(0x10000 + (first - 0xD800) << 10 + (second - 0xDC00)) else { return false }
+        unescaped.append(contentsOf: String(Character(scalar)).utf8)
+        return true
+    }
+
+    private mutating func readHexadecimal() throws(JSONError) -> UInt32 {
+        guard position + 4 <= bytes.endIndex else { throw error("ends within an escape") }
+        var value: UInt32 = 0
+        for _ in 0..<4 {
+            let byte = bytes[position]
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = value << 4 | UInt32(byte - UInt8(ascii: "0"))
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): value = value << 4 | UInt32(byte - UInt8(ascii: "a") + 10)
+            case UInt8(ascii: "A")...UInt8(ascii: "F"): value = value << 4 | UInt32(byte - UInt8(ascii: "A") + 10)
+            default: throw error("expected a hexadecimal digit")
+            }
+            position += 1
+        }
+        return value
+    }
+}

@@ -1,0 +1,114 @@
+/// Writes JSON: fields in the order in which they are given, integers of any size as such, strings escaped no more than
+/// the grammar demands.
+public struct JSONWriter: Sendable {
+    /// What has been written.
+    public private(set) var bytes: [UInt8] = []
+    private var needsComma = false
+
+    public init() {}
+
+    public mutating func object(_ body: (inout JSONWriter) -> Void) {
+        begin(UInt8(ascii: "{"))
+        body(&self)
+        end(UInt8(ascii: "}"))
+    }
+
+    public mutating func array<Element>(_ elements: some Sequence<Element>, _ body: (inout JSONWriter, Element) -> Void) {
+        begin(UInt8(ascii: "["))
+        for element in elements { body(&self, element) }
+        end(UInt8(ascii: "]"))
+    }
+
+    /// The name of a field; its value follows.
+    public mutating func name(_ name: String) {
+        separate()
+        writeString(name)
+        bytes.append(UInt8(ascii: ":"))
+        needsComma = false
+    }
+
+    public mutating func string(_ text: String?) {
+        guard let text else { return null() }
+        separate()
+        writeString(text)
+        needsComma = true
+    }
+
+    public mutating func integer(_ value: (some BinaryInteger)?) {
+        guard let value else { return null() }
+        raw(String(value))
+    }
+
+    public mutating func bool(_ value: Bool) {
+        raw(value ? "true" : "false")
+    }
+
+    public mutating func null() {
+        raw("null")
+    }
+
+    public mutating func field(_ name: String, _ text: String?) {
+        self.name(name)
+        string(text)
+    }
+
+    public mutating func field(_ name: String, _ value: (some BinaryInteger)?) {
+        self.name(name)
+        integer(value)
+    }
+
+    public mutating func field(_ name: String, _ value: Bool) {
+        self.name(name)
+        bool(value)
+    }
+
+    /// A line break, between the lines of NDJSON.
+    public mutating func newLine() {
+        bytes.append(0x0A)
+        needsComma = false
+    }
+
+    private mutating func raw(_ text: String) {
+        separate()
+        bytes.append(contentsOf: text.utf8)
+        needsComma = true
+    }
+
+    private mutating func begin(_ byte: UInt8) {
+        separate()
+        bytes.append(byte)
+        needsComma = false
+    }
+
+    private mutating func end(_ byte: UInt8) {
+        bytes.append(byte)
+        needsComma = true
+    }
+
+    private mutating func separate() {
+        if needsComma { bytes.append(UInt8(ascii: ",")) }
+        needsComma = false
+    }
+
+    private mutating func writeString(_ text: String) {
+        bytes.append(UInt8(ascii: "\""))
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+                bytes.append(UInt8(ascii: "\\"))
+                bytes.append(byte)
+            case 0x0A: bytes.append(contentsOf: "\\n".utf8)
+            case 0x0D: bytes.append(contentsOf: "\\r".utf8)
+            case 0x09: bytes.append(contentsOf: "\\t".utf8)
+            case 0..<0x20, 0x7F:
+                bytes.append(contentsOf: "\\u00".utf8)
+                bytes.append(Self.digits[Int(byte >> 4)])
+                bytes.append(Self.digits[Int(byte & 15)])
+            default: bytes.append(byte)
+            }
+        }
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    private static let digits = Array("0123456789abcdef".utf8)
+}

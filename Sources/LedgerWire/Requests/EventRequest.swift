@@ -1,0 +1,196 @@
+public import Ledger
+
+/// Reads the bodies of requests. Everything that is wrong is told at once, each with its place.
+public enum EventRequest {
+    /// How a body holds its events.
+    public enum Format: Sendable {
+        /// An object, or an array of objects.
+        case json
+        /// One object a line; empty lines are skipped.
+        case lines
+    }
+
+    /// Reads the events of one job.
+    public static func drafts(_ body: [UInt8], _ format: Format) throws(RequestError) -> [EventDraft] {
+        var drafts: [EventDraft] = []
+        try read(body, format) { value, prefix, problems in
+            guard var fields = FieldReader(value, prefix: prefix, &problems) else { return }
+            if let draft = draft(&fields, prefix, &problems) { drafts.append(draft) }
+        }
+        return drafts
+    }
+
+    /// Reads events of many jobs, each with its `job`.
+    ///
+    /// - Parameter places: For each event the pointer of the object it came from.
+    public static func entries(
+        _ body: [UInt8], _ format: Format
+    ) throws(RequestError) -> [(job: JobID, draft: EventDraft, place: String)] {
+        var entries: [(job: JobID, draft: EventDraft, place: String)] = []
+        try read(body, format) { value, prefix, problems in
+            guard var fields = FieldReader(value, prefix: prefix, &problems) else { return }
+            let text = fields.requiredName("job", &problems)
+            let job = text.flatMap { JobID($0.text) }
+            if text != nil, job == nil { problems.add(fields.pointer("job"), "must be the id of a job") }
+            if let draft = draft(&fields, prefix, &problems), let job { entries.append((job, draft, prefix)) }
+        }
+        return entries
+    }
+
+    /// Reads what a job is to be called.
+    public static func description(_ body: [UInt8]) throws(RequestError) -> JobDescription {
+        var problems = ProblemList()
+        guard var fields = FieldReader(try value(body), prefix: "", &problems) else {
+            throw .invalid(problems.problems)
+        }
+        let name = fields.requiredName("name", &problems)
+        let key = fields.name("key", &problems)
+        let tags = fields.tags("tags", &problems)
+        fields.finish("a job", &problems)
+        let description = JobDescription(name: name ?? "", key: key, tags: tags)
+        if name != nil {
+            for problem in description.problems() { problems.add("/\(problem.field)", problem.detail) }
+        }
+        guard problems.isEmpty else { throw .invalid(problems.problems) }
+        return description
+    }
+
+    /// Reads which execution is to start.
+    public static func start(_ body: [UInt8]) throws(RequestError) -> ExecutionReference {
+        var problems = ProblemList()
+        guard var fields = FieldReader(try value(body), prefix: "", &problems) else {
+            throw .invalid(problems.problems)
+        }
+        let reference = reference(&fields, &problems)
+        fields.finish("a start", &problems)
+        // The ledger names and numbers what the caller leaves out, so only what is given is looked at.
+        var complete = reference
+        if complete.execution == nil, complete.attempt == nil { complete.attempt = 1 }
+        if problems.isEmpty || !reference.task.text.utf8.isEmpty {
+            for problem in EventDraft(.executionStarted(complete)).problems() {
+                problems.add("/\(problem.field)", problem.detail)
+            }
+        }
+        guard problems.isEmpty else { throw .invalid(problems.problems) }
+        return reference
+    }
+
+    // MARK: One event
+
+    private static let types: [(name: String, value: EventType)] = EventType.allCases
+        .filter { $0 != .jobCreated }.map { ($0.name, $0) }
+
+    private static func draft(
+        _ fields: inout FieldReader, _ prefix: String, _ problems: inout ProblemList
+    ) -> EventDraft? {
+        let before = problems.problems.count
+        guard let type = fields.choice("type", types, &problems) else { return nil }
+        let at = fields.moment("at", &problems)
+        let body = body(type, &fields, &problems)
+        fields.finish("an event of type \(type.name)", &problems)
+        guard let body, problems.problems.count == before else { return nil }
+        let draft = EventDraft(body, at: at)
+        for problem in draft.problems() { problems.add("\(prefix)/\(problem.field)", problem.detail) }
+        return draft
+    }
+
+    private static func body(
+        _ type: EventType, _ fields: inout FieldReader, _ problems: inout ProblemList
+    ) -> EventBody? {
+        switch type {
+        case .jobCreated:
+            return nil
+        case .executionStarted:
+            return .executionStarted(reference(&fields, &problems))
+        case .progress:
+            let reference = reference(&fields, &problems)
+            return .progress(
+                ProgressReport(
+                    reference: reference, report: fields.integer("report", in: Limits.reports, &problems),
+                    label: fields.name("label", &problems),
+                    total: fields.integer("total", in: Limits.increments, &problems),
+                    done: fields.integer("done", in: Limits.increments, &problems)))
+        case .executionFinished:
+            let reference = reference(&fields, &problems)
+            let outcomes = ExecutionOutcome.allCases.map { (name: $0.rawValue, value: $0) }
+            return fields.choice("outcome", outcomes, &problems).map { .executionFinished(reference, $0) }
+        case .jobFinished:
+            let outcomes = JobOutcome.allCases.map { (name: $0.rawValue, value: $0) }
+            return fields.choice("outcome", outcomes, &problems).map { .jobFinished($0) }
+        }
+    }
+
+    private static func reference(
+        _ fields: inout FieldReader, _ problems: inout ProblemList
+    ) -> ExecutionReference {
+        let task = fields.requiredName("task", &problems)
+        return ExecutionReference(
+            task: task ?? "", execution: fields.name("execution", &problems),
+            attempt: fields.integer("attempt", in: Limits.attempts, &problems).map { Int32($0) })
+    }
+
+    // MARK: Bodies
+
+    private static func value(_ body: [UInt8]) throws(RequestError) -> JSONValue {
+        do throws(JSONError) { return try JSONReader.read(body) } catch { throw .unreadable("the body is no JSON: \(error)") }
+    }
+
+    private typealias Take = (JSONValue, _ prefix: String, inout ProblemList) -> Void
+
+    private static func read(_ body: [UInt8], _ format: Format, _ take: Take) throws(RequestError) {
+        var problems = ProblemList()
+        let count =
+            switch format {
+            case .json: try readJSON(body, &problems, take)
+            case .lines: try readLines(body, &problems, take)
+            }
+        if count == 0 { problems.add("", "holds no event") }
+        guard problems.isEmpty else { throw .invalid(problems.problems) }
+    }
+
+    private static func readJSON(
+        _ body: [UInt8], _ problems: inout ProblemList, _ take: Take
+    ) throws(RequestError) -> Int {
+        var count = 0
+        do throws(JSONError) {
+            var reader = JSONReader(body[...])
+            if reader.isNext(UInt8(ascii: "[")) {
+                try reader.readElements { value in
+                    // The rest is read for its form only: it is too much in any case.
+                    if count < Limits.eventsPerAppendMax { take(value, "/\(count)", &problems) }
+                    count += 1
+                }
+            } else {
+                take(try reader.readValue(), "", &problems)
+                count = 1
+            }
+            try reader.expectEnd()
+        } catch {
+            throw .unreadable("the body is no JSON: \(error)")
+        }
+        guard count <= Limits.eventsPerAppendMax else { throw .tooManyEvents }
+        return count
+    }
+
+    private static func readLines(
+        _ body: [UInt8], _ problems: inout ProblemList, _ take: Take
+    ) throws(RequestError) -> Int {
+        var count = 0
+        var number = 0
+        for line in body.split(separator: 0x0A, omittingEmptySubsequences: false) {
+            number += 1
+            guard line.contains(where: { $0 != 0x20 && $0 != 0x09 && $0 != 0x0D }) else { continue }
+            guard count < Limits.eventsPerAppendMax else { throw .tooManyEvents }
+            do throws(JSONError) {
+                var reader = JSONReader(line)
+                let value = try reader.readValue()
+                try reader.expectEnd()
+                take(value, "/\(count)", &problems)
+            } catch {
+                throw .unreadable("line \(number) is no JSON: \(error)")
+            }
+            count += 1
+        }
+        return count
+    }
+}

@@ -1,0 +1,114 @@
+internal import Ledger
+
+/// Reads the fields of one object, and notes everything that is wrong with them.
+struct FieldReader {
+    private let fields: [JSONField]
+    private let prefix: String
+    private var isUsed: [Bool]
+
+    /// - Parameter prefix: The pointer of the object: empty at the top, `/2` for the third of an array.
+    init?(_ value: JSONValue, prefix: String, _ problems: inout ProblemList) {
+        guard case .object(let fields) = value else {
+            problems.add(prefix, "must be an object, not \(value.kind)")
+            return nil
+        }
+        self.fields = fields
+        self.prefix = prefix
+        isUsed = Array(repeating: false, count: fields.count)
+        for (index, field) in fields.enumerated()
+        where fields[..<index].contains(where: { $0.name.utf8.elementsEqual(field.name.utf8) }) {
+            problems.add(pointer(field.name), "is given twice")
+        }
+    }
+
+    func pointer(_ field: String) -> String { "\(prefix)/\(Name(field).jsonPointerToken)" }
+
+    /// The value of a field; nil where it is absent or null.
+    private mutating func value(_ name: String) -> JSONValue? {
+        var found: JSONValue?
+        for (index, field) in fields.enumerated() where field.name.utf8.elementsEqual(name.utf8) {
+            isUsed[index] = true
+            if found == nil, field.value != .null { found = field.value }
+        }
+        return found
+    }
+
+    mutating func name(_ field: String, _ problems: inout ProblemList) -> Name? {
+        switch value(field) {
+        case nil: return nil
+        case .string(let text): return Name(text)
+        case .brokenString:
+            problems.add(pointer(field), "holds half of a surrogate pair, which is no Unicode text")
+        case .some(let other):
+            problems.add(pointer(field), "must be a string, not \(other.kind)")
+        }
+        return nil
+    }
+
+    mutating func requiredName(_ field: String, _ problems: inout ProblemList) -> Name? {
+        let before = problems.problems.count
+        let name = name(field, &problems)
+        if name == nil, problems.problems.count == before { problems.add(pointer(field), "is missing") }
+        return name
+    }
+
+    mutating func integer(_ field: String, in range: ClosedRange<Int64>, _ problems: inout ProblemList) -> Int64? {
+        switch value(field) {
+        case nil: return nil
+        case .integer(let value):
+            if let small = Int64(exactly: value), range.contains(small) { return small }
+            problems.add(pointer(field), FieldProblem.outside(range, field: field).detail)
+        case .number:
+            problems.add(pointer(field), FieldProblem.outside(range, field: field).detail)
+        case .some(let other):
+            problems.add(pointer(field), "must be an integer, not \(other.kind)")
+        }
+        return nil
+    }
+
+    mutating func moment(_ field: String, _ problems: inout ProblemList) -> Timestamp? {
+        guard let text = name(field, &problems) else { return nil }
+        guard let moment = RFC3339.timestamp(text.text) else {
+            problems.add(pointer(field), "must be a time as RFC 3339 has it, such as 2026-11-23T17:30:00.000000Z")
+            return nil
+        }
+        return moment
+    }
+
+    mutating func choice<Choice>(
+        _ field: String, _ choices: [(name: String, value: Choice)], _ problems: inout ProblemList
+    ) -> Choice? {
+        guard let name = requiredName(field, &problems) else { return nil }
+        if let choice = choices.first(where: { $0.name.utf8.elementsEqual(name.text.utf8) }) { return choice.value }
+        problems.add(pointer(field), "must be one of \(choices.map(\.name).joined(separator: ", "))")
+        return nil
+    }
+
+    mutating func tags(_ field: String, _ problems: inout ProblemList) -> [Name: Name] {
+        guard let value = value(field) else { return [:] }
+        guard case .object(let fields) = value else {
+            problems.add(pointer(field), "must be an object of strings, not \(value.kind)")
+            return [:]
+        }
+        var tags: [Name: Name] = [:]
+        for tag in fields {
+            let place = "\(pointer(field))/\(Name(tag.name).jsonPointerToken)"
+            switch tag.value {
+            case .string(let text):
+                if tags.updateValue(Name(text), forKey: Name(tag.name)) != nil { problems.add(place, "is given twice") }
+            case .brokenString:
+                problems.add(place, "holds half of a surrogate pair, which is no Unicode text")
+            default:
+                problems.add(place, "must be a string, not \(tag.value.kind)")
+            }
+        }
+        return tags
+    }
+
+    /// Notes the fields that nobody has asked for.
+    func finish(_ subject: String, _ problems: inout ProblemList) {
+        for (index, field) in fields.enumerated() where !isUsed[index] {
+            problems.add(pointer(field.name), "\(subject) has no such field")
+        }
+    }
+}
