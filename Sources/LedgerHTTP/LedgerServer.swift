@@ -1,0 +1,68 @@
+internal import HTTPTypes
+internal import Hummingbird
+internal import HummingbirdCore
+public import LedgerStore
+internal import LedgerWire
+public import Logging
+internal import NIOCore
+public import ServiceLifecycle
+
+/// The HTTP server of a ledger.
+public struct LedgerServer: Service {
+    private let service: any LedgerService
+    private let settings: ServerSettings
+    private let logger: Logger
+    private let onListening: @Sendable (_ host: String, _ port: Int) async -> Void
+
+    /// A server that answers from this ledger.
+    ///
+    /// - Parameter onListening: Called once it can answer, with the address and the port it got.
+    public init(
+        service: any LedgerService, settings: ServerSettings = ServerSettings(), logger: Logger,
+        onListening: @escaping @Sendable (_ host: String, _ port: Int) async -> Void = { _, _ in }
+    ) {
+        self.service = service
+        self.settings = settings
+        self.logger = logger
+        self.onListening = onListening
+    }
+
+    /// Serves until the task is cancelled or the service group shuts down: then it takes no more and finishes what it
+    /// has begun.
+    public func run() async throws {
+        let settings = settings
+        let onListening = onListening
+        let application = Application(
+            responder: makeRouter().buildResponder(),
+            server: .http1(
+                configuration: .init(
+                    idleTimeout: .seconds(Int64(settings.idleSeconds)),
+                    httpDecoderConfiguration: .init(
+                        maxHeaderFieldSize: 16_384, maxHeaderListSize: 65_536, maxHeaderFieldCount: 100))),
+            configuration: ApplicationConfiguration(
+                address: .hostname(settings.host, port: settings.port), serverName: nil, backlog: 1_024,
+                availableConnectionsDelegate: MaximumAvailableConnections(settings.connectionsMax)),
+            onServerRunning: { channel in
+                await onListening(settings.host, channel.localAddress?.port ?? settings.port)
+            },
+            logger: logger)
+        try await application.run()
+    }
+
+    func makeRouter() -> Router<BasicRequestContext> {
+        let metrics = HTTPMetrics()
+        let table = RouteTable(
+            RouteTable.Surroundings(
+                service: service, settings: settings, intake: BodyIntake(settings: settings), metrics: metrics))
+        let router = Router(context: BasicRequestContext.self, options: .autoGenerateHeadEndpoints)
+        router.add(middleware: ProblemMiddleware(table: table, metrics: metrics))
+        for route in table.routes {
+            router.on(RouterPath(route.path), method: route.method) { request, context in
+                try await route.handle(
+                    Call(request: request, query: request.uri.query, pathJob: context.parameters.get("job"), route: route)
+                ).response
+            }
+        }
+        return router
+    }
+}

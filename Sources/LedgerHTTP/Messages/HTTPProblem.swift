@@ -1,0 +1,100 @@
+internal import HTTPTypes
+internal import Ledger
+internal import LedgerStore
+internal import LedgerWire
+
+/// An error that is answered as `application/problem+json`.
+struct HTTPProblem: Error, Sendable {
+    var problem: ProblemAnswer
+    var headers: HTTPFields = [:]
+    /// Writes members beyond those of every problem.
+    var more: @Sendable (inout JSONWriter) -> Void = { _ in }
+
+    init(
+        _ status: HTTPResponse.Status, _ title: String, _ detail: String, errors: [WireProblem] = [],
+        headers: HTTPFields = [:]
+    ) {
+        problem = ProblemAnswer(title: title, status: status.code, detail: detail, errors: errors)
+        self.headers = headers
+    }
+
+    var answer: Answer {
+        var writer = JSONWriter()
+        problem.write(to: &writer, more: more)
+        writer.newLine()
+        return Answer(
+            status: HTTPResponse.Status(code: problem.status), headers: headers,
+            contentType: "application/problem+json", bytes: writer.bytes)
+    }
+
+    static func noSuchJob(_ id: String) -> HTTPProblem {
+        HTTPProblem(.notFound, "No such job", "There is no job \(id) in this ledger.")
+    }
+
+    static func invalid(parameter: String, _ detail: String) -> HTTPProblem {
+        HTTPProblem(
+            .unprocessableContent, "Invalid query", "The parameter \(parameter) \(detail).",
+            errors: [WireProblem(parameter: parameter, detail: detail)])
+    }
+
+    /// What a request that cannot be taken is answered with.
+    init(_ error: RequestError) {
+        switch error {
+        case .unreadable(let detail):
+            self.init(.badRequest, "Unreadable", "Nothing was taken: \(detail).")
+        case .invalid(let problems):
+            let first = problems.first.map { "\($0.pointer ?? $0.parameter ?? "") \($0.detail)" } ?? ""
+            self.init(
+                .unprocessableContent, "Invalid",
+                problems.count == 1
+                    ? "Nothing was taken: \(first)." : "Nothing was taken: \(first), and \(problems.count - 1) more.",
+                errors: problems)
+        case .tooManyEvents:
+            self.init(
+                .contentTooLarge, "Too many events",
+                "Nothing was taken: one append has at most \(Limits.eventsPerAppendMax) events. Send several.")
+        }
+    }
+
+    /// What a failure of the ledger is answered with; nil where it is nobody's but ours.
+    init?(_ error: StoreError) {
+        let retry = HTTPFields(retryAfter: error.retryAfter ?? .seconds(1))
+        switch error.code {
+        case .unknownJob:
+            self.init(.notFound, "No such job", "Nothing was taken: \(error.message).")
+        case .keyTaken:
+            let job = error.jobs.first?.description ?? ""
+            self.init(
+                .conflict, "Key taken", "Job \(job) has this key already, with another name or other tags.",
+                errors: [WireProblem(pointer: "/key", detail: "belongs to job \(job)")])
+            more = { $0.field("job", job) }
+        case .overloaded:
+            self.init(
+                .serviceUnavailable, "Overloaded", "The ledger cannot take more now; nothing was taken. Try again later.",
+                headers: retry)
+        case .unavailable, .closed:
+            self.init(
+                .serviceUnavailable, "Unavailable", "The ledger's database is out of reach; nothing was taken. Try again later.",
+                headers: retry)
+        case .outcomeUnknown:
+            self.init(
+                .serviceUnavailable, "Outcome unknown",
+                "The database was lost while it committed: what was sent may or may not have been recorded. It is safe to "
+                    + "send it again where its progress bears report numbers and its executions names or attempts.",
+                headers: retry)
+        case .schema:
+            self.init(
+                .serviceUnavailable, "Not ready", "The database's schema is not the one of this server; see /readyz.",
+                headers: retry)
+        case .corrupt:
+            return nil
+        }
+    }
+}
+
+extension HTTPFields {
+    /// Says when to try again, in whole seconds.
+    init(retryAfter duration: Duration) {
+        self = [.retryAfter: String(Swift.max(1, duration.components.seconds))]
+    }
+}

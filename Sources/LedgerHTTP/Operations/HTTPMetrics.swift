@@ -1,0 +1,72 @@
+internal import Synchronization
+
+/// Counts requests by route, method and status class, and how long they took.
+final class HTTPMetrics: Sendable {
+    /// The upper bounds of the histogram, in seconds.
+    private static let bounds: [Double] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+
+    private struct Key: Hashable {
+        let route: String
+        let method: String
+        let statusClass: Int
+    }
+
+    private struct Series {
+        var counts = [UInt64](repeating: 0, count: HTTPMetrics.bounds.count + 1)
+        var sum = 0.0
+    }
+
+    private struct State {
+        var series: [Key: Series] = [:]
+        var inFlight = 0
+    }
+
+    /// Routes, methods and status classes are few; a caller's own methods must not make them many.
+    private static let seriesMax = 500
+    private static let knownMethods: Set<String> = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+    private let state = Mutex(State())
+
+    func began() {
+        state.withLock { $0.inFlight += 1 }
+    }
+
+    func ended(route: String, method: String, status: Int, seconds duration: Duration) {
+        let (whole, attoseconds) = duration.components
+        let seconds = Double(whole) + Double(attoseconds) / 1e18
+        let key = Key(
+            route: route, method: Self.knownMethods.contains(method) ? method : "other", statusClass: status / 100)
+        let bucket = Self.bounds.firstIndex { seconds <= $0 } ?? Self.bounds.count
+        state.withLock { state in
+            state.inFlight -= 1
+            guard state.series[key] != nil || state.series.count < Self.seriesMax else { return }
+            state.series[key, default: Series()].counts[bucket] += 1
+            state.series[key, default: Series()].sum += seconds
+        }
+    }
+
+    /// The figures in Prometheus' text format.
+    func write(to text: inout String) {
+        let (series, inFlight) = state.withLock { ($0.series, $0.inFlight) }
+        let ordered = series.sorted {
+            ($0.key.route, $0.key.method, $0.key.statusClass) < ($1.key.route, $1.key.method, $1.key.statusClass)
+        }
+        text += "# HELP progress_ledger_http_requests_in_flight Requests that are being answered.\n"
+        text += "# TYPE progress_ledger_http_requests_in_flight gauge\n"
+        text += "progress_ledger_http_requests_in_flight \(inFlight)\n"
+        text += "# HELP progress_ledger_http_request_seconds How long requests took.\n"
+        text += "# TYPE progress_ledger_http_request_seconds histogram\n"
+        for (key, series) in ordered {
+            let labels = "route=\"\(key.route)\",method=\"\(key.method)\",status=\"\(key.statusClass)xx\""
+            var sum: UInt64 = 0
+            for (bound, count) in zip(Self.bounds, series.counts) {
+                sum += count
+                text += "progress_ledger_http_request_seconds_bucket{\(labels),le=\"\(bound)\"} \(sum)\n"
+            }
+            sum += series.counts[Self.bounds.count]
+            text += "progress_ledger_http_request_seconds_bucket{\(labels),le=\"+Inf\"} \(sum)\n"
+            text += "progress_ledger_http_request_seconds_sum{\(labels)} \(series.sum)\n"
+            text += "progress_ledger_http_request_seconds_count{\(labels)} \(sum)\n"
+        }
+    }
+}

@@ -1,0 +1,76 @@
+internal import HTTPTypes
+internal import Hummingbird
+internal import HummingbirdCore
+internal import LedgerStore
+internal import LedgerWire
+internal import Logging
+internal import NIOCore
+
+/// Answers every error as problem+json, and counts every request.
+struct ProblemMiddleware: RouterMiddleware {
+    typealias Context = BasicRequestContext
+
+    let table: RouteTable
+    let metrics: HTTPMetrics
+
+    @concurrent
+    func handle(
+        _ request: Request, context: BasicRequestContext,
+        next: @concurrent (Request, BasicRequestContext) async throws -> Response
+    ) async throws -> Response {
+        let started = ContinuousClock.now
+        metrics.began()
+        let response: Response
+        do {
+            response = try await next(request, context)
+        } catch {
+            response = answer(error, request, context).response
+        }
+        metrics.ended(
+            route: context.endpointPath ?? "none", method: request.method.rawValue, status: response.status.code,
+            seconds: started.duration(to: .now))
+        return response
+    }
+
+    private func answer(_ error: any Error, _ request: Request, _ context: BasicRequestContext) -> Answer {
+        switch error {
+        case let problem as HTTPProblem: return problem.answer
+        case let error as RequestError: return HTTPProblem(error).answer
+        case let error as StoreError:
+            if let problem = HTTPProblem(error) {
+                context.logger.warning("the ledger refused a request", metadata: ["error": "\(String(reflecting: error))"])
+                return problem.answer
+            }
+        case let error as HTTPError where error.status == .notFound: return unknownPath(request)
+        case let error as HTTPError:
+            return HTTPProblem(error.status, error.status.reasonPhrase, error.body ?? error.status.reasonPhrase).answer
+        case let error as any HTTPResponseError:
+            return HTTPProblem(error.status, error.status.reasonPhrase, error.status.reasonPhrase).answer
+        default: break
+        }
+        return unexpected(error, context)
+    }
+
+    private func unknownPath(_ request: Request) -> Answer {
+        let methods = table.methods(of: request.uri.path)
+        guard !methods.isEmpty else {
+            return HTTPProblem(.notFound, "No such route", "There is nothing at \(request.uri.path); see /openapi.json.").answer
+        }
+        let allowed = (methods.map(\.rawValue) + (methods.contains(.get) ? ["HEAD"] : [])).sorted().joined(separator: ", ")
+        return HTTPProblem(
+            .methodNotAllowed, "Method not allowed", "\(request.uri.path) takes \(allowed).", headers: [.allow: allowed]
+        ).answer
+    }
+
+    /// Something that no request should be able to bring about: told without details, which are in the log.
+    private func unexpected(_ error: any Error, _ context: BasicRequestContext) -> Answer {
+        let instance = "urn:progress-ledger:error:\(context.id)"
+        context.logger.error(
+            "a request failed unexpectedly",
+            metadata: ["error": "\(String(reflecting: error))", "error.instance": "\(instance)"])
+        var problem = HTTPProblem(
+            .internalServerError, "Internal error", "Something went wrong in the server; its log says what, under this instance.")
+        problem.problem.instance = instance
+        return problem.answer
+    }
+}

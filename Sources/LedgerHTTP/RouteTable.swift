@@ -1,0 +1,104 @@
+internal import HTTPTypes
+internal import Hummingbird
+internal import HummingbirdCore
+internal import Ledger
+internal import LedgerStore
+
+/// One route: what it is, and what it does. The router and the description are both made from these, so neither can
+/// say what the other does not.
+struct Route: Sendable {
+    /// A parameter of the query.
+    struct Parameter: Sendable {
+        var name: String
+        var type: Kind
+        var description: String
+
+        /// What its values are.
+        enum Kind: Sendable {
+            case string
+            case integer(ClosedRange<Int64>)
+            case choice([String])
+            /// Any number of parameters whose names begin with this one's.
+            case prefix
+        }
+    }
+
+    /// What a body holds, by the name of its schema in the description.
+    struct Body: Sendable {
+        var schema: String
+        var takesLines: Bool
+    }
+
+    /// One of the answers.
+    struct Outcome: Sendable {
+        var status: Int
+        var description: String
+        /// The name of a schema in the description; nil for no body.
+        var schema: String?
+        var mediaType = "application/json"
+    }
+
+    var method: HTTPRequest.Method
+    /// The path as OpenAPI writes it: `/v1/jobs/{job}`.
+    var path: String
+    var operation: String
+    var summary: String
+    var parameters: [Parameter] = []
+    var body: Body?
+    var outcomes: [Outcome]
+    var handle: @Sendable (Call) async throws -> Answer
+}
+
+/// A request on its way through a route.
+struct Call: Sendable {
+    let request: Request
+    let query: String?
+    let pathJob: String?
+    let route: Route
+
+    /// The job that the path names.
+    func job() throws(HTTPProblem) -> JobID {
+        guard let text = pathJob, let job = JobID(text) else { throw .noSuchJob(pathJob ?? "") }
+        return job
+    }
+
+    /// The parameters of the query: those that the route knows.
+    func parameters() throws(HTTPProblem) -> QueryParameters {
+        try QueryParameters(query) { name in
+            route.parameters.contains { parameter in
+                if case .prefix = parameter.type { return name.utf8.starts(with: parameter.name.utf8) }
+                return parameter.name.utf8.elementsEqual(name.utf8)
+            }
+        }
+    }
+}
+
+/// All routes of a server.
+struct RouteTable: Sendable {
+    let routes: [Route]
+
+    /// What all routes share.
+    struct Surroundings: Sendable {
+        let service: any LedgerService
+        let settings: ServerSettings
+        let intake: BodyIntake
+        let metrics: HTTPMetrics
+    }
+
+    init(_ surroundings: Surroundings) {
+        let routes =
+            JobRoutes(surroundings).routes + AppendRoutes(surroundings).routes + ExecutionRoutes(surroundings).routes
+            + ProgressRoutes(surroundings).routes + EventRoutes(surroundings).routes
+            + OperationsRoutes(surroundings).routes
+        self.routes = routes + [DescriptionRoute.route(describing: routes)]
+    }
+
+    /// The methods that a path takes, for an answer to one that it does not.
+    func methods(of path: String) -> [HTTPRequest.Method] {
+        let parts = path.split(separator: "/")
+        return routes.filter { route in
+            let pattern = route.path.split(separator: "/")
+            return pattern.count == parts.count && zip(pattern, parts).allSatisfy { $0 == $1 || $0.hasPrefix("{") }
+        }.map(\.method)
+    }
+}

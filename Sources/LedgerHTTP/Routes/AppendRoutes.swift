@@ -1,0 +1,124 @@
+internal import HTTPTypes
+internal import HummingbirdCore
+internal import Ledger
+internal import LedgerStore
+internal import LedgerWire
+
+/// Appending events.
+struct AppendRoutes: Sendable {
+    private let service: any LedgerService
+    private let intake: BodyIntake
+    private let settings: ServerSettings
+
+    init(_ surroundings: RouteTable.Surroundings) {
+        service = surroundings.service
+        intake = surroundings.intake
+        settings = surroundings.settings
+    }
+
+    var routes: [Route] {
+        [
+            Route(
+                method: .post, path: "/v1/jobs/{job}/events", operation: "appendEvents",
+                summary: "Appends events to a job: all or nothing, in order, contiguous",
+                parameters: [
+                    .init(
+                        name: "wait", type: .choice(["folded"]),
+                        description: "Answer when the projection has passed the events, 5 s at most, with their verdicts")
+                ],
+                body: Route.Body(schema: "EventsRequest", takesLines: true),
+                outcomes: [
+                    Route.Outcome(status: 201, description: "Durably recorded", schema: "Appended"),
+                    .problem(404, "No such job"), .problem(413, "Too large"), .problem(422, "Something is invalid"),
+                    .problem(503, "The ledger cannot take more now"),
+                ], handle: append),
+            Route(
+                method: .post, path: "/v1/events", operation: "appendEventsOfManyJobs",
+                summary: "Appends events of many jobs: all or nothing",
+                body: Route.Body(schema: "CollectedEventsRequest", takesLines: true),
+                outcomes: [
+                    Route.Outcome(status: 201, description: "Durably recorded", schema: "AppendedToMany"),
+                    .problem(413, "Too large"), .problem(422, "Something is invalid"),
+                    .problem(503, "The ledger cannot take more now"),
+                ], handle: appendMany),
+        ]
+    }
+
+    /// What an append may wait for.
+    private enum Wait: String, CaseIterable {
+        case folded
+    }
+
+    private func append(_ call: Call) async throws -> Answer {
+        let job = try call.job()
+        let wait = try call.parameters().choice("wait", Wait.self)
+        let range = try await intake.withBody(of: call.request, allowsLines: true) { body, format in
+            let drafts = try EventRequest.drafts(body, format)
+            return try await service.append(drafts, to: job)
+        }
+        var verdicts: [Verdict?]?
+        if wait == .folded {
+            verdicts = try await self.verdicts(job, range)
+        }
+        return .json(.created) { writer in
+            writer.object { writer in
+                writer.field("first_sequence", range.lowerBound)
+                writer.field("last_sequence", range.upperBound)
+                guard wait == .folded else { return }
+                writer.name("verdicts")
+                if let verdicts { writer.array(verdicts) { $0.string($1?.rawValue) } } else { writer.null() }
+            }
+        }
+    }
+
+    /// The verdicts, where the projection gets there in time. The events are recorded: a failure to read what became of
+    /// them is no failure of the append.
+    private func verdicts(_ job: JobID, _ range: ClosedRange<Int64>) async throws -> [Verdict?]? {
+        do throws(StoreError) {
+            guard try await service.waitUntilFolded(job, sequence: range.upperBound, deadline: settings.foldDeadline)
+            else { return nil }
+            return try await service.verdicts(job, range)
+        } catch {
+            return nil
+        }
+    }
+
+    /// Appends events of many jobs; a job that is not there is told with the place of each event that names it.
+    private func record(
+        _ entries: [(job: JobID, draft: EventDraft, place: String)]
+    ) async throws -> [(job: JobID, sequences: ClosedRange<Int64>)] {
+        do {
+            return try await service.append(entries.map { ($0.job, $0.draft) })
+        } catch {
+            guard error.code == .unknownJob else { throw error }
+            let unknown = Set(error.jobs)
+            throw RequestError.invalid(
+                entries.filter { unknown.contains($0.job) }.prefix(RequestError.problemsMax).map {
+                    WireProblem(pointer: "\($0.place)/job", detail: "there is no job \($0.job)")
+                })
+        }
+    }
+
+    private func appendMany(_ call: Call) async throws -> Answer {
+        _ = try call.parameters()
+        let (appended, count) = try await intake.withBody(of: call.request, allowsLines: true) { body, format in
+            let entries = try EventRequest.entries(body, format)
+            return (try await record(entries), entries.count)
+        }
+        return .json(.created) { writer in
+            writer.object { writer in
+                writer.field("appended", count)
+                writer.name("jobs")
+                writer.object { writer in
+                    for (job, range) in appended {
+                        writer.name(job.description)
+                        writer.object { writer in
+                            writer.field("first_sequence", range.lowerBound)
+                            writer.field("last_sequence", range.upperBound)
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+internal import HTTPTypes
+internal import HummingbirdCore
+internal import Ledger
+internal import LedgerStore
+internal import LedgerWire
+
+/// Creating, finding and listing jobs.
+struct JobRoutes: Sendable {
+    private let service: any LedgerService
+    private let intake: BodyIntake
+
+    init(_ surroundings: RouteTable.Surroundings) {
+        service = surroundings.service
+        intake = surroundings.intake
+    }
+
+    private static let pageSizes: ClosedRange<Int64> = 1...1_000
+    private static let pageSizeDefault: Int64 = 100
+
+    var routes: [Route] {
+        [
+            Route(
+                method: .post, path: "/v1/jobs", operation: "createJob",
+                summary: "Creates a job, or finds the one of the same key and content",
+                body: Route.Body(schema: "JobRequest", takesLines: false),
+                outcomes: [
+                    Route.Outcome(status: 201, description: "The job that was created", schema: "Job"),
+                    Route.Outcome(status: 200, description: "The job that was there already", schema: "Job"),
+                    .problem(409, "Another job has this key"), .problem(422, "Something is invalid"),
+                ], handle: create),
+            Route(
+                method: .get, path: "/v1/jobs", operation: "listJobs", summary: "Jobs, newest first",
+                parameters: [
+                    .init(name: "state", type: .choice(JobState.allCases.map(\.rawValue)), description: "Only jobs in this state"),
+                    .init(name: "name", type: .string, description: "Only jobs of this name"),
+                    .init(name: "key", type: .string, description: "Only the job of this key"),
+                    .init(name: "tag.", type: .prefix, description: "tag.K=V: only jobs whose tag K has the value V"),
+                    .init(name: "limit", type: .integer(Self.pageSizes), description: "Jobs in a page; 100 unless told"),
+                    .init(name: "cursor", type: .string, description: "Where the page before ended"),
+                ],
+                outcomes: [
+                    Route.Outcome(status: 200, description: "A page of jobs", schema: "JobPage"),
+                    .problem(422, "A parameter is invalid"),
+                ], handle: list),
+            Route(
+                method: .get, path: "/v1/jobs/{job}", operation: "getJob", summary: "A job with its snapshot",
+                outcomes: [
+                    Route.Outcome(status: 200, description: "The job", schema: "Job"),
+                    Route.Outcome(status: 304, description: "Unchanged since the ETag that If-None-Match names"),
+                    .problem(404, "No such job"),
+                ], handle: get),
+        ]
+    }
+
+    private func create(_ call: Call) async throws -> Answer {
+        _ = try call.parameters()
+        let description = try await intake.withBody(of: call.request, allowsLines: false) { body, _ in
+            try EventRequest.description(body)
+        }
+        let (view, isNew) = try await service.createJob(description)
+        let location = "/v1/jobs/\(view.id)"
+        return .json(isNew ? .created : .ok, headers: [.location: location]) { JobAnswer(view).write(to: &$0) }
+    }
+
+    private func list(_ call: Call) async throws -> Answer {
+        let parameters = try call.parameters()
+        let filter = JobFilter(
+            state: try parameters.choice("state", JobState.self), name: try parameters.name("name"),
+            key: try parameters.name("key"), tags: try parameters.names(withPrefix: "tag."))
+        let limit = Int(try parameters.integer("limit", in: Self.pageSizes) ?? Self.pageSizeDefault)
+        var cursor: JobID?
+        if let text = parameters["cursor"] {
+            guard let id = JobID(text) else { throw HTTPProblem.invalid(parameter: "cursor", "is not one that a page gave") }
+            cursor = id
+        }
+        let views = try await service.jobs(filter, limit: limit, after: cursor)
+        return .json { writer in
+            writer.object { writer in
+                writer.name("jobs")
+                writer.array(views) { JobAnswer($1).write(to: &$0) }
+                writer.field("next_cursor", views.count == limit ? views.last?.id.description : nil)
+            }
+        }
+    }
+
+    private func get(_ call: Call) async throws -> Answer {
+        _ = try call.parameters()
+        return try await SnapshotAnswer(service: service).answer(call, policy: .last, waitMax: 0)
+    }
+}
+
+extension JobAnswer {
+    init(_ view: JobView) {
+        self.init(
+            id: view.id, description: view.description, createdAt: view.createdAt, ledgerSequence: view.ledgerSequence,
+            snapshot: view.snapshot)
+    }
+}
+
+extension Route.Outcome {
+    static func problem(_ status: Int, _ description: String) -> Route.Outcome {
+        Route.Outcome(status: status, description: description, schema: "Problem", mediaType: "application/problem+json")
+    }
+}

@@ -1,0 +1,92 @@
+internal import HTTPTypes
+internal import Ledger
+internal import LedgerStore
+internal import LedgerWire
+
+/// What operators and their programs ask.
+struct OperationsRoutes: Sendable {
+    private let service: any LedgerService
+    private let settings: ServerSettings
+    private let metrics: HTTPMetrics
+
+    init(_ surroundings: RouteTable.Surroundings) {
+        service = surroundings.service
+        settings = surroundings.settings
+        metrics = surroundings.metrics
+    }
+
+    var routes: [Route] {
+        [
+            Route(
+                method: .get, path: "/healthz", operation: "health", summary: "Whether the server lives",
+                outcomes: [Route.Outcome(status: 200, description: "It lives", schema: "Health")],
+                handle: { _ in .json { $0.object { $0.field("status", "ok") } } }),
+            Route(
+                method: .get, path: "/readyz", operation: "readiness",
+                summary: "Whether the server can do its work: database, schema, projection",
+                outcomes: [
+                    Route.Outcome(status: 200, description: "It can", schema: "Readiness"),
+                    Route.Outcome(status: 503, description: "It cannot, and why", schema: "Readiness"),
+                ], handle: ready),
+            Route(
+                method: .get, path: "/metrics", operation: "metrics", summary: "Figures in Prometheus' text format",
+                outcomes: [
+                    Route.Outcome(status: 200, description: "The figures", schema: "Text", mediaType: "text/plain")
+                ], handle: figures),
+            Route(
+                method: .get, path: "/v1/limits", operation: "limits", summary: "The limits of everything",
+                outcomes: [Route.Outcome(status: 200, description: "The limits", schema: "Limits")], handle: limits),
+        ]
+    }
+
+    private func ready(_: Call) async throws -> Answer {
+        let readiness = await service.readiness()
+        return .json(readiness.isReady ? .ok : .serviceUnavailable) { writer in
+            writer.object { writer in
+                writer.field("status", readiness.isReady ? "ready" : "not ready")
+                writer.name("checks")
+                writer.array(readiness.checks) { writer, check in
+                    writer.object { writer in
+                        writer.field("name", check.name)
+                        writer.field("passed", check.isPassed)
+                        writer.field("detail", check.detail)
+                    }
+                }
+            }
+        }
+    }
+
+    private func figures(_: Call) async throws -> Answer {
+        var text = ""
+        for statistic in await service.statistics() {
+            text += "# HELP \(statistic.name) \(statistic.help)\n# TYPE \(statistic.name) \(statistic.kind.rawValue)\n"
+            text += "\(statistic.name) \(statistic.value)\n"
+        }
+        metrics.write(to: &text)
+        return Answer(status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8", bytes: Array(text.utf8))
+    }
+
+    private func limits(_: Call) async throws -> Answer {
+        .json { writer in
+            writer.object { writer in
+                writer.field("job_name_characters", Limits.jobNameLengths.upperBound)
+                writer.field("job_key_characters", Limits.jobKeyLengths.upperBound)
+                writer.field("tags", Limits.tagsMax)
+                writer.field("tag_name_characters", Limits.tagNameLengths.upperBound)
+                writer.field("tag_value_characters", Limits.tagValueLengths.upperBound)
+                writer.field("task_characters", Limits.taskLengths.upperBound)
+                writer.field("execution_characters", Limits.executionLengths.upperBound)
+                writer.field("label_characters", Limits.labelLengths.upperBound)
+                writer.field("attempt", Limits.attempts.upperBound)
+                writer.field("report", Limits.reports.upperBound)
+                writer.field("increment", Limits.increments.upperBound)
+                writer.field("labels_per_execution", Limits.labelsPerExecutionMax)
+                writer.field("events_per_append", Limits.eventsPerAppendMax)
+                writer.field("body_bytes", settings.bodyBytesMax)
+                writer.field("page_size", 1_000)
+                writer.field("problems_per_answer", RequestError.problemsMax)
+                writer.field("prefer_wait_seconds", settings.preferWaitMax)
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+/// How the HTTP server behaves. Every limit is here, with its reason.
+public struct ServerSettings: Sendable {
+    /// The address to listen on.
+    public var host = "127.0.0.1"
+    /// The port to listen on; 0 picks a free one.
+    public var port = 8080
+    /// Connections at once; more wait in the system's queue.
+    public var connectionsMax = 16_384
+    /// The body of one request, in bytes.
+    public var bodyBytesMax = 16 << 20
+    /// The bodies of all requests that are being read, in bytes: this much memory, and no more.
+    public var bodiesBytesMax = 256 << 20
+    /// How long a body may take to arrive, however it drips.
+    public var bodyDeadline: Duration = .seconds(30)
+    /// How long a connection may say nothing, within a request or between two.
+    public var idleSeconds = 75
+    /// How long `?wait=folded`, a start and `min_sequence` wait for the projection.
+    public var foldDeadline: Duration = .seconds(5)
+    /// How long `Prefer: wait` may wait.
+    public var preferWaitMax = 30
+
+    public init() {}
+}
