@@ -11,7 +11,7 @@ struct Answer: Sendable {
         case none
         case bytes([UInt8])
         /// Parts that are written one after the other, each when the one before has been taken.
-        case stream(@Sendable (inout any ResponseBodyWriter) async throws -> Void)
+        case stream(@concurrent @Sendable (inout any ResponseBodyWriter) async throws -> Void)
     }
 
     var status: HTTPResponse.Status
