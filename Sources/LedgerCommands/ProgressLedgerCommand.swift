@@ -25,7 +25,7 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
             } else {
                 try command.run()
             }
-            exit(ExitStatus.done.rawValue)
+            Glibc.exit(ExitStatus.done.rawValue)
         } catch let failure as CommandFailure {
             end(with: failure)
         } catch let error as LedgerClientError {
@@ -39,7 +39,7 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
 
     private static func end(with failure: CommandFailure) -> Never {
         Console.standard.note("progress-ledger: \(VisibleText.escapeLines(failure.description))")
-        exit(failure.status.rawValue)
+        Glibc.exit(failure.status.rawValue)
     }
 
     /// Help, version, mistakes on the command line, and ends that need no words.

@@ -1,4 +1,5 @@
-import FoundationEssentials
+public import Ledger
+import LedgerWire
 import NIOCore
 
 /// A job's history as a sequence of events, in bounded memory: the server sends no faster than events are taken.
@@ -16,10 +17,10 @@ public struct EventStream: AsyncSequence, Sendable {
     public struct AsyncIterator: AsyncIteratorProtocol {
         var lines: LineStream.AsyncIterator
 
-        public mutating func next() async throws(LedgerClientError) -> RecordedEvent? {
+        public mutating func next() async throws(LedgerClientError) -> ExplainedEvent? {
             guard let line = try await lines.next() else { return nil }
             do {
-                return try JSONDecoder().decode(RecordedEvent.self, from: Data(line))
+                return try ExplainedEvent(try JSONReader.read(line))
             } catch {
                 throw LedgerClientError(.unexpectedAnswer, "A line of the history cannot be read as an event: \(error)")
             }

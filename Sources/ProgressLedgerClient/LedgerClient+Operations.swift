@@ -1,5 +1,5 @@
-import FoundationEssentials
 public import Ledger
+public import LedgerWire
 import NIOCore
 import NIOHTTP1
 
@@ -9,18 +9,18 @@ extension LedgerClient {
     // MARK: Jobs
 
     /// Creates a job; with a key, finds the one that has the same key and the same content already.
-    public func createJob(_ description: JobDescription) async throws(LedgerClientError) -> Job {
-        try await ask(.createJob(description), as: Job.self).value
+    public func createJob(_ description: JobDescription) async throws(LedgerClientError) -> JobAnswer {
+        try await ask(.createJob(description), as: JobAnswer.self).value
     }
 
     /// A job with its snapshot.
-    public func job(_ job: JobID) async throws(LedgerClientError) -> Job {
-        try await ask(.job(job), as: Job.self).value
+    public func job(_ job: JobID) async throws(LedgerClientError) -> JobAnswer {
+        try await ask(.job(job), as: JobAnswer.self).value
     }
 
     /// A page of jobs, newest first.
-    public func jobs(_ search: JobSearch = JobSearch()) async throws(LedgerClientError) -> JobPage {
-        try await ask(.jobs(search), as: JobPage.self).value
+    public func jobs(_ search: JobSearch = JobSearch()) async throws(LedgerClientError) -> JobsPage {
+        try await ask(.jobs(search), as: JobsPage.self).value
     }
 
     // MARK: Events
@@ -62,8 +62,8 @@ extension LedgerClient {
     /// A page of a job's history with verdicts.
     public func events(
         of job: JobID, _ search: EventSearch = EventSearch()
-    ) async throws(LedgerClientError) -> EventPage {
-        try await ask(.events(job, search), as: EventPage.self).value
+    ) async throws(LedgerClientError) -> EventsPage {
+        try await ask(.events(job, search), as: EventsPage.self).value
     }
 
     /// A job's whole history, event by event and no faster than it is taken.
@@ -89,7 +89,7 @@ extension LedgerClient {
         of job: JobID, minSequence: Int64? = nil, policy: CountingPolicy? = nil
     ) async throws(LedgerClientError) -> ReadJob {
         let (value, answer) = try await ask(
-            .progress(job, minSequence: minSequence, policy: policy), as: Job.self)
+            .progress(job, minSequence: minSequence, policy: policy), as: JobAnswer.self)
         return ReadJob(job: value, entityTag: answer.headers.first(name: "etag"))
     }
 
@@ -128,7 +128,7 @@ extension LedgerClient {
     // MARK: Below
 
     /// Sends a request and decodes its answer.
-    func ask<Value: Decodable>(
+    func ask<Value: Answer>(
         _ request: LedgerRequest, as type: Value.Type
     ) async throws(LedgerClientError) -> (value: Value, answer: HTTPAnswer) {
         let answer = try await perform(request)
@@ -136,18 +136,18 @@ extension LedgerClient {
     }
 
     /// Sends a request and returns its answer as it came, beside what it means.
-    package func askForJSON<Value: Decodable>(
+    package func askForJSON<Value: Answer>(
         _ request: LedgerRequest, as type: Value.Type
     ) async throws(LedgerClientError) -> (value: Value, json: String) {
         let (value, answer) = try await ask(request, as: type)
         return (value, String(buffer: answer.body))
     }
 
-    private func decode<Value: Decodable>(
+    private func decode<Value: Answer>(
         _ answer: HTTPAnswer, to request: LedgerRequest
     ) throws(LedgerClientError) -> Value {
         do {
-            return try JSONDecoder().decode(Value.self, from: Data(answer.body.readableBytesView))
+            return try Value(try JSONReader.read(Array(answer.body.readableBytesView)))
         } catch {
             throw LedgerClientError(
                 .unexpectedAnswer, "The ledger was asked to \(request.purpose), and its answer cannot be read: \(error)",

@@ -1,4 +1,5 @@
 public import Ledger
+public import LedgerWire
 
 /// Why the ledger did not answer as it was asked to. Switch on ``code``, never on the text.
 public struct LedgerClientError: Error, Sendable {
@@ -45,14 +46,14 @@ public struct LedgerClientError: Error, Sendable {
     /// The HTTP status; nil where there was no answer.
     public let status: Int?
     /// What is wrong with the request, by field.
-    public let problems: [RequestProblem]
+    public let problems: [WireProblem]
     /// Where the execution stands that was superseded.
     public let superseded: SupersededExecution?
     /// How long the server asks to wait before trying again.
     public let retryAfter: Duration?
 
     init(
-        _ code: Code, _ message: String, remedy: String? = nil, status: Int? = nil, problems: [RequestProblem] = [],
+        _ code: Code, _ message: String, remedy: String? = nil, status: Int? = nil, problems: [WireProblem] = [],
         superseded: SupersededExecution? = nil, retryAfter: Duration? = nil
     ) {
         self.code = code
@@ -70,19 +71,6 @@ public struct LedgerClientError: Error, Sendable {
         case .unreachable, .unavailable, .deadlineExceeded: true
         default: false
         }
-    }
-}
-
-/// One thing that is wrong with a request.
-public struct RequestProblem: Hashable, Sendable {
-    /// Where: a JSON pointer into the body (`/2/done`), or the name of a query parameter; empty is the whole.
-    public let place: String
-    /// What is wrong and what would be right.
-    public let detail: String
-
-    public init(place: String, detail: String) {
-        self.place = place
-        self.detail = detail
     }
 }
 
@@ -113,7 +101,10 @@ public struct SupersededExecution: Hashable, Sendable {
 extension LedgerClientError: CustomStringConvertible {
     public var description: String {
         var lines = [message]
-        lines += problems.map { $0.place.isEmpty ? "  \($0.detail)" : "  \($0.place): \($0.detail)" }
+        for problem in problems {
+            let place = problem.pointer ?? problem.parameter ?? ""
+            lines.append(place.isEmpty ? "  \(problem.detail)" : "  \(place): \(problem.detail)")
+        }
         if let remedy { lines.append(remedy) }
         return lines.joined(separator: "\n")
     }

@@ -1,5 +1,7 @@
 import ArgumentParser
 import LedgerStore
+import LedgerWire
+import PQ
 
 struct MigrateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -26,8 +28,8 @@ struct MigrateCommand: AsyncParsableCommand {
             let migrator = Migrator(target: database.target, logger: logger)
             if check {
                 let status = try await migrator.check()
-                Console.standard.print(json ? Self.json(status) : "\(status)")
-                if !status.isCurrent { throw ExitCode(ExitStatus.schema.rawValue) }
+                Console.standard.print(json ? Self.json(status) : "\(database.target): \(status.explanation)")
+                guard case .current = status else { throw ExitCode(ExitStatus.schema.rawValue) }
             } else {
                 let applied = try await migrator.migrate()
                 Console.standard.print(json ? Self.json(applied: applied) : Self.text(applied: applied))
@@ -35,17 +37,27 @@ struct MigrateCommand: AsyncParsableCommand {
         }
     }
 
-    private static func text(applied: [Int]) -> String {
+    private static func text(applied: [String]) -> String {
         applied.isEmpty
             ? "The schema is the one of this version already."
-            : "Applied: \(applied.map(String.init).joined(separator: ", ")). The schema is the one of this version now."
+            : "Applied \(applied.joined(separator: ", ")): the schema is the one of this version now."
     }
 
-    private static func json(applied: [Int]) -> String {
-        "{\"applied\":[\(applied.map(String.init).joined(separator: ","))]}"
+    private static func json(applied: [String]) -> String {
+        var writer = JSONWriter()
+        writer.object { writer in
+            writer.name("applied")
+            writer.array(applied) { $0.string($1) }
+        }
+        return String(decoding: writer.bytes, as: UTF8.self)
     }
 
-    private static func json(_ status: MigrationStatus) -> String {
-        "{\"is_current\":\(status.isCurrent),\"pending\":[\(status.pending.map(String.init).joined(separator: ","))]}"
+    private static func json(_ status: SchemaStatus) -> String {
+        var writer = JSONWriter()
+        writer.object { writer in
+            if case .current = status { writer.field("is_current", true) } else { writer.field("is_current", false) }
+            writer.field("explanation", status.explanation)
+        }
+        return String(decoding: writer.bytes, as: UTF8.self)
     }
 }

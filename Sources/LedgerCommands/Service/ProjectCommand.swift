@@ -28,11 +28,8 @@ struct ProjectCommand: AsyncParsableCommand {
         try await ServiceRunner(drain: drain, logger: logger).obeyingSignals { runner in
             try await OpenDatabase.with(choice, logger: logger) { database in
                 try await SchemaGate.pass(database, mayMigrate: false, logger: logger)
-                let ledger = PostgresLedger(
-                    target: database.target, settings: PostgresLedger.Settings(), logger: logger.labeled("store"))
-                try await ledger.start()
-                let worker = ProjectionWorker(
-                    ledger: ledger, settings: ProjectionWorker.Settings(), logger: logger.labeled("projection"))
+                let ledger = PostgresLedger(target: database.target, logger: logger.labeled("store"))
+                let worker = ProjectionWorker(ledger: ledger, logger: logger.labeled("projection"))
                 try await runner.run([ledger, worker])
             }
         }

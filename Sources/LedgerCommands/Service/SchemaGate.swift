@@ -13,12 +13,10 @@ enum SchemaGate {
             if !applied.isEmpty {
                 logger.info("brought the schema up to date", metadata: ["schema.applied": "\(applied)"])
             }
-            return
         }
         let status = try await migrator.check()
-        guard status.isCurrent else {
-            throw CommandFailure(
-                .schema, "\(status). Run 'progress-ledger migrate' against this database, or begin with --migrate.")
+        guard case .current = status else {
+            throw CommandFailure(.schema, "This version cannot work on \(database.target): \(status.explanation).")
         }
     }
 }

@@ -73,14 +73,11 @@ struct ServeCommand: AsyncParsableCommand {
     private static func services(
         on database: OpenDatabase, projects: Bool, address: ListenAddress, logger: Logger
     ) async throws -> [any Service] {
-        let ledger = PostgresLedger(
-            target: database.target, settings: PostgresLedger.Settings(), logger: logger.labeled("store"))
-        try await ledger.start()
+        let ledger = PostgresLedger(target: database.target, logger: logger.labeled("store"))
         var services: [any Service] = [ledger]
         if projects {
             services.append(
-                ProjectionWorker(
-                    ledger: ledger, settings: ProjectionWorker.Settings(), logger: logger.labeled("projection")))
+                ProjectionWorker(ledger: ledger, logger: logger.labeled("projection")))
         }
         var settings = ServerSettings()
         settings.host = address.host

@@ -1,4 +1,5 @@
 public import Ledger
+package import LedgerWire
 
 /// Where events were recorded.
 public struct Appended: Hashable, Sendable {
@@ -19,7 +20,7 @@ public struct AppendedToJobs: Hashable, Sendable {
 /// An execution that has begun and is the last of its task.
 public struct StartedExecution: Hashable, Sendable {
     public let task: Name
-    /// Its name: given, or found by the ledger.
+    /// Its name, given or found by the ledger; nil where it is known by its attempt alone.
     public let execution: Name?
     /// Its attempt; nil where the fold did not get there in time.
     public let attempt: Int32?
@@ -27,56 +28,42 @@ public struct StartedExecution: Hashable, Sendable {
     public let sequence: Int64
 }
 
-extension Appended: Decodable {
-    private enum CodingKeys: String, CodingKey {
-        case verdicts
-        case firstSequence = "first_sequence"
-        case lastSequence = "last_sequence"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let fields = try decoder.container(keyedBy: CodingKeys.self)
-        sequences = try fields.sequences(.firstSequence, .lastSequence)
-        verdicts = try fields.decodeIfPresent([String].self, forKey: .verdicts)?.map { text in
-            guard let verdict = Verdict(rawValue: text) else {
-                throw DecodingError.dataCorruptedError(
-                    forKey: .verdicts, in: fields, debugDescription: "\(text) is no verdict")
-            }
-            return verdict
+extension Appended: Answer {
+    package init(_ value: JSONValue) throws(AnswerError) {
+        sequences = try value.sequences()
+        guard let elements = value["verdicts"]?.elements else {
+            verdicts = nil
+            return
         }
+        var verdicts: [Verdict] = []
+        for element in elements {
+            guard let verdict = element.text.flatMap({ Verdict(rawValue: $0) }) else {
+                throw AnswerError(field: "verdicts")
+            }
+            verdicts.append(verdict)
+        }
+        self.verdicts = verdicts
     }
 }
 
-extension AppendedToJobs: Decodable {
-    private enum CodingKeys: String, CodingKey {
-        case appended, jobs
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let fields = try decoder.container(keyedBy: CodingKeys.self)
-        count = try fields.decode(Int.self, forKey: .appended)
-        let ranges = try fields.decode([String: Appended].self, forKey: .jobs)
-        sequences = try Dictionary(
-            uniqueKeysWithValues: ranges.map { text, appended in
-                guard let job = JobID(text) else {
-                    throw DecodingError.dataCorruptedError(
-                        forKey: .jobs, in: fields, debugDescription: "\(text) is no id of a job")
-                }
-                return (job, appended.sequences)
-            })
+extension AppendedToJobs: Answer {
+    package init(_ value: JSONValue) throws(AnswerError) {
+        count = try value.integer("appended")
+        guard case .object(let fields) = value["jobs"] else { throw AnswerError(field: "jobs") }
+        var sequences: [JobID: ClosedRange<Int64>] = [:]
+        for field in fields {
+            guard let job = JobID(field.name) else { throw AnswerError(field: "jobs") }
+            sequences[job] = try field.value.sequences()
+        }
+        self.sequences = sequences
     }
 }
 
-extension StartedExecution: Decodable {
-    private enum CodingKeys: String, CodingKey {
-        case task, execution, attempt, sequence
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let fields = try decoder.container(keyedBy: CodingKeys.self)
-        task = try fields.name(.task)
-        execution = try fields.nameIfPresent(.execution)
-        attempt = try fields.decodeIfPresent(Int32.self, forKey: .attempt)
-        sequence = try fields.decode(Int64.self, forKey: .sequence)
+extension StartedExecution: Answer {
+    package init(_ value: JSONValue) throws(AnswerError) {
+        task = Name(try value.text("task"))
+        execution = value.nameIfPresent("execution")
+        attempt = try value.integerIfPresent("attempt")
+        sequence = try value.integer("sequence")
     }
 }

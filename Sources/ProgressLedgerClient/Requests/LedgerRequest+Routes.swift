@@ -1,12 +1,13 @@
 package import Ledger
+import LedgerWire
 
 // Every route of this version. A request is made here and sent elsewhere, so that the command line can print the
 // answer of the same request that others decode.
 
 extension LedgerRequest {
     package static func createJob(_ description: JobDescription) -> LedgerRequest {
-        var json = JSONText()
-        json.value(description)
+        var json = JSONWriter()
+        description.writeRequest(to: &json)
         // Without a key, each request is a new job.
         return .post("create the job", "/v1/jobs", json: json.bytes, isSafeToRepeat: description.key != nil)
     }
@@ -29,11 +30,11 @@ extension LedgerRequest {
     package static func append(_ drafts: [EventDraft], to job: JobID, awaitsVerdicts: Bool) -> LedgerRequest {
         var query = Query()
         query.add("wait", awaitsVerdicts ? "folded" : nil)
-        var json = JSONText()
+        var json = JSONWriter()
         if drafts.count == 1 {
-            json.value(drafts[0])
+            drafts[0].writeRequest(to: &json)
         } else {
-            json.array { json in for draft in drafts { json.value(draft) } }
+            json.array(drafts) { json, draft in draft.writeRequest(to: &json) }
         }
         var request = LedgerRequest.post(
             "append to job \(job)", "/v1/jobs/\(job)/events", query: query, json: json.bytes,
@@ -44,16 +45,16 @@ extension LedgerRequest {
 
     package static func append(_ entries: [(job: JobID, draft: EventDraft)]) -> LedgerRequest {
         let drafts = Dictionary(grouping: entries, by: \.job).mapValues { $0.map(\.draft) }
-        var json = JSONText()
-        json.array { json in for entry in entries { json.value(entry.draft, job: entry.job) } }
+        var json = JSONWriter()
+        json.array(entries) { json, entry in entry.draft.writeRequest(to: &json, job: entry.job) }
         return .post(
             "append to \(drafts.count) job(s)", "/v1/events", json: json.bytes,
             isSafeToRepeat: drafts.values.allSatisfy(\.areSafeToRepeat))
     }
 
     package static func startExecution(_ reference: ExecutionReference, in job: JobID) -> LedgerRequest {
-        var json = JSONText()
-        json.value(reference)
+        var json = JSONWriter()
+        reference.writeRequest(to: &json)
         var request = LedgerRequest.post(
             "start an execution in job \(job)", "/v1/jobs/\(job)/executions", json: json.bytes,
             // Without a name, each request is a new execution.

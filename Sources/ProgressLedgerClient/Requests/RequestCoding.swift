@@ -1,47 +1,52 @@
 import Ledger
+import LedgerWire
 
 // The bodies of requests. What is nil is left out: absent and null mean the same.
 
-extension JSONText {
-    mutating func value(_ description: JobDescription) {
-        object { json in
-            json.member("name", description.name.text)
-            json.member("key", description.key?.text)
-            guard !description.tags.isEmpty else { return }
-            json.key("tags")
-            json.object { tags in
-                for (name, value) in description.sortedTags { tags.member(name.text, value.text) }
+extension JobDescription {
+    func writeRequest(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("name", name.text)
+            if let key { writer.field("key", key.text) }
+            guard !tags.isEmpty else { return }
+            writer.name("tags")
+            writer.object { writer in
+                for (name, value) in sortedTags { writer.field(name.text, value.text) }
             }
         }
     }
+}
 
-    mutating func value(_ reference: ExecutionReference) {
-        object { $0.members(reference) }
+extension ExecutionReference {
+    func writeRequest(to writer: inout JSONWriter) {
+        writer.object { writeFields(to: &$0) }
     }
 
-    mutating func value(_ draft: EventDraft, job: JobID? = nil) {
-        object { json in
-            json.member("job", job?.description)
-            json.member("type", draft.body.type.name)
-            if let reference = draft.body.reference { json.members(reference) }
-            switch draft.body {
+    fileprivate func writeFields(to writer: inout JSONWriter) {
+        writer.field("task", task.text)
+        if let execution { writer.field("execution", execution.text) }
+        if let attempt { writer.field("attempt", attempt) }
+    }
+}
+
+extension EventDraft {
+    func writeRequest(to writer: inout JSONWriter, job: JobID? = nil) {
+        writer.object { writer in
+            if let job { writer.field("job", job.description) }
+            writer.field("type", body.type.name)
+            body.reference?.writeFields(to: &writer)
+            switch body {
             case .progress(let progress):
-                json.member("report", progress.report)
-                json.member("label", progress.label?.text)
-                json.member("total", progress.total)
-                json.member("done", progress.done)
-            case .executionFinished(_, let outcome): json.member("outcome", outcome.rawValue)
-            case .jobFinished(let outcome): json.member("outcome", outcome.rawValue)
+                if let report = progress.report { writer.field("report", report) }
+                if let label = progress.label { writer.field("label", label.text) }
+                if let total = progress.total { writer.field("total", total) }
+                if let done = progress.done { writer.field("done", done) }
+            case .executionFinished(_, let outcome): writer.field("outcome", outcome.rawValue)
+            case .jobFinished(let outcome): writer.field("outcome", outcome.rawValue)
             case .executionStarted: break
             case .jobCreated: preconditionFailure("the ledger writes the first event of a job: create the job instead")
             }
-            json.member("at", draft.at.map(RFC3339.text))
+            if let at { writer.field("at", RFC3339.text(at)) }
         }
-    }
-
-    private mutating func members(_ reference: ExecutionReference) {
-        member("task", reference.task.text)
-        member("execution", reference.execution?.text)
-        member("attempt", reference.attempt)
     }
 }

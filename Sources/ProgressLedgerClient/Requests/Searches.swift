@@ -9,7 +9,7 @@ public struct JobSearch: Hashable, Sendable {
     public var tags: [Name: Name] = [:]
     /// Jobs in the page; 100 unless told, 1,000 at most.
     public var limit: Int?
-    /// Where the page begins: ``JobPage/nextCursor`` of the one before.
+    /// Where the page begins: ``JobsPage/nextCursor`` of the one before.
     public var cursor: String?
 
     public init() {}
@@ -27,7 +27,7 @@ public struct EventSearch: Hashable, Sendable {
         }
     }
 
-    /// Events after (or, descending, before) this sequence: ``EventPage/nextAfter`` of the page before.
+    /// Events after (or, descending, before) this sequence: ``EventsPage/nextAfter`` of the page before.
     public var after: Int64?
     /// Events in the page; 100 unless told, 1,000 at most. Not for a stream.
     public var limit: Int?

@@ -1,42 +1,13 @@
-import FoundationEssentials
 import Ledger
+import LedgerWire
 import NIOCore
 import NIOHTTP1
-
-/// A failure as a server describes it (RFC 9457), with the members that a superseded execution adds.
-struct Problem: Decodable {
-    struct Entry: Decodable {
-        let pointer: String?
-        let parameter: String?
-        let detail: String
-    }
-
-    struct Last: Decodable {
-        let execution: String?
-        let attempt: Int32
-    }
-
-    let title: String?
-    let detail: String?
-    let errors: [Entry]?
-    let execution: String?
-    let attempt: Int32?
-    let sequence: Int64?
-    let last: Last?
-
-    var superseded: SupersededExecution? {
-        guard let attempt, let sequence, let last else { return nil }
-        return SupersededExecution(
-            execution: execution.map { Name($0) }, attempt: attempt, sequence: sequence,
-            lastExecution: last.execution.map { Name($0) }, lastAttempt: last.attempt)
-    }
-}
 
 extension LedgerClientError {
     /// What an answer means that is not a success; nil where it is one.
     init?(_ answer: HTTPAnswer, to request: LedgerRequest, at address: ServerAddress) {
         if (200..<300).contains(answer.status) || answer.status == 304 { return nil }
-        guard let problem = Problem(answer) else {
+        guard let value = answer.problem, let problem = ProblemAnswer(value) else {
             self.init(
                 .unexpectedAnswer,
                 "The ledger could not \(request.purpose): \(address) answered with status \(answer.status), and not as "
@@ -45,14 +16,12 @@ extension LedgerClientError {
                 status: answer.status, retryAfter: answer.retryAfter)
             return
         }
-        let code = Self.code(for: answer.status, problem, isWrite: request.isWrite)
-        let reason = [problem.title, problem.detail].compactMap { $0 }.joined(separator: ": ")
+        let superseded = SupersededExecution(value)
+        let code = Self.code(for: answer.status, isSuperseded: superseded != nil, isWrite: request.isWrite)
+        let reason = problem.detail.isEmpty ? problem.title : "\(problem.title): \(problem.detail)"
         self.init(
-            code, "The ledger could not \(request.purpose): \(reason).", remedy: code.remedy, status: answer.status,
-            problems: (problem.errors ?? []).map {
-                RequestProblem(place: $0.pointer ?? $0.parameter ?? "", detail: $0.detail)
-            },
-            superseded: problem.superseded, retryAfter: answer.retryAfter)
+            code, "The ledger could not \(request.purpose). \(reason)", remedy: code.remedy, status: answer.status,
+            problems: problem.errors, superseded: superseded, retryAfter: answer.retryAfter)
     }
 
     /// What it means that there was no answer.
@@ -86,11 +55,11 @@ extension LedgerClientError {
         }
     }
 
-    private static func code(for status: Int, _ problem: Problem, isWrite: Bool) -> Code {
+    private static func code(for status: Int, isSuperseded: Bool, isWrite: Bool) -> Code {
         switch status {
         case 401, 403: .unauthorized
         case 404: .notFound
-        case 409: problem.last == nil ? .conflict : .superseded
+        case 409: isSuperseded ? .superseded : .conflict
         case 413: .tooLarge
         case 400, 422: .invalid
         case 429, 503: .unavailable
@@ -117,17 +86,25 @@ extension LedgerClientError.Code {
     }
 }
 
-extension Problem {
-    /// The problem that an answer bears; nil where it bears none.
-    fileprivate init?(_ answer: HTTPAnswer) {
-        guard answer.headers.first(name: "content-type")?.hasPrefix("application/problem+json") == true,
-            let problem = try? JSONDecoder().decode(Problem.self, from: Data(answer.body.readableBytesView))
+extension SupersededExecution {
+    /// The members that the refusal of a start adds to its problem; nil where they are not there.
+    fileprivate init?(_ problem: JSONValue) {
+        guard let identity = try? ExecutionIdentity(problem), let last = problem["last"],
+            let lastAttempt = last["attempt"]?.integer.flatMap({ Int32(exactly: $0) })
         else { return nil }
-        self = problem
+        self.init(
+            execution: identity.execution, attempt: identity.attempt, sequence: identity.sequence,
+            lastExecution: last.nameIfPresent("execution"), lastAttempt: lastAttempt)
     }
 }
 
 extension HTTPAnswer {
+    /// The problem that it bears; nil where it bears none.
+    fileprivate var problem: JSONValue? {
+        guard headers.first(name: "content-type")?.hasPrefix("application/problem+json") == true else { return nil }
+        return try? JSONReader.read(Array(body.readableBytesView))
+    }
+
     /// What the server asks for in `Retry-After`; a date in it is not obeyed, because clocks differ.
     fileprivate var retryAfter: Duration? {
         headers.first(name: "retry-after").flatMap { UInt16($0) }.map { .seconds(Int64($0)) }
