@@ -108,6 +108,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings
         ),
@@ -137,6 +138,20 @@ let package = Package(
             dependencies: ["LedgerTestSupport", "PQ", .product(name: "Logging", package: "swift-log")],
             swiftSettings: settings
         ),
+        .testTarget(
+            name: "ProgressLedgerClientTests",
+            dependencies: [
+                "Ledger", "ProgressLedgerClient",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "LedgerCommandsTests", dependencies: ["Ledger", "LedgerCommands", "ProgressLedgerClient"],
+            swiftSettings: settings),
+        .testTarget(name: "ScriptsTests", dependencies: ["LedgerCommands"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

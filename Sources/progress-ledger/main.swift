@@ -1,1 +1,3 @@
 import LedgerCommands
+
+await ProgressLedgerCommand.runProcess()

@@ -1,0 +1,58 @@
+# What the scripts beside this file share. Sourced, never run.
+# shellcheck shell=bash
+
+# The project's folder, from wherever a script is called.
+# shellcheck disable=SC2034 # used by the scripts that source this file
+project="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+
+# The account that PostgreSQL runs as when we are root: it refuses to be root itself.
+postgres_account=postgres
+
+say() {
+    printf '%s\n' "$*" >&2
+}
+
+fail() {
+    say "$(basename "$0"): $*"
+    exit 1
+}
+
+# Prints the comment at the head of the calling script: its documentation is its help.
+print_help() {
+    sed -n '2,/^[^#]/ { s/^# \{0,1\}//p }' "$0"
+}
+
+# The folder of PostgreSQL's server programs; fails where there is none.
+postgres_programs() {
+    local folder
+    for folder in "${PROGRESS_LEDGER_POSTGRES_BIN:-}" "$(pg_config --bindir 2>/dev/null || true)" \
+        $(find /usr/lib/postgresql /opt/homebrew/opt /usr/local/opt -maxdepth 2 -path '*postgresql*/bin' 2>/dev/null |
+            sort --version-sort --reverse); do
+        if [[ -n $folder && -x $folder/initdb && -x $folder/postgres ]]; then
+            printf '%s\n' "$folder"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# Runs a program of PostgreSQL's as an account that it accepts.
+as_postgres() {
+    if [[ $(id -u) -eq 0 ]]; then
+        setpriv --reuid="$postgres_account" --regid="$postgres_account" --init-groups -- "$@"
+    else
+        "$@"
+    fi
+}
+
+# A Python that reads YAML, for the checks; Debian's own comes first, because it is the one that apt-get equips.
+python_with_yaml() {
+    local python
+    for python in /usr/bin/python3 python3; do
+        if "$python" -c 'import yaml' 2>/dev/null; then
+            printf '%s\n' "$python"
+            return 0
+        fi
+    done
+    return 1
+}

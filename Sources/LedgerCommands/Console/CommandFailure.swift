@@ -1,0 +1,33 @@
+import ProgressLedgerClient
+
+/// Why a command did not do what it was asked to: what its user is told, and how the process ends.
+struct CommandFailure: Error, Hashable, CustomStringConvertible {
+    let status: ExitStatus
+    /// What went wrong and what to do about it.
+    let description: String
+
+    init(_ status: ExitStatus, _ description: String) {
+        self.status = status
+        self.description = description
+    }
+
+    /// What a request's failure means on the command line.
+    init(_ error: LedgerClientError) {
+        self.init(ExitStatus(error.code), error.description)
+    }
+}
+
+extension ExitStatus {
+    init(_ code: LedgerClientError.Code) {
+        self =
+            switch code {
+            case .invalidAddress: .usage
+            case .invalid, .conflict, .tooLarge: .refused
+            case .notFound: .notFound
+            case .superseded: .superseded
+            case .unreachable, .unavailable, .deadlineExceeded: .unavailable
+            case .outcomeUnknown: .outcomeUnknown
+            case .notFolded, .unauthorized, .serverFailed, .unexpectedAnswer, .cancelled: .failed
+            }
+    }
+}

@@ -1,0 +1,51 @@
+import Glibc
+
+/// Standard output and standard error. Output is data, error is talk.
+struct Console: Sendable {
+    /// Whether a person looks at standard output.
+    let isTerminal: Bool
+
+    /// The process's own.
+    static let standard = Console(isTerminal: isatty(STDOUT_FILENO) == 1)
+
+    /// Writes a line to standard output at once: whoever reads a pipe sees it now.
+    func print(_ line: String) {
+        write(line + "\n", to: STDOUT_FILENO)
+    }
+
+    /// Writes bytes to standard output as they are.
+    func write(_ text: String) {
+        write(text, to: STDOUT_FILENO)
+    }
+
+    /// Writes a line to standard error.
+    func note(_ line: String) {
+        write(line + "\n", to: STDERR_FILENO)
+    }
+
+    /// Blocks while the reader of a pipe takes its time, as a command line should.
+    private func write(_ text: String, to descriptor: Int32) {
+        var text = text
+        text.withUTF8 { bytes in
+            var rest = UnsafeRawBufferPointer(bytes)[...]
+            while !rest.isEmpty {
+                let count = Glibc.write(descriptor, rest.base, rest.count)
+                if count >= 0 {
+                    rest = rest.dropFirst(count)
+                } else if errno == EPIPE {
+                    // The reader has gone, as in `… | head`. End as programs do that do not ignore the signal; the
+                    // network library made us ignore it.
+                    signal(SIGPIPE, SIG_DFL)
+                    raise(SIGPIPE)
+                } else if errno != EINTR {
+                    // There is nowhere left to say so.
+                    exit(ExitStatus.failed.rawValue)
+                }
+            }
+        }
+    }
+}
+
+extension Slice<UnsafeRawBufferPointer> {
+    fileprivate var base: UnsafeRawPointer? { UnsafeRawBufferPointer(rebasing: self).baseAddress }
+}

@@ -1,0 +1,41 @@
+/// How the process ends. Scripts depend on the numbers: they are interface.
+enum ExitStatus: Int32, CaseIterable, Sendable {
+    /// It did what was asked.
+    case done = 0
+    /// It failed, for a reason that none of the others names.
+    case failed = 1
+    /// The server refused the request as invalid, or as contradicting what the ledger holds.
+    case refused = 2
+    /// There is no such job.
+    case notFound = 3
+    /// The execution has been superseded: whoever reports for it should stop.
+    case superseded = 4
+    /// The server cannot be reached or cannot work for now. Nothing was taken: try again.
+    case unavailable = 5
+    /// The answer was lost: it may or may not have been recorded.
+    case outcomeUnknown = 6
+    /// The database's schema is not the one of this version.
+    case schema = 7
+    /// The command line, or the configuration, cannot be understood.
+    case usage = 64
+
+    /// What it means, for `--help`.
+    var meaning: String {
+        switch self {
+        case .done: "done"
+        case .failed: "failed"
+        case .refused: "refused by the server: invalid, or contradicts what the ledger holds"
+        case .notFound: "no such job"
+        case .superseded: "the execution has been superseded by a newer one: stop"
+        case .unavailable: "the server cannot be reached or cannot work for now: nothing was taken, try again"
+        case .outcomeUnknown: "the answer was lost: it may or may not have been recorded"
+        case .schema: "the database's schema is not the one of this version"
+        case .usage: "the command line or the configuration cannot be understood"
+        }
+    }
+
+    /// All of them, as a paragraph of `--help`.
+    static var help: String {
+        "EXIT CODES:\n" + allCases.map { "  \($0.rawValue)\t\($0.meaning)" }.joined(separator: "\n")
+    }
+}

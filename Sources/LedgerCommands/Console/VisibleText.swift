@@ -1,0 +1,37 @@
+/// Text that came from callers, made fit for a terminal.
+///
+/// Names hold any text: an escape sequence in one could repaint, retitle or reprogram the terminal of whoever lists
+/// jobs, a line break could forge a line, and a direction override could show a name backwards. Letters of any
+/// script, emoji and combining marks pass as they are.
+enum VisibleText {
+    /// The text with everything that is not to be seen written as `\u{…}`.
+    static func escape(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: isDangerous) else { return text }
+        var visible = ""
+        for scalar in text.unicodeScalars {
+            if isDangerous(scalar) {
+                visible += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
+            } else {
+                visible.unicodeScalars.append(scalar)
+            }
+        }
+        return visible
+    }
+
+    private static func isDangerous(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x00...0x1F, 0x7F...0x9F: true  // C0, DEL, C1
+        case 0x2028, 0x2029: true  // line and paragraph separators
+        case 0x202A...0x202E, 0x2066...0x2069: true  // direction overrides, embeddings and isolates
+        case 0xE0000...0xE007F: true  // tags: invisible text
+        default: false
+        }
+    }
+}
+
+extension VisibleText {
+    /// The same for text of several lines of our own, which stay lines.
+    static func escapeLines(_ text: String) -> String {
+        text.split(separator: "\n", omittingEmptySubsequences: false).map { escape(String($0)) }.joined(separator: "\n")
+    }
+}

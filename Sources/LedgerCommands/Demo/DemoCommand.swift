@@ -1,0 +1,42 @@
+import ArgumentParser
+import LedgerWire
+import ProgressLedgerClient
+
+struct DemoCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "demo",
+        abstract: "Play a job against a server: several indicators, retries, a lost answer and a zombie worker.",
+        discussion: "Shows the numbers while they move, and ends with what they must be.")
+
+    @Option(help: "How fast: 2 is twice as fast, 0 as fast as possible.")
+    var speed: Double = 1
+
+    @Flag(help: "Print nothing but the last snapshot, as JSON.")
+    var json = false
+
+    @OptionGroup var server: ServerOptions
+
+    func validate() throws {
+        guard speed >= 0, speed <= 1_000 else { throw ValidationError("--speed is from 0 to 1000.") }
+    }
+
+    func run() async throws {
+        let client = try server.client()
+        let console = Console.standard
+        let painter = DemoPainter(console: console)
+        let player = DemoPlayer(client: client, pause: speed == 0 ? .zero : .milliseconds(300) / speed) { step, job in
+            if !json { painter.show(step, job) }
+        }
+        let job = try await player.play()
+        if json {
+            return console.print(
+                try await client.askForJSON(.progress(job.id, minSequence: job.snapshot.sequence), as: JobAnswer.self).json)
+        }
+        painter.finish(job)
+        var history = DemoHistory()
+        for try await event in client.eventStream(of: job.id) { history.add(event) }
+        let address = "\(client.address)/v1/jobs/\(job.id)"
+        let lines = [""] + history.lines(job) + ["", "Look at it: curl \(address)/progress", "Why:        curl \(address)/events"]
+        for line in lines { console.print(line) }
+    }
+}

@@ -1,0 +1,82 @@
+import Ledger
+import LedgerWire
+import ProgressLedgerClient
+
+/// Plays the script against a server.
+struct DemoPlayer {
+    let client: LedgerClient
+    /// The pause after each step.
+    let pause: Duration
+    /// Hears of every step, with the snapshot that holds it.
+    let onStep: (DemoScript.Step, JobAnswer) -> Void
+
+    /// Creates a job and plays everything; returns its last snapshot.
+    func play() async throws -> JobAnswer {
+        var job = try await client.createJob(
+            JobDescription(name: "demo", tags: ["purpose": "demonstration"]))
+        for step in DemoScript.steps {
+            let sequence = try await perform(step.action, in: job.id)
+            job = try await client.progress(of: job.id, minSequence: sequence).job
+            onStep(step, job)
+            try await Task.sleep(for: pause)
+        }
+        try check(job)
+        return job
+    }
+
+    /// Does what the step says; returns the sequence of its last event.
+    private func perform(_ action: DemoScript.Action, in job: JobID) async throws -> Int64 {
+        switch action {
+        case .start(let worker):
+            return try await client.startExecution(worker.reference, in: job).sequence
+        case .declare(let worker, let units):
+            let drafts = units.enumerated().map { index, units in
+                EventDraft(
+                    .progress(
+                        ProgressReport(
+                            reference: worker.reference, report: Int64(index + 1), label: Name(units.label),
+                            total: units.total)))
+            }
+            return try await client.append(drafts, to: job).sequences.upperBound
+        case .done(let worker, let label, let report):
+            let progress = ProgressReport(
+                reference: worker.reference, report: report, label: Name(label), done: 1)
+            return try await client.append([EventDraft(.progress(progress))], to: job).sequences.upperBound
+        case .finish(let worker, let succeeded):
+            let event = EventBody.executionFinished(worker.reference, succeeded ? .succeeded : .failed)
+            return try await client.append([EventDraft(event)], to: job).sequences.upperBound
+        case .startLate(let worker):
+            return try await startLate(worker, in: job)
+        case .finishJob:
+            return try await client.append([EventDraft(.jobFinished(.completed))], to: job).sequences.upperBound
+        }
+    }
+
+    private func startLate(_ worker: DemoScript.Worker, in job: JobID) async throws -> Int64 {
+        do throws(LedgerClientError) {
+            _ = try await client.startExecution(worker.reference, in: job)
+        } catch {
+            guard error.code == .superseded else { throw error }
+            // Recorded all the same, as its history will show.
+            return try await client.job(job).ledgerSequence
+        }
+        throw CommandFailure(.failed, "The ledger let a superseded execution of \(worker.task) start. That is a defect.")
+    }
+
+    private func check(_ job: JobAnswer) throws(CommandFailure) {
+        let wanted = DemoScript.outcome.map { "\($0.label): \($0.done)/\($0.total)" }
+        let found = SnapshotText.lines(job.snapshot.indicators)
+        guard found == wanted else {
+            throw CommandFailure(
+                .failed,
+                "The ledger counted \(found.joined(separator: ", ")) where \(wanted.joined(separator: ", ")) is right. "
+                    + "That is a defect.")
+        }
+    }
+}
+
+extension DemoScript.Worker {
+    fileprivate var reference: ExecutionReference {
+        ExecutionReference(task: Name(task), execution: Name(execution), attempt: attempt)
+    }
+}

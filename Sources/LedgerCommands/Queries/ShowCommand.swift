@@ -1,0 +1,39 @@
+import ArgumentParser
+import LedgerWire
+import ProgressLedgerClient
+
+struct ShowCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show",
+        abstract: "Show a job's progress: a line 'label: done/total' for each indicator.",
+        discussion: """
+            On a terminal, what the job is and bars come with it; --plain leaves them out. The indicator without a \
+            label is shown as (default). Control characters in names are shown as \\u{…}.
+            """)
+
+    @OptionGroup var job: JobOptions
+
+    @Flag(help: "Only the lines 'label: done/total', as when the output is not a terminal.")
+    var plain = false
+
+    @Option(help: ArgumentHelp("Wait, 5 s at most, until the snapshot has reached this sequence.", valueName: "sequence"))
+    var minSequence: Int64?
+
+    @Flag(help: "Print JSON, as the server gives it.")
+    var json = false
+
+    @OptionGroup var server: ServerOptions
+
+    func run() async throws {
+        let client = try server.client()
+        let id = try await job.resolve(client)
+        let (job, document) = try await client.askForJSON(.progress(id, minSequence: minSequence), as: JobAnswer.self)
+        let console = Console.standard
+        if json { return console.print(document) }
+        if plain || !console.isTerminal {
+            for line in SnapshotText.lines(job.snapshot.indicators) { console.print(line) }
+        } else {
+            for line in SnapshotText.header(job) + [""] + SnapshotText.bars(job.snapshot.indicators) { console.print(line) }
+        }
+    }
+}

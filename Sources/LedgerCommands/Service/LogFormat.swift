@@ -1,0 +1,68 @@
+import FoundationEssentials
+import Logging
+
+/// How log lines look. They go to standard error: standard output is for data.
+enum LogFormat: String, CaseIterable, Sendable {
+    /// For people: one line of text.
+    case text
+    /// For programs: one JSON object a line.
+    case json
+
+    /// Installs it for the process; to be called once.
+    func install(level: Logger.Level) {
+        let format = self
+        LoggingSystem.bootstrap { label in
+            var handler: any LogHandler =
+                switch format {
+                case .text: StreamLogHandler.standardError(label: label)
+                case .json: JSONLogHandler(label: label)
+                }
+            handler.logLevel = level
+            return handler
+        }
+    }
+}
+
+/// Writes `{"at":…,"level":…,"label":…,"message":…,"metadata":{…}}` to standard error, a line for each message.
+struct JSONLogHandler: LogHandler {
+    let label: String
+    var logLevel = Logger.Level.info
+    var metadata: Logger.Metadata = [:]
+    var metadataProvider: Logger.MetadataProvider?
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        Console.standard.note(line(for: event, at: Date()))
+    }
+
+    func line(for event: LogEvent, at date: Date) -> String {
+        let provided = metadataProvider?.get() ?? [:]
+        let own = metadata.merging(provided) { $1 }
+        var all = own.merging(event.metadata ?? [:]) { $1 }
+        if let error = event.error { all["error"] = "\(error)" }
+        let entry = Entry(
+            at: date.formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted)),
+            level: event.level.rawValue, label: label, message: event.message.description,
+            metadata: all.mapValues { $0.description })
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        do {
+            return String(decoding: try encoder.encode(entry), as: UTF8.self)
+        } catch {
+            // Strings always encode; should that ever change, the message must not be lost.
+            return "\(event.level.rawValue) \(label): \(event.message)"
+        }
+    }
+
+    private struct Entry: Encodable {
+        let at: String
+        let level: String
+        let label: String
+        let message: String
+        let metadata: [String: String]
+    }
+}

@@ -1,0 +1,37 @@
+import ArgumentParser
+import LedgerProjection
+import LedgerStore
+
+struct ProjectCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "project",
+        abstract: "Run a projection worker alone: it brings snapshots up to the events.",
+        discussion: """
+            Any number of workers may run beside each other and beside those in 'serve', on any number of machines: \
+            they share the work, and one that is killed leaves nothing half done. SIGTERM and Ctrl-C let it finish \
+            and end it with exit code 0.
+            """)
+
+    @Option(
+        help: ArgumentHelp(
+            "How long it may finish what it is doing when it is told to stop. PROGRESS_LEDGER_DRAIN_SECONDS; 30.",
+            valueName: "seconds"))
+    var drainSeconds: String?
+
+    @OptionGroup var service: ServiceOptions
+
+    func run() async throws {
+        let configuration = try service.configuration()
+        let choice = try service.databaseChoice(configuration)
+        let drain = try configuration.drain(flag: drainSeconds)
+        let logger = try service.makeLogger(configuration)
+        try await ServiceRunner(drain: drain, logger: logger).obeyingSignals { runner in
+            try await OpenDatabase.with(choice, logger: logger) { database in
+                try await SchemaGate.pass(database, mayMigrate: false, logger: logger)
+                let ledger = PostgresLedger(target: database.target, logger: logger.labeled("store"))
+                let worker = ProjectionWorker(ledger: ledger, logger: logger.labeled("projection"))
+                try await runner.run([ledger, worker])
+            }
+        }
+    }
+}

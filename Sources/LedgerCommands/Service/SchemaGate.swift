@@ -1,0 +1,22 @@
+import LedgerStore
+import Logging
+
+/// Lets a service begin only on a database whose schema is the one of this version.
+enum SchemaGate {
+    /// Checks the schema, and brings it up to date where that is wanted.
+    ///
+    /// - Throws: Where the schema is another one, saying what to run.
+    static func pass(_ database: OpenDatabase, mayMigrate: Bool, logger: Logger) async throws {
+        let migrator = Migrator(target: database.target, logger: logger)
+        if mayMigrate || database.isPrivate {
+            let applied = try await migrator.migrate()
+            if !applied.isEmpty {
+                logger.info("brought the schema up to date", metadata: ["schema.applied": "\(applied)"])
+            }
+        }
+        let status = try await migrator.check()
+        guard case .current = status else {
+            throw CommandFailure(.schema, "This version cannot work on \(database.target): \(status.explanation).")
+        }
+    }
+}

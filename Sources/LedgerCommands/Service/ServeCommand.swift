@@ -1,0 +1,110 @@
+import ArgumentParser
+import LedgerHTTP
+import LedgerProjection
+import LedgerStore
+import Logging
+import ServiceLifecycle
+
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Serve the ledger over HTTP, with a projection worker in the same process.",
+        discussion: """
+            Where no database is configured, it finds PostgreSQL's programs, makes a private one in a data folder, \
+            runs it on a Unix socket and stops it with itself. Prints one line, 'listening on http://HOST:PORT', to \
+            standard output once it can answer. SIGTERM and Ctrl-C let it finish what it is doing and end it with \
+            exit code 0; a second one stops it at once.
+            """)
+
+    @Option(help: "The address to listen on. PROGRESS_LEDGER_HOST; 127.0.0.1.")
+    var host: String?
+
+    @Option(help: "The port to listen on; 0 picks a free one. PROGRESS_LEDGER_PORT; 8080.")
+    var port: String?
+
+    @Flag(help: "Leave the projection to 'progress-ledger project'.")
+    var noProjection = false
+
+    @Flag(help: "Bring the schema of a given database up to date first. A private one always is.")
+    var migrate = false
+
+    @Flag(help: "Listen on addresses that other machines reach, though whoever reaches it may read and write all.")
+    var insecureNoAuthentication = false
+
+    @Option(
+        help: ArgumentHelp(
+            "How long it may finish what it is doing when it is told to stop. PROGRESS_LEDGER_DRAIN_SECONDS; 30.",
+            valueName: "seconds"))
+    var drainSeconds: String?
+
+    @OptionGroup var service: ServiceOptions
+
+    func run() async throws {
+        let configuration = try service.configuration()
+        let address = try listenAddress(configuration)
+        let choice = try service.databaseChoice(configuration)
+        let drain = try configuration.drain(flag: drainSeconds)
+        let logger = try service.makeLogger(configuration)
+        let (mayMigrate, projects) = (migrate, !noProjection)
+        try await ServiceRunner(drain: drain, logger: logger).obeyingSignals { runner in
+            try await OpenDatabase.with(choice, logger: logger) { database in
+                try await SchemaGate.pass(database, mayMigrate: mayMigrate, logger: logger)
+                let services = try await Self.services(on: database, projects: projects, address: address, logger: logger)
+                try await runner.run(services)
+            }
+        }
+    }
+
+    private func listenAddress(_ configuration: Configuration) throws(CommandFailure) -> ListenAddress {
+        let host = try configuration.read(.host, flag: host, named: "--host", else: "127.0.0.1") {
+            $0.isEmpty ? nil : $0
+        } wanted: {
+            "an address of this machine"
+        }
+        let port = try configuration.read(.port, flag: port, named: "--port", else: 8080) {
+            UInt16($0).map(Int.init)
+        } wanted: {
+            "a number from 0 to 65535"
+        }
+        return try ListenAddress(host: host, port: port, isOpenToAll: insecureNoAuthentication)
+    }
+
+    /// The services in the order in which they start; they stop in reverse, so that no request loses its ledger.
+    private static func services(
+        on database: OpenDatabase, projects: Bool, address: ListenAddress, logger: Logger
+    ) async throws -> [any Service] {
+        let ledger = PostgresLedger(target: database.target, logger: logger.labeled("store"))
+        var services: [any Service] = [ledger]
+        if projects {
+            services.append(
+                ProjectionWorker(ledger: ledger, logger: logger.labeled("projection")))
+        }
+        var settings = ServerSettings()
+        settings.host = address.host
+        settings.port = address.port
+        services.append(
+            LedgerServer(service: ledger, settings: settings, logger: logger.labeled("http")) { host, port in
+                Console.standard.print("listening on \(ListenAddress.url(host: host, port: port))")
+            })
+        return services
+    }
+}
+
+extension Configuration {
+    /// How long services may finish what they are doing.
+    func drain(flag: String?) throws(CommandFailure) -> Duration {
+        let seconds = try read(.drainSeconds, flag: flag, named: "--drain-seconds", else: 30) {
+            Int($0).flatMap { (0...3_600).contains($0) ? $0 : nil }
+        } wanted: {
+            "a whole number of seconds from 0 to 3600"
+        }
+        return .seconds(seconds)
+    }
+}
+
+extension Logger {
+    /// A logger of one part of the process.
+    func labeled(_ part: String) -> Logger {
+        Logger(label: "\(label).\(part)")
+    }
+}

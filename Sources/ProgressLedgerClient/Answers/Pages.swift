@@ -1,0 +1,41 @@
+public import Ledger
+public import LedgerWire
+
+/// A part of a list of jobs.
+public struct JobsPage: Hashable, Sendable {
+    public let jobs: [JobAnswer]
+    /// Where the next page begins; nil at the end.
+    public let nextCursor: String?
+}
+
+/// A part of a job's history.
+public struct EventsPage: Hashable, Sendable {
+    public let events: [ExplainedEvent]
+    /// What to give as ``EventSearch/after`` for the next part; nil at the end.
+    public let nextAfter: Int64?
+}
+
+/// A job's snapshot with the tag that tells it from others.
+public struct ReadJob: Hashable, Sendable {
+    public let job: JobAnswer
+    /// What to give as `unchangedSince` to hear of the next change; nil where a proxy has taken it away.
+    public let entityTag: String?
+}
+
+extension JobsPage: Answer {
+    package init(_ value: JSONValue) throws(AnswerError) {
+        var jobs: [JobAnswer] = []
+        for element in try value.elements("jobs") { jobs.append(try JobAnswer(element)) }
+        self.jobs = jobs
+        nextCursor = value["next_cursor"]?.text
+    }
+}
+
+extension EventsPage: Answer {
+    package init(_ value: JSONValue) throws(AnswerError) {
+        var events: [ExplainedEvent] = []
+        for element in try value.elements("events") { events.append(try ExplainedEvent(element)) }
+        self.events = events
+        nextAfter = try value.integerIfPresent("next_after")
+    }
+}

@@ -1,0 +1,132 @@
+public import Ledger
+import LedgerWire
+import NIOCore
+
+/// A job's history as a sequence of events, in bounded memory: the server sends no faster than events are taken.
+///
+/// Each iteration is a request of its own; leaving it early ends the request.
+public struct EventStream: AsyncSequence, Sendable {
+    public typealias Failure = LedgerClientError
+
+    let lines: LineStream
+
+    public func makeAsyncIterator() -> AsyncIterator {
+        AsyncIterator(lines: lines.makeAsyncIterator())
+    }
+
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        var lines: LineStream.AsyncIterator
+
+        public mutating func next() async throws(LedgerClientError) -> ExplainedEvent? {
+            guard let line = try await lines.next() else { return nil }
+            do {
+                return try ExplainedEvent(try JSONReader.read(line))
+            } catch {
+                throw LedgerClientError(.unexpectedAnswer, "A line of the history cannot be read as an event: \(error)")
+            }
+        }
+    }
+}
+
+/// An answer's lines, without the line feeds; empty ones are left out.
+package struct LineStream: AsyncSequence, Sendable {
+    package typealias Failure = LedgerClientError
+
+    let client: LedgerClient
+    let request: LedgerRequest
+
+    package func makeAsyncIterator() -> AsyncIterator {
+        AsyncIterator(client: client, request: request)
+    }
+
+    package struct AsyncIterator: AsyncIteratorProtocol {
+        /// Longer than any event can be: a line with all its texts escaped stays below 20 kB.
+        private static let lineBytesMax = 1_048_576
+
+        private enum State {
+            case unopened
+            case open(Body)
+            case ended
+        }
+
+        private let client: LedgerClient
+        private let request: LedgerRequest
+        private var state = State.unopened
+        private var buffer = ByteBuffer()
+
+        init(client: LedgerClient, request: LedgerRequest) {
+            self.client = client
+            self.request = request
+        }
+
+        package mutating func next() async throws(LedgerClientError) -> [UInt8]? {
+            while true {
+                if let line = takeLine() {
+                    if !line.isEmpty { return line }
+                    continue
+                }
+                guard let piece = try await nextPiece() else {
+                    // What follows the last line feed is a line too, if anything does.
+                    let rest = buffer.readBytes(length: buffer.readableBytes) ?? []
+                    return rest.isEmpty ? nil : rest
+                }
+                buffer.discardReadBytes()
+                buffer.writeImmutableBuffer(piece)
+                guard buffer.readableBytes <= Self.lineBytesMax || buffer.readableBytesView.contains(10) else {
+                    state = .ended
+                    throw LedgerClientError(.tooLarge, "A line of the history is longer than \(Self.lineBytesMax) bytes.")
+                }
+            }
+        }
+
+        private mutating func takeLine() -> [UInt8]? {
+            guard let end = buffer.readableBytesView.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
+            let line = buffer.readBytes(length: end - buffer.readerIndex)
+            buffer.moveReaderIndex(forwardBy: 1)
+            return line
+        }
+
+        private mutating func nextPiece() async throws(LedgerClientError) -> ByteBuffer? {
+            let body: Body
+            switch state {
+            case .ended: return nil
+            case .open(let open): body = open
+            case .unopened:
+                body = Body(try await client.open(request), client.pool)
+                state = .open(body)
+            }
+            do throws(TransportError) {
+                let piece = try await body.connection.nextPiece(deadline: .now + client.settings.deadline)
+                if piece == nil {
+                    body.finish()
+                    state = .ended
+                }
+                return piece
+            } catch {
+                state = .ended
+                throw LedgerClientError(error, of: request, at: client.address)
+            }
+        }
+    }
+
+    /// A connection in the middle of an answer: given back after its end, closed where nobody takes the rest.
+    private final class Body {
+        let connection: HTTPConnection
+        private let pool: ConnectionPool
+        private var isFinished = false
+
+        init(_ connection: HTTPConnection, _ pool: ConnectionPool) {
+            self.connection = connection
+            self.pool = pool
+        }
+
+        func finish() {
+            isFinished = true
+        }
+
+        deinit {
+            if !isFinished { connection.close() }
+            pool.release(connection)
+        }
+    }
+}

@@ -1,0 +1,157 @@
+public import Ledger
+public import LedgerWire
+import NIOCore
+import NIOHTTP1
+
+// What can be asked of a ledger. Every function throws ``LedgerClientError``.
+
+extension LedgerClient {
+    // MARK: Jobs
+
+    /// Creates a job; with a key, finds the one that has the same key and the same content already.
+    public func createJob(_ description: JobDescription) async throws(LedgerClientError) -> JobAnswer {
+        try await ask(.createJob(description), as: JobAnswer.self).value
+    }
+
+    /// A job with its snapshot.
+    public func job(_ job: JobID) async throws(LedgerClientError) -> JobAnswer {
+        try await ask(.job(job), as: JobAnswer.self).value
+    }
+
+    /// A page of jobs, newest first.
+    public func jobs(_ search: JobSearch = JobSearch()) async throws(LedgerClientError) -> JobsPage {
+        try await ask(.jobs(search), as: JobsPage.self).value
+    }
+
+    // MARK: Events
+
+    /// Appends events to one job: all or nothing, in order, contiguous. Returns once they are durably recorded.
+    ///
+    /// Sent again by itself after a lost answer only where its progress bears report numbers and its executions bear
+    /// names or attempts.
+    ///
+    /// - Parameters:
+    ///   - drafts: 1 to 10,000.
+    ///   - job: The job.
+    ///   - awaitsVerdicts: Whether to wait, 5 s at most, until the projection has passed them.
+    public func append(
+        _ drafts: [EventDraft], to job: JobID, awaitsVerdicts: Bool = false
+    ) async throws(LedgerClientError) -> Appended {
+        try await ask(.append(drafts, to: job, awaitsVerdicts: awaitsVerdicts), as: Appended.self).value
+    }
+
+    /// Appends events to many jobs: all or nothing; in order and contiguous within each job.
+    public func append(_ entries: [(job: JobID, draft: EventDraft)]) async throws(LedgerClientError) -> AppendedToJobs {
+        try await ask(.append(entries), as: AppendedToJobs.self).value
+    }
+
+    /// Starts an execution, which supersedes every earlier one of its task.
+    ///
+    /// - Parameters:
+    ///   - reference: The task, and the name and attempt where the caller has them; the ledger gives what is left out.
+    ///     With a name, a start may be repeated; without one, each is a new execution.
+    ///   - job: The job.
+    /// - Throws: ``LedgerClientError/Code/superseded`` where a newer execution counts already: whoever asked is a zombie
+    ///   and should stop.
+    public func startExecution(
+        _ reference: ExecutionReference, in job: JobID
+    ) async throws(LedgerClientError) -> StartedExecution {
+        try await ask(.startExecution(reference, in: job), as: StartedExecution.self).value
+    }
+
+    /// A page of a job's history with verdicts.
+    public func events(
+        of job: JobID, _ search: EventSearch = EventSearch()
+    ) async throws(LedgerClientError) -> EventsPage {
+        try await ask(.events(job, search), as: EventsPage.self).value
+    }
+
+    /// A job's whole history, event by event and no faster than it is taken.
+    public func eventStream(of job: JobID, _ search: EventSearch = EventSearch()) -> EventStream {
+        EventStream(lines: eventLines(of: job, search))
+    }
+
+    /// The same as lines of JSON.
+    package func eventLines(of job: JobID, _ search: EventSearch) -> LineStream {
+        LineStream(client: self, request: .events(job, search, streamed: true))
+    }
+
+    // MARK: Progress
+
+    /// A job's snapshot.
+    ///
+    /// - Parameters:
+    ///   - job: The job.
+    ///   - minSequence: Waits, 5 s at most, until the snapshot has reached this sequence: read your own writes.
+    ///   - policy: Which executions count; the last of each task unless told.
+    /// - Throws: ``LedgerClientError/Code/notFolded`` where the snapshot did not get to `minSequence`.
+    public func progress(
+        of job: JobID, minSequence: Int64? = nil, policy: CountingPolicy? = nil
+    ) async throws(LedgerClientError) -> ReadJob {
+        let (value, answer) = try await ask(
+            .progress(job, minSequence: minSequence, policy: policy), as: JobAnswer.self)
+        return ReadJob(job: value, entityTag: answer.headers.first(name: "etag"))
+    }
+
+    /// A job's snapshot as soon as it is another one; nil where it stayed the same for so long.
+    ///
+    /// - Parameters:
+    ///   - job: The job.
+    ///   - entityTag: The snapshot that is known: ``ReadJob/entityTag``.
+    ///   - wait: How long to wait for a change, in whole seconds, 30 at most.
+    public func progress(
+        of job: JobID, unchangedSince entityTag: String, wait: Duration = .zero
+    ) async throws(LedgerClientError) -> ReadJob? {
+        let request = LedgerRequest.progress(job, unchangedSince: entityTag, wait: wait)
+        let answer = try await perform(request)
+        guard answer.status != 304 else { return nil }
+        return ReadJob(job: try decode(answer, to: request), entityTag: answer.headers.first(name: "etag"))
+    }
+
+    // MARK: The server
+
+    /// Throws unless the server lives.
+    public func checkHealth() async throws(LedgerClientError) {
+        _ = try await perform(.health)
+    }
+
+    /// Throws unless the server can do its work now; the error says what keeps it from it.
+    public func checkReadiness() async throws(LedgerClientError) {
+        _ = try await perform(.readiness)
+    }
+
+    /// The server's limits, as JSON.
+    public func limits() async throws(LedgerClientError) -> String {
+        String(buffer: try await perform(.limits).body)
+    }
+
+    // MARK: Below
+
+    /// Sends a request and decodes its answer.
+    func ask<Value: Answer>(
+        _ request: LedgerRequest, as type: Value.Type
+    ) async throws(LedgerClientError) -> (value: Value, answer: HTTPAnswer) {
+        let answer = try await perform(request)
+        return (try decode(answer, to: request), answer)
+    }
+
+    /// Sends a request and returns its answer as it came, beside what it means.
+    package func askForJSON<Value: Answer>(
+        _ request: LedgerRequest, as type: Value.Type
+    ) async throws(LedgerClientError) -> (value: Value, json: String) {
+        let (value, answer) = try await ask(request, as: type)
+        return (value, String(buffer: answer.body))
+    }
+
+    private func decode<Value: Answer>(
+        _ answer: HTTPAnswer, to request: LedgerRequest
+    ) throws(LedgerClientError) -> Value {
+        do {
+            return try Value(try JSONReader.read(Array(answer.body.readableBytesView)))
+        } catch {
+            throw LedgerClientError(
+                .unexpectedAnswer, "The ledger was asked to \(request.purpose), and its answer cannot be read: \(error)",
+                remedy: "Is it a progress ledger of this version that listens at \(address)?", status: answer.status)
+        }
+    }
+}

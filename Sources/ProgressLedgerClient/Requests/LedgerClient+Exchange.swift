@@ -1,0 +1,107 @@
+import NIOCore
+import NIOHTTP1
+
+extension LedgerClient {
+    /// Sends a request until it has an answer that is not a failure, as often as its policy allows.
+    func perform(_ request: LedgerRequest) async throws(LedgerClientError) -> HTTPAnswer {
+        try await exchange(request, delivery: .collected(bytesMax: settings.answerBytesMax)).answer
+    }
+
+    /// Sends a request whose answer is streamed. The connection is the caller's, to release or to close.
+    func open(_ request: LedgerRequest) async throws(LedgerClientError) -> HTTPConnection {
+        let (answer, connection) = try await exchange(request, delivery: .streamed)
+        guard answer.isStreamed, let connection else {
+            throw LedgerClientError(
+                .unexpectedAnswer, "The ledger could not \(request.purpose): it answered with status \(answer.status).",
+                status: answer.status)
+        }
+        return connection
+    }
+
+    private func exchange(
+        _ request: LedgerRequest, delivery: Exchange.Delivery
+    ) async throws(LedgerClientError) -> (answer: HTTPAnswer, connection: HTTPConnection?) {
+        let policy = RetryPolicy(patience: settings.patience)
+        let begin = ContinuousClock.now
+        var tries = 0
+        while true {
+            tries += 1
+            let failure: RetryPolicy.Failure
+            let error: LedgerClientError
+            do throws(TransportError) {
+                let (answer, connection) = try await exchangeOnce(request, delivery: delivery)
+                guard let refused = LedgerClientError(answer, to: request, at: address) else {
+                    return (answer, connection)
+                }
+                error = refused
+                failure = RetryPolicy.Failure(status: answer.status, isWrite: request.isWrite, retryAfter: refused.retryAfter)
+            } catch let lost {
+                error = LedgerClientError(lost, of: request, at: address)
+                failure = RetryPolicy.Failure(lost)
+            }
+            guard !request.isTriedOnce,
+                let pause = policy.pause(
+                    after: failure, tries: tries, elapsed: begin.duration(to: .now),
+                    isSafeToRepeat: request.isSafeToRepeat, chance: .random(in: 0..<1))
+            else { throw error }
+            do {
+                try await Task.sleep(for: pause)
+            } catch {
+                throw LedgerClientError(.cancelled(mayHaveBeenSent: failure == .outcomeUnknown), of: request, at: address)
+            }
+        }
+    }
+
+    /// One try. The connection comes back with a streamed answer only.
+    private func exchangeOnce(
+        _ request: LedgerRequest, delivery: Exchange.Delivery
+    ) async throws(TransportError) -> (answer: HTTPAnswer, connection: HTTPConnection?) {
+        let deadline = ContinuousClock.now + settings.deadline + request.wait
+        let connection = try await pool.acquire(deadline: deadline)
+        do {
+            let answer = try await connection.send(
+                head(of: request), body: request.body, delivery: delivery, deadline: deadline)
+            if answer.isStreamed { return (answer, connection) }
+            pool.release(connection)
+            return (answer, nil)
+        } catch {
+            connection.close()
+            pool.release(connection)
+            throw error
+        }
+    }
+
+    private func head(of request: LedgerRequest) -> HTTPRequestHead {
+        var headers = HTTPHeaders()
+        headers.add(name: "host", value: address.hostHeader)
+        headers.add(name: "user-agent", value: "progress-ledger-client")
+        if !request.headers.contains(where: { $0.name == "accept" }) {
+            headers.add(name: "accept", value: "application/json, application/problem+json")
+        }
+        for (name, value) in request.headers { headers.add(name: name, value: value) }
+        if let body = request.body { headers.add(name: "content-length", value: String(body.readableBytes)) }
+        return HTTPRequestHead(
+            version: .http1_1, method: request.method, uri: address.pathPrefix + request.path, headers: headers)
+    }
+}
+
+extension RetryPolicy.Failure {
+    init(_ error: TransportError) {
+        switch error {
+        case .cancelled, .answerTooLarge: self = .final
+        case .notConnected, .tooManyWaiting: self = .nothingWasTaken(retryAfter: nil)
+        case .deadlineExceeded(let mayHaveBeenSent):
+            self = mayHaveBeenSent ? .outcomeUnknown : .nothingWasTaken(retryAfter: nil)
+        case .lost: self = .outcomeUnknown
+        }
+    }
+
+    init(status: Int, isWrite: Bool, retryAfter: Duration?) {
+        switch status {
+        case 429, 503: self = .nothingWasTaken(retryAfter: retryAfter)
+        case 502: self = .outcomeUnknown
+        case 500...599 where isWrite: self = .outcomeUnknown
+        default: self = .final
+        }
+    }
+}

@@ -1,0 +1,112 @@
+package import Ledger
+import LedgerWire
+
+// Every route of this version. A request is made here and sent elsewhere, so that the command line can print the
+// answer of the same request that others decode.
+
+extension LedgerRequest {
+    package static func createJob(_ description: JobDescription) -> LedgerRequest {
+        var json = JSONWriter()
+        description.writeRequest(to: &json)
+        // Without a key, each request is a new job.
+        return .post("create the job", "/v1/jobs", json: json.bytes, isSafeToRepeat: description.key != nil)
+    }
+
+    package static func job(_ job: JobID) -> LedgerRequest {
+        .get("read job \(job)", "/v1/jobs/\(job)")
+    }
+
+    package static func jobs(_ search: JobSearch) -> LedgerRequest {
+        var query = Query()
+        query.add("state", search.state?.rawValue)
+        query.add("name", search.name?.text)
+        query.add("key", search.key?.text)
+        for (name, value) in search.tags.sorted(by: { $0.key < $1.key }) { query.add("tag.\(name)", value.text) }
+        query.add("limit", search.limit.map(String.init))
+        query.add("cursor", search.cursor)
+        return .get("list jobs", "/v1/jobs", query: query)
+    }
+
+    package static func append(_ drafts: [EventDraft], to job: JobID, awaitsVerdicts: Bool) -> LedgerRequest {
+        var query = Query()
+        query.add("wait", awaitsVerdicts ? "folded" : nil)
+        var json = JSONWriter()
+        if drafts.count == 1 {
+            drafts[0].writeRequest(to: &json)
+        } else {
+            json.array(drafts) { json, draft in draft.writeRequest(to: &json) }
+        }
+        var request = LedgerRequest.post(
+            "append to job \(job)", "/v1/jobs/\(job)/events", query: query, json: json.bytes,
+            isSafeToRepeat: drafts.areSafeToRepeat)
+        if awaitsVerdicts { request.wait = .seconds(5) }
+        return request
+    }
+
+    package static func append(_ entries: [(job: JobID, draft: EventDraft)]) -> LedgerRequest {
+        let drafts = Dictionary(grouping: entries, by: \.job).mapValues { $0.map(\.draft) }
+        var json = JSONWriter()
+        json.array(entries) { json, entry in entry.draft.writeRequest(to: &json, job: entry.job) }
+        return .post(
+            "append to \(drafts.count) job(s)", "/v1/events", json: json.bytes,
+            isSafeToRepeat: drafts.values.allSatisfy(\.areSafeToRepeat))
+    }
+
+    package static func startExecution(_ reference: ExecutionReference, in job: JobID) -> LedgerRequest {
+        var json = JSONWriter()
+        reference.writeRequest(to: &json)
+        var request = LedgerRequest.post(
+            "start an execution in job \(job)", "/v1/jobs/\(job)/executions", json: json.bytes,
+            // Without a name, each request is a new execution.
+            isSafeToRepeat: reference.execution != nil)
+        request.wait = .seconds(5)
+        return request
+    }
+
+    /// - Parameters:
+    ///   - job: The job.
+    ///   - minSequence: The snapshot has to have reached this sequence, for which the server waits 5 s at most.
+    ///   - policy: Which executions count.
+    ///   - entityTag: The answer is "unchanged" while the snapshot is still the one of this tag …
+    ///   - wait: … for so long.
+    package static func progress(
+        _ job: JobID, minSequence: Int64? = nil, policy: CountingPolicy? = nil, unchangedSince entityTag: String? = nil,
+        wait: Duration = .zero
+    ) -> LedgerRequest {
+        var query = Query()
+        query.add("min_sequence", minSequence.map(String.init))
+        query.add("policy", policy?.rawValue)
+        var request = LedgerRequest.get("read the progress of job \(job)", "/v1/jobs/\(job)/progress", query: query)
+        if let entityTag { request.headers.append(("if-none-match", entityTag)) }
+        if wait > .zero { request.headers.append(("prefer", "wait=\(wait.components.seconds)")) }
+        request.wait = wait + (minSequence == nil ? .zero : .seconds(5))
+        return request
+    }
+
+    package static func events(_ job: JobID, _ search: EventSearch, streamed: Bool = false) -> LedgerRequest {
+        var query = Query()
+        query.add("after", search.after.map(String.init))
+        query.add("limit", search.limit.map(String.init))
+        query.add("order", search.isDescending ? "desc" : nil)
+        query.add("task", search.task?.text)
+        query.add("execution", search.execution?.text)
+        query.add("label", search.indicator.map { $0.label?.text ?? "" })
+        query.add("type", search.type?.name)
+        query.add("verdict", search.verdict?.rawValue)
+        var request = LedgerRequest.get("read the events of job \(job)", "/v1/jobs/\(job)/events", query: query)
+        if streamed { request.headers.append(("accept", "application/x-ndjson")) }
+        return request
+    }
+
+    package static var limits: LedgerRequest { .get("read its limits", "/v1/limits") }
+
+    static var health: LedgerRequest { once(.get("say whether it lives", "/healthz")) }
+
+    static var readiness: LedgerRequest { once(.get("say whether it is ready", "/readyz")) }
+
+    private static func once(_ request: LedgerRequest) -> LedgerRequest {
+        var request = request
+        request.isTriedOnce = true
+        return request
+    }
+}

@@ -1,0 +1,65 @@
+import NIOCore
+import NIOHTTP1
+
+/// A request in the words of the interface, before anybody sends it.
+package struct LedgerRequest: Sendable {
+    /// What it does, to complete "The ledger could not …": `append 3 events to job …`.
+    let purpose: String
+    let method: HTTPMethod
+    /// Below the server's prefix; percent-encoded, with its query.
+    let path: String
+    var headers: [(name: String, value: String)] = []
+    var body: ByteBuffer?
+    /// Whether doing it twice is the same as doing it once.
+    let isSafeToRepeat: Bool
+    /// How long the server may wait on purpose before it answers.
+    var wait: Duration = .zero
+    /// Whether a failure is final, because it is what was asked about.
+    var isTriedOnce = false
+
+    /// Whether it changes the ledger.
+    var isWrite: Bool { method != .GET }
+
+    static func get(_ purpose: String, _ path: String, query: Query = Query()) -> LedgerRequest {
+        LedgerRequest(purpose: purpose, method: .GET, path: path + query.text, isSafeToRepeat: true)
+    }
+
+    static func post(
+        _ purpose: String, _ path: String, query: Query = Query(), json: [UInt8], isSafeToRepeat: Bool
+    ) -> LedgerRequest {
+        LedgerRequest(
+            purpose: purpose, method: .POST, path: path + query.text, headers: [("content-type", "application/json")],
+            body: ByteBuffer(bytes: json), isSafeToRepeat: isSafeToRepeat)
+    }
+
+    /// Query parameters, of which absent ones are left out.
+    struct Query: Sendable {
+        private(set) var text = ""
+
+        init() {}
+
+        mutating func add(_ name: String, _ value: String?) {
+            guard let value else { return }
+            text += text.isEmpty ? "?" : "&"
+            text += Self.encode(name) + "=" + Self.encode(value)
+        }
+
+        /// Percent-encodes all but the unreserved characters of RFC 3986.
+        static func encode(_ text: String) -> String {
+            let digits = Array("0123456789ABCDEF".utf8)
+            var encoded: [UInt8] = []
+            encoded.reserveCapacity(text.utf8.count)
+            for byte in text.utf8 {
+                switch byte {
+                case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                    UInt8(ascii: "~"):
+                    encoded.append(byte)
+                default:
+                    encoded += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+                }
+            }
+            return String(decoding: encoded, as: UTF8.self)
+        }
+    }
+}

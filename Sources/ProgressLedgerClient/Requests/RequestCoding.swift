@@ -1,0 +1,52 @@
+import Ledger
+import LedgerWire
+
+// The bodies of requests. What is nil is left out: absent and null mean the same.
+
+extension JobDescription {
+    func writeRequest(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("name", name.text)
+            if let key { writer.field("key", key.text) }
+            guard !tags.isEmpty else { return }
+            writer.name("tags")
+            writer.object { writer in
+                for (name, value) in sortedTags { writer.field(name.text, value.text) }
+            }
+        }
+    }
+}
+
+extension ExecutionReference {
+    func writeRequest(to writer: inout JSONWriter) {
+        writer.object { writeFields(to: &$0) }
+    }
+
+    fileprivate func writeFields(to writer: inout JSONWriter) {
+        writer.field("task", task.text)
+        if let execution { writer.field("execution", execution.text) }
+        if let attempt { writer.field("attempt", attempt) }
+    }
+}
+
+extension EventDraft {
+    func writeRequest(to writer: inout JSONWriter, job: JobID? = nil) {
+        writer.object { writer in
+            if let job { writer.field("job", job.description) }
+            writer.field("type", body.type.name)
+            body.reference?.writeFields(to: &writer)
+            switch body {
+            case .progress(let progress):
+                if let report = progress.report { writer.field("report", report) }
+                if let label = progress.label { writer.field("label", label.text) }
+                if let total = progress.total { writer.field("total", total) }
+                if let done = progress.done { writer.field("done", done) }
+            case .executionFinished(_, let outcome): writer.field("outcome", outcome.rawValue)
+            case .jobFinished(let outcome): writer.field("outcome", outcome.rawValue)
+            case .executionStarted: break
+            case .jobCreated: preconditionFailure("the ledger writes the first event of a job: create the job instead")
+            }
+            if let at { writer.field("at", RFC3339.text(at)) }
+        }
+    }
+}

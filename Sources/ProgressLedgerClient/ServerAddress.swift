@@ -1,0 +1,91 @@
+/// Where a ledger's server is reached: the parsed form of `http://HOST:PORT/PREFIX`.
+public struct ServerAddress: Hashable, Sendable {
+    /// The name or address of the host; an IPv6 address without its brackets.
+    public let host: String
+    /// The port, 1 to 65535.
+    public let port: Int
+    /// What precedes every route, percent-encoded: empty, or beginning with a slash and not ending with one.
+    public let pathPrefix: String
+
+    /// Reads a URL.
+    ///
+    /// - Throws: ``LedgerClientError/Code/invalidAddress``, saying what is wrong and what would be right.
+    public init(_ url: String) throws(LedgerClientError) {
+        let scanned = try Self.split(url)
+        let (host, port) = try Self.hostAndPort(scanned.authority, of: url)
+        self.host = host
+        self.port = port
+        var prefix = scanned.path
+        while prefix.hasSuffix("/") { prefix.removeLast() }
+        self.pathPrefix = prefix
+    }
+
+    /// The value of the header `Host`.
+    var hostHeader: String {
+        let shown = host.contains(":") ? "[\(host)]" : host
+        return port == 80 ? shown : "\(shown):\(port)"
+    }
+
+    private static func split(_ url: String) throws(LedgerClientError) -> (authority: String, path: String) {
+        guard let separator = url.firstRange(of: "://") else {
+            throw .invalidAddress(url, "it has no scheme; write http://HOST:PORT")
+        }
+        switch url[..<separator.lowerBound].lowercased() {
+        case "http":
+            break
+        case "https":
+            throw .invalidAddress(
+                url, "https is not supported by this version; use http:// on a trusted network or through a proxy")
+        case let scheme:
+            throw .invalidAddress(url, "the scheme \(scheme) is not supported; write http://HOST:PORT")
+        }
+        let rest = url[separator.upperBound...]
+        guard rest.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+            throw .invalidAddress(url, "it holds spaces or characters that a URL must percent-encode")
+        }
+        guard !rest.contains(where: { $0 == "?" || $0 == "#" }) else {
+            throw .invalidAddress(url, "it has a query or a fragment; give only scheme, host, port and path")
+        }
+        let authority = rest.prefix { $0 != "/" }
+        return (String(authority), String(rest[authority.endIndex...]))
+    }
+
+    private static func hostAndPort(
+        _ authority: String, of url: String
+    ) throws(LedgerClientError) -> (host: String, port: Int) {
+        guard !authority.contains("@") else {
+            // The URL is not repeated: what precedes the @ may be a password.
+            throw .invalidAddress(nil, "it names a user or a password, which do not belong there")
+        }
+        let host: Substring
+        var rest: Substring
+        if authority.hasPrefix("[") {
+            guard let end = authority.firstIndex(of: "]") else {
+                throw .invalidAddress(url, "the bracket of the IPv6 address is not closed")
+            }
+            host = authority[authority.index(after: authority.startIndex)..<end]
+            rest = authority[authority.index(after: end)...]
+            guard host.contains(":"), host.allSatisfy({ $0.isHexDigit || $0 == ":" || $0 == "." }) else {
+                throw .invalidAddress(url, "[\(host)] is no IPv6 address")
+            }
+        } else {
+            host = authority.prefix { $0 != ":" }
+            rest = authority[host.endIndex...]
+            guard !rest.dropFirst().contains(":") else {
+                throw .invalidAddress(url, "an IPv6 address stands in brackets: http://[::1]:8080")
+            }
+        }
+        guard !host.isEmpty else { throw .invalidAddress(url, "it names no host") }
+        guard !rest.isEmpty else { return (String(host), 80) }
+        guard rest.removeFirst() == ":", let port = UInt16(rest), port > 0, rest.allSatisfy(\.isNumber) else {
+            throw .invalidAddress(url, "the port is a number from 1 to 65535")
+        }
+        return (String(host), Int(port))
+    }
+}
+
+extension ServerAddress: CustomStringConvertible {
+    public var description: String {
+        "http://\(host.contains(":") ? "[\(host)]" : host):\(port)\(pathPrefix)"
+    }
+}
