@@ -9,9 +9,9 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
         abstract: "The progress of distributed jobs, counted once, whatever fails on the way.",
         discussion: ExitStatus.help,
         groupedSubcommands: [
-            CommandGroup(name: "Services:", subcommands: [ServeCommand.self, ProjectCommand.self, MigrateCommand.self]),
-            CommandGroup(name: "Questions:", subcommands: [JobsCommand.self, ShowCommand.self, EventsCommand.self]),
-            CommandGroup(name: "Reports:", subcommands: [ReportCommand.self, DemoCommand.self]),
+            CommandGroup(name: "Services", subcommands: [ServeCommand.self, ProjectCommand.self, MigrateCommand.self]),
+            CommandGroup(name: "Questions", subcommands: [JobsCommand.self, ShowCommand.self, EventsCommand.self]),
+            CommandGroup(name: "Reports", subcommands: [ReportCommand.self, DemoCommand.self]),
         ])
 
     public init() {}

@@ -1,3 +1,4 @@
+import Ledger
 import LedgerWire
 import ProgressLedgerClient
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import FoundationEssentials
 import Ledger
+import LedgerWire
 import ProgressLedgerClient
 
 /// The job that a question is about: by its id or by its key.
