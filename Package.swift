@@ -21,6 +21,7 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
         // HTTP/1.1 for our own client. Comes with Hummingbird already: no further build time.
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         // Services that start in order and stop in reverse on SIGTERM. Comes with Hummingbird.
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -95,6 +96,7 @@ let package = Package(
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings
@@ -125,6 +127,22 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(name: "LedgerTests", dependencies: ["Ledger", "LedgerTestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: [
+                "Ledger", "LedgerStore", "LedgerTestSupport", "LedgerWire", "PQ", "ProgressLedgerClient",
+                "progress-ledger",
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "LedgerHTTPTests",
+            dependencies: [
+                "Ledger", "LedgerHTTP", "LedgerStore", "LedgerTestSupport", "LedgerWire",
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "LedgerStoreTests",
             dependencies: [

@@ -57,6 +57,7 @@ public struct ProjectionWorker: Service {
             case .jobs(let jobs):
                 await fold(jobs, step, desk)
                 await desk.finished(jobs)
+                do { try await Task.sleep(for: settings.stepPause) } catch { continue }
             }
         }
     }

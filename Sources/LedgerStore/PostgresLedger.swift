@@ -85,9 +85,14 @@ public final class PostgresLedger: Service {
     /// taken and closes the connections.
     public func run() async throws {
         let partitions = Task(name: "partitions") { await makePartitions() }
-        defer { partitions.cancel() }
+        let presence = Task(name: "presence") { await tellPresence() }
+        defer {
+            partitions.cancel()
+            presence.cancel()
+        }
         let listener = Listener(
-            target: target, channels: [HintSender.appendedChannel, HintSender.foldedChannel],
+            target: target,
+            channels: [HintSender.appendedChannel, HintSender.foldedChannel, HintSender.presenceChannel],
             applicationName: "progress-ledger listener", logger: logger)
         await cancelWhenGracefulShutdown { [self] in
             await listener.run { await hear($0) }
@@ -104,10 +109,16 @@ public final class PostgresLedger: Service {
         case .connected:
             signals.wantSweep()
             await hub.catchUp()
+            await hints.tellPresence()
         case .disconnected(let error):
             logger.warning("not listening to other servers and workers", metadata: ["error": "\(error)"])
         case .notification(let notification):
             guard let items = HintSender.read(notification, instance: instance) else { return }
+            // A newcomer is answered, so that both know of each other at once.
+            if await hints.heardPeer() { await hints.tellPresence() }
+            if notification.channel == HintSender.presenceChannel {
+                return
+            }
             if notification.channel == HintSender.appendedChannel {
                 let jobs = items.compactMap { JobID(String($0)) }
                 if jobs.count == items.count { signals.appended(jobs) } else { signals.wantSweep() }
@@ -125,6 +136,13 @@ public final class PostgresLedger: Service {
                 return
             }
             await hub.folded(job, sequence)
+        }
+    }
+
+    private func tellPresence() async {
+        while !Task.isCancelled {
+            await hints.tellPresence()
+            do { try await Task.sleep(for: HintSender.presence.interval) } catch { return }
         }
     }
 

@@ -44,24 +44,16 @@ final class BodyIntake: Sendable {
         }
     }
 
-    /// Reads by a deadline that holds for the whole body, so that one that drips does not stay.
     private func collect(_ body: RequestBody, _ reserved: inout Int) async throws -> [UInt8] {
-        let (bytes, taken): ([UInt8], Int) = try await withThrowingTaskGroup(of: ([UInt8], Int)?.self) { group in
-            group.addTask { try await self.read(body) }
-            group.addTask { [deadline = settings.bodyDeadline] in
-                try await Task.sleep(for: deadline)
-                return nil
-            }
-            defer { group.cancelAll() }
-            guard let first = try await group.next(), let result = first else {
-                throw HTTPProblem(
-                    .requestTimeout, "Too slow", "Nothing was taken: the body did not arrive within \(settings.bodyDeadline).",
-                    headers: [.connection: "close"])
-            }
-            return result
+        do {
+            let (bytes, taken) = try await read(body)
+            reserved = taken
+            return bytes
+        } catch is SlowRequest {
+            throw HTTPProblem(
+                .requestTimeout, "Too slow", "Nothing was taken: the body did not arrive within \(settings.bodyDeadline).",
+                headers: [.connection: "close"])
         }
-        reserved = taken
-        return bytes
     }
 
     private func read(_ body: RequestBody) async throws -> ([UInt8], Int) {

@@ -6,6 +6,8 @@ internal import PQ
 /// So there is no timer; groups grow with the load and shrink without it.
 ///
 /// Appends of one job always take the same lane, so that servers wait for each other on its head and lanes do not.
+///
+/// It lives on the reactor's thread, as its connections do: an append changes threads twice, not at every step.
 actor Appender {
     /// What waits, at most: beyond it callers are refused and nothing is taken. The memory is what matters; the
     /// figures hold some seconds of full load.
@@ -27,6 +29,8 @@ actor Appender {
         var isFlushing = false
     }
 
+    nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
+    private nonisolated let reactor: Reactor
     private let flusher: Flusher
     private let logger: Logger
     private let onAppended: @Sendable ([JobID]) -> Void
@@ -49,6 +53,7 @@ actor Appender {
     init(
         pool: Pool, laneCount: Int, logger: Logger, onAppended: @escaping @Sendable ([JobID]) -> Void
     ) {
+        reactor = pool.reactor
         flusher = Flusher(pool: pool)
         lanes = Array(repeating: Lane(), count: laneCount)
         self.logger = logger

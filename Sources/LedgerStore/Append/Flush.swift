@@ -134,7 +134,7 @@ struct Flusher: Sendable {
         do {
             return try await pool.withTransaction { transaction in
                 let (heads, clock) = try Self.decode(try await transaction.query(Self.lockHeads(jobs)))
-                let plan = FlushPlan(requests, heads: heads, clock: clock)
+                let plan = await Self.plan(requests, heads: heads, clock: clock)
                 attempted = plan
                 let rows = try await transaction.commit(after: plan.statements)
                 guard rows.first?.affectedRows ?? 0 == plan.columns.count else {
@@ -148,6 +148,20 @@ struct Flusher: Sendable {
             throw FlushFailure(error: PQError(.misuse, "\(error)"), plan: nil)
         }
     }
+
+    /// A few events are hashed on the spot; many would keep everybody's connections waiting, which live on this thread.
+    private static func plan(
+        _ requests: [AppendRequest], heads: [JobID: JobHead], clock: Timestamp
+    ) async -> FlushPlan {
+        guard requests.reduce(0, { $0 + $1.eventCount }) > plannedHereMax else {
+            return FlushPlan(requests, heads: heads, clock: clock)
+        }
+        return await withTaskExecutorPreference(globalConcurrentExecutor) {
+            FlushPlan(requests, heads: heads, clock: clock)
+        }
+    }
+
+    private static let plannedHereMax = 256
 
     private static func decode(_ rows: Rows) throws(PQError) -> ([JobID: JobHead], Timestamp) {
         var heads: [JobID: JobHead] = [:]

@@ -12,12 +12,18 @@ actor ChangeHub {
         let continuation: CheckedContinuation<Bool, Never>
     }
 
+    /// How many jobs' latest news are remembered, for those who come a moment too late to hear them.
+    private static let rememberedMax = 10_000
+
     private var waiters: [JobID: [Int: Waiter]] = [:]
+    private var remembered: [JobID: Int64] = [:]
     private var nextNumber = 0
     private var count = 0
 
     /// The snapshot of a job has reached this sequence.
     func folded(_ job: JobID, _ sequence: Int64) {
+        if remembered.count >= Self.rememberedMax { remembered = [:] }
+        remembered[job] = max(sequence, remembered[job] ?? 0)
         guard let waiting = waiters[job] else { return }
         for (number, waiter) in waiting where waiter.sequence <= sequence { finish(job, number, true) }
     }
@@ -30,6 +36,7 @@ actor ChangeHub {
     /// Waits until the snapshot is said to have reached this sequence: true; or until something makes it worth
     /// looking, at the latest after this time: false.
     func wait(_ job: JobID, for sequence: Int64, atMost duration: Duration) async -> Bool {
+        if let reached = remembered[job], reached >= sequence { return true }
         guard count < Self.waitersMax else {
             do { try await Task.sleep(for: duration) } catch { return false }
             return false

@@ -9,6 +9,10 @@ actor HintSender {
     static let appendedChannel = "progress_ledger_appended"
     /// Snapshots moved; the payload is the sender's instance and for each `ID=SEQUENCE`, or `*` for any.
     static let foldedChannel = "progress_ledger_folded"
+    /// Says that there is somebody to tell; the payload is the sender's instance.
+    static let presenceChannel = "progress_ledger_presence"
+    /// How often it is said, and how long it holds.
+    static let presence: (interval: Duration, holds: Duration) = (.seconds(10), .seconds(35))
     /// PostgreSQL takes fewer than 8,000 bytes.
     private static let payloadMax = 7_900
     /// The least time between two.
@@ -20,6 +24,8 @@ actor HintSender {
     private var appended: Set<JobID> = []
     private var folded: [JobID: Int64] = [:]
     private var isSending = false
+    private var isPresenceDue = false
+    private var peerHeardAt: ContinuousClock.Instant?
 
     init(pool: Pool, instance: String, logger: Logger) {
         self.pool = pool
@@ -27,12 +33,32 @@ actor HintSender {
         self.logger = logger
     }
 
+    /// Another process is there. Alone, nothing is sent: each hint would be a transaction for nobody.
+    ///
+    /// - Returns: Whether we had thought that we were alone.
+    func heardPeer() -> Bool {
+        defer { peerHeardAt = .now }
+        return !hasPeers
+    }
+
+    /// Says that we are there.
+    func tellPresence() {
+        isPresenceDue = true
+        begin()
+    }
+
+    private var hasPeers: Bool {
+        peerHeardAt.map { $0.duration(to: .now) < Self.presence.holds } ?? false
+    }
+
     func appended(_ jobs: [JobID]) {
+        guard hasPeers else { return }
         appended.formUnion(jobs)
         begin()
     }
 
     func folded(_ jobs: [(job: JobID, sequence: Int64)]) {
+        guard hasPeers else { return }
         for (job, sequence) in jobs { folded[job] = max(folded[job] ?? 0, sequence) }
         begin()
     }
@@ -44,8 +70,12 @@ actor HintSender {
     }
 
     private func send() async {
-        while !appended.isEmpty || !folded.isEmpty {
+        while !appended.isEmpty || !folded.isEmpty || isPresenceDue {
+            let presence = isPresenceDue
+                ? Query("select pg_notify($1, $2)", [.text(Self.presenceChannel), .text(instance)]) : nil
+            isPresenceDue = false
             let queries = [
+                presence,
                 Self.notify(Self.appendedChannel, instance, appended.map(\.description)),
                 Self.notify(Self.foldedChannel, instance, folded.map { "\($0.key)=\($0.value)" }),
             ].compactMap { $0 }

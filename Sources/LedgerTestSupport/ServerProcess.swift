@@ -1,0 +1,70 @@
+internal import Foundation
+
+/// A program of this project that runs beside the tests, with its output in a file.
+public final class ServerProcess: @unchecked Sendable {
+    // `@unchecked`: `Process` is used by one test at a time; its own state has a lock.
+    private let process = Process()
+    private let output: String
+    private static let folder = "/tmp"
+
+    /// The built `progress-ledger`, beside the tests or where `PROGRESS_LEDGER_BINARY` says.
+    public static var binary: String {
+        if let given = ProcessInfo.processInfo.environment["PROGRESS_LEDGER_BINARY"] { return given }
+        let tests = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+        return tests.appendingPathComponent("progress-ledger").path
+    }
+
+    /// Starts the program.
+    public init(_ arguments: [String], environment: [String: String] = [:]) throws {
+        output = "\(Self.folder)/progress-ledger-process-\(UUID().uuidString)"
+        process.executableURL = URL(fileURLWithPath: Self.binary)
+        process.arguments = arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        try Data().write(to: URL(fileURLWithPath: output))
+        let file = try FileHandle(forWritingTo: URL(fileURLWithPath: output))
+        process.standardOutput = file
+        process.standardError = file
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+    }
+
+    deinit {
+        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+        do { try FileManager.default.removeItem(atPath: output) } catch { print("could not remove \(output)") }
+    }
+
+    /// What it has printed so far, on both of its outputs.
+    public var printed: String {
+        FileManager.default.contents(atPath: output).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    }
+
+    public var isRunning: Bool { process.isRunning }
+    public var exitCode: Int32 { process.terminationStatus }
+    public var processIdentifier: Int32 { process.processIdentifier }
+
+    /// The URL of a server, once it can answer.
+    public func url(within limit: Duration = .seconds(60)) async throws -> String {
+        var url: String?
+        try await eventually(within: limit) {
+            guard self.isRunning else { throw ProcessEnded(printed: self.printed) }
+            url = self.printed.split(separator: "\n").first { $0.hasPrefix("listening on ") }
+                .map { String($0.dropFirst("listening on ".count)) }
+            return url != nil
+        }
+        return url ?? ""
+    }
+
+    public func send(_ signal: Int32) {
+        kill(process.processIdentifier, signal)
+    }
+
+    /// Waits until it has ended.
+    public func wait(within limit: Duration = .seconds(60)) async throws {
+        try await eventually(within: limit) { !self.isRunning }
+    }
+}
+
+/// A program that ended before it could answer.
+public struct ProcessEnded: Error {
+    public let printed: String
+}

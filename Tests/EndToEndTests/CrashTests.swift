@@ -1,0 +1,213 @@
+import Foundation
+import Ledger
+import LedgerStore
+import LedgerWire
+import LedgerTestSupport
+import PQ
+import ProgressLedgerClient
+import Testing
+
+/// Everything is killed in the middle of load, again and again; the record must stay right.
+@Suite("Crashes", .serialized)
+struct CrashTests {
+    @Test("server, worker, connections and PostgreSQL itself are killed under load: nothing acknowledged is lost or counted twice")
+    func survives() async throws {
+        try await withHouse { house in
+            let jobs = try await house.createJobs(3)
+            let load = Load(port: house.port, jobs: jobs)
+            let reporters = Task { try await load.run(reporters: 8, reports: 150) }
+            for round in 0..<3 {
+                try await load.waitForProgress(beyond: round * 4)
+                try await house.killServer()
+                try await load.waitForProgress(beyond: round * 4 + 1)
+                try await house.killWorker()
+                try await load.waitForProgress(beyond: round * 4 + 2)
+                try await house.killConnections()
+                try await load.waitForProgress(beyond: round * 4 + 3)
+                try await house.killPostgres()
+            }
+            let acknowledged = try await reporters.value
+            #expect(acknowledged.count == 3 * 8 * 150)
+            for job in jobs { try await house.verify(job, acknowledged.filter { $0.job == job }, reports: 8 * 150) }
+        }
+    }
+
+    private func withHouse(_ body: (House) async throws -> Void) async throws {
+        let house = try await House()
+        do { try await body(house) } catch {
+            await house.tearDown()
+            throw error
+        }
+        await house.tearDown()
+    }
+}
+
+/// A report that the server has acknowledged, and where.
+struct Acknowledged: Sendable {
+    let job: JobID
+    let reporter: Int
+    let report: Int64
+    let sequence: Int64
+}
+
+/// Reporters that repeat every report until it is acknowledged, as a client in an outage does.
+actor Load {
+    private let client: LedgerClient
+    private let jobs: [JobID]
+    private var acknowledged: [Acknowledged] = []
+
+    init(port: Int, jobs: [JobID]) {
+        var settings = LedgerClient.Settings()
+        settings.patience = .milliseconds(1)
+        guard let address = try? ServerAddress("http://127.0.0.1:\(port)") else { preconditionFailure("a valid address") }
+        client = LedgerClient(address: address, settings: settings)
+        self.jobs = jobs
+    }
+
+    func run(reporters: Int, reports: Int64) async throws -> [Acknowledged] {
+        await withTaskGroup(of: Void.self) { group in
+            for reporter in 0..<reporters {
+                group.addTask {
+                    for report in 1...reports {
+                        for job in self.jobs { await self.report(reporter, report, to: job) }
+                    }
+                }
+            }
+        }
+        client.close()
+        return acknowledged
+    }
+
+    private func report(_ reporter: Int, _ report: Int64, to job: JobID) async {
+        let draft = EventDraft(
+            .progress(
+                ProgressReport(
+                    reference: ExecutionReference(task: Name("reporter \(reporter)"), execution: "only"), report: report,
+                    label: "units", total: 1, done: 1)))
+        while true {
+            do {
+                let appended = try await client.append([draft], to: job)
+                acknowledged.append(
+                    Acknowledged(job: job, reporter: reporter, report: report, sequence: appended.sequences.upperBound))
+                return
+            } catch {
+                do { try await Task.sleep(for: .milliseconds(20)) } catch { return }
+            }
+        }
+    }
+
+    /// Waits until a further part of the load is done, so that each crash comes in the middle of it.
+    func waitForProgress(beyond part: Int) async throws {
+        try await eventually(within: .seconds(120)) { self.acknowledged.count > part * 250 + 50 }
+    }
+}
+
+/// A PostgreSQL with durable settings, a server and a worker, each of which can be killed and started again.
+final class House: @unchecked Sendable {
+    // `@unchecked`: used by one test, which kills one thing after the other.
+    let port: Int
+    private let folder: String
+    private var postgres: LocalPostgres
+    private var server: ServerProcess
+    private var worker: ServerProcess
+    private let target: ConnectionTarget
+    private let database: String
+
+    init() async throws {
+        folder = "/tmp/progress-ledger-crash-\(UUID().uuidString.prefix(8))"
+        postgres = try await LocalPostgres.start(LocalPostgres.Settings(dataFolder: folder), logger: TestCluster.logger)
+        try await postgres.ensureDatabase("ledger")
+        target = postgres.target.setting("dbname", "ledger")
+        let host = try #require(target["host"])
+        let user = try #require(target["user"])
+        database = "host=\(host) user=\(user) dbname=ledger"
+        _ = try await Migrator(target: target, logger: TestCluster.logger).migrate()
+        server = try ServerProcess(["serve", "--port", "0", "--no-projection", "--database", database])
+        let url = try await server.url()
+        port = try #require(url.split(separator: ":").last.flatMap { Int($0) })
+        worker = try ServerProcess(["project", "--database", database])
+    }
+
+    func tearDown() async {
+        server.send(SIGKILL)
+        worker.send(SIGKILL)
+        do {
+            try await postgres.stop()
+            try FileManager.default.removeItem(atPath: folder)
+        } catch { Issue.record("could not clear up: \(error)") }
+    }
+
+    func createJobs(_ count: Int) async throws -> [JobID] {
+        let client = LedgerClient(address: try ServerAddress("http://127.0.0.1:\(port)"))
+        var jobs: [JobID] = []
+        for number in 1...count { jobs.append(try await client.createJob(JobDescription(name: Name("job \(number)"))).id) }
+        client.close()
+        return jobs
+    }
+
+    func killServer() async throws {
+        server.send(SIGKILL)
+        try await server.wait()
+        server = try ServerProcess(["serve", "--port", "\(port)", "--no-projection", "--database", database])
+        _ = try await server.url()
+    }
+
+    func killWorker() async throws {
+        worker.send(SIGKILL)
+        try await worker.wait()
+        worker = try ServerProcess(["project", "--database", database])
+    }
+
+    func killConnections() async throws {
+        try await withPool { pool in
+            _ = try await pool.query(
+                Query(
+                    "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'ledger' and pid <> pg_backend_pid()"
+                ))
+        }
+    }
+
+    func killPostgres() async throws {
+        let process = try #require(postgres.serverProcess)
+        kill(process, SIGKILL)
+        try await eventually { kill(process, 0) != 0 }
+        postgres = try await LocalPostgres.start(LocalPostgres.Settings(dataFolder: folder), logger: TestCluster.logger)
+    }
+
+    private func withPool<R>(_ body: (Pool) async throws -> R) async throws -> R {
+        let pool = Pool(target: target, logger: TestCluster.logger)
+        let result = try await body(pool)
+        await pool.close()
+        return result
+    }
+
+    /// No gap, every acknowledged report once where it was acknowledged, each report counted once, the chain whole, and
+    /// the snapshot what the pure fold makes of the events.
+    func verify(_ job: JobID, _ acknowledged: [Acknowledged], reports: Int) async throws {
+        let client = LedgerClient(address: try ServerAddress("http://127.0.0.1:\(port)"))
+        let head = try await client.job(job).ledgerSequence
+        try await eventually(within: .seconds(60)) { try await client.job(job).snapshot.sequence == head }
+        var events: [Int64: Event] = [:]
+        var fold = Fold()
+        var chain = HashChain(job: job)
+        for try await explained in client.eventStream(of: job) {
+            #expect(explained.event.sequence == fold.progress.sequence + 1)
+            try fold.apply(explained.event)
+            #expect(chain.append(explained.event) == explained.hash)
+            events[explained.event.sequence] = explained.event
+        }
+        #expect(fold.progress.sequence == head)
+        for acknowledgement in acknowledged {
+            guard case .progress(let progress) = events[acknowledgement.sequence]?.body else {
+                Issue.record("report \(acknowledgement.report) is not at \(acknowledgement.sequence)")
+                continue
+            }
+            #expect(progress.report == acknowledgement.report)
+            #expect(progress.reference.task == Name("reporter \(acknowledgement.reporter)"))
+        }
+        let snapshot = try await client.job(job).snapshot
+        #expect(snapshot == fold.snapshot())
+        #expect(snapshot.indicators.first?.counted == Units(total: Int128(reports), done: Int128(reports)))
+        client.close()
+    }
+}

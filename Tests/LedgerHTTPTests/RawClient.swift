@@ -1,0 +1,131 @@
+import LedgerHTTP
+import LedgerStore
+import LedgerTestSupport
+import LedgerWire
+import NIOCore
+import NIOPosix
+import Testing
+
+/// What a server sent back.
+struct RawAnswer: Sendable {
+    let status: Int
+    let headers: [String: String]
+    let body: [UInt8]
+
+    var json: JSONValue { get throws { try JSONReader.read(body) } }
+    /// The places that a problem names.
+    var places: [String] {
+        get throws { (try json["errors"]?.elements ?? []).compactMap { $0["pointer"]?.text ?? $0["parameter"]?.text } }
+    }
+}
+
+/// Sends bytes as they are, so that a request may be as wrong as a test wants, each on a connection of its own.
+struct RawClient: Sendable {
+    let port: Int
+
+    func send(_ bytes: [UInt8]) async throws -> RawAnswer {
+        let channel = try await connect()
+        return try await channel.executeThenClose { inbound, outbound in
+            try await outbound.write(ByteBuffer(bytes: bytes))
+            var received: [UInt8] = []
+            for try await part in inbound { received.append(contentsOf: part.readableBytesView) }
+            return try Self.parse(received)
+        }
+    }
+
+    func connect() async throws -> NIOAsyncChannel<ByteBuffer, ByteBuffer> {
+        try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .connect(host: "127.0.0.1", port: port) { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try NIOAsyncChannel<ByteBuffer, ByteBuffer>(
+                        wrappingChannelSynchronously: channel,
+                        configuration: .init(isOutboundHalfClosureEnabled: false))
+                }
+            }
+    }
+
+    func request(
+        _ method: String, _ path: String, headers: [String: String] = [:], body: [UInt8]? = nil
+    ) async throws -> RawAnswer {
+        var text = "\(method) \(path) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        for (name, value) in headers { text += "\(name): \(value)\r\n" }
+        if let body { text += "Content-Length: \(body.count)\r\n" }
+        return try await send(Array((text + "\r\n").utf8) + (body ?? []))
+    }
+
+    func get(_ path: String, headers: [String: String] = [:]) async throws -> RawAnswer {
+        try await request("GET", path, headers: headers)
+    }
+
+    func post(_ path: String, _ json: String, type: String = "application/json") async throws -> RawAnswer {
+        try await request("POST", path, headers: ["Content-Type": type], body: Array(json.utf8))
+    }
+
+    /// A job of this name, by its id.
+    func createJob(_ name: String = "job") async throws -> String {
+        let answer = try await post("/v1/jobs", #"{"name":"\#(name)"}"#)
+        return try #require(try answer.json["job"]?.text)
+    }
+
+    private static func parse(_ bytes: [UInt8]) throws -> RawAnswer {
+        let separator = Array("\r\n\r\n".utf8)
+        let end = try #require(
+            bytes.indices.first { bytes[$0...].starts(with: separator) },
+            "no complete head in \(String(decoding: bytes, as: UTF8.self))")
+        let lines = String(decoding: bytes[..<end], as: UTF8.self).split(separator: "\r\n")
+        let status = try #require(Int(lines[0].split(separator: " ")[1]))
+        var headers: [String: String] = [:]
+        for line in lines.dropFirst() {
+            let parts = line.split(separator: ":", maxSplits: 1)
+            headers[parts[0].lowercased()] = parts.count > 1 ? String(parts[1].drop { $0 == " " }) : ""
+        }
+        var body = Array(bytes[(end + 4)...])
+        if headers["transfer-encoding"] == "chunked" { body = try unchunked(body) }
+        return RawAnswer(status: status, headers: headers, body: body)
+    }
+
+    private static func unchunked(_ bytes: [UInt8]) throws -> [UInt8] {
+        var rest = bytes[...]
+        var body: [UInt8] = []
+        while let lineEnd = rest.firstIndex(of: 0x0D) {
+            let size = try #require(Int(String(decoding: rest[..<lineEnd], as: UTF8.self), radix: 16))
+            guard size > 0 else { return body }
+            body += rest[(lineEnd + 2)..<(lineEnd + 2 + size)]
+            rest = rest[(lineEnd + 4 + size)...]
+        }
+        return body
+    }
+}
+
+/// Runs the closure with a server on a free port, on a ledger with a database of its own.
+func withServer<R: Sendable>(
+    _ adjust: (inout ServerSettings) -> Void = { _ in }, _ body: (RawClient, PostgresLedger) async throws -> R
+) async throws -> R {
+    var settings = ServerSettings()
+    settings.port = 0
+    adjust(&settings)
+    return try await withLedger { ledger in
+        try await withServer(on: ledger, settings) { try await body($0, ledger) }
+    }
+}
+
+/// Runs the closure with a server on a free port that answers from this service.
+func withServer<R: Sendable>(
+    on service: any LedgerService, _ settings: ServerSettings, _ body: (RawClient) async throws -> R
+) async throws -> R {
+    let (ports, sink) = AsyncStream.makeStream(of: Int.self)
+    let server = LedgerServer(service: service, settings: settings, logger: TestCluster.logger) { _, port in
+        sink.yield(port)
+    }
+    let running = Task { try await server.run() }
+    var port: Int?
+    for await first in ports {
+        port = first
+        break
+    }
+    let result: Result<R, any Error>
+    do { result = .success(try await body(RawClient(port: try #require(port)))) } catch { result = .failure(error) }
+    running.cancel()
+    do { try await running.value } catch is CancellationError {}
+    return try result.get()
+}

@@ -1,0 +1,216 @@
+import Ledger
+import LedgerHTTP
+import LedgerStore
+import LedgerWire
+import NIOCore
+import Testing
+
+func ByteBufferOf(_ text: String) -> ByteBuffer { ByteBuffer(string: text) }
+
+@Suite("Routes")
+struct RouteTests {
+    @Test("names and labels of any script, with quotes, HTML and SQL, come back exactly")
+    func exactTexts() async throws {
+        try await withServer { client, _ in
+            let texts = [
+                "\u{1F469}\u{200D}\u{1F680}", "\u{05E9}\u{05DC}\u{05D5}\u{05DD} \u{202E}abc", "e\u{301}", "\u{e9}",
+                "'; drop table ledger.event; --", "<script>alert(1)</script>", "a\"b\\c\u{8}\n\t\u{7f}", " x ", "\u{10FFFF}\u{FFFE}",
+            ]
+            for text in texts {
+                var writer = JSONWriter()
+                writer.object { writer in
+                    writer.field("name", text)
+                    writer.name("tags")
+                    writer.object { $0.field(text, text) }
+                }
+                let created = try await client.post("/v1/jobs", String(decoding: writer.bytes, as: UTF8.self))
+                #expect(created.status == 201)
+                let answer = try JobAnswer(try created.json)
+                #expect(answer.description == JobDescription(name: Name(text), tags: [Name(text): Name(text)]))
+                var event = JSONWriter()
+                event.object { writer in
+                    for (name, value) in [("type", "progress"), ("task", text), ("execution", text), ("label", text)] {
+                        writer.field(name, value)
+                    }
+                    writer.field("total", 3)
+                }
+                let appended = try await client.post(
+                    "/v1/jobs/\(answer.id)/events?wait=folded", String(decoding: event.bytes, as: UTF8.self))
+                #expect(try appended.json["verdicts"]?.elements == [.string("counted")])
+                let job = try JobAnswer(try await client.get("/v1/jobs/\(answer.id)/progress").json)
+                #expect(job.snapshot.indicators.map(\.label) == [Name(text)])
+                let events = try await client.get("/v1/jobs/\(answer.id)/events?type=progress").json["events"]?.elements
+                let read = try ExplainedEvent(try #require(events?.first))
+                #expect(read.event.body.reference == ExecutionReference(task: Name(text), execution: Name(text)))
+            }
+        }
+    }
+
+    @Test("an array, lines and a collector's batch are taken whole and in order")
+    func appends() async throws {
+        try await withServer { client, _ in
+            let first = try await client.createJob("first")
+            let second = try await client.createJob("second")
+            let array = try await client.post(
+                "/v1/jobs/\(first)/events", #"[{"type":"progress","task":"a"},{"type":"progress","task":"b","done":1.0}]"#)
+            #expect(array.status == 201)
+            #expect(try array.json["first_sequence"] == .integer(2))
+            #expect(try array.json["last_sequence"] == .integer(3))
+            let lines = try await client.post(
+                "/v1/jobs/\(first)/events", "{\"type\":\"progress\",\"task\":\"c\"}\r\n\n{\"type\":\"job_finished\",\"outcome\":\"failed\"}",
+                type: "application/x-ndjson; charset=utf-8")
+            #expect(try lines.json["last_sequence"] == .integer(5))
+            let batch = #"""
+                [{"job":"\#(first)","type":"progress","task":"d"},{"job":"\#(second)","type":"progress","task":"e"},
+                 {"job":"\#(first)","type":"progress","task":"f"}]
+                """#
+            let collected = try await client.post("/v1/events", batch)
+            #expect(collected.status == 201)
+            #expect(try collected.json["appended"] == .integer(3))
+            #expect(try collected.json["jobs"]?[first]?["last_sequence"] == .integer(7))
+            #expect(try collected.json["jobs"]?[second]?["last_sequence"] == .integer(2))
+            let nobody = "01900000-0000-7000-8000-000000000000"
+            let refused = try await client.post(
+                "/v1/events",
+                #"[{"job":"\#(first)","type":"progress","task":"x"},{"job":"\#(nobody)","type":"progress","task":"x"},{"job":"x","type":"progress","task":"x"}]"#)
+            #expect(refused.status == 422)
+            #expect(try refused.places == ["/2/job"])
+            let unknown = try await client.post(
+                "/v1/events", #"[{"job":"\#(first)","type":"progress","task":"x"},{"job":"\#(nobody)","type":"progress","task":"x"}]"#)
+            #expect(unknown.status == 422)
+            #expect(try unknown.places == ["/1/job"])
+            #expect(try await client.get("/v1/jobs/\(first)").json["ledger_sequence"] == .integer(7))
+        }
+    }
+
+    @Test("starting executions: named and numbered, the same again, fenced when superseded or of another attempt")
+    func starts() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            let path = "/v1/jobs/\(job)/executions"
+            let unnamed = try await client.post(path, #"{"task":"t"}"#)
+            #expect(unnamed.status == 201)
+            #expect(try unnamed.json["attempt"] == .integer(1))
+            let name = try #require(try unnamed.json["execution"]?.text)
+            let again = try await client.post(path, #"{"task":"t","execution":"\#(name)"}"#)
+            #expect(again.status == 201)
+            #expect(try again.json == unnamed.json)
+            let newer = try await client.post(path, #"{"task":"t","execution":"second"}"#)
+            #expect(try newer.json["attempt"] == .integer(2))
+            let zombie = try await client.post(path, #"{"task":"t","execution":"\#(name)"}"#)
+            #expect(zombie.status == 409)
+            #expect(zombie.headers["content-type"] == "application/problem+json")
+            #expect(try zombie.json["attempt"] == .integer(1))
+            #expect(try zombie.json["sequence"] == .integer(2))
+            #expect(try zombie.json["last"]?["execution"]?.text == "second")
+            #expect(try zombie.json["last"]?["attempt"] == .integer(2))
+            let other = try await client.post(path, #"{"task":"t","execution":"second","attempt":7}"#)
+            #expect(other.status == 409)
+            #expect(try other.json["attempt"] == .integer(2))
+            let late = try await client.post(path, #"{"task":"t","attempt":1}"#)
+            #expect(late.status == 409)
+            #expect(try await client.get("/v1/jobs/\(job)").json["ledger_sequence"] == .integer(7))
+        }
+    }
+
+    @Test("an unchanged snapshot is 304, and waiting for a change ends with it")
+    func conditionalReads() async throws {
+        try await withServer { client, ledger in
+            let job = try await client.createJob()
+            let first = try await client.get("/v1/jobs/\(job)/progress")
+            let tag = try #require(first.headers["etag"])
+            let same = try await client.get("/v1/jobs/\(job)/progress", headers: ["If-None-Match": tag])
+            #expect(same.status == 304)
+            #expect(same.body.isEmpty)
+            async let waiting = client.get(
+                "/v1/jobs/\(job)/progress", headers: ["If-None-Match": "\"x\", \(tag)", "Prefer": "wait=20"])
+            let started = ContinuousClock.now
+            _ = try await client.post("/v1/jobs/\(job)/events", #"{"type":"progress","task":"t","total":2,"done":1}"#)
+            let changed = try await waiting
+            #expect(changed.status == 200)
+            #expect(started.duration(to: .now) < .seconds(15))
+            #expect(try changed.json["progress"]?.elements?.first?["percent"] == .integer(50))
+            let briefly = try await client.get(
+                "/v1/jobs/\(job)/progress",
+                headers: ["If-None-Match": try #require(changed.headers["etag"]), "Prefer": "wait=1"])
+            #expect(briefly.status == 304)
+            #expect(briefly.headers["preference-applied"] == "wait=1")
+        }
+    }
+
+    @Test("reading one's own writes: min_sequence waits for the projection")
+    func readsOwnWrites() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            for number in 1...20 {
+                let appended = try await client.post("/v1/jobs/\(job)/events", #"{"type":"progress","task":"t","done":1}"#)
+                let sequence = try #require(try appended.json["last_sequence"]?.integer)
+                let read = try await client.get("/v1/jobs/\(job)/progress?min_sequence=\(sequence)")
+                #expect(try read.json["progress"]?.elements?.first?["done"] == .integer(Int128(number)))
+            }
+        }
+    }
+
+    @Test("pages go on where they ended; the stream has everything; jobs are listed newest first")
+    func pages() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob("listed")
+            let line = #"{"type":"progress","task":"t","label":"l","done":1}"# + "\n"
+            _ = try await client.post("/v1/jobs/\(job)/events", String(repeating: line, count: 1_200), type: "application/x-ndjson")
+            var sequences: [Int128] = []
+            var after: Int128? = 0
+            while let position = after {
+                let page = try await client.get("/v1/jobs/\(job)/events?limit=500&after=\(position)").json
+                sequences += (page["events"]?.elements ?? []).compactMap { $0["sequence"]?.integer }
+                after = page["next_after"]?.integer
+            }
+            #expect(sequences == (1...1_201).map { Int128($0) })
+            let stream = try await client.get("/v1/jobs/\(job)/events", headers: ["Accept": "application/x-ndjson"])
+            #expect(stream.body.split(separator: 0x0A).count == 1_201)
+            let newer = try await client.createJob("newer")
+            let list = try await client.get("/v1/jobs?limit=1").json
+            #expect(list["jobs"]?.elements?.first?["job"]?.text == newer)
+            let next = try #require(list["next_cursor"]?.text)
+            #expect(try await client.get("/v1/jobs?limit=1&cursor=\(next)").json["jobs"]?.elements?.first?["job"]?.text == job)
+            #expect(try await client.get("/v1/jobs?name=listed&state=running").json["jobs"]?.elements?.count == 1)
+            #expect(try await client.get("/v1/jobs?name=listed&state=failed").json["jobs"]?.elements?.isEmpty == true)
+        }
+    }
+
+    @Test("the description has exactly the routes that the server has")
+    func description() async throws {
+        try await withServer { client, _ in
+            let description = try await client.get("/openapi.json").json
+            guard case .object(let paths) = description["paths"] else {
+                Issue.record("no paths")
+                return
+            }
+            #expect(paths.count == 11)
+            for path in paths {
+                guard case .object(let operations) = path.value else { continue }
+                for operation in operations {
+                    let concrete = path.name.split(separator: "{").first.map(String.init) ?? path.name
+                    let target = path.name.contains("{") ? path.name.replacing("{job}", with: "nonsense") : concrete
+                    let answer = try await client.request(operation.name.uppercased(), target)
+                    #expect(answer.status != 405, "\(operation.name) \(path.name)")
+                    #expect(answer.status != 404 || path.name.contains("{"), "\(operation.name) \(path.name)")
+                }
+            }
+        }
+    }
+
+    @Test("health, readiness, metrics, limits and HEAD answer")
+    func operations() async throws {
+        try await withServer { client, _ in
+            #expect(try await client.get("/healthz").status == 200)
+            #expect(try await client.get("/readyz").status == 200)
+            #expect(try await client.get("/v1/limits").json["events_per_append"] == .integer(10_000))
+            let metrics = String(decoding: try await client.get("/metrics").body, as: UTF8.self)
+            #expect(metrics.contains("progress_ledger_appended_events_total 0"))
+            #expect(metrics.contains("progress_ledger_http_request_seconds_count{route=\"/healthz\""))
+            let head = try await client.request("HEAD", "/healthz")
+            #expect(head.status == 200)
+            #expect(head.body.isEmpty)
+        }
+    }
+}
