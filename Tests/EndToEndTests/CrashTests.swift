@@ -35,6 +35,7 @@ struct CrashTests {
     private func withHouse(_ body: (House) async throws -> Void) async throws {
         let house = try await House()
         do { try await body(house) } catch {
+            Issue.record("the server's last words: \(house.lastWords)")
             await house.tearDown()
             throw error
         }
@@ -127,6 +128,9 @@ final class House: @unchecked Sendable {
         port = try #require(url.split(separator: ":").last.flatMap { Int($0) })
         worker = try ServerProcess(["project", "--database", database])
     }
+
+    /// The end of what the server has printed.
+    var lastWords: String { String(server.printed.suffix(3_000)) }
 
     func tearDown() async {
         server.send(SIGKILL)

@@ -97,6 +97,8 @@ final class ExchangeHandler: ChannelDuplexHandler {
             } else if streaming.hasEnded {
                 request.piece.succeed(nil)
                 endExchange(isKeptAlive: streaming.isKeptAlive, context: context)
+                // The end had come before its reader asked, so nothing is being read: the next answer would not be.
+                if case .idle = state { context.read() }
             } else {
                 precondition(streaming.waiting == nil, "a stream has one reader")
                 streaming.waiting = request.piece
