@@ -125,8 +125,7 @@ package struct LineStream: AsyncSequence, Sendable {
         }
 
         deinit {
-            if !isFinished { connection.close() }
-            pool.release(connection)
+            if isFinished { pool.release(connection) } else { pool.discard(connection) }
         }
     }
 }

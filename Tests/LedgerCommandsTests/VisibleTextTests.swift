@@ -34,9 +34,9 @@ struct VisibleTextTests {
         table.add(["long name", "1234567", "running"])
         #expect(
             table.lines == [
-                "NAME           DONE  STATE",
-                "a\\u{A}b           7",
-                "long name   1234567  running",
+                "NAME          DONE  STATE",
+                "a\\u{A}b          7",
+                "long name  1234567  running",
             ])
     }
 }

@@ -30,8 +30,11 @@ enum VisibleText {
 }
 
 extension VisibleText {
-    /// The same for text of several lines of our own, which stay lines.
+    /// The same for text of several lines of our own, or of PostgreSQL's, which stay lines and keep their tabs.
     static func escapeLines(_ text: String) -> String {
-        text.split(separator: "\n", omittingEmptySubsequences: false).map { escape(String($0)) }.joined(separator: "\n")
+        text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map { line in
+            line.split(separator: "\t", omittingEmptySubsequences: false).map { escape(String($0)) }
+                .joined(separator: "\t")
+        }.joined(separator: "\n")
     }
 }

@@ -46,7 +46,9 @@ struct Configuration: Sendable {
     /// its line, without the spaces around it; nothing is quoted, expanded or continued.
     static func parse(_ text: String, path: String) throws(CommandFailure) -> [Setting: Found] {
         var values: [Setting: Found] = [:]
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        // By what Swift calls a newline: a carriage return and a line feed are one character to it.
+        let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        for (index, line) in lines.enumerated() {
             let source = "\(path), line \(index + 1)"
             let line = trim(line)
             if line.isEmpty || line.hasPrefix("#") { continue }
@@ -68,7 +70,7 @@ struct Configuration: Sendable {
     }
 
     private static func trim(_ text: Substring) -> Substring {
-        let isSpace = { (character: Character) in character == " " || character == "\t" || character == "\r" }
+        let isSpace = { (character: Character) in character == " " || character == "\t" }
         var text = text.drop(while: isSpace)
         while let last = text.last, isSpace(last) { text.removeLast() }
         return text

@@ -53,11 +53,28 @@ extension LedgerClient {
     }
 
     /// One try. The connection comes back with a streamed answer only.
+    ///
+    /// A kept connection may turn out to have been closed meanwhile. As long as nothing was sent on it, another one is
+    /// taken at once: that is no failure of the server's.
     private func exchangeOnce(
         _ request: LedgerRequest, delivery: Exchange.Delivery
     ) async throws(TransportError) -> (answer: HTTPAnswer, connection: HTTPConnection?) {
         let deadline = ContinuousClock.now + settings.deadline + request.wait
-        let connection = try await pool.acquire(deadline: deadline)
+        for _ in 0..<settings.connectionsMax {
+            let connection = try await pool.acquire(deadline: deadline)
+            do throws(TransportError) {
+                return try await exchange(request, on: connection, delivery: delivery, deadline: deadline)
+            } catch .notConnected {
+                continue
+            }
+        }
+        throw .notConnected("the server closes every connection at once")
+    }
+
+    private func exchange(
+        _ request: LedgerRequest, on connection: HTTPConnection, delivery: Exchange.Delivery,
+        deadline: ContinuousClock.Instant
+    ) async throws(TransportError) -> (answer: HTTPAnswer, connection: HTTPConnection?) {
         do {
             let answer = try await connection.send(
                 head(of: request), body: request.body, delivery: delivery, deadline: deadline)
@@ -65,8 +82,7 @@ extension LedgerClient {
             pool.release(connection)
             return (answer, nil)
         } catch {
-            connection.close()
-            pool.release(connection)
+            pool.discard(connection)
             throw error
         }
     }

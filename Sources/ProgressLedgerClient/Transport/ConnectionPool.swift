@@ -49,13 +49,16 @@ final class ConnectionPool: Sendable {
         }
     }
 
-    /// Gives a connection back, which is closed unless it can carry another exchange.
+    /// Gives a connection back after a complete exchange.
     func release(_ connection: HTTPConnection) {
-        guard connection.isOpen else {
-            connection.close()
-            return settle(state.withLock { $0.discard() })
-        }
+        guard connection.isOpen else { return discard(connection) }
         settle(state.withLock { $0.release(connection, now: .now) })
+    }
+
+    /// Gives a connection back that must not be used again, and closes it.
+    func discard(_ connection: HTTPConnection) {
+        connection.close()
+        settle(state.withLock { $0.discard() })
     }
 
     /// Closes idle connections now and the others when they are given back.

@@ -7,7 +7,7 @@ struct Exchange: Sendable {
     enum Delivery: Sendable {
         /// As a whole, `bytesMax` at most.
         case collected(bytesMax: Int)
-        /// Piece by piece, as the reader asks for it (``ExchangeHandler/NextPiece``). Only a success streams: the
+        /// Piece by piece, as the reader asks for it (``ExchangeHandler/next(_:deadline:)``). Only a success streams: the
         /// body of any other answer is collected, 1 MiB at most.
         case streamed
     }

@@ -1,20 +1,14 @@
 import NIOCore
 import NIOHTTP1
 
-/// The end of a client channel's pipeline: one exchange at a time.
+/// The end of a client channel's pipeline: one exchange at a time. Lives on the channel's event loop.
 ///
 /// Reads are asked for one by one, so that a streamed answer flows no faster than its reader takes it: at most
-/// what the channel reads in one go is held here.
-final class ExchangeHandler: ChannelDuplexHandler {
+/// what the channel reads in one go is held here. It is called directly and not through the pipeline, because it has to
+/// hand out what it holds also after the channel has been closed and has left it.
+final class ExchangeHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPClientResponsePart
-    typealias OutboundIn = Exchange
     typealias OutboundOut = HTTPClientRequestPart
-
-    /// Asks for the next piece of a streamed body; nil is its end. Sent as an outbound user event.
-    struct NextPiece: Sendable {
-        let piece: EventLoopPromise<ByteBuffer?>
-        let deadline: NIODeadline
-    }
 
     /// Where the channel is.
     private enum State {
@@ -22,9 +16,9 @@ final class ExchangeHandler: ChannelDuplexHandler {
         case idle
         /// The answer's head, or its collected body, is awaited. → `idle`, `streaming`, `closed`
         case collecting(Collecting)
-        /// The reader takes pieces. → `idle`, `closed`
+        /// The reader takes pieces, also after the end of the channel. → `idle`, `closed`
         case streaming(Streaming)
-        /// The end. `pieces` that the reader has not taken may be left.
+        /// The end.
         case closed(TransportError)
     }
 
@@ -38,7 +32,8 @@ final class ExchangeHandler: ChannelDuplexHandler {
     private struct Streaming {
         var pieces = CircularBuffer<ByteBuffer>()
         var waiting: EventLoopPromise<ByteBuffer?>?
-        var hasEnded = false
+        /// What follows the pieces; nil while more may come.
+        var end: Result<Void, TransportError>?
         let isKeptAlive: Bool
     }
 
@@ -47,8 +42,18 @@ final class ExchangeHandler: ChannelDuplexHandler {
 
     private var state = State.idle
     private var timer: Scheduled<Void>?
+    /// Nil before the handler is in its pipeline, and after it.
+    private var context: ChannelHandlerContext?
     /// Whether the last request has left as a whole: only then can the connection carry another.
     private var isRequestWritten = true
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+    }
 
     func channelActive(context: ChannelHandlerContext) {
         context.fireChannelActive()
@@ -58,12 +63,10 @@ final class ExchangeHandler: ChannelDuplexHandler {
 
     // MARK: Requests
 
-    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        let exchange = unwrapOutboundIn(data)
-        guard case .idle = state, context.channel.isActive else {
-            exchange.answer.fail(TransportError.notConnected("the connection was closed by the server"))
-            promise?.succeed()
-            return
+    /// Sends a request. Its promise is kept, whatever happens.
+    func send(_ exchange: Exchange) {
+        guard case .idle = state, let context, context.channel.isActive else {
+            return exchange.answer.fail(TransportError.notConnected("the connection was closed by the server"))
         }
         let bytesMax =
             switch exchange.delivery {
@@ -71,7 +74,7 @@ final class ExchangeHandler: ChannelDuplexHandler {
             case .streamed: Self.failureBytesMax
             }
         state = .collecting(Collecting(exchange: exchange, bytesMax: bytesMax))
-        startTimer(until: exchange.deadline, context: context)
+        startTimer(until: exchange.deadline, context)
         isRequestWritten = false
         context.write(wrapOutboundOut(.head(exchange.head)), promise: nil)
         if let body = exchange.body {
@@ -80,37 +83,37 @@ final class ExchangeHandler: ChannelDuplexHandler {
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.assumeIsolated().whenSuccess { self.isRequestWritten = true }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
-        promise?.succeed()
     }
 
-    func triggerUserOutboundEvent(context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?) {
-        guard let request = event as? NextPiece else {
-            context.triggerUserOutboundEvent(event, promise: promise)
-            return
-        }
-        promise?.succeed()
+    /// Asks for the next piece of a streamed body; nil is its end. The promise is kept, whatever happens.
+    func next(_ piece: EventLoopPromise<ByteBuffer?>, deadline: NIODeadline) {
         switch state {
         case .streaming(var streaming):
-            if let piece = streaming.pieces.popFirst() {
+            if let first = streaming.pieces.popFirst() {
                 state = .streaming(streaming)
-                request.piece.succeed(piece)
-            } else if streaming.hasEnded {
-                request.piece.succeed(nil)
-                endExchange(isKeptAlive: streaming.isKeptAlive, context: context)
+                return piece.succeed(first)
+            }
+            switch streaming.end {
+            case .success:
+                endExchange(isKeptAlive: streaming.isKeptAlive)
                 // The end had come before its reader asked, so nothing is being read: the next answer would not be.
-                if case .idle = state { context.read() }
-            } else {
+                if case .idle = state { context?.read() }
+                piece.succeed(nil)
+            case .failure(let error):
+                state = .closed(error)
+                piece.fail(error)
+            case nil:
                 precondition(streaming.waiting == nil, "a stream has one reader")
-                streaming.waiting = request.piece
+                guard let context else { preconditionFailure("a channel does not end without its handler's knowing") }
+                streaming.waiting = piece
                 state = .streaming(streaming)
-                startTimer(until: request.deadline, context: context)
+                startTimer(until: deadline, context)
                 context.read()
             }
         case .closed(let error):
-            request.piece.fail(error)
+            piece.fail(error)
         case .idle, .collecting:
-            // The reader has had the end already.
-            request.piece.succeed(nil)
+            preconditionFailure("pieces are asked for up to the end of a stream, and no further")
         }
     }
 
@@ -119,12 +122,12 @@ final class ExchangeHandler: ChannelDuplexHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch (unwrapInboundIn(data), state) {
         case (.head(let head), .collecting(let collecting)):
-            receive(head, collecting, context: context)
+            receive(head, collecting)
         case (.body(let piece), .collecting(let collecting)):
-            receive(piece, collecting, context: context)
+            receive(piece, collecting)
         case (.end, .collecting(let collecting)):
-            guard let head = collecting.head else { return close(.lost("the answer has no head"), context: context) }
-            endExchange(isKeptAlive: head.isKeepAlive, context: context)
+            guard let head = collecting.head else { return close(.lost("the answer has no head")) }
+            endExchange(isKeptAlive: head.isKeepAlive)
             collecting.exchange.answer.succeed(
                 HTTPAnswer(
                     status: Int(head.status.code), headers: head.headers, body: collecting.body, isStreamed: false))
@@ -139,18 +142,18 @@ final class ExchangeHandler: ChannelDuplexHandler {
             }
         case (.end, .streaming(var streaming)):
             if let waiting = streaming.waiting.take() {
-                endExchange(isKeptAlive: streaming.isKeptAlive, context: context)
+                endExchange(isKeptAlive: streaming.isKeptAlive)
                 waiting.succeed(nil)
             } else {
-                streaming.hasEnded = true
+                streaming.end = .success(())
                 state = .streaming(streaming)
             }
         case (_, .idle), (_, .closed), (.head, .streaming):
-            close(.lost("the server answered what it was not asked"), context: context)
+            close(.lost("the server answered what it was not asked"))
         }
     }
 
-    private func receive(_ head: HTTPResponseHead, _ collecting: Collecting, context: ChannelHandlerContext) {
+    private func receive(_ head: HTTPResponseHead, _ collecting: Collecting) {
         var collecting = collecting
         if case .streamed = collecting.exchange.delivery, head.status == .ok {
             timer?.cancel()
@@ -164,10 +167,10 @@ final class ExchangeHandler: ChannelDuplexHandler {
         }
     }
 
-    private func receive(_ piece: ByteBuffer, _ collecting: Collecting, context: ChannelHandlerContext) {
+    private func receive(_ piece: ByteBuffer, _ collecting: Collecting) {
         var collecting = collecting
         guard collecting.body.readableBytes + piece.readableBytes <= collecting.bytesMax else {
-            return close(.answerTooLarge(bytesMax: collecting.bytesMax), context: context)
+            return close(.answerTooLarge(bytesMax: collecting.bytesMax))
         }
         collecting.body.writeImmutableBuffer(piece)
         state = .collecting(collecting)
@@ -185,41 +188,51 @@ final class ExchangeHandler: ChannelDuplexHandler {
     // MARK: Ends
 
     func channelInactive(context: ChannelHandlerContext) {
-        close(.lost("the server closed the connection before its answer was complete"), context: context)
+        close(.lost("the server closed the connection before its answer was complete"))
         context.fireChannelInactive()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        close(.lost(String(describing: error)), context: context)
+        close(.lost(String(describing: error)))
     }
 
-    private func startTimer(until deadline: NIODeadline, context: ChannelHandlerContext) {
+    private func startTimer(until deadline: NIODeadline, _ context: ChannelHandlerContext) {
         timer?.cancel()
         timer = context.eventLoop.assumeIsolated().scheduleTask(deadline: deadline) {
-            self.close(.deadlineExceeded(mayHaveBeenSent: true), context: context)
+            self.close(.deadlineExceeded(mayHaveBeenSent: true))
         }
     }
 
-    private func endExchange(isKeptAlive: Bool, context: ChannelHandlerContext) {
+    private func endExchange(isKeptAlive: Bool) {
         timer?.cancel()
         state = .idle
         guard isKeptAlive, isRequestWritten else {
-            return close(.notConnected("the server closed the connection after its answer"), context: context)
+            return close(.notConnected("the server closed the connection after its answer"))
         }
+        // So that the channel learns of its peer's end, and of the next answer.
+        context?.read()
     }
 
-    private func close(_ error: TransportError, context: ChannelHandlerContext) {
+    private func close(_ error: TransportError) {
         timer?.cancel()
-        let ended = state
-        switch ended {
-        case .closed: return
-        case .idle, .collecting, .streaming: state = .closed(error)
+        switch state {
+        case .idle:
+            state = .closed(error)
+        case .collecting(let collecting):
+            state = .closed(error)
+            collecting.exchange.answer.fail(error)
+        case .streaming(var streaming):
+            if let waiting = streaming.waiting {
+                state = .closed(error)
+                waiting.fail(error)
+            } else if streaming.end == nil {
+                // What has arrived is still to be read.
+                streaming.end = .failure(error)
+                state = .streaming(streaming)
+            }
+        case .closed:
+            return
         }
-        switch ended {
-        case .collecting(let collecting): collecting.exchange.answer.fail(error)
-        case .streaming(let streaming): streaming.waiting?.fail(error)
-        case .idle, .closed: break
-        }
-        context.close(promise: nil)
+        context?.close(promise: nil)
     }
 }

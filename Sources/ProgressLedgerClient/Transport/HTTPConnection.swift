@@ -5,9 +5,11 @@ import NIOPosix
 /// One connection to a server, for one exchange at a time.
 final class HTTPConnection: Sendable {
     private let channel: any Channel
+    private let handler: NIOLoopBound<ExchangeHandler>
 
-    private init(_ channel: any Channel) {
+    private init(_ channel: any Channel, _ handler: NIOLoopBound<ExchangeHandler>) {
         self.channel = channel
+        self.handler = handler
     }
 
     /// Connects, by whichever of the host's addresses answers first.
@@ -20,14 +22,15 @@ final class HTTPConnection: Sendable {
             .channelOption(.socketOption(.tcp_nodelay), value: 1)
             .channelOption(.autoRead, value: false)
             .connectTimeout(TimeAmount(remaining))
-            .channelInitializer { channel in
+        do {
+            return try await bootstrap.connect(host: address.host, port: address.port) { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    let handler = ExchangeHandler()
                     try channel.pipeline.syncOperations.addHTTPClientHandlers()
-                    try channel.pipeline.syncOperations.addHandler(ExchangeHandler())
+                    try channel.pipeline.syncOperations.addHandler(handler)
+                    return HTTPConnection(channel, NIOLoopBound(handler, eventLoop: channel.eventLoop))
                 }
             }
-        do {
-            return HTTPConnection(try await bootstrap.connect(host: address.host, port: address.port).get())
         } catch {
             throw .notConnected(Self.reason(for: error))
         }
@@ -46,18 +49,16 @@ final class HTTPConnection: Sendable {
         _ head: HTTPRequestHead, body: ByteBuffer?, delivery: Exchange.Delivery, deadline: ContinuousClock.Instant
     ) async throws(TransportError) -> HTTPAnswer {
         let answer = channel.eventLoop.makePromise(of: HTTPAnswer.self)
-        channel.writeAndFlush(
-            Exchange(
-                head: head, body: body, delivery: delivery, deadline: NIODeadline(deadline), answer: answer),
-            promise: nil)
+        let exchange = Exchange(
+            head: head, body: body, delivery: delivery, deadline: NIODeadline(deadline), answer: answer)
+        channel.eventLoop.execute { [handler] in handler.value.send(exchange) }
         return try await wait(for: answer.futureResult)
     }
 
     /// The next piece of a streamed body; nil at its end.
     func nextPiece(deadline: ContinuousClock.Instant) async throws(TransportError) -> ByteBuffer? {
         let piece = channel.eventLoop.makePromise(of: ByteBuffer?.self)
-        channel.triggerUserOutboundEvent(
-            ExchangeHandler.NextPiece(piece: piece, deadline: NIODeadline(deadline)), promise: nil)
+        channel.eventLoop.execute { [handler] in handler.value.next(piece, deadline: NIODeadline(deadline)) }
         return try await wait(for: piece.futureResult)
     }
 

@@ -1,0 +1,86 @@
+import Foundation
+import LedgerStore
+import LedgerTestSupport
+import PQ
+import Testing
+
+@Suite("The private PostgreSQL", .serialized)
+struct LocalPostgresTests {
+    private func withFolder(_ name: String = UUID().uuidString, _ body: (String) async throws -> Void) async throws {
+        let folder = "/tmp/plt-\(name.prefix(120))"
+        do { try await body(folder) } catch {
+            try FileManager.default.removeItem(atPath: folder)
+            throw error
+        }
+        try FileManager.default.removeItem(atPath: folder)
+    }
+
+    private func start(_ folder: String) async throws -> LocalPostgres {
+        var settings = LocalPostgres.Settings(dataFolder: folder)
+        settings.isDurable = false
+        return try await LocalPostgres.start(settings, logger: TestCluster.logger)
+    }
+
+    private func query(_ postgres: LocalPostgres, _ sql: String, database: String = "kept") async throws -> Int {
+        let pool = Pool(target: postgres.target.setting("dbname", database), logger: TestCluster.logger)
+        let result = try await pool.query(Query(sql, prepare: false))
+        await pool.close()
+        return try result.first?.decode(0) ?? 0
+    }
+
+    @Test("it is made, stopped, and found again with what was in it; after a crash as well")
+    func comesBack() async throws {
+        try await withFolder { folder in
+            let first = try await start(folder)
+            try await first.ensureDatabase("kept")
+            try await first.ensureDatabase("kept")
+            _ = try await query(first, "create table t as select 7 as n")
+            try await first.stop()
+            #expect(first.serverProcess == nil)
+
+            let second = try await start(folder)
+            #expect(try await query(second, "select n from t") == 7)
+            let process = try #require(second.serverProcess)
+            kill(process, SIGKILL)
+            try await eventually { kill(process, 0) != 0 }
+
+            let third = try await start(folder)
+            #expect(try await query(third, "select n from t") == 7)
+            try await third.stop()
+        }
+    }
+
+    @Test("two share one data folder, and only the last one stops it")
+    func isShared() async throws {
+        try await withFolder { folder in
+            let first = try await start(folder)
+            let second = try await start(folder)
+            #expect(first.serverProcess == second.serverProcess)
+            try await first.ensureDatabase("kept")
+            try await first.stop()
+            #expect(try await query(second, "select 1") == 1)
+            try await second.stop()
+            #expect(second.serverProcess == nil)
+        }
+    }
+
+    @Test("a data folder with a long path gets a socket in a short one")
+    func longPaths() async throws {
+        try await withFolder(String(repeating: "long", count: 30)) { folder in
+            let postgres = try await start(folder)
+            try await postgres.ensureDatabase("kept")
+            #expect(try await query(postgres, "select 1") == 1)
+            try await postgres.stop()
+        }
+    }
+
+    @Test("a cluster of another major version is refused with what to do")
+    func otherVersions() async throws {
+        try await withFolder { folder in
+            try await start(folder).stop()
+            try Data("9\n".utf8).write(to: URL(fileURLWithPath: "\(folder)/postgresql/data/PG_VERSION"))
+            let error = await #expect(throws: LocalPostgresError.self) { try await start(folder) }
+            #expect(error?.code == .versionMismatch)
+        }
+    }
+}

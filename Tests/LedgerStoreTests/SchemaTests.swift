@@ -1,0 +1,188 @@
+import LedgerSchema
+import LedgerStore
+import LedgerTestSupport
+import PQ
+import Testing
+
+@Suite("Schema and migrations")
+struct SchemaTests {
+    private func migrator(_ target: ConnectionTarget, _ migrations: [Migration] = Migration.all) -> Migrator {
+        Migrator(target: target, migrations: migrations, logger: TestCluster.logger)
+    }
+
+    private func withPool<R>(_ target: ConnectionTarget, _ body: (Pool) async throws -> R) async throws -> R {
+        let pool = Pool(target: target, logger: TestCluster.logger)
+        let result = try await body(pool)
+        await pool.close()
+        return result
+    }
+
+    @Test("from empty, then again: the second time there is nothing to do")
+    func fromEmptyAndTwice() async throws {
+        try await withTestDatabase { target in
+            let status = try await migrator(target).check()
+            #expect(status == .behind(files: Migration.all.map(\.file)))
+            let applied = try await migrator(target).migrate()
+            #expect(applied == Migration.all.map(\.file))
+            let again = try await migrator(target).migrate()
+            #expect(again.isEmpty)
+            let after = try await migrator(target).check()
+            #expect(after == .current(version: Migration.all.count))
+        }
+    }
+
+    @Test("from each released version to this one")
+    func fromEachVersion() async throws {
+        for version in 1...Migration.all.count {
+            try await withTestDatabase { target in
+                _ = try await migrator(target, Array(Migration.all.prefix(version))).migrate()
+                let applied = try await migrator(target).migrate()
+                #expect(applied == Migration.all.dropFirst(version).map(\.file))
+            }
+        }
+    }
+
+    @Test("two migrators at once apply each file once")
+    func twoAtOnce() async throws {
+        try await withTestDatabase { target in
+            let applied = try await withThrowingTaskGroup(of: [String].self) { group in
+                for _ in 0..<4 { group.addTask { try await self.migrator(target).migrate() } }
+                return try await group.reduce(into: []) { $0 += $1 }
+            }
+            #expect(applied.sorted() == Migration.all.map(\.file).sorted())
+        }
+    }
+
+    @Test("a file that fails leaves nothing behind, neither of itself nor a record")
+    func failingFile() async throws {
+        try await withTestDatabase { target in
+            let bad = Migration(
+                version: Migration.all.count + 1, file: "9999_bad.sql", sql: "create table ledger.half (n int); select 1/0;")
+            await #expect(throws: MigrationError.self) { try await migrator(target, Migration.all + [bad]).migrate() }
+            let status = try await migrator(target).check()
+            #expect(status == .current(version: Migration.all.count))
+            try await withPool(target) { pool in
+                let found = try await pool.query(Query("select to_regclass('ledger.half') is null"))
+                #expect(try found[0].decode(0, as: Bool.self))
+            }
+        }
+    }
+
+    @Test("an edited migration, a newer database and a schema of other make are refused")
+    func refusals() async throws {
+        try await withTestDatabase { target in
+            _ = try await migrator(target).migrate()
+            var edited = Migration.all
+            edited[0] = Migration(version: 1, file: edited[0].file, sql: edited[0].sql + "\n-- edited")
+            let status = try await migrator(target, edited).check()
+            #expect(status == .edited(file: edited[0].file))
+            await #expect(throws: MigrationError.self) { try await migrator(target, edited).migrate() }
+            let more = Migration(version: Migration.all.count + 1, file: "9999_more.sql", sql: "select 1")
+            _ = try await migrator(target, Migration.all + [more]).migrate()
+            let older = try await migrator(target).check()
+            #expect(older == .newer(version: Migration.all.count + 1))
+            await #expect(throws: MigrationError.self) { try await migrator(target).migrate() }
+        }
+        try await withTestDatabase { target in
+            try await withPool(target) { _ = try await $0.query(Query("create schema ledger")) }
+            let status = try await migrator(target).check()
+            #expect(status == .foreign)
+        }
+    }
+
+    @Test("released migrations are never edited")
+    func frozen() {
+        // The SHA-256 of each released file. A change here means that a database out there no longer matches.
+        let released = ["0001_ledger.sql": Self.frozenLedger]
+        for migration in Migration.all {
+            #expect(released[migration.file] == migration.sha256, "\(migration.file) was edited, or is new and not listed")
+        }
+    }
+
+    private static let frozenLedger = "b29ee91d235679022e861fb71e7f48ddfbaf33eae6b883d6fcb7390f69fff666"
+
+    @Test("UPDATE, DELETE and TRUNCATE on events fail for the owner and for the service, also where triggers are switched off")
+    func eventsAreImmutable() async throws {
+        try await withLedgerDatabase { target in
+            try await withPool(target) { pool in
+                let partition = try await pool.query(
+                    Query("select inhrelid::regclass::text from pg_inherits where inhparent = 'ledger.event'::regclass limit 1"))
+                let part = try partition[0].decode(0, as: String.self)
+                for table in ["ledger.event", part] {
+                    for statement in ["update \(table) set task = 'x'", "delete from \(table)", "truncate \(table)"] {
+                        for mode in ["origin", "replica"] {
+                            let error = await #expect(throws: PQError.self) {
+                                try await pool.pipeline([
+                                    Query("set local session_replication_role = \(mode)", prepare: false),
+                                    Query(statement, prepare: false),
+                                ])
+                            }
+                            #expect(error?.sqlState?.rawValue == "LG001", "\(statement) in mode \(mode)")
+                        }
+                        let refused = await #expect(throws: PQError.self) {
+                            try await pool.pipeline([
+                                Query("set local role progress_ledger_service", prepare: false),
+                                Query(statement, prepare: false),
+                            ])
+                        }
+                        #expect(refused?.sqlState == .insufficientPrivilege, "\(statement) as the service")
+                    }
+                }
+                let job = await #expect(throws: PQError.self) { try await pool.query(Query("delete from ledger.job")) }
+                #expect(job?.sqlState?.rawValue == "LG001")
+            }
+        }
+    }
+
+    @Test("rows of the event table fail to change one by one as well")
+    func rowsAreImmutable() async throws {
+        try await withLedger { ledger in
+            _ = try await ledger.createJob(.init(name: "n"))
+            let error = await #expect(throws: PQError.self) {
+                try await ledger.pool.query(Query("update ledger.event set task = 'x'"))
+            }
+            #expect(error?.sqlState == .insufficientPrivilege)
+        }
+    }
+
+    @Test("partitions are made once for each month, ahead of time, and refused for absurd times")
+    func partitions() async throws {
+        try await withLedgerDatabase { target in
+            try await withPool(target) { pool in
+                func make(_ moment: String) async throws -> Bool {
+                    try await pool.query(Query("select ledger.make_event_partition($1::text::timestamptz)", [.text(moment)]))[0]
+                        .decode(0)
+                }
+                let first = try await make("2031-12-31T23:59:59Z")
+                let second = try await make("2031-12-01T00:00:00Z")
+                #expect(first && !second)
+                await #expect(throws: PQError.self) { try await make("1970-01-01T00:00:00Z") }
+                let ahead = try await pool.query(Query("select ledger.make_event_partitions(6)"))
+                #expect(try ahead[0].decode(0, as: Int.self) == 3)
+            }
+        }
+    }
+
+    @Test("the hot queries use indexes: no sequential scan over events, snapshots or indicators")
+    func plans() async throws {
+        try await withLedgerDatabase { target in
+            try await withPool(target) { pool in
+                let queries = [
+                    "select * from ledger.event where job_id = '01a209dc-3639-79cc-89e4-1709386648fd' and sequence > 5 order by sequence limit 10",
+                    "select * from ledger.snapshot where job_id = '01a209dc-3639-79cc-89e4-1709386648fd' and is_live",
+                    "select * from ledger.indicator where job_id = '01a209dc-3639-79cc-89e4-1709386648fd' and projection = 1 and counted_events > 0 order by sequence",
+                    "select * from ledger.execution where job_id = '01a209dc-3639-79cc-89e4-1709386648fd' and projection = 1 and task = 1 and name = 'x'",
+                    "select * from ledger.job_head where job_id = any ('{01a209dc-3639-79cc-89e4-1709386648fd}') order by job_id for update",
+                ]
+                for query in queries {
+                    let plan = try await pool.pipeline([
+                        Query("set local enable_seqscan = off", prepare: false),
+                        Query("explain (format json) \(query)", prepare: false),
+                    ])
+                    let text = try plan[1][0].decode(0, as: String.self)
+                    #expect(!text.contains("Seq Scan"), "\(query)")
+                }
+            }
+        }
+    }
+}

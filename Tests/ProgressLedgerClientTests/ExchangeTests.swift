@@ -1,0 +1,179 @@
+import Ledger
+import NIOHTTP1
+import Testing
+
+@testable import ProgressLedgerClient
+
+private let job = JobID("0190b5a1-7c1e-7a3b-9d2f-4c5e6f708192")!
+private let appended = #"{"first_sequence":2,"last_sequence":2}"#
+private let safe = EventDraft(
+    .progress(ProgressReport(reference: ExecutionReference(task: "t", attempt: 1), report: 1, done: 1)))
+private let unsafeToRepeat = EventDraft(.progress(ProgressReport(reference: ExecutionReference(task: "t"), done: 1)))
+
+private func client(
+    _ server: ScriptedServer, _ adjust: (inout LedgerClient.Settings) -> Void = { _ in }
+) throws -> LedgerClient {
+    var settings = LedgerClient.Settings()
+    adjust(&settings)
+    return try LedgerClient(url: server.url, settings: settings)
+}
+
+@Suite("Exchanges", .timeLimit(.minutes(1)))
+struct ExchangeTests {
+    @Test("one connection carries request after request")
+    func connectionsAreKept() async throws {
+        try await ScriptedServer.with(.answer(200), .answer(200), .answer(200)) { server in
+            let client = try client(server)
+            for _ in 1...3 { try await client.checkHealth() }
+            #expect(server.connectionCount == 1)
+            #expect(server.requests.map(\.line) == ["GET /healthz", "GET /healthz", "GET /healthz"])
+            #expect(server.requests[0].headers["host"] == ["127.0.0.1:\(server.port)"])
+        }
+    }
+
+    @Test("a connection that the server closes after an answer is not used again")
+    func closedConnectionsAreReplaced() async throws {
+        try await ScriptedServer.with(.answer(200, headers: [("connection", "close")]), .answer(200)) { server in
+            let client = try client(server)
+            try await client.checkHealth()
+            try await client.checkHealth()
+            #expect(server.connectionCount == 2)
+        }
+    }
+
+    @Test("no more connections than allowed are opened, and the other requests wait")
+    func connectionsAreBounded() async throws {
+        let script = [ScriptedServer.Reaction](repeating: .answer(200), count: 40)
+        try await ScriptedServer.run(script) { server in
+            let client = try client(server) { $0.connectionsMax = 3 }
+            try await withThrowingTaskGroup { group in
+                for _ in 1...40 { group.addTask { try await client.checkHealth() } }
+                try await group.waitForAll()
+            }
+            #expect(server.connectionCount <= 3)
+            #expect(server.requests.count == 40)
+        }
+    }
+
+    @Test("a path prefix precedes every route")
+    func prefixesAreKept() async throws {
+        try await ScriptedServer.with(.answer(200)) { server in
+            try await LedgerClient(url: server.url + "/ledger/").checkHealth()
+            #expect(server.requests[0].line == "GET /ledger/healthz")
+        }
+    }
+
+    @Test("a server that takes no more is asked again after the time that it names, and what is sent is the same")
+    func refusalsAreRepeated() async throws {
+        let busy = ScriptedServer.Reaction.answer(
+            503, #"{"title":"Busy","status":503,"detail":"full"}"#, headers: [("retry-after", "0")])
+        try await ScriptedServer.with(busy, busy, .answer(201, appended)) { server in
+            let answer = try await client(server).append([unsafeToRepeat], to: job)
+            #expect(answer.sequences == 2...2)
+            #expect(server.requests.count == 3)
+            #expect(Set(server.requests.map(\.body)).count == 1)
+        }
+    }
+
+    @Test("a lost answer is asked for again where twice is the same as once")
+    func safeRequestsAreRepeated() async throws {
+        try await ScriptedServer.with(.drop, .answer(201, appended)) { server in
+            let answer = try await client(server).append([safe], to: job)
+            #expect(answer.sequences == 2...2)
+            #expect(server.requests.count == 2)
+        }
+    }
+
+    @Test("a lost answer to anything else is an unknown outcome, and is not sent again")
+    func unsafeRequestsAreNotRepeated() async throws {
+        try await ScriptedServer.with(.drop) { server in
+            let error = await #expect(throws: LedgerClientError.self) {
+                try await client(server).append([unsafeToRepeat], to: job)
+            }
+            #expect(error?.code == .outcomeUnknown)
+            #expect(error?.isRetrySafe == false)
+            #expect(server.requests.count == 1)
+        }
+    }
+
+    @Test("a silent server ends in an unknown outcome for a write, and the connection is not used again")
+    func silenceEnds() async throws {
+        try await ScriptedServer.with(.silence, .answer(200)) { server in
+            let client = try client(server) {
+                $0.deadline = .seconds(1)
+                $0.patience = .zero
+            }
+            let error = await #expect(throws: LedgerClientError.self) { try await client.append([safe], to: job) }
+            #expect(error?.code == .outcomeUnknown)
+            try await client.checkHealth()
+            #expect(server.connectionCount == 2)
+        }
+    }
+
+    @Test("where nothing listens, nothing was sent, and the message says what to look at")
+    func unreachableServersAreNamed() async throws {
+        // A port that was just free, and that nobody listens on any more.
+        var url = ""
+        try await ScriptedServer.with { server in url = server.url }
+        let client = try LedgerClient(url: url, settings: LedgerClient.Settings.once)
+        let error = await #expect(throws: LedgerClientError.self) { try await client.append([safe], to: job) }
+        #expect(error?.code == .unreachable)
+        #expect(error?.isRetrySafe == true)
+        #expect(error?.description.contains(url) == true)
+    }
+
+    @Test("too many waiting requests are refused at once")
+    func waitersAreBounded() async throws {
+        try await ScriptedServer.with(.silence) { server in
+            let client = try client(server) {
+                $0.connectionsMax = 1
+                $0.waitersMax = 0
+                $0.patience = .zero
+            }
+            let first = Task { try await client.checkHealth() }
+            await until { server.requests.count == 1 }
+            let error = await #expect(throws: LedgerClientError.self) { try await client.job(job) }
+            #expect(error?.code == .unavailable)
+            first.cancel()
+            let cancelled = await #expect(throws: LedgerClientError.self) { try await first.value }
+            #expect(cancelled?.code == .cancelled)
+        }
+    }
+
+    @Test("an answer larger than allowed is refused, not held")
+    func answersAreBounded() async throws {
+        try await ScriptedServer.with(.stream([String(repeating: "x", count: 2_000)])) { server in
+            let client = try client(server) { $0.answerBytesMax = 1_000 }
+            let error = await #expect(throws: LedgerClientError.self) { try await client.job(job) }
+            #expect(error?.code == .tooLarge)
+        }
+    }
+
+    @Test("an answer that is no ledger's is named as such")
+    func strangersAreNamed() async throws {
+        try await ScriptedServer.with(
+            .answer(404, "<html>not here</html>", headers: [("content-type", "text/html")]), .answer(200, "[]")
+        ) { server in
+            for _ in 1...2 {
+                let client = try client(server)
+                let error = await #expect(throws: LedgerClientError.self) { try await client.job(job) }
+                #expect(error?.code == .unexpectedAnswer)
+                #expect(error?.remedy?.contains("Is it a progress ledger") == true)
+            }
+        }
+    }
+}
+
+extension LedgerClient.Settings {
+    /// No second try.
+    static var once: LedgerClient.Settings {
+        var settings = LedgerClient.Settings()
+        settings.patience = .zero
+        return settings
+    }
+}
+
+/// Gives way until something that happens elsewhere has happened; the suite's time limit ends it.
+func until(_ condition: () -> Bool) async {
+    while !condition() { await Task.yield() }
+}
