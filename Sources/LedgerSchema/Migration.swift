@@ -7,6 +7,12 @@ public struct Migration: Sendable {
     /// The text, which also runs unchanged in psql.
     public let sql: String
 
+    public init(version: Int, file: String, sql: String) {
+        self.version = version
+        self.file = file
+        self.sql = sql
+    }
+
     /// All migrations that this build knows, in order.
     public static let all: [Migration] = embedded.map { entry in
         guard let version = Int(entry.file.prefix { $0.isNumber }) else {

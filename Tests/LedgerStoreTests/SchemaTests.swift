@@ -1,3 +1,4 @@
+import Ledger
 import LedgerSchema
 import LedgerStore
 import LedgerTestSupport
