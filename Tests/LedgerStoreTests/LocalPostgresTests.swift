@@ -47,6 +47,9 @@ struct LocalPostgresTests {
             let third = try await start(folder)
             #expect(try await query(third, "select n from t") == 7)
             try await third.stop()
+            // The second has not been told to stop yet, and its server is the third's.
+            try await second.stop()
+            #expect(third.serverProcess == nil)
         }
     }
 
