@@ -150,7 +150,8 @@ extension LedgerClient {
             return try Value(try JSONReader.read(Array(answer.body.readableBytesView)))
         } catch {
             throw LedgerClientError(
-                .unexpectedAnswer, "The ledger was asked to \(request.purpose), and its answer cannot be read: \(error)",
+                .unexpectedAnswer,
+                "The ledger was asked to \(request.purpose), and its answer cannot be read: \(error)",
                 remedy: "Is it a progress ledger of this version that listens at \(address)?", status: answer.status)
         }
     }
