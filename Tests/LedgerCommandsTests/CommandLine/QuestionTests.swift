@@ -78,7 +78,7 @@ struct QuestionTests {
         for by in [[job], ["--key", "k"], []] {
             let shown = try await CommandRun.run(
                 ServerProcess.binary, ["show", "--min-sequence", last] + by, environment: environment)
-            #expect(shown.output == "\(shownName): 9/10\n(default): 0/0\n", "\(shown.errors)")
+            #expect(shown.output == "(default): 0/0\n\(shownName): 9/10\n", "\(shown.errors)")
         }
         let list = try await CommandRun.ledger("jobs", "--tag", "zone=a=b", environment: environment)
         #expect(list.lines.count == 2)

@@ -11,7 +11,7 @@ struct ScriptsTests {
         let help = try await CommandRun.run(script, ["--help"], folder: "/")
         #expect(help.status == 0)
         #expect(help.output.contains("Scripts/\(name)"))
-        #expect(help.lines.count >= 4)
+        #expect(help.lines.count >= 3)
         #expect(!help.output.contains("set -euo"))
         let refused = try await CommandRun.run(script, ["--nonsense"], folder: "/")
         #expect(refused.status == 1)
