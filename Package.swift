@@ -167,9 +167,15 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
-            name: "LedgerCommandsTests", dependencies: ["Ledger", "LedgerCommands", "ProgressLedgerClient"],
-            swiftSettings: settings),
-        .testTarget(name: "ScriptsTests", dependencies: ["LedgerCommands"], swiftSettings: settings),
+            name: "LedgerCommandsTests",
+            dependencies: [
+                "Ledger", "LedgerCommands", "LedgerTestSupport", "LedgerWire", "PQ", "ProgressLedgerClient",
+                "progress-ledger",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

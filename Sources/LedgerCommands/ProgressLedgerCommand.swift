@@ -1,6 +1,5 @@
 public import ArgumentParser
 import Glibc
-import ProgressLedgerClient
 
 /// The command line of the progress ledger.
 public struct ProgressLedgerCommand: AsyncParsableCommand {
@@ -18,33 +17,33 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
 
     /// Does what the process's arguments ask for and ends the process with a meaningful code (``ExitStatus``).
     public static func runProcess() async -> Never {
+        var command: any ParsableCommand
         do {
-            var command = try parseAsRoot()
+            command = try parseAsRoot()
+        } catch {
+            // Help, too, and a mistake on the command line, with how to write it.
+            exit(withError: error)
+        }
+        do {
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {
                 try command.run()
             }
-            Glibc.exit(ExitStatus.done.rawValue)
-        } catch let failure as CommandFailure {
-            end(with: failure)
-        } catch let error as LedgerClientError {
-            end(with: CommandFailure(error))
-        } catch let error where isOfArgumentParser(error) {
+        } catch let error as any ErrorOfCommandLine {
             exit(withError: error)
         } catch {
-            end(with: CommandFailure(.failed, String(describing: error)))
+            let failure = CommandFailure(any: error)
+            Console.standard.note("progress-ledger: \(VisibleText.escapeLines(failure.description))")
+            Glibc.exit(failure.status.rawValue)
         }
-    }
-
-    private static func end(with failure: CommandFailure) -> Never {
-        Console.standard.note("progress-ledger: \(VisibleText.escapeLines(failure.description))")
-        Glibc.exit(failure.status.rawValue)
-    }
-
-    /// Help, version, mistakes on the command line, and ends that need no words.
-    private static func isOfArgumentParser(_ error: any Error) -> Bool {
-        error is ExitCode || error is CleanExit || error is ValidationError || exitCode(for: error) == .validationFailure
-            || exitCode(for: error) == .success
+        Glibc.exit(ExitStatus.done.rawValue)
     }
 }
+
+/// What the library of the command line says by itself: a code that needs no words, help, or a mistake in an option.
+private protocol ErrorOfCommandLine: Error {}
+
+extension ExitCode: ErrorOfCommandLine {}
+extension CleanExit: ErrorOfCommandLine {}
+extension ValidationError: ErrorOfCommandLine {}

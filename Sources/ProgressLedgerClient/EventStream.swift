@@ -74,7 +74,8 @@ package struct LineStream: AsyncSequence, Sendable {
                 buffer.writeImmutableBuffer(piece)
                 guard buffer.readableBytes <= Self.lineBytesMax || buffer.readableBytesView.contains(10) else {
                     state = .ended
-                    throw LedgerClientError(.tooLarge, "A line of the history is longer than \(Self.lineBytesMax) bytes.")
+                    throw LedgerClientError(
+                        .tooLarge, "A line of the history is longer than \(Self.lineBytesMax) bytes.")
                 }
             }
         }

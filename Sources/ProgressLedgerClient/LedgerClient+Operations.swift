@@ -135,12 +135,14 @@ extension LedgerClient {
         return (try decode(answer, to: request), answer)
     }
 
-    /// Sends a request and returns its answer as it came, beside what it means.
+    /// Sends a request and returns its answer as it came, without the line feed at its end, beside what it means.
     package func askForJSON<Value: Answer>(
         _ request: LedgerRequest, as type: Value.Type
     ) async throws(LedgerClientError) -> (value: Value, json: String) {
         let (value, answer) = try await ask(request, as: type)
-        return (value, String(buffer: answer.body))
+        var json = String(buffer: answer.body)
+        if json.utf8.last == UInt8(ascii: "\n") { json.removeLast() }
+        return (value, json)
     }
 
     private func decode<Value: Answer>(
@@ -150,7 +152,8 @@ extension LedgerClient {
             return try Value(try JSONReader.read(Array(answer.body.readableBytesView)))
         } catch {
             throw LedgerClientError(
-                .unexpectedAnswer, "The ledger was asked to \(request.purpose), and its answer cannot be read: \(error)",
+                .unexpectedAnswer,
+                "The ledger was asked to \(request.purpose), and its answer cannot be read: \(error)",
                 remedy: "Is it a progress ledger of this version that listens at \(address)?", status: answer.status)
         }
     }

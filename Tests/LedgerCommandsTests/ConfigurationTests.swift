@@ -42,7 +42,8 @@ struct ConfigurationTests {
 
     @Test("the environment comes before the file, a flag before both, and an empty variable counts as absent")
     func layersAreOrdered() throws {
-        try Self.withFile("PROGRESS_LEDGER_PORT=1\nPROGRESS_LEDGER_HOST=127.0.0.2\nPROGRESS_LEDGER_DATA=/file\n") { path in
+        try Self.withFile("PROGRESS_LEDGER_PORT=1\nPROGRESS_LEDGER_HOST=127.0.0.2\nPROGRESS_LEDGER_DATA=/file\n") {
+            path in
             let configuration = try Configuration(
                 environment: ["PROGRESS_LEDGER_PORT": "2", "PROGRESS_LEDGER_DATA": "", "PROGRESS_LEDGER_CONFIG": path],
                 filePath: nil)
@@ -91,9 +92,12 @@ struct ConfigurationTests {
             Choice(environment: ["PROGRESS_LEDGER_DATABASE": "o", "DATABASE_URL": "u"], expected: .given("o")),
             Choice(environment: ["DATABASE_URL": "u", "PGHOST": "h"], expected: .given("u")),
             Choice(environment: ["PGHOST": "h"], expected: .given("")),
-            Choice(environment: ["PGPORT": "1", "HOME": "/h"], expected: .isPrivate(folder: "/h/.local/share/progress-ledger")),
+            Choice(
+                environment: ["PGPORT": "1", "HOME": "/h"],
+                expected: .isPrivate(folder: "/h/.local/share/progress-ledger")),
             Choice(environment: ["PROGRESS_LEDGER_DATA": "/e", "HOME": "/h"], expected: .isPrivate(folder: "/e")),
-            Choice(environment: ["HOME": "/root"], isRoot: true, expected: .isPrivate(folder: "/var/lib/progress-ledger")),
+            Choice(
+                environment: ["HOME": "/root"], isRoot: true, expected: .isPrivate(folder: "/var/lib/progress-ledger")),
             Choice(
                 environment: ["XDG_DATA_HOME": "/x", "HOME": "/h"], expected: .isPrivate(folder: "/x/progress-ledger")),
             Choice(

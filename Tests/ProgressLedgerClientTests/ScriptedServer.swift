@@ -139,7 +139,11 @@ final class ScriptedServer: Sendable {
                 writeHead(200, [:], context)
                 for piece in pieces { write(piece, context) }
                 context.flush()
-                if isCut { context.close(promise: nil) } else { context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil) }
+                if isCut {
+                    context.close(promise: nil)
+                } else {
+                    context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+                }
             case .endless(let piece):
                 writeHead(200, [:], context)
                 context.flush()

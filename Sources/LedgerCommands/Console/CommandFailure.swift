@@ -1,3 +1,4 @@
+import PQ
 import ProgressLedgerClient
 
 /// Why a command did not do what it was asked to: what its user is told, and how the process ends.
@@ -11,9 +12,20 @@ struct CommandFailure: Error, Hashable, CustomStringConvertible {
         self.description = description
     }
 
-    /// What a request's failure means on the command line.
-    init(_ error: LedgerClientError) {
-        self.init(ExitStatus(error.code), error.description)
+    /// What any failure means on the command line.
+    init(any error: any Error) {
+        switch error {
+        case let failure as CommandFailure:
+            self = failure
+        case let error as LedgerClientError:
+            self.init(ExitStatus(error.code), error.description)
+        case let error as PQError where error.code == .invalidConnectionString:
+            self.init(.usage, error.description)
+        case let error as PQError where error.isRetrySafe:
+            self.init(.unavailable, error.description)
+        default:
+            self.init(.failed, String(describing: error))
+        }
     }
 }
 

@@ -10,7 +10,7 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
     case notFound = 3
     /// The execution has been superseded: whoever reports for it should stop.
     case superseded = 4
-    /// The server cannot be reached or cannot work for now. Nothing was taken: try again.
+    /// The server, or the database, cannot be reached or cannot work for now. Nothing was taken: try again.
     case unavailable = 5
     /// The answer was lost: it may or may not have been recorded.
     case outcomeUnknown = 6
@@ -27,7 +27,8 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
         case .refused: "refused by the server: invalid, or contradicts what the ledger holds"
         case .notFound: "no such job"
         case .superseded: "the execution has been superseded by a newer one: stop"
-        case .unavailable: "the server cannot be reached or cannot work for now: nothing was taken, try again"
+        case .unavailable:
+            "the server, or the database, cannot be reached or cannot work for now: nothing was taken, try again"
         case .outcomeUnknown: "the answer was lost: it may or may not have been recorded"
         case .schema: "the database's schema is not the one of this version"
         case .usage: "the command line or the configuration cannot be understood"
@@ -36,6 +37,8 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
 
     /// All of them, as a paragraph of `--help`.
     static var help: String {
-        "EXIT CODES:\n" + allCases.map { "  \($0.rawValue)\t\($0.meaning)" }.joined(separator: "\n")
+        "EXIT CODES:\n"
+            + allCases.map { "  \($0.rawValue)\($0.rawValue < 10 ? " " : "")  \($0.meaning)" }
+            .joined(separator: "\n")
     }
 }

@@ -31,13 +31,17 @@ struct DemoCommand: AsyncParsableCommand {
         let job = try await player.play()
         if json {
             return console.print(
-                try await client.askForJSON(.progress(job.id, minSequence: job.snapshot.sequence), as: JobAnswer.self).json)
+                try await client.askForJSON(.progress(job.id, minSequence: job.snapshot.sequence), as: JobAnswer.self)
+                    .json)
         }
         painter.finish(job)
         var history = DemoHistory()
         for try await event in client.eventStream(of: job.id) { history.add(event) }
         let address = "\(client.address)/v1/jobs/\(job.id)"
-        let lines = [""] + history.lines(job) + ["", "Look at it: curl \(address)/progress", "Why:        curl \(address)/events"]
+        let lines =
+            [""] + history.lines(job) + [
+                "", "Look at it: curl \(address)/progress", "Why:        curl \(address)/events",
+            ]
         for line in lines { console.print(line) }
     }
 }

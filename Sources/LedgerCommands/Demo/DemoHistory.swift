@@ -13,7 +13,8 @@ struct DemoHistory: Sendable {
         events += 1
         guard let verdict = event.verdict else { return }
         byVerdict[verdict, default: 0] += 1
-        guard verdict == .superseded, case .progress(let progress) = event.event.body, let done = progress.done, done > 0
+        guard verdict == .superseded, case .progress(let progress) = event.event.body, let done = progress.done,
+            done > 0
         else { return }
         let label = progress.label?.text ?? SnapshotText.unlabeled
         if let index = superseded.firstIndex(where: { $0.label == label }) {

@@ -60,7 +60,8 @@ struct DemoPlayer {
             // Recorded all the same, as its history will show.
             return try await client.job(job).ledgerSequence
         }
-        throw CommandFailure(.failed, "The ledger let a superseded execution of \(worker.task) start. That is a defect.")
+        throw CommandFailure(
+            .failed, "The ledger let a superseded execution of \(worker.task) start. That is a defect.")
     }
 
     private func check(_ job: JobAnswer) throws(CommandFailure) {

@@ -77,7 +77,8 @@ enum DemoScript {
         return [
             Step(.start(first)),
             Step(.done(first, label: "step1", report: 1)),
-            Step(.finish(first, succeeded: false), "step1/2 fails after it has reported its unit, which counts for now."),
+            Step(
+                .finish(first, succeeded: false), "step1/2 fails after it has reported its unit, which counts for now."),
             Step(.start(second), "Attempt 2 of step1/2 begins: what attempt 1 reported no longer counts."),
             Step(.done(second, label: "step1", report: 1)),
             Step(.finish(second, succeeded: true)),

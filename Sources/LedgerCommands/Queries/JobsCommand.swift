@@ -18,7 +18,9 @@ struct JobsCommand: AsyncParsableCommand {
     @Option(help: "Only the job with this key.")
     var key: String?
 
-    @Option(name: .customLong("tag"), help: ArgumentHelp("Only jobs with this tag; may be repeated.", valueName: "name=value"))
+    @Option(
+        name: .customLong("tag"),
+        help: ArgumentHelp("Only jobs with this tag; may be repeated.", valueName: "name=value"))
     var tags: [TagOption] = []
 
     @Option(help: "Jobs in the page, 1,000 at most.")

@@ -17,7 +17,8 @@ struct ShowCommand: AsyncParsableCommand {
     @Flag(help: "Only the lines 'label: done/total', as when the output is not a terminal.")
     var plain = false
 
-    @Option(help: ArgumentHelp("Wait, 5 s at most, until the snapshot has reached this sequence.", valueName: "sequence"))
+    @Option(
+        help: ArgumentHelp("Wait, 5 s at most, until the snapshot has reached this sequence.", valueName: "sequence"))
     var minSequence: Int64?
 
     @Flag(help: "Print JSON, as the server gives it.")
@@ -34,7 +35,9 @@ struct ShowCommand: AsyncParsableCommand {
         if plain || !console.isTerminal {
             for line in SnapshotText.lines(job.snapshot.indicators) { console.print(line) }
         } else {
-            for line in SnapshotText.header(job) + [""] + SnapshotText.bars(job.snapshot.indicators) { console.print(line) }
+            for line in SnapshotText.header(job) + [""] + SnapshotText.bars(job.snapshot.indicators) {
+                console.print(line)
+            }
         }
     }
 }

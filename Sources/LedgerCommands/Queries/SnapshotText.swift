@@ -35,7 +35,8 @@ enum SnapshotText {
         if let updated = job.snapshot.updatedAt { lines.append("updated  \(RFC3339.text(updated))") }
         lines.append(
             "tasks    \(tasks.total): \(tasks.running) running, \(tasks.succeeded) succeeded, \(tasks.failed) failed, "
-                + "\(tasks.canceled) canceled; \(tasks.executions) executions, \(tasks.supersededExecutions) superseded")
+                + "\(tasks.canceled) canceled; \(tasks.executions) executions, \(tasks.supersededExecutions) superseded"
+        )
         if job.ledgerSequence > job.snapshot.sequence {
             lines.append("behind   \(job.ledgerSequence - job.snapshot.sequence) events are not in the numbers yet")
         }

@@ -82,7 +82,8 @@ extension ReportCommand {
         @Option(help: "The indicator; without a label, the default one.")
         var label: String?
 
-        @Option(help: ArgumentHelp("The script's own number of this report, unique in its execution.", valueName: "number"))
+        @Option(
+            help: ArgumentHelp("The script's own number of this report, unique in its execution.", valueName: "number"))
         var report: Int64?
 
         @OptionGroup var append: AppendOptions

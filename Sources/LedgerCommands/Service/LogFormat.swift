@@ -45,7 +45,8 @@ struct JSONLogHandler: LogHandler {
         var all = own.merging(event.metadata ?? [:]) { $1 }
         if let error = event.error { all["error"] = "\(error)" }
         let entry = Entry(
-            at: date.formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted)),
+            at: date.formatted(
+                .iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted)),
             level: event.level.rawValue, label: label, message: event.message.description,
             metadata: all.mapValues { $0.description })
         let encoder = JSONEncoder()

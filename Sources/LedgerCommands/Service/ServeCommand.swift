@@ -49,7 +49,8 @@ struct ServeCommand: AsyncParsableCommand {
         try await ServiceRunner(drain: drain, logger: logger).obeyingSignals { runner in
             try await OpenDatabase.with(choice, logger: logger) { database in
                 try await SchemaGate.pass(database, mayMigrate: mayMigrate, logger: logger)
-                let services = try await Self.services(on: database, projects: projects, address: address, logger: logger)
+                let services = try await Self.services(
+                    on: database, projects: projects, address: address, logger: logger)
                 try await runner.run(services)
             }
         }

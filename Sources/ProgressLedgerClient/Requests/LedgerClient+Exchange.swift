@@ -34,7 +34,8 @@ extension LedgerClient {
                     return (answer, connection)
                 }
                 error = refused
-                failure = RetryPolicy.Failure(status: answer.status, isWrite: request.isWrite, retryAfter: refused.retryAfter)
+                failure = RetryPolicy.Failure(
+                    status: answer.status, isWrite: request.isWrite, retryAfter: refused.retryAfter)
             } catch let lost {
                 error = LedgerClientError(lost, of: request, at: address)
                 failure = RetryPolicy.Failure(lost)
@@ -47,7 +48,8 @@ extension LedgerClient {
             do {
                 try await Task.sleep(for: pause)
             } catch {
-                throw LedgerClientError(.cancelled(mayHaveBeenSent: failure == .outcomeUnknown), of: request, at: address)
+                throw LedgerClientError(
+                    .cancelled(mayHaveBeenSent: failure == .outcomeUnknown), of: request, at: address)
             }
         }
     }

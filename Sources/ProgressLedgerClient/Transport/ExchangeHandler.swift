@@ -96,8 +96,6 @@ final class ExchangeHandler: ChannelInboundHandler {
             switch streaming.end {
             case .success:
                 endExchange(isKeptAlive: streaming.isKeptAlive)
-                // The end had come before its reader asked, so nothing is being read: the next answer would not be.
-                if case .idle = state { context?.read() }
                 piece.succeed(nil)
             case .failure(let error):
                 state = .closed(error)

@@ -1,0 +1,67 @@
+import Foundation
+import LedgerTestSupport
+import PQ
+
+/// What a program printed, and how it ended.
+struct CommandRun: Sendable {
+    let output: String
+    let errors: String
+    let status: Int32
+
+    var lines: [String] { output.split(separator: "\n").map(String.init) }
+
+    /// Runs `progress-ledger` to its end.
+    static func ledger(_ arguments: String..., environment: [String: String] = [:]) async throws -> CommandRun {
+        try await run(ServerProcess.binary, arguments, environment: environment)
+    }
+
+    /// Runs a program to its end. Of the environment only what programs need to run is handed on.
+    static func run(
+        _ program: String, _ arguments: [String], environment: [String: String] = [:], folder: String? = nil
+    ) async throws -> CommandRun {
+        let path = FileManager.default.temporaryDirectory.appending(path: "command-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: path, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(at: path) }
+        let outputs = try ["output", "errors"].map { name in
+            let file = path.appending(path: name)
+            try Data().write(to: file)
+            return try FileHandle(forWritingTo: file)
+        }
+        let process = Process()
+        process.executableURL = URL(filePath: program)
+        process.arguments = arguments
+        process.environment = plainEnvironment.merging(environment) { $1 }
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = outputs[0]
+        process.standardError = outputs[1]
+        if let folder { process.currentDirectoryURL = URL(filePath: folder) }
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+            process.terminationHandler = { _ in continuation.resume() }
+            do { try process.run() } catch { continuation.resume(throwing: error) }
+        }
+        let texts = try ["output", "errors"].map {
+            String(decoding: try Data(contentsOf: path.appending(path: $0)), as: UTF8.self)
+        }
+        return CommandRun(output: texts[0], errors: texts[1], status: process.terminationStatus)
+    }
+
+    private static var plainEnvironment: [String: String] {
+        let kept = ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "SWIFT_BACKTRACE"]
+        return ProcessInfo.processInfo.environment.filter { kept.contains($0.key) }
+    }
+}
+
+/// The project's folder.
+let projectFolder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent().deletingLastPathComponent().path()
+
+/// A server in a process of its own, on a database of its own, while the body runs. Ends as an operator ends it.
+func withServer(_ body: (_ url: String, ServerProcess) async throws -> Void) async throws {
+    try await withLedgerDatabase { target in
+        let server = try ServerProcess(["serve", "--port", "0", "--database", target.description])
+        let url = try await server.url()
+        try await body(url, server)
+        if server.isRunning { server.send(SIGTERM) }
+        try await server.wait()
+    }
+}

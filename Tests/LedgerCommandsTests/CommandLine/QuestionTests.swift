@@ -1,0 +1,147 @@
+import Foundation
+import Ledger
+import LedgerTestSupport
+import LedgerWire
+import ProgressLedgerClient
+import Testing
+
+@testable import LedgerCommands
+
+private let strangeName = "a\u{1B}[31mred\u{202E}\n<b>'; drop table job; -- 👩‍👩‍👧 עברית e\u{301}"
+private let shownName = "a\\u{1B}[31mred\\u{202E}\\u{A}<b>'; drop table job; -- 👩‍👩‍👧 עברית e\u{301}"
+
+@Suite("Questions and reports on the command line", .timeLimit(.minutes(5)))
+struct QuestionTests {
+    @Test("the demonstration ends with what it must end with, and shows what is behind it")
+    func demonstration() async throws {
+        try await withServer { url, _ in
+            let run = try await CommandRun.ledger("demo", "--server", url, "--speed", "0")
+            #expect(run.status == 0, "\(run.errors)")
+            let end = try #require(
+                run.output.range(of: "\nfinalize: 1/1\nstep1: 4/4\nstep2: 4/4\n\nBehind these numbers: "))
+            #expect(run.output[end.upperBound...].contains("9 superseded, 1 duplicate"))
+            #expect(run.output.contains("  finalize: 0/1  step1: 2/4  step2: 0/4\n"))
+            #expect(run.output.contains("curl \(url)/v1/jobs/"))
+            let json = try await CommandRun.ledger("demo", "--server", url, "--speed", "0", "--json")
+            let job = try JobAnswer(try JSONReader.read(Array(json.output.utf8)))
+            #expect(SnapshotText.lines(job.snapshot.indicators) == ["finalize: 1/1", "step1: 4/4", "step2: 4/4"])
+            #expect(job.snapshot.tasks.executions == 13)
+            #expect(json.output.split(separator: "\n", omittingEmptySubsequences: false).count == 2)
+        }
+    }
+
+    @Test("a job scripted in shell counts right, whatever its names, and a script learns by exit codes")
+    func scripts() async throws {
+        try await withServer { url, _ in
+            let server = ["PROGRESS_LEDGER_URL": url]
+            let created = try await CommandRun.ledger(
+                "report", "job", "create", strangeName, "--key", "k", "--tag", "zone=a=b", environment: server)
+            let job = try #require(created.lines.first)
+            let again = try await CommandRun.ledger(
+                "report", "job", "create", strangeName, "--key", "k", "--tag", "zone=a=b", environment: server)
+            #expect(again.output == created.output)
+            let taken = try await CommandRun.ledger(
+                "report", "job", "create", "other", "--key", "k", environment: server)
+            #expect(taken.status == ExitStatus.refused.rawValue, "\(taken.errors)")
+
+            var worker = server
+            worker["PROGRESS_LEDGER_JOB"] = job
+            worker["PROGRESS_LEDGER_TASK"] = "t"
+            let first = try await CommandRun.ledger("report", "start", environment: worker)
+            let second = try await CommandRun.ledger("report", "start", "--json", environment: worker)
+            #expect(second.output.contains(#""attempt":2"#))
+            worker["PROGRESS_LEDGER_EXECUTION"] = first.lines.first
+            let zombie = try await CommandRun.ledger("report", "start", environment: worker)
+            #expect(zombie.status == ExitStatus.superseded.rawValue)
+            #expect(zombie.errors.contains("A newer execution of the task counts instead"))
+            #expect(try await CommandRun.ledger("report", "done", "1", environment: worker).status == 0)
+            let told = try await CommandRun.ledger("report", "done", "1", "--wait", environment: worker)
+            #expect(told.status == ExitStatus.superseded.rawValue)
+
+            worker["PROGRESS_LEDGER_EXECUTION"] = "third"
+            for arguments in [
+                ["start", "--attempt", "3"], ["add", "10", "--label", strangeName, "--report", "1"],
+                ["add", "10", "--label", strangeName, "--report", "1"], ["done", "9", "--label", strangeName],
+                ["done", "0"], ["finish", "succeeded"], ["job", "finish", "completed"],
+            ] {
+                let run = try await CommandRun.run(ServerProcess.binary, ["report"] + arguments, environment: worker)
+                #expect(run.status == 0, "\(arguments): \(run.errors)")
+            }
+            try await showsWhatWasScripted(job, worker)
+        }
+    }
+
+    private func showsWhatWasScripted(_ job: String, _ environment: [String: String]) async throws {
+        let history = try await CommandRun.ledger("events", "--all", "--json", environment: environment)
+        let last = String(history.lines.count)
+        #expect(last == "13")
+        for by in [[job], ["--key", "k"], []] {
+            let shown = try await CommandRun.run(
+                ServerProcess.binary, ["show", "--min-sequence", last] + by, environment: environment)
+            #expect(shown.output == "(default): 0/0\n\(shownName): 9/10\n", "\(shown.errors)")
+        }
+        let list = try await CommandRun.ledger("jobs", "--tag", "zone=a=b", environment: environment)
+        #expect(list.lines.count == 2)
+        #expect(list.lines.last?.hasSuffix("  \(shownName)") == true)
+        #expect(list.lines.last?.contains("  completed  ") == true)
+        let json = try await CommandRun.ledger("jobs", "--key", "k", "--json", environment: environment)
+        let page = try JSONReader.read(Array(json.output.utf8))
+        #expect(page["jobs"]?.elements?.first?["name"]?.text.map { Name($0) } == Name(strangeName))
+        let events = try await CommandRun.ledger("events", job, "--verdict", "duplicate", environment: environment)
+        #expect(events.lines.count == 2)
+        #expect(events.lines.last?.hasSuffix("duplicate of 8") == true, "\(events.output)")
+        let paged = try await CommandRun.ledger(
+            "events", job, "--limit", "2", "--order", "desc", environment: environment)
+        #expect(paged.errors == "There are more: --after 12\n")
+    }
+
+    @Test("what is not there, not reachable or not understood has its own code")
+    func failuresHaveCodes() async throws {
+        try await withServer { url, _ in
+            let none = "00000000-0000-7000-8000-000000000000"
+            for arguments in [
+                ["show", none], ["events", none], ["events", none, "--all"], ["show", "--key", "none"],
+                ["report", "start", "--job", none, "--task", "t"],
+                ["report", "job", "finish", "failed", "--job", none],
+            ] {
+                let run = try await CommandRun.run(ServerProcess.binary, arguments + ["--server", url])
+                #expect(run.status == ExitStatus.notFound.rawValue, "\(arguments): \(run.errors)")
+                #expect(run.output.isEmpty)
+            }
+            let invalid = try await CommandRun.ledger("jobs", "--limit", "1001", "--server", url)
+            #expect(invalid.status == ExitStatus.refused.rawValue)
+            #expect(invalid.errors.contains("limit"))
+            let negative = try await CommandRun.ledger(
+                "report", "done", "--job", none, "--task", "t", "--server", url, "--", "-1")
+            #expect(negative.status == ExitStatus.refused.rawValue, "\(negative.errors)")
+            #expect(negative.errors.contains("/done"))
+        }
+        // Port 9 (discard) is one that nobody listens on here.
+        let away = try await CommandRun.ledger("jobs", "--server", "http://127.0.0.1:9")
+        #expect(away.status == ExitStatus.unavailable.rawValue)
+        #expect(away.errors.contains("http://127.0.0.1:9"))
+        for arguments in [
+            ["show", "x"], ["show"], ["jobs", "--server", "https://h"], ["jobs", "--state", "odd"], ["nothing"],
+            ["report", "start"], ["report", "start", "--task", "t", "--attempt", "0"],
+            ["report", "job", "create", "n", "--tag", "a=1", "--tag", "a=2"], ["demo", "--speed", "-1"],
+        ] {
+            let run = try await CommandRun.run(ServerProcess.binary, arguments)
+            #expect(run.status == ExitStatus.usage.rawValue, "\(arguments): \(run.errors)")
+            #expect(run.output.isEmpty && !run.errors.isEmpty)
+        }
+    }
+
+    @Test("a reader that goes away ends a command as it ends other programs")
+    func brokenPipesEnd() async throws {
+        try await withServer { url, _ in
+            let demo = try await CommandRun.ledger("demo", "--json", "--speed", "0", "--server", url)
+            let job = try JobAnswer(try JSONReader.read(Array(demo.output.utf8)))
+            let script =
+                #"set -o pipefail; "$0" events "$1" --all --json --server "$2" | true; echo "${PIPESTATUS[0]}""#
+            let run = try await CommandRun.run(
+                "/bin/bash", ["-c", script, ServerProcess.binary, job.id.description, url])
+            #expect(["141", "0"].contains(run.lines.last), "\(run.output)")
+            #expect(run.errors.isEmpty)
+        }
+    }
+}

@@ -1,0 +1,161 @@
+import Foundation
+import Ledger
+import LedgerTestSupport
+import LedgerWire
+import PQ
+import ProgressLedgerClient
+import Testing
+
+@testable import LedgerCommands
+
+@Suite("serve, project and migrate", .timeLimit(.minutes(5)))
+struct ServeTests {
+    @Test("SIGTERM and SIGINT end a server with code 0", arguments: [SIGTERM, SIGINT])
+    func signalsEndServers(signal: Int32) async throws {
+        try await withServer { url, server in
+            try await LedgerClient(url: url).checkReadiness()
+            server.send(signal)
+            try await server.wait()
+            #expect(server.exitCode == 0)
+        }
+    }
+
+    @Test("a server finishes what it has begun when it is told to stop, and a second signal ends it at once")
+    func secondSignalsEndAtOnce() async throws {
+        try await withServer { url, server in
+            let client = try LedgerClient(url: url)
+            let job = try await client.createJob(JobDescription(name: "waited for"))
+            let read = try await client.progress(of: job.id, minSequence: 1)
+            let tag = try #require(read.entityTag)
+            let waiting = Task { try await client.progress(of: job.id, unchangedSince: tag, wait: .seconds(30)) }
+            try await eventually(within: .seconds(20)) {
+                let metrics = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"]).lines
+                // The request for the metrics is one of them.
+                return metrics.contains("progress_ledger_http_requests_in_flight 2")
+            }
+            server.send(SIGTERM)
+            try await eventually(within: .seconds(20)) { server.printed.contains("] stopping") }
+            #expect(server.isRunning)
+            server.send(SIGTERM)
+            try await server.wait(within: .seconds(20))
+            #expect(server.printed.contains("] stopping at once"))
+            waiting.cancel()
+            _ = await waiting.result
+        }
+    }
+
+    @Test("a worker in a process of its own brings the snapshots of a server without one up to date")
+    func workersProject() async throws {
+        try await withLedgerDatabase { target in
+            let database = ["--database", target.description]
+            let server = try ServerProcess(["serve", "--port", "0", "--no-projection"] + database)
+            let worker = try ServerProcess(["project"] + database)
+            let client = try LedgerClient(url: try await server.url())
+            let job = try await client.createJob(JobDescription(name: "n"))
+            let appended = try await client.append([EventDraft(.jobFinished(.completed))], to: job.id)
+            let read = try await client.progress(of: job.id, minSequence: appended.sequences.upperBound)
+            #expect(read.job.snapshot.state == .completed)
+            for process in [worker, server] {
+                process.send(SIGTERM)
+                try await process.wait()
+                #expect(process.exitCode == 0, "\(process.printed)")
+            }
+        }
+    }
+
+    @Test("standard output is one line, and the log is JSON where that is wanted")
+    func outputIsOneLine() async throws {
+        try await withLedgerDatabase { target in
+            let script = """
+                "$0" serve --port 0 --database "$1" --log-format json --log-level debug > "$2" & server=$!
+                until test -s "$2" || ! kill -0 $server; do sleep 0.05; done
+                kill -TERM $server
+                wait $server
+                code=$?
+                cat "$2"
+                exit $code
+                """
+            let path = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString).path()
+            defer { try? FileManager.default.removeItem(atPath: path) }
+            let run = try await CommandRun.run(
+                "/bin/bash", ["-c", script, ServerProcess.binary, target.description, path])
+            #expect(run.status == 0)
+            #expect(run.lines.count == 1, "\(run.output)")
+            #expect(run.lines.first?.hasPrefix("listening on http://127.0.0.1:") == true)
+            let log = run.errors.split(separator: "\n")
+            #expect(!log.isEmpty)
+            for line in log {
+                let entry = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+                #expect(entry?["message"] is String, "\(line)")
+            }
+        }
+    }
+
+    @Test("a database that was not migrated is refused with what to run, and then migrated")
+    func schemasAreRequired() async throws {
+        try await withTestDatabase { target in
+            let database = target.description
+            for command in ["serve", "project"] {
+                let refused = try await CommandRun.ledger(command, "--database", database)
+                #expect(refused.status == ExitStatus.schema.rawValue)
+                #expect(refused.errors.contains("progress-ledger migrate"), "\(refused.errors)")
+                #expect(refused.output.isEmpty)
+            }
+            let before = try await CommandRun.ledger("migrate", "--check", "--json", "--database", database)
+            #expect(before.status == ExitStatus.schema.rawValue)
+            #expect(before.output.hasPrefix(#"{"is_current":false,"#))
+            let migrated = try await CommandRun.ledger("migrate", "--json", environment: ["DATABASE_URL": database])
+            #expect(migrated.status == 0)
+            #expect(migrated.output.hasPrefix(#"{"applied":["0001_"#))
+            let again = try await CommandRun.ledger("migrate", "--database", database)
+            #expect(again.output == "The schema is the one of this version already.\n")
+            #expect(try await CommandRun.ledger("migrate", "--check", "--database", database).status == 0)
+        }
+    }
+
+    @Test("a server with a private database makes it, stops it with itself, and finds it again")
+    func privateDatabasesAreFoundAgain() async throws {
+        let folder = "/tmp/progress-ledger-serve-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        for isFirst in [true, false] {
+            let server = try ServerProcess(["serve", "--port", "0", "--data", folder])
+            let client = try LedgerClient(url: try await server.url())
+            let found = try await client.jobs().jobs.map(\.description.name)
+            #expect(found == (isFirst ? [] : ["kept"]))
+            if isFirst { _ = try await client.createJob(JobDescription(name: "kept")) }
+            server.send(SIGTERM)
+            try await server.wait()
+            #expect(server.exitCode == 0, "\(server.printed)")
+            #expect(!FileManager.default.fileExists(atPath: "\(folder)/postgresql/data/postmaster.pid"))
+        }
+    }
+
+    @Test(
+        "a mistake in the configuration ends with code 64 and names its place",
+        arguments: [
+            (["--port", "70000"], [:], "--port: '70000'"),
+            ([], ["PROGRESS_LEDGER_PORT": "many"], "PROGRESS_LEDGER_PORT: 'many'"),
+            (["--host", "0.0.0.0"], [:], "--insecure-no-authentication"),
+            (["--log-level", "loud"], [:], "trace, debug, info"),
+            (["--log-format", "xml"], [:], "text or json"),
+            (["--config", "/nowhere"], [:], "/nowhere"),
+            (["--data", "/x", "--database", "y"], [:], "give one of them"),
+            (["--drain-seconds", "-1"], [:], "drain-seconds"),
+            (["--tls-certificate", "x"], [:], "tls-certificate"),
+        ] as [([String], [String: String], String)])
+    func mistakesAreNamed(flags: [String], environment: [String: String], text: String) async throws {
+        let run = try await CommandRun.run(ServerProcess.binary, ["serve"] + flags, environment: environment)
+        #expect(run.status == 64, "\(run.errors)")
+        #expect(run.errors.contains(text), "\(run.errors)")
+        #expect(run.output.isEmpty)
+    }
+
+    @Test("a database that cannot be reached ends with code 5, without the password")
+    func unreachableDatabasesAreNamed() async throws {
+        let run = try await CommandRun.ledger(
+            "serve", "--database", "host=/nonexistent dbname=x user=y password=verysecret")
+        #expect(run.status == ExitStatus.unavailable.rawValue)
+        #expect(run.errors.contains("/nonexistent"))
+        #expect(!run.errors.contains("verysecret"))
+    }
+}
