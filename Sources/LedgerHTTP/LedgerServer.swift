@@ -36,7 +36,7 @@ public struct LedgerServer: Service {
             responder: makeRouter().buildResponder(),
             server: .http1(
                 configuration: .init(
-                    additionalChannelHandlers: [SlowRequestHandler(deadline: settings.bodyDeadline)],
+                    additionalChannelHandlers: [RequestGuard(deadline: settings.bodyDeadline)],
                     idleTimeout: .seconds(Int64(settings.idleSeconds)),
                     httpDecoderConfiguration: .init(
                         maxHeaderFieldSize: 16_384, maxHeaderListSize: 65_536, maxHeaderFieldCount: 100))),

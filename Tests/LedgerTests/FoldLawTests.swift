@@ -5,13 +5,13 @@ import Testing
 /// What must hold of every history. A failure prints its seed; `RandomHistory.events(count:seed:)` makes it again.
 @Suite("Laws of the fold")
 struct FoldLawTests {
-    static let seeds: [UInt64] = (1...60).map { $0 &* 7_919 }
+    static let seeds: [UInt64] = (1...32).map { $0 &* 7_919 }
 
     @Test("the fold says of every event and indicator what the definition says", arguments: seeds)
     func agreesWithTheDefinition(seed: UInt64) throws {
         var oracle = Oracle()
         var fold = Fold()
-        for event in RandomHistory.events(count: 400, seed: seed) {
+        for event in RandomHistory.events(count: 240, seed: seed) {
             oracle.append(event)
             let decision = try fold.apply(event)
             try #require(decision.verdict == oracle.verdict(of: event, at: event.sequence), "\(event)")
@@ -31,7 +31,7 @@ struct FoldLawTests {
 
     @Test("verdicts read from the executions are those of the definition", arguments: seeds)
     func verdictsFollowFromExecutions(seed: UInt64) throws {
-        let events = RandomHistory.events(count: 400, seed: seed)
+        let events = RandomHistory.events(count: 240, seed: seed)
         var oracle = Oracle()
         var fold = Fold()
         for event in events {
@@ -54,7 +54,7 @@ struct FoldLawTests {
     @Test("event by event, in batches, resumed from what is stored and from the start: all the same", arguments: seeds)
     func isTheSameHoweverItIsRun(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed ^ 0xBA7C4)
-        let events = RandomHistory.events(count: 1_200, seed: seed)
+        let events = RandomHistory.events(count: 900, seed: seed)
         var whole = Fold()
         for event in events { try whole.apply(event) }
 
@@ -78,7 +78,7 @@ struct FoldLawTests {
     @Test("received is counted, superseded and discarded, at every event and label", arguments: seeds)
     func everyUnitIsAccountedFor(seed: UInt64) throws {
         var fold = Fold()
-        for event in RandomHistory.events(count: 400, seed: seed) {
+        for event in RandomHistory.events(count: 240, seed: seed) {
             try fold.apply(event)
             for indicator in fold.indicatorStates {
                 try #require(indicator.isConserved)

@@ -22,7 +22,13 @@ struct Program {
         let process = try spawn(["env", "--chdir=/"] + prefix + arguments)
         let end = ContinuousClock.now + deadline
         var status: Int32 = 0
-        while waitpid(process, &status, WNOHANG) == 0 {
+        while true {
+            let ended = waitpid(process, &status, WNOHANG)
+            if ended == process { break }
+            if ended < 0, errno != EINTR {
+                throw LocalPostgresError(
+                    .programFailed, "what became of \(arguments.first ?? "a program") cannot be told: error \(errno)")
+            }
             if ContinuousClock.now >= end || Task.isCancelled {
                 kill(process, SIGKILL)
                 waitpid(process, &status, 0)

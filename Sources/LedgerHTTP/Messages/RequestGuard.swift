@@ -1,0 +1,80 @@
+internal import HTTPTypes
+internal import NIOCore
+internal import NIOHTTPTypes
+
+/// A request whose body did not arrive in time.
+struct SlowRequest: Error {}
+
+/// Gives every body a time to arrive as a whole, however it drips, and ends a connection whose answer says so.
+///
+/// A timer of the event loop costs next to nothing, where one of a task would cost as much as the rest of a small
+/// request.
+final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPRequestPart
+    typealias OutboundIn = HTTPResponsePart
+
+    /// How long a client whose body is not wanted has to take its answer. Closing at once would reset the connection
+    /// under the bytes that are still on their way, and the answer would be lost with them.
+    private static let lingering = TimeAmount.seconds(2)
+
+    private let deadline: TimeAmount
+    private var timer: Scheduled<Void>?
+    private var isLastAnswer = false
+
+    init(deadline: Duration) {
+        self.deadline = TimeAmount(deadline)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head:
+            start(context, deadline) { context.fireErrorCaught(SlowRequest()) }
+        case .body: break
+        case .end: stop()
+        }
+        context.fireChannelRead(data)
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        switch unwrapOutboundIn(data) {
+        case .head(let head):
+            isLastAnswer = head.headerFields[.connection] == "close"
+            context.write(data, promise: promise)
+        case .body:
+            context.write(data, promise: promise)
+        case .end:
+            guard isLastAnswer else {
+                context.write(data, promise: promise)
+                return
+            }
+            let written = promise ?? context.eventLoop.makePromise()
+            written.futureResult.assumeIsolated().whenComplete { _ in self.finish(context) }
+            context.writeAndFlush(data, promise: written)
+        }
+    }
+
+    /// Says that nothing more comes, and closes when the client has had time to hear it.
+    private func finish(_ context: ChannelHandlerContext) {
+        context.close(mode: .output, promise: nil)
+        start(context, Self.lingering) { context.close(promise: nil) }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        stop()
+        context.fireChannelInactive()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        stop()
+    }
+
+    private func start(_ context: ChannelHandlerContext, _ delay: TimeAmount, _ body: @escaping () -> Void) {
+        stop()
+        timer = context.eventLoop.assumeIsolated().scheduleTask(in: delay) { body() }
+    }
+
+    private func stop() {
+        timer?.cancel()
+        timer = nil
+    }
+}
