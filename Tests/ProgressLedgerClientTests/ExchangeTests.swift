@@ -130,7 +130,7 @@ struct ExchangeTests {
                 $0.patience = .zero
             }
             let first = Task { try await client.checkHealth() }
-            await until { server.requests.count == 1 }
+            await server.waitForRequests(1)
             let error = await #expect(throws: LedgerClientError.self) { try await client.job(job) }
             #expect(error?.code == .unavailable)
             first.cancel()
@@ -170,9 +170,4 @@ extension LedgerClient.Settings {
         settings.patience = .zero
         return settings
     }
-}
-
-/// Gives way until something that happens elsewhere has happened; the suite's time limit ends it.
-func until(_ condition: () -> Bool) async {
-    while !condition() { await Task.yield() }
 }

@@ -32,7 +32,7 @@ final class ScriptedServer: Sendable {
         var requests: [Request] = []
         var connections = 0
         var bytesWritten = 0
-        var openConnections = 0
+        var waiting: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
     }
 
     let port: Int
@@ -74,7 +74,18 @@ final class ScriptedServer: Sendable {
     var requests: [Request] { state.value.withLock(\.requests) }
     var connectionCount: Int { state.value.withLock(\.connections) }
     var bytesWritten: Int { state.value.withLock(\.bytesWritten) }
-    var openConnectionCount: Int { state.value.withLock(\.openConnections) }
+
+    /// Waits until so many requests have arrived.
+    func waitForRequests(_ count: Int) async {
+        await withCheckedContinuation { continuation in
+            let hasHappened = state.value.withLock { state in
+                guard state.requests.count < count else { return true }
+                state.waiting.append((count, continuation))
+                return false
+            }
+            if hasHappened { continuation.resume() }
+        }
+    }
 
     fileprivate final class StateBox: Sendable {
         let value: Mutex<State>
@@ -98,7 +109,6 @@ final class ScriptedServer: Sendable {
             self.state = state
             number = state.value.withLock { state in
                 state.connections += 1
-                state.openConnections += 1
                 return state.connections
             }
         }
@@ -114,10 +124,13 @@ final class ScriptedServer: Sendable {
                 let head = head!
                 let request = Request(
                     line: "\(head.method) \(head.uri)", headers: head.headers, body: body, connection: number)
-                let reaction = state.value.withLock { state in
+                let (reaction, told) = state.value.withLock { state in
                     state.requests.append(request)
-                    return state.script.popFirst()
+                    let told = state.waiting.filter { $0.count <= state.requests.count }
+                    state.waiting.removeAll { $0.count <= state.requests.count }
+                    return (state.script.popFirst(), told)
                 }
+                for waiter in told { waiter.continuation.resume() }
                 react(reaction ?? .answer(500, "the script has ended"), context)
             }
         }
@@ -179,7 +192,6 @@ final class ScriptedServer: Sendable {
 
         func channelInactive(context: ChannelHandlerContext) {
             endlessPiece = nil
-            state.value.withLock { $0.openConnections -= 1 }
         }
 
         func errorCaught(context: ChannelHandlerContext, error: any Error) {

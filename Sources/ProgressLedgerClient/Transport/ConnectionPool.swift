@@ -26,6 +26,9 @@ final class ConnectionPool: Sendable {
                 idleMax: settings.connectionIdleMax))
     }
 
+    /// Connections in use, idle or being made.
+    var connectionCount: Int { state.withLock(\.connectionCount) }
+
     /// A connection of which the caller is the only user until ``release(_:)``.
     func acquire(deadline: ContinuousClock.Instant) async throws(TransportError) -> HTTPConnection {
         let eventLoop = group.next()
