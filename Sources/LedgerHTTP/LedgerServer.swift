@@ -60,7 +60,9 @@ public struct LedgerServer: Service {
         for route in table.routes {
             router.on(RouterPath(route.path), method: route.method) { request, context in
                 try await route.handle(
-                    Call(request: request, query: request.uri.query, pathJob: context.parameters.get("job"), route: route)
+                    Call(
+                        request: request, query: request.uri.query, pathJob: context.parameters.get("job"), route: route
+                    )
                 ).response
             }
         }

@@ -38,7 +38,8 @@ struct ProblemMiddleware: RouterMiddleware {
         case let error as RequestError: return HTTPProblem(error).answer
         case let error as StoreError:
             if let problem = HTTPProblem(error) {
-                context.logger.warning("the ledger refused a request", metadata: ["error": "\(String(reflecting: error))"])
+                context.logger.warning(
+                    "the ledger refused a request", metadata: ["error": "\(String(reflecting: error))"])
                 return problem.answer
             }
         case let error as HTTPError where error.status == .notFound: return unknownPath(request)
@@ -54,9 +55,12 @@ struct ProblemMiddleware: RouterMiddleware {
     private func unknownPath(_ request: Request) -> Answer {
         let methods = table.methods(of: request.uri.path)
         guard !methods.isEmpty else {
-            return HTTPProblem(.notFound, "No such route", "There is nothing at \(request.uri.path); see /openapi.json.").answer
+            return HTTPProblem(
+                .notFound, "No such route", "There is nothing at \(request.uri.path); see /openapi.json."
+            ).answer
         }
-        let allowed = (methods.map(\.rawValue) + (methods.contains(.get) ? ["HEAD"] : [])).sorted().joined(separator: ", ")
+        let allowed = (methods.map(\.rawValue) + (methods.contains(.get) ? ["HEAD"] : [])).sorted().joined(
+            separator: ", ")
         return HTTPProblem(
             .methodNotAllowed, "Method not allowed", "\(request.uri.path) takes \(allowed).", headers: [.allow: allowed]
         ).answer
@@ -69,7 +73,8 @@ struct ProblemMiddleware: RouterMiddleware {
             "a request failed unexpectedly",
             metadata: ["error": "\(String(reflecting: error))", "error.instance": "\(instance)"])
         var problem = HTTPProblem(
-            .internalServerError, "Internal error", "Something went wrong in the server; its log says what, under this instance.")
+            .internalServerError, "Internal error",
+            "Something went wrong in the server; its log says what, under this instance.")
         problem.problem.instance = instance
         return problem.answer
     }

@@ -108,7 +108,9 @@ public struct ProjectionWorker: Service {
     private func noteFailure(of jobs: [JobID], _ error: String, _ desk: Desk) async {
         logger.error(
             "events could not be folded; trying again later",
-            metadata: ["job.count": "\(jobs.count)", "job.first": "\(jobs.first?.description ?? "")", "error": "\(error)"])
+            metadata: [
+                "job.count": "\(jobs.count)", "job.first": "\(jobs.first?.description ?? "")", "error": "\(error)",
+            ])
         ledger.noteFailedStep(error)
         await desk.failed(jobs)
     }

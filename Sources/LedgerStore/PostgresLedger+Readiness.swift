@@ -41,7 +41,9 @@ extension PostgresLedger {
             guard lag.seconds <= Double(Self.lagMax.components.seconds) else {
                 return Readiness.Check(
                     name: "projection", isPassed: false,
-                    detail: "\(lag.jobs) of the newest jobs are behind, one for \(Int(lag.seconds)) s: is a worker running?\(error)")
+                    detail:
+                        "\(lag.jobs) of the newest jobs are behind, one for \(Int(lag.seconds)) s: is a worker running?\(error)"
+                )
             }
             return Readiness.Check(
                 name: "projection", isPassed: true,

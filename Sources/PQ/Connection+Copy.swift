@@ -10,7 +10,9 @@ extension Connection {
     // A COPY is a sequence of operations, each by its own deadline; in between the connection belongs to the handle
     // that began it. One that is broken off on the reading side closes the connection.
 
-    func beginCopy(_ direction: CopyDirection, _ sql: String, by deadline: ContinuousClock.Instant) async throws(PQError) {
+    func beginCopy(_ direction: CopyDirection, _ sql: String, by deadline: ContinuousClock.Instant)
+        async throws(PQError)
+    {
         try await perform(by: deadline) { () async throws(PQError) in
             try leavePipeline(and: sql)
             try await expect(direction)

@@ -14,7 +14,8 @@ extension Connection {
             throw PQError(.misuse, "\(queries.count) statements in one group; \(Self.groupMax) are the most")
         }
         for query in queries { try query.check() }
-        return try await perform(by: deadline, heedsCancellation: heedsCancellation) { () async throws(PQError) -> [Rows] in
+        return try await perform(by: deadline, heedsCancellation: heedsCancellation) {
+            () async throws(PQError) -> [Rows] in
             let pending = try send(queries)
             countRoundTrip()
             let outcome = await collect(pending)
@@ -134,7 +135,8 @@ extension Query {
                 throw PQError(.invalidParameter, "parameter $\(index + 1) has \(bytes.count) bytes; 1 GiB is the most")
             }
             if parameter.type == .text || parameter.type == .jsonb, bytes.contains(0) {
-                throw PQError(.invalidParameter, "parameter $\(index + 1) contains U+0000, which PostgreSQL cannot store")
+                throw PQError(
+                    .invalidParameter, "parameter $\(index + 1) contains U+0000, which PostgreSQL cannot store")
             }
         }
     }

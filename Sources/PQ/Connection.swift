@@ -275,11 +275,13 @@ extension Connection: Reactor.Timed {
             if deadline <= now { beginCancelling(now) }
         case .cancelling(let giveUpAt):
             guard giveUpAt <= now else { break }
-            logger.warning("gave up a connection whose server does not answer", metadata: ["db.backend": "\(backendProcess)"])
+            logger.warning(
+                "gave up a connection whose server does not answer", metadata: ["db.backend": "\(backendProcess)"])
             lose(
                 PQError(
                     .deadlineExceeded,
-                    "PostgreSQL did not answer within the deadline, nor a request to cancel; the connection was given up"))
+                    "PostgreSQL did not answer within the deadline, nor a request to cancel; the connection was given up"
+                ))
         }
         if session?.usesTLS == true, loss == nil { becameReady() }
     }

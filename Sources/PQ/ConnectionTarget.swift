@@ -17,7 +17,8 @@ public struct ConnectionTarget: Sendable {
             // libpq quotes the part that it cannot read, which may be one of a password.
             let kind = reason.split(separator: "\"").first.map(String.init) ?? reason
             throw PQError(
-                .invalidConnectionString, "the connection string cannot be read: \(kind.split(separator: "\n").joined())")
+                .invalidConnectionString,
+                "the connection string cannot be read: \(kind.split(separator: "\n").joined())")
         }
         defer { unsafe PQconninfoFree(options) }
         settings = [:]

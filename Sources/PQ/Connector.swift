@@ -62,8 +62,8 @@ enum Connector {
         let keywords = unsafe pairs.map { unsafe strdup($0.key) }
         let values = unsafe pairs.map { unsafe strdup($0.value) }
         defer {
-            for unsafe text in unsafe keywords { unsafe free(text) }
-            for unsafe text in unsafe values { unsafe free(text) }
+            for unsafetext in unsafe keywords { unsafe free(text) }
+            for unsafetext in unsafe values { unsafe free(text) }
         }
         let keywordPointers = unsafe keywords.map { unsafe UnsafePointer($0) } + [nil]
         let valuePointers = unsafe values.map { unsafe UnsafePointer($0) } + [nil]

@@ -178,7 +178,8 @@ actor Lender {
             deadlines[number] = nil
             guard let waiter = state.removeWaiter(number) else { continue }
             figures.refused += 1
-            let message = "no connection became free within \(settings.acquireDeadline); all \(settings.connectionsMax) are in use"
+            let message =
+                "no connection became free within \(settings.acquireDeadline); all \(settings.connectionsMax) are in use"
             waiter.continuation.resume(returning: .refuse(PQError(.poolExhausted, message)))
         }
     }

@@ -39,7 +39,8 @@ enum NumericCoding {
         for index in 0...weight {
             let digit = index < count ? Int128(word(4 + index)) : 0
             let (scaled, overflow) = value.multipliedReportingOverflow(by: 10_000)
-            let (sum, overflowOfSum) = sign == 0 ? scaled.addingReportingOverflow(digit) : scaled.subtractingReportingOverflow(digit)
+            let (sum, overflowOfSum) =
+                sign == 0 ? scaled.addingReportingOverflow(digit) : scaled.subtractingReportingOverflow(digit)
             guard !overflow, !overflowOfSum else { return nil }
             value = sum
         }

@@ -209,7 +209,9 @@ extension Parameter {
             bytes.appendBigEndian(Int32(0))
             value.encode(into: &bytes)
             let length = UInt32(bytes.count - lengthAt - 4)
-            for index in 0..<4 { bytes[lengthAt + index] = UInt8(truncatingIfNeeded: length >> (24 - 8 * UInt32(index))) }
+            for index in 0..<4 {
+                bytes[lengthAt + index] = UInt8(truncatingIfNeeded: length >> (24 - 8 * UInt32(index)))
+            }
         }
         return Parameter(Value.typeID.array, bytes)
     }

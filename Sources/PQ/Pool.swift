@@ -75,7 +75,7 @@ public final class Pool: Sendable {
             return try await withPooled { connection throws(PQError) in
                 try await connection.run(queries, by: moment, commits: true)
             }
-        } catch where error.isStaleStatement {
+        } catch  where error.isStaleStatement {
             // What a prepared statement refers to has changed; the connection has forgotten it by now, and the failed
             // group has done nothing.
             return try await withPooled { connection throws(PQError) in

@@ -122,7 +122,9 @@ extension Array: PostgresDecodable where Element: PostgresDecodable {
         }
         guard let dimensions = word(), word() != nil, let elementType = word() else { return nil }
         if dimensions == 0 { return [] }
-        guard dimensions == 1, let count = word(), word() != nil, count >= 0, Int(count) <= bytes.count else { return nil }
+        guard dimensions == 1, let count = word(), word() != nil, count >= 0, Int(count) <= bytes.count else {
+            return nil
+        }
         var elements: [Element] = []
         elements.reserveCapacity(Int(count))
         for _ in 0..<count {
@@ -134,7 +136,9 @@ extension Array: PostgresDecodable where Element: PostgresDecodable {
             }
             guard position + Int(length) <= bytes.count else { return nil }
             let slice = unsafe UnsafeRawBufferPointer(rebasing: bytes[position..<position + Int(length)])
-            guard let element = unsafe Element.decode(slice, typeID: UInt32(bitPattern: elementType)) else { return nil }
+            guard let element = unsafe Element.decode(slice, typeID: UInt32(bitPattern: elementType)) else {
+                return nil
+            }
             elements.append(element)
             position += Int(length)
         }

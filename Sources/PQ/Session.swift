@@ -136,12 +136,15 @@ internal import CLibPQ
 
     private static func error(of result: OpaquePointer) -> PQError {
         func field(_ code: Character) -> String? {
-            guard let ascii = code.asciiValue, let text = unsafe PQresultErrorField(result, Int32(ascii)) else { return nil }
+            guard let ascii = code.asciiValue, let text = unsafe PQresultErrorField(result, Int32(ascii)) else {
+                return nil
+            }
             return unsafe String(cString: text)
         }
         // The codes are those of PG_DIAG_… in postgres_ext.h.
         guard let state = field("C") else {
-            let text = unsafe String(cString: PQresultErrorMessage(result)).split(separator: "\n").joined(separator: "; ")
+            let text = unsafe String(cString: PQresultErrorMessage(result)).split(separator: "\n").joined(
+                separator: "; ")
             return PQError(.connectionLost, "the connection to PostgreSQL was lost: \(text)")
         }
         let report = PQError.ServerReport(

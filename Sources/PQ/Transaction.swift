@@ -71,7 +71,8 @@ public struct Transaction: ~Copyable {
         // A transaction in which a statement had failed answers ROLLBACK, without an error.
         guard let last = rows.last, last.commandTag == "COMMIT" else {
             throw PQError(
-                .transactionRolledBack, "COMMIT answered \(rows.last?.commandTag ?? "nothing"): an earlier statement had failed")
+                .transactionRolledBack,
+                "COMMIT answered \(rows.last?.commandTag ?? "nothing"): an earlier statement had failed")
         }
         return Array(rows.dropFirst(opening.count).dropLast())
     }

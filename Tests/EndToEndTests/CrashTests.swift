@@ -1,8 +1,8 @@
 import Foundation
 import Ledger
 import LedgerStore
-import LedgerWire
 import LedgerTestSupport
+import LedgerWire
 import PQ
 import ProgressLedgerClient
 import Testing
@@ -10,7 +10,9 @@ import Testing
 /// Everything is killed in the middle of load, again and again; the record must stay right.
 @Suite("Crashes", .serialized)
 struct CrashTests {
-    @Test("server, worker, connections and PostgreSQL itself are killed under load: nothing acknowledged is lost or counted twice")
+    @Test(
+        "server, worker, connections and PostgreSQL itself are killed under load: nothing acknowledged is lost or counted twice"
+    )
     func survives() async throws {
         try await withHouse { house in
             let jobs = try await house.createJobs(3)
@@ -60,7 +62,9 @@ actor Load {
     init(port: Int, jobs: [JobID]) {
         var settings = LedgerClient.Settings()
         settings.patience = .milliseconds(1)
-        guard let address = try? ServerAddress("http://127.0.0.1:\(port)") else { preconditionFailure("a valid address") }
+        guard let address = try? ServerAddress("http://127.0.0.1:\(port)") else {
+            preconditionFailure("a valid address")
+        }
         client = LedgerClient(address: address, settings: settings)
         self.jobs = jobs
     }
@@ -83,7 +87,8 @@ actor Load {
         let draft = EventDraft(
             .progress(
                 ProgressReport(
-                    reference: ExecutionReference(task: Name("reporter \(reporter)"), execution: "only"), report: report,
+                    reference: ExecutionReference(task: Name("reporter \(reporter)"), execution: "only"),
+                    report: report,
                     label: "units", total: 1, done: 1)))
         while true {
             do {
@@ -144,7 +149,9 @@ final class House: @unchecked Sendable {
     func createJobs(_ count: Int) async throws -> [JobID] {
         let client = LedgerClient(address: try ServerAddress("http://127.0.0.1:\(port)"))
         var jobs: [JobID] = []
-        for number in 1...count { jobs.append(try await client.createJob(JobDescription(name: Name("job \(number)"))).id) }
+        for number in 1...count {
+            jobs.append(try await client.createJob(JobDescription(name: Name("job \(number)"))).id)
+        }
         client.close()
         return jobs
     }

@@ -41,9 +41,11 @@ struct BadInputTests {
         Case(prefix + #""done":9007199254740992}"#, 422, ["/done"]), Case(prefix + #""total":1e400}"#, 422, ["/total"]),
         Case(prefix + #""total":99999999999999999999999999999999999999999}"#, 422, ["/total"]),
         Case(prefix + #""report":0}"#, 422, ["/report"]), Case(prefix + #""attempt":0}"#, 422, ["/attempt"]),
-        Case(prefix + #""attempt":2147483648}"#, 422, ["/attempt"]), Case(prefix + #""execution":""}"#, 422, ["/execution"]),
+        Case(prefix + #""attempt":2147483648}"#, 422, ["/attempt"]),
+        Case(prefix + #""execution":""}"#, 422, ["/execution"]),
         Case(prefix + #""label":"\#(String(repeating: "l", count: 101))"}"#, 422, ["/label"]),
-        Case(prefix + #""at":"yesterday"}"#, 422, ["/at"]), Case(prefix + #""at":"2026-02-30T00:00:00Z"}"#, 422, ["/at"]),
+        Case(prefix + #""at":"yesterday"}"#, 422, ["/at"]),
+        Case(prefix + #""at":"2026-02-30T00:00:00Z"}"#, 422, ["/at"]),
         Case(prefix + #""outcome":"failed"}"#, 422, ["/outcome"]), Case(prefix + #""job":"x"}"#, 422, ["/job"]),
         Case(prefix + #""a/b~c":1}"#, 422, ["/a~1b~0c"]), Case(prefix + #""done":1,"done":1}"#, 422, ["/done"]),
         Case(#"{"type":"execution_started","task":"t"}"#, 422, ["/execution"]),
@@ -71,9 +73,11 @@ struct BadInputTests {
     }
 
     static let jobs: [Case] = [
-        Case("{}", 422, ["/name"]), Case(#"{"name":""}"#, 422, ["/name"]), Case(#"{"name":"\#(long)"}"#, 422, ["/name"]),
+        Case("{}", 422, ["/name"]), Case(#"{"name":""}"#, 422, ["/name"]),
+        Case(#"{"name":"\#(long)"}"#, 422, ["/name"]),
         Case(#"{"name":"n","key":""}"#, 422, ["/key"]), Case(#"{"name":"n","tags":[]}"#, 422, ["/tags"]),
-        Case(#"{"name":"n","tags":{"a":1}}"#, 422, ["/tags/a"]), Case(#"{"name":"n","tags":{"a/b":null}}"#, 422, ["/tags/a~1b"]),
+        Case(#"{"name":"n","tags":{"a":1}}"#, 422, ["/tags/a"]),
+        Case(#"{"name":"n","tags":{"a/b":null}}"#, 422, ["/tags/a~1b"]),
         Case(#"{"name":"n","tags":{"":"x"}}"#, 422, ["/tags/"]), Case(#"{"name":"n","more":1}"#, 422, ["/more"]),
         Case(#"{"name":"n","tags":{"a":"1","a":"2"}}"#, 422, ["/tags/a"]),
         Case(#"{"name":"n","tags":{\#((0...50).map { "\"\($0)\":\"\"" }.joined(separator: ","))}}"#, 422, ["/tags"]),
@@ -110,7 +114,10 @@ struct BadInputTests {
                 #expect(try answer.places == [parameter], "\(path)")
             }
             let nobody = "01900000-0000-7000-8000-000000000000"
-            for path in ["/v1/jobs/\(nobody)", "/v1/jobs/nonsense", "/v1/jobs/\(nobody)/events", "/nothing", "/v1/jobs/\(nobody)/progress"] {
+            for path in [
+                "/v1/jobs/\(nobody)", "/v1/jobs/nonsense", "/v1/jobs/\(nobody)/events", "/nothing",
+                "/v1/jobs/\(nobody)/progress",
+            ] {
                 let answer = try await client.get(path)
                 #expect(answer.status == 404, "\(path)")
                 #expect(answer.headers["content-type"] == "application/problem+json")
@@ -125,7 +132,8 @@ struct BadInputTests {
             let lines = try await client.post("/v1/jobs", "{}", type: "application/x-ndjson")
             #expect(lines.status == 415)
             let encoded = try await client.request(
-                "POST", "/v1/jobs", headers: ["Content-Type": "application/json", "Content-Encoding": "gzip"], body: [1, 2])
+                "POST", "/v1/jobs", headers: ["Content-Type": "application/json", "Content-Encoding": "gzip"],
+                body: [1, 2])
             #expect(encoded.status == 415)
         }
     }
@@ -136,7 +144,8 @@ struct BadInputTests {
             let job = try await client.createJob()
             let announced = try await client.send(
                 Array(
-                    "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100001\r\n\r\n".utf8))
+                    "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100001\r\n\r\n"
+                        .utf8))
             #expect(announced.status == 413)
             let chunk = "10000\r\n" + String(repeating: " ", count: 0x10000) + "\r\n"
             let dripped = try await client.send(
@@ -163,12 +172,15 @@ struct BadInputTests {
     func slowClients() async throws {
         try await withServer({ $0.bodyDeadline = .milliseconds(300) }) { client, _ in
             let slow = try await client.send(
-                Array("POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{".utf8))
+                Array(
+                    "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"
+                        .utf8))
             #expect(slow.status == 408)
             for _ in 0..<20 {
                 let channel = try await client.connect()
                 try await channel.executeThenClose { _, outbound in
-                    try await outbound.write(ByteBufferOf("POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"))
+                    try await outbound.write(
+                        ByteBufferOf("POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"))
                 }
             }
             #expect(try await client.get("/healthz").status == 200)

@@ -14,7 +14,8 @@ struct RouteTests {
         try await withServer { client, _ in
             let texts = [
                 "\u{1F469}\u{200D}\u{1F680}", "\u{05E9}\u{05DC}\u{05D5}\u{05DD} \u{202E}abc", "e\u{301}", "\u{e9}",
-                "'; drop table ledger.event; --", "<script>alert(1)</script>", "a\"b\\c\u{8}\n\t\u{7f}", " x ", "\u{10FFFF}\u{FFFE}",
+                "'; drop table ledger.event; --", "<script>alert(1)</script>", "a\"b\\c\u{8}\n\t\u{7f}", " x ",
+                "\u{10FFFF}\u{FFFE}",
             ]
             for text in texts {
                 var writer = JSONWriter()
@@ -52,12 +53,14 @@ struct RouteTests {
             let first = try await client.createJob("first")
             let second = try await client.createJob("second")
             let array = try await client.post(
-                "/v1/jobs/\(first)/events", #"[{"type":"progress","task":"a"},{"type":"progress","task":"b","done":1.0}]"#)
+                "/v1/jobs/\(first)/events",
+                #"[{"type":"progress","task":"a"},{"type":"progress","task":"b","done":1.0}]"#)
             #expect(array.status == 201)
             #expect(try array.json["first_sequence"] == .integer(2))
             #expect(try array.json["last_sequence"] == .integer(3))
             let lines = try await client.post(
-                "/v1/jobs/\(first)/events", "{\"type\":\"progress\",\"task\":\"c\"}\r\n\n{\"type\":\"job_finished\",\"outcome\":\"failed\"}",
+                "/v1/jobs/\(first)/events",
+                "{\"type\":\"progress\",\"task\":\"c\"}\r\n\n{\"type\":\"job_finished\",\"outcome\":\"failed\"}",
                 type: "application/x-ndjson; charset=utf-8")
             #expect(try lines.json["last_sequence"] == .integer(5))
             let batch = #"""
@@ -72,11 +75,14 @@ struct RouteTests {
             let nobody = "01900000-0000-7000-8000-000000000000"
             let refused = try await client.post(
                 "/v1/events",
-                #"[{"job":"\#(first)","type":"progress","task":"x"},{"job":"\#(nobody)","type":"progress","task":"x"},{"job":"x","type":"progress","task":"x"}]"#)
+                #"[{"job":"\#(first)","type":"progress","task":"x"},{"job":"\#(nobody)","type":"progress","task":"x"},{"job":"x","type":"progress","task":"x"}]"#
+            )
             #expect(refused.status == 422)
             #expect(try refused.places == ["/2/job"])
             let unknown = try await client.post(
-                "/v1/events", #"[{"job":"\#(first)","type":"progress","task":"x"},{"job":"\#(nobody)","type":"progress","task":"x"}]"#)
+                "/v1/events",
+                #"[{"job":"\#(first)","type":"progress","task":"x"},{"job":"\#(nobody)","type":"progress","task":"x"}]"#
+            )
             #expect(unknown.status == 422)
             #expect(try unknown.places == ["/1/job"])
             #expect(try await client.get("/v1/jobs/\(first)").json["ledger_sequence"] == .integer(7))
@@ -143,7 +149,8 @@ struct RouteTests {
         try await withServer { client, _ in
             let job = try await client.createJob()
             for number in 1...20 {
-                let appended = try await client.post("/v1/jobs/\(job)/events", #"{"type":"progress","task":"t","done":1}"#)
+                let appended = try await client.post(
+                    "/v1/jobs/\(job)/events", #"{"type":"progress","task":"t","done":1}"#)
                 let sequence = try #require(try appended.json["last_sequence"]?.integer)
                 let read = try await client.get("/v1/jobs/\(job)/progress?min_sequence=\(sequence)")
                 #expect(try read.json["progress"]?.elements?.first?["done"] == .integer(Int128(number)))
@@ -156,7 +163,8 @@ struct RouteTests {
         try await withServer { client, _ in
             let job = try await client.createJob("listed")
             let line = #"{"type":"progress","task":"t","label":"l","done":1}"# + "\n"
-            _ = try await client.post("/v1/jobs/\(job)/events", String(repeating: line, count: 1_200), type: "application/x-ndjson")
+            _ = try await client.post(
+                "/v1/jobs/\(job)/events", String(repeating: line, count: 1_200), type: "application/x-ndjson")
             var sequences: [Int128] = []
             var after: Int128? = 0
             while let position = after {
@@ -171,7 +179,9 @@ struct RouteTests {
             let list = try await client.get("/v1/jobs?limit=1").json
             #expect(list["jobs"]?.elements?.first?["job"]?.text == newer)
             let next = try #require(list["next_cursor"]?.text)
-            #expect(try await client.get("/v1/jobs?limit=1&cursor=\(next)").json["jobs"]?.elements?.first?["job"]?.text == job)
+            #expect(
+                try await client.get("/v1/jobs?limit=1&cursor=\(next)").json["jobs"]?.elements?.first?["job"]?.text
+                    == job)
             #expect(try await client.get("/v1/jobs?name=listed&state=running").json["jobs"]?.elements?.count == 1)
             #expect(try await client.get("/v1/jobs?name=listed&state=failed").json["jobs"]?.elements?.isEmpty == true)
         }

@@ -7,15 +7,20 @@ import Testing
 
 @Suite("Append, project and read on PostgreSQL")
 struct ProjectionTests {
-    @Test("a job's snapshot is what the pure fold makes of its events, however they were appended", arguments: [
-        UInt64(11), 12, 13, 14,
-    ])
+    @Test(
+        "a job's snapshot is what the pure fold makes of its events, however they were appended",
+        arguments: [
+            UInt64(11), 12, 13, 14,
+        ])
     func agreesWithTheFold(seed: UInt64) async throws {
         try await withLedger { ledger in
             var generator = SeededGenerator(seed: seed)
-            let created = try await ledger.createJob(JobDescription(name: "random", tags: ["e\u{301}": "1", "\u{e9}": "2"]))
+            let created = try await ledger.createJob(
+                JobDescription(name: "random", tags: ["e\u{301}": "1", "\u{e9}": "2"]))
             let job = created.view.id
-            var drafts = RandomHistory.events(count: 600, seed: seed).dropFirst().map { EventDraft($0.body, at: $0.at) }[...]
+            var drafts = RandomHistory.events(count: 600, seed: seed).dropFirst().map {
+                EventDraft($0.body, at: $0.at)
+            }[...]
             while !drafts.isEmpty {
                 let batch = Array(drafts.prefix(Int.random(in: 1...60, using: &generator)))
                 drafts = drafts.dropFirst(batch.count)
@@ -102,7 +107,9 @@ struct ProjectionTests {
         try await withLedgerDatabase { target in
             let job = try await withRunningLedger(on: target, projection: nil) { ledger in
                 let job = try await ledger.createJob(JobDescription(name: "behind")).view.id
-                _ = try await ledger.append([EventDraft(.progress(ProgressReport(reference: ExecutionReference(task: "t"), total: 5)))], to: job)
+                _ = try await ledger.append(
+                    [EventDraft(.progress(ProgressReport(reference: ExecutionReference(task: "t"), total: 5)))], to: job
+                )
                 let view = try #require(try await ledger.job(job))
                 #expect(view.snapshot.sequence == 1)
                 #expect(view.ledgerSequence == 2)
@@ -154,7 +161,9 @@ struct ProjectionTests {
                 for number in 0..<50 {
                     group.addTask {
                         if number % 5 == 0 {
-                            let error = await #expect(throws: StoreError.self) { try await ledger.append([draft], to: nobody) }
+                            let error = await #expect(throws: StoreError.self) {
+                                try await ledger.append([draft], to: nobody)
+                            }
                             #expect(error?.code == .unknownJob)
                         } else {
                             _ = try await ledger.append([draft], to: job)
@@ -182,7 +191,9 @@ struct ProjectionTests {
 
     private func report(to ledgers: [PostgresLedger]) async throws {
         var jobs: [JobID] = []
-        for number in 0..<3 { jobs.append(try await ledgers[0].createJob(JobDescription(name: Name("job \(number)"))).view.id) }
+        for number in 0..<3 {
+            jobs.append(try await ledgers[0].createJob(JobDescription(name: Name("job \(number)"))).view.id)
+        }
         let all = jobs
         let acknowledged = try await withThrowingTaskGroup(of: [(JobID, Int64, String)].self) { group in
             for reporter in 0..<8 {

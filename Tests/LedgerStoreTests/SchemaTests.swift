@@ -58,7 +58,8 @@ struct SchemaTests {
     func failingFile() async throws {
         try await withTestDatabase { target in
             let bad = Migration(
-                version: Migration.all.count + 1, file: "9999_bad.sql", sql: "create table ledger.half (n int); select 1/0;")
+                version: Migration.all.count + 1, file: "9999_bad.sql",
+                sql: "create table ledger.half (n int); select 1/0;")
             await #expect(throws: MigrationError.self) { try await migrator(target, Migration.all + [bad]).migrate() }
             let status = try await migrator(target).check()
             #expect(status == .current(version: Migration.all.count))
@@ -96,18 +97,23 @@ struct SchemaTests {
         // The SHA-256 of each released file. A change here means that a database out there no longer matches.
         let released = ["0001_ledger.sql": Self.frozenLedger]
         for migration in Migration.all {
-            #expect(released[migration.file] == migration.sha256, "\(migration.file) was edited, or is new and not listed")
+            #expect(
+                released[migration.file] == migration.sha256, "\(migration.file) was edited, or is new and not listed")
         }
     }
 
     private static let frozenLedger = "b29ee91d235679022e861fb71e7f48ddfbaf33eae6b883d6fcb7390f69fff666"
 
-    @Test("UPDATE, DELETE and TRUNCATE on events fail for the owner and for the service, also where triggers are switched off")
+    @Test(
+        "UPDATE, DELETE and TRUNCATE on events fail for the owner and for the service, also where triggers are switched off"
+    )
     func eventsAreImmutable() async throws {
         try await withLedgerDatabase { target in
             try await withPool(target) { pool in
                 let partition = try await pool.query(
-                    Query("select inhrelid::regclass::text from pg_inherits where inhparent = 'ledger.event'::regclass limit 1"))
+                    Query(
+                        "select inhrelid::regclass::text from pg_inherits where inhparent = 'ledger.event'::regclass limit 1"
+                    ))
                 let part = try partition[0].decode(0, as: String.self)
                 for table in ["ledger.event", part] {
                     for statement in ["update \(table) set task = 'x'", "delete from \(table)", "truncate \(table)"] {
@@ -151,7 +157,8 @@ struct SchemaTests {
         try await withLedgerDatabase { target in
             try await withPool(target) { pool in
                 func make(_ moment: String) async throws -> Bool {
-                    try await pool.query(Query("select ledger.make_event_partition($1::text::timestamptz)", [.text(moment)]))[0]
+                    try await pool.query(
+                        Query("select ledger.make_event_partition($1::text::timestamptz)", [.text(moment)]))[0]
                         .decode(0)
                 }
                 let first = try await make("2031-12-31T23:59:59Z")

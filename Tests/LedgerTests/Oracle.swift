@@ -91,7 +91,8 @@ struct Oracle {
     func supersededBy(_ event: Event, at sequence: Int64) -> Int64? {
         guard let run = runOfEvent[event.sequence], verdict(of: event, at: sequence) == .superseded else { return nil }
         if let last = last(run.task, at: event.sequence), last != run { return last.first }
-        return runs.filter { $0.task == run.task && $0.first > event.sequence && $0.order > run.order }.map(\.first).min()
+        return runs.filter { $0.task == run.task && $0.first > event.sequence && $0.order > run.order }.map(\.first)
+            .min()
     }
 
     func indicators(_ policy: CountingPolicy) -> [Snapshot.Indicator] {

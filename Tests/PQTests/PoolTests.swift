@@ -21,7 +21,8 @@ struct PoolTests {
     @Test("values come back as they were sent, extremes of every type")
     func extremes() async throws {
         try await withPool { pool in
-            let text = "\u{1F469}\u{200D}\u{1F4BB} \u{05E9}\u{05DC}\u{05D5}\u{05DD} e\u{301} '\"\\; drop table x; -- <b>"
+            let text =
+                "\u{1F469}\u{200D}\u{1F4BB} \u{05E9}\u{05DC}\u{05D5}\u{05DD} e\u{301} '\"\\; drop table x; -- <b>"
             let rows = try await pool.query(
                 Query(
                     "select $1::int8, $2::int8, $3::int4, $4::int2, $5::numeric, $6::numeric, $7::text, $8::bytea, $9::uuid, $10::timestamptz, $11::bool, $12::float8, $13::text, $14::numeric",
@@ -48,10 +49,12 @@ struct PoolTests {
         }
     }
 
-    @Test("whole numbers of any size pass numeric both ways", arguments: [
-        Int128(1), -1, 9_999, 10_000, 10_001, 100_000_000, 123_456_789_012_345_678_901_234, -10_000,
-        1 << 116, 20_000_000_000_000_000_000,
-    ])
+    @Test(
+        "whole numbers of any size pass numeric both ways",
+        arguments: [
+            Int128(1), -1, 9_999, 10_000, 10_001, 100_000_000, 123_456_789_012_345_678_901_234, -10_000,
+            1 << 116, 20_000_000_000_000_000_000,
+        ])
     func numerics(value: Int128) async throws {
         try await withPool { pool in
             let rows = try await pool.query(Query("select $1::numeric, $1::numeric::text", [.numeric(value)]))
@@ -64,9 +67,11 @@ struct PoolTests {
     func arrays() async throws {
         try await withPool { pool in
             let rows = try await pool.query(
-                Query("select $1::int8[], $2::text[], $3::numeric[], $4::bytea[]", [
-                    .int8s([1, nil, -3]), .texts(["a", "", nil, "\u{1F600}"]), .numerics([]), .byteas([[], [1]]),
-                ]))
+                Query(
+                    "select $1::int8[], $2::text[], $3::numeric[], $4::bytea[]",
+                    [
+                        .int8s([1, nil, -3]), .texts(["a", "", nil, "\u{1F600}"]), .numerics([]), .byteas([[], [1]]),
+                    ]))
             #expect(try rows[0].decode(0, as: [Int64?].self) == [1, nil, -3])
             #expect(try rows[0].decode(1, as: [String?].self) == ["a", "", nil, "\u{1F600}"])
             #expect(try rows[0].decode(2, as: [Int128].self) == [])
@@ -221,7 +226,8 @@ struct PoolTests {
             let sum = try await withThrowingTaskGroup(of: Int.self) { group in
                 for number in 1...200 {
                     group.addTask {
-                        try await pool.query(Query("select $1::int8", [.int8(Int64(number))]))[0].decode(0, as: Int.self)
+                        try await pool.query(Query("select $1::int8", [.int8(Int64(number))]))[0].decode(
+                            0, as: Int.self)
                     }
                 }
                 return try await group.reduce(0, +)

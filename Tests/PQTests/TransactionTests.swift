@@ -176,7 +176,8 @@ struct TransactionTests {
         try await withTestDatabase { target in
             let pool = Pool(target: target, logger: TestCluster.logger)
             let heard = Heard()
-            let listener = Listener(target: target, channels: ["news"], applicationName: "cut me", logger: TestCluster.logger)
+            let listener = Listener(
+                target: target, channels: ["news"], applicationName: "cut me", logger: TestCluster.logger)
             let task = Task { await listener.run { await heard.note($0) } }
             try await eventually { await heard.connected == 1 }
             _ = try await pool.query(Query("select pg_notify('news', 'first')"))

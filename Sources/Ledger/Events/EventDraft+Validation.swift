@@ -48,7 +48,8 @@ extension JobDescription {
                 FieldProblem(field: "tags", detail: "has \(tags.count) tags; \(Limits.tagsMax) are the most"))
         }
         for (name, value) in sortedTags {
-            problems += name.problems(field: "tags/\(name.jsonPointerToken)", lengths: Limits.tagNameLengths, of: "the name")
+            problems += name.problems(
+                field: "tags/\(name.jsonPointerToken)", lengths: Limits.tagNameLengths, of: "the name")
             problems += value.problems(field: "tags/\(name.jsonPointerToken)", lengths: Limits.tagValueLengths)
         }
         return problems

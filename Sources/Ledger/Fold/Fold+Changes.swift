@@ -60,7 +60,8 @@ extension Fold {
         let changedIndicators = touched.indicators.map { indicators[$0] }.sorted { $0.sequence < $1.sequence }
         for indicator in changedIndicators where !indicator.isConserved {
             throw FoldStateError(
-                "indicator \(indicator.sequence): received \(indicator.received) is not counted + superseded + discarded")
+                "indicator \(indicator.sequence): received \(indicator.received) is not counted + superseded + discarded"
+            )
         }
         let changes = FoldChanges(
             progress: progress,

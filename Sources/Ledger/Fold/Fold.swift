@@ -117,7 +117,8 @@ public struct Fold: Sendable {
         case .finish(let outcome): finish(index, of: reference.task, as: outcome)
         case .progress(let contribution, let indicator): add(contribution, indicator, to: index, at: event.recordedAt)
         }
-        let indicator: Int64? = if case .progress(let contribution, _) = effect { contribution.entry.indicator } else { nil }
+        let indicator: Int64? =
+            if case .progress(let contribution, _) = effect { contribution.entry.indicator } else { nil }
         return Decision(
             verdict: executions[index].isLast ? .counted : .superseded, execution: executions[index].sequence,
             indicator: indicator, duplicateOf: nil)

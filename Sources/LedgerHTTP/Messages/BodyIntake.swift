@@ -51,7 +51,8 @@ final class BodyIntake: Sendable {
             return bytes
         } catch is SlowRequest {
             throw HTTPProblem(
-                .requestTimeout, "Too slow", "Nothing was taken: the body did not arrive within \(settings.bodyDeadline).",
+                .requestTimeout, "Too slow",
+                "Nothing was taken: the body did not arrive within \(settings.bodyDeadline).",
                 headers: [.connection: "close"])
         }
     }
@@ -75,7 +76,8 @@ final class BodyIntake: Sendable {
 
     private var tooLarge: HTTPProblem {
         HTTPProblem(
-            .contentTooLarge, "Too large", "Nothing was taken: a body has at most \(settings.bodyBytesMax) bytes. Send several.",
+            .contentTooLarge, "Too large",
+            "Nothing was taken: a body has at most \(settings.bodyBytesMax) bytes. Send several.",
             headers: [.connection: "close"])
     }
 

@@ -70,11 +70,13 @@ struct HTTPProblem: Error, Sendable {
             more = { $0.field("job", job) }
         case .overloaded:
             self.init(
-                .serviceUnavailable, "Overloaded", "The ledger cannot take more now; nothing was taken. Try again later.",
+                .serviceUnavailable, "Overloaded",
+                "The ledger cannot take more now; nothing was taken. Try again later.",
                 headers: retry)
         case .unavailable, .closed:
             self.init(
-                .serviceUnavailable, "Unavailable", "The ledger's database is out of reach; nothing was taken. Try again later.",
+                .serviceUnavailable, "Unavailable",
+                "The ledger's database is out of reach; nothing was taken. Try again later.",
                 headers: retry)
         case .outcomeUnknown:
             self.init(

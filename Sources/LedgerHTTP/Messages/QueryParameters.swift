@@ -11,11 +11,14 @@ struct QueryParameters {
     /// - Parameter known: Whether the route has a parameter of this name.
     init(_ query: String?, known: (String) -> Bool) throws(HTTPProblem) {
         var problems: [WireProblem] = []
-        for part in (query ?? "").utf8.split(separator: UInt8(ascii: "&")) where problems.count < RequestError.problemsMax {
+        for part in (query ?? "").utf8.split(separator: UInt8(ascii: "&"))
+        where problems.count < RequestError.problemsMax {
             let pair = part.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
-            guard let name = Self.decode(pair[0]), let value = Self.decode(pair.count > 1 ? pair[1] : part.suffix(0)) else {
+            guard let name = Self.decode(pair[0]), let value = Self.decode(pair.count > 1 ? pair[1] : part.suffix(0))
+            else {
                 problems.append(
-                    WireProblem(parameter: String(decoding: pair[0], as: UTF8.self), detail: "is not percent-encoded UTF-8"))
+                    WireProblem(
+                        parameter: String(decoding: pair[0], as: UTF8.self), detail: "is not percent-encoded UTF-8"))
                 continue
             }
             if !known(name) {
@@ -41,7 +44,9 @@ struct QueryParameters {
             switch byte {
             case UInt8(ascii: "+"): bytes.append(UInt8(ascii: " "))
             case UInt8(ascii: "%"):
-                guard let high = iterator.next().flatMap(digit), let low = iterator.next().flatMap(digit) else { return nil }
+                guard let high = iterator.next().flatMap(digit), let low = iterator.next().flatMap(digit) else {
+                    return nil
+                }
                 bytes.append(high << 4 | low)
             default: bytes.append(byte)
             }
@@ -86,7 +91,8 @@ struct QueryParameters {
     func names(withPrefix prefix: String) throws(HTTPProblem) -> [Name: Name] {
         var found: [Name: Name] = [:]
         for (name, value) in values where name.utf8.starts(with: prefix.utf8) {
-            guard let rest = String(name.utf8.dropFirst(prefix.utf8.count)), !rest.utf8.contains(0), !value.utf8.contains(0)
+            guard let rest = String(name.utf8.dropFirst(prefix.utf8.count)), !rest.utf8.contains(0),
+                !value.utf8.contains(0)
             else { throw .invalid(parameter: name, "must not contain U+0000") }
             found[Name(rest)] = Name(value)
         }

@@ -23,7 +23,8 @@ enum DescriptionRoute {
                 writer.field("title", "Progress ledger")
                 writer.field("version", "1")
                 writer.field(
-                    "description", "How far is a distributed job, and is that number true? Errors are problem+json (RFC 9457).")
+                    "description",
+                    "How far is a distributed job, and is that number true? Errors are problem+json (RFC 9457).")
             }
             writer.name("paths")
             writer.object { writer in

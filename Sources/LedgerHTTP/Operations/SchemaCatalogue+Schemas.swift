@@ -21,15 +21,18 @@ extension SchemaCatalogue {
         ]
         let started = first + [type(.executionStarted), task, execution, attempt, at]
         let reported = first + [type(.progress), task, execution, attempt, at] + progress
-        let finished = first + [
-            type(.executionFinished), task, execution, attempt, at,
-            Field("outcome", .choice(ExecutionOutcome.allCases.map(\.rawValue))),
-        ]
-        let ended = first + [
-            type(.jobFinished), at, Field("outcome", .choice(JobOutcome.allCases.map(\.rawValue))),
-        ]
+        let finished =
+            first + [
+                type(.executionFinished), task, execution, attempt, at,
+                Field("outcome", .choice(ExecutionOutcome.allCases.map(\.rawValue))),
+            ]
+        let ended =
+            first + [
+                type(.jobFinished), at, Field("outcome", .choice(JobOutcome.allCases.map(\.rawValue))),
+            ]
         let kinds: [(String, [Field])] = [
-            ("ExecutionStarted", started), ("Progress", reported), ("ExecutionFinished", finished), ("JobFinished", ended),
+            ("ExecutionStarted", started), ("Progress", reported), ("ExecutionFinished", finished),
+            ("JobFinished", ended),
         ]
         return kinds.map { Schema(name: "\(name)\($0.0)", content: .object($0.1, isClosed: true)) }
             + [Schema(name: name, content: .alias(.oneOf(kinds.map { .reference("\(name)\($0.0)") })))]
@@ -45,53 +48,72 @@ extension SchemaCatalogue {
                     Field("tags", .nullable(.map(.text(max: Limits.tagValueLengths.upperBound))), required: false),
                 ], isClosed: true))
         let start = Schema(name: "StartRequest", content: .object([task, execution, attempt], isClosed: true))
-        return [jobRequest, start] + eventRequests("EventRequest", []) + eventRequests("CollectedEventRequest", [job]) + [
-            Schema(
-                name: "EventsRequest",
-                content: .alias(.oneOf([.reference("EventRequest"), .array(.reference("EventRequest"))]))),
-            Schema(
-                name: "CollectedEventsRequest",
-                content: .alias(
-                    .oneOf([.reference("CollectedEventRequest"), .array(.reference("CollectedEventRequest"))]))),
-            Schema(name: "Text", content: .alias(.text(max: nil))),
-        ]
+        return [jobRequest, start] + eventRequests("EventRequest", []) + eventRequests("CollectedEventRequest", [job])
+            + [
+                Schema(
+                    name: "EventsRequest",
+                    content: .alias(.oneOf([.reference("EventRequest"), .array(.reference("EventRequest"))]))),
+                Schema(
+                    name: "CollectedEventsRequest",
+                    content: .alias(
+                        .oneOf([.reference("CollectedEventRequest"), .array(.reference("CollectedEventRequest"))]))),
+                Schema(name: "Text", content: .alias(.text(max: nil))),
+            ]
     }
 
     private static var answers: [Schema] {
         [
-            object("Job", [
-                job, Field("key", .nullable(.text(max: nil))), Field("name", .text(max: nil)),
-                Field("tags", .map(.text(max: nil))), Field("state", .choice(JobState.allCases.map(\.rawValue))),
-                Field("sequence", .integer(nil)), Field("ledger_sequence", .integer(nil)), Field("created_at", .moment),
-                Field("started_at", .nullable(.moment)), Field("updated_at", .nullable(.moment)),
-                Field("finished_at", .nullable(.moment)), Field("tasks", .reference("TaskCounts")),
-                Field("progress", .array(.reference("Indicator"))),
-            ]),
-            object("TaskCounts", [
-                "total", "running", "succeeded", "failed", "canceled", "executions", "superseded_executions",
-            ].map { Field($0, .integer(nil)) }),
-            object("Indicator", [
-                Field("label", .nullable(.text(max: nil))), Field("done", .integer(nil)), Field("total", .integer(nil)),
-                Field("percent", .nullable(.integer(nil))), Field("attempted_done", .integer(nil)),
-                Field("attempted_total", .integer(nil)), Field("updated_at", .moment),
-            ]),
-            object("JobPage", [Field("jobs", .array(.reference("Job"))), Field("next_cursor", .nullable(.text(max: nil)))]),
-            object("Appended", [
-                Field("first_sequence", .integer(nil)), Field("last_sequence", .integer(nil)),
-                Field("verdicts", .nullable(.array(.nullable(.choice(Verdict.allCases.map(\.rawValue))))), required: false),
-            ]),
+            object(
+                "Job",
+                [
+                    job, Field("key", .nullable(.text(max: nil))), Field("name", .text(max: nil)),
+                    Field("tags", .map(.text(max: nil))), Field("state", .choice(JobState.allCases.map(\.rawValue))),
+                    Field("sequence", .integer(nil)), Field("ledger_sequence", .integer(nil)),
+                    Field("created_at", .moment),
+                    Field("started_at", .nullable(.moment)), Field("updated_at", .nullable(.moment)),
+                    Field("finished_at", .nullable(.moment)), Field("tasks", .reference("TaskCounts")),
+                    Field("progress", .array(.reference("Indicator"))),
+                ]),
+            object(
+                "TaskCounts",
+                [
+                    "total", "running", "succeeded", "failed", "canceled", "executions", "superseded_executions",
+                ].map { Field($0, .integer(nil)) }),
+            object(
+                "Indicator",
+                [
+                    Field("label", .nullable(.text(max: nil))), Field("done", .integer(nil)),
+                    Field("total", .integer(nil)),
+                    Field("percent", .nullable(.integer(nil))), Field("attempted_done", .integer(nil)),
+                    Field("attempted_total", .integer(nil)), Field("updated_at", .moment),
+                ]),
+            object(
+                "JobPage", [Field("jobs", .array(.reference("Job"))), Field("next_cursor", .nullable(.text(max: nil)))]),
+            object(
+                "Appended",
+                [
+                    Field("first_sequence", .integer(nil)), Field("last_sequence", .integer(nil)),
+                    Field(
+                        "verdicts", .nullable(.array(.nullable(.choice(Verdict.allCases.map(\.rawValue))))),
+                        required: false),
+                ]),
             object("AppendedToMany", [Field("appended", .integer(nil)), Field("jobs", .map(.reference("Appended")))]),
-            object("Started", [
-                Field("task", .text(max: nil)), Field("execution", .text(max: nil)),
-                Field("attempt", .nullable(.integer(nil))), Field("sequence", .integer(nil)),
-            ]),
+            object(
+                "Started",
+                [
+                    Field("task", .text(max: nil)), Field("execution", .text(max: nil)),
+                    Field("attempt", .nullable(.integer(nil))), Field("sequence", .integer(nil)),
+                ]),
             event,
-            object("EventPage", [
-                Field("events", .array(.reference("Event"))), Field("next_after", .nullable(.integer(nil))),
-            ]),
+            object(
+                "EventPage",
+                [
+                    Field("events", .array(.reference("Event"))), Field("next_after", .nullable(.integer(nil))),
+                ]),
             object("Health", [Field("status", .text(max: nil))]),
             object("Readiness", [Field("status", .text(max: nil)), Field("checks", .array(.reference("Check")))]),
-            object("Check", [Field("name", .text(max: nil)), Field("passed", .bool), Field("detail", .text(max: nil))]),
+            object(
+                "Check", [Field("name", .text(max: nil)), Field("passed", .bool), Field("detail", .text(max: nil))]),
             Schema(name: "Limits", content: .alias(.map(.integer(nil)))),
             Schema(name: "Description", content: .alias(.anything)),
         ]
@@ -99,17 +121,21 @@ extension SchemaCatalogue {
 
     private static var event: Schema {
         func optional(_ name: String, _ kind: Kind) -> Field { Field(name, kind, required: false) }
-        return object("Event", [
-            Field("sequence", .integer(nil)), Field("type", .choice(EventType.allCases.map(\.name))),
-            optional("task", .text(max: nil)), optional("execution", .text(max: nil)), optional("attempt", .integer(nil)),
-            optional("report", .integer(nil)), optional("label", .text(max: nil)), optional("total", .integer(nil)),
-            optional("done", .integer(nil)), optional("outcome", .text(max: nil)), optional("name", .text(max: nil)),
-            optional("key", .text(max: nil)), optional("tags", .map(.text(max: nil))), optional("at", .moment),
-            Field("recorded_at", .moment), optional("inferred", .array(.text(max: nil))),
-            Field("verdict", .nullable(.choice(Verdict.allCases.map(\.rawValue)))), optional("late", .bool),
-            optional("superseded_by", .reference("ExecutionIdentity")), optional("duplicate_of", .integer(nil)),
-            Field("hash", .text(max: 64)),
-        ])
+        return object(
+            "Event",
+            [
+                Field("sequence", .integer(nil)), Field("type", .choice(EventType.allCases.map(\.name))),
+                optional("task", .text(max: nil)), optional("execution", .text(max: nil)),
+                optional("attempt", .integer(nil)),
+                optional("report", .integer(nil)), optional("label", .text(max: nil)), optional("total", .integer(nil)),
+                optional("done", .integer(nil)), optional("outcome", .text(max: nil)),
+                optional("name", .text(max: nil)),
+                optional("key", .text(max: nil)), optional("tags", .map(.text(max: nil))), optional("at", .moment),
+                Field("recorded_at", .moment), optional("inferred", .array(.text(max: nil))),
+                Field("verdict", .nullable(.choice(Verdict.allCases.map(\.rawValue)))), optional("late", .bool),
+                optional("superseded_by", .reference("ExecutionIdentity")), optional("duplicate_of", .integer(nil)),
+                Field("hash", .text(max: 64)),
+            ])
     }
 
     private static var errors: [Schema] {
@@ -119,19 +145,26 @@ extension SchemaCatalogue {
             Field("errors", .array(.reference("ProblemPlace")), required: false),
         ]
         return [
-            object("ExecutionIdentity", [
-                Field("execution", .nullable(.text(max: nil))), Field("attempt", .integer(nil)),
-                Field("sequence", .integer(nil)),
-            ]),
+            object(
+                "ExecutionIdentity",
+                [
+                    Field("execution", .nullable(.text(max: nil))), Field("attempt", .integer(nil)),
+                    Field("sequence", .integer(nil)),
+                ]),
             object("Problem", problem),
-            object("ProblemPlace", [
-                Field("pointer", .text(max: nil), required: false), Field("parameter", .text(max: nil), required: false),
-                Field("detail", .text(max: nil)),
-            ]),
-            object("FencedProblem", problem + [
-                Field("execution", .nullable(.text(max: nil))), Field("attempt", .integer(nil)),
-                Field("sequence", .integer(nil)), Field("last", .reference("LastExecution")),
-            ]),
+            object(
+                "ProblemPlace",
+                [
+                    Field("pointer", .text(max: nil), required: false),
+                    Field("parameter", .text(max: nil), required: false),
+                    Field("detail", .text(max: nil)),
+                ]),
+            object(
+                "FencedProblem",
+                problem + [
+                    Field("execution", .nullable(.text(max: nil))), Field("attempt", .integer(nil)),
+                    Field("sequence", .integer(nil)), Field("last", .reference("LastExecution")),
+                ]),
             object("LastExecution", [Field("execution", .nullable(.text(max: nil))), Field("attempt", .integer(nil))]),
         ]
     }

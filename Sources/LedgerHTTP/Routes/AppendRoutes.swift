@@ -24,7 +24,8 @@ struct AppendRoutes: Sendable {
                 parameters: [
                     .init(
                         name: "wait", type: .choice(["folded"]),
-                        description: "Answer when the projection has passed the events, 5 s at most, with their verdicts")
+                        description:
+                            "Answer when the projection has passed the events, 5 s at most, with their verdicts")
                 ],
                 body: Route.Body(schema: "EventsRequest", takesLines: true),
                 outcomes: [

@@ -22,16 +22,28 @@ struct EventRoutes: Sendable {
         [
             Route(
                 method: .get, path: "/v1/jobs/{job}/events", operation: "listEvents",
-                summary: "The history of a job with the verdict of every event; all of it with Accept: application/x-ndjson",
+                summary:
+                    "The history of a job with the verdict of every event; all of it with Accept: application/x-ndjson",
                 parameters: [
-                    .init(name: "after", type: .integer(0...Int64.max), description: "Events beyond this sequence, in the order asked for"),
-                    .init(name: "limit", type: .integer(Self.pageSizes), description: "Events in a page; 100 unless told"),
+                    .init(
+                        name: "after", type: .integer(0...Int64.max),
+                        description: "Events beyond this sequence, in the order asked for"),
+                    .init(
+                        name: "limit", type: .integer(Self.pageSizes), description: "Events in a page; 100 unless told"),
                     .init(name: "order", type: .choice(["asc", "desc"]), description: "By sequence"),
                     .init(name: "task", type: .string, description: "Only events of this task"),
-                    .init(name: "execution", type: .string, description: "Only events of executions of this name, as shown"),
-                    .init(name: "label", type: .string, description: "Only progress on this indicator; empty is the default one"),
-                    .init(name: "type", type: .choice(EventType.allCases.map(\.name)), description: "Only events of this type"),
-                    .init(name: "verdict", type: .choice(Verdict.allCases.map(\.rawValue)), description: "Only events of this verdict"),
+                    .init(
+                        name: "execution", type: .string,
+                        description: "Only events of executions of this name, as shown"),
+                    .init(
+                        name: "label", type: .string,
+                        description: "Only progress on this indicator; empty is the default one"),
+                    .init(
+                        name: "type", type: .choice(EventType.allCases.map(\.name)),
+                        description: "Only events of this type"),
+                    .init(
+                        name: "verdict", type: .choice(Verdict.allCases.map(\.rawValue)),
+                        description: "Only events of this verdict"),
                 ],
                 outcomes: [
                     Route.Outcome(status: 200, description: "A page of events", schema: "EventPage"),

@@ -48,7 +48,8 @@ struct ExecutionRoutes: Sendable {
         let execution = standing.execution
         if let attempt = reference.attempt, attempt != execution.attempt {
             throw fenced(
-                "Execution \(name) of task \(reference.task) has attempt \(execution.attempt), not \(attempt).", standing)
+                "Execution \(name) of task \(reference.task) has attempt \(execution.attempt), not \(attempt).",
+                standing)
         }
         guard standing.isLast else {
             throw fenced(

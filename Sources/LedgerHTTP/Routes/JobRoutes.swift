@@ -31,11 +31,14 @@ struct JobRoutes: Sendable {
             Route(
                 method: .get, path: "/v1/jobs", operation: "listJobs", summary: "Jobs, newest first",
                 parameters: [
-                    .init(name: "state", type: .choice(JobState.allCases.map(\.rawValue)), description: "Only jobs in this state"),
+                    .init(
+                        name: "state", type: .choice(JobState.allCases.map(\.rawValue)),
+                        description: "Only jobs in this state"),
                     .init(name: "name", type: .string, description: "Only jobs of this name"),
                     .init(name: "key", type: .string, description: "Only the job of this key"),
                     .init(name: "tag.", type: .prefix, description: "tag.K=V: only jobs whose tag K has the value V"),
-                    .init(name: "limit", type: .integer(Self.pageSizes), description: "Jobs in a page; 100 unless told"),
+                    .init(
+                        name: "limit", type: .integer(Self.pageSizes), description: "Jobs in a page; 100 unless told"),
                     .init(name: "cursor", type: .string, description: "Where the page before ended"),
                 ],
                 outcomes: [
@@ -70,7 +73,9 @@ struct JobRoutes: Sendable {
         let limit = Int(try parameters.integer("limit", in: Self.pageSizes) ?? Self.pageSizeDefault)
         var cursor: JobID?
         if let text = parameters["cursor"] {
-            guard let id = JobID(text) else { throw HTTPProblem.invalid(parameter: "cursor", "is not one that a page gave") }
+            guard let id = JobID(text) else {
+                throw HTTPProblem.invalid(parameter: "cursor", "is not one that a page gave")
+            }
             cursor = id
         }
         let views = try await service.jobs(filter, limit: limit, after: cursor)
@@ -99,6 +104,7 @@ extension JobAnswer {
 
 extension Route.Outcome {
     static func problem(_ status: Int, _ description: String) -> Route.Outcome {
-        Route.Outcome(status: status, description: description, schema: "Problem", mediaType: "application/problem+json")
+        Route.Outcome(
+            status: status, description: description, schema: "Problem", mediaType: "application/problem+json")
     }
 }

@@ -18,7 +18,8 @@ struct ProgressRoutes: Sendable {
     var routes: [Route] {
         [
             Route(
-                method: .get, path: "/v1/jobs/{job}/progress", operation: "getProgress", summary: "The snapshot of a job",
+                method: .get, path: "/v1/jobs/{job}/progress", operation: "getProgress",
+                summary: "The snapshot of a job",
                 parameters: [
                     .init(
                         name: "min_sequence", type: .integer(0...Int64.max),
@@ -31,7 +32,8 @@ struct ProgressRoutes: Sendable {
                     Route.Outcome(status: 200, description: "The snapshot", schema: "Job"),
                     Route.Outcome(
                         status: 304,
-                        description: "Unchanged since the ETag that If-None-Match names; with Prefer: wait=SECONDS for so long"),
+                        description:
+                            "Unchanged since the ETag that If-None-Match names; with Prefer: wait=SECONDS for so long"),
                     .problem(404, "No such job"), .problem(422, "A parameter is invalid"),
                     .problem(504, "The snapshot did not reach min_sequence in time"),
                 ], handle: get)
@@ -108,7 +110,9 @@ struct SnapshotAnswer: Sendable {
     private static func preferredWait(_ headers: HTTPFields) -> Int? {
         for preference in headers[values: .prefer].flatMap({ $0.split(separator: ",") }) {
             let parts = preference.split(separator: "=").map { $0.filter { $0 != " " } }
-            if parts.count == 2, parts[0].lowercased() == "wait", let seconds = Int(parts[1]), seconds > 0 { return seconds }
+            if parts.count == 2, parts[0].lowercased() == "wait", let seconds = Int(parts[1]), seconds > 0 {
+                return seconds
+            }
         }
         return nil
     }

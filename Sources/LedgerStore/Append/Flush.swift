@@ -64,7 +64,10 @@ struct FlushPlan {
     private mutating func add(_ request: AppendRequest) -> AppendResult {
         let unknown = request.parts.map(\.job).filter { heads[$0] == nil }
         guard unknown.isEmpty else {
-            return .failure(StoreError(.unknownJob, "there is no job \(unknown.map(\.description).joined(separator: ", "))", jobs: unknown))
+            return .failure(
+                StoreError(
+                    .unknownJob, "there is no job \(unknown.map(\.description).joined(separator: ", "))", jobs: unknown)
+            )
         }
         return .success(request.parts.compactMap { part in add(part).map { (part.job, $0) } })
     }
@@ -138,7 +141,8 @@ struct Flusher: Sendable {
                 attempted = plan
                 let rows = try await transaction.commit(after: plan.statements)
                 guard rows.first?.affectedRows ?? 0 == plan.columns.count else {
-                    throw PQError(.decoding, "inserted \(rows.first?.affectedRows ?? 0) of \(plan.columns.count) events")
+                    throw PQError(
+                        .decoding, "inserted \(rows.first?.affectedRows ?? 0) of \(plan.columns.count) events")
                 }
                 return plan
             }

@@ -45,7 +45,8 @@ public struct LocalPostgres: Sendable {
     public static func start(_ settings: Settings, logger: Logger) async throws(LocalPostgresError) -> LocalPostgres {
         let programs = try PostgresPrograms.find()
         let owner = try Owner.current(runAs: settings.user)
-        let folder = settings.dataFolder.hasPrefix("/")
+        let folder =
+            settings.dataFolder.hasPrefix("/")
             ? settings.dataFolder : "\(FileManager.default.currentDirectoryPath)/\(settings.dataFolder)"
         try owner.makeFolder(folder, mode: 0o755, isOurs: true)
         let base = "\(folder)/postgresql"
@@ -214,7 +215,7 @@ public struct LocalPostgres: Sendable {
         let identifier = name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
         do {
             _ = try await pool.query(Query("create database \"\(identifier)\"", prepare: false), deadline: .seconds(60))
-        } catch where error.sqlState == .uniqueViolation || error.sqlState?.rawValue == "42P04" {
+        } catch  where error.sqlState == .uniqueViolation || error.sqlState?.rawValue == "42P04" {
             logger.debug("another has made the database meanwhile", metadata: ["db.name": "\(name)"])
         }
     }
@@ -234,7 +235,10 @@ public struct LocalPostgres: Sendable {
         }
         defer { lock.release() }
         let result = try await runner.run(
-            [programs.path("pg_ctl"), "stop", "--wait", "--timeout", "60", "--silent", "--mode", "fast", "--pgdata", cluster],
+            [
+                programs.path("pg_ctl"), "stop", "--wait", "--timeout", "60", "--silent", "--mode", "fast", "--pgdata",
+                cluster,
+            ],
             deadline: .seconds(90))
         guard result.exitCode == 0 || serverProcess == nil else {
             throw LocalPostgresError(.programFailed, "the private PostgreSQL does not stop:\n\(result.output)")

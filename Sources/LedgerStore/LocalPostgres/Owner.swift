@@ -17,7 +17,8 @@ struct Owner {
                     + "or name one in \(LocalPostgres.userVariable)")
         }
         return Owner(
-            name: user, prefix: ["setpriv", "--reuid=\(user)", "--regid=\(entry.pointee.pw_gid)", "--init-groups", "--"],
+            name: user,
+            prefix: ["setpriv", "--reuid=\(user)", "--regid=\(entry.pointee.pw_gid)", "--init-groups", "--"],
             identity: (entry.pointee.pw_uid, entry.pointee.pw_gid))
     }
 
@@ -45,6 +46,7 @@ struct Owner {
 
     private func failure(_ path: String) -> LocalPostgresError {
         LocalPostgresError(
-            .folderUnusable, "\(path) cannot be used: \(String(cString: strerror(errno))). Choose another data folder (--data)")
+            .folderUnusable,
+            "\(path) cannot be used: \(String(cString: strerror(errno))). Choose another data folder (--data)")
     }
 }

@@ -23,7 +23,8 @@ struct PostgresPrograms {
             return PostgresPrograms(folder: folder)
         }
         let path = (environment["PATH"] ?? "").split(separator: ":").map(String.init)
-        let candidates = path + versioned("/usr/lib/postgresql", "bin") + versioned("/usr", "bin", prefix: "pgsql-")
+        let candidates =
+            path + versioned("/usr/lib/postgresql", "bin") + versioned("/usr", "bin", prefix: "pgsql-")
             + ["/usr/local/pgsql/bin", "/opt/homebrew/opt/postgresql/bin"]
         guard let folder = candidates.first(where: isComplete) else {
             throw LocalPostgresError(

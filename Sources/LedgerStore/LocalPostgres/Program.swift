@@ -33,7 +33,8 @@ struct Program {
                 kill(process, SIGKILL)
                 waitpid(process, &status, 0)
                 throw LocalPostgresError(
-                    .deadlineExceeded, "\(arguments.first ?? "a program") was cancelled or did not end within \(deadline); see \(log)")
+                    .deadlineExceeded,
+                    "\(arguments.first ?? "a program") was cancelled or did not end within \(deadline); see \(log)")
             }
             do { try await Task.sleep(for: Self.pollInterval) } catch { continue }
         }

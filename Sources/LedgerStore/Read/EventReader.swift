@@ -179,7 +179,8 @@ private struct Findings {
 
     func explain(_ event: Event, hash: [UInt8]) -> ExplainedEvent {
         var explained = ExplainedEvent(
-            event: event, hash: hash, execution: event.body.reference?.execution, attempt: event.body.reference?.attempt)
+            event: event, hash: hash, execution: event.body.reference?.execution, attempt: event.body.reference?.attempt
+        )
         guard event.sequence <= checkpoint else { return explained }
         guard let reference = event.body.reference else {
             explained.verdict = .counted

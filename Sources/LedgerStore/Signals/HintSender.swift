@@ -71,7 +71,8 @@ actor HintSender {
 
     private func send() async {
         while !appended.isEmpty || !folded.isEmpty || isPresenceDue {
-            let presence = isPresenceDue
+            let presence =
+                isPresenceDue
                 ? Query("select pg_notify($1, $2)", [.text(Self.presenceChannel), .text(instance)]) : nil
             isPresenceDue = false
             let queries = [

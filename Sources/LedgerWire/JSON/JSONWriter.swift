@@ -13,7 +13,8 @@ public struct JSONWriter: Sendable {
         end(UInt8(ascii: "}"))
     }
 
-    public mutating func array<Element>(_ elements: some Sequence<Element>, _ body: (inout JSONWriter, Element) -> Void) {
+    public mutating func array<Element>(_ elements: some Sequence<Element>, _ body: (inout JSONWriter, Element) -> Void)
+    {
         begin(UInt8(ascii: "["))
         for element in elements { body(&self, element) }
         end(UInt8(ascii: "]"))

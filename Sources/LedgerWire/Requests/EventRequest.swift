@@ -132,7 +132,9 @@ public enum EventRequest {
     // MARK: Bodies
 
     private static func value(_ body: [UInt8]) throws(RequestError) -> JSONValue {
-        do throws(JSONError) { return try JSONReader.read(body) } catch { throw .unreadable("the body is no JSON: \(error)") }
+        do throws(JSONError) { return try JSONReader.read(body) } catch {
+            throw .unreadable("the body is no JSON: \(error)")
+        }
     }
 
     private typealias Take = (JSONValue, _ prefix: String, inout ProblemList) -> Void
