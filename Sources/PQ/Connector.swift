@@ -62,8 +62,10 @@ enum Connector {
         let keywords = unsafe pairs.map { unsafe strdup($0.key) }
         let values = unsafe pairs.map { unsafe strdup($0.value) }
         defer {
-            for unsafetext in unsafe keywords { unsafe free(text) }
-            for unsafetext in unsafe values { unsafe free(text) }
+            for index in pairs.indices {
+                unsafe free(keywords[index])
+                unsafe free(values[index])
+            }
         }
         let keywordPointers = unsafe keywords.map { unsafe UnsafePointer($0) } + [nil]
         let valuePointers = unsafe values.map { unsafe UnsafePointer($0) } + [nil]
