@@ -152,6 +152,11 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
+            name: "LedgerWireTests",
+            dependencies: ["Ledger", "LedgerTestSupport", "LedgerWire"],
+            swiftSettings: settings
+        ),
+        .testTarget(
             name: "PQTests",
             dependencies: ["LedgerTestSupport", "PQ", .product(name: "Logging", package: "swift-log")],
             swiftSettings: settings

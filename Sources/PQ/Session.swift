@@ -10,6 +10,8 @@ internal import CLibPQ
     /// Takes over a connection that is established.
     init(_ handle: OpaquePointer) {
         unsafe self.handle = handle
+        // Otherwise libpq prints the server's remarks to standard error. What matters comes as an error of a result.
+        unsafe PQsetNoticeProcessor(handle, ignoreNotice, nil)
     }
 
     deinit {
@@ -204,3 +206,5 @@ public struct Notification: Hashable, Sendable {
     public let channel: String
     public let payload: String
 }
+
+private func ignoreNotice(_ context: UnsafeMutableRawPointer?, _ message: UnsafePointer<CChar>?) {}

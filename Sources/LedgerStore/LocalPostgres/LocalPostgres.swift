@@ -17,7 +17,7 @@ public struct LocalPostgres: Sendable {
         /// The most connections; each is a process.
         public var connectionsMax = 100
         /// Who it runs as when we are root.
-        public var user = "postgres"
+        public var user = ProcessInfo.processInfo.environment[LocalPostgres.userVariable] ?? "postgres"
 
         public init(dataFolder: String) {
             self.dataFolder = dataFolder

@@ -1,0 +1,128 @@
+import Foundation
+import Ledger
+import LedgerTestSupport
+import LedgerWire
+import Testing
+
+@Suite("JSON")
+struct JSONTests {
+    private func read(_ text: String) throws -> JSONValue { try JSONReader.read(Array(text.utf8)) }
+
+    @Test("integers are exact whatever their size, and what is written otherwise but whole is an integer")
+    func integers() throws {
+        #expect(try read("9007199254740993") == .integer(9_007_199_254_740_993))
+        #expect(
+            try read("-170141183460469231731687303715884105")
+                == .integer(-170_141_183_460_469_231_731_687_303_715_884_105))
+        #expect(try read("1e3") == .integer(1_000))
+        #expect(try read("1.0") == .integer(1))
+        #expect(try read("-0") == .integer(0))
+        #expect(try read("1.5") == .number)
+        #expect(try read("1e-1") == .number)
+        #expect(try read("1.0000000000000000000000001") == .number)
+        #expect(try read("9007199254740993.0") == .number)
+    }
+
+    @Test("strings are exact to the scalar; half a surrogate pair is no text")
+    func strings() throws {
+        #expect(try read(#""\ud83d\ude00""#) == .string("\u{1F600}"))
+        #expect(try read(#""\ud83d""#) == .brokenString)
+        #expect(try read(#""\ude00\ud83d""#) == .brokenString)
+        #expect(try read(#""\ud83d\u0041""#) == .brokenString)
+        let composed = try #require(try read(#""e\u0301""#).text)
+        #expect(Array(composed.unicodeScalars) == ["e", "\u{301}"])
+        #expect(try read(#""a\/\"\\\b\f\n\r\t""#) == .string("a/\"\\\u{8}\u{C}\n\r\t"))
+    }
+
+    @Test(
+        "what is no JSON is refused",
+        arguments: [
+            "", " ", "{", "[1,]", "{\"a\":1,}", "01", "1.", ".5", "+1", "1e", "nul", "True", "'a'", "\"\u{1}\"",
+            "\"\\x\"",
+            "\"\\u12\"", "[1 2]", "{\"a\" 1}", "{1:2}", "\u{FEFF}1", "1 1", "[", "\"a", "NaN", "--1", "{\"\\ud800\":1}",
+        ])
+    func refusals(text: String) {
+        #expect(throws: JSONError.self) { try read(text) }
+    }
+
+    @Test("bytes that are not UTF-8 are refused")
+    func refusesOtherEncodings() {
+        for bytes: [UInt8] in [
+            [0x22, 0xFF, 0x22], [0x22, 0xC0, 0x80, 0x22], [0x22, 0xED, 0xA0, 0x80, 0x22], [0x22, 0xC3, 0x22],
+        ] {
+            #expect(throws: JSONError.self) { try JSONReader.read(bytes) }
+        }
+    }
+
+    @Test(
+        "random damage is never taken for something else than Foundation takes it for", arguments: [UInt64(1), 2, 3, 4])
+    func agreesWithFoundation(seed: UInt64) throws {
+        var generator = SeededGenerator(seed: seed)
+        let text = Array(
+            #"[{"type":"progress","task":"t\u00e9\ud83d\ude00","done":12,"total":1.5e3,"x":[true,false,null,{"a":"b"}]},-7]"#
+                .utf8)
+        for _ in 0..<3_000 {
+            var bytes = text
+            for _ in 0..<Int.random(in: 1...3, using: &generator) {
+                let index = Int.random(in: 0..<bytes.count, using: &generator)
+                switch Int.random(in: 0..<3, using: &generator) {
+                case 0: bytes[index] = UInt8.random(in: 0...255, using: &generator)
+                case 1: bytes.remove(at: index)
+                default: bytes.insert(UInt8.random(in: 0x20...0x7E, using: &generator), at: index)
+                }
+            }
+            var isOurs = true
+            do throws(JSONError) { _ = try JSONReader.read(bytes) } catch { isOurs = false }
+            // Where we take it, so must they; they are more lenient than the grammar in places.
+            if isOurs, !bytes.contains(where: { $0 == UInt8(ascii: "\\") }) {
+                #expect(throws: Never.self) {
+                    try JSONSerialization.jsonObject(with: Data(bytes), options: .fragmentsAllowed)
+                }
+            }
+        }
+    }
+
+    @Test("what is written is read again, exactly")
+    func roundTrip() throws {
+        for text in [
+            "", "\u{0}\u{1F}\u{7F}", "\"\\/", "e\u{301}\u{E9}", "\u{1F469}\u{200D}\u{1F680}", "\u{2028}<script>",
+        ] {
+            var writer = JSONWriter()
+            writer.object { writer in
+                writer.field(text, text)
+                writer.field("n", Int128(1) << 116)
+                writer.field("nothing", nil as Int64?)
+            }
+            let value = try JSONReader.read(writer.bytes)
+            guard case .object(let fields) = value else {
+                Issue.record("no object")
+                return
+            }
+            #expect(fields.map { Name($0.name) } == [Name(text), "n", "nothing"])
+            #expect(fields[0].value.text.map { Name($0) } == Name(text))
+            #expect(fields[1].value == .integer(Int128(1) << 116))
+            #expect(fields[2].value == .null)
+        }
+    }
+
+    @Test("moments are read with any offset and written in UTC with microseconds")
+    func moments() {
+        let pairs: [(String, String)] = [
+            ("2026-11-23T17:30:00Z", "2026-11-23T17:30:00.000000Z"),
+            ("2026-11-23T18:30:00.5+01:00", "2026-11-23T17:30:00.500000Z"),
+            ("2026-11-23t17:30:00.123456789z", "2026-11-23T17:30:00.123456Z"),
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000Z"),
+            ("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999Z"),
+            ("2024-02-29T00:00:00-12:30", "2024-02-29T12:30:00.000000Z"),
+            ("1969-12-31T23:59:59.999999Z", "1969-12-31T23:59:59.999999Z"),
+            ("2000-03-01T00:00:00Z", "2000-03-01T00:00:00.000000Z"),
+        ]
+        for (given, shown) in pairs { #expect(RFC3339.timestamp(given).map(RFC3339.text) == shown) }
+        for bad in [
+            "", "2026", "2026-11-23", "2026-13-01T00:00:00Z", "2026-02-29T00:00:00Z", "2026-11-23T24:00:00Z",
+            "2026-11-23T23:59:60Z",
+            "2026-11-23T17:30:00", "2026-11-23T17:30:00.Z", "2026-11-23T17:30:00+25:00", "2026-11-23T17:30:00Zx",
+            "x026-11-23T17:30:00Z",
+        ] { #expect(RFC3339.timestamp(bad) == nil, "\(bad)") }
+    }
+}
