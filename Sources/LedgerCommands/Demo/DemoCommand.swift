@@ -18,7 +18,9 @@ struct DemoCommand: AsyncParsableCommand {
     @OptionGroup var server: ServerOptions
 
     func validate() throws {
-        guard speed >= 0, speed <= 1_000 else { throw ValidationError("--speed is from 0 to 1000.") }
+        guard speed == 0 || (0.01...1_000).contains(speed) else {
+            throw ValidationError("--speed is 0, or from 0.01 to 1000.")
+        }
     }
 
     func run() async throws {

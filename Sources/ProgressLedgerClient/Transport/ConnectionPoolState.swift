@@ -43,8 +43,6 @@ struct ConnectionPoolState<Connection, Waiter> {
 
     /// Connections in use, idle or being made.
     var connectionCount: Int { places }
-    /// Requests that wait.
-    var waiterCount: Int { waiters.count }
 
     /// Asks for a connection. The newest idle one is taken first, so that the surplus grows old and goes.
     ///

@@ -12,13 +12,4 @@ enum TransportError: Error, Sendable {
     case cancelled(mayHaveBeenSent: Bool)
     /// The answer's body is larger than the client is ready to hold.
     case answerTooLarge(bytesMax: Int)
-
-    /// Whether the request cannot have had any effect.
-    var nothingWasSent: Bool {
-        switch self {
-        case .notConnected, .tooManyWaiting: true
-        case .deadlineExceeded(let mayHaveBeenSent), .cancelled(let mayHaveBeenSent): !mayHaveBeenSent
-        case .lost, .answerTooLarge: false
-        }
-    }
 }

@@ -56,9 +56,11 @@ let projectFolder = URL(filePath: #filePath).deletingLastPathComponent().deletin
     .deletingLastPathComponent().deletingLastPathComponent().path()
 
 /// A server in a process of its own, on a database of its own, while the body runs. Ends as an operator ends it.
-func withServer(_ body: (_ url: String, ServerProcess) async throws -> Void) async throws {
+func withServer(
+    _ arguments: String..., body: (_ url: String, ServerProcess) async throws -> Void
+) async throws {
     try await withLedgerDatabase { target in
-        let server = try ServerProcess(["serve", "--port", "0", "--database", target.description])
+        let server = try ServerProcess(["serve", "--port", "0", "--database", target.description] + arguments)
         let url = try await server.url()
         try await body(url, server)
         if server.isRunning { server.send(SIGTERM) }

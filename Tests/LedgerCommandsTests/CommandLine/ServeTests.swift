@@ -20,28 +20,47 @@ struct ServeTests {
         }
     }
 
-    @Test("a server finishes what it has begun when it is told to stop, and a second signal ends it at once")
+    @Test("a second signal ends at once a server that waits for what it has begun")
     func secondSignalsEndAtOnce() async throws {
         try await withServer { url, server in
-            let client = try LedgerClient(url: url)
-            let job = try await client.createJob(JobDescription(name: "waited for"))
-            let read = try await client.progress(of: job.id, minSequence: 1)
-            let tag = try #require(read.entityTag)
-            let waiting = Task { try await client.progress(of: job.id, unchangedSince: tag, wait: .seconds(30)) }
-            try await eventually(within: .seconds(20)) {
-                let metrics = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"]).lines
-                // The request for the metrics is one of them.
-                return metrics.contains("progress_ledger_http_requests_in_flight 2")
+            try await whileRequestWaits(url, server) {
+                server.send(SIGTERM)
+                try await eventually(within: .seconds(20)) { server.printed.contains("] stopping") }
+                #expect(server.isRunning)
+                server.send(SIGTERM)
+                try await server.wait(within: .seconds(20))
+                #expect(server.printed.contains("] stopping at once"))
             }
-            server.send(SIGTERM)
-            try await eventually(within: .seconds(20)) { server.printed.contains("] stopping") }
-            #expect(server.isRunning)
-            server.send(SIGTERM)
-            try await server.wait(within: .seconds(20))
-            #expect(server.printed.contains("] stopping at once"))
-            waiting.cancel()
-            _ = await waiting.result
         }
+    }
+
+    @Test("a server waits no longer than it is told to for what it has begun")
+    func drainsAreBounded() async throws {
+        try await withServer("--drain-seconds", "1") { url, server in
+            try await whileRequestWaits(url, server) {
+                server.send(SIGTERM)
+                try await server.wait(within: .seconds(20))
+                #expect(server.exitCode == 0)
+            }
+        }
+    }
+
+    /// Runs the body while the server answers a request for which it has 30 seconds.
+    private func whileRequestWaits(_ url: String, _ server: ServerProcess, _ body: () async throws -> Void) async throws
+    {
+        let client = try LedgerClient(url: url)
+        let job = try await client.createJob(JobDescription(name: "waited for"))
+        let read = try await client.progress(of: job.id, minSequence: 1)
+        let tag = try #require(read.entityTag)
+        let waiting = Task { try await client.progress(of: job.id, unchangedSince: tag, wait: .seconds(30)) }
+        try await eventually(within: .seconds(20)) {
+            let metrics = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"]).lines
+            // The request for the metrics is one of them.
+            return metrics.contains("progress_ledger_http_requests_in_flight 2")
+        }
+        try await body()
+        waiting.cancel()
+        _ = await waiting.result
     }
 
     @Test("a worker in a process of its own brings the snapshots of a server without one up to date")

@@ -91,6 +91,20 @@ struct ReadmeTests {
         }
     }
 
+    @Test("every metric that a server tells is explained, and every one that is explained is told")
+    func metricsAreExplained() async throws {
+        // After the first name of a row, those that begin alike are written from where they differ.
+        let explained = try Self.readme().split(separator: "\n").filter { $0.hasPrefix("| `progress_ledger_") }
+            .flatMap { row in row.split(separator: "|")[0].matches(of: /`([a-z_]+)`/).map { String($0.1) } }
+        try await withServer { url, _ in
+            let text = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"])
+            let told = text.lines.filter { $0.hasPrefix("# TYPE ") }.map { String($0.split(separator: " ")[2]) }
+            #expect(told.count > 10)
+            for metric in told { #expect(explained.contains { metric.hasSuffix($0) }, "\(metric)") }
+            for metric in explained { #expect(told.contains { $0.hasSuffix(metric) }, "\(metric)") }
+        }
+    }
+
     @Test("the files that it links to are there")
     func linksLead() throws {
         let links = try Self.readme().matches(of: /\]\(([^)]+)\)/).map { String($0.1) }
