@@ -19,7 +19,7 @@ actor Connection {
     }
 
     /// How long a server has to answer a request to cancel before the connection is given up.
-    static let cancelGrace: Duration = .seconds(1)
+    static let cancelGrace: Duration = .seconds(5)
     /// Bytes may be parked inside the TLS library, where no socket tells of them: look this often while waiting.
     private static let tlsNudge: Duration = .milliseconds(50)
 
