@@ -8,6 +8,9 @@ func withPool<R>(
 ) async throws -> R {
     try await withTestDatabase { target in
         var settings = Pool.Settings()
+        // A machine that is busy with other tests is no failure of this one.
+        settings.operationDeadline = .seconds(120)
+        settings.acquireDeadline = .seconds(60)
         adjust(&settings)
         let pool = Pool(target: target, settings: settings, logger: TestCluster.logger)
         let result = try await body(pool)
