@@ -50,6 +50,9 @@ public final class PostgresLedger: Service {
             // The server gives up a little later than we do, in case we are not there any more to ask it to.
             ("statement_timeout", "\(settings.operationDeadline.components.seconds + 5)s"),
             ("idle_in_transaction_session_timeout", "30s"),
+            // Every statement finds its rows by keys, whatever their values: planning it anew for each value would
+            // cost more than running it.
+            ("plan_cache_mode", "force_generic_plan"),
         ]
         if let role = settings.role { session.append(("role", role)) }
         func makePool(_ connections: Int, _ name: String, _ extra: [(name: String, value: String)] = []) -> Pool {

@@ -25,6 +25,8 @@ internal import Synchronization
     }
 
     private static let eventsPerTurnMax = 64
+    /// How often jobs that jobs have brought about are run before the sockets have their turn.
+    private static let turnsMax = 32
 
     private let epoll: Int32
     private let wake: Int32
@@ -61,8 +63,10 @@ internal import Synchronization
         queue.belongsToThisThread()
         var events = unsafe [epoll_event](repeating: epoll_event(), count: Self.eventsPerTurnMax)
         var jobs: [(job: UnownedJob, isTasks: Bool)] = []
+        var turns = 0
         while true {
             queue.take(&jobs)
+            turns = jobs.isEmpty ? 0 : turns + 1
             for (job, isTasks) in jobs {
                 // An actor's job that is run as a task's, or the other way round, changes executors at every call.
                 if isTasks {
@@ -72,8 +76,12 @@ internal import Synchronization
                     unsafe job.runSynchronously(on: asUnownedSerialExecutor())
                 }
             }
-            let timeout = jobs.isEmpty ? millisecondsToNextDeadline() : 0
+            let isIdle = jobs.isEmpty
             jobs.removeAll(keepingCapacity: true)
+            // What a job has brought about runs before the sockets are looked at again, but not for ever.
+            if !isIdle, turns < Self.turnsMax { continue }
+            turns = 0
+            let timeout = isIdle ? millisecondsToNextDeadline() : 0
             let count = unsafe epoll_wait(epoll, &events, Int32(events.count), timeout)
             for index in 0..<max(0, Int(count)) {
                 let descriptor = unsafe events[index].data.fd
