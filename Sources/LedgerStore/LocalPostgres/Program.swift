@@ -49,6 +49,8 @@ struct Program {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        // Ours are not the program's: a server that outlives us would keep our sockets open.
+        for descriptor in Self.openDescriptors() { posix_spawn_file_actions_addclose(&actions, descriptor) }
 
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -71,6 +73,16 @@ struct Program {
                 .programFailed, "\(arguments[0]) cannot be run: \(String(cString: strerror(failure)))")
         }
         return process
+    }
+
+    /// The descriptors of this process beyond the first three. One that is closed meanwhile does no harm.
+    private static func openDescriptors() -> [Int32] {
+        do {
+            return try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").compactMap { Int32($0) }.filter
+            { $0 > 2 }
+        } catch {
+            return []
+        }
     }
 
     private static func size(of path: String) -> Int {
