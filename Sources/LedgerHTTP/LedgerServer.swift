@@ -5,6 +5,7 @@ public import LedgerStore
 internal import LedgerWire
 public import Logging
 internal import NIOCore
+internal import NIOPosix
 public import ServiceLifecycle
 
 /// The HTTP server of a ledger.
@@ -32,6 +33,7 @@ public struct LedgerServer: Service {
     public func run() async throws {
         let settings = settings
         let onListening = onListening
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
         let application = Application(
             responder: makeRouter().buildResponder(),
             server: .http1(
@@ -46,8 +48,17 @@ public struct LedgerServer: Service {
             onServerRunning: { channel in
                 await onListening(settings.host, channel.localAddress?.port ?? settings.port)
             },
+            eventLoopGroupProvider: .shared(group),
             logger: logger)
-        try await application.run()
+        let result: Result<Void, any Error>
+        do {
+            try await withTaskExecutorPreference(EventLoopExecutor(group)) { try await application.run() }
+            result = .success(())
+        } catch {
+            result = .failure(error)
+        }
+        try await group.shutdownGracefully()
+        try result.get()
     }
 
     func makeRouter() -> Router<BasicRequestContext> {

@@ -11,7 +11,7 @@ public struct ProjectionSettings: Sendable {
     public var eventsPerStepMax = 20_000
     /// How long a loop rests between two steps, so that under load many small steps become fewer larger ones. The
     /// first event after a silence is folded at once.
-    public var stepPause: Duration = .milliseconds(5)
+    public var stepPause: Duration = .milliseconds(20)
     /// How often all jobs are looked at, in case a hint got lost.
     public var sweepInterval: Duration = .seconds(5)
     /// How many jobs one query of a sweep looks at.

@@ -1,13 +1,10 @@
 internal import Ledger
+internal import LedgerStore
 internal import PQ
 
 /// The statements that read the parts of the states of claimed jobs which their next events touch: by the number of
 /// events, not by the size of the jobs.
 enum StateQueries {
-    private static let executionColumns = """
-        execution.sequence, execution.task, execution.name, execution.attempt, execution.started_at,
-        execution.outcome, execution.last_sequence, execution.last_at, execution.superseded_by, execution.state
-        """
     private static let indicatorColumns = """
         indicator.job_id, indicator.sequence, indicator.label, indicator.received_total, indicator.received_done,
         indicator.counted_total, indicator.counted_done, indicator.superseded_total, indicator.superseded_done,
@@ -15,7 +12,8 @@ enum StateQueries {
         indicator.updated_at
         """
 
-    /// Tasks with their last executions; executions by name; the first of an attempt; indicators by label.
+    /// Tasks with their last executions; executions by name; the first of an attempt; indicators by label. The last
+    /// execution of a task, which most events belong to, comes with its task only.
     static func needed(by claims: Claims) -> [Query] {
         var tasks = Keys()
         var names = Keys()
@@ -76,7 +74,7 @@ enum StateQueries {
         Query(
             """
             select
-                task.job_id, task.sequence, task.name, task.last, task.state, task.execution_count, \(executionColumns)
+                task.job_id, task.sequence, task.name, task.last, task.state, task.execution_count, \(ExecutionRow.columns)
             from unnest($1::uuid[], $2::smallint[], $3::text[]) as wanted (job_id, projection, name)
             join ledger.task
                 on task.job_id = wanted.job_id and task.projection = wanted.projection and task.name = wanted.name
@@ -89,20 +87,21 @@ enum StateQueries {
     private static func namedQuery(_ keys: Keys) -> Query {
         Query(
             """
-            select task.job_id, \(executionColumns)
+            select task.job_id, \(ExecutionRow.columns)
             from unnest($1::uuid[], $2::smallint[], $3::text[], $4::text[]) as wanted (job_id, projection, task, name)
             join ledger.task
                 on task.job_id = wanted.job_id and task.projection = wanted.projection and task.name = wanted.task
             join ledger.execution
                 on execution.job_id = task.job_id and execution.projection = task.projection
                 and execution.task = task.sequence and execution.name = wanted.name
+                and execution.sequence <> task.last
             """, [.uuids(keys.jobs), .int2s(keys.projections), .texts(keys.texts), .texts(keys.names)])
     }
 
     private static func attemptedQuery(_ keys: Keys) -> Query {
         Query(
             """
-            select task.job_id, \(executionColumns)
+            select task.job_id, \(ExecutionRow.columns)
             from unnest($1::uuid[], $2::smallint[], $3::text[], $4::integer[])
                 as wanted (job_id, projection, task, attempt)
             join ledger.task
@@ -114,6 +113,7 @@ enum StateQueries {
                 order by first.sequence
                 limit 1
             ) as execution
+            where execution.sequence <> task.last
             """, [.uuids(keys.jobs), .int2s(keys.projections), .texts(keys.texts), .int4s(keys.attempts)])
     }
 

@@ -72,7 +72,7 @@ extension PostgresLedger {
     }
 
     public func statistics() async -> [Statistic] {
-        let append = await appender.currentFigures
+        let append = appender.currentFigures
         let connections = await pool.statistics
         let worker = workers.current
         func counter(_ name: String, _ help: String, _ value: UInt64) -> Statistic {

@@ -51,8 +51,10 @@ public final class PostgresLedger: Service {
             ("statement_timeout", "\(settings.operationDeadline.components.seconds + 5)s"),
             ("idle_in_transaction_session_timeout", "30s"),
             // Every statement finds its rows by keys, whatever their values: planning it anew for each value would
-            // cost more than running it.
-            ("plan_cache_mode", "force_generic_plan"),
+            // cost more than running it. And a plan that was made while a table was small must still be right when it
+            // has grown, which a scan of all of it would not be.
+            ("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
         ]
         if let role = settings.role { session.append(("role", role)) }
         func makePool(_ connections: Int, _ name: String, _ extra: [(name: String, value: String)] = []) -> Pool {
@@ -75,6 +77,7 @@ public final class PostgresLedger: Service {
         let signals = signals
         appender = Appender(pool: appendPool, laneCount: settings.appendLanes, logger: logger) { jobs in
             signals.appended(jobs)
+            guard hints.hasPeers else { return }
             Task(name: "hint-appended") { await hints.appended(jobs) }
         }
     }

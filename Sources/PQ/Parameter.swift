@@ -189,7 +189,7 @@ extension Parameter {
     }
 
     /// A one-dimensional array (src/backend/utils/adt/arrayfuncs.c, `array_recv`).
-    private static func array<Value: BinaryEncodable>(of values: some Collection<Value?>) -> Parameter {
+    private static func array<Value: BinaryEncodable>(of values: [Value?]) -> Parameter {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(20 + values.count * 16)
         let isEmpty = values.isEmpty
@@ -216,22 +216,22 @@ extension Parameter {
         return Parameter(Value.typeID.array, bytes)
     }
 
-    public static func bools(_ values: some Collection<Bool?>) -> Parameter { array(of: values) }
-    public static func int2s(_ values: some Collection<Int16?>) -> Parameter { array(of: values) }
-    public static func int4s(_ values: some Collection<Int32?>) -> Parameter { array(of: values) }
-    public static func int8s(_ values: some Collection<Int64?>) -> Parameter { array(of: values) }
-    public static func float8s(_ values: some Collection<Double?>) -> Parameter { array(of: values) }
+    public static func bools(_ values: [Bool?]) -> Parameter { array(of: values) }
+    public static func int2s(_ values: [Int16?]) -> Parameter { array(of: values) }
+    public static func int4s(_ values: [Int32?]) -> Parameter { array(of: values) }
+    public static func int8s(_ values: [Int64?]) -> Parameter { array(of: values) }
+    public static func float8s(_ values: [Double?]) -> Parameter { array(of: values) }
     /// Texts without U+0000, which PostgreSQL cannot store.
-    public static func texts(_ values: some Collection<String?>) -> Parameter { array(of: values) }
-    public static func uuids(_ values: some Collection<UUIDBytes?>) -> Parameter { array(of: values) }
-    public static func numerics(_ values: some Collection<Int128?>) -> Parameter { array(of: values) }
-    public static func byteas(_ values: some Collection<[UInt8]?>) -> Parameter {
+    public static func texts(_ values: [String?]) -> Parameter { array(of: values) }
+    public static func uuids(_ values: [UUIDBytes?]) -> Parameter { array(of: values) }
+    public static func numerics(_ values: [Int128?]) -> Parameter { array(of: values) }
+    public static func byteas(_ values: [[UInt8]?]) -> Parameter {
         array(of: values.map { $0.map(ByteString.init) })
     }
-    public static func jsonbs(texts: some Collection<String?>) -> Parameter {
+    public static func jsonbs(texts: [String?]) -> Parameter {
         array(of: texts.map { $0.map(JSONText.init) })
     }
-    public static func timestamptzs(microsecondsSince1970 values: some Collection<Int64?>) -> Parameter {
+    public static func timestamptzs(microsecondsSince1970 values: [Int64?]) -> Parameter {
         array(of: values.map { $0.map(TimestampMicroseconds.init) })
     }
 }

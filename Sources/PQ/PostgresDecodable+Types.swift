@@ -106,7 +106,8 @@ extension Optional: PostgresDecodable where Wrapped: PostgresDecodable {
 extension Array: PostgresDecodable where Element: PostgresDecodable {
     public static func decode(_ bytes: UnsafeRawBufferPointer, typeID: UInt32) -> [Element]? {
         if typeID == TypeID.bytea.rawValue {
-            return unsafe Array<UInt8>(bytes) as? [Element]
+            // The same type under another name, which a cast would find out byte by byte.
+            return Element.self == UInt8.self ? unsafe unsafeBitCast(Array<UInt8>(bytes), to: [Element].self) : nil
         }
         return unsafe decodeElements(bytes)
     }

@@ -1,50 +1,42 @@
 internal import Ledger
 internal import Logging
 internal import PQ
+internal import Synchronization
 
 /// Takes appends and writes them in groups: what has come in while one group was being committed is the next group.
 /// So there is no timer; groups grow with the load and shrink without it.
 ///
-/// Appends of one job always take the same lane, so that servers wait for each other on its head and lanes do not.
+/// While appends of a job wait, further ones take the same lane, so that servers may wait for each other on its head and
+/// lanes do not. As long as one lane is enough there is only one, for the larger a group the less each event costs.
 ///
-/// It lives on the reactor's thread, as its connections do: an append changes threads twice, not at every step.
-actor Appender {
+/// Its lanes run on the reactor's thread, as the connections do: an append changes threads twice, not at every step.
+final class Appender: Sendable {
     /// What waits, at most: beyond it callers are refused and nothing is taken. The memory is what matters; the
     /// figures hold some seconds of full load.
     static let pendingEventsMax = 200_000
     static let pendingBytesMax = 64 << 20
     /// Events written in one transaction, at most, except that one append is never divided.
     static let groupEventsMax = 10_000
+    /// From this many waiting events on a lane is so busy that jobs take another.
+    static let busyLaneEvents = 8
     /// How often a group is tried that the database could not take, and over what time.
     private static let attemptsMax = 4
     private static let retryPause: Duration = .milliseconds(100)
 
-    private struct Pending {
-        let request: AppendRequest
-        let continuation: CheckedContinuation<AppendResult, Never>
-    }
-
-    private struct Lane {
-        var queue: [Pending] = []
-        var isFlushing = false
-    }
-
-    nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
-    private nonisolated let reactor: Reactor
+    private let reactor: Reactor
     private let flusher: Flusher
     private let logger: Logger
     private let onAppended: @Sendable ([JobID]) -> Void
-    private var lanes: [Lane]
-    private var pendingEvents = 0
-    private var pendingBytes = 0
-    private var isClosed = false
-    private var closing: [CheckedContinuation<Void, Never>] = []
-    private(set) var figures = Figures()
+    private let lanes: Mutex<AppendLanes>
+    private let heads = Mutex(HeadCache())
+    private let figures = Mutex(Figures())
 
     /// What has been done since the start.
     struct Figures: Sendable {
         var events: UInt64 = 0
         var groups: UInt64 = 0
+        /// Groups that another server was ahead of, so that they took three round trips instead of one.
+        var overtaken: UInt64 = 0
         var refused: UInt64 = 0
         var failed: UInt64 = 0
         var pendingEvents = 0
@@ -55,85 +47,64 @@ actor Appender {
     ) {
         reactor = pool.reactor
         flusher = Flusher(pool: pool)
-        lanes = Array(repeating: Lane(), count: laneCount)
+        lanes = Mutex(AppendLanes(count: laneCount))
         self.logger = logger
         self.onAppended = onAppended
     }
 
     /// Appends, and returns once it is durably committed or has failed.
     func append(_ request: AppendRequest) async -> AppendResult {
-        guard !isClosed else { return .failure(StoreError(.closed, "the server is stopping; nothing was taken")) }
-        guard let first = request.parts.first else { return .success([]) }
-        guard pendingEvents + request.eventCount <= Self.pendingEventsMax || pendingEvents == 0,
-            pendingBytes + request.byteCount <= Self.pendingBytesMax || pendingEvents == 0
-        else {
-            figures.refused += 1
-            return .failure(
-                StoreError(
-                    .overloaded, "\(pendingEvents) events wait to be written already; nothing was taken",
-                    retryAfter: .seconds(1)))
-        }
-        pendingEvents += request.eventCount
-        pendingBytes += request.byteCount
-        let lane = Int(first.job.low % UInt64(lanes.count))
+        guard !request.parts.isEmpty else { return .success([]) }
         return await withCheckedContinuation { continuation in
-            lanes[lane].queue.append(Pending(request: request, continuation: continuation))
-            if !lanes[lane].isFlushing {
-                lanes[lane].isFlushing = true
-                Task(name: "appender-lane-\(lane)") { await run(lane) }
+            let pending = AppendLanes.Pending(request: request, continuation: continuation)
+            switch lanes.withLock({ $0.add(pending) }) {
+            case .queued: break
+            case .begins(let lane):
+                Task(name: "appender-lane-\(lane)", executorPreference: reactor.taskExecutor) { await self.run(lane) }
+            case .overloaded(let waiting):
+                figures.withLock { $0.refused += 1 }
+                continuation.resume(
+                    returning: .failure(
+                        StoreError(
+                            .overloaded, "\(waiting) events wait to be written already; nothing was taken",
+                            retryAfter: .seconds(1))))
+            case .closed:
+                continuation.resume(
+                    returning: .failure(StoreError(.closed, "the server is stopping; nothing was taken")))
             }
         }
     }
 
     /// Takes no more, and returns when what was taken is written or has failed.
     func close() async {
-        isClosed = true
-        guard lanes.contains(where: \.isFlushing) else { return }
-        await withCheckedContinuation { closing.append($0) }
+        await withCheckedContinuation { continuation in
+            if lanes.withLock({ $0.close(continuation) }) { continuation.resume() }
+        }
     }
 
     var currentFigures: Figures {
-        var figures = figures
-        figures.pendingEvents = pendingEvents
+        var figures = figures.withLock { $0 }
+        figures.pendingEvents = lanes.withLock { $0.pendingEvents }
         return figures
     }
 
     private func run(_ lane: Int) async {
-        while !lanes[lane].queue.isEmpty {
-            let group = takeGroup(lane)
+        while let group = lanes.withLock({ $0.takeGroup(lane) }) {
             let results = await write(group.map(\.request))
-            for (pending, result) in zip(group, results) {
-                pendingEvents -= pending.request.eventCount
-                pendingBytes -= pending.request.byteCount
-                pending.continuation.resume(returning: result)
-            }
+            lanes.withLock { $0.finished(group, lane) }
+            for (pending, result) in zip(group, results) { pending.continuation.resume(returning: result) }
         }
-        lanes[lane].isFlushing = false
-        guard isClosed, !lanes.contains(where: \.isFlushing) else { return }
-        for waiter in closing { waiter.resume() }
-        closing = []
-    }
-
-    private func takeGroup(_ lane: Int) -> [Pending] {
-        var events = 0
-        var count = 0
-        for pending in lanes[lane].queue {
-            events += pending.request.eventCount
-            guard count == 0 || events <= Self.groupEventsMax else { break }
-            count += 1
-        }
-        let group = Array(lanes[lane].queue.prefix(count))
-        lanes[lane].queue.removeFirst(count)
-        return group
+        for waiter in lanes.withLock({ $0.takeClosing() }) { waiter.resume() }
     }
 
     private func write(_ requests: [AppendRequest]) async -> [AppendResult] {
         var failure = PQError(.connectionFailed, "not tried")
         for attempt in 1...Self.attemptsMax {
             do throws(FlushFailure) {
-                return noteSuccess(try await flusher.flush(requests))
+                return try await flush(requests)
             } catch {
                 failure = error.error
+                heads.withLock { $0.forget(requests) }
                 if let plan = error.plan {
                     switch await settle(plan) {
                     case true: return noteSuccess(plan)
@@ -151,6 +122,18 @@ actor Appender {
         }
         let known = PQError(failure.code, failure.message, sqlState: failure.sqlState, server: failure.server)
         return noteFailure(known, requests)
+    }
+
+    /// In one round trip where we know all heads and nobody else has moved them, else in two.
+    private func flush(_ requests: [AppendRequest]) async throws(FlushFailure) -> [AppendResult] {
+        if let (known, clock) = heads.withLock({ $0.known(requests) }) {
+            if let outcome = try await flusher.flush(requests, from: known, clock: clock) {
+                return noteSuccess(outcome)
+            }
+            figures.withLock { $0.overtaken += 1 }
+            heads.withLock { $0.noteOvertaken(requests) }
+        }
+        return noteSuccess(try await flusher.flush(requests))
     }
 
     /// Whether a group whose commit was cut off took place; nil where the database does not say in time.
@@ -171,15 +154,22 @@ actor Appender {
         do { try await Task.sleep(for: duration) } catch { return }
     }
 
+    private func noteSuccess(_ outcome: Flusher.Outcome) -> [AppendResult] {
+        heads.withLock { $0.remember(outcome.plan.newHeads, clock: outcome.clock) }
+        return noteSuccess(outcome.plan)
+    }
+
     private func noteSuccess(_ plan: FlushPlan) -> [AppendResult] {
-        figures.groups += 1
-        figures.events += UInt64(plan.columns.count)
+        figures.withLock { figures in
+            figures.groups += 1
+            figures.events += UInt64(plan.columns.count)
+        }
         onAppended(plan.newHeads.map(\.job))
         return plan.results
     }
 
     private func noteFailure(_ error: PQError, _ requests: [AppendRequest]) -> [AppendResult] {
-        figures.failed += UInt64(requests.count)
+        figures.withLock { $0.failed += UInt64(requests.count) }
         let storeError = StoreError(error, while: "appending events")
         return requests.map { _ in .failure(storeError) }
     }

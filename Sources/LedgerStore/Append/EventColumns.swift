@@ -46,23 +46,32 @@ struct EventColumns {
         }
     }
 
-    /// The statement that inserts them.
-    var insert: Query {
-        Query(
-            """
-            insert into ledger.event
-                (job_id, sequence, recorded_at, at, report, total, done, attempt, type, hash, task, execution, label, outcome)
-            select *
-            from unnest(
-                $1::uuid[], $2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::bigint[],
-                $8::integer[], $9::smallint[], $10::bytea[], $11::text[], $12::text[], $13::text[], $14::text[]
-            )
-            """,
-            [
-                .uuids(jobs), .int8s(sequences), .timestamptzs(microsecondsSince1970: recordedAt),
-                .timestamptzs(microsecondsSince1970: at), .int8s(reports), .int8s(totals), .int8s(dones),
-                .int4s(attempts), .int2s(types), .byteas(hashes), .texts(tasks), .texts(executions), .texts(labels),
-                .texts(outcomes),
-            ])
+    /// The columns of the event table that are inserted, in the order of ``parameters``.
+    static let names =
+        "job_id, sequence, recorded_at, at, report, total, done, attempt, type, hash, task, execution, label, outcome"
+
+    /// What gives the rows, where the parameters begin with this number.
+    static func rows(from first: Int) -> String {
+        let types = [
+            "uuid", "bigint", "timestamptz", "timestamptz", "bigint", "bigint", "bigint", "integer", "smallint",
+            "bytea", "text", "text", "text", "text",
+        ]
+        let arrays = types.enumerated().map { "$\(first + $0.offset)::\($0.element)[]" }
+        return "unnest(\(arrays.joined(separator: ", ")))"
     }
+
+    /// The columns as parameters.
+    var parameters: [Parameter] {
+        [
+            .uuids(jobs), .int8s(sequences), .timestamptzs(microsecondsSince1970: recordedAt),
+            .timestamptzs(microsecondsSince1970: at), .int8s(reports), .int8s(totals), .int8s(dones),
+            .int4s(attempts), .int2s(types), .byteas(hashes), .texts(tasks), .texts(executions), .texts(labels),
+            .texts(outcomes),
+        ]
+    }
+
+    /// The statement that inserts them.
+    var insert: Query { Query(Self.insertSQL, parameters) }
+
+    private static let insertSQL = "insert into ledger.event (\(names)) select * from \(rows(from: 1))"
 }

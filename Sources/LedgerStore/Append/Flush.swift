@@ -36,83 +36,6 @@ extension EventDraft {
 /// What became of one append.
 typealias AppendResult = Result<[(job: JobID, sequences: ClosedRange<Int64>)], StoreError>
 
-/// The last event of a job, as its head row has it.
-struct JobHead: Sendable {
-    var sequence: Int64
-    var recordedAt: Timestamp
-    var chain: HashChain
-}
-
-/// The decisions of a flush, without its effects: from the heads that are locked and the appends that have come in
-/// to the events, with their places, times and hashes, and the new heads.
-struct FlushPlan {
-    private(set) var columns = EventColumns()
-    private(set) var results: [AppendResult] = []
-    private var heads: [JobID: JobHead]
-    private var changed: Set<JobID> = []
-    private let clock: Timestamp
-
-    /// - Parameters:
-    ///   - heads: The heads of all jobs that exist among those appended to.
-    ///   - clock: The database's clock, after the heads were locked.
-    init(_ requests: [AppendRequest], heads: [JobID: JobHead], clock: Timestamp) {
-        self.heads = heads
-        self.clock = clock
-        for request in requests { results.append(add(request)) }
-    }
-
-    private mutating func add(_ request: AppendRequest) -> AppendResult {
-        let unknown = request.parts.map(\.job).filter { heads[$0] == nil }
-        guard unknown.isEmpty else {
-            return .failure(
-                StoreError(
-                    .unknownJob, "there is no job \(unknown.map(\.description).joined(separator: ", "))", jobs: unknown)
-            )
-        }
-        return .success(request.parts.compactMap { part in add(part).map { (part.job, $0) } })
-    }
-
-    private mutating func add(_ part: AppendRequest.Part) -> ClosedRange<Int64>? {
-        guard var head = heads[part.job], !part.drafts.isEmpty else { return nil }
-        let first = head.sequence + 1
-        // Never backwards within a job, whatever the clock does.
-        head.recordedAt = max(head.recordedAt, clock)
-        for draft in part.drafts {
-            head.sequence += 1
-            let event = draft.recorded(sequence: head.sequence, at: head.recordedAt)
-            columns.append(event, of: part.job, hash: head.chain.append(event))
-        }
-        heads[part.job] = head
-        changed.insert(part.job)
-        return first...head.sequence
-    }
-
-    /// The jobs that get events, with their new heads, in the order of their ids.
-    var newHeads: [(job: JobID, head: JobHead)] {
-        changed.sorted().compactMap { job in heads[job].map { (job, $0) } }
-    }
-
-    /// What inserts the events and moves the heads; nothing where no append can be done.
-    var statements: [Query] {
-        guard columns.count > 0 else { return [] }
-        let heads = newHeads
-        let update = Query(
-            """
-            update ledger.job_head as head
-            set sequence = new.sequence, recorded_at = new.recorded_at, hash = new.hash
-            from unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::bytea[])
-                as new (job_id, sequence, recorded_at, hash)
-            where head.job_id = new.job_id
-            """,
-            [
-                .uuids(heads.map { $0.job.uuid }), .int8s(heads.map { $0.head.sequence }),
-                .timestamptzs(microsecondsSince1970: heads.map { $0.head.recordedAt.microseconds }),
-                .byteas(heads.map { $0.head.chain.head }),
-            ])
-        return [columns.insert, update]
-    }
-}
-
 /// The effects of a flush.
 struct Flusher: Sendable {
     let pool: Pool
@@ -129,9 +52,40 @@ struct Flusher: Sendable {
             """, [.uuids(jobs.map(\.uuid))])
     }
 
-    /// Writes the appends in one transaction, in two round trips. Each append succeeds or fails by itself; where the
+    /// What came of a flush.
+    struct Outcome {
+        let plan: FlushPlan
+        /// The database's clock, at some moment since it was called.
+        let clock: Timestamp
+    }
+
+    /// Writes the appends in one statement and one round trip, where the heads are as they are given.
+    ///
+    /// - Returns: nil where another server has moved a head, or the clock is wrong: then nothing was written.
+    func flush(
+        _ requests: [AppendRequest], from heads: [JobID: JobHead], clock: Timestamp
+    ) async throws(FlushFailure) -> Outcome? {
+        let plan = await Self.plan(requests, heads: heads, clock: clock)
+        guard plan.columns.count > 0 else { return Outcome(plan: plan, clock: clock) }
+        do throws(PQError) {
+            let row = try await pool.query(plan.statementIfUnchanged)[0]
+            guard try row.decode(0, as: Bool.self) else { return nil }
+            try Self.check(try row.decode(2), plan)
+            return Outcome(plan: plan, clock: try row.timestamp(1))
+        } catch {
+            throw FlushFailure(error: error, plan: error.isOutcomeUnknown ? plan : nil)
+        }
+    }
+
+    private static func check(_ inserted: Int, _ plan: FlushPlan) throws(PQError) {
+        guard inserted == plan.columns.count else {
+            throw PQError(.decoding, "inserted \(inserted) of \(plan.columns.count) events")
+        }
+    }
+
+    /// Writes the appends in one transaction, in two round trips, whoever else moves the heads meanwhile. Each append succeeds or fails by itself; where the
     /// database fails, all do, and nothing was written unless the error's outcome is unknown.
-    func flush(_ requests: [AppendRequest]) async throws(FlushFailure) -> FlushPlan {
+    func flush(_ requests: [AppendRequest]) async throws(FlushFailure) -> Outcome {
         let jobs = Set(requests.flatMap { $0.parts.map(\.job) }).sorted()
         var attempted: FlushPlan?
         do {
@@ -140,11 +94,8 @@ struct Flusher: Sendable {
                 let plan = await Self.plan(requests, heads: heads, clock: clock)
                 attempted = plan
                 let rows = try await transaction.commit(after: plan.statements)
-                guard rows.first?.affectedRows ?? 0 == plan.columns.count else {
-                    throw PQError(
-                        .decoding, "inserted \(rows.first?.affectedRows ?? 0) of \(plan.columns.count) events")
-                }
-                return plan
+                try Self.check(rows.first?.affectedRows ?? 0, plan)
+                return Outcome(plan: plan, clock: clock)
             }
         } catch let error as PQError {
             throw FlushFailure(error: error, plan: error.isOutcomeUnknown ? attempted : nil)

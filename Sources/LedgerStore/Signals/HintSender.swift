@@ -1,6 +1,7 @@
 internal import Ledger
 internal import Logging
 internal import PQ
+internal import Synchronization
 
 /// Tells other processes what was appended and folded, by NOTIFY: after the commit, in transactions of its own, and
 /// never more than one at a time, so that what comes in meanwhile is told in one.
@@ -25,7 +26,7 @@ actor HintSender {
     private var folded: [JobID: Int64] = [:]
     private var isSending = false
     private var isPresenceDue = false
-    private var peerHeardAt: ContinuousClock.Instant?
+    private let peerHeardAt = Mutex<ContinuousClock.Instant?>(nil)
 
     init(pool: Pool, instance: String, logger: Logger) {
         self.pool = pool
@@ -37,8 +38,9 @@ actor HintSender {
     ///
     /// - Returns: Whether we had thought that we were alone.
     func heardPeer() -> Bool {
-        defer { peerHeardAt = .now }
-        return !hasPeers
+        let hadPeers = hasPeers
+        peerHeardAt.withLock { $0 = .now }
+        return !hadPeers
     }
 
     /// Says that we are there.
@@ -47,8 +49,9 @@ actor HintSender {
         begin()
     }
 
-    private var hasPeers: Bool {
-        peerHeardAt.map { $0.duration(to: .now) < Self.presence.holds } ?? false
+    /// Whether there is anybody to tell.
+    nonisolated var hasPeers: Bool {
+        peerHeardAt.withLock { $0.map { $0.duration(to: .now) < Self.presence.holds } ?? false }
     }
 
     func appended(_ jobs: [JobID]) {

@@ -1,0 +1,118 @@
+internal import Ledger
+internal import PQ
+
+/// The last event of a job, as its head row has it.
+struct JobHead: Sendable {
+    var sequence: Int64
+    var recordedAt: Timestamp
+    var chain: HashChain
+}
+
+/// The decisions of a flush, without its effects: from the heads that are locked and the appends that have come in
+/// to the events, with their places, times and hashes, and the new heads.
+struct FlushPlan {
+    private(set) var columns = EventColumns()
+    private(set) var results: [AppendResult] = []
+    /// The heads from which it starts.
+    private let before: [JobID: JobHead]
+    private var heads: [JobID: JobHead]
+    private var changed: Set<JobID> = []
+    private let clock: Timestamp
+
+    /// - Parameters:
+    ///   - heads: The heads of all jobs that exist among those appended to.
+    ///   - clock: The database's clock, after the heads were locked.
+    init(_ requests: [AppendRequest], heads: [JobID: JobHead], clock: Timestamp) {
+        before = heads
+        self.heads = heads
+        self.clock = clock
+        for request in requests { results.append(add(request)) }
+    }
+
+    private mutating func add(_ request: AppendRequest) -> AppendResult {
+        let unknown = request.parts.map(\.job).filter { heads[$0] == nil }
+        guard unknown.isEmpty else {
+            return .failure(
+                StoreError(
+                    .unknownJob, "there is no job \(unknown.map(\.description).joined(separator: ", "))", jobs: unknown)
+            )
+        }
+        return .success(request.parts.compactMap { part in add(part).map { (part.job, $0) } })
+    }
+
+    private mutating func add(_ part: AppendRequest.Part) -> ClosedRange<Int64>? {
+        guard var head = heads[part.job], !part.drafts.isEmpty else { return nil }
+        let first = head.sequence + 1
+        // Never backwards within a job, whatever the clock does.
+        head.recordedAt = max(head.recordedAt, clock)
+        for draft in part.drafts {
+            head.sequence += 1
+            let event = draft.recorded(sequence: head.sequence, at: head.recordedAt)
+            columns.append(event, of: part.job, hash: head.chain.append(event))
+        }
+        heads[part.job] = head
+        changed.insert(part.job)
+        return first...head.sequence
+    }
+
+    /// The jobs that get events, with their new heads, in the order of their ids.
+    var newHeads: [(job: JobID, head: JobHead)] {
+        changed.sorted().compactMap { job in heads[job].map { (job, $0) } }
+    }
+
+    /// What inserts the events and moves the heads, which are locked; nothing where no append can be done.
+    var statements: [Query] {
+        guard columns.count > 0 else { return [] }
+        return [columns.insert, Query(Self.moveSQL, headParameters)]
+    }
+
+    /// Does all of it in one statement, where the heads are still where the plan started from and the clock is right:
+    /// otherwise nothing. Returns whether it did, and the database's clock.
+    var statementIfUnchanged: Query {
+        var parameters = headParameters
+        parameters.append(.int8s(newHeads.map { before[$0.job]?.sequence }))
+        parameters.append(.timestamptz(microsecondsSince1970: clock.microseconds))
+        return Query(Self.unchangedSQL, parameters + columns.parameters)
+    }
+
+    private var headParameters: [Parameter] {
+        let heads = newHeads
+        return [
+            .uuids(heads.map { $0.job.uuid }), .int8s(heads.map { $0.head.sequence }),
+            .timestamptzs(microsecondsSince1970: heads.map { $0.head.recordedAt.microseconds }),
+            .byteas(heads.map { $0.head.chain.head }),
+        ]
+    }
+
+    private static let moveSQL = """
+        update ledger.job_head as head
+        set sequence = new.sequence, recorded_at = new.recorded_at, hash = new.hash
+        from unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::bytea[])
+            as new (job_id, sequence, recorded_at, hash)
+        where head.job_id = new.job_id
+        """
+
+    /// A head that another server has moved meanwhile does not match any more once its lock is to be had, and then
+    /// nothing is written at all. The locks are taken in the order of ids, as everywhere.
+    private static let unchangedSQL = """
+        with locked as materialized (
+            select head.job_id
+            from unnest($1::uuid[], $5::bigint[]) as expected (job_id, sequence)
+            join ledger.job_head as head on head.job_id = expected.job_id and head.sequence = expected.sequence
+            order by head.job_id
+            for update of head
+        ), verdict as materialized (
+            select count(*) = cardinality($1)
+                and $6::timestamptz between clock_timestamp() - interval '1 second' and clock_timestamp()
+                as is_unchanged
+            from locked
+        ), moved as (
+            \(moveSQL) and (select is_unchanged from verdict)
+        ), inserted as (
+            insert into ledger.event (\(EventColumns.names))
+            select * from \(EventColumns.rows(from: 7)) where (select is_unchanged from verdict)
+            returning 1
+        )
+        select (select is_unchanged from verdict), clock_timestamp(), (select count(*) from inserted)
+        """
+}
