@@ -70,52 +70,68 @@ enum StateQueries {
         }
     }
 
-    private static func taskQuery(_ keys: Keys) -> Query {
-        Query(
-            """
-            select
-                task.job_id, task.sequence, task.name, task.last, task.state, task.execution_count, \(ExecutionRow.columns)
-            from unnest($1::uuid[], $2::smallint[], $3::text[]) as wanted (job_id, projection, name)
-            join ledger.task
-                on task.job_id = wanted.job_id and task.projection = wanted.projection and task.name = wanted.name
-            join ledger.execution
-                on execution.job_id = task.job_id and execution.projection = task.projection
-                and execution.sequence = task.last
-            """, [.uuids(keys.jobs), .int2s(keys.projections), .texts(keys.texts)])
+    // Each row that is wanted is looked up by itself: "limit 1" keeps PostgreSQL from beginning with another table or
+    // with a part of a key, which costs little while a table is small, when plans are made, and much when it is not.
+
+    /// Looks up the task of each `wanted` row.
+    private static func taskLookup(_ name: String) -> String {
+        """
+        cross join lateral (
+            select * from ledger.task as found
+            where found.job_id = wanted.job_id and found.projection = wanted.projection and found.name = wanted.\(name)
+            limit 1
+        ) as task
+        """
     }
+
+    /// Looks up an execution of each task.
+    private static func executionLookup(_ condition: String) -> String {
+        """
+        cross join lateral (
+            select * from ledger.execution as found
+            where found.job_id = wanted.job_id and found.projection = wanted.projection and \(condition)
+            limit 1
+        ) as execution
+        """
+    }
+
+    private static func taskQuery(_ keys: Keys) -> Query {
+        Query(taskSQL, [.uuids(keys.jobs), .int2s(keys.projections), .texts(keys.texts)])
+    }
+
+    private static let taskSQL = """
+        select
+            task.job_id, task.sequence, task.name, task.last, task.state, task.execution_count, \(ExecutionRow.columns)
+        from unnest($1::uuid[], $2::smallint[], $3::text[]) as wanted (job_id, projection, name)
+        \(taskLookup("name"))
+        \(executionLookup("found.sequence = task.last"))
+        """
 
     private static func namedQuery(_ keys: Keys) -> Query {
-        Query(
-            """
-            select task.job_id, \(ExecutionRow.columns)
-            from unnest($1::uuid[], $2::smallint[], $3::text[], $4::text[]) as wanted (job_id, projection, task, name)
-            join ledger.task
-                on task.job_id = wanted.job_id and task.projection = wanted.projection and task.name = wanted.task
-            join ledger.execution
-                on execution.job_id = task.job_id and execution.projection = task.projection
-                and execution.task = task.sequence and execution.name = wanted.name
-                and execution.sequence <> task.last
-            """, [.uuids(keys.jobs), .int2s(keys.projections), .texts(keys.texts), .texts(keys.names)])
+        Query(namedSQL, [.uuids(keys.jobs), .int2s(keys.projections), .texts(keys.texts), .texts(keys.names)])
     }
 
+    private static let namedSQL = """
+        select task.job_id, \(ExecutionRow.columns)
+        from unnest($1::uuid[], $2::smallint[], $3::text[], $4::text[]) as wanted (job_id, projection, task, name)
+        \(taskLookup("task"))
+        \(executionLookup("found.task = task.sequence and found.name = wanted.name"))
+        where execution.sequence <> task.last
+        """
+
     private static func attemptedQuery(_ keys: Keys) -> Query {
-        Query(
-            """
-            select task.job_id, \(ExecutionRow.columns)
-            from unnest($1::uuid[], $2::smallint[], $3::text[], $4::integer[])
-                as wanted (job_id, projection, task, attempt)
-            join ledger.task
-                on task.job_id = wanted.job_id and task.projection = wanted.projection and task.name = wanted.task
-            cross join lateral (
-                select * from ledger.execution as first
-                where first.job_id = task.job_id and first.projection = task.projection
-                    and first.task = task.sequence and first.attempt = wanted.attempt
-                order by first.sequence
-                limit 1
-            ) as execution
-            where execution.sequence <> task.last
-            """, [.uuids(keys.jobs), .int2s(keys.projections), .texts(keys.texts), .int4s(keys.attempts)])
+        Query(attemptedSQL, [.uuids(keys.jobs), .int2s(keys.projections), .texts(keys.texts), .int4s(keys.attempts)])
     }
+
+    /// The first of several executions with the same attempt.
+    private static let attemptedSQL = """
+        select task.job_id, \(ExecutionRow.columns)
+        from unnest($1::uuid[], $2::smallint[], $3::text[], $4::integer[])
+            as wanted (job_id, projection, task, attempt)
+        \(taskLookup("task"))
+        \(executionLookup("found.task = task.sequence and found.attempt = wanted.attempt order by found.sequence"))
+        where execution.sequence <> task.last
+        """
 
     private static func labelQuery(_ keys: Keys) -> Query {
         Query(

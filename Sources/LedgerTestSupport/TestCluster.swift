@@ -15,6 +15,11 @@ public actor TestCluster {
     private var templates: [String: Task<Void, any Error>] = [:]
     private var count = 0
     private var admin: Pool?
+    private var databasesInUse = 0
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+    /// Tests that use a database at the same time: with all of them at once a small machine does nothing but change
+    /// between them, and no deadline of theirs means anything.
+    private static let databasesMax = 6
 
     /// A logger that says nothing below errors.
     public static let logger: Logger = {
@@ -81,6 +86,21 @@ public actor TestCluster {
         return base.setting("dbname", name)
     }
 
+    /// Waits for its turn.
+    func begin() async {
+        guard databasesInUse >= Self.databasesMax else {
+            databasesInUse += 1
+            return
+        }
+        await withCheckedContinuation { waiting.append($0) }
+    }
+
+    /// Lets the next one begin, which takes the place.
+    func end() {
+        guard waiting.isEmpty else { return waiting.removeFirst().resume() }
+        databasesInUse -= 1
+    }
+
     func dropDatabase(_ target: ConnectionTarget) async throws {
         guard let name = target["dbname"] else { return }
         _ = try await pool().query(Query("drop database if exists \(name) with (force)", prepare: false))
@@ -96,15 +116,18 @@ public func withTestDatabase<R>(
     template: String? = nil, prepare: @escaping @Sendable (ConnectionTarget) async throws -> Void = { _ in },
     _ body: (ConnectionTarget) async throws -> R
 ) async throws -> R {
-    let target = try await TestCluster.shared.makeDatabase(template: template, prepare: prepare)
+    await TestCluster.shared.begin()
+    let result: Result<R, any Error>
     do {
-        let result = try await body(target)
+        let target = try await TestCluster.shared.makeDatabase(template: template, prepare: prepare)
+        do { result = .success(try await body(target)) } catch { result = .failure(error) }
         try await TestCluster.shared.dropDatabase(target)
-        return result
     } catch {
-        try await TestCluster.shared.dropDatabase(target)
+        await TestCluster.shared.end()
         throw error
     }
+    await TestCluster.shared.end()
+    return try result.get()
 }
 
 /// Stops the server that this process has started when it ends, and removes its data.

@@ -15,13 +15,15 @@ internal import Glibc
         unsafe PQfreeCancel(handle)
     }
 
-    /// Sends the request from a thread of its own: it makes a connection, and blocks until the server has closed it.
-    func fire() {
+    /// Sends the request from a thread of its own: it makes a connection, and blocks until the server has closed it,
+    /// which it does when it has signalled the process that is to stop. Then the closure is called, on that thread.
+    func fire(whenTaken: @escaping @Sendable () -> Void) {
         Thread.detached(named: "pq-cancel") {
             var reason = [CChar](repeating: 0, count: 256)
             // Where the request cannot be sent the statement goes on until its deadline's grace has passed, when the
             // connection is given up; there is nobody to tell here.
             _ = unsafe PQcancel(self.handle, &reason, Int32(reason.count))
+            whenTaken()
         }
     }
 }

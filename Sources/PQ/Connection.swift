@@ -18,8 +18,6 @@ actor Connection {
         case closed
     }
 
-    /// How long a server has to answer a request to cancel before the connection is given up.
-    static let cancelGrace: Duration = .seconds(5)
     /// Bytes may be parked inside the TLS library, where no socket tells of them: look this often while waiting.
     private static let tlsNudge: Duration = .milliseconds(50)
 
@@ -37,6 +35,12 @@ actor Connection {
 
     private let logger: Logger
     private let cancelToken: CancelToken?
+    /// How long the server has to answer a request to cancel before the connection is given up.
+    private let cancelGrace: Duration
+    /// How many operations have begun: tells the one that is to be cancelled from those after it.
+    private var operation = 0
+    /// Requests to cancel that are on their way to the server.
+    private var cancelsUnderWay = 0
     private let descriptor: Int32
     private var waiter: CheckedContinuation<Void, Never>?
     private var wakesOnAnything = false
@@ -52,10 +56,11 @@ actor Connection {
     nonisolated let backendProcess: Int32
 
     private init(
-        session: Session, reactor: Reactor, logger: Logger,
+        session: Session, cancelGrace: Duration, reactor: Reactor, logger: Logger,
         onNotification: (@Sendable (Notification) -> Void)?, onLoss: (@Sendable (PQError) -> Void)?
     ) {
         self.session = session
+        self.cancelGrace = cancelGrace
         self.reactor = reactor
         self.logger = logger
         self.onNotification = onNotification
@@ -70,12 +75,14 @@ actor Connection {
     ///
     /// - Throws: ``PQError/Code/connectionFailed``, with the server's SQLSTATE where it refused.
     static func connect(
-        to target: ConnectionTarget, deadline: Duration, reactor: Reactor, logger: Logger,
+        to target: ConnectionTarget, deadline: Duration, cancelGrace: Duration = .seconds(5), reactor: Reactor,
+        logger: Logger,
         onNotification: (@Sendable (Notification) -> Void)? = nil, onLoss: (@Sendable (PQError) -> Void)? = nil
     ) async throws(PQError) -> Connection {
         let session = try await Connector.connect(to: target, deadline: deadline)
         let connection = Connection(
-            session: session, reactor: reactor, logger: logger, onNotification: onNotification, onLoss: onLoss)
+            session: session, cancelGrace: cancelGrace, reactor: reactor, logger: logger,
+            onNotification: onNotification, onLoss: onLoss)
         try await connection.begin()
         return connection
     }
@@ -85,6 +92,7 @@ actor Connection {
             close()
             throw PQError(.connectionFailed, "libpq refuses the non-blocking pipeline mode")
         }
+        session.logNotices(to: logger)
         reactor.watch(descriptor) { [unowned self] in assumeIsolated { $0.becameReady() } }
         reactor.remember(self)
         isWatched = true
@@ -199,6 +207,8 @@ actor Connection {
         if let loss { throw PQError(.connectionLost, loss.message, sqlState: loss.sqlState, server: loss.server) }
         guard state == .idle else { throw PQError(.misuse, "the connection is in use: one operation at a time") }
         if heedsCancellation, Task.isCancelled { throw PQError(.cancelled, "cancelled before anything was sent") }
+        operation += 1
+        let operation = operation
         state = .busy(deadline: deadline)
         reactor.deadlineChanged(to: deadline)
         if session?.usesTLS == true { reactor.deadlineChanged(to: .now + Self.tlsNudge) }
@@ -208,12 +218,13 @@ actor Connection {
                 await Self.result(body)
             } onCancel: {
                 // Cancelling needs the connection's state; the handler may run on any thread.
-                Task(name: "pq-cancel") { await self.cancel() }
+                Task(name: "pq-cancel") { await self.cancel(operation) }
             }
         } else {
             result = await Self.result(body)
         }
         let wasCancelling = if case .cancelling = state { true } else { false }
+        await waitForCancels()
         if state != .closed { state = .idle }
         do {
             return try result.get()
@@ -235,16 +246,30 @@ actor Connection {
             sqlState: error.sqlState, server: error.server)
     }
 
-    private func cancel() {
-        guard case .busy = state else { return }
+    private func cancel(_ operation: Int) {
+        guard case .busy = state, operation == self.operation else { return }
         beginCancelling(.now)
     }
 
     private func beginCancelling(_ now: ContinuousClock.Instant) {
-        let giveUpAt = now + Self.cancelGrace
+        let giveUpAt = now + cancelGrace
         state = .cancelling(giveUpAt: giveUpAt)
         reactor.deadlineChanged(to: giveUpAt)
-        cancelToken?.fire()
+        guard let cancelToken else { return }
+        cancelsUnderWay += 1
+        cancelToken.fire { Task(name: "pq-cancel-sent") { await self.cancelWasSent() } }
+    }
+
+    private func cancelWasSent() {
+        cancelsUnderWay -= 1
+        hasNews = waiter == nil
+        if wakesOnAnything || cancelsUnderWay == 0 && session?.isBusy == false { wake() }
+    }
+
+    /// A request to cancel is not bound to a statement: one that is still on its way when its statement has ended would
+    /// hit the next one. So nothing else begins before the server has taken it, or the connection is given up.
+    private func waitForCancels() async {
+        while cancelsUnderWay > 0, loss == nil { await suspend(untilAnything: true) }
     }
 
     func countRoundTrip() {

@@ -89,7 +89,8 @@ actor Lender {
     private func connect() async throws(PQError) -> Connection {
         do throws(PQError) {
             let connection = try await Connection.connect(
-                to: target, deadline: settings.connectDeadline, reactor: reactor, logger: logger)
+                to: target, deadline: settings.connectDeadline, cancelGrace: settings.cancelGrace, reactor: reactor,
+                logger: logger)
             state.connected()
             figures.connected += 1
             alive[ObjectIdentifier(connection)] = connection

@@ -17,6 +17,9 @@ public final class Pool: Sendable {
         public var operationDeadline: Duration = .seconds(30)
         /// How long making a connection may take, for each host.
         public var connectDeadline: Duration = .seconds(5)
+        /// How long the server has, once an operation is past its deadline or cancelled, to answer the request to cancel
+        /// it. Then the connection is given up.
+        public var cancelGrace: Duration = .seconds(5)
         /// How old a connection gets before another takes its place, give or take a tenth, so that they do not all go
         /// at once. So a pool finds its way to a new primary, and servers can be taken out of service.
         public var lifetimeMax: Duration = .seconds(1_800)

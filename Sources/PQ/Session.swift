@@ -1,4 +1,5 @@
 internal import CLibPQ
+internal import Logging
 
 /// A connection of libpq: every call to it that concerns an established connection is here, so all that is unsafe is.
 ///
@@ -6,16 +7,24 @@ internal import CLibPQ
 /// forgets it; from then on it belongs to one ``Connection``, which keeps to the reactor's thread.
 @safe final class Session: @unchecked Sendable {
     private let handle: OpaquePointer
+    private var notices: NoticeLog?
 
     /// Takes over a connection that is established.
     init(_ handle: OpaquePointer) {
         unsafe self.handle = handle
-        // Otherwise libpq prints the server's remarks to standard error. What matters comes as an error of a result.
+        // Otherwise libpq prints the server's remarks to standard error.
         unsafe PQsetNoticeProcessor(handle, ignoreNotice, nil)
     }
 
     deinit {
         unsafe PQfinish(handle)
+    }
+
+    /// Sends the server's remarks to a log.
+    func logNotices(to logger: Logger) {
+        let log = NoticeLog(logger)
+        notices = log
+        unsafe PQsetNoticeProcessor(handle, logNotice, Unmanaged.passUnretained(log).toOpaque())
     }
 
     var descriptor: Int32 { unsafe PQsocket(handle) }
@@ -205,6 +214,25 @@ internal import CLibPQ
 public struct Notification: Hashable, Sendable {
     public let channel: String
     public let payload: String
+}
+
+/// Where the server's remarks go: to the log, a warning as a warning. What matters comes as an error of a result.
+private final class NoticeLog {
+    private let logger: Logger
+
+    init(_ logger: Logger) {
+        self.logger = logger
+    }
+
+    func log(_ text: String) {
+        let line = text.split(separator: "\n").joined(separator: "; ")
+        logger.log(level: line.hasPrefix("WARNING:") ? .warning : .debug, "PostgreSQL remarks: \(line)")
+    }
+}
+
+private func logNotice(_ context: UnsafeMutableRawPointer?, _ message: UnsafePointer<CChar>?) {
+    guard let context = unsafe context, let message = unsafe message else { return }
+    unsafe Unmanaged<NoticeLog>.fromOpaque(context).takeUnretainedValue().log(String(cString: message))
 }
 
 private func ignoreNotice(_ context: UnsafeMutableRawPointer?, _ message: UnsafePointer<CChar>?) {}

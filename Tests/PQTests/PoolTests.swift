@@ -11,6 +11,7 @@ func withPool<R>(
         // A machine that is busy with other tests is no failure of this one.
         settings.operationDeadline = .seconds(120)
         settings.acquireDeadline = .seconds(60)
+        settings.cancelGrace = .seconds(60)
         adjust(&settings)
         let pool = Pool(target: target, settings: settings, logger: TestCluster.logger)
         let result = try await body(pool)

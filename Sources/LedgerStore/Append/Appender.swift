@@ -18,7 +18,7 @@ final class Appender: Sendable {
     /// Events written in one transaction, at most, except that one append is never divided.
     static let groupEventsMax = 10_000
     /// From this many waiting events on a lane is so busy that jobs take another.
-    static let busyLaneEvents = 8
+    static let busyLaneEvents = 16
     /// How often a group is tried that the database could not take, and over what time.
     private static let attemptsMax = 4
     private static let retryPause: Duration = .milliseconds(100)
