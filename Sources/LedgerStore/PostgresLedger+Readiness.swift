@@ -84,6 +84,9 @@ extension PostgresLedger {
         var statistics = [
             counter("appended_events_total", "Events durably appended by this server.", append.events),
             counter("append_groups_total", "Transactions that appended them.", append.groups),
+            counter(
+                "append_overtaken_total", "Transactions that took more round trips because another server was ahead.",
+                append.overtaken),
             counter("append_refused_total", "Appends refused because too many waited.", append.refused),
             counter("append_failed_total", "Appends that the database did not take.", append.failed),
             gauge("append_pending_events", "Events that wait to be written.", Double(append.pendingEvents)),

@@ -23,7 +23,10 @@ extension Connection {
             if let loss {
                 throw commits ? loss.withUnknownOutcome() : loss
             }
-            if let failure = outcome.failure { throw failure }
+            if let failure = outcome.failure {
+                // The server ended the session: a commit may have been done already, and waited for a standby only.
+                throw commits && failure.endsSession ? failure.withUnknownOutcome() : failure
+            }
             return outcome.rows
         }
     }

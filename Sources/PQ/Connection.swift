@@ -9,15 +9,18 @@ actor Connection {
     ///
     /// - idle: nothing. Can become busy or closed.
     /// - busy: an operation that must end by its deadline. Can become idle, cancelling or closed.
-    /// - cancelling: the server was asked to cancel it and has a little time to. Can become idle or closed.
+    /// - cancelling: the server was asked to cancel it and has a little time to; it is asked again meanwhile, since a
+    ///   request that overtakes its statement is ignored. Can become idle or closed.
     /// - closed: for good.
     enum State: Equatable {
         case idle
         case busy(deadline: ContinuousClock.Instant)
-        case cancelling(giveUpAt: ContinuousClock.Instant)
+        case cancelling(giveUpAt: ContinuousClock.Instant, askAgainAt: ContinuousClock.Instant)
         case closed
     }
 
+    /// How often the server is asked to cancel a statement.
+    private static let cancelInterval: Duration = .milliseconds(200)
     /// Bytes may be parked inside the TLS library, where no socket tells of them: look this often while waiting.
     private static let tlsNudge: Duration = .milliseconds(50)
 
@@ -162,6 +165,8 @@ actor Connection {
         guard let session else { return nil }
         // Results of the statements before come first, each with an end.
         for _ in 0..<64 {
+            // Of a server that stands still there is nothing to read, and reading would wait for it.
+            guard !session.isBusy else { return nil }
             switch session.nextResult() {
             case .failure(let error) where error.sqlState != nil:
                 return PQError(
@@ -206,6 +211,9 @@ actor Connection {
     ) async throws(PQError) -> R {
         if let loss { throw PQError(.connectionLost, loss.message, sqlState: loss.sqlState, server: loss.server) }
         guard state == .idle else { throw PQError(.misuse, "the connection is in use: one operation at a time") }
+        guard deadline > .now else {
+            throw PQError(.deadlineExceeded, "the deadline had passed before anything was sent")
+        }
         if heedsCancellation, Task.isCancelled { throw PQError(.cancelled, "cancelled before anything was sent") }
         operation += 1
         let operation = operation
@@ -252,10 +260,14 @@ actor Connection {
     }
 
     private func beginCancelling(_ now: ContinuousClock.Instant) {
-        let giveUpAt = now + cancelGrace
-        state = .cancelling(giveUpAt: giveUpAt)
-        reactor.deadlineChanged(to: giveUpAt)
-        guard let cancelToken else { return }
+        askToCancel(now, giveUpAt: now + cancelGrace)
+    }
+
+    private func askToCancel(_ now: ContinuousClock.Instant, giveUpAt: ContinuousClock.Instant) {
+        let askAgainAt = now + Self.cancelInterval
+        state = .cancelling(giveUpAt: giveUpAt, askAgainAt: askAgainAt)
+        reactor.deadlineChanged(to: min(giveUpAt, askAgainAt))
+        guard let cancelToken, cancelsUnderWay == 0 else { return }
         cancelsUnderWay += 1
         cancelToken.fire { Task(name: "pq-cancel-sent") { await self.cancelWasSent() } }
     }
@@ -282,11 +294,14 @@ extension Connection: Reactor.Timed {
         assumeIsolated { connection in
             switch connection.state {
             case .idle, .closed: return nil
-            case .busy(let deadline), .cancelling(let deadline):
-                guard connection.session?.usesTLS == true else { return deadline }
-                return min(deadline, .now + Self.tlsNudge)
+            case .busy(let deadline): return connection.nudged(deadline)
+            case .cancelling(let giveUpAt, let askAgainAt): return connection.nudged(min(giveUpAt, askAgainAt))
             }
         }
+    }
+
+    private func nudged(_ deadline: ContinuousClock.Instant) -> ContinuousClock.Instant {
+        session?.usesTLS == true ? min(deadline, .now + Self.tlsNudge) : deadline
     }
 
     nonisolated func deadlinePassed(_ now: ContinuousClock.Instant) {
@@ -298,8 +313,11 @@ extension Connection: Reactor.Timed {
         case .idle, .closed: break
         case .busy(let deadline):
             if deadline <= now { beginCancelling(now) }
-        case .cancelling(let giveUpAt):
-            guard giveUpAt <= now else { break }
+        case .cancelling(let giveUpAt, let askAgainAt):
+            guard giveUpAt <= now else {
+                if askAgainAt <= now { askToCancel(now, giveUpAt: giveUpAt) }
+                break
+            }
             logger.warning(
                 "gave up a connection whose server does not answer", metadata: ["db.backend": "\(backendProcess)"])
             lose(

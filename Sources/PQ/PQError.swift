@@ -91,6 +91,9 @@ public struct PQError: Error, Sendable {
         PQError(code, message, sqlState: sqlState, server: server, isOutcomeUnknown: true)
     }
 
+    /// Whether the connection ends with this error.
+    var endsSession: Bool { code == .connectionLost || server?.severity == "FATAL" || server?.severity == "PANIC" }
+
     /// Whether the server no longer accepts a prepared statement because what it refers to has changed.
     var isStaleStatement: Bool {
         sqlState == .invalidStatementName

@@ -1,0 +1,191 @@
+internal import Glibc
+public import PQ
+internal import Synchronization
+
+/// Stands between a program and PostgreSQL and breaks their connections at a byte that is chosen, or lets them hang.
+///
+/// `@unchecked Sendable`: its threads share the state that has a lock, and descriptors that they alone use.
+public final class FaultProxy: @unchecked Sendable {
+    /// Which way bytes go.
+    public enum Direction: Sendable {
+        case toServer
+        case toClient
+    }
+
+    private struct State {
+        var passed: [Direction: Int] = [.toServer: 0, .toClient: 0]
+        var cut: (direction: Direction, afterBytes: Int)?
+        var isHanging = false
+        var isClosed = false
+        var open: Set<Int32> = []
+    }
+
+    private let state = Mutex(State())
+    private let listener: Int32
+    private let folder: String
+    private let upstream: String
+    /// The database as it is reached through the proxy.
+    public let target: ConnectionTarget
+
+    /// A proxy before a database that is reached by a Unix socket.
+    public init(before target: ConnectionTarget) throws {
+        guard let host = target["host"], host.hasPrefix("/") else { throw Failure("the host is no Unix socket") }
+        let folder = "/tmp/ledger-proxy-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+        let name = ".s.PGSQL.\(target["port"] ?? "5432")"
+        upstream = "\(host)/\(name)"
+        self.folder = folder
+        guard mkdir(folder, 0o700) == 0 else { throw Failure("cannot make \(folder)") }
+        let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        guard Self.withAddress("\(folder)/\(name)", { bind(listener, $0, $1) }) == 0, listen(listener, 64) == 0 else {
+            throw Failure("cannot listen in \(folder): error \(errno)")
+        }
+        self.listener = listener
+        self.target = target.setting("host", folder)
+        Self.detached { self.accept() }
+    }
+
+    /// How many bytes have gone this way since the last ``cut(_:after:)`` or ``heal()``.
+    public func passed(_ direction: Direction) -> Int { state.withLock { $0.passed[direction] ?? 0 } }
+
+    /// Cuts the connection on which so many bytes have gone this way from now on; and all new ones, until ``heal()``.
+    public func cut(_ direction: Direction, after bytes: Int) {
+        state.withLock { state in
+            state.passed = [.toServer: 0, .toClient: 0]
+            state.cut = (direction, bytes)
+        }
+    }
+
+    /// Lets everything through again.
+    public func heal() {
+        state.withLock { state in
+            state.passed = [.toServer: 0, .toClient: 0]
+            state.cut = nil
+            state.isHanging = false
+        }
+    }
+
+    /// Lets nothing through and keeps every connection open.
+    public func hang() { state.withLock { $0.isHanging = true } }
+
+    /// Closes all connections and takes no more.
+    public func close() {
+        let open = state.withLock { state in
+            state.isClosed = true
+            return state.open
+        }
+        for descriptor in open { shutdown(descriptor, Int32(SHUT_RDWR)) }
+        shutdown(listener, Int32(SHUT_RDWR))
+        for name in [".s.PGSQL.\(target["port"] ?? "5432")"] { unlink("\(folder)/\(name)") }
+        rmdir(folder)
+    }
+
+    private struct Failure: Error, CustomStringConvertible {
+        let description: String
+        init(_ description: String) { self.description = description }
+    }
+
+    // MARK: Threads
+
+    private func accept() {
+        while true {
+            let client = Glibc.accept(listener, nil, nil)
+            guard client >= 0 else { break }
+            let server = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+            guard Self.withAddress(upstream, { connect(server, $0, $1) }) == 0 else {
+                Glibc.close(client)
+                Glibc.close(server)
+                continue
+            }
+            state.withLock { $0.open.formUnion([client, server]) }
+            let remaining = Atomic2()
+            for (source, sink, direction) in [
+                (client, server, Direction.toServer), (server, client, Direction.toClient),
+            ] {
+                Self.detached {
+                    self.pump(source, sink, direction)
+                    guard remaining.isLast() else { return }
+                    self.state.withLock { $0.open.subtract([client, server]) }
+                    Glibc.close(client)
+                    Glibc.close(server)
+                }
+            }
+        }
+        Glibc.close(listener)
+    }
+
+    private func pump(_ source: Int32, _ sink: Int32, _ direction: Direction) {
+        defer {
+            shutdown(source, Int32(SHUT_RDWR))
+            shutdown(sink, Int32(SHUT_RDWR))
+        }
+        var buffer = [UInt8](repeating: 0, count: 16_384)
+        while true {
+            let count = read(source, &buffer, buffer.count)
+            guard count > 0 else { return }
+            while state.withLock({ $0.isHanging && !$0.isClosed }) { usleep(2_000) }
+            let (allowed, isCut) = admit(count, direction)
+            var sent = 0
+            while sent < allowed {
+                let more = buffer.withUnsafeBytes {
+                    send(sink, $0.baseAddress! + sent, allowed - sent, Int32(MSG_NOSIGNAL))
+                }
+                guard more > 0 else { return }
+                sent += more
+            }
+            if isCut { return }
+        }
+    }
+
+    /// How many of these bytes go through, and whether that is all there will be.
+    private func admit(_ count: Int, _ direction: Direction) -> (Int, Bool) {
+        state.withLock { state in
+            let before = state.passed[direction] ?? 0
+            state.passed[direction] = before + count
+            guard let cut = state.cut, cut.direction == direction else { return (count, false) }
+            guard before + count >= cut.afterBytes else { return (count, false) }
+            return (max(0, cut.afterBytes - before), true)
+        }
+    }
+
+    /// Tells the second of two threads that it is the last.
+    private final class Atomic2: Sendable {
+        private let ended = Mutex(0)
+
+        func isLast() -> Bool {
+            ended.withLock { ended in
+                ended += 1
+                return ended == 2
+            }
+        }
+    }
+
+    private static func withAddress(
+        _ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+    ) -> Int32 {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix($0.count - 1)) }
+        return withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+    }
+
+    private static func detached(_ body: @escaping @Sendable () -> Void) {
+        final class Box: Sendable {
+            let body: @Sendable () -> Void
+            init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+        }
+        var thread = pthread_t()
+        let box = Unmanaged.passRetained(Box(body)).toOpaque()
+        let failure = pthread_create(
+            &thread, nil,
+            { pointer in
+                if let pointer { Unmanaged<Box>.fromOpaque(pointer).takeRetainedValue().body() }
+                return nil
+            }, box)
+        precondition(failure == 0, "no thread: error \(failure)")
+        pthread_detach(thread)
+    }
+}

@@ -1,0 +1,122 @@
+import Ledger
+import LedgerStore
+import LedgerTestSupport
+import Logging
+import PQ
+import Testing
+
+/// What is appended is there once, where it was said to be, whatever breaks and whoever else appends.
+@Suite("Appending")
+struct AppendTests {
+    private static let silent = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+
+    private func report(_ number: Int64) -> EventDraft {
+        EventDraft(
+            .progress(ProgressReport(reference: ExecutionReference(task: "t", execution: "e"), report: number, done: 1))
+        )
+    }
+
+    /// The report numbers of a job's events by sequence, read past the ledger.
+    private func stored(_ job: JobID, _ target: ConnectionTarget) async throws -> [Int64: Int64] {
+        let pool = Pool(target: target, logger: Self.silent)
+        let rows = try await pool.query(
+            Query(
+                "select sequence, coalesce(report, 0) from ledger.event where job_id = $1 order by 1",
+                [.uuid(UUIDBytes(high: job.high, low: job.low))]))
+        await pool.close()
+        var stored: [Int64: Int64] = [:]
+        for (index, row) in rows.enumerated() {
+            let sequence = try row.decode(0, as: Int64.self)
+            #expect(sequence == Int64(index) + 1, "a gap")
+            stored[sequence] = try row.decode(1)
+        }
+        return stored
+    }
+
+    @Test("connections that break at any byte: an append is done once, or not at all, or says that it does not know")
+    func breakingConnections() async throws {
+        let seed = UInt64.random(in: 0 ... .max)
+        var random = SeededGenerator(seed: seed)
+        try await withLedgerDatabase { target in
+            let proxy = try FaultProxy(before: target)
+            defer { proxy.close() }
+            var settings = PostgresLedger.Settings()
+            settings.operationDeadline = .seconds(60)
+            let ledger = PostgresLedger(target: proxy.target, settings: settings, logger: Self.silent)
+            let running = Task { try await ledger.run() }
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            var acknowledged: [Int64: Int64] = [:]
+            var refused: Set<Int64> = []
+            for number in Int64(1)...80 {
+                let direction: FaultProxy.Direction = Bool.random(using: &random) ? .toServer : .toClient
+                proxy.cut(direction, after: Int.random(in: 1...1_500, using: &random))
+                let append = Task { try await ledger.append([self.report(number)], to: job) }
+                try await Task.sleep(for: .milliseconds(Int.random(in: 1...15, using: &random)))
+                proxy.heal()
+                do {
+                    acknowledged[try await append.value.lowerBound] = number
+                } catch let error as StoreError {
+                    if error.code != .outcomeUnknown { refused.insert(number) }
+                }
+            }
+            running.cancel()
+            try await running.value
+            let stored = try await stored(job, target)
+            for (sequence, number) in acknowledged {
+                #expect(stored[sequence] == number, "seed \(seed): report \(number) is not at \(sequence)")
+            }
+            let counts = stored.values.filter { $0 > 0 }.reduce(into: [:]) { $0[$1, default: 0] += 1 }
+            #expect(counts.values.allSatisfy { $0 == 1 }, "seed \(seed): appended twice")
+            #expect(refused.isDisjoint(with: counts.keys), "seed \(seed): refused, and there all the same")
+            #expect(acknowledged.count > 40, "seed \(seed): nearly nothing got through")
+        }
+    }
+
+    @Test("two servers that append to one job in turn overtake each other, and no place is given twice")
+    func overtaking() async throws {
+        try await withLedgerDatabase { target in
+            let ledgers = (0..<2).map { _ in PostgresLedger(target: target, logger: Self.silent) }
+            let running = ledgers.map { ledger in Task { try await ledger.run() } }
+            let job = try await ledgers[0].createJob(JobDescription(name: "n")).view.id
+            for number in Int64(1)...40 {
+                let range = try await ledgers[Int(number % 2)].append([report(number)], to: job)
+                #expect(range == number + 1...number + 1)
+            }
+            var overtaken = 0.0
+            for ledger in ledgers {
+                let statistics = await ledger.statistics()
+                overtaken += statistics.first { $0.name == "progress_ledger_append_overtaken_total" }?.value ?? 0
+            }
+            #expect(overtaken > 0)
+            for task in running { task.cancel() }
+            for task in running { try await task.value }
+            let stored = try await stored(job, target)
+            #expect(stored.count == 41)
+        }
+    }
+
+    @Test("times never go backwards within a job, and come from the database's clock")
+    func clock() async throws {
+        try await withLedger(projection: nil) { ledger in
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            let before = try await ledger.pool.query(Query("select clock_timestamp()"))[0].decode(
+                0, as: TimestampMicroseconds.self)
+            for number in Int64(1)...50 { _ = try await ledger.append([report(number)], to: job) }
+            let row = try await ledger.pool.query(
+                Query(
+                    """
+                    select bool_and(recorded_at >= before), min(recorded_at) filter (where sequence > 1),
+                        max(recorded_at) <= clock_timestamp()
+                    from (
+                        select sequence, recorded_at, lag(recorded_at, 1, '-infinity') over (order by sequence) as before
+                        from ledger.event where job_id = $1
+                    ) as event
+                    """, [.uuid(UUIDBytes(high: job.high, low: job.low))]))[0]
+            #expect(try row.decode(0, as: Bool.self))
+            // A reading of the clock that is carried on may be behind by the way it took.
+            let first = try row.decode(1, as: TimestampMicroseconds.self).microsecondsSince1970
+            #expect(first > before.microsecondsSince1970 - 1_000_000)
+            #expect(try row.decode(2, as: Bool.self))
+        }
+    }
+}

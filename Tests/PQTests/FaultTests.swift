@@ -1,0 +1,163 @@
+import Glibc
+import LedgerTestSupport
+import Logging
+import PQ
+import Testing
+
+/// Connections that break at every byte of their life, and servers that stop answering.
+@Suite("Broken connections")
+struct FaultTests {
+    private static let silent = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+
+    /// What a transaction through a breaking connection came to.
+    private enum Outcome: Hashable {
+        case committed
+        case nothing(PQError.Code)
+        case unknown(isThere: Bool)
+    }
+
+    private func withProxy(
+        _ adjust: (inout Pool.Settings) -> Void = { _ in },
+        _ body: (_ direct: Pool, _ broken: Pool, FaultProxy) async throws -> Void
+    ) async throws {
+        try await withTestDatabase { target in
+            let proxy = try FaultProxy(before: target)
+            var settings = Pool.Settings()
+            settings.connectionsMax = 1
+            settings.operationDeadline = .seconds(60)
+            settings.connectDeadline = .seconds(20)
+            adjust(&settings)
+            let direct = Pool(target: target, logger: Self.silent)
+            let broken = Pool(target: proxy.target, settings: settings, logger: Self.silent)
+            do {
+                _ = try await direct.query(Query("create table t (n int primary key)"))
+                try await body(direct, broken, proxy)
+            } catch {
+                proxy.close()
+                throw error
+            }
+            await broken.close()
+            await direct.close()
+            proxy.close()
+        }
+    }
+
+    /// Connects, asks, inserts and commits, in two round trips.
+    private func transact(_ number: Int32, _ pool: Pool) async throws {
+        try await pool.withTransaction { transaction in
+            _ = try await transaction.query(Query("select count(*) from t where n = $1", [.int4(number)]))
+            _ = try await transaction.commit(after: [Query("insert into t values ($1)", [.int4(number)])])
+        }
+    }
+
+    private func outcome(_ number: Int32, _ broken: Pool, _ direct: Pool) async throws -> Outcome {
+        var failure: PQError?
+        do { try await transact(number, broken) } catch { failure = try #require(error as? PQError) }
+        let rows = try await direct.query(Query("select 1 from t where n = $1", [.int4(number)]))
+        guard let failure else {
+            #expect(rows.count == 1, "a commit that was acknowledged is not there")
+            return .committed
+        }
+        if failure.isOutcomeUnknown { return .unknown(isThere: !rows.isEmpty) }
+        #expect(failure.isRetrySafe, "\(failure.debugDescription)")
+        #expect(rows.isEmpty, "what is said to have had no effect is there: \(failure)")
+        return .nothing(failure.code)
+    }
+
+    @Test(
+        "a connection cut at every byte, either way, while it is made, asked, and committed on: what is said is true",
+        arguments: [FaultProxy.Direction.toServer, .toClient])
+    func cutAtEveryByte(_ direction: FaultProxy.Direction) async throws {
+        try await withProxy { direct, broken, proxy in
+            try await transact(0, broken)
+            await broken.close()
+            let whole = proxy.passed(direction)
+            #expect(whole > 200)
+            var outcomes: [Outcome: Int] = [:]
+            for cut in 1...whole {
+                proxy.cut(direction, after: cut)
+                var settings = Pool.Settings()
+                settings.connectionsMax = 1
+                settings.operationDeadline = .seconds(60)
+                let pool = Pool(target: proxy.target, settings: settings, logger: Self.silent)
+                outcomes[try await outcome(Int32(cut), pool, direct), default: 0] += 1
+                // The same pool works on as soon as connections do.
+                if cut.isMultiple(of: 50) {
+                    proxy.heal()
+                    let value = try await pool.query(Query("select 7"))[0].decode(0, as: Int.self)
+                    #expect(value == 7)
+                }
+                await pool.close()
+            }
+            // Every stage was met: making the connection, the first round trip, the commit.
+            #expect(outcomes[.nothing(.connectionFailed), default: 0] > 10, "\(outcomes)")
+            #expect(outcomes[.nothing(.connectionLost), default: 0] > 10, "\(outcomes)")
+            switch direction {
+            case .toServer: #expect(outcomes[.unknown(isThere: false), default: 0] > 10, "\(outcomes)")
+            case .toClient: #expect(outcomes[.unknown(isThere: true), default: 0] > 10, "\(outcomes)")
+            }
+        }
+    }
+
+    @Test("a network that swallows everything: the deadline holds, the connection is given up, the next one works")
+    func blackHole() async throws {
+        try await withProxy({ $0.cancelGrace = .milliseconds(300) }) { _, broken, proxy in
+            _ = try await broken.query(Query("select 1"))
+            proxy.hang()
+            let started = ContinuousClock.now
+            let error = await #expect(throws: PQError.self) {
+                try await broken.query(Query("select 2"), deadline: .milliseconds(100))
+            }
+            #expect(error?.code == .deadlineExceeded)
+            #expect(error?.isOutcomeUnknown == true)
+            #expect(started.duration(to: .now) < .seconds(30))
+            proxy.heal()
+            let value = try await broken.query(Query("select 3"))[0].decode(0, as: Int.self)
+            #expect(value == 3)
+            let connected = await broken.statistics.connected
+            #expect(connected == 2)
+        }
+    }
+
+    @Test("a server process that stands still: the deadline holds, and another one takes its place")
+    func standstill() async throws {
+        try await withProxy({ $0.cancelGrace = .milliseconds(300) }) { direct, broken, _ in
+            let process = try await broken.query(Query("select pg_backend_pid()"))[0].decode(0, as: Int32.self)
+            #expect(kill(process, SIGSTOP) == 0)
+            let error = await #expect(throws: PQError.self) {
+                try await broken.query(Query("select 1"), deadline: .milliseconds(100))
+            }
+            #expect(kill(process, SIGCONT) == 0)
+            #expect(error?.code == .deadlineExceeded)
+            #expect(error?.isOutcomeUnknown == true)
+            let next = try await broken.query(Query("select pg_backend_pid()"))[0].decode(0, as: Int32.self)
+            #expect(next != process)
+        }
+    }
+
+    @Test("a request to cancel hits its own statement and none after it")
+    func cancelsDoNotStray() async throws {
+        try await withProxy { direct, _, _ in
+            var settings = Pool.Settings()
+            settings.connectionsMax = 1
+            settings.cancelGrace = .seconds(60)
+            let target = try await TestCluster.shared.target()
+            let pool = Pool(target: target, settings: settings, logger: Self.silent)
+            for round in 0..<60 {
+                // Ends about when the request to cancel arrives.
+                let racer = Task { try await pool.query(Query("select pg_sleep(0.004)")) }
+                do { try await Task.sleep(for: .microseconds(500 + 100 * round)) } catch { return }
+                racer.cancel()
+                let after = try await pool.query(Query("select 1")).count
+                #expect(after == 1)
+                switch await racer.result {
+                case .success: break
+                case .failure(let error): #expect((error as? PQError)?.code == .cancelled)
+                }
+            }
+            let connected = await pool.statistics.connected
+            #expect(connected == 1)
+            await pool.close()
+        }
+    }
+}
