@@ -11,18 +11,18 @@ import Testing
 @Suite("Crashes", .serialized)
 struct CrashTests {
     @Test(
-        "server, worker, connections and PostgreSQL itself are killed under load: nothing acknowledged is lost or counted twice"
+        "two servers, three workers, connections and PostgreSQL itself are killed under load: nothing acknowledged is lost or counted twice"
     )
     func survives() async throws {
         try await withHouse { house in
             let jobs = try await house.createJobs(3)
-            let load = Load(port: house.port, jobs: jobs)
+            let load = Load(ports: house.ports, jobs: jobs)
             let reporters = Task { try await load.run(reporters: 8, reports: 150) }
             for round in 0..<3 {
                 try await load.waitForProgress(beyond: round * 4)
-                try await house.killServer()
+                try await house.killServer(round % 2)
                 try await load.waitForProgress(beyond: round * 4 + 1)
-                try await house.killWorker()
+                try await house.killWorker(round)
                 try await load.waitForProgress(beyond: round * 4 + 2)
                 try await house.killConnections()
                 try await load.waitForProgress(beyond: round * 4 + 3)
@@ -55,17 +55,19 @@ struct Acknowledged: Sendable {
 
 /// Reporters that repeat every report until it is acknowledged, as a client in an outage does.
 actor Load {
-    private let client: LedgerClient
+    private let clients: [LedgerClient]
     private let jobs: [JobID]
     private var acknowledged: [Acknowledged] = []
 
-    init(port: Int, jobs: [JobID]) {
+    init(ports: [Int], jobs: [JobID]) {
         var settings = LedgerClient.Settings()
         settings.patience = .milliseconds(1)
-        guard let address = try? ServerAddress("http://127.0.0.1:\(port)") else {
-            preconditionFailure("a valid address")
+        clients = ports.map { port in
+            guard let address = try? ServerAddress("http://127.0.0.1:\(port)") else {
+                preconditionFailure("a valid address")
+            }
+            return LedgerClient(address: address, settings: settings)
         }
-        client = LedgerClient(address: address, settings: settings)
         self.jobs = jobs
     }
 
@@ -79,7 +81,7 @@ actor Load {
                 }
             }
         }
-        client.close()
+        for client in clients { client.close() }
         return acknowledged
     }
 
@@ -90,13 +92,16 @@ actor Load {
                     reference: ExecutionReference(task: Name("reporter \(reporter)"), execution: "only"),
                     report: report,
                     label: "units", total: 1, done: 1)))
+        // Each reporter has its server, and turns to the other one when that does not answer.
+        var server = reporter
         while true {
             do {
-                let appended = try await client.append([draft], to: job)
+                let appended = try await clients[server % clients.count].append([draft], to: job)
                 acknowledged.append(
                     Acknowledged(job: job, reporter: reporter, report: report, sequence: appended.sequences.upperBound))
                 return
             } catch {
+                server += 1
                 do { try await Task.sleep(for: .milliseconds(20)) } catch { return }
             }
         }
@@ -108,14 +113,14 @@ actor Load {
     }
 }
 
-/// A PostgreSQL with durable settings, a server and a worker, each of which can be killed and started again.
+/// A PostgreSQL with durable settings, two servers and three workers, each of which can be killed and started again.
 final class House: @unchecked Sendable {
     // `@unchecked`: used by one test, which kills one thing after the other.
-    let port: Int
+    let ports: [Int]
     private let folder: String
     private var postgres: LocalPostgres
-    private var server: ServerProcess
-    private var worker: ServerProcess
+    private var servers: [ServerProcess] = []
+    private var workers: [ServerProcess] = []
     private let target: ConnectionTarget
     private let database: String
 
@@ -128,18 +133,22 @@ final class House: @unchecked Sendable {
         let user = try #require(target["user"])
         database = "host=\(host) user=\(user) dbname=ledger"
         _ = try await Migrator(target: target, logger: TestCluster.logger).migrate()
-        server = try ServerProcess(["serve", "--port", "0", "--no-projection", "--database", database])
-        let url = try await server.url()
-        port = try #require(url.split(separator: ":").last.flatMap { Int($0) })
-        worker = try ServerProcess(["project", "--database", database])
+        var ports: [Int] = []
+        for _ in 0..<2 {
+            let server = try ServerProcess(["serve", "--port", "0", "--no-projection", "--database", database])
+            servers.append(server)
+            let url = try await server.url()
+            ports.append(try #require(url.split(separator: ":").last.flatMap { Int($0) }))
+        }
+        self.ports = ports
+        for _ in 0..<3 { workers.append(try ServerProcess(["project", "--database", database])) }
     }
 
-    /// The end of what the server has printed.
-    var lastWords: String { String(server.printed.suffix(3_000)) }
+    /// The end of what the servers have printed.
+    var lastWords: String { servers.map { String($0.printed.suffix(3_000)) }.joined(separator: "\n--\n") }
 
     func tearDown() async {
-        server.send(SIGKILL)
-        worker.send(SIGKILL)
+        for process in servers + workers { process.send(SIGKILL) }
         do {
             try await postgres.stop()
             try FileManager.default.removeItem(atPath: folder)
@@ -147,7 +156,7 @@ final class House: @unchecked Sendable {
     }
 
     func createJobs(_ count: Int) async throws -> [JobID] {
-        let client = LedgerClient(address: try ServerAddress("http://127.0.0.1:\(port)"))
+        let client = LedgerClient(address: try ServerAddress("http://127.0.0.1:\(ports[0])"))
         var jobs: [JobID] = []
         for number in 1...count {
             jobs.append(try await client.createJob(JobDescription(name: Name("job \(number)"))).id)
@@ -156,17 +165,19 @@ final class House: @unchecked Sendable {
         return jobs
     }
 
-    func killServer() async throws {
-        server.send(SIGKILL)
-        try await server.wait()
-        server = try ServerProcess(["serve", "--port", "\(port)", "--no-projection", "--database", database])
-        _ = try await server.url()
+    func killServer(_ index: Int) async throws {
+        servers[index].send(SIGKILL)
+        try await servers[index].wait()
+        servers[index] = try ServerProcess([
+            "serve", "--port", "\(ports[index])", "--no-projection", "--database", database,
+        ])
+        _ = try await servers[index].url()
     }
 
-    func killWorker() async throws {
-        worker.send(SIGKILL)
-        try await worker.wait()
-        worker = try ServerProcess(["project", "--database", database])
+    func killWorker(_ index: Int) async throws {
+        workers[index].send(SIGKILL)
+        try await workers[index].wait()
+        workers[index] = try ServerProcess(["project", "--database", database])
     }
 
     func killConnections() async throws {
@@ -195,7 +206,7 @@ final class House: @unchecked Sendable {
     /// No gap, every acknowledged report once where it was acknowledged, each report counted once, the chain whole, and
     /// the snapshot what the pure fold makes of the events.
     func verify(_ job: JobID, _ acknowledged: [Acknowledged], reports: Int) async throws {
-        let client = LedgerClient(address: try ServerAddress("http://127.0.0.1:\(port)"))
+        let client = LedgerClient(address: try ServerAddress("http://127.0.0.1:\(ports[1])"))
         let head = try await client.job(job).ledgerSequence
         try await eventually(within: .seconds(60)) { try await client.job(job).snapshot.sequence == head }
         var events: [Int64: Event] = [:]

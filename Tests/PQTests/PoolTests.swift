@@ -67,6 +67,32 @@ struct PoolTests {
         }
     }
 
+    @Test("what a type cannot hold is refused and never changed: infinite times, NULL, other types, too large numbers")
+    func refusesWhatDoesNotFit() async throws {
+        try await withPool { pool in
+            let row = try await pool.query(
+                Query(
+                    """
+                    select 'infinity'::timestamptz, '-infinity'::timestamptz, null::int8, 70000::int4, 'x'::text, 1.5::numeric,
+                        'NaN'::numeric, '{{1,2},{3,4}}'::int8[], '9'::numeric ^ 60
+                    """))[0]
+            func refuses<Value: PostgresDecodable>(_ column: Int, _ type: Value.Type) {
+                let error = #expect(throws: PQError.self) { try row.decode(column, as: type) }
+                #expect(error?.code == .decoding)
+            }
+            refuses(0, TimestampMicroseconds.self)
+            refuses(1, TimestampMicroseconds.self)
+            refuses(2, Int64.self)
+            refuses(3, Int16.self)
+            refuses(4, Int64.self)
+            refuses(3, String.self)
+            refuses(5, Int128.self)
+            refuses(6, Int128.self)
+            refuses(7, [Int64].self)
+            refuses(8, Int128.self)
+        }
+    }
+
     @Test("arrays pass, with NULLs and empty")
     func arrays() async throws {
         try await withPool { pool in

@@ -45,6 +45,16 @@ struct AppendRoutes: Sendable {
         ]
     }
 
+    /// The longest body that is read where it came in; a longer one would keep other connections waiting.
+    private static let readHereMax = 16_384
+
+    private static func read<R: Sendable>(
+        _ body: [UInt8], _ reading: @Sendable () throws(RequestError) -> R
+    ) async throws(RequestError) -> R {
+        guard body.count > readHereMax else { return try reading() }
+        return try await EventLoopExecutor.elsewhere(reading)
+    }
+
     /// What an append may wait for.
     private enum Wait: String, CaseIterable {
         case folded
@@ -54,7 +64,7 @@ struct AppendRoutes: Sendable {
         let job = try call.job()
         let wait = try call.parameters().choice("wait", Wait.self)
         let range = try await intake.withBody(of: call.request, allowsLines: true) { body, format in
-            let drafts = try EventRequest.drafts(body, format)
+            let drafts = try await Self.read(body) { () throws(RequestError) in try EventRequest.drafts(body, format) }
             return try await service.append(drafts, to: job)
         }
         var verdicts: [Verdict?]?
@@ -103,7 +113,9 @@ struct AppendRoutes: Sendable {
     private func appendMany(_ call: Call) async throws -> Answer {
         _ = try call.parameters()
         let (appended, count) = try await intake.withBody(of: call.request, allowsLines: true) { body, format in
-            let entries = try EventRequest.entries(body, format)
+            let entries = try await Self.read(body) { () throws(RequestError) in
+                try EventRequest.entries(body, format)
+            }
             return (try await record(entries), entries.count)
         }
         return .json(.created) { writer in
