@@ -31,14 +31,20 @@ public struct LedgerServer: Service {
     /// Serves until the task is cancelled or the service group shuts down: then it takes no more and finishes what it
     /// has begun.
     public func run() async throws {
-        let settings = settings
+        let (service, settings, logger) = (service, settings, logger)
         let onListening = onListening
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
+        let metrics = HTTPMetrics()
+        let date = HTTPDate()
         let application = Application(
-            responder: makeRouter().buildResponder(),
+            responder: makeRouter(metrics).buildResponder(),
             server: .http1(
                 configuration: .init(
-                    additionalChannelHandlers: [RequestGuard(deadline: settings.bodyDeadline)],
+                    additionalChannelHandlers: [
+                        RequestGuard(deadline: settings.bodyDeadline),
+                        AppendShortcutInstaller {
+                            AppendShortcut(service: service, metrics: metrics, date: date, logger: logger)
+                        },
+                    ],
                     idleTimeout: .seconds(Int64(settings.idleSeconds)),
                     httpDecoderConfiguration: .init(
                         maxHeaderFieldSize: 16_384, maxHeaderListSize: 65_536, maxHeaderFieldCount: 100))),
@@ -48,21 +54,12 @@ public struct LedgerServer: Service {
             onServerRunning: { channel in
                 await onListening(settings.host, channel.localAddress?.port ?? settings.port)
             },
-            eventLoopGroupProvider: .shared(group),
+            eventLoopGroupProvider: .shared(EventLoopExecutor.group),
             logger: logger)
-        let result: Result<Void, any Error>
-        do {
-            try await withTaskExecutorPreference(EventLoopExecutor(group)) { try await application.run() }
-            result = .success(())
-        } catch {
-            result = .failure(error)
-        }
-        try await group.shutdownGracefully()
-        try result.get()
+        try await withTaskExecutorPreference(EventLoopExecutor.shared) { try await application.run() }
     }
 
-    func makeRouter() -> Router<BasicRequestContext> {
-        let metrics = HTTPMetrics()
+    func makeRouter(_ metrics: HTTPMetrics) -> Router<BasicRequestContext> {
         let table = RouteTable(
             RouteTable.Surroundings(
                 service: service, settings: settings, intake: BodyIntake(settings: settings), metrics: metrics))

@@ -36,12 +36,7 @@ struct ProblemMiddleware: RouterMiddleware {
         switch error {
         case let problem as HTTPProblem: return problem.answer
         case let error as RequestError: return HTTPProblem(error).answer
-        case let error as StoreError:
-            if let problem = HTTPProblem(error) {
-                context.logger.warning(
-                    "the ledger refused a request", metadata: ["error": "\(String(reflecting: error))"])
-                return problem.answer
-            }
+        case let error as StoreError: return HTTPProblem.answer(error, context.logger)
         case let error as HTTPError where error.status == .notFound: return unknownPath(request)
         case let error as HTTPError:
             return HTTPProblem(error.status, error.status.reasonPhrase, error.body ?? error.status.reasonPhrase).answer
@@ -49,7 +44,7 @@ struct ProblemMiddleware: RouterMiddleware {
             return HTTPProblem(error.status, error.status.reasonPhrase, error.status.reasonPhrase).answer
         default: break
         }
-        return unexpected(error, context)
+        return HTTPProblem.unexpected(error, context.logger)
     }
 
     private func unknownPath(_ request: Request) -> Answer {
@@ -64,18 +59,5 @@ struct ProblemMiddleware: RouterMiddleware {
         return HTTPProblem(
             .methodNotAllowed, "Method not allowed", "\(request.uri.path) takes \(allowed).", headers: [.allow: allowed]
         ).answer
-    }
-
-    /// Something that no request should be able to bring about: told without details, which are in the log.
-    private func unexpected(_ error: any Error, _ context: BasicRequestContext) -> Answer {
-        let instance = "urn:progress-ledger:error:\(context.id)"
-        context.logger.error(
-            "a request failed unexpectedly",
-            metadata: ["error": "\(String(reflecting: error))", "error.instance": "\(instance)"])
-        var problem = HTTPProblem(
-            .internalServerError, "Internal error",
-            "Something went wrong in the server; its log says what, under this instance.")
-        problem.problem.instance = instance
-        return problem.answer
     }
 }

@@ -1,14 +1,9 @@
-internal import NIOCore
-
 /// How the HTTP server behaves. Every limit is here, with its reason.
 public struct ServerSettings: Sendable {
     /// The address to listen on.
     public var host = "127.0.0.1"
     /// The port to listen on; 0 picks a free one.
     public var port = 8080
-    /// The threads that serve sockets and answer requests. The database's connections have a thread of their own, and
-    /// PostgreSQL needs its share of the machine, which is often the same one.
-    public var threads = max(1, NIOCore.System.coreCount / 2)
     /// Connections at once; more wait in the system's queue.
     public var connectionsMax = 16_384
     /// The body of one request, in bytes.

@@ -19,6 +19,13 @@ public protocol LedgerService: Sendable {
     /// - Returns: The sequences of the events, in the order of the drafts.
     func append(_ drafts: [EventDraft], to job: JobID) async throws(StoreError) -> ClosedRange<Int64>
 
+    /// Appends events to one job, like ``append(_:to:)``, for who has no task to wait with.
+    ///
+    /// - Parameter whenDone: Called once, on any thread; must not block.
+    func append(
+        _ drafts: [EventDraft], to job: JobID,
+        whenDone: @escaping @Sendable (Result<ClosedRange<Int64>, StoreError>) -> Void)
+
     /// Appends events to many jobs: all or nothing; in order and contiguous within each job.
     ///
     /// - Returns: For each job, in the order in which the entries first name it, the sequences of its events.

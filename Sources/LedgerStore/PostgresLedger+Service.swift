@@ -36,9 +36,22 @@ extension PostgresLedger: LedgerService {
     }
 
     public func append(_ drafts: [EventDraft], to job: JobID) async throws(StoreError) -> ClosedRange<Int64> {
-        let result = await appender.append(AppendRequest(parts: [AppendRequest.Part(job: job, drafts: drafts)]))
-        guard let first = try result.get().first else { throw StoreError(.corrupt, "an append of no events") }
-        return first.sequences
+        try await withCheckedContinuation { continuation in
+            append(drafts, to: job) { continuation.resume(returning: $0) }
+        }.get()
+    }
+
+    public func append(
+        _ drafts: [EventDraft], to job: JobID,
+        whenDone: @escaping @Sendable (Result<ClosedRange<Int64>, StoreError>) -> Void
+    ) {
+        appender.append(AppendRequest(parts: [AppendRequest.Part(job: job, drafts: drafts)])) { result in
+            whenDone(
+                result.flatMap { places in
+                    places.first.map { .success($0.sequences) }
+                        ?? .failure(StoreError(.corrupt, "an append of no events"))
+                })
+        }
     }
 
     public func append(

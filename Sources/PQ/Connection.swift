@@ -1,3 +1,4 @@
+internal import Glibc
 internal import Logging
 
 /// One connection to PostgreSQL, on a reactor. It does one thing at a time; ``Pool`` lends it to one caller at a time.
@@ -44,7 +45,9 @@ actor Connection {
     private var operation = 0
     /// Requests to cancel that are on their way to the server.
     private var cancelsUnderWay = 0
-    private let descriptor: Int32
+    /// A descriptor of our own for the socket: libpq closes its one by itself when it finds the connection lost, and then
+    /// that number may belong to something else already.
+    private var descriptor: Int32 = -1
     private var waiter: CheckedContinuation<Void, Never>?
     private var wakesOnAnything = false
     /// Whether the socket told of something while nobody waited.
@@ -69,7 +72,6 @@ actor Connection {
         self.onNotification = onNotification
         self.onLoss = onLoss
         cancelToken = session.makeCancelToken()
-        descriptor = session.descriptor
         serverVersion = session.serverVersion
         backendProcess = session.backendProcess
     }
@@ -96,9 +98,16 @@ actor Connection {
             throw PQError(.connectionFailed, "libpq refuses the non-blocking pipeline mode")
         }
         session.logNotices(to: logger)
-        reactor.watch(descriptor) { [unowned self] in assumeIsolated { $0.becameReady() } }
+        descriptor = fcntl(session.descriptor, F_DUPFD_CLOEXEC, 0)
+        isWatched =
+            descriptor >= 0 && reactor.watch(descriptor) { [unowned self] in assumeIsolated { $0.becameReady() } }
+        guard isWatched else {
+            let reason = errno
+            if descriptor >= 0 { Glibc.close(descriptor) }
+            close()
+            throw PQError(.connectionFailed, "the system takes no more open connections: error \(reason)")
+        }
         reactor.remember(self)
-        isWatched = true
     }
 
     /// Closes the connection; whoever waits on it gets an error.
@@ -136,7 +145,7 @@ actor Connection {
             lose(PQError(.connectionLost, "the connection to PostgreSQL was lost: \(session.errorText)"))
             return false
         }
-        if wantsWriting == isDone {
+        if isWatched, wantsWriting == isDone {
             wantsWriting = !isDone
             reactor.setWantsWriting(wantsWriting, descriptor)
         }
@@ -152,11 +161,12 @@ actor Connection {
         if let loss { onLoss?(loss) }
     }
 
-    /// Once only: after a loss the descriptor's number may belong to another connection already.
     private func stopWatching() {
         guard isWatched else { return }
         isWatched = false
+        wantsWriting = false
         reactor.unwatch(descriptor)
+        Glibc.close(descriptor)
         reactor.forget(self)
     }
 

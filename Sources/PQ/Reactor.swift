@@ -45,7 +45,8 @@ internal import Synchronization
         precondition(epoll >= 0 && wake >= 0, "the system refuses an epoll or event descriptor: error \(errno)")
         queue = JobQueue(wake: wake)
         tasks = TaskSide(queue: queue)
-        control(EPOLL_CTL_ADD, wake, EPOLLIN.rawValue)
+        let isWatched = control(EPOLL_CTL_ADD, wake, EPOLLIN.rawValue)
+        precondition(isWatched, "epoll refuses an event descriptor: error \(errno)")
         Thread.detached(named: "ledger-pq") { self.run() }
     }
 
@@ -98,32 +99,34 @@ internal import Synchronization
 
     // MARK: Sockets, on the thread
 
-    /// Calls the closure whenever there is something to read on the descriptor.
-    func watch(_ descriptor: Int32, _ onReady: @escaping () -> Void) {
+    /// Calls the closure whenever there is something to read on the descriptor, which stays open until ``unwatch(_:)``.
+    ///
+    /// - Returns: Whether the system agrees: it bounds the number of watched descriptors.
+    func watch(_ descriptor: Int32, _ onReady: @escaping () -> Void) -> Bool {
         checkIsolated()
+        guard control(EPOLL_CTL_ADD, descriptor, EPOLLIN.rawValue) else { return false }
         sources[descriptor] = onReady
-        control(EPOLL_CTL_ADD, descriptor, EPOLLIN.rawValue)
+        return true
     }
 
     /// Whether the closure is also called when the descriptor can be written to.
     func setWantsWriting(_ wantsWriting: Bool, _ descriptor: Int32) {
-        control(EPOLL_CTL_MOD, descriptor, EPOLLIN.rawValue | (wantsWriting ? EPOLLOUT.rawValue : 0))
+        let isDone = control(EPOLL_CTL_MOD, descriptor, EPOLLIN.rawValue | (wantsWriting ? EPOLLOUT.rawValue : 0))
+        precondition(isDone, "epoll does not know descriptor \(descriptor): error \(errno)")
     }
 
     func unwatch(_ descriptor: Int32) {
         checkIsolated()
         sources[descriptor] = nil
-        control(EPOLL_CTL_DEL, descriptor, 0)
+        let isDone = control(EPOLL_CTL_DEL, descriptor, 0)
+        precondition(isDone, "epoll does not know descriptor \(descriptor): error \(errno)")
     }
 
-    private func control(_ operation: Int32, _ descriptor: Int32, _ interest: UInt32) {
+    private func control(_ operation: Int32, _ descriptor: Int32, _ interest: UInt32) -> Bool {
         var event = unsafe epoll_event()
         unsafe event.events = interest
         unsafe event.data.fd = descriptor
-        let answer = unsafe epoll_ctl(epoll, operation, descriptor, &event)
-        // libpq closes the socket itself when it finds the connection lost, and epoll forgets a closed socket.
-        if operation == EPOLL_CTL_DEL, errno == EBADF || errno == ENOENT { return }
-        precondition(answer == 0, "epoll refuses descriptor \(descriptor): error \(errno)")
+        return unsafe epoll_ctl(epoll, operation, descriptor, &event) == 0
     }
 
     // MARK: Deadlines, on the thread

@@ -8,15 +8,17 @@ internal import NIOPosix
 ///
 /// Nothing that computes for long may run here: ``elsewhere(_:)`` is for that.
 final class EventLoopExecutor: TaskExecutor {
-    private let group: MultiThreadedEventLoopGroup
+    /// The threads that serve the sockets of all servers in this process, which live as long as it does: half as many as
+    /// there are cores, since the database's connections have a thread of their own, and PostgreSQL often needs its share
+    /// of the same machine.
+    static let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, System.coreCount / 2))
+    static let shared = EventLoopExecutor()
 
-    init(_ group: MultiThreadedEventLoopGroup) {
-        self.group = group
-    }
+    private init() {}
 
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        let loop = MultiThreadedEventLoopGroup.currentEventLoop ?? group.next()
+        let loop = MultiThreadedEventLoopGroup.currentEventLoop ?? Self.group.next()
         loop.execute { unsafe job.runSynchronously(on: self.asUnownedTaskExecutor()) }
     }
 

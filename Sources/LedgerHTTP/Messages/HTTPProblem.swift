@@ -2,6 +2,7 @@ internal import HTTPTypes
 internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
+internal import Logging
 
 /// An error that is answered as `application/problem+json`.
 struct HTTPProblem: Error, Sendable {
@@ -91,6 +92,28 @@ struct HTTPProblem: Error, Sendable {
         case .corrupt:
             return nil
         }
+    }
+}
+
+extension HTTPProblem {
+    /// What a failure of the ledger is answered with; the log says more.
+    static func answer(_ error: StoreError, _ logger: Logger) -> Answer {
+        guard let problem = HTTPProblem(error) else { return unexpected(error, logger) }
+        logger.warning("the ledger refused a request", metadata: ["error": "\(String(reflecting: error))"])
+        return problem.answer
+    }
+
+    /// Something that no request should be able to bring about: told without details, which are in the log.
+    static func unexpected(_ error: any Error, _ logger: Logger) -> Answer {
+        let instance = "urn:progress-ledger:error:\(String(UInt64.random(in: 0 ... .max), radix: 16))"
+        logger.error(
+            "a request failed unexpectedly",
+            metadata: ["error": "\(String(reflecting: error))", "error.instance": "\(instance)"])
+        var problem = HTTPProblem(
+            .internalServerError, "Internal error",
+            "Something went wrong in the server; its log says what, under this instance.")
+        problem.problem.instance = instance
+        return problem.answer
     }
 }
 

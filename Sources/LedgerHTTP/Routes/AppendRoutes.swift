@@ -71,13 +71,22 @@ struct AppendRoutes: Sendable {
         if wait == .folded {
             verdicts = try await self.verdicts(job, range)
         }
-        return .json(.created) { writer in
+        guard wait == .folded else { return Self.answer(range) }
+        return Self.answer(range) { writer in
+            writer.name("verdicts")
+            if let verdicts { writer.array(verdicts) { $0.string($1?.rawValue) } } else { writer.null() }
+        }
+    }
+
+    /// Says where the events are.
+    static func answer(
+        _ range: ClosedRange<Int64>, more: (inout JSONWriter) -> Void = { _ in }
+    ) -> Answer {
+        .json(.created) { writer in
             writer.object { writer in
                 writer.field("first_sequence", range.lowerBound)
                 writer.field("last_sequence", range.upperBound)
-                guard wait == .folded else { return }
-                writer.name("verdicts")
-                if let verdicts { writer.array(verdicts) { $0.string($1?.rawValue) } } else { writer.null() }
+                more(&writer)
             }
         }
     }

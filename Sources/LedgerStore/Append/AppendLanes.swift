@@ -3,9 +3,9 @@ internal import Ledger
 /// The decisions of an appender: which appends are taken, which lane each takes, and what makes up the next group.
 struct AppendLanes {
     /// An append and whoever waits for it.
-    struct Pending {
+    struct Pending: Sendable {
         let request: AppendRequest
-        let continuation: CheckedContinuation<AppendResult, Never>
+        let whenDone: @Sendable (AppendResult) -> Void
     }
 
     /// What became of an append.

@@ -55,24 +55,27 @@ final class Appender: Sendable {
 
     /// Appends, and returns once it is durably committed or has failed.
     func append(_ request: AppendRequest) async -> AppendResult {
-        guard !request.parts.isEmpty else { return .success([]) }
-        return await withCheckedContinuation { continuation in
-            let pending = AppendLanes.Pending(request: request, continuation: continuation)
-            switch lanes.withLock({ $0.add(pending) }) {
-            case .queued: break
-            case .begins(let lane):
-                Task(name: "appender-lane-\(lane)", executorPreference: reactor.taskExecutor) { await self.run(lane) }
-            case .overloaded(let waiting):
-                figures.withLock { $0.refused += 1 }
-                continuation.resume(
-                    returning: .failure(
-                        StoreError(
-                            .overloaded, "\(waiting) events wait to be written already; nothing was taken",
-                            retryAfter: .seconds(1))))
-            case .closed:
-                continuation.resume(
-                    returning: .failure(StoreError(.closed, "the server is stopping; nothing was taken")))
-            }
+        await withCheckedContinuation { continuation in
+            append(request) { continuation.resume(returning: $0) }
+        }
+    }
+
+    /// Appends, and calls once it is durably committed or has failed: on any thread.
+    func append(_ request: AppendRequest, whenDone: @escaping @Sendable (AppendResult) -> Void) {
+        guard !request.parts.isEmpty else { return whenDone(.success([])) }
+        switch lanes.withLock({ $0.add(AppendLanes.Pending(request: request, whenDone: whenDone)) }) {
+        case .queued: break
+        case .begins(let lane):
+            Task(name: "appender-lane-\(lane)", executorPreference: reactor.taskExecutor) { await self.run(lane) }
+        case .overloaded(let waiting):
+            figures.withLock { $0.refused += 1 }
+            whenDone(
+                .failure(
+                    StoreError(
+                        .overloaded, "\(waiting) events wait to be written already; nothing was taken",
+                        retryAfter: .seconds(1))))
+        case .closed:
+            whenDone(.failure(StoreError(.closed, "the server is stopping; nothing was taken")))
         }
     }
 
@@ -93,7 +96,7 @@ final class Appender: Sendable {
         while let group = lanes.withLock({ $0.takeGroup(lane) }) {
             let results = await write(group.map(\.request))
             lanes.withLock { $0.finished(group, lane) }
-            for (pending, result) in zip(group, results) { pending.continuation.resume(returning: result) }
+            for (pending, result) in zip(group, results) { pending.whenDone(result) }
         }
         for waiter in lanes.withLock({ $0.takeClosing() }) { waiter.resume() }
     }

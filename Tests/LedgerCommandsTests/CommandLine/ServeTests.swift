@@ -104,7 +104,7 @@ struct ServeTests {
             let log = run.errors.split(separator: "\n")
             #expect(!log.isEmpty)
             for line in log {
-                let entry = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+                let entry = (try? JSONSerialization.jsonObject(with: Data(line.utf8))) as? [String: Any]
                 #expect(entry?["message"] is String, "\(line)")
             }
         }
