@@ -67,7 +67,7 @@ struct RawClient: Sendable {
         return try #require(try answer.json["job"]?.text)
     }
 
-    private static func parse(_ bytes: [UInt8]) throws -> RawAnswer {
+    static func parse(_ bytes: [UInt8]) throws -> RawAnswer {
         let separator = Array("\r\n\r\n".utf8)
         let end = try #require(
             bytes.indices.first { bytes[$0...].starts(with: separator) },

@@ -199,6 +199,12 @@ final class AppendShortcut: ChannelDuplexHandler, RemovableChannelHandler {
         if case .answering = state { heldEvents.append(event) } else { context.fireUserInboundEventTriggered(event) }
     }
 
+    /// A body that does not arrive in time, among others: the general route tells the client.
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if case .collecting(let head, _, let body) = state { handOn(head, body, isWhole: false, context) }
+        context.fireErrorCaught(error)
+    }
+
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         if case .end = unwrapOutboundIn(data), case .passing(let requests) = state {
             state = .passing(requests: max(0, requests - 1))

@@ -1,0 +1,133 @@
+import LedgerTestSupport
+import LedgerWire
+import NIOCore
+import NIOPosix
+import Testing
+
+/// Small appends are answered by a shortcut: nobody may be able to tell, but by a watch.
+@Suite("The shortcut of small appends")
+struct ShortcutTests {
+    private func append(_ job: String, _ body: String, headers: String = "Content-Type: application/json\r\n") -> String
+    {
+        "POST /v1/jobs/\(job)/events HTTP/1.1\r\nHost: localhost\r\n\(headers)"
+            + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
+    }
+
+    private let good = #"{"type":"progress","task":"t","done":1}"#
+
+    @Test("several requests in one packet are answered in order, small appends and others, right ones and wrong ones")
+    func pipelined() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            let nobody = "01900000-0000-7000-8000-000000000000"
+            let requests = [
+                append(job, good), append(job, #"{"type":"progress","task":"t","done":-1}"#),
+                "GET /v1/jobs/\(job) HTTP/1.1\r\nHost: localhost\r\n\r\n", append(job, "[\(good),\(good)]"),
+                append(nobody, good), append(job, "{"), append(job, good),
+            ]
+            let answers = try await client.converse([requests.joined()])
+            #expect(answers.map(\.status) == [201, 422, 200, 201, 404, 400, 201])
+            #expect(try answers[0].json["first_sequence"] == .integer(2))
+            #expect(try answers[1].places == ["/done"])
+            #expect(try answers[3].json["last_sequence"] == .integer(4))
+            #expect(try answers[6].json["last_sequence"] == .integer(5))
+        }
+    }
+
+    @Test("a request that drips in byte by byte, and one whose body comes in chunks")
+    func dripping() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            let bytes = append(job, good).utf8.map { String(UnicodeScalar($0)) }
+            let dripped = try await client.converse(bytes)
+            #expect(dripped.map(\.status) == [201])
+            let head =
+                "POST /v1/jobs/\(job)/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                + "Transfer-Encoding: chunked\r\n\r\n"
+            let size = String(good.utf8.count, radix: 16)
+            let chunked = try await client.converse([head, "\(size)\r\n\(good)\r\n0\r\n\r\n" + append(job, good)])
+            #expect(chunked.map(\.status) == [201, 201])
+        }
+    }
+
+    @Test("its answers are those of the general route, header by header")
+    func sameAnswers() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            let general = "Content-Type: application/json; charset=utf-8\r\n"
+            let requests = append(job, good) + append(job, good, headers: general)
+            let answers = try await client.converse([requests])
+            #expect(answers.count == 2)
+            for (shortcut, other) in zip(answers, answers.dropFirst()) {
+                #expect(Set(shortcut.headers.keys) == Set(other.headers.keys))
+                for (name, value) in other.headers where name != "date" { #expect(shortcut.headers[name] == value) }
+                // Made by two clocks of the same second, or of two that follow each other.
+                #expect(shortcut.headers["date"]?.utf8.count == other.headers["date"]?.utf8.count)
+                #expect(shortcut.headers["date"]?.prefix(16) == other.headers["date"]?.prefix(16))
+            }
+        }
+    }
+
+    @Test("a body that stops coming in is answered with 408")
+    func tooSlow() async throws {
+        try await withServer({ $0.bodyDeadline = .milliseconds(200) }) { client, _ in
+            let job = try await client.createJob()
+            let answer = try await client.send(Array(append(job, good).utf8.dropLast(5)))
+            #expect(answer.status == 408)
+        }
+    }
+
+    @Test("a body beyond what the shortcut takes goes the long way")
+    func large() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            let many = "[" + Array(repeating: good, count: 1_000).joined(separator: ",") + "]"
+            let answers = try await client.converse([append(job, many) + append(job, good)])
+            #expect(answers.map(\.status) == [201, 201])
+            #expect(try answers[1].json["first_sequence"] == .integer(1_002))
+        }
+    }
+}
+
+extension RawClient {
+    /// Sends these pieces one after the other on one connection, says that nothing more comes, and reads all answers.
+    fileprivate func converse(_ pieces: [String]) async throws -> [RawAnswer] {
+        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .channelOption(.allowRemoteHalfClosure, value: true)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .connect(host: "127.0.0.1", port: port) { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try NIOAsyncChannel<ByteBuffer, ByteBuffer>(
+                        wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
+                }
+            }
+        let received: [UInt8] = try await channel.executeThenClose { inbound, outbound in
+            for piece in pieces { try await outbound.write(ByteBuffer(string: piece)) }
+            outbound.finish()
+            var received: [UInt8] = []
+            for try await part in inbound { received.append(contentsOf: part.readableBytesView) }
+            return received
+        }
+        return try RawAnswer.all(in: received)
+    }
+}
+
+extension RawAnswer {
+    /// Divides what came in into answers, each with its Content-Length.
+    fileprivate static func all(in bytes: [UInt8]) throws -> [RawAnswer] {
+        let separator = Array("\r\n\r\n".utf8)
+        var answers: [RawAnswer] = []
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let end = try #require(rest.indices.first { rest[$0...].starts(with: separator) })
+            let head = try RawClient.parse(Array(rest[..<end]) + separator)
+            let length = try #require(head.headers["content-length"].flatMap { Int($0) })
+            let bodyStart = end + separator.count
+            answers.append(
+                RawAnswer(
+                    status: head.status, headers: head.headers, body: Array(rest[bodyStart..<bodyStart + length])))
+            rest = rest[(bodyStart + length)...]
+        }
+        return answers
+    }
+}
