@@ -1,3 +1,4 @@
+import LedgerHTTP
 import LedgerTestSupport
 import LedgerWire
 import NIOCore
