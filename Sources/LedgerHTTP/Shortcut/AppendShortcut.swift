@@ -24,6 +24,9 @@ final class AppendShortcut: ChannelDuplexHandler, RemovableChannelHandler {
     /// The longest body that is taken: reading it must not keep other connections waiting.
     static let bodyBytesMax = 16_384
 
+    /// From so many parts of requests on that wait for an answer no more is read.
+    private static let heldMax = 32
+
     /// What the connection is doing here.
     ///
     /// - passing: so many requests were handed on and are not answered yet. Can become collecting where there are none.
@@ -40,7 +43,7 @@ final class AppendShortcut: ChannelDuplexHandler, RemovableChannelHandler {
     private let date: HTTPDate
     private let logger: Logger
     private var state = State.passing(requests: 0)
-    /// What came in while a request was being answered: the rest of what was read in one piece.
+    /// What came in while a request was being answered.
     private var held: [HTTPRequestPart] = []
     private var heldEvents: [Any] = []
     private var wantsReading = false
@@ -189,9 +192,10 @@ final class AppendShortcut: ChannelDuplexHandler, RemovableChannelHandler {
 
     // MARK: The rest of the channel
 
-    /// Nothing is read while a request is being answered, so that no more is held than came in with it.
+    /// Few clients send the next request before they have the answer to the last one; with those who do, no more is read
+    /// than is held.
     func read(context: ChannelHandlerContext) {
-        if case .answering = state { wantsReading = true } else { context.read() }
+        if case .answering = state, held.count >= Self.heldMax { wantsReading = true } else { context.read() }
     }
 
     /// The end of what a client sends, among others: whoever hears of it closes the connection, so it waits.
