@@ -67,11 +67,12 @@ public struct LedgerServer: Service {
         router.add(middleware: ProblemMiddleware(table: table, metrics: metrics))
         for route in table.routes {
             router.on(RouterPath(route.path), method: route.method) { request, context in
-                try await route.handle(
-                    Call(
-                        request: request, query: request.uri.query, pathJob: context.parameters.get("job"), route: route
-                    )
-                ).response
+                let call = Call(
+                    request: request, query: request.uri.query, pathJob: context.parameters.get("job"), route: route)
+                guard route.isHeavy else { return try await route.handle(call).response }
+                return try await withTaskExecutorPreference(globalConcurrentExecutor) {
+                    try await route.handle(call).response
+                }
             }
         }
         return router

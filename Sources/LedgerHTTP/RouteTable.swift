@@ -46,6 +46,8 @@ struct Route: Sendable {
     var parameters: [Parameter] = []
     var body: Body?
     var outcomes: [Outcome]
+    /// Whether it may compute for long: then it runs where it keeps no other connection waiting.
+    var isHeavy = false
     var handle: @Sendable (Call) async throws -> Answer
 }
 

@@ -55,7 +55,8 @@ struct Answer: Sendable {
             return Response(
                 status: status, headers: headers,
                 body: ResponseBody { writer in
-                    try await produce(&writer)
+                    // A stream is long, and what makes it computes.
+                    try await withTaskExecutorPreference(globalConcurrentExecutor) { try await produce(&writer) }
                     try await writer.finish(nil)
                 })
         }

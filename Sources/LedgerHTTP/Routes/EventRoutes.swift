@@ -48,7 +48,7 @@ struct EventRoutes: Sendable {
                 outcomes: [
                     Route.Outcome(status: 200, description: "A page of events", schema: "EventPage"),
                     .problem(404, "No such job"), .problem(422, "A parameter is invalid"),
-                ], handle: list)
+                ], isHeavy: true, handle: list)
         ]
     }
 

@@ -44,7 +44,7 @@ struct JobRoutes: Sendable {
                 outcomes: [
                     Route.Outcome(status: 200, description: "A page of jobs", schema: "JobPage"),
                     .problem(422, "A parameter is invalid"),
-                ], handle: list),
+                ], isHeavy: true, handle: list),
             Route(
                 method: .get, path: "/v1/jobs/{job}", operation: "getJob", summary: "A job with its snapshot",
                 outcomes: [

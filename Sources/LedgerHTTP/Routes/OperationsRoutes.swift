@@ -32,7 +32,7 @@ struct OperationsRoutes: Sendable {
                 method: .get, path: "/metrics", operation: "metrics", summary: "Figures in Prometheus' text format",
                 outcomes: [
                     Route.Outcome(status: 200, description: "The figures", schema: "Text", mediaType: "text/plain")
-                ], handle: figures),
+                ], isHeavy: true, handle: figures),
             Route(
                 method: .get, path: "/v1/limits", operation: "limits", summary: "The limits of everything",
                 outcomes: [Route.Outcome(status: 200, description: "The limits", schema: "Limits")], handle: limits),
