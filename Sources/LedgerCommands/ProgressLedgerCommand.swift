@@ -9,7 +9,9 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
         discussion: ExitStatus.help,
         groupedSubcommands: [
             CommandGroup(name: "Services", subcommands: [ServeCommand.self, ProjectCommand.self, MigrateCommand.self]),
-            CommandGroup(name: "Questions", subcommands: [JobsCommand.self, ShowCommand.self, EventsCommand.self]),
+            CommandGroup(
+                name: "Questions",
+                subcommands: [JobsCommand.self, ShowCommand.self, EventsCommand.self, VerifyCommand.self]),
             CommandGroup(name: "Reports", subcommands: [ReportCommand.self, DemoCommand.self]),
         ])
 

@@ -45,6 +45,10 @@ public protocol LedgerService: Sendable {
         _ job: JobID, _ filter: EventFilter, after: Int64?, limit: Int
     ) async throws(StoreError) -> EventPage?
 
+    /// Recomputes the hash chain of a job from its events, up to the head it has now, and compares it with what is stored.
+    /// Nil where there is no such job. Costs by the events: some 100,000 a second; locks nothing.
+    func verify(_ job: JobID) async throws(StoreError) -> Verification?
+
     /// What the fold has made of these events so far, in order; nil for those that it has not reached.
     func verdicts(_ job: JobID, _ sequences: ClosedRange<Int64>) async throws(StoreError) -> [Verdict?]
 

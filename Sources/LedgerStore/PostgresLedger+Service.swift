@@ -107,6 +107,12 @@ extension PostgresLedger: LedgerService {
         }
     }
 
+    public func verify(_ job: JobID) async throws(StoreError) -> Verification? {
+        do throws(PQError) { return try await ChainReader(pool: pool).verify(job) } catch {
+            throw StoreError(error, while: "verifying a job")
+        }
+    }
+
     public func verdicts(_ job: JobID, _ sequences: ClosedRange<Int64>) async throws(StoreError) -> [Verdict?] {
         do throws(PQError) { return try await eventReader.verdicts(job, sequences) } catch {
             throw StoreError(error, while: "reading verdicts")

@@ -23,6 +23,12 @@ extension LedgerClient {
         try await ask(.jobs(search), as: JobsPage.self).value
     }
 
+    /// Has the server recompute the hash chain of a job, and says what is wrong with it, if anything. Takes some seconds
+    /// for each million events.
+    public func verify(_ job: JobID) async throws(LedgerClientError) -> Verification {
+        try await ask(.verify(job), as: VerificationAnswer.self).value.verification
+    }
+
     // MARK: Events
 
     /// Appends events to one job: all or nothing, in order, contiguous. Returns once they are durably recorded.

@@ -195,7 +195,7 @@ struct RouteTests {
                 Issue.record("no paths")
                 return
             }
-            #expect(paths.count == 11)
+            #expect(paths.count == 12)
             for path in paths {
                 guard case .object(let operations) = path.value else { continue }
                 for operation in operations {

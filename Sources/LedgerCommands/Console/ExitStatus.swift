@@ -16,6 +16,8 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
     case outcomeUnknown = 6
     /// The database's schema is not the one of this version.
     case schema = 7
+    /// A ledger is not as it was recorded.
+    case notWhole = 8
     /// The command line, or the configuration, cannot be understood.
     case usage = 64
 
@@ -31,6 +33,7 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
             "the server, or the database, cannot be reached or cannot work for now: nothing was taken, try again"
         case .outcomeUnknown: "the answer was lost: it may or may not have been recorded"
         case .schema: "the database's schema is not the one of this version"
+        case .notWhole: "a ledger is not as it was recorded"
         case .usage: "the command line or the configuration cannot be understood"
         }
     }

@@ -99,6 +99,18 @@ extension SchemaCatalogue {
                 ]),
             object("AppendedToMany", [Field("appended", .integer(nil)), Field("jobs", .map(.reference("Appended")))]),
             object(
+                "Verification",
+                [
+                    Field("job", .text(max: nil)), Field("ok", .bool), Field("sequence", .integer(nil)),
+                    Field("head_hash", .text(max: 64)), Field("fault", .nullable(.reference("Fault"))),
+                ]),
+            object(
+                "Fault",
+                [
+                    Field("kind", .choice(Verification.Kind.allCases.map(\.rawValue))),
+                    Field("sequence", .integer(nil)), Field("detail", .text(max: nil)),
+                ]),
+            object(
                 "Started",
                 [
                     Field("task", .text(max: nil)), Field("execution", .text(max: nil)),

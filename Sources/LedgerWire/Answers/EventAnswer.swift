@@ -20,7 +20,7 @@ extension ExplainedEvent {
                 supersededBy.write(to: &writer)
             }
             if let duplicateOf { writer.field("duplicate_of", duplicateOf) }
-            writer.field("hash", Self.hexadecimal(hash))
+            writer.field("hash", Hexadecimal.text(hash))
         }
     }
 
@@ -60,12 +60,6 @@ extension ExplainedEvent {
         return names
     }
 
-    private static func hexadecimal(_ bytes: [UInt8]) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(
-            decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-    }
-
     /// Reads what ``write(to:)`` writes; fields that are not known are passed over.
     public init(_ value: JSONValue) throws(AnswerError) {
         let answer = AnswerReader(value)
@@ -76,7 +70,7 @@ extension ExplainedEvent {
             at: try answer.momentIfPresent("at"), body: try Self.body(type, answer, inferred))
         let attempt = try answer.integerIfPresent("attempt").flatMap { Int32(exactly: $0) }
         self.init(
-            event: event, hash: try Self.bytes(try answer.text("hash")),
+            event: event, hash: try Self.hash(answer),
             execution: value["execution"]?.text.map { Name($0) }, attempt: attempt,
             verdict: value["verdict"]?.text.flatMap { Verdict(rawValue: $0) }, late: value["late"]?.bool ?? false,
             supersededBy: try value["superseded_by"].map { value throws(AnswerError) in try ExecutionIdentity(value) },
@@ -123,10 +117,11 @@ extension ExplainedEvent {
         }
     }
 
-    private static func bytes(_ hexadecimal: String) throws(AnswerError) -> [UInt8] {
-        let digits = hexadecimal.unicodeScalars.compactMap { Character($0).hexDigitValue }
-        guard digits.count == 64, digits.count == hexadecimal.utf8.count else { throw AnswerError(field: "hash") }
-        return stride(from: 0, to: 64, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
+    private static func hash(_ answer: AnswerReader) throws(AnswerError) -> [UInt8] {
+        guard let hash = Hexadecimal.bytes(try answer.text("hash")), hash.count == 32 else {
+            throw AnswerError(field: "hash")
+        }
+        return hash
     }
 }
 

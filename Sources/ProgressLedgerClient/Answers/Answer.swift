@@ -7,6 +7,7 @@ package protocol Answer: Sendable {
 }
 
 extension JobAnswer: Answer {}
+extension VerificationAnswer: Answer {}
 
 extension JSONValue {
     func text(_ field: String) throws(AnswerError) -> String {

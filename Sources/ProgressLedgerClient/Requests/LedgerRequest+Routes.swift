@@ -98,6 +98,13 @@ extension LedgerRequest {
         return request
     }
 
+    /// Reading a long history takes its time: the server answers when it has read all of it.
+    package static func verify(_ job: JobID) -> LedgerRequest {
+        var request = LedgerRequest.get("verify job \(job)", "/v1/jobs/\(job)/verify")
+        request.wait = .seconds(600)
+        return request
+    }
+
     package static var limits: LedgerRequest { .get("read its limits", "/v1/limits") }
 
     static var health: LedgerRequest { once(.get("say whether it lives", "/healthz")) }

@@ -1,0 +1,173 @@
+import Ledger
+import LedgerStore
+import LedgerTestSupport
+import PQ
+import Testing
+
+/// Whatever somebody with all rights over the database changes is found and named.
+@Suite("Verification")
+struct VerifyTests {
+    /// What is done to the ledger, as its superuser, and what the check says of it. `$1` is the job, `$2` another one.
+    struct Tampering: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        let sql: String
+        let kind: Verification.Kind
+        let sequence: Int64
+    }
+
+    static let tamperings = [
+        Tampering(
+            testDescription: "a number is edited",
+            sql: "update ledger.event set done = 7 where job_id = $1 and sequence = 5", kind: .altered, sequence: 5),
+        Tampering(
+            testDescription: "a field is added",
+            sql: "update ledger.event set at = now() where job_id = $1 and sequence = 4",
+            kind: .altered, sequence: 4),
+        Tampering(
+            testDescription: "the time of an event is moved",
+            sql:
+                "update ledger.event set recorded_at = recorded_at - interval '1 us' where job_id = $1 and sequence = 6",
+            kind: .altered, sequence: 6),
+        Tampering(
+            testDescription: "a hash is edited",
+            sql: "update ledger.event set hash = sha256('x') where job_id = $1 and sequence = 3", kind: .altered,
+            sequence: 3),
+        Tampering(
+            testDescription: "an event is deleted", sql: "delete from ledger.event where job_id = $1 and sequence = 5",
+            kind: .missing, sequence: 5),
+        Tampering(
+            testDescription: "the first event is deleted",
+            sql: "delete from ledger.event where job_id = $1 and sequence = 1", kind: .missing, sequence: 1),
+        Tampering(
+            testDescription: "the end is cut off", sql: "delete from ledger.event where job_id = $1 and sequence > 7",
+            kind: .missing, sequence: 8),
+        Tampering(
+            testDescription: "all events are deleted", sql: "delete from ledger.event where job_id = $1",
+            kind: .missing,
+            sequence: 1),
+        Tampering(
+            testDescription: "two events change places",
+            sql: """
+                update ledger.event as event
+                set recorded_at = other.recorded_at, report = other.report, done = other.done, hash = other.hash
+                from ledger.event as other
+                where event.job_id = $1 and event.sequence in (4, 5)
+                    and other.job_id = $1 and other.sequence = 9 - event.sequence
+                """, kind: .altered, sequence: 4),
+        Tampering(
+            testDescription: "an event is replaced by one of another job",
+            sql: """
+                update ledger.event as event
+                set recorded_at = other.recorded_at, report = other.report, done = other.done, hash = other.hash
+                from ledger.event as other
+                where event.job_id = $1 and event.sequence = 5 and other.job_id = $2 and other.sequence = 5
+                """, kind: .altered, sequence: 5),
+        Tampering(
+            testDescription: "an event is added beyond the head",
+            sql: """
+                insert into ledger.event
+                select job_id, 11, recorded_at, at, report, total, done, attempt, type, hash, task, execution, label,
+                    outcome, name, key, tags
+                from ledger.event where job_id = $1 and sequence = 10
+                """, kind: .surplus, sequence: 11),
+        Tampering(
+            testDescription: "the head is set back",
+            sql: "update ledger.job_head set sequence = 8 where job_id = $1", kind: .surplus, sequence: 9),
+        Tampering(
+            testDescription: "the head's hash is edited",
+            sql: "update ledger.job_head set hash = sha256('x') where job_id = $1", kind: .head, sequence: 10),
+        Tampering(
+            testDescription: "the head is deleted", sql: "delete from ledger.job_head where job_id = $1", kind: .head,
+            sequence: 10),
+        Tampering(
+            testDescription: "the job is renamed", sql: "update ledger.job set name = 'other' where job_id = $1",
+            kind: .description, sequence: 1),
+        Tampering(
+            testDescription: "a tag is added", sql: #"update ledger.job set tags = '{"a":"b"}' where job_id = $1"#,
+            kind: .description, sequence: 1),
+    ]
+
+    private func fill(_ ledger: PostgresLedger) async throws -> JobID {
+        let job = try await ledger.createJob(JobDescription(name: "n", tags: ["e\u{301}": "1", "\u{e9}": "2"])).view.id
+        let drafts = (Int64(1)...9).map { number in
+            EventDraft(
+                .progress(
+                    ProgressReport(
+                        reference: ExecutionReference(task: "t", execution: "e"), report: number, label: "\u{1F4C8}",
+                        total: 3, done: number)))
+        }
+        _ = try await ledger.append(drafts, to: job)
+        return job
+    }
+
+    @Test("changes made around the database's own rules are found and named", arguments: tamperings)
+    func tampering(_ tampering: Tampering) async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, projection: nil) { ledger in
+                let job = try await fill(ledger)
+                let other = try await fill(ledger)
+                let before = try #require(try await ledger.verify(job))
+                #expect(before.isWhole && before.sequence == 10, "\(before)")
+                try await changeAsSuperuser(target, tampering.sql, [job, other])
+                let after = try #require(try await ledger.verify(job))
+                #expect(after.fault?.kind == tampering.kind, "\(after)")
+                #expect(after.fault?.sequence == tampering.sequence, "\(after)")
+                let untouched = try #require(try await ledger.verify(other))
+                #expect(untouched.isWhole)
+            }
+        }
+    }
+
+    /// Switches the triggers off that refuse it, on the table and on all its partitions.
+    private func changeAsSuperuser(_ target: ConnectionTarget, _ sql: String, _ jobs: [JobID]) async throws {
+        let pool = Pool(target: target, logger: TestCluster.logger)
+        _ = try await pool.query(
+            Query(
+                """
+                do $$
+                declare part regclass;
+                begin
+                    for part in
+                        select inhrelid::regclass from pg_inherits where inhparent = 'ledger.event'::regclass
+                        union all select unnest(array['ledger.event', 'ledger.job']::regclass[])
+                    loop
+                        execute format('alter table %s disable trigger user', part);
+                    end loop;
+                end
+                $$
+                """, prepare: false))
+        let parameters = jobs.map { Parameter.uuid(UUIDBytes(high: $0.high, low: $0.low)) }
+        let changed = try await pool.query(Query(sql, Array(parameters.prefix(sql.contains("$2") ? 2 : 1))))
+        #expect(changed.affectedRows > 0, "nothing was changed: the test tests nothing")
+        await pool.close()
+    }
+
+    @Test("there is nothing to say of a job that is not there")
+    func unknown() async throws {
+        try await withLedger(projection: nil) { ledger in
+            let found = try await ledger.verify(JobID(high: 1, low: 2))
+            #expect(found == nil)
+        }
+    }
+
+    @Test("a job that grows while it is checked is whole, and many pages are read as one")
+    func growing() async throws {
+        try await withLedger(projection: nil) { ledger in
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            let drafts = Array(
+                repeating: EventDraft(.progress(ProgressReport(reference: ExecutionReference(task: "t"), done: 1))),
+                count: 5_000)
+            _ = try await ledger.append(drafts, to: job)
+            let writer = Task {
+                for _ in 0..<50 { _ = try await ledger.append([drafts[0]], to: job) }
+            }
+            for _ in 0..<5 {
+                let verification = try #require(try await ledger.verify(job))
+                #expect(verification.isWhole && verification.sequence >= 5_001)
+            }
+            try await writer.value
+            let verification = try #require(try await ledger.verify(job))
+            #expect(verification.isWhole && verification.sequence == 5_051)
+        }
+    }
+}
