@@ -44,7 +44,7 @@ struct ReadmeTests {
                 .joined(separator: "\necho '\(mark)'\n")
             let path = URL(filePath: ServerProcess.binary).deletingLastPathComponent().path()
             let run = try await CommandRun.run(
-                "/bin/bash", ["-c", "PATH=\(path):$PATH\n\(script)"])
+                "/bin/bash", ["-c", "PATH=\(path):$PATH\n\(script)"], folder: projectFolder)
             #expect(run.errors.isEmpty, "\(run.errors)")
             let printed = run.output.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
                 .split(separator: mark, omittingEmptySubsequences: false)
