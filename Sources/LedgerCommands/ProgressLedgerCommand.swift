@@ -11,7 +11,9 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
             CommandGroup(name: "Services", subcommands: [ServeCommand.self, ProjectCommand.self, MigrateCommand.self]),
             CommandGroup(
                 name: "Questions",
-                subcommands: [JobsCommand.self, ShowCommand.self, EventsCommand.self, VerifyCommand.self]),
+                subcommands: [
+                    JobsCommand.self, ShowCommand.self, EventsCommand.self, TasksCommand.self, VerifyCommand.self,
+                ]),
             CommandGroup(name: "Reports", subcommands: [ReportCommand.self, DemoCommand.self]),
         ])
 

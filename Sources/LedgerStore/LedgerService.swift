@@ -45,6 +45,14 @@ public protocol LedgerService: Sendable {
         _ job: JobID, _ filter: EventFilter, after: Int64?, limit: Int
     ) async throws(StoreError) -> EventPage?
 
+    /// A page of the tasks of a job with their executions, in the order in which they began; `limit` at most, and fewer
+    /// where they are large. Nil where there is no such job.
+    ///
+    /// - Parameter cursor: ``TaskPage/nextCursor`` of the page before.
+    func tasks(
+        _ job: JobID, state: TaskState?, limit: Int, after cursor: Int64?
+    ) async throws(StoreError) -> TaskPage?
+
     /// Recomputes the hash chain of a job from its events, up to the head it has now, and compares it with what is stored.
     /// Nil where there is no such job. Costs by the events: some 100,000 a second; locks nothing.
     func verify(_ job: JobID) async throws(StoreError) -> Verification?
@@ -141,6 +149,21 @@ public struct EventFilter: Hashable, Sendable {
         self.indicator = indicator
         self.type = type
         self.verdict = verdict
+    }
+}
+
+/// A part of a job's tasks, as of one sequence.
+public struct TaskPage: Sendable {
+    /// The last event in the snapshot to which they belong.
+    public var sequence: Int64
+    public var tasks: [TaskSummary]
+    /// What to give as `cursor` for the next part; nil where there is none.
+    public var nextCursor: Int64?
+
+    public init(sequence: Int64, tasks: [TaskSummary], nextCursor: Int64?) {
+        self.sequence = sequence
+        self.tasks = tasks
+        self.nextCursor = nextCursor
     }
 }
 

@@ -107,6 +107,16 @@ extension PostgresLedger: LedgerService {
         }
     }
 
+    public func tasks(
+        _ job: JobID, state: TaskState?, limit: Int, after cursor: Int64?
+    ) async throws(StoreError) -> TaskPage? {
+        do throws(PQError) {
+            return try await TaskReader(pool: pool).tasks(job, state: state, limit: limit, after: cursor)
+        } catch {
+            throw StoreError(error, while: "reading tasks")
+        }
+    }
+
     public func verify(_ job: JobID) async throws(StoreError) -> Verification? {
         do throws(PQError) { return try await ChainReader(pool: pool).verify(job) } catch {
             throw StoreError(error, while: "verifying a job")

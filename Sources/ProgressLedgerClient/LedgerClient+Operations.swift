@@ -23,6 +23,13 @@ extension LedgerClient {
         try await ask(.jobs(search), as: JobsPage.self).value
     }
 
+    /// A page of a job's tasks with their executions, in the order in which they began.
+    public func tasks(
+        of job: JobID, _ search: TaskSearch = TaskSearch()
+    ) async throws(LedgerClientError) -> TasksPage {
+        try await ask(.tasks(job, search), as: TasksPage.self).value
+    }
+
     /// Has the server recompute the hash chain of a job, and says what is wrong with it, if anything. Takes some seconds
     /// for each million events.
     public func verify(_ job: JobID) async throws(LedgerClientError) -> Verification {

@@ -187,6 +187,45 @@ struct RouteTests {
         }
     }
 
+    @Test("tasks with their executions: what counts, what does not, and what failed and counts for now")
+    func tasks() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            let events = """
+                [{"type":"progress","task":"a","attempt":1,"total":5,"done":3},
+                {"type":"progress","task":"a","attempt":2,"label":"x","done":1},
+                {"type":"execution_finished","task":"a","attempt":2,"outcome":"failed"},
+                {"type":"execution_started","task":"b","execution":"run"}]
+                """
+            #expect(try await client.post("/v1/jobs/\(job)/events?wait=folded", events).status == 201)
+            let page = try await client.get("/v1/jobs/\(job)/tasks").json
+            #expect(page["sequence"] == .integer(5))
+            #expect(page["next_cursor"] == .null)
+            let tasks = try #require(page["tasks"]?.elements)
+            #expect(tasks.map { $0["task"]?.text } == ["a", "b"])
+            #expect(tasks.map { $0["state"]?.text } == ["failed", "running"])
+            let executions = try #require(tasks[0]["executions"]?.elements)
+            #expect(executions.map { $0["attempt"] } == [.integer(1), .integer(2)])
+            #expect(executions.map { $0["counted"] } == [.bool(false), .bool(true)])
+            #expect(executions.map { $0["provisional"] } == [.bool(false), .bool(true)])
+            #expect(executions.map { $0["outcome"] } == [.null, .string("failed")])
+            let reported = try #require(executions[0]["progress"]?.elements?.first)
+            #expect(reported["label"] == .null && reported["total"] == .integer(5) && reported["done"] == .integer(3))
+            let first = try await client.get("/v1/jobs/\(job)/tasks?limit=1").json
+            let cursor = try #require(first["next_cursor"]?.text)
+            let second = try await client.get("/v1/jobs/\(job)/tasks?limit=1&cursor=\(cursor)").json
+            #expect(second["tasks"]?.elements?.first?["task"]?.text == "b")
+            #expect(try await client.get("/v1/jobs/\(job)/tasks?state=failed").json["tasks"]?.elements?.count == 1)
+            for query in ["state=done", "limit=0", "limit=1001", "cursor=x", "cursor=-1", "nonsense=1"] {
+                let refused = try await client.get("/v1/jobs/\(job)/tasks?\(query)")
+                #expect(refused.status == 422, "\(query)")
+                #expect(try refused.places == [String(query.prefix { $0 != "=" })])
+            }
+            let nobody = try await client.get("/v1/jobs/01900000-0000-7000-8000-000000000000/tasks")
+            #expect(nobody.status == 404)
+        }
+    }
+
     @Test("the description has exactly the routes that the server has")
     func description() async throws {
         try await withServer { client, _ in
@@ -195,7 +234,7 @@ struct RouteTests {
                 Issue.record("no paths")
                 return
             }
-            #expect(paths.count == 12)
+            #expect(paths.count == 13)
             for path in paths {
                 guard case .object(let operations) = path.value else { continue }
                 for operation in operations {

@@ -4,6 +4,7 @@ public import Ledger
 // The ledger's words on the command line, spelt as in JSON.
 
 extension JobState: ExpressibleByArgument {}
+extension TaskState: ExpressibleByArgument {}
 extension JobOutcome: ExpressibleByArgument {}
 extension ExecutionOutcome: ExpressibleByArgument {}
 extension Verdict: ExpressibleByArgument {}

@@ -99,6 +99,34 @@ extension SchemaCatalogue {
                 ]),
             object("AppendedToMany", [Field("appended", .integer(nil)), Field("jobs", .map(.reference("Appended")))]),
             object(
+                "TaskPage",
+                [
+                    Field("sequence", .integer(nil)), Field("tasks", .array(.reference("Task"))),
+                    Field("next_cursor", .nullable(.text(max: nil))),
+                ]),
+            object(
+                "Task",
+                [
+                    Field("task", .text(max: nil)), Field("state", .choice(TaskState.allCases.map(\.rawValue))),
+                    Field("first_sequence", .integer(nil)), Field("execution_count", .integer(nil)),
+                    Field("executions", .array(.reference("Execution"))),
+                ]),
+            object(
+                "Execution",
+                [
+                    Field("execution", .nullable(.text(max: nil))), Field("attempt", .integer(nil)),
+                    Field("outcome", .nullable(.choice(ExecutionOutcome.allCases.map(\.rawValue)))),
+                    Field("first_sequence", .integer(nil)), Field("last_sequence", .integer(nil)),
+                    Field("started_at", .moment), Field("last_at", .moment), Field("counted", .bool),
+                    Field("provisional", .bool), Field("progress", .array(.reference("Contribution"))),
+                ]),
+            object(
+                "Contribution",
+                [
+                    Field("label", .nullable(.text(max: nil))), Field("total", .integer(nil)),
+                    Field("done", .integer(nil)),
+                ]),
+            object(
                 "Verification",
                 [
                     Field("job", .text(max: nil)), Field("ok", .bool), Field("sequence", .integer(nil)),

@@ -15,6 +15,15 @@ public struct EventsPage: Hashable, Sendable {
     public let nextAfter: Int64?
 }
 
+/// A part of a job's tasks.
+public struct TasksPage: Hashable, Sendable {
+    /// The last event in the snapshot to which they belong.
+    public let sequence: Int64
+    public let tasks: [TaskSummary]
+    /// Where the next page begins; nil at the end.
+    public let nextCursor: String?
+}
+
 /// A job's snapshot with the tag that tells it from others.
 public struct ReadJob: Hashable, Sendable {
     public let job: JobAnswer
@@ -37,5 +46,15 @@ extension EventsPage: Answer {
         for element in try value.elements("events") { events.append(try ExplainedEvent(element)) }
         self.events = events
         nextAfter = try value.integerIfPresent("next_after")
+    }
+}
+
+extension TasksPage: Answer {
+    package init(_ value: JSONValue) throws(AnswerError) {
+        var tasks: [TaskSummary] = []
+        for element in try value.elements("tasks") { tasks.append(try TaskSummary(element)) }
+        sequence = try value.integer("sequence")
+        self.tasks = tasks
+        nextCursor = value["next_cursor"]?.text
     }
 }

@@ -98,6 +98,14 @@ extension LedgerRequest {
         return request
     }
 
+    package static func tasks(_ job: JobID, _ search: TaskSearch) -> LedgerRequest {
+        var query = Query()
+        query.add("state", search.state?.rawValue)
+        query.add("limit", search.limit.map(String.init))
+        query.add("cursor", search.cursor)
+        return .get("read the tasks of job \(job)", "/v1/jobs/\(job)/tasks", query: query)
+    }
+
     /// Reading a long history takes its time: the server answers when it has read all of it.
     package static func verify(_ job: JobID) -> LedgerRequest {
         var request = LedgerRequest.get("verify job \(job)", "/v1/jobs/\(job)/verify")

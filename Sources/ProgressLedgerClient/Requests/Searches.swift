@@ -42,3 +42,14 @@ public struct EventSearch: Hashable, Sendable {
 
     public init() {}
 }
+
+/// Which tasks to read, in the order in which they began.
+public struct TaskSearch: Hashable, Sendable {
+    public var state: TaskState?
+    /// Tasks in the page; 100 unless told, 1,000 at most.
+    public var limit: Int?
+    /// Where the page begins: ``TasksPage/nextCursor`` of the one before.
+    public var cursor: String?
+
+    public init() {}
+}

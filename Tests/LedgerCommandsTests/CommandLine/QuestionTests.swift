@@ -24,6 +24,12 @@ struct QuestionTests {
             #expect(run.output.contains("curl \(url)/v1/jobs/"))
             let json = try await CommandRun.ledger("demo", "--server", url, "--speed", "0", "--json")
             let job = try JobAnswer(try JSONReader.read(Array(json.output.utf8)))
+            let tasks = try await CommandRun.ledger("tasks", job.id.description, "--server", url)
+            #expect(tasks.status == 0, "\(tasks.errors)")
+            #expect(tasks.lines.count == 1 + 13, "\(tasks.output)")
+            #expect(
+                tasks.lines.count { $0.contains("superseded") } == Int(job.snapshot.tasks.supersededExecutions),
+                "\(tasks.output)")
             #expect(SnapshotText.lines(job.snapshot.indicators) == ["finalize: 1/1", "step1: 4/4", "step2: 4/4"])
             #expect(job.snapshot.tasks.executions == 13)
             #expect(json.output.split(separator: "\n", omittingEmptySubsequences: false).count == 2)

@@ -1,0 +1,62 @@
+internal import HTTPTypes
+internal import Ledger
+internal import LedgerStore
+internal import LedgerWire
+
+/// The tasks of a job.
+struct TaskRoutes: Sendable {
+    private let service: any LedgerService
+
+    init(_ surroundings: RouteTable.Surroundings) {
+        service = surroundings.service
+    }
+
+    private static let pageSizes: ClosedRange<Int64> = 1...1_000
+    private static let pageSizeDefault: Int64 = 100
+
+    var routes: [Route] {
+        [
+            Route(
+                method: .get, path: "/v1/jobs/{job}/tasks", operation: "listTasks",
+                summary: "The tasks of a job with their executions, in the order in which they began",
+                parameters: [
+                    .init(
+                        name: "state", type: .choice(TaskState.allCases.map(\.rawValue)),
+                        description: "Only tasks in this state"),
+                    .init(
+                        name: "limit", type: .integer(Self.pageSizes),
+                        description: "Tasks in a page; 100 unless told. A page may be shorter and still not the last"),
+                    .init(name: "cursor", type: .string, description: "next_cursor of the page before"),
+                ],
+                outcomes: [
+                    Route.Outcome(status: 200, description: "A page of tasks", schema: "TaskPage"),
+                    .problem(404, "No such job"), .problem(422, "A parameter is invalid"),
+                ], isHeavy: true, handle: list)
+        ]
+    }
+
+    private func list(_ call: Call) async throws -> Answer {
+        let job = try call.job()
+        let parameters = try call.parameters()
+        let state = try parameters.choice("state", TaskState.self)
+        let limit = Int(try parameters.integer("limit", in: Self.pageSizes) ?? Self.pageSizeDefault)
+        var cursor: Int64?
+        if let text = parameters["cursor"] {
+            guard let sequence = Int64(text), sequence > 0 else {
+                throw HTTPProblem.invalid(parameter: "cursor", "is not one that a page gave")
+            }
+            cursor = sequence
+        }
+        guard let page = try await service.tasks(job, state: state, limit: limit, after: cursor) else {
+            throw HTTPProblem.noSuchJob(job.description)
+        }
+        return .json { writer in
+            writer.object { writer in
+                writer.field("sequence", page.sequence)
+                writer.name("tasks")
+                writer.array(page.tasks) { $1.write(to: &$0) }
+                writer.field("next_cursor", page.nextCursor.map(String.init))
+            }
+        }
+    }
+}

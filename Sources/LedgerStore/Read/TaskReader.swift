@@ -1,0 +1,118 @@
+internal import Ledger
+internal import PQ
+
+/// Reads the tasks of a job with their executions, in the order in which they began.
+struct TaskReader: Sendable {
+    let pool: Pool
+
+    /// Tasks read at once.
+    private static let chunkMax = 100
+    /// What executions reported, that a page holds before it ends early: a page of tasks with very many labels is
+    /// rather short than large.
+    private static let contributionsMax = 50_000
+
+    /// A page of tasks, all as of one moment; nil where there is no such job.
+    ///
+    /// - Parameter cursor: ``TaskPage/nextCursor`` of the page before.
+    func tasks(
+        _ job: JobID, state: TaskState?, limit: Int, after cursor: Int64?
+    ) async throws(PQError) -> TaskPage? {
+        do {
+            return try await pool.withTransaction(isolation: .repeatableRead, readOnly: true) { transaction in
+                let live = try await transaction.query(
+                    Query(
+                        "select projection, sequence from ledger.snapshot where job_id = $1 and is_live",
+                        [.uuid(job.uuid)]))
+                guard let row = live.first else { return nil }
+                let projection = Projection(job: job, number: try row.decode(0))
+                var page = TaskPage(sequence: try row.decode(1), tasks: [], nextCursor: cursor)
+                var contributions = 0
+                while page.tasks.count < limit, contributions < Self.contributionsMax {
+                    let size = min(limit - page.tasks.count, Self.chunkMax)
+                    let chunk = try await Self.read(
+                        projection, state, after: page.nextCursor ?? 0, limit: size, &transaction)
+                    page.tasks += chunk
+                    contributions += chunk.reduce(0) { $1.executions.reduce($0) { $0 + $1.progress.count } }
+                    page.nextCursor = chunk.count == size ? chunk.last?.firstSequence : nil
+                    if page.nextCursor == nil { break }
+                }
+                return page
+            }
+        } catch let error as PQError {
+            throw error
+        } catch {
+            throw PQError(.misuse, "\(error)")
+        }
+    }
+
+    private struct Projection {
+        let job: JobID
+        let number: Int16
+    }
+
+    private static func read(
+        _ projection: Projection, _ state: TaskState?, after cursor: Int64, limit: Int, _ transaction: inout Transaction
+    ) async throws(PQError) -> [TaskSummary] {
+        let rows = try await transaction.query(
+            Query(
+                """
+                select task.name, task.state, task.sequence, task.execution_count, \(ExecutionRow.columns)
+                from (
+                    select * from ledger.task
+                    where job_id = $1 and projection = $2 and sequence > $3 and ($4::text is null or state = $4)
+                    order by sequence
+                    limit $5
+                ) as task
+                cross join lateral (
+                    select * from ledger.execution as found
+                    where found.job_id = task.job_id and found.projection = task.projection
+                        and found.task = task.sequence
+                    order by found.attempt desc, found.sequence desc
+                    limit $6
+                ) as execution
+                order by task.sequence, execution.attempt, execution.sequence
+                """,
+                [
+                    .uuid(projection.job.uuid), .int2(projection.number), .int8(cursor), .text(state?.rawValue),
+                    .int8(Int64(limit)), .int8(Int64(TaskSummary.executionsMax)),
+                ]))
+        var executions: [Execution] = []
+        for row in rows { executions.append(try ExecutionRow.decode(row, from: 4)) }
+        let labels = try await labels(projection, of: executions, &transaction)
+        var tasks: [TaskSummary] = []
+        for (row, execution) in zip(rows, executions) {
+            if tasks.last?.firstSequence != execution.task {
+                guard let state = TaskState(rawValue: try row.decode(1)) else {
+                    throw PQError(.decoding, "a task has an unknown state")
+                }
+                tasks.append(
+                    TaskSummary(
+                        name: try row.name(0), state: state, firstSequence: try row.decode(2),
+                        executionCount: try row.decode(3), executions: []))
+            }
+            tasks[tasks.count - 1].executions.append(ExecutionSummary(execution, labels: labels))
+        }
+        return tasks
+    }
+
+    /// The labels of the indicators that these executions have reported on.
+    private static func labels(
+        _ projection: Projection, of executions: [Execution], _ transaction: inout Transaction
+    ) async throws(PQError) -> [Int64: Name?] {
+        let indicators = Set(executions.flatMap { $0.contributions.entries.map(\.indicator) })
+        guard !indicators.isEmpty else { return [:] }
+        let rows = try await transaction.query(
+            Query(
+                """
+                select sequence, label from ledger.indicator
+                where job_id = $1 and projection = $2 and sequence = any ($3)
+                """,
+                [.uuid(projection.job.uuid), .int2(projection.number), .int8s(indicators.map { $0 })]))
+        var labels: [Int64: Name?] = [:]
+        for row in rows {
+            let label = try row.name(1)
+            labels.updateValue(label.text.utf8.isEmpty ? nil : label, forKey: try row.decode(0, as: Int64.self))
+        }
+        return labels
+    }
+}

@@ -1,0 +1,103 @@
+import Ledger
+import LedgerStore
+import LedgerTestSupport
+import PQ
+import Testing
+
+@Suite("Tasks")
+struct TaskTests {
+    /// What the pure fold says of a job's tasks.
+    private func summaries(_ fold: Fold) -> [TaskSummary] {
+        var labels: [Int64: Name?] = [:]
+        for indicator in fold.indicatorStates { labels.updateValue(indicator.label, forKey: indicator.sequence) }
+        return fold.taskStates.map { task in
+            TaskSummary(
+                name: task.name, state: task.state, firstSequence: task.sequence, executionCount: task.executionCount,
+                executions: fold.executionStates.filter { $0.task == task.sequence }.sorted { $0.rank < $1.rank }
+                    .map { ExecutionSummary($0, labels: labels) })
+        }
+    }
+
+    @Test("pages of any size hold what the pure fold says, and so do those of one state", arguments: [UInt64(3), 4, 5])
+    func agreesWithTheFold(seed: UInt64) async throws {
+        try await withLedger { ledger in
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            let drafts = RandomHistory.events(count: 400, seed: seed).dropFirst().map { EventDraft($0.body, at: $0.at) }
+            _ = try await ledger.append(Array(drafts), to: job)
+            _ = try await ledger.waitUntilFolded(job, sequence: 400, deadline: .seconds(30))
+            var fold = Fold()
+            var position: Int64? = 0
+            while let after = position {
+                let page = try #require(try await ledger.events(job, EventFilter(), after: after, limit: 200))
+                for event in page.events { try fold.apply(event.event) }
+                position = page.nextAfter
+            }
+            let expected = summaries(fold)
+            #expect(!expected.isEmpty)
+            for limit in [1, 2, 1_000] {
+                var found: [TaskSummary] = []
+                var cursor: Int64?
+                repeat {
+                    let page = try #require(try await ledger.tasks(job, state: nil, limit: limit, after: cursor))
+                    #expect(page.sequence == 400)
+                    #expect(page.tasks.count <= limit)
+                    found += page.tasks
+                    cursor = page.nextCursor
+                } while cursor != nil
+                #expect(found == expected, "seed \(seed), pages of \(limit)")
+            }
+            for state in TaskState.allCases {
+                let page = try #require(try await ledger.tasks(job, state: state, limit: 1_000, after: nil))
+                #expect(page.tasks == expected.filter { $0.state == state })
+            }
+            let nobody = try await ledger.tasks(JobID(high: 1, low: 2), state: nil, limit: 10, after: nil)
+            #expect(nobody == nil)
+        }
+    }
+
+    @Test("of a task with very many executions the highest are shown, and how many there are")
+    func manyExecutions() async throws {
+        try await withLedger { ledger in
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            let drafts = (1...250).map { number in
+                EventDraft(.executionStarted(ExecutionReference(task: "t", attempt: Int32(number))))
+            }
+            _ = try await ledger.append(drafts, to: job)
+            _ = try await ledger.waitUntilFolded(job, sequence: 251, deadline: .seconds(30))
+            let task = try #require(try await ledger.tasks(job, state: nil, limit: 10, after: nil)?.tasks.first)
+            #expect(task.executionCount == 250)
+            #expect(task.executions.map(\.attempt) == (151...250).map { Int32($0) })
+            #expect(task.executions.filter(\.isCounted).map(\.attempt) == [250])
+        }
+    }
+
+    @Test("a page deep in a job of very many tasks reads its own tasks only")
+    func deepPages() async throws {
+        try await withLedger { ledger in
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            for part in 0..<4 {
+                let drafts = (0..<5_000).map { number in
+                    EventDraft(
+                        .progress(
+                            ProgressReport(
+                                reference: ExecutionReference(task: Name("task \(part * 5_000 + number)")), done: 1)))
+                }
+                _ = try await ledger.append(drafts, to: job)
+            }
+            _ = try await ledger.waitUntilFolded(job, sequence: 20_001, deadline: .seconds(120))
+            let page = try #require(try await ledger.tasks(job, state: nil, limit: 100, after: 15_001))
+            #expect(page.tasks.map(\.firstSequence) == Array(15_002...15_101))
+            #expect(page.tasks.first?.name == Name("task 15000"))
+            let rows = try await ledger.pool.query(
+                Query(
+                    """
+                    explain (format text) select * from ledger.task
+                    where job_id = '00000000-0000-0000-0000-000000000000' and projection = 1 and sequence > 15001
+                    order by sequence limit 100
+                    """, prepare: false))
+            var plan = ""
+            for row in rows { plan += try row.decode(0, as: String.self) + "\n" }
+            #expect(plan.contains("task_pkey") && !plan.contains("Sort"), "\(plan)")
+        }
+    }
+}
