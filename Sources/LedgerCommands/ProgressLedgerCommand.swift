@@ -12,7 +12,8 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Questions",
                 subcommands: [
-                    JobsCommand.self, ShowCommand.self, EventsCommand.self, TasksCommand.self, VerifyCommand.self,
+                    JobsCommand.self, ShowCommand.self, EventsCommand.self, TasksCommand.self, ExplainCommand.self,
+                    VerifyCommand.self,
                 ]),
             CommandGroup(name: "Reports", subcommands: [ReportCommand.self, DemoCommand.self]),
         ])

@@ -53,6 +53,16 @@ public protocol LedgerService: Sendable {
         _ job: JobID, state: TaskState?, limit: Int, after cursor: Int64?
     ) async throws(StoreError) -> TaskPage?
 
+    /// A page of where each unit of an indicator went, execution by execution; `limit` at most, and fewer where few of
+    /// very many executions have reported on it.
+    ///
+    /// - Parameters:
+    ///   - label: The indicator; nil is the default one.
+    ///   - cursor: ``Explanation/nextCursor`` of the page before.
+    func explain(
+        _ job: JobID, _ label: Name?, limit: Int, after cursor: Explanation.Cursor?
+    ) async throws(StoreError) -> ExplanationOutcome
+
     /// Recomputes the hash chain of a job from its events, up to the head it has now, and compares it with what is stored.
     /// Nil where there is no such job. Costs by the events: some 100,000 a second; locks nothing.
     func verify(_ job: JobID) async throws(StoreError) -> Verification?
@@ -150,6 +160,14 @@ public struct EventFilter: Hashable, Sendable {
         self.type = type
         self.verdict = verdict
     }
+}
+
+/// What came of the question why an indicator shows what it shows.
+public enum ExplanationOutcome: Sendable {
+    case noSuchJob
+    /// No event of the job has ever named it.
+    case noSuchIndicator
+    case found(Explanation)
 }
 
 /// A part of a job's tasks, as of one sequence.

@@ -117,6 +117,16 @@ extension PostgresLedger: LedgerService {
         }
     }
 
+    public func explain(
+        _ job: JobID, _ label: Name?, limit: Int, after cursor: Explanation.Cursor?
+    ) async throws(StoreError) -> ExplanationOutcome {
+        do throws(PQError) {
+            return try await ExplainReader(pool: pool).explain(job, label, limit: limit, after: cursor)
+        } catch {
+            throw StoreError(error, while: "explaining an indicator")
+        }
+    }
+
     public func verify(_ job: JobID) async throws(StoreError) -> Verification? {
         do throws(PQError) { return try await ChainReader(pool: pool).verify(job) } catch {
             throw StoreError(error, while: "verifying a job")

@@ -30,6 +30,20 @@ extension LedgerClient {
         try await ask(.tasks(job, search), as: TasksPage.self).value
     }
 
+    /// A page of where each unit of an indicator went.
+    ///
+    /// - Parameters:
+    ///   - label: The indicator; nil is the default one.
+    ///   - limit: Executions in the page, 1,000 at most.
+    ///   - cursor: ``Explanation/nextCursor`` of the page before.
+    public func explain(
+        _ job: JobID, label: Name?, limit: Int = 1_000, cursor: Explanation.Cursor? = nil
+    ) async throws(LedgerClientError) -> Explanation {
+        try await ask(
+            .explain(job, label: label, limit: limit, cursor: cursor?.description), as: Explanation.self
+        ).value
+    }
+
     /// Has the server recompute the hash chain of a job, and says what is wrong with it, if anything. Takes some seconds
     /// for each million events.
     public func verify(_ job: JobID) async throws(LedgerClientError) -> Verification {

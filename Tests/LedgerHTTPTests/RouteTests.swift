@@ -226,6 +226,42 @@ struct RouteTests {
         }
     }
 
+    @Test("why a number is what it is: what counts, what was superseded by whom, what was discarded")
+    func explains() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            let events = """
+                [{"type":"progress","task":"a","execution":"one","label":"x","total":5,"done":3},
+                {"type":"progress","task":"a","execution":"two","label":"x","report":1,"total":5,"done":1},
+                {"type":"progress","task":"a","execution":"two","label":"x","report":1,"total":5,"done":1}]
+                """
+            #expect(try await client.post("/v1/jobs/\(job)/events?wait=folded", events).status == 201)
+            let found = try await client.get("/v1/jobs/\(job)/explain?label=x").json
+            let executions = try #require(found["tasks"]?.elements?.first?["executions"]?.elements)
+            #expect(executions.map { $0["counted"]?["done"] } == [.integer(0), .integer(1)])
+            #expect(executions.map { $0["superseded"]?["done"] } == [.integer(3), .integer(0)])
+            #expect(executions.map { $0["discarded"]?["total"] } == [.integer(0), .integer(5)])
+            #expect(executions[0]["superseded_by"]?["execution"]?.text == "two")
+            #expect(executions[1]["superseded_by"] == .null)
+            let line = try #require(found["conservation"])
+            let done = ["received", "counted", "superseded", "discarded", "attempted"].map { line[$0]?["done"] }
+            #expect(done == [.integer(5), .integer(1), .integer(3), .integer(1), .integer(4)])
+            let first = try await client.get("/v1/jobs/\(job)/explain?label=x&limit=1").json
+            let cursor = try #require(first["next_cursor"]?.text)
+            let second = try await client.get("/v1/jobs/\(job)/explain?label=x&limit=1&cursor=\(cursor)").json
+            let next = second["tasks"]?.elements?.first?["executions"]?.elements?.first
+            #expect(next?["execution"]?.text == "two")
+            #expect(try await client.get("/v1/jobs/\(job)/explain").status == 404)
+            let nobody = try await client.get("/v1/jobs/01900000-0000-7000-8000-000000000000/explain")
+            #expect(nobody.status == 404)
+            for query in ["limit=0", "cursor=1.2", "at=1"] {
+                let refused = try await client.get("/v1/jobs/\(job)/explain?\(query)")
+                #expect(refused.status == 422)
+                #expect(try refused.places == [String(query.prefix { $0 != "=" })])
+            }
+        }
+    }
+
     @Test("the description has exactly the routes that the server has")
     func description() async throws {
         try await withServer { client, _ in
@@ -234,7 +270,7 @@ struct RouteTests {
                 Issue.record("no paths")
                 return
             }
-            #expect(paths.count == 13)
+            #expect(paths.count == 14)
             for path in paths {
                 guard case .object(let operations) = path.value else { continue }
                 for operation in operations {

@@ -127,6 +127,25 @@ extension SchemaCatalogue {
                     Field("done", .integer(nil)),
                 ]),
             object(
+                "Explanation",
+                [
+                    Field("label", .nullable(.text(max: nil))), Field("sequence", .integer(nil)),
+                    Field("tasks", .array(.reference("ExplainedTask"))),
+                    Field("conservation", .map(.reference("Units"))), Field("next_cursor", .nullable(.text(max: nil))),
+                ]),
+            object(
+                "ExplainedTask",
+                [Field("task", .text(max: nil)), Field("executions", .array(.reference("ExplainedExecution")))]),
+            object(
+                "ExplainedExecution",
+                [
+                    Field("execution", .nullable(.text(max: nil))), Field("attempt", .integer(nil)),
+                    Field("sequence", .integer(nil)), Field("counted", .reference("Units")),
+                    Field("superseded", .reference("Units")), Field("discarded", .reference("Units")),
+                    Field("superseded_by", .anything),
+                ]),
+            object("Units", [Field("total", .integer(nil)), Field("done", .integer(nil))]),
+            object(
                 "Verification",
                 [
                     Field("job", .text(max: nil)), Field("ok", .bool), Field("sequence", .integer(nil)),

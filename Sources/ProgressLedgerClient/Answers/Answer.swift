@@ -7,6 +7,7 @@ package protocol Answer: Sendable {
 }
 
 extension JobAnswer: Answer {}
+extension Explanation: Answer {}
 extension VerificationAnswer: Answer {}
 
 extension JSONValue {

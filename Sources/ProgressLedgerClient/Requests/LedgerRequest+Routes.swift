@@ -106,6 +106,14 @@ extension LedgerRequest {
         return .get("read the tasks of job \(job)", "/v1/jobs/\(job)/tasks", query: query)
     }
 
+    package static func explain(_ job: JobID, label: Name?, limit: Int?, cursor: String?) -> LedgerRequest {
+        var query = Query()
+        query.add("label", label?.text)
+        query.add("limit", limit.map(String.init))
+        query.add("cursor", cursor)
+        return .get("explain an indicator of job \(job)", "/v1/jobs/\(job)/explain", query: query)
+    }
+
     /// Reading a long history takes its time: the server answers when it has read all of it.
     package static func verify(_ job: JobID) -> LedgerRequest {
         var request = LedgerRequest.get("verify job \(job)", "/v1/jobs/\(job)/verify")

@@ -26,6 +26,10 @@ struct QuestionTests {
             let job = try JobAnswer(try JSONReader.read(Array(json.output.utf8)))
             let tasks = try await CommandRun.ledger("tasks", job.id.description, "--server", url)
             #expect(tasks.status == 0, "\(tasks.errors)")
+            let why = try await CommandRun.ledger("explain", job.id.description, "step2", "--server", url)
+            #expect(why.lines.last == "received 6/4 = counted 4/4 + superseded 2/0 + discarded 0/0", "\(why.output)")
+            let nothing = try await CommandRun.ledger("explain", job.id.description, "step3", "--server", url)
+            #expect(nothing.status == ExitStatus.notFound.rawValue)
             #expect(tasks.lines.count == 1 + 13, "\(tasks.output)")
             #expect(
                 tasks.lines.count { $0.contains("superseded") } == Int(job.snapshot.tasks.supersededExecutions),

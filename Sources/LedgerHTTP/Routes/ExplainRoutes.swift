@@ -1,0 +1,63 @@
+internal import HTTPTypes
+internal import Ledger
+internal import LedgerStore
+internal import LedgerWire
+
+/// Why a number is what it is.
+struct ExplainRoutes: Sendable {
+    private let service: any LedgerService
+
+    init(_ surroundings: RouteTable.Surroundings) {
+        service = surroundings.service
+    }
+
+    private static let pageSizes: ClosedRange<Int64> = 1...1_000
+    private static let pageSizeDefault: Int64 = 1_000
+
+    var routes: [Route] {
+        [
+            Route(
+                method: .get, path: "/v1/jobs/{job}/explain", operation: "explainIndicator",
+                summary: "Where each unit of an indicator went, execution by execution",
+                parameters: [
+                    .init(
+                        name: "label", type: .string, description: "The indicator; empty or absent is the default one"),
+                    .init(
+                        name: "limit", type: .integer(Self.pageSizes),
+                        description:
+                            "Executions in a page; 1,000 unless told. A page may be shorter and still not the last"
+                    ),
+                    .init(name: "cursor", type: .string, description: "next_cursor of the page before"),
+                ],
+                outcomes: [
+                    Route.Outcome(
+                        status: 200, description: "What was reported, and what counts", schema: "Explanation"),
+                    .problem(404, "No such job, or no event has named the indicator"),
+                    .problem(422, "A parameter is invalid"),
+                ], isHeavy: true, handle: explain)
+        ]
+    }
+
+    private func explain(_ call: Call) async throws -> Answer {
+        let job = try call.job()
+        let parameters = try call.parameters()
+        let label = try parameters.name("label").flatMap { $0.text.utf8.isEmpty ? nil : $0 }
+        let limit = Int(try parameters.integer("limit", in: Self.pageSizes) ?? Self.pageSizeDefault)
+        var cursor: Explanation.Cursor?
+        if let text = parameters["cursor"] {
+            guard let place = Explanation.Cursor(text) else {
+                throw HTTPProblem.invalid(parameter: "cursor", "is not one that a page gave")
+            }
+            cursor = place
+        }
+        switch try await service.explain(job, label, limit: limit, after: cursor) {
+        case .found(let explanation): return .json { explanation.write(to: &$0) }
+        case .noSuchJob: throw HTTPProblem.noSuchJob(job.description)
+        case .noSuchIndicator:
+            throw HTTPProblem(
+                .notFound, "No such indicator",
+                "No event of job \(job) names \(label.map { "the label '\($0.text)'" } ?? "the default indicator").",
+                errors: [WireProblem(parameter: "label", detail: "is not a label of this job")])
+        }
+    }
+}

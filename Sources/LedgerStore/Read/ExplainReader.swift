@@ -1,0 +1,141 @@
+internal import Ledger
+internal import PQ
+
+/// Reads where each unit of an indicator went.
+struct ExplainReader: Sendable {
+    let pool: Pool
+
+    /// Executions looked at for one page, at most: an indicator that few of them have reported on gives a short page with
+    /// a cursor rather than a long wait.
+    private static let scannedMax = 50_000
+    private static let chunkMax = 1_000
+
+    /// A page of the explanation, all as of one moment.
+    func explain(
+        _ job: JobID, _ label: Name?, limit: Int, after cursor: Explanation.Cursor?
+    ) async throws(PQError) -> ExplanationOutcome {
+        do {
+            return try await pool.withTransaction(isolation: .repeatableRead, readOnly: true) { transaction in
+                let rows = try await transaction.query(Self.start(job, label))
+                guard let row = rows.first else { return .noSuchJob }
+                guard let indicator = try Self.indicator(row, label) else { return .noSuchIndicator }
+                let projection: Int16 = try row.decode(0)
+                var explanation = Explanation(
+                    sequence: try row.decode(1), indicator: indicator, entries: [], nextCursor: nil)
+                var position = cursor ?? Explanation.Cursor(task: 0, attempt: 0, execution: 0)
+                var scanned = 0
+                while true {
+                    let chunk = try await transaction.query(
+                        Self.chunk(job, projection, after: position, indicator.sequence))
+                    for row in chunk {
+                        let (entry, place) = try Self.entry(row, indicator.sequence)
+                        position = place
+                        guard let entry else { continue }
+                        explanation.entries.append(entry)
+                        guard explanation.entries.count < limit else { break }
+                    }
+                    scanned += chunk.count
+                    let isFull = explanation.entries.count == limit || scanned >= Self.scannedMax
+                    guard chunk.count == Self.chunkMax || isFull else { break }
+                    if isFull {
+                        explanation.nextCursor = position
+                        break
+                    }
+                }
+                return .found(explanation)
+            }
+        } catch let error as PQError {
+            throw error
+        } catch {
+            throw PQError(.misuse, "\(error)")
+        }
+    }
+
+    private static func start(_ job: JobID, _ label: Name?) -> Query {
+        Query(
+            """
+            select
+                snapshot.projection, snapshot.sequence, indicator.sequence, indicator.received_total,
+                indicator.received_done, indicator.counted_total, indicator.counted_done, indicator.superseded_total,
+                indicator.superseded_done, indicator.discarded_total, indicator.discarded_done,
+                indicator.counted_events, indicator.superseded_events, indicator.updated_at
+            from ledger.snapshot
+            left join ledger.indicator
+                on indicator.job_id = snapshot.job_id and indicator.projection = snapshot.projection
+                and indicator.label = $2
+            where snapshot.job_id = $1 and snapshot.is_live
+            """, [.uuid(job.uuid), .text(label?.text ?? "")])
+    }
+
+    private static func indicator(_ row: Row, _ label: Name?) throws(PQError) -> IndicatorState? {
+        guard let sequence = try row.decodeIfPresent(2, as: Int64.self) else { return nil }
+        return IndicatorState(
+            sequence: sequence, label: label, received: Units(total: try row.decode(3), done: try row.decode(4)),
+            counted: Units(total: try row.decode(5), done: try row.decode(6)),
+            superseded: Units(total: try row.decode(7), done: try row.decode(8)),
+            discarded: Units(total: try row.decode(9), done: try row.decode(10)), countedEvents: try row.decode(11),
+            supersededEvents: try row.decode(12), updatedAt: try row.timestamp(13))
+    }
+
+    /// The next executions in the order of tasks, attempts and first events, with those that took their place, and with
+    /// what was discarded of each on this indicator.
+    private static func chunk(
+        _ job: JobID, _ projection: Int16, after position: Explanation.Cursor, _ indicator: Int64
+    ) -> Query {
+        Query(
+            """
+            select
+                task.name, winner.name, winner.attempt, winner.sequence, discarded.total, discarded.done,
+                \(ExecutionRow.columns)
+            from (
+                select * from ledger.execution
+                where job_id = $1 and projection = $2 and (task, attempt, sequence) > ($3, $4, $5)
+                order by task, attempt, sequence
+                limit $6
+            ) as execution
+            cross join lateral (
+                select name from ledger.task as found
+                where found.job_id = $1 and found.projection = $2 and found.sequence = execution.task
+                limit 1
+            ) as task
+            left join lateral (
+                select name, attempt, sequence from ledger.execution as found
+                where found.job_id = $1 and found.projection = $2 and found.sequence = execution.superseded_by
+                limit 1
+            ) as winner on true
+            cross join lateral (
+                select coalesce(sum(total), 0)::numeric as total, coalesce(sum(done), 0)::numeric as done
+                from ledger.discard as found
+                where found.job_id = $1 and found.projection = $2 and found.execution = execution.sequence
+                    and found.indicator = $7
+            ) as discarded
+            order by execution.task, execution.attempt, execution.sequence
+            """,
+            [
+                .uuid(job.uuid), .int2(projection), .int8(position.task), .int4(position.attempt),
+                .int8(position.execution), .int8(Int64(chunkMax)), .int8(indicator),
+            ])
+    }
+
+    /// What the execution of a row reported on the indicator, nil where nothing; and its place.
+    private static func entry(
+        _ row: Row, _ indicator: Int64
+    ) throws(PQError) -> (entry: Explanation.Entry?, place: Explanation.Cursor) {
+        let execution = try ExecutionRow.decode(row, from: 6)
+        let place = Explanation.Cursor(
+            task: execution.task, attempt: execution.attempt, execution: execution.sequence)
+        let discarded = Units(total: try row.decode(4), done: try row.decode(5))
+        let reported = execution.contributions.entries.first { $0.indicator == indicator }?.units
+        guard reported != nil || discarded != .zero else { return (nil, place) }
+        var winner: ExecutionIdentity?
+        if let sequence = try row.decodeIfPresent(3, as: Int64.self) {
+            winner = ExecutionIdentity(
+                execution: try row.nameIfPresent(1), attempt: try row.decode(2), sequence: sequence)
+        }
+        return (
+            Explanation.Entry(
+                task: try row.name(0), execution: execution.identity, reported: reported ?? .zero, discarded: discarded,
+                supersededBy: winner), place
+        )
+    }
+}

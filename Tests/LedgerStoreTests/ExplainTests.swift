@@ -1,0 +1,82 @@
+import Ledger
+import LedgerStore
+import LedgerTestSupport
+import Testing
+
+@Suite("Explanations")
+struct ExplainTests {
+    private func explanation(
+        _ ledger: PostgresLedger, _ job: JobID, _ label: Name?, pagesOf limit: Int
+    ) async throws -> Explanation {
+        var whole: Explanation?
+        var cursor: Explanation.Cursor?
+        repeat {
+            guard case .found(let page) = try await ledger.explain(job, label, limit: limit, after: cursor) else {
+                Issue.record("no such indicator")
+                break
+            }
+            #expect(page.entries.count <= limit)
+            if whole == nil { whole = page } else { whole?.entries += page.entries }
+            cursor = page.nextCursor
+        } while cursor != nil
+        return try #require(whole)
+    }
+
+    @Test(
+        "every unit is accounted for, execution by execution, and the sum is the snapshot's number",
+        arguments: [UInt64(21), 22, 23, 24])
+    func accountsForEveryUnit(seed: UInt64) async throws {
+        try await withLedger { ledger in
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            let drafts = RandomHistory.events(count: 500, seed: seed).dropFirst().map { EventDraft($0.body) }
+            _ = try await ledger.append(Array(drafts), to: job)
+            _ = try await ledger.waitUntilFolded(job, sequence: 500, deadline: .seconds(30))
+            var fold = Fold()
+            var position: Int64? = 0
+            while let after = position {
+                let page = try #require(try await ledger.events(job, EventFilter(), after: after, limit: 250))
+                for event in page.events { try fold.apply(event.event) }
+                position = page.nextAfter
+            }
+            let discards = try fold.takeChanges().discards
+            let snapshot = try #require(try await ledger.job(job)).snapshot
+            for state in fold.indicatorStates {
+                for limit in [2, 1_000] {
+                    let found = try await explanation(ledger, job, state.label, pagesOf: limit)
+                    #expect(found.sequence == 500)
+                    #expect(found.indicator == state)
+                    let shown = snapshot.indicators.first { $0.label == state.label }?.counted ?? .zero
+                    #expect(found.entries.reduce(.zero) { $0 + $1.counted } == shown, "seed \(seed)")
+                    #expect(found.entries.reduce(.zero) { $0 + $1.superseded } == state.superseded, "seed \(seed)")
+                    #expect(found.entries.reduce(.zero) { $0 + $1.discarded } == state.discarded, "seed \(seed)")
+                    for entry in found.entries {
+                        let execution = try #require(
+                            fold.executionStates.first { $0.sequence == entry.execution.sequence })
+                        let reported = execution.contributions.entries.first { $0.indicator == state.sequence }?.units
+                        #expect(entry.reported == reported ?? .zero)
+                        #expect(entry.supersededBy?.sequence == execution.supersededBy)
+                        let thrownAway = discards.filter {
+                            $0.execution == execution.sequence && $0.indicator == state.sequence
+                        }
+                        #expect(entry.discarded == thrownAway.reduce(.zero) { $0 + $1.units })
+                    }
+                }
+            }
+        }
+    }
+
+    @Test("a job that is not there, and a label that nobody has named")
+    func unknown() async throws {
+        try await withLedger { ledger in
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            guard case .noSuchIndicator = try await ledger.explain(job, "x", limit: 1, after: nil) else {
+                Issue.record("an indicator was found that is not there")
+                return
+            }
+            guard case .noSuchJob = try await ledger.explain(JobID(high: 1, low: 2), nil, limit: 1, after: nil) else {
+                Issue.record("a job was found that is not there")
+                return
+            }
+        }
+    }
+}
