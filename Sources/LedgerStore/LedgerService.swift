@@ -10,6 +10,18 @@ public protocol LedgerService: Sendable {
     /// The job with its snapshot; nil where there is none of this id. One query.
     func job(_ id: JobID) async throws(StoreError) -> JobView?
 
+    /// The job with its snapshot by this policy; nil where there is none of this id. One query, except by
+    /// ``CountingPolicy/lastSuccessful``, which folds all of the job's events.
+    func job(_ id: JobID, counting policy: CountingPolicy) async throws(StoreError) -> JobView?
+
+    /// The job with its snapshot as it was at a sequence, or after the last event that was recorded at a time or before;
+    /// nil where there is none of this id. Folds the events up to there: some 100,000 a second.
+    ///
+    /// - Throws: ``StoreError/Code/overloaded`` where too many histories are being folded already.
+    func job(
+        _ id: JobID, at moment: HistoricMoment, counting policy: CountingPolicy
+    ) async throws(StoreError) -> JobView?
+
     /// Jobs, newest first, older than `cursor` where one is given; at most `limit`. One query.
     func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) async throws(StoreError) -> [JobView]
 
@@ -160,6 +172,14 @@ public struct EventFilter: Hashable, Sendable {
         self.type = type
         self.verdict = verdict
     }
+}
+
+/// A moment in the history of a job.
+public enum HistoricMoment: Hashable, Sendable {
+    /// After this event, from 0 for none to the last one that there is.
+    case sequence(Int64)
+    /// After the last event recorded at this time or before.
+    case time(Timestamp)
 }
 
 /// What came of the question why an indicator shows what it shows.

@@ -29,6 +29,45 @@ extension PostgresLedger: LedgerService {
         }
     }
 
+    public func job(_ id: JobID, counting policy: CountingPolicy) async throws(StoreError) -> JobView? {
+        switch policy {
+        case .last: return try await job(id)
+        case .all:
+            do throws(PQError) { return try await snapshots.jobCountingAll(id) } catch {
+                throw StoreError(error, while: "reading a job")
+            }
+        case .lastSuccessful:
+            guard let view = try await job(id) else { return nil }
+            return try await fold(view, through: view.snapshot.sequence, policy)
+        }
+    }
+
+    public func job(
+        _ id: JobID, at moment: HistoricMoment, counting policy: CountingPolicy
+    ) async throws(StoreError) -> JobView? {
+        guard let view = try await job(id) else { return nil }
+        switch moment {
+        case .sequence(let sequence):
+            return try await fold(view, through: min(max(0, sequence), view.ledgerSequence), policy)
+        case .time(let time):
+            let sequence: Int64
+            do throws(PQError) {
+                sequence = try await folder.lastSequence(of: id, head: view.ledgerSequence, recordedUntil: time)
+            } catch {
+                throw StoreError(error, while: "looking for a moment in a history")
+            }
+            return try await fold(view, through: sequence, policy)
+        }
+    }
+
+    private func fold(
+        _ view: JobView, through sequence: Int64, _ policy: CountingPolicy
+    ) async throws(StoreError) -> JobView {
+        var view = view
+        view.snapshot = try await folder.snapshot(of: view.id, at: sequence, counting: policy)
+        return view
+    }
+
     public func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) async throws(StoreError) -> [JobView] {
         do throws(PQError) { return try await snapshots.jobs(filter, limit: limit, after: cursor) } catch {
             throw StoreError(error, while: "listing jobs")

@@ -32,6 +32,7 @@ public final class PostgresLedger: Service {
     let snapshots: SnapshotReader
     let eventReader: EventReader
     let creator: JobCreator
+    let folder: HistoryFolder
     let workers = WorkerRegistry()
     private let hintPool: Pool
     private let appendPool: Pool
@@ -73,6 +74,7 @@ public final class PostgresLedger: Service {
         snapshots = SnapshotReader(pool: pool)
         eventReader = EventReader(pool: pool)
         creator = JobCreator(pool: appendPool)
+        folder = HistoryFolder(pool: pool)
         let hints = hints
         let signals = signals
         appender = Appender(pool: appendPool, laneCount: settings.appendLanes, logger: logger) { jobs in

@@ -262,6 +262,46 @@ struct RouteTests {
         }
     }
 
+    @Test("progress as it was, and by other policies")
+    func timeTravel() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            let events = """
+                [{"type":"progress","task":"a","attempt":1,"label":"x","total":5,"done":3},
+                {"type":"execution_finished","task":"a","attempt":1,"outcome":"succeeded"},
+                {"type":"progress","task":"a","attempt":2,"label":"x","total":5,"done":1}]
+                """
+            #expect(try await client.post("/v1/jobs/\(job)/events?wait=folded", events).status == 201)
+            func done(_ query: String) async throws -> JSONValue? {
+                let answer = try await client.get("/v1/jobs/\(job)/progress?\(query)")
+                #expect(answer.status == 200, "\(query)")
+                return try answer.json["progress"]?.elements?.first?["done"]
+            }
+            #expect(try await done("") == .integer(1))
+            #expect(try await done("policy=last_successful") == .integer(3))
+            #expect(try await done("policy=all") == .integer(4))
+            #expect(try await done("at_sequence=3") == .integer(3))
+            #expect(try await done("at_sequence=1") == nil)
+            #expect(try await done("at_sequence=0") == nil)
+            #expect(try await done("at=2000-01-01T00:00:00Z") == nil)
+            #expect(try await done("at=9999-01-01T00:00:00Z&policy=all") == .integer(4))
+            let then = try await client.get("/v1/jobs/\(job)/progress?at_sequence=2").json
+            #expect(then["sequence"] == .integer(2) && then["ledger_sequence"] == .integer(4))
+            for query in [
+                "at_sequence=5", "at_sequence=-1", "at=yesterday", "at=2000-01-01T00:00:00Z&at_sequence=1",
+                "min_sequence=1&at_sequence=1", "policy=first",
+            ] {
+                let refused = try await client.get("/v1/jobs/\(job)/progress?\(query)")
+                #expect(refused.status == 422, "\(query)")
+                #expect(try refused.places == [String(query.prefix { $0 != "=" })], "\(query)")
+            }
+            let nobody = "/v1/jobs/01900000-0000-7000-8000-000000000000/progress"
+            for query in ["at_sequence=0", "at=2000-01-01T00:00:00Z", "policy=last_successful", "policy=all"] {
+                #expect(try await client.get("\(nobody)?\(query)").status == 404, "\(query)")
+            }
+        }
+    }
+
     @Test("the description has exactly the routes that the server has")
     func description() async throws {
         try await withServer { client, _ in

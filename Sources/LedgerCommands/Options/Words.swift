@@ -5,6 +5,7 @@ public import Ledger
 
 extension JobState: ExpressibleByArgument {}
 extension TaskState: ExpressibleByArgument {}
+extension CountingPolicy: ExpressibleByArgument {}
 extension JobOutcome: ExpressibleByArgument {}
 extension ExecutionOutcome: ExpressibleByArgument {}
 extension Verdict: ExpressibleByArgument {}

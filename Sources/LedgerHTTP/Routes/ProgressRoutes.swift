@@ -25,8 +25,16 @@ struct ProgressRoutes: Sendable {
                         name: "min_sequence", type: .integer(0...Int64.max),
                         description: "Wait, 5 s at most, until the snapshot has reached this sequence"),
                     .init(
-                        name: "policy", type: .choice(["last", "all"]),
-                        description: "Which executions count: the last of each task (last), or every one (all)"),
+                        name: "policy", type: .choice(CountingPolicy.allCases.map(\.rawValue)),
+                        description:
+                            "Which executions count: the last of each task (last), the highest that succeeded (last_successful), or every one (all)"
+                    ),
+                    .init(
+                        name: "at_sequence", type: .integer(0...Int64.max),
+                        description: "The snapshot as it was after this event; 0 is before the first"),
+                    .init(
+                        name: "at", type: .string,
+                        description: "The snapshot as it was after the last event recorded at this time or before"),
                 ],
                 outcomes: [
                     Route.Outcome(status: 200, description: "The snapshot", schema: "Job"),
@@ -40,16 +48,13 @@ struct ProgressRoutes: Sendable {
         ]
     }
 
-    /// The policies that are kept up to date.
-    private enum Policy: String, CaseIterable {
-        case last
-        case all
-    }
-
     private func get(_ call: Call) async throws -> Answer {
         let job = try call.job()
         let parameters = try call.parameters()
-        let policy = try parameters.choice("policy", Policy.self) ?? .last
+        let policy = try parameters.choice("policy", CountingPolicy.self) ?? .last
+        if let moment = try await moment(parameters, job) {
+            return try await historic(call, moment, policy)
+        }
         if let sequence = try parameters.integer("min_sequence", in: 0...Int64.max) {
             guard let view = try await service.job(job) else { throw HTTPProblem.noSuchJob(job.description) }
             guard sequence <= view.ledgerSequence else {
@@ -63,7 +68,43 @@ struct ProgressRoutes: Sendable {
             }
         }
         return try await SnapshotAnswer(service: service).answer(
-            call, policy: policy == .all ? .all : .last, waitMax: settings.preferWaitMax)
+            call, policy: policy, waitMax: settings.preferWaitMax)
+    }
+
+    /// The moment in the past that is asked for; nil for the present.
+    private func moment(_ parameters: QueryParameters, _ job: JobID) async throws -> HistoricMoment? {
+        let sequence = try parameters.integer("at_sequence", in: 0...Int64.max)
+        let time = parameters["at"]
+        guard sequence != nil || time != nil else { return nil }
+        for (name, other) in [("at", "at_sequence"), ("min_sequence", "at"), ("min_sequence", "at_sequence")]
+        where parameters[name] != nil && parameters[other] != nil {
+            throw HTTPProblem.invalid(parameter: name, "cannot be given together with \(other)")
+        }
+        if let time {
+            guard let moment = RFC3339.timestamp(time) else {
+                throw HTTPProblem.invalid(
+                    parameter: "at", "must be a time as RFC 3339 has it, such as 2026-11-23T17:30:00.000000Z")
+            }
+            return .time(moment)
+        }
+        guard let sequence else { return nil }
+        guard let view = try await service.job(job) else { throw HTTPProblem.noSuchJob(job.description) }
+        guard sequence <= view.ledgerSequence else {
+            throw HTTPProblem.invalid(
+                parameter: "at_sequence", "is beyond the job's last event, \(view.ledgerSequence)")
+        }
+        return .sequence(sequence)
+    }
+
+    private func historic(_ call: Call, _ moment: HistoricMoment, _ policy: CountingPolicy) async throws -> Answer {
+        let job = try call.job()
+        let service = service
+        // Folding computes, and must not keep other connections waiting.
+        let view = try await withTaskExecutorPreference(globalConcurrentExecutor) {
+            try await service.job(job, at: moment, counting: policy)
+        }
+        guard let view else { throw HTTPProblem.noSuchJob(job.description) }
+        return .json { JobAnswer(view).write(to: &$0) }
     }
 }
 
@@ -73,28 +114,41 @@ struct SnapshotAnswer: Sendable {
 
     func answer(_ call: Call, policy: CountingPolicy, waitMax: Int) async throws -> Answer {
         let job = try call.job()
-        guard var view = try await service.job(job) else { throw HTTPProblem.noSuchJob(job.description) }
+        guard var view = try await read(job, policy) else { throw HTTPProblem.noSuchJob(job.description) }
         let known = Self.tags(call.request.headers[values: .ifNoneMatch])
         var applied: HTTPFields = [:]
         if known.contains(Self.tag(view, policy)), let seconds = Self.preferredWait(call.request.headers), waitMax > 0 {
             let wait = min(seconds, waitMax)
             applied[.preferenceApplied] = "wait=\(wait)"
             if try await service.waitForChange(job, after: view.snapshot.sequence, deadline: .seconds(wait)),
-                let changed = try await service.job(job)
+                let changed = try await read(job, policy)
             {
                 view = changed
             }
         }
-        let tag = Self.tag(view, policy)
-        applied[.eTag] = tag
-        if known.contains(tag) || known.contains("*") { return Answer(status: .notModified, headers: applied) }
-        var answer = JobAnswer(view)
-        if policy == .all {
-            for index in answer.snapshot.indicators.indices {
-                answer.snapshot.indicators[index].counted = answer.snapshot.indicators[index].attempted
-            }
+        applied[.eTag] = Self.tag(view, policy)
+        if known.contains(Self.tag(view, policy)) || known.contains("*") {
+            return Answer(status: .notModified, headers: applied)
         }
-        return .json(headers: applied) { answer.write(to: &$0) }
+        if policy == .lastSuccessful {
+            guard let folded = try await fold(job) else { throw HTTPProblem.noSuchJob(job.description) }
+            view = folded
+            applied[.eTag] = Self.tag(view, policy)
+        }
+        return .json(headers: applied) { JobAnswer(view).write(to: &$0) }
+    }
+
+    /// What is kept up to date of a snapshot by this policy. By which executions succeeded last it is not, and is folded
+    /// only when it has to be shown: until then, what tells whether it has changed is enough.
+    private func read(_ job: JobID, _ policy: CountingPolicy) async throws -> JobView? {
+        try await service.job(job, counting: policy == .all ? .all : .last)
+    }
+
+    private func fold(_ job: JobID) async throws -> JobView? {
+        let service = service
+        return try await withTaskExecutorPreference(globalConcurrentExecutor) {
+            try await service.job(job, counting: .lastSuccessful)
+        }
     }
 
     /// Opaque to its reader: it changes whenever the snapshot does, which is with every event that is folded.

@@ -6,7 +6,8 @@ struct SnapshotReader: Sendable {
     let pool: Pool
 
     /// What a row holds, whatever picks the jobs. Each job's indicators come as arrays, in order.
-    private static let columns = """
+    private static func columns(showing indicators: String = "shown.counted_events > 0") -> String {
+        """
         select
             job.job_id, job.created_at, job.name, job.key, tag.names, tag.contents,
             head.sequence, snapshot.sequence, snapshot.state, snapshot.created_at, snapshot.started_at,
@@ -29,19 +30,34 @@ struct SnapshotReader: Sendable {
             from (
                 select * from ledger.indicator as shown
                 where shown.job_id = snapshot.job_id and shown.projection = snapshot.projection
-                    and shown.counted_events > 0
+                    and \(indicators)
                 order by shown.sequence
             ) as ordered
         ) as indicator
         """
+    }
 
     /// The statement that reads one job; tests look at its plan.
-    static let oneJob = "\(columns)\nwhere job.job_id = $1"
+    static let oneJob = "\(columns())\nwhere job.job_id = $1"
+
+    private static let oneJobAttempted =
+        "\(columns(showing: "shown.counted_events + shown.superseded_events > 0"))\nwhere job.job_id = $1"
 
     func job(_ id: JobID) async throws(PQError) -> JobView? {
         let rows = try await pool.query(Query(Self.oneJob, [.uuid(id.uuid)]))
         guard let row = rows.first else { return nil }
         return try Self.decode(row)
+    }
+
+    /// The job with what was attempted on each indicator, whichever execution attempted it.
+    func jobCountingAll(_ id: JobID) async throws(PQError) -> JobView? {
+        let rows = try await pool.query(Query(Self.oneJobAttempted, [.uuid(id.uuid)]))
+        guard let row = rows.first else { return nil }
+        var view = try Self.decode(row)
+        for index in view.snapshot.indicators.indices {
+            view.snapshot.indicators[index].counted = view.snapshot.indicators[index].attempted
+        }
+        return view
     }
 
     func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) async throws(PQError) -> [JobView] {
@@ -65,7 +81,7 @@ struct SnapshotReader: Sendable {
         let condition = conditions.isEmpty ? "" : "where \(conditions.joined(separator: " and "))"
         // The state is the snapshot's; the head is joined only to those that are shown.
         let sql = """
-            \(Self.columns)
+            \(Self.columns())
             \(condition)
             order by job.job_id desc
             limit $\(parameters.count)

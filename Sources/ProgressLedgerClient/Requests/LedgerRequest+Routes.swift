@@ -67,15 +67,19 @@ extension LedgerRequest {
     ///   - job: The job.
     ///   - minSequence: The snapshot has to have reached this sequence, for which the server waits 5 s at most.
     ///   - policy: Which executions count.
+    ///   - atSequence: The snapshot as it was after this event.
+    ///   - time: The snapshot as it was after the last event recorded at this time or before, as RFC 3339 has it.
     ///   - entityTag: The answer is "unchanged" while the snapshot is still the one of this tag …
     ///   - wait: … for so long.
     package static func progress(
-        _ job: JobID, minSequence: Int64? = nil, policy: CountingPolicy? = nil, unchangedSince entityTag: String? = nil,
-        wait: Duration = .zero
+        _ job: JobID, minSequence: Int64? = nil, policy: CountingPolicy? = nil, atSequence: Int64? = nil,
+        at time: String? = nil, unchangedSince entityTag: String? = nil, wait: Duration = .zero
     ) -> LedgerRequest {
         var query = Query()
         query.add("min_sequence", minSequence.map(String.init))
         query.add("policy", policy?.rawValue)
+        query.add("at_sequence", atSequence.map(String.init))
+        query.add("at", time)
         var request = LedgerRequest.get("read the progress of job \(job)", "/v1/jobs/\(job)/progress", query: query)
         if let entityTag { request.headers.append(("if-none-match", entityTag)) }
         if wait > .zero { request.headers.append(("prefer", "wait=\(wait.components.seconds)")) }

@@ -1,0 +1,77 @@
+import Ledger
+import LedgerStore
+import LedgerTestSupport
+import Testing
+
+/// Snapshots of the past, and by other policies.
+@Suite("Time travel")
+struct HistoryTests {
+    @Test("at every sequence, at every time and by every policy: what the pure fold says", arguments: [UInt64(31), 32])
+    func agreesWithTheFold(seed: UInt64) async throws {
+        try await withLedger { ledger in
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            var drafts = RandomHistory.events(count: 120, seed: seed).dropFirst().map { EventDraft($0.body) }[...]
+            while !drafts.isEmpty {
+                _ = try await ledger.append(Array(drafts.prefix(20)), to: job)
+                drafts = drafts.dropFirst(20)
+            }
+            _ = try await ledger.waitUntilFolded(job, sequence: 120, deadline: .seconds(30))
+            var fold = Fold()
+            for policy in CountingPolicy.allCases {
+                let empty = try #require(try await ledger.job(job, at: .sequence(0), counting: policy))
+                #expect(empty.snapshot == fold.snapshot(policy))
+            }
+            let page = try #require(try await ledger.events(job, EventFilter(), after: nil, limit: 1_000))
+            let events = page.events.map(\.event)
+            #expect(events.count == 120)
+            for (index, event) in events.enumerated() {
+                try fold.apply(event)
+                for policy in CountingPolicy.allCases {
+                    let then = try #require(
+                        try await ledger.job(job, at: .sequence(event.sequence), counting: policy))
+                    #expect(then.snapshot == fold.snapshot(policy), "seed \(seed), \(event.sequence), \(policy)")
+                    #expect(then.ledgerSequence == 120)
+                }
+                // The last event of those recorded at one time stands for that time.
+                let isLast = index + 1 == events.count || events[index + 1].recordedAt > event.recordedAt
+                guard isLast else { continue }
+                let then = try #require(try await ledger.job(job, at: .time(event.recordedAt), counting: .last))
+                #expect(then.snapshot == fold.snapshot(), "seed \(seed), at the time of \(event.sequence)")
+            }
+            for policy in CountingPolicy.allCases {
+                let now = try #require(try await ledger.job(job, counting: policy))
+                #expect(now.snapshot == fold.snapshot(policy), "\(policy)")
+            }
+            let before = try #require(
+                try await ledger.job(
+                    job, at: .time(Timestamp(microseconds: events[0].recordedAt.microseconds - 1)), counting: .last))
+            #expect(before.snapshot.sequence == 0)
+            let nobody = try await ledger.job(JobID(high: 1, low: 2), at: .sequence(0), counting: .last)
+            #expect(nobody == nil)
+        }
+    }
+
+    @Test("too many histories at once are refused, and the others are not harmed")
+    func bounded() async throws {
+        try await withLedger(projection: nil) { ledger in
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            let draft = EventDraft(.progress(ProgressReport(reference: ExecutionReference(task: "t"), done: 1)))
+            _ = try await ledger.append(Array(repeating: draft, count: 10_000), to: job)
+            let outcomes = await withTaskGroup(of: StoreError.Code?.self) { group in
+                for _ in 0..<40 {
+                    group.addTask {
+                        do throws(StoreError) {
+                            let view = try await ledger.job(job, at: .sequence(10_001), counting: .last)
+                            #expect(view?.snapshot.indicators.first?.counted.done == 10_000)
+                            return nil
+                        } catch { return error.code }
+                    }
+                }
+                return await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(outcomes.contains(nil))
+            #expect(outcomes.allSatisfy { $0 == nil || $0 == .overloaded }, "\(outcomes)")
+            #expect(outcomes.contains(.overloaded))
+        }
+    }
+}
