@@ -50,12 +50,8 @@ extension PostgresLedger: LedgerService {
         case .sequence(let sequence):
             return try await fold(view, through: min(max(0, sequence), view.ledgerSequence), policy)
         case .time(let time):
-            let sequence: Int64
-            do throws(PQError) {
-                sequence = try await folder.lastSequence(of: id, head: view.ledgerSequence, recordedUntil: time)
-            } catch {
-                throw StoreError(error, while: "looking for a moment in a history")
-            }
+            let sequence = try await folder.lastSequence(
+                of: id, head: view.ledgerSequence, recordedUntil: time)
             return try await fold(view, through: sequence, policy)
         }
     }

@@ -18,6 +18,8 @@ public struct StoreError: Error, Sendable {
         case schema
         /// What was read contradicts what the ledger guarantees. Nothing is invented: it refuses.
         case corrupt
+        /// Events of the job are not there any more: its month was retired, or somebody removed them.
+        case incomplete
         /// The service is stopping. Nothing was taken.
         case closed
     }

@@ -37,3 +37,21 @@ public func withLedger<R: Sendable>(
         try await withRunningLedger(on: target, projection: projection, body)
     }
 }
+
+/// Does what an operator does with months that are over: detaches every partition of the event table, with its events.
+public func retireAllMonths(_ ledger: PostgresLedger) async throws {
+    _ = try await ledger.pool.query(
+        Query(
+            """
+            do $$
+            declare part regclass;
+            begin
+                set local role none;
+                for part in select inhrelid::regclass from pg_inherits where inhparent = 'ledger.event'::regclass
+                loop
+                    execute format('alter table ledger.event detach partition %s', part);
+                end loop;
+            end
+            $$
+            """, prepare: false))
+}

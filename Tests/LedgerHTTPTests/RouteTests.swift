@@ -1,6 +1,7 @@
 import Ledger
 import LedgerHTTP
 import LedgerStore
+import LedgerTestSupport
 import LedgerWire
 import NIOCore
 import Testing
@@ -264,7 +265,7 @@ struct RouteTests {
 
     @Test("progress as it was, and by other policies")
     func timeTravel() async throws {
-        try await withServer { client, _ in
+        try await withServer { client, ledger in
             let job = try await client.createJob()
             let events = """
                 [{"type":"progress","task":"a","attempt":1,"label":"x","total":5,"done":3},
@@ -295,6 +296,12 @@ struct RouteTests {
                 #expect(refused.status == 422, "\(query)")
                 #expect(try refused.places == [String(query.prefix { $0 != "=" })], "\(query)")
             }
+            // What an operator does with a month that is over.
+            try await retireAllMonths(ledger)
+            for query in ["at_sequence=3", "at=9999-01-01T00:00:00Z", "policy=last_successful"] {
+                #expect(try await client.get("/v1/jobs/\(job)/progress?\(query)").status == 410, "\(query)")
+            }
+            #expect(try await done("") == .integer(1))
             let nobody = "/v1/jobs/01900000-0000-7000-8000-000000000000/progress"
             for query in ["at_sequence=0", "at=2000-01-01T00:00:00Z", "policy=last_successful", "policy=all"] {
                 #expect(try await client.get("\(nobody)?\(query)").status == 404, "\(query)")

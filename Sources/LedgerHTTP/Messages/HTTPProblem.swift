@@ -89,6 +89,11 @@ struct HTTPProblem: Error, Sendable {
             self.init(
                 .serviceUnavailable, "Not ready", "The database's schema is not the one of this server; see /readyz.",
                 headers: retry)
+        case .incomplete:
+            self.init(
+                .gone, "History incomplete",
+                "Events of the job are not there any more: its month was retired, or they were removed; see its verify."
+            )
         case .corrupt:
             return nil
         }

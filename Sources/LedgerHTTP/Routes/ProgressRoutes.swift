@@ -42,7 +42,8 @@ struct ProgressRoutes: Sendable {
                         status: 304,
                         description:
                             "Unchanged since the ETag that If-None-Match names; with Prefer: wait=SECONDS for so long"),
-                    .problem(404, "No such job"), .problem(422, "A parameter is invalid"),
+                    .problem(404, "No such job"), .problem(410, "Events that the answer needs were retired"),
+                    .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
                     .problem(504, "The snapshot did not reach min_sequence in time"),
                 ], handle: get)
         ]

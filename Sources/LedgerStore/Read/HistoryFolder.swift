@@ -35,57 +35,70 @@ final class HistoryFolder: Sendable {
                 .overloaded, "\(Self.atOnceMax) histories are being folded already", retryAfter: .seconds(1))
         }
         defer { underWay.withLock { $0 -= 1 } }
-        do throws(PQError) {
-            return try await fold(job, through: sequence).snapshot(policy)
-        } catch {
-            throw StoreError(error, while: "folding a history")
-        }
+        return try await fold(job, through: sequence).snapshot(policy)
     }
 
-    private func fold(_ job: JobID, through end: Int64) async throws(PQError) -> Fold {
+    private func fold(_ job: JobID, through end: Int64) async throws(StoreError) -> Fold {
         var fold = Fold()
         while fold.progress.sequence < end {
-            guard !Task.isCancelled else { throw PQError(.cancelled, "cancelled between two pages") }
-            let rows = try await pool.query(
-                Query(
-                    """
-                    select \(EventRow.columns)
-                    from \(EventRow.table)
-                    where event.job_id = $1 and event.sequence > $2 and event.sequence <= $3
-                    order by event.sequence
-                    limit $4
-                    """, [.uuid(job.uuid), .int8(fold.progress.sequence), .int8(end), .int8(Self.pageSize)]))
-            guard !rows.isEmpty else {
-                throw PQError(
-                    .decoding, "job \(job) has no event after \(fold.progress.sequence), and must have \(end)")
+            guard !Task.isCancelled else { throw StoreError(.closed, "cancelled while folding a history") }
+            let events: [Event]
+            do throws(PQError) { events = try await read(job, after: fold.progress.sequence, through: end) } catch {
+                throw StoreError(error, while: "folding a history")
             }
-            for row in rows { try Self.apply(try EventRow.decode(row).event, to: &fold) }
+            guard !events.isEmpty else { throw Self.missing(fold.progress.sequence + 1, job) }
+            for event in events {
+                guard event.sequence == fold.progress.sequence + 1 else {
+                    throw Self.missing(fold.progress.sequence + 1, job)
+                }
+                do throws(FoldStateError) { try fold.apply(event) } catch {
+                    throw StoreError(.corrupt, "event \(event.sequence) of job \(job) cannot be folded: \(error)")
+                }
+            }
         }
         return fold
     }
 
-    private static func apply(_ event: Event, to fold: inout Fold) throws(PQError) {
-        guard event.sequence == fold.progress.sequence + 1 else {
-            throw PQError(.decoding, "event \(fold.progress.sequence + 1) is not there: verify the job")
-        }
-        do throws(FoldStateError) { try fold.apply(event) } catch {
-            throw PQError(.decoding, "event \(event.sequence) cannot be folded: \(error)")
-        }
+    private func read(_ job: JobID, after position: Int64, through end: Int64) async throws(PQError) -> [Event] {
+        let rows = try await pool.query(
+            Query(
+                """
+                select \(EventRow.columns)
+                from \(EventRow.table)
+                where event.job_id = $1 and event.sequence > $2 and event.sequence <= $3
+                order by event.sequence
+                limit $4
+                """, [.uuid(job.uuid), .int8(position), .int8(end), .int8(Self.pageSize)]))
+        var events: [Event] = []
+        for row in rows { events.append(try EventRow.decode(row).event) }
+        return events
+    }
+
+    private static func missing(_ sequence: Int64, _ job: JobID) -> StoreError {
+        StoreError(.incomplete, "event \(sequence) of job \(job) is not there any more", jobs: [job])
     }
 
     /// The last event of a job that was recorded at this time or before; 0 where there is none. Times never go backwards
     /// within a job, so halving the way finds it: some twenty lookups for a million events.
-    func lastSequence(of job: JobID, head: Int64, recordedUntil moment: Timestamp) async throws(PQError) -> Int64 {
+    func lastSequence(of job: JobID, head: Int64, recordedUntil moment: Timestamp) async throws(StoreError) -> Int64 {
         var (low, high) = (Int64(0), head)
         while low < high {
             let middle = high - (high - low) / 2
+            guard let recordedAt = try await recordedAt(middle, job) else { throw Self.missing(middle, job) }
+            if recordedAt <= moment { low = middle } else { high = middle - 1 }
+        }
+        return low
+    }
+
+    private func recordedAt(_ sequence: Int64, _ job: JobID) async throws(StoreError) -> Timestamp? {
+        do throws(PQError) {
             let rows = try await pool.query(
                 Query(
                     "select recorded_at from ledger.event where job_id = $1 and sequence = $2",
-                    [.uuid(job.uuid), .int8(middle)]))
-            guard let row = rows.first else { throw PQError(.decoding, "event \(middle) is not there: verify the job") }
-            if try row.timestamp(0) <= moment { low = middle } else { high = middle - 1 }
+                    [.uuid(job.uuid), .int8(sequence)]))
+            return try rows.first?.timestamp(0)
+        } catch {
+            throw StoreError(error, while: "looking for a moment in a history")
         }
-        return low
     }
 }
