@@ -35,6 +35,20 @@ struct ShortcutTests {
         }
     }
 
+    @Test("thousands of requests sent before an answer is read are answered, each in its turn")
+    func floods() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            let count = 1_000
+            let answers = try await client.converse([String(repeating: append(job, good), count: count)])
+            #expect(answers.count == count)
+            #expect(answers.allSatisfy { $0.status == 201 })
+            for (index, answer) in answers.enumerated() {
+                #expect(try answer.json["first_sequence"] == .integer(Int128(index + 2)))
+            }
+        }
+    }
+
     @Test("a request that drips in byte by byte, and one whose body comes in chunks")
     func dripping() async throws {
         try await withServer { client, _ in

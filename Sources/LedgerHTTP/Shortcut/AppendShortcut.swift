@@ -185,17 +185,35 @@ final class AppendShortcut: ChannelDuplexHandler, RemovableChannelHandler {
         let events = heldEvents
         heldEvents = []
         for event in events { context.fireUserInboundEventTriggered(event) }
-        guard wantsReading else { return }
-        wantsReading = false
-        context.read()
+        readIfWanted(context)
     }
 
     // MARK: The rest of the channel
 
     /// Few clients send the next request before they have the answer to the last one; with those who do, no more is read
-    /// than is held.
+    /// than is held. And of a client that does not take its answers no more requests are read.
     func read(context: ChannelHandlerContext) {
-        if case .answering = state, held.count >= Self.heldMax { wantsReading = true } else { context.read() }
+        if mayRead(context) { context.read() } else { wantsReading = true }
+    }
+
+    private func mayRead(_ context: ChannelHandlerContext) -> Bool {
+        switch state {
+        case .answering: held.count < Self.heldMax && context.channel.isWritable
+        case .collecting, .passing(0): context.channel.isWritable
+        // The general route sees to this by itself.
+        case .passing: true
+        }
+    }
+
+    private func readIfWanted(_ context: ChannelHandlerContext) {
+        guard wantsReading, mayRead(context) else { return }
+        wantsReading = false
+        context.read()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        readIfWanted(context)
+        context.fireChannelWritabilityChanged()
     }
 
     /// The end of what a client sends, among others: whoever hears of it closes the connection, so it waits.
