@@ -36,16 +36,30 @@ extension Connection {
         }
     }
 
-    /// The next message of COPY OUT; nil at its end.
+    /// How much COPY OUT hands over at once, but for the end of it. What the server sends meanwhile finds room in the
+    /// socket's buffer (212,992 bytes on Linux), so that it need not wait for whoever reads.
+    private static let copyChunkSize = 65_536
+
+    /// The next messages of COPY OUT, as many as make a chunk; nil at its end.
+    ///
+    /// Until the next call nothing is read from the socket: libpq would keep all of it in memory.
     func nextCopyChunk(by deadline: ContinuousClock.Instant) async throws(PQError) -> [UInt8]? {
         try await perform(by: deadline) { () async throws(PQError) -> [UInt8]? in
+            var chunk: [UInt8] = []
             while let session {
-                switch session.nextCopyChunk() {
-                case .bytes(let bytes): return bytes
+                switch session.takeCopyMessage(into: &chunk) {
+                case .taken:
+                    guard chunk.count >= Self.copyChunkSize else { continue }
+                    setReading(false)
+                    return chunk
                 case .wait:
                     if let loss { throw loss }
+                    setReading(true)
                     await suspend(untilAnything: true)
                 case .end, .failure:
+                    setReading(true)
+                    // What the server ended with is told by the next call, after what came before it.
+                    if !chunk.isEmpty { return chunk }
                     try await finishSimple(isFailureExpected: false)
                     return nil
                 }

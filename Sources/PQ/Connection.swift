@@ -53,6 +53,7 @@ actor Connection {
     /// Whether the socket told of something while nobody waited.
     private var hasNews = false
     private var wantsWriting = false
+    private var wantsReading = true
     private var isWatched = false
     private let onNotification: (@Sendable (Notification) -> Void)?
     private let onLoss: (@Sendable (PQError) -> Void)?
@@ -147,9 +148,17 @@ actor Connection {
         }
         if isWatched, wantsWriting == isDone {
             wantsWriting = !isDone
-            reactor.setWantsWriting(wantsWriting, descriptor)
+            reactor.setInterest(reading: wantsReading, writing: wantsWriting, descriptor)
         }
         return true
+    }
+
+    /// Whether what the server sends is read as it comes. While it is not, the server waits as soon as the socket's buffer
+    /// is full; that the connection is lost is told all the same.
+    func setReading(_ isWanted: Bool) {
+        guard isWatched, wantsReading != isWanted else { return }
+        wantsReading = isWanted
+        reactor.setInterest(reading: wantsReading, writing: wantsWriting, descriptor)
     }
 
     /// Notes why the connection is of no more use, and stops listening to its socket, which would call for ever.

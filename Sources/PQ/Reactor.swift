@@ -109,9 +109,11 @@ internal import Synchronization
         return true
     }
 
-    /// Whether the closure is also called when the descriptor can be written to.
-    func setWantsWriting(_ wantsWriting: Bool, _ descriptor: Int32) {
-        let isDone = control(EPOLL_CTL_MOD, descriptor, EPOLLIN.rawValue | (wantsWriting ? EPOLLOUT.rawValue : 0))
+    /// Whether the closure is called when the descriptor can be read from, and when it can be written to. When it was
+    /// hung up the closure is called in any case.
+    func setInterest(reading: Bool, writing: Bool, _ descriptor: Int32) {
+        let interest = (reading ? EPOLLIN.rawValue : 0) | (writing ? EPOLLOUT.rawValue : 0)
+        let isDone = control(EPOLL_CTL_MOD, descriptor, interest)
         precondition(isDone, "epoll does not know descriptor \(descriptor): error \(errno)")
     }
 

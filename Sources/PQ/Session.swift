@@ -188,14 +188,15 @@ internal import Logging
         }
     }
 
-    enum CopyChunk {
-        case bytes([UInt8])
+    enum CopyMessage {
+        case taken
         case wait
         case end
         case failure
     }
 
-    func nextCopyChunk() -> CopyChunk {
+    /// Appends the next message of COPY OUT, if one is here.
+    func takeCopyMessage(into chunk: inout [UInt8]) -> CopyMessage {
         var buffer: UnsafeMutablePointer<CChar>?
         let length = unsafe PQgetCopyData(handle, &buffer, 1)
         switch length {
@@ -204,7 +205,8 @@ internal import Logging
         case 1...:
             guard let start = unsafe buffer else { return .failure }
             defer { unsafe PQfreemem(start) }
-            return unsafe .bytes(Array(UnsafeRawBufferPointer(start: start, count: Int(length))))
+            unsafe chunk.append(contentsOf: UnsafeRawBufferPointer(start: start, count: Int(length)))
+            return .taken
         default: return .failure
         }
     }

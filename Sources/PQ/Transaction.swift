@@ -96,8 +96,8 @@ public struct Transaction: ~Copyable {
         return try await connection.endCopyIn(failure: nil, by: .now + deadline)
     }
 
-    /// Reads what `COPY … TO STDOUT` sends, one message at a time, in bounded memory: no more is read from the server
-    /// than the closure takes.
+    /// Reads what `COPY … TO STDOUT` sends, some 64 KiB of whole messages at a time, in bounded memory: no more is read
+    /// from the server than the closure takes. A row of a table is one message; ``CopyRowReader`` reads those in binary.
     public mutating func copyOut(_ sql: String, _ body: ([UInt8]) async throws -> Void) async throws {
         try await open()
         try await connection.beginCopy(.out, sql, by: .now + deadline)
