@@ -13,7 +13,7 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
                 name: "Questions",
                 subcommands: [
                     JobsCommand.self, ShowCommand.self, EventsCommand.self, TasksCommand.self, ExplainCommand.self,
-                    VerifyCommand.self,
+                    HistoryCommand.self, DifferenceCommand.self, VerifyCommand.self,
                 ]),
             CommandGroup(name: "Reports", subcommands: [ReportCommand.self, DemoCommand.self]),
         ])

@@ -91,7 +91,8 @@ struct RouteTable: Sendable {
         let routes =
             JobRoutes(surroundings).routes + AppendRoutes(surroundings).routes + ExecutionRoutes(surroundings).routes
             + ProgressRoutes(surroundings).routes + EventRoutes(surroundings).routes
-            + TaskRoutes(surroundings).routes + ExplainRoutes(surroundings).routes + VerifyRoutes(surroundings).routes
+            + TaskRoutes(surroundings).routes + ExplainRoutes(surroundings).routes + HistoryRoutes(surroundings).routes
+            + VerifyRoutes(surroundings).routes
             + OperationsRoutes(surroundings).routes
         self.routes = routes + [DescriptionRoute.route(describing: routes)]
     }

@@ -15,7 +15,7 @@ public protocol LedgerService: Sendable {
     func job(_ id: JobID, counting policy: CountingPolicy) async throws(StoreError) -> JobView?
 
     /// The job with its snapshot as it was at a sequence, or after the last event that was recorded at a time or before;
-    /// nil where there is none of this id. Folds the events up to there: some 100,000 a second.
+    /// nil where there is none of this id. Folds the events up to there: about a million a second.
     ///
     /// - Throws: ``StoreError/Code/overloaded`` where too many histories are being folded already.
     func job(
@@ -68,12 +68,36 @@ public protocol LedgerService: Sendable {
     /// A page of where each unit of an indicator went, execution by execution; `limit` at most, and fewer where few of
     /// very many executions have reported on it.
     ///
+    /// By another policy than ``CountingPolicy/last``, and of the past, each page folds the events up to there.
+    ///
     /// - Parameters:
     ///   - label: The indicator; nil is the default one.
+    ///   - moment: As of when; nil is now.
     ///   - cursor: ``Explanation/nextCursor`` of the page before.
+    /// - Throws: ``StoreError/Code/overloaded`` where too many histories are being folded already.
     func explain(
-        _ job: JobID, _ label: Name?, limit: Int, after cursor: Explanation.Cursor?
+        _ job: JobID, _ label: Name?, at moment: HistoricMoment?, counting policy: CountingPolicy, limit: Int,
+        after cursor: Explanation.Cursor?
     ) async throws(StoreError) -> ExplanationOutcome
+
+    /// What happened to a job between two moments; nil where there is none of this id. Folds the events up to the later
+    /// one.
+    ///
+    /// - Parameters:
+    ///   - to: The later moment; nil is the last event in the ledger. One that is not later makes an empty difference.
+    ///   - limit: How many changes of each kind are told; all are counted.
+    /// - Throws: ``StoreError/Code/overloaded`` where too many histories are being folded already.
+    func difference(
+        _ job: JobID, from: HistoricMoment, to: HistoricMoment?, counting policy: CountingPolicy, limit: Int
+    ) async throws(StoreError) -> Difference?
+
+    /// How an indicator came to its numbers. Folds all events of the job.
+    ///
+    /// - Parameters:
+    ///   - label: The indicator; nil is the default one.
+    ///   - points: How many points the curve may have, 2 or more; decreases are told even where there are more of them.
+    /// - Throws: ``StoreError/Code/overloaded`` where too many histories are being folded already.
+    func curve(_ job: JobID, _ label: Name?, points: Int) async throws(StoreError) -> CurveOutcome
 
     /// Recomputes the hash chain of a job from its events, up to the head it has now, and compares it with what is stored.
     /// Nil where there is no such job. Costs by the events: some 100,000 a second; locks nothing.
@@ -188,6 +212,14 @@ public enum ExplanationOutcome: Sendable {
     /// No event of the job has ever named it.
     case noSuchIndicator
     case found(Explanation)
+}
+
+/// What came of the question how an indicator came to its numbers.
+public enum CurveOutcome: Sendable {
+    case noSuchJob
+    /// No event of the job has ever named it.
+    case noSuchIndicator
+    case found(Curve)
 }
 
 /// A part of a job's tasks, as of one sequence.

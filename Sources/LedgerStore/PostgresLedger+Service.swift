@@ -46,22 +46,16 @@ extension PostgresLedger: LedgerService {
         _ id: JobID, at moment: HistoricMoment, counting policy: CountingPolicy
     ) async throws(StoreError) -> JobView? {
         guard let view = try await job(id) else { return nil }
-        switch moment {
-        case .sequence(let sequence):
-            return try await fold(view, through: min(max(0, sequence), view.ledgerSequence), policy)
-        case .time(let time):
-            let sequence = try await folder.lastSequence(
-                of: id, head: view.ledgerSequence, recordedUntil: time)
-            return try await fold(view, through: sequence, policy)
-        }
+        let sequence = try await folder.sequence(of: moment, id, head: view.ledgerSequence)
+        return try await fold(view, through: sequence, policy)
     }
 
     private func fold(
         _ view: JobView, through sequence: Int64, _ policy: CountingPolicy
     ) async throws(StoreError) -> JobView {
-        var view = view
-        view.snapshot = try await folder.snapshot(of: view.id, at: sequence, counting: policy)
-        return view
+        var then = view
+        then.snapshot = try await folder.snapshot(of: view, at: sequence, counting: policy)
+        return then
     }
 
     public func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) async throws(StoreError) -> [JobView] {
@@ -153,13 +147,39 @@ extension PostgresLedger: LedgerService {
     }
 
     public func explain(
-        _ job: JobID, _ label: Name?, limit: Int, after cursor: Explanation.Cursor?
+        _ job: JobID, _ label: Name?, at moment: HistoricMoment?, counting policy: CountingPolicy, limit: Int,
+        after cursor: Explanation.Cursor?
     ) async throws(StoreError) -> ExplanationOutcome {
-        do throws(PQError) {
-            return try await ExplainReader(pool: pool).explain(job, label, limit: limit, after: cursor)
-        } catch {
-            throw StoreError(error, while: "explaining an indicator")
+        if moment == nil, policy == .last {
+            do throws(PQError) {
+                return try await ExplainReader(pool: pool).explain(job, label, limit: limit, after: cursor)
+            } catch {
+                throw StoreError(error, while: "explaining an indicator")
+            }
         }
+        guard let view = try await self.job(job) else { return .noSuchJob }
+        let sequence = try await folder.sequence(
+            of: moment ?? .sequence(view.snapshot.sequence), job, head: view.ledgerSequence)
+        let explanation = try await folder.explanation(
+            of: label, of: view, at: sequence, counting: policy, limit: limit, after: cursor)
+        return explanation.map { .found($0) } ?? .noSuchIndicator
+    }
+
+    public func difference(
+        _ job: JobID, from: HistoricMoment, to: HistoricMoment?, counting policy: CountingPolicy, limit: Int
+    ) async throws(StoreError) -> Difference? {
+        guard let view = try await self.job(job) else { return nil }
+        let head = view.ledgerSequence
+        let start = try await folder.sequence(of: from, job, head: head)
+        let end = try await folder.sequence(of: to ?? .sequence(head), job, head: head)
+        return try await folder.difference(
+            in: view, from: start, to: max(start, end), counting: policy, limit: limit)
+    }
+
+    public func curve(_ job: JobID, _ label: Name?, points: Int) async throws(StoreError) -> CurveOutcome {
+        guard let view = try await self.job(job) else { return .noSuchJob }
+        let curve = try await folder.curve(of: label, of: view, through: view.ledgerSequence, points: points)
+        return curve.map { .found($0) } ?? .noSuchIndicator
     }
 
     public func verify(_ job: JobID) async throws(StoreError) -> Verification? {

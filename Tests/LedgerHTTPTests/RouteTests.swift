@@ -255,10 +255,58 @@ struct RouteTests {
             #expect(try await client.get("/v1/jobs/\(job)/explain").status == 404)
             let nobody = try await client.get("/v1/jobs/01900000-0000-7000-8000-000000000000/explain")
             #expect(nobody.status == 404)
-            for query in ["limit=0", "cursor=1.2", "at=1"] {
+            for query in ["limit=0", "cursor=1.2", "at=1", "policy=best", "at_sequence=99", "from=1"] {
                 let refused = try await client.get("/v1/jobs/\(job)/explain?\(query)")
                 #expect(refused.status == 422)
                 #expect(try refused.places == [String(query.prefix { $0 != "=" })])
+            }
+        }
+    }
+
+    @Test("what happened between two moments, and how an indicator came to its numbers")
+    func history() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            let events = """
+                [{"type":"progress","task":"a","attempt":1,"label":"x","total":5,"done":3},
+                {"type":"execution_finished","task":"a","attempt":1,"outcome":"failed"},
+                {"type":"progress","task":"a","attempt":2,"execution":"two","label":"x","total":5,"done":1}]
+                """
+            #expect(try await client.post("/v1/jobs/\(job)/events?wait=folded", events).status == 201)
+            let difference = try await client.get("/v1/jobs/\(job)/diff?from=2").json
+            let change = try #require(difference["progress"]?.elements?.first)
+            #expect(change["from"]?["done"] == .integer(3) && change["to"]?["done"] == .integer(1))
+            #expect(change["change"]?["done"] == .integer(-2))
+            let lost = try #require(difference["superseded"]?["first"]?.elements?.first)
+            #expect(lost["superseded_by"]?["execution"]?.text == "two")
+            #expect(lost["lost"]?.elements?.first?["done"] == .integer(3))
+            #expect(difference["finished"]?["first"]?.elements?.first?["outcome"]?.text == "failed")
+            #expect(difference["started"]?["count"] == .integer(1))
+            #expect(difference["events"]?["counted"] == .integer(2))
+            let nothing = try await client.get("/v1/jobs/\(job)/diff?from=2000-01-01T00:00:00Z&to=0").json
+            #expect(nothing["progress"]?.elements == [])
+            let attempted = try await client.get("/v1/jobs/\(job)/diff?policy=all&limit=0").json
+            #expect(attempted["progress"]?.elements?.first?["to"]?["done"] == .integer(4))
+            #expect(attempted["started"]?["first"]?.elements == [])
+            for query in ["from=5", "to=-1", "from=yesterday", "from=3&to=2", "limit=1001", "policy=none"] {
+                let refused = try await client.get("/v1/jobs/\(job)/diff?\(query)")
+                #expect(refused.status == 422, "\(query)")
+                #expect(try refused.places == [String(query.prefix { $0 != "=" })], "\(query)")
+            }
+
+            let curve = try await client.get("/v1/jobs/\(job)/history?label=x").json
+            let points = try #require(curve["points"]?.elements)
+            #expect(points.map { $0["done"] } == [.integer(3), .integer(1)])
+            #expect(points[0]["cause"] == nil)
+            #expect(points[1]["cause"]?["task"]?.text == "a")
+            #expect(points[1]["cause"]?["lost"]?["total"] == .integer(5))
+            #expect(try await client.get("/v1/jobs/\(job)/history").status == 404)
+            #expect(try await client.get("/v1/jobs/\(job)/history?label=x&points=1").status == 422)
+            let then = try await client.get("/v1/jobs/\(job)/explain?label=x&at_sequence=3").json
+            #expect(then["conservation"]?["counted"]?["done"] == .integer(3))
+            for route in ["diff", "history", "explain"] {
+                let nobody = try await client.get("/v1/jobs/01900000-0000-7000-8000-000000000000/\(route)")
+                #expect(nobody.status == 404)
             }
         }
     }
@@ -317,7 +365,7 @@ struct RouteTests {
                 Issue.record("no paths")
                 return
             }
-            #expect(paths.count == 14)
+            #expect(paths.count == 16)
             for path in paths {
                 guard case .object(let operations) = path.value else { continue }
                 for operation in operations {

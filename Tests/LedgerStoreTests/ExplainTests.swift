@@ -11,7 +11,10 @@ struct ExplainTests {
         var whole: Explanation?
         var cursor: Explanation.Cursor?
         repeat {
-            guard case .found(let page) = try await ledger.explain(job, label, limit: limit, after: cursor) else {
+            guard
+                case .found(let page) = try await ledger.explain(
+                    job, label, at: nil, counting: .last, limit: limit, after: cursor)
+            else {
                 Issue.record("no such indicator")
                 break
             }
@@ -69,11 +72,17 @@ struct ExplainTests {
     func unknown() async throws {
         try await withLedger { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
-            guard case .noSuchIndicator = try await ledger.explain(job, "x", limit: 1, after: nil) else {
+            guard
+                case .noSuchIndicator = try await ledger.explain(
+                    job, "x", at: nil, counting: .last, limit: 1, after: nil)
+            else {
                 Issue.record("an indicator was found that is not there")
                 return
             }
-            guard case .noSuchJob = try await ledger.explain(JobID(high: 1, low: 2), nil, limit: 1, after: nil) else {
+            guard
+                case .noSuchJob = try await ledger.explain(
+                    JobID(high: 1, low: 2), nil, at: nil, counting: .last, limit: 1, after: nil)
+            else {
                 Issue.record("a job was found that is not there")
                 return
             }

@@ -51,6 +51,54 @@ struct HistoryTests {
         }
     }
 
+    @Test("explanations, differences and curves of the past are what the pure fold says", arguments: [UInt64(33), 34])
+    func tellsTheWay(seed: UInt64) async throws {
+        try await withLedger { ledger in
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            let drafts = RandomHistory.events(count: 200, seed: seed).dropFirst().map { EventDraft($0.body) }
+            _ = try await ledger.append(Array(drafts), to: job)
+            _ = try await ledger.waitUntilFolded(job, sequence: 200, deadline: .seconds(30))
+            let page = try #require(try await ledger.events(job, EventFilter(), after: nil, limit: 1_000))
+            let events = page.events.map(\.event)
+            var fold = Fold(notesChanges: false)
+            var recorder = DifferenceRecorder(from: fold, counting: .all, limit: 7)
+            var curves = CurveRecorder(nil, points: 20)
+            for event in events {
+                if event.sequence == 81 { recorder = DifferenceRecorder(from: fold, counting: .all, limit: 7) }
+                let decision = try fold.apply(event)
+                recorder.note(event, decision, in: fold)
+                curves.note(event, decision, in: fold)
+                guard event.sequence % 40 == 0 else { continue }
+                for policy in CountingPolicy.allCases {
+                    let told = try await ledger.explain(
+                        job, nil, at: .sequence(event.sequence), counting: policy, limit: 5, after: nil)
+                    guard let expected = fold.explanation(of: nil, counting: policy, limit: 5) else {
+                        guard case .noSuchIndicator = told else { throw Unexpected() }
+                        continue
+                    }
+                    guard case .found(let explanation) = told else { throw Unexpected() }
+                    #expect(explanation == expected, "seed \(seed), \(policy) at \(event.sequence)")
+                }
+            }
+            let difference = try await ledger.difference(
+                job, from: .sequence(80), to: nil, counting: .all, limit: 7)
+            #expect(difference == recorder.difference(to: fold), "seed \(seed)")
+            guard case .found(let curve) = try await ledger.curve(job, nil, points: 20) else { throw Unexpected() }
+            #expect(curve == curves.curve(through: fold), "seed \(seed)")
+            // By the policy that is kept up to date, the present comes from what is stored and agrees.
+            guard
+                case .found(let stored) = try await ledger.explain(
+                    job, nil, at: nil, counting: .last, limit: 1_000, after: nil)
+            else { throw Unexpected() }
+            #expect(stored == fold.explanation(of: nil, counting: .last, limit: 1_000))
+            let nobody = try await ledger.difference(
+                JobID(high: 1, low: 2), from: .sequence(0), to: nil, counting: .last, limit: 1)
+            #expect(nobody == nil)
+        }
+    }
+
+    private struct Unexpected: Error {}
+
     @Test("too many histories at once are refused, and the others are not harmed")
     func bounded() async throws {
         try await withLedger(projection: nil) { ledger in

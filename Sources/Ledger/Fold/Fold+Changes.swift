@@ -52,11 +52,24 @@ extension Fold {
         var discards: [Discard] = []
     }
 
+    mutating func touchTask(_ index: Int) {
+        if notesChanges { touched.tasks.insert(index) }
+    }
+
+    mutating func touchExecution(_ index: Int) {
+        if notesChanges { touched.executions.insert(index) }
+    }
+
+    mutating func touchIndicator(_ index: Int) {
+        if notesChanges { touched.indicators.insert(index) }
+    }
+
     /// Everything changed since the last call, to be stored in one transaction. Costs by the number of changes.
     ///
     /// - Throws: ``FoldStateError`` where a changed indicator does not account for every unit received: then the
     ///   state it was restored from was damaged, and nothing may be stored.
     public mutating func takeChanges() throws(FoldStateError) -> FoldChanges {
+        precondition(notesChanges, "a fold that is only looked at has no changes to store")
         let changedIndicators = touched.indicators.map { indicators[$0] }.sorted { $0.sequence < $1.sequence }
         for indicator in changedIndicators where !indicator.isConserved {
             throw FoldStateError(

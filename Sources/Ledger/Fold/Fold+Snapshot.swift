@@ -21,27 +21,41 @@ extension Fold {
                 return indicator.shown(counting: indicator.attempted)
             }
         case .lastSuccessful:
-            let counted = unitsOfLastSuccessfulExecutions()
+            var counted: [Int64: Units] = [:]
+            for index in lastSuccessfulExecutions().values {
+                for entry in executions[index].contributions.entries {
+                    counted[entry.indicator, default: .zero] += entry.units
+                }
+            }
             return ordered.compactMap { indicator in
                 counted[indicator.sequence].map { indicator.shown(counting: $0) }
             }
         }
     }
 
-    /// By indicator, what the highest successful execution of each task reported.
-    private func unitsOfLastSuccessfulExecutions() -> [Int64: Units] {
+    /// Of each task that has one, the highest execution that succeeded: its index, by the sequence that tells the task.
+    func lastSuccessfulExecutions() -> [Int64: Int] {
         var highest: [Int64: Int] = [:]
         for (index, execution) in executions.enumerated() where execution.outcome == .succeeded {
             if let other = highest[execution.task], executions[other].rank > execution.rank { continue }
             highest[execution.task] = index
         }
-        var units: [Int64: Units] = [:]
-        for index in highest.values {
-            for entry in executions[index].contributions.entries {
-                units[entry.indicator, default: .zero] += entry.units
-            }
-        }
-        return units
+        return highest
+    }
+
+    /// The indicator of this label, as it is known; nil where no event has named it.
+    public func indicatorState(of label: Name?) -> IndicatorState? {
+        labelledIndicators[label].map { indicators[$0] }
+    }
+
+    /// The execution that this sequence tells, as it is known.
+    public func execution(_ sequence: Int64) -> Execution? {
+        executionIndices[sequence].map { executions[$0] }
+    }
+
+    /// The task of this name, as it is known.
+    public func task(_ name: Name) -> JobTask? {
+        taskIndices[name].map { tasks[$0] }
     }
 
     /// The indicators as they are known: what was received on each and where each unit went, in order.

@@ -22,6 +22,8 @@ public struct Fold: Sendable {
     var labelledIndicators: [Name?: Int] = [:]
     var pages: [ReportPage.Key: ReportPage] = [:]
     var touched = Touched()
+    /// Whether what changes is noted, for ``takeChanges()``.
+    let notesChanges: Bool
 
     struct NamedKey: Hashable {
         let task: Int64
@@ -34,8 +36,11 @@ public struct Fold: Sendable {
     }
 
     /// A fold that begins with the first event, or that continues where a stored one stands.
-    public init(_ progress: JobProgress = JobProgress()) {
+    ///
+    /// - Parameter notesChanges: Whether ``takeChanges()`` will be called; what is only looked at need not note them.
+    public init(_ progress: JobProgress = JobProgress(), notesChanges: Bool = true) {
         self.progress = progress
+        self.notesChanges = notesChanges
     }
 
     /// What became of one event.
@@ -48,6 +53,19 @@ public struct Fold: Sendable {
         public let indicator: Int64?
         /// The earlier event that bears the same report number.
         public let duplicateOf: Int64?
+        /// The sequence that tells the execution whose place the event's execution has taken here and now.
+        public let superseded: Int64?
+
+        init(
+            verdict: Verdict, execution: Int64? = nil, indicator: Int64? = nil, duplicateOf: Int64? = nil,
+            superseded: Int64? = nil
+        ) {
+            self.verdict = verdict
+            self.execution = execution
+            self.indicator = indicator
+            self.duplicateOf = duplicateOf
+            self.superseded = superseded
+        }
     }
 
     /// Folds the next event in.
@@ -62,11 +80,11 @@ public struct Fold: Sendable {
         switch event.body {
         case .jobCreated:
             progress.createdAt = event.recordedAt
-            return Decision(verdict: .counted, execution: nil, indicator: nil, duplicateOf: nil)
+            return Decision(verdict: .counted)
         case .jobFinished(let outcome):
             progress.state = JobState(outcome)
             progress.finishedAt = event.recordedAt
-            return Decision(verdict: .counted, execution: nil, indicator: nil, duplicateOf: nil)
+            return Decision(verdict: .counted)
         case .executionStarted(let reference):
             return try apply(event, of: reference, .start)
         case .executionFinished(let reference, let outcome):
@@ -75,7 +93,7 @@ public struct Fold: Sendable {
             let indicator = indicatorIndex(of: report.label, namedBy: event)
             let contribution = Contribution(report, indicator: indicators[indicator].sequence, at: event.sequence)
             indicators[indicator].received += contribution.units
-            touched.indicators.insert(indicator)
+            touchIndicator(indicator)
             return try apply(event, of: report.reference, .progress(contribution, indicatorIndex: indicator))
         }
     }
@@ -108,10 +126,11 @@ public struct Fold: Sendable {
         if let known, let discard = try discard(reference, effect, by: known) {
             return discardEvent(event, effect, of: known, as: discard.verdict, duplicateOf: discard.duplicateOf)
         }
+        let last = known == nil ? lastExecution(of: reference.task) : nil
         let index = known ?? begin(reference, with: event)
         executions[index].lastSequence = event.sequence
         executions[index].lastAt = event.recordedAt
-        touched.executions.insert(index)
+        touchExecution(index)
         switch effect {
         case .start: break
         case .finish(let outcome): finish(index, of: reference.task, as: outcome)
@@ -121,7 +140,7 @@ public struct Fold: Sendable {
             if case .progress(let contribution, _) = effect { contribution.entry.indicator } else { nil }
         return Decision(
             verdict: executions[index].isLast ? .counted : .superseded, execution: executions[index].sequence,
-            indicator: indicator, duplicateOf: nil)
+            indicator: indicator, superseded: executions[index].isLast ? last : nil)
     }
 
     // MARK: Discarding
@@ -130,16 +149,15 @@ public struct Fold: Sendable {
     private func discard(
         _ reference: ExecutionReference, _ effect: Effect, by index: Int
     ) throws(FoldStateError) -> (verdict: Verdict, duplicateOf: Int64?)? {
-        let execution = executions[index]
-        if let attempt = reference.attempt, attempt != execution.attempt {
+        if let attempt = reference.attempt, attempt != executions[index].attempt {
             return (.conflict, nil)
         }
         guard case .progress(let contribution, _) = effect else { return nil }
-        if contribution.isNumbered, let earlier = try report(contribution.entry.report, of: execution) {
+        if contribution.isNumbered, let earlier = try report(contribution.entry.report, by: index) {
             return (contribution.entry.hasContent(of: earlier) ? .duplicate : .conflict, earlier.sequence)
         }
-        if execution.contributions.entries.count >= Limits.labelsPerExecutionMax,
-            !execution.contributions.contains(contribution.entry.indicator)
+        if executions[index].contributions.entries.count >= Limits.labelsPerExecutionMax,
+            !executions[index].contributions.contains(contribution.entry.indicator)
         {
             return (.overLimit, nil)
         }
@@ -147,11 +165,11 @@ public struct Fold: Sendable {
     }
 
     private func report(
-        _ number: Int64, of execution: Execution
+        _ number: Int64, by index: Int
     ) throws(FoldStateError) -> ReportNumbers.Entry? {
-        if let entry = execution.reports.recentEntry(of: number) { return entry }
-        guard number <= execution.reports.archivedMax else { return nil }
-        return try pages[ReportPage.Key(execution: execution.sequence, report: number)]?.entry(of: number)
+        if let entry = executions[index].reports.recentEntry(of: number) { return entry }
+        guard number <= executions[index].reports.archivedMax else { return nil }
+        return try pages[ReportPage.Key(execution: executions[index].sequence, report: number)]?.entry(of: number)
     }
 
     private mutating func discardEvent(
@@ -159,7 +177,7 @@ public struct Fold: Sendable {
     ) -> Decision {
         executions[index].lastSequence = event.sequence
         executions[index].lastAt = event.recordedAt
-        touched.executions.insert(index)
+        touchExecution(index)
         var indicator: Int64?
         var units = Units.zero
         if case .progress(let contribution, let indicatorIndex) = effect {
@@ -203,14 +221,14 @@ public struct Fold: Sendable {
                 JobTask(
                     sequence: event.sequence, name: reference.task, last: event.sequence, state: .running,
                     executionCount: 1))
-            touched.tasks.insert(tasks.count - 1)
+            touchTask(tasks.count - 1)
             progress.tasks.running += 1
             reopen()
             return index
         }
         guard let last else { preconditionFailure("the last execution of a known task is restored with it") }
         tasks[taskIndex].executionCount += 1
-        touched.tasks.insert(taskIndex)
+        touchTask(taskIndex)
         if execution.rank > executions[last].rank {
             supersede(last, by: event)
             tasks[taskIndex].last = event.sequence
@@ -221,6 +239,9 @@ public struct Fold: Sendable {
         }
         return index
     }
+
+    /// The sequence that tells the last execution of a task; nil where it has none yet.
+    private func lastExecution(of task: Name) -> Int64? { taskIndices[task].map { tasks[$0].last } }
 
     private func attempt(of reference: ExecutionReference, after last: Int?) -> Int32 {
         if let attempt = reference.attempt { return attempt }
@@ -234,7 +255,7 @@ public struct Fold: Sendable {
     /// What counted of an execution no longer does.
     private mutating func supersede(_ index: Int, by event: Event) {
         executions[index].supersededBy = event.sequence
-        touched.executions.insert(index)
+        touchExecution(index)
         for entry in executions[index].contributions.entries {
             guard let indicator = indicatorIndices[entry.indicator] else {
                 preconditionFailure("the indicators of an execution that may be superseded are restored with it")
@@ -244,7 +265,7 @@ public struct Fold: Sendable {
             indicators[indicator].countedEvents -= entry.events
             indicators[indicator].supersededEvents += entry.events
             indicators[indicator].updatedAt = event.recordedAt
-            touched.indicators.insert(indicator)
+            touchIndicator(indicator)
         }
     }
 
@@ -260,7 +281,7 @@ public struct Fold: Sendable {
         guard let task = taskIndices[task] else {
             preconditionFailure("the task of an event is restored before the event is folded")
         }
-        touched.tasks.insert(task)
+        touchTask(task)
         move(task, to: TaskState(outcome))
     }
 
@@ -278,7 +299,7 @@ public struct Fold: Sendable {
             for archived in executions[index].reports.insert(contribution.entry) {
                 let key = ReportPage.Key(execution: executions[index].sequence, report: archived.report)
                 pages[key, default: ReportPage()].append(archived)
-                touched.pages[key, default: ReportPage()].append(archived)
+                if notesChanges { touched.pages[key, default: ReportPage()].append(archived) }
             }
         }
         if executions[index].isLast {

@@ -26,28 +26,32 @@ public struct Explanation: Hashable, Sendable {
         public var reported: Units
         /// The units of its events that were discarded on arrival.
         public var discarded: Units
-        /// The execution that took its place, or was last already when it began; nil while it counts.
+        /// Whether it counts, by the policy of the explanation.
+        public var isCounted: Bool
+        /// The execution that took its place, or was last already when it began. By a policy other than
+        /// ``CountingPolicy/last``: the one of its task that counts instead. Nil where there is none.
         public var supersededBy: ExecutionIdentity?
 
         public init(
-            task: Name, execution: ExecutionIdentity, reported: Units, discarded: Units,
+            task: Name, execution: ExecutionIdentity, reported: Units, discarded: Units, isCounted: Bool,
             supersededBy: ExecutionIdentity?
         ) {
             self.task = task
             self.execution = execution
             self.reported = reported
             self.discarded = discarded
+            self.isCounted = isCounted
             self.supersededBy = supersededBy
         }
 
         /// What of it is in the number that the snapshot shows.
-        public var counted: Units { supersededBy == nil ? reported : .zero }
+        public var counted: Units { isCounted ? reported : .zero }
         /// What of it was done for nothing.
-        public var superseded: Units { supersededBy == nil ? .zero : reported }
+        public var superseded: Units { isCounted ? .zero : reported }
     }
 
     /// The place of an execution in the order of the entries.
-    public struct Cursor: Hashable, Sendable, CustomStringConvertible {
+    public struct Cursor: Hashable, Comparable, Sendable, CustomStringConvertible {
         public var task: Int64
         public var attempt: Int32
         public var execution: Int64
@@ -65,6 +69,10 @@ public struct Explanation: Hashable, Sendable {
                 let execution = Int64(parts[2]), task >= 0, attempt >= 0, execution >= 0
             else { return nil }
             self.init(task: task, attempt: attempt, execution: execution)
+        }
+
+        public static func < (left: Cursor, right: Cursor) -> Bool {
+            (left.task, left.attempt, left.execution) < (right.task, right.attempt, right.execution)
         }
 
         public var description: String { "\(task).\(attempt).\(execution)" }

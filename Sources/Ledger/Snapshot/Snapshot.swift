@@ -49,6 +49,9 @@ public struct Snapshot: Hashable, Sendable {
             self.updatedAt = updatedAt
         }
 
+        /// What was attempted and does not count: work done for nothing.
+        public var wasted: Units { attempted - counted }
+
         /// `done` in hundredths of `total`, rounded down; may exceed 100; nil while `total` is 0.
         public var percent: Int128? {
             counted.total == 0 ? nil : counted.done * 100 / counted.total

@@ -24,6 +24,8 @@ struct ExplainCommand: AsyncParsableCommand {
     @Option(help: "Where the page begins: told at the end of the one before.")
     var cursor: String?
 
+    @OptionGroup var moment: MomentOptions
+
     @Flag(help: "Print JSON, as the server gives it.")
     var json = false
 
@@ -31,7 +33,9 @@ struct ExplainCommand: AsyncParsableCommand {
 
     func run() async throws {
         let (explanation, document) = try await server.client().askForJSON(
-            .explain(try JobOptions.parse(job), label: Name(label), limit: limit, cursor: cursor), as: Explanation.self)
+            .explain(
+                try JobOptions.parse(job), label: Name(label), policy: moment.policy, atSequence: moment.atSequence,
+                at: moment.at, limit: limit, cursor: cursor), as: Explanation.self)
         let console = Console.standard
         if json { return console.print(document) }
         for line in Self.table(explanation.entries).lines { console.print(line) }
@@ -50,14 +54,17 @@ struct ExplainCommand: AsyncParsableCommand {
             ("DISCARDED", .right), ("WHY NOT", .left),
         ])
         for entry in entries {
-            let reason = entry.supersededBy.map { winner in
-                "superseded by \(winner.execution?.text ?? "attempt \(winner.attempt)"), attempt \(winner.attempt)"
-            }
             table.add([
                 entry.task.text, entry.execution.execution?.text ?? "", String(entry.execution.attempt),
-                text(entry.counted), text(entry.superseded), text(entry.discarded), reason ?? "",
+                text(entry.counted), text(entry.superseded), text(entry.discarded), reason(entry),
             ])
         }
         return table
+    }
+
+    private static func reason(_ entry: Explanation.Entry) -> String {
+        guard !entry.isCounted else { return "" }
+        guard let winner = entry.supersededBy else { return "no run of the task has succeeded" }
+        return "superseded by \(DifferenceText.run(winner))"
     }
 }

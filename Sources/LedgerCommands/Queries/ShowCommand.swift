@@ -21,18 +21,7 @@ struct ShowCommand: AsyncParsableCommand {
         help: ArgumentHelp("Wait, 5 s at most, until the snapshot has reached this sequence.", valueName: "sequence"))
     var minSequence: Int64?
 
-    @Option(
-        help: ArgumentHelp("The progress as it was after this event; 0 is before the first.", valueName: "sequence"))
-    var atSequence: Int64?
-
-    @Option(
-        help: ArgumentHelp(
-            "The progress as it was at this time, such as 2026-11-23T17:30:00Z.", valueName: "time"))
-    var at: String?
-
-    @Option(
-        help: "Which executions count: the last of each task, the highest that succeeded, or every one.")
-    var policy: CountingPolicy = .last
+    @OptionGroup var moment: MomentOptions
 
     @Flag(help: "Print JSON, as the server gives it.")
     var json = false
@@ -43,7 +32,9 @@ struct ShowCommand: AsyncParsableCommand {
         let client = try server.client()
         let id = try await job.resolve(client)
         let (job, document) = try await client.askForJSON(
-            .progress(id, minSequence: minSequence, policy: policy, atSequence: atSequence, at: at), as: JobAnswer.self)
+            .progress(
+                id, minSequence: minSequence, policy: moment.policy, atSequence: moment.atSequence, at: moment.at),
+            as: JobAnswer.self)
         let console = Console.standard
         if json { return console.print(document) }
         if plain || !console.isTerminal {

@@ -32,6 +32,13 @@ struct HTTPProblem: Error, Sendable {
         HTTPProblem(.notFound, "No such job", "There is no job \(id) in this ledger.")
     }
 
+    static func noSuchIndicator(_ label: Name?, of job: JobID) -> HTTPProblem {
+        HTTPProblem(
+            .notFound, "No such indicator",
+            "No event of job \(job) names \(label.map { "the label '\($0.text)'" } ?? "the default indicator").",
+            errors: [WireProblem(parameter: "label", detail: "is not a label of this job")])
+    }
+
     static func invalid(parameter: String, _ detail: String) -> HTTPProblem {
         HTTPProblem(
             .unprocessableContent, "Invalid query", "The parameter \(parameter) \(detail).",

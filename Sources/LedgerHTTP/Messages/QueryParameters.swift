@@ -68,6 +68,11 @@ struct QueryParameters {
         return Name(value)
     }
 
+    /// The label that a parameter gives; nil where it is empty or absent, which is the default indicator.
+    func label(_ name: String) throws(HTTPProblem) -> Name? {
+        try self.name(name).flatMap { $0.text.utf8.isEmpty ? nil : $0 }
+    }
+
     func integer(_ name: String, in range: ClosedRange<Int64>) throws(HTTPProblem) -> Int64? {
         guard let value = self[name] else { return nil }
         guard let integer = Int64(value), range.contains(integer) else {

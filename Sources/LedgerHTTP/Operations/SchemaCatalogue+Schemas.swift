@@ -85,7 +85,8 @@ extension SchemaCatalogue {
                     Field("label", .nullable(.text(max: nil))), Field("done", .integer(nil)),
                     Field("total", .integer(nil)),
                     Field("percent", .nullable(.integer(nil))), Field("attempted_done", .integer(nil)),
-                    Field("attempted_total", .integer(nil)), Field("updated_at", .moment),
+                    Field("attempted_total", .integer(nil)), Field("wasted_done", .integer(nil)),
+                    Field("wasted_total", .integer(nil)), Field("updated_at", .moment),
                 ]),
             object(
                 "JobPage", [Field("jobs", .array(.reference("Job"))), Field("next_cursor", .nullable(.text(max: nil)))]),
@@ -140,9 +141,59 @@ extension SchemaCatalogue {
                 "ExplainedExecution",
                 [
                     Field("execution", .nullable(.text(max: nil))), Field("attempt", .integer(nil)),
-                    Field("sequence", .integer(nil)), Field("counted", .reference("Units")),
+                    Field("sequence", .integer(nil)), Field("is_counted", .bool), Field("counted", .reference("Units")),
                     Field("superseded", .reference("Units")), Field("discarded", .reference("Units")),
                     Field("superseded_by", .anything),
+                ]),
+            object(
+                "Difference",
+                [
+                    Field("from", .reference("Point")), Field("to", .reference("Point")),
+                    Field("events", .map(.integer(nil))), Field("progress", .array(.reference("IndicatorChange"))),
+                    Field("started", .reference("Changes")), Field("finished", .reference("Changes")),
+                    Field("superseded", .reference("Changes")),
+                ]),
+            object(
+                "Point",
+                [
+                    Field("sequence", .integer(nil)), Field("at", .nullable(.moment)),
+                    Field("state", .choice(JobState.allCases.map(\.rawValue))), Field("tasks", .map(.integer(nil))),
+                ]),
+            object(
+                "IndicatorChange",
+                [
+                    Field("label", .nullable(.text(max: nil))), Field("from", .nullable(.reference("Units"))),
+                    Field("to", .nullable(.reference("Units"))), Field("change", .reference("Units")),
+                ]),
+            object("Changes", [Field("count", .integer(nil)), Field("first", .array(.reference("Change")))]),
+            object(
+                "Change",
+                [
+                    Field("task", .text(max: nil)), Field("execution", .nullable(.text(max: nil))),
+                    Field("attempt", .integer(nil)), Field("sequence", .integer(nil)), Field("at", .moment),
+                    Field("late", .bool, required: false), Field("at_sequence", .integer(nil), required: false),
+                    Field("outcome", .choice(ExecutionOutcome.allCases.map(\.rawValue)), required: false),
+                    Field("superseded_by", .reference("ExecutionIdentity"), required: false),
+                    Field("lost", .array(.reference("Contribution")), required: false),
+                ]),
+            object(
+                "Curve",
+                [
+                    Field("label", .nullable(.text(max: nil))), Field("sequence", .integer(nil)),
+                    Field("points", .array(.reference("CurvePoint"))),
+                ]),
+            object(
+                "CurvePoint",
+                [
+                    Field("sequence", .integer(nil)), Field("at", .moment), Field("total", .integer(nil)),
+                    Field("done", .integer(nil)), Field("cause", .reference("Cause"), required: false),
+                ]),
+            object(
+                "Cause",
+                [
+                    Field("task", .text(max: nil)), Field("execution", .nullable(.text(max: nil))),
+                    Field("attempt", .integer(nil)), Field("sequence", .integer(nil)),
+                    Field("superseded", .reference("ExecutionIdentity")), Field("lost", .reference("Units")),
                 ]),
             object("Units", [Field("total", .integer(nil)), Field("done", .integer(nil))]),
             object(

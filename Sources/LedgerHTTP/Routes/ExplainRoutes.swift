@@ -28,12 +28,14 @@ struct ExplainRoutes: Sendable {
                             "Executions in a page; 1,000 unless told. A page may be shorter and still not the last"
                     ),
                     .init(name: "cursor", type: .string, description: "next_cursor of the page before"),
-                ],
+                    .policy,
+                ] + Route.Parameter.moments,
                 outcomes: [
                     Route.Outcome(
                         status: 200, description: "What was reported, and what counts", schema: "Explanation"),
                     .problem(404, "No such job, or no event has named the indicator"),
-                    .problem(422, "A parameter is invalid"),
+                    .problem(410, "Events that the answer needs were retired"),
+                    .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
                 ], isHeavy: true, handle: explain)
         ]
     }
@@ -41,7 +43,7 @@ struct ExplainRoutes: Sendable {
     private func explain(_ call: Call) async throws -> Answer {
         let job = try call.job()
         let parameters = try call.parameters()
-        let label = try parameters.name("label").flatMap { $0.text.utf8.isEmpty ? nil : $0 }
+        let label = try parameters.label("label")
         let limit = Int(try parameters.integer("limit", in: Self.pageSizes) ?? Self.pageSizeDefault)
         var cursor: Explanation.Cursor?
         if let text = parameters["cursor"] {
@@ -50,14 +52,12 @@ struct ExplainRoutes: Sendable {
             }
             cursor = place
         }
-        switch try await service.explain(job, label, limit: limit, after: cursor) {
+        let moment = try await MomentReader(service: service, job: job).moment(parameters)
+        let policy = try parameters.choice("policy", CountingPolicy.self) ?? .last
+        switch try await service.explain(job, label, at: moment, counting: policy, limit: limit, after: cursor) {
         case .found(let explanation): return .json { explanation.write(to: &$0) }
         case .noSuchJob: throw HTTPProblem.noSuchJob(job.description)
-        case .noSuchIndicator:
-            throw HTTPProblem(
-                .notFound, "No such indicator",
-                "No event of job \(job) names \(label.map { "the label '\($0.text)'" } ?? "the default indicator").",
-                errors: [WireProblem(parameter: "label", detail: "is not a label of this job")])
+        case .noSuchIndicator: throw HTTPProblem.noSuchIndicator(label, of: job)
         }
     }
 }

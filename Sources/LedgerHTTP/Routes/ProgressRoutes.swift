@@ -24,18 +24,8 @@ struct ProgressRoutes: Sendable {
                     .init(
                         name: "min_sequence", type: .integer(0...Int64.max),
                         description: "Wait, 5 s at most, until the snapshot has reached this sequence"),
-                    .init(
-                        name: "policy", type: .choice(CountingPolicy.allCases.map(\.rawValue)),
-                        description:
-                            "Which executions count: the last of each task (last), the highest that succeeded (last_successful), or every one (all)"
-                    ),
-                    .init(
-                        name: "at_sequence", type: .integer(0...Int64.max),
-                        description: "The snapshot as it was after this event; 0 is before the first"),
-                    .init(
-                        name: "at", type: .string,
-                        description: "The snapshot as it was after the last event recorded at this time or before"),
-                ],
+                    .policy,
+                ] + Route.Parameter.moments,
                 outcomes: [
                     Route.Outcome(status: 200, description: "The snapshot", schema: "Job"),
                     Route.Outcome(
@@ -74,27 +64,11 @@ struct ProgressRoutes: Sendable {
 
     /// The moment in the past that is asked for; nil for the present.
     private func moment(_ parameters: QueryParameters, _ job: JobID) async throws -> HistoricMoment? {
-        let sequence = try parameters.integer("at_sequence", in: 0...Int64.max)
-        let time = parameters["at"]
-        guard sequence != nil || time != nil else { return nil }
         for (name, other) in [("at", "at_sequence"), ("min_sequence", "at"), ("min_sequence", "at_sequence")]
         where parameters[name] != nil && parameters[other] != nil {
             throw HTTPProblem.invalid(parameter: name, "cannot be given together with \(other)")
         }
-        if let time {
-            guard let moment = RFC3339.timestamp(time) else {
-                throw HTTPProblem.invalid(
-                    parameter: "at", "must be a time as RFC 3339 has it, such as 2026-11-23T17:30:00.000000Z")
-            }
-            return .time(moment)
-        }
-        guard let sequence else { return nil }
-        guard let view = try await service.job(job) else { throw HTTPProblem.noSuchJob(job.description) }
-        guard sequence <= view.ledgerSequence else {
-            throw HTTPProblem.invalid(
-                parameter: "at_sequence", "is beyond the job's last event, \(view.ledgerSequence)")
-        }
-        return .sequence(sequence)
+        return try await MomentReader(service: service, job: job).moment(parameters)
     }
 
     private func historic(_ call: Call, _ moment: HistoricMoment, _ policy: CountingPolicy) async throws -> Answer {

@@ -135,7 +135,7 @@ struct ExplainReader: Sendable {
         return (
             Explanation.Entry(
                 task: try row.name(0), execution: execution.identity, reported: reported ?? .zero, discarded: discarded,
-                supersededBy: winner), place
+                isCounted: execution.isLast, supersededBy: winner), place
         )
     }
 }

@@ -2,18 +2,23 @@ internal import Ledger
 internal import PQ
 internal import Synchronization
 
-/// Tells what a job's snapshot was at any sequence, by any policy, by folding its events from the first one on.
+/// Tells what was known of a job at any sequence, by any policy, by folding its events from the first one on.
 ///
-/// Costs by the events up to there, some 100,000 a second, and memory by the tasks and reports of the job; so few may do
-/// it at the same time.
+/// Costs by the events up to there, about a million a second for a job of few tasks and half as many for one of a hundred
+/// thousand, and memory by the job's executions; so there is a limit to what is folded at the same time.
 final class HistoryFolder: Sendable {
     /// How many histories are folded at the same time.
     static let atOnceMax = 4
-    /// Events in memory at once, besides the state of the fold.
-    private static let pageSize: Int64 = 5_000
+    /// How many executions they may have together: some 1.3 kB each. One job of more is folded when it is alone.
+    static let executionsMax: Int64 = 200_000
+
+    private struct UnderWay {
+        var histories = 0
+        var executions: Int64 = 0
+    }
 
     private let pool: Pool
-    private let underWay = Mutex(0)
+    private let underWay = Mutex(UnderWay())
 
     init(pool: Pool) {
         self.pool = pool
@@ -21,70 +26,109 @@ final class HistoryFolder: Sendable {
 
     /// The snapshot of events 1 to `sequence`.
     ///
-    /// - Throws: ``StoreError/Code/overloaded`` where too many histories are being folded already.
+    /// - Throws: ``StoreError/Code/overloaded`` where too much is being folded already.
     func snapshot(
-        of job: JobID, at sequence: Int64, counting policy: CountingPolicy
+        of job: JobView, at sequence: Int64, counting policy: CountingPolicy
     ) async throws(StoreError) -> Snapshot {
-        let mayBegin = underWay.withLock { count in
-            guard count < Self.atOnceMax else { return false }
-            count += 1
-            return true
+        try await withAdmission(job) { () async throws(StoreError) in
+            try await fold(job.id, through: sequence).snapshot(policy)
         }
-        guard mayBegin else {
-            throw StoreError(
-                .overloaded, "\(Self.atOnceMax) histories are being folded already", retryAfter: .seconds(1))
+    }
+
+    /// Why the snapshot of events 1 to `sequence` shows what it shows.
+    func explanation(
+        of label: Name?, of job: JobView, at sequence: Int64, counting policy: CountingPolicy, limit: Int,
+        after cursor: Explanation.Cursor?
+    ) async throws(StoreError) -> Explanation? {
+        try await withAdmission(job) { () async throws(StoreError) in
+            try await fold(job.id, through: sequence)
+                .explanation(of: label, counting: policy, limit: limit, after: cursor)
         }
-        defer { underWay.withLock { $0 -= 1 } }
-        return try await fold(job, through: sequence).snapshot(policy)
+    }
+
+    /// What happened after event `from`, up to event `to`.
+    func difference(
+        in job: JobView, from: Int64, to: Int64, counting policy: CountingPolicy, limit: Int
+    ) async throws(StoreError) -> Difference {
+        try await withAdmission(job) { () async throws(StoreError) in
+            var fold = try await fold(job.id, through: from)
+            var recorder = DifferenceRecorder(from: fold, counting: policy, limit: limit)
+            try await EventScan(pool: pool).read(job.id, after: from, through: to) { events in
+                for event in events { recorder.note(event, try fold.apply(event), in: fold) }
+            }
+            return recorder.difference(to: fold)
+        }
+    }
+
+    /// How an indicator came to its numbers, through event `sequence`; nil where no event has named it.
+    func curve(
+        of label: Name?, of job: JobView, through sequence: Int64, points: Int
+    ) async throws(StoreError) -> Curve? {
+        try await withAdmission(job) { () async throws(StoreError) in
+            var fold = Fold(notesChanges: false)
+            var recorder = CurveRecorder(label, points: points)
+            try await EventScan(pool: pool).read(job.id, after: 0, through: sequence) { events in
+                for event in events { recorder.note(event, try fold.apply(event), in: fold) }
+            }
+            return recorder.curve(through: fold)
+        }
     }
 
     private func fold(_ job: JobID, through end: Int64) async throws(StoreError) -> Fold {
-        var fold = Fold()
-        while fold.progress.sequence < end {
-            guard !Task.isCancelled else { throw StoreError(.closed, "cancelled while folding a history") }
-            let events: [Event]
-            do throws(PQError) { events = try await read(job, after: fold.progress.sequence, through: end) } catch {
-                throw StoreError(error, while: "folding a history")
-            }
-            guard !events.isEmpty else { throw Self.missing(fold.progress.sequence + 1, job) }
-            for event in events {
-                guard event.sequence == fold.progress.sequence + 1 else {
-                    throw Self.missing(fold.progress.sequence + 1, job)
-                }
-                do throws(FoldStateError) { try fold.apply(event) } catch {
-                    throw StoreError(.corrupt, "event \(event.sequence) of job \(job) cannot be folded: \(error)")
-                }
-            }
+        var fold = Fold(notesChanges: false)
+        try await EventScan(pool: pool).read(job, after: 0, through: end) { events in
+            for event in events { try fold.apply(event) }
         }
         return fold
     }
 
-    private func read(_ job: JobID, after position: Int64, through end: Int64) async throws(PQError) -> [Event] {
-        let rows = try await pool.query(
-            Query(
-                """
-                select \(EventRow.columns)
-                from \(EventRow.table)
-                where event.job_id = $1 and event.sequence > $2 and event.sequence <= $3
-                order by event.sequence
-                limit $4
-                """, [.uuid(job.uuid), .int8(position), .int8(end), .int8(Self.pageSize)]))
-        var events: [Event] = []
-        for row in rows { events.append(try EventRow.decode(row).event) }
-        return events
+    // MARK: What may be folded at the same time
+
+    private func withAdmission<R>(
+        _ job: JobView, _ body: () async throws(StoreError) -> R
+    ) async throws(StoreError) -> R {
+        let executions = job.snapshot.tasks.executions
+        let mayBegin = underWay.withLock { underWay in
+            guard underWay.histories == 0 || underWay.executions + executions <= Self.executionsMax,
+                underWay.histories < Self.atOnceMax
+            else { return false }
+            underWay.histories += 1
+            underWay.executions += executions
+            return true
+        }
+        guard mayBegin else {
+            throw StoreError(.overloaded, "too many histories are being folded already", retryAfter: .seconds(1))
+        }
+        defer {
+            underWay.withLock { underWay in
+                underWay.histories -= 1
+                underWay.executions -= executions
+            }
+        }
+        return try await body()
     }
 
-    private static func missing(_ sequence: Int64, _ job: JobID) -> StoreError {
-        StoreError(.incomplete, "event \(sequence) of job \(job) is not there any more", jobs: [job])
+    // MARK: Moments
+
+    /// The sequence that a moment means, of a job whose last event is `head`.
+    func sequence(of moment: HistoricMoment, _ job: JobID, head: Int64) async throws(StoreError) -> Int64 {
+        switch moment {
+        case .sequence(let sequence): min(max(0, sequence), head)
+        case .time(let time): try await lastSequence(of: job, head: head, recordedUntil: time)
+        }
     }
 
     /// The last event of a job that was recorded at this time or before; 0 where there is none. Times never go backwards
     /// within a job, so halving the way finds it: some twenty lookups for a million events.
-    func lastSequence(of job: JobID, head: Int64, recordedUntil moment: Timestamp) async throws(StoreError) -> Int64 {
+    private func lastSequence(
+        of job: JobID, head: Int64, recordedUntil moment: Timestamp
+    ) async throws(StoreError) -> Int64 {
         var (low, high) = (Int64(0), head)
         while low < high {
             let middle = high - (high - low) / 2
-            guard let recordedAt = try await recordedAt(middle, job) else { throw Self.missing(middle, job) }
+            guard let recordedAt = try await recordedAt(middle, job) else {
+                throw StoreError(.incomplete, "event \(middle) of job \(job) is not there any more", jobs: [job])
+            }
             if recordedAt <= moment { low = middle } else { high = middle - 1 }
         }
         return low

@@ -124,22 +124,3 @@ extension ExplainedEvent {
         return hash
     }
 }
-
-extension ExecutionIdentity {
-    public func write(to writer: inout JSONWriter) {
-        writer.object { writer in
-            writer.field("execution", execution?.text)
-            writer.field("attempt", attempt)
-            writer.field("sequence", sequence)
-        }
-    }
-
-    /// Reads what ``write(to:)`` writes.
-    public init(_ value: JSONValue) throws(AnswerError) {
-        let answer = AnswerReader(value)
-        guard let attempt = Int32(exactly: try answer.integer("attempt")) else { throw AnswerError(field: "attempt") }
-        self.init(
-            execution: value["execution"]?.text.map { Name($0) }, attempt: attempt,
-            sequence: try answer.integer("sequence"))
-    }
-}

@@ -62,6 +62,7 @@ extension Explanation.Entry {
             writer.field("execution", execution.execution?.text)
             writer.field("attempt", execution.attempt)
             writer.field("sequence", execution.sequence)
+            writer.field("is_counted", isCounted)
             writer.field("counted", counted)
             writer.field("superseded", superseded)
             writer.field("discarded", discarded)
@@ -73,27 +74,10 @@ extension Explanation.Entry {
     fileprivate init(_ value: JSONValue, of task: Name) throws(AnswerError) {
         var supersededBy: ExecutionIdentity?
         if let winner = value["superseded_by"], winner != .null { supersededBy = try ExecutionIdentity(winner) }
+        let superseded = try value.units("superseded")
         self.init(
-            task: task, execution: try ExecutionIdentity(value),
-            reported: try value.units("counted") + value.units("superseded"), discarded: try value.units("discarded"),
+            task: task, execution: try ExecutionIdentity(value), reported: try value.units("counted") + superseded,
+            discarded: try value.units("discarded"), isCounted: value["is_counted"] == .bool(true),
             supersededBy: supersededBy)
-    }
-}
-
-extension JSONWriter {
-    fileprivate mutating func field(_ name: String, _ units: Units) {
-        self.name(name)
-        object { writer in
-            writer.field("total", units.total)
-            writer.field("done", units.done)
-        }
-    }
-}
-
-extension JSONValue {
-    fileprivate func units(_ field: String) throws(AnswerError) -> Units {
-        guard let value = self[field] else { throw AnswerError(field: field) }
-        let answer = AnswerReader(value)
-        return Units(total: try answer.big("total"), done: try answer.big("done"))
     }
 }

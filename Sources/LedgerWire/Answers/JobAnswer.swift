@@ -36,21 +36,9 @@ public struct JobAnswer: Sendable, Hashable {
             writer.field("updated_at", snapshot.updatedAt.map(RFC3339.text))
             writer.field("finished_at", snapshot.finishedAt.map(RFC3339.text))
             writer.name("tasks")
-            Self.write(snapshot.tasks, to: &writer)
+            snapshot.tasks.write(to: &writer)
             writer.name("progress")
             writer.array(snapshot.indicators, Self.write)
-        }
-    }
-
-    private static func write(_ tasks: TaskCounts, to writer: inout JSONWriter) {
-        writer.object { writer in
-            writer.field("total", tasks.total)
-            writer.field("running", tasks.running)
-            writer.field("succeeded", tasks.succeeded)
-            writer.field("failed", tasks.failed)
-            writer.field("canceled", tasks.canceled)
-            writer.field("executions", tasks.executions)
-            writer.field("superseded_executions", tasks.supersededExecutions)
         }
     }
 
@@ -62,6 +50,8 @@ public struct JobAnswer: Sendable, Hashable {
             writer.field("percent", indicator.percent)
             writer.field("attempted_done", indicator.attempted.done)
             writer.field("attempted_total", indicator.attempted.total)
+            writer.field("wasted_done", indicator.wasted.done)
+            writer.field("wasted_total", indicator.wasted.total)
             writer.field("updated_at", RFC3339.text(indicator.updatedAt))
         }
     }
@@ -79,19 +69,13 @@ public struct JobAnswer: Sendable, Hashable {
         createdAt = try answer.moment("created_at")
         ledgerSequence = try answer.integer("ledger_sequence")
         guard let state = JobState(rawValue: try answer.text("state")) else { throw AnswerError(field: "state") }
-        let counts = AnswerReader(value["tasks"] ?? .null)
-        var tasks = TaskCounts()
-        tasks.running = try counts.integer("running")
-        tasks.succeeded = try counts.integer("succeeded")
-        tasks.failed = try counts.integer("failed")
-        tasks.canceled = try counts.integer("canceled")
-        tasks.executions = try counts.integer("executions")
         var indicators: [Snapshot.Indicator] = []
         for element in value["progress"]?.elements ?? [] { indicators.append(try Self.indicator(element)) }
         snapshot = Snapshot(
             sequence: try answer.integer("sequence"), state: state, createdAt: createdAt,
             startedAt: try answer.momentIfPresent("started_at"), updatedAt: try answer.momentIfPresent("updated_at"),
-            finishedAt: try answer.momentIfPresent("finished_at"), tasks: tasks, indicators: indicators)
+            finishedAt: try answer.momentIfPresent("finished_at"), tasks: try TaskCounts(value["tasks"] ?? .null),
+            indicators: indicators)
     }
 
     private static func indicator(_ value: JSONValue) throws(AnswerError) -> Snapshot.Indicator {

@@ -37,13 +37,7 @@ extension ExecutionSummary {
             writer.field("counted", isCounted)
             writer.field("provisional", isProvisional)
             writer.name("progress")
-            writer.array(progress) { writer, contribution in
-                writer.object { writer in
-                    writer.field("label", contribution.label?.text)
-                    writer.field("total", contribution.units.total)
-                    writer.field("done", contribution.units.done)
-                }
-            }
+            writer.array(progress) { $1.write(to: &$0) }
         }
     }
 
@@ -56,13 +50,7 @@ extension ExecutionSummary {
             outcome = known
         }
         var progress: [Contribution] = []
-        for element in value["progress"]?.elements ?? [] {
-            let entry = AnswerReader(element)
-            progress.append(
-                Contribution(
-                    label: element["label"]?.text.map { Name($0) },
-                    units: Units(total: try entry.big("total"), done: try entry.big("done"))))
-        }
+        for element in value["progress"]?.elements ?? [] { progress.append(try Contribution(element)) }
         self.init(
             name: value["execution"]?.text.map { Name($0) }, attempt: attempt, outcome: outcome,
             firstSequence: try answer.integer("first_sequence"), lastSequence: try answer.integer("last_sequence"),

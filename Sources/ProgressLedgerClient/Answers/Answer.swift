@@ -8,6 +8,8 @@ package protocol Answer: Sendable {
 
 extension JobAnswer: Answer {}
 extension Explanation: Answer {}
+extension Difference: Answer {}
+extension Curve: Answer {}
 extension VerificationAnswer: Answer {}
 
 extension JSONValue {

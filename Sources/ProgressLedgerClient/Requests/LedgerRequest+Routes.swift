@@ -110,12 +110,39 @@ extension LedgerRequest {
         return .get("read the tasks of job \(job)", "/v1/jobs/\(job)/tasks", query: query)
     }
 
-    package static func explain(_ job: JobID, label: Name?, limit: Int?, cursor: String?) -> LedgerRequest {
+    package static func explain(
+        _ job: JobID, label: Name?, policy: CountingPolicy? = nil, atSequence: Int64? = nil, at time: String? = nil,
+        limit: Int?, cursor: String?
+    ) -> LedgerRequest {
         var query = Query()
         query.add("label", label?.text)
+        query.add("policy", policy?.rawValue)
+        query.add("at_sequence", atSequence.map(String.init))
+        query.add("at", time)
         query.add("limit", limit.map(String.init))
         query.add("cursor", cursor)
         return .get("explain an indicator of job \(job)", "/v1/jobs/\(job)/explain", query: query)
+    }
+
+    /// - Parameters:
+    ///   - from: A sequence, or a time as RFC 3339 has it; nil is the beginning.
+    ///   - to: The same; nil is now.
+    package static func difference(
+        _ job: JobID, from: String?, to: String?, policy: CountingPolicy?, limit: Int?
+    ) -> LedgerRequest {
+        var query = Query()
+        query.add("from", from)
+        query.add("to", to)
+        query.add("policy", policy?.rawValue)
+        query.add("limit", limit.map(String.init))
+        return .get("compare two moments of job \(job)", "/v1/jobs/\(job)/diff", query: query)
+    }
+
+    package static func curve(_ job: JobID, label: Name?, points: Int?) -> LedgerRequest {
+        var query = Query()
+        query.add("label", label?.text)
+        query.add("points", points.map(String.init))
+        return .get("read the history of an indicator of job \(job)", "/v1/jobs/\(job)/history", query: query)
     }
 
     /// Reading a long history takes its time: the server answers when it has read all of it.

@@ -1,0 +1,106 @@
+import ArgumentParser
+import Ledger
+import LedgerWire
+import ProgressLedgerClient
+
+struct DifferenceCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "diff",
+        abstract: "Show what happened to a job between two moments, and why numbers fell.",
+        discussion: """
+            A moment is a sequence or a time: --from 120 --to 2026-11-23T17:30:00Z. Without --from it is the beginning, \
+            without --to it is now.
+            """)
+
+    @OptionGroup var job: JobOptions
+
+    @Option(help: ArgumentHelp("The earlier moment.", valueName: "sequence-or-time"))
+    var from: String?
+
+    @Option(help: ArgumentHelp("The later moment.", valueName: "sequence-or-time"))
+    var to: String?
+
+    @Option(help: "Runs of each kind that are listed, 1,000 at most; all are counted.")
+    var limit: Int = 100
+
+    @Option(help: "Which executions count: the last of each task, the highest that succeeded, or every one.")
+    var policy: CountingPolicy = .last
+
+    @Flag(help: "Print JSON, as the server gives it.")
+    var json = false
+
+    @OptionGroup var server: ServerOptions
+
+    func run() async throws {
+        let client = try server.client()
+        let (difference, document) = try await client.askForJSON(
+            .difference(try await job.resolve(client), from: from, to: to, policy: policy, limit: limit),
+            as: Difference.self)
+        if json { return Console.standard.print(document) }
+        for line in DifferenceText.lines(difference) { Console.standard.print(line) }
+    }
+}
+
+/// What happened between two moments, as people read it.
+enum DifferenceText {
+    static func lines(_ difference: Difference) -> [String] {
+        var lines = [header(difference)]
+        for indicator in difference.indicators { lines.append(line(indicator)) }
+        lines += section("started", difference.started) { started in
+            let late = started.isLate ? ", late: a higher one was there already" : ""
+            return "\(started.execution.sequence)  \(started.task) \(run(started.execution))\(late)"
+        }
+        lines += section("finished", difference.finished) { finished in
+            "\(finished.sequence)  \(finished.task) \(run(finished.execution)) \(finished.outcome.rawValue)"
+        }
+        lines += section("superseded", difference.superseded) { superseded in
+            "\(superseded.by.sequence)  \(superseded.task) \(run(superseded.execution)) by \(run(superseded.by))"
+                + lost(superseded.lost)
+        }
+        return lines.map(VisibleText.escape)
+    }
+
+    private static func header(_ difference: Difference) -> String {
+        let (from, to) = (difference.from, difference.to)
+        let discarded = difference.events.filter(\.key.isDiscarded).values.reduce(0, +)
+        let late = difference.events[.superseded] ?? 0
+        var parts = ["\(to.sequence - from.sequence) events"]
+        if late > 0 { parts.append("\(late) late") }
+        if discarded > 0 { parts.append("\(discarded) discarded") }
+        let state = from.state == to.state ? to.state.rawValue : "\(from.state.rawValue) → \(to.state.rawValue)"
+        return "\(from.sequence) → \(to.sequence)  \(parts.joined(separator: ", "))  \(state)"
+    }
+
+    private static func line(_ indicator: Difference.IndicatorChange) -> String {
+        let label = indicator.label?.text ?? SnapshotText.unlabeled
+        let (from, to) = (indicator.from, indicator.to)
+        let change = (to ?? .zero) - (from ?? .zero)
+        return "\(label): \(text(from)) → \(text(to))  (done \(signed(change.done)), total \(signed(change.total)))"
+    }
+
+    private static func text(_ units: Units?) -> String { units.map { "\($0.done)/\($0.total)" } ?? "none" }
+
+    static func signed(_ number: Int128) -> String { number > 0 ? "+\(number)" : number < 0 ? "−\(-number)" : "0" }
+
+    /// How a run is called where its task has been said: by its name, if somebody named it, and by its attempt.
+    static func run(_ execution: ExecutionIdentity) -> String {
+        execution.execution.map { "\($0), attempt \(execution.attempt)" } ?? "attempt \(execution.attempt)"
+    }
+
+    private static func lost(_ contributions: [ExecutionSummary.Contribution]) -> String {
+        guard !contributions.isEmpty else { return ", which had counted nothing" }
+        let parts = contributions.map { contribution in
+            "\(contribution.label?.text ?? SnapshotText.unlabeled) \(contribution.units.done)/\(contribution.units.total)"
+        }
+        return ", which had counted \(parts.joined(separator: ", "))"
+    }
+
+    private static func section<Change>(
+        _ title: String, _ changes: Difference.Changes<Change>, _ line: (Change) -> String
+    ) -> [String] {
+        guard changes.count > 0 else { return [] }
+        let rest = changes.count - Int64(changes.first.count)
+        return ["\(title) \(changes.count)"] + changes.first.map { "  " + line($0) }
+            + (rest > 0 ? ["  … and \(rest) more"] : [])
+    }
+}

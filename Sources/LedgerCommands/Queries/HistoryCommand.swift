@@ -1,0 +1,52 @@
+import ArgumentParser
+import Ledger
+import LedgerWire
+import ProgressLedgerClient
+
+struct HistoryCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "history",
+        abstract: "Show how an indicator came to its numbers, every decrease with its cause.",
+        discussion:
+            "Where there are more changes than --points, some are left out, but never one that took a number down."
+    )
+
+    @Argument(help: "The job's id.")
+    var job: String
+
+    @Argument(help: "The indicator's label; none is the default indicator.")
+    var label: String = ""
+
+    @Option(help: "How many points to show at most, 10,000 at most; decreases are shown even where there are more.")
+    var points: Int = 50
+
+    @Flag(help: "Print JSON, as the server gives it.")
+    var json = false
+
+    @OptionGroup var server: ServerOptions
+
+    func run() async throws {
+        let (curve, document) = try await server.client().askForJSON(
+            .curve(try JobOptions.parse(job), label: Name(label), points: points), as: Curve.self)
+        if json { return Console.standard.print(document) }
+        for line in Self.table(curve).lines { Console.standard.print(line) }
+    }
+
+    static func table(_ curve: Curve) -> Table {
+        var table = Table([
+            ("SEQUENCE", .right), ("RECORDED", .left), ("DONE", .right), ("TOTAL", .right), ("WHY IT FELL", .left),
+        ])
+        for point in curve.points {
+            table.add([
+                String(point.sequence), RFC3339.text(point.at), String(point.counted.done),
+                String(point.counted.total), point.cause.map(cause) ?? "",
+            ])
+        }
+        return table
+    }
+
+    private static func cause(_ cause: Curve.Cause) -> String {
+        "−\(cause.lost.done)/\(cause.lost.total): \(cause.task) \(DifferenceText.run(cause.superseded)) superseded by "
+            + DifferenceText.run(cause.execution)
+    }
+}

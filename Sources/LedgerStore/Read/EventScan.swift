@@ -1,0 +1,107 @@
+internal import Ledger
+internal import PQ
+
+/// Reads very many events of a job, in order and as fast as PostgreSQL gives them: by COPY, without their hashes.
+struct EventScan: Sendable {
+    let pool: Pool
+
+    /// Events in one COPY, at most: each is done long before the session's `statement_timeout`.
+    private static let eventsMax: Int64 = 500_000
+
+    /// Hands the events after `position` and up to `end` to the closure, some thousand at a time, each exactly once and
+    /// none left out.
+    ///
+    /// The closure computes where it keeps nobody waiting, and not on the reactor. PostgreSQL goes on reading meanwhile.
+    ///
+    /// - Throws: ``StoreError/Code/incomplete`` where an event is not there any more; what the closure throws.
+    func read(
+        _ job: JobID, after position: Int64, through end: Int64, _ body: ([Event]) throws -> Void
+    ) async throws(StoreError) {
+        var position = position
+        while position < end {
+            let last = min(end, position + Self.eventsMax)
+            do {
+                try await copy(job, after: &position, through: last, body)
+            } catch let error as StoreError {
+                throw error
+            } catch let error as PQError {
+                throw StoreError(error, while: "reading events")
+            } catch {
+                throw StoreError(.corrupt, "reading events of job \(job): \(error)", cause: error)
+            }
+            guard position == last else { throw Self.missing(position + 1, job) }
+        }
+    }
+
+    private func copy(
+        _ job: JobID, after position: inout Int64, through end: Int64, _ body: ([Event]) throws -> Void
+    ) async throws {
+        var reader = CopyRowReader()
+        var last = position
+        try await pool.withTransaction(readOnly: true) { transaction in
+            try await transaction.copyOut(Self.statement(job, after: last, through: end)) { chunk in
+                try await withTaskExecutorPreference(globalConcurrentExecutor) { () async throws in
+                    var events: [Event] = []
+                    try reader.read(chunk) { row throws(PQError) in events.append(try Self.event(&row)) }
+                    for event in events {
+                        guard event.sequence == last + 1 else { throw Self.missing(last + 1, job) }
+                        last = event.sequence
+                    }
+                    try body(events)
+                }
+            }
+        }
+        position = last
+    }
+
+    // COPY takes no parameters: what is written into the statement are an id and whole numbers, whose texts are safe.
+    private static func statement(_ job: JobID, after position: Int64, through end: Int64) -> String {
+        """
+        copy (
+            select
+                sequence, recorded_at, type, report, total, done, attempt, task, execution, label, outcome
+            from ledger.event
+            where job_id = '\(job)' and sequence > \(position) and sequence <= \(end)
+            order by sequence
+        ) to stdout (format binary)
+        """
+    }
+
+    /// The event of a row. What a job is called is not read: no fold asks for it.
+    private static func event(_ row: inout CopiedRow) throws(PQError) -> Event {
+        let sequence = try row.int8()
+        let recordedAt = try row.timestamp()
+        let type = try row.int2()
+        let report = try row.int8()
+        let total = try row.int8()
+        let done = try row.int8()
+        let attempt = try row.int4()
+        let task = try row.text()
+        let execution = try row.text()
+        let label = try row.text()
+        let outcome = try row.text()
+        guard let sequence, let recordedAt else { throw PQError(.decoding, "an event has no sequence or time") }
+        let reference = task.map {
+            ExecutionReference(task: Name($0), execution: execution.map { Name($0) }, attempt: attempt)
+        }
+        let body: EventBody? =
+            switch (type.flatMap { EventType(rawValue: $0) }, reference) {
+            case (.jobCreated, _): .jobCreated(JobDescription(name: ""))
+            case (.executionStarted, let reference?): .executionStarted(reference)
+            case (.progress, let reference?):
+                .progress(
+                    ProgressReport(
+                        reference: reference, report: report, label: label.map { Name($0) }, total: total, done: done))
+            case (.executionFinished, let reference?):
+                outcome.flatMap { ExecutionOutcome(rawValue: $0) }.map { .executionFinished(reference, $0) }
+            case (.jobFinished, _): outcome.flatMap { JobOutcome(rawValue: $0) }.map { .jobFinished($0) }
+            default: nil
+            }
+        guard let body else { throw PQError(.decoding, "event \(sequence) is not one that the ledger writes") }
+        return Event(sequence: sequence, recordedAt: Timestamp(recordedAt), body: body)
+    }
+
+    private static func missing(_ sequence: Int64, _ job: JobID) -> StoreError {
+        StoreError(.incomplete, "event \(sequence) of job \(job) is not there any more", jobs: [job])
+    }
+}
