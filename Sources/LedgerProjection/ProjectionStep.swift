@@ -23,10 +23,15 @@ struct ProjectionStep {
     }
 
     /// Runs the step for these jobs. Three round trips, mostly: claim and read events, read states, store and commit.
-    func run(_ jobs: [JobID]) async throws -> Result {
+    ///
+    /// - Parameter projections: The projection of each job that is to be folded, as far as the live one is; nil for the
+    ///   live ones themselves.
+    func run(_ jobs: [JobID], into projections: [Int16]? = nil) async throws -> Result {
         let eventsMax = min(settings.eventsPerJobMax, max(1, settings.eventsPerStepMax / max(1, jobs.count)))
         return try await pool.withTransaction { transaction in
-            let claimedRows = try await transaction.query(claimQuery(jobs, eventsMax: eventsMax))
+            let claimedRows = try await transaction.query(
+                projections.map { besideQuery(jobs, $0, eventsMax: eventsMax) }
+                    ?? claimQuery(jobs, eventsMax: eventsMax))
             var claims = try await compute { () throws(PQError) in try Claims(claimedRows) }
             var result = Result()
             let claimed = Set(claims.jobs.map(\.id))
@@ -73,27 +78,54 @@ struct ProjectionStep {
         Query(
             """
             with claimed as (
-                select snapshot.*
+                select snapshot.*, head.sequence as last
                 from ledger.snapshot
                 join ledger.job_head as head on head.job_id = snapshot.job_id
                 where snapshot.job_id = any ($1) and snapshot.is_live and head.sequence > snapshot.sequence
                 order by snapshot.job_id
                 for update of snapshot skip locked
             )
-            select
-                claimed.job_id, claimed.projection, claimed.sequence, claimed.state, claimed.created_at,
-                claimed.started_at, claimed.updated_at, claimed.finished_at, claimed.tasks_running,
-                claimed.tasks_succeeded, claimed.tasks_failed, claimed.tasks_canceled, claimed.executions,
-                \(EventRow.columns)
-            from claimed
-            cross join lateral (
-                select * from \(EventRow.table)
-                where event.job_id = claimed.job_id and event.sequence > claimed.sequence
-                order by event.sequence
-                limit $2
-            ) as event
-            order by claimed.job_id, event.sequence
+            \(claimedEvents)
             """, [.uuids(jobs.map(\.uuidBytes)), .int8(Int64(eventsMax))])
+    }
+
+    /// The same for projections beside the live ones: they are behind where the live ones are further.
+    private func besideQuery(_ jobs: [JobID], _ projections: [Int16], eventsMax: Int) -> Query {
+        Query(
+            """
+            with claimed as (
+                select snapshot.*, live.sequence as last
+                from unnest($1::uuid[], $3::smallint[]) as wanted (job_id, projection)
+                join ledger.snapshot
+                    on snapshot.job_id = wanted.job_id and snapshot.projection = wanted.projection
+                    and not snapshot.is_live
+                join ledger.snapshot as live on live.job_id = wanted.job_id and live.is_live
+                where live.sequence > snapshot.sequence
+                order by snapshot.job_id
+                for update of snapshot skip locked
+            )
+            \(claimedEvents)
+            """, [.uuids(jobs.map(\.uuidBytes)), .int8(Int64(eventsMax)), .int2s(projections)])
+    }
+
+    /// The snapshots that were claimed, each with its next events.
+    private var claimedEvents: String {
+        """
+        select
+            claimed.job_id, claimed.projection, claimed.sequence, claimed.state, claimed.created_at,
+            claimed.started_at, claimed.updated_at, claimed.finished_at, claimed.tasks_running,
+            claimed.tasks_succeeded, claimed.tasks_failed, claimed.tasks_canceled, claimed.executions,
+            \(EventRow.columns)
+        from claimed
+        cross join lateral (
+            select * from \(EventRow.table)
+            where event.job_id = claimed.job_id and event.sequence > claimed.sequence
+                and event.sequence <= claimed.last
+            order by event.sequence
+            limit $2
+        ) as event
+        order by claimed.job_id, event.sequence
+        """
     }
 
     /// Of these jobs, those that are behind.

@@ -103,6 +103,25 @@ public protocol LedgerService: Sendable {
     /// Nil where there is no such job. Costs by the events: some 100,000 a second; locks nothing.
     func verify(_ job: JobID) async throws(StoreError) -> Verification?
 
+    /// Begins a replay; workers do it.
+    ///
+    /// - Throws: ``StoreError/Code/unknownJob``; ``StoreError/Code/conflict`` where one is under way already.
+    func beginReplay(_ request: Replay.Request) async throws(StoreError) -> Replay
+
+    /// A replay, with the first of the differences it has found; nil where there is none of this id.
+    func replay(_ id: JobID) async throws(StoreError) -> Replay?
+
+    /// The newest replays, newest first, without their differences; at most `limit`.
+    func replays(limit: Int) async throws(StoreError) -> [Replay]
+
+    /// Has what was live before an applied replay put back; workers do it. Nil where there is no such replay.
+    ///
+    /// - Throws: ``StoreError/Code/conflict`` where it is not applied, or keeps nothing any more.
+    func revertReplay(_ id: JobID) async throws(StoreError) -> Replay?
+
+    /// Stops a replay that is under way, or clears away what an ended one keeps. Nil where there is no such replay.
+    func dropReplay(_ id: JobID) async throws(StoreError) -> Replay?
+
     /// What the fold has made of these events so far, in order; nil for those that it has not reached.
     func verdicts(_ job: JobID, _ sequences: ClosedRange<Int64>) async throws(StoreError) -> [Verdict?]
 
@@ -131,15 +150,19 @@ public struct JobView: Hashable, Sendable {
     public var ledgerSequence: Int64
     /// What the fold has made of the events so far.
     public var snapshot: Snapshot
+    /// The number of the projection that it was read from: another one after a replay was applied.
+    public var projection: Int16
 
     public init(
-        id: JobID, description: JobDescription, createdAt: Timestamp, ledgerSequence: Int64, snapshot: Snapshot
+        id: JobID, description: JobDescription, createdAt: Timestamp, ledgerSequence: Int64, snapshot: Snapshot,
+        projection: Int16 = 1
     ) {
         self.id = id
         self.description = description
         self.createdAt = createdAt
         self.ledgerSequence = ledgerSequence
         self.snapshot = snapshot
+        self.projection = projection
     }
 }
 

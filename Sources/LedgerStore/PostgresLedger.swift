@@ -27,12 +27,16 @@ public final class PostgresLedger: Service {
     /// What tells a projection worker in this process what to look at.
     public let signals = ProjectionSignals()
 
+    /// What wakes a replay runner in this process.
+    public let replayBell = ReplayBell()
+
     let appender: Appender
     let hub = ChangeHub()
     let snapshots: SnapshotReader
     let eventReader: EventReader
     let creator: JobCreator
     let folder: HistoryFolder
+    let replays: ReplayStore
     let workers = WorkerRegistry()
     private let hintPool: Pool
     private let appendPool: Pool
@@ -75,6 +79,7 @@ public final class PostgresLedger: Service {
         eventReader = EventReader(pool: pool)
         creator = JobCreator(pool: appendPool)
         folder = HistoryFolder(pool: pool)
+        replays = ReplayStore(pool: pool)
         let hints = hints
         let signals = signals
         appender = Appender(pool: appendPool, laneCount: settings.appendLanes, logger: logger) { jobs in

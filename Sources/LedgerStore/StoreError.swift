@@ -20,6 +20,8 @@ public struct StoreError: Error, Sendable {
         case corrupt
         /// Events of the job are not there any more: its month was retired, or somebody removed them.
         case incomplete
+        /// It contradicts what is going on already: the message says what.
+        case conflict
         /// The service is stopping. Nothing was taken.
         case closed
     }

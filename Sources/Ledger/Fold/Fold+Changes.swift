@@ -64,6 +64,15 @@ extension Fold {
         if notesChanges { touched.indicators.insert(index) }
     }
 
+    /// How many parts ``takeChanges()`` would return.
+    public var changeCount: Int {
+        touched.tasks.count + touched.executions.count + touched.indicators.count + touched.pages.count
+            + touched.discards.count
+    }
+
+    /// How many executions are in memory.
+    public var executionCount: Int { executions.count }
+
     /// Everything changed since the last call, to be stored in one transaction. Costs by the number of changes.
     ///
     /// - Throws: ``FoldStateError`` where a changed indicator does not account for every unit received: then the

@@ -96,6 +96,8 @@ struct HTTPProblem: Error, Sendable {
             self.init(
                 .serviceUnavailable, "Not ready", "The database's schema is not the one of this server; see /readyz.",
                 headers: retry)
+        case .conflict:
+            self.init(.conflict, "Not now", "Nothing was changed: \(error.message).")
         case .incomplete:
             self.init(
                 .gone, "History incomplete",

@@ -126,9 +126,10 @@ struct SnapshotAnswer: Sendable {
         }
     }
 
-    /// Opaque to its reader: it changes whenever the snapshot does, which is with every event that is folded.
+    /// Opaque to its reader: it changes whenever the snapshot does, which is with every event that is folded, and when a
+    /// replay has put another projection in the place of this one.
     private static func tag(_ view: JobView, _ policy: CountingPolicy) -> String {
-        "W/\"\(policy.rawValue)-\(view.snapshot.sequence)\""
+        "W/\"\(policy.rawValue)-\(view.projection)-\(view.snapshot.sequence)\""
     }
 
     private static func tags(_ fields: [String]) -> Set<String> {

@@ -1,9 +1,13 @@
-internal import Ledger
-internal import PQ
+package import Ledger
+package import PQ
 
 /// Reads very many events of a job, in order and as fast as PostgreSQL gives them: by COPY, without their hashes.
-struct EventScan: Sendable {
-    let pool: Pool
+package struct EventScan: Sendable {
+    private let pool: Pool
+
+    package init(pool: Pool) {
+        self.pool = pool
+    }
 
     /// Events in one COPY, at most: each is done long before the session's `statement_timeout`.
     private static let eventsMax: Int64 = 500_000
@@ -14,7 +18,7 @@ struct EventScan: Sendable {
     /// The closure computes where it keeps nobody waiting, and not on the reactor. PostgreSQL goes on reading meanwhile.
     ///
     /// - Throws: ``StoreError/Code/incomplete`` where an event is not there any more; what the closure throws.
-    func read(
+    package func read(
         _ job: JobID, after position: Int64, through end: Int64, _ body: ([Event]) throws -> Void
     ) async throws(StoreError) {
         var position = position

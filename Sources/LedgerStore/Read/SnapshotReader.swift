@@ -14,7 +14,7 @@ struct SnapshotReader: Sendable {
             snapshot.updated_at, snapshot.finished_at, snapshot.tasks_running, snapshot.tasks_succeeded,
             snapshot.tasks_failed, snapshot.tasks_canceled, snapshot.executions,
             indicator.labels, indicator.counted_totals, indicator.counted_dones, indicator.superseded_totals,
-            indicator.superseded_dones, indicator.updated_ats
+            indicator.superseded_dones, indicator.updated_ats, snapshot.projection
         from ledger.job
         join ledger.job_head as head on head.job_id = job.job_id
         join ledger.snapshot on snapshot.job_id = job.job_id and snapshot.is_live
@@ -112,7 +112,8 @@ struct SnapshotReader: Sendable {
         return JobView(
             id: try row.jobID(0),
             description: JobDescription(name: try row.name(2), key: try row.nameIfPresent(3), tags: tags),
-            createdAt: try row.timestamp(1), ledgerSequence: try row.decode(6), snapshot: snapshot)
+            createdAt: try row.timestamp(1), ledgerSequence: try row.decode(6), snapshot: snapshot,
+            projection: try row.decode(24))
     }
 
     private static func indicators(_ row: Row) throws(PQError) -> [Snapshot.Indicator] {

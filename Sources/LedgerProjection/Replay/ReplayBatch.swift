@@ -1,0 +1,142 @@
+internal import Ledger
+internal import LedgerStore
+internal import Logging
+internal import PQ
+
+/// Builds the projections of a batch of jobs and compares them with the live ones.
+struct ReplayBatch: Sendable {
+    let ledger: PostgresLedger
+    let desk: ReplayDesk
+    let settings: ReplaySettings
+    let logger: Logger
+
+    private var pool: Pool { ledger.pool }
+    private var builder: ReplayBuilder { ReplayBuilder(pool: pool, settings: settings) }
+
+    func run(_ batch: Int32, _ jobs: [ReplayDesk.Job], of replay: ReplayDesk.Current) async throws {
+        let reporter = ReplayReporter(ledger: ledger, logger: logger)
+        try await reporter.begin(batch, of: replay.id, desk)
+        do {
+            if replay.policy == .last {
+                try await desk.open(jobs, of: replay.id)
+                try await build(jobs, of: replay, reporter)
+            } else {
+                for job in jobs {
+                    try await desk.checkRunning(replay.id)
+                    try await compare(job, of: replay)
+                    await reporter.note(jobs: 1, events: job.head)
+                }
+            }
+        } catch {
+            await reporter.finish(error is ReplayDesk.Interrupted ? .canceled : .failed)
+            throw error
+        }
+        await reporter.finish(.succeeded)
+    }
+
+    private func build(
+        _ jobs: [ReplayDesk.Job], of replay: ReplayDesk.Current, _ reporter: ReplayReporter
+    ) async throws {
+        let small = jobs.filter { $0.head <= settings.smallJobEventsMax }
+        for start in stride(from: 0, to: small.count, by: settings.jobsPerComparisonMax) {
+            let group = Array(small[start..<min(small.count, start + settings.jobsPerComparisonMax)])
+            try await desk.checkRunning(replay.id)
+            do {
+                try await builder.catchUp(group.map { ($0.id, $0.projection) })
+            } catch let error as PQError where error.code == .decoding {
+                // One of them cannot be read: which, shows when they are built one by one.
+                for job in group { try await buildAlone(job, of: replay) { _ in } }
+            }
+            try await compare(group, of: replay)
+            await reporter.note(jobs: Int64(group.count), events: group.reduce(0) { $0 + $1.head })
+        }
+        for job in jobs where job.head > settings.smallJobEventsMax {
+            try await desk.checkRunning(replay.id)
+            // It may have grown since the replay began: what was announced is what is reported.
+            var reported: Int64 = 0
+            try await buildAlone(job, of: replay) { events in
+                let more = min(events, job.head - reported)
+                reported += more
+                await reporter.note(jobs: 0, events: more)
+            }
+            try await compare([job], of: replay)
+            await reporter.note(jobs: 1, events: job.head - reported)
+        }
+    }
+
+    /// Builds one job; one whose events are not there any more, or make no sense, is skipped and the others go on.
+    private func buildAlone(
+        _ job: ReplayDesk.Job, of replay: ReplayDesk.Current, _ note: (Int64) async -> Void
+    ) async throws {
+        do {
+            try await builder.build(job, note)
+        } catch let error as StoreError where error.code == .incomplete || error.code == .corrupt {
+            try await desk.skip(job, of: replay.id, because: error.message)
+        } catch let error as PQError where error.code == .decoding {
+            try await desk.skip(job, of: replay.id, because: error.message)
+        }
+    }
+
+    // MARK: Comparing
+
+    /// Compares what was built with what is live, at the same event: the live snapshots stand still meanwhile.
+    private func compare(_ jobs: [ReplayDesk.Job], of replay: ReplayDesk.Current) async throws {
+        let skipped = try await pool.withTransaction(deadline: .seconds(60)) { transaction in
+            _ = try await transaction.query(ReplayComparison.lockLive(jobs.map(\.id)))
+            // What was appended since is folded on other connections: what is built is not locked.
+            let behind = try await places(jobs, &transaction).filter { !$0.isEqual }
+            if !behind.isEmpty { try await builder.catchUp(behind.map { ($0.job.id, $0.job.projection) }) }
+            let places = try await places(jobs, &transaction)
+            let equal = places.filter(\.isEqual).map(\.job)
+            var statements = ReplayComparison.statements(equal, of: replay.id)
+            if !replay.applies {
+                statements += ReplayDesk.clearing(equal.map { ($0.id, $0.projection) })
+            }
+            _ = try await transaction.commit(after: statements)
+            return places.filter { !$0.isEqual }
+        }
+        for place in skipped {
+            try await desk.skip(
+                place.job, of: replay.id,
+                because:
+                    "its events after \(place.built) are not there or cannot be folded; the live projection is at \(place.live)"
+            )
+        }
+    }
+
+    private struct Place: Sendable {
+        let job: ReplayDesk.Job
+        let built: Int64
+        let live: Int64
+        var isEqual: Bool { built == live }
+    }
+
+    /// How far jobs are; those that were skipped already are not among them.
+    private func places(
+        _ jobs: [ReplayDesk.Job], _ transaction: inout Transaction
+    ) async throws -> [Place] {
+        let rows = try await transaction.query(ReplayComparison.places(jobs))
+        let byID = Dictionary(uniqueKeysWithValues: jobs.map { ($0.id, $0) })
+        var places: [Place] = []
+        for row in rows {
+            guard let job = byID[JobID(uuid: try row.decode(0))] else { continue }
+            places.append(Place(job: job, built: try row.decode(1), live: try row.decode(2)))
+        }
+        return places
+    }
+
+    /// Compares what a job's events amount to by another policy with what is live.
+    private func compare(_ job: ReplayDesk.Job, of replay: ReplayDesk.Current) async throws {
+        do {
+            let view = try await ledger.job(job.id)
+            guard let view else { throw StoreError(.incomplete, "the job is not there any more") }
+            let replayed = try await ledger.job(
+                job.id, at: .sequence(view.snapshot.sequence), counting: replay.policy)
+            guard let replayed else { throw StoreError(.incomplete, "the job is not there any more") }
+            let differences = ReplayComparison.differences(view.snapshot, replayed.snapshot)
+            _ = try await pool.pipeline(ReplayComparison.statements(job, differences, of: replay.id))
+        } catch let error as StoreError where error.code == .incomplete || error.code == .corrupt {
+            try await desk.skip(job, of: replay.id, because: error.message)
+        }
+    }
+}

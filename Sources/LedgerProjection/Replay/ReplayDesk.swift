@@ -1,0 +1,182 @@
+internal import Ledger
+internal import PQ
+
+/// What the database says of a replay that is under way, and who works on which part of it.
+struct ReplayDesk: Sendable {
+    let pool: Pool
+
+    /// The replay that is under way.
+    struct Current: Sendable {
+        let id: JobID
+        let state: Replay.State
+        let policy: CountingPolicy
+        let applies: Bool
+    }
+
+    /// A job of a replay.
+    struct Job: Sendable {
+        let id: JobID
+        /// How many events it had when the replay began.
+        let head: Int64
+        /// The projection that was live then.
+        let previous: Int16
+        /// The projection that is built.
+        let projection: Int16
+    }
+
+    /// The replay is not to go on.
+    struct Interrupted: Error {}
+
+    func current() async throws(PQError) -> Current? {
+        let rows = try await pool.query(
+            Query(
+                """
+                select job_id, state, policy, applies
+                from ledger.replay
+                where state in ('running', 'canceling', 'reverting')
+                """))
+        guard let row = rows.first else { return nil }
+        return try Self.current(row)
+    }
+
+    func replay(_ id: JobID) async throws(PQError) -> Current {
+        let rows = try await pool.query(
+            Query("select job_id, state, policy, applies from ledger.replay where job_id = $1", [.uuid(id.uuidBytes)]))
+        guard let row = rows.first else { throw PQError(.decoding, "replay \(id) is not there any more") }
+        return try Self.current(row)
+    }
+
+    private static func current(_ row: Row) throws(PQError) -> Current {
+        guard let state = Replay.State(rawValue: try row.decode(1)),
+            let policy = CountingPolicy(rawValue: try row.decode(2))
+        else { throw PQError(.decoding, "a replay has an unknown state or policy") }
+        return Current(id: JobID(uuid: try row.decode(0)), state: state, policy: policy, applies: try row.decode(3))
+    }
+
+    /// Throws unless the replay is to go on.
+    func checkRunning(_ id: JobID) async throws {
+        guard try await replay(id).state == .running, !Task.isCancelled else { throw Interrupted() }
+    }
+
+    // MARK: Batches
+
+    func openBatches(of replay: JobID) async throws(PQError) -> [Int32] {
+        let rows = try await pool.query(
+            Query(
+                """
+                select distinct batch
+                from ledger.replay_job
+                where replay = $1 and state in ('pending', 'building')
+                order by batch
+                """, [.uuid(replay.uuidBytes)]))
+        var batches: [Int32] = []
+        for row in rows { batches.append(try row.decode(0)) }
+        return batches
+    }
+
+    /// Jobs of a batch that are still to be done.
+    func openJobs(of replay: JobID, batch: Int32) async throws(PQError) -> [Job] {
+        try await jobs(
+            Query(
+                """
+                select job_id, head, previous, projection
+                from ledger.replay_job
+                where replay = $1 and batch = $2 and state in ('pending', 'building')
+                order by job_id
+                """, [.uuid(replay.uuidBytes), .int4(batch)]))
+    }
+
+    /// A part of the jobs that were compared, in the order of their ids.
+    func comparedJobs(of replay: JobID, after cursor: JobID?, limit: Int) async throws(PQError) -> [Job] {
+        try await jobs(
+            Query(
+                """
+                select job_id, head, previous, projection
+                from ledger.replay_job
+                where replay = $1 and state = 'compared' and job_id > $2
+                order by job_id
+                limit $3
+                """,
+                [
+                    .uuid(replay.uuidBytes), .uuid((cursor ?? JobID(high: 0, low: 0)).uuidBytes), .int8(Int64(limit)),
+                ]))
+    }
+
+    private func jobs(_ query: Query) async throws(PQError) -> [Job] {
+        var jobs: [Job] = []
+        for row in try await pool.query(query) {
+            jobs.append(
+                Job(
+                    id: JobID(uuid: try row.decode(0)), head: try row.decode(1), previous: try row.decode(2),
+                    projection: try row.decode(3)))
+        }
+        return jobs
+    }
+
+    /// Makes the empty projections that are to be built, unless they are there.
+    func open(_ jobs: [Job], of replay: JobID) async throws(PQError) {
+        _ = try await pool.pipeline([
+            Query(
+                """
+                insert into ledger.snapshot (job_id, projection, sequence, is_live)
+                select job_id, projection, 0, false from unnest($1::uuid[], $2::smallint[]) as built (job_id, projection)
+                on conflict (job_id, projection) do nothing
+                """, [.uuids(jobs.map(\.id.uuidBytes)), .int2s(jobs.map(\.projection))]),
+            Query(
+                "update ledger.replay_job set state = 'building' where replay = $1 and job_id = any ($2)",
+                [.uuid(replay.uuidBytes), .uuids(jobs.map(\.id.uuidBytes))]),
+        ])
+    }
+
+    /// Notes that a job cannot be replayed, and clears away what was built of it.
+    func skip(_ job: Job, of replay: JobID, because reason: String) async throws(PQError) {
+        _ = try await pool.pipeline(
+            Self.clearing([(job.id, job.projection)]) + [
+                Query(
+                    """
+                    update ledger.replay_job set state = 'skipped', detail = $3 where replay = $1 and job_id = $2
+                    """, [.uuid(replay.uuidBytes), .uuid(job.id.uuidBytes), .text(reason)])
+            ])
+    }
+
+    /// The statements that remove projections which are not live.
+    static func clearing(_ projections: [(job: JobID, number: Int16)]) -> [Query] {
+        ["indicator", "task", "execution", "report_page", "discard", "snapshot"].map { table in
+            Query(
+                """
+                delete from ledger.\(table) as stale
+                using unnest($1::uuid[], $2::smallint[]) as gone (job_id, projection)
+                where stale.job_id = gone.job_id and stale.projection = gone.projection
+                    and not exists (
+                        select from ledger.snapshot as live
+                        where live.job_id = gone.job_id and live.projection = gone.projection and live.is_live
+                    )
+                """, [.uuids(projections.map(\.job.uuidBytes)), .int2s(projections.map(\.number))])
+        }
+    }
+
+    func fail(_ replay: JobID, _ error: String) async throws(PQError) {
+        _ = try await pool.query(
+            Query(
+                """
+                update ledger.replay
+                set state = 'failed', error = $2, finished_at = clock_timestamp()
+                where job_id = $1
+                """, [.uuid(replay.uuidBytes), .text(String(error.prefix(2_000)))]))
+    }
+
+    // MARK: Locks
+
+    // Of a session, not of a transaction: they last as long as the work, and end with the process if it dies.
+
+    func lock(_ part: String, of replay: JobID, _ lease: inout Lease) async throws(PQError) -> Bool {
+        let rows = try await lease.query(
+            Query("select pg_try_advisory_lock(hashtextextended($1, 0))", [.text("ledger.replay \(replay) \(part)")]))
+        return try rows[0].decode(0)
+    }
+
+    func unlock(_ part: String, of replay: JobID, _ lease: inout Lease) async throws(PQError) {
+        _ = try await lease.query(
+            Query("select pg_advisory_unlock(hashtextextended($1, 0))", [.text("ledger.replay \(replay) \(part)")]))
+    }
+}

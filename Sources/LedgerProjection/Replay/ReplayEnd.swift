@@ -1,0 +1,173 @@
+internal import Ledger
+internal import LedgerStore
+internal import PQ
+
+/// Brings a replay to its end: when everything is compared, when it is cancelled, and when it is reverted.
+struct ReplayEnd: Sendable {
+    let ledger: PostgresLedger
+    let desk: ReplayDesk
+    let settings: ReplaySettings
+
+    private var pool: Pool { ledger.pool }
+    private static let pageSize = 5_000
+
+    /// Which of a job's two projections is to be live.
+    private enum Side {
+        case built
+        case previous
+
+        func number(of job: ReplayDesk.Job) -> Int16 { self == .built ? job.projection : job.previous }
+        var column: String { self == .built ? "projection" : "previous" }
+        var otherColumn: String { self == .built ? "previous" : "projection" }
+    }
+
+    /// Does what is to be done at the end, if it is the end.
+    func bring(_ id: JobID) async throws {
+        let replay = try await desk.replay(id)
+        let reporter = ReplayReporter(ledger: ledger, logger: nil)
+        switch replay.state {
+        case .running:
+            guard try await desk.openBatches(of: id).isEmpty else { return }
+            if replay.applies {
+                try await switchOver(id, to: .built, state: .applied)
+            } else {
+                try await end(id, .done)
+            }
+            try await reporter.end(id, .completed)
+        case .canceling:
+            try await clear(id)
+            try await end(id, .canceled)
+            try await reporter.end(id, .canceled)
+        case .reverting:
+            do {
+                try await switchOver(id, to: .previous, state: .reverted)
+            } catch let error as CannotSwitch {
+                try await putBack(id, error.reason)
+            }
+        case .applied, .done, .reverted, .canceled, .failed: return
+        }
+    }
+
+    private func end(_ id: JobID, _ state: Replay.State) async throws(PQError) {
+        _ = try await pool.query(
+            Query(
+                "update ledger.replay set state = $2, finished_at = clock_timestamp() where job_id = $1",
+                [.uuid(id.uuidBytes), .text(state.rawValue)]))
+    }
+
+    /// A revert that cannot be: what is live stays so.
+    private func putBack(_ id: JobID, _ reason: String) async throws(PQError) {
+        _ = try await pool.query(
+            Query(
+                "update ledger.replay set state = 'applied', error = $2 where job_id = $1",
+                [.uuid(id.uuidBytes), .text(reason)]))
+    }
+
+    /// Removes what a cancelled replay has built.
+    private func clear(_ id: JobID) async throws(PQError) {
+        let rows = try await pool.query(
+            Query("select job_id, projection from ledger.replay_job where replay = $1", [.uuid(id.uuidBytes)]))
+        var built: [(job: JobID, number: Int16)] = []
+        for row in rows { built.append((JobID(uuid: try row.decode(0)), try row.decode(1))) }
+        for start in stride(from: 0, to: built.count, by: Self.pageSize) {
+            _ = try await pool.pipeline(
+                ReplayDesk.clearing(Array(built[start..<min(built.count, start + Self.pageSize)])),
+                deadline: .seconds(300))
+        }
+    }
+
+    // MARK: Switching
+
+    private struct CannotSwitch: Error {
+        let reason: String
+    }
+
+    /// Makes one side live for all jobs that were compared, in one transaction: readers see all of the one or all of the
+    /// other. No snapshot goes back: what takes its place is brought just as far before.
+    private func switchOver(_ id: JobID, to side: Side, state: Replay.State) async throws {
+        for _ in 1...settings.switchAttemptsMax {
+            try await catchUp(id, side)
+            if try await trySwitch(id, to: side, state: state) { return }
+        }
+        throw CannotSwitch(
+            reason: "the projections could not be brought as far as the live ones in \(settings.switchAttemptsMax) attempts")
+    }
+
+    private func catchUp(_ id: JobID, _ side: Side) async throws {
+        let builder = ReplayBuilder(pool: pool, settings: settings)
+        var cursor: JobID?
+        repeat {
+            let jobs = try await desk.comparedJobs(of: id, after: cursor, limit: Self.pageSize)
+            try await builder.catchUp(jobs.map { ($0.id, side.number(of: $0)) })
+            cursor = jobs.count == Self.pageSize ? jobs.last?.id : nil
+        } while cursor != nil
+    }
+
+    /// - Returns: Whether it is done; false where the live projections have moved on too far meanwhile.
+    private func trySwitch(_ id: JobID, to side: Side, state: Replay.State) async throws -> Bool {
+        let builder = ReplayBuilder(pool: pool, settings: settings)
+        return try await pool.withTransaction(deadline: .seconds(120)) { transaction in
+            // Workers pass over snapshots that are locked; readers and appends do not notice.
+            let locked = try await transaction.query(
+                Query(
+                    """
+                    select one.job_id, live.projection = one.\(side.otherColumn)
+                    from ledger.replay_job as one
+                    join ledger.snapshot as live on live.job_id = one.job_id and live.is_live
+                    where one.replay = $1 and one.state = 'compared'
+                    order by one.job_id
+                    for update of live
+                    """, [.uuid(id.uuidBytes)]))
+            for row in locked where try !row.decode(1, as: Bool.self) {
+                throw CannotSwitch(
+                    reason: "job \(JobID(uuid: try row.decode(0))) has another live projection since: another replay was applied"
+                )
+            }
+            let behind = try await behind(id, side, &transaction)
+            if !behind.isEmpty { try await builder.catchUp(behind) }
+            guard try await self.behind(id, side, &transaction).isEmpty else { return false }
+            _ = try await transaction.commit(after: Self.switching(id, to: side, state))
+            return true
+        }
+    }
+
+    private func behind(
+        _ id: JobID, _ side: Side, _ transaction: inout Transaction
+    ) async throws -> [(job: JobID, number: Int16)] {
+        let rows = try await transaction.query(
+            Query(
+                """
+                select other.job_id, other.projection
+                from ledger.replay_job as one
+                join ledger.snapshot as other
+                    on other.job_id = one.job_id and other.projection = one.\(side.column)
+                join ledger.snapshot as live on live.job_id = one.job_id and live.is_live
+                where one.replay = $1 and one.state = 'compared' and other.sequence < live.sequence
+                """, [.uuid(id.uuidBytes)]))
+        var behind: [(job: JobID, number: Int16)] = []
+        for row in rows { behind.append((JobID(uuid: try row.decode(0)), try row.decode(1))) }
+        return behind
+    }
+
+    private static func switching(_ id: JobID, to side: Side, _ state: Replay.State) -> [Query] {
+        func set(_ isLive: Bool, _ column: String) -> Query {
+            Query(
+                """
+                update ledger.snapshot
+                set is_live = \(isLive)
+                from ledger.replay_job as one
+                where one.replay = $1 and one.state = 'compared' and snapshot.job_id = one.job_id
+                    and snapshot.projection = one.\(column)
+                """, [.uuid(id.uuidBytes)])
+        }
+        return [
+            set(false, side.otherColumn), set(true, side.column),
+            Query(
+                """
+                update ledger.replay
+                set state = $2, keeps = true, error = null, finished_at = clock_timestamp()
+                where job_id = $1
+                """, [.uuid(id.uuidBytes), .text(state.rawValue)]),
+        ]
+    }
+}

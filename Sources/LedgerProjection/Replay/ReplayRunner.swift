@@ -1,0 +1,129 @@
+internal import Ledger
+public import LedgerStore
+public import Logging
+internal import PQ
+public import ServiceLifecycle
+
+/// Works on the replays that were asked for. Any number of runners, in any number of processes, share a replay.
+///
+/// What is to be done, and what has been, stands in the database; a batch belongs to whoever holds its advisory lock, which
+/// PostgreSQL takes back when that process dies. So a runner may be killed at any moment: another one, or the next one,
+/// goes on where the database says that it was.
+public struct ReplayRunner: Service {
+    private let ledger: PostgresLedger
+    private let settings: ReplaySettings
+    private let logger: Logger
+
+    /// A runner on this ledger, which must be running itself.
+    public init(ledger: PostgresLedger, settings: ReplaySettings = ReplaySettings(), logger: Logger) {
+        self.ledger = ledger
+        self.settings = settings
+        self.logger = logger
+    }
+
+    /// Works until the task is cancelled or the service group shuts down; what is under way then is taken up later.
+    public func run() async throws {
+        await cancelWhenGracefulShutdown {
+            await ledger.replayBell.listen(every: settings.lookInterval) { await workUntilIdle() }
+        }
+    }
+
+    /// Works on the replay that is under way, if there is one.
+    private func workUntilIdle() async {
+        let desk = ReplayDesk(pool: ledger.pool)
+        do {
+            guard let replay = try await desk.current() else { return }
+            do {
+                try await work(on: replay, desk)
+            } catch {
+                try await noteFailure(error, of: replay, desk)
+            }
+        } catch {
+            // Of the database itself: the bell rings again.
+            if !Task.isCancelled {
+                logger.warning("replays could not be looked at", metadata: ["error": "\(String(reflecting: error))"])
+            }
+        }
+    }
+
+    private func work(on replay: ReplayDesk.Current, _ desk: ReplayDesk) async throws {
+        if replay.state == .running {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for number in 0..<settings.concurrency {
+                    group.addTask(name: "replay-\(number)") { try await workOnBatches(of: replay, desk) }
+                }
+                try await group.waitForAll()
+            }
+        }
+        try await ledger.pool.withConnection { lease in
+            guard try await desk.lock("end", of: replay.id, &lease) else { return }
+            let result: Result<Void, any Error>
+            do {
+                result = .success(try await ReplayEnd(ledger: ledger, desk: desk, settings: settings).bring(replay.id))
+            } catch {
+                result = .failure(error)
+            }
+            try await desk.unlock("end", of: replay.id, &lease)
+            try result.get()
+        }
+    }
+
+    private func workOnBatches(of replay: ReplayDesk.Current, _ desk: ReplayDesk) async throws {
+        try await ledger.pool.withConnection { lease in
+            for batch in try await desk.openBatches(of: replay.id) {
+                guard try await desk.lock("\(batch)", of: replay.id, &lease) else { continue }
+                let result: Result<Void, any Error>
+                do {
+                    // Somebody may have ended it between the look and the lock.
+                    let jobs = try await desk.openJobs(of: replay.id, batch: batch)
+                    if !jobs.isEmpty {
+                        let work = ReplayBatch(ledger: ledger, desk: desk, settings: settings, logger: logger)
+                        try await work.run(batch, jobs, of: replay)
+                    }
+                    result = .success(())
+                } catch {
+                    result = .failure(error)
+                }
+                try await desk.unlock("\(batch)", of: replay.id, &lease)
+                try result.get()
+            }
+        }
+    }
+
+    /// What may pass by itself is tried again when the bell rings; what will not ends the replay.
+    private func noteFailure(_ error: any Error, of replay: ReplayDesk.Current, _ desk: ReplayDesk) async throws {
+        if Task.isCancelled || error is ReplayDesk.Interrupted { return }
+        let isTransient = (error as? PQError)?.isRetrySafe ?? ((error as? StoreError)?.retryAfter != nil)
+        logger.error(
+            "a replay has failed\(isTransient ? "; trying again later" : "")",
+            metadata: ["replay.id": "\(replay.id)", "error": "\(String(reflecting: error))"])
+        guard !isTransient else { return }
+        try await desk.fail(replay.id, "\(error)")
+        try await ReplayReporter(ledger: ledger, logger: logger).end(replay.id, .failed)
+    }
+}
+
+/// How replays are worked on. Every limit is here, with its reason.
+public struct ReplaySettings: Sendable {
+    /// How many batches one process works on at the same time: the events of one are folded while PostgreSQL reads those
+    /// of the other.
+    public var concurrency = 2
+    /// How often a process looks whether another has begun a replay.
+    public var lookInterval: Duration = .seconds(5)
+    /// A job of more events is read in one piece and folded in memory; those of fewer are folded many at a time.
+    public var smallJobEventsMax: Int64 = 2_000
+    /// How many small jobs are folded at the same time.
+    public var jobsPerStepMax = 500
+    /// How many jobs are compared in one transaction, in which their live snapshots stand still.
+    public var jobsPerComparisonMax = 200
+    /// Events of one job folded in memory before what they changed is stored.
+    public var eventsPerStoreMax = 500_000
+    /// Changed parts of one job kept in memory before they are stored, some 1.3 kB each.
+    public var changesPerStoreMax = 50_000
+    /// Executions of one job kept in memory. A job of more goes on in small steps, which load what they need.
+    public var executionsInMemoryMax = 100_000
+    /// How often it is tried to catch up with the live projections and to take their place.
+    public var switchAttemptsMax = 10
+
+    public init() {}
+}

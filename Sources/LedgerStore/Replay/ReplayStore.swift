@@ -1,0 +1,176 @@
+internal import Ledger
+internal import PQ
+
+/// The replays, as they are asked for and looked at. What does the work is in the projection.
+struct ReplayStore: Sendable {
+    let pool: Pool
+
+    /// How many events make a batch, but for a job that has more. Each job weighs a little by itself.
+    private static let batchEvents: Int64 = 200_000
+    private static let jobWeight: Int64 = 100
+
+    /// Records a replay that was asked for, with its jobs: those that there are now.
+    ///
+    /// - Parameter id: The job that tells how far it is, which is not replayed itself.
+    /// - Returns: Whether it was recorded: one at a time.
+    func begin(_ request: Replay.Request, as id: JobID) async throws(PQError) -> Bool {
+        do throws(PQError) {
+            _ = try await pool.pipeline(
+                [
+                    Query(
+                        """
+                        insert into ledger.replay (job_id, only_job, applies, policy) values ($1, $2, $3, $4)
+                        """,
+                        [
+                            .uuid(id.uuid), .uuid(request.job?.uuid), .bool(request.applies),
+                            .text(request.policy.rawValue),
+                        ]),
+                    // The number of a projection is the next one of its job that nothing is stored under.
+                    Query(
+                        """
+                        insert into ledger.replay_job (replay, job_id, head, previous, projection, batch)
+                        select
+                            $1, head.job_id, head.sequence, live.projection, free.number,
+                            (
+                                coalesce(
+                                    sum(head.sequence + $3::bigint) over (
+                                        order by head.job_id rows between unbounded preceding and 1 preceding
+                                    ), 0
+                                ) / $4::bigint
+                            )::integer
+                        from ledger.job_head as head
+                        join ledger.snapshot as live on live.job_id = head.job_id and live.is_live
+                        cross join lateral (
+                            select number::smallint
+                            from generate_series(1, 32767) as number
+                            where not exists (
+                                select from ledger.snapshot as taken
+                                where taken.job_id = head.job_id and taken.projection = number
+                            )
+                            limit 1
+                        ) as free
+                        where head.job_id <> $1 and ($2::uuid is null or head.job_id = $2)
+                        """,
+                        [
+                            .uuid(id.uuid), .uuid(request.job?.uuid), .int8(Self.jobWeight), .int8(Self.batchEvents),
+                        ]),
+                ], deadline: .seconds(300))
+            return true
+        } catch {
+            if error.server?.constraint == "replay_under_way" { return false }
+            throw error
+        }
+    }
+
+    /// A replay with its differences; nil where there is none of this id.
+    func replay(_ id: JobID) async throws(PQError) -> Replay? {
+        let results = try await pool.pipeline([
+            Query("\(Self.summary) where replay.job_id = $1", [.uuid(id.uuid)]),
+            Query(
+                """
+                select job_id, part, key, live, replayed
+                from ledger.replay_difference
+                where replay = $1
+                order by job_id, number
+                limit $2
+                """, [.uuid(id.uuid), .int8(Int64(Replay.differencesMax))]),
+        ])
+        guard let row = results[0].first else { return nil }
+        var replay = try Self.replay(row)
+        for row in results[1] {
+            guard let part = Replay.Difference.Part(rawValue: try row.decode(1)) else {
+                throw PQError(.decoding, "a difference has an unknown part")
+            }
+            replay.differences.append(
+                Replay.Difference(
+                    job: try row.jobID(0), part: part, key: try row.name(2), live: try row.decodeIfPresent(3),
+                    replayed: try row.decodeIfPresent(4)))
+        }
+        return replay
+    }
+
+    /// Replays, newest first, without their differences.
+    func replays(limit: Int) async throws(PQError) -> [Replay] {
+        let rows = try await pool.query(
+            Query("\(Self.summary) order by replay.job_id desc limit $1", [.int8(Int64(limit))]))
+        var replays: [Replay] = []
+        for row in rows { replays.append(try Self.replay(row)) }
+        return replays
+    }
+
+    /// What can no longer be gone back to is cleared away: the projections of an ended replay that are not live.
+    func forget(_ id: JobID) async throws(PQError) {
+        let stale = """
+            from ledger.replay_job as one
+            join ledger.snapshot as kept
+                on kept.job_id = one.job_id and kept.projection in (one.previous, one.projection) and not kept.is_live
+            where one.replay = $1
+            """
+        _ = try await pool.pipeline(
+            ["indicator", "task", "execution", "report_page", "discard", "snapshot"].map { table in
+                Query(
+                    """
+                    delete from ledger.\(table)
+                    where (job_id, projection) in (select kept.job_id, kept.projection \(stale))
+                    """, [.uuid(id.uuid)])
+            } + [Query("update ledger.replay set keeps = false where job_id = $1", [.uuid(id.uuid)])],
+            deadline: .seconds(300))
+    }
+
+    /// Moves a replay from one of these states to another.
+    ///
+    /// - Returns: Whether it was in one of them.
+    func move(_ id: JobID, from states: [Replay.State], to state: Replay.State) async throws(PQError) -> Bool {
+        do throws(PQError) {
+            let rows = try await pool.query(
+                Query(
+                    "update ledger.replay set state = $3 where job_id = $1 and state = any ($2) returning 1",
+                    [.uuid(id.uuid), .texts(states.map(\.rawValue)), .text(state.rawValue)]))
+            return !rows.isEmpty
+        } catch {
+            if error.server?.constraint == "replay_under_way" { return false }
+            throw error
+        }
+    }
+
+    // Of a job that is being built its new snapshot tells how far it is.
+    private static let summary = """
+        select
+            replay.job_id, replay.only_job, replay.policy, replay.applies, replay.state, replay.created_at,
+            replay.finished_at, replay.error, part.jobs, part.jobs_done, part.events, part.events_done, part.skipped,
+            part.differences, replay.keeps
+        from ledger.replay
+        cross join lateral (
+            select
+                count(*) as jobs, count(*) filter (where one.state in ('compared', 'skipped')) as jobs_done,
+                coalesce(sum(one.head), 0)::bigint as events,
+                coalesce(
+                    sum(
+                        case
+                            when one.state in ('compared', 'skipped') then one.head
+                            when one.state = 'building' then least(one.head, built.sequence)
+                        end
+                    ), 0
+                )::bigint as events_done,
+                count(*) filter (where one.state = 'skipped') as skipped,
+                coalesce(sum(one.difference_count), 0)::bigint as differences
+            from ledger.replay_job as one
+            left join ledger.snapshot as built
+                on one.state = 'building' and built.job_id = one.job_id and built.projection = one.projection
+            where one.replay = replay.job_id
+        ) as part
+        """
+
+    private static func replay(_ row: Row) throws(PQError) -> Replay {
+        guard let policy = CountingPolicy(rawValue: try row.decode(2)),
+            let state = Replay.State(rawValue: try row.decode(4))
+        else { throw PQError(.decoding, "a replay has an unknown policy or state") }
+        let only = try row.decodeIfPresent(1, as: UUIDBytes.self).map { JobID($0) }
+        return Replay(
+            id: try row.jobID(0), request: Replay.Request(job: only, policy: policy, applies: try row.decode(3)),
+            state: state, createdAt: try row.timestamp(5), finishedAt: try row.timestampIfPresent(6),
+            error: try row.decodeIfPresent(7), jobs: Replay.Count(total: try row.decode(8), done: try row.decode(9)),
+            events: Replay.Count(total: try row.decode(10), done: try row.decode(11)), skippedJobs: try row.decode(12),
+            keeps: try row.decode(14), differenceCount: try row.decode(13), differences: [])
+    }
+}
