@@ -13,8 +13,9 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
                 name: "Questions",
                 subcommands: [
                     JobsCommand.self, ShowCommand.self, EventsCommand.self, TasksCommand.self, ExplainCommand.self,
-                    HistoryCommand.self, DifferenceCommand.self, VerifyCommand.self,
+                    HistoryCommand.self, DifferenceCommand.self,
                 ]),
+            CommandGroup(name: "Audit", subcommands: [VerifyCommand.self, ReplayCommand.self]),
             CommandGroup(name: "Reports", subcommands: [ReportCommand.self, DemoCommand.self]),
         ])
 

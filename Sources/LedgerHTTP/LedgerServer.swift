@@ -68,7 +68,9 @@ public struct LedgerServer: Service {
         for route in table.routes {
             router.on(RouterPath(route.path), method: route.method) { request, context in
                 let call = Call(
-                    request: request, query: request.uri.query, pathJob: context.parameters.get("job"), route: route)
+                    request: request, query: request.uri.query,
+                    pathID: context.parameters.get(route.pathParameter?.name ?? ""),
+                    route: route)
                 guard route.isHeavy else { return try await route.handle(call).response }
                 return try await withTaskExecutorPreference(globalConcurrentExecutor) {
                     try await route.handle(call).response

@@ -49,18 +49,34 @@ struct Route: Sendable {
     /// Whether it may compute for long: then it runs where it keeps no other connection waiting.
     var isHeavy = false
     var handle: @Sendable (Call) async throws -> Answer
+
+    /// What the path leaves open: the id of something.
+    struct PathParameter: Sendable {
+        /// As it stands between braces.
+        var name: String
+        /// What it is, for the description.
+        var description: String { "The id of the \(name)" }
+    }
+
+    /// What the path leaves open, if anything.
+    var pathParameter: PathParameter? {
+        path.split(separator: "/").first { $0.hasPrefix("{") }.map {
+            PathParameter(name: String($0.dropFirst().dropLast()))
+        }
+    }
 }
 
 /// A request on its way through a route.
 struct Call: Sendable {
     let request: Request
     let query: String?
-    let pathJob: String?
+    /// The id that the path names.
+    let pathID: String?
     let route: Route
 
     /// The job that the path names.
     func job() throws(HTTPProblem) -> JobID {
-        guard let text = pathJob, let job = JobID(text) else { throw .noSuchJob(pathJob ?? "") }
+        guard let text = pathID, let job = JobID(text) else { throw .noSuchJob(pathID ?? "") }
         return job
     }
 
@@ -92,7 +108,7 @@ struct RouteTable: Sendable {
             JobRoutes(surroundings).routes + AppendRoutes(surroundings).routes + ExecutionRoutes(surroundings).routes
             + ProgressRoutes(surroundings).routes + EventRoutes(surroundings).routes
             + TaskRoutes(surroundings).routes + ExplainRoutes(surroundings).routes + HistoryRoutes(surroundings).routes
-            + VerifyRoutes(surroundings).routes
+            + VerifyRoutes(surroundings).routes + ReplayRoutes(surroundings).routes
             + OperationsRoutes(surroundings).routes
         self.routes = routes + [DescriptionRoute.route(describing: routes)]
     }

@@ -65,7 +65,8 @@ extension PostgresLedger {
         return try await known(id)
     }
 
-    private func move(_ id: JobID, from states: [Replay.State], to state: Replay.State) async throws(StoreError) -> Bool {
+    private func move(_ id: JobID, from states: [Replay.State], to state: Replay.State) async throws(StoreError) -> Bool
+    {
         do throws(PQError) { return try await replays.move(id, from: states, to: state) } catch {
             throw StoreError(error, while: "changing a replay")
         }

@@ -12,6 +12,8 @@ public final class PostgresLedger: Service {
     public struct Settings: Sendable {
         /// The most connections for reading and for the rest.
         public var connectionsMax = 8
+        /// The most connections for replays: each batch that is worked on takes three at times.
+        public var replayConnectionsMax = 8
         /// How many groups of appends are written at the same time.
         public var appendLanes = 2
         /// The role that the sessions take, which may not change events; nil keeps the one that logs in.
@@ -26,6 +28,10 @@ public final class PostgresLedger: Service {
     public let pool: Pool
     /// What tells a projection worker in this process what to look at.
     public let signals = ProjectionSignals()
+
+    /// The connections of replays, apart from the others, so that reading does not wait for them: what is compared in
+    /// one transaction is folded in others meanwhile.
+    public let replayPool: Pool
 
     /// What wakes a replay runner in this process.
     public let replayBell = ReplayBell()
@@ -72,6 +78,10 @@ public final class PostgresLedger: Service {
         }
         pool = makePool(settings.connectionsMax, "server")
         appendPool = makePool(settings.appendLanes + 1, "appender")
+        // A comparison of large projections takes its time, and what it has locked is folded on other connections.
+        replayPool = makePool(
+            settings.replayConnectionsMax, "replay",
+            [("statement_timeout", "320s"), ("idle_in_transaction_session_timeout", "320s")])
         // A hint need not survive a crash, so nothing waits for it to reach the disk.
         hintPool = makePool(1, "hints", [("synchronous_commit", "off")])
         hints = HintSender(pool: hintPool, instance: instance, logger: logger)
@@ -114,6 +124,7 @@ public final class PostgresLedger: Service {
         await appender.close()
         await appendPool.close()
         await hintPool.close()
+        await replayPool.close()
         await pool.close()
     }
 

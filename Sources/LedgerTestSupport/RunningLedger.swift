@@ -9,17 +9,21 @@ public func withLedgerDatabase<R>(_ body: (ConnectionTarget) async throws -> R) 
         prepare: { target in _ = try await Migrator(target: target, logger: TestCluster.logger).migrate() }, body)
 }
 
-/// Runs the closure with a ledger on this database, and with a projection worker unless told otherwise.
+/// Runs the closure with a ledger on this database, and with a projection worker unless told otherwise; with a runner of
+/// replays where settings are given.
 public func withRunningLedger<R: Sendable>(
     on target: ConnectionTarget, projection: ProjectionSettings? = ProjectionSettings(),
-    settings: PostgresLedger.Settings = PostgresLedger.Settings(), _ body: (PostgresLedger) async throws -> R
+    replays: ReplaySettings? = nil, settings: PostgresLedger.Settings = PostgresLedger.Settings(),
+    _ body: (PostgresLedger) async throws -> R
 ) async throws -> R {
     let ledger = PostgresLedger(target: target, settings: settings, logger: TestCluster.logger)
+    let runner = replays.map { ReplayRunner(ledger: ledger, settings: $0, logger: TestCluster.logger) }
     let worker = projection.map { ProjectionWorker(ledger: ledger, settings: $0, logger: TestCluster.logger) }
     let running = Task {
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask { try await ledger.run() }
             if let worker { group.addTask { try await worker.run() } }
+            if let runner { group.addTask { try await runner.run() } }
         }
     }
     let result: Result<R, any Error>

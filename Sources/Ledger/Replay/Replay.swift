@@ -68,7 +68,7 @@ public struct Replay: Hashable, Sendable {
     public var events: Count
     /// Jobs that could not be replayed, since their events are not there any more.
     public var skippedJobs: Int64
-    /// Whether the projections that are not live are kept, so that it can be reverted.
+    /// Whether the projections that are not live are kept, so that it can be reverted where it was applied.
     public var keeps: Bool
     /// Where the live projections are not what their events amount to, in all jobs.
     public var differenceCount: Int64

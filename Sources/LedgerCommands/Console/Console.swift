@@ -23,6 +23,11 @@ struct Console: Sendable {
         write(line + "\n", to: STDERR_FILENO)
     }
 
+    /// Writes to standard error as it is.
+    func noteRaw(_ text: String) {
+        write(text, to: STDERR_FILENO)
+    }
+
     /// Blocks while the reader of a pipe takes its time, as a command line should.
     private func write(_ text: String, to descriptor: Int32) {
         var text = text

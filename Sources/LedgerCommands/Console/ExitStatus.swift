@@ -18,6 +18,8 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
     case schema = 7
     /// A ledger is not as it was recorded.
     case notWhole = 8
+    /// What is shown is not what the events amount to.
+    case differs = 9
     /// The command line, or the configuration, cannot be understood.
     case usage = 64
 
@@ -34,6 +36,7 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
         case .outcomeUnknown: "the answer was lost: it may or may not have been recorded"
         case .schema: "the database's schema is not the one of this version"
         case .notWhole: "a ledger is not as it was recorded"
+        case .differs: "what is shown is not what the events amount to"
         case .usage: "the command line or the configuration cannot be understood"
         }
     }

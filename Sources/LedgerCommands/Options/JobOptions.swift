@@ -35,7 +35,8 @@ struct JobOptions: ParsableArguments {
         return job
     }
 
-    private static func find(key: String, _ client: LedgerClient) async throws -> JobID {
+    /// The id of the job that has this key.
+    static func find(key: String, _ client: LedgerClient) async throws -> JobID {
         var search = JobSearch()
         search.key = Name(key)
         guard let job = try await client.jobs(search).jobs.first else {

@@ -5,7 +5,7 @@ import LedgerStore
 struct ProjectCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "project",
-        abstract: "Run a projection worker alone: it brings snapshots up to the events.",
+        abstract: "Run a projection worker alone: it brings snapshots up to the events, and works on replays.",
         discussion: """
             Any number of workers may run beside each other and beside those in 'serve', on any number of machines: \
             they share the work, and one that is killed leaves nothing half done. SIGTERM and Ctrl-C let it finish \
@@ -30,7 +30,8 @@ struct ProjectCommand: AsyncParsableCommand {
                 try await SchemaGate.pass(database, mayMigrate: false, logger: logger)
                 let ledger = PostgresLedger(target: database.target, logger: logger.labeled("store"))
                 let worker = ProjectionWorker(ledger: ledger, logger: logger.labeled("projection"))
-                try await runner.run([ledger, worker])
+                let replays = ReplayRunner(ledger: ledger, logger: logger.labeled("replay"))
+                try await runner.run([ledger, worker, replays])
             }
         }
     }

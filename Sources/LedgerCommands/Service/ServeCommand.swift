@@ -77,8 +77,10 @@ struct ServeCommand: AsyncParsableCommand {
         let ledger = PostgresLedger(target: database.target, logger: logger.labeled("store"))
         var services: [any Service] = [ledger]
         if projects {
-            services.append(
-                ProjectionWorker(ledger: ledger, logger: logger.labeled("projection")))
+            services += [
+                ProjectionWorker(ledger: ledger, logger: logger.labeled("projection")),
+                ReplayRunner(ledger: ledger, logger: logger.labeled("replay")),
+            ]
         }
         var settings = ServerSettings()
         settings.host = address.host

@@ -82,17 +82,21 @@ enum DescriptionRoute {
     }
 
     private static func writeParameters(of route: Route, to writer: inout JSONWriter) {
-        let hasJob = route.path.contains("{job}")
-        guard hasJob || !route.parameters.isEmpty else { return }
+        let inQuery = route.parameters.map { (place: "query", parameter: $0) }
+        let inPath = route.pathParameter.map {
+            (place: "path", parameter: Route.Parameter(name: $0.name, type: .string, description: $0.description))
+        }
+        let parameters = inQuery + [inPath].compactMap { $0 }
+        guard !parameters.isEmpty else { return }
         writer.name("parameters")
-        writer.array(route.parameters.map { Optional($0) } + (hasJob ? [nil] : [])) { writer, parameter in
+        writer.array(parameters) { writer, entry in
             writer.object { writer in
-                writer.field("name", parameter?.name ?? "job")
-                writer.field("in", parameter == nil ? "path" : "query")
-                writer.field("required", parameter == nil)
-                writer.field("description", parameter?.description ?? "The id of the job")
+                writer.field("name", entry.parameter.name)
+                writer.field("in", entry.place)
+                writer.field("required", entry.place == "path")
+                writer.field("description", entry.parameter.description)
                 writer.name("schema")
-                writer.object { writer in write(parameter?.type ?? .string, to: &writer) }
+                writer.object { writer in write(entry.parameter.type, to: &writer) }
             }
         }
     }

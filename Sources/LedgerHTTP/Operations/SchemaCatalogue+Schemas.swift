@@ -1,7 +1,7 @@
 internal import Ledger
 
 extension SchemaCatalogue {
-    static var schemas: [Schema] { requests + answers + errors }
+    static var schemas: [Schema] { requests + answers + proofs + errors }
 
     private static let task = Field("task", .text(max: Limits.taskLengths.upperBound))
     private static let execution = Field(
@@ -279,7 +279,7 @@ extension SchemaCatalogue {
         ]
     }
 
-    private static func object(_ name: String, _ fields: [Field]) -> Schema {
+    static func object(_ name: String, _ fields: [Field]) -> Schema {
         Schema(name: name, content: .object(fields, isClosed: false))
     }
 }

@@ -10,7 +10,7 @@ struct ReplayBatch: Sendable {
     let settings: ReplaySettings
     let logger: Logger
 
-    private var pool: Pool { ledger.pool }
+    private var pool: Pool { ledger.replayPool }
     private var builder: ReplayBuilder { ReplayBuilder(pool: pool, settings: settings) }
 
     func run(_ batch: Int32, _ jobs: [ReplayDesk.Job], of replay: ReplayDesk.Current) async throws {
@@ -79,20 +79,27 @@ struct ReplayBatch: Sendable {
 
     // MARK: Comparing
 
-    /// Compares what was built with what is live, at the same event: the live snapshots stand still meanwhile.
+    /// Compares what was built with what is live, at the same event.
+    ///
+    /// The live snapshots stand still only until the comparison has its own view of the database, in which both sides
+    /// are equally far: what is compared then may take its time, while the live ones move on.
     private func compare(_ jobs: [ReplayDesk.Job], of replay: ReplayDesk.Current) async throws {
-        let skipped = try await pool.withTransaction(deadline: .seconds(60)) { transaction in
-            _ = try await transaction.query(ReplayComparison.lockLive(jobs.map(\.id)))
-            // What was appended since is folded on other connections: what is built is not locked.
-            let behind = try await places(jobs, &transaction).filter { !$0.isEqual }
-            if !behind.isEmpty { try await builder.catchUp(behind.map { ($0.job.id, $0.job.projection) }) }
-            let places = try await places(jobs, &transaction)
+        let skipped = try await pool.withTransaction(isolation: .repeatableRead, deadline: .seconds(300)) {
+            comparison in
+            let places = try await pool.withTransaction { standstill in
+                _ = try await standstill.query(ReplayComparison.lockLive(jobs.map(\.id)))
+                // What was appended since is folded on other connections: what is built is not locked.
+                let behind = try await distances(jobs, &standstill).filter { !$0.isEqual }
+                if !behind.isEmpty { try await builder.catchUp(behind.map { ($0.job.id, $0.job.projection) }) }
+                _ = try await comparison.pipeline(ReplayComparison.planning)
+                return try await distances(jobs, &comparison)
+            }
             let equal = places.filter(\.isEqual).map(\.job)
             var statements = ReplayComparison.statements(equal, of: replay.id)
             if !replay.applies {
                 statements += ReplayDesk.clearing(equal.map { ($0.id, $0.projection) })
             }
-            _ = try await transaction.commit(after: statements)
+            _ = try await comparison.commit(after: statements)
             return places.filter { !$0.isEqual }
         }
         for place in skipped {
@@ -112,7 +119,7 @@ struct ReplayBatch: Sendable {
     }
 
     /// How far jobs are; those that were skipped already are not among them.
-    private func places(
+    private func distances(
         _ jobs: [ReplayDesk.Job], _ transaction: inout Transaction
     ) async throws -> [Place] {
         let rows = try await transaction.query(ReplayComparison.places(jobs))

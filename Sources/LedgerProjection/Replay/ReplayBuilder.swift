@@ -13,12 +13,13 @@ struct ReplayBuilder: Sendable {
         return ProjectionStep(pool: pool, settings: stepSettings)
     }
 
-    /// Folds the events that projections lack, of many jobs at the same time. A job whose events are not there, or cannot
-    /// be folded, stays behind.
+    /// Folds the events that projections lack, of many jobs at the same time. A job whose events are not there, or
+    /// cannot be folded, stays behind.
     func catchUp(_ projections: [(job: JobID, number: Int16)]) async throws {
         var rest = projections[...]
         while !rest.isEmpty {
-            var group = Dictionary(uniqueKeysWithValues: rest.prefix(settings.jobsPerStepMax).map { ($0.job, $0.number) })
+            var group = Dictionary(
+                uniqueKeysWithValues: rest.prefix(settings.jobsPerStepMax).map { ($0.job, $0.number) })
             rest = rest.dropFirst(settings.jobsPerStepMax)
             while !group.isEmpty {
                 try Task.checkCancellation()

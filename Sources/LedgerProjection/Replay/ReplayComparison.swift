@@ -18,6 +18,11 @@ enum ReplayComparison {
             """, [.uuids(jobs.map(\.uuidBytes))])
     }
 
+    /// A comparison reads all of what it compares, which is planned otherwise than what finds its rows by keys.
+    static let planning = ["enable_hashjoin = on", "plan_cache_mode = force_custom_plan", "work_mem = '64MB'"].map {
+        Query("set local \($0)", prepare: false)
+    }
+
     /// How far what is built of each job is, and what is live.
     static func places(_ jobs: [ReplayDesk.Job]) -> Query {
         Query(

@@ -11,6 +11,8 @@ struct ReplayDesk: Sendable {
         let state: Replay.State
         let policy: CountingPolicy
         let applies: Bool
+        /// What went wrong, where something did: then it is canceled because of that.
+        let error: String?
     }
 
     /// A job of a replay.
@@ -31,7 +33,7 @@ struct ReplayDesk: Sendable {
         let rows = try await pool.query(
             Query(
                 """
-                select job_id, state, policy, applies
+                select job_id, state, policy, applies, error
                 from ledger.replay
                 where state in ('running', 'canceling', 'reverting')
                 """))
@@ -41,7 +43,9 @@ struct ReplayDesk: Sendable {
 
     func replay(_ id: JobID) async throws(PQError) -> Current {
         let rows = try await pool.query(
-            Query("select job_id, state, policy, applies from ledger.replay where job_id = $1", [.uuid(id.uuidBytes)]))
+            Query(
+                "select job_id, state, policy, applies, error from ledger.replay where job_id = $1",
+                [.uuid(id.uuidBytes)]))
         guard let row = rows.first else { throw PQError(.decoding, "replay \(id) is not there any more") }
         return try Self.current(row)
     }
@@ -50,7 +54,9 @@ struct ReplayDesk: Sendable {
         guard let state = Replay.State(rawValue: try row.decode(1)),
             let policy = CountingPolicy(rawValue: try row.decode(2))
         else { throw PQError(.decoding, "a replay has an unknown state or policy") }
-        return Current(id: JobID(uuid: try row.decode(0)), state: state, policy: policy, applies: try row.decode(3))
+        return Current(
+            id: JobID(uuid: try row.decode(0)), state: state, policy: policy, applies: try row.decode(3),
+            error: try row.decodeIfPresent(4))
     }
 
     /// Throws unless the replay is to go on.
@@ -155,13 +161,14 @@ struct ReplayDesk: Sendable {
         }
     }
 
+    /// Has a replay that cannot go on clear away what it has built.
     func fail(_ replay: JobID, _ error: String) async throws(PQError) {
         _ = try await pool.query(
             Query(
                 """
                 update ledger.replay
-                set state = 'failed', error = $2, finished_at = clock_timestamp()
-                where job_id = $1
+                set state = 'canceling', error = $2
+                where job_id = $1 and state in ('running', 'canceling')
                 """, [.uuid(replay.uuidBytes), .text(String(error.prefix(2_000)))]))
     }
 

@@ -8,7 +8,7 @@ struct ReplayEnd: Sendable {
     let desk: ReplayDesk
     let settings: ReplaySettings
 
-    private var pool: Pool { ledger.pool }
+    private var pool: Pool { ledger.replayPool }
     private static let pageSize = 5_000
 
     /// Which of a job's two projections is to be live.
@@ -36,8 +36,8 @@ struct ReplayEnd: Sendable {
             try await reporter.end(id, .completed)
         case .canceling:
             try await clear(id)
-            try await end(id, .canceled)
-            try await reporter.end(id, .canceled)
+            try await end(id, replay.error == nil ? .canceled : .failed)
+            try await reporter.end(id, replay.error == nil ? .canceled : .failed)
         case .reverting:
             do {
                 try await switchOver(id, to: .previous, state: .reverted)
@@ -78,19 +78,22 @@ struct ReplayEnd: Sendable {
 
     // MARK: Switching
 
-    private struct CannotSwitch: Error {
+    private struct CannotSwitch: Error, CustomStringConvertible {
         let reason: String
+
+        var description: String { reason }
     }
 
-    /// Makes one side live for all jobs that were compared, in one transaction: readers see all of the one or all of the
-    /// other. No snapshot goes back: what takes its place is brought just as far before.
+    /// Makes one side live for all jobs that were compared, in one transaction: readers see all of the one or all of
+    /// the other. No snapshot goes back: what takes its place is brought just as far before.
     private func switchOver(_ id: JobID, to side: Side, state: Replay.State) async throws {
         for _ in 1...settings.switchAttemptsMax {
             try await catchUp(id, side)
             if try await trySwitch(id, to: side, state: state) { return }
         }
         throw CannotSwitch(
-            reason: "the projections could not be brought as far as the live ones in \(settings.switchAttemptsMax) attempts")
+            reason: "the projections could not be brought as far as the live ones in "
+                + "\(settings.switchAttemptsMax) attempts")
     }
 
     private func catchUp(_ id: JobID, _ side: Side) async throws {
@@ -120,8 +123,9 @@ struct ReplayEnd: Sendable {
                     """, [.uuid(id.uuidBytes)]))
             for row in locked where try !row.decode(1, as: Bool.self) {
                 throw CannotSwitch(
-                    reason: "job \(JobID(uuid: try row.decode(0))) has another live projection since: another replay was applied"
-                )
+                    reason:
+                        "job \(JobID(uuid: try row.decode(0))) has another live projection since: another replay was "
+                        + "applied")
             }
             let behind = try await behind(id, side, &transaction)
             if !behind.isEmpty { try await builder.catchUp(behind) }

@@ -30,7 +30,7 @@ public struct ReplayRunner: Service {
 
     /// Works on the replay that is under way, if there is one.
     private func workUntilIdle() async {
-        let desk = ReplayDesk(pool: ledger.pool)
+        let desk = ReplayDesk(pool: ledger.replayPool)
         do {
             guard let replay = try await desk.current() else { return }
             do {
@@ -55,7 +55,7 @@ public struct ReplayRunner: Service {
                 try await group.waitForAll()
             }
         }
-        try await ledger.pool.withConnection { lease in
+        try await ledger.replayPool.withConnection { lease in
             guard try await desk.lock("end", of: replay.id, &lease) else { return }
             let result: Result<Void, any Error>
             do {
@@ -69,7 +69,7 @@ public struct ReplayRunner: Service {
     }
 
     private func workOnBatches(of replay: ReplayDesk.Current, _ desk: ReplayDesk) async throws {
-        try await ledger.pool.withConnection { lease in
+        try await ledger.replayPool.withConnection { lease in
             for batch in try await desk.openBatches(of: replay.id) {
                 guard try await desk.lock("\(batch)", of: replay.id, &lease) else { continue }
                 let result: Result<Void, any Error>
@@ -90,7 +90,8 @@ public struct ReplayRunner: Service {
         }
     }
 
-    /// What may pass by itself is tried again when the bell rings; what will not ends the replay.
+    /// What may pass by itself is tried again when the bell rings; what will not ends the replay, and what it has built is
+    /// cleared away.
     private func noteFailure(_ error: any Error, of replay: ReplayDesk.Current, _ desk: ReplayDesk) async throws {
         if Task.isCancelled || error is ReplayDesk.Interrupted { return }
         let isTransient = (error as? PQError)?.isRetrySafe ?? ((error as? StoreError)?.retryAfter != nil)
@@ -99,7 +100,7 @@ public struct ReplayRunner: Service {
             metadata: ["replay.id": "\(replay.id)", "error": "\(String(reflecting: error))"])
         guard !isTransient else { return }
         try await desk.fail(replay.id, "\(error)")
-        try await ReplayReporter(ledger: ledger, logger: logger).end(replay.id, .failed)
+        ledger.replayBell.ring()
     }
 }
 

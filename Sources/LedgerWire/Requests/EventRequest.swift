@@ -29,9 +29,9 @@ public enum EventRequest {
         var entries: [(job: JobID, draft: EventDraft, place: String)] = []
         try read(body, format) { value, prefix, problems in
             guard var fields = FieldReader(value, prefix: prefix, &problems) else { return }
-            let text = fields.requiredName("job", &problems)
-            let job = text.flatMap { JobID($0.text) }
-            if text != nil, job == nil { problems.add(fields.pointer("job"), "must be the id of a job") }
+            let before = problems.problems.count
+            let job = fields.job("job", &problems)
+            if job == nil, problems.problems.count == before { problems.add(fields.pointer("job"), "is missing") }
             if let draft = draft(&fields, prefix, &problems), let job { entries.append((job, draft, prefix)) }
         }
         return entries
@@ -73,6 +73,24 @@ public enum EventRequest {
         }
         guard problems.isEmpty else { throw .invalid(problems.problems) }
         return reference
+    }
+
+    /// Reads what is to be replayed.
+    public static func replay(_ body: [UInt8]) throws(RequestError) -> Replay.Request {
+        var problems = ProblemList()
+        guard var fields = FieldReader(try value(body), prefix: "", &problems) else {
+            throw .invalid(problems.problems)
+        }
+        let job = fields.job("job", &problems)
+        let policies = CountingPolicy.allCases.map { (name: $0.rawValue, value: $0) }
+        let policy = fields.choiceIfPresent("policy", policies, &problems) ?? .last
+        let applies = fields.bool("apply", &problems) ?? false
+        fields.finish("a replay", &problems)
+        if applies, policy != .last {
+            problems.add("/apply", "takes effect by the policy last only, which is what snapshots are kept by")
+        }
+        guard problems.isEmpty else { throw .invalid(problems.problems) }
+        return Replay.Request(job: job, policy: policy, applies: applies)
     }
 
     // MARK: One event

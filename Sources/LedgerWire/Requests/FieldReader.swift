@@ -78,10 +78,40 @@ struct FieldReader {
     mutating func choice<Choice>(
         _ field: String, _ choices: [(name: String, value: Choice)], _ problems: inout ProblemList
     ) -> Choice? {
-        guard let name = requiredName(field, &problems) else { return nil }
+        requiredName(field, &problems).flatMap { choose($0, field, choices, &problems) }
+    }
+
+    mutating func choiceIfPresent<Choice>(
+        _ field: String, _ choices: [(name: String, value: Choice)], _ problems: inout ProblemList
+    ) -> Choice? {
+        name(field, &problems).flatMap { choose($0, field, choices, &problems) }
+    }
+
+    private func choose<Choice>(
+        _ name: Name, _ field: String, _ choices: [(name: String, value: Choice)], _ problems: inout ProblemList
+    ) -> Choice? {
         if let choice = choices.first(where: { $0.name.utf8.elementsEqual(name.text.utf8) }) { return choice.value }
         problems.add(pointer(field), "must be one of \(choices.map(\.name).joined(separator: ", "))")
         return nil
+    }
+
+    mutating func bool(_ field: String, _ problems: inout ProblemList) -> Bool? {
+        switch value(field) {
+        case nil: return nil
+        case .bool(let value): return value
+        case .some(let other):
+            problems.add(pointer(field), "must be true or false, not \(other.kind)")
+            return nil
+        }
+    }
+
+    mutating func job(_ field: String, _ problems: inout ProblemList) -> JobID? {
+        guard let text = name(field, &problems) else { return nil }
+        guard let job = JobID(text.text) else {
+            problems.add(pointer(field), "must be the id of a job")
+            return nil
+        }
+        return job
     }
 
     mutating func tags(_ field: String, _ problems: inout ProblemList) -> [Name: Name] {

@@ -11,6 +11,7 @@ extension Explanation: Answer {}
 extension Difference: Answer {}
 extension Curve: Answer {}
 extension VerificationAnswer: Answer {}
+extension Replay: Answer {}
 
 extension JSONValue {
     func text(_ field: String) throws(AnswerError) -> String {

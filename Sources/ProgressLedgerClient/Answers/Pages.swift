@@ -58,3 +58,16 @@ extension TasksPage: Answer {
         nextCursor = value["next_cursor"]?.text
     }
 }
+
+/// The newest replays, newest first, without the differences that they found.
+public struct ReplayList: Hashable, Sendable {
+    public let replays: [Replay]
+}
+
+extension ReplayList: Answer {
+    package init(_ value: JSONValue) throws(AnswerError) {
+        var replays: [Replay] = []
+        for element in try value.elements("replays") { replays.append(try Replay(element)) }
+        self.replays = replays
+    }
+}

@@ -50,3 +50,13 @@ extension EventDraft {
         }
     }
 }
+
+extension Replay.Request {
+    func writeRequest(to writer: inout JSONWriter) {
+        writer.object { writer in
+            if let job { writer.field("job", job.description) }
+            writer.field("policy", policy.rawValue)
+            writer.field("apply", applies)
+        }
+    }
+}

@@ -1,0 +1,97 @@
+import Ledger
+import LedgerWire
+import ProgressLedgerClient
+
+/// Shows a replay while it is under way, and then what it has found.
+struct ReplayFollower {
+    let client: LedgerClient
+    let json: Bool
+
+    /// How often the server is asked how far it is.
+    private static let interval: Duration = .milliseconds(250)
+
+    static func parse(_ text: String) throws(CommandFailure) -> JobID {
+        guard let id = JobID(text) else {
+            throw CommandFailure(.usage, "'\(text)' is no id of a replay; 'progress-ledger replay list' shows them.")
+        }
+        return id
+    }
+
+    func follow(_ id: JobID) async throws {
+        let (replay, document) = try await end(of: id)
+        if json {
+            Console.standard.print(document)
+        } else {
+            for line in Self.lines(replay) { Console.standard.print(line) }
+        }
+        try Self.judge(replay)
+    }
+
+    func followRevert(of id: JobID) async throws {
+        let (replay, document) = try await end(of: id)
+        guard replay.state == .reverted else {
+            throw CommandFailure(.failed, "It could not be reverted: \(replay.error ?? replay.state.rawValue).")
+        }
+        Console.standard.print(json ? document : "\(replay.id)  reverted: what was live before it is live again")
+    }
+
+    private func end(of id: JobID) async throws -> (Replay, String) {
+        let painter = BarPainter(unit: "events")
+        while true {
+            let (replay, document) = try await client.askForJSON(.replay(id), as: Replay.self)
+            painter.show(
+                done: replay.events.done, total: replay.events.total,
+                "\(replay.jobs.done)/\(replay.jobs.total) jobs, \(replay.differenceCount) differences")
+            guard replay.state.isUnderWay else {
+                painter.clear()
+                return (replay, document)
+            }
+            try await Task.sleep(for: Self.interval)
+        }
+    }
+
+    /// What it has found, as people read it.
+    static func lines(_ replay: Replay) -> [String] {
+        var lines = ["\(replay.id)  \(replay.state.rawValue)"]
+        lines.append(
+            "replayed \(replay.jobs.done - replay.skippedJobs) jobs with \(replay.events.done) events by the policy "
+                + replay.request.policy.rawValue)
+        if replay.skippedJobs > 0 {
+            lines.append("skipped  \(replay.skippedJobs) jobs, whose events are not there or cannot be folded")
+        }
+        lines.append("differs  \(replay.differenceCount == 0 ? "nothing" : "\(replay.differenceCount) parts")")
+        if !replay.differences.isEmpty {
+            var table = Table([("JOB", .left), ("PART", .left), ("WHICH", .left), ("", .left), ("IS", .left)])
+            for difference in replay.differences {
+                let key =
+                    difference.part == .indicator && difference.key.text.isEmpty
+                    ? SnapshotText.unlabeled : difference.key.text
+                table.add([
+                    difference.job.description, difference.part.rawValue, key, "live", difference.live ?? "nothing",
+                ])
+                table.add(["", "", "", "events", difference.replayed ?? "nothing"])
+            }
+            lines += table.lines
+        }
+        if replay.differenceCount > Int64(replay.differences.count) {
+            lines.append("… and \(replay.differenceCount - Int64(replay.differences.count)) more")
+        }
+        if replay.keeps, replay.state == .applied {
+            lines.append("what was live before is kept: 'progress-ledger replay revert \(replay.id)' puts it back,")
+            lines.append("'progress-ledger replay drop \(replay.id)' clears it away")
+        }
+        return lines
+    }
+
+    private static func judge(_ replay: Replay) throws(CommandFailure) {
+        switch replay.state {
+        case .failed: throw CommandFailure(.failed, "The replay has failed: \(replay.error ?? "no reason is known").")
+        case .canceled: throw CommandFailure(.failed, "The replay was canceled.")
+        case .done where replay.request.policy == .last && replay.differenceCount > 0:
+            throw CommandFailure(.differs, "What is shown is not what the events amount to. --apply puts it right.")
+        case .applied where replay.differenceCount > 0:
+            throw CommandFailure(.differs, "What was shown was not what the events amount to; now it is.")
+        default: return
+        }
+    }
+}

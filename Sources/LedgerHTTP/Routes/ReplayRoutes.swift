@@ -1,0 +1,115 @@
+internal import HTTPTypes
+internal import Ledger
+internal import LedgerStore
+internal import LedgerWire
+
+/// Replays: projections recomputed beside the live ones, compared with them and, where that is wanted, put in their
+/// place.
+struct ReplayRoutes: Sendable {
+    private let service: any LedgerService
+    private let intake: BodyIntake
+
+    init(_ surroundings: RouteTable.Surroundings) {
+        service = surroundings.service
+        intake = surroundings.intake
+    }
+
+    private static let listLimits: ClosedRange<Int64> = 1...1_000
+    private static let listLimitDefault: Int64 = 100
+
+    var routes: [Route] {
+        [
+            Route(
+                method: .post, path: "/v1/replays", operation: "beginReplay",
+                summary: "Begins to recompute projections beside the live ones, of one job or of all",
+                body: Route.Body(schema: "ReplayRequest", takesLines: false),
+                outcomes: [
+                    Route.Outcome(
+                        status: 202, description: "It is under way; a job of the same id tells how far",
+                        schema: "Replay"),
+                    .problem(404, "No such job"), .problem(409, "Another replay is under way"),
+                    .problem(422, "Something is invalid"),
+                ], handle: begin),
+            Route(
+                method: .get, path: "/v1/replays", operation: "listReplays",
+                summary: "Replays, newest first, without the differences that they found",
+                parameters: [
+                    .init(
+                        name: "limit", type: .integer(Self.listLimits),
+                        description: "How many at most, 100 unless told")
+                ],
+                outcomes: [
+                    Route.Outcome(status: 200, description: "The newest replays", schema: "Replays"),
+                    .problem(422, "A parameter is invalid"),
+                ], handle: list),
+            Route(
+                method: .get, path: "/v1/replays/{replay}", operation: "getReplay",
+                summary: "How far a replay is, and the first \(Replay.differencesMax) differences that it has found",
+                outcomes: [
+                    Route.Outcome(status: 200, description: "The replay", schema: "Replay"),
+                    .problem(404, "No such replay"),
+                ], handle: get),
+            Route(
+                method: .post, path: "/v1/replays/{replay}/revert", operation: "revertReplay",
+                summary: "Puts back what was live before an applied replay, in one transaction",
+                outcomes: [
+                    Route.Outcome(status: 202, description: "It is being reverted", schema: "Replay"),
+                    .problem(404, "No such replay"),
+                    .problem(409, "It is not applied, or what was before is not kept any more"),
+                ], handle: revert),
+            Route(
+                method: .delete, path: "/v1/replays/{replay}", operation: "dropReplay",
+                summary: "Cancels a replay that is under way, or clears away what an ended one keeps",
+                outcomes: [
+                    Route.Outcome(status: 202, description: "The replay, which stays in the list", schema: "Replay"),
+                    .problem(404, "No such replay"), .problem(409, "It is being reverted"),
+                ], handle: drop),
+        ]
+    }
+
+    private func begin(_ call: Call) async throws -> Answer {
+        _ = try call.parameters()
+        let request = try await intake.withBody(of: call.request, allowsLines: false) { body, _ in
+            try EventRequest.replay(body)
+        }
+        let replay = try await service.beginReplay(request)
+        return accepted(replay, [.location: "/v1/replays/\(replay.id)"])
+    }
+
+    private func list(_ call: Call) async throws -> Answer {
+        let limit = Int(try call.parameters().integer("limit", in: Self.listLimits) ?? Self.listLimitDefault)
+        let replays = try await service.replays(limit: limit)
+        return .json { writer in
+            writer.object { writer in
+                writer.name("replays")
+                writer.array(replays) { $1.write(to: &$0) }
+            }
+        }
+    }
+
+    private func get(_ call: Call) async throws -> Answer {
+        let replay = try await found(call) { try await service.replay($0) }
+        return .json { replay.write(to: &$0) }
+    }
+
+    private func revert(_ call: Call) async throws -> Answer {
+        accepted(try await found(call) { try await service.revertReplay($0) })
+    }
+
+    private func drop(_ call: Call) async throws -> Answer {
+        accepted(try await found(call) { try await service.dropReplay($0) })
+    }
+
+    private func accepted(_ replay: Replay, _ headers: HTTPFields = [:]) -> Answer {
+        .json(.accepted, headers: headers) { replay.write(to: &$0) }
+    }
+
+    private func found(_ call: Call, _ ask: (JobID) async throws -> Replay?) async throws -> Replay {
+        _ = try call.parameters()
+        let text = call.pathID ?? ""
+        guard let id = JobID(text), let replay = try await ask(id) else {
+            throw HTTPProblem(.notFound, "No such replay", "There is no replay \(text); see /v1/replays.")
+        }
+        return replay
+    }
+}
