@@ -32,7 +32,7 @@ comment on index ledger.replay_under_way is 'One at a time.';
 create table ledger.replay_job (
     replay uuid not null,
     job_id uuid not null,
-    head bigint not null,
+    events bigint not null,
     difference_count bigint not null default 0,
     batch integer not null,
     previous smallint not null,
@@ -45,7 +45,7 @@ create table ledger.replay_job (
     constraint replay_job_builds_another check (projection <> previous)
 ) with (fillfactor = 70);
 comment on table ledger.replay_job is 'The jobs of a replay.';
-comment on column ledger.replay_job.head is 'How many events it had when the replay began.';
+comment on column ledger.replay_job.events is 'How many events the live projection held when the replay began.';
 comment on column ledger.replay_job.batch is 'Jobs are replayed in batches of some 200,000 events; a larger job is a batch of its own.';
 comment on column ledger.replay_job.previous is 'The projection that was live when the replay began.';
 comment on column ledger.replay_job.projection is 'The projection that is built.';

@@ -87,6 +87,8 @@ public struct ProjectionWorker: Service {
             for (job, error) in result.damaged { await noteFailure(of: [job], "\(error)", desk) }
             try await lookAgain(result.unclaimed, step, desk)
         } catch {
+            // Told to stop at once: whoever comes next folds them.
+            guard !Task.isCancelled else { return }
             // One job that cannot be stored must not hold up the others.
             guard jobs.count > 1, !((error as? PQError)?.isRetrySafe ?? false) else {
                 await noteFailure(of: jobs, String(reflecting: error), desk)

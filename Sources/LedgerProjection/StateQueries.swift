@@ -72,6 +72,8 @@ enum StateQueries {
 
     // Each row that is wanted is looked up by itself: "limit 1" keeps PostgreSQL from beginning with another table or
     // with a part of a key, which costs little while a table is small, when plans are made, and much when it is not.
+    // And an execution that is looked up by its first event is looked up by its task as well: then it is found at once by
+    // the index of attempts too, which an empty table makes look as good as the primary key.
 
     /// Looks up the task of each `wanted` row.
     private static func taskLookup(_ name: String) -> String {
@@ -104,7 +106,7 @@ enum StateQueries {
             task.job_id, task.sequence, task.name, task.last, task.state, task.execution_count, \(ExecutionRow.columns)
         from unnest($1::uuid[], $2::smallint[], $3::text[]) as wanted (job_id, projection, name)
         \(taskLookup("name"))
-        \(executionLookup("found.sequence = task.last"))
+        \(executionLookup("found.task = task.sequence and found.sequence = task.last"))
         """
 
     private static func namedQuery(_ keys: Keys) -> Query {

@@ -231,4 +231,40 @@ struct ProjectionTests {
             }
         }
     }
+
+    @Test("what a step reads grows with its events, not with its job, though plans were made while tables were empty")
+    func readsByKeys() async throws {
+        try await withLedgerDatabase { target in
+            let tasks = 5_000
+            let rounds = 3
+            try await withRunningLedger(on: target) { ledger in
+                let job = try await ledger.createJob(JobDescription(name: "wide")).view.id
+                for round in 1...rounds {
+                    let drafts = (0..<tasks).map { task in
+                        EventDraft(
+                            .progress(
+                                ProgressReport(
+                                    reference: ExecutionReference(task: Name("task \(task)"), attempt: 1),
+                                    report: Int64(round), done: 1)))
+                    }
+                    let last = try await ledger.append(drafts, to: job).upperBound
+                    let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .seconds(60))
+                    #expect(isFolded)
+                }
+            }
+            // The sessions have ended, and with that the server has counted what they did.
+            let pool = Pool(target: target, logger: TestCluster.logger)
+            let rows = try await pool.query(
+                Query(
+                    """
+                    select sum(idx_blks_hit + idx_blks_read)::bigint
+                    from pg_statio_user_indexes
+                    where schemaname = 'ledger' and relname in ('task', 'execution', 'indicator', 'report_page')
+                    """))
+            let read = try rows[0].decode(0, as: Int.self)
+            await pool.close()
+            #expect(read > tasks * rounds)
+            #expect(read < 20 * tasks * rounds, "\(read) index pages were read for \(tasks * rounds) events")
+        }
+    }
 }

@@ -64,7 +64,7 @@ public struct Replay: Hashable, Sendable {
     public var error: String?
     /// Jobs to replay, and those compared or skipped.
     public var jobs: Count
-    /// Their events when it began, and those folded again.
+    /// The events that their live projections held when it began, and those folded again.
     public var events: Count
     /// Jobs that could not be replayed, since their events are not there any more.
     public var skippedJobs: Int64

@@ -24,7 +24,7 @@ struct ReplayBatch: Sendable {
                 for job in jobs {
                     try await desk.checkRunning(replay.id)
                     try await compare(job, of: replay)
-                    await reporter.note(jobs: 1, events: job.head)
+                    await reporter.note(jobs: 1, events: job.events)
                 }
             }
         } catch {
@@ -37,7 +37,7 @@ struct ReplayBatch: Sendable {
     private func build(
         _ jobs: [ReplayDesk.Job], of replay: ReplayDesk.Current, _ reporter: ReplayReporter
     ) async throws {
-        let small = jobs.filter { $0.head <= settings.smallJobEventsMax }
+        let small = jobs.filter { $0.events <= settings.smallJobEventsMax }
         for start in stride(from: 0, to: small.count, by: settings.jobsPerComparisonMax) {
             let group = Array(small[start..<min(small.count, start + settings.jobsPerComparisonMax)])
             try await desk.checkRunning(replay.id)
@@ -48,19 +48,19 @@ struct ReplayBatch: Sendable {
                 for job in group { try await buildAlone(job, of: replay) { _ in } }
             }
             try await compare(group, of: replay)
-            await reporter.note(jobs: Int64(group.count), events: group.reduce(0) { $0 + $1.head })
+            await reporter.note(jobs: Int64(group.count), events: group.reduce(0) { $0 + $1.events })
         }
-        for job in jobs where job.head > settings.smallJobEventsMax {
+        for job in jobs where job.events > settings.smallJobEventsMax {
             try await desk.checkRunning(replay.id)
             // It may have grown since the replay began: what was announced is what is reported.
             var reported: Int64 = 0
             try await buildAlone(job, of: replay) { events in
-                let more = min(events, job.head - reported)
+                let more = min(events, job.events - reported)
                 reported += more
                 await reporter.note(jobs: 0, events: more)
             }
             try await compare([job], of: replay)
-            await reporter.note(jobs: 1, events: job.head - reported)
+            await reporter.note(jobs: 1, events: job.events - reported)
         }
     }
 

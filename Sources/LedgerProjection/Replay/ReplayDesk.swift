@@ -18,8 +18,8 @@ struct ReplayDesk: Sendable {
     /// A job of a replay.
     struct Job: Sendable {
         let id: JobID
-        /// How many events it had when the replay began.
-        let head: Int64
+        /// How many events the live projection held when the replay began.
+        let events: Int64
         /// The projection that was live then.
         let previous: Int16
         /// The projection that is built.
@@ -85,7 +85,7 @@ struct ReplayDesk: Sendable {
         try await jobs(
             Query(
                 """
-                select job_id, head, previous, projection
+                select job_id, events, previous, projection
                 from ledger.replay_job
                 where replay = $1 and batch = $2 and state in ('pending', 'building')
                 order by job_id
@@ -97,7 +97,7 @@ struct ReplayDesk: Sendable {
         try await jobs(
             Query(
                 """
-                select job_id, head, previous, projection
+                select job_id, events, previous, projection
                 from ledger.replay_job
                 where replay = $1 and state = 'compared' and job_id > $2
                 order by job_id
@@ -113,7 +113,7 @@ struct ReplayDesk: Sendable {
         for row in try await pool.query(query) {
             jobs.append(
                 Job(
-                    id: JobID(uuid: try row.decode(0)), head: try row.decode(1), previous: try row.decode(2),
+                    id: JobID(uuid: try row.decode(0)), events: try row.decode(1), previous: try row.decode(2),
                     projection: try row.decode(3)))
         }
         return jobs

@@ -27,8 +27,8 @@ actor ReplayReporter {
             Query(
                 """
                 select
-                    count(*), count(*) filter (where state in ('compared', 'skipped')), sum(head)::bigint,
-                    coalesce(sum(head) filter (where state in ('compared', 'skipped')), 0)::bigint
+                    count(*), count(*) filter (where state in ('compared', 'skipped')), sum(events)::bigint,
+                    coalesce(sum(events) filter (where state in ('compared', 'skipped')), 0)::bigint
                 from ledger.replay_job
                 where replay = $1 and batch = $2
                 """, [.uuid(replay.uuidBytes), .int4(batch)]))

@@ -154,7 +154,8 @@ struct EventReader: Sendable {
                     on execution.job_id = task.job_id and execution.projection = task.projection
                     and execution.task = task.sequence
                 join ledger.execution as last
-                    on last.job_id = task.job_id and last.projection = task.projection and last.sequence = task.last
+                    on last.job_id = task.job_id and last.projection = task.projection
+                    and last.task = task.sequence and last.sequence = task.last
                 where snapshot.job_id = $1 and snapshot.is_live and task.name = $2 and execution.name = $3
                 """, [.uuid(job.uuid), .text(task.text), .text(execution.text)]))
         guard let row = rows.first else { return nil }

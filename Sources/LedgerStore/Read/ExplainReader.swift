@@ -100,7 +100,8 @@ struct ExplainReader: Sendable {
             ) as task
             left join lateral (
                 select name, attempt, sequence from ledger.execution as found
-                where found.job_id = $1 and found.projection = $2 and found.sequence = execution.superseded_by
+                where found.job_id = $1 and found.projection = $2 and found.task = execution.task
+                    and found.sequence = execution.superseded_by
                 limit 1
             ) as winner on true
             cross join lateral (

@@ -28,28 +28,27 @@ struct ReplayStore: Sendable {
                     // The number of a projection is the next one of its job that nothing is stored under.
                     Query(
                         """
-                        insert into ledger.replay_job (replay, job_id, head, previous, projection, batch)
+                        insert into ledger.replay_job (replay, job_id, events, previous, projection, batch)
                         select
-                            $1, head.job_id, head.sequence, live.projection, free.number,
+                            $1, live.job_id, live.sequence, live.projection, free.number,
                             (
                                 coalesce(
-                                    sum(head.sequence + $3::bigint) over (
-                                        order by head.job_id rows between unbounded preceding and 1 preceding
+                                    sum(live.sequence + $3::bigint) over (
+                                        order by live.job_id rows between unbounded preceding and 1 preceding
                                     ), 0
                                 ) / $4::bigint
                             )::integer
-                        from ledger.job_head as head
-                        join ledger.snapshot as live on live.job_id = head.job_id and live.is_live
+                        from ledger.snapshot as live
                         cross join lateral (
                             select number::smallint
                             from generate_series(1, 32767) as number
                             where not exists (
                                 select from ledger.snapshot as taken
-                                where taken.job_id = head.job_id and taken.projection = number
+                                where taken.job_id = live.job_id and taken.projection = number
                             )
                             limit 1
                         ) as free
-                        where head.job_id <> $1 and ($2::uuid is null or head.job_id = $2)
+                        where live.is_live and live.job_id <> $1 and ($2::uuid is null or live.job_id = $2)
                         """,
                         [
                             .uuid(id.uuid), .uuid(request.job?.uuid), .int8(Self.jobWeight), .int8(Self.batchEvents),
@@ -143,12 +142,12 @@ struct ReplayStore: Sendable {
         cross join lateral (
             select
                 count(*) as jobs, count(*) filter (where one.state in ('compared', 'skipped')) as jobs_done,
-                coalesce(sum(one.head), 0)::bigint as events,
+                coalesce(sum(one.events), 0)::bigint as events,
                 coalesce(
                     sum(
                         case
-                            when one.state in ('compared', 'skipped') then one.head
-                            when one.state = 'building' then least(one.head, built.sequence)
+                            when one.state in ('compared', 'skipped') then one.events
+                            when one.state = 'building' then least(one.events, built.sequence)
                         end
                     ), 0
                 )::bigint as events_done,
