@@ -29,7 +29,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         // Subcommands, flags and help. About twenty seconds of a first build.
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        // SHA-256 of the hash chain. About a minute of a first build.
+        // SHA-256 of the hash chain, Ed25519 of anchors. About a minute of a first build.
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     ],
     targets: [
@@ -109,6 +109,7 @@ let package = Package(
             dependencies: [
                 "Ledger", "LedgerHTTP", "LedgerProjection", "LedgerStore", "LedgerWire", "PQ", "ProgressLedgerClient",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),

@@ -15,7 +15,11 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
                     JobsCommand.self, ShowCommand.self, EventsCommand.self, TasksCommand.self, ExplainCommand.self,
                     HistoryCommand.self, DifferenceCommand.self,
                 ]),
-            CommandGroup(name: "Audit", subcommands: [VerifyCommand.self, ReplayCommand.self]),
+            CommandGroup(
+                name: "Audit",
+                subcommands: [
+                    VerifyCommand.self, AnchorCommand.self, ReplayCommand.self, ExportCommand.self, ImportCommand.self,
+                ]),
             CommandGroup(name: "Reports", subcommands: [ReportCommand.self, DemoCommand.self]),
         ])
 

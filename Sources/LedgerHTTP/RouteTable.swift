@@ -109,6 +109,7 @@ struct RouteTable: Sendable {
             + ProgressRoutes(surroundings).routes + EventRoutes(surroundings).routes
             + TaskRoutes(surroundings).routes + ExplainRoutes(surroundings).routes + HistoryRoutes(surroundings).routes
             + VerifyRoutes(surroundings).routes + ReplayRoutes(surroundings).routes
+            + ExportRoutes(surroundings).routes
             + OperationsRoutes(surroundings).routes
         self.routes = routes + [DescriptionRoute.route(describing: routes)]
     }

@@ -57,7 +57,10 @@ struct JobCreator: Sendable {
                 let now = try first[0][0].timestamp(0)
                 let job = JobID(
                     createdAt: now, randomHigh: .random(in: 0 ... .max), randomLow: .random(in: 0 ... .max))
-                _ = try await transaction.commit(after: try Self.inserts(job, description, at: now))
+                let event = EventDraft(.jobCreated(description)).recorded(sequence: 1, at: now)
+                var chain = HashChain(job: job)
+                let inserts = Self.inserts(job, description, at: now, hash: chain.append(event))
+                _ = try await transaction.commit(after: inserts)
                 return .created(job)
             }
         } catch let error as PQError {
@@ -75,12 +78,9 @@ struct JobCreator: Sendable {
     }
 
     /// The job, its first event, its head and its snapshot, which holds that event already.
-    private static func inserts(
-        _ job: JobID, _ description: JobDescription, at now: Timestamp
-    ) throws(PQError) -> [Query] {
-        let event = EventDraft(.jobCreated(description)).recorded(sequence: 1, at: now)
-        var chain = HashChain(job: job)
-        let hash = chain.append(event)
+    static func inserts(
+        _ job: JobID, _ description: JobDescription, at now: Timestamp, hash: [UInt8]
+    ) -> [Query] {
         let tags = description.sortedTags
         let names = Parameter.texts(tags.map { $0.name.text })
         let contents = Parameter.texts(tags.map { $0.value.text })

@@ -99,9 +99,25 @@ public protocol LedgerService: Sendable {
     /// - Throws: ``StoreError/Code/overloaded`` where too many histories are being folded already.
     func curve(_ job: JobID, _ label: Name?, points: Int) async throws(StoreError) -> CurveOutcome
 
-    /// Recomputes the hash chain of a job from its events, up to the head it has now, and compares it with what is stored.
-    /// Nil where there is no such job. Costs by the events: some 100,000 a second; locks nothing.
-    func verify(_ job: JobID) async throws(StoreError) -> Verification?
+    /// Recomputes the hash chain of a stretch of a job from its events, and compares it with what is stored; at its end
+    /// with the head of the job. Nil where there is no such job. Costs by the events: some 100,000 a second; locks
+    /// nothing.
+    func verify(_ job: JobID, _ stretch: Verification.Stretch) async throws(StoreError) -> Verification?
+
+    /// The heads of jobs after this one, in the order of their ids; at most `limit`.
+    func heads(after cursor: JobID?, limit: Int) async throws(StoreError) -> [LedgerHead]
+
+    /// A part of a job's ledger as it was recorded, beginning after this event; nil where there is no such job.
+    ///
+    /// - Parameter limit: How many events at most.
+    func excerpt(_ job: JobID, after sequence: Int64, limit: Int) async throws(StoreError) -> LedgerExcerpt?
+
+    /// Takes over a part of a ledger that was exported, the beginning first: all of it or nothing. What is here already is
+    /// compared and passed over, so it may be sent again.
+    ///
+    /// - Throws: ``StoreError/Code/invalid`` where it is not as it was recorded; ``StoreError/Code/conflict`` where it does
+    ///   not go on where the job stands here, or goes another way, or another job has its key.
+    func importExcerpt(_ excerpt: LedgerExcerpt) async throws(StoreError) -> ImportOutcome
 
     /// Begins a replay; workers do it.
     ///
@@ -163,6 +179,21 @@ public struct JobView: Hashable, Sendable {
         self.ledgerSequence = ledgerSequence
         self.snapshot = snapshot
         self.projection = projection
+    }
+}
+
+/// What has become of an excerpt that was imported.
+public struct ImportOutcome: Hashable, Sendable {
+    public var job: JobID
+    /// How many of its events are new here.
+    public var appended: Int
+    /// The last event of the job here.
+    public var place: Verification.Anchor
+
+    public init(job: JobID, appended: Int, place: Verification.Anchor) {
+        self.job = job
+        self.appended = appended
+        self.place = place
     }
 }
 

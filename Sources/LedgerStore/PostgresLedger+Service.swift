@@ -182,9 +182,15 @@ extension PostgresLedger: LedgerService {
         return curve.map { .found($0) } ?? .noSuchIndicator
     }
 
-    public func verify(_ job: JobID) async throws(StoreError) -> Verification? {
-        do throws(PQError) { return try await ChainReader(pool: pool).verify(job) } catch {
+    public func verify(_ job: JobID, _ stretch: Verification.Stretch) async throws(StoreError) -> Verification? {
+        do throws(PQError) { return try await ChainReader(pool: pool).verify(job, stretch) } catch {
             throw StoreError(error, while: "verifying a job")
+        }
+    }
+
+    public func heads(after cursor: JobID?, limit: Int) async throws(StoreError) -> [LedgerHead] {
+        do throws(PQError) { return try await ChainReader(pool: pool).heads(after: cursor, limit: limit) } catch {
+            throw StoreError(error, while: "reading heads")
         }
     }
 

@@ -184,6 +184,12 @@ public final class PostgresLedger: Service {
         }
     }
 
+    /// Events of these jobs were recorded otherwise than by the appender.
+    func noteAppended(_ jobs: [JobID]) async {
+        signals.appended(jobs)
+        if hints.hasPeers { await hints.appended(jobs) }
+    }
+
     /// For a projection worker in this process: these snapshots have moved.
     public func noteFolded(_ jobs: [(job: JobID, sequence: Int64)]) async {
         for (job, sequence) in jobs { await hub.folded(job, sequence) }

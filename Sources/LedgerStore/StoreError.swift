@@ -20,8 +20,10 @@ public struct StoreError: Error, Sendable {
         case corrupt
         /// Events of the job are not there any more: its month was retired, or somebody removed them.
         case incomplete
-        /// It contradicts what is going on already: the message says what.
+        /// It contradicts what is going on, or what is there already: the message says what.
         case conflict
+        /// What was to be imported is not a ledger as one was recorded: the message says where.
+        case invalid
         /// The service is stopping. Nothing was taken.
         case closed
     }

@@ -44,12 +44,6 @@ extension LedgerClient {
         ).value
     }
 
-    /// Has the server recompute the hash chain of a job, and says what is wrong with it, if anything. Takes some seconds
-    /// for each million events.
-    public func verify(_ job: JobID) async throws(LedgerClientError) -> Verification {
-        try await ask(.verify(job), as: VerificationAnswer.self).value.verification
-    }
-
     // MARK: Events
 
     /// Appends events to one job: all or nothing, in order, contiguous. Returns once they are durably recorded.

@@ -106,14 +106,14 @@ struct VerifyTests {
             try await withRunningLedger(on: target, projection: nil) { ledger in
                 let job = try await fill(ledger)
                 let other = try await fill(ledger)
-                let before = try #require(try await ledger.verify(job))
+                let before = try #require(try await ledger.verify(job, Verification.Stretch()))
                 #expect(before.isWhole && before.sequence == 10, "\(before)")
                 let changed = try await tamper(target, tampering.sql, [job, other])
                 #expect(changed > 0, "nothing was changed: the test tests nothing")
-                let after = try #require(try await ledger.verify(job))
+                let after = try #require(try await ledger.verify(job, Verification.Stretch()))
                 #expect(after.fault?.kind == tampering.kind, "\(after)")
                 #expect(after.fault?.sequence == tampering.sequence, "\(after)")
-                let untouched = try #require(try await ledger.verify(other))
+                let untouched = try #require(try await ledger.verify(other, Verification.Stretch()))
                 #expect(untouched.isWhole)
             }
         }
@@ -122,7 +122,7 @@ struct VerifyTests {
     @Test("there is nothing to say of a job that is not there")
     func unknown() async throws {
         try await withLedger(projection: nil) { ledger in
-            let found = try await ledger.verify(JobID(high: 1, low: 2))
+            let found = try await ledger.verify(JobID(high: 1, low: 2), Verification.Stretch())
             #expect(found == nil)
         }
     }
@@ -139,11 +139,11 @@ struct VerifyTests {
                 for _ in 0..<50 { _ = try await ledger.append([drafts[0]], to: job) }
             }
             for _ in 0..<5 {
-                let verification = try #require(try await ledger.verify(job))
+                let verification = try #require(try await ledger.verify(job, Verification.Stretch()))
                 #expect(verification.isWhole && verification.sequence >= 5_001)
             }
             try await writer.value
-            let verification = try #require(try await ledger.verify(job))
+            let verification = try #require(try await ledger.verify(job, Verification.Stretch()))
             #expect(verification.isWhole && verification.sequence == 5_051)
         }
     }

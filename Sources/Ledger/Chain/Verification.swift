@@ -4,17 +4,53 @@ public struct Verification: Hashable, Sendable {
     public var sequence: Int64
     /// The hash of that event.
     public var headHash: [UInt8]
+    /// The last event that the job's head knows of; the last one that is stored where it has no head.
+    public var ledgerSequence: Int64
     /// The first thing that is wrong; nil where nothing is.
     public var fault: Fault?
 
-    public init(sequence: Int64, headHash: [UInt8], fault: Fault? = nil) {
+    public init(sequence: Int64, headHash: [UInt8], ledgerSequence: Int64, fault: Fault? = nil) {
         self.sequence = sequence
         self.headHash = headHash
+        self.ledgerSequence = ledgerSequence
         self.fault = fault
     }
 
-    /// Whether nothing is wrong.
+    /// Whether nothing is wrong, as far as was looked.
     public var isWhole: Bool { fault == nil }
+
+    /// Whether everything was looked at: a stretch may end before the ledger does.
+    public var isComplete: Bool { fault != nil || sequence >= ledgerSequence }
+
+    /// A part of a job's ledger to check: a large one is checked piece by piece, each beginning with what the one before
+    /// has found.
+    public struct Stretch: Hashable, Sendable {
+        /// The event after which it begins, with its hash; nil is the beginning.
+        public var after: Anchor?
+        /// How many events to look at, at most; nil is all of them.
+        public var limit: Int64?
+        /// What one of its events is known to have been.
+        public var anchor: Anchor?
+
+        public init(after: Anchor? = nil, limit: Int64? = nil, anchor: Anchor? = nil) {
+            self.after = after
+            self.limit = limit
+            self.anchor = anchor
+        }
+    }
+
+    /// An event's place and its hash, kept where whoever changes the ledger does not reach: it vouches for that event
+    /// and for every one before it.
+    public struct Anchor: Hashable, Sendable {
+        public var sequence: Int64
+        /// 32 bytes.
+        public var hash: [UInt8]
+
+        public init(sequence: Int64, hash: [UInt8]) {
+            self.sequence = sequence
+            self.hash = hash
+        }
+    }
 
     /// A place where a ledger is not as it was recorded.
     public struct Fault: Hashable, Sendable {
@@ -43,102 +79,8 @@ public struct Verification: Hashable, Sendable {
         case head
         /// The job's description is not the one of its first event.
         case description
-    }
-}
-
-/// Recomputes the chain of a job, event by event, and stops at the first thing that is wrong.
-public struct ChainCheck: Sendable {
-    private let description: JobDescription
-    private let createdAt: Timestamp
-    private var chain: HashChain
-    private var sequence: Int64 = 0
-    private var recordedAt = Timestamp.earliest
-    private var fault: Verification.Fault?
-
-    /// A check from the first event on.
-    ///
-    /// - Parameters:
-    ///   - description: What the job is called now.
-    ///   - createdAt: When it is said to have been created.
-    public init(job: JobID, description: JobDescription, createdAt: Timestamp) {
-        self.description = description
-        self.createdAt = createdAt
-        chain = HashChain(job: job)
-    }
-
-    /// What has been found so far.
-    public var verification: Verification {
-        Verification(sequence: sequence, headHash: chain.head, fault: fault)
-    }
-
-    /// Checks the next event that is stored, with the hash that is stored with it. Costs one SHA-256.
-    ///
-    /// - Returns: Whether all is well so far.
-    public mutating func check(_ event: Event, hash: [UInt8]) -> Bool {
-        guard fault == nil else { return false }
-        fault = wrong(event, hash)
-        return fault == nil
-    }
-
-    private mutating func wrong(_ event: Event, _ hash: [UInt8]) -> Verification.Fault? {
-        let expected = sequence + 1
-        guard event.sequence == expected else {
-            return Verification.Fault(
-                .missing, at: expected, "event \(expected) is not there; \(event.sequence) follows")
-        }
-        var next = chain
-        guard next.append(event) == hash else {
-            return Verification.Fault(
-                .altered, at: expected,
-                "event \(expected) does not give the hash that is stored with it: one of the two was changed, or the event stood elsewhere"
-            )
-        }
-        guard event.recordedAt >= recordedAt else {
-            return Verification.Fault(.altered, at: expected, "event \(expected) was recorded before the one before it")
-        }
-        if expected == 1 {
-            guard case .jobCreated(let first) = event.body else {
-                return Verification.Fault(.altered, at: 1, "the first event does not create the job")
-            }
-            guard first == description, event.recordedAt == createdAt else {
-                return Verification.Fault(
-                    .description, at: 1,
-                    "the job's name, key, tags or time of creation are not those of its first event")
-            }
-        }
-        chain = next
-        sequence = expected
-        recordedAt = event.recordedAt
-        return nil
-    }
-
-    /// An event is stored that cannot be read.
-    public mutating func noteUnreadable() {
-        guard fault == nil else { return }
-        fault = Verification.Fault(
-            .altered, at: sequence + 1, "an event after \(sequence) holds what the ledger never writes")
-    }
-
-    /// Compares the last event with the head of the job.
-    ///
-    /// - Parameters:
-    ///   - head: Where the head says that the job stood when the check began, and the hash there; nil where there is none.
-    ///   - lastStored: The last event that was stored at the same moment; 0 for none.
-    public mutating func finish(head: (sequence: Int64, hash: [UInt8])?, lastStored: Int64) {
-        guard fault == nil else { return }
-        guard let head else {
-            fault = Verification.Fault(.head, at: sequence, "the job has no head")
-            return
-        }
-        if sequence < head.sequence {
-            fault = Verification.Fault(
-                .missing, at: sequence + 1, "the head stands at \(head.sequence), and the events end at \(sequence)")
-        } else if lastStored > head.sequence {
-            fault = Verification.Fault(
-                .surplus, at: head.sequence + 1,
-                "the head stands at \(head.sequence), and the events end at \(lastStored)")
-        } else if chain.head != head.hash {
-            fault = Verification.Fault(.head, at: sequence, "the head has another hash than the last event")
-        }
+        /// It fits together, and is not what was anchored: all of it was rewritten, its end was cut off, or an old copy
+        /// was restored.
+        case anchor
     }
 }

@@ -6,12 +6,14 @@ import ProgressLedgerClient
 struct VerifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Prove that a job's events are as they were recorded, or say what was changed.",
+        abstract: "Prove that events are as they were recorded, or say what was changed.",
         discussion: """
             The server recomputes the hash chain from the events and compares it with the hashes that are stored, with \
-            the head of the job and with its description. With --all it does so for every job, newest first, and tells \
-            on standard error where it is; --cursor takes up an interrupted run there. Ends with code 8 where anything \
-            is not as it was recorded.
+            the head of the job and with its description; nothing is locked meanwhile. With --all it does so for every \
+            job. With --anchor it is also compared with an anchor ('progress-ledger anchor'), which finds what the \
+            chain alone cannot: that all of it was rewritten, its end was cut off, a job was removed, or an old copy \
+            was restored. With --file the export of a job is checked here, without a server. Ends with code 8 where \
+            anything is not as it was recorded.
             """)
 
     @OptionGroup var job: JobOptions
@@ -19,8 +21,29 @@ struct VerifyCommand: AsyncParsableCommand {
     @Flag(help: "Every job instead of one.")
     var all = false
 
-    @Option(help: "With --all: begin at this page, which an interrupted run has told.")
+    @Option(
+        help: ArgumentHelp("With --all: begin after this job, which an interrupted run has told.", valueName: "job"))
     var cursor: String?
+
+    @Option(help: ArgumentHelp("Every job of this anchor, and with it.", valueName: "file"))
+    var anchor: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The public key that must have signed the anchor, in PEM. Without one its own word is taken.",
+            valueName: "file"))
+    var publicKey: String?
+
+    @Option(help: ArgumentHelp("An export instead of a server's job; - is standard input.", valueName: "file"))
+    var file: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Of one job: begin after this event, which an interrupted run has told.", valueName: "sequence"))
+    var after: Int64?
+
+    @Option(help: ArgumentHelp("The hash that belongs to --after.", valueName: "hash"))
+    var hash: String?
 
     @Flag(help: "Print JSON as the server gives it, a line for each job.")
     var json = false
@@ -28,48 +51,132 @@ struct VerifyCommand: AsyncParsableCommand {
     @OptionGroup var server: ServerOptions
 
     func validate() throws {
-        guard !all || job.job == nil && job.key == nil else { throw ValidationError("Give one job, or --all.") }
+        let hasJob = job.job != nil || job.key != nil
+        guard [all, file != nil, hasJob].count(where: { $0 }) <= 1, !(anchor != nil && (all || hasJob)) else {
+            throw ValidationError("Give one job, --all, --anchor or --file; an anchor may also be given with --file.")
+        }
         guard all || cursor == nil else { throw ValidationError("--cursor belongs to --all.") }
+        guard anchor != nil || publicKey == nil else { throw ValidationError("--public-key belongs to --anchor.") }
+        guard (after == nil) == (hash == nil) else { throw ValidationError("--after and --hash belong together.") }
+        guard after == nil || !(all || anchor != nil || file != nil) else {
+            throw ValidationError("--after belongs to one job.")
+        }
     }
 
     func run() async throws {
-        let client = try server.client()
-        guard all else {
-            let isWhole = try await verify(try await job.resolve(client), client)
-            if !isWhole { throw CommandFailure(.notWhole, "The ledger of the job is not as it was recorded.") }
-            return
-        }
-        try await verifyAll(client)
+        let anchored = try anchor.map { try AnchorFile.read($0, signedBy: try publicKey.map(SigningKey.readPublic)) }
+        if let file { return try ExportFile(file).verify(anchored, json: json) }
+        let sweep = VerifySweep(verifier: ChainVerifier(client: try server.client()), json: json)
+        if let anchored { return try await sweep.verify(anchored) }
+        if all { return try await sweep.verifyAll(after: cursor) }
+        try await verifyOne(sweep.verifier)
     }
 
-    private func verifyAll(_ client: LedgerClient) async throws {
-        var search = JobSearch()
-        search.limit = 100
-        search.cursor = cursor
-        var (checked, damaged) = (0, 0)
+    private func verifyOne(_ verifier: ChainVerifier) async throws {
+        let id = try await job.resolve(verifier.client)
+        var start: Verification.Anchor?
+        if let after, let hash {
+            guard let bytes = Hexadecimal.bytes(hash), bytes.count == 32, after > 0 else {
+                throw CommandFailure(.usage, "--hash is the 64 hexadecimal digits that go with --after.")
+            }
+            start = Verification.Anchor(sequence: after, hash: bytes)
+        }
+        let painter = BarPainter(unit: "events")
+        let finding = try await verifier.verify(id, after: start) { verification in
+            guard !verification.isComplete else { return }
+            painter.show(
+                done: verification.sequence, total: verification.ledgerSequence,
+                "go on with --after \(verification.sequence) --hash \(Hexadecimal.text(verification.headHash))")
+        }
+        painter.clear()
+        Console.standard.print(json ? finding.document : ChainVerifier.text(id, finding.verification))
+        guard finding.verification.isWhole else {
+            throw CommandFailure(.notWhole, "The ledger of the job is not as it was recorded.")
+        }
+    }
+}
+
+/// Checks many jobs, one after the other, and says of each what was found.
+struct VerifySweep {
+    let verifier: ChainVerifier
+    let json: Bool
+
+    private struct Tally {
+        var checked: Int64 = 0
+        var damaged: Int64 = 0
+        var events: Int64 = 0
+    }
+
+    /// Every job, in the order of their ids.
+    func verifyAll(after cursor: String?) async throws {
+        var total: Int64 = 0
+        try await eachPage(after: cursor) { heads in total += Int64(heads.count) }
+        let painter = BarPainter(unit: "jobs")
+        var tally = Tally()
+        try await eachPage(after: cursor) { heads in
+            for head in heads {
+                try await verify(head.job, nil, painter, total, &tally, resume: "go on with --cursor \(head.job)")
+            }
+        }
+        painter.clear()
+        Console.standard.note(
+            "\(tally.checked) jobs checked, \(tally.damaged) not as they were recorded; \(tally.events) events")
+        guard tally.damaged == 0 else {
+            throw CommandFailure(
+                .notWhole, "\(tally.damaged) of \(tally.checked) jobs are not as they were recorded.")
+        }
+    }
+
+    /// Every job of an anchor. One that was created since is not in it, and is not looked at.
+    func verify(_ anchor: AnchorFile) async throws {
+        let painter = BarPainter(unit: "jobs")
+        var tally = Tally()
+        for head in anchor.heads {
+            try await verify(head.job, head.place, painter, Int64(anchor.heads.count), &tally, resume: "")
+        }
+        painter.clear()
+        Console.standard.note(
+            "anchored \(RFC3339.text(anchor.createdAt)), signed by \(anchor.publicKey.fingerprint): "
+                + "\(tally.checked) jobs checked, \(tally.damaged) not as they were anchored")
+        guard tally.damaged == 0 else {
+            throw CommandFailure(
+                .notWhole, "\(tally.damaged) of \(tally.checked) jobs are not as they were when they were anchored.")
+        }
+    }
+
+    private func eachPage(after cursor: String?, _ body: ([LedgerHead]) async throws -> Void) async throws {
+        var cursor = cursor
         repeat {
-            let page = try await client.jobs(search)
-            for job in page.jobs where !(try await verify(job.id, client)) { damaged += 1 }
-            checked += page.jobs.count
-            search.cursor = page.nextCursor
-            let next = page.nextCursor.map { "; go on with --cursor \(VisibleText.escape($0))" } ?? ""
-            Console.standard.note("\(checked) jobs checked, \(damaged) not as they were recorded\(next)")
-        } while search.cursor != nil
-        guard damaged == 0 else {
-            throw CommandFailure(.notWhole, "\(damaged) of \(checked) jobs are not as they were recorded.")
-        }
+            let page = try await verifier.client.heads(cursor: cursor)
+            try await body(page.heads)
+            cursor = page.nextCursor
+        } while cursor != nil
     }
 
-    /// Whether the job's ledger is whole; says so.
-    private func verify(_ job: JobID, _ client: LedgerClient) async throws -> Bool {
-        let (answer, document) = try await client.askForJSON(.verify(job), as: VerificationAnswer.self)
-        if json {
-            Console.standard.print(document)
-        } else if let fault = answer.verification.fault {
-            Console.standard.print("\(job)  \(fault.kind) at \(fault.sequence): \(VisibleText.escape(fault.detail))")
-        } else {
-            Console.standard.print("\(job)  whole through \(answer.verification.sequence)")
+    private func verify(
+        _ job: JobID, _ anchor: Verification.Anchor?, _ painter: BarPainter, _ total: Int64, _ tally: inout Tally,
+        resume: String
+    ) async throws {
+        let line: String
+        do throws(any Error) {
+            let done = tally.checked
+            let finding = try await verifier.verify(job, anchor: anchor) { verification in
+                guard !verification.isComplete else { return }
+                painter.show(
+                    done: done, total: total, "\(job) \(verification.sequence)/\(verification.ledgerSequence) events")
+            }
+            line =
+                json ? finding.document : ChainVerifier.text(job, finding.verification, anchor: anchor)
+            if !finding.verification.isWhole { tally.damaged += 1 }
+            tally.events += finding.verification.sequence
+        } catch let error as LedgerClientError where error.code == .notFound {
+            line =
+                "\(job)  gone: \(anchor.map { "it was anchored at event \($0.sequence)" } ?? "it was there a moment ago")"
+            tally.damaged += 1
         }
-        return answer.verification.isWhole
+        painter.clear()
+        Console.standard.print(line)
+        tally.checked += 1
+        painter.show(done: tally.checked, total: total, resume)
     }
 }

@@ -13,7 +13,12 @@ struct Console: Sendable {
         write(line + "\n", to: STDOUT_FILENO)
     }
 
-    /// Writes bytes to standard output as they are.
+    /// Writes a line that was not looked at to standard output.
+    func print(_ line: [UInt8]) {
+        write(String(decoding: line, as: UTF8.self) + "\n", to: STDOUT_FILENO)
+    }
+
+    /// Writes text to standard output as it is.
     func write(_ text: String) {
         write(text, to: STDOUT_FILENO)
     }

@@ -13,6 +13,7 @@ enum Setting: String, CaseIterable, Sendable {
     case task = "PROGRESS_LEDGER_TASK"
     case execution = "PROGRESS_LEDGER_EXECUTION"
     case attempt = "PROGRESS_LEDGER_ATTEMPT"
+    case anchorKey = "PROGRESS_LEDGER_ANCHOR_KEY"
     case postgresBin = "PROGRESS_LEDGER_POSTGRES_BIN"
     case postgresUser = "PROGRESS_LEDGER_POSTGRES_USER"
 
@@ -24,7 +25,7 @@ enum Setting: String, CaseIterable, Sendable {
     var isAllowedInFile: Bool {
         switch self {
         case .host, .port, .database, .data, .logLevel, .logFormat, .drainSeconds: true
-        case .url, .config, .job, .task, .execution, .attempt, .postgresBin, .postgresUser: false
+        case .url, .config, .job, .task, .execution, .attempt, .anchorKey, .postgresBin, .postgresUser: false
         }
     }
 }

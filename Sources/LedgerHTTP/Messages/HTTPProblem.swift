@@ -98,6 +98,8 @@ struct HTTPProblem: Error, Sendable {
                 headers: retry)
         case .conflict:
             self.init(.conflict, "Not now", "Nothing was changed: \(error.message).")
+        case .invalid:
+            self.init(.unprocessableContent, "Not as it was recorded", "Nothing was taken: \(error.message).")
         case .incomplete:
             self.init(
                 .gone, "History incomplete",

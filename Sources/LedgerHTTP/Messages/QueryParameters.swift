@@ -81,6 +81,13 @@ struct QueryParameters {
         return integer
     }
 
+    /// Where a page of jobs begins.
+    func jobCursor() throws(HTTPProblem) -> JobID? {
+        guard let text = self["cursor"] else { return nil }
+        guard let job = JobID(text) else { throw .invalid(parameter: "cursor", "is not one that a page gave") }
+        return job
+    }
+
     func choice<Choice: RawRepresentable & CaseIterable>(
         _ name: String, _ type: Choice.Type
     ) throws(HTTPProblem) -> Choice? where Choice.RawValue == String {

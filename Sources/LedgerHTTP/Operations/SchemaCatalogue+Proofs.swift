@@ -25,6 +25,21 @@ extension SchemaCatalogue {
                     Field("difference_count", .integer(nil)),
                     Field("differences", .array(.reference("ReplayDifference"))),
                 ]),
+            object(
+                "HeadPage",
+                [Field("heads", .array(.reference("Head"))), Field("next_cursor", .nullable(.text(max: nil)))]),
+            object(
+                "Head",
+                [
+                    Field("job", .text(max: nil)), Field("sequence", .nullable(.integer(nil))),
+                    Field("hash", .nullable(.text(max: 64))),
+                ]),
+            object(
+                "Imported",
+                [
+                    Field("job", .text(max: nil)), Field("appended", .integer(nil)),
+                    Field("ledger_sequence", .integer(nil)), Field("complete", .bool),
+                ]),
             object("Replays", [Field("replays", .array(.reference("Replay")))]),
             object(
                 "ReplayDifference",

@@ -200,7 +200,8 @@ extension SchemaCatalogue {
                 "Verification",
                 [
                     Field("job", .text(max: nil)), Field("ok", .bool), Field("sequence", .integer(nil)),
-                    Field("head_hash", .text(max: 64)), Field("fault", .nullable(.reference("Fault"))),
+                    Field("head_hash", .text(max: 64)), Field("ledger_sequence", .integer(nil)),
+                    Field("complete", .bool), Field("fault", .nullable(.reference("Fault"))),
                 ]),
             object(
                 "Fault",

@@ -71,13 +71,7 @@ struct JobRoutes: Sendable {
             state: try parameters.choice("state", JobState.self), name: try parameters.name("name"),
             key: try parameters.name("key"), tags: try parameters.names(withPrefix: "tag."))
         let limit = Int(try parameters.integer("limit", in: Self.pageSizes) ?? Self.pageSizeDefault)
-        var cursor: JobID?
-        if let text = parameters["cursor"] {
-            guard let id = JobID(text) else {
-                throw HTTPProblem.invalid(parameter: "cursor", "is not one that a page gave")
-            }
-            cursor = id
-        }
+        let cursor = try parameters.jobCursor()
         let views = try await service.jobs(filter, limit: limit, after: cursor)
         return .json { writer in
             writer.object { writer in

@@ -9,27 +9,80 @@ struct ChainReader: Sendable {
     /// Events read at once.
     private static let pageSize: Int64 = 2_000
 
-    /// What is wrong with the ledger of a job, if anything; nil where there is no such job.
-    func verify(_ job: JobID) async throws(PQError) -> Verification? {
+    /// What is wrong with a stretch of the ledger of a job, if anything; nil where there is no such job.
+    func verify(_ job: JobID, _ stretch: Verification.Stretch) async throws(PQError) -> Verification? {
         guard let start = try await start(job) else { return nil }
-        var check = ChainCheck(job: job, description: start.description, createdAt: start.createdAt)
         // Without a head there is no end but the last event.
         let end = start.head?.sequence ?? start.lastStored
-        var position: Int64 = 0
-        while position < end {
-            let rows = try await read(job, after: position, through: end)
-            guard let last = rows.last else { break }
-            position = try last.decode(0)
-            guard Self.check(rows, &check) else { return check.verification }
+        var check = try await check(job, start, stretch)
+        var position = check.place.sequence
+        let last = stretch.limit.map { min(end, position + $0) } ?? end
+        while position < last, check.foundFault == nil {
+            let rows = try await read(job, after: position, through: last)
+            guard let row = rows.last else { break }
+            position = try row.decode(0)
+            _ = Self.check(rows, &check)
         }
-        check.finish(head: start.head, lastStored: start.lastStored)
-        return check.verification
+        // Only at its end is a ledger compared with its head.
+        if last == end || check.place.sequence < last { check.finish(head: start.head, lastStored: start.lastStored) }
+        return check.verification(ledgerSequence: end)
+    }
+
+    /// A check that begins where the stretch does; it has found a fault already where that event is not what it was.
+    private func check(
+        _ job: JobID, _ start: Start, _ stretch: Verification.Stretch
+    ) async throws(PQError) -> ChainCheck {
+        guard let after = stretch.after, after.sequence > 0 else {
+            return ChainCheck(
+                job: job, description: start.description, createdAt: start.createdAt, anchor: stretch.anchor)
+        }
+        let rows = try await pool.query(
+            Query(
+                "select recorded_at, hash from ledger.event where job_id = $1 and sequence = $2",
+                [.uuid(job.uuid), .int8(after.sequence)]))
+        let recordedAt = try rows.first?.timestamp(0) ?? .earliest
+        var check = ChainCheck(after: after, recordedAt: recordedAt, anchor: stretch.anchor)
+        let stored = try rows.first?.decode(1, as: [UInt8].self)
+        if stored != after.hash { check.noteChangedSince() }
+        return check
+    }
+
+    /// A part of the ledger of a job, as it was recorded; nil where there is no such job.
+    func excerpt(_ job: JobID, after sequence: Int64, limit: Int) async throws(PQError) -> LedgerExcerpt? {
+        guard let head = try await start(job)?.head else { return nil }
+        var excerpt = LedgerExcerpt(job: job, head: head)
+        for row in try await read(job, after: sequence, through: head.sequence, limit: Int64(limit)) {
+            let (event, hash) = try EventRow.decode(row)
+            excerpt.events.append(RecordedEvent(event: event, hash: hash))
+        }
+        return excerpt
+    }
+
+    /// Heads in the order of their jobs.
+    func heads(after cursor: JobID?, limit: Int) async throws(PQError) -> [LedgerHead] {
+        let rows = try await pool.query(
+            Query(
+                """
+                select job.job_id, head.sequence, head.hash
+                from (select job_id from ledger.job where job_id > $1 order by job_id limit $2) as job
+                left join ledger.job_head as head on head.job_id = job.job_id
+                order by job.job_id
+                """, [.uuid((cursor ?? JobID(high: 0, low: 0)).uuid), .int8(Int64(limit))]))
+        var heads: [LedgerHead] = []
+        for row in rows {
+            var place: Verification.Anchor?
+            if let sequence = try row.decodeIfPresent(1, as: Int64.self) {
+                place = Verification.Anchor(sequence: sequence, hash: try row.decode(2))
+            }
+            heads.append(LedgerHead(job: try row.jobID(0), place: place))
+        }
+        return heads
     }
 
     private struct Start {
         var description: JobDescription
         var createdAt: Timestamp
-        var head: (sequence: Int64, hash: [UInt8])?
+        var head: Verification.Anchor?
         var lastStored: Int64
     }
 
@@ -50,16 +103,18 @@ struct ChainReader: Sendable {
         var tags: [Name: Name] = [:]
         let contents = try row.decode(3, as: [String].self)
         for (name, content) in zip(try row.decode(2, as: [String].self), contents) { tags[Name(name)] = Name(content) }
-        var head: (sequence: Int64, hash: [UInt8])?
+        var head: Verification.Anchor?
         if let sequence = try row.decodeIfPresent(5, as: Int64.self) {
-            head = (sequence, try row.decode(6, as: [UInt8].self))
+            head = Verification.Anchor(sequence: sequence, hash: try row.decode(6))
         }
         return Start(
             description: JobDescription(name: try row.name(0), key: try row.nameIfPresent(1), tags: tags),
             createdAt: try row.timestamp(4), head: head, lastStored: try row.decodeIfPresent(7) ?? 0)
     }
 
-    private func read(_ job: JobID, after position: Int64, through end: Int64) async throws(PQError) -> Rows {
+    private func read(
+        _ job: JobID, after position: Int64, through end: Int64, limit: Int64 = pageSize
+    ) async throws(PQError) -> Rows {
         try await pool.query(
             Query(
                 """
@@ -68,7 +123,7 @@ struct ChainReader: Sendable {
                 where event.job_id = $1 and event.sequence > $2 and event.sequence <= $3
                 order by event.sequence
                 limit $4
-                """, [.uuid(job.uuid), .int8(position), .int8(end), .int8(Self.pageSize)]))
+                """, [.uuid(job.uuid), .int8(position), .int8(end), .int8(limit)]))
     }
 
     /// Whether these rows are in order.

@@ -54,6 +54,11 @@ struct AnswerReader {
         }
     }
 
+    func hash(_ field: String) throws(AnswerError) -> [UInt8] {
+        guard let hash = Hexadecimal.bytes(try text(field)), hash.count == 32 else { throw AnswerError(field: field) }
+        return hash
+    }
+
     func job(_ field: String) throws(AnswerError) -> JobID {
         guard let job = JobID(try text(field)) else { throw AnswerError(field: field) }
         return job

@@ -24,6 +24,18 @@ extension ExplainedEvent {
         }
     }
 
+    /// Writes the event as it was recorded: nothing that the fold has found, and nothing that a later event changes.
+    func writeRecorded(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("sequence", event.sequence)
+            writer.field("type", event.body.type.name)
+            writeBody(to: &writer)
+            if let at = event.at { writer.field("at", RFC3339.text(at)) }
+            writer.field("recorded_at", RFC3339.text(event.recordedAt))
+            writer.field("hash", Hexadecimal.text(hash))
+        }
+    }
+
     private func writeBody(to writer: inout JSONWriter) {
         if let reference = event.body.reference {
             writer.field("task", reference.task.text)
@@ -70,7 +82,7 @@ extension ExplainedEvent {
             at: try answer.momentIfPresent("at"), body: try Self.body(type, answer, inferred))
         let attempt = try answer.integerIfPresent("attempt").flatMap { Int32(exactly: $0) }
         self.init(
-            event: event, hash: try Self.hash(answer),
+            event: event, hash: try answer.hash("hash"),
             execution: value["execution"]?.text.map { Name($0) }, attempt: attempt,
             verdict: value["verdict"]?.text.flatMap { Verdict(rawValue: $0) }, late: value["late"]?.bool ?? false,
             supersededBy: try value["superseded_by"].map { value throws(AnswerError) in try ExecutionIdentity(value) },
@@ -115,12 +127,5 @@ extension ExplainedEvent {
             }
             return .jobFinished(outcome)
         }
-    }
-
-    private static func hash(_ answer: AnswerReader) throws(AnswerError) -> [UInt8] {
-        guard let hash = Hexadecimal.bytes(try answer.text("hash")), hash.count == 32 else {
-            throw AnswerError(field: "hash")
-        }
-        return hash
     }
 }

@@ -17,6 +17,8 @@ public struct VerificationAnswer: Hashable, Sendable {
             writer.field("ok", verification.isWhole)
             writer.field("sequence", verification.sequence)
             writer.field("head_hash", Hexadecimal.text(verification.headHash))
+            writer.field("ledger_sequence", verification.ledgerSequence)
+            writer.field("complete", verification.isComplete)
             writer.name("fault")
             guard let fault = verification.fault else { return writer.null() }
             writer.object { writer in
@@ -29,9 +31,6 @@ public struct VerificationAnswer: Hashable, Sendable {
 
     public init(_ value: JSONValue) throws(AnswerError) {
         let reader = AnswerReader(value)
-        guard let hash = Hexadecimal.bytes(try reader.text("head_hash")), hash.count == 32 else {
-            throw AnswerError(field: "head_hash")
-        }
         var fault: Verification.Fault?
         if let found = value["fault"], found != .null {
             let reader = AnswerReader(found)
@@ -42,6 +41,8 @@ public struct VerificationAnswer: Hashable, Sendable {
         }
         self.init(
             job: try reader.job("job"),
-            Verification(sequence: try reader.integer("sequence"), headHash: hash, fault: fault))
+            Verification(
+                sequence: try reader.integer("sequence"), headHash: try reader.hash("head_hash"),
+                ledgerSequence: try reader.integer("ledger_sequence"), fault: fault))
     }
 }

@@ -1,6 +1,5 @@
 package import Ledger
 import LedgerWire
-import NIOHTTP1
 
 // Every route of this version. A request is made here and sent elsewhere, so that the command line can print the
 // answer of the same request that others decode.
@@ -144,41 +143,6 @@ extension LedgerRequest {
         query.add("label", label?.text)
         query.add("points", points.map(String.init))
         return .get("read the history of an indicator of job \(job)", "/v1/jobs/\(job)/history", query: query)
-    }
-
-    /// Reading a long history takes its time: the server answers when it has read all of it.
-    package static func verify(_ job: JobID) -> LedgerRequest {
-        var request = LedgerRequest.get("verify job \(job)", "/v1/jobs/\(job)/verify")
-        request.wait = .seconds(600)
-        return request
-    }
-
-    // MARK: Replays
-
-    package static func beginReplay(_ request: Replay.Request) -> LedgerRequest {
-        var json = JSONWriter()
-        request.writeRequest(to: &json)
-        // A second one is refused while the first is under way, but not after it.
-        return .post("begin a replay", "/v1/replays", json: json.bytes, isSafeToRepeat: false)
-    }
-
-    package static func replay(_ id: JobID) -> LedgerRequest {
-        .get("read replay \(id)", "/v1/replays/\(id)")
-    }
-
-    package static func replays(limit: Int?) -> LedgerRequest {
-        var query = Query()
-        query.add("limit", limit.map(String.init))
-        return .get("list replays", "/v1/replays", query: query)
-    }
-
-    package static func revertReplay(_ id: JobID) -> LedgerRequest {
-        LedgerRequest(
-            purpose: "revert replay \(id)", method: .POST, path: "/v1/replays/\(id)/revert", isSafeToRepeat: false)
-    }
-
-    package static func dropReplay(_ id: JobID) -> LedgerRequest {
-        LedgerRequest(purpose: "drop replay \(id)", method: .DELETE, path: "/v1/replays/\(id)", isSafeToRepeat: true)
     }
 
     // MARK: The server

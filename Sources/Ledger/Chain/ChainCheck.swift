@@ -1,0 +1,136 @@
+/// Recomputes the chain of a job, event by event, and stops at the first thing that is wrong.
+public struct ChainCheck: Sendable {
+    /// What the first event must say; nil where the check begins after it.
+    private let first: (description: JobDescription, createdAt: Timestamp)?
+    private let anchor: Verification.Anchor?
+    private var chain: HashChain
+    private var sequence: Int64
+    private var recordedAt: Timestamp
+    private var fault: Verification.Fault?
+
+    /// A check from the first event on.
+    ///
+    /// - Parameters:
+    ///   - description: What the job is called now.
+    ///   - createdAt: When it is said to have been created.
+    ///   - anchor: What one of its events is known to have been.
+    public init(
+        job: JobID, description: JobDescription, createdAt: Timestamp, anchor: Verification.Anchor? = nil
+    ) {
+        first = (description, createdAt)
+        self.anchor = anchor
+        chain = HashChain(job: job)
+        sequence = 0
+        recordedAt = .earliest
+    }
+
+    /// A check that goes on after an event that was checked before.
+    ///
+    /// - Parameter recordedAt: When that event was recorded.
+    public init(after event: Verification.Anchor, recordedAt: Timestamp, anchor: Verification.Anchor? = nil) {
+        first = nil
+        self.anchor = anchor
+        chain = HashChain(head: event.hash)
+        sequence = event.sequence
+        self.recordedAt = recordedAt
+    }
+
+    /// The last event that was checked, and what it gives.
+    public var place: Verification.Anchor { Verification.Anchor(sequence: sequence, hash: chain.head) }
+
+    /// What has been found so far, of a job whose last event is this one.
+    public func verification(ledgerSequence: Int64) -> Verification {
+        Verification(sequence: sequence, headHash: chain.head, ledgerSequence: ledgerSequence, fault: fault)
+    }
+
+    /// What was found wrong.
+    public var foundFault: Verification.Fault? { fault }
+
+    /// Checks the next event that is stored, with the hash that is stored with it. Costs one SHA-256.
+    ///
+    /// - Returns: Whether all is well so far.
+    public mutating func check(_ event: Event, hash: [UInt8]) -> Bool {
+        guard fault == nil else { return false }
+        fault = wrong(event, hash)
+        return fault == nil
+    }
+
+    private mutating func wrong(_ event: Event, _ hash: [UInt8]) -> Verification.Fault? {
+        let expected = sequence + 1
+        guard event.sequence == expected else {
+            return Verification.Fault(
+                .missing, at: expected, "event \(expected) is not there; \(event.sequence) follows")
+        }
+        var next = chain
+        guard next.append(event) == hash else {
+            return Verification.Fault(
+                .altered, at: expected,
+                "event \(expected) does not give the hash that is stored with it: one of the two was changed, or the event stood elsewhere"
+            )
+        }
+        guard event.recordedAt >= recordedAt else {
+            return Verification.Fault(.altered, at: expected, "event \(expected) was recorded before the one before it")
+        }
+        if expected == 1, let fault = wrongFirst(event) { return fault }
+        if let anchor, anchor.sequence == expected, anchor.hash != hash {
+            return Verification.Fault(
+                .anchor, at: expected,
+                "all hashes up to event \(expected) fit, but when it was anchored its hash was another one: the ledger was rewritten"
+            )
+        }
+        chain = next
+        sequence = expected
+        recordedAt = event.recordedAt
+        return nil
+    }
+
+    private func wrongFirst(_ event: Event) -> Verification.Fault? {
+        guard case .jobCreated(let description) = event.body else {
+            return Verification.Fault(.altered, at: 1, "the first event does not create the job")
+        }
+        guard let first, first.description == description, first.createdAt == event.recordedAt else {
+            return Verification.Fault(
+                .description, at: 1, "the job's name, key, tags or time of creation are not those of its first event")
+        }
+        return nil
+    }
+
+    /// An event is stored that cannot be read.
+    public mutating func noteUnreadable() {
+        note(.altered, at: sequence + 1, "an event after \(sequence) holds what the ledger never writes")
+    }
+
+    /// The event after which the check begins is not there, or not the one that was checked before.
+    public mutating func noteChangedSince() {
+        note(.altered, at: sequence, "event \(sequence) is not the one any more that was checked before")
+    }
+
+    /// Notes that no more events are there, and compares the last one with the head of the job.
+    ///
+    /// - Parameters:
+    ///   - head: Where the head says that the job stood when the check began, and the hash there; nil where there is none.
+    ///   - lastStored: The last event that was stored at the same moment; 0 for none.
+    public mutating func finish(head: Verification.Anchor?, lastStored: Int64) {
+        guard let head else { return note(.head, at: sequence, "the job has no head") }
+        if sequence < head.sequence {
+            note(
+                .missing, at: sequence + 1, "the head stands at \(head.sequence), and the events end at \(sequence)")
+        } else if lastStored > head.sequence {
+            note(
+                .surplus, at: head.sequence + 1,
+                "the head stands at \(head.sequence), and the events end at \(lastStored)")
+        } else if chain.head != head.hash {
+            note(.head, at: sequence, "the head has another hash than the last event")
+        } else if let anchor, anchor.sequence > sequence {
+            note(
+                .anchor, at: sequence + 1,
+                "it was anchored at event \(anchor.sequence), and ends at \(sequence): its end was cut off, or an old copy was restored"
+            )
+        }
+    }
+
+    private mutating func note(_ kind: Verification.Kind, at sequence: Int64, _ detail: String) {
+        guard fault == nil else { return }
+        fault = Verification.Fault(kind, at: sequence, detail)
+    }
+}

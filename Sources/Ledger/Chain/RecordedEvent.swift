@@ -1,0 +1,26 @@
+/// An event as it was recorded, with its link in the hash chain of its job.
+public struct RecordedEvent: Hashable, Sendable {
+    public var event: Event
+    /// 32 bytes.
+    public var hash: [UInt8]
+
+    public init(event: Event, hash: [UInt8]) {
+        self.event = event
+        self.hash = hash
+    }
+}
+
+/// A part of the ledger of a job, on its way to another place.
+public struct LedgerExcerpt: Hashable, Sendable {
+    public var job: JobID
+    /// The last event of the whole ledger that it is a part of: what is imported must end there.
+    public var head: Verification.Anchor
+    /// Some of its events, one after the other.
+    public var events: [RecordedEvent]
+
+    public init(job: JobID, head: Verification.Anchor, events: [RecordedEvent] = []) {
+        self.job = job
+        self.head = head
+        self.events = events
+    }
+}

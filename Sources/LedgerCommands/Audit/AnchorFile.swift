@@ -1,0 +1,88 @@
+import Crypto
+import FoundationEssentials
+import Ledger
+import LedgerWire
+
+/// A signed list of where the ledgers of jobs ended at some moment. Kept where whoever changes the database does not
+/// reach, it vouches for every event up to there.
+///
+/// A text of lines that end with a line feed: `progress-ledger-anchor-1`, `created` and a time, `key` and the public key
+/// in hexadecimal, a line `JOB SEQUENCE HASH` for each job in ascending order, `jobs` and their number, and `signature`
+/// and the Ed25519 signature, in hexadecimal, of the SHA-256 of everything before its line.
+struct AnchorFile {
+    let createdAt: Timestamp
+    let publicKey: Curve25519.Signing.PublicKey
+    let heads: [LedgerHead]
+
+    static let format = "progress-ledger-anchor-1"
+
+    /// The text of an anchor.
+    static func text(_ heads: [LedgerHead], at moment: Timestamp, signedBy key: SigningKey) throws -> String {
+        var text = "\(format)\ncreated \(RFC3339.text(moment))\n"
+        text += "key \(Hexadecimal.text(Array(key.key.publicKey.rawRepresentation)))\n"
+        for head in heads {
+            guard let place = head.place else { continue }
+            text += "\(head.job) \(place.sequence) \(Hexadecimal.text(place.hash))\n"
+        }
+        text += "jobs \(heads.count { $0.place != nil })\n"
+        let signature = try key.key.signature(for: Data(SHA256.hash(data: Data(text.utf8))))
+        return text + "signature \(Hexadecimal.text(Array(signature)))\n"
+    }
+
+    /// Reads an anchor and checks its signature.
+    ///
+    /// - Parameter key: Who must have signed it; nil takes the key that it names itself.
+    /// - Throws: ``CommandFailure`` where it is none, or is not as it was signed.
+    static func read(_ path: String, signedBy key: Curve25519.Signing.PublicKey?) throws(CommandFailure) -> AnchorFile {
+        let text: String
+        do { text = try String(contentsOfFile: path, encoding: .utf8) } catch {
+            throw CommandFailure(.usage, "\(path) cannot be read: is it there?")
+        }
+        let anchor = try parse(text, path)
+        if let key, key.rawRepresentation != anchor.publicKey.rawRepresentation {
+            throw CommandFailure(
+                .notWhole, "\(path) was signed by the key \(anchor.publicKey.fingerprint), not by \(key.fingerprint).")
+        }
+        return anchor
+    }
+
+    static func parse(_ text: String, _ path: String) throws(CommandFailure) -> AnchorFile {
+        func refuse(_ reason: String) -> CommandFailure {
+            CommandFailure(.notWhole, "\(path) is no anchor as one was written: \(reason).")
+        }
+        var lines = text.split(separator: "\n", omittingEmptySubsequences: false)[...]
+        guard lines.popLast() == "", lines.count >= 5 else { throw refuse("its end is missing") }
+        guard lines.removeFirst() == format else { throw refuse("it does not begin with \(format)") }
+        func value(_ name: String, _ line: Substring?) throws(CommandFailure) -> String {
+            guard let line, line.hasPrefix("\(name) ") else { throw refuse("it lacks its line '\(name)'") }
+            return String(line.dropFirst(name.count + 1))
+        }
+        guard let createdAt = RFC3339.timestamp(try value("created", lines.popFirst())) else {
+            throw refuse("its time cannot be read")
+        }
+        guard let keyBytes = Hexadecimal.bytes(try value("key", lines.popFirst())),
+            let key = try? Curve25519.Signing.PublicKey(rawRepresentation: keyBytes)
+        else { throw refuse("its key cannot be read") }
+        guard let signature = Hexadecimal.bytes(try value("signature", lines.popLast())) else {
+            throw refuse("its signature cannot be read")
+        }
+        let signed = text.utf8.dropLast("signature ".utf8.count + signature.count * 2 + 1)
+        guard key.isValidSignature(Data(signature), for: Data(SHA256.hash(data: Data(signed)))) else {
+            throw refuse("its signature does not fit, so it was changed after it was signed")
+        }
+        let count = Int(try value("jobs", lines.popLast()))
+        var heads: [LedgerHead] = []
+        for line in lines {
+            let parts = line.split(separator: " ", omittingEmptySubsequences: false)
+            guard parts.count == 3, let job = JobID(String(parts[0])), let sequence = Int64(parts[1]), sequence > 0,
+                let hash = Hexadecimal.bytes(String(parts[2])), hash.count == 32,
+                heads.last.map({ $0.job < job }) ?? true
+            else { throw refuse("the line '\(VisibleText.escape(String(line)))' cannot be read") }
+            heads.append(LedgerHead(job: job, place: Verification.Anchor(sequence: sequence, hash: hash)))
+        }
+        guard heads.count == count else {
+            throw refuse("it has \(heads.count) jobs and says that they are \(count ?? 0)")
+        }
+        return AnchorFile(createdAt: createdAt, publicKey: key, heads: heads)
+    }
+}

@@ -1,0 +1,93 @@
+import Ledger
+import LedgerWire
+
+/// The export of a job, as it is read from a file.
+struct ExportFile {
+    let path: String
+
+    init(_ path: String) {
+        self.path = path
+    }
+
+    /// Whether it can be read only once.
+    var isStandardInput: Bool { path == "-" }
+
+    /// Checks it, and says what was found.
+    func verify(_ anchor: AnchorFile?, json: Bool) throws(CommandFailure) {
+        let (job, verification) = try check(anchor)
+        if json {
+            var writer = JSONWriter()
+            VerificationAnswer(job: job, verification).write(to: &writer)
+            Console.standard.print(String(decoding: writer.bytes, as: UTF8.self))
+        } else {
+            let place = anchor?.heads.first { $0.job == job }?.place
+            Console.standard.print(ChainVerifier.text(job, verification, anchor: place))
+        }
+        guard verification.isWhole else {
+            throw CommandFailure(.notWhole, "The export is not as it was recorded.")
+        }
+    }
+
+    /// Recomputes its chain, without a server.
+    ///
+    /// - Throws: ``CommandFailure`` where it is no export at all, or the anchor does not know its job.
+    func check(_ anchor: AnchorFile? = nil) throws(CommandFailure) -> (job: JobID, verification: Verification) {
+        let reader = try Reader(path)
+        let header = reader.header
+        var place: Verification.Anchor?
+        if let anchor {
+            guard let head = anchor.heads.first(where: { $0.job == header.job })?.place else {
+                throw CommandFailure(.usage, "The anchor does not hold job \(header.job), of which this is the export.")
+            }
+            place = head
+        }
+        var check: ChainCheck?
+        while let recorded = try reader.next() {
+            if check == nil {
+                guard case .jobCreated(let description) = recorded.event.body, recorded.event.sequence == 1 else {
+                    throw CommandFailure(.notWhole, "\(path): its first event does not create the job.")
+                }
+                check = ChainCheck(
+                    job: header.job, description: description, createdAt: recorded.event.recordedAt, anchor: place)
+            }
+            guard check?.check(recorded.event, hash: recorded.hash) == true else { break }
+        }
+        guard var check else { throw CommandFailure(.notWhole, "\(path) holds no events.") }
+        check.finish(head: header.head, lastStored: check.place.sequence)
+        return (header.job, check.verification(ledgerSequence: header.head.sequence))
+    }
+
+    /// Reads the first line, and then event by event.
+    final class Reader {
+        let header: LedgerExcerpt
+        /// The first line as it stands there.
+        let headerLine: [UInt8]
+        private let lines: LineFile
+        private let path: String
+        private var number = 1
+
+        init(_ path: String) throws(CommandFailure) {
+            self.path = path
+            lines = try LineFile(path)
+            guard let line = try lines.next() else { throw CommandFailure(.usage, "\(path) is empty.") }
+            headerLine = line
+            do { header = try LedgerExcerpt(header: try JSONReader.read(line)) } catch {
+                throw CommandFailure(
+                    .usage, "\(path) does not begin as 'progress-ledger export' begins: is it an export? (\(error))")
+            }
+        }
+
+        /// The next line with an event; nil at the end.
+        func nextLine() throws(CommandFailure) -> [UInt8]? {
+            number += 1
+            return try lines.next()
+        }
+
+        func next() throws(CommandFailure) -> RecordedEvent? {
+            guard let line = try nextLine() else { return nil }
+            do { return try RecordedEvent(try JSONReader.read(line)) } catch {
+                throw CommandFailure(.notWhole, "\(path), line \(number): no event of an export: \(error).")
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+import Crypto
+import FoundationEssentials
+import Glibc
+
+/// Ed25519 keys (RFC 8032) in the files that other programs write and read them in: PEM around PKCS #8 for the private
+/// one and around SubjectPublicKeyInfo for the public one (RFC 8410), as `openssl genpkey -algorithm ed25519` makes them.
+struct SigningKey {
+    let key: Curve25519.Signing.PrivateKey
+
+    // Everything around the 32 bytes of such a key is always the same (RFC 8410, section 10.3).
+    private static let privatePrefix: [UInt8] = [
+        0x30, 0x2E, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+    ]
+    private static let publicPrefix: [UInt8] = [0x30, 0x2A, 0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70, 0x03, 0x21, 0x00]
+
+    /// A key that nobody else has.
+    static func make() -> SigningKey { SigningKey(key: Curve25519.Signing.PrivateKey()) }
+
+    /// Reads a private key.
+    static func read(_ path: String) throws(CommandFailure) -> SigningKey {
+        let bytes = try decode(path, label: "PRIVATE KEY", prefix: privatePrefix)
+        do { return SigningKey(key: try Curve25519.Signing.PrivateKey(rawRepresentation: bytes)) } catch {
+            throw CommandFailure(.usage, "\(path): no usable Ed25519 key.")
+        }
+    }
+
+    /// Reads a public key.
+    static func readPublic(_ path: String) throws(CommandFailure) -> Curve25519.Signing.PublicKey {
+        let bytes = try decode(path, label: "PUBLIC KEY", prefix: publicPrefix)
+        do { return try Curve25519.Signing.PublicKey(rawRepresentation: bytes) } catch {
+            throw CommandFailure(.usage, "\(path): no usable Ed25519 key.")
+        }
+    }
+
+    /// Writes the private key where only its owner reads it, and the public one beside it, with `.pub` behind its name.
+    ///
+    /// - Throws: Where a file is there already: a key is never overwritten.
+    func write(_ path: String) throws(CommandFailure) {
+        try Self.write(
+            Self.encode(Self.privatePrefix + Array(key.rawRepresentation), label: "PRIVATE KEY"), to: path, mode: 0o600)
+        try Self.write(
+            Self.encode(Self.publicPrefix + Array(key.publicKey.rawRepresentation), label: "PUBLIC KEY"),
+            to: path + ".pub", mode: 0o644)
+    }
+
+    private static func write(_ text: String, to path: String, mode: mode_t) throws(CommandFailure) {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
+        guard descriptor >= 0 else {
+            throw CommandFailure(.failed, "\(path) cannot be made: \(String(cString: strerror(errno))).")
+        }
+        defer { close(descriptor) }
+        var text = text
+        let written = text.withUTF8 { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+        guard written == text.utf8.count, fsync(descriptor) == 0 else {
+            throw CommandFailure(.failed, "\(path) cannot be written: \(String(cString: strerror(errno))).")
+        }
+    }
+
+    private static func encode(_ bytes: [UInt8], label: String) -> String {
+        "-----BEGIN \(label)-----\n\(Data(bytes).base64EncodedString())\n-----END \(label)-----\n"
+    }
+
+    private static func decode(_ path: String, label: String, prefix: [UInt8]) throws(CommandFailure) -> [UInt8] {
+        let text: String
+        do { text = try String(contentsOfFile: path, encoding: .utf8) } catch {
+            throw CommandFailure(.usage, "\(path) cannot be read: is it there?")
+        }
+        let lines = text.split(whereSeparator: \.isNewline)
+        guard let begin = lines.firstIndex(of: "-----BEGIN \(label)-----"),
+            let end = lines.firstIndex(of: "-----END \(label)-----"), begin < end,
+            let data = Data(base64Encoded: lines[(begin + 1)..<end].joined()), data.count == prefix.count + 32,
+            data.starts(with: prefix)
+        else {
+            throw CommandFailure(
+                .usage, "\(path) holds no Ed25519 \(label.lowercased()) in PEM; 'anchor --new-key FILE' makes one.")
+        }
+        return Array(data.suffix(32))
+    }
+}
+
+extension Curve25519.Signing.PublicKey {
+    /// The first half of its SHA-256, by which people tell keys apart.
+    var fingerprint: String {
+        SHA256.hash(data: rawRepresentation).prefix(16).map { byte in
+            let digits = String(byte, radix: 16)
+            return digits.count == 1 ? "0" + digits : digits
+        }.joined()
+    }
+}

@@ -1,0 +1,64 @@
+import Glibc
+
+/// Reads a file line by line, in bounded memory.
+final class LineFile {
+    /// Longer than any line that the ledger writes: an event with all its texts escaped stays below 20 kB, but one that
+    /// describes a job with all its tags may have a few hundred.
+    private static let lineBytesMax = 1_048_576
+    private static let pieceBytes = 65_536
+
+    private let path: String
+    private let descriptor: Int32
+    private var buffer: [UInt8] = []
+    private var position = 0
+    private var isAtEnd = false
+
+    /// - Parameter path: The file; `-` is standard input.
+    init(_ path: String) throws(CommandFailure) {
+        self.path = path
+        descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw CommandFailure(.usage, "\(path) cannot be read: \(String(cString: strerror(errno))).")
+        }
+    }
+
+    deinit {
+        if descriptor > STDERR_FILENO { close(descriptor) }
+    }
+
+    /// The next line without its line feed; empty ones are left out. Nil at the end.
+    func next() throws(CommandFailure) -> [UInt8]? {
+        var searched = position
+        while true {
+            if let end = buffer[searched...].firstIndex(of: UInt8(ascii: "\n")) {
+                let line = Array(buffer[position..<end])
+                position = end + 1
+                searched = position
+                if line.isEmpty { continue }
+                return line
+            }
+            guard !isAtEnd else {
+                defer { position = buffer.count }
+                return position < buffer.count ? Array(buffer[position...]) : nil
+            }
+            buffer.removeFirst(position)
+            position = 0
+            searched = buffer.count
+            guard buffer.count <= Self.lineBytesMax else {
+                throw CommandFailure(.usage, "\(path) has a line of more than \(Self.lineBytesMax) bytes.")
+            }
+            try fill()
+        }
+    }
+
+    private func fill() throws(CommandFailure) {
+        var piece = [UInt8](repeating: 0, count: Self.pieceBytes)
+        let count = piece.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
+        guard count >= 0 else {
+            if errno == EINTR { return }
+            throw CommandFailure(.failed, "\(path) cannot be read: \(String(cString: strerror(errno))).")
+        }
+        isAtEnd = count == 0
+        buffer += piece[..<count]
+    }
+}

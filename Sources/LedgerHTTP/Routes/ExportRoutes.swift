@@ -1,0 +1,103 @@
+internal import HTTPTypes
+internal import HummingbirdCore
+internal import Ledger
+internal import LedgerStore
+internal import LedgerWire
+internal import NIOCore
+
+/// Taking the ledger of a job elsewhere, with its chain.
+struct ExportRoutes: Sendable {
+    private let service: any LedgerService
+    private let intake: BodyIntake
+
+    init(_ surroundings: RouteTable.Surroundings) {
+        service = surroundings.service
+        intake = surroundings.intake
+    }
+
+    /// How many events are in memory while a job is exported.
+    private static let exportedAtOnce = 1_000
+
+    var routes: [Route] {
+        [
+            Route(
+                method: .get, path: "/v1/jobs/{job}/export", operation: "exportJob",
+                summary:
+                    "The ledger of a job as it was recorded: a line that says what it is, and a line for each event",
+                outcomes: [
+                    Route.Outcome(
+                        status: 200, description: "The events up to the head, with their hashes", schema: "Text",
+                        mediaType: "application/x-ndjson"),
+                    .problem(404, "No such job"), .problem(410, "Events were retired"),
+                ], isHeavy: true, handle: export),
+            Route(
+                method: .post, path: "/v1/imports", operation: "importEvents",
+                summary:
+                    "Takes over an export, or \(Limits.eventsPerAppendMax) events of it at a time after the same first line",
+                body: Route.Body(schema: "Text", takesLines: true),
+                outcomes: [
+                    Route.Outcome(status: 201, description: "Events were taken", schema: "Imported"),
+                    Route.Outcome(status: 200, description: "All of them were here already", schema: "Imported"),
+                    .problem(409, "They do not go on where the job stands here, or it has gone another way"),
+                    .problem(422, "They are not as they were recorded"),
+                ], handle: importEvents),
+        ]
+    }
+
+    private func export(_ call: Call) async throws -> Answer {
+        let job = try call.job()
+        _ = try call.parameters()
+        guard let first = try await service.excerpt(job, after: 0, limit: Self.exportedAtOnce) else {
+            throw HTTPProblem.noSuchJob(job.description)
+        }
+        guard !first.events.isEmpty else {
+            throw StoreError(.incomplete, "the events of job \(job) are not there any more", jobs: [job])
+        }
+        let service = service
+        return Answer(
+            status: .ok, headers: [.contentType: "application/x-ndjson"],
+            body: .stream { body in
+                var lines = JSONWriter()
+                first.writeHeader(to: &lines)
+                lines.newLine()
+                var part = first.events
+                while let last = part.last?.event.sequence {
+                    for event in part {
+                        event.write(to: &lines)
+                        lines.newLine()
+                    }
+                    try await body.write(ByteBuffer(bytes: lines.bytes))
+                    lines = JSONWriter()
+                    // What was appended since the first line was written is not part of it.
+                    let limit = Int(min(Int64(Self.exportedAtOnce), first.head.sequence - last))
+                    guard limit > 0 else { return }
+                    guard let next = try await service.excerpt(job, after: last, limit: limit), !next.events.isEmpty
+                    else { throw StoreError(.incomplete, "event \(last + 1) of job \(job) is not there", jobs: [job]) }
+                    part = next.events
+                }
+            })
+    }
+
+    private func importEvents(_ call: Call) async throws -> Answer {
+        _ = try call.parameters()
+        let (excerpt, outcome) = try await intake.withBody(of: call.request, allowsLines: true) { body, format in
+            guard format == .lines else {
+                throw HTTPProblem(
+                    .unsupportedMediaType, "Unsupported media type",
+                    "Send an export as it is, with Content-Type: application/x-ndjson.")
+            }
+            let excerpt = try await withTaskExecutorPreference(globalConcurrentExecutor) { () async throws in
+                try ImportRequest.excerpt(body)
+            }
+            return (excerpt, try await service.importExcerpt(excerpt))
+        }
+        return .json(outcome.appended > 0 ? .created : .ok) { writer in
+            writer.object { writer in
+                writer.field("job", outcome.job.description)
+                writer.field("appended", outcome.appended)
+                writer.field("ledger_sequence", outcome.place.sequence)
+                writer.field("complete", outcome.place.sequence >= excerpt.head.sequence)
+            }
+        }
+    }
+}

@@ -1,0 +1,34 @@
+public import Ledger
+internal import PQ
+
+extension PostgresLedger {
+    public func excerpt(
+        _ job: JobID, after sequence: Int64, limit: Int
+    ) async throws(StoreError) -> LedgerExcerpt? {
+        do throws(PQError) {
+            return try await ChainReader(pool: pool).excerpt(job, after: sequence, limit: limit)
+        } catch {
+            throw StoreError(error, while: "exporting a job")
+        }
+    }
+
+    public func importExcerpt(_ excerpt: LedgerExcerpt) async throws(StoreError) -> ImportOutcome {
+        let outcome: Importer.Outcome
+        do {
+            outcome = try await Importer(pool: pool).take(excerpt)
+        } catch let refusal as Importer.Refusal {
+            switch refusal {
+            case .notWhole(let reason): throw StoreError(.invalid, reason, jobs: [excerpt.job])
+            case .doesNotFollow(let reason): throw StoreError(.conflict, reason, jobs: [excerpt.job])
+            case .keyTaken:
+                throw StoreError(.conflict, "another job here has its key already", jobs: [excerpt.job])
+            }
+        } catch let error as PQError {
+            throw StoreError(error, while: "importing a job")
+        } catch {
+            throw StoreError(.corrupt, "importing a job: \(error)", cause: error)
+        }
+        if outcome.appended > 0 { await noteAppended([excerpt.job]) }
+        return ImportOutcome(job: excerpt.job, appended: outcome.appended, place: outcome.place)
+    }
+}

@@ -1,0 +1,75 @@
+package import Ledger
+import LedgerWire
+import NIOCore
+import NIOHTTP1
+
+// What auditors and operators ask for.
+
+extension LedgerRequest {
+    // MARK: Proofs
+
+    package static func verify(
+        _ job: JobID, _ stretch: Verification.Stretch = Verification.Stretch()
+    ) -> LedgerRequest {
+        var query = Query()
+        query.add("after", stretch.after.map { String($0.sequence) })
+        query.add("hash", stretch.after.map { Hexadecimal.text($0.hash) })
+        query.add("limit", stretch.limit.map(String.init))
+        query.add("anchor_sequence", stretch.anchor.map { String($0.sequence) })
+        query.add("anchor_hash", stretch.anchor.map { Hexadecimal.text($0.hash) })
+        // Some 100,000 events a second: the server answers when it has read all of them.
+        var request = LedgerRequest.get("verify job \(job)", "/v1/jobs/\(job)/verify", query: query)
+        request.wait = .seconds(600)
+        return request
+    }
+
+    package static func heads(limit: Int?, cursor: String?) -> LedgerRequest {
+        var query = Query()
+        query.add("limit", limit.map(String.init))
+        query.add("cursor", cursor)
+        return .get("list the heads of all jobs", "/v1/heads", query: query)
+    }
+
+    // MARK: Exports
+
+    package static func export(_ job: JobID) -> LedgerRequest {
+        var request = LedgerRequest.get("export job \(job)", "/v1/jobs/\(job)/export")
+        request.headers.append(("accept", "application/x-ndjson, application/problem+json"))
+        return request
+    }
+
+    /// - Parameter lines: The first line of an export, and some of its events.
+    package static func importEvents(_ lines: [UInt8]) -> LedgerRequest {
+        LedgerRequest(
+            purpose: "import events", method: .POST, path: "/v1/imports",
+            headers: [("content-type", "application/x-ndjson")], body: ByteBuffer(bytes: lines), isSafeToRepeat: true)
+    }
+
+    // MARK: Replays
+
+    package static func beginReplay(_ request: Replay.Request) -> LedgerRequest {
+        var json = JSONWriter()
+        request.writeRequest(to: &json)
+        // A second one is refused while the first is under way, but not after it.
+        return .post("begin a replay", "/v1/replays", json: json.bytes, isSafeToRepeat: false)
+    }
+
+    package static func replay(_ id: JobID) -> LedgerRequest {
+        .get("read replay \(id)", "/v1/replays/\(id)")
+    }
+
+    package static func replays(limit: Int?) -> LedgerRequest {
+        var query = Query()
+        query.add("limit", limit.map(String.init))
+        return .get("list replays", "/v1/replays", query: query)
+    }
+
+    package static func revertReplay(_ id: JobID) -> LedgerRequest {
+        LedgerRequest(
+            purpose: "revert replay \(id)", method: .POST, path: "/v1/replays/\(id)/revert", isSafeToRepeat: false)
+    }
+
+    package static func dropReplay(_ id: JobID) -> LedgerRequest {
+        LedgerRequest(purpose: "drop replay \(id)", method: .DELETE, path: "/v1/replays/\(id)", isSafeToRepeat: true)
+    }
+}
