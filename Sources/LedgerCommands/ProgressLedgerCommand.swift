@@ -8,7 +8,9 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
         abstract: "The progress of distributed jobs, counted once, whatever fails on the way.",
         discussion: ExitStatus.help,
         groupedSubcommands: [
-            CommandGroup(name: "Services", subcommands: [ServeCommand.self, ProjectCommand.self, MigrateCommand.self]),
+            CommandGroup(
+                name: "Services",
+                subcommands: [ServeCommand.self, ProjectCommand.self, MigrateCommand.self, StatusCommand.self]),
             CommandGroup(
                 name: "Questions",
                 subcommands: [

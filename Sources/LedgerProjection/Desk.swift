@@ -35,8 +35,11 @@ actor Desk {
     }
 
     /// These jobs have moved on: a failure that comes later begins with the shortest pause.
-    func succeeded(_ jobs: [JobID]) {
-        for job in jobs { pauses[job] = nil }
+    ///
+    /// - Returns: Those of them that had failed before.
+    func succeeded(_ jobs: [JobID]) -> [JobID] {
+        guard !pauses.isEmpty else { return [] }
+        return jobs.filter { pauses.removeValue(forKey: $0) != nil }
     }
 
     /// These jobs could not be folded: each time they wait twice as long.

@@ -22,8 +22,7 @@ public struct ProjectionWorker: Service {
 
     /// Works until the task is cancelled or the service group shuts down; a step that is under way is finished.
     public func run() async throws {
-        ledger.noteWorker(isRunning: true)
-        defer { ledger.noteWorker(isRunning: false) }
+        await ledger.noteWorkerBegins()
         let signals = ledger.signals
         let desk = Desk(signals: signals, settings: settings)
         signals.wantSweep()
@@ -37,6 +36,7 @@ public struct ProjectionWorker: Service {
         } onCancelOrGracefulShutdown: {
             signals.close()
         }
+        await ledger.noteWorkerEnds()
     }
 
     private func sweepNowAndThen(_ signals: ProjectionSignals) async {
@@ -71,7 +71,7 @@ public struct ProjectionWorker: Service {
                 cursor = next
             } catch {
                 logger.warning("jobs that are behind could not be looked for", metadata: ["error": "\(error)"])
-                ledger.noteFailedStep(error.description)
+                await ledger.noteFailedStep(of: [], error)
                 return
             }
         } while cursor != nil && !Task.isCancelled
@@ -83,15 +83,15 @@ public struct ProjectionWorker: Service {
             if result.eventCount > 0 { ledger.noteStep(events: result.eventCount) }
             await ledger.noteFolded(result.folded)
             desk.signals.appended(result.unfinished)
-            await desk.succeeded(result.folded.map(\.job))
-            for (job, error) in result.damaged { await noteFailure(of: [job], "\(error)", desk) }
+            await ledger.noteMoving(await desk.succeeded(result.folded.map(\.job)))
+            for (job, error) in result.damaged { await noteFailure(of: [job], error, desk) }
             try await lookAgain(result.unclaimed, step, desk)
         } catch {
             // Told to stop at once: whoever comes next folds them.
             guard !Task.isCancelled else { return }
             // One job that cannot be stored must not hold up the others.
             guard jobs.count > 1, !((error as? PQError)?.isRetrySafe ?? false) else {
-                await noteFailure(of: jobs, String(reflecting: error), desk)
+                await noteFailure(of: jobs, error, desk)
                 return
             }
             for job in jobs { await fold([job], step, desk) }
@@ -107,13 +107,14 @@ public struct ProjectionWorker: Service {
         await desk.postpone(behind, for: settings.heldPause)
     }
 
-    private func noteFailure(of jobs: [JobID], _ error: String, _ desk: Desk) async {
+    private func noteFailure(of jobs: [JobID], _ error: any Error, _ desk: Desk) async {
         logger.error(
             "events could not be folded; trying again later",
             metadata: [
-                "job.count": "\(jobs.count)", "job.first": "\(jobs.first?.description ?? "")", "error": "\(error)",
+                "job.count": "\(jobs.count)", "job.first": "\(jobs.first?.description ?? "")",
+                "error": "\(String(reflecting: error))",
             ])
-        ledger.noteFailedStep(error)
+        await ledger.noteFailedStep(of: jobs, error)
         await desk.failed(jobs)
     }
 }

@@ -150,6 +150,9 @@ public protocol LedgerService: Sendable {
     /// Whether the ledger can do its work now, and what keeps it from it.
     func readiness() async -> Readiness
 
+    /// What is behind, who works on it, and what stands in the way.
+    func status() async throws(StoreError) -> LedgerStatus
+
     /// Figures for operators.
     func statistics() async -> [Statistic]
 }
@@ -358,8 +361,13 @@ public struct Statistic: Sendable {
     public var help: String
     public var kind: Kind
     public var value: Double
+    /// What tells it from others of the same name.
+    public var labels: [(name: String, value: String)]
 
-    public init(name: String, help: String, kind: Kind, value: Double) {
+    public init(
+        name: String, help: String, kind: Kind, value: Double, labels: [(name: String, value: String)] = []
+    ) {
+        self.labels = labels
         self.name = name
         self.help = help
         self.kind = kind

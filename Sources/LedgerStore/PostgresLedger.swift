@@ -44,6 +44,8 @@ public final class PostgresLedger: Service {
     let folder: HistoryFolder
     let replays: ReplayStore
     let workers = WorkerRegistry()
+    let board: WorkerBoard
+    let lagMeter: LagMeter
     private let hintPool: Pool
     private let appendPool: Pool
     private let hints: HintSender
@@ -90,6 +92,8 @@ public final class PostgresLedger: Service {
         creator = JobCreator(pool: appendPool)
         folder = HistoryFolder(pool: pool)
         replays = ReplayStore(pool: pool)
+        board = WorkerBoard(pool: pool, instance: instance, logger: logger)
+        lagMeter = LagMeter(reader: StatusReader(pool: pool))
         let hints = hints
         let signals = signals
         appender = Appender(pool: appendPool, laneCount: settings.appendLanes, logger: logger) { jobs in
@@ -109,7 +113,9 @@ public final class PostgresLedger: Service {
     public func run() async throws {
         let partitions = Task(name: "partitions") { await makePartitions() }
         let presence = Task(name: "presence") { await tellPresence() }
+        let work = Task(name: "worker-board") { await tellWork() }
         defer {
+            work.cancel()
             partitions.cancel()
             presence.cancel()
         }
@@ -167,6 +173,15 @@ public final class PostgresLedger: Service {
         while !Task.isCancelled {
             await hints.tellPresence()
             do { try await Task.sleep(for: HintSender.presence.interval) } catch { return }
+        }
+    }
+
+    /// Where a projection worker runs in this process, it is said now and then that it does.
+    private func tellWork() async {
+        while !Task.isCancelled {
+            do { try await Task.sleep(for: WorkerBoard.interval) } catch { return }
+            let state = workers.current
+            if state.isRunning { await board.tell(state, pendingJobs: signals.pendingJobCount) }
         }
     }
 

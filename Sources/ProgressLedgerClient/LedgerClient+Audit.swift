@@ -31,6 +31,11 @@ extension LedgerClient {
         try await ask(.importEvents(lines), as: Imported.self).value
     }
 
+    /// What is behind, who works on it, and what stands in the way.
+    public func status() async throws(LedgerClientError) -> LedgerStatus {
+        try await ask(.status, as: LedgerStatus.self).value
+    }
+
     /// Begins to recompute projections, of one job or of all.
     public func beginReplay(_ request: Replay.Request) async throws(LedgerClientError) -> Replay {
         try await ask(.beginReplay(request), as: Replay.self).value

@@ -147,4 +147,114 @@ struct VerifyTests {
             #expect(verification.isWhole && verification.sequence == 5_051)
         }
     }
+
+    @Test("a ledger is checked piece by piece, each beginning with what the one before has found")
+    func stretches() async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, projection: nil) { ledger in
+                let job = try await fill(ledger)
+                var stretch = Verification.Stretch(limit: 3)
+                var found: [Int64] = []
+                while true {
+                    let verification = try #require(try await ledger.verify(job, stretch))
+                    #expect(verification.isWhole && verification.ledgerSequence == 10)
+                    found.append(verification.sequence)
+                    stretch.after = Verification.Anchor(
+                        sequence: verification.sequence, hash: verification.headHash)
+                    if verification.isComplete { break }
+                }
+                #expect(found == [3, 6, 9, 10])
+                // What was checked before and was changed since is found too.
+                let changed = try await tamper(
+                    target, "update ledger.event set hash = sha256('x') where job_id = $1 and sequence = 6", [job])
+                #expect(changed == 1)
+                let sixth = try #require(
+                    try await ledger.verify(
+                        job,
+                        Verification.Stretch(
+                            after: Verification.Anchor(sequence: 6, hash: [UInt8](repeating: 7, count: 32)))))
+                #expect(sixth.fault?.kind == .altered && sixth.fault?.sequence == 6)
+            }
+        }
+    }
+
+    @Test("session_replication_role does not switch off what refuses changes")
+    func replicationRole() async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, projection: nil) { ledger in
+                let job = try await fill(ledger)
+                let pool = Pool(
+                    target: target.settingOnServer([("session_replication_role", "replica")]),
+                    logger: TestCluster.logger)
+                for sql in ["update ledger.event set done = 7", "delete from ledger.event", "truncate ledger.event"] {
+                    let error = await #expect(throws: PQError.self) { try await pool.query(Query(sql)) }
+                    #expect(error?.sqlState?.rawValue == "LG001", "\(sql)")
+                }
+                await pool.close()
+                #expect(try await ledger.verify(job, Verification.Stretch())?.isWhole == true)
+            }
+        }
+    }
+
+    /// What only an anchor finds: the chain fits in itself afterwards.
+    enum Rewriting: String, CaseIterable {
+        case rewritesAll, cutsTheEnd, movesToAnotherJob
+    }
+
+    @Test("what fits in itself and is not what was anchored is found", arguments: Rewriting.allCases)
+    func anchors(_ rewriting: Rewriting) async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, projection: nil) { ledger in
+                let job = try await fill(ledger)
+                let head = try #require(try await ledger.heads(after: nil, limit: 10).first?.place)
+                #expect(head.sequence == 10)
+                let stretch = Verification.Stretch(anchor: head)
+                #expect(try await ledger.verify(job, stretch)?.isWhole == true)
+                switch rewriting {
+                case .rewritesAll:
+                    try await rewrite(target, ledger, job) { $0.event = $0.event.aMicrosecondLater }
+                case .cutsTheEnd: try await rewrite(target, ledger, job, through: 7) { _ in }
+                case .movesToAnotherJob:
+                    let other = try await fill(ledger)
+                    try await rewrite(target, ledger, job, from: other) { _ in }
+                }
+                let alone = try #require(try await ledger.verify(job, Verification.Stretch()))
+                #expect(alone.isWhole, "the chain alone finds nothing: \(alone)")
+                let found = try #require(try await ledger.verify(job, stretch))
+                #expect(found.fault?.kind == .anchor, "\(found)")
+            }
+        }
+    }
+
+    /// Rewrites the ledger of a job as somebody would who knows how it is made, with a chain and a head that fit.
+    private func rewrite(
+        _ target: ConnectionTarget, _ ledger: PostgresLedger, _ job: JobID, from other: JobID? = nil,
+        through last: Int64 = 10, _ change: (inout RecordedEvent) -> Void
+    ) async throws {
+        let source = try #require(try await ledger.excerpt(other ?? job, after: 0, limit: 100))
+        _ = try await tamper(target, "delete from ledger.event where job_id = $1 and sequence > \(last)", [job])
+        var chain = HashChain(job: job)
+        var lastHash: [UInt8] = []
+        var lastTime = Timestamp(microseconds: 0)
+        for var recorded in source.events where recorded.event.sequence <= last {
+            change(&recorded)
+            lastHash = chain.append(recorded.event)
+            lastTime = recorded.event.recordedAt
+            let time = "to_timestamp(0) + interval '\(lastTime.microseconds) us'"
+            let digits = lastHash.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+            let hash = "decode('\(digits)', 'hex')"
+            let changed = try await tamper(
+                target,
+                "update ledger.event set recorded_at = \(time), hash = \(hash) where job_id = $1 and sequence = \(recorded.event.sequence)",
+                [job])
+            #expect(changed == 1)
+            _ = try await tamper(
+                target,
+                "update ledger.job_head set sequence = \(recorded.event.sequence), recorded_at = \(time), hash = \(hash) where job_id = $1",
+                [job])
+            if recorded.event.sequence == 1 {
+                _ = try await tamper(target, "update ledger.job set created_at = \(time) where job_id = $1", [job])
+            }
+        }
+    }
 }

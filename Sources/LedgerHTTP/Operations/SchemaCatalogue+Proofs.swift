@@ -1,6 +1,12 @@
 internal import Ledger
 
 extension SchemaCatalogue {
+    private static let session = [
+        Field("process", .integer(nil)), Field("application", .text(max: nil)),
+        Field("state", .nullable(.text(max: nil))), Field("microseconds", .integer(nil)),
+        Field("statement", .nullable(.text(max: nil))),
+    ]
+
     /// What replays, proofs and operations answer.
     static var proofs: [Schema] {
         [
@@ -40,6 +46,42 @@ extension SchemaCatalogue {
                     Field("job", .text(max: nil)), Field("appended", .integer(nil)),
                     Field("ledger_sequence", .integer(nil)), Field("complete", .bool),
                 ]),
+            object(
+                "Status",
+                [
+                    Field("lag", .reference("Lag")), Field("workers", .array(.reference("Worker"))),
+                    Field("stuck_jobs", .array(.reference("StuckJob"))),
+                    Field("blocked", .array(.reference("BlockedSession"))), Field("replay", .nullable(.text(max: nil))),
+                ]),
+            object(
+                "Lag",
+                [
+                    Field("jobs", .integer(nil)), Field("events", .integer(nil)), Field("microseconds", .integer(nil)),
+                    Field("most_behind", .array(.reference("BehindJob"))),
+                ]),
+            object(
+                "BehindJob",
+                [Field("job", .text(max: nil)), Field("events", .integer(nil)), Field("microseconds", .integer(nil))]),
+            object(
+                "Worker",
+                [
+                    Field("worker", .text(max: nil)), Field("host", .text(max: nil)), Field("process", .integer(nil)),
+                    Field("lost", .bool), Field("started_at", .moment), Field("seen_at", .moment),
+                    Field("folded_at", .nullable(.moment)), Field("folded_events", .integer(nil)),
+                    Field("steps", .integer(nil)), Field("failures", .integer(nil)),
+                    Field("pending_jobs", .integer(nil)), Field("last_failure", .nullable(.reference("Failure"))),
+                ]),
+            object(
+                "StuckJob",
+                [
+                    Field("job", .text(max: nil)), Field("since", .moment), Field("failures", .integer(nil)),
+                    Field("worker", .text(max: nil)), Field("last_failure", .reference("Failure")),
+                ]),
+            object(
+                "Failure",
+                [Field("at", .moment), Field("sqlstate", .nullable(.text(max: 5))), Field("message", .text(max: nil))]),
+            object("BlockedSession", session + [Field("blocked_by", .array(.reference("Session")))]),
+            object("Session", session),
             object("Replays", [Field("replays", .array(.reference("Replay")))]),
             object(
                 "ReplayDifference",

@@ -29,6 +29,13 @@ struct OperationsRoutes: Sendable {
                     Route.Outcome(status: 503, description: "It cannot, and why", schema: "Readiness"),
                 ], handle: ready),
             Route(
+                method: .get, path: "/v1/status", operation: "getStatus",
+                summary: "How the ledger fares: what is behind, who works on it, and what stands in the way",
+                outcomes: [
+                    Route.Outcome(status: 200, description: "The status", schema: "Status"),
+                    .problem(503, "The database is out of reach"),
+                ], handle: status),
+            Route(
                 method: .get, path: "/metrics", operation: "metrics", summary: "Figures in Prometheus' text format",
                 outcomes: [
                     Route.Outcome(status: 200, description: "The figures", schema: "Text", mediaType: "text/plain")
@@ -58,12 +65,41 @@ struct OperationsRoutes: Sendable {
 
     private func figures(_: Call) async throws -> Answer {
         var text = ""
+        var last = ""
         for statistic in await service.statistics() {
-            text += "# HELP \(statistic.name) \(statistic.help)\n# TYPE \(statistic.name) \(statistic.kind.rawValue)\n"
-            text += "\(statistic.name) \(statistic.value)\n"
+            if statistic.name != last {
+                text += "# HELP \(statistic.name) \(statistic.help)\n"
+                text += "# TYPE \(statistic.name) \(statistic.kind.rawValue)\n"
+                last = statistic.name
+            }
+            text += "\(statistic.name)\(Self.text(statistic.labels)) \(statistic.value)\n"
         }
         metrics.write(to: &text)
         return Answer(status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8", bytes: Array(text.utf8))
+    }
+
+    /// Labels as Prometheus reads them: in their values a backslash, a quote and a line feed are escaped.
+    private static func text(_ labels: [(name: String, value: String)]) -> String {
+        guard !labels.isEmpty else { return "" }
+        let parts = labels.map { label in
+            var value = ""
+            for scalar in label.value.unicodeScalars {
+                switch scalar {
+                case "\\": value += "\\\\"
+                case "\"": value += "\\\""
+                case "\n": value += "\\n"
+                default: value.unicodeScalars.append(scalar)
+                }
+            }
+            return "\(label.name)=\"\(value)\""
+        }
+        return "{\(parts.joined(separator: ","))}"
+    }
+
+    private func status(_ call: Call) async throws -> Answer {
+        _ = try call.parameters()
+        let status = try await service.status()
+        return .json { status.write(to: &$0) }
     }
 
     private func limits(_: Call) async throws -> Answer {

@@ -12,6 +12,7 @@ extension Difference: Answer {}
 extension Curve: Answer {}
 extension VerificationAnswer: Answer {}
 extension Replay: Answer {}
+extension LedgerStatus: Answer {}
 
 extension JSONValue {
     func text(_ field: String) throws(AnswerError) -> String {

@@ -45,6 +45,10 @@ extension LedgerRequest {
             headers: [("content-type", "application/x-ndjson")], body: ByteBuffer(bytes: lines), isSafeToRepeat: true)
     }
 
+    // MARK: Operations
+
+    package static var status: LedgerRequest { .get("say how it fares", "/v1/status") }
+
     // MARK: Replays
 
     package static func beginReplay(_ request: Replay.Request) -> LedgerRequest {

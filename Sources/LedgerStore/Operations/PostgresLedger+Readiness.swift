@@ -1,10 +1,9 @@
+public import Ledger
 internal import PQ
 
 extension PostgresLedger {
     /// A job that is behind for longer is a sign that no projection works.
     private static let lagMax: Duration = .seconds(30)
-    /// How many of the newest jobs are looked at for it.
-    private static let lagJobsMax: Int64 = 1_000
 
     public func readiness() async -> Readiness {
         var checks: [Readiness.Check] = []
@@ -32,43 +31,32 @@ extension PostgresLedger {
         }
     }
 
-    /// Measured against the ledger itself, not against what a worker says of itself: the oldest event among the newest
-    /// jobs that no snapshot holds yet.
+    /// Measured against the ledger itself, not against what a worker says of itself: the oldest event that no snapshot
+    /// holds yet.
     private func projectionCheck() async -> Readiness.Check {
         do throws(PQError) {
-            let lag = try await measureLag()
-            let error = workers.current.lastError.map { "; the last error: \($0)" } ?? ""
+            let lag = try await lagMeter.lag()
+            let state = workers.current
+            let error = state.isFailing ? state.lastFailure.map { "; the last error here: \($0)" } ?? "" : ""
             guard lag.seconds <= Double(Self.lagMax.components.seconds) else {
                 return Readiness.Check(
                     name: "projection", isPassed: false,
                     detail:
-                        "\(lag.jobs) of the newest jobs are behind, one for \(Int(lag.seconds)) s: is a worker running?\(error)"
-                )
+                        "\(lag.jobs) jobs are behind, one for \(Int(lag.seconds)) s: is a worker running? 'progress-ledger "
+                        + "status' says what is stuck\(error)")
             }
             return Readiness.Check(
                 name: "projection", isPassed: true,
-                detail: "\(lag.jobs) of the newest jobs are behind, by \(lag.events) events in all\(error)")
+                detail: "\(lag.jobs) jobs are behind, by \(lag.events) events in all\(error)")
         } catch {
             return Readiness.Check(name: "projection", isPassed: false, detail: error.description)
         }
     }
 
-    private func measureLag() async throws(PQError) -> (jobs: Int, events: Int64, seconds: Double) {
-        let rows = try await pool.query(
-            Query(
-                """
-                select
-                    count(*), coalesce(sum(behind.events), 0)::bigint,
-                    coalesce(extract(epoch from max(clock_timestamp() - event.recorded_at)), 0)::float8
-                from (
-                    select head.job_id, head.sequence - snapshot.sequence as events, snapshot.sequence + 1 as next
-                    from (select * from ledger.job_head order by job_id desc limit $1) as head
-                    join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
-                    where head.sequence > snapshot.sequence
-                ) as behind
-                join ledger.event on event.job_id = behind.job_id and event.sequence = behind.next
-                """, [.int8(Self.lagJobsMax)]), deadline: .seconds(5))
-        return (try rows[0].decode(0), try rows[0].decode(1), try rows[0].decode(2))
+    public func status() async throws(StoreError) -> LedgerStatus {
+        do throws(PQError) { return try await StatusReader(pool: pool).status() } catch {
+            throw StoreError(error, while: "reading how the ledger fares")
+        }
     }
 
     public func statistics() async -> [Statistic] {
@@ -102,12 +90,8 @@ extension PostgresLedger {
             counter("database_round_trips_total", "Round trips for reading and projecting.", connections.roundTrips),
         ]
         do throws(PQError) {
-            let lag = try await measureLag()
-            statistics += [
-                gauge("projection_lag_jobs", "Of the newest jobs, those whose snapshot is behind.", Double(lag.jobs)),
-                gauge("projection_lag_events", "Events that these snapshots lack.", Double(lag.events)),
-                gauge("projection_lag_seconds", "Age of the oldest event that one of them lacks.", lag.seconds),
-            ]
+            let status = try await StatusReader(pool: pool).status()
+            statistics += Self.statistics(status)
         } catch {
             statistics.append(gauge("database_reachable", "Whether the database answers.", 0))
             return statistics
@@ -115,4 +99,50 @@ extension PostgresLedger {
         statistics.append(gauge("database_reachable", "Whether the database answers.", 1))
         return statistics
     }
+
+    private static func statistics(_ status: LedgerStatus) -> [Statistic] {
+        func gauge(
+            _ name: String, _ help: String, _ value: Double, _ labels: [(name: String, value: String)] = []
+        ) -> Statistic {
+            Statistic(name: "progress_ledger_\(name)", help: help, kind: .gauge, value: value, labels: labels)
+        }
+        func labels(_ worker: LedgerStatus.Worker) -> [(name: String, value: String)] {
+            [("worker", worker.worker), ("host", worker.host), ("process", String(worker.process))]
+        }
+        let lag = status.lag
+        var statistics = [
+            gauge("projection_lag_jobs", "Jobs whose snapshot is behind.", Double(lag.jobs)),
+            gauge("projection_lag_events", "Events that these snapshots lack.", Double(lag.events)),
+            gauge("projection_lag_seconds", "Age of the oldest event that one of them lacks.", lag.seconds),
+            gauge("projection_workers", "Workers that live.", Double(status.workers.count { !$0.isLost })),
+            gauge(
+                "projection_stuck_jobs", "Jobs that could not be folded when last tried.",
+                Double(status.stuckJobs.count)),
+            gauge("blocked_transactions", "Transactions that wait for a lock.", Double(status.blocked.count)),
+            gauge(
+                "blocked_transaction_seconds", "How long the one that waits longest has waited.",
+                status.blocked.map(\.session.seconds).max() ?? 0),
+            gauge("replay_running", "Whether a replay is under way.", status.replay == nil ? 0 : 1),
+        ]
+        statistics += status.workers.map { worker in
+            gauge("worker_up", "Whether a worker has said lately that it lives.", worker.isLost ? 0 : 1, labels(worker))
+        }
+        statistics += status.workers.map { worker in
+            gauge(
+                "worker_folded_events", "Events that a worker has folded since it started.",
+                Double(worker.foldedEvents), labels(worker))
+        }
+        statistics += status.workers.compactMap { worker in
+            worker.lastFailure.map { failure in
+                gauge(
+                    "worker_last_error_timestamp_seconds", "When a worker failed last, and with which SQLSTATE.",
+                    Double(failure.at.microseconds) / 1e6, labels(worker) + [("sqlstate", failure.state ?? "")])
+            }
+        }
+        return statistics
+    }
+}
+
+extension LedgerStatus.Failure: CustomStringConvertible {
+    public var description: String { message }
 }

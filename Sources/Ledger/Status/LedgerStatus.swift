@@ -1,0 +1,156 @@
+/// How a ledger fares: what is behind, who works on it, and what stands in the way. For those who look after it.
+public struct LedgerStatus: Hashable, Sendable {
+    /// How far snapshots are behind the events, in all jobs.
+    public struct Lag: Hashable, Sendable {
+        /// Jobs whose snapshot lacks events.
+        public var jobs: Int64
+        /// The events that they lack.
+        public var events: Int64
+        /// The age of the oldest of them; 0 where none is lacking.
+        public var seconds: Double
+        /// The jobs that lack the oldest events; at most ``LedgerStatus/listMax``.
+        public var mostBehind: [BehindJob]
+
+        public init(jobs: Int64, events: Int64, seconds: Double, mostBehind: [BehindJob] = []) {
+            self.jobs = jobs
+            self.events = events
+            self.seconds = seconds
+            self.mostBehind = mostBehind
+        }
+    }
+
+    /// A job whose snapshot lacks events.
+    public struct BehindJob: Hashable, Sendable {
+        public var job: JobID
+        public var events: Int64
+        public var seconds: Double
+
+        public init(job: JobID, events: Int64, seconds: Double) {
+            self.job = job
+            self.events = events
+            self.seconds = seconds
+        }
+    }
+
+    /// Something that went wrong.
+    public struct Failure: Hashable, Sendable {
+        public var at: Timestamp
+        /// The SQLSTATE, where PostgreSQL gave one.
+        public var state: String?
+        public var message: String
+
+        public init(at: Timestamp, state: String?, message: String) {
+            self.at = at
+            self.state = state
+            self.message = message
+        }
+    }
+
+    /// A process that projects.
+    public struct Worker: Hashable, Sendable {
+        /// Another one each time that a process starts.
+        public var worker: String
+        public var host: String
+        public var process: Int32
+        public var startedAt: Timestamp
+        /// When it last said that it lives.
+        public var seenAt: Timestamp
+        /// Whether that was so long ago that it must be dead or cut off.
+        public var isLost: Bool
+        /// When it last stored a step.
+        public var foldedAt: Timestamp?
+        public var foldedEvents: Int64
+        public var steps: Int64
+        public var failures: Int64
+        /// Jobs that it has been told of and has not looked at yet.
+        public var pendingJobs: Int64
+        /// Its last failure, also where it has gone on since.
+        public var lastFailure: Failure?
+
+        public init(
+            worker: String, host: String, process: Int32, startedAt: Timestamp, seenAt: Timestamp, isLost: Bool,
+            foldedAt: Timestamp?, foldedEvents: Int64, steps: Int64, failures: Int64, pendingJobs: Int64,
+            lastFailure: Failure?
+        ) {
+            self.worker = worker
+            self.host = host
+            self.process = process
+            self.startedAt = startedAt
+            self.seenAt = seenAt
+            self.isLost = isLost
+            self.foldedAt = foldedAt
+            self.foldedEvents = foldedEvents
+            self.steps = steps
+            self.failures = failures
+            self.pendingJobs = pendingJobs
+            self.lastFailure = lastFailure
+        }
+    }
+
+    /// A job whose events could not be folded when last tried.
+    public struct StuckJob: Hashable, Sendable {
+        public var job: JobID
+        public var since: Timestamp
+        public var failures: Int64
+        public var worker: String
+        public var failure: Failure
+
+        public init(job: JobID, since: Timestamp, failures: Int64, worker: String, failure: Failure) {
+            self.job = job
+            self.since = since
+            self.failures = failures
+            self.worker = worker
+            self.failure = failure
+        }
+    }
+
+    /// A session of the database, as its administrator sees it.
+    public struct Session: Hashable, Sendable {
+        public var process: Int32
+        /// What it calls itself.
+        public var application: String
+        /// `active`, `idle in transaction`, …; nil where the ledger's role may not see it.
+        public var state: String?
+        /// How long its transaction has lasted.
+        public var seconds: Double
+        /// The beginning of its statement; nil where the ledger's role may not see it.
+        public var statement: String?
+
+        public init(process: Int32, application: String, state: String?, seconds: Double, statement: String?) {
+            self.process = process
+            self.application = application
+            self.state = state
+            self.seconds = seconds
+            self.statement = statement
+        }
+    }
+
+    /// A transaction that waits for a lock, and who holds it.
+    public struct Blocked: Hashable, Sendable {
+        public var session: Session
+        public var blockers: [Session]
+
+        public init(session: Session, blockers: [Session]) {
+            self.session = session
+            self.blockers = blockers
+        }
+    }
+
+    /// Entries of a list, at most.
+    public static let listMax = 20
+
+    public var lag: Lag
+    public var workers: [Worker]
+    public var stuckJobs: [StuckJob]
+    public var blocked: [Blocked]
+    /// The replay that is under way.
+    public var replay: JobID?
+
+    public init(lag: Lag, workers: [Worker], stuckJobs: [StuckJob], blocked: [Blocked], replay: JobID?) {
+        self.lag = lag
+        self.workers = workers
+        self.stuckJobs = stuckJobs
+        self.blocked = blocked
+        self.replay = replay
+    }
+}

@@ -1,0 +1,129 @@
+import ArgumentParser
+import Ledger
+import LedgerWire
+import ProgressLedgerClient
+
+struct StatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Show what is behind, who works on it, what is stuck, and why.",
+        discussion: """
+            Lag is measured against the ledger itself. Ends with code 1 where something needs a look: a job that cannot \
+            be folded, a worker that is lost, none at all while events wait, or events that wait for longer than 30 s.
+            """)
+
+    @Flag(help: "Print JSON, as the server gives it.")
+    var json = false
+
+    @OptionGroup var server: ServerOptions
+
+    func run() async throws {
+        let (status, document) = try await server.client().askForJSON(.status, as: LedgerStatus.self)
+        if json {
+            Console.standard.print(document)
+        } else {
+            for line in StatusText.lines(status) { Console.standard.print(line) }
+        }
+        let troubles = StatusText.troubles(status)
+        guard troubles.isEmpty else { throw CommandFailure(.failed, troubles.joined(separator: " ")) }
+    }
+}
+
+/// How a ledger fares, as people read it.
+enum StatusText {
+    /// Events that wait for longer are a sign that something is wrong.
+    private static let lagMax = 30.0
+
+    static func lines(_ status: LedgerStatus) -> [String] {
+        var lines = [
+            status.lag.jobs == 0
+                ? "behind   nothing: every snapshot holds every event"
+                : "behind   \(status.lag.jobs) jobs, by \(status.lag.events) events, the oldest of "
+                    + "\(seconds(status.lag.seconds)) ago"
+        ]
+        if let replay = status.replay { lines.append("replay   \(replay) is under way") }
+        lines += section("workers  ", workers(status.workers), empty: "none: nobody folds what is appended")
+        if !status.lag.mostBehind.isEmpty {
+            var table = Table([("JOB", .left), ("EVENTS", .right), ("SINCE", .right)])
+            for job in status.lag.mostBehind {
+                table.add([job.job.description, String(job.events), seconds(job.seconds)])
+            }
+            lines += section("behind   ", table.lines, empty: "")
+        }
+        if !status.stuckJobs.isEmpty { lines += section("stuck    ", stuck(status.stuckJobs), empty: "") }
+        if !status.blocked.isEmpty { lines += section("blocked  ", blocked(status.blocked), empty: "") }
+        return lines
+    }
+
+    /// What needs a look, in sentences.
+    static func troubles(_ status: LedgerStatus) -> [String] {
+        var troubles: [String] = []
+        if !status.stuckJobs.isEmpty { troubles.append("\(status.stuckJobs.count) jobs are stuck.") }
+        let lost = status.workers.count { $0.isLost }
+        if lost > 0 { troubles.append("\(lost) workers are lost.") }
+        if status.lag.jobs > 0, lost == status.workers.count { troubles.append("No worker folds what is appended.") }
+        if status.lag.seconds > lagMax { troubles.append("Events wait since \(seconds(status.lag.seconds)).") }
+        return troubles
+    }
+
+    private static func section(_ title: String, _ lines: [String], empty: String) -> [String] {
+        guard !lines.isEmpty else { return [title + empty] }
+        return lines.enumerated().map {
+            ($0.offset == 0 ? title : String(repeating: " ", count: title.count)) + $0.element
+        }
+    }
+
+    private static func workers(_ workers: [LedgerStatus.Worker]) -> [String] {
+        guard !workers.isEmpty else { return [] }
+        var table = Table([
+            ("WORKER", .left), ("HOST", .left), ("PROCESS", .right), ("LIVES", .left), ("FOLDED", .right),
+            ("FAILED", .right), ("LAST ERROR", .left),
+        ])
+        for worker in workers {
+            table.add([
+                worker.worker, worker.host, String(worker.process),
+                worker.isLost ? "lost since \(RFC3339.text(worker.seenAt))" : "yes", String(worker.foldedEvents),
+                String(worker.failures), worker.lastFailure.map(failure) ?? "",
+            ])
+        }
+        return table.lines
+    }
+
+    private static func stuck(_ jobs: [LedgerStatus.StuckJob]) -> [String] {
+        var table = Table([("JOB", .left), ("SINCE", .left), ("TRIED", .right), ("BY", .left), ("WHY", .left)])
+        for job in jobs {
+            table.add([
+                job.job.description, RFC3339.text(job.since), String(job.failures), job.worker, failure(job.failure),
+            ])
+        }
+        return table.lines
+    }
+
+    private static func blocked(_ blocked: [LedgerStatus.Blocked]) -> [String] {
+        var table = Table([("WHO", .left), ("PROCESS", .right), ("FOR", .right), ("DOES", .left)])
+        for one in blocked {
+            table.add([
+                "\(one.session.application) waits", String(one.session.process), seconds(one.session.seconds),
+                one.session.statement ?? "",
+            ])
+            for blocker in one.blockers {
+                table.add([
+                    "  for \(blocker.application.isEmpty ? "an unnamed session" : blocker.application)",
+                    String(blocker.process), seconds(blocker.seconds),
+                    "\(blocker.state ?? "unknown"): \(blocker.statement ?? "")",
+                ])
+            }
+        }
+        return table.lines
+    }
+
+    private static func failure(_ failure: LedgerStatus.Failure) -> String {
+        let state = failure.state.map { " [\($0)]" } ?? ""
+        return "\(RFC3339.text(failure.at))\(state) \(failure.message)"
+    }
+
+    private static func seconds(_ seconds: Double) -> String {
+        let tenths = Int64((seconds * 10).rounded())
+        return "\(tenths / 10).\(tenths % 10) s"
+    }
+}

@@ -1,0 +1,158 @@
+public import Ledger
+
+extension LedgerStatus {
+    public func write(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.name("lag")
+            writer.object { writer in
+                writer.field("jobs", lag.jobs)
+                writer.field("events", lag.events)
+                writer.field("microseconds", Int64(lag.seconds * 1e6))
+                writer.name("most_behind")
+                writer.array(lag.mostBehind) { writer, job in
+                    writer.object { writer in
+                        writer.field("job", job.job.description)
+                        writer.field("events", job.events)
+                        writer.field("microseconds", Int64(job.seconds * 1e6))
+                    }
+                }
+            }
+            writer.name("workers")
+            writer.array(workers) { $1.write(to: &$0) }
+            writer.name("stuck_jobs")
+            writer.array(stuckJobs) { $1.write(to: &$0) }
+            writer.name("blocked")
+            writer.array(blocked) { writer, blocked in
+                writer.object { writer in
+                    blocked.session.writeFields(to: &writer)
+                    writer.name("blocked_by")
+                    writer.array(blocked.blockers) { writer, blocker in
+                        writer.object { blocker.writeFields(to: &$0) }
+                    }
+                }
+            }
+            writer.field("replay", replay?.description)
+        }
+    }
+
+    /// Reads what ``write(to:)`` writes; fields that are not known are passed over.
+    public init(_ value: JSONValue) throws(AnswerError) {
+        guard let given = value["lag"] else { throw AnswerError(field: "lag") }
+        var lag = Lag(jobs: 0, events: 0, seconds: 0)
+        let reader = AnswerReader(given)
+        lag.jobs = try reader.integer("jobs")
+        lag.events = try reader.integer("events")
+        lag.seconds = Double(try reader.integer("microseconds")) / 1e6
+        for element in given["most_behind"]?.elements ?? [] {
+            let job = AnswerReader(element)
+            lag.mostBehind.append(
+                BehindJob(
+                    job: try job.job("job"), events: try job.integer("events"),
+                    seconds: Double(try job.integer("microseconds")) / 1e6))
+        }
+        var workers: [Worker] = []
+        for element in value["workers"]?.elements ?? [] { workers.append(try Worker(element)) }
+        var stuck: [StuckJob] = []
+        for element in value["stuck_jobs"]?.elements ?? [] { stuck.append(try StuckJob(element)) }
+        var blocked: [Blocked] = []
+        for element in value["blocked"]?.elements ?? [] {
+            var blockers: [Session] = []
+            for blocker in element["blocked_by"]?.elements ?? [] { blockers.append(try Session(blocker)) }
+            blocked.append(Blocked(session: try Session(element), blockers: blockers))
+        }
+        var replay: JobID?
+        if let id = value["replay"], id != .null { replay = try AnswerReader(value).job("replay") }
+        self.init(lag: lag, workers: workers, stuckJobs: stuck, blocked: blocked, replay: replay)
+    }
+}
+
+extension LedgerStatus.Failure {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("at", RFC3339.text(at))
+            writer.field("sqlstate", state)
+            writer.field("message", message)
+        }
+    }
+
+    fileprivate init?(_ value: JSONValue?) throws(AnswerError) {
+        guard let value, value != .null else { return nil }
+        let reader = AnswerReader(value)
+        self.init(
+            at: try reader.moment("at"), state: value["sqlstate"]?.text, message: try reader.text("message"))
+    }
+}
+
+extension LedgerStatus.Worker {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("worker", worker)
+            writer.field("host", host)
+            writer.field("process", process)
+            writer.field("lost", isLost)
+            writer.field("started_at", RFC3339.text(startedAt))
+            writer.field("seen_at", RFC3339.text(seenAt))
+            writer.field("folded_at", foldedAt.map(RFC3339.text))
+            writer.field("folded_events", foldedEvents)
+            writer.field("steps", steps)
+            writer.field("failures", failures)
+            writer.field("pending_jobs", pendingJobs)
+            writer.name("last_failure")
+            if let lastFailure { lastFailure.write(to: &writer) } else { writer.null() }
+        }
+    }
+
+    fileprivate init(_ value: JSONValue) throws(AnswerError) {
+        let reader = AnswerReader(value)
+        guard let isLost = value["lost"]?.bool else { throw AnswerError(field: "lost") }
+        self.init(
+            worker: try reader.text("worker"), host: try reader.text("host"),
+            process: Int32(truncatingIfNeeded: try reader.integer("process")),
+            startedAt: try reader.moment("started_at"), seenAt: try reader.moment("seen_at"), isLost: isLost,
+            foldedAt: try reader.momentIfPresent("folded_at"), foldedEvents: try reader.integer("folded_events"),
+            steps: try reader.integer("steps"), failures: try reader.integer("failures"),
+            pendingJobs: try reader.integer("pending_jobs"),
+            lastFailure: try LedgerStatus.Failure(value["last_failure"]))
+    }
+}
+
+extension LedgerStatus.StuckJob {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("job", job.description)
+            writer.field("since", RFC3339.text(since))
+            writer.field("failures", failures)
+            writer.field("worker", worker)
+            writer.name("last_failure")
+            failure.write(to: &writer)
+        }
+    }
+
+    fileprivate init(_ value: JSONValue) throws(AnswerError) {
+        let reader = AnswerReader(value)
+        guard let failure = try LedgerStatus.Failure(value["last_failure"]) else {
+            throw AnswerError(field: "last_failure")
+        }
+        self.init(
+            job: try reader.job("job"), since: try reader.moment("since"), failures: try reader.integer("failures"),
+            worker: try reader.text("worker"), failure: failure)
+    }
+}
+
+extension LedgerStatus.Session {
+    fileprivate func writeFields(to writer: inout JSONWriter) {
+        writer.field("process", process)
+        writer.field("application", application)
+        writer.field("state", state)
+        writer.field("microseconds", Int64(seconds * 1e6))
+        writer.field("statement", statement)
+    }
+
+    fileprivate init(_ value: JSONValue) throws(AnswerError) {
+        let reader = AnswerReader(value)
+        self.init(
+            process: Int32(truncatingIfNeeded: try reader.integer("process")),
+            application: try reader.text("application"), state: value["state"]?.text,
+            seconds: Double(try reader.integer("microseconds")) / 1e6, statement: value["statement"]?.text)
+    }
+}
