@@ -97,6 +97,7 @@ struct SchemaTests {
         // The SHA-256 of each released file. A change here means that a database out there no longer matches.
         let released = [
             "0001_ledger.sql": Self.frozenLedger, "0002_discards_by_execution.sql": Self.frozenDiscards,
+            "0003_replays.sql": Self.frozenReplays, "0004_workers.sql": Self.frozenWorkers,
         ]
         for migration in Migration.all {
             #expect(
@@ -104,6 +105,8 @@ struct SchemaTests {
         }
     }
 
+    private static let frozenReplays = "5c788885f65e986438270ad475a9146abf1aaa9b87dedee6e593917c9a1d96d3"
+    private static let frozenWorkers = "12f8d3e2fc852f61558fda97d759143d876f1ecd800ec656c3aed0d08ad97b9b"
     private static let frozenDiscards = "62bc9d233a1fad1c9dfd9d86ff233a988d8f1b224d6e5d67c0b42ee4e47f4ee0"
     private static let frozenLedger = "b29ee91d235679022e861fb71e7f48ddfbaf33eae6b883d6fcb7390f69fff666"
 

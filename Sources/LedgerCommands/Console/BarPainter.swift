@@ -1,7 +1,7 @@
 import Glibc
 
 /// Says on standard error how far something is that takes its time: a bar that is painted over on a terminal, and
-/// otherwise a line for each tenth.
+/// otherwise a line now and then, if it does take its time.
 final class BarPainter {
     /// What is counted, such as `events`.
     private let unit: String
@@ -9,7 +9,8 @@ final class BarPainter {
     private let width = 30
     private let started = ContinuousClock.now
     private var paintedAt: ContinuousClock.Instant?
-    private var lastTenth: Int64 = -1
+    /// How often a terminal is painted, and how often a log is told.
+    private static let pauses: (terminal: Duration, log: Duration) = (.milliseconds(200), .seconds(5))
     private var isPainted = false
 
     init(unit: String, isTerminal: Bool = isatty(STDERR_FILENO) == 1) {
@@ -17,19 +18,19 @@ final class BarPainter {
         self.isTerminal = isTerminal
     }
 
-    /// So many are done; five times a second at most a terminal is painted.
+    /// So many are done.
     func show(done: Int64, total: Int64, _ remark: String = "") {
         let line = Self.line(
             done: done, total: total, unit: unit, elapsed: started.duration(to: .now), width: isTerminal ? width : 0)
         let text = remark.isEmpty ? line : "\(line)  \(VisibleText.escape(remark))"
+        let now = ContinuousClock.now
         guard isTerminal else {
-            let tenth = total == 0 ? 10 : done * 10 / total
-            guard tenth > lastTenth else { return }
-            lastTenth = tenth
+            guard (paintedAt ?? started).duration(to: now) >= Self.pauses.log else { return }
+            paintedAt = now
             return Console.standard.note(text)
         }
-        if let paintedAt, paintedAt.duration(to: .now) < .milliseconds(200), done < total { return }
-        paintedAt = .now
+        if let paintedAt, paintedAt.duration(to: now) < Self.pauses.terminal, done < total { return }
+        paintedAt = now
         isPainted = true
         Console.standard.noteRaw("\r\u{1B}[K\(text)")
     }

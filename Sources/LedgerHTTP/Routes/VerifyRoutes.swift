@@ -57,8 +57,9 @@ struct VerifyRoutes: Sendable {
         let job = try call.job()
         let parameters = try call.parameters()
         let stretch = Verification.Stretch(
-            after: try anchor("after", "hash", parameters), limit: try parameters.integer("limit", in: Self.stretches),
-            anchor: try anchor("anchor_sequence", "anchor_hash", parameters))
+            after: try anchor("after", "hash", from: 0, parameters),
+            limit: try parameters.integer("limit", in: Self.stretches),
+            anchor: try anchor("anchor_sequence", "anchor_hash", from: 1, parameters))
         guard let verification = try await service.verify(job, stretch) else {
             throw HTTPProblem.noSuchJob(job.description)
         }
@@ -67,9 +68,9 @@ struct VerifyRoutes: Sendable {
 
     /// An event and its hash, which are given together or not at all.
     private func anchor(
-        _ sequenceName: String, _ hashName: String, _ parameters: QueryParameters
+        _ sequenceName: String, _ hashName: String, from first: Int64, _ parameters: QueryParameters
     ) throws(HTTPProblem) -> Verification.Anchor? {
-        let sequence = try parameters.integer(sequenceName, in: 0...Int64.max)
+        let sequence = try parameters.integer(sequenceName, in: first...Int64.max)
         guard let text = parameters[hashName] else {
             guard (sequence ?? 0) == 0 else { throw .invalid(parameter: hashName, "belongs to \(sequenceName)") }
             return nil

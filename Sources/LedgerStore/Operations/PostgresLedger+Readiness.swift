@@ -132,12 +132,12 @@ extension PostgresLedger {
                 "worker_folded_events", "Events that a worker has folded since it started.",
                 Double(worker.foldedEvents), labels(worker))
         }
-        statistics += status.workers.compactMap { worker in
-            worker.lastFailure.map { failure in
-                gauge(
-                    "worker_last_error_timestamp_seconds", "When a worker failed last, and with which SQLSTATE.",
-                    Double(failure.at.microseconds) / 1e6, labels(worker) + [("sqlstate", failure.state ?? "")])
-            }
+        statistics += status.workers.map { worker in
+            gauge(
+                "worker_last_error_timestamp_seconds",
+                "When a worker failed last, and with which SQLSTATE; 0 where it never did.",
+                worker.lastFailure.map { Double($0.at.microseconds) / 1e6 } ?? 0,
+                labels(worker) + [("sqlstate", worker.lastFailure?.state ?? "")])
         }
         return statistics
     }

@@ -97,7 +97,12 @@ struct ReadmeTests {
         let explained = try Self.readme().split(separator: "\n").filter { $0.hasPrefix("| `progress_ledger_") }
             .flatMap { row in row.split(separator: "|")[0].matches(of: /`([a-z_]+)`/).map { String($0.1) } }
         try await withServer { url, _ in
-            let text = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"])
+            var text = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"])
+            // Its worker is listed a moment after it answers.
+            try await eventually {
+                text = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"])
+                return text.output.contains("progress_ledger_worker_up{")
+            }
             let told = text.lines.filter { $0.hasPrefix("# TYPE ") }.map { String($0.split(separator: " ")[2]) }
             #expect(told.count > 10)
             for metric in told { #expect(explained.contains { metric.hasSuffix($0) }, "\(metric)") }

@@ -1,0 +1,201 @@
+import Foundation
+import Ledger
+import LedgerTestSupport
+import LedgerWire
+import PQ
+import ProgressLedgerClient
+import Testing
+
+@testable import LedgerCommands
+
+@Suite("Audits on the command line", .timeLimit(.minutes(5)))
+struct AuditTests {
+    /// A folder that is gone afterwards.
+    private func withFolder(_ body: (String) async throws -> Void) async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "audit-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try await body(folder.path())
+    }
+
+    private func demo(_ url: String) async throws -> String {
+        let run = try await CommandRun.ledger("demo", "--server", url, "--speed", "0", "--json")
+        #expect(run.status == 0, "\(run.errors)")
+        return try JobAnswer(try JSONReader.read(Array(run.output.utf8))).id.description
+    }
+
+    @Test("an anchor vouches for what it was made of, and for nothing after it was changed")
+    func anchors() async throws {
+        try await withLedgerDatabase { target in
+            let server = try ServerProcess(["serve", "--port", "0", "--database", target.description])
+            let url = try await server.url()
+            try await withFolder { folder in
+                let job = try await demo(url)
+                let (key, file) = ("\(folder)/key", "\(folder)/anchor")
+                #expect(try await CommandRun.ledger("anchor", "--new-key", key).status == 0)
+                #expect(try await CommandRun.ledger("anchor", "--new-key", key).status != 0, "a key was overwritten")
+                let mode = try FileManager.default.attributesOfItem(atPath: key)[.posixPermissions] as? Int
+                #expect(mode == 0o600)
+                let made = try await CommandRun.ledger("anchor", "--key", key, "--output", file, "--server", url)
+                #expect(made.status == 0, "\(made.errors)")
+                func verify(_ more: String...) async throws -> CommandRun {
+                    try await CommandRun.run(
+                        ServerProcess.binary,
+                        ["verify", "--anchor", file, "--public-key", "\(key).pub", "--server", url] + more)
+                }
+                let sound = try await verify()
+                #expect(sound.status == 0 && sound.lines == ["\(job)  whole through 44, anchored at 44"], "\(sound)")
+
+                // Another key signed it, or somebody changed it.
+                _ = try await CommandRun.ledger("anchor", "--new-key", "\(folder)/other")
+                let strange = try await CommandRun.ledger(
+                    "verify", "--anchor", file, "--public-key", "\(folder)/other.pub", "--server", url)
+                #expect(
+                    strange.status == ExitStatus.notWhole.rawValue && strange.errors.contains("was signed by the key"))
+                let text = try String(contentsOfFile: file, encoding: .utf8)
+                for (wanted, forged) in [
+                    (" 44 ", " 43 "), ("jobs 1", "jobs 2"), ("created 2", "created 1"), ("\nsig", "\nSig"),
+                ] {
+                    try text.replacing(wanted, with: forged).write(toFile: file, atomically: true, encoding: .utf8)
+                    let refused = try await verify()
+                    #expect(refused.status == ExitStatus.notWhole.rawValue, "\(forged): \(refused)")
+                    #expect(refused.output.isEmpty)
+                }
+                try text.write(toFile: file, atomically: true, encoding: .utf8)
+
+                // The end is cut off so that everything that is left fits.
+                let id = try #require(JobID(job))
+                let changed = try await tamper(
+                    target, "delete from ledger.event where job_id = $1 and sequence > 30", [id])
+                #expect(changed == 14)
+                _ = try await tamper(
+                    target,
+                    """
+                    update ledger.job_head as head set sequence = 30, hash = event.hash
+                    from ledger.event where head.job_id = $1 and event.job_id = $1 and event.sequence = 30
+                    """, [id])
+                let alone = try await CommandRun.ledger("verify", job, "--server", url)
+                #expect(alone.status == 0, "the chain alone finds nothing: \(alone)")
+                let cut = try await verify()
+                #expect(cut.status == ExitStatus.notWhole.rawValue)
+                #expect(cut.output.contains("anchor at 31: it was anchored at event 44, and ends at 30"), "\(cut)")
+
+                // All of the job is removed.
+                for table in ["snapshot", "job_head", "event", "job"] {
+                    _ = try await tamper(target, "delete from ledger.\(table) where job_id = $1", [id])
+                }
+                let gone = try await verify()
+                #expect(gone.lines == ["\(job)  gone: it was anchored at event 44"], "\(gone)")
+                #expect(gone.status == ExitStatus.notWhole.rawValue)
+            }
+            server.send(SIGTERM)
+            try await server.wait()
+        }
+    }
+
+    @Test("an export is checked without a server and taken over by another ledger; a changed one is not")
+    func exports() async throws {
+        try await withFolder { folder in
+            let file = "\(folder)/demo.ndjson"
+            var job = ""
+            var shown = ""
+            try await withServer { url, _ in
+                job = try await demo(url)
+                let made = try await CommandRun.ledger("export", job, "--output", file, "--server", url)
+                #expect(made.status == 0, "\(made.errors)")
+                let streamed = try await CommandRun.ledger("export", job, "--server", url)
+                #expect(streamed.output == (try String(contentsOfFile: file, encoding: .utf8)))
+                shown = try await CommandRun.ledger("show", job, "--json", "--server", url).output
+            }
+            let sound = try await CommandRun.ledger("verify", "--file", file)
+            #expect(sound.lines == ["\(job)  whole through 44"] && sound.status == 0)
+            let text = try String(contentsOfFile: file, encoding: .utf8)
+            let forged = "\(folder)/forged.ndjson"
+            let lines = text.split(separator: "\n")
+            let short = lines.dropLast().joined(separator: "\n")
+            for change in [text.replacing("step1/2-b", with: "step1/2-c"), short, String(lines[0]), "", "x"] {
+                try change.write(toFile: forged, atomically: true, encoding: .utf8)
+                let found = try await CommandRun.ledger("verify", "--file", forged)
+                #expect(found.status != 0, "\(change.prefix(100))")
+            }
+            try await withServer { url, _ in
+                try short.write(toFile: forged, atomically: true, encoding: .utf8)
+                let refused = try await CommandRun.ledger("import", forged, "--server", url)
+                #expect(refused.status == ExitStatus.notWhole.rawValue && refused.errors.contains("Nothing was sent"))
+                #expect(
+                    try await CommandRun.ledger("show", job, "--server", url).status == ExitStatus.notFound.rawValue)
+                for expected in ["imported 44 events", "imported 0 events"] {
+                    let run = try await CommandRun.ledger("import", file, "--server", url)
+                    #expect(run.status == 0 && run.lines == [job], "\(run)")
+                    #expect(run.errors.contains(expected), "\(run)")
+                }
+                let there = try await CommandRun.ledger("show", job, "--json", "--min-sequence", "44", "--server", url)
+                #expect(there.output == shown)
+            }
+        }
+    }
+
+    @Test("a replay shows nothing where all is well, and what differs where it is not, by its exit code too")
+    func replays() async throws {
+        try await withLedgerDatabase { target in
+            let server = try ServerProcess(["serve", "--port", "0", "--database", target.description])
+            let url = try await server.url()
+            let job = try await demo(url)
+            let sound = try await CommandRun.ledger("replay", job, "--server", url)
+            #expect(sound.status == 0 && sound.lines.last == "differs  nothing", "\(sound)")
+            let changed = try await tamper(
+                target,
+                """
+                update ledger.indicator
+                set counted_done = counted_done + 3, received_done = received_done + 3
+                where job_id = $1 and label = 'step1'
+                """, [try #require(JobID(job))])
+            #expect(changed == 1)
+            let differs = try await CommandRun.ledger("replay", "--server", url)
+            #expect(differs.status == ExitStatus.differs.rawValue)
+            #expect(differs.output.contains("counted 7/4") && differs.output.contains("counted 4/4"), "\(differs)")
+            #expect(try await CommandRun.ledger("show", job, "--server", url).output.contains("step1: 7/4"))
+            let applied = try await CommandRun.ledger("replay", "--apply", "--server", url)
+            #expect(applied.status == ExitStatus.differs.rawValue)
+            #expect(try await CommandRun.ledger("show", job, "--server", url).output.contains("step1: 4/4"))
+            let id = try #require(applied.lines.first?.split(separator: " ").first.map(String.init))
+            #expect(try await CommandRun.ledger("replay", "revert", id, "--server", url).status == 0)
+            #expect(try await CommandRun.ledger("show", job, "--server", url).output.contains("step1: 7/4"))
+            #expect(try await CommandRun.ledger("replay", "drop", id, "--server", url).status == 0)
+            let list = try await CommandRun.ledger("replay", "list", "--server", url)
+            #expect(list.lines.count == 4 && list.lines[1].contains("reverted"), "\(list)")
+            let all = try await CommandRun.ledger("replay", "--policy", "all", "--json", "--server", url)
+            #expect(all.status == 0)
+            #expect(try Replay(try JSONReader.read(Array(all.output.utf8))).differenceCount == 2)
+            server.send(SIGTERM)
+            try await server.wait()
+        }
+    }
+
+    @Test("the status is well while a worker lives, tells of one that was killed, and forgets one that ended")
+    func status() async throws {
+        try await withLedgerDatabase { target in
+            let database = ["--database", target.description]
+            let server = try ServerProcess(["serve", "--port", "0", "--no-projection"] + database)
+            let url = try await server.url()
+            let worker = try ServerProcess(["project"] + database)
+            func status() async throws -> CommandRun { try await CommandRun.ledger("status", "--server", url) }
+            try await eventually { try await status().output.contains("  yes  ") }
+            _ = try await demo(url)
+            let well = try await status()
+            #expect(
+                well.status == 0 && well.lines.first == "behind   nothing: every snapshot holds every event", "\(well)")
+            worker.send(SIGTERM)
+            try await worker.wait()
+            #expect(try await status().output.contains("none: nobody folds what is appended"))
+            let client = try LedgerClient(url: url)
+            _ = try await client.append(
+                [EventDraft(.progress(ProgressReport(reference: ExecutionReference(task: "t"), done: 1)))],
+                to: try await client.createJob(JobDescription(name: "n")).id)
+            let alone = try await status()
+            #expect(alone.status == ExitStatus.failed.rawValue && alone.errors.contains("No worker folds"), "\(alone)")
+            server.send(SIGTERM)
+            try await server.wait()
+        }
+    }
+}

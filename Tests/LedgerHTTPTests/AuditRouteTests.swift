@@ -1,0 +1,170 @@
+import Ledger
+import LedgerHTTP
+import LedgerProjection
+import LedgerStore
+import LedgerTestSupport
+import LedgerWire
+import Testing
+
+@Suite("Routes for auditors and operators")
+struct AuditRouteTests {
+    private static let nobody = "01900000-0000-7000-8000-000000000000"
+
+    /// A server whose ledger has a worker and a runner of replays.
+    private func withReplays(_ body: (RawClient, PostgresLedger) async throws -> Void) async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, replays: ReplaySettings()) { ledger in
+                var settings = ServerSettings()
+                settings.port = 0
+                try await withServer(on: ledger, settings) { try await body($0, ledger) }
+            }
+        }
+    }
+
+    @Test("a replay is begun, told of to its end, reverted and dropped")
+    func replays() async throws {
+        try await withReplays { client, ledger in
+            let job = try await client.createJob()
+            _ = try await client.post(
+                "/v1/jobs/\(job)/events?wait=folded", #"{"type":"progress","task":"t","label":"l","total":4,"done":1}"#)
+            let begun = try await client.post("/v1/replays", #"{"apply":true}"#)
+            #expect(begun.status == 202)
+            let id = try #require(try begun.json["replay"]?.text)
+            #expect(begun.headers["location"] == "/v1/replays/\(id)")
+            #expect(try begun.json["job"] == .null && begun.json["policy"] == .string("last"))
+            try await eventually {
+                try await client.get("/v1/replays/\(id)").json["state"] == .string("applied")
+            }
+            let applied = try await client.get("/v1/replays/\(id)").json
+            #expect(applied["difference_count"] == .integer(0) && applied["keeps"] == .bool(true))
+            #expect(applied["jobs"]?["done"] == .integer(1) && applied["events"]?["done"] == .integer(2))
+            #expect(try await client.get("/v1/jobs/\(id)").status == 200)
+            #expect(try await client.get("/v1/replays").json["replays"]?.elements?.count == 1)
+            let reverting = try await client.request("POST", "/v1/replays/\(id)/revert")
+            #expect(reverting.status == 202)
+            try await eventually {
+                try await client.get("/v1/replays/\(id)").json["state"] == .string("reverted")
+            }
+            #expect(try await client.request("POST", "/v1/replays/\(id)/revert").status == 409)
+            let dropped = try await client.request("DELETE", "/v1/replays/\(id)")
+            #expect(dropped.status == 202)
+            #expect(try dropped.json["keeps"] == .bool(false))
+        }
+    }
+
+    @Test("what a replay cannot be is refused with the place, and one that is not there is not found")
+    func badReplays() async throws {
+        try await withServer { client, _ in
+            for (body, place) in [
+                (#"{"policy":"first"}"#, "/policy"), (#"{"apply":1}"#, "/apply"), (#"{"job":"x"}"#, "/job"),
+                (#"{"policy":"all","apply":true}"#, "/apply"), (#"{"jobs":[]}"#, "/jobs"),
+            ] {
+                let refused = try await client.post("/v1/replays", body)
+                #expect(refused.status == 422)
+                #expect(try refused.places == [place], "\(body)")
+            }
+            #expect(try await client.post("/v1/replays", #"{"job":"\#(Self.nobody)"}"#).status == 404)
+            for path in ["/v1/replays/\(Self.nobody)", "/v1/replays/x"] {
+                #expect(try await client.get(path).status == 404)
+                #expect(try await client.request("DELETE", path).status == 404)
+                #expect(try await client.request("POST", "\(path)/revert").status == 404)
+            }
+        }
+    }
+
+    @Test("the heads of all jobs come in pages, and vouch for what is verified piece by piece")
+    func proofs() async throws {
+        try await withServer { client, _ in
+            var jobs: [String] = []
+            for number in 0..<3 { jobs.append(try await client.createJob("job \(number)")) }
+            let first = try await client.get("/v1/heads?limit=2").json
+            let cursor = try #require(first["next_cursor"]?.text)
+            let second = try await client.get("/v1/heads?limit=2&cursor=\(cursor)").json
+            #expect(second["next_cursor"] == .null)
+            let heads = (first["heads"]?.elements ?? []) + (second["heads"]?.elements ?? [])
+            #expect(heads.compactMap { $0["job"]?.text } == jobs)
+            let hash = try #require(heads[0]["hash"]?.text)
+            let other = String(repeating: "0", count: 64)
+            let path = "/v1/jobs/\(jobs[0])/verify"
+            let sound = try await client.get("\(path)?anchor_sequence=1&anchor_hash=\(hash)").json
+            #expect(sound["ok"] == .bool(true) && sound["complete"] == .bool(true))
+            let wrong = try await client.get("\(path)?anchor_sequence=1&anchor_hash=\(other)").json
+            #expect(wrong["ok"] == .bool(false) && wrong["fault"]?["kind"] == .string("anchor"))
+            let cut = try await client.get("\(path)?anchor_sequence=2&anchor_hash=\(other)").json
+            #expect(cut["fault"]?["kind"] == .string("anchor") && cut["fault"]?["sequence"] == .integer(2))
+            let line = #"{"type":"progress","task":"t","done":1}"#
+            _ = try await client.post("/v1/jobs/\(jobs[0])/events", "[\(line),\(line)]")
+            let piece = try await client.get("\(path)?after=1&hash=\(hash)&limit=1").json
+            #expect(piece["ok"] == .bool(true) && piece["sequence"] == .integer(2))
+            #expect(piece["complete"] == .bool(false) && piece["ledger_sequence"] == .integer(3))
+            for query in [
+                "after=1", "hash=\(hash)", "after=1&hash=12", "anchor_sequence=0", "limit=0", "anchor_hash=x",
+            ] {
+                #expect(try await client.get("\(path)?\(query)").status == 422, "\(query)")
+            }
+        }
+    }
+
+    @Test("an export is taken over elsewhere as it is, once, and not when it was changed")
+    func exports() async throws {
+        var export = ""
+        var job = ""
+        var shown: JSONValue = .null
+        try await withServer { client, _ in
+            job = try await client.createJob()
+            _ = try await client.post(
+                "/v1/jobs/\(job)/events?wait=folded",
+                #"[{"type":"progress","task":"t","done":1},{"type":"progress","task":"t","attempt":2,"total":3}]"#)
+            let answer = try await client.get("/v1/jobs/\(job)/export")
+            #expect(answer.status == 200 && answer.headers["content-type"] == "application/x-ndjson")
+            export = String(decoding: answer.body, as: UTF8.self)
+            shown = try await client.get("/v1/jobs/\(job)").json
+            #expect(try await client.get("/v1/jobs/\(Self.nobody)/export").status == 404)
+        }
+        let lines = export.split(separator: "\n")
+        #expect(lines.count == 4 && lines[0].contains("progress-ledger-export-1"))
+        try await withServer { client, ledger in
+            let type = "application/x-ndjson"
+            let changed = try await client.post(
+                "/v1/imports", export.replacing(#""done":1"#, with: #""done":2"#), type: type)
+            #expect(changed.status == 422)
+            #expect(try await client.get("/v1/jobs/\(job)").status == 404)
+            #expect(try await client.post("/v1/imports", String(lines[0]), type: type).status == 422)
+            #expect(try await client.post("/v1/imports", String(lines[1]), type: type).places == ["/format"])
+            #expect(try await client.post("/v1/imports", "{", type: type).status == 400)
+            #expect(try await client.post("/v1/imports", "{}").status == 415)
+            let broken = [lines[0], #"{"sequence":1}"#].joined(separator: "\n")
+            #expect(try await client.post("/v1/imports", broken, type: type).places == ["/0/type"])
+            let taken = try await client.post("/v1/imports", export, type: type)
+            #expect(taken.status == 201)
+            #expect(try taken.json["appended"] == .integer(3) && taken.json["complete"] == .bool(true))
+            let again = try await client.post("/v1/imports", export, type: type)
+            #expect(again.status == 200)
+            #expect(try again.json["appended"] == .integer(0))
+            let id = try #require(JobID(job))
+            let isFolded = try await ledger.waitUntilFolded(id, sequence: 3, deadline: .seconds(20))
+            #expect(isFolded)
+            #expect(try await client.get("/v1/jobs/\(job)").json == shown)
+            let later = [lines[0], lines[3]].joined(separator: "\n").replacing(job, with: Self.nobody)
+            #expect(try await client.post("/v1/imports", later, type: type).status == 409)
+        }
+    }
+
+    @Test("the status says what is behind and who works, and the metrics say the same in labels")
+    func status() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            _ = try await client.post(
+                "/v1/jobs/\(job)/events?wait=folded", #"{"type":"progress","task":"t","done":1}"#)
+            let status = try await client.get("/v1/status").json
+            #expect(status["lag"]?["events"] == .integer(0) && status["replay"] == .null)
+            let worker = try #require(status["workers"]?.elements?.first)
+            #expect(worker["lost"] == .bool(false))
+            #expect(try LedgerStatus(status).workers.count == 1)
+            let name = try #require(worker["worker"]?.text)
+            let metrics = String(decoding: try await client.get("/metrics").body, as: UTF8.self)
+            #expect(metrics.contains("progress_ledger_worker_up{worker=\"\(name)\""))
+            #expect(metrics.contains("\nprogress_ledger_projection_workers 1.0\n"))
+        }
+    }
+}
