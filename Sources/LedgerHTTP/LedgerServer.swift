@@ -35,12 +35,14 @@ public struct LedgerServer: Service {
         let onListening = onListening
         let metrics = HTTPMetrics()
         let date = HTTPDate()
+        let desk = WatchDesk(service: service, settings: settings, metrics: metrics, logger: logger)
         let application = Application(
-            responder: makeRouter(metrics).buildResponder(),
+            responder: makeRouter(metrics, desk).buildResponder(),
             server: .http1(
                 configuration: .init(
                     additionalChannelHandlers: [
                         RequestGuard(deadline: settings.bodyDeadline),
+                        SlowReaderGuard(deadline: settings.answerDeadline),
                         AppendShortcutInstaller {
                             AppendShortcut(service: service, metrics: metrics, date: date, logger: logger)
                         },
@@ -56,13 +58,22 @@ public struct LedgerServer: Service {
             },
             eventLoopGroupProvider: .shared(EventLoopExecutor.group),
             logger: logger)
-        try await withTaskExecutorPreference(EventLoopExecutor.shared) { try await application.run() }
+        try await withGracefulShutdownHandler {
+            try await withThrowingTaskGroup { group in
+                group.addTask { await desk.run() }
+                try await withTaskExecutorPreference(EventLoopExecutor.shared) { try await application.run() }
+                group.cancelAll()
+            }
+        } onGracefulShutdown: {
+            desk.close()
+        }
     }
 
-    func makeRouter(_ metrics: HTTPMetrics) -> Router<BasicRequestContext> {
+    func makeRouter(_ metrics: HTTPMetrics, _ desk: WatchDesk) -> Router<BasicRequestContext> {
         let table = RouteTable(
             RouteTable.Surroundings(
-                service: service, settings: settings, intake: BodyIntake(settings: settings), metrics: metrics))
+                service: service, settings: settings, intake: BodyIntake(settings: settings), metrics: metrics,
+                desk: desk))
         let router = Router(context: BasicRequestContext.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: ProblemMiddleware(table: table, metrics: metrics))
         for route in table.routes {

@@ -101,6 +101,7 @@ struct RouteTable: Sendable {
         let settings: ServerSettings
         let intake: BodyIntake
         let metrics: HTTPMetrics
+        let desk: WatchDesk
     }
 
     init(_ surroundings: Surroundings) {
@@ -110,6 +111,7 @@ struct RouteTable: Sendable {
             + TaskRoutes(surroundings).routes + ExplainRoutes(surroundings).routes + HistoryRoutes(surroundings).routes
             + VerifyRoutes(surroundings).routes + ReplayRoutes(surroundings).routes
             + ExportRoutes(surroundings).routes
+            + WatchRoutes(surroundings).routes
             + OperationsRoutes(surroundings).routes
         self.routes = routes + [DescriptionRoute.route(describing: routes)]
     }

@@ -19,5 +19,12 @@ public struct ServerSettings: Sendable {
     /// How long `Prefer: wait` may wait.
     public var preferWaitMax = 30
 
+    /// Watchers at once. Each is a connection and some tens of kilobytes.
+    public var watchersMax = 4_000
+    /// Different lists of jobs that are watched at once. Each costs a query every five seconds.
+    public var watchedListsMax = 200
+    /// How long a client may take nothing of its answer.
+    public var answerDeadline: Duration = .seconds(30)
+
     public init() {}
 }

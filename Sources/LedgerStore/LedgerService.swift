@@ -25,6 +25,15 @@ public protocol LedgerService: Sendable {
     /// Jobs, newest first, older than `cursor` where one is given; at most `limit`. One query.
     func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) async throws(StoreError) -> [JobView]
 
+    /// The jobs of these ids that there are, in no order. One query.
+    func jobs(_ ids: [JobID]) async throws(StoreError) -> [JobView]
+
+    /// Hears of every snapshot that moves, while the subscription is kept. What is heard are hints, and hints get lost:
+    /// whoever depends on them looks as well, now and then.
+    ///
+    /// - Parameter body: Called on any thread; must not block.
+    func hearFolds(_ body: @escaping @Sendable (FoldHint) -> Void) -> FoldSubscription
+
     /// Appends events to one job: all or nothing, in order, contiguous. Returns once durably committed.
     ///
     /// - Parameter drafts: 1 to ``Limits/eventsPerAppendMax`` drafts without ``EventDraft/problems()``.

@@ -18,8 +18,10 @@ extension PostgresLedger: LedgerService {
             guard let view = try await job(id) else {
                 throw StoreError(.corrupt, "job \(id) was created and cannot be found", jobs: [id])
             }
-            if case .created = outcome { return (view, true) }
-            return (view, false)
+            guard case .created = outcome else { return (view, false) }
+            // Who watches a list of jobs hears of the new one.
+            await noteFolded([(id, view.snapshot.sequence)])
+            return (view, true)
         }
     }
 
@@ -62,6 +64,16 @@ extension PostgresLedger: LedgerService {
         do throws(PQError) { return try await snapshots.jobs(filter, limit: limit, after: cursor) } catch {
             throw StoreError(error, while: "listing jobs")
         }
+    }
+
+    public func jobs(_ ids: [JobID]) async throws(StoreError) -> [JobView] {
+        do throws(PQError) { return try await snapshots.jobs(ids) } catch {
+            throw StoreError(error, while: "reading jobs")
+        }
+    }
+
+    public func hearFolds(_ body: @escaping @Sendable (FoldHint) -> Void) -> FoldSubscription {
+        hub.hearers.add(body)
     }
 
     public func append(_ drafts: [EventDraft], to job: JobID) async throws(StoreError) -> ClosedRange<Int64> {

@@ -19,6 +19,7 @@ final class HTTPMetrics: Sendable {
     private struct State {
         var series: [Key: Series] = [:]
         var inFlight = 0
+        var watchers = 0
     }
 
     /// Routes, methods and status classes are few; a caller's own methods must not make them many.
@@ -29,6 +30,10 @@ final class HTTPMetrics: Sendable {
 
     func began() {
         state.withLock { $0.inFlight += 1 }
+    }
+
+    func watchersChanged(by change: Int) {
+        state.withLock { $0.watchers += change }
     }
 
     func ended(route: String, method: String, status: Int, seconds duration: Duration) {
@@ -47,13 +52,16 @@ final class HTTPMetrics: Sendable {
 
     /// The figures in Prometheus' text format.
     func write(to text: inout String) {
-        let (series, inFlight) = state.withLock { ($0.series, $0.inFlight) }
+        let (series, inFlight, watchers) = state.withLock { ($0.series, $0.inFlight, $0.watchers) }
         let ordered = series.sorted {
             ($0.key.route, $0.key.method, $0.key.statusClass) < ($1.key.route, $1.key.method, $1.key.statusClass)
         }
         text += "# HELP progress_ledger_http_requests_in_flight Requests that are being answered.\n"
         text += "# TYPE progress_ledger_http_requests_in_flight gauge\n"
         text += "progress_ledger_http_requests_in_flight \(inFlight)\n"
+        text += "# HELP progress_ledger_http_watchers Streams of server-sent events that are open.\n"
+        text += "# TYPE progress_ledger_http_watchers gauge\n"
+        text += "progress_ledger_http_watchers \(watchers)\n"
         text += "# HELP progress_ledger_http_request_seconds How long requests took.\n"
         text += "# TYPE progress_ledger_http_request_seconds histogram\n"
         for (key, series) in ordered {

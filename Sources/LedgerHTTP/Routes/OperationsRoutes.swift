@@ -122,6 +122,8 @@ struct OperationsRoutes: Sendable {
                 writer.field("page_size", 1_000)
                 writer.field("problems_per_answer", RequestError.problemsMax)
                 writer.field("prefer_wait_seconds", settings.preferWaitMax)
+                writer.field("watchers", settings.watchersMax)
+                writer.field("watched_lists", settings.watchedListsMax)
             }
         }
     }

@@ -49,6 +49,17 @@ struct SnapshotReader: Sendable {
         return try Self.decode(row)
     }
 
+    /// The statement that reads several jobs; tests look at its plan.
+    static let severalJobs = "\(columns())\nwhere job.job_id = any($1)"
+
+    func jobs(_ ids: [JobID]) async throws(PQError) -> [JobView] {
+        var views: [JobView] = []
+        for row in try await pool.query(Query(Self.severalJobs, [.uuids(ids.map(\.uuid))])) {
+            views.append(try Self.decode(row))
+        }
+        return views
+    }
+
     /// The job with what was attempted on each indicator, whichever execution attempted it.
     func jobCountingAll(_ id: JobID) async throws(PQError) -> JobView? {
         let rows = try await pool.query(Query(Self.oneJobAttempted, [.uuid(id.uuid)]))

@@ -19,17 +19,21 @@ actor ChangeHub {
     private var remembered: [JobID: Int64] = [:]
     private var nextNumber = 0
     private var count = 0
+    /// Those who hear of all jobs, instead of waiting for one.
+    nonisolated let hearers = FoldHearers()
 
     /// The snapshot of a job has reached this sequence.
     func folded(_ job: JobID, _ sequence: Int64) {
         if remembered.count >= Self.rememberedMax { remembered = [:] }
         remembered[job] = max(sequence, remembered[job] ?? 0)
+        hearers.tell(.folded(job, sequence: sequence))
         guard let waiting = waiters[job] else { return }
         for (number, waiter) in waiting where waiter.sequence <= sequence { finish(job, number, true) }
     }
 
     /// Something may have been missed: all look for themselves.
     func catchUp() {
+        hearers.tell(.missed)
         for (job, waiting) in waiters { for number in waiting.keys { finish(job, number, false) } }
     }
 

@@ -1,0 +1,66 @@
+internal import Ledger
+internal import LedgerStore
+internal import LedgerWire
+internal import NIOCore
+
+/// A snapshot as those who watch it get it: encoded once, however many they are.
+struct WatchFrame: Sendable {
+    /// What tells one snapshot of a job from another.
+    struct Version: Hashable, Sendable {
+        /// Another one after a replay was applied, which changes numbers without an event.
+        let projection: Int16
+        let sequence: Int64
+    }
+
+    let job: JobID
+    let version: Version
+    let description: JobDescription
+    let state: JobState
+    /// Whether the job has finished and everything in its ledger is in this snapshot.
+    let isEnd: Bool
+    /// `id: SEQUENCE`, for the stream of one job: there is no order over several.
+    let id: ByteBuffer
+    /// The event `snapshot`.
+    let snapshot: ByteBuffer
+    /// The event `end`, which follows where this is the end.
+    let end: ByteBuffer
+
+    init(_ view: JobView) {
+        job = view.id
+        version = Version(projection: view.projection, sequence: view.snapshot.sequence)
+        description = view.description
+        state = view.snapshot.state
+        isEnd = state != .running && view.snapshot.sequence == view.ledgerSequence
+        id = ByteBuffer(string: "id: \(version.sequence)\n")
+        snapshot = Self.event("snapshot") { JobAnswer(view).write(to: &$0) }
+        end = Self.event("end") { writer in
+            writer.object { writer in
+                writer.field("job", view.id.description)
+                writer.field("state", view.snapshot.state.rawValue)
+                writer.field("sequence", view.snapshot.sequence)
+            }
+        }
+    }
+
+    /// The event `list`: which jobs a list holds, newest first.
+    static func list(_ jobs: [JobID]) -> ByteBuffer {
+        event("list") { writer in
+            writer.object { writer in
+                writer.name("jobs")
+                writer.array(jobs) { $0.string($1.description) }
+            }
+        }
+    }
+
+    /// An event of the stream. What is written as JSON has no line breaks, so its data is one line.
+    private static func event(_ name: String, _ write: (inout JSONWriter) -> Void) -> ByteBuffer {
+        var writer = JSONWriter()
+        write(&writer)
+        var buffer = ByteBuffer()
+        buffer.reserveCapacity(writer.bytes.count + name.utf8.count + 18)
+        buffer.writeString("event: \(name)\ndata: ")
+        buffer.writeBytes(writer.bytes)
+        buffer.writeString("\n\n")
+        return buffer
+    }
+}

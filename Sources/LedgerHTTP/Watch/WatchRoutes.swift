@@ -1,0 +1,79 @@
+internal import HTTPTypes
+internal import HummingbirdCore
+internal import Ledger
+internal import LedgerStore
+
+/// Watching jobs: server-sent events.
+struct WatchRoutes: Sendable {
+    private let desk: WatchDesk
+
+    init(_ surroundings: RouteTable.Surroundings) {
+        desk = surroundings.desk
+    }
+
+    private static let listSizes: ClosedRange<Int64> = 1...1_000
+    private static let listSizeDefault: Int64 = 100
+
+    var routes: [Route] {
+        [
+            Route(
+                method: .get, path: "/v1/jobs/{job}/watch", operation: "watchJob",
+                summary:
+                    "Server-sent events: snapshot (id: its sequence; data: as of GET /v1/jobs/{job}), at once and then "
+                    + "whenever it changes, at most ten a second; end when the job has finished. Comments keep the "
+                    + "connection alive. Resumes by Last-Event-ID",
+                outcomes: [
+                    Self.stream("The stream"), .problem(404, "No such job"),
+                    .problem(503, "Too many watchers"),
+                ], handle: watchJob),
+            Route(
+                method: .get, path: "/v1/watch", operation: "watchJobs",
+                summary:
+                    "Server-sent events of a list of jobs: list (data: {jobs: […]}, their ids, newest first), at once "
+                    + "and whenever it changes; snapshot of each job that is in it, at once and whenever it changes",
+                parameters: [
+                    .init(
+                        name: "state", type: .choice(JobState.allCases.map(\.rawValue)),
+                        description: "Only jobs in this state"),
+                    .init(name: "name", type: .string, description: "Only jobs of this name"),
+                    .init(name: "tag.", type: .prefix, description: "tag.K=V: only jobs whose tag K has the value V"),
+                    .init(
+                        name: "limit", type: .integer(Self.listSizes),
+                        description: "The newest so many jobs; 100 unless told"),
+                    .init(name: "cursor", type: .string, description: "Only jobs older than this one"),
+                ],
+                outcomes: [
+                    Self.stream("The stream"), .problem(422, "A parameter is invalid"),
+                    .problem(503, "Too many watchers, or too many different lists"),
+                ], handle: watchJobs),
+        ]
+    }
+
+    private static func stream(_ description: String) -> Route.Outcome {
+        Route.Outcome(status: 200, description: description, schema: "Text", mediaType: "text/event-stream")
+    }
+
+    private func watchJob(_ call: Call) async throws -> Answer {
+        let job = try call.job()
+        _ = try call.parameters()
+        guard let ticket = try await desk.join(job) else { throw HTTPProblem.noSuchJob(job.description) }
+        // An id that is none of ours says nothing of what the client has, so it gets what there is.
+        let known = call.request.headers[.lastEventID].flatMap { Int64($0) }
+        return WatchStream(ticket: ticket, job: job, known: known).answer(to: call.request)
+    }
+
+    private func watchJobs(_ call: Call) async throws -> Answer {
+        let parameters = try call.parameters()
+        let filter = JobFilter(
+            state: try parameters.choice("state", JobState.self), name: try parameters.name("name"),
+            tags: try parameters.names(withPrefix: "tag."))
+        let limit = Int(try parameters.integer("limit", in: Self.listSizes) ?? Self.listSizeDefault)
+        var cursor: JobID?
+        if let text = parameters["cursor"] {
+            guard let id = JobID(text) else { throw HTTPProblem.invalid(parameter: "cursor", "is not a job's id") }
+            cursor = id
+        }
+        let ticket = try await desk.join(WatchBook.List(filter: filter, limit: limit, cursor: cursor))
+        return WatchStream(ticket: ticket, job: nil, known: nil).answer(to: call.request)
+    }
+}

@@ -1,0 +1,108 @@
+import Ledger
+import LedgerStore
+import NIOCore
+import Testing
+
+@testable import LedgerHTTP
+
+@Suite("Who is to be told what")
+struct WatchBookTests {
+    private static let ids = (0..<4).map { number in
+        JobID(createdAt: Timestamp(microseconds: 1_000_000 * Int64(number + 1)), randomHigh: 0, randomLow: 0)
+    }
+
+    private static func frame(
+        _ job: Int, _ sequence: Int64, projection: Int16 = 1, state: JobState = .running, name: Name = "n"
+    ) -> WatchFrame {
+        let moment = Timestamp(microseconds: 0)
+        return WatchFrame(
+            JobView(
+                id: ids[job], description: JobDescription(name: name), createdAt: moment, ledgerSequence: sequence,
+                snapshot: Snapshot(
+                    sequence: sequence, state: state, createdAt: moment, startedAt: nil, updatedAt: moment,
+                    finishedAt: nil, tasks: TaskCounts(), indicators: []), projection: projection))
+    }
+
+    private static func jobs(_ deliveries: [WatchBook.Delivery]) -> [JobID] {
+        deliveries.compactMap { if case .frame(let frame, _) = $0 { frame.job } else { nil } }
+    }
+
+    private static func lists(_ deliveries: [WatchBook.Delivery]) -> Int {
+        deliveries.count { if case .list = $0 { true } else { false } }
+    }
+
+    @Test("nothing is read for jobs that nobody watches, nor for news that are known")
+    func readsWhatIsWanted() {
+        var book = WatchBook()
+        book.hear(.folded(Self.ids[0], sequence: 2))
+        #expect(!book.isAnythingDue)
+        _ = book.join(.job(Self.ids[0]), reading: [Self.frame(0, 2)], WatchMailbox())
+        #expect(book.take(jobsMax: 10, listsMax: 10).jobs == [Self.ids[0]])
+        book.hear(.folded(Self.ids[0], sequence: 2))
+        book.hear(.folded(Self.ids[1], sequence: 9))
+        #expect(!book.isAnythingDue)
+        book.hear(.folded(Self.ids[0], sequence: 3))
+        #expect(book.take(jobsMax: 10, listsMax: 10).jobs == [Self.ids[0]])
+    }
+
+    @Test("every watcher of a job gets a change once, and one who has left gets nothing")
+    func delivers() {
+        var book = WatchBook()
+        let subject = WatchBook.Subject.job(Self.ids[0])
+        let first = book.join(subject, reading: [Self.frame(0, 1)], WatchMailbox())
+        let second = book.join(subject, reading: [], WatchMailbox())
+        #expect(Self.jobs(first.deliveries) == [Self.ids[0]] && Self.jobs(second.deliveries) == [Self.ids[0]])
+        #expect(book.publish(Self.frame(0, 2)).count == 2)
+        #expect(book.publish(Self.frame(0, 2)).isEmpty)
+        book.leave(subject, first.number)
+        #expect(book.publish(Self.frame(0, 3)).count == 1)
+        book.leave(subject, second.number)
+        book.leave(subject, second.number)
+        #expect(book.count == 0 && book.mailboxes.isEmpty && !book.isWatched(subject))
+    }
+
+    @Test("a replay that was applied is told, though the sequence is the same")
+    func tellsReplays() {
+        var book = WatchBook()
+        _ = book.join(.job(Self.ids[0]), reading: [Self.frame(0, 5)], WatchMailbox())
+        #expect(book.publish(Self.frame(0, 5, projection: 2)).count == 1)
+    }
+
+    @Test("a full list takes newer jobs in, lets the oldest go, and asks for older ones when there is room")
+    func fillsLists() {
+        var book = WatchBook()
+        let list = WatchBook.List(filter: JobFilter(state: .running, name: "n"), limit: 2, cursor: nil)
+        let frames = [Self.frame(1, 1), Self.frame(2, 1)]
+        let joined = book.join(.list(list), reading: frames, WatchMailbox())
+        #expect(Self.lists(joined.deliveries) == 1 && Set(Self.jobs(joined.deliveries)) == Set(Self.ids[1...2]))
+        #expect(book.take(jobsMax: 9, listsMax: 9).lists == [list])
+        book.hear(.folded(Self.ids[0], sequence: 7))
+        #expect(!book.isAnythingDue)
+        #expect(book.publish(Self.frame(3, 1, name: "other")).isEmpty)
+        let newer = book.publish(Self.frame(3, 1))
+        #expect(Self.lists(newer) == 1 && Self.jobs(newer) == [Self.ids[3]])
+        guard case .list(_, let left, _) = newer[0] else { return }
+        #expect(left == [Self.ids[1]])
+        let ended = book.publish(Self.frame(2, 2, state: .failed))
+        #expect(Self.lists(ended) == 1 && Self.jobs(ended).isEmpty)
+        #expect(book.take(jobsMax: 9, listsMax: 9).lists == [list])
+        let refilled = book.publish([Self.frame(3, 1), Self.frame(1, 1)], in: list)
+        #expect(Self.lists(refilled) == 1 && Self.jobs(refilled) == [Self.ids[1]])
+    }
+
+    @Test("a watcher that takes its time gets the newest snapshot, and none of those before it")
+    func newestWins() async {
+        let mailbox = WatchMailbox()
+        for sequence in 1...1_000 { mailbox.offer(Self.frame(0, Int64(sequence))) }
+        mailbox.offer(Self.frame(1, 1))
+        mailbox.offerHeartbeat()
+        let mail = await mailbox.next()
+        #expect(mail?.frames.count == 2)
+        #expect(mail?.frames[Self.ids[0]]?.version.sequence == 1_000)
+        mailbox.offer(Self.frame(1, 2))
+        mailbox.offer(WatchFrame.list([]), without: [Self.ids[1]])
+        #expect(await mailbox.next()?.frames.isEmpty == true)
+        mailbox.close()
+        #expect(await mailbox.next() == nil)
+    }
+}

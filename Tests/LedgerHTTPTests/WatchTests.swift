@@ -1,0 +1,288 @@
+import Foundation
+import Ledger
+import LedgerHTTP
+import LedgerStore
+import LedgerTestSupport
+import LedgerWire
+import NIOCore
+import Testing
+
+@Suite("Watching", .timeLimit(.minutes(2)))
+struct WatchTests {
+    private static func progress(_ done: Int, task: String = "t", label: String = "l") -> String {
+        #"{"type":"progress","task":"\#(task)","label":"\#(label)","total":\#(done),"done":\#(done)}"#
+    }
+
+    private static let finish = #"{"type":"job_finished","outcome":"completed"}"#
+
+    @Test("the first snapshot comes at once, the next with the change, and the end with the end of the job")
+    func watchesJobs() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob("watched")
+            try await EventSource.open(client, "/v1/jobs/\(job)/watch") { source in
+                #expect(source.head.hasPrefix("HTTP/1.1 200"))
+                #expect(source.head.lowercased().contains("content-type: text/event-stream"))
+                let first = try #require(try await source.next())
+                #expect(first.name == "snapshot" && first.id == "1")
+                let read = try await client.get("/v1/jobs/\(job)").json
+                #expect(try first.json == read)
+                _ = try await client.post("/v1/jobs/\(job)/events", Self.progress(3))
+                let second = try #require(try await source.next())
+                #expect(second.id == "2")
+                #expect(try JobAnswer(try second.json).snapshot.indicators.map(\.counted.done) == [3])
+                _ = try await client.post("/v1/jobs/\(job)/events", Self.finish)
+                let third = try #require(try await source.next())
+                #expect(third.name == "snapshot" && third.id == "3")
+                let end = try #require(try await source.next())
+                #expect(end.name == "end")
+                #expect(try end.json["state"]?.text == "completed")
+                #expect(try await source.next() == nil)
+            }
+        }
+    }
+
+    @Test("whoever comes back with Last-Event-ID gets what he lacks, and nothing that he has")
+    func resumes() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            _ = try await client.post("/v1/jobs/\(job)/events?wait=folded", Self.progress(1))
+            let path = "/v1/jobs/\(job)/watch"
+            try await EventSource.open(client, path, headers: ["Last-Event-ID": "1"]) { source in
+                let id = try await source.next()?.id
+                #expect(id == "2")
+            }
+            try await EventSource.open(client, path, headers: ["Last-Event-ID": "2"]) { source in
+                _ = try await client.post("/v1/jobs/\(job)/events", Self.progress(1))
+                let id = try await source.next()?.id
+                #expect(id == "3")
+            }
+            for strange in ["x", "99"] {
+                try await EventSource.open(client, path, headers: ["Last-Event-ID": strange]) { source in
+                    let id = try await source.next()?.id
+                    #expect(id == "3")
+                }
+            }
+            _ = try await client.post("/v1/jobs/\(job)/events?wait=folded", Self.finish)
+            try await EventSource.open(client, path, headers: ["Last-Event-ID": "4"]) { source in
+                let end = try await source.next()
+                #expect(end?.name == "end" && end?.id == "4")
+                #expect(try await source.next() == nil)
+            }
+        }
+    }
+
+    @Test("of many changes at most ten snapshots a second come, and the newest always")
+    func limitsRates() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            try await EventSource.open(client, "/v1/jobs/\(job)/watch") { source in
+                let id = try await source.next()?.id
+                #expect(id == "1")
+                let started = ContinuousClock.now
+                let reporting = Task {
+                    for _ in 1...300 { _ = try await client.post("/v1/jobs/\(job)/events", Self.progress(1)) }
+                }
+                var count = 0
+                var last: Int64 = 1
+                while last < 301 {
+                    let sequence = try #require(try await source.next()?.id.flatMap { Int64($0) })
+                    #expect(sequence > last)
+                    last = sequence
+                    count += 1
+                }
+                let seconds = started.duration(to: .now) / .seconds(1)
+                #expect(Double(count) <= seconds * 10 + 1, "\(count) in \(seconds) s")
+                try await reporting.value
+            }
+        }
+    }
+
+    @Test("all who watch a job are served by one reading of each change")
+    func sharesReadings() async throws {
+        try await withServer { client, ledger in
+            let job = try await client.createJob()
+            let sources = 50
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                let (joined, sink) = AsyncStream.makeStream(of: Void.self)
+                for _ in 0..<sources {
+                    group.addTask {
+                        try await EventSource.open(client, "/v1/jobs/\(job)/watch") { source in
+                            let id = try await source.next()?.id
+                            #expect(id == "1")
+                            sink.yield()
+                            while let event = try await source.next(), event.name != "end" {}
+                        }
+                    }
+                }
+                var count = 0
+                for await _ in joined {
+                    count += 1
+                    if count == sources { break }
+                }
+                let before = await roundTrips(ledger)
+                _ = try await client.post("/v1/jobs/\(job)/events?wait=folded", Self.finish)
+                try await group.waitForAll()
+                // One for the change; the rest are the fold, the wait for it, and a look now and then.
+                #expect(await roundTrips(ledger) - before < 20)
+            }
+        }
+    }
+
+    private func roundTrips(_ ledger: PostgresLedger) async -> Double {
+        await ledger.statistics().first { $0.name == "progress_ledger_database_round_trips_total" }?.value ?? 0
+    }
+
+    @Test("a list says which jobs it holds, newest first, and follows what changes in it")
+    func watchesLists() async throws {
+        try await withServer { client, _ in
+            let old = try await client.createJob("a")
+            try await EventSource.open(client, "/v1/watch?state=running&name=a&limit=2") { source in
+                func jobs(_ event: ServerSentEvent?) throws -> [String] {
+                    let event = try #require(event)
+                    #expect(event.name == "list")
+                    return try event.json["jobs"]?.elements?.compactMap(\.text) ?? []
+                }
+                #expect(try jobs(try await source.next()) == [old])
+                let first = try await source.next()
+                #expect(first?.name == "snapshot" && first?.id == nil)
+                #expect(try first?.json["job"]?.text == old)
+                _ = try await client.createJob("b")
+                let new = try await client.createJob("a")
+                #expect(try jobs(try await source.next()) == [new, old])
+                #expect(try await source.next()?.json["job"]?.text == new)
+                _ = try await client.post("/v1/jobs/\(old)/events", Self.progress(2))
+                let moved = try await source.next()
+                #expect(try moved?.json["job"]?.text == old)
+                #expect(try moved?.json["sequence"] == .integer(2))
+                // Full: the newest two; the third comes back when one of them has ended.
+                let newest = try await client.createJob("a")
+                #expect(try jobs(try await source.next()) == [newest, new])
+                #expect(try await source.next()?.json["job"]?.text == newest)
+                _ = try await client.post("/v1/jobs/\(new)/events", Self.finish)
+                var members = try jobs(try await source.next())
+                if members == [newest] { members = try jobs(try await source.next()) }
+                #expect(members == [newest, old])
+            }
+        }
+    }
+
+    @Test("tags and cursors choose what a list holds")
+    func filtersLists() async throws {
+        try await withServer { client, _ in
+            let tagged = try await client.post("/v1/jobs", #"{"name":"x","tags":{"k":"v w"}}"#).json["job"]?.text
+            let other = try await client.createJob("y")
+            for query in ["tag.k=v%20w", "cursor=\(other)"] {
+                try await EventSource.open(client, "/v1/watch?\(query)") { source in
+                    let list = try await source.next()
+                    #expect(try list?.json["jobs"]?.elements?.compactMap(\.text) == [tagged])
+                }
+            }
+        }
+    }
+
+    @Test(
+        "what cannot be watched is refused as everywhere",
+        arguments: [
+            ("/v1/jobs/01900000-0000-7000-8000-000000000000/watch", 404), ("/v1/jobs/x/watch", 404),
+            ("/v1/watch?state=done", 422), ("/v1/watch?limit=0", 422), ("/v1/watch?nonsense=1", 422),
+            ("/v1/watch?cursor=x", 422), ("/v1/watch?key=k", 422),
+        ])
+    func refuses(path: String, status: Int) async throws {
+        try await withServer { client, _ in
+            let refused = try await client.get(path)
+            #expect(refused.status == status)
+            #expect(refused.headers["content-type"] == "application/problem+json")
+        }
+    }
+
+    @Test("watchers beyond the limit are told to try later, and there is room again when one leaves")
+    func limitsWatchers() async throws {
+        try await withServer({ $0.watchersMax = 2 }) { client, _ in
+            let job = try await client.createJob()
+            let path = "/v1/jobs/\(job)/watch"
+            try await EventSource.open(client, path) { first in
+                let id = try await first.next()?.id
+                #expect(id == "1")
+                try await EventSource.open(client, path) { second in
+                    let id = try await second.next()?.id
+                    #expect(id == "1")
+                    let refused = try await client.get(path)
+                    #expect(refused.status == 503)
+                    #expect(refused.headers["retry-after"] != nil)
+                }
+                try await eventually {
+                    try await EventSource.open(client, path) { $0.head.hasPrefix("HTTP/1.1 200") }
+                }
+            }
+            let metrics = String(decoding: try await client.get("/metrics").body, as: UTF8.self)
+            #expect(metrics.contains("progress_ledger_http_watchers"))
+        }
+    }
+
+    @Test("a HEAD request takes no watcher's place")
+    func headsLeave() async throws {
+        try await withServer({ $0.watchersMax = 1 }) { client, _ in
+            let job = try await client.createJob()
+            for _ in 1...3 {
+                try await eventually {
+                    try await client.request("HEAD", "/v1/jobs/\(job)/watch").status == 200
+                }
+            }
+        }
+    }
+
+    @Test("a watcher that takes nothing is let go, and its place is free again")
+    func dropsThoseWhoDoNotRead() async throws {
+        try await withServer({ $0.answerDeadline = .milliseconds(300) }) { client, _ in
+            let job = try await client.createJob()
+            let label = String(repeating: "l", count: 90)
+            let declared = (0..<1_000).map { #"{"type":"progress","task":"t","label":"\#(label)\#($0)","total":1}"# }
+            let events = "[" + declared.joined(separator: ",") + "]"
+            #expect(try await client.post("/v1/jobs/\(job)/events?wait=folded", events).status == 201)
+            // Takes what fits into its own buffers, and no more.
+            let channel = try await client.connect()
+            try await channel.executeThenClose { _, outbound in
+                try await outbound.write(ByteBufferOf("GET /v1/jobs/\(job)/watch HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+                try await eventually { try await watchers(client) == 1 }
+                // More than the system's buffers hold on both sides, a quarter of a megabyte at a time.
+                try await eventually(within: .seconds(60)) {
+                    _ = try await client.post("/v1/jobs/\(job)/events?wait=folded", Self.progress(1))
+                    return try await watchers(client) == 0
+                }
+            }
+        }
+    }
+
+    private func watchers(_ client: RawClient) async throws -> Int? {
+        let metrics = String(decoding: try await client.get("/metrics").body, as: UTF8.self)
+        return metrics.split(separator: "\n").first { $0.hasPrefix("progress_ledger_http_watchers ") }
+            .flatMap { Int($0.split(separator: " ")[1]) }
+    }
+
+    @Test("while the database is away watchers keep their streams, and get what has changed when it is back")
+    func outlivesOutages() async throws {
+        try await withLedgerDatabase { target in
+            let proxy = try FaultProxy(before: target)
+            defer { proxy.close() }
+            var settings = ServerSettings()
+            settings.port = 0
+            try await withRunningLedger(on: target) { writer in
+                try await withRunningLedger(on: proxy.target, projection: nil) { ledger in
+                    try await withServer(on: ledger, settings) { client in
+                        let job = try await writer.createJob(JobDescription(name: "n")).view.id
+                        try await EventSource.open(client, "/v1/jobs/\(job)/watch") { source in
+                            let first = try await source.next()
+                            #expect(first?.id == "1")
+                            proxy.cut(.toClient, after: 0)
+                            _ = try await writer.append([EventDraft(.jobFinished(.completed))], to: job)
+                            try await eventually { try await client.get("/readyz").status == 503 }
+                            proxy.heal()
+                            let second = try await source.next()
+                            #expect(second?.id == "2")
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
