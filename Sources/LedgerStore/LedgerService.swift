@@ -74,6 +74,14 @@ public protocol LedgerService: Sendable {
         _ job: JobID, state: TaskState?, limit: Int, after cursor: Int64?
     ) async throws(StoreError) -> TaskPage?
 
+    /// The same as it was at a sequence, or after the last event that was recorded at a time or before. Each page folds
+    /// the events up to there.
+    ///
+    /// - Throws: ``StoreError/Code/overloaded`` where too many histories are being folded already.
+    func tasks(
+        _ job: JobID, at moment: HistoricMoment, state: TaskState?, limit: Int, after cursor: Int64?
+    ) async throws(StoreError) -> TaskPage?
+
     /// A page of where each unit of an indicator went, execution by execution; `limit` at most, and fewer where few of
     /// very many executions have reported on it.
     ///
@@ -216,12 +224,17 @@ public struct JobFilter: Hashable, Sendable {
     public var key: Name?
     /// Tags that the job has with these values.
     public var tags: [Name: Name]
+    /// A part of the job's name, in letters of either case, or its key. Jobs are looked through for it, newest first.
+    public var search: Name?
 
-    public init(state: JobState? = nil, name: Name? = nil, key: Name? = nil, tags: [Name: Name] = [:]) {
+    public init(
+        state: JobState? = nil, name: Name? = nil, key: Name? = nil, tags: [Name: Name] = [:], search: Name? = nil
+    ) {
         self.state = state
         self.name = name
         self.key = key
         self.tags = tags
+        self.search = search
     }
 }
 

@@ -158,6 +158,14 @@ extension PostgresLedger: LedgerService {
         }
     }
 
+    public func tasks(
+        _ job: JobID, at moment: HistoricMoment, state: TaskState?, limit: Int, after cursor: Int64?
+    ) async throws(StoreError) -> TaskPage? {
+        guard let view = try await self.job(job) else { return nil }
+        let sequence = try await folder.sequence(of: moment, job, head: view.ledgerSequence)
+        return try await folder.tasks(of: view, at: sequence, state: state, limit: limit, after: cursor)
+    }
+
     public func explain(
         _ job: JobID, _ label: Name?, at moment: HistoricMoment?, counting policy: CountingPolicy, limit: Int,
         after cursor: Explanation.Cursor?

@@ -36,6 +36,7 @@ struct JobRoutes: Sendable {
                         description: "Only jobs in this state"),
                     .init(name: "name", type: .string, description: "Only jobs of this name"),
                     .init(name: "key", type: .string, description: "Only the job of this key"),
+                    .search,
                     .init(name: "tag.", type: .prefix, description: "tag.K=V: only jobs whose tag K has the value V"),
                     .init(
                         name: "limit", type: .integer(Self.pageSizes), description: "Jobs in a page; 100 unless told"),
@@ -69,7 +70,8 @@ struct JobRoutes: Sendable {
         let parameters = try call.parameters()
         let filter = JobFilter(
             state: try parameters.choice("state", JobState.self), name: try parameters.name("name"),
-            key: try parameters.name("key"), tags: try parameters.names(withPrefix: "tag."))
+            key: try parameters.name("key"), tags: try parameters.names(withPrefix: "tag."),
+            search: try parameters.name("search"))
         let limit = Int(try parameters.integer("limit", in: Self.pageSizes) ?? Self.pageSizeDefault)
         let cursor = try parameters.jobCursor()
         let views = try await service.jobs(filter, limit: limit, after: cursor)

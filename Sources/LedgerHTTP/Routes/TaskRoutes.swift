@@ -27,10 +27,11 @@ struct TaskRoutes: Sendable {
                         name: "limit", type: .integer(Self.pageSizes),
                         description: "Tasks in a page; 100 unless told. A page may be shorter and still not the last"),
                     .init(name: "cursor", type: .string, description: "next_cursor of the page before"),
-                ],
+                ] + Route.Parameter.moments,
                 outcomes: [
                     Route.Outcome(status: 200, description: "A page of tasks", schema: "TaskPage"),
-                    .problem(404, "No such job"), .problem(422, "A parameter is invalid"),
+                    .problem(404, "No such job"), .problem(410, "Events that the answer needs were retired"),
+                    .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
                 ], isHeavy: true, handle: list)
         ]
     }
@@ -47,9 +48,13 @@ struct TaskRoutes: Sendable {
             }
             cursor = sequence
         }
-        guard let page = try await service.tasks(job, state: state, limit: limit, after: cursor) else {
-            throw HTTPProblem.noSuchJob(job.description)
-        }
+        let page =
+            if let moment = try await MomentReader(service: service, job: job).moment(parameters) {
+                try await service.tasks(job, at: moment, state: state, limit: limit, after: cursor)
+            } else {
+                try await service.tasks(job, state: state, limit: limit, after: cursor)
+            }
+        guard let page else { throw HTTPProblem.noSuchJob(job.description) }
         return .json { writer in
             writer.object { writer in
                 writer.field("sequence", page.sequence)

@@ -211,6 +211,13 @@ extension JobFilter {
     func matches(_ frame: WatchFrame) -> Bool {
         (state.map { $0 == frame.state } ?? true) && (name.map { $0 == frame.description.name } ?? true)
             && (key.map { $0 == frame.description.key } ?? true)
+            && (search.map { $0.isFound(in: frame.description) } ?? true)
             && tags.allSatisfy { frame.description.tags[$0.key] == $0.value }
+    }
+}
+
+extension Name {
+    fileprivate func isFound(in description: JobDescription) -> Bool {
+        description.name.text.lowercased().contains(text.lowercased()) || description.key == self
     }
 }

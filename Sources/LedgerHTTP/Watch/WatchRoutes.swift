@@ -36,6 +36,7 @@ struct WatchRoutes: Sendable {
                         name: "state", type: .choice(JobState.allCases.map(\.rawValue)),
                         description: "Only jobs in this state"),
                     .init(name: "name", type: .string, description: "Only jobs of this name"),
+                    .search,
                     .init(name: "tag.", type: .prefix, description: "tag.K=V: only jobs whose tag K has the value V"),
                     .init(
                         name: "limit", type: .integer(Self.listSizes),
@@ -66,7 +67,7 @@ struct WatchRoutes: Sendable {
         let parameters = try call.parameters()
         let filter = JobFilter(
             state: try parameters.choice("state", JobState.self), name: try parameters.name("name"),
-            tags: try parameters.names(withPrefix: "tag."))
+            tags: try parameters.names(withPrefix: "tag."), search: try parameters.name("search"))
         let limit = Int(try parameters.integer("limit", in: Self.listSizes) ?? Self.listSizeDefault)
         var cursor: JobID?
         if let text = parameters["cursor"] {
@@ -76,4 +77,10 @@ struct WatchRoutes: Sendable {
         let ticket = try await desk.join(WatchBook.List(filter: filter, limit: limit, cursor: cursor))
         return WatchStream(ticket: ticket, job: nil, known: nil).answer(to: call.request)
     }
+}
+
+extension Route.Parameter {
+    static let search = Route.Parameter(
+        name: "search", type: .string,
+        description: "Only jobs whose name contains this, in letters of either case, or whose key it is")
 }

@@ -35,6 +35,18 @@ final class HistoryFolder: Sendable {
         }
     }
 
+    /// A page of the tasks of events 1 to `sequence`.
+    func tasks(
+        of job: JobView, at sequence: Int64, state: TaskState?, limit: Int, after cursor: Int64?
+    ) async throws(StoreError) -> TaskPage {
+        try await withAdmission(job) { () async throws(StoreError) in
+            let (tasks, hasMore) = try await fold(job.id, through: sequence)
+                .taskSummaries(in: state, limit: limit, after: cursor ?? 0)
+            return TaskPage(
+                sequence: sequence, tasks: tasks, nextCursor: hasMore ? tasks.last?.firstSequence : nil)
+        }
+    }
+
     /// Why the snapshot of events 1 to `sequence` shows what it shows.
     func explanation(
         of label: Name?, of job: JobView, at sequence: Int64, counting policy: CountingPolicy, limit: Int,

@@ -82,6 +82,10 @@ struct SnapshotReader: Sendable {
         if let state = filter.state { require({ "snapshot.state = \($0)" }, .text(state.rawValue)) }
         if let name = filter.name { require({ "job.name = \($0)" }, .text(name.text)) }
         if let key = filter.key { require({ "job.key = \($0)" }, .text(key.text)) }
+        if let search = filter.search {
+            require(
+                { "(strpos(lower(job.name), lower(\($0))) > 0 or job.key = \($0))" }, .text(search.text))
+        }
         if !filter.tags.isEmpty {
             let tags = filter.tags.sorted { $0.key < $1.key }
             parameters.append(.texts(tags.map { $0.key.text }))

@@ -29,6 +29,7 @@ public struct JobAnswer: Sendable, Hashable {
                 for (name, value) in description.sortedTags { writer.field(name.text, value.text) }
             }
             writer.field("state", snapshot.state.rawValue)
+            writer.field("percent", snapshot.percent)
             writer.field("sequence", snapshot.sequence)
             writer.field("ledger_sequence", ledgerSequence)
             writer.field("created_at", RFC3339.text(createdAt))
