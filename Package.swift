@@ -40,11 +40,11 @@ let package = Package(
             dependencies: [.product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: settings
         ),
-        .executableTarget(name: "embed-schema", path: "Sources/EmbedSchema/Tool", swiftSettings: settings),
+        .executableTarget(name: "embed-files", path: "Sources/EmbedFiles/Tool", swiftSettings: settings),
         .plugin(
-            name: "EmbedSchema", capability: .buildTool(), dependencies: ["embed-schema"],
-            path: "Sources/EmbedSchema/Plugin"),
-        .target(name: "LedgerSchema", swiftSettings: settings, plugins: ["EmbedSchema"]),
+            name: "EmbedFiles", capability: .buildTool(), dependencies: ["embed-files"],
+            path: "Sources/EmbedFiles/Plugin"),
+        .target(name: "LedgerSchema", swiftSettings: settings, plugins: ["EmbedFiles"]),
 
         // Layer 1
         .target(
@@ -100,7 +100,10 @@ let package = Package(
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
-            swiftSettings: settings
+            // What browsers get: embedded as it is.
+            exclude: ["Pages/Files"],
+            swiftSettings: settings,
+            plugins: ["EmbedFiles"]
         ),
 
         // Layer 4

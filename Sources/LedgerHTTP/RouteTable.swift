@@ -111,7 +111,7 @@ struct RouteTable: Sendable {
             + TaskRoutes(surroundings).routes + ExplainRoutes(surroundings).routes + HistoryRoutes(surroundings).routes
             + VerifyRoutes(surroundings).routes + ReplayRoutes(surroundings).routes
             + ExportRoutes(surroundings).routes
-            + WatchRoutes(surroundings).routes
+            + WatchRoutes(surroundings).routes + PageRoutes(surroundings).routes
             + OperationsRoutes(surroundings).routes
         self.routes = routes + [DescriptionRoute.route(describing: routes)]
     }

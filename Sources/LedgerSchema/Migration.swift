@@ -18,6 +18,6 @@ public struct Migration: Sendable {
         guard let version = Int(entry.file.prefix { $0.isNumber }) else {
             preconditionFailure("\(entry.file): a migration's file name begins with its number")
         }
-        return Migration(version: version, file: entry.file, sql: entry.sql)
+        return Migration(version: version, file: entry.file, sql: entry.text)
     }
 }

@@ -365,8 +365,9 @@ struct RouteTests {
                 Issue.record("no paths")
                 return
             }
-            #expect(paths.count == 23)
-            for path in paths {
+            #expect(paths.count == 29)
+            // A stream of events does not end by itself; it has tests of its own.
+            for path in paths where path.name != "/v1/watch" {
                 guard case .object(let operations) = path.value else { continue }
                 for operation in operations {
                     let concrete = path.name.split(separator: "{").first.map(String.init) ?? path.name

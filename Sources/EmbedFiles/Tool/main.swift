@@ -1,8 +1,8 @@
 import FoundationEssentials
 
-// Writes a Swift file that holds every migration as text: `embed-schema OUTPUT FILE.sql…`.
+// Writes a Swift file that gives a type the names and texts of files: `embed-files OUTPUT TYPE FILE…`.
 //
-// The text is written as an array of bytes in hexadecimal would be slow to compile, so it is a raw string
+// An array of bytes would be slow to compile, so a text is a raw string
 // whose delimiter is longer than any run of `#` after a quote in the file.
 
 func delimiter(for text: String) -> String {
@@ -16,9 +16,9 @@ func delimiter(for text: String) -> String {
 }
 
 let arguments = CommandLine.arguments
-guard arguments.count >= 2 else { fatalError("usage: embed-schema OUTPUT FILE.sql…") }
-var source = "extension Migration {\n    static let embedded: [(file: String, sql: String)] = [\n"
-for path in arguments.dropFirst(2) {
+guard arguments.count >= 3 else { fatalError("usage: embed-files OUTPUT TYPE FILE…") }
+var source = "extension \(arguments[2]) {\n    static let embedded: [(file: String, text: String)] = [\n"
+for path in arguments.dropFirst(3) {
     let bytes = try Data(contentsOf: URL(filePath: path))
     guard let text = String(validating: bytes, as: UTF8.self) else { fatalError("\(path) is not UTF-8") }
     let fence = delimiter(for: text)

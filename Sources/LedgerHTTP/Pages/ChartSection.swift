@@ -1,0 +1,111 @@
+internal import Ledger
+
+/// How an indicator came to its numbers: what there was to do and what was done, over time, with every decrease.
+struct ChartSection {
+    let label: Name?
+    /// Nil where it has not been drawn, because that would take long.
+    let curve: Curve?
+    /// The event that everything is shown as of; nil for now.
+    let moment: Int64?
+    let link: PageLink
+
+    var html: HTML {
+        let title: HTML = "<h2>\(HTML.label(label)) over time</h2>"
+        guard let curve else {
+            return """
+                <section id="chart" data-drawn="no">\(title)<p class="empty"><a href="\(link.with("draw", "1").text)#chart">Draw it</a></p></section>
+                """
+        }
+        guard let first = curve.points.first, let last = curve.points.last else {
+            return
+                "<section id=\"chart\" data-drawn=\"yes\">\(title)<p class=\"empty\">Nothing has counted on it yet.</p></section>"
+        }
+        let scale = Scale(curve, from: first, to: last)
+        let marks = curve.points.filter { $0.cause != nil }.suffix(Self.marksMax).map { mark($0, scale) }
+        return """
+            <section id="chart" data-drawn="yes" data-sequence="\(curve.sequence)">\(title)
+            <figure><svg class="plot" role="img" aria-label="\(words(curve, last))">\
+            <svg class="curves" viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">\
+            <path class="area" d="\(path(curve, scale, closes: true) { $0.done })"/>\
+            <path class="total" d="\(path(curve, scale, closes: false) { $0.total })"/>\
+            <path class="done" d="\(path(curve, scale, closes: false) { $0.done })"/></svg>\
+            \(cursor(curve, scale))\(marks)</svg>
+            <figcaption><span class="left">\(PageText.time(first.at, withDay: true))</span><span class="top">\(PageText.number(scale.top))</span>\
+            <span class="keys"><span class="key total">total</span><span class="key done">done</span><span class="key fall">a number fell</span></span>\
+            <span class="right">\(PageText.time(last.at, withDay: true))</span></figcaption></figure>\(falls(curve))</section>
+            """
+    }
+
+    /// More marks than this cannot be told apart.
+    private static let marksMax = 200
+    /// The latest decreases are told in words as well.
+    private static let fallsMax = 5
+
+    /// Where a point lies, in thousandths of the width and the height.
+    private struct Scale {
+        let start: Int64
+        let span: Int64
+        let top: Int128
+
+        init(_ curve: Curve, from first: Curve.Point, to last: Curve.Point) {
+            start = first.at.microseconds
+            span = max(1, last.at.microseconds - first.at.microseconds)
+            top = max(1, curve.points.reduce(0) { max($0, $1.counted.total, $1.counted.done) })
+        }
+
+        func x(_ at: Timestamp) -> Int64 { Int64(Int128(at.microseconds - start) * 1_000 / Int128(span)) }
+        /// With a margin above.
+        func y(_ value: Int128) -> Int64 { 1_000 - Int64(value * 940 / top) }
+    }
+
+    private func path(
+        _ curve: Curve, _ scale: Scale, closes: Bool, _ value: (Units) -> Int128
+    ) -> String {
+        var path = ""
+        for point in curve.points {
+            let (x, y) = (scale.x(point.at), scale.y(value(point.counted)))
+            path += path.isEmpty ? (closes ? "M\(x) 1000V\(y)" : "M\(x) \(y)") : "H\(x)V\(y)"
+        }
+        return path + (closes ? "H1000V1000Z" : "H1000")
+    }
+
+    private func mark(_ point: Curve.Point, _ scale: Scale) -> HTML {
+        guard let cause = point.cause else { return "" }
+        let words = PageText.cause(cause)
+        return """
+            <a href="\(momentLink(point.sequence))" aria-label="\(words)"><circle class="fall" cx="\(percent(scale.x(point.at)))" \
+            cy="\(percent(scale.y(point.counted.done)))" r="5"><title>\(words)</title></circle></a>
+            """
+    }
+
+    private func cursor(_ curve: Curve, _ scale: Scale) -> HTML? {
+        guard let moment, let point = curve.points.last(where: { $0.sequence <= moment }) else { return nil }
+        let x = percent(scale.x(point.at))
+        return "<line class=\"cursor\" x1=\"\(x)\" x2=\"\(x)\" y1=\"0\" y2=\"100%\"/>"
+    }
+
+    private func percent(_ thousandths: Int64) -> String {
+        "\(thousandths / 10).\(thousandths % 10)%"
+    }
+
+    private func falls(_ curve: Curve) -> HTML? {
+        let falls = curve.points.filter { $0.cause != nil }
+        guard !falls.isEmpty else { return nil }
+        let rows = falls.suffix(Self.fallsMax).reversed().map { point in
+            HTML(
+                "<li><a href=\"\(momentLink(point.sequence))\">\(PageText.clock(point.at))</a> \(point.cause.map(PageText.cause) ?? "")</li>"
+            )
+        }
+        let rest = falls.count - rows.count
+        return "<ul class=\"falls\">\(rows)\(rest > 0 ? HTML("<li>and \(rest) before</li>") : "")</ul>"
+    }
+
+    private func momentLink(_ sequence: Int64) -> String {
+        link.without("before", "cursor").with("at_sequence", String(sequence)).text
+    }
+
+    private func words(_ curve: Curve, _ last: Curve.Point) -> String {
+        let falls = curve.points.count { $0.cause != nil }
+        return "\(last.counted.done) of \(last.counted.total) done at the end; the numbers fell \(falls) times"
+    }
+}

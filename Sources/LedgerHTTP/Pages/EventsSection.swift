@@ -1,0 +1,79 @@
+internal import Ledger
+internal import LedgerStore
+
+/// The history of a job, newest first, up to the moment that is shown.
+struct EventsSection {
+    let page: EventPage
+    let filter: EventFilter
+    /// The event that everything is shown as of; nil for now.
+    let moment: Int64?
+    let link: PageLink
+
+    var html: HTML {
+        let fresh = link.without("before", "type", "verdict", "task", "label")
+        let isFirst = link.parameters.contains { $0.name == "before" } == false
+        let older = page.nextAfter.map { after in
+            HTML("<a rel=\"next\" href=\"\(link.with("before", String(after)).text)#events\">Older</a>")
+        }
+        return """
+            <section id="events"><h2>Events</h2><form class="filters" action="\(link.path)#events">\(fresh.hiddenFields)\
+            \(PageParts.select("Type", "type", EventType.allCases.map(\.name), filter.type?.name))\
+            \(PageParts.select("Verdict", "verdict", Verdict.allCases.map(\.rawValue), filter.verdict?.rawValue))\
+            <label>Task <input name="task" value="\(filter.task ?? "")" maxlength="200"></label><button>Show</button></form>
+            <div class="wide" tabindex="0" role="region" aria-label="Events"><table><thead><tr><th scope="col" class="number">Event</th>\
+            <th scope="col">Time (UTC)</th><th scope="col">Type</th><th scope="col">Task</th><th scope="col">Execution</th>\
+            <th scope="col">Change</th><th scope="col">Verdict</th></tr></thead><tbody>\(page.events.map(row))\
+            \(page.events.isEmpty ? "<tr class=\"empty\"><td colspan=\"7\">No events.</td></tr>" as HTML : "")</tbody></table></div>
+            <nav class="pages" aria-label="Pages of events">\(isFirst ? nil : HTML("<a href=\"\(link.without("before").text)#events\">Newest</a>"))\(older)</nav></section>
+            """
+    }
+
+    private func row(_ entry: ExplainedEvent) -> HTML {
+        let event = entry.event
+        let (kind, words) = verdict(entry)
+        let moment = link.without("before", "cursor").with("at_sequence", String(event.sequence)).text
+        return """
+            <tr data-verdict="\(kind)"><td class="number"><a href="\(moment)" title="Show the job as of this event">\(PageText.number(event.sequence))</a></td>\
+            <td>\(PageText.time(event.recordedAt))</td><td>\(event.body.type.name.split(separator: "_").joined(separator: " "))</td>\
+            <td>\(event.body.reference.map { HTML.name($0.task) })</td><td>\(run(entry))</td>\
+            <td>\(change(event.body))</td><td class="verdict">\(words)</td></tr>
+            """
+    }
+
+    private func run(_ entry: ExplainedEvent) -> HTML? {
+        guard entry.event.body.reference != nil else { return nil }
+        let attempt = entry.attempt.map { HTML("<small>#\($0)</small> ") }
+        return "\(attempt)\(entry.execution.map { HTML.name($0) })"
+    }
+
+    private func change(_ body: EventBody) -> HTML {
+        switch body {
+        case .jobCreated(let description): HTML.name(description.name)
+        case .executionStarted: ""
+        case .executionFinished(_, let outcome): "\(outcome.rawValue)"
+        case .jobFinished(let outcome): "\(outcome.rawValue)"
+        case .progress(let progress):
+            """
+            <span class="reported">\(HTML.label(progress.label)) \
+            \(PageText.change(done: Int128(progress.done ?? 0), total: Int128(progress.total ?? 0)))</span>
+            """
+        }
+    }
+
+    /// The verdict as of the moment that is shown: who was superseded only afterwards counted then.
+    private func verdict(_ entry: ExplainedEvent) -> (kind: String, words: HTML) {
+        guard let verdict = entry.verdict else { return ("pending", "not folded yet") }
+        switch verdict {
+        case .superseded:
+            guard let by = entry.supersededBy else { return ("superseded", "superseded") }
+            if let moment, by.sequence > moment, !entry.late { return ("counted", "counted") }
+            let kind = entry.late ? "late" : "superseded"
+            return (kind, "\(kind) <small>by \(PageText.run(by))</small>")
+        case .duplicate, .conflict:
+            let of = entry.duplicateOf.map { HTML(" <small>of event \(PageText.number($0))</small>") }
+            return (verdict.rawValue, "\(verdict.rawValue)\(of)")
+        case .overLimit: return (verdict.rawValue, "over limit")
+        case .counted: return (verdict.rawValue, "counted")
+        }
+    }
+}

@@ -1,0 +1,61 @@
+internal import Ledger
+
+/// An indicator on a page: its label, a bar, and its numbers. `Files/indicators.js` keeps it up to date.
+struct IndicatorRow {
+    let indicator: Snapshot.Indicator
+    let state: JobState
+    let now: Timestamp
+    /// Where it is explained.
+    let link: String
+    var isSelected = false
+
+    var html: HTML {
+        let standing = indicator.standing(in: state, at: now)
+        return """
+            <li class="indicator" data-label="\(indicator.label ?? "")" data-standing="\(standing.rawValue)">\
+            <a class="label" href="\(link)"\(isSelected ? " aria-current=\"true\"" as HTML : "")>\(HTML.label(indicator.label))</a>\
+            \(Self.bar(indicator.percent, "\(indicator.label?.text ?? "default"): \(Self.words(indicator))"))\
+            <span class="percent">\(PageText.percent(indicator.percent))</span>\
+            <span class="count"><span class="done">\(PageText.number(indicator.counted.done))</span>\
+            <span class="total">\(Self.total(indicator))</span></span>\
+            <span class="rate"></span>\
+            <span class="note">\(Self.note(indicator, standing, now))</span></li>
+            """
+    }
+
+    /// A bar that screen readers can tell. Without a percentage it has no value.
+    static func bar(_ percent: (some BinaryInteger)?, _ words: String) -> HTML {
+        let value = percent.map { min(max(Int($0), 0), 100) }
+        let now = value.map { HTML(" aria-valuenow=\"\($0)\"") }
+        return """
+            <div class="bar" role="progressbar" aria-label="\(words)" aria-valuemin="0" aria-valuemax="100"\(now) \
+            aria-valuetext="\(words)"><svg aria-hidden="true"><rect class="fill" width="\(value ?? 0)%" height="100%"/></svg></div>
+            """
+    }
+
+    /// The numbers as they are read out.
+    static func words(_ indicator: Snapshot.Indicator) -> String {
+        guard let percent = indicator.percent else {
+            return indicator.counted.done == 0 ? "nothing declared" : "\(indicator.counted.done) done, total unknown"
+        }
+        return "\(indicator.counted.done) of \(indicator.counted.total), \(percent) percent"
+    }
+
+    static func total(_ indicator: Snapshot.Indicator) -> String {
+        indicator.counted.total == 0 ? "" : "\u{2009}/\u{2009}\(PageText.number(indicator.counted.total))"
+    }
+
+    /// What the numbers do not say by themselves.
+    static func note(
+        _ indicator: Snapshot.Indicator, _ standing: Snapshot.Indicator.Standing, _ now: Timestamp
+    ) -> String {
+        switch standing {
+        case .empty: "no units declared"
+        case .unknown: "total unknown"
+        case .over: "\(PageText.number(indicator.counted.done - indicator.counted.total)) more than declared"
+        case .stalled:
+            "stalled for \(PageText.duration(microseconds: now.microseconds - indicator.updatedAt.microseconds))"
+        case .waiting, .moving, .complete: ""
+        }
+    }
+}

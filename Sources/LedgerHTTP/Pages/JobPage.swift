@@ -1,0 +1,131 @@
+internal import Ledger
+internal import LedgerStore
+internal import LedgerWire
+
+/// The page of a job, now or as of a moment: everything on it shows the same one.
+struct JobPage {
+    /// The job, with its snapshot as of the moment.
+    let view: JobView
+    /// The event that everything is shown as of; nil for now.
+    let moment: Int64?
+    /// The indicator that is drawn and explained; nil where none was chosen.
+    let selected: EventFilter.Indicator?
+    /// This page's own address.
+    let link: PageLink
+    let now: Timestamp
+
+    var snapshot: Snapshot { view.snapshot }
+
+    /// The time that ages are told from: of a past moment, its own.
+    var shownAt: Timestamp { moment == nil ? now : snapshot.updatedAt ?? view.createdAt }
+
+    func page(_ sections: [HTML]) -> Page {
+        let percent = snapshot.percent.map { "\($0)% " } ?? ""
+        return Page(
+            title: "\(percent)\(PageText.visible(view.description.name.text)) – progress ledger",
+            icon: Icon.link(snapshot), script: "job.js",
+            body: """
+                <header class="top"><nav aria-label="Where"><a href="/">Jobs</a></nav>\(PageParts.connection)</header>
+                <main id="job" data-job="\(view.id.description)" data-moment="\(moment.map(String.init) ?? "")" \
+                data-sequence="\(snapshot.sequence)" data-head="\(view.ledgerSequence)" data-created="\(RFC3339.text(view.createdAt))">
+                \(sections)</main>
+                <template id="indicator">\(template)</template>
+                """)
+    }
+
+    /// A row for an indicator that appears while the page is shown.
+    private var template: HTML {
+        IndicatorRow(
+            indicator: Snapshot.Indicator(label: nil, counted: .zero, attempted: .zero, updatedAt: now),
+            state: .running, now: now, link: ""
+        ).html
+    }
+
+    // MARK: Parts
+
+    var head: HTML {
+        let tasks = snapshot.tasks
+        func count(_ name: String, _ value: Int64, _ title: String) -> HTML {
+            """
+            <div data-count="\(name)" data-zero="\(value == 0 ? "true" : "false")"><dd>\(PageText.number(value))</dd><dt>\(title)</dt></div>
+            """
+        }
+        return """
+            <section id="head" data-state="\(snapshot.state.rawValue)"><h1>\(HTML.name(view.description.name))</h1>
+            <p class="figures"><span class="state">\(snapshot.state.rawValue)</span>\
+            <span class="overall" title="The mean of the indicators">\(PageText.percent(snapshot.percent))</span>\
+            <span class="elapsed">\(PageText.duration(microseconds: snapshot.elapsed(view.createdAt, now: shownAt)))</span></p>
+            <dl class="tallies">\(count("running", tasks.running, "running"))\(count("succeeded", tasks.succeeded, "succeeded"))\
+            \(count("failed", tasks.failed, "failed"))\(count("canceled", tasks.canceled, "canceled"))\
+            \(count("total", tasks.total, "tasks"))\(count("superseded_executions", tasks.supersededExecutions, "superseded runs"))</dl>
+            <p class="facts">\(facts)</p></section>
+            """
+    }
+
+    private var facts: HTML {
+        var facts: [HTML] = view.description.sortedTags.map { name, value in
+            "<span class=\"tag\">\(HTML.name(name))=\(HTML.name(value))</span>"
+        }
+        if let key = view.description.key { facts.append("<span>key \(HTML.name(key))</span>") }
+        facts.append("<span>created \(PageText.time(view.createdAt, withDay: true)) UTC</span>")
+        facts.append("<span><code>\(view.id.description)</code></span>")
+        return HTML(facts)
+    }
+
+    /// Which moment is shown, and the way to others.
+    func moments(_ verification: Verification?) -> HTML {
+        let shown = moment ?? view.ledgerSequence
+        let words: HTML =
+            if moment == nil {
+                "<strong>Now</strong>, after event <span class=\"sequence\">\(PageText.number(snapshot.sequence))</span>"
+            } else {
+                """
+                <strong>As of event <span class="sequence">\(PageText.number(shown))</span></strong>, \
+                \(PageText.time(snapshot.updatedAt, withDay: true)) UTC <a class="now" href="\(link.without("at_sequence", "at", "before", "cursor").text)">Back to now</a>
+                """
+            }
+        return """
+            <section id="moment" class="\(moment == nil ? "present" : "past")"><form action="\(link.path)">\
+            \(link.without("at_sequence", "at", "before", "cursor").hiddenFields)\
+            <label for="at">Moment</label><input id="at" type="range" name="at_sequence" min="0" max="\(view.ledgerSequence)" value="\(shown)" \
+            aria-valuetext="event \(shown)"><button>Show</button></form><p class="words">\(words)</p>\(chain(verification))</section>
+            """
+    }
+
+    /// Whether the ledger of the job is as it was recorded.
+    func chain(_ verification: Verification?) -> HTML {
+        guard let verification else {
+            return """
+                <p id="chain" data-verified="no"><a href="\(link.with("verify", "1").text)#chain">Verify the hash chain</a></p>
+                """
+        }
+        let hash = Hexadecimal.text(verification.headHash)
+        if let fault = verification.fault {
+            return """
+                <p id="chain" data-verified="broken"><strong>✗ Not as recorded</strong> at event \(PageText.number(fault.sequence)): \
+                \(PageText.visible(fault.detail))</p>
+                """
+        }
+        return """
+            <p id="chain" data-verified="whole" title="\(hash)"><strong>✓ Whole</strong> through event \
+            \(PageText.number(verification.sequence)) <code>\(hash.prefix(12).description)…</code></p>
+            """
+    }
+
+    var indicators: HTML {
+        let rows = snapshot.indicators.map { indicator in
+            IndicatorRow(
+                indicator: indicator, state: snapshot.state, now: shownAt, link: indicatorLink(indicator.label),
+                isSelected: selected?.label == indicator.label && selected != nil
+            ).html
+        }
+        return """
+            <section id="indicators" aria-label="Progress"><ul class="indicators">\(rows)</ul>\
+            <p class="empty"\(rows.isEmpty ? "" as HTML : " hidden")>No units declared\(snapshot.state == .running ? " yet" : ": nothing to do").</p></section>
+            """
+    }
+
+    func indicatorLink(_ label: Name?) -> String {
+        link.without("cursor", "before", "from").with("indicator", label?.text ?? "").text + "#explanation"
+    }
+}

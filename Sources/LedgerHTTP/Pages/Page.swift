@@ -1,0 +1,65 @@
+internal import HTTPTypes
+internal import Ledger
+internal import LedgerWire
+
+/// A whole page, or one part of it, which a page that is shown already puts in place of its own.
+struct Page: Sendable {
+    /// Text of the window's title.
+    var title: String
+    /// The address of the icon.
+    var icon: String
+    /// The module that makes it live.
+    var script: String?
+    var body: HTML
+
+    /// What a browser may load and run for our pages: our own files, and nothing that a page holds itself. So even markup
+    /// that found its way into one could do nothing.
+    private static let contentSecurityPolicy = """
+        default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
+        base-uri 'none'; frame-ancestors 'none'
+        """
+
+    static func headers() -> HTTPFields {
+        [
+            .contentSecurityPolicy: contentSecurityPolicy, .referrerPolicy: "no-referrer", .cacheControl: "no-store",
+        ]
+    }
+
+    func answer(_ status: HTTPResponse.Status = .ok) -> Answer {
+        let script = script.map { HTML("<script type=\"module\" src=\"/pages/\($0)\"></script>") }
+        let slots: [(String, HTML)] = [
+            ("{{title}}", "\(title)"), ("{{icon}}", "\(icon)"), ("{{script}}", script ?? ""), ("{{body}}", body),
+        ]
+        var rest = (PageFile.all["page.html"]?.text ?? "")[...]
+        var text = ""
+        for (slot, piece) in slots {
+            guard let range = rest.firstRange(of: slot) else { continue }
+            text += rest[..<range.lowerBound] + piece.text
+            rest = rest[range.upperBound...]
+        }
+        return Self.html(HTML(trusted: text + rest), status)
+    }
+
+    /// A part of a page.
+    static func html(_ piece: HTML, _ status: HTTPResponse.Status = .ok) -> Answer {
+        Answer(
+            status: status, headers: headers(), contentType: "text/html; charset=utf-8", bytes: Array(piece.text.utf8))
+    }
+
+    /// What a person sees who asks for something that cannot be answered.
+    static func problem(_ problem: HTTPProblem) -> Answer {
+        var answer = Page(
+            title: "\(problem.problem.title) – progress ledger", icon: "/pages/icon.svg", script: nil,
+            body: """
+                <main class="problem"><h1>\(problem.problem.title)</h1><p>\(PageText.visible(problem.problem.detail))</p>
+                <p><a href="/">All jobs</a></p></main>
+                """
+        ).answer(HTTPResponse.Status(code: problem.problem.status))
+        for field in problem.headers { answer.headers.append(field) }
+        return answer
+    }
+}
+
+extension HTTPField.Name {
+    static let referrerPolicy = HTTPField.Name("Referrer-Policy") ?? .referer
+}

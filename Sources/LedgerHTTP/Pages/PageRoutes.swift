@@ -1,0 +1,203 @@
+internal import HTTPTypes
+internal import HummingbirdCore
+internal import Ledger
+internal import LedgerStore
+internal import LedgerWire
+
+/// The web pages, their files, and the pictures of jobs.
+struct PageRoutes: Sendable {
+    private let service: any LedgerService
+
+    init(_ surroundings: RouteTable.Surroundings) {
+        service = surroundings.service
+    }
+
+    /// Jobs on one page.
+    private static let jobsOnPage = 50
+
+    var routes: [Route] {
+        [
+            Route(
+                method: .get, path: "/", operation: "jobsPage", summary: "The page of all jobs",
+                parameters: [
+                    .init(name: "search", type: .string, description: "A part of the name, or the key or the id"),
+                    .init(name: "state", type: .string, description: "Only jobs in this state"),
+                    .init(name: "tag", type: .string, description: "Only jobs that have this tag: NAME=VALUE"),
+                    .init(name: "cursor", type: .string, description: "Only jobs older than this one"),
+                    Self.part,
+                ],
+                outcomes: [Self.page("The page"), .problem(422, "A parameter is invalid")], isHeavy: true,
+                handle: answered(jobs)),
+            Route(
+                method: .get, path: "/jobs/{job}", operation: "jobPage",
+                summary: "The page of a job, now or as of any moment",
+                parameters: Route.Parameter.moments + [
+                    .init(name: "indicator", type: .string, description: "The indicator that is drawn and explained"),
+                    .init(name: "from", type: .string, description: "Where the page of the explanation before ended"),
+                    .init(name: "state", type: .string, description: "Only tasks in this state"),
+                    .init(name: "cursor", type: .string, description: "Where the page of tasks before ended"),
+                    .init(name: "type", type: .string, description: "Only events of this type"),
+                    .init(name: "verdict", type: .string, description: "Only events of this verdict"),
+                    .init(name: "task", type: .string, description: "Only events of this task"),
+                    .init(name: "before", type: .string, description: "Only events before this one"),
+                    .init(name: "verify", type: .string, description: "1: recompute the hash chain"),
+                    .init(name: "draw", type: .string, description: "1: draw the chart, however long that takes"),
+                    Self.part,
+                ],
+                outcomes: [
+                    Self.page("The page"), .problem(404, "No such job"), .problem(422, "A parameter is invalid"),
+                ], isHeavy: true, handle: answered { try await JobPageBuilder(service: service, call: $0).answer() }),
+            Route(
+                method: .get, path: "/pages/{file}", operation: "pageFile", summary: "A file of the pages",
+                parameters: [
+                    .init(name: "percent", type: .integer(0...100), description: "Of icon.svg: how far"),
+                    .init(
+                        name: "state", type: .choice(JobState.allCases.map(\.rawValue)),
+                        description: "Of icon.svg: in which state"),
+                ],
+                outcomes: [
+                    Route.Outcome(status: 200, description: "The file", schema: "Text", mediaType: "text/plain"),
+                    .problem(404, "No such file"),
+                ], handle: file),
+            Route(
+                method: .get, path: "/v1/jobs/{job}/badge.svg", operation: "badge",
+                summary: "A small picture of how far a job is, to embed elsewhere",
+                outcomes: [
+                    Route.Outcome(
+                        status: 200, description: "The picture", schema: "Text", mediaType: "image/svg+xml"),
+                    Route.Outcome(status: 304, description: "Unchanged since the ETag that If-None-Match names"),
+                    .problem(404, "No such job"),
+                ], handle: badge),
+        ]
+    }
+
+    private static let part = Route.Parameter(
+        name: "part", type: .string, description: "Only this part of the page, without what is around it")
+
+    private static func page(_ description: String) -> Route.Outcome {
+        Route.Outcome(status: 200, description: description, schema: "Text", mediaType: "text/html")
+    }
+
+    /// The same, with problems as pages.
+    private func answered(
+        _ body: @escaping @Sendable (Call) async throws -> Answer
+    ) -> @Sendable (Call) async throws -> Answer {
+        { call in
+            do {
+                return try await body(call)
+            } catch let problem as HTTPProblem {
+                return Page.problem(problem)
+            } catch let error as StoreError {
+                guard let problem = HTTPProblem(error) else { throw error }
+                return Page.problem(problem)
+            }
+        }
+    }
+
+    // MARK: Jobs
+
+    private func jobs(_ call: Call) async throws -> Answer {
+        let parameters = PageParameters(try call.parameters())
+        if let job = parameters["search"].flatMap({ JobID($0) }), try await service.job(job) != nil {
+            return Answer(status: .seeOther, headers: [.location: "/jobs/\(job)"])
+        }
+        var filter = JobFilter(
+            state: try parameters.choice("state", JobState.self), search: try parameters.name("search"))
+        let tag = parameters["tag"] ?? ""
+        if !tag.isEmpty {
+            guard let separator = tag.firstIndex(of: "="), separator != tag.startIndex else {
+                throw HTTPProblem.invalid(parameter: "tag", "must be NAME=VALUE")
+            }
+            filter.tags[Name(String(tag[..<separator]))] = Name(String(tag[tag.index(after: separator)...]))
+        }
+        var cursor: JobID?
+        if let text = parameters["cursor"] {
+            guard let id = JobID(text) else { throw HTTPProblem.invalid(parameter: "cursor", "is not a job's id") }
+            cursor = id
+        }
+        let views = try await service.jobs(filter, limit: Self.jobsOnPage, after: cursor)
+        let page = JobsPage(
+            views: views, filter: filter, tag: tag, cursor: cursor, limit: Self.jobsOnPage,
+            link: parameters.link("/", ["search", "state", "tag", "cursor"]), now: .now)
+        return parameters["part"] == nil ? page.page.answer() : Page.html(page.list)
+    }
+
+    // MARK: Files and pictures
+
+    private func file(_ call: Call) async throws -> Answer {
+        let name = call.pathID ?? ""
+        let parameters = try call.parameters()
+        if name == "icon.svg" {
+            let percent = try parameters.integer("percent", in: 0...100).map(Int.init)
+            let svg = Icon.svg(percent: percent, state: try parameters.choice("state", JobState.self))
+            return Self.picture(svg, caching: "public, max-age=86400")
+        }
+        guard let file = PageFile.all[name], name != "page.html" else {
+            throw HTTPProblem(.notFound, "No such file", "The pages have no file \(name).")
+        }
+        let headers: HTTPFields = [.eTag: file.entityTag]
+        if call.request.headers[values: .ifNoneMatch].contains(file.entityTag) {
+            return Answer(status: .notModified, headers: headers)
+        }
+        return Answer(status: .ok, headers: headers, contentType: file.mediaType, bytes: Array(file.text.utf8))
+    }
+
+    private func badge(_ call: Call) async throws -> Answer {
+        let job = try call.job()
+        _ = try call.parameters()
+        guard let view = try await service.job(job) else { throw HTTPProblem.noSuchJob(job.description) }
+        let tag = "W/\"badge-\(view.projection)-\(view.snapshot.sequence)\""
+        if call.request.headers[values: .ifNoneMatch].contains(tag) {
+            return Answer(status: .notModified, headers: [.eTag: tag])
+        }
+        var answer = Self.picture(Badge.svg(view), caching: "no-cache")
+        answer.headers[.eTag] = tag
+        return answer
+    }
+
+    private static func picture(_ svg: HTML, caching: String) -> Answer {
+        Answer(
+            status: .ok,
+            // As a document of its own a picture may load and run nothing.
+            headers: [.cacheControl: caching, .contentSecurityPolicy: "default-src 'none'; style-src 'unsafe-inline'"],
+            contentType: "image/svg+xml; charset=utf-8", bytes: Array(svg.text.utf8))
+    }
+}
+
+/// The parameters of a page's address, as forms send them: an empty field is one that was not filled in.
+struct PageParameters {
+    private let parameters: QueryParameters
+
+    init(_ parameters: QueryParameters) {
+        self.parameters = parameters
+    }
+
+    subscript(name: String) -> String? {
+        parameters[name].flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    /// The parameter as it was given, empty or not.
+    func exactly(_ name: String) throws(HTTPProblem) -> Name? { try parameters.name(name) }
+
+    func name(_ name: String) throws(HTTPProblem) -> Name? { self[name] == nil ? nil : try parameters.name(name) }
+
+    func integer(_ name: String, in range: ClosedRange<Int64>) throws(HTTPProblem) -> Int64? {
+        self[name] == nil ? nil : try parameters.integer(name, in: range)
+    }
+
+    func choice<Choice: RawRepresentable & CaseIterable>(
+        _ name: String, _ type: Choice.Type
+    ) throws(HTTPProblem) -> Choice? where Choice.RawValue == String {
+        self[name] == nil ? nil : try parameters.choice(name, type)
+    }
+
+    /// The page's own address with those of these parameters that were given.
+    func link(_ path: String, _ names: [String], keepingEmpty: String? = nil) -> PageLink {
+        PageLink(
+            path,
+            names.compactMap { name in
+                let value = name == keepingEmpty ? parameters[name] : self[name]
+                return value.map { (name, $0) }
+            })
+    }
+}
