@@ -54,7 +54,7 @@ struct JobPageBuilder: Sendable {
         switch part {
         case "all": HTML(try await sections(page, parameters))
         case "chart": try await chart(page, parameters)
-        case "chain": page.chain(try await service.verify(page.view.id))
+        case "chain": page.chain(try await service.verify(page.view.id, Verification.Stretch()))
         case "tasks": try await tasks(page, parameters)
         case "events": try await events(page, parameters)
         case "explanation": try await explanation(page, parameters)
@@ -66,7 +66,7 @@ struct JobPageBuilder: Sendable {
 
     private func moments(_ page: JobPage, _ parameters: PageParameters) async throws -> HTML {
         guard parameters["verify"] != nil else { return page.moments(nil) }
-        return page.moments(try await service.verify(page.view.id))
+        return page.moments(try await service.verify(page.view.id, Verification.Stretch()))
     }
 
     private func chart(_ page: JobPage, _ parameters: PageParameters) async throws -> HTML {
