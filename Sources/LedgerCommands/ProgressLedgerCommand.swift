@@ -14,7 +14,8 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Questions",
                 subcommands: [
-                    JobsCommand.self, ShowCommand.self, EventsCommand.self, TasksCommand.self, ExplainCommand.self,
+                    JobsCommand.self, ShowCommand.self, WatchCommand.self, EventsCommand.self, TasksCommand.self,
+                    ExplainCommand.self,
                     HistoryCommand.self, DifferenceCommand.self,
                 ]),
             CommandGroup(

@@ -34,15 +34,15 @@ package struct LineStream: AsyncSequence, Sendable {
 
     let client: LedgerClient
     let request: LedgerRequest
+    /// The longest line that is held in memory. Longer than any event can be: one with all its texts escaped stays below
+    /// 20 kB.
+    var lineBytesMax = 1_048_576
 
     package func makeAsyncIterator() -> AsyncIterator {
-        AsyncIterator(client: client, request: request)
+        AsyncIterator(client: client, request: request, lineBytesMax: lineBytesMax)
     }
 
     package struct AsyncIterator: AsyncIteratorProtocol {
-        /// Longer than any event can be: a line with all its texts escaped stays below 20 kB.
-        private static let lineBytesMax = 1_048_576
-
         private enum State {
             case unopened
             case open(Body)
@@ -51,12 +51,14 @@ package struct LineStream: AsyncSequence, Sendable {
 
         private let client: LedgerClient
         private let request: LedgerRequest
+        private let lineBytesMax: Int
         private var state = State.unopened
         private var buffer = ByteBuffer()
 
-        init(client: LedgerClient, request: LedgerRequest) {
+        init(client: LedgerClient, request: LedgerRequest, lineBytesMax: Int) {
             self.client = client
             self.request = request
+            self.lineBytesMax = lineBytesMax
         }
 
         package mutating func next() async throws(LedgerClientError) -> [UInt8]? {
@@ -72,10 +74,10 @@ package struct LineStream: AsyncSequence, Sendable {
                 }
                 buffer.discardReadBytes()
                 buffer.writeImmutableBuffer(piece)
-                guard buffer.readableBytes <= Self.lineBytesMax || buffer.readableBytesView.contains(10) else {
+                guard buffer.readableBytes <= lineBytesMax || buffer.readableBytesView.contains(10) else {
                     state = .ended
                     throw LedgerClientError(
-                        .tooLarge, "A line of the history is longer than \(Self.lineBytesMax) bytes.")
+                        .tooLarge, "A line of the answer is longer than \(lineBytesMax) bytes.")
                 }
             }
         }

@@ -20,6 +20,14 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
     case notWhole = 8
     /// What is shown is not what the events amount to.
     case differs = 9
+    /// The job that was watched has failed.
+    case jobFailed = 10
+    /// The job that was watched was canceled.
+    case jobCanceled = 11
+    /// Nothing has advanced in the job that was watched for as long as it may.
+    case jobStalled = 12
+    /// The job that was watched has ended before it was as far as it was waited for.
+    case goalMissed = 13
     /// The command line, or the configuration, cannot be understood.
     case usage = 64
 
@@ -37,6 +45,10 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
         case .schema: "the database's schema is not the one of this version"
         case .notWhole: "a ledger is not as it was recorded"
         case .differs: "what is shown is not what the events amount to"
+        case .jobFailed: "watched to its end: the job has failed"
+        case .jobCanceled: "watched to its end: the job was canceled"
+        case .jobStalled: "the job has not advanced for as long as --stalled-timeout allows"
+        case .goalMissed: "the job has ended before it was as far as --until waits for"
         case .usage: "the command line or the configuration cannot be understood"
         }
     }

@@ -87,6 +87,16 @@ extension LedgerRequest {
         return request
     }
 
+    /// - Parameter sequence: The snapshot that is known already.
+    static func watch(_ job: JobID, after sequence: Int64?) -> LedgerRequest {
+        var request = LedgerRequest.get("watch job \(job)", "/v1/jobs/\(job)/watch")
+        request.headers = [("accept", "text/event-stream, application/problem+json")]
+        if let sequence { request.headers.append(("last-event-id", String(sequence))) }
+        // Whoever watches tells of a lost connection at once, and tries again by himself.
+        request.isTriedOnce = true
+        return request
+    }
+
     package static func events(_ job: JobID, _ search: EventSearch, streamed: Bool = false) -> LedgerRequest {
         var query = Query()
         query.add("after", search.after.map(String.init))

@@ -1,0 +1,93 @@
+import FoundationEssentials
+import Glibc
+
+/// The terminal that frames are painted on, one over the other.
+final class Screen {
+    private let console: Console
+    private let showsTaskbar: Bool
+    private var paintedLines = 0
+    private var paintedWidth = 0
+    private var taskbar = ""
+    private var taskbarAt: ContinuousClock.Instant?
+
+    /// How often the taskbar is told again: some terminals clear it after fifteen seconds.
+    private static let taskbarInterval = Duration.seconds(5)
+
+    init(console: Console, showsTaskbar: Bool) {
+        self.console = console
+        self.showsTaskbar = showsTaskbar
+    }
+
+    /// What the terminal can show now; it may have been resized.
+    static func style(environment: [String: String]) -> TerminalStyle {
+        var style = TerminalStyle()
+        var size = winsize()
+        if ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 {
+            style.width = Int(size.ws_col)
+            style.height = Int(size.ws_row)
+        }
+        style.hasColor = (environment["NO_COLOR"] ?? "").isEmpty && environment["TERM"] != "dumb"
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].lazy.compactMap { environment[$0] }.first { !$0.isEmpty } ?? ""
+        let charset = locale.lowercased().filter { $0 != "-" }
+        style.hasUnicode = charset.hasSuffix("utf8")
+        return style
+    }
+
+    /// Whether this terminal shows progress in its tab or taskbar. Others take the sequence for a message to show.
+    static func hasTaskbar(environment: [String: String]) -> Bool {
+        environment["WT_SESSION"] != nil || environment["ConEmuANSI"] == "ON"
+            || ["ghostty", "WezTerm"].contains(environment["TERM_PROGRAM"] ?? "")
+    }
+
+    /// Paints a frame over the one before, in one write, so that none is seen half.
+    func paint(_ lines: [String], width: Int, taskbar state: TaskbarState?) {
+        var text = "\u{1B}[?2026h\u{1B}[?25l"
+        // Lines that were cut to another width may have been wrapped: where they stand now is not known.
+        if paintedWidth != 0, paintedWidth != width {
+            text += "\u{1B}[2J\u{1B}[H"
+        } else if paintedLines > 0 {
+            text += "\u{1B}[\(paintedLines)F"
+        }
+        for line in lines { text += "\(line)\u{1B}[K\n" }
+        text += "\u{1B}[J" + tell(state) + "\u{1B}[?2026l"
+        console.write(text)
+        paintedLines = lines.count
+        paintedWidth = width
+    }
+
+    /// Leaves the last frame standing and the terminal as it was.
+    func leave() {
+        console.write("\u{1B}[?25h" + (showsTaskbar ? TaskbarState.none.sequence : ""))
+    }
+
+    private func tell(_ state: TaskbarState?) -> String {
+        guard showsTaskbar, let state else { return "" }
+        let now = ContinuousClock.now
+        let isDue = taskbarAt.map { $0.duration(to: now) > Self.taskbarInterval } ?? true
+        guard state.sequence != taskbar || isDue else { return "" }
+        taskbar = state.sequence
+        taskbarAt = now
+        return taskbar
+    }
+}
+
+/// What the tab or the taskbar of a terminal shows: ConEmu's `OSC 9 ; 4`.
+enum TaskbarState: Hashable {
+    case none
+    case progress(Int)
+    case failed
+    case unknown
+    case paused(Int)
+
+    var sequence: String {
+        let state =
+            switch self {
+            case .none: "0;0"
+            case .progress(let percent): "1;\(percent)"
+            case .failed: "2;100"
+            case .unknown: "3;0"
+            case .paused(let percent): "4;\(percent)"
+            }
+        return "\u{1B}]9;4;\(state)\u{1B}\\"
+    }
+}

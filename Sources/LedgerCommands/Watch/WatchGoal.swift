@@ -1,0 +1,71 @@
+import ArgumentParser
+import Ledger
+
+/// What is waited for: that an indicator, or the job, is so far. `LABEL>=PERCENT`; without a label, the job's figure.
+struct WatchGoal: ExpressibleByArgument, Hashable {
+    /// The indicator; nil is the job as a whole.
+    let label: Name?
+    let percent: Int128
+
+    init?(argument: String) {
+        guard let range = argument.ranges(of: ">=").last else { return nil }
+        var number = argument[range.upperBound...]
+        if number.last == "%" { number.removeLast() }
+        guard let percent = Int128(number), percent >= 0 else { return nil }
+        self.percent = percent
+        let label = String(argument[..<range.lowerBound])
+        self.label = label.isEmpty ? nil : Name(label)
+    }
+
+    /// Whether the job is so far. The indicator without a label is meant by `(default)`, where none has it for a label.
+    func isReached(in snapshot: Snapshot) -> Bool {
+        guard let label else { return snapshot.percent.map { Int128($0) >= percent } ?? false }
+        let labelled = snapshot.indicators.first { $0.label == label }
+        let found =
+            labelled ?? (label.text == SnapshotText.unlabeled ? snapshot.indicators.first { $0.label == nil } : nil)
+        return found?.percent.map { $0 >= percent } ?? false
+    }
+}
+
+/// A length of time on the command line: `300`, `300s`, `5m`, `1h`.
+struct DurationOption: ExpressibleByArgument, Hashable {
+    let duration: Duration
+
+    init?(argument: String) {
+        let units: [Character: Int] = ["s": 1, "m": 60, "h": 3_600]
+        var number = argument[...]
+        var factor = 1
+        if let last = number.last, let unit = units[last] {
+            factor = unit
+            number.removeLast()
+        }
+        guard let value = Int(number), (1...1_000_000).contains(value) else { return nil }
+        duration = .seconds(value * factor)
+    }
+}
+
+/// When watching ends, and with which code.
+struct WatchEnd: Hashable {
+    let goals: [WatchGoal]
+    let stalledTimeout: Duration?
+
+    /// What a snapshot ends watching with; nil where it goes on.
+    func status(after snapshot: Snapshot) -> ExitStatus? {
+        !goals.isEmpty && goals.allSatisfy { $0.isReached(in: snapshot) } ? .done : nil
+    }
+
+    /// What the end of the job ends watching with.
+    func status(atEndOf snapshot: Snapshot) -> ExitStatus {
+        if let status = status(after: snapshot) { return status }
+        switch snapshot.state {
+        case .failed: return .jobFailed
+        case .canceled: return .jobCanceled
+        case .completed, .running: return goals.isEmpty ? .done : .goalMissed
+        }
+    }
+
+    /// Whether nothing has advanced for too long.
+    func isStalled(since advancedAt: ContinuousClock.Instant, now: ContinuousClock.Instant) -> Bool {
+        stalledTimeout.map { advancedAt.duration(to: now) >= $0 } ?? false
+    }
+}

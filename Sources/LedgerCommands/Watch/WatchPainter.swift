@@ -1,0 +1,214 @@
+import Ledger
+import LedgerWire
+
+/// How a job looks on a terminal. Takes values and returns lines.
+struct WatchPainter {
+    /// Everything that a frame shows.
+    struct Scene {
+        let job: JobAnswer
+        let memory: WatchMemory
+        /// What the connection is doing.
+        let connection: Connection
+        /// The time of day, for ages.
+        let now: Timestamp
+        /// The time by which the memory counts.
+        let instant: ContinuousClock.Instant
+    }
+
+    enum Connection: Hashable {
+        case live
+        /// Lost since then; tried again after so long.
+        case lost(since: ContinuousClock.Instant, retryIn: Duration)
+        /// The job has finished.
+        case ended
+    }
+
+    enum Color: String {
+        case plain = "0"
+        case bold = "1"
+        case dim = "2"
+        case red = "31"
+        case green = "32"
+        case yellow = "33"
+        case blue = "34"
+        case magenta = "35"
+    }
+
+    let style: TerminalStyle
+
+    /// Complete indicators are folded into one line where there are more than fit.
+    func lines(_ scene: Scene) -> [String] {
+        let snapshot = scene.job.snapshot
+        var lines = [title(scene), tasks(scene)]
+        let room = max(3, style.height - 4)
+        var shown = snapshot.indicators
+        var folded = 0
+        if shown.count > room {
+            let open = shown.filter { $0.standing(in: snapshot.state, at: scene.now) != .complete }
+            folded = shown.count - open.count
+            shown = open
+        }
+        let beyond = max(0, shown.count - room)
+        shown = Array(shown.prefix(room))
+        let columns = Columns(shown, style)
+        lines += shown.map { line($0, columns, scene) }
+        if folded > 0 { lines.append(paint("  + \(folded) complete", .dim)) }
+        if beyond > 0 { lines.append(paint("  + \(beyond) more", .dim)) }
+        if snapshot.indicators.isEmpty { lines.append(paint("  no units declared", .dim)) }
+        if let trouble = trouble(scene) { lines.append(trouble) }
+        return lines.flatMap { $0.split(separator: "\n").map(String.init) }
+    }
+
+    // MARK: The job
+
+    private func title(_ scene: Scene) -> String {
+        let snapshot = scene.job.snapshot
+        let start = snapshot.startedAt ?? scene.job.createdAt
+        let end = snapshot.finishedAt ?? scene.now
+        let elapsed = WatchText.duration(.microseconds(end.microseconds - start.microseconds))
+        let percent = snapshot.percent.map { "  \($0)%" } ?? ""
+        let rest = "  \(snapshot.state.rawValue)\(percent)  \(elapsed)"
+        let name = text(VisibleText.escape(scene.job.description.name.text))
+        let nameWidth = max(4, style.width - rest.count)
+        return paint(TerminalText.cut(name, to: nameWidth, style), .bold)
+            + paint(TerminalText.cut(rest, to: style.width - 4, style), color(snapshot.state))
+    }
+
+    private func tasks(_ scene: Scene) -> String {
+        let tasks = scene.job.snapshot.tasks
+        var parts = ["\(tasks.running) running", "\(tasks.succeeded) done"]
+        if tasks.failed > 0 { parts.append("\(tasks.failed) failed") }
+        if tasks.canceled > 0 { parts.append("\(tasks.canceled) canceled") }
+        if tasks.supersededExecutions > 0 { parts.append("\(tasks.supersededExecutions) retried") }
+        if scene.job.ledgerSequence > scene.job.snapshot.sequence {
+            parts.append("\(scene.job.ledgerSequence - scene.job.snapshot.sequence) events behind")
+        }
+        if let updated = scene.job.snapshot.updatedAt, scene.job.snapshot.state == .running {
+            let age = WatchText.duration(.microseconds(scene.now.microseconds - updated.microseconds))
+            parts.append("changed \(age) ago")
+        }
+        let line = "  " + parts.joined(separator: style.hasUnicode ? " · " : ", ")
+        return paint(TerminalText.cut(line, to: style.width, style), .dim)
+    }
+
+    private func trouble(_ scene: Scene) -> String? {
+        guard case .lost(let since, let retryIn) = scene.connection else { return nil }
+        let line =
+            "! connection lost \(WatchText.duration(since.duration(to: scene.instant))) ago: this is what was known then; "
+            + "trying again in \(WatchText.duration(retryIn + .milliseconds(999)))"
+        return paint(TerminalText.cut(line, to: style.width, style), .red)
+    }
+
+    private func color(_ state: JobState) -> Color {
+        switch state {
+        case .running: .blue
+        case .completed: .green
+        case .failed: .red
+        case .canceled: .yellow
+        }
+    }
+
+    // MARK: Indicators
+
+    /// Where things stand in the lines of the indicators. What does not fit is left out: the rate first, then the bar, then
+    /// the numbers.
+    struct Columns: Hashable {
+        private(set) var label: Int
+        private(set) var bar = 0
+        let percent = 5
+        private(set) var count: Int
+        private(set) var rate = 0
+
+        init(_ indicators: [Snapshot.Indicator], _ style: TerminalStyle) {
+            let labels = indicators.map { TerminalText.cells(WatchText.label($0.label)) }.max() ?? 0
+            label = min(labels, max(6, style.width * 3 / 10))
+            count = indicators.map { WatchText.count($0).count }.max() ?? 0
+            // Two at the left, one before each column.
+            var rest = style.width - 2 - label - 1 - percent - 1 - count
+            if rest >= 26 {
+                rate = 10
+                rest -= 11
+            }
+            bar = rest >= 9 ? min(40, rest - 1) : 0
+            if rest < 0, label + rest < 6 {
+                rest += count + 1
+                count = 0
+            }
+            if rest < 0 { label = max(1, label + rest) }
+        }
+    }
+
+    private func line(_ indicator: Snapshot.Indicator, _ columns: Columns, _ scene: Scene) -> String {
+        let standing = indicator.standing(in: scene.job.snapshot.state, at: scene.now)
+        let color = color(standing)
+        var line = "  " + TerminalText.pad(text(WatchText.label(indicator.label)), to: columns.label, style) + " "
+        if columns.bar > 0 { line += paint(bar(indicator, standing, columns.bar), color) + " " }
+        let percent = indicator.percent.map { $0 > 9_999 ? ">9999" : "\($0)%" } ?? "-"
+        line += paint(TerminalText.pad(percent, to: columns.percent, right: true, style), color)
+        if columns.count > 0 {
+            line += " " + TerminalText.pad(WatchText.count(indicator), to: columns.count, right: true, style)
+        }
+        let isLive = standing == .moving || standing == .unknown
+        let rate = isLive ? WatchText.rate(scene.memory.rate(indicator.label, now: scene.instant)) : ""
+        if columns.rate > 0 { line += " " + TerminalText.pad(rate, to: columns.rate, right: true, style) }
+        return line + note(indicator, standing, columns, scene)
+    }
+
+    /// What is to be said of an indicator: beside it where there is room, else below.
+    private func note(
+        _ indicator: Snapshot.Indicator, _ standing: Snapshot.Indicator.Standing, _ columns: Columns, _ scene: Scene
+    ) -> String {
+        let remark = scene.memory.remark(indicator.label, now: scene.instant)
+        let words = text(remark?.text ?? WatchText.note(indicator, standing, at: scene.now))
+        guard !words.isEmpty else { return "" }
+        let color: Color =
+            remark.map { $0.isFall ? .red : .magenta } ?? (standing == .stalled || standing == .over ? .yellow : .dim)
+        let used =
+            2 + columns.label + 1 + (columns.bar > 0 ? columns.bar + 1 : 0) + columns.percent
+            + (columns.count > 0 ? columns.count + 1 : 0)
+            + (columns.rate > 0 ? columns.rate + 1 : 0)
+        let room = style.width - used - 2
+        if TerminalText.cells(words) <= room { return "  " + paint(words, color) }
+        return "\n    " + paint(TerminalText.cut(words, to: max(1, style.width - 4), style), color)
+    }
+
+    private func color(_ standing: Snapshot.Indicator.Standing) -> Color {
+        switch standing {
+        case .complete: .green
+        case .stalled, .over: .yellow
+        case .moving, .unknown: .blue
+        case .waiting, .empty: .dim
+        }
+    }
+
+    /// Each standing has a filling of its own, so that none depends on colour.
+    private func bar(
+        _ indicator: Snapshot.Indicator, _ standing: Snapshot.Indicator.Standing, _ width: Int
+    ) -> String {
+        let filled = Int(min(max(indicator.percent ?? 0, 0), 100)) * width / 100
+        func bar(_ full: Character, _ empty: Character) -> String {
+            String(repeating: full, count: filled) + String(repeating: empty, count: width - filled)
+        }
+        switch (standing, style.hasUnicode) {
+        case (.complete, true), (.moving, true), (.waiting, true): return bar("█", "░")
+        case (.complete, false), (.moving, false), (.waiting, false): return bar("#", ".")
+        case (.stalled, true): return bar("▒", "░")
+        case (.stalled, false): return bar("=", ".")
+        case (.over, true): return String(repeating: "█", count: width - 1) + "▶"
+        case (.over, false): return String(repeating: "#", count: width - 1) + ">"
+        case (.unknown, true): return String((0..<width).map { $0.isMultiple(of: 3) ? "▪" : " " })
+        case (.unknown, false): return String((0..<width).map { $0.isMultiple(of: 3) ? "+" : " " })
+        case (.empty, _): return String(repeating: " ", count: width)
+        }
+    }
+
+    // MARK: Text
+
+    /// A caller's text as the terminal can show it.
+    private func text(_ text: String) -> String { style.hasUnicode ? text : TerminalText.ascii(text) }
+
+    /// ECMA-48: SGR.
+    private func paint(_ text: String, _ color: Color) -> String {
+        style.hasColor && color != .plain ? "\u{1B}[\(color.rawValue)m\(text)\u{1B}[0m" : text
+    }
+}

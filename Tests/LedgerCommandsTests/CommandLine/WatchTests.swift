@@ -1,0 +1,137 @@
+import Foundation
+import Ledger
+import LedgerTestSupport
+import LedgerWire
+import PQ
+import ProgressLedgerClient
+import Testing
+
+@testable import LedgerCommands
+
+@Suite("watch", .timeLimit(.minutes(3)))
+struct WatchTests {
+    private static func progress(_ task: Name, _ attempt: Int32 = 1, total: Int64 = 0, done: Int64 = 0) -> EventDraft {
+        EventDraft(
+            .progress(
+                ProgressReport(
+                    reference: ExecutionReference(task: task, attempt: attempt), label: "tiles", total: total,
+                    done: done)))
+    }
+
+    @Test(
+        "it ends with the job, and its code says how",
+        arguments: [(JobOutcome.completed, 0), (.failed, 10), (.canceled, 11)] as [(JobOutcome, Int32)])
+    func endsWithTheJob(outcome: JobOutcome, code: Int32) async throws {
+        try await withServer { url, _ in
+            let client = try LedgerClient(url: url)
+            let job = try await client.createJob(JobDescription(name: "n")).id
+            let watching = Task { try await CommandRun.ledger("watch", job.description, "--server", url) }
+            try await watched(url)
+            _ = try await client.append([Self.progress("t", total: 4, done: 3)], to: job)
+            _ = try await client.append([EventDraft(.jobFinished(outcome))], to: job)
+            let run = try await watching.value
+            #expect(run.status == code, "\(run.errors)")
+            #expect(run.lines.last?.contains(outcome.rawValue) == true, "\(run.output)")
+            #expect(run.lines.last?.hasSuffix("tiles: 3/4") == true, "\(run.output)")
+        }
+    }
+
+    /// Waits until somebody watches.
+    private func watched(_ url: String) async throws {
+        try await eventually {
+            try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"]).lines
+                .contains("progress_ledger_http_watchers 1")
+        }
+    }
+
+    @Test("--json prints snapshots as the server gives them, and a number that fell is told why where it does not")
+    func printsSnapshots() async throws {
+        try await withServer { url, _ in
+            let client = try LedgerClient(url: url)
+            let job = try await client.createJob(JobDescription(name: "n")).id
+            _ = try await client.append(
+                [Self.progress("tile-17", total: 50, done: 40)], to: job, awaitsVerdicts: true)
+            let arguments = ["watch", job.description, "--server", url]
+            let plain = Task { try await CommandRun.run(ServerProcess.binary, arguments) }
+            try await watched(url)
+            let json = Task { try await CommandRun.run(ServerProcess.binary, arguments + ["--json"]) }
+            try await eventually {
+                try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"]).lines
+                    .contains("progress_ledger_http_watchers 2")
+            }
+            _ = try await client.append(
+                [Self.progress("tile-17", 2, total: 50, done: 1)], to: job, awaitsVerdicts: true)
+            // The one that explains asks for the reason before it takes the next snapshot.
+            _ = try await client.append([EventDraft(.jobFinished(.completed))], to: job)
+            let told = try await plain.value
+            #expect(told.lines.contains("  tiles -40: tile-17 restarted, attempt 2"), "\(told.output)")
+            let lines = try await json.value.lines
+            let jobs = try lines.map { try JobAnswer(try JSONReader.read(Array($0.utf8))) }
+            #expect(jobs.first?.snapshot.indicators.first?.counted.done == 40)
+            #expect(jobs.last?.snapshot.state == .completed)
+        }
+    }
+
+    @Test("--until ends as soon as an indicator is so far, and with 13 where it never got there")
+    func waitsForGoals() async throws {
+        try await withServer { url, _ in
+            let client = try LedgerClient(url: url)
+            let job = try await client.createJob(JobDescription(name: "n")).id
+            _ = try await client.append([Self.progress("t", total: 10, done: 9)], to: job, awaitsVerdicts: true)
+            let reached = try await CommandRun.ledger(
+                "watch", job.description, "--server", url, "--until", "tiles>=90", "--until", ">=90")
+            #expect(reached.status == 0)
+            _ = try await client.append([EventDraft(.jobFinished(.completed))], to: job)
+            let missed = try await CommandRun.ledger(
+                "watch", job.description, "--server", url, "--until", "tiles>=100%")
+            #expect(missed.status == 13)
+            let wrong = try await CommandRun.ledger("watch", job.description, "--server", url, "--until", "tiles")
+            #expect(wrong.status == 64)
+            let nobody = try await CommandRun.ledger(
+                "watch", "01900000-0000-7000-8000-000000000000", "--server", url)
+            #expect(nobody.status == 3)
+        }
+    }
+
+    @Test("--stalled-timeout ends a watch in which no unit is done, though events come")
+    func noticesStalls() async throws {
+        try await withServer { url, _ in
+            let client = try LedgerClient(url: url)
+            let job = try await client.createJob(JobDescription(name: "n")).id
+            let watching = Task {
+                try await CommandRun.ledger(
+                    "watch", job.description, "--server", url, "--stalled-timeout", "2")
+            }
+            try await watched(url)
+            for _ in 1...3 { _ = try await client.append([Self.progress("t", total: 1)], to: job) }
+            #expect(try await watching.value.status == 12)
+        }
+    }
+
+    @Test("a server that stops ends its streams at once, and who watches comes back to the next one by himself")
+    func comesBack() async throws {
+        try await withLedgerDatabase { target in
+            let database = target.description
+            let first = try ServerProcess(["serve", "--port", "0", "--database", database])
+            let url = try await first.url()
+            let port = try #require(url.split(separator: ":").last.map(String.init))
+            let client = try LedgerClient(url: url)
+            let job = try await client.createJob(JobDescription(name: "n")).id
+            let watching = Task { try await CommandRun.ledger("watch", job.description, "--server", url) }
+            try await watched(url)
+            first.send(SIGTERM)
+            // Its default is to let what was begun take 30 seconds.
+            try await first.wait(within: .seconds(10))
+            #expect(first.exitCode == 0)
+            let second = try ServerProcess(["serve", "--port", port, "--database", database])
+            _ = try await second.url()
+            try await watched(url)
+            _ = try await LedgerClient(url: url).append([EventDraft(.jobFinished(.completed))], to: job)
+            let run = try await watching.value
+            #expect(run.status == 0)
+            #expect(run.errors.contains("The connection is lost") && run.errors.contains("The connection is back"))
+            second.send(SIGTERM)
+            try await second.wait()
+        }
+    }
+}

@@ -1,0 +1,58 @@
+import Ledger
+import Testing
+
+@testable import LedgerCommands
+
+@Suite("When watching ends")
+struct WatchEndTests {
+    private static func snapshot(_ state: JobState, _ done: Int128) -> Snapshot {
+        let units = Units(total: 10, done: done)
+        return Snapshot(
+            sequence: 1, state: state, createdAt: nil, startedAt: nil, updatedAt: nil, finishedAt: nil,
+            tasks: TaskCounts(),
+            indicators: [
+                Snapshot.Indicator(
+                    label: "a>=b", counted: units, attempted: units, updatedAt: Timestamp(microseconds: 0))
+            ])
+    }
+
+    @Test("a goal is a label and a percentage; a label may hold what looks like one")
+    func goalsAreRead() throws {
+        let goal = try #require(WatchGoal(argument: "a>=b>=50%"))
+        #expect(goal.label == "a>=b" && goal.percent == 50)
+        #expect(goal.isReached(in: Self.snapshot(.running, 5)) && !goal.isReached(in: Self.snapshot(.running, 4)))
+        #expect(try #require(WatchGoal(argument: ">=99")).isReached(in: Self.snapshot(.running, 10)))
+        for text in ["a", "a>=", "a>=x", "a>=-1", "a>50"] { #expect(WatchGoal(argument: text) == nil, "\(text)") }
+    }
+
+    @Test("times are read in seconds, minutes and hours")
+    func timesAreRead() {
+        #expect(DurationOption(argument: "300")?.duration == .seconds(300))
+        #expect(DurationOption(argument: "5m")?.duration == .seconds(300))
+        #expect(DurationOption(argument: "1h")?.duration == .seconds(3_600))
+        for text in ["", "m", "0", "-1", "5 m", "1d"] { #expect(DurationOption(argument: text) == nil, "\(text)") }
+    }
+
+    @Test("the outcome of the job decides, unless something was waited for")
+    func outcomesDecide() {
+        let plain = WatchEnd(goals: [], stalledTimeout: nil)
+        #expect(plain.status(after: Self.snapshot(.running, 10)) == nil)
+        #expect(plain.status(atEndOf: Self.snapshot(.completed, 1)) == .done)
+        #expect(plain.status(atEndOf: Self.snapshot(.failed, 10)) == .jobFailed)
+        #expect(plain.status(atEndOf: Self.snapshot(.canceled, 10)) == .jobCanceled)
+        let waiting = WatchEnd(goals: [WatchGoal(argument: "a>=b>=80")].compactMap { $0 }, stalledTimeout: nil)
+        #expect(waiting.status(after: Self.snapshot(.running, 8)) == .done)
+        #expect(waiting.status(after: Self.snapshot(.running, 7)) == nil)
+        #expect(waiting.status(atEndOf: Self.snapshot(.completed, 7)) == .goalMissed)
+        #expect(waiting.status(atEndOf: Self.snapshot(.failed, 7)) == .jobFailed)
+    }
+
+    @Test("a job is stalled when nothing has advanced for as long as it may")
+    func stalls() {
+        let end = WatchEnd(goals: [], stalledTimeout: .seconds(60))
+        let start = ContinuousClock.now
+        #expect(!end.isStalled(since: start, now: start + .seconds(59)))
+        #expect(end.isStalled(since: start, now: start + .seconds(60)))
+        #expect(!WatchEnd(goals: [], stalledTimeout: nil).isStalled(since: start, now: start + .seconds(9_999)))
+    }
+}
