@@ -124,6 +124,9 @@ let package = Package(
         .executableTarget(name: "progress-ledger", dependencies: ["LedgerCommands"], swiftSettings: settings),
 
         // Beside the layers
+        .executableTarget(
+            name: "progress-ledger-examples", dependencies: ["Ledger", "LedgerWire", "ProgressLedgerClient"],
+            path: "Sources/swift-examples", swiftSettings: settings),
         .target(
             name: "LedgerTestSupport",
             dependencies: [
@@ -136,7 +139,7 @@ let package = Package(
             name: "EndToEndTests",
             dependencies: [
                 "Ledger", "LedgerStore", "LedgerTestSupport", "LedgerWire", "PQ", "ProgressLedgerClient",
-                "progress-ledger",
+                "progress-ledger", "progress-ledger-examples", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings
         ),

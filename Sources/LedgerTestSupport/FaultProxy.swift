@@ -2,7 +2,7 @@ internal import Glibc
 public import PQ
 internal import Synchronization
 
-/// Stands between a program and PostgreSQL and breaks their connections at a byte that is chosen, or lets them hang.
+/// Stands between a program and PostgreSQL, or a server of the ledger, and breaks their connections at a byte that is chosen, or lets them hang.
 ///
 /// `@unchecked Sendable`: its threads share the state that has a lock, and descriptors that they alone use.
 public final class FaultProxy: @unchecked Sendable {
@@ -18,13 +18,19 @@ public final class FaultProxy: @unchecked Sendable {
         var isHanging = false
         var isClosed = false
         var open: Set<Int32> = []
+        var upstream: Endpoint
     }
 
-    private let state = Mutex(State())
+    /// Where a connection leads to.
+    private enum Endpoint {
+        case file(String)
+        case port(Int)
+    }
+
+    private let state: Mutex<State>
     private let listener: Int32
-    private let folder: String
-    private let upstream: String
-    /// The database as it is reached through the proxy.
+    private let folder: String?
+    /// The database, or the server's host and port, as it is reached through the proxy.
     public let target: ConnectionTarget
 
     /// A proxy before a database that is reached by a Unix socket.
@@ -32,17 +38,40 @@ public final class FaultProxy: @unchecked Sendable {
         guard let host = target["host"], host.hasPrefix("/") else { throw Failure("the host is no Unix socket") }
         let folder = "/tmp/ledger-proxy-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         let name = ".s.PGSQL.\(target["port"] ?? "5432")"
-        upstream = "\(host)/\(name)"
+        state = Mutex(State(upstream: .file("\(host)/\(name)")))
         self.folder = folder
         guard mkdir(folder, 0o700) == 0 else { throw Failure("cannot make \(folder)") }
         let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-        guard Self.withAddress("\(folder)/\(name)", { bind(listener, $0, $1) }) == 0, listen(listener, 64) == 0 else {
+        guard Self.withAddress(.file("\(folder)/\(name)"), { bind(listener, $0, $1) }) == 0, listen(listener, 64) == 0
+        else {
             throw Failure("cannot listen in \(folder): error \(errno)")
         }
         self.listener = listener
         self.target = target.setting("host", folder)
         Self.detached { self.accept() }
     }
+
+    /// A proxy before a server that listens on this port of 127.0.0.1; its own port is in ``target``.
+    public init(beforePort port: Int) throws {
+        state = Mutex(State(upstream: .port(port)))
+        folder = nil
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard Self.withAddress(.port(0), { bind(listener, $0, $1) }) == 0, listen(listener, 64) == 0 else {
+            throw Failure("cannot listen: error \(errno)")
+        }
+        var address = sockaddr_in()
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let found = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(listener, $0, &length) }
+        }
+        guard found == 0 else { throw Failure("has no port: error \(errno)") }
+        self.listener = listener
+        target = try ConnectionTarget("host=127.0.0.1 port=\(UInt16(bigEndian: address.sin_port))")
+        Self.detached { self.accept() }
+    }
+
+    /// New connections lead to this port from now on: the server has started anew.
+    public func lead(toPort port: Int) { state.withLock { $0.upstream = .port(port) } }
 
     /// How many bytes have gone this way since the last ``cut(_:after:)`` or ``heal()``.
     public func passed(_ direction: Direction) -> Int { state.withLock { $0.passed[direction] ?? 0 } }
@@ -75,7 +104,8 @@ public final class FaultProxy: @unchecked Sendable {
         }
         for descriptor in open { shutdown(descriptor, Int32(SHUT_RDWR)) }
         shutdown(listener, Int32(SHUT_RDWR))
-        for name in [".s.PGSQL.\(target["port"] ?? "5432")"] { unlink("\(folder)/\(name)") }
+        guard let folder else { return }
+        unlink("\(folder)/.s.PGSQL.\(target["port"] ?? "5432")")
         rmdir(folder)
     }
 
@@ -90,7 +120,8 @@ public final class FaultProxy: @unchecked Sendable {
         while true {
             let client = Glibc.accept(listener, nil, nil)
             guard client >= 0 else { break }
-            let server = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+            let upstream = state.withLock { $0.upstream }
+            let server = socket(folder == nil ? AF_INET : AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
             guard Self.withAddress(upstream, { connect(server, $0, $1) }) == 0 else {
                 Glibc.close(client)
                 Glibc.close(server)
@@ -160,15 +191,27 @@ public final class FaultProxy: @unchecked Sendable {
     }
 
     private static func withAddress(
-        _ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+        _ endpoint: Endpoint, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
     ) -> Int32 {
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix($0.count - 1)) }
-        return withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
+        func call<Address>(_ address: Address) -> Int32 {
+            withUnsafePointer(to: address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    body($0, socklen_t(MemoryLayout<Address>.size))
+                }
             }
+        }
+        switch endpoint {
+        case .file(let path):
+            var address = sockaddr_un()
+            address.sun_family = sa_family_t(AF_UNIX)
+            withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix($0.count - 1)) }
+            return call(address)
+        case .port(let port):
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = UInt16(port).bigEndian
+            address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+            return call(address)
         }
     }
 

@@ -5,7 +5,7 @@
 /// pause, where the server cannot have taken it, or where doing it twice is the same as doing it once; never
 /// otherwise: then the failure is ``LedgerClientError/Code/outcomeUnknown``.
 ///
-/// It is not a reporting library: nothing is queued, batched or sent in the background.
+/// Nothing is queued, batched or sent in the background here: for those who report from tasks there is ``LedgerJob``.
 public final class LedgerClient: Sendable {
     /// Limits and waits of a client.
     public struct Settings: Hashable, Sendable {
@@ -23,6 +23,8 @@ public final class LedgerClient: Sendable {
         public var patience = Duration.seconds(10)
         /// The largest answer that is held in memory. A page of 1,000 events with long names stays below.
         public var answerBytesMax = 64 * 1_048_576
+        /// The bearer token that says who asks, where the server wants to know.
+        public var token: String?
 
         public init() {}
     }

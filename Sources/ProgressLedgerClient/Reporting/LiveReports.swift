@@ -1,0 +1,61 @@
+import Dispatch
+import Glibc
+import Synchronization
+
+/// The executions of this process whose reports are not all delivered, or that have not ended.
+final class LiveReports: Sendable {
+    static let shared = LiveReports()
+
+    private let cores = Mutex<[ObjectIdentifier: ReportCore]>([:])
+    private let termination = Mutex<(any DispatchSourceSignal)?>(nil)
+
+    func insert(_ core: ReportCore) { cores.withLock { $0[ObjectIdentifier(core)] = core } }
+
+    func remove(_ core: ReportCore) { _ = cores.withLock { $0.removeValue(forKey: ObjectIdentifier(core)) } }
+
+    /// Waits until everything reported so far in this process is recorded.
+    func flush(_ limit: Duration) async -> Bool {
+        let cores = cores.withLock { Array($0.values) }
+        return await withTaskGroup(of: Bool.self) { group in
+            for core in cores { group.addTask { await core.flush(limit) } }
+            return await group.reduce(true) { $0 && $1 }
+        }
+    }
+
+    func flushOnTermination(_ limit: Duration) {
+        termination.withLock { termination in
+            guard termination == nil else { return }
+            signal(SIGTERM, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: SIGTERM, queue: .global())
+            source.setEventHandler {
+                Task(name: "ledger-termination") {
+                    _ = await self.flush(limit)
+                    // The process ends as it would have without us.
+                    signal(SIGTERM, SIG_DFL)
+                    kill(getpid(), SIGTERM)
+                }
+            }
+            source.activate()
+            termination = source
+        }
+    }
+}
+
+extension LedgerJob {
+    /// Waits until everything that was reported in this process so far is recorded.
+    ///
+    /// - Parameter limit: How long at most.
+    /// - Returns: Whether it is.
+    @discardableResult
+    public static func flushAll(atMost limit: Duration = .seconds(5)) async -> Bool {
+        await LiveReports.shared.flush(limit)
+    }
+
+    /// Has a process that is told to end by SIGTERM record first what it has reported. For programs that do not handle
+    /// that signal themselves; those that do call ``flushAll(atMost:)``.
+    ///
+    /// - Parameter limit: How long that may take; whoever sends SIGTERM sends SIGKILL later, after 30 s mostly.
+    public static func flushOnTermination(atMost limit: Duration = .seconds(5)) {
+        LiveReports.shared.flushOnTermination(limit)
+    }
+}

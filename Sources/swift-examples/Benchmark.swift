@@ -1,0 +1,28 @@
+import Ledger
+import LedgerWire
+import ProgressLedgerClient
+
+/// What a report costs the task that makes it.
+enum Benchmark {
+    static func run(calls: Int = 2_000_000) async throws {
+        let job = try await Example.openJob("benchmark")
+        await job.execution("task") { context in
+            let kept = context.progress("kept")
+            measure("done(1) on an indicator that was kept", calls) { kept.done() }
+            measure("progress(label).done(1)", calls) { context.progress("looked up").done() }
+            await context.flush(atMost: .seconds(60))
+        }
+        try await job.finish(.completed)
+        guard let snapshot = try await job.waitUntilFinished()?.snapshot else { return }
+        for indicator in snapshot.indicators where indicator.counted.done != Int128(calls) {
+            throw Example.Failure(reason: "\(indicator.counted.done) of \(calls) reports were counted")
+        }
+        print("all of them were counted, once")
+    }
+
+    private static func measure(_ what: String, _ calls: Int, _ body: () -> Void) {
+        let took = ContinuousClock().measure { for _ in 0..<calls { body() } }
+        let nanoseconds = took / calls
+        print("\(what): \(nanoseconds.components.attoseconds / 1_000_000_000) ns a call")
+    }
+}

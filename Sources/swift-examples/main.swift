@@ -1,0 +1,14 @@
+import Glibc
+
+// The examples of the field, for a ledger at PROGRESS_LEDGER_URL:
+//
+//     PROGRESS_LEDGER_URL=http://127.0.0.1:8080 swift run progress-ledger-examples workflow
+
+switch CommandLine.arguments.dropFirst().first {
+case "subtasks": try await Subtasks.run()
+case "workflow": try await Workflow.run()
+case "benchmark": try await Benchmark.run()
+default:
+    print("progress-ledger-examples subtasks | workflow | benchmark")
+    exit(64)
+}

@@ -1,0 +1,279 @@
+import Foundation
+import Ledger
+import LedgerTestSupport
+import LedgerWire
+import Logging
+import PQ
+import ProgressLedgerClient
+import Synchronization
+import Testing
+
+/// Tasks that report through the library, against a real server, while things break.
+@Suite("Reporting from Swift", .timeLimit(.minutes(5)))
+struct ReporterTests {
+    private static let logger: Logger = {
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        return logger
+    }()
+
+    /// A server on a database of its own, behind a proxy.
+    private final class House {
+        var server: ServerProcess
+        let proxy: FaultProxy
+        let database: [String]
+        let client: LedgerClient
+
+        init(_ target: String) async throws {
+            database = ["--database", target]
+            server = try ServerProcess(["serve", "--port", "0"] + database)
+            proxy = try FaultProxy(beforePort: try Self.port(try await server.url()))
+            client = try LedgerClient(url: "http://127.0.0.1:\(proxy.target["port"] ?? "")")
+        }
+
+        private static func port(_ url: String) throws -> Int { try #require(URL(string: url)?.port) }
+
+        func killAndStartAnew() async throws {
+            server.send(SIGKILL)
+            try await server.wait()
+            server = try ServerProcess(["serve", "--port", "0"] + database)
+            proxy.lead(toPort: try Self.port(try await server.url()))
+        }
+
+        func openJob() async throws -> LedgerJob {
+            try await client.openJob(JobDescription(name: "reported"), logger: ReporterTests.logger)
+        }
+    }
+
+    private func withHouse(_ body: (House) async throws -> Void) async throws {
+        try await withLedgerDatabase { target in
+            let house = try await House(target.description)
+            try await body(house)
+            house.proxy.close()
+            house.server.send(SIGTERM)
+            try await house.server.wait()
+        }
+    }
+
+    private func numbers(_ job: LedgerJob) async throws -> [String: [Int128]] {
+        try await job.finish(.completed)
+        let last = try #require(try await job.waitUntilFinished())
+        return Dictionary(
+            uniqueKeysWithValues: last.snapshot.indicators.map {
+                ($0.label?.text ?? "", [$0.counted.done, $0.counted.total])
+            })
+    }
+
+    /// Eight tasks, each of which reports on three indicators from many child tasks.
+    private func work(_ job: LedgerJob) async {
+        await withTaskGroup(of: Void.self) { group in
+            for task in 0..<8 {
+                group.addTask {
+                    await job.execution(Name("task \(task)"), attempt: 1) { context in
+                        await withTaskGroup(of: Void.self) { group in
+                            for _ in 0..<50 {
+                                group.addTask {
+                                    for _ in 0..<20 {
+                                        context.progress("download").add(2)
+                                        context.progress("download").done()
+                                        context.progress().done(3)
+                                        await Task.yield()
+                                    }
+                                }
+                            }
+                        }
+                        #expect(await context.flush(atMost: .seconds(120)))
+                    }
+                }
+            }
+        }
+    }
+
+    private static let exact: [String: [Int128]] = ["download": [8_000, 16_000], "": [24_000, 0]]
+
+    @Test("what many tasks report at once is counted exactly")
+    func manyAtOnce() async throws {
+        try await withHouse { house in
+            let job = try await house.openJob()
+            await work(job)
+            #expect(try await numbers(job) == Self.exact)
+        }
+    }
+
+    @Test("answers that are lost after the request was taken make nothing count twice")
+    func lostAnswers() async throws {
+        try await withHouse { house in
+            let job = try await house.openJob()
+            let proxy = house.proxy
+            let isOver = Mutex(false)
+            let breaking = Task {
+                // Each answer is cut before its first byte, until every task has lost some.
+                defer { proxy.heal() }
+                for _ in 0..<8 where !isOver.withLock({ $0 }) {
+                    proxy.cut(.toClient, after: 0)
+                    try await eventually(within: .seconds(60)) {
+                        proxy.passed(.toClient) > 0 || isOver.withLock { $0 }
+                    }
+                    proxy.heal()
+                    // Something gets through before the next cut.
+                    try await eventually(within: .seconds(60)) {
+                        proxy.passed(.toClient) > 1_000 || isOver.withLock { $0 }
+                    }
+                }
+            }
+            await work(job)
+            isOver.withLock { $0 = true }
+            try await breaking.value
+            #expect(try await numbers(job) == Self.exact)
+        }
+    }
+
+    @Test("a server that is killed and started anew in the middle costs nothing")
+    func restarts() async throws {
+        try await withHouse { house in
+            let job = try await house.openJob()
+            async let working: Void = work(job)
+            for _ in 0..<3 { try await house.killAndStartAnew() }
+            await working
+            #expect(try await numbers(job) == Self.exact)
+        }
+    }
+
+    @Test("while the ledger is away nothing fails or waits, and everything is recorded when it is back")
+    func outage() async throws {
+        try await withHouse { house in
+            let job = try await house.openJob()
+            house.proxy.cut(.toServer, after: 0)
+            let context = job.startExecution("t", attempt: 1)
+            let took = ContinuousClock().measure {
+                for _ in 0..<10_000 { context.progress("l").done() }
+            }
+            #expect(took < .seconds(5), "reporting waited for the ledger")
+            #expect(await !context.finish(.succeeded, atMost: .milliseconds(300)))
+            try await eventually { context.statistics.failures > 0 }
+            #expect(context.statistics.lastError != nil && context.statistics.delivered == 0)
+            house.proxy.heal()
+            #expect(await context.flush(atMost: .seconds(60)))
+            #expect(context.statistics.lastError == nil && context.statistics.dropped == 0)
+            #expect(try await numbers(job) == ["l": [10_000, 0]])
+        }
+    }
+
+    @Test("an execution that was superseded learns of it, and what it reports does not count")
+    func zombies() async throws {
+        try await withHouse { house in
+            let job = try await house.openJob()
+            let heard = Mutex(0)
+            let zombie = job.startExecution("t", attempt: 1) { heard.withLock { $0 += 1 } }
+            zombie.progress("l").done(5)
+            #expect(await zombie.flush(atMost: .seconds(30)))
+            try await job.execution("t", attempt: 2) { context in
+                context.progress("l").done(2)
+                #expect(await context.flush(atMost: .seconds(30)))
+                zombie.progress("l").done(7)
+                try await eventually(within: .seconds(60)) {
+                    zombie.progress("l").done(0)
+                    return zombie.isSuperseded
+                }
+                #expect(!context.isSuperseded)
+            }
+            // One that starts after the newer one knows at once, and without reporting anything.
+            let late = job.startExecution("t", attempt: 1) { heard.withLock { $0 += 1 } }
+            try await eventually(within: .seconds(60)) { late.isSuperseded }
+            await zombie.finish(.failed, atMost: .seconds(30))
+            await late.finish(.canceled, atMost: .seconds(30))
+            #expect(heard.withLock { $0 } == 2)
+            #expect(try await numbers(job) == ["l": [2, 0]])
+        }
+    }
+
+    @Test("what cannot be is refused at the call and changes nothing")
+    func refusals() async throws {
+        try await withHouse { house in
+            let job = try await house.openJob()
+            await job.execution("t") { context in
+                #expect(!context.progress("l").add(-1))
+                #expect(!context.progress("l").done(9_007_199_254_740_992))
+                #expect(context.progress("l").done(9_007_199_254_740_991))
+                #expect(!context.progress(Name(String(repeating: "x", count: 101))).done())
+                #expect(context.progress(Name(String(repeating: "\u{1F469}", count: 100))).done())
+                #expect(!context.progress("a\0b").done())
+                #expect(context.progress("").done() && context.progress().done())
+                for number in 0..<997 { #expect(context.progress(Name("\(number)")).add(0)) }
+                #expect(!context.progress("one too many").done())
+                #expect(context.statistics.refused >= 5)
+                #expect(await context.flush(atMost: .seconds(30)))
+            }
+            let found = try await numbers(job)
+            #expect(found.count == 1_000)
+            #expect(found["l"] == [9_007_199_254_740_991, 0] && found[""] == [2, 0])
+        }
+    }
+
+    @Test("a task fails, succeeds or is canceled as its closure does, and throws what it throws")
+    func outcomes() async throws {
+        try await withHouse { house in
+            struct Broken: Error {}
+            let job = try await house.openJob()
+            let answer = await job.execution("good") { _ in 42 }
+            #expect(answer == 42)
+            await #expect(throws: Broken.self) { try await job.execution("bad") { _ in throw Broken() } }
+            await #expect(throws: CancellationError.self) {
+                try await job.execution("stopped") { _ in throw CancellationError() }
+            }
+            _ = try await numbers(job)
+            let tasks = try await house.client.tasks(of: try #require(job.id)).tasks
+            #expect(tasks.map(\.state.rawValue).sorted() == ["canceled", "failed", "succeeded"])
+        }
+    }
+
+    @Test("without a ledger reporting does nothing, and the task runs as it is")
+    func silence() async throws {
+        let job = try LedgerJob.fromEnvironment()
+        try #require(job.id == nil, "the test's own environment names a ledger")
+        let result = await job.execution("t") { context in
+            #expect(context.progress("l").add(3))
+            #expect(await context.flush())
+            return context.statistics.taken
+        }
+        #expect(result == 0)
+        try await job.finish(.completed)
+        #expect(try await job.snapshot() == nil)
+        #expect(try await job.waitUntilFinished() == nil)
+    }
+
+    @Test(
+        "the examples of the field end with their numbers",
+        arguments: [
+            ("subtasks", "units: 4/4\n"), ("workflow", "finalize: 1/1\nstep1: 4/4\nstep2: 4/4\n"),
+        ])
+    func examples(_ name: String, _ expected: String) async throws {
+        try await withHouse { house in
+            let printed = try await example(name, house)
+            #expect(printed == expected)
+        }
+    }
+
+    @Test("what a report costs is measured, and every one of two million is counted")
+    func cost() async throws {
+        try await withHouse { house in
+            let printed = try await example("benchmark", house)
+            print(printed)
+            #expect(printed.hasSuffix("all of them were counted, once\n"), "\(printed)")
+        }
+    }
+
+    private func example(_ name: String, _ house: House) async throws -> String {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: ServerProcess.binary).deletingLastPathComponent()
+            .appendingPathComponent("progress-ledger-examples")
+        process.arguments = [name]
+        process.environment = ["PROGRESS_LEDGER_URL": house.client.address.description]
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        try await eventually(within: .seconds(120)) { !process.isRunning }
+        #expect(process.terminationStatus == 0)
+        return String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+    }
+}

@@ -1,0 +1,258 @@
+import Ledger
+import LedgerWire
+import Testing
+
+@testable import ProgressLedgerClient
+
+/// What an execution sends when, with a clock that the test moves.
+@Suite("Report queue")
+struct ReportQueueTests {
+    private static let reference = ExecutionReference(task: "t", execution: "e", attempt: 1)
+
+    /// A queue whose start is recorded.
+    private static func started(at now: ContinuousClock.Instant) throws -> ReportQueue {
+        var queue = ReportQueue(reference)
+        #expect(try sent(queue.next(now: now)).map(\.body) == [.executionStarted(reference)])
+        queue.delivered(try appended(2...2, [.counted]), now: now)
+        return queue
+    }
+
+    private static func slot(_ label: Name?, in queue: inout ReportQueue) throws -> Int {
+        let slot = queue.slot(label)
+        return try #require(slot)
+    }
+
+    private static func appended(_ sequences: ClosedRange<Int64>, _ verdicts: [Verdict]? = nil) throws -> Appended {
+        let list = verdicts.map { ",\"verdicts\":[\($0.map { "\"\($0.rawValue)\"" }.joined(separator: ","))]" } ?? ""
+        let json =
+            "{\"first_sequence\":\(sequences.lowerBound),\"last_sequence\":\(sequences.upperBound)\(list)}"
+        return try Appended(try JSONReader.read(Array(json.utf8)))
+    }
+
+    private static func sent(_ step: ReportQueue.Step) throws -> [EventDraft] {
+        guard case .send(let events, _) = step else {
+            Issue.record("nothing is sent: \(step)")
+            return []
+        }
+        return events
+    }
+
+    private static func wait(_ step: ReportQueue.Step) -> ContinuousClock.Instant? {
+        guard case .wait(let moment) = step else { return nil }
+        return moment
+    }
+
+    private static func units(_ draft: EventDraft) -> [Int64?] {
+        guard case .progress(let progress) = draft.body else { return [] }
+        return [progress.report, progress.total, progress.done]
+    }
+
+    private static func error(_ code: LedgerClientError.Code, retryAfter: Duration? = nil) -> LedgerClientError {
+        LedgerClientError(code, "no", retryAfter: retryAfter)
+    }
+
+    @Test("the start is sent at once; increments wait a second, and are added up by label meanwhile")
+    func addsUp() throws {
+        let now = ContinuousClock.now
+        var queue = try Self.started(at: now)
+        let download = try Self.slot("download", in: &queue)
+        let unlabeled = try Self.slot(nil, in: &queue)
+        let again = try Self.slot("download", in: &queue)
+        #expect(again == download)
+        let isNews = [
+            queue.take(download, total: 10, done: 0) { now },
+            queue.take(download, total: 0, done: 1) { now + .milliseconds(900) },
+            queue.take(unlabeled, total: 0, done: 0) { now + .milliseconds(900) },
+        ]
+        #expect(isNews == [true, false, false])
+        let before = queue.next(now: now + .milliseconds(999))
+        #expect(Self.wait(before) == now + .seconds(1))
+        let events = try Self.sent(queue.next(now: now + .seconds(1)))
+        #expect(events.map(Self.units) == [[1, 10, 1], [2, nil, nil]])
+        queue.delivered(try Self.appended(3...4), now: now + .seconds(1))
+        #expect(queue.isSettled)
+        #expect(queue.statistics.taken == 3 && queue.statistics.delivered == 3)
+    }
+
+    @Test("what was sent is repeated as it is until it has an answer; what comes meanwhile goes after it")
+    func repeats() throws {
+        var now = ContinuousClock.now
+        var queue = try Self.started(at: now)
+        let slot = try Self.slot(nil, in: &queue)
+        _ = queue.take(slot, total: 0, done: 1) { now }
+        queue.hurry()
+        let first = try Self.sent(queue.next(now: now))
+        for number in 1...20 {
+            queue.failed(Self.error(.outcomeUnknown), now: now, chance: 1)
+            _ = queue.take(slot, total: 0, done: 1) { now }
+            let moment = try #require(Self.wait(queue.next(now: now)))
+            let pause = now.duration(to: moment)
+            #expect(pause == min(.milliseconds(200) * (1 << min(number - 1, 10)), .seconds(30)))
+            now = moment
+            do {
+                let step = queue.next(now: now)
+                #expect(try Self.sent(step) == first)
+            }
+        }
+        queue.delivered(try Self.appended(3...3), now: now)
+        do {
+            let step = queue.next(now: now + .seconds(1))
+            #expect(try Self.sent(step).map(Self.units) == [[2, nil, 20]])
+        }
+        #expect(queue.statistics.failures == 20)
+    }
+
+    @Test("pauses are spread by chance, and last as long as the ledger asks for")
+    func pauses() throws {
+        let now = ContinuousClock.now
+        var queue = ReportQueue(Self.reference)
+        _ = queue.next(now: now)
+        queue.failed(Self.error(.unavailable), now: now, chance: 0)
+        do {
+            let step = queue.next(now: now)
+            #expect(Self.wait(step) == now + .milliseconds(100))
+        }
+        queue.failed(Self.error(.unavailable, retryAfter: .seconds(7)), now: now, chance: 0)
+        do {
+            let step = queue.next(now: now)
+            #expect(Self.wait(step) == now + .seconds(7))
+        }
+    }
+
+    @Test("a sum that is larger than an increment may be goes in several, and nothing of it is lost")
+    func splits() throws {
+        let now = ContinuousClock.now
+        var queue = try Self.started(at: now)
+        let slot = try Self.slot("l", in: &queue)
+        let most = Limits.increments.upperBound
+        for _ in 0..<3 { _ = queue.take(slot, total: most, done: 0) { now } }
+        _ = queue.take(slot, total: 5, done: 7) { now }
+        queue.end(.succeeded, now: now)
+        var found: [[Int64?]] = []
+        var last: EventDraft?
+        while !queue.isSettled {
+            let events = try Self.sent(queue.next(now: now + .seconds(5)))
+            found += events.map(Self.units).filter { !$0.isEmpty }
+            last = events.last
+            queue.delivered(try Self.appended(3...3), now: now)
+        }
+        #expect(found == [[1, most, 7], [2, most, nil], [3, most, nil], [4, 5, nil]])
+        #expect(last?.body == .executionFinished(Self.reference, .succeeded))
+        guard case .stop = queue.next(now: now) else { return #expect(Bool(false), "it does not stop") }
+    }
+
+    @Test("an execution that ends before it has started says all of it at once, in order")
+    func endsEarly() throws {
+        let now = ContinuousClock.now
+        var queue = ReportQueue(Self.reference)
+        let slot = try Self.slot(nil, in: &queue)
+        _ = queue.take(slot, total: 1, done: 1) { now }
+        queue.end(.failed, now: now)
+        queue.end(.succeeded, now: now)
+        let bodies = try Self.sent(queue.next(now: now)).map(\.body)
+        #expect(bodies.first == .executionStarted(Self.reference))
+        #expect(bodies.last == .executionFinished(Self.reference, .failed))
+        #expect(bodies.count == 3)
+    }
+
+    @Test("what the ledger refuses for good is dropped and counted, and the next goes on with the next number")
+    func drops() throws {
+        let now = ContinuousClock.now
+        var queue = try Self.started(at: now)
+        let slot = try Self.slot(nil, in: &queue)
+        _ = queue.take(slot, total: 0, done: 1) { now }
+        _ = try Self.sent(queue.next(now: now + .seconds(1)))
+        queue.refused(Self.error(.invalid), now: now)
+        #expect(queue.statistics.dropped == 1)
+        _ = queue.take(slot, total: 0, done: 1) { now }
+        do {
+            let step = queue.next(now: now + .seconds(2))
+            #expect(try Self.sent(step).map(Self.units) == [[2, nil, 1]])
+        }
+    }
+
+    @Test("a ledger that stays away for a quarter of an hour after the end is given up, not before")
+    func givesUp() throws {
+        let now = ContinuousClock.now
+        var queue = ReportQueue(Self.reference)
+        queue.end(.succeeded, now: now)
+        _ = queue.next(now: now)
+        queue.failed(Self.error(.unreachable), now: now + .seconds(890), chance: 1)
+        _ = try Self.sent(queue.next(now: now + .seconds(900)))
+        guard case .stop = queue.next(now: now + .seconds(901)) else { return #expect(Bool(false), "it goes on") }
+        #expect(queue.statistics.dropped == 2)
+    }
+
+    @Test("now and then it is asked whether a newer execution has started, also while there is nothing to report")
+    func looks() throws {
+        let now = ContinuousClock.now
+        var queue = try Self.started(at: now)
+        do {
+            let step = queue.next(now: now)
+            #expect(Self.wait(step) == now + ReportQueue.lookInterval)
+        }
+        guard case .look = queue.next(now: now + ReportQueue.lookInterval) else {
+            return #expect(Bool(false), "it does not look")
+        }
+        queue.looked(.counted, now: now + .seconds(10))
+        #expect(!queue.isSuperseded)
+        let slot = try Self.slot(nil, in: &queue)
+        _ = queue.take(slot, total: 0, done: 1) { now + .seconds(12) }
+        guard case .send(_, let early) = queue.next(now: now + .seconds(13)) else {
+            return #expect(Bool(false), "it does not send")
+        }
+        #expect(!early)
+        queue.delivered(try Self.appended(3...3), now: now + .seconds(13))
+        _ = queue.take(slot, total: 0, done: 1) { now + .seconds(25) }
+        guard case .send(_, let due) = queue.next(now: now + .seconds(26)) else {
+            return #expect(Bool(false), "it does not send")
+        }
+        #expect(due)
+        queue.delivered(try Self.appended(4...4, [.superseded]), now: now + .seconds(26))
+        #expect(queue.isSuperseded && queue.statistics.isSuperseded)
+        do {
+            let step = queue.next(now: now + .seconds(99))
+            #expect(Self.wait(step) == nil)
+        }
+    }
+
+    @Test("an execution has a thousand labels, the default indicator among them, and no more")
+    func labels() {
+        var queue = ReportQueue(Self.reference)
+        var taken = [queue.slot(nil)]
+        for number in 1..<1_000 { taken.append(queue.slot(Name("label \(number)"))) }
+        #expect(taken == Array(0..<1_000).map { Optional($0) })
+        let more = [queue.slot("one more"), queue.slot("label 999"), queue.slot(nil)]
+        #expect(more == [nil, 999, 0])
+    }
+}
+
+@Suite("Attempts from the environment")
+struct ExecutionAttemptTests {
+    private struct Case: Sendable {
+        let environment: [String: String]
+        let attempt: Int32?
+
+        init(_ environment: [String: String], _ attempt: Int32?) {
+            self.environment = environment
+            self.attempt = attempt
+        }
+    }
+
+    private static let cases: [Case] = [
+        Case(["PROGRESS_LEDGER_ATTEMPT": "3", "AIRFLOW_CTX_TRY_NUMBER": "9"], 3),
+        Case(["AIRFLOW_CTX_TRY_NUMBER": "2"], 2), Case(["AWS_BATCH_JOB_ATTEMPT": "4"], 4),
+        Case(["SLURM_JOB_ID": "1"], 1), Case(["SLURM_JOB_ID": "1", "SLURM_RESTART_COUNT": "2"], 3),
+        Case(["SLURM_RESTART_COUNT": "2"], nil), Case(["JOB_INDEX_FAILURE_COUNT": "0"], 1),
+        Case(["JOB_INDEX_FAILURE_COUNT": "2", "JOB_INDEX_IGNORED_FAILURE_COUNT": "3"], 6), Case([:], nil),
+        Case(["PROGRESS_LEDGER_ATTEMPT": "0"], nil), Case(["PROGRESS_LEDGER_ATTEMPT": "x"], nil),
+        Case(["PROGRESS_LEDGER_ATTEMPT": "2147483648"], nil),
+        Case(["PROGRESS_LEDGER_ATTEMPT": "2147483647"], Int32.max),
+        Case(["JOB_INDEX_FAILURE_COUNT": "2147483647"], nil), Case(["JOB_INDEX_FAILURE_COUNT": "-1"], nil),
+    ]
+
+    @Test("each engine's variables give the attempt, and what cannot be one gives none")
+    func attempts() {
+        for one in Self.cases { #expect(ExecutionAttempt.from(one.environment) == one.attempt, "\(one)") }
+    }
+}
