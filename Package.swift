@@ -100,8 +100,8 @@ let package = Package(
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
-            // What browsers get: embedded as it is.
-            exclude: ["Pages/Files"],
+            // What browsers get, embedded as it is, and the pictures of the README.
+            exclude: ["Pages/Files", "Pages/Pictures"],
             swiftSettings: settings,
             plugins: ["EmbedFiles"]
         ),

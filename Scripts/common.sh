@@ -56,3 +56,24 @@ python_with_yaml() {
     done
     return 1
 }
+
+# The browser that pages are tested in, and the program that drives it; fails where one is missing.
+browser_programs() {
+    command -v "${CHROMIUM:-chromium}" && command -v "${CHROMEDRIVER:-chromedriver}"
+}
+
+# The Python of the environment for tests in a browser, made where it is missing or its requirements have changed.
+browser_python() {
+    local folder="$project/.build-browser" requirements="$project/Tests/browser/requirements.txt"
+    if ! cmp --silent "$requirements" "$folder/requirements.txt"; then
+        say "browser: making a Python environment in $folder"
+        python3 -m venv --clear "$folder" >&2
+        # axe-core alone is wanted of the last one, and not what that needs to drive a browser of its own.
+        grep --invert-match '^axe' "$requirements" >"$folder/driving.txt"
+        grep '^axe' "$requirements" >"$folder/axe.txt"
+        "$folder/bin/pip" install --quiet --requirement "$folder/driving.txt" >&2
+        "$folder/bin/pip" install --quiet --no-deps --requirement "$folder/axe.txt" >&2
+        cp "$requirements" "$folder/requirements.txt"
+    fi
+    printf '%s\n' "$folder/bin/python"
+}

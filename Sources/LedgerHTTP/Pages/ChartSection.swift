@@ -24,7 +24,7 @@ struct ChartSection {
         let marks = curve.points.filter { $0.cause != nil }.suffix(Self.marksMax).map { mark($0, scale) }
         return """
             <section id="chart" data-drawn="yes" data-sequence="\(curve.sequence)">\(title)
-            <figure><svg class="plot" role="img" aria-label="\(words(curve, last))">\
+            <figure><svg class="plot" role="group" aria-label="\(words(curve, last))">\
             <svg class="curves" viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">\
             <path class="area" d="\(path(curve, scale, closes: true) { $0.done })"/>\
             <path class="total" d="\(path(curve, scale, closes: false) { $0.total })"/>\

@@ -72,7 +72,9 @@ struct JobPageBuilder: Sendable {
     private func chart(_ page: JobPage, _ parameters: PageParameters) async throws -> HTML {
         // Unless another was chosen, the one that is being worked on.
         let indicators = page.snapshot.indicators
-        let current = indicators.first { $0.counted.done < $0.counted.total } ?? indicators.last
+        let isOpen = { (indicator: Snapshot.Indicator) in indicator.counted.done < indicator.counted.total }
+        let current =
+            indicators.first { isOpen($0) && $0.counted.done > 0 } ?? indicators.first(where: isOpen) ?? indicators.last
         guard let indicator = page.selected ?? current.map({ EventFilter.Indicator(label: $0.label) }) else {
             return "<section id=\"chart\" hidden></section>"
         }

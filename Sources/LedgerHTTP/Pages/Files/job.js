@@ -9,9 +9,10 @@ const main = document.querySelector("#job");
 const id = main.dataset.job;
 const connection = new Connection();
 const refreshInterval = 2_000; // Tables are read anew no more often than this …
-const chartInterval = 5_000; // … and the chart, for which the whole history is read, than this …
-const chartEventsMax = 50_000; // … and not by itself where it is longer than this.
-const chainEventsMax = 100_000; // Up to so many events the chain is verified without being asked.
+const chartInterval = (events) => (events <= 5_000 ? refreshInterval : 10_000); // … the chart, for which the whole history
+const chartEventsMax = 50_000; // is read, than this, and not by itself where it is longer.
+const chainEventsMax = 20_000; // Up to so many events the chain is verified unasked: when the page is opened, when the job ends,
+const chainInterval = (events) => (events <= 2_000 ? 10_000 : Infinity); // and in between where that costs next to nothing.
 const pollInterval = 10_000; // How often a page that nobody sees asks, for its title and icon.
 
 let address = new URL(location.href);
@@ -52,7 +53,7 @@ function replace(selector, markup) {
 
 const isPast = () => address.searchParams.get("at_sequence") !== null || address.searchParams.get("at") !== null;
 
-/** Runs the body no more often than every so many milliseconds, the last time for sure. */
+/** Runs the body no more often than every `interval()` milliseconds, the last time for sure. */
 function throttled(interval, body) {
   let timer = 0, last = 0;
   return () => {
@@ -61,7 +62,7 @@ function throttled(interval, body) {
       timer = 0;
       last = Date.now();
       await body();
-    }, Math.max(0, last + interval - Date.now()));
+    }, Math.max(0, last + interval() - Date.now()));
   };
 }
 
@@ -74,12 +75,15 @@ async function refresh(name, selector) {
   } catch { /* The connection tells; the next change tries again. */ }
 }
 
-const refreshTasks = throttled(refreshInterval, () => refresh("tasks", "#tasks"));
-const refreshEvents = throttled(refreshInterval, () => refresh("events", "#events"));
-const refreshExplanation = throttled(refreshInterval, () => refresh("explanation", "#explanation"));
-const refreshChart = throttled(chartInterval, () => refresh("chart", "#chart"));
+const refreshTasks = throttled(() => refreshInterval, () => refresh("tasks", "#tasks"));
+const refreshEvents = throttled(() => refreshInterval, () => refresh("events", "#events"));
+const refreshExplanation = throttled(() => refreshInterval, () => refresh("explanation", "#explanation"));
+const refreshChart = throttled(() => chartInterval(job.ledger_sequence), () => refresh("chart", "#chart"));
+
+const refreshChain = throttled(() => chainInterval(job.ledger_sequence), verify);
 
 function refreshAll() {
+  if (chainInterval(job.ledger_sequence) < Infinity) refreshChain();
   if (!address.searchParams.has("cursor")) refreshTasks();
   if (!address.searchParams.has("before")) refreshEvents();
   if (address.searchParams.has("indicator") && !address.searchParams.has("from")) refreshExplanation();
@@ -290,7 +294,7 @@ addEventListener("pageshow", (event) => event.persisted && follow());
 setInterval(tick, 1000);
 
 async function verify() {
-  if (Number(main.dataset.head) > chainEventsMax && !(job?.ledger_sequence <= chainEventsMax)) return;
+  if ((job?.ledger_sequence ?? Number(main.dataset.head)) > chainEventsMax) return;
   try {
     replace("#chain", await part("chain", address));
   } catch { /* The link to ask for it stays. */ }

@@ -1,0 +1,113 @@
+"""Pages move with the job, say when they cannot, and come back."""
+
+import json
+
+from support import Wire, progress, start
+
+
+def test_the_demonstration_is_played_and_both_pages_move(browsers, ledger, url):
+    jobs = browsers().open(f"{url}/").wait_live()
+    known = {row.get_attribute("data-job") for row in jobs.all("tr[data-job]")}
+    demo = ledger.demo("--speed", "2")
+    new = jobs.wait(lambda: next(
+        (id for id in (row.get_attribute("data-job") for row in jobs.all("tr[data-job]")) if id not in known), None))
+    page = browsers().open(f"{url}/jobs/{new}").wait_live()
+    page.run("""
+        window.seen = { overall: [], title: [], icon: [], notes: [], shift: 0 };
+        new PerformanceObserver((list) => {
+          for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.seen.shift += entry.value;
+        }).observe({ type: "layout-shift", buffered: true });
+        const note = () => {
+          const add = (list, value) => { if (list.at(-1) !== value) list.push(value); };
+          add(window.seen.overall, document.querySelector("#head .overall").textContent);
+          add(window.seen.title, document.title);
+          add(window.seen.icon, document.querySelector("link[rel=icon]").getAttribute("href"));
+          for (const row of document.querySelectorAll(".indicator .note.fell")) add(window.seen.notes, row.textContent);
+        };
+        note();
+        new MutationObserver(note).observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
+    """)
+    page.wait(lambda: page.state() == "ended", 60)
+    assert json.loads(demo.communicate(timeout=60)[0])["state"] == "completed"
+    page.wait(lambda: page.text("#chain strong") == "✓ Whole")
+    seen = page.run("return window.seen")
+    assert len(seen["overall"]) >= 4 and seen["overall"][-1] == "100\u202f%", seen
+    assert all(value != "100\u202f%" for value in seen["overall"][:-1]), seen
+    assert seen["title"][-1] == "100% demo – progress ledger" and len(seen["title"]) >= 4
+    assert seen["icon"][-1] == "/pages/icon.svg?state=completed&percent=100"
+    assert any("restarted, attempt 2" in note for note in seen["notes"]), seen["notes"]
+    assert seen["shift"] < 0.1, seen["shift"]
+    row = f'tr[data-job="{new}"]'
+    jobs.wait(lambda: jobs.text(f"{row} .state") == "completed")
+    assert jobs.text(f"{row} .percent") == "100\u202f%"
+    # The tables have followed as well.
+    assert page.wait(lambda: "job finished" in page.text("#events tbody tr:first-child"))
+    assert page.wait(lambda: len(page.all("#tasks tr[data-counts=superseded]")) == 3)
+
+
+def test_each_standing_is_shown_in_its_own_way(browser, ledger, url):
+    job = ledger.create("standings")
+    ledger.append(
+        job, progress("t", "empty"), progress("t", "unknown", done=5), progress("t", "waiting", total=8),
+        progress("t", "moving", total=8, done=4), progress("t", "complete", total=8, done=8),
+        progress("t", "over", total=8, done=9), progress("t", "fraction", total=1000, done=999))
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    looks = {}
+    for label in ["empty", "unknown", "waiting", "moving", "complete", "over"]:
+        shown = browser.indicator(label)
+        assert shown["standing"] == label
+        assert shown["role"] == "progressbar"
+        # A bar without a total has no value that could be read out.
+        assert (shown["now"] is None) == (label in ("empty", "unknown")), shown
+        looks[label] = browser.run(
+            """
+            const bar = document.querySelector(`[data-standing="${arguments[0]}"] .bar`), style = getComputedStyle(bar);
+            return [style.backgroundImage, style.borderTopStyle, style.outlineStyle, bar.querySelector(".fill").getAttribute("width"),
+              getComputedStyle(bar.querySelector(".fill")).fill].join(" ");
+            """, label)
+    assert len(set(looks.values())) == len(looks), looks
+    assert browser.indicator("over")["note"] == "1 more than declared"
+    assert browser.indicator("over")["percent"] == "112\u202f%"
+    assert browser.indicator("fraction")["percent"] == "99\u202f%"
+    # The order is that of the snapshot.
+    order = [row.get_attribute("data-label") for row in browser.all(".indicator")]
+    assert order == ["empty", "unknown", "waiting", "moving", "complete", "over", "fraction"]
+    ledger.append(job, progress("t", "moving", total=100))
+    browser.wait(lambda: browser.indicator("moving")["note"] == "total +100")
+
+
+def test_a_lost_connection_is_shown_and_found_again_without_a_gap(browser, ledger, url):
+    wire = Wire(url)
+    # The browser itself complains of connections that fail.
+    browser.expected = ["Failed to load resource"]
+    try:
+        job = ledger.create("wired")
+        ledger.append(job, progress("t", "tiles", total=10, done=1))
+        browser.open(f"{wire.url}/jobs/{job}").wait_live()
+        assert browser.indicator("tiles")["done"] == "1"
+        wire.cut()
+        browser.wait(lambda: browser.state() == "lost")
+        assert "connection lost" in browser.text("#connection")
+        assert "ago" in browser.text("#connection")
+        assert browser.run("return document.body.classList.contains('lost')")
+        ledger.append(job, progress("t", "tiles", done=3))
+        ledger.append(job, start("t", 2))
+        assert browser.indicator("tiles")["done"] == "1"
+        wire.mend()
+        browser.wait(lambda: browser.state() == "live", 40)
+        browser.wait(lambda: browser.indicator("tiles") is None)
+        ledger.append(job, progress("t", "tiles", attempt=2, total=10, done=7))
+        browser.wait(lambda: browser.indicator("tiles") and browser.indicator("tiles")["done"] == "7")
+    finally:
+        wire.close()
+
+
+def test_large_numbers_stay_exact(browser, ledger, url):
+    job = ledger.create("large")
+    most = 2**53 - 1
+    ledger.append(job, *[progress("t", "units", total=most, done=most - 1) for _ in range(3)])
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    ledger.append(job, progress("t", "units", done=1))
+    exact = f"{3 * (most - 1) + 1:,}".replace(",", "\u202f")
+    browser.wait(lambda: browser.indicator("units")["done"] == exact)
+    assert browser.indicator("units")["percent"] == "99\u202f%"

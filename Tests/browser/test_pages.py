@@ -1,0 +1,194 @@
+"""What pages show of the past, of strange names, without scripts, and to everybody."""
+
+import time
+import urllib.parse
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+from support import PHONE, WIDE, progress, start
+
+HOSTILE = "<script>window.hostile = true</script>\"'><img src=x onerror=\"window.hostile = true\">&amp;\u202e\u0007 x"
+LONG = "long " * 20
+
+
+@pytest.fixture(scope="module")
+def story(ledger):
+    """A job with a past: a tile that was begun anew, and a zombie that reported for the old run."""
+    job = ledger.create("story", tags={"kind": "story"}, key=f"story-{time.monotonic_ns()}")
+    ledger.append(job, progress("plan", "tiles", total=100), progress("tile-17", "tiles", done=40))
+    ledger.append(job, start("tile-17", 2))
+    ledger.append(job, progress("tile-17", "tiles", done=1), progress("tile-17", "tiles", attempt=2, done=5))
+    ledger.append(job, {"type": "execution_finished", "task": "tile-17", "attempt": 2, "outcome": "failed"})
+    return job
+
+
+def test_names_are_shown_exactly_and_do_no_harm(browsers, ledger, url):
+    job = ledger.create(HOSTILE[:200], tags={HOSTILE[:100]: LONG})
+    ledger.append(
+        job, {**progress(HOSTILE, HOSTILE[:100], total=2, done=1), "execution": HOSTILE},
+        progress(LONG, LONG[:100], total=2, done=1), progress("x" * 200, "x" * 100, done=1))
+    shown = HOSTILE.replace("\u202e", "\\u{202E}").replace("\u0007", "\\u{7}")
+    for size in [WIDE, PHONE]:
+        browser = browsers(size=size)
+        for path in ["/", f"/jobs/{job}", f"/jobs/{job}?" + urllib.parse.urlencode({"indicator": HOSTILE[:100]})]:
+            browser.open(url + path).wait_live()
+            assert browser.run("return window.hostile") is None
+            assert browser.run("return document.querySelectorAll('img, main script').length") == 0
+            # Nothing makes the page wider than it is.
+            assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), path
+        assert browser.text("h1 bdi") == shown
+        assert browser.indicator(HOSTILE[:100])["label"] == HOSTILE[:100].replace("\u202e", "\\u{202E}").replace("\u0007", "\\u{7}")
+        # And one that comes while the page is shown.
+        label = f"<b>{size[0]}</b>\u202e"
+        ledger.append(job, progress("late", label, total=4, done=1))
+        browser.wait(lambda: browser.indicator(label) is not None)
+        assert browser.indicator(label)["label"] == f"<b>{size[0]}</b>\\u{{202E}}"
+        assert browser.run("return document.querySelectorAll('main b:not(.conservation b)').length") == 0
+
+
+def test_the_slider_shows_bars_tasks_and_events_as_of_any_event(browser, story, url):
+    browser.open(f"{url}/jobs/{story}").wait_live()
+    assert browser.indicator("tiles")["done"] == "5"
+    slider = browser.find("#at")
+    last = int(slider.get_attribute("max"))
+    slider.send_keys(Keys.HOME, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    browser.wait(lambda: browser.driver.current_url.endswith("at_sequence=3"))
+    browser.wait(lambda: browser.state() == "past")
+    assert browser.indicator("tiles")["done"] == "40"
+    assert browser.text("#moment .sequence") == "3"
+    assert len(browser.all("#tasks tr[data-counts=superseded]")) == 0
+    assert browser.text("#events tbody tr:first-child td:first-child") == "3"
+    # The same by its address, and nothing moves though it is the past of a job that runs.
+    browser.open(f"{url}/jobs/{story}?at_sequence=3")
+    assert browser.indicator("tiles")["done"] == "40" and browser.state() == "past"
+    browser.find("#moment .now").click()
+    browser.wait(lambda: browser.state() == "live")
+    assert browser.indicator("tiles")["done"] == "5"
+    assert browser.text("#events tbody tr:first-child td:first-child") == str(last)
+    browser.driver.back()
+    browser.wait(lambda: browser.state() == "past")
+    assert browser.indicator("tiles")["done"] == "40"
+
+
+def test_executions_and_events_say_what_counts_and_why_not(browser, story, url):
+    browser.open(f"{url}/jobs/{story}").wait_live()
+    superseded = browser.text("#tasks tr[data-counts=superseded]")
+    assert "superseded by attempt 2" in superseded
+    assert "counted until it is tried again" in browser.text("#tasks tr[data-counts=provisional]")
+    assert "late by attempt 2" in browser.text("#events tr[data-verdict=late]")
+    mark = browser.find("#chart a")
+    assert mark.get_attribute("aria-label") == "−40 done: tile-17 restarted, attempt 2"
+    for name, value, count in [("verdict", "superseded", 2), ("type", "execution_started", 1), ("verdict", "conflict", 0)]:
+        browser.open(f"{url}/jobs/{story}").wait_live()
+        browser.run(
+            """
+            const select = document.querySelector(`#events select[name=${arguments[0]}]`);
+            select.value = arguments[1];
+            select.dispatchEvent(new Event("change", { bubbles: true }));
+            """, name, value)
+        browser.wait(lambda: f"{name}={value}" in browser.driver.current_url)
+        browser.wait(lambda: len(browser.all("#events tbody tr:not(.empty)")) == count)
+
+
+def test_an_indicator_is_explained_where_it_is_chosen_with_the_keyboard(browser, story, url):
+    browser.open(f"{url}/jobs/{story}").wait_live()
+    link = browser.find(".indicator .label")
+    browser.run("arguments[0].focus()", link)
+    link.send_keys(Keys.ENTER)
+    browser.wait(lambda: browser.text("#explanation h2") == "Why tiles shows 5\u2009/\u2009100")
+    assert "45\u2009/\u2009100 counted" not in browser.text(".conservation")
+    assert "46\u2009/\u2009100 received" in browser.text(".conservation")
+    assert "superseded by attempt 2" in browser.text("#explanation tbody")
+    assert browser.find(".indicator .label").get_attribute("aria-current") == "true"
+    assert "indicator=tiles" in browser.driver.current_url
+    browser.find("#explanation .close").click()
+    browser.wait(lambda: browser.text("#explanation h2") is None)
+
+
+def test_everything_can_be_reached_with_the_keyboard_alone(browser, story, url):
+    browser.open(f"{url}/jobs/{story}").wait_live()
+    reached = set()
+    for _ in range(80):
+        browser.driver.switch_to.active_element.send_keys(Keys.TAB)
+        reached.add(browser.run(
+            "const e = document.activeElement; return e.id || e.name || e.getAttribute('class') || e.textContent"))
+    assert {"at", "label", "state", "type", "verdict", "task", "wide"} <= reached, reached
+
+
+def test_pages_work_without_scripts(browsers, story, url):
+    browser = browsers(scripts=False)
+    browser.open(f"{url}/?state=running&search=STOR")
+    browser.find("table.jobs tbody th a").click()
+    assert "story" in browser.find("h1").text
+    bar = browser.find(".indicator .bar")
+    assert bar.get_attribute("role") == "progressbar" and bar.get_attribute("aria-valuenow") == "5"
+    assert "as it was when this page was loaded" in browser.find("#connection").text
+    browser.find("#events tbody tr:nth-child(4) a").click()
+    assert "As of event" in browser.find("#moment").text
+    browser.find("#moment .now").click()
+    browser.find("#chain a").click()
+    assert "✓ Whole" in browser.find("#chain").text
+    browser.find(".indicator .label").click()
+    assert "superseded by attempt 2" in browser.find("#explanation").text
+    browser.open(f"{url}/jobs/{story}")
+    browser.find("#events input[name=task]").send_keys("plan")
+    browser.find("#events button").click()
+    browser.wait(lambda: len(browser.all("#events tbody tr")) == 1)
+
+
+def test_jobs_are_searched_filtered_and_turned_page_by_page(browser, ledger, url):
+    for number in range(60):
+        ledger.create(f"batch {number}", tags={"kind": "batch"})
+    browser.open(f"{url}/?tag=kind%3Dbatch").wait_live()
+    names = [row.text for row in browser.all("table.jobs tbody th > a:first-child")]
+    assert names == [f"batch {number}" for number in range(59, 9, -1)]
+    browser.find("a[rel=next]").click()
+    browser.wait_live()
+    assert [row.text for row in browser.all("table.jobs tbody th > a:first-child")] == [
+        f"batch {number}" for number in range(9, -1, -1)]
+    browser.find("input[name=search]").send_keys("BATCH 42", Keys.ENTER)
+    browser.wait(lambda: len(browser.all("table.jobs tbody tr")) == 1)
+    # A new one that belongs to the list comes by itself; one that does not stays away.
+    browser.wait_live()
+    ledger.create("other")
+    ledger.create("batch 42 again", tags={"kind": "batch"})
+    browser.wait(lambda: len(browser.all("table.jobs tbody tr")) == 2)
+
+
+def test_a_job_of_a_hundred_thousand_tasks_stays_usable(browser, ledger, url):
+    job = ledger.create("large")
+    for part in range(10):
+        ledger.call(f"/v1/jobs/{job}/events", [
+            progress(f"task-{part * 10_000 + number:06}", "tiles", total=1, done=number % 2) for number in range(10_000)])
+    ledger.call(f"/v1/jobs/{job}/progress?min_sequence=100001")
+    begin = time.monotonic()
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    assert time.monotonic() - begin < 3
+    assert len(browser.all("#tasks tbody tr")) == 50
+    for page in range(2, 5):
+        begin = time.monotonic()
+        browser.find("#tasks a[rel=next]").click()
+        browser.wait(lambda: browser.text("#tasks tbody th") == f"task-{(page - 1) * 50:06}")
+        assert time.monotonic() - begin < 2
+    # Of so long a history no curve is drawn unasked; asked, it is.
+    def drawn():
+        return browser.run("return document.querySelector('#chart').dataset.drawn")
+    assert drawn() == "no"
+    browser.find("#chart a").click()
+    browser.wait(lambda: drawn() == "yes", 20)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("size", [WIDE, PHONE])
+def test_nothing_keeps_anybody_from_reading(browsers, story, url, size, dark):
+    browser = browsers(size=size, dark=dark)
+    browser.expected = ["404"]
+    for path in ["/", f"/jobs/{story}?indicator=tiles", f"/jobs/{story}?at_sequence=3", "/jobs/nonsense"]:
+        browser.open(url + path)
+        if path != "/jobs/nonsense":
+            browser.wait(lambda: browser.state() in ("live", "past"))
+            browser.wait(lambda: path == "/" or browser.text("#chain strong") is not None)
+        assert browser.violations() == [], path
+        # Nothing comes from elsewhere.
+        hosts = browser.run("return performance.getEntriesByType('resource').map((entry) => new URL(entry.name).origin)")
+        assert set(hosts) <= {url}
