@@ -180,6 +180,8 @@ class Wire:
         self.open = set()
         self.lock = threading.Lock()
         self.is_cut = False
+        # Whether what is said on a stream of events is kept back, as some proxies do.
+        self.keeps_events = False
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -196,13 +198,17 @@ class Wire:
             server = socket.create_connection(self.upstream)
             with self.lock:
                 self.open |= {client, server}
-            for source, sink in [(client, server), (server, client)]:
-                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+            streams = threading.Event()
+            for source, sink, asks in [(client, server, True), (server, client, False)]:
+                threading.Thread(target=self._pump, args=(source, sink, asks, streams), daemon=True).start()
 
-    def _pump(self, source, sink):
+    def _pump(self, source, sink, asks, streams):
         try:
             while data := source.recv(65_536):
-                sink.sendall(data)
+                if asks and b"/watch " in data:
+                    streams.set()
+                if asks or not (self.keeps_events and streams.is_set()):
+                    sink.sendall(data)
         except OSError:
             pass
         for end in (source, sink):

@@ -102,6 +102,25 @@ def test_a_lost_connection_is_shown_and_found_again_without_a_gap(browser, ledge
         wire.close()
 
 
+def test_where_a_proxy_keeps_events_back_the_page_asks_instead(browser, ledger, url):
+    wire = Wire(url)
+    wire.keeps_events = True
+    browser.expected = ["Failed to load resource"]
+    try:
+        job = ledger.create("kept back")
+        browser.open(f"{wire.url}/jobs/{job}")
+        browser.wait(lambda: browser.state() == "live")
+        ledger.append(job, progress("t", "tiles", total=10, done=3))
+        browser.wait(lambda: browser.indicator("tiles") and browser.indicator("tiles")["done"] == "3")
+        ledger.append(job, progress("t", "tiles", done=1))
+        browser.wait(lambda: browser.indicator("tiles")["done"] == "4", 5)
+        ledger.finish(job)
+        browser.wait(lambda: browser.state() == "ended", 5)
+    finally:
+        browser.open("about:blank")
+        wire.close()
+
+
 def test_large_numbers_stay_exact(browser, ledger, url):
     job = ledger.create("large")
     most = 2**53 - 1

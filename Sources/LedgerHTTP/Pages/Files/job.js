@@ -13,6 +13,7 @@ const chartInterval = (events) => (events <= 5_000 ? refreshInterval : 10_000); 
 const chartEventsMax = 50_000; // is read, than this, and not by itself where it is longer.
 const chainEventsMax = 20_000; // Up to so many events the chain is verified unasked: when the page is opened, when the job ends,
 const chainInterval = (events) => (events <= 2_000 ? 10_000 : Infinity); // and in between where that costs next to nothing.
+const busyPause = 700; // After which a server that was too busy is asked again.
 const pollInterval = 10_000; // How often a page that nobody sees asks, for its title and icon.
 
 let address = new URL(location.href);
@@ -31,7 +32,7 @@ async function part(name, url, signal) {
   from.hash = "";
   from.searchParams.set("part", name);
   const answer = await fetch(from, { signal });
-  if (!answer.ok) throw new Error(`status ${answer.status}`);
+  if (!answer.ok) throw Object.assign(new Error(`status ${answer.status}`), { status: answer.status });
   return answer.text();
 }
 
@@ -168,7 +169,7 @@ function follow() {
       verify();
       return true;
     },
-  });
+  }, `/v1/jobs/${id}/progress`);
 }
 
 /** For a page that nobody sees: its title and icon. A browser has few connections to spare for such. */
@@ -223,8 +224,11 @@ async function go(url, { keeps = false, focus = null } = {}) {
     }
     if (focus !== null) document.querySelector(focus)?.scrollIntoView({ block: "nearest" });
   } catch (error) {
+    if (control.signal.aborted) return;
+    // Too many histories are being read: of a slider that is moved all on its way, for one.
+    if (error.status === 503) setTimeout(() => control.signal.aborted || go(url, { keeps, focus }), busyPause);
     // What cannot be fetched in parts, the browser asks for as a whole, and shows what is wrong.
-    if (!control.signal.aborted) location.assign(url);
+    else location.assign(url);
   }
 }
 

@@ -3,15 +3,20 @@
 const silenceMax = 40_000; // The server says something every 15 seconds.
 const pauseMin = 1_000;
 const pauseMax = 15_000;
+const patience = 6_000; // The server says something at once; a proxy that collects what it passes on does not.
+const pollWait = 25; // Seconds that the server may wait for a change; proxies give up after 30 and more.
 const bufferMax = 64 * 1024 * 1024; // Of one event. Beyond it something else than a ledger answers.
 
 /**
  * Follows a stream until it is stopped, and comes back by itself where it breaks.
  *
+ * Where something on the way keeps the events back, it asks again and again instead, if it is told whom.
+ *
  * @param {string} url
  * @param {{event(name: string, data: string, id: string?): (boolean|void), state(state: string, detail?: number): void}} listener
  *   `event` answers true where the stream has come to its end and is not to be opened again. `state` hears "live", and
  *   "lost" with the milliseconds until it is tried again.
+ * @param {string?} snapshotURL What answers the snapshot, and waits for another one with Prefer: wait.
  */
 export class Stream {
   #listener;
@@ -21,10 +26,14 @@ export class Stream {
   #control = null;
   #timer = 0;
   #watchdog = 0;
+  #snapshotURL;
+  #polls = false;
+  #entityTag = null;
 
-  constructor(url, listener) {
+  constructor(url, listener, snapshotURL = null) {
     this.#url = url;
     this.#listener = listener;
+    this.#snapshotURL = snapshotURL;
     addEventListener("online", () => this.#timer && this.#open());
     this.#open();
   }
@@ -42,7 +51,11 @@ export class Stream {
     const control = new AbortController();
     this.#control = control;
     try {
-      this.#listen(control);
+      if (this.#polls) {
+        while (this.#control === control) if (await this.#poll(control)) return this.stop();
+        return;
+      }
+      this.#listen(control, this.#snapshotURL === null ? silenceMax : patience);
       const headers = { accept: "text/event-stream" };
       if (this.#lastID !== null) headers["last-event-id"] = this.#lastID;
       const answer = await fetch(this.#url, { headers, signal: control.signal, cache: "no-store" });
@@ -56,13 +69,31 @@ export class Stream {
     this.#retry();
   }
 
-  /** Gives the connection up when nothing has come for too long. */
-  #listen(control) {
+  /** Gives the connection up when nothing has come for too long; where nothing has come at all, asks from now on. */
+  #listen(control, limit = silenceMax) {
     clearTimeout(this.#watchdog);
     this.#watchdog = setTimeout(() => {
-      control.abort();
-      if (this.#control === control) this.#retry();
-    }, silenceMax);
+      if (this.#control !== control) return;
+      this.#polls = limit === patience;
+      if (this.#polls) this.#open();
+      else this.#retry();
+    }, limit);
+  }
+
+  /** Asks for another snapshot than the one that is known; true where that was the last. */
+  async #poll(control) {
+    this.#listen(control, (pollWait + 10) * 1_000);
+    const headers = this.#entityTag === null ? {} : { "if-none-match": this.#entityTag, prefer: `wait=${pollWait}` };
+    const answer = await fetch(this.#snapshotURL, { headers, signal: control.signal, cache: "no-store" });
+    if (!answer.ok && answer.status !== 304) throw new Error(`status ${answer.status}`);
+    this.#failures = 0;
+    this.#listener.state("live");
+    if (answer.status === 304) return false;
+    this.#entityTag = answer.headers.get("etag");
+    const text = await answer.text();
+    this.#listener.event("snapshot", text);
+    const { state, sequence, ledger_sequence: last } = JSON.parse(text);
+    return state !== "running" && sequence === last && this.#listener.event("end", text) === true;
   }
 
   #retry() {
