@@ -1,0 +1,343 @@
+"""The thread that sends what was reported.
+
+One for each client and process, started by the first report and ended when it has been idle for a while. It is the only
+one that waits for the ledger; whoever reports takes a lock for some hundred nanoseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from typing import Callable
+
+from . import lifecycle
+from .contact import Contact
+from .delivery import Judgement, Means, judge
+from .outbox import Batch, JobOutbox, Outbox
+from .reporter import Counter, Reporter
+from .settings import Settings
+from .transport import ExchangeError, Request, Transport
+
+logger = logging.getLogger("progress_ledger")
+
+Callback = Callable[[], None]
+
+
+class Sender:
+    """Sends the outbox of one client."""
+
+    def __init__(self, transport: Transport, settings: Settings) -> None:
+        self._transport = transport
+        self.settings = settings
+        self.outbox = Outbox(settings)
+        # Re-entrant, because a signal handler or a finalizer may report in the middle of a report of its own thread.
+        self.lock = threading.RLock()
+        self._wake = threading.Condition(self.lock)
+        self._settled = threading.Condition(self.lock)
+        self._is_closing = False
+        self._reset()
+        lifecycle.register(self)
+
+    def _reset(self) -> None:
+        self.contact = Contact(self.settings)
+        self._thread: threading.Thread | None = None
+        self._listeners: dict[Callback, None] = {}
+        self._wakes_at: float | None = None
+        self._has_overflowed = False
+        self._has_complained_of_loss = False
+
+    # What is reported. All of these return at once.
+
+    def start(self, reporter: Reporter) -> None:
+        """Has an execution start."""
+        with self.lock:
+            if self.outbox.start(reporter, time.monotonic()):
+                self._call()
+                return
+        self._complain("the buffer is full: an execution is not reported at all")
+
+    def note(self, reporter: Reporter, counter: Counter) -> None:
+        """Has a counter sent that had nothing to be sent before. The caller holds the lock."""
+        if self.outbox.note(reporter, counter, time.monotonic()):
+            self._call()
+        else:
+            self._has_overflowed = True
+
+    def finish(self, reporter: Reporter, outcome: str) -> None:
+        """Has an execution end."""
+        with self.lock:
+            self.outbox.finish(reporter, outcome, time.monotonic())
+            self._call()
+
+    def finish_job(self, job: JobOutbox, outcome: str) -> None:
+        """Has a job end, after everything that was reported for it."""
+        with self.lock:
+            self.outbox.finish_job(job, outcome, time.monotonic())
+            self._call()
+
+    def _call(self) -> None:
+        """Sees to it that the thread runs and wakes up in time."""
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, name="progress-ledger-sender", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                # No more threads, or the interpreter ends. The end of the process sends what waits by itself.
+                self.contact.last_error = f"the sender's thread cannot start: {error}"
+                return
+            self._thread = thread
+            lifecycle.watch_process()
+        elif self._wakes_at is not None:
+            due = self.outbox.next_due()
+            if due is not None and due < self._wakes_at:
+                self._wakes_at = None
+                self._wake.notify()
+
+    # Waiting for it
+
+    def wait(self, is_done: Callable[[], bool], seconds: float, *, is_last: bool = False) -> bool:
+        """Waits until something is delivered, for so long at most. Returns whether it is.
+
+        Gives up early where the ledger is out of reach or was too slow before, unless it is the last chance.
+        """
+        deadline = time.monotonic() + seconds
+        with self.lock:
+            self._hurry(is_last)
+            if threading.current_thread() is self._thread:
+                # A callback waits for the thread that runs it: nothing can happen meanwhile.
+                return is_done()
+            while not is_done():
+                left = self.contact.patience(deadline, time.monotonic(), is_last)
+                if left is None:
+                    return False
+                self._settled.wait(left)
+            return True
+
+    async def wait_async(self, is_done: Callable[[], bool], seconds: float) -> bool:
+        """The same for a coroutine, without a thread."""
+        deadline = time.monotonic() + seconds
+        loop = asyncio.get_running_loop()
+        event = asyncio.Event()
+
+        def listener() -> None:
+            try:
+                loop.call_soon_threadsafe(event.set)
+            except RuntimeError:
+                # The loop was closed before the listener was taken away.
+                pass
+
+        with self.lock:
+            self._hurry(False)
+            self._listeners[listener] = None
+        try:
+            while True:
+                event.clear()
+                with self.lock:
+                    if is_done():
+                        return True
+                    left = self.contact.patience(deadline, time.monotonic(), False)
+                if left is None:
+                    return False
+                try:
+                    await asyncio.wait_for(event.wait(), left)
+                except asyncio.TimeoutError:
+                    # What is to be done then, the next turn decides.
+                    continue
+        finally:
+            with self.lock:
+                self._listeners.pop(listener, None)
+
+    def _hurry(self, is_last: bool) -> None:
+        self.outbox.hurry(time.monotonic())
+        if is_last:
+            self.contact.not_before = 0.0
+        self._call()
+
+    def flush(self, seconds: float, *, is_last: bool = False) -> bool:
+        """Sends everything now. Returns whether the ledger has recorded it all."""
+        with self.lock:
+            if self.outbox.is_settled:
+                return True
+        if is_last:
+            self._ensure_delivery(time.monotonic() + seconds)
+        return self.wait(lambda: self.outbox.is_settled, seconds, is_last=is_last)
+
+    def close(self, seconds: float) -> bool:
+        """Sends everything, says what could not be sent, and ends the thread."""
+        is_settled = self.flush(seconds, is_last=True)
+        with self.lock:
+            self._is_closing = True
+            lost = 0 if is_settled else self.outbox.size
+            self._wake.notify()
+        if lost:
+            logger.error(
+                "%d reports could not be sent before the end: %s", lost, self.contact.last_error or "no answer yet"
+            )
+        return is_settled
+
+    def _ensure_delivery(self, deadline: float) -> None:
+        """Sends in this thread where there is no other: an interpreter that ends starts none."""
+        while time.monotonic() < deadline:
+            with self.lock:
+                if self._thread is not None and self._thread.is_alive():
+                    return
+                now = time.monotonic()
+                self.outbox.hurry(now)
+                batch = self.outbox.next_batch(now) if now >= self.contact.not_before else None
+                rest = self.contact.not_before - now
+                if self.outbox.is_settled:
+                    return
+            if batch is not None:
+                self._deliver(batch)
+            else:
+                time.sleep(max(0.0, min(rest, deadline - time.monotonic())))
+
+    # The thread
+
+    def _run(self) -> None:
+        try:
+            while True:
+                batch = self._await_batch()
+                if batch is None:
+                    return
+                self._deliver(batch)
+        finally:
+            # Also where a callback ended this thread: the next report starts another.
+            with self.lock:
+                if self._thread is threading.current_thread():
+                    self._thread = None
+
+    def _await_batch(self) -> Batch | None:
+        with self.lock:
+            while True:
+                now = time.monotonic()
+                due = self.outbox.next_due()
+                if due is not None and due <= now and now >= self.contact.not_before:
+                    self._wakes_at = None
+                    return self.outbox.next_batch(now)
+                if due is None and self._is_closing:
+                    self._thread = None
+                    return None
+                ends = now + self.settings.idle_thread_seconds if due is None else max(due, self.contact.not_before)
+                self._wakes_at = ends
+                is_called = self._wake.wait(max(0.0, ends - now))
+                if due is None and not is_called and self.outbox.is_settled:
+                    self._thread = None
+                    return None
+
+    def _deliver(self, batch: Batch) -> None:
+        """Sends a batch once, and does what the answer asks for."""
+        began = time.monotonic()
+        target = f"/v1/jobs/{batch.job.job}/events"
+        if began >= self.contact.verdicts_not_before:
+            target += "?wait=folded"
+        batch.tries += 1
+        try:
+            answer = self._transport.perform(Request("POST", target, batch.body), self.settings.request_seconds)
+            judgement = judge(answer, len(batch))
+        except ExchangeError as error:
+            judgement = Judgement(Means.TRY_AGAIN, str(error))
+        except Exception as error:
+            # Nothing that the network or a server does may end this thread: the task would go unreported.
+            logger.debug("an exchange failed in an unforeseen way", exc_info=True)
+            judgement = Judgement(Means.TRY_AGAIN, f"{type(error).__name__}: {error}")
+        callbacks: list[Callback] = []
+        with self.lock:
+            self._apply(batch, judgement, began, callbacks)
+            if self._has_overflowed:
+                callbacks.append(lambda: self._complain("the buffer is full: increments are lost"))
+                self._has_overflowed = False
+            self._settled.notify_all()
+            callbacks.extend(self._listeners)
+        for callback in callbacks:
+            try:
+                callback()
+            except Exception:
+                logger.exception("a callback failed that was to be told of a report's fate")
+
+    def _apply(self, batch: Batch, judgement: Judgement, began: float, callbacks: list[Callback]) -> None:
+        now = time.monotonic()
+        means, reason = judgement.means, judgement.reason
+        if means is Means.FAULT:
+            batch.faults += 1
+            means = Means.REFUSED if batch.faults >= self.settings.refusals_max else Means.TRY_AGAIN
+        if means is Means.RECORDED:
+            self._recorded(batch, judgement, now - began, now, callbacks)
+        elif means is Means.TRY_AGAIN:
+            if self.contact.failed(reason, judgement.retry_after, now, random.random()):
+                callbacks.append(lambda: logger.warning("reports wait, the task goes on: %s (told once)", reason))
+        elif means is Means.NO_SUCH_JOB:
+            self.contact.blamed(reason)
+            count = self.outbox.abandon(batch.job)
+            callbacks.append(lambda: self._complain(f"{count} events are lost: {reason}"))
+        else:
+            self.contact.blamed(reason)
+            self._divide(batch, judgement, callbacks)
+
+    def _divide(self, batch: Batch, judgement: Judgement, callbacks: list[Callback]) -> None:
+        """Finds the events that the ledger does not take, and goes on without them."""
+        places = list(range(len(batch)))
+        if judgement.refused:
+            bad = set(judgement.refused)
+            self.outbox.replace(batch, [[place for place in places if place not in bad]])
+            lost = len(bad)
+        elif len(batch) > 1:
+            half = len(batch) // 2
+            self.outbox.replace(batch, [places[:half], places[half:]])
+            return
+        else:
+            self.outbox.settle(batch, ())
+            lost = 1
+        callbacks.append(lambda: self._complain(f"{lost} events were refused and are lost: {judgement.reason}"))
+
+    def _recorded(self, batch: Batch, judgement: Judgement, took: float, now: float, callbacks: list[Callback]) -> None:
+        job = batch.job
+        job.last_sequence = max(job.last_sequence, judgement.last_sequence)
+        verdicts = judgement.verdicts
+        kept = list(range(len(batch)))
+        if verdicts is None:
+            self.contact.missed_verdicts(now)
+        else:
+            kept = [place for place in kept if verdicts[place] not in ("conflict", "over_limit")]
+            if len(kept) < len(batch):
+                lost = len(batch) - len(kept)
+                callbacks.append(lambda: self._complain(f"{lost} events contradict what the ledger holds"))
+            for (_, reporter), verdict in zip(batch.entries, verdicts):
+                if reporter is not None and verdict == "superseded":
+                    reporter.tally.superseded += 1
+                    self.outbox.tally.superseded += 1
+                    if not reporter.is_superseded:
+                        reporter.is_superseded = True
+                        if reporter.on_superseded is not None:
+                            callbacks.append(reporter.on_superseded)
+        self.outbox.settle(batch, kept)
+        outage = self.contact.answered(took, now)
+        if outage is not None:
+            callbacks.append(lambda: logger.info("the ledger takes reports again, after %.0f s", outage))
+
+    def _complain(self, message: str) -> None:
+        """Says once that something is lost; after that, only to who listens closely."""
+        level = logging.DEBUG if self._has_complained_of_loss else logging.ERROR
+        self._has_complained_of_loss = True
+        logger.log(level, "%s (told once)", message)
+
+    # Forks: the parent holds the lock meanwhile, so that the child finds everything in order.
+
+    def before_fork(self) -> None:
+        self.lock.acquire()
+        self.outbox.fork()
+
+    def after_fork_in_parent(self) -> None:
+        self.lock.release()
+
+    def after_fork_in_child(self) -> None:
+        # Their waiters do not exist in the child.
+        self._wake = threading.Condition(self.lock)
+        self._settled = threading.Condition(self.lock)
+        self._reset()
+        self.outbox.become_child()
+        self._transport.forget()
+        self.lock.release()
