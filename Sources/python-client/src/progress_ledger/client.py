@@ -49,7 +49,8 @@ class Configuration:
             return Ledger(None, None)
         transport = Transport(Server.parse(self.url, self.tls), self.token, self.settings.idle_connection_seconds)
         lifecycle.watch_signal()
-        return Ledger(Requester(transport, self.settings), Sender(transport, self.settings))
+        requester = Requester(transport, self.settings)
+        return Ledger(requester, Sender(requester))
 
 
 class Client:
@@ -107,7 +108,7 @@ class Client:
     def flush(self, timeout: float | None = None) -> bool:
         """Sends everything that waits, and waits until it is recorded, for `Settings.flush_seconds` unless told.
 
-        Returns whether it is. Does not wait for a ledger that is out of reach.
+        Returns whether it is. Waits also for a ledger that is out of reach.
         """
         sender = self._ledger.sender
         if sender is None:
@@ -115,7 +116,7 @@ class Client:
         return sender.flush(sender.settings.flush_seconds if timeout is None else timeout)
 
     def close(self, timeout: float | None = None) -> bool:
-        """The same for the last time, also where the ledger is out of reach; logs what could not be sent."""
+        """The same for the last time: logs what could not be sent, and closes the connections."""
         sender, requester = self._ledger.sender, self._ledger.requester
         if sender is None or requester is None:
             return True

@@ -52,17 +52,17 @@ class Contact:
         """The projection did not get to what was recorded."""
         self.verdicts_not_before = now + VERDICT_PAUSE_SECONDS
 
-    def patience(self, deadline: float, now: float, is_last: bool) -> float | None:
+    def patience(self, deadline: float, now: float, is_patient: bool) -> float | None:
         """How long to wait before looking again whether something is delivered; None to give up.
 
-        A ledger that is away, or that has let somebody wait in vain, is not waited for, unless it is the last chance.
+        A ledger that is away, or that has let somebody wait in vain, is not waited for, unless `is_patient`.
         """
-        if not is_last and (self._is_slow or self.is_away(now)):
+        if not is_patient and (self._is_slow or self.is_away(now)):
             return None
         if now >= deadline:
             self._is_slow = True
             return None
-        if is_last or self._failing_since is None:
+        if is_patient or self._failing_since is None:
             return deadline - now
         return max(0.0, min(deadline, self._failing_since + self._settings.outage_patience_seconds) - now)
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Callable, SupportsIndex, TypeVar
 
-from . import values
-from .errors import InvalidValueError
+from . import calls, values
+from .errors import InvalidValueError, LedgerError
 from .reporter import Counter, Reporter
 from .reporting import Progress, SilentProgress
 from .sender import Sender, logger
@@ -112,7 +112,7 @@ class Execution:
 
     @property
     def attempt(self) -> int | None:
-        """The attempt that was given or that the engine told; None where the ledger numbers the run."""
+        """The attempt that was given or that the engine told; None where the ledger numbers the run, until `check`."""
         return self._attempt
 
     @property
@@ -197,13 +197,36 @@ class Execution:
     def flush(self, seconds: float | None = None) -> bool:
         """Sends what waits, and waits until the ledger has recorded it. Returns whether it has.
 
-        `seconds` is `Settings.flush_seconds` unless told. Does not wait for a ledger that is out of reach.
+        `seconds` is `Settings.flush_seconds` unless told; it is waited also for a ledger that is out of reach.
         """
+        return self._settle(seconds, is_patient=True)
+
+    def _settle(self, seconds: float | None, *, is_patient: bool) -> bool:
         if self._sender is None or self._reporter is None:
             return True
         reporter = self._reporter
         limit = self._sender.settings.flush_seconds if seconds is None else seconds
-        return self._sender.wait(lambda: reporter.is_settled, limit)
+        return self._sender.wait(lambda: reporter.is_settled, limit, is_patient=is_patient)
+
+    def check(self) -> bool:
+        """Asks the ledger whether this run still counts; False tells a zombie to stop.
+
+        For runs that are silent for long: all others learn of it by reporting. Waits for the answer, for
+        `Settings.patience_seconds` at most; where there is none, it is what is known. The ledger notes the question.
+        """
+        if self._sender is None or self._reporter is None:
+            return True
+        call = calls.start_execution(self._reporter.job.job, self._task, self._name, self._attempt)
+        try:
+            started = self._sender.requester.ask(call)
+        except LedgerError as error:
+            logger.debug("the ledger cannot be asked whether an execution counts: %s", error)
+            return not self.superseded
+        if self._attempt is None:
+            self._attempt = started.attempt
+        if not started.is_last:
+            self._sender.supersede(self._reporter)
+        return not self.superseded
 
     def __enter__(self) -> Execution:
         self.start()
@@ -212,7 +235,7 @@ class Execution:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._leave(error)
-        self.flush()
+        self._settle(None, is_patient=False)
 
     async def __aenter__(self) -> Execution:
         return self.__enter__()

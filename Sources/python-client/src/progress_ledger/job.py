@@ -181,7 +181,7 @@ class Job(Shown, JobBase):
         sender = self._ledger.sender
         if outbox is None or sender is None:
             return True
-        return sender.wait(lambda: outbox.is_settled, sender.settings.flush_seconds)
+        return sender.wait(lambda: outbox.is_settled, sender.settings.flush_seconds, is_patient=False)
 
     async def finish_async(self, outcome: str = "completed") -> bool:
         """The same for a coroutine."""

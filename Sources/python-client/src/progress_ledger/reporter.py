@@ -115,6 +115,14 @@ class Reporter:
         self.next_report += 1
         return number
 
+    def become_superseded(self) -> list[Callable[[], None]]:
+        """Notes that a newer execution counts. Returns whom to tell: each is told once."""
+        if self.is_superseded or self.on_superseded is None:
+            self.is_superseded = True
+            return []
+        self.is_superseded = True
+        return [self.on_superseded]
+
     def take_calls(self) -> int:
         """The calls since this was asked last."""
         told, self._calls_told = self._calls_told, self.tally.calls

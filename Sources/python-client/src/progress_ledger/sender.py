@@ -18,8 +18,8 @@ from .contact import Contact
 from .delivery import Judgement, Means, judge
 from .outbox import Batch, JobOutbox, Outbox
 from .reporter import Counter, Reporter
-from .settings import Settings
-from .transport import ExchangeError, Request, Transport
+from .requester import Requester
+from .transport import ExchangeError, Request
 
 logger = logging.getLogger("progress_ledger")
 
@@ -29,8 +29,10 @@ Callback = Callable[[], None]
 class Sender:
     """Sends the outbox of one client."""
 
-    def __init__(self, transport: Transport, settings: Settings) -> None:
-        self._transport = transport
+    def __init__(self, requester: Requester) -> None:
+        self.requester = requester
+        self._transport = requester.transport
+        settings = requester.settings
         self.settings = settings
         self.outbox = Outbox(settings)
         # Re-entrant, because a signal handler or a finalizer may report in the middle of a report of its own thread.
@@ -72,6 +74,13 @@ class Sender:
             self.outbox.finish(reporter, outcome, time.monotonic())
             self._call()
 
+    def supersede(self, reporter: Reporter) -> None:
+        """The ledger has said that an execution does not count any more."""
+        with self.lock:
+            callbacks = reporter.become_superseded()
+        for callback in callbacks:
+            callback()
+
     def finish_job(self, job: JobOutbox, outcome: str) -> None:
         """Has a job end, after everything that was reported for it."""
         with self.lock:
@@ -98,19 +107,20 @@ class Sender:
 
     # Waiting for it
 
-    def wait(self, is_done: Callable[[], bool], seconds: float, *, is_last: bool = False) -> bool:
+    def wait(self, is_done: Callable[[], bool], seconds: float, *, is_patient: bool) -> bool:
         """Waits until something is delivered, for so long at most. Returns whether it is.
 
-        Gives up early where the ledger is out of reach or was too slow before, unless it is the last chance.
+        Gives up early where the ledger is out of reach or was too slow before, unless `is_patient`.
         """
         deadline = time.monotonic() + seconds
         with self.lock:
-            self._hurry(is_last)
+            self.outbox.hurry(time.monotonic())
+            self._call()
             if threading.current_thread() is self._thread:
                 # A callback waits for the thread that runs it: nothing can happen meanwhile.
                 return is_done()
             while not is_done():
-                left = self.contact.patience(deadline, time.monotonic(), is_last)
+                left = self.contact.patience(deadline, time.monotonic(), is_patient)
                 if left is None:
                     return False
                 self._settled.wait(left)
@@ -130,7 +140,8 @@ class Sender:
                 pass
 
         with self.lock:
-            self._hurry(False)
+            self.outbox.hurry(time.monotonic())
+            self._call()
             self._listeners[listener] = None
         try:
             while True:
@@ -150,24 +161,18 @@ class Sender:
             with self.lock:
                 self._listeners.pop(listener, None)
 
-    def _hurry(self, is_last: bool) -> None:
-        self.outbox.hurry(time.monotonic())
-        if is_last:
-            self.contact.not_before = 0.0
-        self._call()
-
-    def flush(self, seconds: float, *, is_last: bool = False) -> bool:
+    def flush(self, seconds: float) -> bool:
         """Sends everything now. Returns whether the ledger has recorded it all."""
-        with self.lock:
-            if self.outbox.is_settled:
-                return True
-        if is_last:
-            self._ensure_delivery(time.monotonic() + seconds)
-        return self.wait(lambda: self.outbox.is_settled, seconds, is_last=is_last)
+        return self.wait(lambda: self.outbox.is_settled, seconds, is_patient=True)
 
     def close(self, seconds: float) -> bool:
         """Sends everything, says what could not be sent, and ends the thread."""
-        is_settled = self.flush(seconds, is_last=True)
+        deadline = time.monotonic() + seconds
+        with self.lock:
+            # The last chance is not slept through.
+            self.contact.not_before = 0.0
+        self._ensure_delivery(deadline)
+        is_settled = self.flush(deadline - time.monotonic())
         with self.lock:
             self._is_closing = True
             lost = 0 if is_settled else self.outbox.size
@@ -309,10 +314,7 @@ class Sender:
                 if reporter is not None and verdict == "superseded":
                     reporter.tally.superseded += 1
                     self.outbox.tally.superseded += 1
-                    if not reporter.is_superseded:
-                        reporter.is_superseded = True
-                        if reporter.on_superseded is not None:
-                            callbacks.append(reporter.on_superseded)
+                    callbacks.extend(reporter.become_superseded())
         self.outbox.settle(batch, kept)
         outage = self.contact.answered(took, now)
         if outage is not None:

@@ -1,0 +1,62 @@
+"""What the tests share: one real ledger for all, a fault proxy and clients for each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from fault_proxy import FaultProxy
+from ledger_process import LedgerProcess
+
+from progress_ledger import Client, Job, Settings
+
+# Waits that a test need not have: everything else is as it is.
+QUICK = Settings(report_seconds=0.02, pause_seconds_min=0.01, pause_seconds_max=0.1)
+
+for _name in list(os.environ):
+    # Neither the surroundings' ledger nor its engine takes part in a test.
+    if _name.startswith(("SLURM_", "AIRFLOW_CTX_", "AWS_BATCH_", "JOB_COMPLETION")) or _name in (
+        "PROGRESS_LEDGER_URL", "PROGRESS_LEDGER_TOKEN", "PROGRESS_LEDGER_JOB", "PROGRESS_LEDGER_ATTEMPT",
+        "PROGRESS_LEDGER_TASK",
+    ):  # fmt: skip
+        del os.environ[_name]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[LedgerProcess]:
+    process = LedgerProcess()
+    yield process
+    process.remove()
+
+
+@pytest.fixture
+def proxy(server: LedgerProcess) -> Iterator[FaultProxy]:
+    proxy = FaultProxy(server.url)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def ledger(server: LedgerProcess) -> Iterator[Client]:
+    """A client that goes straight to the ledger."""
+    with Client(server.url, settings=QUICK) as client:
+        yield client
+
+
+@pytest.fixture
+def job(ledger: Client) -> Job:
+    return ledger.jobs.create("test")
+
+
+@pytest.fixture
+def faulty(proxy: FaultProxy) -> Iterator[Client]:
+    """A client that goes through the proxy."""
+    client = Client(proxy.url, settings=QUICK)
+    yield client
+    client.close(5)
+
+
+def figures(job: Job) -> dict[str | None, tuple[int, int]]:
+    """What an independent reader finds: label → (done, total)."""
+    return {indicator.label: (indicator.done, indicator.total) for indicator in job.refresh().progress}
