@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -55,6 +57,43 @@ def faulty(proxy: FaultProxy) -> Iterator[Client]:
     client = Client(proxy.url, settings=QUICK)
     yield client
     client.close(5)
+
+
+class Messages(logging.Handler):
+    """What the package logs, for tests that wait for it: it is said by another thread."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.records: list[logging.LogRecord] = []
+        self._said = threading.Condition()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with self._said:
+            self.records.append(record)
+            self._said.notify_all()
+
+    def wait_for(self, text: str, seconds: float = 20) -> None:
+        with self._said:
+            assert self._said.wait_for(lambda: self.count(text), seconds), f"nobody said {text!r}"
+
+    def count(self, text: str) -> int:
+        return sum(text in record.getMessage() for record in self.records)
+
+    def levels(self) -> list[str]:
+        """Of what an operator sees."""
+        return [record.levelname for record in self.records if record.levelno >= logging.WARNING]
+
+
+@pytest.fixture
+def messages() -> Iterator[Messages]:
+    handler = Messages()
+    logger = logging.getLogger("progress_ledger")
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
+    logger.setLevel(level)
 
 
 def figures(job: Job) -> dict[str | None, tuple[int, int]]:

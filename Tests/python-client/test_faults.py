@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import threading
 import time
 
 import pytest
-from conftest import QUICK, figures
+from conftest import QUICK, Messages, figures
 from fault_proxy import Answer, CutAfter, CutBefore, Fault, FaultProxy, Hold, Pass
 from ledger_process import LedgerProcess
 
@@ -97,9 +96,8 @@ def test_retry_after_is_honored(proxy: FaultProxy, ledger: Client) -> None:
 
 
 def test_an_outage_is_logged_once_counted_and_slows_nothing(
-    proxy: FaultProxy, ledger: Client, caplog: pytest.LogCaptureFixture
+    proxy: FaultProxy, ledger: Client, messages: Messages
 ) -> None:
-    caplog.set_level(logging.INFO)
     faulty = Client(proxy.url, settings=QUICK)
     job = faulty.jobs.create("outage")
     proxy.inject_always(CutBefore())
@@ -110,7 +108,7 @@ def test_an_outage_is_logged_once_counted_and_slows_nothing(
             context.progress(f"label {number % 5}").done(1)
             slowest = max(slowest, time.perf_counter() - began)
         proxy.wait_until_seen(10)
-        assert context.stats.failed_requests >= 9
+        assert context.stats.failed_requests >= 8
         assert context.stats.last_error
         assert context.stats.recorded == 0
     # The ledger has been away for longer than anybody waits: the end of an execution waits no more.
@@ -121,11 +119,12 @@ def test_an_outage_is_logged_once_counted_and_slows_nothing(
         with job.execution(f"task {number}") as each:
             each.progress().done(1)
     assert time.perf_counter() - began < 1
-    assert [record.levelname for record in caplog.records].count("WARNING") == 1
+    assert messages.levels() == ["WARNING"]
     proxy.inject_always(None)
     assert faulty.close(20)
     assert figures(ledger.jobs.find(job.id)) == {None: (50, 0), **{f"label {n}": (4000, 0) for n in range(5)}}
-    assert sum("takes reports again" in record.message for record in caplog.records) == 1
+    messages.wait_for("takes reports again")
+    assert messages.levels() == ["WARNING"]
     assert slowest < 1, "one call in 20,000 may have to share a core; none waits for the ledger"
 
 
@@ -167,7 +166,7 @@ def test_an_answer_that_comes_too_late_is_taken_for_lost(proxy: FaultProxy, ledg
 
 
 def test_events_that_are_refused_are_given_up_and_the_others_are_not(
-    proxy: FaultProxy, faulty: Client, ledger: Client, caplog: pytest.LogCaptureFixture
+    proxy: FaultProxy, faulty: Client, ledger: Client, messages: Messages
 ) -> None:
     job = faulty.jobs.create("refused")
     with job.execution("tile") as context:
@@ -178,7 +177,8 @@ def test_events_that_are_refused_are_given_up_and_the_others_are_not(
             context.progress(label).done(1)
         assert context.flush()
         assert (context.stats.dropped, context.stats.waiting) == (1, 0)
-    assert sum(record.levelname == "ERROR" for record in caplog.records) == 1
+    messages.wait_for("were refused")
+    assert messages.levels() == ["ERROR"]
     assert figures(ledger.jobs.find(job.id)) == {"a": (1, 0), "c": (1, 0)}
 
 

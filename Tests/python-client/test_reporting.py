@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 
 import pytest
-from conftest import QUICK, figures
+from conftest import QUICK, Messages, figures
 from ledger_process import LedgerProcess
 
 import progress_ledger
@@ -152,7 +151,7 @@ def test_an_execution_is_entered_once_and_ends_as_it_ended(job: Job) -> None:
 
 
 def test_a_newer_run_supersedes_and_the_older_one_learns_of_it(
-    ledger: Client, job: Job, caplog: pytest.LogCaptureFixture
+    job: Job, messages: Messages
 ) -> None:
     told = threading.Event()
     with job.execution("tile", attempt=1, on_superseded=lambda _: told.set()) as zombie:
@@ -172,7 +171,8 @@ def test_a_newer_run_supersedes_and_the_older_one_learns_of_it(
     assert zombie.stats.superseded == 2
     assert figures(job) == {None: (1, 5)}
     assert job.refresh().progress[0].attempted_done == 6
-    assert sum("superseded" in record.message for record in caplog.records) == 1
+    messages.wait_for("superseded")
+    assert messages.levels() == ["WARNING"]
 
 
 def test_a_silent_zombie_learns_of_it_when_it_asks(job: Job) -> None:
@@ -263,7 +263,7 @@ def test_track_goes_with_async_for(job: Job) -> None:
     assert figures(job) == {"tiles": (4, 4)}
 
 
-def test_a_job_that_is_not_there_costs_the_task_nothing(ledger: Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_job_that_is_not_there_costs_the_task_nothing(ledger: Client, messages: Messages) -> None:
     job = ledger.job("01890000-0000-7000-8000-000000000000")
     with job.execution("lost") as context:
         for _ in range(100):
@@ -273,12 +273,13 @@ def test_a_job_that_is_not_there_costs_the_task_nothing(ledger: Client, caplog: 
     assert (stats.waiting, stats.recorded) == (0, 0)
     assert stats.dropped > 0
     assert "no job" in (stats.last_error or "").lower()
-    assert sum(record.levelno >= logging.WARNING for record in caplog.records) == 1
+    messages.wait_for("no job")
+    assert messages.levels() == ["ERROR"]
     with pytest.raises(NotFoundError):
         ledger.jobs.find(job.id)
 
 
-def test_a_full_buffer_loses_the_newest_and_says_so(server: LedgerProcess, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_buffer_loses_the_newest_and_says_so(server: LedgerProcess, messages: Messages) -> None:
     ledger = Client(server.url, settings=Settings(report_seconds=60, buffered_max=3))
     job = ledger.jobs.create("full")
     context = job.execution("narrow").start()
@@ -291,8 +292,9 @@ def test_a_full_buffer_loses_the_newest_and_says_so(server: LedgerProcess, caplo
     assert found["label 0"] == (11, 0)
     assert 0 < len(found) < 10
     assert context.stats.dropped == 10 - len(found)
-    assert sum("buffer is full" in record.message for record in caplog.records) == 1
     ledger.close()
+    messages.wait_for("buffer is full")
+    assert messages.levels() == ["ERROR"]
 
 
 def test_settings_of_the_tests_differ_in_waits_only() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from . import calls
 from .answers import Conservation, Contribution, HistoryPoint, Indicator, JobTask, Snapshot
 from .display import Display, Shown
-from .errors import InvalidValueError, NotFoundError, UnavailableError
+from .errors import InvalidValueError, NotFoundError, OutcomeUnknownError, UnavailableError
 from .jobs import JobBase, event_filters, nobody, time_text
 from .requester import Requester
 from .rows import Rows
@@ -57,7 +57,7 @@ class Job(Shown, JobBase):
         return self._known if self._known is not None else self.refresh()
 
     def refresh(self) -> Snapshot:
-        """Reads how the job stands now, and at least what this process itself has had recorded.
+        """Reads how the job stands now, with everything in it that was recorded before.
 
         Raises `NotFoundError` where there is no such job, and `UnavailableError` where the ledger does not answer.
         """
@@ -198,21 +198,25 @@ class Job(Shown, JobBase):
         return Display.show(self.watch(), self._id, self._known)
 
     def _read_for_view(self) -> Snapshot:
-        self._known = read(self._ledger.requester, self._id, self._min_sequence(), patience=VIEW_PATIENCE_SECONDS)
-        return self._known
+        requester = self._ledger.requester
+        if requester is not None:
+            self._known = requester.ask(calls.read_job(self._id), VIEW_PATIENCE_SECONDS)
+        return self.snapshot
 
 
-def read(requester: Requester | None, job: str, min_sequence: int, patience: float | None = None) -> Snapshot:
-    """A job's snapshot, no older than a sequence, where the ledger gets there in time."""
+def read(requester: Requester | None, job: str, min_sequence: int) -> Snapshot:
+    """A job's snapshot, with everything in it that the ledger had recorded before, where the projection gets there."""
     if requester is None:
         return nobody(job)
-    if min_sequence:
+    snapshot = requester.ask(calls.read_job(job))
+    wanted = max(min_sequence, snapshot.ledger_sequence)
+    if snapshot.sequence < wanted:
         try:
-            return requester.ask(calls.read_job(job, min_sequence), patience=0)
-        except (UnavailableError, InvalidValueError):
+            return requester.ask(calls.read_job(job, wanted), patience=0)
+        except (UnavailableError, OutcomeUnknownError, InvalidValueError):
             # The projection is behind by more than 5 s, or the ledger was restored to an earlier state: what there is.
             pass
-    return requester.ask(calls.read_job(job), patience)
+    return snapshot
 
 
 class _NobodyWatch(Watch):

@@ -90,6 +90,7 @@ class Sender:
     def _call(self) -> None:
         """Sees to it that the thread runs and wakes up in time."""
         if self._thread is None:
+            lifecycle.watch_process()
             thread = threading.Thread(target=self._run, name="progress-ledger-sender", daemon=True)
             try:
                 thread.start()
@@ -98,7 +99,6 @@ class Sender:
                 self.contact.last_error = f"the sender's thread cannot start: {error}"
                 return
             self._thread = thread
-            lifecycle.watch_process()
         elif self._wakes_at is not None:
             due = self.outbox.next_due()
             if due is not None and due < self._wakes_at:
