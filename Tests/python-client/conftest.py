@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import pytest
 from fault_proxy import FaultProxy
 from ledger_process import LedgerProcess
-
 from progress_ledger import Client, Job, Settings
 
 # Waits that a test need not have: everything else is as it is.

@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Union
 from urllib.parse import urlsplit
 
 
@@ -44,7 +44,7 @@ class Hold:
     until: threading.Event
 
 
-Fault = Pass | CutBefore | CutAfter | Answer | Hold
+Fault = Union[Pass, CutBefore, CutAfter, Answer, Hold]
 
 
 @dataclass(frozen=True)
@@ -165,9 +165,7 @@ class FaultProxy:
 
         return Handler
 
-    def _ask(
-        self, method: str, target: str, headers: dict[str, str], body: bytes
-    ) -> tuple[int, dict[str, str], bytes]:
+    def _ask(self, method: str, target: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection(*self._address, timeout=60)
         try:
             wanted = {name: value for name, value in headers.items() if name.lower() not in ("host", "connection")}

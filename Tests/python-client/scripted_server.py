@@ -15,7 +15,9 @@ JOB = "01890000-0000-7000-8000-000000000000"
 
 def snapshot(sequence: int, done: int = 0, state: str = "running") -> dict[str, Any]:
     """A snapshot as the ledger writes it."""
-    progress = [{"label": "a", "done": done, "total": 10, "percent": done * 10, "updated_at": "2026-01-02T03:04:05.000006Z"}]
+    progress = [
+        {"label": "a", "done": done, "total": 10, "percent": done * 10, "updated_at": "2026-01-02T03:04:05.000006Z"}
+    ]
     return {
         "job": JOB, "key": None, "name": "scripted", "tags": {}, "state": state, "sequence": sequence,
         "ledger_sequence": sequence, "created_at": "2026-01-02T03:04:05.000006Z", "tasks": {"total": 1, "running": 1},

@@ -6,12 +6,11 @@ import asyncio
 import threading
 import time
 
+import progress_ledger
 import pytest
 from conftest import QUICK
 from fault_proxy import CutBefore, FaultProxy
 from ledger_process import LedgerProcess
-
-import progress_ledger
 from progress_ledger import AsyncClient, NotFoundError
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from conftest import figures
-
 from progress_ledger import Client, InvalidValueError, Job, Settings
 from progress_ledger.engines import EngineTask, detect
 

@@ -12,7 +12,6 @@ import pytest
 from conftest import QUICK, Messages, figures
 from fault_proxy import Answer, CutAfter, CutBefore, Fault, FaultProxy, Hold, Pass
 from ledger_process import LedgerProcess
-
 from progress_ledger import Client, Job, Settings, UnavailableError
 
 UNAVAILABLE = Answer(503, {"title": "Overloaded", "status": 503}, {"Retry-After": "0"})

@@ -1,4 +1,4 @@
-"""Processes fork, are told to stop, are killed, and end: what was sent counts once, and what a process owes it sends."""
+"""Processes fork, are told to stop, are killed, and end: what was sent counts once, and what is owed is sent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import pytest
 from conftest import figures
 from fault_proxy import CutBefore, FaultProxy, Hold
 from ledger_process import LedgerProcess
-
 from progress_ledger import Job
 
 BEGIN = """
@@ -85,9 +84,7 @@ def test_an_exception_ends_the_execution_and_sends_what_waits(programs: type[Pro
     assert job.refresh().tasks.failed == 1
 
 
-def test_the_end_of_a_process_whose_thread_could_not_start_sends_what_waits(
-    programs: type[Program], job: Job
-) -> None:
+def test_the_end_of_a_process_whose_thread_could_not_start_sends_what_waits(programs: type[Program], job: Job) -> None:
     programs(
         """
         def refuse(self):

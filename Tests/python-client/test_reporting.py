@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import progress_ledger
 import pytest
 from conftest import QUICK, Messages, figures
 from ledger_process import LedgerProcess
-
-import progress_ledger
 from progress_ledger import Client, ConflictError, InvalidValueError, Job, NotFoundError, Settings
 
 
@@ -20,7 +19,9 @@ def test_the_example_of_the_readme_works(server: LedgerProcess, monkeypatch: pyt
     with job.execution("tile-17", attempt=2) as context:
         context.progress().add(10)
         context.progress("download").done(1)
-    lines = [f"{indicator.label}: {indicator.done}/{indicator.total}" for indicator in ledger.jobs.find(job.id).progress]
+    lines = [
+        f"{indicator.label}: {indicator.done}/{indicator.total}" for indicator in ledger.jobs.find(job.id).progress
+    ]
     assert lines == ["None: 0/10", "download: 1/0"]
     assert ledger.jobs.create("mosaic", key="mosaic-2026-11-23").id == job.id
     with pytest.raises(ConflictError):
@@ -150,9 +151,7 @@ def test_an_execution_is_entered_once_and_ends_as_it_ended(job: Job) -> None:
     assert outcomes == {"breaks": "failed", "is stopped": "canceled", "chooses": "canceled", "works": "succeeded"}
 
 
-def test_a_newer_run_supersedes_and_the_older_one_learns_of_it(
-    job: Job, messages: Messages
-) -> None:
+def test_a_newer_run_supersedes_and_the_older_one_learns_of_it(job: Job, messages: Messages) -> None:
     told = threading.Event()
     with job.execution("tile", attempt=1, on_superseded=lambda _: told.set()) as zombie:
         zombie.progress().add(5)

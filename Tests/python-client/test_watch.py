@@ -11,11 +11,10 @@ import pytest
 from conftest import QUICK
 from fault_proxy import FaultProxy
 from ledger_process import LedgerProcess
-from scripted_server import JOB, Play, ScriptedServer, event, snapshot, stream, whole
-
 from progress_ledger import Client, Job, NotFoundError, Settings, UnauthorizedError, UnavailableError
 from progress_ledger.event_stream import EventReader, ServerEvent
 from progress_ledger.watching import Heartbeat, Interruption
+from scripted_server import JOB, Play, ScriptedServer, event, snapshot, stream, whole
 
 END = b"event: end\ndata: {}\n\n"
 
@@ -39,10 +38,11 @@ def job_at(server: ScriptedServer, settings: Settings = QUICK) -> Job:
 
 
 def test_events_are_read_however_they_are_cut() -> None:
-    text = "﻿:hello\nevent: snapshot\r\nid: 7\r\ndata: {\"a\":\rdata:1}\n\n: beat\n\nretry: 5\ndata: é\n\nid: 8\n\n".encode()[3:]
-    expected = [
-        ServerEvent(None), ServerEvent("snapshot", '{"a":\n1}', "7"), ServerEvent(None), ServerEvent("message", "é", "7"),
-    ]  # fmt: skip
+    text = (
+        ':hello\nevent: snapshot\r\nid: 7\r\ndata: {"a":\rdata:1}\n\n: beat\n\nretry: 5\ndata: é\n\nid: 8\n\n'
+    ).encode()
+    beat = ServerEvent(None)
+    expected = [beat, ServerEvent("snapshot", '{"a":\n1}', "7"), beat, ServerEvent("message", "é", "7")]
     for cut in range(1, len(text)):
         reader = EventReader()
         assert [*reader.feed(text[:cut]), *reader.feed(text[cut:])] == expected

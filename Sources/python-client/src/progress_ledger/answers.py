@@ -197,6 +197,9 @@ class Cause:
             superseded["attempt"], lost["total"], lost["done"],
         )  # fmt: skip
 
+    def __str__(self) -> str:
+        return f"{self.task}: attempt {self.attempt} superseded attempt {self.superseded_attempt}"
+
 
 @dataclass(frozen=True)
 class HistoryPoint:
@@ -221,7 +224,7 @@ class HistoryPoint:
         cause = self.cause
         yield {
             "sequence": self.sequence, "at": self.at, "total": self.total, "done": self.done,
-            "cause": f"{cause.task}: attempt {cause.attempt} superseded attempt {cause.superseded_attempt}" if cause else None,
+            "cause": str(cause) if cause else None,
         }  # fmt: skip
 
 

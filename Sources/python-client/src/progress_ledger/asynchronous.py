@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime
 from itertools import islice
@@ -180,12 +181,12 @@ class AsyncJob(Shown):
         return follow(self._job.watch())
 
     async def wait(self, timeout: float | None = None) -> Snapshot:
-        """Waits until the job has finished and returns its last snapshot. Raises `TimeoutError` after so many seconds."""
+        """Waits until the job has finished; returns its last snapshot. Raises `TimeoutError` after so many seconds."""
         watch = self._job.watch() if timeout is None else self._job.watch_until(time.monotonic() + timeout)
-        last: Snapshot | None = None
-        async for last in follow(watch):
-            pass
-        return last if last is not None else await self.refresh()
+        last: deque[Snapshot] = deque(maxlen=1)
+        async for snapshot in follow(watch):
+            last.append(snapshot)
+        return last[0] if last else await self.refresh()
 
     def history(self, label: str | None = None, points: int = 500) -> AsyncRows[HistoryPoint]:
         """How an indicator came to its numbers; see `Job.history`."""

@@ -1,4 +1,4 @@
-"""The questions that can be asked of a ledger, as values: a request, whether it may be repeated, and how to read its answer."""
+"""What can be asked of a ledger, as values: a request, whether it may be repeated, and how to read its answer."""
 
 from __future__ import annotations
 

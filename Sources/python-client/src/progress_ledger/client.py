@@ -59,8 +59,8 @@ class Client:
         ledger = Client("http://localhost:8080")
         job = ledger.jobs.create("mosaic", key="mosaic-2026-11-23")
 
-    `url`: `http://HOST:PORT` or `https://…`; `PROGRESS_LEDGER_URL` unless told. Where there is neither, everything can be
-    called and nothing is reported, so that the same code runs without a ledger.
+    `url`: `http://HOST:PORT` or `https://…`; `PROGRESS_LEDGER_URL` unless told. Where there is neither, everything can
+    be called and nothing is reported, so that the same code runs without a ledger.
     `token`: the bearer token; `PROGRESS_LEDGER_TOKEN` unless told.
     `settings`: limits and waits, see `Settings`.
     `tls`: certificates to trust, where the system's are not enough.

@@ -1,4 +1,4 @@
-"""How the way to the ledger is: whether it answers, when to try again, and for how long to wait for it. No clock, no I/O."""
+"""Whether the ledger answers, when to try again, and for how long to wait for it. No clock, no I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an answer to a report means for what was sent, and how long to wait before it is sent again. No clock, no I/O."""
+"""What an answer to a report means for what was sent, and when to send that again. No clock, no I/O."""
 
 from __future__ import annotations
 

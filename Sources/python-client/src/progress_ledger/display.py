@@ -75,7 +75,7 @@ def is_notebook() -> bool:
 
 
 class Display:
-    """A live view. Its threads are daemons and end with the job, with `close`, or when the ledger is away for too long."""
+    """A live view. Its threads are daemons and end with the job, with `close`, or with an outage that is too long."""
 
     def __init__(self, watch: Watch, job: str, known: Snapshot | None) -> None:
         self.id = uuid.uuid4().hex

@@ -86,8 +86,8 @@ def _slurm(variables: Mapping[str, str]) -> EngineTask | None:
 
 
 def _kubernetes(variables: Mapping[str, str]) -> EngineTask | None:
-    # A Job tells its pods their index, but not how often it tried. With `backoffLimitPerIndex` the pod has an annotation
-    # that does, and the downward API can hand it in; the README shows the lines.
+    # A Job tells its pods their index, but not how often it tried. With `backoffLimitPerIndex` the pod has an
+    # annotation that does, and the downward API can hand it in; the README shows the lines.
     index = variables.get("JOB_COMPLETION_INDEX")
     if not index:
         return None

@@ -1,4 +1,4 @@
-"""Reads server-sent events from bytes, as they come: the format of the WHATWG's HTML standard, without its reconnecting."""
+"""Reads server-sent events from bytes, as they come, in the format of the HTML standard."""
 
 from __future__ import annotations
 

@@ -67,8 +67,8 @@ class Execution:
     Entering it starts the run, which supersedes every earlier run of the task; leaving it says how it ended: succeeded,
     failed where an exception leaves it, canceled where that is a `KeyboardInterrupt` or `asyncio.CancelledError`. The
     start and all reports are sent by a thread in the background. Leaving waits until they are recorded, for
-    `Settings.flush_seconds` at most, so that an engine is not told that a task is done before the ledger knows it; where
-    the ledger is out of reach it does not wait. Nothing here ever raises because of the ledger.
+    `Settings.flush_seconds` at most, so that an engine is not told that a task is done before the ledger knows it;
+    where the ledger is out of reach it does not wait. Nothing here ever raises because of the ledger.
 
     May be used by any number of threads and coroutines, and after a fork by the child too: what a forked child reports
     counts for the same execution, and only the process that entered the context ends it.
@@ -168,8 +168,8 @@ class Execution:
             for tile in context.track(tiles, label="download"):
                 download(tile)
 
-        Declares `total`, or the length of the iterable, as work to do when the loop begins; where it has no length, each
-        item when it comes. An item in whose turn the loop is left is not done. Asynchronous iterables go with
+        Declares `total`, or the length of the iterable, as work to do when the loop begins; where it has no length,
+        each item when it comes. An item in whose turn the loop is left is not done. Asynchronous iterables go with
         `async for`.
         """
         return Tracking(self.progress(label), iterable, None if total is None else values.increment(total))
@@ -291,7 +291,7 @@ def current() -> Execution:
 
 
 def progress(label: str | None = None) -> Progress:
-    """The indicator of this label in the execution whose context the caller is in; outside of any, one without effect."""
+    """The indicator of this label in the execution whose context the caller is in; outside of any, one of no job."""
     return current().progress(label)
 
 

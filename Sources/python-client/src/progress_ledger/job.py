@@ -109,7 +109,7 @@ class Job(Shown, JobBase):
         return Watch(self._ledger.requester, self._id, deadline)
 
     def wait(self, timeout: float | None = None) -> Snapshot:
-        """Waits until the job has finished and returns its last snapshot. Raises `TimeoutError` after so many seconds."""
+        """Waits until the job has finished; returns its last snapshot. Raises `TimeoutError` after so many seconds."""
         if self._ledger.requester is None:
             return self.snapshot
         self._known = wait(self._ledger.requester, self._id, timeout)
@@ -173,9 +173,10 @@ class Job(Shown, JobBase):
     # Reporting
 
     def finish(self, outcome: str = "completed") -> bool:
-        """Says that the job has ended: `completed`, `failed` or `canceled`. Sent after everything this process reported.
+        """Says that the job has ended: `completed`, `failed` or `canceled`. Sent after all that this process reported.
 
-        Like all reports it never raises because of the ledger. Returns whether it is recorded; if not, it is still sent.
+        Like all reports it never raises because of the ledger. Returns whether it is recorded; if not, it will be
+        sent as soon as the ledger takes it.
         """
         outbox = self._begin_finish(outcome)
         sender = self._ledger.sender

@@ -66,8 +66,8 @@ class JobBase:
         Unless told it is the workflow engine's (`engines.detect`), and where there is none the ledger numbers the run
         when its start arrives. Give attempts of one kind only: those of one engine grow, those of two do not compare.
         `execution`: its name, unique within the task; made up unless told.
-        `on_superseded`: called once, in another thread, with the execution, when the ledger says that a newer one counts.
-        """
+        `on_superseded`: called once, in another thread, with the execution, when the ledger says that a newer one
+        counts."""
         engine = engines.detect() if self._takes_engine(task, attempt) else None
         name = task if task is not None else (engine.task if engine else None)
         if name is None:

@@ -1,9 +1,9 @@
-"""What a process has reported and the ledger has not recorded yet. Decides; sends nothing, reads no clock, takes no lock.
+"""What a process has reported and the ledger has not recorded yet. Sends nothing, reads no clock, takes no lock.
 
-The rule that keeps numbers exact: what goes out is **frozen** first. A frozen batch has its report numbers and its bytes
-for good; while nobody knows whether the ledger recorded it, it is repeated as it is, and increments that come meanwhile
-gather for the next batch. So a report that the ledger already has is recognized by its number and its equal content,
-and counts once.
+The rule that keeps numbers exact: what goes out is **frozen** first. A frozen batch has its report numbers and its
+bytes for good; while nobody knows whether the ledger recorded it, it is repeated as it is, and increments that come
+meanwhile gather for the next batch. So a report that the ledger already has is recognized by its number and its equal
+content, and counts once.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ from .settings import INCREMENT_MAX
 class Progress:
     """One indicator of a job, as one execution reports to it.
 
-    `add` and `done` take increments, from 0 to 2^53 − 1, and refuse everything else with `InvalidValueError`. They return
-    at once: a call costs about half a microsecond, a lock and an addition, and never waits for the ledger. Any number of
-    threads may call them.
+    `add` and `done` take increments, from 0 to 2^53 − 1, and refuse everything else with `InvalidValueError`. They
+    return at once: a call costs about half a microsecond, a lock and an addition, and never waits for the ledger. Any
+    number of threads may call them.
     """
 
     __slots__ = ("_counter", "_label", "_lock", "_reporter", "_sender", "_tally")

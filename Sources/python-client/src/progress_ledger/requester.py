@@ -24,7 +24,7 @@ class Requester:
         self.settings = settings
 
     def ask(self, call: Call[T], patience: float | None = None) -> T:
-        """The answer to a call. Tries for so long, `Settings.patience_seconds` unless told, then raises the last failure."""
+        """The answer to a call. Tries for `Settings.patience_seconds` unless told, then raises the last failure."""
         began, tries = time.monotonic(), 0
         limit = self.settings.patience_seconds if patience is None else patience
         while True:

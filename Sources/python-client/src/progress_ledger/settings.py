@@ -34,12 +34,12 @@ class Settings:
     projection, and needs some milliseconds for everything else."""
 
     flush_seconds: float = 5.0
-    """How long leaving an execution, `flush`, `Job.finish` and the end of the process wait for what is still to be sent.
-    0 never waits. Kubernetes and Slurm leave 30 s between SIGTERM and SIGKILL."""
+    """How long leaving an execution, `flush`, `Job.finish` and the end of the process wait for what is still to be
+    sent. 0 never waits. Kubernetes and Slurm leave 30 s between SIGTERM and SIGKILL."""
 
     outage_patience_seconds: float = 1.0
-    """For how long a ledger out of reach is waited for where an execution ends; after that, the end of an execution waits
-    for nothing until the ledger has answered again. A restart of the ledger takes less."""
+    """For how long a ledger out of reach is waited for where an execution ends; after that, the end of an execution
+    waits for nothing until the ledger has answered again. A restart of the ledger takes less."""
 
     patience_seconds: float = 10.0
     """For how long a call that needs an answer (create, find, history, …) is tried again before it raises."""
@@ -54,7 +54,7 @@ class Settings:
     """The pause before the first repetition of a failed request; doubled with each further one."""
 
     pause_seconds_max: float = 15.0
-    """The longest pause, unless the ledger asks for more: it is the longest that a recovered ledger waits for reports."""
+    """The longest pause, unless the ledger asks for more: how long a ledger that is back waits for reports at most."""
 
     retry_after_seconds_max: float = 300.0
     """The longest pause that the ledger may ask for with Retry-After."""

@@ -1,7 +1,7 @@
 """HTTP/1.1 to one server: bounded connections, a deadline for each exchange, and no decision about trying again.
 
-Built on `http.client`, which sets time limits on single reads only; here a whole exchange has one, so that a server that
-answers a byte at a time holds nobody up.
+Built on `http.client`, which sets time limits on single reads only; here a whole exchange has one, so that a server
+that answers a byte at a time holds nobody up.
 """
 
 from __future__ import annotations

@@ -208,7 +208,8 @@ def html(view: View) -> str:
             parts.append(f'<div style="opacity:.66;font-size:12px">{_escaped(line)}</div>')
     if trouble_line(view):
         parts.append(
-            f'<div style="font-size:12px;color:{AMBER};overflow-wrap:anywhere">&#9888; {_escaped(trouble_line(view))}</div>'
+            f'<div style="font-size:12px;color:{AMBER};overflow-wrap:anywhere">'
+            f"&#9888; {_escaped(trouble_line(view))}</div>"
         )
     parts.append("</div>")
     return "".join(parts)
@@ -231,7 +232,8 @@ def _table(view: View, snapshot: Snapshot, stale: bool) -> str:
         words = "no indicators" if snapshot.is_finished else "no indicators yet"
         return f'<div style="opacity:.66;margin:.3rem 0">{words}</div>'
     parts = [
-        '<div style="display:grid;grid-template-columns:minmax(6rem,max-content) minmax(8rem,1fr) max-content max-content;'
+        '<div style="display:grid;'
+        "grid-template-columns:minmax(6rem,max-content) minmax(8rem,1fr) max-content max-content;"
         f'column-gap:.8rem;row-gap:.28rem;align-items:center;margin:.45rem 0;opacity:{".55" if stale else "1"}">'
     ]
     parts += [_cells(row) for row in table]

@@ -7,6 +7,7 @@ import json
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Union
@@ -43,8 +44,8 @@ Update = Union[Snapshot, Heartbeat, Interruption]
 class Watch(Iterator[Snapshot]):
     """Iterates over a job's snapshots, each later than the one before, and ends after that of the finished job.
 
-    Made by `Job.watch`. Begins with how the job stands. A slow reader misses snapshots between, never the last one. Where
-    the ledger does not answer it tries again with growing pauses, and raises `UnavailableError` after
+    Made by `Job.watch`. Begins with how the job stands. A slow reader misses snapshots between, never the last one.
+    Where the ledger does not answer it tries again with growing pauses, and raises `UnavailableError` after
     `Settings.outage_seconds_max`. Close it, from any thread, to end it earlier; `with` does.
     """
 
@@ -213,17 +214,15 @@ class Watch(Iterator[Snapshot]):
 def wait(requester: Requester, job: str, seconds: float | None) -> Snapshot:
     """The snapshot of the finished job. Raises `TimeoutError` after so many seconds, if told."""
     deadline = None if seconds is None else time.monotonic() + seconds
-    last: Snapshot | None = None
     with Watch(requester, job, deadline) as watch:
-        for last in watch:
-            pass
-    if last is None:
+        last = deque(watch, maxlen=1)
+    if not last:
         raise NotFoundError(f"nothing is known of job {job}")
-    return last
+    return last[0]
 
 
 async def follow(watch: Watch) -> AsyncIterator[Snapshot]:
-    """A watch for `async for`. A thread of its own waits for the ledger, so that many watches do not wait for each other.
+    """A watch for `async for`. A thread of its own waits for the ledger, so that watches do not wait for each other.
 
     Holds one snapshot: where the reader is slow, a later one takes its place.
     """
