@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 from progress_ledger import Client
 
+from ledger_process import LedgerProcess
+
 CALLS = 200_000
 ROUNDS = 5
 
@@ -28,10 +30,18 @@ def measure(name: str, body: Callable[[int], None]) -> None:
 
 
 def main() -> None:
+    server = LedgerProcess()
+    try:
+        measure_all(server.url)
+    finally:
+        server.remove()
+
+
+def measure_all(url: str) -> None:
     print(
         f"cost of a call, Python {sys.version.split()[0]}, {CALLS:,} calls a round, {ROUNDS} rounds, ledger answering"
     )
-    with Client(sys.argv[1]) as ledger:
+    with Client(url) as ledger:
         job = ledger.jobs.create("benchmark")
         with job.execution("calls") as context:
             progress = context.progress("units")

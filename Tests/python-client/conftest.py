@@ -8,9 +8,10 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from progress_ledger import Client, Job, Settings
+
 from fault_proxy import FaultProxy
 from ledger_process import LedgerProcess
-from progress_ledger import Client, Job, Settings
 
 # Waits that a test need not have: everything else is as it is.
 QUICK = Settings(report_seconds=0.02, pause_seconds_min=0.01, pause_seconds_max=0.1)

@@ -8,10 +8,11 @@ import time
 
 import progress_ledger
 import pytest
+from progress_ledger import AsyncClient, NotFoundError
+
 from conftest import QUICK
 from fault_proxy import CutBefore, FaultProxy
 from ledger_process import LedgerProcess
-from progress_ledger import AsyncClient, NotFoundError
 
 
 def test_the_example_works_with_await(server: LedgerProcess) -> None:

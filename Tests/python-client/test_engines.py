@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from conftest import figures
 from progress_ledger import Client, InvalidValueError, Job, Settings
 from progress_ledger.engines import EngineTask, detect
+
+from conftest import figures
 
 BATCH = {"AWS_BATCH_JOB_ID": "b1:3", "AWS_BATCH_JOB_ARRAY_INDEX": "3"}
 SLURM = {"SLURM_JOB_ID": "77"}

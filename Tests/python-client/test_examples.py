@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from fault_proxy import CutAfter, FaultProxy, Pass
 from ledger_process import LedgerProcess
 

@@ -9,10 +9,11 @@ import threading
 import time
 
 import pytest
+from progress_ledger import Client, Job, Settings, UnavailableError
+
 from conftest import QUICK, Messages, figures
 from fault_proxy import Answer, CutAfter, CutBefore, Fault, FaultProxy, Hold, Pass
 from ledger_process import LedgerProcess
-from progress_ledger import Client, Job, Settings, UnavailableError
 
 UNAVAILABLE = Answer(503, {"title": "Overloaded", "status": 503}, {"Retry-After": "0"})
 

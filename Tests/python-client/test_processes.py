@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from progress_ledger import Job
+
 from conftest import figures
 from fault_proxy import CutBefore, FaultProxy, Hold
 from ledger_process import LedgerProcess
-from progress_ledger import Job
 
 BEGIN = """
 import os, signal, sys, threading, time

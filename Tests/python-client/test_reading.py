@@ -6,9 +6,10 @@ import uuid
 from datetime import datetime, timezone
 
 import pytest
-from ledger_process import LedgerProcess
 from progress_ledger import Client, InvalidValueError, Job, NotFoundError, UnexpectedAnswerError, calls
 from progress_ledger.transport import Answer
+
+from ledger_process import LedgerProcess
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ import threading
 
 import progress_ledger
 import pytest
+from progress_ledger import Client, ConflictError, InvalidValueError, Job, NotFoundError, Settings
+
 from conftest import QUICK, Messages, figures
 from ledger_process import LedgerProcess
-from progress_ledger import Client, ConflictError, InvalidValueError, Job, NotFoundError, Settings
 
 
 def test_the_example_of_the_readme_works(server: LedgerProcess, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 
 import pytest
-from conftest import figures
 from progress_ledger import Job
 from progress_ledger.tqdm import tqdm, trange
+
+from conftest import figures
 
 
 @pytest.mark.parametrize("disable", [False, True, None])

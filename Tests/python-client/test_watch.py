@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from conftest import QUICK
-from fault_proxy import FaultProxy
-from ledger_process import LedgerProcess
 from progress_ledger import Client, Job, NotFoundError, Settings, UnauthorizedError, UnavailableError
 from progress_ledger.event_stream import EventReader, ServerEvent
 from progress_ledger.watching import Heartbeat, Interruption
+
+from conftest import QUICK
+from fault_proxy import FaultProxy
+from ledger_process import LedgerProcess
 from scripted_server import JOB, Play, ScriptedServer, event, snapshot, stream, whole
 
 END = b"event: end\ndata: {}\n\n"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .settings import ATTEMPT_MAX
+from .settings import ATTEMPT_MAX, TASK_LENGTH_MAX
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,11 @@ def _celery(_: Mapping[str, str]) -> EngineTask | None:
     request = getattr(task, "request", None) if task else None
     if request is None or getattr(request, "id", None) is None:
         return None
-    return EngineTask("Celery", int(request.retries or 0) + 1, str(request.id))
+    # As Celery's own log writes it. A name may be of any length, an id is always short enough.
+    name = f"{getattr(task, 'name', '')}[{request.id}]"
+    return EngineTask(
+        "Celery", int(request.retries or 0) + 1, name if len(name) <= TASK_LENGTH_MAX else str(request.id)
+    )
 
 
 def _airflow(variables: Mapping[str, str]) -> EngineTask | None:

@@ -255,6 +255,9 @@ class Execution:
         self.finish(_outcome(error))
 
     def _tell_superseded(self) -> None:
+        if self._is_finished:
+            # Engines start the next run while the one before is ending: there is nothing left to stop.
+            return
         source = f" (its attempt, {self._attempt}, is {self._attempt_source}'s)" if self._attempt_source else ""
         logger.warning(
             "execution %s of task %s is superseded%s: a newer one counts, this one should stop",

@@ -10,7 +10,7 @@ from typing import Any, Callable, SupportsIndex
 from . import engines, values
 from .answers import Snapshot, TaskCounts
 from .errors import InvalidValueError
-from .execution import Execution, new_name, silent
+from .execution import Execution, new_name
 from .outbox import JobOutbox
 from .reporter import Reporter
 from .requester import Requester
@@ -77,9 +77,7 @@ class JobBase:
         if number is None and engine is not None and engine.attempt is not None:
             number, source = engine.attempt, engine.engine
         shown = new_name() if execution is None else values.execution(execution)
-        if self._outbox is None:
-            return silent(name)
-        reporter = Reporter(self._outbox, name, shown, number)
+        reporter = Reporter(self._outbox, name, shown, number) if self._outbox is not None else None
         return Execution(self._ledger.sender, reporter, name, number, shown, source, on_superseded)
 
     def _takes_engine(self, task: str | None, attempt: SupportsIndex | None) -> bool:
