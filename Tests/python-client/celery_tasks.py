@@ -9,6 +9,7 @@ from typing import Any
 import redis
 from celery import Celery, chain, chord
 from celery.exceptions import Ignore
+
 from progress_ledger import current, progress
 from progress_ledger.celery import LedgerTask
 

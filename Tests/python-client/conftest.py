@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+
 from progress_ledger import Client, Job, Settings
 
 from fault_proxy import FaultProxy

@@ -6,8 +6,9 @@ import asyncio
 import threading
 import time
 
-import progress_ledger
 import pytest
+
+import progress_ledger
 from progress_ledger import AsyncClient, NotFoundError
 
 from conftest import QUICK

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from progress_ledger import Client
 
 from conftest import QUICK, figures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from progress_ledger import Client, InvalidValueError, Job, Settings
 from progress_ledger.engines import EngineTask, detect
 

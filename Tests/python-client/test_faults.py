@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+
 from progress_ledger import Client, Job, Settings, UnavailableError
 
 from conftest import QUICK, Messages, figures

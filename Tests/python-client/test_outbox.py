@@ -6,6 +6,7 @@ import json
 import random
 
 import pytest
+
 from progress_ledger.contact import Contact
 from progress_ledger.delivery import Means, judge, pause
 from progress_ledger.outbox import JobOutbox, Outbox

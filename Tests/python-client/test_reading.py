@@ -6,6 +6,7 @@ import uuid
 from datetime import datetime, timezone
 
 import pytest
+
 from progress_ledger import Client, InvalidValueError, Job, NotFoundError, UnexpectedAnswerError, calls
 from progress_ledger.transport import Answer
 

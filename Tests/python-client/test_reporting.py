@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 
-import progress_ledger
 import pytest
+
+import progress_ledger
 from progress_ledger import Client, ConflictError, InvalidValueError, Job, NotFoundError, Settings
 
 from conftest import QUICK, Messages, figures

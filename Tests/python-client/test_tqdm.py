@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+
 from progress_ledger import Job
 from progress_ledger.tqdm import tqdm, trange
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+
 from progress_ledger import Client, Job, NotFoundError, Settings, UnauthorizedError, UnavailableError
 from progress_ledger.event_stream import EventReader, ServerEvent
 from progress_ledger.watching import Heartbeat, Interruption
