@@ -282,6 +282,20 @@ def test_threads_that_report_while_others_fork_lose_nothing(programs: type[Progr
     assert figures(job) == {"threads": (total, 0), "children": (40, 0)}
 
 
+def test_no_thread_of_the_client_imports_anything(programs: type[Program]) -> None:
+    """A process that forks in the middle of an import has half a module in its child, for good."""
+    program = programs(
+        """
+        before = set(sys.modules)
+        with job.execution("tile", attempt=1) as context:
+            context.progress().done(1)
+        assert context.stats.recorded == 3
+        print(sorted(set(sys.modules) - before))
+        """
+    )
+    assert program.end() == "[]\n"
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_the_processes_of_a_pool_send_what_they_owe_when_they_end(
     server: LedgerProcess, job: Job, method: str, tmp_path: Path

@@ -6,6 +6,9 @@ that answers a byte at a time holds nobody up.
 
 from __future__ import annotations
 
+# Looking up a host's name imports this when it is first done, in the sender's thread. A process that forks in the
+# middle of an import has half a module in its child, for good: so it is imported here.
+import encodings.idna  # noqa: F401
 import http.client
 import io
 import socket
