@@ -91,8 +91,9 @@ class Display:
         display = cls(watch, job, known)
         display._publish(display._view, update=False)
         for body, name in ((display._follow, "watch"), (display._paint, "paint")):
-            # A message of a kernel says which cell it belongs to, and takes that from the context.
-            context = contextvars.copy_context()
+            # A frame is a message of the cell that runs when it is sent, not of the one that showed the view: front
+            # ends find the view by its id, and some (nbclient) listen to the running cell only. Hence no context.
+            context = contextvars.Context()
             threading.Thread(target=context.run, args=(body,), name=f"progress-ledger-{name}", daemon=True).start()
         return display
 

@@ -127,8 +127,10 @@ def tasks_line(snapshot: Snapshot) -> str:
     if not words:
         return ""
     noun = "task" if tasks.total == 1 else "tasks"
-    again = f" · {tasks.superseded_executions:,} superseded runs" if tasks.superseded_executions else ""
-    return f"{noun}: {' · '.join(words)}{again}"
+    superseded = tasks.superseded_executions
+    if superseded:
+        words.append(f"{superseded:,} superseded {'run' if superseded == 1 else 'runs'}")
+    return f"{noun}: {' · '.join(words)}"
 
 
 def footer(view: View) -> str:
