@@ -124,7 +124,7 @@ def test_leaving_a_watch_ends_its_thread(server: LedgerProcess) -> None:
             async for snapshot in watch:
                 assert snapshot.state == "running"
                 break
-            await watch.aclose()  # type: ignore[attr-defined]
+            await watch.aclose()
             assert await job.finish()
             with pytest.raises(TimeoutError):
                 await (await ledger.jobs.create("endless")).wait(0.2)

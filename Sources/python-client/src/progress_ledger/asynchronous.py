@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Any, Callable, SupportsIndex, TypeVar
@@ -176,7 +176,7 @@ class AsyncJob(Shown):
         """The job as it was; see `Job.snapshot_at`."""
         return await _apart(lambda: self._job.snapshot_at(sequence, at, policy))
 
-    def watch(self) -> AsyncIterator[Snapshot]:
+    def watch(self) -> AsyncGenerator[Snapshot, None]:
         """The job's snapshots as they change, until it has finished: for `async for`. Leaving the loop ends it."""
         return follow(self._job.watch())
 

@@ -87,7 +87,7 @@ class LedgerTask(Task):  # type: ignore[misc]
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         # `run`, not `super().__call__`, which would hide the request from the task.
-        job = None if self.request.called_directly else job_of(self.request)
+        job = None if self.request.called_directly else job_of(self.request) or _job.get()
         if job is None:
             return self.run(*arguments, **options)
         with reporting_to(job), _client().job(job).execution() as execution:

@@ -199,6 +199,8 @@ class Execution:
 
         `seconds` is `Settings.flush_seconds` unless told; it is waited also for a ledger that is out of reach.
         """
+        if self._sender is not None and self._reporter is not None:
+            self._sender.hurry(self._reporter.job)
         return self._settle(seconds, is_patient=True)
 
     def _settle(self, seconds: float | None, *, is_patient: bool) -> bool:

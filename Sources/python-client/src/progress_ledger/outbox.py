@@ -109,11 +109,14 @@ class Outbox:
         job.outcome = outcome
         self._activate(job, now)
 
-    def hurry(self, now: float) -> None:
-        """Everything is to be sent at once."""
-        for job in self._active:
-            if job.dirty or job.outcome is not None:
-                job.due = now
+    def active(self) -> list[JobOutbox]:
+        """The jobs for which something is to be sent."""
+        return list(self._active)
+
+    def hurry(self, job: JobOutbox, now: float) -> None:
+        """What waits for a job is to be sent at once."""
+        if job.dirty or job.outcome is not None:
+            job.due = now
 
     def _drop(self, reporter: Reporter) -> None:
         reporter.tally.dropped += 1

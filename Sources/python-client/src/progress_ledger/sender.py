@@ -57,14 +57,14 @@ class Sender:
         """Has an execution start."""
         with self.lock:
             if self.outbox.start(reporter, time.monotonic()):
-                self._call()
+                self._call(reporter.job)
                 return
         self._complain("the buffer is full: an execution is not reported at all")
 
     def note(self, reporter: Reporter, counter: Counter) -> None:
         """Has a counter sent that had nothing to be sent before. The caller holds the lock."""
         if self.outbox.note(reporter, counter, time.monotonic()):
-            self._call()
+            self._call(reporter.job)
         else:
             self._has_overflowed = True
 
@@ -72,7 +72,7 @@ class Sender:
         """Has an execution end."""
         with self.lock:
             self.outbox.finish(reporter, outcome, time.monotonic())
-            self._call()
+            self._call(reporter.job)
 
     def supersede(self, reporter: Reporter) -> None:
         """The ledger has said that an execution does not count any more."""
@@ -85,10 +85,16 @@ class Sender:
         """Has a job end, after everything that was reported for it."""
         with self.lock:
             self.outbox.finish_job(job, outcome, time.monotonic())
-            self._call()
+            self._call(job)
 
-    def _call(self) -> None:
-        """Sees to it that the thread runs and wakes up in time."""
+    def hurry(self, job: JobOutbox) -> None:
+        """Has what waits for a job sent now."""
+        with self.lock:
+            self.outbox.hurry(job, time.monotonic())
+            self._call(job)
+
+    def _call(self, job: JobOutbox) -> None:
+        """Sees to it that the thread runs and wakes up in time for a job."""
         if self._thread is None:
             lifecycle.watch_process()
             thread = threading.Thread(target=self._run, name="progress-ledger-sender", daemon=True)
@@ -99,11 +105,9 @@ class Sender:
                 self.contact.last_error = f"the sender's thread cannot start: {error}"
                 return
             self._thread = thread
-        elif self._wakes_at is not None:
-            due = self.outbox.next_due()
-            if due is not None and due < self._wakes_at:
-                self._wakes_at = None
-                self._wake.notify()
+        elif self._wakes_at is not None and job.due is not None and job.due < self._wakes_at:
+            self._wakes_at = None
+            self._wake.notify()
 
     # Waiting for it
 
@@ -114,8 +118,6 @@ class Sender:
         """
         deadline = time.monotonic() + seconds
         with self.lock:
-            self.outbox.hurry(time.monotonic())
-            self._call()
             if threading.current_thread() is self._thread:
                 # A callback waits for the thread that runs it: nothing can happen meanwhile.
                 return is_done()
@@ -140,8 +142,6 @@ class Sender:
                 pass
 
         with self.lock:
-            self.outbox.hurry(time.monotonic())
-            self._call()
             self._listeners[listener] = None
         try:
             while True:
@@ -163,6 +163,9 @@ class Sender:
 
     def flush(self, seconds: float) -> bool:
         """Sends everything now. Returns whether the ledger has recorded it all."""
+        with self.lock:
+            for job in self.outbox.active():
+                self.hurry(job)
         return self.wait(lambda: self.outbox.is_settled, seconds, is_patient=True)
 
     def close(self, seconds: float) -> bool:
@@ -171,6 +174,8 @@ class Sender:
         with self.lock:
             # The last chance is not slept through.
             self.contact.not_before = 0.0
+            self._wakes_at = None
+            self._wake.notify()
         self._ensure_delivery(deadline)
         is_settled = self.flush(deadline - time.monotonic())
         with self.lock:
@@ -190,7 +195,8 @@ class Sender:
                 if self._thread is not None and self._thread.is_alive():
                     return
                 now = time.monotonic()
-                self.outbox.hurry(now)
+                for job in self.outbox.active():
+                    self.outbox.hurry(job, now)
                 batch = self.outbox.next_batch(now) if now >= self.contact.not_before else None
                 rest = self.contact.not_before - now
                 if self.outbox.is_settled:

@@ -238,6 +238,9 @@ class Transport:
             body = response.read(ANSWER_BYTES_MAX)
             if not response.isclosed() and response.read(1):
                 raise ExchangeError(f"the answer is longer than {ANSWER_BYTES_MAX} bytes", sent=True)
+            if len(body) < int(response.headers.get("Content-Length") or 0) and response.status != 304:
+                # `http.client` tells this only to who reads without a limit.
+                raise ExchangeError("the answer broke off", sent=True)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.discard(connection)
             raise ExchangeError(f"the answer broke off: {_words(error)}", sent=True) from error

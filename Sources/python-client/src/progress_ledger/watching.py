@@ -8,14 +8,14 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from typing import Union
 
 from .answers import Snapshot
 from .calls import error_of, read_job
 from .delivery import pause
-from .errors import LedgerError, NotFoundError, OutcomeUnknownError, UnavailableError, UnexpectedAnswerError
+from .errors import NotFoundError, OutcomeUnknownError, UnavailableError, UnexpectedAnswerError
 from .event_stream import EventReader, ServerEvent
 from .requester import Requester
 from .transport import Answer, ExchangeError, Request, Stream
@@ -221,7 +221,7 @@ def wait(requester: Requester, job: str, seconds: float | None) -> Snapshot:
     return last[0]
 
 
-async def follow(watch: Watch) -> AsyncIterator[Snapshot]:
+async def follow(watch: Watch) -> AsyncGenerator[Snapshot, None]:
     """A watch for `async for`. A thread of its own waits for the ledger, so that watches do not wait for each other.
 
     Holds one snapshot: where the reader is slow, a later one takes its place.
@@ -240,11 +240,13 @@ async def follow(watch: Watch) -> AsyncIterator[Snapshot]:
         arrived.set()
 
     def run() -> None:
+        error: BaseException | None = None
         try:
             for snapshot in watch:
                 loop.call_soon_threadsafe(take, snapshot)
-            loop.call_soon_threadsafe(end, None)
-        except (LedgerError, ExchangeError, TimeoutError) as error:
+        except BaseException as raised:
+            error = raised
+        try:
             loop.call_soon_threadsafe(end, error)
         except RuntimeError:
             # The loop was closed meanwhile: nobody waits any more.
