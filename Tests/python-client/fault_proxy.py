@@ -37,6 +37,11 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+def problem(status: int, **content: Any) -> Answer:
+    """What the ledger itself answers when it refuses."""
+    return Answer(status, {"status": status, **content}, {"Content-Type": "application/problem+json"})
+
+
 @dataclass(frozen=True)
 class Hold:
     """The request waits until the event is set, and goes through then, if anybody still waits for the answer."""

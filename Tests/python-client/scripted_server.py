@@ -47,6 +47,13 @@ def stream(*pieces: bytes | threading.Event) -> Play:
     return Play(headers={"Content-Type": "text/event-stream"}, pieces=list(pieces))
 
 
+def chunked(*pieces: bytes) -> Play:
+    """The same as most servers send it."""
+    chunks = [f"{len(piece):x}\r\n".encode() + piece + b"\r\n" for piece in pieces]
+    headers = {"Content-Type": "text/event-stream; charset=utf-8", "Transfer-Encoding": "chunked"}
+    return Play(headers=headers, pieces=[*chunks, b"0\r\n\r\n"])
+
+
 def whole(status: int, content: Any = None, **headers: str) -> Play:
     body = json.dumps(content).encode() if content is not None else b""
     return Play(status, {"Content-Type": "application/json", **headers}, [body], len(body))

@@ -13,7 +13,7 @@ import pytest
 from progress_ledger import Client, Job, Settings, UnavailableError
 
 from conftest import QUICK, Messages, figures
-from fault_proxy import Answer, CutAfter, CutBefore, Fault, FaultProxy, Hold, Pass
+from fault_proxy import Answer, CutAfter, CutBefore, Fault, FaultProxy, Hold, Pass, problem
 from ledger_process import LedgerProcess
 
 UNAVAILABLE = Answer(503, {"title": "Overloaded", "status": 503}, {"Retry-After": "0"})
@@ -173,7 +173,7 @@ def test_events_that_are_refused_are_given_up_and_the_others_are_not(
     with job.execution("tile") as context:
         assert context.flush()
         errors = [{"pointer": "/1/label", "detail": "is not liked"}]
-        proxy.inject(Answer(422, {"detail": "Nothing was taken", "errors": errors}))
+        proxy.inject(problem(422, detail="Nothing was taken", errors=errors))
         for label in ("a", "b", "c"):
             context.progress(label).done(1)
         assert context.flush()
@@ -190,12 +190,28 @@ def test_a_refusal_that_names_no_event_finds_the_one_to_blame(
     with job.execution("tile") as context:
         assert context.flush()
         # Of four events: the whole, the first half, its first event.
-        proxy.inject(Answer(400), Answer(422), Answer(422))
+        proxy.inject(problem(400), problem(422), problem(422))
         for label in ("a", "b", "c", "d"):
             context.progress(label).done(1)
         assert context.flush()
         assert context.stats.dropped == 1
     assert figures(ledger.jobs.find(job.id)) == {"b": (1, 0), "c": (1, 0), "d": (1, 0)}
+
+
+def test_a_ledger_that_blames_itself_for_ever_costs_the_event_to_blame_only(proxy: FaultProxy, ledger: Client) -> None:
+    settings = Settings(report_seconds=0.02, pause_seconds_min=0.001, pause_seconds_max=0.002, refusals_max=3)
+    faulty = Client(proxy.url, settings=settings)
+    job = faulty.jobs.create("faults")
+    with job.execution("tile") as context:
+        assert context.flush()
+        # Thrice the two together, thrice the first alone; then the second.
+        proxy.inject(*[Answer(500)] * 6)
+        context.progress("a").done(1)
+        context.progress("b").done(1)
+        assert context.flush()
+        assert context.stats.dropped == 1
+    assert figures(ledger.jobs.find(job.id)) == {"b": (1, 0)}
+    faulty.close()
 
 
 def test_a_request_that_is_too_large_is_sent_in_parts(proxy: FaultProxy, faulty: Client, ledger: Client) -> None:
@@ -214,6 +230,8 @@ def test_a_request_that_is_too_large_is_sent_in_parts(proxy: FaultProxy, faulty:
 def test_a_token_that_is_not_taken_loses_nothing(proxy: FaultProxy, faulty: Client, ledger: Client) -> None:
     job = faulty.jobs.create("token")
     proxy.inject(Answer(401), Answer(403), Answer(404), Answer(301, {}, {"Location": "/elsewhere"}), Answer(200))
+    # A proxy on the way that refuses by itself, for a while.
+    proxy.inject(Answer(400), Answer(422), Answer(409), Answer(415))
     with job.execution("tile") as context:
         context.progress().done(1)
     assert faulty.flush()

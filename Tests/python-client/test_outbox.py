@@ -175,6 +175,9 @@ def test_any_order_of_everything_conserves_every_unit() -> None:
     assert outbox.size == 0
 
 
+PROBLEM = {"content-type": "application/problem+json"}
+
+
 def answer(status: int, content: object = None, **headers: str) -> Answer:
     return Answer(status, headers, json.dumps(content).encode() if content is not None else b"")
 
@@ -187,14 +190,15 @@ def answer(status: int, content: object = None, **headers: str) -> Answer:
         (answer(201, {}), Means.TRY_AGAIN),
         (Answer(201, {}, b"<html>"), Means.TRY_AGAIN),
         (answer(302), Means.TRY_AGAIN),
-        (answer(400), Means.REFUSED),
+        (answer(400), Means.FAULT),
+        (answer(400, {}, **PROBLEM), Means.REFUSED),
         (answer(401), Means.TRY_AGAIN),
         (answer(403), Means.TRY_AGAIN),
         (answer(404), Means.TRY_AGAIN),
-        (answer(404, {}, **{"content-type": "application/problem+json"}), Means.NO_SUCH_JOB),
-        (answer(409), Means.REFUSED),
+        (answer(404, {}, **PROBLEM), Means.NO_SUCH_JOB),
+        (answer(409, {}, **PROBLEM), Means.REFUSED),
         (answer(413), Means.TOO_LARGE),
-        (answer(422), Means.REFUSED),
+        (answer(422, {}, **PROBLEM), Means.REFUSED),
         (answer(429), Means.TRY_AGAIN),
         (answer(500), Means.FAULT),
         (answer(502), Means.TRY_AGAIN),

@@ -11,6 +11,7 @@ from progress_ledger import Client, InvalidValueError, Job, NotFoundError, Unexp
 from progress_ledger.transport import Answer
 
 from ledger_process import LedgerProcess
+from scripted_server import JOB, ScriptedServer, snapshot, whole
 
 
 @pytest.fixture
@@ -149,6 +150,16 @@ def test_the_overall_figure_of_a_running_job_is_never_100(job: Job) -> None:
     assert job.refresh().percent == 99
     job.finish()
     assert job.refresh().percent == 100
+
+
+def test_a_read_waits_for_what_was_recorded_before_it() -> None:
+    behind, level = {**snapshot(3), "ledger_sequence": 5}, snapshot(5)
+    server = ScriptedServer(whole(200, behind), whole(200, level))
+    assert Client(server.url).jobs.find(JOB).snapshot.sequence == 5
+    assert server.requests[1][0] == f"/v1/jobs/{JOB}/progress?min_sequence=5"
+    server = ScriptedServer(whole(200, behind), whole(504, {}))
+    found = Client(server.url).jobs.find(JOB).snapshot
+    assert (found.sequence, found.ledger_sequence) == (3, 5), "what there is, where the projection does not get there"
 
 
 def test_an_answer_that_is_none_of_the_ledgers_is_told() -> None:

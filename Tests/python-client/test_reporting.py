@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 
 import pytest
@@ -149,6 +150,8 @@ def test_an_execution_is_entered_once_and_ends_as_it_ended(job: Job) -> None:
         pass
     with pytest.raises(RuntimeError), context:
         pass
+    with pytest.raises(RuntimeError):
+        job.execution("never began").finish()
     outcomes = {task.task: task.state for task in job.tasks()}
     assert outcomes == {"breaks": "failed", "is stopped": "canceled", "chooses": "canceled", "works": "succeeded"}
 
@@ -296,6 +299,21 @@ def test_a_full_buffer_loses_the_newest_and_says_so(server: LedgerProcess, messa
     ledger.close()
     messages.wait_for("buffer is full")
     assert messages.levels() == ["ERROR"]
+
+
+def test_a_context_that_is_left_elsewhere_than_entered_is_left_all_the_same(job: Job) -> None:
+    execution = job.execution("tile")
+    contextvars.copy_context().run(execution.__enter__)
+    execution.progress().done(1)
+    execution.__exit__(None, None, None)
+    assert figures(job) == {None: (1, 0)}
+    assert job.refresh().tasks.succeeded == 1
+
+
+def test_a_token_that_is_none_is_refused() -> None:
+    for wrong in ("two\nlines", "ünicode", "nul\0"):
+        with pytest.raises(InvalidValueError):
+            Client("http://127.0.0.1:9", token=wrong)
 
 
 def test_settings_of_the_tests_differ_in_waits_only() -> None:

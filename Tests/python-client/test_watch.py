@@ -16,7 +16,7 @@ from progress_ledger.watching import Heartbeat, Interruption
 from conftest import QUICK
 from fault_proxy import FaultProxy
 from ledger_process import LedgerProcess
-from scripted_server import JOB, Play, ScriptedServer, event, snapshot, stream, whole
+from scripted_server import JOB, Play, ScriptedServer, chunked, event, snapshot, stream, whole
 
 END = b"event: end\ndata: {}\n\n"
 
@@ -77,6 +77,14 @@ def test_a_lost_stream_resumes_after_the_last_snapshot_without_a_gap_or_a_repeti
     assert [type(update) for update in updates].count(Interruption) == 3
     assert [type(update) for update in updates].count(Heartbeat) == 2
     assert [headers.get("last-event-id") for _, headers in server.requests] == [None, "2", "2", "3"]
+
+
+def test_a_stream_in_chunks_is_followed_too(scripted: type[ScriptedServer]) -> None:
+    first, second = event(1), event(2, 10, "completed") + END
+    server = scripted(chunked(first[:9], first[9:], second[:40], second[40:]))
+    assert [snapshot.sequence for snapshot in job_at(server).watch()] == [1, 2]
+    server = scripted(chunked(first), chunked(second))
+    assert [snapshot.sequence for snapshot in job_at(server).watch()] == [1, 2]
 
 
 def test_an_end_that_came_without_the_last_snapshot_is_looked_up(scripted: type[ScriptedServer]) -> None:

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from . import calls, lifecycle, values
 from .answers import Snapshot
-from .errors import NotFoundError
+from .errors import InvalidValueError, NotFoundError
 from .execution import Stats
 from .job import Job, read
 from .jobs import NO_JOB, Ledger, nobody
@@ -35,9 +35,12 @@ class Configuration:
         cls, url: str | None, token: str | None, settings: Settings | None, tls: ssl.SSLContext | None
     ) -> Configuration:
         """What is given, else what the environment says."""
+        token = token or os.environ.get("PROGRESS_LEDGER_TOKEN") or None
+        if token is not None and not (token.isascii() and token.isprintable()):
+            raise InvalidValueError("the token holds characters that no token has")
         return cls(
             url or os.environ.get("PROGRESS_LEDGER_URL") or None,
-            token or os.environ.get("PROGRESS_LEDGER_TOKEN") or None,
+            token,
             settings or DEFAULTS,
             tls,
         )

@@ -20,7 +20,7 @@ class Means(Enum):
     TRY_AGAIN = "try again"
     """Nothing was taken, or nobody knows: the same batch again, as it is."""
     FAULT = "fault"
-    """The ledger blames itself: the same again, but not for ever."""
+    """The ledger blames itself, or something before it refuses: the same again, but not for ever."""
     TOO_LARGE = "too large"
     """Nothing was taken: in smaller parts."""
     REFUSED = "refused"
@@ -61,7 +61,9 @@ def judge(answer: Answer, count: int) -> Judgement:
     if status == 404 and is_problem(answer):
         return Judgement(Means.NO_SUCH_JOB, reason)
     if status in (400, 409, 410, 415, 422):
-        return Judgement(Means.REFUSED, reason, refused=_places(content.get("errors"), count))
+        # A proxy that refuses by itself may think better of it.
+        means = Means.REFUSED if is_problem(answer) else Means.FAULT
+        return Judgement(means, reason, refused=_places(content.get("errors"), count))
     # What remains passes, or can be mended while the process runs: overload, restarts, gateways, tokens, detours.
     return Judgement(Means.TRY_AGAIN, reason, retry_after=retry_after(answer))
 

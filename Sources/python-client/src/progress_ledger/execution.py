@@ -188,6 +188,8 @@ class Execution:
     def finish(self, outcome: str = "succeeded") -> None:
         """Says how the run ended, once; `with` does it. `succeeded`, `failed` or `canceled`. Returns at once."""
         values.choice(outcome, "the outcome of an execution", values.EXECUTION_OUTCOMES)
+        if self._process is None:
+            raise RuntimeError("an execution that has not begun cannot end; enter it")
         if self._is_finished or self._process != os.getpid():
             return
         self._is_finished = True
@@ -252,7 +254,11 @@ class Execution:
 
     def _leave(self, error: BaseException | None) -> None:
         if self._token is not None:
-            _current.reset(self._token)
+            try:
+                _current.reset(self._token)
+            except ValueError:
+                # Left in another context than entered, as generators can be: that one is gone, and this one unchanged.
+                pass
             self._token = None
         self.finish(_outcome(error))
 
@@ -283,7 +289,9 @@ def _outcome(error: BaseException | None) -> str:
 
 def new_name() -> str:
     """A name that no other execution has, and that tells which machine it ran on."""
-    return f"{socket.gethostname()[:64]}-{uuid.uuid4().hex}"
+    # The system may give a host any bytes for a name.
+    host = socket.gethostname()[:64].encode("ascii", "replace").decode()
+    return f"{host}-{uuid.uuid4().hex}"
 
 
 def current() -> Execution:

@@ -25,7 +25,6 @@ class Batch:
     job: JobOutbox
     entries: list[tuple[Event, Reporter | None]]
     body: bytes = field(init=False)
-    tries: int = 0
     faults: int = 0
 
     def __post_init__(self) -> None:

@@ -58,15 +58,15 @@ class Sender:
         with self.lock:
             if self.outbox.start(reporter, time.monotonic()):
                 self._call(reporter.job)
-                return
-        self._complain("the buffer is full: an execution is not reported at all")
+            else:
+                self._has_overflowed = not reporter.job.is_unknown
 
     def note(self, reporter: Reporter, counter: Counter) -> None:
         """Has a counter sent that had nothing to be sent before. The caller holds the lock."""
         if self.outbox.note(reporter, counter, time.monotonic()):
             self._call(reporter.job)
         else:
-            self._has_overflowed = True
+            self._has_overflowed = not reporter.job.is_unknown
 
     def finish(self, reporter: Reporter, outcome: str) -> None:
         """Has an execution end."""
@@ -78,8 +78,7 @@ class Sender:
         """The ledger has said that an execution does not count any more."""
         with self.lock:
             callbacks = reporter.become_superseded()
-        for callback in callbacks:
-            callback()
+        _tell(callbacks)
 
     def finish_job(self, job: JobOutbox, outcome: str) -> None:
         """Has a job end, after everything that was reported for it."""
@@ -190,21 +189,27 @@ class Sender:
 
     def _ensure_delivery(self, deadline: float) -> None:
         """Sends in this thread where there is no other: an interpreter that ends starts none."""
-        while time.monotonic() < deadline:
+        with self.lock:
+            if self._thread is not None and self._thread.is_alive():
+                return
+            # Of two threads that send, each would take the other's batch for its own.
+            self._thread = threading.current_thread()
+        try:
+            while (now := time.monotonic()) < deadline:
+                with self.lock:
+                    if self.outbox.is_settled:
+                        return
+                    for job in self.outbox.active():
+                        self.outbox.hurry(job, now)
+                    pause = self.contact.not_before - now
+                    batch = self.outbox.next_batch(now) if pause <= 0 else None
+                if batch is not None:
+                    self._deliver(batch)
+                else:
+                    time.sleep(min(pause, deadline - now))
+        finally:
             with self.lock:
-                if self._thread is not None and self._thread.is_alive():
-                    return
-                now = time.monotonic()
-                for job in self.outbox.active():
-                    self.outbox.hurry(job, now)
-                batch = self.outbox.next_batch(now) if now >= self.contact.not_before else None
-                rest = self.contact.not_before - now
-                if self.outbox.is_settled:
-                    return
-            if batch is not None:
-                self._deliver(batch)
-            else:
-                time.sleep(max(0.0, min(rest, deadline - time.monotonic())))
+                self._thread = None
 
     # The thread
 
@@ -245,7 +250,6 @@ class Sender:
         target = f"/v1/jobs/{batch.job.job}/events"
         if began >= self.contact.verdicts_not_before:
             target += "?wait=folded"
-        batch.tries += 1
         try:
             answer = self._transport.perform(Request("POST", target, batch.body), self.settings.request_seconds)
             judgement = judge(answer, len(batch))
@@ -259,15 +263,11 @@ class Sender:
         with self.lock:
             self._apply(batch, judgement, began, callbacks)
             if self._has_overflowed:
-                callbacks.append(lambda: self._complain("the buffer is full: increments are lost"))
+                callbacks.append(lambda: self._complain("the buffer is full: executions or increments are lost"))
                 self._has_overflowed = False
             self._settled.notify_all()
             callbacks.extend(self._listeners)
-        for callback in callbacks:
-            try:
-                callback()
-            except Exception:
-                logger.exception("a callback failed that was to be told of a report's fate")
+        _tell(callbacks)
 
     def _apply(self, batch: Batch, judgement: Judgement, began: float, callbacks: list[Callback]) -> None:
         now = time.monotonic()
@@ -349,3 +349,12 @@ class Sender:
         self.outbox.become_child()
         self._transport.forget()
         self.lock.release()
+
+
+def _tell(callbacks: list[Callback]) -> None:
+    """Calls what is to be called without the lock; what is wrong with it is the caller's, and is logged."""
+    for callback in callbacks:
+        try:
+            callback()
+        except Exception:
+            logger.exception("a callback failed that was to be told of a report's fate")
