@@ -8,10 +8,11 @@ import random
 import pytest
 
 from progress_ledger.contact import Contact
-from progress_ledger.delivery import Means, judge, pause
+from progress_ledger.delivery import Judgement, Means, judge, pause
 from progress_ledger.outbox import JobOutbox, Outbox
 from progress_ledger.reporter import Counter, Reporter
 from progress_ledger.settings import Settings
+from progress_ledger.settlement import Settlement
 from progress_ledger.transport import Answer
 
 SETTINGS = Settings(events_per_request_max=4, buffered_max=50)
@@ -244,3 +245,19 @@ def test_nobody_waits_for_a_ledger_that_is_away_or_slow() -> None:
     assert contact.patience(9.0, 8.0, is_patient=False) is None, "it is still slow"
     contact.answered(0.5, 8.5)
     assert contact.patience(9.0, 8.5, is_patient=False) == 0.5
+
+
+def test_a_lagging_projection_is_asked_again_after_a_while_however_many_reports_there_are() -> None:
+    settings = Settings()
+    outbox, contact = Outbox(settings), Contact(settings)
+    settlement = Settlement(outbox, contact, settings)
+    tile = reporter(outbox)
+    asked = []
+    for now in range(0, 100, 5):
+        report(outbox, tile, "a", 1, float(now))
+        batch = outbox.next_batch(now + 1.0)
+        assert batch is not None
+        batch.awaits_verdicts = now >= contact.verdicts_not_before
+        asked.append(batch.awaits_verdicts)
+        settlement.settle(batch, Judgement(Means.RECORDED, last_sequence=1), 0.1, float(now), 0.5)
+    assert [now * 5 for now, was_asked in enumerate(asked) if was_asked] == [0, 30, 60, 90]

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from progress_ledger import Client, OutcomeUnknownError, Settings, UnavailableError
-from progress_ledger.transport import ExchangeError, Request, Server, Transport
+from progress_ledger.connection import Server
+from progress_ledger.transport import ExchangeError, Request, Transport
 
 from fault_proxy import FaultProxy
 from scripted_server import Play, ScriptedServer, whole

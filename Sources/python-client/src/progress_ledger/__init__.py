@@ -37,11 +37,12 @@ from .errors import (
     UnavailableError,
     UnexpectedAnswerError,
 )
-from .execution import Execution, Stats, current, progress
+from .execution import Execution, current, progress
 from .job import Explanation, Job
 from .reporting import Progress
 from .rows import AsyncRows, Rows
 from .settings import Settings
+from .stats import Stats
 from .watching import Watch
 
 __version__ = "0.1.0"

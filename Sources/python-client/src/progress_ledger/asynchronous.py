@@ -14,10 +14,11 @@ from typing import Any, Callable, SupportsIndex, TypeVar
 from .answers import HistoryPoint, Indicator, JobTask, Snapshot
 from .client import Client
 from .display import Display, Shown
-from .execution import Execution, Stats
+from .execution import Execution
 from .job import Explanation, Job
 from .rows import AsyncRows
 from .settings import Settings
+from .stats import Stats
 from .watching import follow
 
 T = TypeVar("T")

@@ -10,15 +10,17 @@ from types import TracebackType
 
 from . import calls, lifecycle, values
 from .answers import Snapshot
+from .connection import Server
 from .errors import InvalidValueError, NotFoundError
-from .execution import Stats
 from .job import Job, read
 from .jobs import NO_JOB, Ledger, nobody
 from .requester import Requester
 from .rows import Rows
-from .sender import Sender, logger
+from .sender import Sender
 from .settings import DEFAULTS, PAGE_SIZE_MAX, Settings
-from .transport import Server, Transport
+from .settlement import logger
+from .stats import Stats
+from .transport import Transport
 
 
 @dataclass(frozen=True)

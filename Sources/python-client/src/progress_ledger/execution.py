@@ -8,7 +8,6 @@ import socket
 import uuid
 from collections.abc import AsyncIterable, Iterable
 from contextvars import ContextVar, Token
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Callable, SupportsIndex, TypeVar
 
@@ -16,46 +15,15 @@ from . import calls, values
 from .errors import InvalidValueError, LedgerError
 from .reporter import Counter, Reporter
 from .reporting import Progress, SilentProgress
-from .sender import Sender, logger
+from .sender import Sender
 from .settings import LABELS_PER_EXECUTION_MAX
+from .settlement import logger
+from .stats import Stats
 from .tracking import Tracking
 
 T = TypeVar("T")
 
 _current: ContextVar[Execution | None] = ContextVar("progress_ledger_execution", default=None)
-
-
-@dataclass(frozen=True)
-class Stats:
-    """What became of the reports of one execution, or of all of a client, in this process."""
-
-    calls: int
-    """Calls of `add` and `done`."""
-    waiting: int
-    """Events that the ledger has not recorded yet."""
-    recorded: int
-    """Events that the ledger has recorded. One event holds the increments of up to a second."""
-    superseded: int
-    """Of the recorded ones, those that do not count, because a newer execution of the task had begun."""
-    dropped: int
-    """Events that are lost: refused by the ledger, or more than the buffer holds. 0 unless something is wrong."""
-    failed_requests: int
-    """Requests of this client that brought no record: the ledger was down, slow or refused. They are repeated."""
-    last_error: str | None
-    """What the last failed request failed of."""
-
-    @classmethod
-    def of(cls, sender: Sender | None, reporter: Reporter | None = None) -> Stats:
-        """Of one reporter, or of all that a sender has had."""
-        if sender is None:
-            return cls(0, 0, 0, 0, 0, 0, None)
-        with sender.lock:
-            tally = sender.outbox.tally if reporter is None else reporter.tally
-            waiting = sender.outbox.size if reporter is None else reporter.waiting
-            return cls(
-                tally.calls, waiting, tally.recorded, tally.superseded, tally.dropped, sender.contact.failed_requests,
-                sender.contact.last_error,
-            )  # fmt: skip
 
 
 class Execution:

@@ -26,6 +26,8 @@ class Batch:
     entries: list[tuple[Event, Reporter | None]]
     body: bytes = field(init=False)
     faults: int = 0
+    awaits_verdicts: bool = False
+    """Whether the last try asked what becomes of the events."""
 
     def __post_init__(self) -> None:
         events = [event for event, _ in self.entries]

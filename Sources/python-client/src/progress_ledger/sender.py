@@ -7,7 +7,6 @@ one that waits for the ledger; whoever reports takes a lock for some hundred nan
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import threading
 import time
@@ -19,11 +18,8 @@ from .delivery import Judgement, Means, judge
 from .outbox import Batch, JobOutbox, Outbox
 from .reporter import Counter, Reporter
 from .requester import Requester
+from .settlement import Callback, Settlement, logger
 from .transport import ExchangeError, Request
-
-logger = logging.getLogger("progress_ledger")
-
-Callback = Callable[[], None]
 
 
 class Sender:
@@ -45,11 +41,11 @@ class Sender:
 
     def _reset(self) -> None:
         self.contact = Contact(self.settings)
+        self._settlement = Settlement(self.outbox, self.contact, self.settings)
         self._thread: threading.Thread | None = None
         self._listeners: dict[Callback, None] = {}
         self._wakes_at: float | None = None
         self._has_overflowed = False
-        self._has_complained_of_loss = False
 
     # What is reported. All of these return at once.
 
@@ -248,7 +244,8 @@ class Sender:
         """Sends a batch once, and does what the answer asks for."""
         began = time.monotonic()
         target = f"/v1/jobs/{batch.job.job}/events"
-        if began >= self.contact.verdicts_not_before:
+        batch.awaits_verdicts = began >= self.contact.verdicts_not_before
+        if batch.awaits_verdicts:
             target += "?wait=folded"
         try:
             answer = self._transport.perform(Request("POST", target, batch.body), self.settings.request_seconds)
@@ -259,78 +256,15 @@ class Sender:
             # Nothing that the network or a server does may end this thread: the task would go unreported.
             logger.debug("an exchange failed in an unforeseen way", exc_info=True)
             judgement = Judgement(Means.TRY_AGAIN, f"{type(error).__name__}: {error}")
-        callbacks: list[Callback] = []
         with self.lock:
-            self._apply(batch, judgement, began, callbacks)
+            now = time.monotonic()
+            callbacks = self._settlement.settle(batch, judgement, now - began, now, random.random())
             if self._has_overflowed:
-                callbacks.append(lambda: self._complain("the buffer is full: executions or increments are lost"))
+                callbacks.append(self._settlement.complaint("the buffer is full: executions or increments are lost"))
                 self._has_overflowed = False
             self._settled.notify_all()
             callbacks.extend(self._listeners)
         _tell(callbacks)
-
-    def _apply(self, batch: Batch, judgement: Judgement, began: float, callbacks: list[Callback]) -> None:
-        now = time.monotonic()
-        means, reason = judgement.means, judgement.reason
-        if means is Means.FAULT:
-            batch.faults += 1
-            means = Means.REFUSED if batch.faults >= self.settings.refusals_max else Means.TRY_AGAIN
-        if means is Means.RECORDED:
-            self._recorded(batch, judgement, now - began, now, callbacks)
-        elif means is Means.TRY_AGAIN:
-            if self.contact.failed(reason, judgement.retry_after, now, random.random()):
-                callbacks.append(lambda: logger.warning("reports wait, the task goes on: %s (told once)", reason))
-        elif means is Means.NO_SUCH_JOB:
-            self.contact.blamed(reason)
-            count = self.outbox.abandon(batch.job)
-            callbacks.append(lambda: self._complain(f"{count} events are lost: {reason}"))
-        else:
-            self.contact.blamed(reason)
-            self._divide(batch, judgement, callbacks)
-
-    def _divide(self, batch: Batch, judgement: Judgement, callbacks: list[Callback]) -> None:
-        """Finds the events that the ledger does not take, and goes on without them."""
-        places = list(range(len(batch)))
-        if judgement.refused:
-            bad = set(judgement.refused)
-            self.outbox.replace(batch, [[place for place in places if place not in bad]])
-            lost = len(bad)
-        elif len(batch) > 1:
-            half = len(batch) // 2
-            self.outbox.replace(batch, [places[:half], places[half:]])
-            return
-        else:
-            self.outbox.settle(batch, ())
-            lost = 1
-        callbacks.append(lambda: self._complain(f"{lost} events were refused and are lost: {judgement.reason}"))
-
-    def _recorded(self, batch: Batch, judgement: Judgement, took: float, now: float, callbacks: list[Callback]) -> None:
-        job = batch.job
-        job.last_sequence = max(job.last_sequence, judgement.last_sequence)
-        verdicts = judgement.verdicts
-        kept = list(range(len(batch)))
-        if verdicts is None:
-            self.contact.missed_verdicts(now)
-        else:
-            kept = [place for place in kept if verdicts[place] not in ("conflict", "over_limit")]
-            if len(kept) < len(batch):
-                lost = len(batch) - len(kept)
-                callbacks.append(lambda: self._complain(f"{lost} events contradict what the ledger holds"))
-            for (_, reporter), verdict in zip(batch.entries, verdicts):
-                if reporter is not None and verdict == "superseded":
-                    reporter.tally.superseded += 1
-                    self.outbox.tally.superseded += 1
-                    callbacks.extend(reporter.become_superseded())
-        self.outbox.settle(batch, kept)
-        outage = self.contact.answered(took, now)
-        if outage is not None:
-            callbacks.append(lambda: logger.info("the ledger takes reports again, after %.0f s", outage))
-
-    def _complain(self, message: str) -> None:
-        """Says once that something is lost; after that, only to who listens closely."""
-        level = logging.DEBUG if self._has_complained_of_loss else logging.ERROR
-        self._has_complained_of_loss = True
-        logger.log(level, "%s (told once)", message)
 
     # Forks: the parent holds the lock meanwhile, so that the child finds everything in order.
 
@@ -345,8 +279,8 @@ class Sender:
         # Their waiters do not exist in the child.
         self._wake = threading.Condition(self.lock)
         self._settled = threading.Condition(self.lock)
-        self._reset()
         self.outbox.become_child()
+        self._reset()
         self._transport.forget()
         self.lock.release()
 
