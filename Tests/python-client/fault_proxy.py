@@ -133,6 +133,9 @@ class FaultProxy:
                 if isinstance(fault, CutBefore):
                     self._cut()
                     return
+                if self.path.endswith("/watch"):
+                    self._stream(body)
+                    return
                 try:
                     status, headers, content = proxy._ask(self.command, self.path, dict(self.headers), body)
                 except OSError:
@@ -144,6 +147,24 @@ class FaultProxy:
                 self._send(status, headers, content)
 
             do_GET = do_POST = handle_request
+
+            def _stream(self, body: bytes) -> None:
+                """Passes on what comes, as it comes, until one of the two sides has gone."""
+                self.close_connection = True
+                connection = http.client.HTTPConnection(*proxy._address, timeout=60)
+                try:
+                    connection.request(self.command, self.path, headers={"Accept": "text/event-stream"})
+                    answer = connection.getresponse()
+                    self.send_response(answer.status)
+                    self.send_header("Content-Type", answer.getheader("Content-Type", ""))
+                    self.end_headers()
+                    while piece := answer.read1(65536):
+                        self.wfile.write(piece)
+                except (OSError, http.client.HTTPException):
+                    # That is the end of it.
+                    pass
+                finally:
+                    connection.close()
 
             def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
                 try:

@@ -144,7 +144,7 @@ def test_the_overall_figure_of_a_running_job_is_never_100(job: Job) -> None:
         context.progress("a").add(3)
         context.progress("a").done(9)
         context.progress("b").add(1)
-    assert job.refresh().percent == 75
+    assert job.refresh().percent == 50
     context.progress("b").done(1)
     context.flush()
     assert job.refresh().percent == 99

@@ -106,15 +106,19 @@ class Snapshot:
 
     @property
     def percent(self) -> int | None:
-        """How far the whole job is, in percent, rounded down: what is done of all units of all indicators.
+        """How far the whole job is, in percent, rounded down: the mean of its indicators, whose units do not add up.
 
-        No indicator counts beyond its total, and a job that runs is never at 100. None while there is nothing to do.
+        No indicator counts beyond its total. One that declares nothing counts as not begun while the job runs, and not
+        at all when it has ended. A job that runs is never at 100. None where no indicator counts.
         """
-        total = sum(indicator.total for indicator in self.progress)
-        if total == 0:
+        shares = [
+            min(indicator.done, indicator.total) * 10_000 // indicator.total if indicator.total else 0
+            for indicator in self.progress
+            if indicator.total or not self.is_finished
+        ]
+        if not shares:
             return None
-        done = sum(min(indicator.done, indicator.total) for indicator in self.progress)
-        percent = done * 100 // total
+        percent = sum(shares) // (100 * len(shares))
         return percent if self.is_finished else min(percent, 99)
 
     def indicator(self, label: str | None = None) -> Indicator | None:

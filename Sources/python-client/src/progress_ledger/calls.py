@@ -44,7 +44,7 @@ class Call(Generic[T]):
             raise error_of(answer)
         try:
             return self.read(json.loads(answer.body) if answer.body else None)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UnexpectedAnswerError(
                 f"the answer cannot be read: {error!r}; is it a progress ledger of this version?", status=answer.status
             ) from error

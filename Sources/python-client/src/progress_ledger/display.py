@@ -118,7 +118,8 @@ class Display:
                 elif isinstance(update, Interruption):
                     self._change(trouble=update.reason, trouble_since=self._view.trouble_since or now())
             self._change(is_final=True)
-        except (LedgerError, ExchangeError, TimeoutError) as error:
+        except Exception as error:
+            # Whatever it is, a view that nobody keeps fresh says so.
             self._change(trouble=str(error), trouble_since=self._view.trouble_since or now(), is_final=True)
 
     def _change(self, **fields: Any) -> None:

@@ -71,7 +71,10 @@ class Stream:
 
     def read(self) -> bytes:
         """The rest, within the deadline of the exchange."""
-        return self._response.read(ANSWER_BYTES_MAX)
+        try:
+            return self._response.read(ANSWER_BYTES_MAX)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise ExchangeError(f"the answer broke off: {_words(error)}", sent=True) from error
 
     def close(self) -> None:
         self._connection.abort()

@@ -51,8 +51,8 @@ class Row:
     share: int | None
     """How much of the bar is full, in percent; None where there is no telling."""
     color: str
-    look: str
-    """`plain`, `over`, `unknown`, `empty` or `stalled`."""
+    standing: str
+    """`empty`, `unknown` (its total), `waiting`, `moving`, `stalled`, `complete` or `over`."""
 
 
 def rows(snapshot: Snapshot, now: datetime) -> list[Row]:
@@ -85,15 +85,19 @@ def _row(indicator: Indicator, snapshot: Snapshot, now: datetime) -> Row:
     figures = f"{done:,} / {total:,}"
     if done > total:
         return Row(label, percent, figures, ", ".join([f"{done - total:,} over", *notes]), 100, AMBER, "over")
-    share = done * 100 // total
-    still = _seconds_still(indicator, snapshot, now)
-    if still >= STALLED_SECONDS and done < total and not snapshot.is_finished:
+    share, standing = done * 100 // total, "moving"
+    still = _seconds_still(indicator, now)
+    if done == total:
+        standing = "complete"
+    elif done == 0:
+        standing = "waiting"
+    elif still > STALLED_SECONDS and not snapshot.is_finished:
         notes.insert(0, f"no change for {duration(still)}")
-        return Row(label, percent, figures, ", ".join(notes), share, AMBER, "stalled")
-    return Row(label, percent, figures, ", ".join(notes), share, color, "plain")
+        color, standing = AMBER, "stalled"
+    return Row(label, percent, figures, ", ".join(notes), share, color, standing)
 
 
-def _seconds_still(indicator: Indicator, snapshot: Snapshot, now: datetime) -> float:
+def _seconds_still(indicator: Indicator, now: datetime) -> float:
     return 0.0 if indicator.updated_at is None else (now - indicator.updated_at).total_seconds()
 
 
@@ -179,7 +183,7 @@ def _text_bar(row: Row) -> str:
     if row.share is None:
         return "?" * 20
     full = row.share * 20 // 100
-    return ("!" if row.look == "stalled" else "#") * full + "." * (20 - full)
+    return ("!" if row.standing == "stalled" else "#") * full + "." * (20 - full)
 
 
 def printable(value: str) -> str:
@@ -247,8 +251,8 @@ def _table(view: View, snapshot: Snapshot, stale: bool) -> str:
 
 
 def _cells(row: Row) -> str:
-    mark = "&#9888;&nbsp;" if row.look in ("over", "stalled") else ""
-    note_color = f"color:{AMBER}" if row.look in ("over", "stalled") else "opacity:.66"
+    mark = "&#9888;&nbsp;" if row.standing in ("over", "stalled") else ""
+    note_color = f"color:{AMBER}" if row.standing in ("over", "stalled") else "opacity:.66"
     note = f' <span style="{note_color};font-size:12px">{mark}{_escaped(row.note)}</span>' if row.note else ""
     numbers = "font-variant-numeric:tabular-nums;white-space:nowrap"
     return (
@@ -264,13 +268,13 @@ def _bar(row: Row) -> str:
     value = f' aria-valuemin="0" aria-valuemax="100" aria-valuenow="{row.share}"' if row.share is not None else ""
     frame = f'role="progressbar"{value} aria-valuetext="{_escaped(words)}"'
     shape = "height:9px;border-radius:5px;box-sizing:border-box;overflow:hidden"
-    if row.look == "empty":
+    if row.standing == "empty":
         return f'<div {frame} style="{shape};border:1px dashed rgba(127,127,127,.6)"></div>'
-    if row.look == "unknown":
+    if row.standing == "unknown":
         stripes = f"repeating-linear-gradient(-45deg,{row.color} 0 6px,{TRACK} 6px 12px)"
         return f'<div {frame} style="{shape};background:{stripes};opacity:.75"></div>'
     fill = row.color
-    if row.look == "stalled":
+    if row.standing == "stalled":
         fill = f"repeating-linear-gradient(90deg,{row.color} 0 5px,rgba(127,127,127,.35) 5px 7px)"
     # A sliver for what is not nothing, and never the whole bar for what is not all.
     width = f"max({row.share}%,3px)" if row.figures[0] != "0" else "0"

@@ -42,7 +42,7 @@ Update = Union[Snapshot, Heartbeat, Interruption]
 
 
 class Watch(Iterator[Snapshot]):
-    """Iterates over a job's snapshots, each later than the one before, and ends after that of the finished job.
+    """Iterates over a job's snapshots, none older than the one before, and ends after that of the finished job.
 
     Made by `Job.watch`. Begins with how the job stands. A slow reader misses snapshots between, never the last one.
     Where the ledger does not answer it tries again with growing pauses, and raises `UnavailableError` after
@@ -133,10 +133,7 @@ class Watch(Iterator[Snapshot]):
 
     def _judge(self, stream: Stream) -> None:
         """What it means that there is no stream: raises, or goes on by asking again and again."""
-        try:
-            answer = Answer(stream.status, stream.headers, stream.read())
-        except (OSError, ValueError) as error:
-            raise ExchangeError(f"the answer broke off: {error}", sent=True) from error
+        answer = Answer(stream.status, stream.headers, stream.read())
         if stream.status in (401, 403, 408, 425, 429) or (stream.status >= 500 and stream.status != 501):
             raise error_of(answer)
         # A ledger without the route, or a proxy that does not pass it on. Whether there is the job, the poll will tell.
@@ -156,11 +153,7 @@ class Watch(Iterator[Snapshot]):
         if event.type is None:
             yield Heartbeat()
         elif event.type == "snapshot":
-            try:
-                snapshot = Snapshot.read(json.loads(event.data))
-            except (ValueError, KeyError, TypeError) as error:
-                raise UnexpectedAnswerError(f"a snapshot of the stream cannot be read: {error!r}") from error
-            yield from self._take(snapshot)
+            yield from self._take(_read(event.data))
 
     def _finish(self) -> Iterator[Update]:
         """After the end was announced: the last snapshot, where the stream did not bring it."""
@@ -188,17 +181,15 @@ class Watch(Iterator[Snapshot]):
             )
             if answer.status == 304:
                 yield Heartbeat()
-                continue
-            if answer.status != 200:
+            elif answer.status == 200:
+                self._tag = answer.headers.get("etag")
+                snapshot = _read(answer.body)
+                yield from self._take(snapshot)
+                if snapshot.is_finished:
+                    return
+            else:
                 raise error_of(answer)
-            self._tag = answer.headers.get("etag")
-            try:
-                snapshot = Snapshot.read(json.loads(answer.body))
-            except (ValueError, KeyError, TypeError) as error:
-                raise UnexpectedAnswerError(f"the snapshot cannot be read: {error!r}") from error
-            yield from self._take(snapshot)
-            if snapshot.is_finished:
-                return
+            # Also where nothing changed: a proxy may not know how to wait.
             self._closed.wait(self._within(POLL_PAUSE_SECONDS))
 
     def _within(self, seconds: float) -> float:
@@ -209,6 +200,13 @@ class Watch(Iterator[Snapshot]):
         if left <= 0:
             raise TimeoutError(f"job {self._job} has not finished in time")
         return min(seconds, left)
+
+
+def _read(content: str | bytes) -> Snapshot:
+    try:
+        return Snapshot.read(json.loads(content))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnexpectedAnswerError(f"a snapshot cannot be read: {error!r}") from error
 
 
 def wait(requester: Requester, job: str, seconds: float | None) -> Snapshot:
