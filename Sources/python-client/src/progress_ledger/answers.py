@@ -1,0 +1,298 @@
+"""What the ledger answers, as values. They do not change after they were read: they say how things stood."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+Content = Mapping[str, Any]
+Flat = dict[str, Any]
+
+
+def moment(value: str | None) -> datetime | None:
+    """A time of the ledger's, with its zone, which is UTC."""
+    return None if value is None else datetime.fromisoformat(value.replace("Z", "+00:00"))
+
+
+def _moment(value: str) -> datetime:
+    return datetime.fromisoformat(value.replace("Z", "+00:00"))
+
+
+@dataclass(frozen=True)
+class Indicator:
+    """How far one part of a job is: `done` of `total` units."""
+
+    label: str | None
+    """None is the job's default indicator."""
+    done: int
+    total: int
+    percent: int | None
+    """Rounded down. May exceed 100; None while there is nothing to be done."""
+    attempted_done: int
+    """What was done in all, including what was done for nothing by executions that do not count any more."""
+    attempted_total: int
+    updated_at: datetime | None
+
+    @classmethod
+    def read(cls, content: Content) -> Indicator:
+        return cls(
+            content.get("label"), content["done"], content["total"], content.get("percent"),
+            content.get("attempted_done", content["done"]), content.get("attempted_total", content["total"]),
+            moment(content.get("updated_at")),
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.label or 'progress'}: {self.done}/{self.total}"
+
+    def rows(self) -> Iterator[Flat]:
+        yield dict(vars(self))
+
+
+@dataclass(frozen=True)
+class TaskCounts:
+    """How many tasks a job has, by state, and how many executions."""
+
+    total: int = 0
+    running: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    canceled: int = 0
+    executions: int = 0
+    superseded_executions: int = 0
+
+    @classmethod
+    def read(cls, content: Content) -> TaskCounts:
+        return cls(**{name: content.get(name, 0) for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A job as of one sequence."""
+
+    job: str
+    key: str | None
+    name: str
+    tags: Mapping[str, str]
+    state: str
+    """`running`, `completed`, `failed` or `canceled`."""
+    sequence: int
+    """The last event in it. A later snapshot has a higher one."""
+    ledger_sequence: int
+    """The last event in the ledger; the difference is how far the snapshot is behind."""
+    created_at: datetime | None
+    started_at: datetime | None
+    updated_at: datetime | None
+    finished_at: datetime | None
+    tasks: TaskCounts
+    progress: tuple[Indicator, ...]
+    """In the order in which the labels were first named."""
+
+    @classmethod
+    def read(cls, content: Content) -> Snapshot:
+        return cls(
+            content["job"], content.get("key"), content["name"], dict(content.get("tags") or {}), content["state"],
+            content["sequence"], content.get("ledger_sequence", content["sequence"]),
+            moment(content.get("created_at")), moment(content.get("started_at")), moment(content.get("updated_at")),
+            moment(content.get("finished_at")), TaskCounts.read(content.get("tasks") or {}),
+            tuple(Indicator.read(entry) for entry in content.get("progress") or ()),
+        )  # fmt: skip
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the job has ended: completed, failed or canceled."""
+        return self.state != "running"
+
+    @property
+    def percent(self) -> int | None:
+        """How far the whole job is, in percent, rounded down: the mean of its indicators, whose units do not add up.
+
+        No indicator counts beyond its total. One that declares nothing counts as not begun while the job runs, and not
+        at all when it has ended. A job that runs is never at 100. None where no indicator counts.
+        """
+        shares = [
+            min(indicator.done, indicator.total) * 10_000 // indicator.total if indicator.total else 0
+            for indicator in self.progress
+            if indicator.total or not self.is_finished
+        ]
+        if not shares:
+            return None
+        percent = sum(shares) // (100 * len(shares))
+        return percent if self.is_finished else min(percent, 99)
+
+    def indicator(self, label: str | None = None) -> Indicator | None:
+        """The indicator of this label; None where no counted event names it."""
+        wanted = label or None
+        return next((indicator for indicator in self.progress if indicator.label == wanted), None)
+
+    def __str__(self) -> str:
+        figures = "  ".join(str(indicator) for indicator in self.progress)
+        return f"{self.name}: {self.state}{'  ' if figures else ''}{figures}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a task, as the ledger knows it."""
+
+    execution: str | None
+    """None where nobody named it."""
+    attempt: int
+    outcome: str | None
+    """`succeeded`, `failed`, `canceled`; None while it runs, or where nobody said."""
+    first_sequence: int
+    last_sequence: int
+    started_at: datetime
+    last_at: datetime
+    counted: bool
+    """Whether it is the last execution of its task: the one that counts."""
+    provisional: bool
+    """Whether it counts only until a newer one starts, because it failed."""
+    progress: tuple[tuple[str | None, int, int], ...]
+    """What it reported: label, total, done."""
+
+    @classmethod
+    def read(cls, content: Content) -> Run:
+        return cls(
+            content.get("execution"), content["attempt"], content.get("outcome"), content["first_sequence"],
+            content["last_sequence"], _moment(content["started_at"]), _moment(content["last_at"]), content["counted"],
+            content["provisional"],
+            tuple((entry.get("label"), entry["total"], entry["done"]) for entry in content.get("progress") or ()),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class JobTask:
+    """A task of a job, with its runs in the order in which they began."""
+
+    task: str
+    state: str
+    """The outcome of its last execution; `running` while it has none."""
+    executions: tuple[Run, ...]
+
+    @classmethod
+    def read(cls, content: Content) -> JobTask:
+        return cls(content["task"], content["state"], tuple(Run.read(entry) for entry in content["executions"]))
+
+    def rows(self) -> Iterator[Flat]:
+        for run in self.executions:
+            row: Flat = {"task": self.task, "state": self.state, **vars(run)}
+            del row["progress"]
+            yield row
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why an indicator fell: a newer run of a task began, and what the one before had done does not count any more."""
+
+    task: str
+    execution: str | None
+    attempt: int
+    superseded_execution: str | None
+    superseded_attempt: int
+    lost_total: int
+    lost_done: int
+
+    @classmethod
+    def read(cls, content: Content) -> Cause:
+        superseded, lost = content["superseded"], content["lost"]
+        return cls(
+            content["task"], content.get("execution"), content["attempt"], superseded.get("execution"),
+            superseded["attempt"], lost["total"], lost["done"],
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.task}: attempt {self.attempt} superseded attempt {self.superseded_attempt}"
+
+
+@dataclass(frozen=True)
+class HistoryPoint:
+    """Where an indicator stood at one sequence."""
+
+    sequence: int
+    at: datetime
+    total: int
+    done: int
+    cause: Cause | None
+    """Only where the numbers fell."""
+
+    @classmethod
+    def read(cls, content: Content) -> HistoryPoint:
+        cause = content.get("cause")
+        return cls(
+            content["sequence"], _moment(content["at"]), content["total"], content["done"],
+            Cause.read(cause) if cause else None,
+        )  # fmt: skip
+
+    def rows(self) -> Iterator[Flat]:
+        cause = self.cause
+        yield {
+            "sequence": self.sequence, "at": self.at, "total": self.total, "done": self.done,
+            "cause": str(cause) if cause else None,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Units:
+    """A number of units declared and a number of units done."""
+
+    total: int
+    done: int
+
+    @classmethod
+    def read(cls, content: Content) -> Units:
+        return cls(content["total"], content["done"])
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one execution gave to an indicator, and what became of it."""
+
+    task: str
+    execution: str | None
+    attempt: int
+    counted: Units
+    superseded: Units
+    discarded: Units
+    superseded_by: tuple[str | None, int] | None
+    """The execution and attempt that took its place."""
+
+    @classmethod
+    def read(cls, task: str, content: Content) -> Contribution:
+        winner = content.get("superseded_by")
+        return cls(
+            task, content.get("execution"), content["attempt"], Units.read(content["counted"]),
+            Units.read(content["superseded"]), Units.read(content["discarded"]),
+            (winner.get("execution"), winner["attempt"]) if winner else None,
+        )  # fmt: skip
+
+    def rows(self) -> Iterator[Flat]:
+        row: Flat = {"task": self.task, "execution": self.execution, "attempt": self.attempt}
+        for fate in ("counted", "superseded", "discarded"):
+            units: Units = getattr(self, fate)
+            row[f"{fate}_total"], row[f"{fate}_done"] = units.total, units.done
+        row["superseded_by"] = self.superseded_by[0] if self.superseded_by else None
+        yield row
+
+
+@dataclass(frozen=True)
+class Conservation:
+    """received = counted + superseded + discarded; attempted = counted + superseded."""
+
+    received: Units
+    counted: Units
+    superseded: Units
+    discarded: Units
+    attempted: Units
+
+    @classmethod
+    def read(cls, content: Content) -> Conservation:
+        return cls(**{name: Units.read(content[name]) for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class Started:
+    """How the ledger knows an execution: its answer to the start."""
+
+    attempt: int | None
+    is_last: bool

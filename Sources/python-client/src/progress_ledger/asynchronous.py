@@ -1,0 +1,220 @@
+"""The same for coroutines. Waiting for answers is done by threads of the loop's executor; reporting needs none."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from datetime import datetime
+from itertools import islice
+from typing import Any, Callable, SupportsIndex, TypeVar
+
+from .answers import HistoryPoint, Indicator, JobTask, Snapshot
+from .client import Client
+from .display import Display, Shown
+from .execution import Execution
+from .job import Explanation, Job
+from .rows import AsyncRows
+from .settings import Settings
+from .stats import Stats
+from .watching import follow
+
+T = TypeVar("T")
+
+# Rows that one turn of a thread fetches: few enough to begin soon, many enough not to change threads for each.
+ROWS_AT_ONCE = 200
+
+
+async def _apart(ask: Callable[[], T]) -> T:
+    """Asks in a thread. Where the coroutine is canceled, the thread still waits for its answer and drops it."""
+    return await asyncio.get_running_loop().run_in_executor(None, ask)
+
+
+def _rows(rows: Iterable[T], change: Callable[[T], Any] = lambda row: row) -> AsyncRows[Any]:
+    async def read() -> AsyncIterator[Any]:
+        source = await _apart(lambda: iter(rows))
+        while True:
+            part = await _apart(lambda: list(islice(source, ROWS_AT_ONCE)))
+            for row in part:
+                yield change(row)
+            if len(part) < ROWS_AT_ONCE:
+                return
+
+    return AsyncRows(read)
+
+
+class AsyncClient:
+    """A ledger, for coroutines.
+
+        async with AsyncClient("http://localhost:8080") as ledger:
+            job = await ledger.jobs.create("mosaic", key="mosaic-2026-11-23")
+            async with job.execution("tile-17", attempt=2) as context:
+                context.progress("download").done(1)
+
+    Takes what `Client` takes. `add` and `done` never wait, so that they are called without `await`.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        settings: Settings | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._client = Client(url, token, settings=settings, tls=tls)
+
+    @property
+    def url(self) -> str | None:
+        """Where the ledger is; None where none is configured and nothing is reported."""
+        return self._client.url
+
+    @property
+    def jobs(self) -> AsyncJobs:
+        """The ledger's jobs."""
+        return AsyncJobs(self._client)
+
+    @property
+    def stats(self) -> Stats:
+        """What became of the reports of this client in this process."""
+        return self._client.stats
+
+    def job(self, id: str | None = None) -> AsyncJob:
+        """The job of this id, without asking the ledger; see `Client.job`."""
+        return AsyncJob(self._client.job(id))
+
+    async def flush(self, timeout: float | None = None) -> bool:
+        """Sends everything that waits, and waits until it is recorded; see `Client.flush`."""
+        return await _apart(lambda: self._client.flush(timeout))
+
+    async def close(self, timeout: float | None = None) -> bool:
+        """The same for the last time; see `Client.close`."""
+        return await _apart(lambda: self._client.close(timeout))
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<AsyncClient {self.url or 'without a ledger'}>"
+
+
+class AsyncJobs:
+    """Creates and finds jobs; see `Jobs`."""
+
+    def __init__(self, client: Client) -> None:
+        self._jobs = client.jobs
+
+    async def create(self, name: str, key: str | None = None, tags: Mapping[str, str] | None = None) -> AsyncJob:
+        """A new job, or the one of this key; see `Jobs.create`."""
+        return AsyncJob(await _apart(lambda: self._jobs.create(name, key, tags)))
+
+    async def find(self, id: str | None = None, *, key: str | None = None) -> AsyncJob:
+        """The job of this id, or of this key, as it stands now; see `Jobs.find`."""
+        return AsyncJob(await _apart(lambda: self._jobs.find(id, key=key)))
+
+    def list(
+        self,
+        *,
+        state: str | None = None,
+        name: str | None = None,
+        key: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        limit: int | None = None,
+    ) -> AsyncRows[AsyncJob]:
+        """The ledger's jobs that fit, newest first; see `Jobs.list`."""
+        return _rows(self._jobs.list(state=state, name=name, key=key, tags=tags, limit=limit), AsyncJob)
+
+
+class AsyncJob(Shown):
+    """A job of the ledger, for coroutines; see `Job`."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    @property
+    def id(self) -> str:
+        """The id that the ledger gave it."""
+        return self._job.id
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """How the job stood when it was last read; None if it never was."""
+        return self._job.known
+
+    @property
+    def state(self) -> str | None:
+        """`running`, `completed`, `failed` or `canceled`, as of `snapshot`."""
+        return self.snapshot.state if self.snapshot is not None else None
+
+    @property
+    def progress(self) -> tuple[Indicator, ...]:
+        """The job's indicators, as of `snapshot`; none if it was never read."""
+        return self.snapshot.progress if self.snapshot is not None else ()
+
+    def execution(
+        self,
+        task: str | None = None,
+        attempt: SupportsIndex | None = None,
+        *,
+        execution: str | None = None,
+        on_superseded: Callable[[Execution], Any] | None = None,
+    ) -> Execution:
+        """A new run of a task, for `async with`; see `Job.execution`."""
+        return self._job.execution(task, attempt, execution=execution, on_superseded=on_superseded)
+
+    async def refresh(self) -> Snapshot:
+        """Reads how the job stands now; see `Job.refresh`."""
+        return await _apart(self._job.refresh)
+
+    async def snapshot_at(
+        self, sequence: int | None = None, at: datetime | str | None = None, policy: str = "last"
+    ) -> Snapshot:
+        """The job as it was; see `Job.snapshot_at`."""
+        return await _apart(lambda: self._job.snapshot_at(sequence, at, policy))
+
+    def watch(self) -> AsyncGenerator[Snapshot, None]:
+        """The job's snapshots as they change, until it has finished: for `async for`. Leaving the loop ends it."""
+        return follow(self._job.watch())
+
+    async def wait(self, timeout: float | None = None) -> Snapshot:
+        """Waits until the job has finished; returns its last snapshot. Raises `TimeoutError` after so many seconds."""
+        watch = self._job.watch() if timeout is None else self._job.watch_until(time.monotonic() + timeout)
+        last: deque[Snapshot] = deque(maxlen=1)
+        async for snapshot in follow(watch):
+            last.append(snapshot)
+        return last[0] if last else await self.refresh()
+
+    def history(self, label: str | None = None, points: int = 500) -> AsyncRows[HistoryPoint]:
+        """How an indicator came to its numbers; see `Job.history`."""
+        return _rows(self._job.history(label, points))
+
+    async def explain(self, label: str | None = None, at_sequence: int | None = None) -> Explanation:
+        """Why an indicator is what it is; see `Job.explain`."""
+        return await _apart(lambda: self._job.explain(label, at_sequence))
+
+    def tasks(self, state: str | None = None) -> AsyncRows[JobTask]:
+        """The job's tasks with their executions; see `Job.tasks`."""
+        return _rows(self._job.tasks(state))
+
+    def events(self, **filters: Any) -> AsyncRows[dict[str, Any]]:
+        """The job's history, event by event; see `Job.events`."""
+        return _rows(self._job.events(**filters))
+
+    async def finish(self, outcome: str = "completed") -> bool:
+        """Says that the job has ended; see `Job.finish`."""
+        return await self._job.finish_async(outcome)
+
+    def display(self) -> Display:
+        """Shows the job in a notebook, live; see `Job.display`."""
+        return self._job.display()
+
+    def _view(self) -> Any:
+        return self._job._view()
+
+    def __repr__(self) -> str:
+        return repr(self._job)

@@ -1,0 +1,194 @@
+"""What can be asked of a ledger, as values: a request, whether it may be repeated, and how to read its answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Callable, Generic, Optional, TypeVar
+from urllib.parse import urlencode
+from uuid import UUID
+
+from . import values
+from .answers import Conservation, Contribution, HistoryPoint, JobTask, Snapshot, Started
+from .delivery import read_object, retry_after
+from .errors import (
+    ConflictError,
+    InvalidValueError,
+    LedgerError,
+    NotFoundError,
+    OutcomeUnknownError,
+    UnauthorizedError,
+    UnavailableError,
+    UnexpectedAnswerError,
+)
+from .settings import PAGE_SIZE_MAX
+from .transport import Answer, Request
+
+T = TypeVar("T")
+Page = tuple[list[T], Optional[str]]
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One question. `is_repeatable`: whether asking twice is the same as asking once."""
+
+    request: Request
+    read: Callable[[Any], T]
+    is_repeatable: bool = True
+    accepts: tuple[int, ...] = (200, 201)
+
+    def result(self, answer: Answer) -> T:
+        """What the answer says; raises what it complains of."""
+        if answer.status not in self.accepts:
+            raise error_of(answer)
+        try:
+            return self.read(json.loads(answer.body) if answer.body else None)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UnexpectedAnswerError(
+                f"the answer cannot be read: {error!r}; is it a progress ledger of this version?", status=answer.status
+            ) from error
+
+
+def error_of(answer: Answer) -> LedgerError:
+    """What an answer complains of."""
+    content = read_object(answer.body)
+    message = str(content.get("detail") or content.get("title") or f"the ledger answered {answer.status}")
+    errors = content.get("errors")
+    known: dict[str, Any] = {"status": answer.status, "errors": errors if isinstance(errors, list) else []}
+    status = answer.status
+    if status in (401, 403):
+        return UnauthorizedError(f"{message} (the token is given as token= or in PROGRESS_LEDGER_TOKEN)", **known)
+    if status in (404, 410):
+        return NotFoundError(message, **known)
+    if status == 409:
+        return ConflictError(message, **known)
+    if status in (400, 413, 415, 422):
+        return InvalidValueError(message, **known)
+    if status == 503 and content.get("title") == "Outcome unknown":
+        return OutcomeUnknownError(message, **known)
+    if status in (408, 425, 429, 502, 503, 504):
+        return UnavailableError(message, retry_after=retry_after(answer), **known)
+    return UnexpectedAnswerError(message, **known)
+
+
+def job_id(value: str) -> str:
+    """The id of a job as the ledger writes it."""
+    try:
+        return str(UUID(value))
+    except (ValueError, AttributeError, TypeError):
+        raise InvalidValueError(f"{value!r} is not the id of a job") from None
+
+
+def _get(path: str, parameters: Mapping[str, Any] | None = None) -> Request:
+    given = {name: value for name, value in (parameters or {}).items() if value is not None}
+    return Request("GET", f"{path}?{urlencode(given)}" if given else path)
+
+
+def _post(path: str, content: Any) -> Request:
+    return Request("POST", path, json.dumps(content, ensure_ascii=False).encode("utf-8"))
+
+
+def create_job(name: str, key: str | None, tags: Mapping[str, str] | None) -> Call[Snapshot]:
+    content: dict[str, Any] = {"name": values.job_name(name)}
+    if values.job_key(key) is not None:
+        content["key"] = key
+    if values.tags(tags):
+        content["tags"] = values.tags(tags)
+    # Without a key, asking twice makes two jobs.
+    return Call(_post("/v1/jobs", content), Snapshot.read, is_repeatable=key is not None)
+
+
+def read_job(job: str, min_sequence: int = 0) -> Call[Snapshot]:
+    if min_sequence:
+        return Call(_get(f"/v1/jobs/{job}/progress", {"min_sequence": min_sequence}), Snapshot.read)
+    return Call(_get(f"/v1/jobs/{job}"), Snapshot.read)
+
+
+def read_past(job: str, sequence: int | None, at: str | None, policy: str) -> Call[Snapshot]:
+    values.choice(policy, "a counting policy", values.POLICIES)
+    return Call(_get(f"/v1/jobs/{job}/progress", {"at_sequence": sequence, "at": at, "policy": policy}), Snapshot.read)
+
+
+def list_jobs(
+    state: str | None, name: str | None, key: str | None, tags: Mapping[str, str] | None, limit: int,
+    cursor: str | None,
+) -> Call[Page[Snapshot]]:  # fmt: skip
+    if state is not None:
+        values.choice(state, "the state of a job", values.JOB_STATES)
+    parameters: dict[str, Any] = {"state": state, "name": name, "key": key, "limit": limit, "cursor": cursor}
+    parameters.update({f"tag.{tag}": content for tag, content in values.tags(tags).items()})
+    return Call(
+        _get("/v1/jobs", parameters),
+        lambda content: ([Snapshot.read(entry) for entry in content["jobs"]], content.get("next_cursor")),
+    )
+
+
+def list_tasks(job: str, state: str | None, cursor: str | None) -> Call[Page[JobTask]]:
+    if state is not None:
+        values.choice(state, "the state of a task", values.TASK_STATES)
+    return Call(
+        _get(f"/v1/jobs/{job}/tasks", {"state": state, "limit": PAGE_SIZE_MAX, "cursor": cursor}),
+        lambda content: ([JobTask.read(entry) for entry in content["tasks"]], content.get("next_cursor")),
+    )
+
+
+def list_events(job: str, filters: Mapping[str, Any], after: str | None) -> Call[Page[dict[str, Any]]]:
+    parameters = {**filters, "limit": PAGE_SIZE_MAX}
+    if after is not None:
+        parameters["after"] = after
+    return Call(
+        _get(f"/v1/jobs/{job}/events", parameters), lambda content: (content["events"], content.get("next_after"))
+    )
+
+
+def history(job: str, label: str | None, points: int) -> Call[list[HistoryPoint]]:
+    return Call(
+        _get(f"/v1/jobs/{job}/history", {"label": values.label(label), "points": points}),
+        lambda content: [HistoryPoint.read(entry) for entry in content["points"]],
+    )
+
+
+@dataclass(frozen=True)
+class ExplanationPage:
+    """A part of an explanation."""
+
+    contributions: list[Contribution]
+    conservation: Conservation
+    sequence: int
+    cursor: str | None
+
+
+def explain(job: str, label: str | None, sequence: int | None, cursor: str | None) -> Call[ExplanationPage]:
+    def read(content: Any) -> ExplanationPage:
+        contributions = [
+            Contribution.read(task["task"], run) for task in content["tasks"] for run in task["executions"]
+        ]
+        return ExplanationPage(
+            contributions, Conservation.read(content["conservation"]), content["sequence"], content.get("next_cursor")
+        )
+
+    parameters = {"label": values.label(label), "at_sequence": sequence, "cursor": cursor}
+    return Call(_get(f"/v1/jobs/{job}/explain", parameters), read)
+
+
+def contributions(job: str, label: str | None, sequence: int | None, cursor: str | None) -> Call[Page[Contribution]]:
+    call = explain(job, label, sequence, cursor)
+
+    def read(content: Any) -> Page[Contribution]:
+        page = call.read(content)
+        return page.contributions, page.cursor
+
+    return Call(call.request, read)
+
+
+def start_execution(job: str, task: str, execution: str, attempt: int | None) -> Call[Started]:
+    content: dict[str, Any] = {"task": task, "execution": execution}
+    if attempt is not None:
+        content["attempt"] = attempt
+    # 409 is an answer too: it is how a zombie learns that it is one.
+    return Call(
+        _post(f"/v1/jobs/{job}/executions", content),
+        lambda answer: Started(answer.get("attempt"), "last" not in answer),
+        accepts=(201, 409),
+    )

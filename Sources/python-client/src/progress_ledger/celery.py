@@ -1,0 +1,99 @@
+"""Celery tasks as executions: the job travels with the messages, the attempt is Celery's.
+
+from progress_ledger import progress
+from progress_ledger.celery import LedgerTask, reporting_to
+
+@app.task(base=LedgerTask, bind=True, acks_late=True, max_retries=5)
+def download(self, tile):
+    progress("download").done(1)
+
+with reporting_to(job):
+    group(download.s(tile) for tile in tiles).apply_async()
+
+Every task that is sent within `reporting_to`, or by a task that reports to a job, reports to the same job: members of
+groups, chains and chords too. A retry is the next attempt and supersedes the one before; a message that is delivered
+twice, or again after a worker was lost, is another run of the same attempt, of which the later one counts. The reports
+of a run are recorded before Celery is told that the task is done.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from celery import Task, current_task
+from celery.exceptions import Ignore
+from celery.signals import before_task_publish
+
+from .asynchronous import AsyncJob
+from .client import Client
+from .job import Job
+
+HEADER = "progress_ledger_job"
+
+_job: ContextVar[str | None] = ContextVar("progress_ledger_celery_job", default=None)
+_clients: list[Client] = []
+_lock = threading.Lock()
+
+
+def use(client: Client) -> None:
+    """Has the tasks of this process report by this client. Unless told, it is one that the environment configures."""
+    with _lock:
+        _clients[:] = [client]
+
+
+def _client() -> Client:
+    with _lock:
+        if not _clients:
+            _clients.append(Client())
+        return _clients[0]
+
+
+@contextmanager
+def reporting_to(job: Job | AsyncJob | str) -> Iterator[None]:
+    """Within it, every task that is sent reports to this job."""
+    token = _job.set(job if isinstance(job, str) else job.id)
+    try:
+        yield
+    finally:
+        _job.reset(token)
+
+
+def job_of(request: Any) -> str | None:
+    """The id of the job that came with a message."""
+    found = getattr(request, HEADER, None) or (getattr(request, "headers", None) or {}).get(HEADER)
+    return found if isinstance(found, str) and found else None
+
+
+@before_task_publish.connect(weak=False)  # type: ignore[untyped-decorator,unused-ignore]
+def _pass_on(headers: dict[str, Any] | None = None, **_: Any) -> None:
+    # After the body of a task, Celery sends what follows it in a chain: then the request is all that is left to ask.
+    job = _job.get() or (job_of(current_task.request) if current_task else None)
+    if job is not None and headers is not None:
+        headers.setdefault(HEADER, job)
+
+
+class LedgerTask(Task):  # type: ignore[misc]
+    """A base for tasks: each run of the task is an execution of the job that came with the message.
+
+    Within it, `progress_ledger.progress` and `progress_ledger.current` are the run's. A task without a job, one that is
+    called directly in a unit test for example, reports to nobody.
+    """
+
+    abstract = True
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        # `run`, not `super().__call__`, which would hide the request from the task.
+        job = None if self.request.called_directly else job_of(self.request) or _job.get()
+        if job is None:
+            return self.run(*arguments, **options)
+        with reporting_to(job), _client().job(job).execution() as execution:
+            try:
+                return self.run(*arguments, **options)
+            except Ignore:
+                # The task has dealt with it in its own way.
+                execution.finish("succeeded")
+                raise

@@ -1,0 +1,206 @@
+"""The way to a ledger."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from . import calls, lifecycle, values
+from .answers import Snapshot
+from .connection import Server
+from .errors import InvalidValueError, NotFoundError
+from .job import Job, read
+from .jobs import NO_JOB, Ledger, nobody
+from .requester import Requester
+from .rows import Rows
+from .sender import Sender
+from .settings import DEFAULTS, PAGE_SIZE_MAX, Settings
+from .settlement import logger
+from .stats import Stats
+from .transport import Transport
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Where a ledger is and how to deal with it."""
+
+    url: str | None
+    token: str | None = field(repr=False)
+    settings: Settings
+    tls: ssl.SSLContext | None = field(repr=False)
+
+    @classmethod
+    def read(
+        cls, url: str | None, token: str | None, settings: Settings | None, tls: ssl.SSLContext | None
+    ) -> Configuration:
+        """What is given, else what the environment says."""
+        token = token or os.environ.get("PROGRESS_LEDGER_TOKEN") or None
+        if token is not None and not (token.isascii() and token.isprintable()):
+            raise InvalidValueError("the token holds characters that no token has")
+        return cls(
+            url or os.environ.get("PROGRESS_LEDGER_URL") or None,
+            token,
+            settings or DEFAULTS,
+            tls,
+        )
+
+    def connect(self) -> Ledger:
+        """The parts of a client; no connection is made yet."""
+        if self.url is None:
+            logger.debug("no URL of a ledger is configured: nothing is reported")
+            return Ledger(None, None)
+        transport = Transport(Server.parse(self.url, self.tls), self.token, self.settings.idle_connection_seconds)
+        lifecycle.watch_signal()
+        requester = Requester(transport, self.settings)
+        return Ledger(requester, Sender(requester))
+
+
+class Client:
+    """A ledger, for code that waits for answers.
+
+        ledger = Client("http://localhost:8080")
+        job = ledger.jobs.create("mosaic", key="mosaic-2026-11-23")
+
+    `url`: `http://HOST:PORT` or `https://…`; `PROGRESS_LEDGER_URL` unless told. Where there is neither, everything can
+    be called and nothing is reported, so that the same code runs without a ledger.
+    `token`: the bearer token; `PROGRESS_LEDGER_TOKEN` unless told.
+    `settings`: limits and waits, see `Settings`.
+    `tls`: certificates to trust, where the system's are not enough.
+
+    One client for a process is enough: it is safe to use from any thread and after a fork. It connects when it is first
+    used, and reports by a thread of its own. What waits is sent before the process ends, also on SIGTERM.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        settings: Settings | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._configuration = Configuration.read(url, token, settings, tls)
+        self._ledger = self._configuration.connect()
+
+    @property
+    def url(self) -> str | None:
+        """Where the ledger is; None where none is configured and nothing is reported."""
+        return self._configuration.url
+
+    @property
+    def stats(self) -> Stats:
+        """What became of the reports of all executions of this client in this process."""
+        return Stats.of(self._ledger.sender)
+
+    @property
+    def jobs(self) -> Jobs:
+        """The ledger's jobs."""
+        return Jobs(self._ledger)
+
+    def job(self, id: str | None = None) -> Job:
+        """The job of this id, without asking the ledger: what a worker reports to. Makes no request.
+
+        `id` is `PROGRESS_LEDGER_JOB` unless told; where there is neither, nothing is reported.
+        """
+        given = id or os.environ.get("PROGRESS_LEDGER_JOB")
+        if not given:
+            return Job(Ledger(None, None), NO_JOB, nobody("no job"))
+        return Job(self._ledger, calls.job_id(given))
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Sends everything that waits, and waits until it is recorded, for `Settings.flush_seconds` unless told.
+
+        Returns whether it is. Waits also for a ledger that is out of reach.
+        """
+        sender = self._ledger.sender
+        if sender is None:
+            return True
+        return sender.flush(sender.settings.flush_seconds if timeout is None else timeout)
+
+    def close(self, timeout: float | None = None) -> bool:
+        """The same for the last time: logs what could not be sent, and closes the connections."""
+        sender, requester = self._ledger.sender, self._ledger.requester
+        if sender is None or requester is None:
+            return True
+        is_settled = sender.close(sender.settings.flush_seconds if timeout is None else timeout)
+        requester.transport.close()
+        return is_settled
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Client {self.url or 'without a ledger'}>"
+
+
+class Jobs:
+    """Creates and finds jobs."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def create(self, name: str, key: str | None = None, tags: Mapping[str, str] | None = None) -> Job:
+        """A new job; with a key, the one that has this key and the same name and tags already, if any.
+
+        `name`: 1 to 200 characters. `key`: unique in the ledger, 1 to 200 characters. `tags`: up to 50.
+        Raises `ConflictError` where another job has the key, and `UnavailableError` where the ledger does not answer
+        for `Settings.patience_seconds`. With a key it is safe to call again.
+        """
+        call = calls.create_job(name, key, tags)
+        if self._ledger.requester is None:
+            return Job(self._ledger, NO_JOB, nobody(name, key, tags))
+        snapshot = self._ledger.requester.ask(call)
+        return Job(self._ledger, snapshot.job, snapshot)
+
+    def find(self, id: str | None = None, *, key: str | None = None) -> Job:
+        """The job of this id, or of this key, as it stands now. Raises `NotFoundError` where there is none."""
+        if self._ledger.requester is None:
+            return Job(self._ledger, NO_JOB, nobody(key or id or "no job", key))
+        if key is not None:
+            found = next(iter(self.list(key=key)), None)
+            if found is None:
+                raise NotFoundError(f"there is no job of the key {key!r} in this ledger")
+            return found
+        job = calls.job_id(id or "")
+        outbox = self._ledger.outbox(job)
+        snapshot = read(self._ledger.requester, job, outbox.last_sequence if outbox else 0)
+        return Job(self._ledger, job, snapshot)
+
+    def list(
+        self,
+        *,
+        state: str | None = None,
+        name: str | None = None,
+        key: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        limit: int | None = None,
+    ) -> Rows[Job]:
+        """The ledger's jobs that fit, newest first, each with its snapshot; `limit` of them at most.
+
+        Iterating asks for page after page.
+        """
+        most = None if limit is None else values.integer(limit, "the limit", 0, 2**63 - 1)
+        requester = self._ledger.requester
+        size = min(most or 100, PAGE_SIZE_MAX)
+        calls.list_jobs(state, name, key, tags, size, None)
+
+        def jobs() -> Iterator[Job]:
+            if requester is None or most == 0:
+                return
+            pages: Iterator[Snapshot] = requester.pages(
+                lambda cursor: calls.list_jobs(state, name, key, tags, size, cursor)
+            )
+            for count, snapshot in enumerate(pages, 1):
+                yield Job(self._ledger, snapshot.job, snapshot)
+                if count == most:
+                    return
+
+        return Rows(jobs)

@@ -1,0 +1,150 @@
+"""One connection to a server, on which everything has a deadline.
+
+`http.client` sets time limits on single reads only; here a whole exchange has one, so that a server that answers a byte
+at a time holds nobody up.
+"""
+
+from __future__ import annotations
+
+# Looking up a host's name imports this when it is first done, in the sender's thread. A process that forks in the
+# middle of an import has half a module in its child, for good: so it is imported here.
+import encodings.idna  # noqa: F401
+import http.client
+import io
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from .errors import InvalidValueError
+
+READ_BYTES = 65_536
+
+
+class _DeadlineReader(io.RawIOBase):
+    """Reads from a socket, each time within what is left until the deadline."""
+
+    def __init__(self, connection: _DeadlineSocket) -> None:
+        self._connection = connection
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._connection.limit()
+        return self._connection.socket.recv_into(buffer)
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._connection.reader_closed()
+
+
+class _DeadlineSocket:
+    """The part of a socket that `http.client` uses, with one deadline for all that happens on it."""
+
+    def __init__(self, wrapped: socket.socket) -> None:
+        self.socket = wrapped
+        self.deadline = 0.0
+        self._readers = 0
+        self._is_released = False
+
+    def limit(self) -> None:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise socket.timeout("the answer took too long")
+        self.socket.settimeout(left)
+
+    def makefile(self, mode: str, *_: Any, **__: Any) -> io.BufferedReader:
+        self._readers += 1
+        return io.BufferedReader(_DeadlineReader(self), READ_BYTES)
+
+    def sendall(self, data: Any) -> None:
+        self.limit()
+        self.socket.sendall(data)
+
+    def close(self) -> None:
+        # `http.client` closes its socket before the body is read where the connection is not to be kept.
+        self._is_released = True
+        if self._readers == 0:
+            self.socket.close()
+
+    def reader_closed(self) -> None:
+        self._readers -= 1
+        if self._is_released and self._readers == 0:
+            self.socket.close()
+
+
+class Connection(http.client.HTTPConnection):
+    """A connection whose every exchange has a deadline."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(server.host, server.port)
+        self._server = server
+        self.idle_since = 0.0
+        self._guarded: _DeadlineSocket | None = None
+
+    def set_deadline(self, deadline: float) -> None:
+        if self._guarded is None:
+            self.open(deadline)
+        assert self._guarded is not None
+        self._guarded.deadline = deadline
+
+    def open(self, deadline: float) -> None:
+        # The look-up of the name has no limit of its own: the system's resolver keeps to its own, some 10 s.
+        left = max(0.001, deadline - time.monotonic())
+        plain = socket.create_connection((self._server.host, self._server.port), timeout=left)
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._server.tls is not None:
+                plain = self._server.tls.wrap_socket(plain, server_hostname=self._server.host)
+        except BaseException:
+            plain.close()
+            raise
+        self._guarded = _DeadlineSocket(plain)
+        self.sock = self._guarded
+
+    def abort(self) -> None:
+        """Ends whatever another thread waits for on this connection."""
+        guarded = self._guarded
+        if guarded is not None:
+            try:
+                # That of the socket itself: an `SSLSocket` would take away what the other thread is using.
+                socket.socket.shutdown(guarded.socket, socket.SHUT_RDWR)
+            except OSError:
+                # The other side was quicker.
+                pass
+
+    def drop(self) -> None:
+        """Closes this process's descriptor, whoever still reads from it, and says nothing to the server."""
+        if self._guarded is not None:
+            self._guarded.socket.close()
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where the ledger is: `http://HOST:PORT` or `https://…`, with a path where a proxy serves it below one."""
+
+    host: str
+    port: int
+    path: str
+    tls: ssl.SSLContext | None
+    url: str
+
+    @classmethod
+    def parse(cls, url: str, tls: ssl.SSLContext | None = None) -> Server:
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError as error:
+            raise InvalidValueError(f"{url!r} is not the URL of a ledger: {error}") from None
+        if parts.scheme not in ("http", "https") or not host:
+            raise InvalidValueError(f"{url!r} is not the URL of a ledger: it must begin with http:// or https://")
+        if parts.query or parts.fragment or parts.username or parts.password:
+            raise InvalidValueError(
+                "the URL of a ledger has no query, no fragment and no password; a token is given apart"
+            )
+        tls = tls or ssl.create_default_context() if parts.scheme == "https" else None
+        return cls(host, port or (443 if tls else 80), parts.path.rstrip("/"), tls, url)

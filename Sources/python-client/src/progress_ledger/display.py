@@ -1,0 +1,150 @@
+"""A job's view in a notebook: kept fresh by threads of its own, and complete when it is saved.
+
+Each frame holds the whole view as HTML and as text, and takes the place of the one before by its display id, so that a
+notebook that is saved, exported or shared shows the last one. No widget, no script, no connection of the browser's.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+import threading
+import uuid
+from datetime import datetime, timezone
+from typing import Any, Callable
+
+from . import view as views
+from .answers import Snapshot
+from .errors import LedgerError
+from .transport import ExchangeError
+from .view import View
+from .watching import Heartbeat, Interruption, Watch
+
+# Between two frames: faster than anybody reads, slow enough for a notebook with many of them.
+FRAME_SECONDS = 0.25
+# How often a view in which nothing happens is drawn anew, so that it shows its age.
+IDLE_FRAME_SECONDS = 15.0
+
+
+def now() -> datetime:
+    """The wall clock, for people to read; nothing is decided by it but how old a figure looks."""
+    return datetime.now(timezone.utc)
+
+
+def bundle(shown: View) -> dict[str, str]:
+    """A view in both forms, always: which one is shown is for the notebook, the exporter or the terminal to say."""
+    return {"text/html": views.html(shown), "text/plain": views.text(shown)}
+
+
+class Shown:
+    """What a job is in a notebook, an IPython terminal or anything else that knows IPython's protocol."""
+
+    _id: str
+    _known: Snapshot | None
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return bundle(self._view())
+
+    def _ipython_display_(self) -> None:
+        if not is_notebook():
+            print(views.text(self._view()))
+            return
+        self.display()
+
+    def display(self) -> Any:
+        """Shows the job, live."""
+        raise NotImplementedError
+
+    def _read_for_view(self) -> Snapshot:
+        raise NotImplementedError
+
+    def _view(self) -> View:
+        try:
+            snapshot = self._read_for_view()
+        except (LedgerError, ExchangeError) as error:
+            # Showing a job never fails: it says that it is old.
+            return View(self._id, self._known, now(), trouble=str(error), trouble_since=now())
+        return View(self._id, snapshot, now(), as_of=now(), is_final=snapshot.is_finished)
+
+
+def is_notebook() -> bool:
+    """Whether a kernel runs this process, which has a front end that can replace what it shows."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return getattr(shell, "kernel", None) is not None
+
+
+class Display:
+    """A live view. Its threads are daemons and end with the job, with `close`, or with an outage that is too long."""
+
+    def __init__(self, watch: Watch, job: str, known: Snapshot | None) -> None:
+        self.id = uuid.uuid4().hex
+        self._watch = watch
+        self._changed = threading.Condition()
+        self._view = View(job, known, now())
+        self._is_dirty = False
+        self._ended = threading.Event()
+
+    @classmethod
+    def show(cls, watch: Watch, job: str, known: Snapshot | None) -> Display:
+        """Shows a first frame at once and keeps it fresh."""
+        display = cls(watch, job, known)
+        display._publish(display._view, update=False)
+        for body, name in ((display._follow, "watch"), (display._paint, "paint")):
+            # A frame is a message of the cell that runs when it is sent, not of the one that showed the view: front
+            # ends find the view by its id, and some (nbclient) listen to the running cell only. Hence no context.
+            context = contextvars.Context()
+            threading.Thread(target=context.run, args=(body,), name=f"progress-ledger-{name}", daemon=True).start()
+        return display
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits until the last frame is shown. Returns whether it is."""
+        return self._ended.wait(timeout)
+
+    def close(self) -> None:
+        """Leaves the view as it is."""
+        self._watch.close()
+        self._change(is_final=True)
+
+    def _follow(self) -> None:
+        try:
+            for update in self._watch.updates():
+                if isinstance(update, Snapshot):
+                    self._change(
+                        snapshot=update, as_of=now(), trouble=None, trouble_since=None, is_final=update.is_finished
+                    )
+                elif isinstance(update, Heartbeat):
+                    self._change(as_of=now(), trouble=None, trouble_since=None)
+                elif isinstance(update, Interruption):
+                    self._change(trouble=update.reason, trouble_since=self._view.trouble_since or now())
+            self._change(is_final=True)
+        except Exception as error:
+            # Whatever it is, a view that nobody keeps fresh says so.
+            self._change(trouble=str(error), trouble_since=self._view.trouble_since or now(), is_final=True)
+
+    def _change(self, **fields: Any) -> None:
+        with self._changed:
+            self._view = View(**{**vars(self._view), **fields})
+            self._is_dirty = True
+            self._changed.notify_all()
+
+    def _paint(self) -> None:
+        try:
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._is_dirty, IDLE_FRAME_SECONDS)
+                    self._is_dirty = False
+                    shown = View(**{**vars(self._view), "now": now()})
+                self._publish(shown, update=True)
+                if shown.is_final:
+                    return
+                self._ended.wait(FRAME_SECONDS)
+        finally:
+            self._watch.close()
+            self._ended.set()
+
+    def _publish(self, shown: View, update: bool) -> None:
+        from IPython import display
+
+        publish: Callable[..., None] = display.publish_display_data
+        publish(bundle(shown), transient={"display_id": self.id}, update=update)

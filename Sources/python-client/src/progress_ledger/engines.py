@@ -1,0 +1,99 @@
+"""Which attempt the workflow engine says this process is, by the environment that the engine sets."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .settings import ATTEMPT_MAX, TASK_LENGTH_MAX
+
+
+@dataclass(frozen=True)
+class EngineTask:
+    """What an engine says of the work that it has given to this process."""
+
+    engine: str
+    """The engine's name, for messages."""
+    attempt: int | None
+    """Which attempt it is, from 1 on; None where the engine does not tell."""
+    task: str | None = None
+    """What the engine calls it; None where it has no name."""
+
+
+def detect(environment: Mapping[str, str] | None = None) -> EngineTask | None:
+    """The engine's word on this process; None where no engine is known to run it.
+
+    Asked in this order, the most particular first: `PROGRESS_LEDGER_ATTEMPT`, the Celery task that this thread runs,
+    Airflow, AWS Batch, Slurm, Kubernetes. Costs some microseconds.
+    """
+    variables = os.environ if environment is None else environment
+    for ask in (_explicit, _celery, _airflow, _aws_batch, _slurm, _kubernetes):
+        found = ask(variables)
+        if found is not None:
+            return found
+    return None
+
+
+def _number(variables: Mapping[str, str], name: str, least: int) -> int | None:
+    """A variable's value where it is a number that an attempt can be; what an engine sets wrongly stops no task."""
+    value = variables.get(name, "")
+    if not (value.isascii() and value.isdigit() and len(value) <= 10):
+        return None
+    return int(value) if least <= int(value) < ATTEMPT_MAX else None
+
+
+def _explicit(variables: Mapping[str, str]) -> EngineTask | None:
+    attempt = _number(variables, "PROGRESS_LEDGER_ATTEMPT", 1)
+    task = variables.get("PROGRESS_LEDGER_TASK") or None
+    return EngineTask("PROGRESS_LEDGER_ATTEMPT", attempt, task) if attempt is not None else None
+
+
+def _celery(_: Mapping[str, str]) -> EngineTask | None:
+    # Only where the program itself uses Celery: importing it takes a quarter of a second.
+    celery = sys.modules.get("celery")
+    task = getattr(celery, "current_task", None) if celery is not None else None
+    request = getattr(task, "request", None) if task else None
+    if request is None or getattr(request, "id", None) is None:
+        return None
+    # As Celery's own log writes it. A name may be of any length, an id is always short enough.
+    name = f"{getattr(task, 'name', '')}[{request.id}]"
+    return EngineTask(
+        "Celery", int(request.retries or 0) + 1, name if len(name) <= TASK_LENGTH_MAX else str(request.id)
+    )
+
+
+def _airflow(variables: Mapping[str, str]) -> EngineTask | None:
+    task = variables.get("AIRFLOW_CTX_TASK_ID")
+    if not task:
+        return None
+    return EngineTask("Airflow", _number(variables, "AIRFLOW_CTX_TRY_NUMBER", 1), task)
+
+
+def _aws_batch(variables: Mapping[str, str]) -> EngineTask | None:
+    job = variables.get("AWS_BATCH_JOB_ID")
+    if not job:
+        return None
+    # The id of a child of an array job ends with its index already.
+    return EngineTask("AWS Batch", _number(variables, "AWS_BATCH_JOB_ATTEMPT", 1), job)
+
+
+def _slurm(variables: Mapping[str, str]) -> EngineTask | None:
+    job = variables.get("SLURM_JOB_ID")
+    if not job:
+        return None
+    array, index = variables.get("SLURM_ARRAY_JOB_ID"), variables.get("SLURM_ARRAY_TASK_ID")
+    task = f"{array}_{index}" if array and index else job
+    # Set from the first requeue on, and counts them.
+    return EngineTask("Slurm", (_number(variables, "SLURM_RESTART_COUNT", 0) or 0) + 1, task)
+
+
+def _kubernetes(variables: Mapping[str, str]) -> EngineTask | None:
+    # A Job tells its pods their index, but not how often it tried. With `backoffLimitPerIndex` the pod has an
+    # annotation that does, and the downward API can hand it in; the README shows the lines.
+    index = variables.get("JOB_COMPLETION_INDEX")
+    if not index:
+        return None
+    failures = _number(variables, "JOB_INDEX_FAILURE_COUNT", 0)
+    return EngineTask("Kubernetes", None if failures is None else failures + 1, index)

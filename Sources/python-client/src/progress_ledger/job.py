@@ -1,0 +1,230 @@
+"""A job, for code that waits for answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from . import calls
+from .answers import Conservation, Contribution, HistoryPoint, Indicator, JobTask, Snapshot
+from .display import Display, Shown
+from .errors import InvalidValueError, NotFoundError, OutcomeUnknownError, UnavailableError
+from .jobs import JobBase, event_filters, nobody, time_text
+from .requester import Requester
+from .rows import Rows
+from .watching import Watch, wait
+
+# How long a cell of a notebook tries to reach the ledger before it shows what it has.
+VIEW_PATIENCE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where each unit of an indicator went. Iterates over the executions; `to_pandas()` makes a table of them."""
+
+    label: str | None
+    sequence: int
+    conservation: Conservation
+    executions: Rows[Contribution]
+
+    def __iter__(self) -> Iterator[Contribution]:
+        return iter(self.executions)
+
+    def to_pandas(self) -> Any:
+        """One row for each execution."""
+        return self.executions.to_pandas()
+
+
+class Job(Shown, JobBase):
+    """A job of the ledger: to report to, and to ask about.
+
+    What it shows (`state`, `progress`, …) is `snapshot`: how the job stood when it was last read. `refresh` reads it
+    again; `watch` follows it. In a notebook, a job at the end of a cell shows itself, live.
+    """
+
+    # Asking
+
+    @property
+    def known(self) -> Snapshot | None:
+        """How the job stood when it was last read; None if it never was. Makes no request."""
+        return self._known
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """How the job stood when it was last read; read now if it never was."""
+        return self._known if self._known is not None else self.refresh()
+
+    def refresh(self) -> Snapshot:
+        """Reads how the job stands now, with everything in it that was recorded before.
+
+        Raises `NotFoundError` where there is no such job, and `UnavailableError` where the ledger does not answer.
+        """
+        self._known = read(self._ledger.requester, self._id, self._min_sequence())
+        return self._known
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return self.snapshot.name
+
+    @property
+    def key(self) -> str | None:
+        """The job's key, unique in the ledger."""
+        return self.snapshot.key
+
+    @property
+    def state(self) -> str:
+        """`running`, `completed`, `failed` or `canceled`, as of `snapshot`."""
+        return self.snapshot.state
+
+    @property
+    def progress(self) -> tuple[Indicator, ...]:
+        """The job's indicators, as of `snapshot`."""
+        return self.snapshot.progress
+
+    def snapshot_at(
+        self, sequence: int | None = None, at: datetime | str | None = None, policy: str = "last"
+    ) -> Snapshot:
+        """The job as it was at a sequence or a time, or counted by another policy: `last_successful`, `all`."""
+        if sequence is not None and at is not None:
+            raise InvalidValueError("give a sequence or a time, not both")
+        if self._ledger.requester is None:
+            return self.snapshot
+        return self._ledger.requester.ask(calls.read_past(self._id, sequence, time_text(at), policy))
+
+    def watch(self) -> Watch:
+        """An iterator over the job's snapshots as they change, until it has finished; see `Watch`.
+
+        for snapshot in job.watch():
+            print(snapshot)
+        """
+        return self.watch_until(None)
+
+    def watch_until(self, deadline: float | None) -> Watch:
+        """The same until a time of `time.monotonic()`; then it raises `TimeoutError`."""
+        if self._ledger.requester is None:
+            return _NobodyWatch(self.snapshot)
+        return Watch(self._ledger.requester, self._id, deadline)
+
+    def wait(self, timeout: float | None = None) -> Snapshot:
+        """Waits until the job has finished; returns its last snapshot. Raises `TimeoutError` after so many seconds."""
+        if self._ledger.requester is None:
+            return self.snapshot
+        self._known = wait(self._ledger.requester, self._id, timeout)
+        return self._known
+
+    def history(self, label: str | None = None, points: int = 500) -> Rows[HistoryPoint]:
+        """How an indicator came to its numbers: at most so many points (2 to 10,000), every decrease with its cause."""
+        requester = self._ledger.requester
+        if requester is None:
+            return Rows(lambda: ())
+        call = calls.history(self._id, label, points)
+        return Rows(lambda: requester.ask(call))
+
+    def explain(self, label: str | None = None, at_sequence: int | None = None) -> Explanation:
+        """Why an indicator is what it is: what each execution gave to it, and what of that counts.
+
+        Raises `NotFoundError` where no event has named the indicator.
+        """
+        requester = self._ledger.requester
+        if requester is None:
+            raise NotFoundError("there is no ledger to ask: no URL is configured")
+        first = requester.ask(calls.explain(self._id, label, at_sequence, None))
+
+        def contributions() -> Iterator[Contribution]:
+            yield from first.contributions
+            if first.cursor is not None:
+                yield from requester.pages(
+                    lambda cursor: calls.contributions(self._id, label, at_sequence, cursor), first.cursor
+                )
+
+        return Explanation(label or None, first.sequence, first.conservation, Rows(contributions))
+
+    def tasks(self, state: str | None = None) -> Rows[JobTask]:
+        """The job's tasks with their executions, in the order in which they began; of one state, if told."""
+        requester = self._ledger.requester
+        if requester is None:
+            return Rows(lambda: ())
+        calls.list_tasks(self._id, state, None)
+        return Rows(lambda: requester.pages(lambda cursor: calls.list_tasks(self._id, state, cursor)))
+
+    def events(
+        self,
+        *,
+        task: str | None = None,
+        execution: str | None = None,
+        label: str | None = None,
+        type: str | None = None,
+        verdict: str | None = None,
+        order: str = "asc",
+    ) -> Rows[dict[str, Any]]:
+        """The job's history, event by event, as the ledger's own objects, with what became of each (`verdict`).
+
+        `label=""` asks for the default indicator; None for all.
+        """
+        requester = self._ledger.requester
+        filters = event_filters(task, execution, label, type, verdict, order)
+        if requester is None:
+            return Rows(lambda: ())
+        return Rows(lambda: requester.pages(lambda after: calls.list_events(self._id, filters, after)))
+
+    # Reporting
+
+    def finish(self, outcome: str = "completed") -> bool:
+        """Says that the job has ended: `completed`, `failed` or `canceled`. Sent after all that this process reported.
+
+        Like all reports it never raises because of the ledger. Returns whether it is recorded; if not, it will be
+        sent as soon as the ledger takes it.
+        """
+        outbox = self._begin_finish(outcome)
+        sender = self._ledger.sender
+        if outbox is None or sender is None:
+            return True
+        return sender.wait(lambda: outbox.is_settled, sender.settings.flush_seconds, is_patient=False)
+
+    async def finish_async(self, outcome: str = "completed") -> bool:
+        """The same for a coroutine."""
+        outbox = self._begin_finish(outcome)
+        sender = self._ledger.sender
+        if outbox is None or sender is None:
+            return True
+        return await sender.wait_async(lambda: outbox.is_settled, sender.settings.flush_seconds)
+
+    # Showing
+
+    def display(self) -> Display:
+        """Shows the job in a notebook, live, and returns the view: `wait()` waits until it stands still."""
+        return Display.show(self.watch(), self._id, self._known)
+
+    def _read_for_view(self) -> Snapshot:
+        requester = self._ledger.requester
+        if requester is not None:
+            self._known = requester.ask(calls.read_job(self._id), VIEW_PATIENCE_SECONDS)
+        return self.snapshot
+
+
+def read(requester: Requester | None, job: str, min_sequence: int) -> Snapshot:
+    """A job's snapshot, with everything in it that the ledger had recorded before, where the projection gets there."""
+    if requester is None:
+        return nobody(job)
+    snapshot = requester.ask(calls.read_job(job))
+    wanted = max(min_sequence, snapshot.ledger_sequence)
+    if snapshot.sequence < wanted:
+        try:
+            return requester.ask(calls.read_job(job, wanted), patience=0)
+        except (UnavailableError, OutcomeUnknownError, InvalidValueError):
+            # The projection is behind by more than 5 s, or the ledger was restored to an earlier state: what there is.
+            pass
+    return snapshot
+
+
+class _NobodyWatch(Watch):
+    """The watch of a job that no ledger knows: one snapshot."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._updates = iter((snapshot,))
+
+    def close(self) -> None:
+        pass

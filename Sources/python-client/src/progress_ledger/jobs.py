@@ -1,0 +1,133 @@
+"""What both kinds of client do with jobs: everything that does not wait for an answer."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any, Callable, SupportsIndex
+
+from . import engines, values
+from .answers import Snapshot, TaskCounts
+from .errors import InvalidValueError
+from .execution import Execution, new_name
+from .outbox import JobOutbox
+from .reporter import Reporter
+from .requester import Requester
+from .sender import Sender
+
+
+class Ledger:
+    """What a client consists of. Without a URL, `requester` and `sender` are None and nothing is reported."""
+
+    def __init__(self, requester: Requester | None, sender: Sender | None) -> None:
+        self.requester = requester
+        self.sender = sender
+        # One outbox for each job that somebody holds on to; the order of its events is kept in it.
+        self._outboxes: weakref.WeakValueDictionary[str, JobOutbox] = weakref.WeakValueDictionary()
+
+    def outbox(self, job: str) -> JobOutbox | None:
+        """Where reports for a job wait."""
+        if self.sender is None:
+            return None
+        with self.sender.lock:
+            found = self._outboxes.get(job)
+            if found is None:
+                found = self._outboxes[job] = JobOutbox(self.sender.outbox, job)
+            return found
+
+
+class JobBase:
+    """What is known of a job, and what can be said of it, without waiting for the ledger."""
+
+    def __init__(self, ledger: Ledger, id: str, snapshot: Snapshot | None = None) -> None:
+        self._ledger = ledger
+        self._id = id
+        self._outbox = ledger.outbox(id)
+        self._known = snapshot
+
+    @property
+    def id(self) -> str:
+        """The id that the ledger gave it."""
+        return self._id
+
+    def execution(
+        self,
+        task: str | None = None,
+        attempt: SupportsIndex | None = None,
+        *,
+        execution: str | None = None,
+        on_superseded: Callable[[Execution], Any] | None = None,
+    ) -> Execution:
+        """A new run of a task: a context for `with` and `async with`, see `Execution`. Makes no request.
+
+        `task`: its name, 1 to 200 characters; what the workflow engine calls it unless told.
+        `attempt`: which run of the task it is, from 1 on; a higher one supersedes the lower ones, whatever comes first.
+        Unless told it is the workflow engine's (`engines.detect`), and where there is none the ledger numbers the run
+        when its start arrives. Give attempts of one kind only: those of one engine grow, those of two do not compare.
+        `execution`: its name, unique within the task; made up unless told.
+        `on_superseded`: called once, in another thread, with the execution, when the ledger says that a newer one
+        counts."""
+        engine = engines.detect() if self._takes_engine(task, attempt) else None
+        name = task if task is not None else (engine.task if engine else None)
+        if name is None:
+            raise InvalidValueError("no workflow engine names a task here: give the task's name")
+        values.task(name)
+        number, source = values.attempt(attempt), None
+        if number is None and engine is not None and engine.attempt is not None:
+            number, source = engine.attempt, engine.engine
+        shown = new_name() if execution is None else values.execution(execution)
+        reporter = Reporter(self._outbox, name, shown, number) if self._outbox is not None else None
+        return Execution(self._ledger.sender, reporter, name, number, shown, source, on_superseded)
+
+    def _takes_engine(self, task: str | None, attempt: SupportsIndex | None) -> bool:
+        sender = self._ledger.sender
+        allows = sender is None or sender.settings.attempt_from_engine
+        return allows and (task is None or attempt is None)
+
+    def _min_sequence(self) -> int:
+        """The last event of this process's own: what is read is to be no older."""
+        return self._outbox.last_sequence if self._outbox is not None else 0
+
+    def _begin_finish(self, outcome: str) -> JobOutbox | None:
+        values.choice(outcome, "the outcome of a job", values.JOB_OUTCOMES)
+        if self._ledger.sender is not None and self._outbox is not None:
+            self._ledger.sender.finish_job(self._outbox, outcome)
+        return self._outbox
+
+    def __repr__(self) -> str:
+        if self._known is None:
+            return f"<Job {self._id}>"
+        return f"<Job {self._id} {self._known}>"
+
+
+def nobody(name: str, key: str | None = None, tags: Mapping[str, str] | None = None) -> Snapshot:
+    """The snapshot of a job of a client that has no ledger: it runs, and nothing is known of it."""
+    return Snapshot(NO_JOB, key, name, values.tags(tags), "running", 0, 0, None, None, None, None, TaskCounts(), ())
+
+
+NO_JOB = "00000000-0000-0000-0000-000000000000"
+
+
+def event_filters(
+    task: str | None,
+    execution: str | None,
+    label: str | None,
+    type: str | None,
+    verdict: str | None,
+    order: str,
+) -> dict[str, Any]:
+    """The query of a search through events. Here an empty label asks for the default indicator."""
+    values.choice(order, "the order of events", ("asc", "desc"))
+    return {
+        "task": task, "execution": execution, "label": label, "type": type, "verdict": verdict, "order": order,
+    }  # fmt: skip
+
+
+def time_text(at: datetime | str | None) -> str | None:
+    """A time as the ledger reads it."""
+    if at is None or isinstance(at, str):
+        return at
+    if at.tzinfo is None:
+        raise InvalidValueError(f"{at} has no time zone; datetime.now(timezone.utc) has one, for example")
+    return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

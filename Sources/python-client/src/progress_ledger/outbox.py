@@ -1,0 +1,285 @@
+"""What a process has reported and the ledger has not recorded yet. Sends nothing, reads no clock, takes no lock.
+
+The rule that keeps numbers exact: what goes out is **frozen** first. A frozen batch has its report numbers and its
+bytes for good; while nobody knows whether the ledger recorded it, it is repeated as it is, and increments that come
+meanwhile gather for the next batch. So a report that the ledger already has is recognized by its number and its equal
+content, and counts once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import inf
+
+from .reporter import Counter, Event, Reporter, Tally
+from .settings import INCREMENT_MAX, Settings
+
+
+@dataclass(eq=False)
+class Batch:
+    """Events of one job that go out together, and again, exactly as they are."""
+
+    job: JobOutbox
+    entries: list[tuple[Event, Reporter | None]]
+    body: bytes = field(init=False)
+    faults: int = 0
+    awaits_verdicts: bool = False
+    """Whether the last try asked what becomes of the events."""
+
+    def __post_init__(self) -> None:
+        events = [event for event, _ in self.entries]
+        self.body = json.dumps(events, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+class JobOutbox:
+    """What waits for one job."""
+
+    def __init__(self, outbox: Outbox, job: str) -> None:
+        self.outbox = outbox
+        self.job = job
+        self.dirty: dict[Reporter, None] = {}
+        self.frozen: deque[Batch] = deque()
+        self.outcome: str | None = None
+        self.due: float | None = None
+        self.last_sequence = 0
+        self.is_unknown = False
+
+    @property
+    def is_settled(self) -> bool:
+        return not self.frozen and not self.dirty and self.outcome is None
+
+
+def _due(job: JobOutbox) -> float:
+    """When a job with something to send is to be served."""
+    return -inf if job.frozen or job.due is None else job.due
+
+
+class Outbox:
+    """What a client has still to send. Its caller holds one lock around every call."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._active: dict[JobOutbox, None] = {}
+        self.tally = Tally()
+        self.size = 0
+        self.forks = 0
+        self.lineage: tuple[int, ...] = ()
+
+    @property
+    def is_settled(self) -> bool:
+        return not self._active
+
+    # What was reported
+
+    def start(self, reporter: Reporter, now: float) -> bool:
+        """Notes that an execution begins. False where there is no room for it: then nothing of it will be reported."""
+        if self.size >= self._settings.buffered_max or reporter.job.is_unknown:
+            self._drop(reporter)
+            return False
+        reporter.needs_start = True
+        self._touch(reporter, now)
+        return True
+
+    def note(self, reporter: Reporter, counter: Counter, now: float) -> bool:
+        """Notes that a counter has something to be sent. False where there is no room: then it is gone."""
+        if self.size >= self._settings.buffered_max or reporter.job.is_unknown:
+            counter.total = counter.done = 0
+            self._drop(reporter)
+            return False
+        counter.is_waiting = True
+        self.size += 1
+        self._touch(reporter, now + self._settings.report_seconds)
+        return True
+
+    def finish(self, reporter: Reporter, outcome: str, now: float) -> None:
+        """Notes how an execution ended."""
+        if reporter.job.is_unknown:
+            self._drop(reporter)
+            return
+        reporter.outcome = outcome
+        self._touch(reporter, now)
+
+    def finish_job(self, job: JobOutbox, outcome: str, now: float) -> None:
+        """Notes how a job ended: sent after everything that was reported for it before."""
+        job.outcome = outcome
+        self._activate(job, now)
+
+    def active(self) -> list[JobOutbox]:
+        """The jobs for which something is to be sent."""
+        return list(self._active)
+
+    def hurry(self, job: JobOutbox, now: float) -> None:
+        """What waits for a job is to be sent at once."""
+        if job.dirty or job.outcome is not None:
+            job.due = now
+
+    def _drop(self, reporter: Reporter) -> None:
+        reporter.tally.dropped += 1
+        self.tally.dropped += 1
+
+    def _touch(self, reporter: Reporter, due: float) -> None:
+        if not reporter.is_dirty:
+            reporter.is_dirty = True
+            reporter.job.dirty[reporter] = None
+            self.size += 1
+        self._activate(reporter.job, due)
+
+    def _activate(self, job: JobOutbox, due: float) -> None:
+        self._active[job] = None
+        if job.due is None or due < job.due:
+            job.due = due
+
+    # What goes out
+
+    def next_due(self) -> float | None:
+        """When something is to be sent next; None where nothing waits. What is frozen is due since ever."""
+        return min((_due(job) for job in self._active), default=None)
+
+    def next_batch(self, now: float) -> Batch | None:
+        """What is to be sent now, if anything. It stays the next one of its job until it is settled."""
+        job = min(self._active, key=_due, default=None)
+        if job is None or _due(job) > now:
+            return None
+        if not job.frozen:
+            self._freeze(job)
+        return job.frozen[0]
+
+    def _freeze(self, job: JobOutbox) -> None:
+        entries: list[tuple[Event, Reporter | None]] = []
+        most = self._settings.events_per_request_max
+        while job.dirty and len(entries) < most:
+            reporter = next(iter(job.dirty))
+            if self._freeze_reporter(reporter, entries, most):
+                del job.dirty[reporter]
+                reporter.is_dirty = False
+                self.size -= 1
+        if job.outcome is not None and not job.dirty and len(entries) < most:
+            entries.append(({"type": "job_finished", "outcome": job.outcome}, None))
+            job.outcome = None
+        if not job.dirty and job.outcome is None:
+            job.due = None
+        for _, owner in entries:
+            if owner is not None:
+                owner.in_flight += 1
+                self.tally.calls += owner.take_calls()
+        self.size += len(entries)
+        job.frozen.append(Batch(job, entries))
+
+    def _freeze_reporter(self, reporter: Reporter, entries: list[tuple[Event, Reporter | None]], most: int) -> bool:
+        """Moves what an execution has to say into `entries`; False where there was no room for all of it."""
+        if reporter.needs_start:
+            entries.append((reporter.event("execution_started"), reporter))
+            reporter.needs_start = False
+        for counter in reporter.counters.values():
+            while counter.is_waiting:
+                if len(entries) >= most:
+                    return False
+                entries.append((self._progress(reporter, counter), reporter))
+        if reporter.outcome is not None:
+            if len(entries) >= most:
+                return False
+            event = reporter.event("execution_finished")
+            event["outcome"] = reporter.outcome
+            entries.append((event, reporter))
+            reporter.outcome = None
+        return True
+
+    def _progress(self, reporter: Reporter, counter: Counter) -> Event:
+        event = reporter.event("progress")
+        event["report"] = reporter.take_report(self.lineage)
+        if counter.label is not None:
+            event["label"] = counter.label
+        # One event holds at most 2^53 − 1 units; what is beyond waits for the next.
+        total, done = min(counter.total, INCREMENT_MAX), min(counter.done, INCREMENT_MAX)
+        if total:
+            event["total"] = total
+        if done:
+            event["done"] = done
+        counter.total -= total
+        counter.done -= done
+        if not counter.total and not counter.done:
+            counter.is_waiting = False
+            self.size -= 1
+        return event
+
+    # What became of it
+
+    def settle(self, batch: Batch, kept: Iterable[int]) -> None:
+        """The events at these places are recorded; the others are given up."""
+        recorded = set(kept)
+        for place, (_, reporter) in enumerate(batch.entries):
+            if reporter is not None:
+                reporter.in_flight -= 1
+                if place in recorded:
+                    reporter.tally.recorded += 1
+                    self.tally.recorded += 1
+                else:
+                    self._drop(reporter)
+        self._remove(batch)
+
+    def replace(self, batch: Batch, parts: list[list[int]]) -> None:
+        """Sends a batch again in parts, in order; what is in none of them is given up."""
+        kept = {place for part in parts for place in part}
+        for place, (_, reporter) in enumerate(batch.entries):
+            if reporter is not None and place not in kept:
+                reporter.in_flight -= 1
+                self._drop(reporter)
+        frozen = batch.job.frozen
+        frozen.popleft()
+        self.size -= len(batch) - len(kept)
+        frozen.extendleft(
+            Batch(batch.job, [batch.entries[place] for place in part]) for part in reversed(parts) if part
+        )
+        self._rest(batch.job)
+
+    def abandon(self, job: JobOutbox) -> int:
+        """There is no such job: nothing that waits for it can ever be sent. Returns how much that was."""
+        job.is_unknown = True
+        count = 0
+        while job.frozen or job.dirty or job.outcome is not None:
+            if not job.frozen:
+                self._freeze(job)
+            count += len(job.frozen[0])
+            self.settle(job.frozen[0], ())
+        return count
+
+    def _remove(self, batch: Batch) -> None:
+        batch.job.frozen.popleft()
+        self.size -= len(batch)
+        self._rest(batch.job)
+
+    def _rest(self, job: JobOutbox) -> None:
+        """Forgets a job that has nothing more to send."""
+        if job.is_settled:
+            self._active.pop(job, None)
+            job.due = None
+
+    # Forks
+
+    def fork(self) -> None:
+        """In the parent, before it forks: the child is to know the how-manieth it is."""
+        self.forks += 1
+
+    def become_child(self) -> None:
+        """In the child: what waits is the parent's, who sends it. What the child reports from now on is its own."""
+        self.lineage += (self.forks,)
+        self.forks = 0
+        for job in self._active:
+            for reporter in [owner for batch in job.frozen for _, owner in batch.entries if owner] + list(job.dirty):
+                reporter.in_flight = 0
+                reporter.is_dirty = reporter.needs_start = False
+                reporter.outcome = None
+                for counter in reporter.counters.values():
+                    counter.total = counter.done = 0
+                    counter.is_waiting = False
+            job.frozen.clear()
+            job.dirty.clear()
+            job.outcome = job.due = None
+        self._active.clear()
+        self.size = 0

@@ -1,0 +1,56 @@
+"""Iterating with progress."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from typing import Generic, TypeVar
+
+from .errors import InvalidValueError
+from .reporting import Progress
+
+T = TypeVar("T")
+
+
+class Tracking(Generic[T]):
+    """An iterable whose items are reported done one after the other; see `Execution.track`."""
+
+    def __init__(self, progress: Progress, source: Iterable[T] | AsyncIterable[T], total: int | None) -> None:
+        self._progress = progress
+        self._source = source
+        self._total = total
+
+    def _declare(self) -> bool:
+        """Declares all the work there is, where its amount is known. Returns whether it is."""
+        total = self._total
+        if total is None:
+            try:
+                total = len(self._source)  # type: ignore[arg-type]
+            except TypeError:
+                return False
+        self._progress.add(total)
+        return True
+
+    def __len__(self) -> int:
+        return len(self._source)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[T]:
+        if not isinstance(self._source, Iterable):
+            raise InvalidValueError(f"{type(self._source).__name__} cannot be iterated; is it one for 'async for'?")
+        is_declared = self._declare()
+        for item in self._source:
+            if not is_declared:
+                self._progress.add(1)
+            yield item
+            self._progress.done(1)
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        if not isinstance(self._source, AsyncIterable):
+            for item in self:
+                yield item
+            return
+        is_declared = self._declare()
+        async for item in self._source:
+            if not is_declared:
+                self._progress.add(1)
+            yield item
+            self._progress.done(1)

@@ -1,0 +1,102 @@
+"""Refuses wrong values where they are given, in the words of the ledger's specification."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from typing import SupportsIndex
+
+from . import settings
+from .errors import InvalidValueError
+
+
+def integer(value: SupportsIndex, name: str, least: int, most: int) -> int:
+    """The value as an `int`. Integers of other libraries (numpy's, for example) are integers too."""
+    if isinstance(value, bool):
+        raise InvalidValueError(f"{name} must be an integer, not {value}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise InvalidValueError(f"{name} must be an integer, not {value!r}") from None
+    if not least <= number <= most:
+        raise InvalidValueError(f"{name} must be from {least} to {most}, not {number}")
+    return number
+
+
+def increment(value: SupportsIndex) -> int:
+    """A number of units, 0 to 2^53 − 1."""
+    return integer(value, "the number of units", 0, settings.INCREMENT_MAX)
+
+
+def text(value: str, name: str, least: int, most: int) -> str:
+    """The value itself, where the ledger takes it. Lengths are in Unicode scalars."""
+    if not isinstance(value, str):
+        raise InvalidValueError(f"{name} must be a string, not {value!r}")
+    if not least <= len(value) <= most:
+        raise InvalidValueError(f"{name} must have {least} to {most} characters, not {len(value)}")
+    if "\0" in value:
+        raise InvalidValueError(f"{name} must not hold NUL")
+    if not value.isascii():
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            raise InvalidValueError(f"{name} must not hold a lone surrogate") from None
+    # A subclass of str could render or compare itself otherwise.
+    return str(value) if type(value) is not str else value
+
+
+def label(value: str | None) -> str | None:
+    """A label; the default indicator has none, and `""` means the same."""
+    if value is None or value == "":
+        return None
+    return text(value, "a label", 1, settings.LABEL_LENGTH_MAX)
+
+
+def task(value: str) -> str:
+    """The name of a task."""
+    return text(value, "the name of a task", 1, settings.TASK_LENGTH_MAX)
+
+
+def execution(value: str) -> str:
+    """The name of an execution."""
+    return text(value, "the name of an execution", 1, settings.EXECUTION_LENGTH_MAX)
+
+
+def attempt(value: SupportsIndex | None) -> int | None:
+    """An attempt, or None where the ledger is to number the execution."""
+    return None if value is None else integer(value, "an attempt", 1, settings.ATTEMPT_MAX)
+
+
+def choice(value: str, name: str, choices: tuple[str, ...]) -> str:
+    """One of some words."""
+    if value not in choices:
+        raise InvalidValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+    return value
+
+
+def job_name(value: str) -> str:
+    """The name of a job."""
+    return text(value, "the name of a job", 1, settings.JOB_NAME_LENGTH_MAX)
+
+
+def job_key(value: str | None) -> str | None:
+    """The unique key of a job."""
+    return None if value is None else text(value, "the key of a job", 1, settings.JOB_KEY_LENGTH_MAX)
+
+
+def tags(value: Mapping[str, str] | None) -> dict[str, str]:
+    """The tags of a job."""
+    checked = {}
+    for name, content in (value or {}).items():
+        text(name, "the name of a tag", 1, settings.TAG_NAME_LENGTH_MAX)
+        checked[name] = text(content, f"the tag {name!r}", 0, settings.TAG_VALUE_LENGTH_MAX)
+    if len(checked) > settings.TAGS_MAX:
+        raise InvalidValueError(f"a job has at most {settings.TAGS_MAX} tags, not {len(checked)}")
+    return checked
+
+
+EXECUTION_OUTCOMES = ("succeeded", "failed", "canceled")
+JOB_OUTCOMES = ("completed", "failed", "canceled")
+JOB_STATES = ("running", "completed", "failed", "canceled")
+TASK_STATES = ("running", "succeeded", "failed", "canceled")
+POLICIES = ("last", "last_successful", "all")

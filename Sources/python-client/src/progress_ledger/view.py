@@ -1,0 +1,288 @@
+"""How a job is shown: as HTML and as text, from what is known of it. Pure: the clock is the caller's.
+
+The HTML has inline styles only, and colors that stand out on light and on dark ground alike, so that it looks the same
+in JupyterLab, VS Code, Colab and an exported page, and stays readable where styles are taken away (GitHub).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+
+from .answers import Indicator, Snapshot
+
+# Indicators that are shown; of more, those that are done are left out first.
+ROWS_MAX = 40
+# For how long an unfinished indicator may stand still before it looks so.
+STALLED_SECONDS = 60.0
+
+COLORS = {"running": "#2f74e0", "completed": "#1f9d57", "failed": "#d64545", "canceled": "#7d8590"}
+AMBER = "#d08700"
+TRACK = "rgba(127,127,127,.24)"
+FONT = "font:13px/1.45 system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif"
+
+
+@dataclass(frozen=True)
+class View:
+    """What is known of a job, and how fresh that is."""
+
+    job: str
+    snapshot: Snapshot | None
+    now: datetime
+    """When it is shown."""
+    as_of: datetime | None = None
+    """Until when the snapshot is known to hold."""
+    trouble: str | None = None
+    """Why nothing newer is known, where the ledger does not answer."""
+    trouble_since: datetime | None = None
+    is_final: bool = False
+    """Whether nothing will follow."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One indicator as it is shown."""
+
+    label: str
+    percent: str
+    figures: str
+    note: str
+    share: int | None
+    """How much of the bar is full, in percent; None where there is no telling."""
+    color: str
+    standing: str
+    """`empty`, `unknown` (its total), `waiting`, `moving`, `stalled`, `complete` or `over`."""
+
+
+def rows(snapshot: Snapshot, now: datetime) -> list[Row]:
+    """The indicators in the order in which they are shown."""
+    shown = list(snapshot.progress)
+    if len(shown) > ROWS_MAX:
+        # What is not done first; the order of the job otherwise.
+        shown.sort(key=_is_done)
+    return [_row(indicator, snapshot, now) for indicator in shown[:ROWS_MAX]]
+
+
+def _is_done(indicator: Indicator) -> bool:
+    return indicator.total > 0 and indicator.done >= indicator.total
+
+
+def _row(indicator: Indicator, snapshot: Snapshot, now: datetime) -> Row:
+    done, total = indicator.done, indicator.total
+    color = COLORS.get(snapshot.state, COLORS["running"])
+    if snapshot.state == "running" and _is_done(indicator):
+        color = COLORS["completed"]
+    superseded = indicator.attempted_done - done
+    notes = [f"{superseded:,} more superseded"] if superseded > 0 else []
+    label = indicator.label if indicator.label is not None else snapshot.name
+    if total == 0 and done == 0:
+        words = "nothing to do" if snapshot.is_finished else "no work declared yet"
+        return Row(label, "", "0 / 0", ", ".join([words, *notes]), 0, color, "empty")
+    if total == 0:
+        return Row(label, "", f"{done:,}", ", ".join(["total unknown", *notes]), None, color, "unknown")
+    percent = f"{done * 100 // total} %"
+    figures = f"{done:,} / {total:,}"
+    if done > total:
+        return Row(label, percent, figures, ", ".join([f"{done - total:,} over", *notes]), 100, AMBER, "over")
+    share, standing = done * 100 // total, "moving"
+    still = _seconds_still(indicator, now)
+    if done == total:
+        standing = "complete"
+    elif done == 0:
+        standing = "waiting"
+    elif still > STALLED_SECONDS and not snapshot.is_finished:
+        notes.insert(0, f"no change for {duration(still)}")
+        color, standing = AMBER, "stalled"
+    return Row(label, percent, figures, ", ".join(notes), share, color, standing)
+
+
+def _seconds_still(indicator: Indicator, now: datetime) -> float:
+    return 0.0 if indicator.updated_at is None else (now - indicator.updated_at).total_seconds()
+
+
+def duration(seconds: float) -> str:
+    """A duration in its largest whole unit."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(max(0.0, seconds))} s"
+
+
+def headline(view: View) -> str:
+    """State and overall figure in words."""
+    snapshot = view.snapshot
+    if snapshot is None:
+        return "not read yet"
+    return snapshot.state if snapshot.percent is None else f"{snapshot.state}, {snapshot.percent} %"
+
+
+def tasks_line(snapshot: Snapshot) -> str:
+    """How the tasks stand, in words; empty where there is none."""
+    tasks = snapshot.tasks
+    words = [
+        f"{count:,} {name}"
+        for name, count in (
+            ("running", tasks.running), ("succeeded", tasks.succeeded), ("failed", tasks.failed),
+            ("canceled", tasks.canceled),
+        )
+        if count
+    ]  # fmt: skip
+    if not words:
+        return ""
+    noun = "task" if tasks.total == 1 else "tasks"
+    superseded = tasks.superseded_executions
+    if superseded:
+        words.append(f"{superseded:,} superseded {'run' if superseded == 1 else 'runs'}")
+    return f"{noun}: {' · '.join(words)}"
+
+
+def footer(view: View) -> str:
+    """How fresh all this is."""
+    parts = []
+    if view.as_of is not None:
+        parts.append(f"as of {view.as_of.astimezone().strftime('%Y-%m-%d %H:%M:%S %Z')}")
+    if view.snapshot is not None:
+        parts.append(f"sequence {view.snapshot.sequence:,}")
+        lag = view.snapshot.ledger_sequence - view.snapshot.sequence
+        if lag > 0:
+            parts.append(f"{lag:,} events behind")
+    return " · ".join(parts)
+
+
+def trouble_line(view: View) -> str:
+    """What keeps the view from being fresh; empty where nothing does."""
+    if view.trouble is None:
+        return ""
+    since = f" since {view.trouble_since.astimezone().strftime('%H:%M:%S')}" if view.trouble_since else ""
+    return f"gave up{since}: {view.trouble}" if view.is_final else f"reconnecting{since}: {view.trouble}"
+
+
+def text(view: View) -> str:
+    """The view as plain text."""
+    snapshot = view.snapshot
+    lines = [f"{printable(snapshot.name) if snapshot else view.job}  {headline(view)}"]
+    if snapshot is not None:
+        table = rows(snapshot, view.now)
+        wide = max((len(printable(row.label)) for row in table), default=0)
+        for row in table:
+            note = f"  ({row.note})" if row.note else ""
+            lines.append(f"  {printable(row.label):<{wide}}  {_text_bar(row)}  {row.percent:>5}  {row.figures}{note}")
+        hidden = len(snapshot.progress) - len(table)
+        if hidden > 0:
+            lines.append(f"  and {hidden:,} more")
+        if not table:
+            lines.append("  no indicators yet" if not snapshot.is_finished else "  no indicators")
+        if tasks_line(snapshot):
+            lines.append(f"  {tasks_line(snapshot)}")
+    lines += [f"  {line}" for line in (footer(view), printable(trouble_line(view))) if line]
+    return "\n".join(lines)
+
+
+def _text_bar(row: Row) -> str:
+    if row.share is None:
+        return "?" * 20
+    full = row.share * 20 // 100
+    return ("!" if row.standing == "stalled" else "#") * full + "." * (20 - full)
+
+
+def printable(value: str) -> str:
+    """A text with whatever could move a terminal's cursor, or turn its direction, made visible."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in value)
+
+
+def html(view: View) -> str:
+    """The view as HTML."""
+    snapshot = view.snapshot
+    stale = view.trouble is not None and not view.is_final
+    name = snapshot.name if snapshot is not None else view.job
+    parts = [
+        f'<div class="progress-ledger" style="{FONT};max-width:52rem;padding:.35rem .1rem;color:inherit">',
+        '<div style="display:flex;align-items:baseline;gap:.6rem;flex-wrap:wrap">',
+        f'<bdi style="font-weight:650;font-size:14px;overflow-wrap:anywhere">{_escaped(name)}</bdi>',
+        _state(view, stale),
+    ]
+    if snapshot is not None and snapshot.percent is not None:
+        parts.append(
+            f'<span style="font-variant-numeric:tabular-nums;font-weight:600">{snapshot.percent}&nbsp;%</span>'
+        )
+    parts.append("</div>")
+    if snapshot is not None:
+        parts.append(_table(view, snapshot, stale))
+    for line in (tasks_line(snapshot) if snapshot is not None else "", footer(view)):
+        if line:
+            parts.append(f'<div style="opacity:.66;font-size:12px">{_escaped(line)}</div>')
+    if trouble_line(view):
+        parts.append(
+            f'<div style="font-size:12px;color:{AMBER};overflow-wrap:anywhere">'
+            f"&#9888; {_escaped(trouble_line(view))}</div>"
+        )
+    parts.append("</div>")
+    return "".join(parts)
+
+
+def _state(view: View, stale: bool) -> str:
+    state = view.snapshot.state if view.snapshot is not None else "not read yet"
+    color = AMBER if stale else COLORS.get(state, COLORS["canceled"])
+    # Hollow while nobody knows whether it is still so.
+    look = f"color:{color};background:transparent" if stale else f"color:#fff;background:{color}"
+    return (
+        f'<span style="border:1px solid {color};border-radius:999px;padding:0 .55em;font-size:11.5px;font-weight:600;'
+        f'white-space:nowrap;{look}">{_escaped(state)}</span>'
+    )
+
+
+def _table(view: View, snapshot: Snapshot, stale: bool) -> str:
+    table = rows(snapshot, view.now)
+    if not table:
+        words = "no indicators" if snapshot.is_finished else "no indicators yet"
+        return f'<div style="opacity:.66;margin:.3rem 0">{words}</div>'
+    parts = [
+        '<div style="display:grid;'
+        "grid-template-columns:minmax(6rem,max-content) minmax(8rem,1fr) max-content max-content;"
+        f'column-gap:.8rem;row-gap:.28rem;align-items:center;margin:.45rem 0;opacity:{".55" if stale else "1"}">'
+    ]
+    parts += [_cells(row) for row in table]
+    parts.append("</div>")
+    hidden = len(snapshot.progress) - len(table)
+    if hidden > 0:
+        parts.append(f'<div style="opacity:.66;font-size:12px">and {hidden:,} more</div>')
+    return "".join(parts)
+
+
+def _cells(row: Row) -> str:
+    mark = "&#9888;&nbsp;" if row.standing in ("over", "stalled") else ""
+    note_color = f"color:{AMBER}" if row.standing in ("over", "stalled") else "opacity:.66"
+    note = f' <span style="{note_color};font-size:12px">{mark}{_escaped(row.note)}</span>' if row.note else ""
+    numbers = "font-variant-numeric:tabular-nums;white-space:nowrap"
+    return (
+        f'<bdi style="overflow-wrap:anywhere;max-width:18rem">{_escaped(row.label)}</bdi>'
+        f"{_bar(row)}"
+        f'<span style="{numbers};text-align:right;font-weight:600">{_escaped(row.percent)}</span>'
+        f'<span style="{numbers}">{_escaped(row.figures)}{note}</span>'
+    )
+
+
+def _bar(row: Row) -> str:
+    words = " ".join(part for part in (row.label, row.percent, row.figures, row.note) if part)
+    value = f' aria-valuemin="0" aria-valuemax="100" aria-valuenow="{row.share}"' if row.share is not None else ""
+    frame = f'role="progressbar"{value} aria-valuetext="{_escaped(words)}"'
+    shape = "height:9px;border-radius:5px;box-sizing:border-box;overflow:hidden"
+    if row.standing == "empty":
+        return f'<div {frame} style="{shape};border:1px dashed rgba(127,127,127,.6)"></div>'
+    if row.standing == "unknown":
+        stripes = f"repeating-linear-gradient(-45deg,{row.color} 0 6px,{TRACK} 6px 12px)"
+        return f'<div {frame} style="{shape};background:{stripes};opacity:.75"></div>'
+    fill = row.color
+    if row.standing == "stalled":
+        fill = f"repeating-linear-gradient(90deg,{row.color} 0 5px,rgba(127,127,127,.35) 5px 7px)"
+    # A sliver for what is not nothing, and never the whole bar for what is not all.
+    width = f"max({row.share}%,3px)" if row.figures[0] != "0" else "0"
+    return (
+        f'<div {frame} style="{shape};background:{TRACK}">'
+        f'<div style="height:100%;width:{width};background:{fill};border-radius:5px"></div></div>'
+    )
+
+
+def _escaped(value: str) -> str:
+    return escape(printable(value), quote=True)

@@ -1,0 +1,267 @@
+"""Following a job: its snapshots as they change, through restarts of the ledger, until the job has finished."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass
+from typing import Union
+
+from .answers import Snapshot
+from .calls import error_of, read_job
+from .delivery import pause
+from .errors import NotFoundError, OutcomeUnknownError, UnavailableError, UnexpectedAnswerError
+from .event_stream import EventReader, ServerEvent
+from .requester import Requester
+from .transport import Answer, ExchangeError, Request, Stream
+
+# The longest that one long poll waits; a watch that is closed is noticed no later.
+POLL_WAIT_SECONDS = 10
+# Between two polls of a job that changes all the time.
+POLL_PAUSE_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """The ledger has said that the last snapshot still holds."""
+
+
+@dataclass(frozen=True)
+class Interruption:
+    """The ledger does not answer; the watch goes on trying."""
+
+    reason: str
+
+
+Update = Union[Snapshot, Heartbeat, Interruption]
+
+
+class Watch(Iterator[Snapshot]):
+    """Iterates over a job's snapshots, none older than the one before, and ends after that of the finished job.
+
+    Made by `Job.watch`. Begins with how the job stands. A slow reader misses snapshots between, never the last one.
+    Where the ledger does not answer it tries again with growing pauses, and raises `UnavailableError` after
+    `Settings.outage_seconds_max`. Close it, from any thread, to end it earlier; `with` does.
+    """
+
+    def __init__(self, requester: Requester, job: str, deadline: float | None = None) -> None:
+        self._requester = requester
+        self._settings = requester.settings
+        self._job = job
+        self._deadline = deadline
+        self._closed = threading.Event()
+        self._stream: Stream | None = None
+        self._streams = True
+        self._tag: str | None = None
+        self._last: Snapshot | None = None
+        self._updates = self._follow()
+
+    def __iter__(self) -> Iterator[Snapshot]:
+        return self
+
+    def __next__(self) -> Snapshot:
+        for update in self._updates:
+            if isinstance(update, Snapshot):
+                return update
+        raise StopIteration
+
+    def updates(self) -> Iterator[Update]:
+        """The same with heartbeats and interruptions between: for whoever shows how fresh a snapshot is."""
+        return self._updates
+
+    def close(self) -> None:
+        """Ends the watch; whoever waits for its next snapshot is told that there is none."""
+        self._closed.set()
+        stream = self._stream
+        if stream is not None:
+            stream.close()
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _follow(self) -> Iterator[Update]:
+        failures, failing_since = 0, 0.0
+        while not self._closed.is_set():
+            try:
+                for update in self._receive():
+                    failures = 0
+                    yield update
+                return
+            except (UnavailableError, OutcomeUnknownError, UnexpectedAnswerError, ExchangeError) as error:
+                if self._closed.is_set():
+                    return
+                now = time.monotonic()
+                failures += 1
+                failing_since = now if failures == 1 else failing_since
+                if now - failing_since > self._settings.outage_seconds_max:
+                    raise UnavailableError(f"the ledger has not answered for long: {error}") from error
+                yield Interruption(str(error))
+                asked = error.retry_after if isinstance(error, UnavailableError) else None
+                self._closed.wait(self._within(pause(failures, asked, random.random(), self._settings)))
+
+    def _receive(self) -> Iterator[Update]:
+        """Follows the job until it has finished, or until the connection is lost."""
+        if self._streams:
+            request = Request("GET", f"/v1/jobs/{self._job}/watch", headers=self._stream_headers())
+            stream = self._requester.transport.open(request, self._within(self._settings.request_seconds))
+            self._stream = stream
+            try:
+                if self._closed.is_set():
+                    return
+                if stream.status == 200 and stream.headers.get("content-type", "").startswith("text/event-stream"):
+                    yield from self._receive_stream(stream)
+                    return
+                self._judge(stream)
+            finally:
+                self._stream = None
+                stream.close()
+        yield from self._poll()
+
+    def _stream_headers(self) -> dict[str, str]:
+        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+        if self._last is not None:
+            headers["Last-Event-ID"] = str(self._last.sequence)
+        return headers
+
+    def _judge(self, stream: Stream) -> None:
+        """What it means that there is no stream: raises, or goes on by asking again and again."""
+        answer = Answer(stream.status, stream.headers, stream.read())
+        if stream.status in (401, 403, 408, 425, 429) or (stream.status >= 500 and stream.status != 501):
+            raise error_of(answer)
+        # A ledger without the route, or a proxy that does not pass it on. Whether there is the job, the poll will tell.
+        self._streams = False
+
+    def _receive_stream(self, stream: Stream) -> Iterator[Update]:
+        reader = EventReader()
+        for piece in stream.pieces(lambda: self._within(self._settings.silence_seconds_max)):
+            for event in reader.feed(piece):
+                if event.type == "end":
+                    yield from self._finish()
+                    return
+                yield from self._take_event(event)
+        raise UnavailableError("the stream of snapshots ended before the job")
+
+    def _take_event(self, event: ServerEvent) -> Iterator[Update]:
+        if event.type is None:
+            yield Heartbeat()
+        elif event.type == "snapshot":
+            yield from self._take(_read(event.data))
+
+    def _finish(self) -> Iterator[Update]:
+        """After the end was announced: the last snapshot, where the stream did not bring it."""
+        if self._last is None or not self._last.is_finished:
+            yield from self._take(self._requester.ask(read_job(self._job)))
+
+    def _take(self, snapshot: Snapshot) -> Iterator[Update]:
+        last = self._last
+        if last is not None and (snapshot == last or snapshot.sequence < last.sequence):
+            yield Heartbeat()
+            return
+        self._last = snapshot
+        yield snapshot
+
+    def _poll(self) -> Iterator[Update]:
+        """Asks for the snapshot as soon as it is another one, again and again."""
+        while not self._closed.is_set():
+            wait = int(self._within(POLL_WAIT_SECONDS))
+            headers = {"Prefer": f"wait={wait}"} if wait else {}
+            if self._tag is not None:
+                headers["If-None-Match"] = self._tag
+            answer = self._requester.transport.perform(
+                Request("GET", f"/v1/jobs/{self._job}/progress", headers=headers),
+                wait + self._settings.request_seconds,
+            )
+            if answer.status == 304:
+                yield Heartbeat()
+            elif answer.status == 200:
+                self._tag = answer.headers.get("etag")
+                snapshot = _read(answer.body)
+                yield from self._take(snapshot)
+                if snapshot.is_finished:
+                    return
+            else:
+                raise error_of(answer)
+            # Also where nothing changed: a proxy may not know how to wait.
+            self._closed.wait(self._within(POLL_PAUSE_SECONDS))
+
+    def _within(self, seconds: float) -> float:
+        """So many seconds, or what is left of the watch's own time. Raises `TimeoutError` where nothing is."""
+        if self._deadline is None:
+            return seconds
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"job {self._job} has not finished in time")
+        return min(seconds, left)
+
+
+def _read(content: str | bytes) -> Snapshot:
+    try:
+        return Snapshot.read(json.loads(content))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnexpectedAnswerError(f"a snapshot cannot be read: {error!r}") from error
+
+
+def wait(requester: Requester, job: str, seconds: float | None) -> Snapshot:
+    """The snapshot of the finished job. Raises `TimeoutError` after so many seconds, if told."""
+    deadline = None if seconds is None else time.monotonic() + seconds
+    with Watch(requester, job, deadline) as watch:
+        last = deque(watch, maxlen=1)
+    if not last:
+        raise NotFoundError(f"nothing is known of job {job}")
+    return last[0]
+
+
+async def follow(watch: Watch) -> AsyncGenerator[Snapshot, None]:
+    """A watch for `async for`. A thread of its own waits for the ledger, so that watches do not wait for each other.
+
+    Holds one snapshot: where the reader is slow, a later one takes its place.
+    """
+    loop = asyncio.get_running_loop()
+    arrived = asyncio.Event()
+    latest: list[Snapshot] = []
+    failure: list[BaseException | None] = []
+
+    def take(snapshot: Snapshot) -> None:
+        latest[:] = [snapshot]
+        arrived.set()
+
+    def end(error: BaseException | None) -> None:
+        failure.append(error)
+        arrived.set()
+
+    def run() -> None:
+        error: BaseException | None = None
+        try:
+            for snapshot in watch:
+                loop.call_soon_threadsafe(take, snapshot)
+        except BaseException as raised:
+            error = raised
+        try:
+            loop.call_soon_threadsafe(end, error)
+        except RuntimeError:
+            # The loop was closed meanwhile: nobody waits any more.
+            watch.close()
+
+    threading.Thread(target=run, name="progress-ledger-watch", daemon=True).start()
+    try:
+        while True:
+            await arrived.wait()
+            arrived.clear()
+            if latest:
+                yield latest.pop()
+            elif failure:
+                if failure[0] is not None:
+                    raise failure[0]
+                return
+            if failure:
+                arrived.set()
+    finally:
+        watch.close()

@@ -1,0 +1,89 @@
+"""What a call costs, measured and printed; nothing is asserted, because a shared machine proves nothing.
+
+python benchmark.py URL
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from progress_ledger import Client
+
+from ledger_process import LedgerProcess
+
+CALLS = 200_000
+ROUNDS = 5
+
+
+def measure(name: str, body: Callable[[int], None]) -> None:
+    """Prints the best and the median of some rounds, in microseconds for each call."""
+    figures = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        body(CALLS)
+        figures.append((time.perf_counter() - began) / CALLS * 1e6)
+    figures.sort()
+    print(f"{name:<44} {figures[0]:6.2f} µs best  {figures[ROUNDS // 2]:6.2f} µs median")
+
+
+def main() -> None:
+    server = LedgerProcess()
+    try:
+        measure_all(server.url)
+    finally:
+        server.remove()
+
+
+def measure_all(url: str) -> None:
+    print(
+        f"cost of a call, Python {sys.version.split()[0]}, {CALLS:,} calls a round, {ROUNDS} rounds, ledger answering"
+    )
+    with Client(url) as ledger:
+        job = ledger.jobs.create("benchmark")
+        with job.execution("calls") as context:
+            progress = context.progress("units")
+
+            def done(calls: int) -> None:
+                for _ in range(calls):
+                    progress.done(1)
+
+            def look_up(calls: int) -> None:
+                for _ in range(calls):
+                    context.progress("units").done(1)
+
+            def many_labels(calls: int) -> None:
+                for number in range(calls):
+                    context.progress(labels[number % 100]).add(1)
+
+            def track(calls: int) -> None:
+                for _ in context.track(range(calls), label="tracked"):
+                    pass
+
+            def threads(calls: int) -> None:
+                workers = [threading.Thread(target=done, args=(calls // 8,)) for _ in range(8)]
+                for worker in workers:
+                    worker.start()
+                for worker in workers:
+                    worker.join()
+
+            labels = [f"label {number}" for number in range(100)]
+            measure("progress.done(1)", done)
+            measure('context.progress("units").done(1)', look_up)
+            measure("context.progress(LABEL).add(1), 100 labels", many_labels)
+            measure("for … in context.track(…)", track)
+            measure("progress.done(1), 8 threads", threads)
+        began = time.perf_counter()
+        for number in range(200):
+            with job.execution(f"short {number}"):
+                pass
+        print(f"{'an empty execution, start to end':<44} {(time.perf_counter() - began) / 200 * 1e3:6.2f} ms mean")
+        with Client(settings=None) as nobody, nobody.jobs.create("nobody").execution("calls") as context:
+            progress = context.progress("units")
+            measure("progress.done(1) without a ledger", done)
+
+
+if __name__ == "__main__":
+    main()

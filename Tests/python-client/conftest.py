@@ -1,0 +1,102 @@
+"""What the tests share: one real ledger for all, a fault proxy and clients for each."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from progress_ledger import Client, Job, Settings
+
+from fault_proxy import FaultProxy
+from ledger_process import LedgerProcess
+
+# Waits that a test need not have: everything else is as it is.
+QUICK = Settings(report_seconds=0.02, pause_seconds_min=0.01, pause_seconds_max=0.1)
+
+for _name in list(os.environ):
+    # Neither the surroundings' ledger nor its engine takes part in a test.
+    if _name.startswith(("SLURM_", "AIRFLOW_CTX_", "AWS_BATCH_", "JOB_COMPLETION")) or _name in (
+        "PROGRESS_LEDGER_URL", "PROGRESS_LEDGER_TOKEN", "PROGRESS_LEDGER_JOB", "PROGRESS_LEDGER_ATTEMPT",
+        "PROGRESS_LEDGER_TASK",
+    ):  # fmt: skip
+        del os.environ[_name]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[LedgerProcess]:
+    process = LedgerProcess()
+    yield process
+    process.remove()
+
+
+@pytest.fixture
+def proxy(server: LedgerProcess) -> Iterator[FaultProxy]:
+    proxy = FaultProxy(server.url)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def ledger(server: LedgerProcess) -> Iterator[Client]:
+    """A client that goes straight to the ledger."""
+    with Client(server.url, settings=QUICK) as client:
+        yield client
+
+
+@pytest.fixture
+def job(ledger: Client) -> Job:
+    return ledger.jobs.create("test")
+
+
+@pytest.fixture
+def faulty(proxy: FaultProxy) -> Iterator[Client]:
+    """A client that goes through the proxy."""
+    client = Client(proxy.url, settings=QUICK)
+    yield client
+    client.close(5)
+
+
+class Messages(logging.Handler):
+    """What the package logs, for tests that wait for it: it is said by another thread."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.records: list[logging.LogRecord] = []
+        self._said = threading.Condition()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with self._said:
+            self.records.append(record)
+            self._said.notify_all()
+
+    def wait_for(self, text: str, seconds: float = 20) -> None:
+        with self._said:
+            assert self._said.wait_for(lambda: self.count(text), seconds), f"nobody said {text!r}"
+
+    def count(self, text: str) -> int:
+        return sum(text in record.getMessage() for record in self.records)
+
+    def levels(self) -> list[str]:
+        """Of what an operator sees."""
+        return [record.levelname for record in self.records if record.levelno >= logging.WARNING]
+
+
+@pytest.fixture
+def messages() -> Iterator[Messages]:
+    handler = Messages()
+    logger = logging.getLogger("progress_ledger")
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+
+
+def figures(job: Job) -> dict[str | None, tuple[int, int]]:
+    """What an independent reader finds: label → (done, total)."""
+    return {indicator.label: (indicator.done, indicator.total) for indicator in job.refresh().progress}

@@ -1,0 +1,79 @@
+"""A real ledger with a PostgreSQL of its own, on loopback."""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+START_SECONDS = 60
+STOP_SECONDS = 60
+
+
+class LedgerProcess:
+    """`progress-ledger serve` on a free port, which it keeps when it is started again."""
+
+    def __init__(self) -> None:
+        binary = os.environ.get("PROGRESS_LEDGER_BINARY")
+        if not binary:
+            raise RuntimeError("PROGRESS_LEDGER_BINARY names no server to test against; Scripts/test-python sets it")
+        self._binary = binary
+        # Below /tmp, whatever TMPDIR says: the path of PostgreSQL's Unix socket must be short, and its account must get
+        # there.
+        self._folder = Path(tempfile.mkdtemp(prefix="progress-ledger-python.", dir="/tmp"))
+        self._folder.chmod(0o755)
+        self._port = 0
+        self._process: subprocess.Popen[str] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        log = (self._folder / "log").open("a")
+        command = [self._binary, "serve", "--port", str(self._port), "--data", str(self._folder / "data")]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PROGRESS_LEDGER_")}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
+        self._process = process
+        lines: queue.Queue[str] = queue.Queue()
+        assert process.stdout is not None
+        output = process.stdout
+        threading.Thread(target=lambda: lines.put(output.readline()), daemon=True).start()
+        try:
+            line = lines.get(timeout=START_SECONDS)
+        except queue.Empty:
+            line = ""
+        if not line.startswith("listening on "):
+            self.kill()
+            raise RuntimeError(f"the ledger did not start: {(self._folder / 'log').read_text()[-2000:]}")
+        self._port = int(line.strip().rpartition(":")[2])
+
+    def stop(self) -> None:
+        """Lets it finish what it does."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends it between two instructions."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(number)
+        process.wait(STOP_SECONDS)
+        if process.stdout is not None:
+            process.stdout.close()
+
+    def remove(self) -> None:
+        """Stops it for good, with its database."""
+        if self._process is None:
+            self.start()
+        self.stop()
+        shutil.rmtree(self._folder)

@@ -1,0 +1,334 @@
+"""A real notebook, run by a real kernel, exported, and looked at with a real browser, by day and by night."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbconvert import HTMLExporter
+
+from progress_ledger import Client, Settings, Snapshot, view
+from progress_ledger.display import Display
+from progress_ledger.view import View
+
+from conftest import QUICK
+from fault_proxy import FaultProxy
+from ledger_process import LedgerProcess
+from scripted_server import JOB, ScriptedServer, event, snapshot, stream
+
+EXAMPLE = Path(__file__).parents[2] / "Sources" / "python-client" / "examples" / "notebook.ipynb"
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+
+
+def execute(notebook: Any, **environment: str) -> Any:
+    client = NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": "/tmp"}})
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        return client.execute()
+
+
+@pytest.fixture(scope="module")
+def executed(server: LedgerProcess) -> Any:
+    return execute(nbformat.read(EXAMPLE, as_version=4), PROGRESS_LEDGER_URL=server.url)
+
+
+def bundle_of(cell: Any) -> dict[str, str]:
+    (output,) = [output for output in cell.outputs if "text/html" in output.get("data", {})]
+    return dict(output["data"])
+
+
+def test_a_job_at_the_end_of_a_cell_follows_its_job_and_what_is_saved_is_its_end(executed: Any) -> None:
+    shown = bundle_of(executed.cells[2])
+    assert set(shown) == {"text/html", "text/plain"}, "both, always, and nothing that needs a live kernel"
+    text = shown["text/plain"]
+    assert "completed, 100 %" not in text, "three of four mosaics: the job ended with less than there was to do"
+    assert "completed, 91 %" in text
+    for figures in ("4 / 4", "24 / 24", "3 / 4"):
+        assert figures in text
+        assert figures in shown["text/html"]
+    assert "3 more superseded" in text
+    assert "mosaic of <tiles> & more" in text
+    assert "mosaic of &lt;tiles&gt; &amp; more" in shown["text/html"]
+    assert "<tiles>" not in shown["text/html"]
+    assert "<script" not in shown["text/html"]
+    assert re.search(r"as of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", text)
+
+
+def test_a_view_that_is_asked_for_ends_with_the_job(executed: Any) -> None:
+    assert "completed" in bundle_of(executed.cells[-1])["text/plain"]
+    assert "superseded attempt 1" in bundle_of(executed.cells[-2])["text/plain"]
+
+
+def test_no_thread_of_a_view_outlives_its_job(server: LedgerProcess) -> None:
+    source = """
+import threading
+from progress_ledger import Client
+job = Client().jobs.create("ends")
+view = job.display()
+with job.execution("t") as context:
+    context.progress().done(1)
+job.finish("failed")
+assert view.wait(30)
+for thread in threading.enumerate():
+    if thread.name in ("progress-ledger-watch", "progress-ledger-paint"):
+        assert thread.daemon
+        thread.join(30)
+        assert not thread.is_alive()
+"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    (cell,) = execute(notebook, PROGRESS_LEDGER_URL=server.url).cells
+    assert "failed" in bundle_of(cell)["text/plain"]
+
+
+class Frames:
+    """A view whose frames are kept instead of shown."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.frames: list[View] = []
+        self.on_frame: Callable[[View], None] = lambda _: None
+        monkeypatch.setattr(Display, "_publish", lambda _, shown, update: self._take(shown))
+
+    def _take(self, shown: View) -> None:
+        self.frames.append(shown)
+        self.on_frame(shown)
+
+
+def test_a_view_tells_that_it_reconnects_and_that_it_gave_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = Frames(monkeypatch)
+    shown = threading.Event()
+    frames.on_frame = lambda frame: shown.set() if frame.snapshot and frame.snapshot.sequence == 2 else None
+    server = ScriptedServer(stream(event(1, 3)), stream(event(2, 4), b": beat\n\n", shown))
+    settings = Settings(pause_seconds_min=0.6, pause_seconds_max=0.6, outage_seconds_max=1.0)
+    job = Client(server.url, settings=settings).job(JOB)
+    assert job.display().wait(30)
+    words = [view.trouble_line(frame).partition(" since")[0] for frame in frames.frames]
+    assert [word for word, before in zip(words, [None, *words]) if word != before] == [
+        "", "reconnecting", "", "reconnecting", "gave up",
+    ]  # fmt: skip
+    last = frames.frames[-1]
+    assert last.snapshot is not None
+    assert (last.snapshot.sequence, last.is_final) == (2, True)
+    assert last.as_of is not None, "what is known is shown with its age"
+
+
+def test_showing_a_job_never_fails(server: LedgerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    away = Client("http://127.0.0.1:9", settings=QUICK).job(JOB)
+    shown = away._repr_mimebundle_()
+    assert "reconnecting" in shown["text/plain"]
+    assert JOB in shown["text/html"]
+    assert "not read yet" in shown["text/plain"]
+    nobody = Client().jobs.create("nobody")._repr_mimebundle_()
+    assert "nobody  running" in nobody["text/plain"]
+
+
+def test_outside_of_a_notebook_a_job_is_printed_once(server: LedgerProcess, capsys: pytest.CaptureFixture[str]) -> None:
+    job = Client(server.url).jobs.create("printed")
+    job._ipython_display_()
+    assert capsys.readouterr().out.startswith("printed  running\n")
+
+
+def shown(state: str = "running", *indicators: tuple[Any, ...], **more: Any) -> View:
+    """A view of a job with indicators of (label, done, total, seconds since the last change)."""
+    content = snapshot(48_211, 0, state)
+    content["progress"] = [
+        {
+            "label": label, "done": done, "total": total, "percent": None, "attempted_done": done + wasted,
+            "attempted_total": total, "updated_at": (NOW - timedelta(seconds=age)).isoformat(),
+        }
+        for label, done, total, age, wasted in (entry + (0,) * (5 - len(entry)) for entry in indicators)
+    ]  # fmt: skip
+    content["name"] = more.pop("name", "landsat mosaic")
+    content["tasks"] = more.pop("tasks", {"total": 224, "running": 18, "succeeded": 204, "failed": 2})
+    content["ledger_sequence"] += more.pop("lag", 0)
+    return View(JOB, Snapshot.read(content), NOW, as_of=more.pop("as_of", NOW), **more)
+
+
+GALLERY = {
+    "running": shown(
+        "running", ("query", 12, 12), ("download", 999, 1000, 3, 40), (None, 1, 12_000), ("over", 1204, 1200),
+        ("stalled", 3, 40, 420), ("unknown total", 1204, 0), ("declared later", 0, 0), ("not begun", 0, 7, 900),
+        name="landsat mosaic, with everything",
+    ),
+    "nothing yet": shown("running", name="just created", tasks={}),
+    "all done, still running": shown("running", ("a", 5, 5), tasks={"total": 5, "running": 1, "succeeded": 4}),
+    "completed": shown("completed", ("query", 12, 12), ("download", 1200, 1200), ("optional", 0, 0), is_final=True),
+    "failed": shown("failed", ("query", 12, 12), ("download", 700, 1200), is_final=True),
+    "canceled": shown("canceled", ("download", 70, 1200), is_final=True),
+    "reconnecting": shown(
+        "running", ("download", 700, 1200), as_of=NOW - timedelta(minutes=3), lag=17,
+        trouble="no connection to http://ledger:8080: [Errno 111] Connection refused",
+        trouble_since=NOW - timedelta(minutes=2),
+    ),
+    "never read": View(JOB, None, NOW, trouble="no connection", trouble_since=NOW),
+    "hostile": shown(
+        "running", ("<script>alert(1)</script>", 1, 2), ("\u202egnirts desrever", 1, 3), ("a\nb\x1b[31m", 2, 3),
+        ('"><img src=x onerror=alert(1)>', 1, 4), ("x" * 100, 1, 2),
+        name="<b>bold</b> & \"quoted\"",
+    ),
+}  # fmt: skip
+
+
+def test_percent_is_rounded_down_and_each_case_looks_its_own_way() -> None:
+    frame = GALLERY["running"]
+    assert frame.snapshot is not None
+    rows = {row.label: row for row in view.rows(frame.snapshot, NOW)}
+    assert {label: row.percent for label, row in rows.items()} == {
+        "query": "100 %", "download": "99 %", "landsat mosaic, with everything": "0 %", "over": "100 %",
+        "stalled": "7 %", "unknown total": "", "declared later": "", "not begun": "0 %",
+    }  # fmt: skip
+    assert {label: row.standing for label, row in rows.items()} == {
+        "query": "complete", "download": "moving", "landsat mosaic, with everything": "moving", "over": "over",
+        "stalled": "stalled", "unknown total": "unknown", "declared later": "empty", "not begun": "waiting",
+    }  # fmt: skip
+    assert rows["over"].note == "4 over"
+    assert rows["stalled"].note == "no change for 7 min"
+    assert rows["download"].note == "40 more superseded"
+    assert view.headline(GALLERY["all done, still running"]) == "running, 99 %"
+    assert view.headline(GALLERY["completed"]) == "completed, 100 %"
+    assert view.headline(GALLERY["nothing yet"]) == "running"
+    assert "17 events behind" in view.text(GALLERY["reconnecting"])
+
+
+@pytest.mark.parametrize("name", list(GALLERY))
+def test_nothing_that_a_caller_names_gets_into_the_page(name: str) -> None:
+    html, text = view.html(GALLERY[name]), view.text(GALLERY[name])
+    for wrong in ("<script", "<img", "<b>", "\u202e", "\x1b", 'alert(1)">'):
+        assert wrong not in html
+    for wrong in ("\u202e", "\x1b", "a\nb"):
+        assert wrong not in text
+    opened, closed = re.findall(r"<(div|span|bdi)\b", html), re.findall(r"</(div|span|bdi)>", html)
+    assert Counter(opened) == Counter(closed)
+
+
+def test_of_very_many_indicators_those_that_are_not_done_are_shown() -> None:
+    entries = [(f"done {number}", 1, 1) for number in range(100)] + [("open", 1, 2)]
+    frame = shown("running", *entries)
+    assert frame.snapshot is not None
+    rows = view.rows(frame.snapshot, NOW)
+    assert (len(rows), rows[0].label) == (view.ROWS_MAX, "open")
+    assert "and 61 more" in view.text(frame)
+    assert "and 61 more" in view.html(frame)
+
+
+def gallery_notebook() -> Any:
+    cells = []
+    for name, frame in GALLERY.items():
+        output = nbformat.v4.new_output("display_data", {"text/html": view.html(frame), "text/plain": view.text(frame)})
+        cell = nbformat.v4.new_code_cell(f"job  # {name}", execution_count=len(cells) + 1, outputs=[output])
+        cells.append(cell)
+    return nbformat.v4.new_notebook(cells=cells, metadata={"language_info": {"name": "python"}})
+
+
+def picture(notebook: Any, theme: str, path: Path, height: int) -> Path:
+    """Exports a notebook as a page and has a browser draw it."""
+    exporter = HTMLExporter(theme=theme, mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url="")
+    body, _ = exporter.from_notebook_node(notebook)
+    page = path.with_suffix(".html")
+    page.write_text(body)
+    browser = shutil.which("chromium")
+    assert browser, "chromium is missing; Scripts/setup --python installs it"
+    # Nothing of the page may come from anywhere else.
+    command = [browser, "--headless", "--disable-gpu", "--hide-scrollbars", "--host-resolver-rules=MAP * ~NOTFOUND"]
+    command += [f"--user-data-dir={path.parent / 'browser'}", f"--window-size=1000,{height}", f"--screenshot={path}"]
+    if os.geteuid() == 0:
+        command.append("--no-sandbox")
+    result = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120)
+    assert path.exists(), result.stderr
+    return path
+
+
+def colors(path: Path) -> Counter[tuple[int, int, int]]:
+    """How many pixels have which color. Reads just enough of PNG for what the browser writes."""
+    data = path.read_bytes()
+    place, compressed, width, height, channels = 8, b"", 0, 0, 3
+    while place < len(data):
+        size, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
+        content = data[place + 8 : place + 8 + size]
+        if kind == b"IHDR":
+            width, height = int.from_bytes(content[:4], "big"), int.from_bytes(content[4:8], "big")
+            assert content[8] == 8
+            channels = {2: 3, 6: 4}[content[9]]
+        elif kind == b"IDAT":
+            compressed += content
+        place += 12 + size
+    raw, stride = zlib.decompress(compressed), width * channels
+    counts: Counter[tuple[int, int, int]] = Counter()
+    before = bytearray(stride)
+    for row in range(height):
+        start = row * (stride + 1)
+        line = unfilter(raw[start], bytearray(raw[start + 1 : start + 1 + stride]), before, channels)
+        counts.update(zip(line[0::channels], line[1::channels], line[2::channels]))
+        before = line
+    return counts
+
+
+def unfilter(kind: int, line: bytearray, before: bytearray, channels: int) -> bytearray:
+    for index in range(len(line)):
+        left = line[index - channels] if index >= channels else 0
+        up = before[index]
+        corner = before[index - channels] if index >= channels else 0
+        if kind == 4:
+            guess = left + up - corner
+            nearest = min((abs(guess - left), 0, left), (abs(guess - up), 1, up), (abs(guess - corner), 2, corner))
+            line[index] = (line[index] + nearest[2]) & 255
+        else:
+            line[index] = (line[index] + (0, left, up, (left + up) // 2)[kind]) & 255
+    return line
+
+
+def rgb(color: str) -> tuple[int, int, int]:
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that goes, or the one that PROGRESS_LEDGER_PICTURES names, for people to look at."""
+    kept = os.environ.get("PROGRESS_LEDGER_PICTURES")
+    if kept:
+        Path(kept).mkdir(parents=True, exist_ok=True)
+    return Path(kept) if kept else tmp_path_factory.mktemp("pictures")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_browser_shows_every_case_by_day_and_by_night(theme: str, pictures: Path) -> None:
+    found = colors(picture(gallery_notebook(), theme, pictures / f"gallery-{theme}.png", 1700))
+    ground = found.most_common(1)[0][0]
+    assert (sum(ground) > 600) == (theme == "light")
+    for color in (*view.COLORS.values(), view.AMBER):
+        # At least a bar of nine pixels' height, or a pill.
+        assert found[rgb(color)] > 300, (theme, color, found[rgb(color)])
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_browser_shows_the_executed_notebook(executed: Any, theme: str, pictures: Path) -> None:
+    found = colors(picture(executed, theme, pictures / f"notebook-{theme}.png", 1600))
+    assert found[rgb(view.COLORS["completed"])] > 5000
+
+
+def test_a_view_through_a_proxy_that_answers_late_is_the_same(
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = Frames(monkeypatch)
+    job = Client(proxy.url, settings=QUICK).jobs.create("late")
+    display = job.display()
+    with job.execution("t") as context:
+        context.progress("a").add(2)
+        context.progress("a").done(2)
+    job.finish()
+    assert display.wait(30)
+    last = frames.frames[-1]
+    assert last.snapshot is not None
+    assert [str(indicator) for indicator in last.snapshot.progress] == ["a: 2/2"]

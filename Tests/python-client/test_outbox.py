@@ -1,0 +1,263 @@
+"""The decisions: what goes out, how it is repeated, what an answer means. No network, no clock."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+
+from progress_ledger.contact import Contact
+from progress_ledger.delivery import Judgement, Means, judge, pause
+from progress_ledger.outbox import JobOutbox, Outbox
+from progress_ledger.reporter import Counter, Reporter
+from progress_ledger.settings import Settings
+from progress_ledger.settlement import Settlement
+from progress_ledger.transport import Answer
+
+SETTINGS = Settings(events_per_request_max=4, buffered_max=50)
+
+
+def reporter(outbox: Outbox, task: str = "tile", job: JobOutbox | None = None) -> Reporter:
+    return Reporter(job or JobOutbox(outbox, "job"), task, "run", None)
+
+
+def report(outbox: Outbox, reporter: Reporter, label: str, done: int, now: float = 0.0) -> None:
+    counter = reporter.counters.setdefault(label, Counter(label))
+    counter.done += done
+    if not counter.is_waiting:
+        outbox.note(reporter, counter, now)
+
+
+def test_increments_gather_until_they_are_due_and_the_start_is_due_at_once() -> None:
+    outbox = Outbox(SETTINGS)
+    tile = reporter(outbox)
+    outbox.start(tile, 10.0)
+    batch = outbox.next_batch(10.0)
+    assert batch is not None
+    assert json.loads(batch.body) == [{"type": "execution_started", "task": "tile", "execution": "run"}]
+    outbox.settle(batch, [0])
+    report(outbox, tile, "a", 1, 20.0)
+    report(outbox, tile, "a", 2, 20.3)
+    assert outbox.next_batch(20.4) is None
+    assert outbox.next_due() == 20.0 + SETTINGS.report_seconds
+    batch = outbox.next_batch(20.5)
+    assert batch is not None
+    assert [event["done"] for event, _ in batch.entries] == [3]
+    outbox.settle(batch, [0])
+    assert outbox.is_settled
+    assert outbox.next_due() is None
+    assert outbox.size == 0
+
+
+def test_what_is_frozen_never_changes_and_what_comes_later_waits() -> None:
+    outbox = Outbox(SETTINGS)
+    tile = reporter(outbox)
+    report(outbox, tile, "a", 1)
+    first = outbox.next_batch(1.0)
+    assert first is not None
+    body = first.body
+    report(outbox, tile, "a", 10, 1.0)
+    assert outbox.next_batch(99.0) is first
+    assert first.body == body
+    outbox.settle(first, [0])
+    second = outbox.next_batch(99.0)
+    assert second is not None
+    assert [(event["report"], event["done"]) for event, _ in second.entries] == [(2, 10)]
+
+
+def test_a_full_request_leaves_the_rest_in_order() -> None:
+    outbox = Outbox(SETTINGS)
+    tile = reporter(outbox)
+    outbox.start(tile, 0.0)
+    for label in "abcdef":
+        report(outbox, tile, label, 1)
+    outbox.finish(tile, "succeeded", 0.0)
+    outbox.finish_job(tile.job, "completed", 0.0)
+    types: list[list[str]] = []
+    while (batch := outbox.next_batch(0.0)) is not None:
+        types.append([event.get("label") or event["type"] for event, _ in batch.entries])
+        outbox.settle(batch, range(len(batch)))
+    assert types == [["execution_started", "a", "b", "c"], ["d", "e", "f", "execution_finished"], ["job_finished"]]
+    assert outbox.is_settled
+    assert outbox.size == 0
+
+
+def test_the_end_of_a_job_waits_for_every_execution() -> None:
+    outbox = Outbox(SETTINGS)
+    job = JobOutbox(outbox, "job")
+    outbox.finish_job(job, "completed", 0.0)
+    for number in range(7):
+        report(outbox, reporter(outbox, f"task {number}", job), "a", 1)
+    sent: list[str] = []
+    while (batch := outbox.next_batch(9.0)) is not None:
+        sent += [event["type"] for event, _ in batch.entries]
+        outbox.settle(batch, range(len(batch)))
+    assert sent == ["progress"] * 7 + ["job_finished"]
+
+
+def test_parts_keep_their_numbers_and_order() -> None:
+    outbox = Outbox(SETTINGS)
+    tile = reporter(outbox)
+    for label in "abcd":
+        report(outbox, tile, label, 1)
+    whole = outbox.next_batch(9.0)
+    assert whole is not None
+    outbox.replace(whole, [[0, 1], [3]])
+    assert tile.tally.dropped == 1
+    for expected in ([("a", 1), ("b", 2)], [("d", 4)]):
+        part = outbox.next_batch(9.0)
+        assert part is not None
+        assert [(event["label"], event["report"]) for event, _ in part.entries] == expected
+        outbox.settle(part, range(len(part)))
+    assert outbox.is_settled
+    assert tile.is_settled
+    assert (tile.tally.recorded, tile.waiting, outbox.size) == (3, 0, 0)
+
+
+def test_jobs_take_turns() -> None:
+    outbox = Outbox(SETTINGS)
+    jobs = [JobOutbox(outbox, str(number)) for number in range(3)]
+    for turn, job in enumerate(jobs):
+        report(outbox, reporter(outbox, "tile", job), "a", 1, float(turn))
+    served = []
+    while (batch := outbox.next_batch(99.0)) is not None:
+        served.append(batch.job.job)
+        outbox.settle(batch, [0])
+    assert served == ["0", "1", "2"]
+
+
+def test_a_child_has_nothing_of_its_parents_to_send() -> None:
+    outbox = Outbox(SETTINGS)
+    tile = reporter(outbox)
+    outbox.start(tile, 0.0)
+    report(outbox, tile, "in flight", 1)
+    outbox.next_batch(9.0)
+    report(outbox, tile, "waiting", 1)
+    outbox.finish(tile, "succeeded", 0.0)
+    outbox.fork()
+    outbox.become_child()
+    assert outbox.is_settled
+    assert tile.is_settled
+    assert (outbox.size, tile.waiting) == (0, 0)
+    report(outbox, tile, "waiting", 5)
+    batch = outbox.next_batch(9.0)
+    assert batch is not None
+    assert [(event["label"], event["done"], event["report"]) for event, _ in batch.entries] == [
+        ("waiting", 5, 2**33 + 1)
+    ]
+
+
+def test_any_order_of_everything_conserves_every_unit() -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    outbox = Outbox(Settings(events_per_request_max=3))
+    job = JobOutbox(outbox, "job")
+    tiles = [reporter(outbox, f"task {number}", job) for number in range(4)]
+    said = recorded = 0
+    for _ in range(3000):
+        action = chance.random()
+        if action < 0.6:
+            n = chance.randrange(4)
+            said += n
+            report(outbox, chance.choice(tiles), chance.choice("abc"), n)
+        elif (batch := outbox.next_batch(99.0)) is not None:
+            if action < 0.8:
+                recorded += sum(event.get("done", 0) for event, _ in batch.entries)
+                outbox.settle(batch, range(len(batch)))
+            elif action < 0.9 and len(batch) > 1:
+                cut = chance.randrange(1, len(batch))
+                outbox.replace(batch, [list(range(cut)), list(range(cut, len(batch)))])
+    while (batch := outbox.next_batch(99.0)) is not None:
+        recorded += sum(event.get("done", 0) for event, _ in batch.entries)
+        outbox.settle(batch, range(len(batch)))
+    assert recorded == said
+    assert outbox.size == 0
+
+
+PROBLEM = {"content-type": "application/problem+json"}
+
+
+def answer(status: int, content: object = None, **headers: str) -> Answer:
+    return Answer(status, headers, json.dumps(content).encode() if content is not None else b"")
+
+
+@pytest.mark.parametrize(
+    ("given", "means"),
+    [
+        (answer(201, {"first_sequence": 2, "last_sequence": 3}), Means.RECORDED),
+        (answer(200, {"first_sequence": 2, "last_sequence": 3}), Means.TRY_AGAIN),
+        (answer(201, {}), Means.TRY_AGAIN),
+        (Answer(201, {}, b"<html>"), Means.TRY_AGAIN),
+        (answer(302), Means.TRY_AGAIN),
+        (answer(400), Means.FAULT),
+        (answer(400, {}, **PROBLEM), Means.REFUSED),
+        (answer(401), Means.TRY_AGAIN),
+        (answer(403), Means.TRY_AGAIN),
+        (answer(404), Means.TRY_AGAIN),
+        (answer(404, {}, **PROBLEM), Means.NO_SUCH_JOB),
+        (answer(409, {}, **PROBLEM), Means.REFUSED),
+        (answer(413), Means.TOO_LARGE),
+        (answer(422, {}, **PROBLEM), Means.REFUSED),
+        (answer(429), Means.TRY_AGAIN),
+        (answer(500), Means.FAULT),
+        (answer(502), Means.TRY_AGAIN),
+        (answer(503), Means.TRY_AGAIN),
+    ],
+)
+def test_what_an_answer_means(given: Answer, means: Means) -> None:
+    assert judge(given, 2).means is means
+
+
+def test_the_places_of_refused_events_are_read_and_nonsense_is_not() -> None:
+    errors = [{"pointer": pointer} for pointer in ("/1/done", "/0", "/7/done", "/x/done", "done", "", 3, "/²")]
+    assert judge(answer(422, {"errors": [*errors, "no object", None]}), 2).refused == [0, 1]
+    assert judge(answer(422, {"errors": "none"}), 2).refused == []
+
+
+def test_pauses_grow_are_random_and_honor_what_the_ledger_asks() -> None:
+    settings = Settings(pause_seconds_min=0.1, pause_seconds_max=15, retry_after_seconds_max=300)
+    assert pause(1, None, 0.0, settings) == 0.05
+    assert pause(1, None, 1.0, settings) == 0.1
+    assert pause(3, None, 1.0, settings) == pytest.approx(0.4)
+    assert pause(50_000, None, 1.0, settings) == 15
+    assert 7 <= pause(1, 7, 0.5, settings) <= 8
+    assert pause(1, 10**9, 0.0, settings) == 300
+    assert judge(answer(503, None, **{"retry-after": "2"}), 1).retry_after == 2
+    for nonsense in ("soon", "-1", "inf", "nan", ""):
+        assert judge(answer(503, None, **{"retry-after": nonsense}), 1).retry_after is None
+
+
+def test_nobody_waits_for_a_ledger_that_is_away_or_slow() -> None:
+    contact = Contact(Settings(outage_patience_seconds=1.0))
+    assert contact.patience(5.0, 0.0, is_patient=False) == 5.0
+    assert contact.failed("down", None, 0.0, 0.5)
+    assert not contact.failed("down", None, 0.5, 0.5), "an outage is told once"
+    assert contact.patience(5.0, 0.25, is_patient=False) == 0.75
+    assert contact.patience(5.0, 1.0, is_patient=False) is None
+    assert contact.patience(5.0, 1.0, is_patient=True) == 4.0
+    assert contact.answered(0.1, 3.0) == 3.0
+    assert contact.answered(0.1, 4.0) is None
+    assert contact.patience(5.0, 5.0, is_patient=False) is None
+    assert contact.patience(9.0, 6.0, is_patient=False) is None, "somebody has waited in vain"
+    contact.answered(2.0, 8.0)
+    assert contact.patience(9.0, 8.0, is_patient=False) is None, "it is still slow"
+    contact.answered(0.5, 8.5)
+    assert contact.patience(9.0, 8.5, is_patient=False) == 0.5
+
+
+def test_a_lagging_projection_is_asked_again_after_a_while_however_many_reports_there_are() -> None:
+    settings = Settings()
+    outbox, contact = Outbox(settings), Contact(settings)
+    settlement = Settlement(outbox, contact, settings)
+    tile = reporter(outbox)
+    asked = []
+    for now in range(0, 100, 5):
+        report(outbox, tile, "a", 1, float(now))
+        batch = outbox.next_batch(now + 1.0)
+        assert batch is not None
+        batch.awaits_verdicts = now >= contact.verdicts_not_before
+        asked.append(batch.awaits_verdicts)
+        settlement.settle(batch, Judgement(Means.RECORDED, last_sequence=1), 0.1, float(now), 0.5)
+    assert [now * 5 for now, was_asked in enumerate(asked) if was_asked] == [0, 30, 60, 90]

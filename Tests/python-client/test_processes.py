@@ -1,0 +1,369 @@
+"""Processes fork, are told to stop, are killed, and end: what was sent counts once, and what is owed is sent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from progress_ledger import Job
+
+from conftest import figures
+from fault_proxy import CutBefore, FaultProxy, Hold
+from ledger_process import LedgerProcess
+
+BEGIN = """
+import os, signal, sys, threading, time
+from progress_ledger import Client, Settings
+url, id, *arguments = sys.argv[1:]
+# An hour: nothing is sent unless something makes it.
+ledger = Client(url, settings=Settings(report_seconds=float(arguments[0]) if arguments else 3600, flush_seconds=10))
+job = ledger.job(id)
+"""
+
+
+class Program:
+    """A Python process that reports to a job."""
+
+    def __init__(self, url: str, job: Job, source: str, *arguments: str) -> None:
+        command = [sys.executable, "-c", BEGIN + textwrap.dedent(source), url, job.id, *arguments]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def read_line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def end(self, code: int = 0) -> str:
+        output, errors = self.process.communicate(timeout=60)
+        assert self.process.returncode == code, errors
+        assert "Traceback" not in errors, errors
+        return output + errors
+
+
+@pytest.fixture
+def programs(server: LedgerProcess, job: Job) -> Iterator[type[Program]]:
+    started: list[Program] = []
+
+    class Started(Program):
+        def __init__(self, source: str, *arguments: str, url: str = server.url) -> None:
+            super().__init__(url, job, source, *arguments)
+            started.append(self)
+
+    yield Started
+    for program in started:
+        program.process.kill()
+        program.process.communicate()
+
+
+def test_the_end_of_the_process_sends_what_waits(programs: type[Program], job: Job) -> None:
+    programs(
+        """
+        context = job.execution("tile").start()
+        context.progress().done(5)
+        """
+    ).end()
+    assert figures(job) == {None: (5, 0)}
+    assert job.refresh().tasks.running == 1
+
+
+def test_an_exception_ends_the_execution_and_sends_what_waits(programs: type[Program], job: Job) -> None:
+    program = programs(
+        """
+        with job.execution("tile") as context:
+            context.progress().done(5)
+            sys.exit(3)
+        """
+    )
+    program.end(3)
+    assert figures(job) == {None: (5, 0)}
+    assert job.refresh().tasks.failed == 1
+
+
+def test_the_end_of_a_process_whose_thread_could_not_start_sends_what_waits(programs: type[Program], job: Job) -> None:
+    programs(
+        """
+        def refuse(self):
+            raise RuntimeError("can't start new thread")
+        start, threading.Thread.start = threading.Thread.start, refuse
+        context = job.execution("tile").start()
+        context.progress().done(5)
+        """
+    ).end()
+    assert figures(job) == {None: (5, 0)}
+
+
+def test_sigterm_sends_what_waits_and_ends_the_process_by_the_signal(programs: type[Program], job: Job) -> None:
+    program = programs(
+        """
+        with job.execution("tile") as context:
+            context.progress().done(5)
+            print("ready", flush=True)
+            while True:
+                time.sleep(3600)
+        """
+    )
+    assert program.read_line() == "ready"
+    program.process.send_signal(signal.SIGTERM)
+    program.end(-signal.SIGTERM)
+    assert figures(job) == {None: (5, 0)}
+    assert job.refresh().tasks.running == 1, "nobody said how it ended"
+
+
+def test_sigterm_in_the_middle_of_a_report_does_not_lock_up(programs: type[Program], job: Job) -> None:
+    program = programs(
+        """
+        with job.execution("tile") as context:
+            print("ready", flush=True)
+            with ledger._ledger.sender.lock:
+                context.progress().done(5)
+                os.kill(os.getpid(), signal.SIGTERM)
+                context.progress().done(1)
+            while True:
+                time.sleep(3600)
+        """
+    )
+    assert program.read_line() == "ready"
+    program.end(-signal.SIGTERM)
+    assert figures(job)[None][0] in (5, 6)
+
+
+def test_a_second_sigterm_ends_the_process_at_once(programs: type[Program], job: Job, proxy: FaultProxy) -> None:
+    never = threading.Event()
+    proxy.inject_always(Hold(never))
+    program = programs(
+        """
+        context = job.execution("tile").start()
+        context.progress().done(5)
+        print("ready", flush=True)
+        while True:
+            time.sleep(3600)
+        """,
+        url=proxy.url,
+    )
+    assert program.read_line() == "ready"
+    proxy.wait_until_seen(1)
+    program.process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        program.process.wait(0.5)
+    program.process.send_signal(signal.SIGTERM)
+    program.end(-signal.SIGTERM)
+    never.set()
+
+
+def test_a_handler_of_the_program_stays(programs: type[Program], job: Job) -> None:
+    program = programs(
+        """
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+        with job.execution("tile") as context:
+            context.progress().done(5)
+            print("ready", flush=True)
+            while True:
+                time.sleep(3600)
+        """
+    )
+    assert program.read_line() == "ready"
+    program.process.send_signal(signal.SIGTERM)
+    program.end(7)
+    assert figures(job) == {None: (5, 0)}
+    assert job.refresh().tasks.failed == 1
+
+
+def test_of_a_killed_process_counts_what_was_sent_and_nothing_twice(programs: type[Program], job: Job) -> None:
+    program = programs(
+        """
+        context = job.execution("tile", attempt=1).start()
+        while True:
+            context.progress("units").done(1)
+            context.flush()
+            print(context.stats.recorded, flush=True)
+        """,
+        "0.01",
+    )
+    for _ in range(20):
+        recorded = int(program.read_line())
+    program.process.kill()
+    rest, _ = program.process.communicate()
+    told = [int(line) for line in rest.split("\n")[:-1] if line.isdigit()]
+    # The first recorded event is the start; of the last request nobody knows.
+    known = (told[-1] if told else recorded) - 1
+    assert figures(job)["units"][0] in (known, known + 1)
+    assert {event["verdict"] for event in job.events()} == {"counted"}
+
+
+def test_what_cannot_be_sent_before_the_end_is_told(programs: type[Program], proxy: FaultProxy) -> None:
+    proxy.inject_always(CutBefore())
+    program = programs(
+        """
+        import dataclasses
+        ledger._ledger.sender.settings = dataclasses.replace(ledger._ledger.sender.settings, flush_seconds=0.5)
+        context = job.execution("tile").start()
+        context.progress().done(5)
+        """,
+        url=proxy.url,
+    )
+    assert "reports could not be sent before the end" in program.end()
+
+
+def test_a_child_reports_for_the_same_execution_and_sends_nothing_of_its_parents(
+    programs: type[Program], job: Job
+) -> None:
+    program = programs(
+        """
+        with job.execution("tile", attempt=1) as context:
+            context.progress("parent").done(100)
+            context.flush()
+            # These wait in the parent while it forks.
+            context.progress("parent").done(10)
+            context.progress("both").done(1)
+            children = []
+            for number in range(5):
+                child = os.fork()
+                if child == 0:
+                    context.progress("both").done(1)
+                    context.progress("child").add(1)
+                    with job.execution(f"child {number}", attempt=1) as own:
+                        own.progress("own").done(1)
+                    # The end of the child is the end of the block, but not of the execution, which is its parent's.
+                    sys.exit(0)
+                children.append(child)
+            for child in children:
+                assert os.waitpid(child, 0)[1] == 0
+            context.progress("parent").done(1)
+        """
+    )
+    program.end()
+    assert figures(job) == {"parent": (111, 0), "both": (6, 0), "child": (0, 5), "own": (5, 0)}
+    outcomes = [event for event in job.events(task="tile", type="execution_finished")]
+    assert len(outcomes) == 1
+    assert len(list(job.events(task="tile", type="execution_started"))) == 1
+    reports = [event["report"] for event in job.events(task="tile", type="progress")]
+    assert len(set(reports)) == len(reports)
+
+
+def test_threads_that_report_while_others_fork_lose_nothing(programs: type[Program], job: Job) -> None:
+    program = programs(
+        """
+        stop = threading.Event()
+        counts = [0] * 4
+        with job.execution("tile", attempt=1) as context:
+            def work(number):
+                while not stop.is_set():
+                    context.progress("threads").done(1)
+                    counts[number] += 1
+            threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+            for thread in threads:
+                thread.start()
+            children = []
+            for _ in range(40):
+                child = os.fork()
+                if child == 0:
+                    context.progress("children").done(1)
+                    context.flush()
+                    os._exit(0)
+                children.append(child)
+            for child in children:
+                assert os.waitpid(child, 0)[1] == 0
+            stop.set()
+            for thread in threads:
+                thread.join()
+        print(sum(counts))
+        """,
+        "0.01",
+    )
+    total = int(program.read_line())
+    program.end()
+    assert figures(job) == {"threads": (total, 0), "children": (40, 0)}
+
+
+def test_no_thread_of_the_client_imports_anything(programs: type[Program]) -> None:
+    """A process that forks in the middle of an import has half a module in its child, for good."""
+    program = programs(
+        """
+        before = set(sys.modules)
+        with job.execution("tile", attempt=1) as context:
+            context.progress().done(1)
+        assert context.stats.recorded == 3
+        print(sorted(set(sys.modules) - before))
+        """
+    )
+    assert program.end() == "[]\n"
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_the_processes_of_a_pool_send_what_they_owe_when_they_end(
+    server: LedgerProcess, job: Job, method: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "pool.py"
+    source.write_text(
+        BEGIN
+        + textwrap.dedent(
+            """
+            import multiprocessing
+            def work(number):
+                context = job.execution(f"task {number}", attempt=1).start()
+                context.progress("pool").add(2)
+                context.progress("pool").done(2)
+            if __name__ == "__main__":
+                context = multiprocessing.get_context(sys.argv[4])
+                workers = [context.Process(target=work, args=(number,)) for number in range(4)]
+                for worker in workers:
+                    worker.start()
+                for worker in workers:
+                    worker.join()
+                    assert worker.exitcode == 0
+            """
+        )
+    )
+    command = [sys.executable, str(source), server.url, job.id, "3600", method]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert figures(job) == {"pool": (8, 8)}
+
+
+def test_descendants_number_their_reports_apart() -> None:
+    from progress_ledger.reporter import RANGE, RANGES, first_report
+
+    drawn: list[tuple[int, int]] = []
+
+    def draw(least: int, most: int) -> int:
+        drawn.append((least, most))
+        return least
+
+    assert first_report((), (), draw) == 1
+    assert first_report((2,), (2,), draw) == 1
+    assert first_report((), (1,), draw) == RANGE + 1
+    assert first_report((2,), (2, 3), draw) == 3 * RANGE + 1
+    assert not drawn
+    assert first_report((), (1, 1), draw) == RANGE * RANGES
+    assert first_report((), (RANGES,), draw) == RANGE * RANGES
+    assert drawn == [(RANGE * RANGES, 2**53 - 1 - RANGE)] * 2
+    assert (RANGES - 1) * RANGE + RANGE <= RANGE * RANGES, "what children have and what is drawn do not meet"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_fork_in_a_signal_handler_in_the_middle_of_a_report_works(programs: type[Program], job: Job) -> None:
+    programs(
+        """
+        with job.execution("tile", attempt=1) as context:
+            def fork(*_):
+                child = os.fork()
+                if child == 0:
+                    context.progress().done(1)
+                    context.flush()
+                    os._exit(0)
+                assert os.waitpid(child, 0)[1] == 0
+            signal.signal(signal.SIGUSR1, fork)
+            with ledger._ledger.sender.lock:
+                context.progress().done(1)
+                os.kill(os.getpid(), signal.SIGUSR1)
+                context.progress().done(1)
+        """
+    ).end()
+    assert figures(job) == {None: (3, 0)}

@@ -1,0 +1,178 @@
+"""Reading: jobs, tasks, events, history and explanations of a real ledger, page by page."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timezone
+
+import pytest
+
+from progress_ledger import Client, InvalidValueError, Job, NotFoundError, UnexpectedAnswerError, calls
+from progress_ledger.transport import Answer
+
+from ledger_process import LedgerProcess
+from scripted_server import JOB, ScriptedServer, snapshot, whole
+
+
+@pytest.fixture
+def rerun(job: Job) -> Job:
+    """A job whose one task was run twice: 5 of 10, then 2 of 10."""
+    for attempt, done in ((1, 5), (2, 2)):
+        with job.execution("tile", attempt=attempt, execution=f"run {attempt}") as context:
+            context.progress("download").add(10)
+            context.progress("download").done(done)
+    return job
+
+
+def test_jobs_are_found_by_id_and_key_and_not_found_otherwise(ledger: Client) -> None:
+    key = str(uuid.uuid4())
+    job = ledger.jobs.create("find me", key=key, tags={"team": "maps", "é&=": "ü /?"})
+    for found in (ledger.jobs.find(job.id), ledger.jobs.find(key=key), ledger.job(job.id)):
+        assert (found.id, found.name, found.key, found.state) == (job.id, "find me", key, "running")
+        assert dict(found.snapshot.tags) == {"team": "maps", "é&=": "ü /?"}
+    with pytest.raises(NotFoundError):
+        ledger.jobs.find("01890000-0000-7000-8000-000000000000")
+    with pytest.raises(NotFoundError):
+        ledger.jobs.find(key=key + "?")
+    for wrong in ("", "no id", None):
+        with pytest.raises(InvalidValueError):
+            ledger.jobs.find(wrong)
+
+
+def test_wrong_jobs_are_refused_before_they_are_sent(ledger: Client) -> None:
+    with pytest.raises(InvalidValueError):
+        ledger.jobs.create("")
+    with pytest.raises(InvalidValueError):
+        ledger.jobs.create("n" * 201)
+    with pytest.raises(InvalidValueError):
+        ledger.jobs.create("n", key="k" * 201)
+    with pytest.raises(InvalidValueError):
+        ledger.jobs.create("n", tags={str(number): "" for number in range(51)})
+    with pytest.raises(InvalidValueError):
+        ledger.jobs.list(state="asleep")
+
+
+def test_lists_come_page_by_page_newest_first(ledger: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = str(uuid.uuid4())
+    ids = [ledger.jobs.create(name, tags={"n": str(number % 2)}).id for number in range(7)]
+    pages = []
+    list_jobs = calls.list_jobs
+    monkeypatch.setattr(calls, "list_jobs", lambda *arguments: pages.append(arguments) or list_jobs(*arguments))
+    assert [job.id for job in ledger.jobs.list(name=name)] == ids[::-1]
+    assert [job.id for job in ledger.jobs.list(name=name, limit=3)] == ids[:-4:-1]
+    assert len(list(ledger.jobs.list(name=name, tags={"n": "1"}))) == 3
+    assert list(ledger.jobs.list(name=name, limit=0)) == []
+    pages.clear()
+    rows = ledger.jobs.list(name=name, limit=2)
+    assert [job.id for job in rows] == [job.id for job in rows], "each iteration asks anew"
+
+
+def test_many_tasks_and_events_come_in_pages(ledger: Client, job: Job) -> None:
+    for number in range(1100):
+        job.execution(f"task {number}").start().progress("n").done(1)
+    assert ledger.flush(30)
+    job.refresh()
+    tasks = list(job.tasks())
+    assert [task.task for task in tasks] == [f"task {number}" for number in range(1100)]
+    assert len(list(job.tasks(state="running"))) == 1100
+    assert list(job.tasks(state="failed")) == []
+    events = list(job.events())
+    assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
+    assert len(events) == 2201
+    newest = next(iter(job.events(order="desc")))
+    assert newest["sequence"] == 2201
+    explanation = job.explain("n")
+    assert len(list(explanation)) == 1100
+    assert explanation.conservation.counted.done == 1100
+
+
+def test_history_tells_every_decrease_and_its_cause(rerun: Job) -> None:
+    points = list(rerun.history("download"))
+    (fall,) = [point for point in points if point.cause is not None]
+    assert (fall.done, fall.total) == (0, 0)
+    before, after = points[points.index(fall) - 1], points[-1]
+    assert [(before.done, before.total), (after.done, after.total)] == [(5, 10), (2, 10)]
+    cause = fall.cause
+    assert cause is not None
+    assert (cause.task, cause.attempt, cause.superseded_attempt) == ("tile", 2, 1)
+    assert (cause.lost_done, cause.lost_total) == (5, 10)
+    with pytest.raises(NotFoundError):
+        list(rerun.history("upload"))
+
+
+def test_explain_says_where_each_unit_went(rerun: Job) -> None:
+    explanation = rerun.explain("download")
+    first, second = explanation
+    assert (first.superseded.done, first.counted.done, first.superseded_by) == (5, 0, ("run 2", 2))
+    assert (second.superseded.done, second.counted.done, second.superseded_by) == (0, 2, None)
+    line = explanation.conservation
+    assert (line.received.done, line.counted.done, line.superseded.done, line.attempted.done) == (7, 2, 5, 7)
+
+
+def test_the_past_can_be_read(rerun: Job) -> None:
+    first_run = [event["sequence"] for event in rerun.events(execution="run 1", type="progress")]
+    assert [indicator.done for indicator in rerun.snapshot_at(sequence=first_run[-1]).progress] == [5]
+    assert rerun.snapshot_at(sequence=1).progress == ()
+    assert rerun.snapshot_at(at=datetime(2020, 1, 1, tzinfo=timezone.utc)).progress == ()
+    assert [indicator.done for indicator in rerun.snapshot_at(policy="all").progress] == [7]
+    with pytest.raises(InvalidValueError):
+        rerun.snapshot_at(at=datetime(2020, 1, 1))
+    with pytest.raises(InvalidValueError):
+        rerun.snapshot_at(sequence=1, at="2020-01-01T00:00:00Z")
+    with pytest.raises(InvalidValueError):
+        rerun.snapshot_at(policy="best")
+
+
+def test_rows_become_data_frames(rerun: Job) -> None:
+    history = rerun.history("download").to_pandas()
+    assert history["done"].iloc[-1] == 2
+    assert history["cause"].dropna().tolist() == ["tile: attempt 2 superseded attempt 1"]
+    assert list(history.columns) == ["sequence", "at", "total", "done", "cause"]
+    assert list(rerun.tasks().to_pandas()["attempt"]) == [1, 2]
+    assert list(rerun.explain("download").to_pandas()["superseded_done"]) == [5, 0]
+    assert len(rerun.events().to_pandas()) == rerun.refresh().sequence
+
+
+def test_without_pandas_the_error_says_what_to_do(rerun: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"progress-ledger\[pandas\]"):
+        rerun.history("download").to_pandas()
+
+
+def test_the_overall_figure_of_a_running_job_is_never_100(job: Job) -> None:
+    with job.execution("tile") as context:
+        context.progress("a").add(3)
+        context.progress("a").done(9)
+        context.progress("b").add(1)
+    assert job.refresh().percent == 50
+    context.progress("b").done(1)
+    context.flush()
+    assert job.refresh().percent == 99
+    job.finish()
+    assert job.refresh().percent == 100
+
+
+def test_a_read_waits_for_what_was_recorded_before_it() -> None:
+    behind, level = {**snapshot(3), "ledger_sequence": 5}, snapshot(5)
+    server = ScriptedServer(whole(200, behind), whole(200, level))
+    assert Client(server.url).jobs.find(JOB).snapshot.sequence == 5
+    assert server.requests[1][0] == f"/v1/jobs/{JOB}/progress?min_sequence=5"
+    server = ScriptedServer(whole(200, behind), whole(504, {}))
+    found = Client(server.url).jobs.find(JOB).snapshot
+    assert (found.sequence, found.ledger_sequence) == (3, 5), "what there is, where the projection does not get there"
+
+
+def test_an_answer_that_is_none_of_the_ledgers_is_told() -> None:
+    call = calls.read_job("01890000-0000-7000-8000-000000000000")
+    for body in (b"<html>", b"[]", b"{}", b""):
+        with pytest.raises(UnexpectedAnswerError):
+            call.result(Answer(200, {}, body))
+    with pytest.raises(UnexpectedAnswerError):
+        call.result(Answer(302, {}, b""))
+
+
+def test_a_url_is_checked_when_it_is_given(server: LedgerProcess) -> None:
+    for wrong in ("localhost:8080", "ftp://x", "http://", "http://a:b@c", "http://x?y", "http://[", "http://x:99999"):
+        with pytest.raises(InvalidValueError):
+            Client(wrong)
+    assert list(Client(server.url + "/").jobs.list(limit=1)) is not None

@@ -1,0 +1,172 @@
+"""The way to the server: deadlines, connections, encryption."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from progress_ledger import Client, OutcomeUnknownError, Settings, UnavailableError
+from progress_ledger.connection import Server
+from progress_ledger.transport import ExchangeError, Request, Transport
+
+from fault_proxy import FaultProxy
+from scripted_server import Play, ScriptedServer, whole
+
+
+def transport(url: str, idle_seconds: float = 30.0) -> Transport:
+    return Transport(Server.parse(url), None, idle_seconds)
+
+
+class Dripping(threading.Thread):
+    """A server that answers a byte at a time, for ever."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__(daemon=True)
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._answer = answer
+        self._ended = threading.Event()
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.start()
+
+    def run(self) -> None:
+        connection, _ = self._socket.accept()
+        with connection:
+            try:
+                connection.sendall(self._answer)
+                while not self._ended.wait(0.02):
+                    connection.sendall(b"x")
+            except OSError:
+                # The client has had enough.
+                pass
+
+    def close(self) -> None:
+        self._ended.set()
+        self._socket.close()
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 200 OK\r\nX-", b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"]
+)
+def test_a_server_that_drips_is_given_up_at_the_deadline(answer: bytes) -> None:
+    server = Dripping(answer)
+    began = time.monotonic()
+    with pytest.raises(ExchangeError) as raised:
+        transport(server.url).perform(Request("GET", "/"), 0.3)
+    assert raised.value.sent
+    assert 0.2 < time.monotonic() - began < 3
+    server.close()
+
+
+def test_an_answer_that_breaks_off_is_no_answer() -> None:
+    server = ScriptedServer(Play(200, {}, [b"{}"], length=10), whole(200, {}))
+    way = transport(server.url)
+    with pytest.raises(ExchangeError, match="broke off"):
+        way.perform(Request("GET", "/"), 5)
+    assert way.perform(Request("GET", "/"), 5).body == b"{}"
+
+
+def test_a_server_that_is_not_there_got_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(ExchangeError) as raised:
+        transport(f"http://127.0.0.1:{port}").perform(Request("GET", "/"), 5)
+    assert not raised.value.sent
+
+
+def test_connections_are_kept_and_replaced_when_the_server_has_closed_them(proxy: FaultProxy) -> None:
+    way = transport(proxy.url)
+    ask = Request("GET", "/healthz")
+    assert way.perform(ask, 5).status == 200
+    (connection,) = way._idle
+    assert way.perform(ask, 5).status == 200
+    assert way._idle == [connection]
+    # As if the server had closed it while it was idle.
+    connection.abort()
+    assert way.perform(ask, 5).status == 200
+    assert connection not in way._idle
+    way.close()
+    assert way._idle == []
+    assert not way._all
+
+
+def test_idle_connections_grow_old(proxy: FaultProxy) -> None:
+    way = transport(proxy.url, idle_seconds=0.0)
+    ask = Request("GET", "/healthz")
+    way.perform(ask, 5)
+    (connection,) = way._idle
+    way.perform(ask, 5)
+    assert connection not in way._idle
+    assert len(way._all) == 1
+
+
+def test_what_must_not_be_sent_twice_takes_a_new_connection(proxy: FaultProxy) -> None:
+    way = transport(proxy.url)
+    ask = Request("GET", "/healthz")
+    way.perform(ask, 5)
+    (connection,) = way._idle
+    way.perform(ask, 5, may_reuse=False)
+    assert len(way._all) == 2
+    assert connection in way._idle
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    program = shutil.which("openssl")
+    assert program, "openssl is missing"
+    path = tmp_path / "server.pem"
+    command = [program, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(path), "-out", str(path) + ".crt"]
+    subprocess.run(command, check=True, capture_output=True)
+    path.write_text(path.read_text() + Path(str(path) + ".crt").read_text())
+    return path
+
+
+@pytest.fixture
+def encrypted(certificate: Path, proxy: FaultProxy) -> str:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    proxy._server.socket = context.wrap_socket(proxy._server.socket, server_side=True)
+    return proxy.url.replace("http://127.0.0.1", "https://localhost")
+
+
+def test_https_is_spoken_with_who_has_the_right_certificate(encrypted: str, certificate: Path) -> None:
+    trusting = ssl.create_default_context(cafile=str(certificate) + ".crt")
+    with Client(encrypted, tls=trusting) as ledger:
+        job = ledger.jobs.create("encrypted")
+        with job.execution("tile") as context:
+            context.progress().done(1)
+        job.finish()
+        assert [snapshot.state for snapshot in job.watch()] == ["completed"]
+    settings = Settings(patience_seconds=0)
+    with pytest.raises((UnavailableError, OutcomeUnknownError), match="certificate"):
+        Client(encrypted, settings=settings).jobs.create("not trusted")
+
+
+def test_a_path_before_the_ledger_is_kept() -> None:
+    server = ScriptedServer(whole(200, {"jobs": []}))
+    assert list(Client(server.url + "/behind/a/proxy/").jobs.list()) == []
+    assert server.requests[0][0].startswith("/behind/a/proxy/v1/jobs?")
+
+
+def test_the_sender_sleeps_when_there_is_nothing_to_do_and_wakes_up_again(proxy: FaultProxy) -> None:
+    settings = Settings(report_seconds=0.01, idle_thread_seconds=0.05)
+    ledger = Client(proxy.url, settings=settings)
+    sender = ledger._ledger.sender
+    assert sender is not None
+    job = ledger.jobs.create("sleepy")
+    for turn in range(3):
+        with job.execution(f"tile {turn}") as context:
+            context.progress().done(1)
+            context.flush()
+            thread = sender._thread
+        if thread is not None:
+            thread.join(10)
+            assert not thread.is_alive()
+    assert job.refresh().progress[0].done == 3

@@ -1,0 +1,214 @@
+"""Following a job: by a scripted stream of server-sent events, and by long polls of a real ledger."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from progress_ledger import Client, Job, NotFoundError, Settings, UnauthorizedError, UnavailableError
+from progress_ledger.event_stream import EventReader, ServerEvent
+from progress_ledger.watching import Heartbeat, Interruption
+
+from conftest import QUICK
+from fault_proxy import FaultProxy
+from ledger_process import LedgerProcess
+from scripted_server import JOB, Play, ScriptedServer, chunked, event, snapshot, stream, whole
+
+END = b"event: end\ndata: {}\n\n"
+
+
+@pytest.fixture
+def scripted() -> Iterator[type[ScriptedServer]]:
+    servers: list[ScriptedServer] = []
+
+    class Started(ScriptedServer):
+        def __init__(self, *plays: Play) -> None:
+            super().__init__(*plays)
+            servers.append(self)
+
+    yield Started
+    for server in servers:
+        server.close()
+
+
+def job_at(server: ScriptedServer, settings: Settings = QUICK) -> Job:
+    return Client(server.url, settings=settings).job(JOB)
+
+
+def test_events_are_read_however_they_are_cut() -> None:
+    text = (
+        ':hello\nevent: snapshot\r\nid: 7\r\ndata: {"a":\rdata:1}\n\n: beat\n\nretry: 5\ndata: é\n\nid: 8\n\n'
+    ).encode()
+    beat = ServerEvent(None)
+    expected = [beat, ServerEvent("snapshot", '{"a":\n1}', "7"), beat, ServerEvent("message", "é", "7")]
+    for cut in range(1, len(text)):
+        reader = EventReader()
+        assert [*reader.feed(text[:cut]), *reader.feed(text[cut:])] == expected
+    reader = EventReader()
+    assert [found for byte in text for found in reader.feed(bytes([byte]))] == expected
+
+
+def test_a_stream_is_followed_to_its_end(scripted: type[ScriptedServer]) -> None:
+    server = scripted(stream(event(1), b": beat\n\n", event(2, 5), event(3, 10, "completed"), END))
+    seen = [(snapshot.sequence, snapshot.progress[0].done, snapshot.state) for snapshot in job_at(server).watch()]
+    assert seen == [(1, 0, "running"), (2, 5, "running"), (3, 10, "completed")]
+    assert server.requests[0][0] == f"/v1/jobs/{JOB}/watch"
+    assert server.requests[0][1]["accept"] == "text/event-stream"
+    assert "last-event-id" not in server.requests[0][1]
+
+
+def test_a_lost_stream_resumes_after_the_last_snapshot_without_a_gap_or_a_repetition(
+    scripted: type[ScriptedServer],
+) -> None:
+    half = event(3)[:20]
+    server = scripted(
+        stream(event(1), event(2, 2), half),
+        whole(503, None, **{"Retry-After": "0"}),
+        stream(event(2, 2), event(3, 3), event(1)),
+        stream(event(4, 10, "completed"), END),
+    )
+    watch = job_at(server).watch()
+    updates = list(watch.updates())
+    assert [update.sequence for update in updates if hasattr(update, "sequence")] == [1, 2, 3, 4]
+    assert [type(update) for update in updates].count(Interruption) == 3
+    assert [type(update) for update in updates].count(Heartbeat) == 2
+    assert [headers.get("last-event-id") for _, headers in server.requests] == [None, "2", "2", "3"]
+
+
+def test_a_stream_in_chunks_is_followed_too(scripted: type[ScriptedServer]) -> None:
+    first, second = event(1), event(2, 10, "completed") + END
+    server = scripted(chunked(first[:9], first[9:], second[:40], second[40:]))
+    assert [snapshot.sequence for snapshot in job_at(server).watch()] == [1, 2]
+    server = scripted(chunked(first), chunked(second))
+    assert [snapshot.sequence for snapshot in job_at(server).watch()] == [1, 2]
+
+
+def test_an_end_that_came_without_the_last_snapshot_is_looked_up(scripted: type[ScriptedServer]) -> None:
+    server = scripted(stream(event(1), END), whole(200, snapshot(5, 10, "failed")))
+    assert [snapshot.sequence for snapshot in job_at(server).watch()] == [1, 5]
+
+
+def test_a_silent_stream_is_taken_for_dead_and_heartbeats_keep_it_alive(scripted: type[ScriptedServer]) -> None:
+    never = threading.Event()
+    server = scripted(stream(event(1), never), stream(event(2, 10, "completed"), END))
+    settings = replace(QUICK, silence_seconds_max=0.2)
+    updates = list(job_at(server, settings).watch().updates())
+    assert [type(update).__name__ for update in updates] == ["Snapshot", "Interruption", "Snapshot"]
+    never.set()
+
+
+def test_a_watch_that_is_closed_ends_whoever_waits_for_it(scripted: type[ScriptedServer]) -> None:
+    never = threading.Event()
+    server = scripted(stream(event(1), never))
+    watch = job_at(server).watch()
+    assert next(watch).sequence == 1
+    threading.Timer(0.1, watch.close).start()
+    began = time.monotonic()
+    assert list(watch) == []
+    assert time.monotonic() - began < 10
+    never.set()
+
+
+def test_wait_gives_up_when_it_is_told_to(scripted: type[ScriptedServer]) -> None:
+    never = threading.Event()
+    server = scripted(stream(event(1), never))
+    with pytest.raises(TimeoutError):
+        job_at(server).wait(timeout=0.2)
+    never.set()
+
+
+def test_a_ledger_that_stays_away_ends_the_watch(scripted: type[ScriptedServer]) -> None:
+    server = scripted(stream(event(1)))
+    watch = job_at(server, replace(QUICK, outage_seconds_max=0.2)).watch()
+    assert next(watch).sequence == 1
+    with pytest.raises(UnavailableError, match="for long"):
+        list(watch)
+
+
+def test_refusals_and_nonsense_are_told(scripted: type[ScriptedServer]) -> None:
+    with pytest.raises(UnauthorizedError):
+        next(job_at(scripted(whole(401))).watch())
+    with pytest.raises(NotFoundError):
+        next(job_at(scripted(whole(404), whole(404))).watch())
+    server = scripted(
+        stream(b"event: snapshot\ndata: {}\n\n"), stream(b"event: snapshot\ndata: nonsense\n\n"), stream(event(1), END),
+        whole(200, snapshot(1, 0, "canceled")),
+    )  # fmt: skip
+    assert [snapshot.state for snapshot in job_at(server).watch()] == ["running", "canceled"]
+
+
+@pytest.mark.parametrize("status", [404, 405, 406, 501, 200])
+def test_without_the_route_the_ledger_is_polled(scripted: type[ScriptedServer], status: int) -> None:
+    server = scripted(
+        whole(status, {}),
+        whole(200, snapshot(1), ETag='W/"1"'),
+        whole(304),
+        whole(200, snapshot(2, 10, "completed"), ETag='W/"2"'),
+    )
+    assert [snapshot.sequence for snapshot in job_at(server).watch()] == [1, 2]
+    assert [path.rpartition("/")[2] for path, _ in server.requests] == ["watch", "progress", "progress", "progress"]
+    assert [headers.get("if-none-match") for _, headers in server.requests] == [None, None, 'W/"1"', 'W/"1"']
+    assert all(headers["prefer"] == "wait=10" for _, headers in server.requests[1:])
+
+
+def test_a_real_ledger_is_followed_through_a_restart(ledger: Client) -> None:
+    server = LedgerProcess()
+    try:
+        client = Client(server.url, settings=QUICK)
+        job = client.jobs.create("followed")
+        updates = job.watch().updates()
+        seen: list[tuple[int, int]] = []
+        interrupted = False
+        context = job.execution("tile").start()
+        for turn in range(3):
+            context.progress("units").add(1)
+            context.progress("units").done(1)
+            assert context.flush()
+            if turn == 1:
+                server.stop()
+                while not interrupted:
+                    interrupted = isinstance(next(updates), Interruption)
+                server.start()
+            for update in updates:
+                if not isinstance(update, (Heartbeat, Interruption)) and update.progress:
+                    seen.append((update.progress[0].done, update.sequence))
+                    if update.progress[0].done == turn + 1:
+                        break
+        context.finish()
+        job.finish()
+        last = [update for update in updates if not isinstance(update, (Heartbeat, Interruption))][-1]
+        assert (last.state, last.progress[0].done) == ("completed", 3)
+        assert [done for done, _ in seen] == [1, 2, 3]
+        assert seen == sorted(seen)
+        client.close()
+    finally:
+        server.remove()
+
+
+def test_wait_returns_the_last_snapshot(job: Job) -> None:
+    with job.execution("tile") as context:
+        context.progress().done(1)
+
+    def finish() -> None:
+        job.finish("failed")
+
+    threading.Timer(0.05, finish).start()
+    assert job.wait(30).state == "failed"
+    assert job.state == "failed"
+
+
+def test_a_watch_of_no_job_says_so(ledger: Client) -> None:
+    with pytest.raises(NotFoundError):
+        next(ledger.job(JOB).watch())
+
+
+def test_polls_go_through_proxies_too(proxy: FaultProxy, faulty: Client) -> None:
+    job = faulty.jobs.create("polled")
+    watch = job.watch()
+    assert next(watch).state == "running"
+    job.finish()
+    assert [snapshot.state for snapshot in watch] == ["completed"]
