@@ -6,8 +6,6 @@ import (
 	"testing"
 )
 
-func playRole(role string) {}
-
 func TestReportsArriveWithTheirSums(t *testing.T) {
 	client := newTestClient(t, sharedURL(t))
 	job := newTestJob(t, client)
