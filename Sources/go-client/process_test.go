@@ -119,7 +119,7 @@ func TestAProcessThatReturnsHasDeliveredEverything(t *testing.T) {
 func TestThousandsOfGoroutinesLoseNothing(t *testing.T) {
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
 	proxy := newFaultProxy(t, sharedURL(t), func(kind string, before int) fault {
-		return fault{cutAfter: before%3 == 0, cutBefore: before%3 == 1}
+		return fault{cutAfter: before%4 == 0, cutBefore: before%4 == 2}
 	})
 	client := newTestClient(t, proxy.URL, WithInterval(5*time.Millisecond))
 	const executions, goroutines, calls = 8, 500, 50
