@@ -112,6 +112,7 @@ func (e *Execution) Done(label string, n int64) error { return e.report(label, 0
 
 func (e *Execution) report(label string, total, done int64) error {
 	if e == nil {
+		// Refused all the same, so that a unit test without a ledger finds the mistake.
 		return checkReport(label, total, done)
 	}
 	e.mu.Lock()
@@ -120,12 +121,6 @@ func (e *Execution) report(label string, total, done int64) error {
 	if wake {
 		e.rouse()
 	}
-	return err
-}
-
-// checkReport refuses, where there is no execution, what an execution would refuse: so a unit test finds the mistake.
-func checkReport(label string, total, done int64) error {
-	_, err := new(outbox).accept(label, total, done)
 	return err
 }
 

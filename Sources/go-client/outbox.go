@@ -88,16 +88,10 @@ func (o *outbox) add(pending *pendingIndicator, total, done int64) {
 // accept refuses what the ledger would refuse, and finds or makes the entry of the label otherwise. Labels that are
 // known were looked at when they came.
 func (o *outbox) accept(label string, total, done int64) (*pendingIndicator, error) {
-	if err := checkIncrement("total", total); err != nil {
-		return nil, err
-	}
-	if err := checkIncrement("done", done); err != nil {
-		return nil, err
-	}
 	if pending, isKnown := o.indicators[label]; isKnown {
-		return pending, nil
+		return pending, checkIncrements(total, done)
 	}
-	if err := checkText("label", label, 0, LabelScalarsMax); err != nil {
+	if err := checkReport(label, total, done); err != nil {
 		return nil, err
 	}
 	if len(o.indicators) >= LabelsMax {
@@ -110,6 +104,21 @@ func (o *outbox) accept(label string, total, done int64) (*pendingIndicator, err
 	pending := &pendingIndicator{label: label}
 	o.indicators[label] = pending
 	return pending, nil
+}
+
+// checkReport refuses what the ledger would refuse of any execution.
+func checkReport(label string, total, done int64) error {
+	if err := checkIncrements(total, done); err != nil {
+		return err
+	}
+	return checkText("label", label, 0, LabelScalarsMax)
+}
+
+func checkIncrements(total, done int64) error {
+	if err := checkIncrement("total", total); err != nil {
+		return err
+	}
+	return checkIncrement("done", done)
 }
 
 func (o *outbox) isEmpty() bool { return len(o.touched) == 0 }

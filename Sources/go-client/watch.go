@@ -20,12 +20,14 @@ import (
 // ErrNotFound, ErrNotConfigured, a *Problem where the ledger refuses the token, ErrUnavailable.
 //
 // Live it is by server-sent events, and by long polling where the ledger, or a proxy before it, does not have them.
-func (j *Job) Watch(ctx context.Context) *Iterator[*Snapshot] {
+func (j *Job) Watch(ctx context.Context) *Iterator[*Snapshot] { return j.watch(ctx, watchSilenceMax) }
+
+func (j *Job) watch(ctx context.Context, silenceMax time.Duration) *Iterator[*Snapshot] {
 	if j.isSilent() {
 		return failedIterator[*Snapshot](ErrNotConfigured)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	w := &watch{job: j, context: ctx, silenceMax: watchSilenceMax, pollWait: pollWait}
+	w := &watch{job: j, context: ctx, silenceMax: silenceMax}
 	return &Iterator[*Snapshot]{
 		advance: w.next,
 		release: func() {
@@ -52,7 +54,6 @@ type watch struct {
 	job        *Job
 	context    context.Context
 	silenceMax time.Duration
-	pollWait   time.Duration
 
 	// last is the snapshot that was given out.
 	last *Snapshot
@@ -240,11 +241,11 @@ func (w *watch) poll() (*Snapshot, error) {
 	}
 	r := request{
 		method: http.MethodGet, path: jobPath(w.job.ID, "/progress"), header: map[string]string{},
-		wait: requestWait + w.pollWait,
+		wait: requestWait + pollWait,
 	}
 	if w.tag != "" {
 		r.header["If-None-Match"] = w.tag
-		r.header["Prefer"] = fmt.Sprintf("wait=%d", int(w.pollWait/time.Second))
+		r.header["Prefer"] = fmt.Sprintf("wait=%d", int(pollWait/time.Second))
 	}
 	began := time.Now()
 	a, err := w.job.client.exchange(w.context, r)
