@@ -238,9 +238,13 @@ func TestPatienceIsSpentOnceInAnOutage(t *testing.T) {
 	if left := h.patience(5 * time.Second); left != 3*time.Second {
 		t.Errorf("after two seconds %v are left", left)
 	}
-	now = now.Add(time.Hour)
+	now = now.Add(failureMemory)
 	if left := h.patience(5 * time.Second); left != 0 {
-		t.Errorf("after an hour %v are left", left)
+		t.Errorf("later %v are left", left)
+	}
+	now = now.Add(time.Hour)
+	if left := h.patience(5 * time.Second); left != 5*time.Second {
+		t.Errorf("when nothing was tried for an hour, %v are left", left)
 	}
 	h.succeeded("ledger")
 	if left := h.patience(5 * time.Second); left != 5*time.Second {

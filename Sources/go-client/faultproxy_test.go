@@ -37,6 +37,7 @@ type fault struct {
 	// status answers so instead of the server, as it stands in answer.
 	status     int
 	retryAfter string
+	location   string
 	mediaType  string
 	answer     string
 	// slow keeps the server's answer back for so long.
@@ -93,6 +94,9 @@ func (p *faultProxy) serve(writer http.ResponseWriter, incoming *http.Request) {
 	if f.status != 0 {
 		if f.retryAfter != "" {
 			writer.Header().Set("Retry-After", f.retryAfter)
+		}
+		if f.location != "" {
+			writer.Header().Set("Location", f.location)
 		}
 		if f.mediaType != "" {
 			writer.Header().Set("Content-Type", f.mediaType)

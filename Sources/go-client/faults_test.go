@@ -31,6 +31,9 @@ func reportSome(t *testing.T, job *Job) *Execution {
 }
 
 func TestNumbersAreExactWhateverHappensToRequests(t *testing.T) {
+	elsewhere := newFaultProxy(t, "", func(string, int) fault {
+		return fault{status: 201, mediaType: "application/json", answer: `{"first_sequence": 1, "last_sequence": 9}`}
+	})
 	cases := map[string]func(kind string, before int) fault{
 		"the answer is lost each time": func(kind string, before int) fault {
 			return fault{cutAfter: before%2 == 0}
@@ -44,18 +47,19 @@ func TestNumbersAreExactWhateverHappensToRequests(t *testing.T) {
 			}
 			return fault{}
 		},
-		"a proxy knows no such path, and then one answers 200 with a page": func(kind string, before int) fault {
+		"a proxy knows no such path, and then something else answers": func(kind string, before int) fault {
 			switch before % 3 {
 			case 0:
 				return fault{status: 404, mediaType: "text/html", answer: "<h1>404</h1>"}
 			case 1:
-				return fault{status: 200, mediaType: "text/html", answer: "<h1>Please log in</h1>"}
+				return fault{status: 200, mediaType: "text/plain", answer: `{"last_sequence": 7}`}
 			}
 			return fault{}
 		},
 		"a redirect comes first": func(kind string, before int) fault {
 			if before%2 == 0 {
-				return fault{status: 302}
+				// Who follows it believes that the report was taken: it leads to something that says so.
+				return fault{status: 307, location: elsewhere.URL}
 			}
 			return fault{}
 		},

@@ -19,6 +19,7 @@ type health struct {
 	mu sync.Mutex
 	// failingSince is when the first request failed after the last one that succeeded; zero while all is well.
 	failingSince time.Time
+	failedAt     time.Time
 	loggedAt     time.Time
 	isLogged     bool
 	said         map[string]bool
@@ -31,6 +32,7 @@ func (h *health) failed(address string, err error) {
 	if h.failingSince.IsZero() {
 		h.failingSince = now
 	}
+	h.failedAt = now
 	isNews := !h.isLogged && (h.loggedAt.IsZero() || now.Sub(h.loggedAt) >= logPauseMin)
 	if isNews {
 		h.isLogged = true
@@ -75,7 +77,7 @@ func (h *health) patience(wait time.Duration) time.Duration {
 	now := h.now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.failingSince.IsZero() {
+	if h.failingSince.IsZero() || now.Sub(h.failedAt) > failureMemory {
 		return wait
 	}
 	if left := wait - now.Sub(h.failingSince); left > 0 {

@@ -212,11 +212,12 @@ func (j *Job) StartExecution(
 	if nameErr != nil {
 		return NewContext(ctx, nil), nil, nameErr
 	}
-	execution.isTaskCanceled = func() bool { return errors.Is(ctx.Err(), context.Canceled) }
 	if settings.cancelWhenSuperseded {
 		ctx, execution.cancelTask = context.WithCancel(ctx)
 	}
 	ctx = NewContext(ctx, execution)
+	taskContext := ctx
+	execution.isTaskCanceled = func() bool { return errors.Is(taskContext.Err(), context.Canceled) }
 	if c == nil {
 		return ctx, execution, err
 	}

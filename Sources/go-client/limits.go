@@ -57,11 +57,15 @@ const (
 	// requestWait bounds one try. The ledger itself waits up to 5 s for its projection before it answers a start.
 	requestWait = 15 * time.Second
 	// requestsMax is how many requests of one client are under way at once, so that ten thousand executions do not
-	// become ten thousand connections. Eight saturate a small server.
-	requestsMax = 8
+	// become ten thousand connections. Fewer would saturate a server, but not one whose projection lags: a start then
+	// takes 5 s, and must not hold up the reports of others.
+	requestsMax = 32
 	// pauseMin is the pause after the first failure; it doubles with each further one, up to pauseMax.
 	pauseMin = 100 * time.Millisecond
 	pauseMax = 15 * time.Second
+	// failureMemory is how long after a failure a client goes by it. In an outage the next one comes sooner, as long as
+	// anything tries; after it, nobody knows.
+	failureMemory = 2 * (requestWait + pauseMax)
 	// retryAfterMax is the longest Retry-After that is believed.
 	retryAfterMax = time.Minute
 	// askWait is how long reading, and what manages jobs, is tried again while the ledger cannot be reached.

@@ -220,7 +220,11 @@ func (e *Execution) look() {
 		return
 	}
 	e.mu.Lock()
-	e.delivery.looked(time.Now())
+	if found == taken {
+		e.delivery.looked(time.Now())
+	} else {
+		e.delivery.lookWasRefused(cause, time.Now())
+	}
 	e.mu.Unlock()
 	e.client.health.succeeded(e.client.address)
 	if len(page.Events) > 0 {

@@ -67,6 +67,7 @@ func startServer(data string) (*testServer, error) {
 	command.Stderr = os.Stderr
 	// A group of its own: Ctrl-C must not reach the database before we stop the server.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	endWithUs(command)
 	output, err := command.StdoutPipe()
 	if err != nil {
 		return nil, err

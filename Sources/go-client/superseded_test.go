@@ -40,7 +40,14 @@ func TestAZombieLearnsOfItFromItsStart(t *testing.T) {
 }
 
 func TestAnExecutionLearnsOfItFromItsReports(t *testing.T) {
-	client := newTestClient(t, sharedURL(t), WithLookInterval(lookIntervalMin), WithInterval(10*time.Millisecond))
+	// Whoever asks the history is told nothing, so that only the verdicts can tell.
+	proxy := newFaultProxy(t, sharedURL(t), func(kind string, before int) fault {
+		if kind == "GET /events" {
+			return fault{status: 200, mediaType: "application/json", answer: `{"events": []}`}
+		}
+		return fault{}
+	})
+	client := newTestClient(t, proxy.URL, WithLookInterval(lookIntervalMin), WithInterval(10*time.Millisecond))
 	job := newTestJob(t, client)
 	called := make(chan *Execution, 2)
 	ctx, zombie := start(t, job, "tile", OnSuperseded(func(e *Execution) { called <- e }), CancelWhenSuperseded())
