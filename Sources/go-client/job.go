@@ -79,7 +79,7 @@ func (d *jobDescription) check() error {
 }
 
 // CreateJob creates a job, named by 1 to 200 Unicode scalars; or finds the one that was created with the same key and
-// content. It waits for the ledger, up to ten seconds.
+// content. It waits for the ledger, and tries again for ten seconds where that cannot be reached.
 //
 // Errors: *InvalidError; ErrConflict where another job has the key; ErrUnavailable. Without a key it is not repeated
 // after a lost answer, because that could create two. The job is nil then, and silent, so a program may go on with it.
@@ -183,6 +183,15 @@ func (c *Client) found(s *Snapshot) *Job {
 	return &Job{client: c, ID: s.Job, Name: s.Name, Key: s.Key, Tags: s.Tags, Found: s}
 }
 
+// Progress returns the job's indicators as they were when it was created, found or listed; Snapshot asks for the present
+// ones.
+func (j *Job) Progress() []Indicator {
+	if j == nil || j.Found == nil {
+		return nil
+	}
+	return j.Found.Progress
+}
+
 func (j *Job) isSilent() bool { return j == nil || j.ID == "" || j.client.IsSilent() }
 
 // StartExecution starts a new execution of a task, named by 1 to 200 Unicode scalars: from now on what earlier
@@ -264,7 +273,7 @@ func (j *Job) Run(
 }
 
 // Finish ends the job with this outcome. Executions should have been finished before: a newer one opens the job again.
-// It waits for the ledger, up to ten seconds, and is safe to repeat. Errors: ErrNotFound, ErrUnavailable, *InvalidError.
+// It waits for the ledger as CreateJob does, and is safe to repeat. Errors: ErrNotFound, ErrUnavailable, *InvalidError.
 func (j *Job) Finish(ctx context.Context, outcome JobState) error {
 	switch outcome {
 	case JobCompleted, JobFailed, JobCanceled:

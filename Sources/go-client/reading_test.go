@@ -157,7 +157,7 @@ func TestJobsAreFoundAndListed(t *testing.T) {
 	}
 	found, err := client.FindJob(testContext(t), newest.ID)
 	must(t, err)
-	if found.Name != "listed" || found.Tags["run"] != tag || found.Found.State != JobFailed {
+	if found.Name != "listed" || found.Tags["run"] != tag || found.Found.State != JobFailed || len(found.Progress()) != 0 {
 		t.Errorf("found is %+v", found)
 	}
 	if _, err := client.FindJob(testContext(t), "0190b2c4-0000-7000-8000-000000000000"); !errors.Is(err, ErrNotFound) {

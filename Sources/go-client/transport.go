@@ -170,7 +170,7 @@ func retryAfter(a *answer, now time.Time) time.Duration {
 }
 
 // ask makes a request for a caller who waits for its answer, and reads that into the given value. It is tried again
-// while the ledger cannot be reached, for ten seconds or until the context ends.
+// while the ledger cannot be reached, for ten seconds or until the context ends; a rejected token is told at once.
 //
 // isRepeatable says that doing it twice is the same as doing it once. A request that is not is tried again only where
 // no connection came about.
@@ -196,6 +196,9 @@ func (c *Client) ask(ctx context.Context, r request, isRepeatable bool, into any
 		if isFinal {
 			if ctx.Err() != nil {
 				return fmt.Errorf("%w (%v)", ctx.Err(), cause)
+			}
+			if isLastWord(a) {
+				return cause
 			}
 			return &unavailableError{address: c.address, cause: cause}
 		}
