@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"fmt"
-	"log"
 	"os"
 	"strconv"
 )
@@ -13,6 +12,7 @@ type StartOption func(*startSettings)
 type startSettings struct {
 	attempt              int
 	isAttemptGiven       bool
+	attemptProblem       error
 	onSuperseded         func(*Execution)
 	cancelWhenSuperseded bool
 }
@@ -54,20 +54,14 @@ func CancelWhenSuperseded() StartOption {
 //	  - name: JOB_INDEX_FAILURE_COUNT
 //	    valueFrom: {fieldRef: {fieldPath: "metadata.annotations['batch.kubernetes.io/job-index-failure-count']"}}
 //
-// Where nothing is set, and where a value cannot be an attempt, which is logged, the ledger numbers the execution: then
+// Where nothing is set, or a value cannot be an attempt, which is logged, the ledger numbers the execution: then
 // the one that starts last counts.
 //
 // These numbers count the runs of one submission. Where the same task of the same job is submitted anew, they begin
 // again, and the runs before would win: give Attempt yourself then, or leave it to the ledger.
 func AttemptFromEnvironment() StartOption {
 	attempt, isKnown, err := attemptFrom(os.LookupEnv)
-	if err != nil {
-		log.Default().Printf("progress ledger: %v; the ledger numbers the execution", err)
-	}
-	if !isKnown {
-		return func(*startSettings) {}
-	}
-	return Attempt(attempt)
+	return func(s *startSettings) { s.attempt, s.isAttemptGiven, s.attemptProblem = attempt, isKnown, err }
 }
 
 // attemptFrom reads the attempt from variables.

@@ -27,6 +27,7 @@ type Client struct {
 	interval     time.Duration
 	closeWait    time.Duration
 	lookInterval time.Duration
+	requestWait  time.Duration
 	health       health
 	// slots are the requests that may be under way.
 	slots chan struct{}
@@ -137,6 +138,7 @@ func NewClient(address string, options ...ClientOption) (*Client, error) {
 		interval:     intervalDefault,
 		closeWait:    closeWaitDefault,
 		lookInterval: lookIntervalDefault,
+		requestWait:  requestWait,
 		health:       health{logger: log.Default(), now: time.Now},
 		slots:        make(chan struct{}, requestsMax),
 		executions:   make(map[*Execution]struct{}),

@@ -51,10 +51,8 @@ func (d *delivery) failed(err error, now time.Time, retryAfter time.Duration, ch
 	d.countFailure(err)
 	d.failures++
 	d.retryAt = now.Add(backOff(d.failures, chance))
-	d.notBefore = now
-	if retryAfter > 0 {
-		d.notBefore = now.Add(retryAfter + time.Duration(chance*float64(pauseMin)))
-	}
+	// Never before what the ledger asks for; and spread beyond it, for it asks all of them for the same.
+	d.notBefore = now.Add(retryAfter + time.Duration(chance*float64(retryAfter)/4))
 }
 
 // backOff is the pause after so many failures in a row: a random part, half at least, of one that doubles.

@@ -176,6 +176,7 @@ func TestNothingWaitsForALedgerThatDoesNotAnswer(t *testing.T) {
 	client, err := NewClient("http://"+listener.Addr().String(), WithLogger(logged), WithCloseWait(0))
 	must(t, err)
 	job := client.Job("0190b2c4-0000-7000-8000-000000000000")
+	var executions []*Execution
 	for task := 0; task < 100; task++ {
 		ctx, execution, err := job.StartExecution(context.Background(), fmt.Sprint("tile-", task))
 		must(t, err)
@@ -188,9 +189,91 @@ func TestNothingWaitsForALedgerThatDoesNotAnswer(t *testing.T) {
 		if stats := execution.Stats(); stats.Calls != 100 || stats.Delivered != 0 || stats.IsStarted {
 			t.Fatalf("the stats are %+v", stats)
 		}
+		executions = append(executions, execution)
+	}
+	soon, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	if err := executions[0].Started(soon); !errors.Is(err, ErrUndelivered) {
+		t.Errorf("waiting for the start gives %v", err)
 	}
 	if err := client.Close(); !errors.Is(err, ErrUndelivered) {
 		t.Errorf("closing gives %v", err)
+	}
+	// Nothing goes on behind a closed client, and what was given up is counted: the start, the reports and the end.
+	for _, execution := range executions {
+		<-execution.stopped
+		if stats := execution.Stats(); stats.Dropped != 3 || stats.Pending != 0 {
+			t.Fatalf("the stats are %+v", stats)
+		}
+	}
+}
+
+func TestWhatWaitsForTheEndOfAnOutageIsLimited(t *testing.T) {
+	proxy := newFaultProxy(t, "", func(string, int) fault { return fault{cutBefore: true} })
+	client := newTestClient(t, proxy.URL, WithCloseWait(0))
+	client.lingering = lingeringMax - 1
+	_, last := start(t, client.Job("j"), "last")
+	_, oneMore := start(t, client.Job("j"), "one more")
+	_ = last.Finish(testContext(t), Succeeded)
+	_ = oneMore.Finish(testContext(t), Succeeded)
+	<-oneMore.stopped
+	if last.Stats().Dropped != 0 || oneMore.Stats().Dropped == 0 {
+		t.Errorf("the stats are %+v and %+v", last.Stats(), oneMore.Stats())
+	}
+}
+
+func TestASlowLedgerIsAskedLessOften(t *testing.T) {
+	job := newTestJob(t, newTestClient(t, sharedURL(t)))
+	release := make(chan struct{})
+	proxy := newFaultProxy(t, sharedURL(t), func(kind string, before int) fault {
+		if kind == "POST /events" && before == 0 {
+			return fault{hold: release}
+		}
+		return fault{}
+	})
+	ctx, execution := start(t, newTestClient(t, proxy.URL, WithInterval(time.Millisecond)).Job(job.ID), "tile")
+	must(t, DefaultProgress().Done(ctx, 1))
+	proxy.await(t, "POST /events")
+	for i := 0; i < 10_000; i++ {
+		must(t, DefaultProgress().Done(ctx, 1))
+	}
+	close(release)
+	must(t, execution.Flush(ctx))
+	must(t, execution.Finish(ctx, Succeeded))
+	expectProgress(t, job, "(default): 10001/0")
+	if bodies := proxy.bodies("POST /events"); len(bodies) != 3 {
+		t.Errorf("%d requests were made: %q", len(bodies), bodies)
+	}
+}
+
+func TestAnAnswerThatComesAfterWeHaveGivenUpWaitingChangesNothing(t *testing.T) {
+	job := newTestJob(t, newTestClient(t, sharedURL(t)))
+	proxy := newFaultProxy(t, sharedURL(t), func(kind string, before int) fault {
+		if before == 0 {
+			return fault{slow: 300 * time.Millisecond}
+		}
+		return fault{}
+	})
+	client := newTestClient(t, proxy.URL)
+	client.requestWait = 200 * time.Millisecond
+	execution := reportSome(t, client.Job(job.ID))
+	expectProgress(t, job, "a: 3/5", "b: 2/2")
+	if stats := execution.Stats(); stats.Failures < 2 || stats.Dropped != 0 {
+		t.Errorf("the stats are %+v", stats)
+	}
+}
+
+func TestARejectedTokenIsToldAtOnceToWhoReads(t *testing.T) {
+	proxy := newFaultProxy(t, "", func(kind string, before int) fault {
+		if before > 0 {
+			t.Error("it was tried again")
+		}
+		return problem(http.StatusUnauthorized, "Unauthorized")
+	})
+	_, err := newTestClient(t, proxy.URL, WithToken("wrong")).FindJob(testContext(t), "j")
+	var refusal *Problem
+	if !errors.As(err, &refusal) || refusal.Status != http.StatusUnauthorized || errors.Is(err, ErrUnavailable) {
+		t.Errorf("it gives %v", err)
 	}
 }
 

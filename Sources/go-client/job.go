@@ -230,6 +230,9 @@ func (j *Job) StartExecution(
 	if c == nil {
 		return ctx, execution, err
 	}
+	if settings.attemptProblem != nil {
+		c.health.once("attempt", "%v; the ledger numbers the execution", settings.attemptProblem)
+	}
 	predecessor, isOpen := c.join(execution, execution.key)
 	if !isOpen {
 		return ctx, execution.silence(), nil

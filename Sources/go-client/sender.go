@@ -67,7 +67,8 @@ func (e *Execution) pause(until time.Time, predecessor <-chan struct{}) (hasPred
 func (e *Execution) stop() {
 	e.mu.Lock()
 	isStartSettled := e.delivery.start != startUnsettled
-	isLoss := len(e.delivery.parcels) > 0 || !e.delivery.outbox.isEmpty() || !isStartSettled
+	isRefused := e.delivery.start == startRefused
+	isLoss := !isRefused && (len(e.delivery.parcels) > 0 || !e.delivery.outbox.isEmpty() || !isStartSettled)
 	e.delivery.abandon()
 	cause := e.delivery.counts.Err
 	e.mu.Unlock()
@@ -100,7 +101,7 @@ func (e *Execution) exchange(r request) (*answer, error) {
 	case <-e.life.Done():
 		return nil, e.life.Err()
 	}
-	r.wait = requestWait
+	r.wait = e.client.requestWait
 	return e.client.exchange(e.life, r)
 }
 

@@ -46,6 +46,10 @@ func (j *Job) Wait(ctx context.Context) (*Snapshot, error) {
 	for snapshots.Next() {
 		last = snapshots.Value()
 	}
+	if last == nil && snapshots.Err() == nil {
+		// The job was over, and the ledger had nothing new to tell.
+		return j.Snapshot(ctx)
+	}
 	return last, snapshots.Err()
 }
 
