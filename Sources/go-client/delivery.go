@@ -21,6 +21,8 @@ type delivery struct {
 	// attempts are equal or absent, the ledger goes by who comes first.
 	mayStart bool
 	start    startState
+	// startSequence is an event by which the ledger knows the execution; 0 until it has recorded the start.
+	startSequence int64
 	// parcels are frozen, the oldest first; only the first one is ever under way. There is one, or the pieces of one
 	// that was too large.
 	parcels []parcel

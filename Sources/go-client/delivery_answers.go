@@ -4,9 +4,10 @@ import "time"
 
 // What became of a request, told to the delivery.
 
-// startWasRecorded says that the ledger has the start; the attempt is 0 where it did not tell.
-func (d *delivery) startWasRecorded(attempt int, now time.Time) {
+// startWasRecorded says that the ledger has the start, and where; the attempt is 0 where it did not tell.
+func (d *delivery) startWasRecorded(attempt int, sequence int64, now time.Time) {
 	d.succeeded()
+	d.startSequence = sequence
 	d.start = startRecorded
 	d.lookAt = now.Add(d.lookInterval)
 	if attempt > 0 {

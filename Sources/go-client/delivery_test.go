@@ -15,7 +15,7 @@ func newDelivery(now time.Time) *delivery {
 		interval: time.Second, lookInterval: 10 * time.Second, mayStart: true, eventsMax: batchEventsMax,
 	}
 	d.outbox.identity = identity{task: "tile", execution: "e"}
-	d.startWasRecorded(1, now)
+	d.startWasRecorded(1, 2, now)
 	return d
 }
 

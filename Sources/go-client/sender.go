@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -124,13 +125,17 @@ func (e *Execution) sendStart() {
 	a, err := e.exchange(request{method: http.MethodPost, path: jobPath(e.key.job, "/executions"), body: body})
 	found, cause := judge(a, err)
 	var started struct {
-		Attempt int             `json:"attempt"`
-		Last    json.RawMessage `json:"last"`
+		Attempt  int             `json:"attempt"`
+		Sequence int64           `json:"sequence"`
+		Last     json.RawMessage `json:"last"`
 	}
 	if a != nil && found != untaken {
 		if err := json.Unmarshal(a.body, &started); err != nil {
 			found, cause = untaken, fmt.Errorf("the answer to a start cannot be read: %w", err)
 		}
+	}
+	if found == taken && started.Sequence < 1 {
+		found, cause = untaken, errors.New("the answer to a start has no sequence")
 	}
 	// A start that is superseded already is refused with the execution that has taken its place, and recorded.
 	isFenced := found == refusal && a.status == http.StatusConflict && started.Last != nil
@@ -140,7 +145,7 @@ func (e *Execution) sendStart() {
 	}
 	e.mu.Lock()
 	if found == taken || isFenced {
-		e.delivery.startWasRecorded(started.Attempt, time.Now())
+		e.delivery.startWasRecorded(started.Attempt, started.Sequence, time.Now())
 	} else {
 		e.delivery.startWasRefused(cause)
 	}
@@ -200,16 +205,18 @@ func (e *Execution) send(parcel parcel, look bool) {
 	e.broadcast()
 }
 
-// look asks whether a newer execution has started, for an execution that has nothing to report: its start would then be
-// an event that is superseded.
+// look asks whether a newer execution has started, for an execution that has nothing to report: its start is then an
+// event that is superseded. That event is asked for by its sequence, which costs the ledger next to nothing however
+// long the history is.
 func (e *Execution) look() {
-	query := url.Values{
-		"task": {e.identity.task}, "execution": {e.identity.execution}, "verdict": {"superseded"}, "limit": {"1"},
-	}
-	a, err := e.exchange(request{method: http.MethodGet, path: jobPath(e.key.job, "/events?"+query.Encode())})
+	e.mu.Lock()
+	sequence := e.delivery.startSequence
+	e.mu.Unlock()
+	path := jobPath(e.key.job, fmt.Sprintf("/events?after=%d&limit=1", sequence-1))
+	a, err := e.exchange(request{method: http.MethodGet, path: path})
 	found, cause := judge(a, err)
 	var page struct {
-		Events []json.RawMessage `json:"events"`
+		Events []Event `json:"events"`
 	}
 	if found == taken {
 		if err := json.Unmarshal(a.body, &page); err != nil {
@@ -228,7 +235,7 @@ func (e *Execution) look() {
 	}
 	e.mu.Unlock()
 	e.client.health.succeeded(e.client.address)
-	if len(page.Events) > 0 {
+	if len(page.Events) > 0 && page.Events[0].Sequence == sequence && page.Events[0].Verdict == VerdictSuperseded {
 		e.markSuperseded()
 	}
 }
