@@ -92,7 +92,8 @@ func (d *delivery) accepted(verdicts []string, now time.Time, looked bool) (isSu
 			d.counts.Discarded++
 		}
 	}
-	if looked && verdicts != nil {
+	if looked {
+		// Also where the projection was too slow to tell: waiting for it each time would hold up every report.
 		d.lookAt = now.Add(d.lookInterval)
 	}
 	return isSuperseded

@@ -110,7 +110,7 @@ func (c *Client) CreateJob(ctx context.Context, name string, options ...CreateOp
 // does not know shows when something is read, and in the log when something is reported; an empty one is silent.
 func (c *Client) Job(id string) *Job { return &Job{client: c, ID: id} }
 
-// FindJob asks for the job of this ID. Errors: ErrNotFound, ErrUnavailable, ErrNotConfigured.
+// FindJob asks for the job of this ID. Errors: ErrNotFound, *InvalidError, ErrUnavailable, ErrNotConfigured.
 func (c *Client) FindJob(ctx context.Context, id string) (*Job, error) {
 	if id == "" && !c.IsSilent() {
 		return nil, &InvalidError{Field: "job", Problem: "is empty"}
@@ -160,14 +160,14 @@ func (c *Client) ListJobs(ctx context.Context, filter JobFilter) *Iterator[*Job]
 	}
 	return pages(ctx, c, "/v1/jobs", query, "cursor", func(body []byte) (jobs []*Job, next string, err error) {
 		var page struct {
-			Jobs       []*Snapshot `json:"jobs"`
-			NextCursor string      `json:"next_cursor"`
+			Jobs       []Snapshot `json:"jobs"`
+			NextCursor string     `json:"next_cursor"`
 		}
 		if err := json.Unmarshal(body, &page); err != nil {
 			return nil, "", err
 		}
-		for _, snapshot := range page.Jobs {
-			jobs = append(jobs, c.found(snapshot))
+		for i := range page.Jobs {
+			jobs = append(jobs, c.found(&page.Jobs[i]))
 		}
 		return jobs, page.NextCursor, nil
 	})
@@ -183,8 +183,8 @@ func (c *Client) found(s *Snapshot) *Job {
 	return &Job{client: c, ID: s.Job, Name: s.Name, Key: s.Key, Tags: s.Tags, Found: s}
 }
 
-// Progress returns the job's indicators as they were when it was created, found or listed; Snapshot asks for the present
-// ones.
+// Progress returns the job's indicators as they were when it was created, found or listed; Snapshot asks for the
+// present ones.
 func (j *Job) Progress() []Indicator {
 	if j == nil || j.Found == nil {
 		return nil
@@ -202,8 +202,9 @@ func (j *Job) isSilent() bool { return j == nil || j.ID == "" || j.client.IsSile
 // that it is not superseded already. Executions of the same task of one client are recorded in the order of these
 // calls.
 //
-// The only error is *InvalidError, for a task or an attempt that cannot be recorded. The execution is never nil, and
-// does nothing then; so does the one of a silent client. End it with Finish or Close, or use Run, which does.
+// The only error is *InvalidError, for a task or an attempt that cannot be recorded. The context and the execution can
+// be used in any case, and do nothing then; so do those of a silent client. End the execution with Finish or Close, or
+// use Run, which does.
 func (j *Job) StartExecution(
 	ctx context.Context, task string, options ...StartOption,
 ) (context.Context, *Execution, error) {

@@ -16,8 +16,8 @@ func AtSequence(sequence int64) SnapshotOption {
 	return func(query url.Values) { query.Set("at_sequence", strconv.FormatInt(sequence, 10)) }
 }
 
-// AtLeast asks for a snapshot that has reached this sequence, to read one's own writes. The ledger waits for it, for 5 s
-// at most; ErrUnavailable is what comes after that.
+// AtLeast asks for a snapshot that has reached this sequence, to read one's own writes. The ledger waits for it, for
+// 5 s at most; ErrUnavailable is what comes after that.
 func AtLeast(sequence int64) SnapshotOption {
 	return func(query url.Values) { query.Set("min_sequence", strconv.FormatInt(sequence, 10)) }
 }

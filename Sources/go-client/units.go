@@ -8,8 +8,8 @@ import (
 
 // Units is a sum of increments: an exact integer of any size, as the ledger gives it. The zero value is 0.
 //
-// A Units is a value: it is copied freely and never changes. It prints itself with %v, %s and %d. Sums below 2^63, which
-// is to say nearly all, cost no allocation.
+// A Units is a value: it is copied freely and never changes. It prints itself with %v, %s and %d. Sums below 2^63,
+// which is to say nearly all, are held without allocation.
 type Units struct {
 	small int64
 	// large holds what does not fit in small, and is nil otherwise. It is never changed.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,7 +20,8 @@ import (
 // It waits as long as nothing happens, so give it a context that can be canceled. Errors: that of the context,
 // ErrNotFound, ErrNotConfigured, a *Problem where the ledger refuses the token, ErrUnavailable.
 //
-// Live it is by server-sent events, and by long polling where the ledger, or a proxy before it, does not have them.
+// Live it is by server-sent events, and by long polling where the ledger does not have them, or where something between
+// does not let them through.
 func (j *Job) Watch(ctx context.Context) *Iterator[*Snapshot] { return j.watch(ctx, watchSilenceMax) }
 
 func (j *Job) watch(ctx context.Context, silenceMax time.Duration) *Iterator[*Snapshot] {
@@ -37,8 +39,8 @@ func (j *Job) watch(ctx context.Context, silenceMax time.Duration) *Iterator[*Sn
 	}
 }
 
-// Wait waits until the job is finished and returns its last snapshot. It survives what Watch survives, and ends with the
-// same errors.
+// Wait waits until the job is finished and returns its last snapshot. It survives what Watch survives, and ends with
+// the same errors.
 func (j *Job) Wait(ctx context.Context) (*Snapshot, error) {
 	snapshots := j.Watch(ctx)
 	defer snapshots.Close()
@@ -68,8 +70,11 @@ type watch struct {
 
 	stream *eventStream
 	body   io.Closer
-	// silence cancels the stream when nothing has been heard for too long.
-	silence *time.Timer
+	// silence cancels the stream when nothing has been heard for too long; it has struck where isSilenced says so.
+	silence    *time.Timer
+	isSilenced *atomic.Bool
+	// isHeard says that something has been heard since the stream was asked for.
+	isHeard bool
 
 	failures     int
 	failingSince time.Time
@@ -93,10 +98,20 @@ func (w *watch) next() (*Snapshot, bool, error) {
 			continue
 		}
 		w.disconnect()
+		if w.isMute() {
+			w.isPolling = true
+			continue
+		}
 		if err := w.recover(err); err != nil {
 			return nil, false, err
 		}
 	}
+}
+
+// isMute tells that a stream was asked for and nothing of it came, not even its head: something between gathers what it
+// should pass on. It will do so each time, and long polls get through.
+func (w *watch) isMute() bool {
+	return !w.isPolling && !w.isHeard && w.isSilenced != nil && w.isSilenced.Load() && w.context.Err() == nil
 }
 
 // isNews tells whether a snapshot has not been given out yet: after connecting again the same one may come first, or an
@@ -180,7 +195,12 @@ func (w *watch) connect() error {
 		r.header["Last-Event-ID"] = strconv.FormatInt(w.last.Sequence, 10)
 	}
 	ctx, cancel := context.WithCancel(w.context)
-	silence := time.AfterFunc(w.silenceMax, cancel)
+	isSilenced := new(atomic.Bool)
+	silence := time.AfterFunc(w.silenceMax, func() {
+		isSilenced.Store(true)
+		cancel()
+	})
+	w.isSilenced, w.isHeard = isSilenced, false
 	response, err := w.job.client.open(ctx, r)
 	if err != nil {
 		silence.Stop()
@@ -195,7 +215,10 @@ func (w *watch) connect() error {
 			cancel()
 			return response.Body.Close()
 		})
-		w.stream = newEventStream(response.Body, lastID, func() { silence.Reset(w.silenceMax) })
+		w.stream = newEventStream(response.Body, lastID, func() {
+			w.isHeard = true
+			silence.Reset(w.silenceMax)
+		})
 		return nil
 	}
 	defer cancel()
@@ -235,46 +258,6 @@ func (w *watch) problem(a *answer) error {
 	// The ledger's own wish; ours comes on top of it.
 	sleep(w.context, retryAfter(a, time.Now()))
 	return cause
-}
-
-// poll waits for a change with one long poll.
-func (w *watch) poll() (*Snapshot, error) {
-	if w.last != nil && w.last.State != JobRunning {
-		w.isEnded = true
-		return nil, nil
-	}
-	r := request{
-		method: http.MethodGet, path: jobPath(w.job.ID, "/progress"), header: map[string]string{},
-		wait: requestWait + pollWait,
-	}
-	if w.tag != "" {
-		r.header["If-None-Match"] = w.tag
-		r.header["Prefer"] = fmt.Sprintf("wait=%d", int(pollWait/time.Second))
-	}
-	began := time.Now()
-	a, err := w.job.client.exchange(w.context, r)
-	if err != nil {
-		return nil, err
-	}
-	if a.status == http.StatusNotModified {
-		// A ledger that does not wait must not be asked in a loop.
-		if rest := pauseMin - time.Since(began); rest > 0 {
-			sleep(w.context, rest)
-		}
-		return nil, w.context.Err()
-	}
-	if found, _ := judge(a, nil); found != taken {
-		return nil, w.problem(a)
-	}
-	var snapshot Snapshot
-	if err := json.Unmarshal(a.body, &snapshot); err != nil {
-		return nil, err
-	}
-	w.tag = a.header.Get("ETag")
-	if w.tag == "" {
-		sleep(w.context, time.Second)
-	}
-	return &snapshot, nil
 }
 
 // disconnect closes the stream, if there is one.

@@ -104,6 +104,24 @@ func TestAStreamThatFallsSilentIsOpenedAgain(t *testing.T) {
 	}
 }
 
+func TestAStreamThatNothingComesThroughOfIsReplacedByPolls(t *testing.T) {
+	release := make(chan struct{})
+	defer close(release)
+	proxy := newFaultProxy(t, sharedURL(t), func(kind string, before int) fault {
+		if kind == "GET /watch" {
+			return fault{hold: release, cutBefore: true}
+		}
+		return fault{}
+	})
+	job := newTestJob(t, newTestClient(t, sharedURL(t)))
+	must(t, job.Finish(testContext(t), JobCompleted))
+	settled(t, job)
+	snapshots := newTestClient(t, proxy.URL).Job(job.ID).watch(testContext(t), 50*time.Millisecond)
+	if found := watched(t, snapshots); found != "2" || snapshots.Err() != nil {
+		t.Errorf("watched was %q, %v", found, snapshots.Err())
+	}
+}
+
 func TestAWatchEndsWithItsContext(t *testing.T) {
 	server := newScriptedServer(t, snapshotEvent(2, JobRunning)+": silence")
 	ctx, cancel := context.WithCancel(testContext(t))
@@ -135,7 +153,7 @@ func TestTheServerCanBeWatchedWhicheverWayItHas(t *testing.T) {
 		return fault{cutBefore: kind == "GET /progress" && before%2 == 1}
 	}
 	for name, decide := range map[string]func(string, int) fault{"as it is": hasRoute, "by long polls, half of them cut": noRoute} {
-		decide := decide
+		name, decide := name, decide
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			client := newTestClient(t, sharedURL(t), WithInterval(time.Millisecond))
