@@ -22,6 +22,8 @@ type testServer struct {
 	url     string
 	data    string
 	command *exec.Cmd
+	// endWatchdog ends the process that stops the server should the tests end without having done so.
+	endWatchdog func()
 }
 
 // shared is the server of all tests that do not break theirs.
@@ -67,7 +69,6 @@ func startServer(data string) (*testServer, error) {
 	command.Stderr = os.Stderr
 	// A group of its own: Ctrl-C must not reach the database before we stop the server.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	endWithUs(command)
 	output, err := command.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -83,11 +84,36 @@ func startServer(data string) (*testServer, error) {
 		return nil, fmt.Errorf("the server said %q instead of where it listens: %v", line, err)
 	}
 	go func() { _, _ = io.Copy(io.Discard, output) }()
-	return &testServer{url: url, data: data, command: command}, nil
+	endWatchdog, err := startWatchdog(command.Process.Pid)
+	if err != nil {
+		_ = command.Process.Signal(syscall.SIGTERM)
+		return nil, err
+	}
+	return &testServer{url: url, data: data, command: command, endWatchdog: endWatchdog}, nil
+}
+
+// startWatchdog lets a process stop this one when ours has ended, by a panic or a time limit: then the other end of its
+// standard input is closed, whatever ended us.
+func startWatchdog(pid int) (end func(), err error) {
+	watchdog := exec.Command("sh", "-c", `read -r line; kill -TERM "$1"`, "watchdog", fmt.Sprint(pid))
+	watchdog.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	input, err := watchdog.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := watchdog.Start(); err != nil {
+		return nil, err
+	}
+	return func() {
+		_ = watchdog.Process.Kill()
+		_ = watchdog.Wait()
+		_ = input.Close()
+	}, nil
 }
 
 // stop ends the server by this signal.
 func (s *testServer) stop(signal syscall.Signal) error {
+	s.endWatchdog()
 	if err := s.command.Process.Signal(signal); err != nil {
 		return err
 	}

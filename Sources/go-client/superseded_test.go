@@ -102,6 +102,19 @@ func TestAnExecutionThatReportsNothingLearnsOfIt(t *testing.T) {
 	}
 }
 
+func TestAnExecutionThatLooksIsNotSupersededByIt(t *testing.T) {
+	job := newTestJob(t, newTestClient(t, sharedURL(t)))
+	proxy := newFaultProxy(t, sharedURL(t), nil)
+	_, execution := start(t, newTestClient(t, proxy.URL, WithLookInterval(lookIntervalMin)).Job(job.ID), "tile")
+	// When it looks for the second time, it has dealt with what the first told.
+	proxy.await(t, "GET /events")
+	proxy.await(t, "GET /events")
+	if execution.Stats().IsSuperseded {
+		t.Error("it believes that it is superseded, and is alone")
+	}
+	must(t, execution.Finish(testContext(t), Succeeded))
+}
+
 func TestExecutionsOfATaskStartInTheOrderOfTheCalls(t *testing.T) {
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
 	release := make(chan struct{})
