@@ -1,0 +1,135 @@
+package ledger
+
+import "time"
+
+// What became of a request, told to the delivery.
+
+// startWasRecorded says that the ledger has the start, and where; the attempt is 0 where it did not tell.
+func (d *delivery) startWasRecorded(attempt int, sequence int64, now time.Time) {
+	d.succeeded()
+	d.startSequence = sequence
+	d.start = startRecorded
+	d.lookAt = now.Add(d.lookInterval)
+	if attempt > 0 {
+		d.counts.Attempt = attempt
+	}
+}
+
+// startWasRefused says that the ledger will never take the start, and so nothing else of the execution.
+func (d *delivery) startWasRefused(err error) {
+	d.countFailure(err)
+	d.start = startRefused
+}
+
+// looked says that somebody has found out whether the execution is superseded.
+func (d *delivery) looked(now time.Time) {
+	d.succeeded()
+	d.lookAt = now.Add(d.lookInterval)
+}
+
+// lookWasRefused says that the ledger does not tell. It is asked again when the next look is due.
+func (d *delivery) lookWasRefused(err error, now time.Time) {
+	d.countFailure(err)
+	d.lookAt = now.Add(d.lookInterval)
+}
+
+func (d *delivery) countFailure(err error) {
+	d.counts.Requests++
+	d.counts.Failures++
+	d.counts.Err = err
+}
+
+// succeeded ends an outage.
+func (d *delivery) succeeded() {
+	d.counts.Requests++
+	d.counts.Err = nil
+	d.failures = 0
+	d.retryAt, d.notBefore = time.Time{}, time.Time{}
+}
+
+// failed plans the next try. Chance is from 0 to 1: executions that failed together shall not come back together.
+func (d *delivery) failed(err error, now time.Time, retryAfter time.Duration, chance float64) {
+	d.countFailure(err)
+	d.failures++
+	d.retryAt = now.Add(backOff(d.failures, chance))
+	// Never before what the ledger asks for; and spread beyond it, for it asks all of them for the same.
+	d.notBefore = now.Add(retryAfter + time.Duration(chance*float64(retryAfter)/4))
+}
+
+// backOff is the pause after so many failures in a row: a random part, half at least, of one that doubles.
+func backOff(failures int, chance float64) time.Duration {
+	pause := pauseMax
+	// 2^10 times the first pause is beyond the longest one.
+	if failures <= 10 && pauseMin<<(failures-1) < pauseMax {
+		pause = pauseMin << (failures - 1)
+	}
+	return time.Duration(float64(pause) * (0.5 + chance/2))
+}
+
+// settled removes the parcel that the ledger has answered for, by taking it or by refusing it for good.
+func (d *delivery) settled() {
+	if len(d.parcels) == 0 {
+		return
+	}
+	if empties := d.parcels[0].empties; empties > 0 {
+		d.delivered = empties
+	}
+	d.parcels = d.parcels[1:]
+}
+
+// accepted says that the ledger has recorded the parcel under way; the verdicts are nil where it did not tell.
+func (d *delivery) accepted(verdicts []string, now time.Time, looked bool) (isSuperseded bool) {
+	d.succeeded()
+	if len(d.parcels) > 0 {
+		d.counts.Delivered += int64(reportsIn(d.parcels[0].events))
+	}
+	d.settled()
+	for _, verdict := range verdicts {
+		switch verdict {
+		case "superseded":
+			isSuperseded = true
+		case "conflict", "over_limit":
+			d.counts.Discarded++
+		}
+	}
+	if looked {
+		// Also where the projection was too slow to tell: waiting for it each time would hold up every report.
+		d.lookAt = now.Add(d.lookInterval)
+	}
+	return isSuperseded
+}
+
+// refused says that the ledger will never take the parcel under way: it is dropped, lest it stop all that follows.
+func (d *delivery) refused(err error) {
+	d.countFailure(err)
+	d.failures = 0
+	if len(d.parcels) > 0 {
+		d.counts.Dropped += int64(len(d.parcels[0].events))
+	}
+	d.settled()
+}
+
+// tooLarge says that the parcel under way is larger than the ledger, or something before it, lets pass. Its halves keep
+// their numbers: should it have been taken all the same, they change nothing.
+func (d *delivery) tooLarge(err error) {
+	if len(d.parcels) == 0 || len(d.parcels[0].events) < 2 {
+		d.refused(err)
+		return
+	}
+	d.countFailure(err)
+	whole := d.parcels[0]
+	middle := len(whole.events) / 2
+	d.eventsMax = middle
+	halves := []parcel{newParcel(whole.events[:middle], 0), newParcel(whole.events[middle:], whole.empties)}
+	d.parcels = append(halves, d.parcels[1:]...)
+}
+
+func reportsIn(events []event) int {
+	count := 0
+	for _, event := range events {
+		if event.Report > 0 {
+			count++
+		}
+	}
+	return count
+}

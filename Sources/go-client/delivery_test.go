@@ -1,0 +1,295 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// newDelivery is a delivery whose start is recorded at the given time.
+func newDelivery(now time.Time) *delivery {
+	d := &delivery{
+		interval: time.Second, lookInterval: 10 * time.Second, mayStart: true, eventsMax: batchEventsMax,
+	}
+	d.outbox.identity = identity{task: "tile", execution: "e"}
+	d.startWasRecorded(1, 2, now)
+	return d
+}
+
+// at is a clock that stands still.
+func at(now time.Time) func() time.Time { return func() time.Time { return now } }
+
+// expectStep compares what is to be done now with what must be.
+func expectStep(t *testing.T, d *delivery, now time.Time, wanted stepKind) step {
+	t.Helper()
+	step := d.next(now)
+	if step.kind != wanted {
+		t.Fatalf("the next step is %d, until %v; %d is right", step.kind, step.until, wanted)
+	}
+	return step
+}
+
+func TestIncrementsAreSentWithinAnIntervalAndShareTheirReports(t *testing.T) {
+	now := time.Now()
+	d := newDelivery(now)
+	for i := 0; i < 5; i++ {
+		wake, err := d.report("a", 2, 1, at(now.Add(time.Duration(i)*time.Millisecond)))
+		must(t, err)
+		if wake != (i == 0) {
+			t.Errorf("call %d wakes the sender: %v", i, wake)
+		}
+	}
+	waiting := expectStep(t, d, now, stepWait)
+	if !waiting.until.Equal(now.Add(time.Second)) {
+		t.Errorf("it waits until %v after the first increment", waiting.until.Sub(now))
+	}
+	sending := expectStep(t, d, waiting.until, stepSend)
+	if len(sending.parcel.events) != 1 || sending.parcel.events[0].Total != 10 || sending.parcel.events[0].Done != 5 {
+		t.Errorf("sent is %+v", sending.parcel.events)
+	}
+}
+
+func TestAParcelIsFrozenUntilItIsSettled(t *testing.T) {
+	now := time.Now()
+	d := newDelivery(now)
+	_, err := d.report("a", 0, 1, at(now))
+	must(t, err)
+	now = now.Add(time.Second)
+	first := expectStep(t, d, now, stepSend)
+	_, err = d.report("a", 0, 10, at(now))
+	must(t, err)
+	d.failed(errors.New("lost"), now, 0, 1)
+	paused := expectStep(t, d, now, stepWait)
+	again := expectStep(t, d, paused.until, stepSend)
+	if string(first.parcel.body) != string(again.parcel.body) {
+		t.Errorf("first %s was sent, then %s", first.parcel.body, again.parcel.body)
+	}
+	d.accepted(nil, now, false)
+	next := expectStep(t, d, now.Add(time.Minute), stepSend)
+	if event := next.parcel.events[0]; event.Done != 10 || event.Report != 2 {
+		t.Errorf("the next is %+v", event)
+	}
+}
+
+func TestSumsAreCutIntoIncrementsThatTheLedgerTakes(t *testing.T) {
+	now := time.Now()
+	d := newDelivery(now)
+	d.eventsMax = 10
+	const calls = 25
+	for i := 0; i < calls; i++ {
+		_, err := d.report("a", IncrementMax, 1, at(now))
+		must(t, err)
+	}
+	_, err := d.report("b", 0, 3, at(now))
+	must(t, err)
+	goal := d.flush()
+	var total, done, b int64
+	reports := map[int64]bool{}
+	for !d.isDelivered(goal) {
+		sending := expectStep(t, d, now, stepSend)
+		if len(sending.parcel.events) > d.eventsMax {
+			t.Fatalf("a parcel has %d events", len(sending.parcel.events))
+		}
+		for _, event := range sending.parcel.events {
+			if event.Total > IncrementMax || event.Done > IncrementMax || reports[event.Report] {
+				t.Fatalf("the ledger will not take %+v", event)
+			}
+			reports[event.Report] = true
+			if event.Label == "b" {
+				b += event.Done
+				continue
+			}
+			total += event.Total / IncrementMax
+			done += event.Done
+		}
+		d.accepted(nil, now, false)
+	}
+	if total != calls || done != calls || b != 3 {
+		t.Errorf("the sums are %d, %d and %d", total, done, b)
+	}
+}
+
+func TestAnEndIsSentWithTheLastReportsAndIsTheLast(t *testing.T) {
+	now := time.Now()
+	d := newDelivery(now)
+	_, err := d.report("a", 0, 1, at(now))
+	must(t, err)
+	d.end(Failed, now)
+	events := expectStep(t, d, now, stepSend).parcel.events
+	if len(events) != 2 || events[1].Type != "execution_finished" || events[1].Outcome != "failed" {
+		t.Errorf("sent is %+v", events)
+	}
+	if _, err := d.report("a", 0, 1, at(now)); err != ErrEnded {
+		t.Errorf("reporting after the end gives %v", err)
+	}
+	d.accepted(nil, now, false)
+	expectStep(t, d, now, stepStop)
+	if d.counts.Delivered != 1 {
+		t.Errorf("%d reports were delivered", d.counts.Delivered)
+	}
+}
+
+func TestAFullParcelIsFollowedByTheEnd(t *testing.T) {
+	now := time.Now()
+	d := newDelivery(now)
+	d.eventsMax = 2
+	for _, label := range []string{"a", "b"} {
+		_, err := d.report(label, 0, 1, at(now))
+		must(t, err)
+	}
+	d.end(Succeeded, now)
+	if events := expectStep(t, d, now, stepSend).parcel.events; len(events) != 2 || events[1].Type != "progress" {
+		t.Errorf("first comes %+v", events)
+	}
+	d.accepted(nil, now, false)
+	if events := expectStep(t, d, now, stepSend).parcel.events; len(events) != 1 || events[0].Type != "execution_finished" {
+		t.Errorf("then comes %+v", events)
+	}
+	d.accepted(nil, now, false)
+	expectStep(t, d, now, stepStop)
+}
+
+func TestPausesGrowAreSpreadAndHonorWhatTheLedgerAsksFor(t *testing.T) {
+	for failures := 1; failures < 100; failures++ {
+		least, most := backOff(failures, 0), backOff(failures, 1)
+		if most > pauseMax || least*2 != most || most < pauseMin {
+			t.Fatalf("after %d failures the pause is from %v to %v", failures, least, most)
+		}
+	}
+	if backOff(3, 1) != 4*pauseMin {
+		t.Errorf("the third pause is %v", backOff(3, 1))
+	}
+	now := time.Now()
+	d := newDelivery(now)
+	_, err := d.report("a", 0, 1, at(now))
+	must(t, err)
+	d.failed(errors.New("overloaded"), now, 30*time.Second, 0)
+	// The end cuts our own pause short, and not the one that the ledger asked for.
+	d.end(Succeeded, now)
+	if waiting := expectStep(t, d, now, stepWait); waiting.until.Before(now.Add(30 * time.Second)) {
+		t.Errorf("it comes back after %v", waiting.until.Sub(now))
+	}
+	d.notBefore = time.Time{}
+	expectStep(t, d, now, stepSend)
+}
+
+func TestAnEndedExecutionGivesUpAtLast(t *testing.T) {
+	now := time.Now()
+	d := newDelivery(now)
+	_, err := d.report("a", 0, 1, at(now))
+	must(t, err)
+	d.end(Succeeded, now)
+	d.failed(errors.New("away"), now, time.Hour, 1)
+	waiting := expectStep(t, d, now, stepWait)
+	if !waiting.until.Equal(now.Add(lingerMax)) {
+		t.Errorf("it gives up after %v", waiting.until.Sub(now))
+	}
+	expectStep(t, d, waiting.until, stepStop)
+	d.abandon()
+	d.abandon()
+	// The report and the end.
+	if d.counts.Dropped != 2 {
+		t.Errorf("%d were dropped", d.counts.Dropped)
+	}
+}
+
+// A clock that is set forward or back must not move a pause, an interval or the time to give up: so every time that is
+// waited for has to bear the monotonic reading that it was made from, which Go compares instead of the clock's. A time
+// loses it by being rounded, written down or moved to another zone.
+func TestTheClockMayBeSetWhileWeWait(t *testing.T) {
+	now := time.Now()
+	d := newDelivery(now)
+	_, err := d.report("a", 0, 1, time.Now)
+	must(t, err)
+	d.failed(errors.New("away"), now, time.Second, 0.5)
+	d.end(Failed, now)
+	times := map[string]time.Time{
+		"dueAt": d.dueAt, "lookAt": d.lookAt, "retryAt": now.Add(backOff(3, 1)), "notBefore": d.notBefore,
+		"lingerUntil": d.lingerUntil, "until": d.next(now).until,
+	}
+	for name, moment := range times {
+		if !strings.Contains(moment.String(), " m=") {
+			t.Errorf("%s has no monotonic reading: %v", name, moment)
+		}
+	}
+	// The only wait that another clock has a say in is a Retry-After that is a date; it is bounded on both sides.
+	for _, hours := range []time.Duration{-10_000, -1, 0, 1, 10_000} {
+		date := time.Now().Add(hours * time.Hour).UTC().Format(http.TimeFormat)
+		wait := retryAfter(&answer{header: http.Header{"Retry-After": {date}}}, time.Now())
+		if wait < 0 || wait > retryAfterMax || hours > 0 && wait != retryAfterMax || hours < 0 && wait != 0 {
+			t.Errorf("a date %d hours off makes us wait %v", hours, wait)
+		}
+	}
+}
+
+func TestPatienceIsSpentOnceInAnOutage(t *testing.T) {
+	now := time.Now()
+	logged := &quiet{}
+	h := &health{logger: logged, now: func() time.Time { return now }}
+	if left := h.patience(5 * time.Second); left != 5*time.Second {
+		t.Errorf("when all is well %v are left", left)
+	}
+	h.failed("ledger", errors.New("away"))
+	now = now.Add(2 * time.Second)
+	h.failed("ledger", errors.New("away"))
+	if left := h.patience(5 * time.Second); left != 3*time.Second {
+		t.Errorf("after two seconds %v are left", left)
+	}
+	now = now.Add(failureMemory)
+	if left := h.patience(5 * time.Second); left != 0 {
+		t.Errorf("later %v are left", left)
+	}
+	now = now.Add(time.Hour)
+	if left := h.patience(5 * time.Second); left != 5*time.Second {
+		t.Errorf("when nothing was tried for an hour, %v are left", left)
+	}
+	h.succeeded("ledger")
+	if left := h.patience(5 * time.Second); left != 5*time.Second {
+		t.Errorf("after the outage %v are left", left)
+	}
+	// A ledger that comes and goes does not fill the log.
+	for i := 0; i < 100; i++ {
+		h.failed("ledger", errors.New("away"))
+		h.succeeded("ledger")
+	}
+	if lines := len(logged.all()); lines != 4 {
+		t.Errorf("%d lines were logged: %q", lines, logged.all())
+	}
+}
+
+func TestHalvesOfAParcelKeepTheirNumbers(t *testing.T) {
+	now := time.Now()
+	d := newDelivery(now)
+	for i := 0; i < 5; i++ {
+		_, err := d.report(fmt.Sprint(i), 0, 1, at(now))
+		must(t, err)
+	}
+	goal := d.flush()
+	whole := expectStep(t, d, now, stepSend).parcel
+	d.tooLarge(errors.New("too large"))
+	var numbers []int64
+	for !d.isDelivered(goal) {
+		part := expectStep(t, d, now, stepSend).parcel
+		if len(part.events) >= len(whole.events) {
+			t.Fatalf("a part has %d events", len(part.events))
+		}
+		for _, event := range part.events {
+			numbers = append(numbers, event.Report)
+		}
+		d.accepted(nil, now, false)
+	}
+	if fmt.Sprint(numbers) != "[1 2 3 4 5]" {
+		t.Errorf("the numbers are %v", numbers)
+	}
+	_, err := d.report("0", 0, 1, at(now))
+	must(t, err)
+	d.flush()
+	expectStep(t, d, now, stepSend)
+	d.tooLarge(errors.New("too large"))
+	if d.counts.Dropped != 1 || len(d.parcels) != 0 {
+		t.Errorf("a single report that is too large is not dropped: %+v", d.counts)
+	}
+}

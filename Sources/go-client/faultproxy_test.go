@@ -1,0 +1,182 @@
+package ledger
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+)
+
+// faultProxy stands between a client and a server and does to requests what a network, a proxy or a server in trouble
+// does to them.
+type faultProxy struct {
+	*httptest.Server
+
+	mu      sync.Mutex
+	backend string
+	// fault decides what happens to a request; nil lets all pass. It is given how many requests of the same kind, by
+	// method and last part of the path, came before.
+	fault func(kind string, before int) fault
+	seen  map[string]int
+	// passed has the bodies that reached the server, by kind.
+	passed map[string][]string
+	// arrived hears of every request before its fault is done to it.
+	arrived chan string
+}
+
+// fault is what happens to one request.
+type fault struct {
+	// hold keeps the request back until this channel is closed.
+	hold <-chan struct{}
+	// cutBefore ends the connection without passing the request on; cutAfter when the server has answered.
+	cutBefore, cutAfter bool
+	// status answers so instead of the server, as it stands in answer.
+	status     int
+	retryAfter string
+	location   string
+	mediaType  string
+	answer     string
+	// slow keeps the server's answer back for so long.
+	slow time.Duration
+}
+
+func newFaultProxy(t testing.TB, backend string, decide func(kind string, before int) fault) *faultProxy {
+	t.Helper()
+	proxy := &faultProxy{
+		backend: backend, fault: decide, seen: map[string]int{}, passed: map[string][]string{},
+		arrived: make(chan string, 10_000),
+	}
+	proxy.Server = httptest.NewServer(http.HandlerFunc(proxy.serve))
+	t.Cleanup(func() {
+		proxy.CloseClientConnections()
+		proxy.Close()
+	})
+	return proxy
+}
+
+// kindOf tells requests apart: "POST /events", "POST /executions", "GET /progress", …
+func kindOf(r *http.Request) string {
+	path := r.URL.Path
+	for i := len(path) - 1; i >= 0; i-- {
+		if path[i] == '/' {
+			return r.Method + " " + path[i:]
+		}
+	}
+	return r.Method + " " + path
+}
+
+func (p *faultProxy) serve(writer http.ResponseWriter, incoming *http.Request) {
+	body, err := io.ReadAll(incoming.Body)
+	if err != nil {
+		return
+	}
+	kind := kindOf(incoming)
+	p.mu.Lock()
+	before := p.seen[kind]
+	p.seen[kind]++
+	backend := p.backend
+	var f fault
+	if p.fault != nil {
+		f = p.fault(kind, before)
+	}
+	p.mu.Unlock()
+	p.arrived <- kind
+	if f.hold != nil {
+		<-f.hold
+	}
+	if f.cutBefore {
+		panic(http.ErrAbortHandler)
+	}
+	if f.status != 0 {
+		if f.retryAfter != "" {
+			writer.Header().Set("Retry-After", f.retryAfter)
+		}
+		if f.location != "" {
+			writer.Header().Set("Location", f.location)
+		}
+		if f.mediaType != "" {
+			writer.Header().Set("Content-Type", f.mediaType)
+		}
+		writer.WriteHeader(f.status)
+		_, _ = io.WriteString(writer, f.answer)
+		return
+	}
+	outgoing, err := http.NewRequest(incoming.Method, backend+incoming.URL.RequestURI(), bytes.NewReader(body))
+	if err != nil {
+		panic(err)
+	}
+	outgoing.Header = incoming.Header.Clone()
+	answer, err := http.DefaultTransport.RoundTrip(outgoing)
+	if err != nil {
+		// As far as the client can tell, the server is away.
+		panic(http.ErrAbortHandler)
+	}
+	defer answer.Body.Close()
+	content, err := io.ReadAll(answer.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	p.mu.Lock()
+	p.passed[kind] = append(p.passed[kind], string(body))
+	p.mu.Unlock()
+	if f.slow > 0 {
+		time.Sleep(f.slow)
+	}
+	if f.cutAfter {
+		panic(http.ErrAbortHandler)
+	}
+	for name, values := range answer.Header {
+		writer.Header()[name] = values
+	}
+	writer.WriteHeader(answer.StatusCode)
+	_, _ = writer.Write(content)
+}
+
+// setFault changes what happens from now on.
+func (p *faultProxy) setFault(decide func(kind string, before int) fault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fault = decide
+	p.seen = map[string]int{}
+}
+
+func (p *faultProxy) setBackend(url string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.backend = url
+}
+
+// bodies are the requests of this kind that reached the server.
+func (p *faultProxy) bodies(kind string) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string(nil), p.passed[kind]...)
+}
+
+// await waits until a request of this kind arrives.
+func (p *faultProxy) await(t testing.TB, kind string) {
+	t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case arrived := <-p.arrived:
+			if arrived == kind {
+				return
+			}
+		case <-timeout:
+			t.Fatalf("no %s arrived", kind)
+		}
+	}
+}
+
+// problem is an answer as the ledger gives it.
+func problem(status int, title string) fault {
+	return fault{
+		status: status, mediaType: "application/problem+json",
+		answer: fmt.Sprintf(`{"title": %q, "status": %d, "detail": "as the test wants it"}`, title, status),
+	}
+}

@@ -1,0 +1,3 @@
+module github.com/progress-ledger/progress-ledger/Sources/go-client
+
+go 1.19

@@ -1,0 +1,87 @@
+package ledger
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Logger is where a client says, once, that something is wrong. *log.Logger is one.
+type Logger interface {
+	Printf(format string, arguments ...any)
+}
+
+// health is what a client knows of its ledger, and what it has said of it.
+type health struct {
+	logger Logger
+	now    func() time.Time
+
+	mu sync.Mutex
+	// failingSince is when the first request failed after the last one that succeeded; zero while all is well.
+	failingSince time.Time
+	failedAt     time.Time
+	loggedAt     time.Time
+	isLogged     bool
+	said         map[string]bool
+}
+
+// failed notes a failure, and logs the first one of an outage.
+func (h *health) failed(address string, err error) {
+	now := h.now()
+	h.mu.Lock()
+	if h.failingSince.IsZero() {
+		h.failingSince = now
+	}
+	h.failedAt = now
+	isNews := !h.isLogged && (h.loggedAt.IsZero() || now.Sub(h.loggedAt) >= logPauseMin)
+	if isNews {
+		h.isLogged = true
+		h.loggedAt = now
+	}
+	h.mu.Unlock()
+	if isNews {
+		h.logger.Printf("progress ledger %s: %v; the work goes on, and its progress is sent when the ledger is back",
+			address, err)
+	}
+}
+
+// succeeded notes that the ledger works, and logs it where the outage was logged.
+func (h *health) succeeded(address string) {
+	h.mu.Lock()
+	wasLogged, since := h.isLogged, h.failingSince
+	h.isLogged = false
+	h.failingSince = time.Time{}
+	h.mu.Unlock()
+	if wasLogged {
+		h.logger.Printf("progress ledger %s: is back after %v", address, h.now().Sub(since).Round(time.Millisecond))
+	}
+}
+
+// once logs something that stays wrong, such as a report that is refused: each kind of it once for each client.
+func (h *health) once(kind, format string, arguments ...any) {
+	h.mu.Lock()
+	isNew := !h.said[kind]
+	if h.said == nil {
+		h.said = make(map[string]bool)
+	}
+	h.said[kind] = true
+	h.mu.Unlock()
+	if isNew {
+		h.logger.Printf("progress ledger: %s", fmt.Sprintf(format, arguments...))
+	}
+}
+
+// patience is what is left of a wait in an outage: it is spent once for each outage, not once for each execution that
+// ends in it.
+func (h *health) patience(wait time.Duration) time.Duration {
+	now := h.now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.failingSince.IsZero() || now.Sub(h.failedAt) > failureMemory {
+		return wait
+	}
+	if left := wait - now.Sub(h.failingSince); left > 0 {
+		return left
+	}
+	return 0
+}

@@ -1,0 +1,111 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+)
+
+// Iterator walks over what the ledger answers, and asks for more as it goes: a page at a time, or live.
+//
+//	tasks := job.Tasks(ctx, ledger.TaskFilter{State: ledger.TaskFailed})
+//	for tasks.Next() {
+//		fmt.Println(tasks.Value().Task)
+//	}
+//	if err := tasks.Err(); err != nil {
+//		return err
+//	}
+//
+// It belongs to one goroutine. It holds nothing that has to be given back, except the one of Watch: cancel its context,
+// or call Close, where it is left before its end.
+type Iterator[T any] struct {
+	// advance returns the next value, or false at the end.
+	advance func() (value T, isThere bool, err error)
+	release func()
+	value   T
+	err     error
+	isOver  bool
+}
+
+// Next goes to the next value, which may ask the ledger and wait for it. It returns false at the end, and where
+// something went wrong.
+func (i *Iterator[T]) Next() bool {
+	if i.isOver {
+		return false
+	}
+	value, isThere, err := i.advance()
+	if err != nil || !isThere {
+		i.err = err
+		i.Close()
+		return false
+	}
+	i.value = value
+	return true
+}
+
+// Value returns what Next went to.
+func (i *Iterator[T]) Value() T { return i.value }
+
+// Err returns what ended the iteration; nil where that was its end.
+func (i *Iterator[T]) Err() error { return i.err }
+
+// Close ends the iteration.
+func (i *Iterator[T]) Close() {
+	if i.isOver {
+		return
+	}
+	i.isOver = true
+	if i.release != nil {
+		i.release()
+	}
+}
+
+// failedIterator has nothing but an error.
+func failedIterator[T any](err error) *Iterator[T] {
+	return &Iterator[T]{err: err, isOver: true}
+}
+
+// pages walks over the pages of a route. Read returns the items of a page, and what the next one is asked for with;
+// empty at the end.
+func pages[T any](
+	ctx context.Context, c *Client, path string, query url.Values, cursorName string,
+	read func(body []byte) (items []T, next string, err error),
+) *Iterator[T] {
+	if c.IsSilent() {
+		return failedIterator[T](ErrNotConfigured)
+	}
+	query.Set("limit", strconv.Itoa(pageSize))
+	var items []T
+	isLast := false
+	return &Iterator[T]{advance: func() (item T, isThere bool, err error) {
+		for len(items) == 0 {
+			if isLast {
+				return item, false, nil
+			}
+			var body rawAnswer
+			r := request{method: http.MethodGet, path: path + "?" + query.Encode(), wait: requestWait}
+			if err := c.ask(ctx, r, true, &body); err != nil {
+				return item, false, err
+			}
+			var next string
+			if items, next, err = read(body); err != nil {
+				err = fmt.Errorf("a page of %s cannot be read: %w", path, err)
+				return item, false, &unavailableError{address: c.address, cause: err}
+			}
+			isLast = next == "" || next == query.Get(cursorName)
+			query.Set(cursorName, next)
+		}
+		item, items = items[0], items[1:]
+		return item, true, nil
+	}}
+}
+
+// rawAnswer keeps an answer as it is.
+type rawAnswer []byte
+
+func (r *rawAnswer) UnmarshalJSON(text []byte) error {
+	*r = append((*r)[:0], text...)
+	return nil
+}

@@ -1,0 +1,168 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+// awaitSuperseded waits until the execution knows that it is superseded.
+func awaitSuperseded(t *testing.T, execution *Execution) {
+	t.Helper()
+	select {
+	case <-execution.Superseded():
+	case <-time.After(patience):
+		t.Fatal("it does not learn that it is superseded")
+	}
+	if !execution.Stats().IsSuperseded {
+		t.Error("the stats do not say that it is superseded")
+	}
+}
+
+func TestAZombieLearnsOfItFromItsStart(t *testing.T) {
+	client := newTestClient(t, sharedURL(t))
+	job := newTestJob(t, client)
+	_, newer := start(t, job, "tile", Attempt(2))
+	must(t, newer.Started(testContext(t)))
+	ctx, zombie := start(t, job, "tile", Attempt(1))
+	if err := zombie.Started(ctx); !errors.Is(err, ErrSuperseded) {
+		t.Errorf("its start gives %v", err)
+	}
+	awaitSuperseded(t, zombie)
+	must(t, DefaultProgress().Done(ctx, 5))
+	must(t, zombie.Finish(ctx, Failed))
+	must(t, newer.Finish(ctx, Succeeded))
+	expectProgress(t, job)
+	if err := newer.Started(ctx); err != nil {
+		t.Errorf("the start of the newer one gives %v", err)
+	}
+}
+
+func TestAnExecutionLearnsOfItFromItsReports(t *testing.T) {
+	// Whoever asks the history is told nothing, so that only the verdicts can tell.
+	proxy := newFaultProxy(t, sharedURL(t), func(kind string, before int) fault {
+		if kind == "GET /events" {
+			return fault{status: 200, mediaType: "application/json", answer: `{"events": []}`}
+		}
+		return fault{}
+	})
+	client := newTestClient(t, proxy.URL, WithLookInterval(lookIntervalMin), WithInterval(10*time.Millisecond))
+	job := newTestJob(t, client)
+	called := make(chan *Execution, 2)
+	ctx, zombie := start(t, job, "tile", OnSuperseded(func(e *Execution) { called <- e }), CancelWhenSuperseded())
+	must(t, zombie.Started(ctx))
+	must(t, DefaultProgress().Done(ctx, 1))
+	must(t, zombie.Flush(ctx))
+	if ctx.Err() != nil || zombie.Stats().IsSuperseded {
+		t.Fatal("it is superseded before there is another one")
+	}
+	_, newer := start(t, job, "tile")
+	must(t, newer.Started(testContext(t)))
+	stop := time.After(patience)
+	for ctx.Err() == nil {
+		must(t, DefaultProgress().Done(ctx, 1))
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Millisecond):
+		case <-stop:
+			t.Fatal("its context is not canceled")
+		}
+	}
+	awaitSuperseded(t, zombie)
+	if <-called != zombie {
+		t.Error("the callback was given another execution")
+	}
+	must(t, zombie.Close())
+	must(t, newer.Finish(testContext(t), Succeeded))
+	if len(called) > 0 {
+		t.Error("the callback was called twice")
+	}
+	if snapshot := settled(t, job); len(snapshot.Progress) != 0 {
+		t.Errorf("what the zombie did counts: %v", snapshot.Progress)
+	}
+	tasks := job.Tasks(testContext(t), TaskFilter{})
+	if !tasks.Next() || tasks.Value().Executions[0].Outcome != Canceled && tasks.Value().Executions[1].Outcome != Canceled {
+		t.Errorf("a zombie whose context was canceled is not canceled: %+v", tasks.Value())
+	}
+}
+
+func TestAnExecutionThatReportsNothingLearnsOfIt(t *testing.T) {
+	client := newTestClient(t, sharedURL(t), WithLookInterval(lookIntervalMin))
+	job := newTestJob(t, client)
+	_, zombie := start(t, job, "tile")
+	must(t, zombie.Started(testContext(t)))
+	_, newer := start(t, job, "tile")
+	must(t, newer.Started(testContext(t)))
+	awaitSuperseded(t, zombie)
+	select {
+	case <-newer.Superseded():
+		t.Error("the newer one believes that it is superseded")
+	default:
+	}
+}
+
+func TestAnExecutionThatLooksIsNotSupersededByIt(t *testing.T) {
+	job := newTestJob(t, newTestClient(t, sharedURL(t)))
+	proxy := newFaultProxy(t, sharedURL(t), nil)
+	_, execution := start(t, newTestClient(t, proxy.URL, WithLookInterval(lookIntervalMin)).Job(job.ID), "tile")
+	// When it looks for the second time, it has dealt with what the first told.
+	proxy.await(t, "GET /events")
+	proxy.await(t, "GET /events")
+	if execution.Stats().IsSuperseded {
+		t.Error("it believes that it is superseded, and is alone")
+	}
+	must(t, execution.Finish(testContext(t), Succeeded))
+}
+
+func TestExecutionsOfATaskStartInTheOrderOfTheCalls(t *testing.T) {
+	job := newTestJob(t, newTestClient(t, sharedURL(t)))
+	release := make(chan struct{})
+	proxy := newFaultProxy(t, sharedURL(t), func(kind string, before int) fault {
+		if kind == "POST /executions" && before == 0 {
+			return fault{hold: release}
+		}
+		return fault{}
+	})
+	client := newTestClient(t, proxy.URL)
+	ctx, first := start(t, client.Job(job.ID), "tile")
+	must(t, DefaultProgress().Done(ctx, 1))
+	proxy.await(t, "POST /executions")
+	later, second := start(t, client.Job(job.ID), "tile")
+	must(t, DefaultProgress().Done(later, 10))
+	// Another task is not held up: when it has started, the second would have too.
+	_, other := start(t, client.Job(job.ID), "other")
+	must(t, other.Started(ctx))
+	if second.Stats().Requests != 0 {
+		t.Error("the second start has overtaken the first")
+	}
+	close(release)
+	must(t, second.Finish(ctx, Succeeded))
+	must(t, first.Close())
+	must(t, other.Close())
+	expectProgress(t, job, "(default): 10/0")
+	if second.Stats().Attempt != 2 {
+		t.Errorf("the second has attempt %d", second.Stats().Attempt)
+	}
+}
+
+func TestASuccessorStartsWhenItsPredecessorGivesUp(t *testing.T) {
+	job := newTestJob(t, newTestClient(t, sharedURL(t)))
+	release := make(chan struct{})
+	defer close(release)
+	proxy := newFaultProxy(t, sharedURL(t), func(kind string, before int) fault {
+		if before == 0 {
+			return fault{hold: release, cutBefore: true}
+		}
+		return fault{}
+	})
+	client := newTestClient(t, proxy.URL)
+	_, first := start(t, client.Job(job.ID), "tile")
+	proxy.await(t, "POST /executions")
+	_, second := start(t, client.Job(job.ID), "tile")
+	first.abandon()
+	must(t, second.Started(testContext(t)))
+	if err := first.Started(context.Background()); !errors.Is(err, ErrUndelivered) {
+		t.Errorf("the start that was given up gives %v", err)
+	}
+}

@@ -1,0 +1,107 @@
+package ledger
+
+import (
+	"fmt"
+	"math"
+	"math/big"
+)
+
+// Units is a sum of increments: an exact integer of any size, as the ledger gives it. The zero value is 0.
+//
+// A Units is a value: it is copied freely and never changes. It prints itself with %v, %s and %d. Sums below 2^63,
+// which is to say nearly all, are held without allocation.
+type Units struct {
+	small int64
+	// large holds what does not fit in small, and is nil otherwise. It is never changed.
+	large *big.Int
+}
+
+// UnitsOf makes a Units of an integer.
+func UnitsOf(n int64) Units { return Units{small: n} }
+
+// unitsOf makes a Units of an integer that nobody will change.
+func unitsOf(n *big.Int) Units {
+	if n.IsInt64() {
+		return Units{small: n.Int64()}
+	}
+	return Units{large: n}
+}
+
+// Int64 returns the sum, and whether it fits: where it does not, the nearest integer that does.
+func (u Units) Int64() (n int64, fits bool) {
+	if u.large == nil {
+		return u.small, true
+	}
+	if u.large.Sign() < 0 {
+		return math.MinInt64, false
+	}
+	return math.MaxInt64, false
+}
+
+// Float64 returns the nearest floating-point number.
+func (u Units) Float64() float64 {
+	if u.large == nil {
+		return float64(u.small)
+	}
+	nearest, _ := new(big.Float).SetInt(u.large).Float64()
+	return nearest
+}
+
+// Big returns the sum as a new big.Int.
+func (u Units) Big() *big.Int {
+	if u.large == nil {
+		return big.NewInt(u.small)
+	}
+	return new(big.Int).Set(u.large)
+}
+
+// Compare returns -1, 0 or 1 as u is less than, equal to or greater than other. Use it, not ==.
+func (u Units) Compare(other Units) int {
+	if u.large == nil && other.large == nil {
+		switch {
+		case u.small < other.small:
+			return -1
+		case u.small > other.small:
+			return 1
+		}
+		return 0
+	}
+	return u.Big().Cmp(other.Big())
+}
+
+// String returns the sum in decimal digits.
+func (u Units) String() string {
+	if u.large == nil {
+		return fmt.Sprint(u.small)
+	}
+	return u.large.String()
+}
+
+// Format implements fmt.Formatter, so that %d works as it does with every integer.
+func (u Units) Format(state fmt.State, verb rune) {
+	if verb == 's' || verb == 'v' {
+		verb = 'd'
+	}
+	u.Big().Format(state, verb)
+}
+
+// MarshalJSON writes the sum as a JSON integer.
+func (u Units) MarshalJSON() ([]byte, error) { return []byte(u.String()), nil }
+
+// UnmarshalJSON reads a JSON integer of any size; null leaves the value as it is, as is usual in Go.
+func (u *Units) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		return nil
+	}
+	// An integer has no more digits than these; a number of a gigabyte is not one that a ledger has summed up.
+	const digitsMax = 1000
+	if len(text) > digitsMax {
+		return fmt.Errorf("ledger: an integer of %d digits", len(text))
+	}
+	value, ok := new(big.Int).SetString(string(text), 10)
+	if !ok {
+		return fmt.Errorf("ledger: %q is not an integer", text)
+	}
+	*u = unitsOf(value)
+	return nil
+}

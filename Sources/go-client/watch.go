@@ -1,0 +1,276 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// Watch walks over the job's snapshots as they come: the present one first, then one whenever something has changed,
+// until the job is finished, whose snapshot is the last. Snapshots that follow each other quickly may be left out; none
+// comes twice, and none is older than the one before.
+//
+// It survives restarts and outages of the ledger, for up to an hour each: it connects again, and goes on where it was.
+// It waits as long as nothing happens, so give it a context that can be canceled. Errors: that of the context,
+// ErrNotFound, ErrNotConfigured, a *Problem where the ledger refuses the token, ErrUnavailable.
+//
+// Live it is by server-sent events, and by long polling where the ledger does not have them, or where something between
+// does not let them through.
+func (j *Job) Watch(ctx context.Context) *Iterator[*Snapshot] { return j.watch(ctx, watchSilenceMax) }
+
+func (j *Job) watch(ctx context.Context, silenceMax time.Duration) *Iterator[*Snapshot] {
+	if j.isSilent() {
+		return failedIterator[*Snapshot](ErrNotConfigured)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	w := &watch{job: j, context: ctx, silenceMax: silenceMax}
+	return &Iterator[*Snapshot]{
+		advance: w.next,
+		release: func() {
+			cancel()
+			w.disconnect()
+		},
+	}
+}
+
+// Wait waits until the job is finished and returns its last snapshot. It survives what Watch survives, and ends with
+// the same errors.
+func (j *Job) Wait(ctx context.Context) (*Snapshot, error) {
+	snapshots := j.Watch(ctx)
+	defer snapshots.Close()
+	var last *Snapshot
+	for snapshots.Next() {
+		last = snapshots.Value()
+	}
+	if last == nil && snapshots.Err() == nil {
+		// The job was over, and the ledger had nothing new to tell.
+		return j.Snapshot(ctx)
+	}
+	return last, snapshots.Err()
+}
+
+// watch is a watch under way.
+type watch struct {
+	job        *Job
+	context    context.Context
+	silenceMax time.Duration
+
+	// last is the snapshot that was given out.
+	last *Snapshot
+	// isPolling says that there are no server-sent events here.
+	isPolling bool
+	// tag is the ETag of the last poll.
+	tag string
+
+	stream *eventStream
+	body   io.Closer
+	// silence cancels the stream when nothing has been heard for too long; it has struck where isSilenced says so.
+	silence    *time.Timer
+	isSilenced *atomic.Bool
+	// isHeard says that something has been heard since the stream was asked for.
+	isHeard bool
+
+	failures     int
+	failingSince time.Time
+	// isEnded says that the ledger has nothing more to tell.
+	isEnded bool
+}
+
+// next returns the next snapshot; false at the end.
+func (w *watch) next() (*Snapshot, bool, error) {
+	for {
+		if w.isEnded {
+			return nil, false, nil
+		}
+		snapshot, err := w.hear()
+		if err == nil {
+			w.failures = 0
+			if snapshot != nil && w.isNews(snapshot) {
+				w.last = snapshot
+				return snapshot, true, nil
+			}
+			continue
+		}
+		w.disconnect()
+		if w.isMute() {
+			w.isPolling = true
+			continue
+		}
+		if err := w.recover(err); err != nil {
+			return nil, false, err
+		}
+	}
+}
+
+// isMute tells that a stream was asked for and nothing of it came, not even its head: something between gathers what it
+// should pass on. It will do so each time, and long polls get through.
+func (w *watch) isMute() bool {
+	return !w.isPolling && !w.isHeard && w.isSilenced != nil && w.isSilenced.Load() && w.context.Err() == nil
+}
+
+// isNews tells whether a snapshot has not been given out yet: after connecting again the same one may come first, or an
+// older one, from a server that lags behind.
+func (w *watch) isNews(s *Snapshot) bool {
+	if w.last == nil || s.Sequence > w.last.Sequence {
+		return true
+	}
+	if s.Sequence < w.last.Sequence {
+		return false
+	}
+	before, errBefore := json.Marshal(w.last)
+	now, errNow := json.Marshal(s)
+	return errBefore != nil || errNow != nil || !bytes.Equal(before, now)
+}
+
+// recover pauses before the next try, or returns the error that ends the watch.
+func (w *watch) recover(cause error) error {
+	if err := w.context.Err(); err != nil {
+		return err
+	}
+	final, isFinal := cause.(*finalError)
+	if isFinal {
+		return final.cause
+	}
+	if w.failures == 0 {
+		w.failingSince = time.Now()
+	}
+	w.failures++
+	if time.Since(w.failingSince) > watchOutageMax {
+		return &unavailableError{address: w.job.client.address, cause: cause}
+	}
+	if !sleep(w.context, backOff(w.failures, chance())) {
+		return w.context.Err()
+	}
+	return nil
+}
+
+// finalError ends a watch.
+type finalError struct{ cause error }
+
+func (e *finalError) Error() string { return e.cause.Error() }
+
+// hear waits for one snapshot, or for something that is none (nil).
+func (w *watch) hear() (*Snapshot, error) {
+	if w.isPolling {
+		return w.poll()
+	}
+	if w.stream == nil {
+		if err := w.connect(); err != nil || w.isPolling {
+			return nil, err
+		}
+	}
+	w.silence.Reset(w.silenceMax)
+	event, err := w.stream.next()
+	w.silence.Stop()
+	if err != nil {
+		return nil, err
+	}
+	switch event.kind {
+	case "snapshot":
+		var snapshot Snapshot
+		if err := json.Unmarshal(event.data, &snapshot); err != nil {
+			return nil, err
+		}
+		return &snapshot, nil
+	case "end":
+		w.isEnded = true
+		w.disconnect()
+	}
+	return nil, nil
+}
+
+// connect opens the stream, from the last snapshot on.
+func (w *watch) connect() error {
+	r := request{
+		method: http.MethodGet, path: jobPath(w.job.ID, "/watch"),
+		header: map[string]string{"Accept": "text/event-stream", "Cache-Control": "no-store"},
+	}
+	if w.last != nil {
+		r.header["Last-Event-ID"] = strconv.FormatInt(w.last.Sequence, 10)
+	}
+	ctx, cancel := context.WithCancel(w.context)
+	isSilenced := new(atomic.Bool)
+	silence := time.AfterFunc(w.silenceMax, func() {
+		isSilenced.Store(true)
+		cancel()
+	})
+	w.isSilenced, w.isHeard = isSilenced, false
+	response, err := w.job.client.open(ctx, r)
+	if err != nil {
+		silence.Stop()
+		cancel()
+		return err
+	}
+	if response.StatusCode == http.StatusOK && isJSON(response.Header, "text/event-stream") {
+		lastID := r.header["Last-Event-ID"]
+		w.silence = silence
+		w.body = closer(func() error {
+			silence.Stop()
+			cancel()
+			return response.Body.Close()
+		})
+		w.stream = newEventStream(response.Body, lastID, func() {
+			w.isHeard = true
+			silence.Reset(w.silenceMax)
+		})
+		return nil
+	}
+	defer cancel()
+	defer silence.Stop()
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, answerBytesMax))
+	if err != nil {
+		return err
+	}
+	return w.refused(&answer{status: response.StatusCode, header: response.Header, body: body})
+}
+
+// refused says what follows from an answer that is no stream. A ledger without the route, and one without the job, both
+// answer 404: the poll that comes next tells them apart.
+func (w *watch) refused(a *answer) error {
+	switch a.status {
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusOK:
+		w.isPolling = true
+		return nil
+	case http.StatusNoContent:
+		w.isEnded = true
+		w.isPolling = true
+		return nil
+	}
+	return w.problem(a)
+}
+
+// problem is the error of an answer: final where asking again would bring the same.
+func (w *watch) problem(a *answer) error {
+	found, cause := judge(a, nil)
+	if found == refusal || isLastWord(a) {
+		return &finalError{cause: cause}
+	}
+	if cause == nil {
+		cause = fmt.Errorf("an answer of status %d was not expected", a.status)
+	}
+	// The ledger's own wish; ours comes on top of it.
+	sleep(w.context, retryAfter(a, time.Now()))
+	return cause
+}
+
+// disconnect closes the stream, if there is one.
+func (w *watch) disconnect() {
+	if w.body == nil {
+		return
+	}
+	// Nothing was written, so there is nothing that closing could tell.
+	_ = w.body.Close()
+	w.body, w.stream = nil, nil
+}
+
+// closer makes a function an io.Closer.
+type closer func() error
+
+func (c closer) Close() error { return c() }

@@ -1,0 +1,48 @@
+package ledger
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// poll waits for a change with one long poll.
+func (w *watch) poll() (*Snapshot, error) {
+	if w.last != nil && w.last.State != JobRunning {
+		w.isEnded = true
+		return nil, nil
+	}
+	r := request{
+		method: http.MethodGet, path: jobPath(w.job.ID, "/progress"), header: map[string]string{},
+		wait: requestWait + pollWait,
+	}
+	if w.tag != "" {
+		r.header["If-None-Match"] = w.tag
+		r.header["Prefer"] = fmt.Sprintf("wait=%d", int(pollWait/time.Second))
+	}
+	began := time.Now()
+	a, err := w.job.client.exchange(w.context, r)
+	if err != nil {
+		return nil, err
+	}
+	if a.status == http.StatusNotModified {
+		// A ledger that does not wait must not be asked in a loop.
+		if rest := pauseMin - time.Since(began); rest > 0 {
+			sleep(w.context, rest)
+		}
+		return nil, w.context.Err()
+	}
+	if found, _ := judge(a, nil); found != taken {
+		return nil, w.problem(a)
+	}
+	var snapshot Snapshot
+	if err := json.Unmarshal(a.body, &snapshot); err != nil {
+		return nil, err
+	}
+	w.tag = a.header.Get("ETag")
+	if w.tag == "" {
+		sleep(w.context, time.Second)
+	}
+	return &snapshot, nil
+}
