@@ -226,8 +226,18 @@ public struct LocalPostgres: Sendable {
         return String(decoding: data, as: UTF8.self).split(separator: "\n").first.flatMap { Int32($0) }
     }
 
-    /// Stops it, unless another process uses it still.
+    /// Stops it, unless another process uses it still. Who is told to stop at once stops it all the same: a database that
+    /// is left running belongs to nobody.
     public func stop() async throws(LocalPostgresError) {
+        // A task of its own is not cancelled with ours.
+        try await Task(name: "stop-postgres") { () async -> Result<Void, LocalPostgresError> in
+            do throws(LocalPostgresError) { return .success(try await stopInAnyCase()) } catch {
+                return .failure(error)
+            }
+        }.value.get()
+    }
+
+    private func stopInAnyCase() async throws(LocalPostgresError) {
         guard lock.becomeExclusive() else {
             lock.release()
             logger.info("another process uses the private PostgreSQL: it stays up")

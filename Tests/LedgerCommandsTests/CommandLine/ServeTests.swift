@@ -149,6 +149,21 @@ struct ServeTests {
         }
     }
 
+    @Test("a second signal, too, leaves no private database running")
+    func secondSignalsStopPrivateDatabases() async throws {
+        let folder = "/tmp/progress-ledger-serve-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let server = try ServerProcess(["serve", "--port", "0", "--data", folder])
+        try await whileRequestWaits(try await server.url(), server) {
+            server.send(SIGTERM)
+            try await eventually(within: .seconds(20)) { server.printed.contains("] stopping") }
+            server.send(SIGTERM)
+            try await server.wait(within: .seconds(30))
+        }
+        #expect(server.printed.contains("] stopping at once"))
+        #expect(!FileManager.default.fileExists(atPath: "\(folder)/postgresql/data/postmaster.pid"))
+    }
+
     @Test(
         "a mistake in the configuration ends with code 64 and names its place",
         arguments: [
