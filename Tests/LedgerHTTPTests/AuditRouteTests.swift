@@ -97,6 +97,8 @@ struct AuditRouteTests {
             let piece = try await client.get("\(path)?after=1&hash=\(hash)&limit=1").json
             #expect(piece["ok"] == .bool(true) && piece["sequence"] == .integer(2))
             #expect(piece["complete"] == .bool(false) && piece["ledger_sequence"] == .integer(3))
+            let beyond = try await client.get("\(path)?after=\(Int64.max)&hash=\(hash)&limit=10000000").json
+            #expect(beyond["ok"] == .bool(false) && beyond["fault"]?["kind"] == .string("altered"))
             for query in [
                 "after=1", "hash=\(hash)", "after=1&hash=12", "anchor_sequence=0", "limit=0", "anchor_hash=x",
             ] {

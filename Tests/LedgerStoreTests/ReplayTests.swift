@@ -364,4 +364,54 @@ struct ReplayTests {
             }
         }
     }
+
+    @Test(
+        "a replay that is applied takes the place of the one before, which can no longer be gone back to; it itself can"
+    )
+    func appliesAfterAnother() async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, replays: Self.small) { ledger in
+                _ = try await Self.randomJob(ledger, events: 100, seed: 80)
+                _ = try await Self.randomJob(ledger, events: 300, seed: 81)
+                let before = try await Self.live(ledger)
+                var replays: [Replay] = []
+                for _ in 1...3 {
+                    replays.append(
+                        try await Self.end(
+                            of: try await ledger.beginReplay(Replay.Request(applies: true)).id, ledger))
+                    try await eventually {
+                        try await ledger.replays(limit: 10).filter(\.keeps).map(\.id) == [replays[replays.count - 1].id]
+                    }
+                }
+                #expect(replays.allSatisfy { $0.state == .applied && $0.differenceCount == 0 })
+                let error = await #expect(throws: StoreError.self) { try await ledger.revertReplay(replays[0].id) }
+                #expect(error?.code == .conflict)
+                // Dropping an old one takes nothing away from the new one.
+                _ = try await ledger.dropReplay(replays[1].id)
+                _ = try await ledger.revertReplay(replays[2].id)
+                let reverted = try await Self.end(of: replays[2].id, ledger)
+                #expect(reverted.state == .reverted && reverted.error == nil, "\(reverted)")
+                #expect(try await Self.live(ledger) == before)
+            }
+        }
+    }
+
+    @Test("nothing is switched to that is not there")
+    func doesNotSwitchToNothing() async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, replays: Self.small) { ledger in
+                let job = try await Self.randomJob(ledger, events: 100, seed: 90)
+                let applied = try await Self.end(
+                    of: try await ledger.beginReplay(Replay.Request(applies: true)).id, ledger)
+                let before = try await Self.live(ledger)
+                let gone = try await tamper(
+                    target, "delete from ledger.snapshot where job_id = $1 and not is_live", [job])
+                #expect(gone == 1)
+                _ = try await ledger.revertReplay(applied.id)
+                let ended = try await Self.end(of: applied.id, ledger)
+                #expect(ended.state == .applied && ended.error?.contains("is not there any more") == true, "\(ended)")
+                #expect(try await Self.live(ledger) == before)
+            }
+        }
+    }
 }

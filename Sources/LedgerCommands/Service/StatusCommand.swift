@@ -31,6 +31,8 @@ struct StatusCommand: AsyncParsableCommand {
 
 /// How a ledger fares, as people read it.
 enum StatusText {
+    /// Lost workers that are listed.
+    private static let lostMax = 5
     /// Events that wait for longer are a sign that something is wrong.
     private static let lagMax = 30.0
 
@@ -79,14 +81,15 @@ enum StatusText {
             ("WORKER", .left), ("HOST", .left), ("PROCESS", .right), ("LIVES", .left), ("FOLDED", .right),
             ("FAILED", .right), ("LAST ERROR", .left),
         ])
-        for worker in workers {
+        let lost = workers.filter(\.isLost)
+        for worker in workers.filter({ !$0.isLost }) + lost.prefix(lostMax) {
             table.add([
                 worker.worker, worker.host, String(worker.process),
                 worker.isLost ? "lost since \(RFC3339.text(worker.seenAt))" : "yes", String(worker.foldedEvents),
                 String(worker.failures), worker.lastFailure.map(failure) ?? "",
             ])
         }
-        return table.lines
+        return table.lines + (lost.count > lostMax ? ["… and \(lost.count - lostMax) more that are lost"] : [])
     }
 
     private static func stuck(_ jobs: [LedgerStatus.StuckJob]) -> [String] {

@@ -10,6 +10,9 @@ struct ReplayEnd: Sendable {
 
     private var pool: Pool { ledger.replayPool }
     private static let pageSize = 5_000
+    /// Replays that are looked at for what they keep. More than one keeps something only where a process died between
+    /// applying a replay and forgetting the one before.
+    private static let rememberedMax = 1_000
 
     /// Which of a job's two projections is to be live.
     private enum Side {
@@ -30,6 +33,7 @@ struct ReplayEnd: Sendable {
             guard try await desk.openBatches(of: id).isEmpty else { return }
             if replay.applies {
                 try await switchOver(id, to: .built, state: .applied)
+                try await forgetOthers(than: id)
             } else {
                 try await end(id, .done)
             }
@@ -45,6 +49,13 @@ struct ReplayEnd: Sendable {
                 try await putBack(id, error.reason)
             }
         case .applied, .done, .reverted, .canceled, .failed: return
+        }
+    }
+
+    /// What earlier replays keep can no longer be gone back to.
+    private func forgetOthers(than id: JobID) async throws {
+        for other in try await ledger.replays(limit: Self.rememberedMax) where other.id != id && other.keeps {
+            _ = try await ledger.dropReplay(other.id)
         }
     }
 
@@ -114,18 +125,28 @@ struct ReplayEnd: Sendable {
             let locked = try await transaction.query(
                 Query(
                     """
-                    select one.job_id, live.projection = one.\(side.otherColumn)
+                    select
+                        one.job_id, live.projection = one.\(side.otherColumn),
+                        exists (
+                            select from ledger.snapshot as other
+                            where other.job_id = one.job_id and other.projection = one.\(side.column)
+                        )
                     from ledger.replay_job as one
                     join ledger.snapshot as live on live.job_id = one.job_id and live.is_live
                     where one.replay = $1 and one.state = 'compared'
                     order by one.job_id
                     for update of live
                     """, [.uuid(id.uuidBytes)]))
-            for row in locked where try !row.decode(1, as: Bool.self) {
-                throw CannotSwitch(
-                    reason:
-                        "job \(JobID(uuid: try row.decode(0))) has another live projection since: another replay was "
-                        + "applied")
+            for row in locked {
+                let job = JobID(uuid: try row.decode(0))
+                guard try row.decode(1, as: Bool.self) else {
+                    throw CannotSwitch(
+                        reason: "job \(job) has another live projection since: another replay was applied")
+                }
+                // Nothing is switched to that is not there: the job would be shown no more.
+                guard try row.decode(2, as: Bool.self) else {
+                    throw CannotSwitch(reason: "the projection of job \(job) that is to be live is not there any more")
+                }
             }
             let behind = try await behind(id, side, &transaction)
             if !behind.isEmpty { try await builder.catchUp(behind) }

@@ -81,7 +81,7 @@ struct StatusReader: Sendable {
             seen_at < clock_timestamp() - $1 * interval '1 second', folded_at, folded_events, steps, failures,
             pending_jobs, failed_at, error_state, error
         from ledger.worker
-        order by started_at, worker
+        order by seen_at < clock_timestamp() - $1 * interval '1 second', seen_at desc, worker
         limit $2
         """, [.int8(Int64(WorkerBoard.lostSeconds)), .int8(1_000)])
 

@@ -13,8 +13,9 @@ struct WorkerBoard: Sendable {
     static let interval: Duration = .seconds(5)
     /// After how many seconds without a word a worker is taken for lost: three words of it have not come.
     static let lostSeconds = 20
-    /// After how many seconds a lost one is forgotten.
-    private static let forgottenSeconds = 86_400
+    /// After how many seconds a lost one is forgotten: long enough to be seen, and not so long that one whose place
+    /// another has taken is a trouble still.
+    private static let forgottenSeconds = 600
 
     /// Whether a `stuck` job is behind still: who noted it may have died before it noted that the job has moved on.
     static let isBehind = """

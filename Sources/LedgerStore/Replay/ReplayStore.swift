@@ -97,13 +97,21 @@ struct ReplayStore: Sendable {
         return replays
     }
 
-    /// What can no longer be gone back to is cleared away: the projections of an ended replay that are not live.
+    /// What can no longer be gone back to is cleared away: the projections of an ended replay that are not live, and
+    /// that no other replay needs, which was applied after it.
     func forget(_ id: JobID) async throws(PQError) {
         let stale = """
             from ledger.replay_job as one
             join ledger.snapshot as kept
                 on kept.job_id = one.job_id and kept.projection in (one.previous, one.projection) and not kept.is_live
             where one.replay = $1
+                and not exists (
+                    select from ledger.replay_job as other
+                    join ledger.replay on replay.job_id = other.replay
+                    where other.job_id = one.job_id and other.replay <> $1
+                        and kept.projection in (other.previous, other.projection)
+                        and (replay.keeps or replay.state in ('running', 'canceling', 'reverting'))
+                )
             """
         _ = try await pool.pipeline(
             ["indicator", "task", "execution", "report_page", "discard", "snapshot"].map { table in

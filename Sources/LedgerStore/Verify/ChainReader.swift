@@ -16,7 +16,9 @@ struct ChainReader: Sendable {
         let end = start.head?.sequence ?? start.lastStored
         var check = try await check(job, start, stretch)
         var position = check.place.sequence
-        let last = stretch.limit.map { min(end, position + $0) } ?? end
+        // A caller may begin beyond the end.
+        let rest = max(0, end - position)
+        let last = position + min(rest, stretch.limit ?? rest)
         while position < last, check.foundFault == nil {
             let rows = try await read(job, after: position, through: last)
             guard let row = rows.last else { break }
@@ -24,7 +26,7 @@ struct ChainReader: Sendable {
             _ = Self.check(rows, &check)
         }
         // Only at its end is a ledger compared with its head.
-        if last == end || check.place.sequence < last { check.finish(head: start.head, lastStored: start.lastStored) }
+        if last >= end || check.place.sequence < last { check.finish(head: start.head, lastStored: start.lastStored) }
         return check.verification(ledgerSequence: end)
     }
 
