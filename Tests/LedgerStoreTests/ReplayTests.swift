@@ -88,12 +88,8 @@ struct ReplayTests {
                 _ = try await Self.randomJob(ledger, events: 500, seed: 9)
                 _ = try await Self.randomJob(ledger, events: 60, seed: 10)
                 let replay = try await Self.end(of: try await ledger.beginReplay(Replay.Request()).id, ledger)
-                var view = try #require(try await ledger.job(replay.id))
-                let isFolded = try await ledger.waitUntilFolded(
-                    replay.id, sequence: view.ledgerSequence, deadline: .seconds(20))
-                #expect(isFolded)
-                view = try #require(try await ledger.job(replay.id))
-                #expect(view.snapshot.state == .completed)
+                try await eventually { try await ledger.job(replay.id)?.snapshot.state == .completed }
+                let view = try #require(try await ledger.job(replay.id))
                 let counted = Dictionary(uniqueKeysWithValues: view.snapshot.indicators.map { ($0.label, $0.counted) })
                 #expect(counted["jobs"] == Units(total: 2, done: 2))
                 #expect(counted["events"] == Units(total: 560, done: 560))
@@ -392,6 +388,21 @@ struct ReplayTests {
                 let reverted = try await Self.end(of: replays[2].id, ledger)
                 #expect(reverted.state == .reverted && reverted.error == nil, "\(reverted)")
                 #expect(try await Self.live(ledger) == before)
+            }
+        }
+    }
+
+    @Test("a replay whose process died before it had told its job of the end has it told")
+    func tellsTheEnd() async throws {
+        try await withLedgerDatabase { target in
+            let id = try await withRunningLedger(on: target) { ledger in
+                let id = try await ledger.beginReplay(Replay.Request()).id
+                _ = try await ledger.pool.query(Query("update ledger.replay set state = 'done', finished_at = now()"))
+                #expect(try await ledger.job(id)?.snapshot.state == .running)
+                return id
+            }
+            try await withRunningLedger(on: target, replays: Self.small) { ledger in
+                try await eventually { try await ledger.job(id)?.snapshot.state == .completed }
             }
         }
     }

@@ -41,6 +41,23 @@ struct ReplayDesk: Sendable {
         return try Self.current(row)
     }
 
+    /// Replays that have ended while the jobs that tell how far they are do not know it: a process died in between.
+    func unreported() async throws(PQError) -> [Current] {
+        let rows = try await pool.query(
+            Query(
+                """
+                select replay.job_id, replay.state, replay.policy, replay.applies, replay.error
+                from ledger.replay
+                join ledger.snapshot on snapshot.job_id = replay.job_id and snapshot.is_live
+                where snapshot.state = 'running'
+                    and replay.state in ('applied', 'done', 'reverted', 'canceled', 'failed')
+                order by replay.job_id
+                """))
+        var ended: [Current] = []
+        for row in rows { ended.append(try Self.current(row)) }
+        return ended
+    }
+
     func replay(_ id: JobID) async throws(PQError) -> Current {
         let rows = try await pool.query(
             Query(

@@ -33,15 +33,16 @@ struct ReplayEnd: Sendable {
             guard try await desk.openBatches(of: id).isEmpty else { return }
             if replay.applies {
                 try await switchOver(id, to: .built, state: .applied)
+                try await reporter.end(id, .completed)
                 try await forgetOthers(than: id)
             } else {
+                try await reporter.end(id, .completed)
                 try await end(id, .done)
             }
-            try await reporter.end(id, .completed)
         case .canceling:
             try await clear(id)
-            try await end(id, replay.error == nil ? .canceled : .failed)
             try await reporter.end(id, replay.error == nil ? .canceled : .failed)
+            try await end(id, replay.error == nil ? .canceled : .failed)
         case .reverting:
             do {
                 try await switchOver(id, to: .previous, state: .reverted)

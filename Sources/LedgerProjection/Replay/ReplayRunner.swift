@@ -32,7 +32,13 @@ public struct ReplayRunner: Service {
     private func workUntilIdle() async {
         let desk = ReplayDesk(pool: ledger.replayPool)
         do {
-            guard let replay = try await desk.current() else { return }
+            guard let replay = try await desk.current() else {
+                // Said twice by two processes, it changes nothing.
+                for ended in try await desk.unreported() {
+                    try await ReplayReporter(ledger: ledger, logger: logger).end(ended.id, ended.state.outcome)
+                }
+                return
+            }
             do {
                 try await work(on: replay, desk)
             } catch {
@@ -101,6 +107,17 @@ public struct ReplayRunner: Service {
         guard !isTransient else { return }
         try await desk.fail(replay.id, "\(error)")
         ledger.replayBell.ring()
+    }
+}
+
+extension Replay.State {
+    /// How the job ends that tells how far the replay is.
+    var outcome: JobOutcome {
+        switch self {
+        case .canceling, .canceled: .canceled
+        case .failed: .failed
+        case .running, .applied, .reverting, .done, .reverted: .completed
+        }
     }
 }
 
