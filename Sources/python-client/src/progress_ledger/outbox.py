@@ -75,6 +75,13 @@ class Outbox:
     def is_settled(self) -> bool:
         return not self._active
 
+    @property
+    def waiting(self) -> int:
+        """Events that are on their way or still to be made. Costs a pass over all that waits."""
+        frozen = sum(len(batch) for job in self._active for batch in job.frozen)
+        made_of = sum(reporter.waiting - reporter.in_flight for job in self._active for reporter in job.dirty)
+        return frozen + made_of + sum(job.outcome is not None for job in self._active)
+
     # What was reported
 
     def start(self, reporter: Reporter, now: float) -> bool:

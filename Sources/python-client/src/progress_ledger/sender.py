@@ -175,7 +175,7 @@ class Sender:
         is_settled = self.flush(deadline - time.monotonic())
         with self.lock:
             self._is_closing = True
-            lost = 0 if is_settled else self.outbox.size
+            lost = 0 if is_settled else self.outbox.waiting
             self._wake.notify()
         if lost:
             logger.error(

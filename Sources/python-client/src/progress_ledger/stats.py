@@ -34,7 +34,7 @@ class Stats:
             return cls(0, 0, 0, 0, 0, 0, None)
         with sender.lock:
             tally = sender.outbox.tally if reporter is None else reporter.tally
-            waiting = sender.outbox.size if reporter is None else reporter.waiting
+            waiting = sender.outbox.waiting if reporter is None else reporter.waiting
             return cls(
                 tally.calls, waiting, tally.recorded, tally.superseded, tally.dropped, sender.contact.failed_requests,
                 sender.contact.last_error,
