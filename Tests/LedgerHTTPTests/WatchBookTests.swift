@@ -68,6 +68,19 @@ struct WatchBookTests {
         #expect(book.publish(Self.frame(0, 5, projection: 2)).count == 1)
     }
 
+    @Test("who comes from another server with a newer snapshot is not shown an older one, and nobody goes back")
+    func goesForward() {
+        var book = WatchBook()
+        let subject = WatchBook.Subject.job(Self.ids[0])
+        _ = book.join(subject, reading: [Self.frame(0, 5)], WatchMailbox())
+        #expect(book.isKnown(subject, from: nil) && book.isKnown(subject, from: 5) && !book.isKnown(subject, from: 6))
+        let joined = book.join(subject, reading: [Self.frame(0, 7)], WatchMailbox())
+        // The one who was there gets it too.
+        #expect(Self.jobs(joined.deliveries).count == 2)
+        #expect(book.publish(Self.frame(0, 6)).isEmpty)
+        #expect(book.publish(Self.frame(0, 8)).count == 2)
+    }
+
     @Test("a full list takes newer jobs in, lets the oldest go, and asks for older ones when there is room")
     func fillsLists() {
         var book = WatchBook()

@@ -70,6 +70,26 @@ def test_the_slider_shows_bars_tasks_and_events_as_of_any_event(browser, story, 
     assert browser.indicator("tiles")["done"] == "40"
 
 
+def test_the_slider_stays_in_the_hand_that_moves_it(browser, story, url):
+    browser.open(f"{url}/jobs/{story}").wait_live()
+    left, top, width, height = browser.run(
+        "const box = document.querySelector('#at').getBoundingClientRect(); return [box.left, box.top, box.width, box.height]")
+
+    def mouse(kind, share):
+        browser.command("Input.dispatchMouseEvent", type=kind, x=left + 9 + (width - 18) * share, y=top + height / 2,
+                        button="left", buttons=1, clickCount=1)
+
+    mouse("mousePressed", 1)
+    seen = []
+    for share in [0.75, 0.5, 0.25]:
+        mouse("mouseMoved", share)
+        value = browser.run("return document.querySelector('#at').value")
+        browser.wait(lambda: browser.text("#moment .sequence") == value)
+        seen.append(int(value))
+    mouse("mouseReleased", 0.25)
+    assert len(set(seen)) == 3 and seen == sorted(seen, reverse=True), seen
+
+
 def test_executions_and_events_say_what_counts_and_why_not(browser, story, url):
     browser.open(f"{url}/jobs/{story}").wait_live()
     superseded = browser.text("#tasks tr[data-counts=superseded]")

@@ -2,7 +2,7 @@ internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
 
-/// The page of a job, now or as of a moment: everything on it shows the same one.
+/// The page of a job, now or as of a moment.
 struct JobPage {
     /// The job, with its snapshot as of the moment.
     let view: JobView

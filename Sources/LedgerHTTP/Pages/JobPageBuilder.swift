@@ -2,7 +2,8 @@ internal import FoundationEssentials
 internal import Ledger
 internal import LedgerStore
 
-/// Reads what the page of a job shows, all of it as of one moment, and puts the page together.
+/// Reads what the page of a job shows and puts it together: of the past, all of it as of one event; of the present, each
+/// part as it is when it is read.
 struct JobPageBuilder: Sendable {
     let service: any LedgerService
     let call: Call

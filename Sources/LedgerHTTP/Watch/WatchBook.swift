@@ -75,7 +75,17 @@ struct WatchBook {
 
     // MARK: Coming and going
 
-    /// Whether this is watched already, so that what it shows need not be read for who joins.
+    /// Whether what this shows is known, so that it need not be read for who joins.
+    ///
+    /// - Parameter known: What who joins has already, maybe from another server: what is older is of no use to him.
+    func isKnown(_ subject: Subject, from known: Int64?) -> Bool {
+        switch subject {
+        case .job(let job): jobs[job].map { $0.latest.version.sequence >= known ?? 0 } ?? false
+        case .list(let list): lists[list] != nil
+        }
+    }
+
+    /// Whether anybody watches this.
     func isWatched(_ subject: Subject) -> Bool {
         switch subject {
         case .job(let job): jobs[job] != nil
@@ -83,11 +93,11 @@ struct WatchBook {
         }
     }
 
-    /// Lets somebody watch a job, or a list, with what was read of it, if nobody had watched it.
+    /// Lets somebody watch a job, or a list, with what was read of it for him.
     ///
     /// - Parameters:
-    ///   - frames: What the subject shows. Passed over where it is watched already. What has changed since it was read is
-    ///     read again, because nobody was told of it.
+    ///   - frames: What the subject shows; empty where that is known. Where nobody had watched it, it is read again, because
+    ///     nobody was told of what has changed since.
     ///   - mailbox: Gets what it shows now.
     /// - Returns: The watcher's number, to leave with, and what it is to be sent at once.
     mutating func join(
@@ -97,12 +107,15 @@ struct WatchBook {
         count += 1
         switch subject {
         case .job(let job):
-            if jobs[job] == nil, let frame = frames.first {
+            var deliveries: [Delivery] = []
+            if jobs[job] != nil, let frame = frames.first {
+                deliveries = publish(frame)
+            } else if let frame = frames.first {
                 jobs[job] = JobEntry(latest: frame)
                 dueJobs.insert(job)
             }
             jobs[job]?.mailboxes[nextNumber] = mailbox
-            return (nextNumber, jobs[job].map { [.frame($0.latest, mailbox)] } ?? [])
+            return (nextNumber, deliveries + (jobs[job].map { [.frame($0.latest, mailbox)] } ?? []))
         case .list(let list):
             if lists[list] == nil {
                 var entry = ListEntry(list: list)
@@ -167,14 +180,14 @@ struct WatchBook {
     /// Takes note of a snapshot; returns who is to get it.
     mutating func publish(_ frame: WatchFrame) -> [Delivery] {
         var deliveries: [Delivery] = []
-        if let entry = jobs[frame.job], entry.latest.version != frame.version || entry.latest.isEnd != frame.isEnd {
+        if let entry = jobs[frame.job], frame.isNews(after: entry.latest) {
             jobs[frame.job]?.latest = frame
             deliveries += entry.mailboxes.values.map { .frame(frame, $0) }
         }
         for (list, entry) in lists where entry.mayHold(frame.job) {
             var frames = entry.frames
             if list.filter.matches(frame) {
-                frames[frame.job] = frame
+                if frames[frame.job].map({ frame.isNews(after: $0) }) ?? true { frames[frame.job] = frame }
             } else if frames.removeValue(forKey: frame.job) != nil, entry.oldest != nil {
                 // There is room now for one that is older, which only the ledger knows.
                 dueLists.insert(list)

@@ -51,8 +51,10 @@ final class WatchDesk: Sendable {
     // MARK: Coming and going
 
     /// Lets somebody watch a job; nil where there is none of this id.
-    func join(_ job: JobID) async throws -> WatchTicket? {
-        try await join(.job(job)) {
+    ///
+    /// - Parameter known: The snapshot that he has already.
+    func join(_ job: JobID, from known: Int64?) async throws -> WatchTicket? {
+        try await join(.job(job), from: known) {
             guard let view = try await service.job(job) else { return nil }
             return [WatchFrame(view)]
         }
@@ -60,7 +62,7 @@ final class WatchDesk: Sendable {
 
     /// Lets somebody watch a list of jobs.
     func join(_ list: WatchBook.List) async throws -> WatchTicket {
-        let ticket = try await join(.list(list)) {
+        let ticket = try await join(.list(list), from: nil) {
             try await service.jobs(list.filter, limit: list.limit, after: list.cursor).map { WatchFrame($0) }
         }
         guard let ticket else { throw refusal }
@@ -68,14 +70,14 @@ final class WatchDesk: Sendable {
     }
 
     private func join(
-        _ subject: WatchBook.Subject, read: () async throws -> [WatchFrame]?
+        _ subject: WatchBook.Subject, from known: Int64?, read: () async throws -> [WatchFrame]?
     ) async throws -> WatchTicket? {
-        let isWatched = try state.withLock { state in
+        let isKnown = try state.withLock { state in
             try admit(subject, state)
-            return state.book.isWatched(subject)
+            return state.book.isKnown(subject, from: known)
         }
         var frames: [WatchFrame] = []
-        if !isWatched {
+        if !isKnown {
             guard let found = try await read() else { return nil }
             frames = found
         }
@@ -83,10 +85,10 @@ final class WatchDesk: Sendable {
         let joined: (number: Int, deliveries: [WatchBook.Delivery])? = try state.withLock { state in
             try admit(subject, state)
             // Whoever else watched it may have left while nothing was read.
-            guard state.book.isWatched(subject) || !isWatched else { return nil }
+            guard state.book.isWatched(subject) || !isKnown else { return nil }
             return state.book.join(subject, reading: frames, mailbox)
         }
-        guard let joined else { return try await join(subject, read: read) }
+        guard let joined else { return try await join(subject, from: known, read: read) }
         metrics.watchersChanged(by: 1)
         Self.deliver(joined.deliveries)
         ringing.yield()

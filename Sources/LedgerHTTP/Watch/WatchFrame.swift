@@ -42,6 +42,14 @@ struct WatchFrame: Sendable {
         }
     }
 
+    /// Whether it is another snapshot than this one, and not an older one: two may be read at the same time and arrive in
+    /// either order. After a replay the numbers are others at the same sequence.
+    func isNews(after known: WatchFrame) -> Bool {
+        guard version.projection == known.version.projection else { return true }
+        return version.sequence == known.version.sequence
+            ? isEnd != known.isEnd : version.sequence > known.version.sequence
+    }
+
     /// The event `list`: which jobs a list holds, newest first.
     static func list(_ jobs: [JobID]) -> ByteBuffer {
         event("list") { writer in

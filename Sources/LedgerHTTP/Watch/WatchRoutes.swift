@@ -57,9 +57,11 @@ struct WatchRoutes: Sendable {
     private func watchJob(_ call: Call) async throws -> Answer {
         let job = try call.job()
         _ = try call.parameters()
-        guard let ticket = try await desk.join(job) else { throw HTTPProblem.noSuchJob(job.description) }
         // An id that is none of ours says nothing of what the client has, so it gets what there is.
         let known = call.request.headers[.lastEventID].flatMap { Int64($0) }
+        guard let ticket = try await desk.join(job, from: known) else {
+            throw HTTPProblem.noSuchJob(job.description)
+        }
         return WatchStream(ticket: ticket, job: job, known: known).answer(to: call.request)
     }
 

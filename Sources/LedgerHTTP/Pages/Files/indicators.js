@@ -1,6 +1,6 @@
 // Keeps the bars of a job up to date. Pages/IndicatorRow.swift makes the same.
 
-import { duration, number, percent, rate, run, visible } from "./text.js";
+import { duration, less, number, percent, rate, run, visible } from "./text.js";
 
 const stalledAfter = 60_000;
 const rateWindow = 30_000; // A rate is told over so much of what this page has seen.
@@ -79,7 +79,7 @@ class Row {
       return true;
     }
     if (indicator.total > before.total && before.total != 0) {
-      this.remark("grew", `total +${number(indicator.total - before.total)}`, now);
+      this.remark("grew", `total +${number(less(indicator.total, before.total))}`, now);
     }
     return false;
   }
@@ -112,8 +112,8 @@ class Row {
 
 function change(before, after) {
   const parts = [];
-  if (after.done < before.done) parts.push(`−${number(before.done - after.done)}`);
-  if (after.total < before.total) parts.push(`total −${number(before.total - after.total)}`);
+  if (after.done < before.done) parts.push(`−${number(less(before.done, after.done))}`);
+  if (after.total < before.total) parts.push(`total −${number(less(before.total, after.total))}`);
   return parts.join(", ");
 }
 
@@ -121,7 +121,7 @@ function remarkOf(indicator, stands, now) {
   switch (stands) {
     case "empty": return "no units declared";
     case "unknown": return "total unknown";
-    case "over": return `${number(indicator.done - indicator.total)} more than declared`;
+    case "over": return `${number(less(indicator.done, indicator.total))} more than declared`;
     case "stalled": return `stalled for ${duration(now - Date.parse(indicator.updated_at))}`;
     default: return "";
   }

@@ -209,9 +209,7 @@ async function go(url, { keeps = false, focus = null } = {}) {
     address = url;
     if (keeps) history.replaceState(null, "", url); else history.pushState(null, "", url);
     if (changesMoment) {
-      const held = document.activeElement?.id === "at";
-      main.replaceChildren(document.createRange().createContextualFragment(markups[0]));
-      if (held) document.querySelector("#at").focus({ preventScroll: true });
+      showAll(markups[0]);
       indicators = null;
       if (wasPast || isPast()) follow();
     } else {
@@ -225,10 +223,29 @@ async function go(url, { keeps = false, focus = null } = {}) {
     if (focus !== null) document.querySelector(focus)?.scrollIntoView({ block: "nearest" });
   } catch (error) {
     if (control.signal.aborted) return;
+    // Without a connection everything stays as it is, and says so.
+    if (error.status === undefined) return;
     // Too many histories are being read: of a slider that is moved all on its way, for one.
     if (error.status === 503) setTimeout(() => control.signal.aborted || go(url, { keeps, focus }), busyPause);
     // What cannot be fetched in parts, the browser asks for as a whole, and shows what is wrong.
     else location.assign(url);
+  }
+}
+
+/** Puts all parts in place of those that are shown, but for the slider: it may be in somebody's hand. */
+function showAll(markup) {
+  for (const made of [...document.createRange().createContextualFragment(markup).children]) {
+    const shown = document.getElementById(made.id);
+    if (made.id !== "moment") {
+      shown.replaceWith(made);
+      continue;
+    }
+    shown.className = made.className;
+    shown.querySelector(".words").replaceWith(made.querySelector(".words"));
+    const slider = shown.querySelector("#at"), next = made.querySelector("#at");
+    slider.max = next.max;
+    if (document.activeElement !== slider) slider.value = next.value;
+    slider.setAttribute("aria-valuetext", next.getAttribute("aria-valuetext"));
   }
 }
 

@@ -7,6 +7,11 @@ export function visible(text) {
   return text.replace(hidden, (character) => `\\u{${character.codePointAt(0).toString(16).toUpperCase()}}`);
 }
 
+/** One less the other, exactly, whether numbers or bigints. */
+export function less(value, other) {
+  return typeof value === typeof other ? value - other : BigInt(value) - BigInt(other);
+}
+
 /** A number, or a bigint, with narrow spaces between groups of three digits. */
 export function number(value) {
   const digits = String(value < 0 ? -value : value).replace(/\B(?=(\d{3})+$)/g, "\u202f");
