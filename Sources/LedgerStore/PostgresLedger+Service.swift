@@ -5,6 +5,8 @@ internal import PQ
 extension PostgresLedger: LedgerService {
     /// How long at most a waiter goes without looking at the database, in case a hint got lost.
     private static let lookInterval: Duration = .milliseconds(500)
+    /// The same for those who wait for any change, of whom there may be thousands, for half a minute each.
+    private static let changeLookInterval: Duration = .seconds(5)
 
     public func createJob(_ description: JobDescription) async throws(StoreError) -> (view: JobView, created: Bool) {
         let outcome: JobCreator.Outcome
@@ -114,20 +116,26 @@ extension PostgresLedger: LedgerService {
     public func waitUntilFolded(
         _ job: JobID, sequence: Int64, deadline: Duration
     ) async throws(StoreError) -> Bool {
+        try await wait(job, for: sequence, deadline: deadline, lookingEvery: Self.lookInterval)
+    }
+
+    private func wait(
+        _ job: JobID, for sequence: Int64, deadline: Duration, lookingEvery interval: Duration
+    ) async throws(StoreError) -> Bool {
         let end = ContinuousClock.now + deadline
         while true {
             // Looked at first: what was folded before we wait tells nobody again.
             if try await checkpoint(of: job) >= sequence { return true }
             let rest = ContinuousClock.now.duration(to: end)
             guard rest > .zero, !Task.isCancelled else { return false }
-            if await hub.wait(job, for: sequence, atMost: min(rest, Self.lookInterval)) { return true }
+            if await hub.wait(job, for: sequence, atMost: min(rest, interval)) { return true }
         }
     }
 
     public func waitForChange(
         _ job: JobID, after sequence: Int64, deadline: Duration
     ) async throws(StoreError) -> Bool {
-        try await waitUntilFolded(job, sequence: sequence + 1, deadline: deadline)
+        try await wait(job, for: sequence + 1, deadline: deadline, lookingEvery: Self.changeLookInterval)
     }
 
     private func checkpoint(of job: JobID) async throws(StoreError) -> Int64 {
