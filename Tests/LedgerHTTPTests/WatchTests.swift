@@ -7,7 +7,8 @@ import LedgerWire
 import NIOCore
 import Testing
 
-@Suite("Watching", .timeLimit(.minutes(2)))
+// The limit counts the wait for a database, of which a run of all tests has few.
+@Suite("Watching", .timeLimit(.minutes(10)))
 struct WatchTests {
     private static func progress(_ done: Int, task: String = "t", label: String = "l") -> String {
         #"{"type":"progress","task":"\#(task)","label":"\#(label)","total":\#(done),"done":\#(done)}"#
