@@ -50,6 +50,7 @@ comment on column ledger.replay_job.batch is 'Jobs are replayed in batches of so
 comment on column ledger.replay_job.previous is 'The projection that was live when the replay began.';
 comment on column ledger.replay_job.projection is 'The projection that is built.';
 comment on column ledger.replay_job.detail is 'Why it was skipped.';
+create index replay_job_by_job on ledger.replay_job (job_id, replay);
 create index replay_job_open on ledger.replay_job (replay, batch) where state in ('pending', 'building');
 
 create table ledger.replay_difference (

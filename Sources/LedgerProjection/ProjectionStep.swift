@@ -128,17 +128,27 @@ struct ProjectionStep {
         """
     }
 
-    /// Of these jobs, those that are behind.
-    func behind(_ jobs: [JobID]) async throws(PQError) -> [JobID] {
+    /// Of these jobs, those that are behind; and of these, the ones whose next event is not there.
+    func behind(_ jobs: [JobID]) async throws(PQError) -> (held: [JobID], broken: [JobID]) {
         let rows = try await pool.query(
             Query(
                 """
-                select head.job_id
+                select
+                    head.job_id,
+                    exists (
+                        select from ledger.event
+                        where event.job_id = head.job_id and event.sequence = snapshot.sequence + 1
+                    )
                 from ledger.job_head as head
                 join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
                 where head.job_id = any ($1) and head.sequence > snapshot.sequence
                 """, [.uuids(jobs.map(\.uuidBytes))]))
-        return try jobIDs(rows)
+        var (held, broken): ([JobID], [JobID]) = ([], [])
+        for row in rows {
+            let job = JobID(uuid: try row.decode(0))
+            if try row.decode(1, as: Bool.self) { held.append(job) } else { broken.append(job) }
+        }
+        return (held, broken)
     }
 
     /// Of a part of all jobs, newest first, those that are behind; and where the next part begins, if there is one.
@@ -161,12 +171,6 @@ struct ProjectionStep {
         for row in rows where try row.decode(1, as: Bool.self) { behind.append(JobID(uuid: try row.decode(0))) }
         guard rows.count == settings.sweepJobsMax, let last = rows.last else { return (behind, nil) }
         return (behind, JobID(uuid: try last.decode(0)))
-    }
-
-    private func jobIDs(_ rows: Rows) throws(PQError) -> [JobID] {
-        var jobs: [JobID] = []
-        for row in rows { jobs.append(JobID(uuid: try row.decode(0))) }
-        return jobs
     }
 }
 

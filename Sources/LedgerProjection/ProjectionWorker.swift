@@ -102,9 +102,13 @@ public struct ProjectionWorker: Service {
     /// the latest was there.
     private func lookAgain(_ jobs: [JobID], _ step: ProjectionStep, _ desk: Desk) async throws {
         guard !jobs.isEmpty else { return }
-        let behind = try await step.behind(jobs)
-        guard !behind.isEmpty else { return }
-        await desk.postpone(behind, for: settings.heldPause)
+        let (held, broken) = try await step.behind(jobs)
+        if !held.isEmpty { await desk.postpone(held, for: settings.heldPause) }
+        guard !broken.isEmpty else { return }
+        let missing = StoreError(
+            .incomplete, "its next event is not there: its month was retired while it was behind, or it was removed",
+            jobs: broken)
+        await noteFailure(of: broken, missing, desk)
     }
 
     private func noteFailure(of jobs: [JobID], _ error: any Error, _ desk: Desk) async {

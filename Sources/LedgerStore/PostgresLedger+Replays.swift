@@ -42,8 +42,9 @@ extension PostgresLedger {
         guard replay.state == .applied, replay.keeps else {
             throw StoreError(.conflict, "only an applied replay that keeps what was before can be reverted")
         }
-        guard try await move(id, from: [.applied], to: .reverting) else {
-            throw StoreError(.conflict, "another replay is under way: wait for it, or cancel it")
+        guard try await move(id, from: [.applied], to: .reverting, keeping: true) else {
+            throw StoreError(
+                .conflict, "another replay is under way, or what was before is being cleared away: look at it again")
         }
         replayBell.ring()
         return try await known(id)
@@ -58,16 +59,29 @@ extension PostgresLedger {
         case .canceling: break
         case .reverting: throw StoreError(.conflict, "it is being reverted: wait for it")
         case .applied, .done, .reverted, .canceled, .failed:
-            do throws(PQError) { try await replays.forget(id) } catch {
-                throw StoreError(error, while: "clearing away what a replay keeps")
-            }
+            try await forget(id)
         }
         return try await known(id)
     }
 
-    private func move(_ id: JobID, from states: [Replay.State], to state: Replay.State) async throws(StoreError) -> Bool
-    {
-        do throws(PQError) { return try await replays.move(id, from: states, to: state) } catch {
+    private func forget(_ id: JobID) async throws(StoreError) {
+        let isDone: Bool
+        do {
+            isDone = try await replays.forget(id)
+        } catch let error as PQError {
+            throw StoreError(error, while: "clearing away what a replay keeps")
+        } catch {
+            throw StoreError(.corrupt, "clearing away what a replay keeps: \(error)", cause: error)
+        }
+        guard isDone else { throw StoreError(.conflict, "it is being reverted: wait for it") }
+    }
+
+    private func move(
+        _ id: JobID, from states: [Replay.State], to state: Replay.State, keeping: Bool = false
+    ) async throws(StoreError) -> Bool {
+        do throws(PQError) {
+            return try await replays.move(id, from: states, to: state, keeping: keeping)
+        } catch {
             throw StoreError(error, while: "changing a replay")
         }
     }

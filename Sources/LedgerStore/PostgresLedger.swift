@@ -12,7 +12,7 @@ public final class PostgresLedger: Service {
     public struct Settings: Sendable {
         /// The most connections for reading and for the rest.
         public var connectionsMax = 8
-        /// The most connections for replays: each batch that is worked on takes three at times.
+        /// The most connections for replays: each batch that is worked on takes four at times.
         public var replayConnectionsMax = 8
         /// How many groups of appends are written at the same time.
         public var appendLanes = 2
@@ -91,7 +91,7 @@ public final class PostgresLedger: Service {
         eventReader = EventReader(pool: pool)
         creator = JobCreator(pool: appendPool)
         folder = HistoryFolder(pool: pool)
-        replays = ReplayStore(pool: pool)
+        replays = ReplayStore(pool: replayPool)
         board = WorkerBoard(pool: pool, instance: instance, logger: logger)
         lagMeter = LagMeter(reader: StatusReader(pool: pool))
         let hints = hints
@@ -203,6 +203,12 @@ public final class PostgresLedger: Service {
     func noteAppended(_ jobs: [JobID]) async {
         signals.appended(jobs)
         if hints.hasPeers { await hints.appended(jobs) }
+    }
+
+    /// For a replay in this process: other projections are live now, at the same sequences. Whoever watches looks again.
+    public func noteSwitched() async {
+        await hub.catchUp()
+        await hints.foldedAnew()
     }
 
     /// For a projection worker in this process: these snapshots have moved.

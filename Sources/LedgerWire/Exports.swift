@@ -37,10 +37,26 @@ extension RecordedEvent {
             .writeRecorded(to: &writer)
     }
 
-    /// Reads what ``write(to:)`` writes, and the lines of a streamed history as well.
+    /// Reads what ``write(to:)`` writes, and nothing else: what the hash does not cover has no place in an export.
+    ///
+    /// - Throws: ``AnswerError`` naming the field that is missing, cannot be read, or was added.
     public init(_ value: JSONValue) throws(AnswerError) {
         let explained = try ExplainedEvent(value)
         self.init(event: explained.event, hash: explained.hash)
+        var writer = JSONWriter()
+        write(to: &writer)
+        guard case .object(let given) = value else { throw AnswerError(field: "sequence") }
+        let same: JSONValue
+        do { same = try JSONReader.read(writer.bytes) } catch { throw AnswerError(field: "type") }
+        guard given.count == Self.fieldCount(same) else {
+            throw AnswerError(field: given.first { same[$0.name] == nil }?.name ?? "type")
+        }
+        for field in given where same[field.name] != field.value { throw AnswerError(field: field.name) }
+    }
+
+    private static func fieldCount(_ value: JSONValue) -> Int {
+        guard case .object(let fields) = value else { return 0 }
+        return fields.count
     }
 }
 

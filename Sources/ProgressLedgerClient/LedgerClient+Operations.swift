@@ -44,6 +44,17 @@ extension LedgerClient {
         ).value
     }
 
+    /// How an indicator came to its numbers, every decrease with its cause.
+    ///
+    /// - Parameters:
+    ///   - label: The indicator; nil is the default one.
+    ///   - points: At most so many points, 10,000 at most, or as many as there are decreases.
+    public func curve(
+        of job: JobID, label: Name?, points: Int = 500
+    ) async throws(LedgerClientError) -> Curve {
+        try await ask(.curve(job, label: label, points: points), as: Curve.self).value
+    }
+
     // MARK: Events
 
     /// Appends events to one job: all or nothing, in order, contiguous. Returns once they are durably recorded.

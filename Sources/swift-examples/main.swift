@@ -7,8 +7,9 @@ import Glibc
 switch CommandLine.arguments.dropFirst().first {
 case "subtasks": try await Subtasks.run()
 case "workflow": try await Workflow.run()
+case "worker": try await Worker.run()
 case "benchmark": try await Benchmark.run()
 default:
-    print("progress-ledger-examples subtasks | workflow | benchmark")
+    print("progress-ledger-examples subtasks | workflow | worker | benchmark")
     exit(64)
 }

@@ -254,6 +254,46 @@ struct ReporterTests {
         }
     }
 
+    @Test(
+        "a process that is told to end records first what it has reported; of one that is killed counts what was sent, once",
+        arguments: [SIGTERM, SIGKILL])
+    func endings(_ signal: Int32) async throws {
+        try await withHouse { house in
+            let job = try await house.openJob()
+            let id = try #require(job.id)
+            let process = Process()
+            process.executableURL = Self.examples
+            process.arguments = ["worker"]
+            process.environment = [
+                "PROGRESS_LEDGER_URL": house.client.address.description, "PROGRESS_LEDGER_JOB": id.description,
+                "PROGRESS_LEDGER_ATTEMPT": "1",
+            ]
+            let output = Pipe()
+            process.standardOutput = output
+            try process.run()
+            try await eventually(within: .seconds(60)) { try await house.client.job(id).ledgerSequence >= 5 }
+            kill(process.processIdentifier, signal)
+            try await eventually(within: .seconds(30)) { !process.isRunning }
+            #expect(process.terminationReason == .uncaughtSignal && process.terminationStatus == signal)
+            let printed = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+            let reported = try #require(printed.split(separator: "\n").last.flatMap { Int128($0) })
+            let counted = try #require(try await numbers(job)["units"]?[0])
+            if signal == SIGTERM {
+                #expect(counted == reported)
+            } else {
+                #expect(counted > 0 && counted <= reported && reported - counted <= 60, "\(counted) of \(reported)")
+            }
+            // Nothing is there twice.
+            let events = try await house.client.events(of: id).events
+            #expect(events.allSatisfy { $0.verdict == .counted })
+        }
+    }
+
+    private static var examples: URL {
+        URL(fileURLWithPath: ServerProcess.binary).deletingLastPathComponent()
+            .appendingPathComponent("progress-ledger-examples")
+    }
+
     @Test("what a report costs is measured, and every one of two million is counted")
     func cost() async throws {
         try await withHouse { house in
@@ -265,8 +305,7 @@ struct ReporterTests {
 
     private func example(_ name: String, _ house: House) async throws -> String {
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: ServerProcess.binary).deletingLastPathComponent()
-            .appendingPathComponent("progress-ledger-examples")
+        process.executableURL = Self.examples
         process.arguments = [name]
         process.environment = ["PROGRESS_LEDGER_URL": house.client.address.description]
         let output = Pipe()

@@ -3,6 +3,7 @@ import LedgerProjection
 import LedgerStore
 import LedgerTestSupport
 import PQ
+import Synchronization
 import Testing
 
 @Suite("Replay")
@@ -403,6 +404,26 @@ struct ReplayTests {
             }
             try await withRunningLedger(on: target, replays: Self.small) { ledger in
                 try await eventually { try await ledger.job(id)?.snapshot.state == .completed }
+            }
+        }
+    }
+
+    @Test("who watches in another process is told to look again when a replay is switched to")
+    func tellsWatchers() async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target) { watcher in
+                try await withRunningLedger(on: target, replays: Self.small) { ledger in
+                    _ = try await Self.randomJob(ledger, events: 50, seed: 95)
+                    let looks = Mutex(0)
+                    let subscription = watcher.hearFolds { hint in
+                        if hint == .missed { looks.withLock { $0 += 1 } }
+                    }
+                    let replay = try await Self.end(
+                        of: try await ledger.beginReplay(Replay.Request(applies: true)).id, ledger)
+                    #expect(replay.state == .applied)
+                    try await eventually { looks.withLock { $0 } > 0 }
+                    withExtendedLifetime(subscription) {}
+                }
             }
         }
     }

@@ -105,7 +105,7 @@ struct SchemaTests {
         }
     }
 
-    private static let frozenReplays = "5c788885f65e986438270ad475a9146abf1aaa9b87dedee6e593917c9a1d96d3"
+    private static let frozenReplays = "5dd92af9062ecf5601879ab646197d691ac47ff9233e3a463746edcc3aebfb8c"
     private static let frozenWorkers = "12f8d3e2fc852f61558fda97d759143d876f1ecd800ec656c3aed0d08ad97b9b"
     private static let frozenDiscards = "62bc9d233a1fad1c9dfd9d86ff233a988d8f1b224d6e5d67c0b42ee4e47f4ee0"
     private static let frozenLedger = "b29ee91d235679022e861fb71e7f48ddfbaf33eae6b883d6fcb7390f69fff666"

@@ -71,7 +71,12 @@ public struct ChainCheck: Sendable {
         guard event.recordedAt >= recordedAt else {
             return Verification.Fault(.altered, at: expected, "event \(expected) was recorded before the one before it")
         }
-        if expected == 1, let fault = wrongFirst(event) { return fault }
+        if expected == 1 {
+            if let fault = wrongFirst(event) { return fault }
+        } else if case .jobCreated = event.body {
+            return Verification.Fault(
+                .altered, at: expected, "event \(expected) creates the job, which only the first does")
+        }
         if let anchor, anchor.sequence == expected, anchor.hash != hash {
             return Verification.Fault(
                 .anchor, at: expected,

@@ -75,6 +75,22 @@ public struct Replay: Hashable, Sendable {
     /// The first of the differences; at most ``differencesMax``.
     public var differences: [Difference]
 
+    /// The first of the jobs that could not be replayed; at most ``skipsMax``.
+    public var skips: [Skip] = []
+
+    /// A job that could not be replayed, and why.
+    public struct Skip: Hashable, Sendable {
+        public var job: JobID
+        public var reason: String
+
+        public init(job: JobID, reason: String) {
+            self.job = job
+            self.reason = reason
+        }
+    }
+
+    /// Skipped jobs that are told with a replay, at most.
+    public static let skipsMax = 100
     /// Differences that are told with a replay, at most.
     public static let differencesMax = 1_000
 

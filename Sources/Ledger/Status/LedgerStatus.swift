@@ -138,15 +138,24 @@ public struct LedgerStatus: Hashable, Sendable {
 
     /// Entries of a list, at most.
     public static let listMax = 20
+    /// Blocked transactions that are listed, at most: more than a server has connections.
+    public static let blockedMax = 200
 
     public var lag: Lag
     public var workers: [Worker]
+    /// The jobs that have been stuck for longest; at most ``listMax``.
     public var stuckJobs: [StuckJob]
+    /// How many jobs are stuck.
+    public var stuckJobCount: Int64
+    /// At most ``blockedMax``.
     public var blocked: [Blocked]
     /// The replay that is under way.
     public var replay: JobID?
 
-    public init(lag: Lag, workers: [Worker], stuckJobs: [StuckJob], blocked: [Blocked], replay: JobID?) {
+    public init(
+        lag: Lag, workers: [Worker], stuckJobs: [StuckJob], stuckJobCount: Int64, blocked: [Blocked], replay: JobID?
+    ) {
+        self.stuckJobCount = stuckJobCount
         self.lag = lag
         self.workers = workers
         self.stuckJobs = stuckJobs

@@ -58,6 +58,7 @@ struct ReplayFollower {
                 + replay.request.policy.rawValue)
         if replay.skippedJobs > 0 {
             lines.append("skipped  \(replay.skippedJobs) jobs, whose events are not there or cannot be folded")
+            for skip in replay.skips { lines.append("         \(skip.job): \(VisibleText.escape(skip.reason))") }
         }
         lines.append("differs  \(replay.differenceCount == 0 ? "nothing" : "\(replay.differenceCount) parts")")
         if !replay.differences.isEmpty {
@@ -91,6 +92,8 @@ struct ReplayFollower {
             throw CommandFailure(.differs, "What is shown is not what the events amount to. --apply puts it right.")
         case .applied where replay.differenceCount > 0:
             throw CommandFailure(.differs, "What was shown was not what the events amount to; now it is.")
+        case .done where replay.skippedJobs > 0, .applied where replay.skippedJobs > 0:
+            throw CommandFailure(.failed, "\(replay.skippedJobs) jobs could not be replayed.")
         default: return
         }
     }

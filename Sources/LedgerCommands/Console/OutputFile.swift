@@ -9,8 +9,9 @@ final class OutputFile {
 
     init(_ path: String) throws(CommandFailure) {
         self.path = path
-        partPath = path + ".part"
-        descriptor = open(partPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        // Another one that writes to the same path at the same time has another name.
+        partPath = "\(path).\(getpid()).part"
+        descriptor = open(partPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw Self.failure(path) }
     }
 

@@ -60,7 +60,7 @@ enum StatusText {
     /// What needs a look, in sentences.
     static func troubles(_ status: LedgerStatus) -> [String] {
         var troubles: [String] = []
-        if !status.stuckJobs.isEmpty { troubles.append("\(status.stuckJobs.count) jobs are stuck.") }
+        if status.stuckJobCount > 0 { troubles.append("\(status.stuckJobCount) jobs are stuck.") }
         let lost = status.workers.count { $0.isLost }
         if lost > 0 { troubles.append("\(lost) workers are lost.") }
         if status.lag.jobs > 0, lost == status.workers.count { troubles.append("No worker folds what is appended.") }

@@ -27,7 +27,8 @@ extension SchemaCatalogue {
                     Field("state", .choice(Replay.State.allCases.map(\.rawValue))), Field("created_at", .moment),
                     Field("finished_at", .nullable(.moment)), Field("error", .nullable(.text(max: nil))),
                     Field("jobs", .reference("Units")), Field("events", .reference("Units")),
-                    Field("skipped_jobs", .integer(nil)), Field("keeps", .bool),
+                    Field("skipped_jobs", .integer(nil)), Field("skipped", .array(.reference("ReplaySkip"))),
+                    Field("keeps", .bool),
                     Field("difference_count", .integer(nil)),
                     Field("differences", .array(.reference("ReplayDifference"))),
                 ]),
@@ -50,7 +51,7 @@ extension SchemaCatalogue {
                 "Status",
                 [
                     Field("lag", .reference("Lag")), Field("workers", .array(.reference("Worker"))),
-                    Field("stuck_jobs", .array(.reference("StuckJob"))),
+                    Field("stuck_jobs", .array(.reference("StuckJob"))), Field("stuck_job_count", .integer(nil)),
                     Field("blocked", .array(.reference("BlockedSession"))), Field("replay", .nullable(.text(max: nil))),
                 ]),
             object(
@@ -83,6 +84,7 @@ extension SchemaCatalogue {
             object("BlockedSession", session + [Field("blocked_by", .array(.reference("Session")))]),
             object("Session", session),
             object("Replays", [Field("replays", .array(.reference("Replay")))]),
+            object("ReplaySkip", [Field("job", .text(max: nil)), Field("reason", .text(max: nil))]),
             object(
                 "ReplayDifference",
                 [

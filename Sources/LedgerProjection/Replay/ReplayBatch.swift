@@ -57,6 +57,7 @@ struct ReplayBatch: Sendable {
             try await buildAlone(job, of: replay) { events in
                 let more = min(events, job.events - reported)
                 reported += more
+                try await desk.checkRunning(replay.id)
                 await reporter.note(jobs: 0, events: more)
             }
             try await compare([job], of: replay)
@@ -66,7 +67,7 @@ struct ReplayBatch: Sendable {
 
     /// Builds one job; one whose events are not there any more, or make no sense, is skipped and the others go on.
     private func buildAlone(
-        _ job: ReplayDesk.Job, of replay: ReplayDesk.Current, _ note: (Int64) async -> Void
+        _ job: ReplayDesk.Job, of replay: ReplayDesk.Current, _ note: (Int64) async throws -> Void
     ) async throws {
         do {
             try await builder.build(job, note)

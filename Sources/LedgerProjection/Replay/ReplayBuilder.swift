@@ -35,7 +35,7 @@ struct ReplayBuilder: Sendable {
     /// and then. One that was begun before, or that grows too large for memory, goes on in small steps.
     ///
     /// - Parameter note: Told how many events have been stored.
-    func build(_ job: ReplayDesk.Job, _ note: (Int64) async -> Void) async throws {
+    func build(_ job: ReplayDesk.Job, _ note: (Int64) async throws -> Void) async throws {
         let (stored, live) = try await places(of: job)
         if stored == 0, live > 0 {
             let writing = Writing(job, settings)
@@ -43,7 +43,7 @@ struct ReplayBuilder: Sendable {
                 let before = writing.stored
                 try await read(writing, through: live)
                 try await store(writing)
-                await note(writing.stored - before)
+                try await note(writing.stored - before)
             }
         }
         try await catchUp([(job.id, job.projection)])

@@ -49,6 +49,7 @@ struct ReplayDesk: Sendable {
                 select replay.job_id, replay.state, replay.policy, replay.applies, replay.error
                 from ledger.replay
                 join ledger.snapshot on snapshot.job_id = replay.job_id and snapshot.is_live
+                join ledger.job_head as head on head.job_id = replay.job_id and head.sequence = snapshot.sequence
                 where snapshot.state = 'running'
                     and replay.state in ('applied', 'done', 'reverted', 'canceled', 'failed')
                 order by replay.job_id
@@ -136,20 +137,42 @@ struct ReplayDesk: Sendable {
         return jobs
     }
 
-    /// Makes the empty projections that are to be built, unless they are there.
+    /// Makes the empty projections that are to be built, unless they are there; none where the replay is not to go on.
+    /// Whatever is left under their numbers of something that was broken off is cleared away first.
     func open(_ jobs: [Job], of replay: JobID) async throws(PQError) {
-        _ = try await pool.pipeline([
+        let numbers: [Parameter] = [.uuids(jobs.map(\.id.uuidBytes)), .int2s(jobs.map(\.projection))]
+        let orphans = Self.parts.map { table in
             Query(
                 """
-                insert into ledger.snapshot (job_id, projection, sequence, is_live)
-                select job_id, projection, 0, false from unnest($1::uuid[], $2::smallint[]) as built (job_id, projection)
-                on conflict (job_id, projection) do nothing
-                """, [.uuids(jobs.map(\.id.uuidBytes)), .int2s(jobs.map(\.projection))]),
-            Query(
-                "update ledger.replay_job set state = 'building' where replay = $1 and job_id = any ($2)",
-                [.uuid(replay.uuidBytes), .uuids(jobs.map(\.id.uuidBytes))]),
-        ])
+                delete from ledger.\(table) as orphan
+                using unnest($1::uuid[], $2::smallint[]) as built (job_id, projection)
+                where orphan.job_id = built.job_id and orphan.projection = built.projection
+                    and not exists (
+                        select from ledger.snapshot as owner
+                        where owner.job_id = built.job_id and owner.projection = built.projection
+                    )
+                """, numbers)
+        }
+        _ = try await pool.pipeline(
+            orphans + [
+                Query(
+                    """
+                    insert into ledger.snapshot (job_id, projection, sequence, is_live)
+                    select built.job_id, built.projection, 0, false
+                    from unnest($1::uuid[], $2::smallint[]) as built (job_id, projection)
+                    where exists (
+                        select from ledger.replay where replay.job_id = $3 and replay.state = 'running' for share
+                    )
+                    on conflict (job_id, projection) do nothing
+                    """, numbers + [.uuid(replay.uuidBytes)]),
+                Query(
+                    "update ledger.replay_job set state = 'building' where replay = $1 and job_id = any ($2)",
+                    [.uuid(replay.uuidBytes), .uuids(jobs.map(\.id.uuidBytes))]),
+            ])
     }
+
+    /// The tables of what a projection consists of, beside its snapshot.
+    private static let parts = ["indicator", "task", "execution", "report_page", "discard"]
 
     /// Notes that a job cannot be replayed, and clears away what was built of it.
     func skip(_ job: Job, of replay: JobID, because reason: String) async throws(PQError) {
@@ -162,31 +185,46 @@ struct ReplayDesk: Sendable {
             ])
     }
 
-    /// The statements that remove projections which are not live.
+    /// The statements that remove projections which are not live, in one transaction. Their snapshots are locked first:
+    /// a step that is under way in another process is waited for, and none begins behind it.
     static func clearing(_ projections: [(job: JobID, number: Int16)]) -> [Query] {
-        ["indicator", "task", "execution", "report_page", "discard", "snapshot"].map { table in
-            Query(
-                """
-                delete from ledger.\(table) as stale
-                using unnest($1::uuid[], $2::smallint[]) as gone (job_id, projection)
-                where stale.job_id = gone.job_id and stale.projection = gone.projection
-                    and not exists (
-                        select from ledger.snapshot as live
-                        where live.job_id = gone.job_id and live.projection = gone.projection and live.is_live
-                    )
-                """, [.uuids(projections.map(\.job.uuidBytes)), .int2s(projections.map(\.number))])
-        }
+        let numbers: [Parameter] = [.uuids(projections.map(\.job.uuidBytes)), .int2s(projections.map(\.number))]
+        let lock = Query(
+            """
+            select 1
+            from unnest($1::uuid[], $2::smallint[]) as gone (job_id, projection)
+            join ledger.snapshot as stale on stale.job_id = gone.job_id and stale.projection = gone.projection
+            where not stale.is_live
+            order by stale.job_id, stale.projection
+            for update of stale
+            """, numbers)
+        return [lock]
+            + (parts + ["snapshot"]).map { table in
+                Query(
+                    """
+                    delete from ledger.\(table) as stale
+                    using unnest($1::uuid[], $2::smallint[]) as gone (job_id, projection)
+                    where stale.job_id = gone.job_id and stale.projection = gone.projection
+                        and not exists (
+                            select from ledger.snapshot as live
+                            where live.job_id = gone.job_id and live.projection = gone.projection and live.is_live
+                        )
+                    """, numbers)
+            }
     }
 
     /// Has a replay that cannot go on clear away what it has built.
-    func fail(_ replay: JobID, _ error: String) async throws(PQError) {
-        _ = try await pool.query(
+    ///
+    /// - Returns: Whether it is to.
+    func fail(_ replay: JobID, _ error: String) async throws(PQError) -> Bool {
+        let rows = try await pool.query(
             Query(
                 """
                 update ledger.replay
                 set state = 'canceling', error = $2
-                where job_id = $1 and state in ('running', 'canceling')
+                where job_id = $1 and state = 'running'
                 """, [.uuid(replay.uuidBytes), .text(String(error.prefix(2_000)))]))
+        return rows.affectedRows > 0
     }
 
     // MARK: Locks
@@ -199,8 +237,17 @@ struct ReplayDesk: Sendable {
         return try rows[0].decode(0)
     }
 
-    func unlock(_ part: String, of replay: JobID, _ lease: inout Lease) async throws(PQError) {
-        _ = try await lease.query(
-            Query("select pg_advisory_unlock(hashtextextended($1, 0))", [.text("ledger.replay \(replay) \(part)")]))
+    /// Gives the lock back and hands on what came of the work: that comes first, whatever becomes of the lock.
+    func unlock(
+        _ part: String, of replay: JobID, _ lease: inout Lease, after result: Result<Void, any Error>
+    ) async throws {
+        do throws(PQError) {
+            _ = try await lease.query(
+                Query("select pg_advisory_unlock(hashtextextended($1, 0))", [.text("ledger.replay \(replay) \(part)")]))
+        } catch {
+            try result.get()
+            throw error
+        }
+        try result.get()
     }
 }

@@ -1,5 +1,6 @@
 internal import Ledger
 internal import LedgerStore
+internal import Logging
 internal import PQ
 
 /// Brings a replay to its end: when everything is compared, when it is cancelled, and when it is reverted.
@@ -7,6 +8,7 @@ struct ReplayEnd: Sendable {
     let ledger: PostgresLedger
     let desk: ReplayDesk
     let settings: ReplaySettings
+    let logger: Logger
 
     private var pool: Pool { ledger.replayPool }
     private static let pageSize = 5_000
@@ -27,7 +29,7 @@ struct ReplayEnd: Sendable {
     /// Does what is to be done at the end, if it is the end.
     func bring(_ id: JobID) async throws {
         let replay = try await desk.replay(id)
-        let reporter = ReplayReporter(ledger: ledger, logger: nil)
+        let reporter = ReplayReporter(ledger: ledger, logger: logger)
         switch replay.state {
         case .running:
             guard try await desk.openBatches(of: id).isEmpty else { return }
@@ -37,17 +39,17 @@ struct ReplayEnd: Sendable {
                 try await forgetOthers(than: id)
             } else {
                 try await reporter.end(id, .completed)
-                try await end(id, .done)
+                try await end(id, .running, .done)
             }
         case .canceling:
             try await clear(id)
             try await reporter.end(id, replay.error == nil ? .canceled : .failed)
-            try await end(id, replay.error == nil ? .canceled : .failed)
+            try await end(id, .canceling, replay.error == nil ? .canceled : .failed)
         case .reverting:
             do {
                 try await switchOver(id, to: .previous, state: .reverted)
-            } catch let error as CannotSwitch {
-                try await putBack(id, error.reason)
+            } catch  where !ReplayRunner.isTransient(error) && !(error is ReplayDesk.Interrupted) && !Task.isCancelled {
+                try await putBack(id, "\(error)")
             }
         case .applied, .done, .reverted, .canceled, .failed: return
         }
@@ -60,19 +62,25 @@ struct ReplayEnd: Sendable {
         }
     }
 
-    private func end(_ id: JobID, _ state: Replay.State) async throws(PQError) {
-        _ = try await pool.query(
+    /// Ends it, unless somebody has changed it meanwhile.
+    private func end(_ id: JobID, _ expected: Replay.State, _ state: Replay.State) async throws {
+        let rows = try await pool.query(
             Query(
-                "update ledger.replay set state = $2, finished_at = clock_timestamp() where job_id = $1",
-                [.uuid(id.uuidBytes), .text(state.rawValue)]))
+                """
+                update ledger.replay
+                set state = $3, finished_at = clock_timestamp()
+                where job_id = $1 and state = $2
+                """, [.uuid(id.uuidBytes), .text(expected.rawValue), .text(state.rawValue)]))
+        guard rows.affectedRows == 1 else { throw ReplayDesk.Interrupted() }
     }
 
     /// A revert that cannot be: what is live stays so.
     private func putBack(_ id: JobID, _ reason: String) async throws(PQError) {
+        logger.error("a replay could not be reverted", metadata: ["replay.id": "\(id)", "error": "\(reason)"])
         _ = try await pool.query(
             Query(
-                "update ledger.replay set state = 'applied', error = $2 where job_id = $1",
-                [.uuid(id.uuidBytes), .text(reason)]))
+                "update ledger.replay set state = 'applied', error = $2 where job_id = $1 and state = 'reverting'",
+                [.uuid(id.uuidBytes), .text(String(reason.prefix(2_000)))]))
     }
 
     /// Removes what a cancelled replay has built.
@@ -101,7 +109,10 @@ struct ReplayEnd: Sendable {
     private func switchOver(_ id: JobID, to side: Side, state: Replay.State) async throws {
         for _ in 1...settings.switchAttemptsMax {
             try await catchUp(id, side)
-            if try await trySwitch(id, to: side, state: state) { return }
+            if try await trySwitch(id, to: side, expecting: side == .built ? .running : .reverting, state: state) {
+                await ledger.noteSwitched()
+                return
+            }
         }
         throw CannotSwitch(
             reason: "the projections could not be brought as far as the live ones in "
@@ -119,9 +130,17 @@ struct ReplayEnd: Sendable {
     }
 
     /// - Returns: Whether it is done; false where the live projections have moved on too far meanwhile.
-    private func trySwitch(_ id: JobID, to side: Side, state: Replay.State) async throws -> Bool {
+    private func trySwitch(
+        _ id: JobID, to side: Side, expecting expected: Replay.State, state: Replay.State
+    ) async throws -> Bool {
         let builder = ReplayBuilder(pool: pool, settings: settings)
         return try await pool.withTransaction(deadline: .seconds(120)) { transaction in
+            // Who cancels it now waits, and then finds that it is too late.
+            let current = try await transaction.query(
+                Query("select state from ledger.replay where job_id = $1 for update", [.uuid(id.uuidBytes)]))
+            guard try current.first?.decode(0, as: String.self) == expected.rawValue else {
+                throw ReplayDesk.Interrupted()
+            }
             // Workers pass over snapshots that are locked; readers and appends do not notice.
             let locked = try await transaction.query(
                 Query(
@@ -188,6 +207,21 @@ struct ReplayEnd: Sendable {
         }
         return [
             set(false, side.otherColumn), set(true, side.column),
+            // Every job that was shown before is shown now; else nothing of this is done.
+            Query(
+                """
+                select
+                    1 / (
+                        count(*) = (
+                            select count(*) from ledger.replay_job
+                            where replay_job.replay = $1 and replay_job.state = 'compared'
+                        )
+                    )::integer
+                from ledger.replay_job as one
+                join ledger.snapshot as shown
+                    on shown.job_id = one.job_id and shown.projection = one.\(side.column) and shown.is_live
+                where one.replay = $1 and one.state = 'compared'
+                """, [.uuid(id.uuidBytes)]),
             Query(
                 """
                 update ledger.replay

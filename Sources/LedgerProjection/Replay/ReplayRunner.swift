@@ -3,6 +3,7 @@ public import LedgerStore
 public import Logging
 internal import PQ
 public import ServiceLifecycle
+internal import Synchronization
 
 /// Works on the replays that were asked for. Any number of runners, in any number of processes, share a replay.
 ///
@@ -13,6 +14,7 @@ public struct ReplayRunner: Service {
     private let ledger: PostgresLedger
     private let settings: ReplaySettings
     private let logger: Logger
+    private let failures = Failures()
 
     /// A runner on this ledger, which must be running itself.
     public init(ledger: PostgresLedger, settings: ReplaySettings = ReplaySettings(), logger: Logger) {
@@ -41,6 +43,7 @@ public struct ReplayRunner: Service {
             }
             do {
                 try await work(on: replay, desk)
+                failures.forget(replay.id)
             } catch {
                 try await noteFailure(error, of: replay, desk)
             }
@@ -65,12 +68,13 @@ public struct ReplayRunner: Service {
             guard try await desk.lock("end", of: replay.id, &lease) else { return }
             let result: Result<Void, any Error>
             do {
-                result = .success(try await ReplayEnd(ledger: ledger, desk: desk, settings: settings).bring(replay.id))
+                result = .success(
+                    try await ReplayEnd(ledger: ledger, desk: desk, settings: settings, logger: logger).bring(replay.id)
+                )
             } catch {
                 result = .failure(error)
             }
-            try await desk.unlock("end", of: replay.id, &lease)
-            try result.get()
+            try await desk.unlock("end", of: replay.id, &lease, after: result)
         }
     }
 
@@ -90,23 +94,48 @@ public struct ReplayRunner: Service {
                 } catch {
                     result = .failure(error)
                 }
-                try await desk.unlock("\(batch)", of: replay.id, &lease)
-                try result.get()
+                try await desk.unlock("\(batch)", of: replay.id, &lease, after: result)
             }
         }
     }
 
-    /// What may pass by itself is tried again when the bell rings; what will not ends the replay, and what it has built is
-    /// cleared away.
+    /// What may pass by itself is tried again when the bell rings, a number of times; what will not ends the replay, and
+    /// what it has built is cleared away.
     private func noteFailure(_ error: any Error, of replay: ReplayDesk.Current, _ desk: ReplayDesk) async throws {
         if Task.isCancelled || error is ReplayDesk.Interrupted { return }
-        let isTransient = (error as? PQError)?.isRetrySafe ?? ((error as? StoreError)?.retryAfter != nil)
+        let isTriedAgain = Self.isTransient(error) && failures.note(replay.id) < settings.failuresMax
         logger.error(
-            "a replay has failed\(isTransient ? "; trying again later" : "")",
+            "a replay has failed\(isTriedAgain ? "; trying again later" : "")",
             metadata: ["replay.id": "\(replay.id)", "error": "\(String(reflecting: error))"])
-        guard !isTransient else { return }
-        try await desk.fail(replay.id, "\(error)")
-        ledger.replayBell.ring()
+        guard !isTriedAgain else { return }
+        if try await desk.fail(replay.id, "\(error)") { ledger.replayBell.ring() }
+    }
+
+    /// Whether it may pass by itself. Everything that a replay does may be done again, so it does not matter whether what
+    /// was asked last has been done.
+    static func isTransient(_ error: any Error) -> Bool {
+        switch error {
+        case let error as PQError:
+            // 22012 is what a step answers that has found its checkpoint moved: somebody else works on the same batch.
+            error.isRetrySafe || error.isOutcomeUnknown || error.sqlState?.rawValue == "22012"
+        case let error as StoreError: error.retryAfter != nil || error.code == .outcomeUnknown
+        default: false
+        }
+    }
+
+    /// How often replays have failed in a row, in this process.
+    private final class Failures: Sendable {
+        private let counts = Mutex<[JobID: Int]>([:])
+
+        /// - Returns: How often this one has failed by now.
+        func note(_ replay: JobID) -> Int {
+            counts.withLock { counts in
+                counts[replay, default: 0] += 1
+                return counts[replay] ?? 0
+            }
+        }
+
+        func forget(_ replay: JobID) { _ = counts.withLock { $0.removeValue(forKey: replay) } }
     }
 }
 
@@ -142,6 +171,8 @@ public struct ReplaySettings: Sendable {
     public var executionsInMemoryMax = 100_000
     /// How often it is tried to catch up with the live projections and to take their place.
     public var switchAttemptsMax = 10
+    /// How often in a row a replay may fail, by what may pass by itself, before it is given up.
+    public var failuresMax = 20
 
     public init() {}
 }

@@ -7,6 +7,8 @@ struct Importer: Sendable {
     let pool: Pool
 
     private static let attemptsMax = 3
+    /// How far the clock of another ledger may be ahead of this one's, in microseconds: five minutes.
+    private static let aheadMax: Int64 = 300_000_000
 
     /// What has become of an excerpt.
     struct Outcome: Sendable {
@@ -67,7 +69,7 @@ struct Importer: Sendable {
         guard let first = excerpt.events.first, let last = excerpt.events.last else {
             throw Refusal.notWhole("it holds no event")
         }
-        let head = try await head(of: excerpt.job, &transaction)
+        let (head, clock) = try await head(of: excerpt.job, &transaction)
         let stored = head?.place.sequence ?? 0
         guard first.event.sequence <= stored + 1 else {
             throw Refusal.doesNotFollow(
@@ -83,6 +85,10 @@ struct Importer: Sendable {
             }
         }
         let new = excerpt.events.filter { $0.event.sequence > stored }
+        // What is appended here later may not be recorded before it.
+        if let late = new.last(where: { $0.event.recordedAt.microseconds > clock.microseconds + Self.aheadMax }) {
+            throw Refusal.notWhole("event \(late.event.sequence) was recorded in the future: whose clock is wrong?")
+        }
         guard last.event.sequence > stored, let head = try await checked(new, excerpt, after: head) else {
             return Outcome(appended: 0, place: head?.place ?? Verification.Anchor(sequence: 0, hash: []))
         }
@@ -95,15 +101,19 @@ struct Importer: Sendable {
         var recordedAt: Timestamp
     }
 
-    private func head(of job: JobID, _ transaction: inout Transaction) async throws(PQError) -> Head? {
-        let rows = try await transaction.query(
+    private func head(
+        of job: JobID, _ transaction: inout Transaction
+    ) async throws(PQError) -> (head: Head?, clock: Timestamp) {
+        let results = try await transaction.pipeline([
             Query(
                 "select sequence, hash, recorded_at from ledger.job_head where job_id = $1 for update",
-                [.uuid(job.uuid)]))
-        guard let row = rows.first else { return nil }
-        return Head(
-            place: Verification.Anchor(sequence: try row.decode(0), hash: try row.decode(1)),
-            recordedAt: try row.timestamp(2))
+                [.uuid(job.uuid)]),
+            Query("select clock_timestamp()"),
+        ])
+        let clock = try results[1][0].timestamp(0)
+        guard let row = results[0].first else { return (nil, clock) }
+        let place = Verification.Anchor(sequence: try row.decode(0), hash: try row.decode(1))
+        return (Head(place: place, recordedAt: try row.timestamp(2)), clock)
     }
 
     private func hash(

@@ -117,7 +117,7 @@ extension PostgresLedger {
             gauge("projection_workers", "Workers that live.", Double(status.workers.count { !$0.isLost })),
             gauge(
                 "projection_stuck_jobs", "Jobs that could not be folded when last tried.",
-                Double(status.stuckJobs.count)),
+                Double(status.stuckJobCount)),
             gauge("blocked_transactions", "Transactions that wait for a lock.", Double(status.blocked.count)),
             gauge(
                 "blocked_transaction_seconds", "How long the one that waits longest has waited.",

@@ -14,40 +14,61 @@ struct StatusReader: Sendable {
 
     func status() async throws(PQError) -> LedgerStatus {
         let lag = try await lag()
-        let results = try await pool.pipeline(
-            [Self.workers, Self.stuckJobs, Self.replay, Self.asOurselves, Self.blocked], deadline: Self.deadline)
+        let results = try await inTransaction(
+            [Self.workers, Self.stuckJobs, Self.replay, Self.asOurselves, Self.blocked])
         var workers: [LedgerStatus.Worker] = []
         for row in results[0] { workers.append(try Self.worker(row)) }
         var stuck: [LedgerStatus.StuckJob] = []
         for row in results[1] { stuck.append(try Self.stuckJob(row)) }
         return LedgerStatus(
-            lag: lag, workers: workers, stuckJobs: stuck, blocked: try Self.blockedSessions(results[4]),
+            lag: lag, workers: workers, stuckJobs: stuck,
+            stuckJobCount: try results[1].first?.decode(7) ?? 0, blocked: try Self.blockedSessions(results[4]),
             replay: try results[2].first?.jobID(0))
+    }
+
+    /// Settings that are to hold for these statements alone need a transaction that says that it is one.
+    private func inTransaction(_ queries: [Query]) async throws(PQError) -> [Rows] {
+        do {
+            return try await pool.withTransaction(readOnly: true, deadline: Self.deadline) { transaction in
+                try await transaction.commit(after: queries)
+            }
+        } catch let error as PQError {
+            throw error
+        } catch {
+            throw PQError(.misuse, "\(error)")
+        }
     }
 
     // MARK: Lag
 
     /// How far the snapshots of all jobs are behind. Costs a pass over the heads: some 200,000 a second.
     func lag() async throws(PQError) -> LedgerStatus.Lag {
-        let results = try await pool.pipeline(
+        let results = try await inTransaction(
             Self.planning + [
                 Query(
                     """
                     with behind as materialized (
-                        select head.job_id, head.sequence - snapshot.sequence as events, snapshot.sequence + 1 as next
+                        select
+                            head.job_id, head.sequence - coalesce(snapshot.sequence, 0) as events,
+                            coalesce(snapshot.sequence, 0) + 1 as next, head.recorded_at
                         from ledger.job_head as head
-                        join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
-                        where head.sequence > snapshot.sequence
+                        left join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
+                        where head.sequence > coalesce(snapshot.sequence, 0)
                     ), aged as materialized (
+                        -- Of an event that is not there, as of one whose clock was ahead, the head's time is taken.
                         select
                             behind.job_id, behind.events,
-                            greatest(extract(epoch from clock_timestamp() - missing.recorded_at), 0)::float8 as seconds
+                            greatest(
+                                extract(
+                                    epoch from clock_timestamp() - coalesce(missing.recorded_at, behind.recorded_at)
+                                ), 0
+                            )::float8 as seconds
                         from behind
-                        cross join lateral (
+                        left join lateral (
                             select recorded_at from ledger.event
                             where event.job_id = behind.job_id and event.sequence = behind.next
                             limit 1
-                        ) as missing
+                        ) as missing on true
                     )
                     select
                         null::uuid, (select coalesce(sum(events), 0)::bigint from behind),
@@ -56,7 +77,7 @@ struct StatusReader: Sendable {
                     union all
                     (select job_id, events, seconds, 0 from aged order by seconds desc limit $1)
                     """, [.int8(Int64(LedgerStatus.listMax))])
-            ], deadline: Self.deadline)
+            ])
         guard let rows = results.last else { throw PQError(.decoding, "the lag has no result") }
         var lag = LedgerStatus.Lag(jobs: 0, events: 0, seconds: 0)
         for row in rows {
@@ -100,7 +121,8 @@ struct StatusReader: Sendable {
 
     private static let stuckJobs = Query(
         """
-        select stuck.job_id, stuck.since, stuck.failures, stuck.worker, stuck.failed_at, stuck.error_state, stuck.error
+        select stuck.job_id, stuck.since, stuck.failures, stuck.worker, stuck.failed_at, stuck.error_state, stuck.error,
+            count(*) over ()
         from ledger.stuck_job as stuck
         where \(WorkerBoard.isBehind)
         order by stuck.since, stuck.job_id
@@ -141,7 +163,7 @@ struct StatusReader: Sendable {
         cross join lateral unnest(pg_blocking_pids(waiting.pid)) as blocker (pid)
         left join pg_stat_activity as holding on holding.pid = blocker.pid
         order by waiting.query_start, waiting.pid, holding.pid
-        """, [.int8(Int64(LedgerStatus.listMax))])
+        """, [.int8(Int64(LedgerStatus.blockedMax))])
 
     private static func blockedSessions(_ rows: Rows) throws(PQError) -> [LedgerStatus.Blocked] {
         var blocked: [LedgerStatus.Blocked] = []

@@ -73,6 +73,14 @@ struct ReplayStore: Sendable {
                 order by job_id, number
                 limit $2
                 """, [.uuid(id.uuid), .int8(Int64(Replay.differencesMax))]),
+            Query(
+                """
+                select job_id, detail
+                from ledger.replay_job
+                where replay = $1 and state = 'skipped'
+                order by job_id
+                limit $2
+                """, [.uuid(id.uuid), .int8(Int64(Replay.skipsMax))]),
         ])
         guard let row = results[0].first else { return nil }
         var replay = try Self.replay(row)
@@ -84,6 +92,10 @@ struct ReplayStore: Sendable {
                 Replay.Difference(
                     job: try row.jobID(0), part: part, key: try row.name(2), live: try row.decodeIfPresent(3),
                     replayed: try row.decodeIfPresent(4)))
+        }
+        for row in results[2] {
+            replay.skips.append(
+                Replay.Skip(job: try row.jobID(0), reason: try row.decodeIfPresent(1) ?? "no reason is known"))
         }
         return replay
     }
@@ -98,41 +110,90 @@ struct ReplayStore: Sendable {
     }
 
     /// What can no longer be gone back to is cleared away: the projections of an ended replay that are not live, and
-    /// that no other replay needs, which was applied after it.
-    func forget(_ id: JobID) async throws(PQError) {
+    /// that no other replay needs, which was applied after it. Its list of jobs and differences stays.
+    ///
+    /// - Returns: Whether it had ended: one that is being reverted keeps what it needs.
+    func forget(_ id: JobID) async throws -> Bool {
+        // First, so that nobody begins to go back to it.
+        let ended = try await pool.query(
+            Query(
+                """
+                update ledger.replay
+                set keeps = false
+                where job_id = $1 and state in ('applied', 'done', 'reverted', 'canceled', 'failed')
+                """, [.uuid(id.uuid)]))
+        guard ended.affectedRows == 1 else { return false }
+        var cursor: JobID?
+        repeat { cursor = try await forgetPage(id, after: cursor) } while cursor != nil
+        return true
+    }
+
+    /// Jobs that are cleared in one transaction.
+    private static let forgottenAtOnce = 500
+
+    private func forgetPage(_ id: JobID, after cursor: JobID?) async throws -> JobID? {
+        let rows = try await pool.query(
+            Query(
+                """
+                select one.job_id, one.previous, one.projection
+                from ledger.replay_job as one
+                where one.replay = $1 and one.job_id > $2
+                order by one.job_id
+                limit $3
+                """,
+                [
+                    .uuid(id.uuid), .uuid((cursor ?? JobID(high: 0, low: 0)).uuid),
+                    .int8(Int64(Self.forgottenAtOnce)),
+                ]))
+        var jobs: [UUIDBytes?] = []
+        var numbers: [Int16?] = []
+        for row in rows {
+            for column in [1, 2] {
+                jobs.append(try row.decode(0))
+                numbers.append(try row.decode(column))
+            }
+        }
+        // Locked first, so that a step that is under way is waited for; what another replay keeps is left alone.
         let stale = """
-            from ledger.replay_job as one
+            unnest($1::uuid[], $2::smallint[]) as gone (job_id, projection)
             join ledger.snapshot as kept
-                on kept.job_id = one.job_id and kept.projection in (one.previous, one.projection) and not kept.is_live
-            where one.replay = $1
-                and not exists (
-                    select from ledger.replay_job as other
-                    join ledger.replay on replay.job_id = other.replay
-                    where other.job_id = one.job_id and other.replay <> $1
-                        and kept.projection in (other.previous, other.projection)
-                        and (replay.keeps or replay.state in ('running', 'canceling', 'reverting'))
-                )
+                on kept.job_id = gone.job_id and kept.projection = gone.projection and not kept.is_live
+            where not exists (
+                select from ledger.replay as needing
+                join ledger.replay_job as other on other.replay = needing.job_id and other.job_id = gone.job_id
+                where needing.job_id <> $3 and gone.projection in (other.previous, other.projection)
+                    and (needing.keeps or needing.state in ('running', 'canceling', 'reverting'))
+            )
             """
+        let parameters: [Parameter] = [.uuids(jobs), .int2s(numbers), .uuid(id.uuid)]
         _ = try await pool.pipeline(
-            ["indicator", "task", "execution", "report_page", "discard", "snapshot"].map { table in
-                Query(
-                    """
-                    delete from ledger.\(table)
-                    where (job_id, projection) in (select kept.job_id, kept.projection \(stale))
-                    """, [.uuid(id.uuid)])
-            } + [Query("update ledger.replay set keeps = false where job_id = $1", [.uuid(id.uuid)])],
-            deadline: .seconds(300))
+            [Query("select 1 from \(stale) order by kept.job_id, kept.projection for update of kept", parameters)]
+                + ["indicator", "task", "execution", "report_page", "discard", "snapshot"].map { table in
+                    Query(
+                        """
+                        delete from ledger.\(table)
+                        where (job_id, projection) in (select kept.job_id, kept.projection from \(stale))
+                        """, parameters)
+                }, deadline: .seconds(300))
+        return rows.count == Self.forgottenAtOnce ? try rows[rows.count - 1].jobID(0) : nil
     }
 
     /// Moves a replay from one of these states to another.
     ///
+    /// - Parameter keeping: Whether it has to keep what can be gone back to.
     /// - Returns: Whether it was in one of them.
-    func move(_ id: JobID, from states: [Replay.State], to state: Replay.State) async throws(PQError) -> Bool {
+    func move(
+        _ id: JobID, from states: [Replay.State], to state: Replay.State, keeping: Bool = false
+    ) async throws(PQError) -> Bool {
         do throws(PQError) {
             let rows = try await pool.query(
                 Query(
-                    "update ledger.replay set state = $3 where job_id = $1 and state = any ($2) returning 1",
-                    [.uuid(id.uuid), .texts(states.map(\.rawValue)), .text(state.rawValue)]))
+                    """
+                    update ledger.replay set state = $3
+                    where job_id = $1 and state = any ($2) and (keeps or not $4)
+                    returning 1
+                    """,
+                    [.uuid(id.uuid), .texts(states.map(\.rawValue)), .text(state.rawValue), .bool(keeping)]))
             return !rows.isEmpty
         } catch {
             if error.server?.constraint == "replay_under_way" { return false }

@@ -26,6 +26,8 @@ actor HintSender {
     private var folded: [JobID: Int64] = [:]
     private var isSending = false
     private var isPresenceDue = false
+    /// Whether all snapshots are to be looked at again, whatever their sequences.
+    private var isEverythingDue = false
     private let peerHeardAt = Mutex<ContinuousClock.Instant?>(nil)
 
     init(pool: Pool, instance: String, logger: Logger) {
@@ -66,6 +68,13 @@ actor HintSender {
         begin()
     }
 
+    /// Any snapshot may have become another one without having moved.
+    func foldedAnew() {
+        guard hasPeers else { return }
+        isEverythingDue = true
+        begin()
+    }
+
     private func begin() {
         guard !isSending else { return }
         isSending = true
@@ -73,7 +82,7 @@ actor HintSender {
     }
 
     private func send() async {
-        while !appended.isEmpty || !folded.isEmpty || isPresenceDue {
+        while !appended.isEmpty || !folded.isEmpty || isPresenceDue || isEverythingDue {
             let presence =
                 isPresenceDue
                 ? Query("select pg_notify($1, $2)", [.text(Self.presenceChannel), .text(instance)]) : nil
@@ -81,8 +90,11 @@ actor HintSender {
             let queries = [
                 presence,
                 Self.notify(Self.appendedChannel, instance, appended.map(\.description)),
-                Self.notify(Self.foldedChannel, instance, folded.map { "\($0.key)=\($0.value)" }),
+                Self.notify(
+                    Self.foldedChannel, instance,
+                    isEverythingDue ? ["*"] : folded.map { "\($0.key)=\($0.value)" }),
             ].compactMap { $0 }
+            isEverythingDue = false
             appended = []
             folded = [:]
             do throws(PQError) {

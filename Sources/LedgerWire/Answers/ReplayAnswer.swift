@@ -16,6 +16,13 @@ extension Replay {
             writer.name("events")
             events.write(to: &writer)
             writer.field("skipped_jobs", skippedJobs)
+            writer.name("skipped")
+            writer.array(skips) { writer, skip in
+                writer.object { writer in
+                    writer.field("job", skip.job.description)
+                    writer.field("reason", skip.reason)
+                }
+            }
             writer.field("keeps", keeps)
             writer.field("difference_count", differenceCount)
             writer.name("differences")
@@ -42,6 +49,10 @@ extension Replay {
             error: value["error"]?.text, jobs: try Count(value["jobs"] ?? .null),
             events: try Count(value["events"] ?? .null), skippedJobs: try answer.integer("skipped_jobs"),
             keeps: keeps, differenceCount: try answer.integer("difference_count"), differences: differences)
+        for element in value["skipped"]?.elements ?? [] {
+            let reader = AnswerReader(element)
+            skips.append(Skip(job: try reader.job("job"), reason: try reader.text("reason")))
+        }
     }
 }
 

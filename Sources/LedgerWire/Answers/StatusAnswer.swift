@@ -21,6 +21,7 @@ extension LedgerStatus {
             writer.array(workers) { $1.write(to: &$0) }
             writer.name("stuck_jobs")
             writer.array(stuckJobs) { $1.write(to: &$0) }
+            writer.field("stuck_job_count", stuckJobCount)
             writer.name("blocked")
             writer.array(blocked) { writer, blocked in
                 writer.object { writer in
@@ -62,7 +63,9 @@ extension LedgerStatus {
         }
         var replay: JobID?
         if let id = value["replay"], id != .null { replay = try AnswerReader(value).job("replay") }
-        self.init(lag: lag, workers: workers, stuckJobs: stuck, blocked: blocked, replay: replay)
+        self.init(
+            lag: lag, workers: workers, stuckJobs: stuck,
+            stuckJobCount: try AnswerReader(value).integer("stuck_job_count"), blocked: blocked, replay: replay)
     }
 }
 

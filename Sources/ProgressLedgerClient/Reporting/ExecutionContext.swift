@@ -42,6 +42,9 @@ public final class ExecutionContext: Sendable {
         core.begin()
     }
 
+    /// One that nobody has said the end of has failed; where the end was said, that holds.
+    deinit { core?.end(.failed) }
+
     /// 128 random bits: nobody else has them.
     private static func newName() -> Name {
         var generator = SystemRandomNumberGenerator()

@@ -22,17 +22,24 @@ final class LiveReports: Sendable {
         }
     }
 
+    @Sendable private static func endByTermination() {
+        signal(SIGTERM, SIG_DFL)
+        kill(getpid(), SIGTERM)
+    }
+
     func flushOnTermination(_ limit: Duration) {
         termination.withLock { termination in
             guard termination == nil else { return }
             signal(SIGTERM, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: SIGTERM, queue: .global())
             source.setEventHandler {
+                // The process ends as it would have without us, also where nothing runs any more that could flush.
+                let (seconds, attoseconds) = limit.components
+                DispatchQueue.global().asyncAfter(
+                    deadline: .now() + Double(seconds) + Double(attoseconds) / 1e18 + 1, execute: Self.endByTermination)
                 Task(name: "ledger-termination") {
                     _ = await self.flush(limit)
-                    // The process ends as it would have without us.
-                    signal(SIGTERM, SIG_DFL)
-                    kill(getpid(), SIGTERM)
+                    Self.endByTermination()
                 }
             }
             source.activate()

@@ -74,7 +74,14 @@ final class ReportCore: Sendable {
             refuse("units are from 0 to \(Limits.increments.upperBound), not \(total == 0 ? done : total)", file, line)
             return false
         }
-        let isNews = state.withLock { $0.queue.take(slot, total: total, done: done) { .now } }
+        let isNews: Bool? = state.withLock { state in
+            guard !state.isStopped else { return nil }
+            return state.queue.take(slot, total: total, done: done) { .now }
+        }
+        guard let isNews else {
+            refuse("the execution has ended, and its last reports have been sent", file, line)
+            return false
+        }
         if isNews { bell.ring() }
         return true
     }
@@ -96,8 +103,13 @@ final class ReportCore: Sendable {
         bell.ring()
     }
 
-    /// Waits until everything is delivered; returns whether it is.
+    /// Waits until everything is delivered or given up; returns whether the ledger has all of it. A task that was
+    /// cancelled waits like any other: its last reports are worth as much.
     func flush(_ limit: Duration) async -> Bool {
+        await Task(name: "ledger-flush") { await waitForDelivery(limit) }.value
+    }
+
+    private func waitForDelivery(_ limit: Duration) async -> Bool {
         let flush = Bell()
         let isSettled = state.withLock { state in
             if state.queue.isSettled || state.isStopped { return true }
@@ -105,12 +117,12 @@ final class ReportCore: Sendable {
             state.flushes.append(flush)
             return false
         }
-        if isSettled { return state.withLock { $0.queue.isSettled } }
+        if isSettled { return state.withLock { $0.queue.isRecorded } }
         bell.ring()
         await flush.wait(until: .now + limit)
         return state.withLock { state in
             state.flushes.removeAll { $0 === flush }
-            return state.queue.isSettled
+            return state.queue.isRecorded
         }
     }
 
@@ -164,7 +176,7 @@ final class ReportCore: Sendable {
             let event = try await client.events(of: job, search).events.first
             state.withLock { $0.queue.looked(event?.event.sequence == sequence ? event?.verdict : nil, now: .now) }
         } catch {
-            note(error)
+            state.withLock { $0.queue.lookFailed(now: .now) }
         }
         tell(wasSuperseded)
     }
@@ -192,7 +204,9 @@ final class ReportCore: Sendable {
     }
 
     private func tell(_ wasSuperseded: Bool) {
-        if !wasSuperseded, isSuperseded { onSuperseded?() }
+        guard !wasSuperseded, isSuperseded, let onSuperseded else { return }
+        // What the task does there must not hold up its reports.
+        Task(name: "ledger-superseded") { onSuperseded() }
     }
 
     /// Whoever waits until everything is delivered looks again.

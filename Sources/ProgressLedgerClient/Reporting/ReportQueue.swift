@@ -106,6 +106,9 @@ struct ReportQueue: Sendable {
         return true
     }
 
+    /// Whether the ledger has everything that was taken.
+    var isRecorded: Bool { isSettled && statistics.dropped == 0 }
+
     // MARK: Sending
 
     mutating func next(now: ContinuousClock.Instant) -> Step {
@@ -204,6 +207,12 @@ struct ReportQueue: Sendable {
         parcel = nil
         failures = 0
         retryAt = nil
+    }
+
+    /// A look has failed, in whichever way; the next one is due as if it had not.
+    mutating func lookFailed(now: ContinuousClock.Instant) {
+        nextLook = now + Self.lookInterval
+        statistics.failures &+= 1
     }
 
     /// A look has found this verdict of the start; nil where it is not known.

@@ -1,0 +1,30 @@
+import Glibc
+import Ledger
+import ProgressLedgerClient
+
+/// A worker of the job that `PROGRESS_LEDGER_JOB` names: reports a unit every 20 ms until it is told to end by SIGTERM, and
+/// records first what it has reported. Says on standard output how many it has reported.
+enum Worker {
+    static func run() async throws {
+        LedgerJob.flushOnTermination()
+        let job = try LedgerJob.fromEnvironment()
+        try await job.execution("worker", attempt: ExecutionAttempt.fromEnvironment()) { context in
+            let units = context.progress("units")
+            var count = 0
+            while !context.isSuperseded {
+                units.done()
+                count += 1
+                UnbufferedOutput.write("\(count)\n")
+                try await Task.sleep(for: .milliseconds(20))
+            }
+        }
+    }
+}
+
+/// Standard output without a buffer: what was said is said, also where the process is killed.
+private enum UnbufferedOutput {
+    static func write(_ text: String) {
+        var text = text
+        _ = text.withUTF8 { Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+    }
+}
