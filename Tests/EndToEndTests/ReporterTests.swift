@@ -210,6 +210,42 @@ struct ReporterTests {
         }
     }
 
+    @Test("what was refused is not said to be recorded, and what comes after the end is refused")
+    func saysWhatIsRecorded() async throws {
+        try await withHouse { house in
+            let nobody = house.client.job(
+                reporting: JobID(high: 0x0190_0000_0000_7000, low: 0x8000_0000_0000_0000), logger: Self.logger)
+            let lost = nobody.startExecution("t")
+            lost.progress().done()
+            #expect(await !lost.finish(.succeeded, atMost: .seconds(30)))
+            #expect(lost.statistics.dropped > 0 && lost.statistics.lastError != nil)
+            let job = try await house.openJob()
+            let context = job.startExecution("t")
+            #expect(context.progress().done())
+            #expect(await context.finish(.succeeded, atMost: .seconds(30)))
+            try await eventually { !context.progress().done() }
+            #expect(context.statistics.refused > 0)
+        }
+    }
+
+    @Test("a canceled task still waits until its last reports are recorded")
+    func canceledTasks() async throws {
+        try await withHouse { house in
+            let job = try await house.openJob()
+            let task = Task {
+                try await job.execution("t", attempt: 1) { context in
+                    context.progress("l").done(3)
+                    try await Task.sleep(for: .seconds(600))
+                }
+            }
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+            let events = try await house.client.events(of: try #require(job.id)).events
+            #expect(events.last?.event.body.type == .executionFinished)
+            #expect(try await numbers(job) == ["l": [3, 0]])
+        }
+    }
+
     @Test("a task fails, succeeds or is canceled as its closure does, and throws what it throws")
     func outcomes() async throws {
         try await withHouse { house in

@@ -66,7 +66,7 @@ struct ExportTests {
     /// What is done to an export on its way.
     enum Forgery: String, CaseIterable {
         case editsAnEvent, editsAHash, leavesOneOut, swapsTwo, changesTheName, changesTheJob, goesBeyondItsEnd
-        case endsWithAnotherHash, putsATimeToTheFirst
+        case endsWithAnotherHash, putsATimeToTheFirst, beginsTwice, isOfTheFuture
     }
 
     @Test("an export that was changed is refused, and nothing of it is taken", arguments: Forgery.allCases)
@@ -84,6 +84,7 @@ struct ExportTests {
                     sequence: 1, recordedAt: excerpt.events[0].event.recordedAt,
                     body: .jobCreated(JobDescription(name: "other")))
             case .changesTheJob: excerpt.job = JobID(high: job.high, low: job.low ^ 1)
+            case .beginsTwice, .isOfTheFuture: break
             case .goesBeyondItsEnd: excerpt.head.sequence = 50
             case .endsWithAnotherHash: excerpt.head.hash[31] ^= 1
             case .putsATimeToTheFirst:
@@ -91,10 +92,30 @@ struct ExportTests {
                 excerpt.events[0].event = Event(
                     sequence: 1, recordedAt: first.recordedAt, at: first.recordedAt, body: first.body)
             }
+            if forgery == .beginsTwice || forgery == .isOfTheFuture { excerpt = Self.rechained(excerpt, forgery) }
             let error = await #expect(throws: StoreError.self) { try await to.importExcerpt(excerpt) }
             #expect(error?.code == .invalid, "\(String(describing: error))")
             #expect(try await to.jobs(JobFilter(), limit: 10, after: nil).isEmpty)
         }
+    }
+
+    /// A forgery whose hashes fit.
+    private static func rechained(_ excerpt: LedgerExcerpt, _ forgery: Forgery) -> LedgerExcerpt {
+        var chain = HashChain(job: excerpt.job)
+        var forged = excerpt
+        let future = Timestamp.latest
+        forged.events = excerpt.events.map { recorded in
+            let event = recorded.event
+            let isLast = event.sequence == Int64(excerpt.events.count)
+            let body =
+                forgery == .beginsTwice && isLast ? EventBody.jobCreated(JobDescription(name: "again")) : event.body
+            let new = Event(
+                sequence: event.sequence,
+                recordedAt: forgery == .isOfTheFuture && isLast ? future : event.recordedAt, at: event.at, body: body)
+            return RecordedEvent(event: new, hash: chain.append(new))
+        }
+        forged.head.hash = chain.head
+        return forged
     }
 
     @Test("an import that does not go on where the job stands, has gone another way, or takes a key, is refused")

@@ -140,4 +140,25 @@ struct StatusTests {
             }
         }
     }
+
+    @Test("a job whose next event is not there is behind, and is named as stuck; it is not tried in a hurry")
+    func missingEvents() async throws {
+        try await withLedgerDatabase { target in
+            let job = try await withRunningLedger(on: target, projection: nil) { ledger in
+                let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                _ = try await ledger.append([Self.report(), Self.report()], to: job)
+                return job
+            }
+            let deleted = try await tamper(target, "delete from ledger.event where job_id = $1 and sequence > 1", [job])
+            #expect(deleted == 2)
+            try await withRunningLedger(on: target) { ledger in
+                try await eventually { try await !ledger.status().stuckJobs.isEmpty }
+                let status = try await ledger.status()
+                #expect(status.lag.jobs == 1 && status.lag.events == 2 && status.lag.seconds > 0)
+                #expect(status.lag.mostBehind.map(\.job) == [job])
+                #expect(status.stuckJobs.map(\.job) == [job] && status.stuckJobCount == 1)
+                #expect(status.stuckJobs.first?.failure.message.contains("is not there") == true)
+            }
+        }
+    }
 }

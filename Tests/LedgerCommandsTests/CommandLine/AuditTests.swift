@@ -113,7 +113,11 @@ struct AuditTests {
             let forged = "\(folder)/forged.ndjson"
             let lines = text.split(separator: "\n")
             let short = lines.dropLast().joined(separator: "\n")
-            for change in [text.replacing("step1/2-b", with: "step1/2-c"), short, String(lines[0]), "", "x"] {
+            for change in [
+                text.replacing("step1/2-b", with: "step1/2-c"),
+                text.replacing(#""type":"progress""#, with: #""type":"progress","outcome":"failed""#), short,
+                String(lines[0]), "", "x",
+            ] {
                 try change.write(toFile: forged, atomically: true, encoding: .utf8)
                 let found = try await CommandRun.ledger("verify", "--file", forged)
                 #expect(found.status != 0, "\(change.prefix(100))")
