@@ -14,6 +14,7 @@ struct ReplayTests {
         settings.jobsPerComparisonMax = 2
         settings.eventsPerStoreMax = 150
         settings.changesPerStoreMax = 40
+        settings.lookInterval = .milliseconds(200)
         return settings
     }
 
