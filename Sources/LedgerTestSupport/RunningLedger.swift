@@ -1,5 +1,6 @@
 public import LedgerProjection
 public import LedgerStore
+public import Logging
 public import PQ
 
 /// Runs the closure on a database of its own with the ledger's schema in it.
@@ -14,9 +15,9 @@ public func withLedgerDatabase<R>(_ body: (ConnectionTarget) async throws -> R) 
 public func withRunningLedger<R: Sendable>(
     on target: ConnectionTarget, projection: ProjectionSettings? = ProjectionSettings(),
     replays: ReplaySettings? = nil, settings: PostgresLedger.Settings = PostgresLedger.Settings(),
-    _ body: (PostgresLedger) async throws -> R
+    logger: Logger = TestCluster.logger, _ body: (PostgresLedger) async throws -> R
 ) async throws -> R {
-    let ledger = PostgresLedger(target: target, settings: settings, logger: TestCluster.logger)
+    let ledger = PostgresLedger(target: target, settings: settings, logger: logger)
     let runner = replays.map { ReplayRunner(ledger: ledger, settings: $0, logger: TestCluster.logger) }
     let worker = projection.map { ProjectionWorker(ledger: ledger, settings: $0, logger: TestCluster.logger) }
     let running = Task {

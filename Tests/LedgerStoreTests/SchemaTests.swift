@@ -176,27 +176,4 @@ struct SchemaTests {
             }
         }
     }
-
-    @Test("the hot queries use indexes: no sequential scan over events, snapshots or indicators")
-    func plans() async throws {
-        try await withLedgerDatabase { target in
-            try await withPool(target) { pool in
-                let queries = [
-                    "select * from ledger.event where job_id = '01a209dc-3639-79cc-89e4-1709386648fd' and sequence > 5 order by sequence limit 10",
-                    "select * from ledger.snapshot where job_id = '01a209dc-3639-79cc-89e4-1709386648fd' and is_live",
-                    "select * from ledger.indicator where job_id = '01a209dc-3639-79cc-89e4-1709386648fd' and projection = 1 and counted_events > 0 order by sequence",
-                    "select * from ledger.execution where job_id = '01a209dc-3639-79cc-89e4-1709386648fd' and projection = 1 and task = 1 and name = 'x'",
-                    "select * from ledger.job_head where job_id = any ('{01a209dc-3639-79cc-89e4-1709386648fd}') order by job_id for update",
-                ]
-                for query in queries {
-                    let plan = try await pool.pipeline([
-                        Query("set local enable_seqscan = off", prepare: false),
-                        Query("explain (format json) \(query)", prepare: false),
-                    ])
-                    let text = try plan[1][0].decode(0, as: String.self)
-                    #expect(!text.contains("Seq Scan"), "\(query)")
-                }
-            }
-        }
-    }
 }

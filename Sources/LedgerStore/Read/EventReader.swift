@@ -96,24 +96,40 @@ struct EventReader: Sendable {
         _ job: JobID, _ tasks: Set<Name>, _ range: ClosedRange<Int64>
     ) async throws(PQError) -> Findings {
         // The checkpoint is read first: what is read after it may be ahead of it, never behind.
-        let results = try await pool.pipeline([
+        let results = try await lookUp([
             Query("select sequence from ledger.snapshot where job_id = $1 and is_live", [.uuid(job.uuid)]),
             Query(
                 """
                 select task.name, \(ExecutionRow.columns)
                 from ledger.snapshot
-                join ledger.task on task.job_id = snapshot.job_id and task.projection = snapshot.projection
-                join ledger.execution
-                    on execution.job_id = task.job_id and execution.projection = task.projection
-                    and execution.task = task.sequence
-                where snapshot.job_id = $1 and snapshot.is_live and task.name = any ($2)
+                cross join unnest($2::text[]) as wanted (name)
+                cross join lateral (
+                    select name, sequence from ledger.task as found
+                    where found.job_id = $1 and found.projection = snapshot.projection
+                        and found.name between wanted.name and wanted.name
+                    order by found.name
+                    limit 1
+                ) as task
+                cross join lateral (
+                    select * from ledger.execution as found
+                    where found.job_id = $1 and found.projection = snapshot.projection and found.task = task.sequence
+                    order by found.attempt, found.sequence
+                    offset 0
+                ) as execution
+                where snapshot.job_id = $1 and snapshot.is_live
                 """, [.uuid(job.uuid), .texts(tasks.map(\.text))]),
             Query(
                 """
                 select discard.sequence, discard.verdict, discard.duplicate_of
                 from ledger.snapshot
-                join ledger.discard on discard.job_id = snapshot.job_id and discard.projection = snapshot.projection
-                where snapshot.job_id = $1 and snapshot.is_live and discard.sequence between $2 and $3
+                cross join lateral (
+                    select * from ledger.discard as found
+                    where found.job_id = $1 and found.projection = snapshot.projection
+                        and found.sequence between $2 and $3
+                    order by found.sequence
+                    offset 0
+                ) as discard
+                where snapshot.job_id = $1 and snapshot.is_live
                 """, [.uuid(job.uuid), .int8(range.lowerBound), .int8(range.upperBound)]),
         ])
         var findings = Findings()
@@ -144,22 +160,50 @@ struct EventReader: Sendable {
     }
 
     func standing(of execution: Name, task: Name, in job: JobID) async throws(PQError) -> ExecutionStanding? {
-        let rows = try await pool.query(
+        let results = try await lookUp([
             Query(
                 """
                 select execution.name, execution.attempt, execution.sequence, last.name, last.attempt, last.sequence
                 from ledger.snapshot
-                join ledger.task on task.job_id = snapshot.job_id and task.projection = snapshot.projection
-                join ledger.execution
-                    on execution.job_id = task.job_id and execution.projection = task.projection
-                    and execution.task = task.sequence
-                join ledger.execution as last
-                    on last.job_id = task.job_id and last.projection = task.projection
-                    and last.task = task.sequence and last.sequence = task.last
-                where snapshot.job_id = $1 and snapshot.is_live and task.name = $2 and execution.name = $3
-                """, [.uuid(job.uuid), .text(task.text), .text(execution.text)]))
-        guard let row = rows.first else { return nil }
+                cross join lateral (
+                    select sequence, last from ledger.task as found
+                    where found.job_id = $1 and found.projection = snapshot.projection
+                        and found.name between $2 and $2
+                    order by found.name
+                    limit 1
+                ) as task
+                cross join lateral (
+                    select name, attempt, sequence from ledger.execution as found
+                    where found.job_id = $1 and found.projection = snapshot.projection
+                        and found.task = task.sequence and found.name between $3 and $3
+                    order by found.name
+                    limit 1
+                ) as execution
+                cross join lateral (
+                    select name, attempt, sequence from ledger.execution as found
+                    where found.job_id = $1 and found.projection = snapshot.projection
+                        and found.sequence between task.last and task.last
+                    order by found.sequence
+                    limit 1
+                ) as last
+                where snapshot.job_id = $1 and snapshot.is_live
+                """, [.uuid(job.uuid), .text(task.text), .text(execution.text)])
+        ])
+        guard let row = results.first?.first else { return nil }
         return ExecutionStanding(execution: try identity(row, 0), last: try identity(row, 3))
+    }
+
+    /// Runs lookups by key in one round trip.
+    private func lookUp(_ queries: [Query]) async throws(PQError) -> [Rows] {
+        do {
+            return try await pool.withTransaction(readOnly: true) { transaction in
+                Array(try await transaction.commit(after: [OrderedLookup.planning] + queries).dropFirst())
+            }
+        } catch let error as PQError {
+            throw error
+        } catch {
+            throw PQError(.misuse, "\(error)")
+        }
     }
 
     private func identity(_ row: Row, _ column: Int) throws(PQError) -> ExecutionIdentity {

@@ -16,8 +16,8 @@ struct ExplainReader: Sendable {
     ) async throws(PQError) -> ExplanationOutcome {
         do {
             return try await pool.withTransaction(isolation: .repeatableRead, readOnly: true) { transaction in
-                let rows = try await transaction.query(Self.start(job, label))
-                guard let row = rows.first else { return .noSuchJob }
+                let rows = try await transaction.pipeline([OrderedLookup.planning, Self.start(job, label)])
+                guard let row = rows.last?.first else { return .noSuchJob }
                 guard let indicator = try Self.indicator(row, label) else { return .noSuchIndicator }
                 let projection: Int16 = try row.decode(0)
                 var explanation = Explanation(
@@ -95,13 +95,16 @@ struct ExplainReader: Sendable {
             ) as execution
             cross join lateral (
                 select name from ledger.task as found
-                where found.job_id = $1 and found.projection = $2 and found.sequence = execution.task
+                where found.job_id = $1 and found.projection = $2
+                    and found.sequence between execution.task and execution.task
+                order by found.sequence
                 limit 1
             ) as task
             left join lateral (
                 select name, attempt, sequence from ledger.execution as found
-                where found.job_id = $1 and found.projection = $2 and found.task = execution.task
-                    and found.sequence = execution.superseded_by
+                where found.job_id = $1 and found.projection = $2
+                    and found.sequence between execution.superseded_by and execution.superseded_by
+                order by found.sequence
                 limit 1
             ) as winner on true
             cross join lateral (

@@ -95,10 +95,12 @@ struct SnapshotReader: Sendable {
         parameters.append(.int8(Int64(limit)))
         let condition = conditions.isEmpty ? "" : "where \(conditions.joined(separator: " and "))"
         // The state is the snapshot's; the head is joined only to those that are shown.
+        // One job at most has a key, and where an order is asked for too, all jobs may be walked through in that order.
+        let order = filter.key == nil ? "order by job.job_id desc" : ""
         let sql = """
             \(Self.columns())
             \(condition)
-            order by job.job_id desc
+            \(order)
             limit $\(parameters.count)
             """
         var views: [JobView] = []

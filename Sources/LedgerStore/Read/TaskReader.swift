@@ -19,11 +19,13 @@ struct TaskReader: Sendable {
     ) async throws(PQError) -> TaskPage? {
         do {
             return try await pool.withTransaction(isolation: .repeatableRead, readOnly: true) { transaction in
-                let live = try await transaction.query(
+                let live = try await transaction.pipeline([
+                    OrderedLookup.planning,
                     Query(
                         "select projection, sequence from ledger.snapshot where job_id = $1 and is_live",
-                        [.uuid(job.uuid)]))
-                guard let row = live.first else { return nil }
+                        [.uuid(job.uuid)]),
+                ])
+                guard let row = live.last?.first else { return nil }
                 let projection = Projection(job: job, number: try row.decode(0))
                 var page = TaskPage(sequence: try row.decode(1), tasks: [], nextCursor: cursor)
                 var contributions = 0
@@ -65,8 +67,7 @@ struct TaskReader: Sendable {
                 ) as task
                 cross join lateral (
                     select * from ledger.execution as found
-                    where found.job_id = task.job_id and found.projection = task.projection
-                        and found.task = task.sequence
+                    where found.job_id = $1 and found.projection = $2 and found.task = task.sequence
                     order by found.attempt desc, found.sequence desc
                     limit $6
                 ) as execution
@@ -104,8 +105,15 @@ struct TaskReader: Sendable {
         let rows = try await transaction.query(
             Query(
                 """
-                select sequence, label from ledger.indicator
-                where job_id = $1 and projection = $2 and sequence = any ($3)
+                select indicator.sequence, indicator.label
+                from unnest($3::bigint[]) as wanted (sequence)
+                cross join lateral (
+                    select sequence, label from ledger.indicator as found
+                    where found.job_id = $1 and found.projection = $2
+                        and found.sequence between wanted.sequence and wanted.sequence
+                    order by found.sequence
+                    limit 1
+                ) as indicator
                 """,
                 [.uuid(projection.job.uuid), .int2(projection.number), .int8s(indicators.map { $0 })]))
         var labels: [Int64: Name?] = [:]

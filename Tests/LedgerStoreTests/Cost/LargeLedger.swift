@@ -1,0 +1,105 @@
+import Ledger
+import LedgerStore
+import LedgerTestSupport
+import PQ
+import Testing
+
+/// A ledger in which reading too much shows: many jobs, so that a statement which looks at other jobs than it is asked for
+/// is found, and one wide job, so that one is found which looks at all of a job.
+struct LargeLedger {
+    static let copies = 200
+    static let tasksOfEach = 50
+    static let tasksOfWide = 1_000
+
+    /// The job with many tasks.
+    let wide: JobID
+    /// One of the small ones, which no server has written to or read.
+    let small: JobID
+    /// The last event of the wide job.
+    let last: Int64
+
+    /// Fills a ledger that has a worker. Two jobs are reported by the ledger; the others are copies of one of them.
+    init(filling ledger: PostgresLedger, _ target: ConnectionTarget) async throws {
+        let model = try await ledger.createJob(JobDescription(name: "model", key: "model")).view.id
+        _ = try await Self.report(ledger, model, tasks: Self.tasksOfEach)
+        wide = try await ledger.createJob(JobDescription(name: "wide", key: "wide", tags: ["size": "wide"])).view.id
+        last = try await Self.report(ledger, wide, tasks: Self.tasksOfWide)
+        let text = model.description
+        let small = JobID(String(text.dropLast(12)) + "000000000007")
+        self.small = try #require(small)
+        try await Self.copy(model, target)
+    }
+
+    /// Each task has a superseded run and a last one; of some a report is discarded.
+    private static func report(_ ledger: PostgresLedger, _ job: JobID, tasks: Int) async throws -> Int64 {
+        var drafts: [EventDraft] = []
+        for attempt in Int32(1)...2 {
+            for task in 0..<tasks {
+                let draft = progress(task, attempt, report: 1)
+                drafts.append(draft)
+                if task % 10 == 0 { drafts.append(draft) }
+            }
+        }
+        let last = try await ledger.append(drafts, to: job).upperBound
+        let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .seconds(60))
+        #expect(isFolded)
+        return last
+    }
+
+    static func progress(_ task: Int, _ attempt: Int32, report: Int64) -> EventDraft {
+        let reference = ExecutionReference(
+            task: Name("task \(task)"), execution: Name("run \(attempt) of \(task)"), attempt: attempt)
+        return EventDraft(
+            .progress(
+                ProgressReport(
+                    reference: reference, report: report, label: task % 2 == 0 ? "even" : "odd", total: 1, done: 1)))
+    }
+
+    /// What is copied is read from the catalogue, so that no column and no table that comes later is forgotten here.
+    private static func copy(_ model: JobID, _ target: ConnectionTarget) async throws {
+        let pool = Pool(target: target, logger: TestCluster.logger)
+        _ = try await pool.query(
+            Query(
+                """
+                do $$
+                declare
+                    model constant uuid := '\(model)';
+                    place record;
+                begin
+                    create temporary table copy on commit drop as
+                        select (left(model::text, 24) || lpad(to_hex(n), 12, '0'))::uuid as job_id, n
+                        from generate_series(1, \(copies)) as n;
+                    insert into ledger.job (job_id, created_at, name, key, tags)
+                        select copy.job_id, job.created_at, 'copy ' || n, 'copy ' || n,
+                            jsonb_build_object('number', n::text)
+                        from ledger.job, copy where job.job_id = model;
+                    for place in
+                        select owner.relname, string_agg(quote_ident(attname), ', ') as names
+                        from pg_class as owner
+                        join pg_attribute on attrelid = owner.oid and attnum > 0 and not attisdropped
+                            and attname <> 'job_id'
+                        where owner.relnamespace = 'ledger'::regnamespace and owner.relkind in ('r', 'p')
+                            and not owner.relispartition and owner.relname not in ('job', 'replay', 'stuck_job')
+                            and exists (
+                                select from pg_attribute as key where key.attrelid = owner.oid and key.attname = 'job_id'
+                            )
+                        group by owner.relname
+                    loop
+                        execute format(
+                            'insert into ledger.%I (job_id, %s) select copy.job_id, %s from ledger.%I as source, copy
+                                where source.job_id = $1',
+                            place.relname, place.names,
+                            (select string_agg('source.' || name, ', ')
+                                from regexp_split_to_table(place.names, ', ') as name), place.relname
+                        ) using model;
+                    end loop;
+                end
+                $$
+                """, prepare: false))
+        let rows = try await pool.query(
+            Query("select (select count(*) from ledger.task), (select count(*) from ledger.event)"))
+        #expect(try rows[0].decode(0, as: Int.self) >= tasksOfWide + tasksOfEach * (copies + 1))
+        #expect(try rows[0].decode(1, as: Int.self) > 2 * tasksOfEach * copies)
+        await pool.close()
+    }
+}
