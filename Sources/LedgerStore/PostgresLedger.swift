@@ -47,7 +47,7 @@ public final class PostgresLedger: Service {
     let board: WorkerBoard
     let lagMeter: LagMeter
     private let hintPool: Pool
-    private let appendPool: Pool
+    let appendPool: Pool
     private let hints: HintSender
     private let target: ConnectionTarget
     private let instance: String

@@ -62,6 +62,7 @@ extension PostgresLedger {
     public func statistics() async -> [Statistic] {
         let append = appender.currentFigures
         let connections = await pool.statistics
+        let appending = await appendPool.statistics
         let worker = workers.current
         func counter(_ name: String, _ help: String, _ value: UInt64) -> Statistic {
             Statistic(name: "progress_ledger_\(name)", help: help, kind: .counter, value: Double(value))
@@ -75,6 +76,8 @@ extension PostgresLedger {
             counter(
                 "append_overtaken_total", "Transactions that took more round trips because another server was ahead.",
                 append.overtaken),
+            counter(
+                "append_round_trips_total", "Round trips for appending and for creating jobs.", appending.roundTrips),
             counter("append_refused_total", "Appends refused because too many waited.", append.refused),
             counter("append_failed_total", "Appends that the database did not take.", append.failed),
             gauge("append_pending_events", "Events that wait to be written.", Double(append.pendingEvents)),

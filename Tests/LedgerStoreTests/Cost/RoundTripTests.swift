@@ -1,0 +1,182 @@
+import Ledger
+import LedgerStore
+import LedgerTestSupport
+import PQ
+import Testing
+
+@testable import LedgerProjection
+
+/// How often the service waits for PostgreSQL: by what is done, never by how many events or jobs it is done with. Over a
+/// network each time costs as much as the whole rest.
+@Suite("Round trips")
+struct RoundTripTests {
+    /// Where the round trips are counted: by the same figures that operators see.
+    private enum Way: String {
+        case appending = "progress_ledger_append_round_trips_total"
+        /// Also the way of the projection.
+        case reading = "progress_ledger_database_round_trips_total"
+    }
+
+    private static func count(_ ledger: PostgresLedger, _ way: Way, _ body: () async throws -> Void) async throws -> Int
+    {
+        let before = try await figure(ledger, way)
+        try await body()
+        // What is counted is read before the figures cause round trips of their own.
+        return Int(try await figure(ledger, way) - before) - (way == .reading ? readingOfFigures : 0)
+    }
+
+    private static func figure(_ ledger: PostgresLedger, _ way: Way) async throws -> Double {
+        try #require(await ledger.statistics().first { $0.name == way.rawValue }).value
+    }
+
+    /// The figures themselves are read by two transactions of one round trip each, after they were counted.
+    private static let readingOfFigures = 2
+
+    private static func drafts(_ count: Int) -> [EventDraft] {
+        (0..<count).map { LargeLedger.progress($0, 1, report: 1) }
+    }
+
+    /// Without a worker and without anybody to tell of what happens, so that nothing else goes to the database.
+    private func withQuietLedger(_ body: (PostgresLedger, ConnectionTarget) async throws -> Void) async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, projection: nil) { ledger in
+                // What is done once, at the beginning: partitions, and the first connection of each way.
+                _ = try await ledger.createJob(JobDescription(name: "first"))
+                try await eventually {
+                    let before = try await Self.figure(ledger, .reading)
+                    return Int(try await Self.figure(ledger, .reading) - before) == Self.readingOfFigures
+                }
+                try await body(ledger, target)
+            }
+        }
+    }
+
+    @Test("an append takes one round trip where the head is known, two where it is not, however many events it has")
+    func appends() async throws {
+        try await withQuietLedger { ledger, target in
+            for events in [1, 3_000] {
+                let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                let unknown = try await Self.count(ledger, .appending) {
+                    _ = try await ledger.append(Self.drafts(events), to: job)
+                }
+                #expect(unknown == 2, "\(events) events")
+                let known = try await Self.count(ledger, .appending) {
+                    for _ in 0..<5 { _ = try await ledger.append(Self.drafts(events), to: job) }
+                }
+                #expect(known == 5, "\(events) events")
+            }
+        }
+    }
+
+    @Test("an append to many jobs takes no more round trips than one to a single job")
+    func appendsToManyJobs() async throws {
+        try await withQuietLedger { ledger, _ in
+            var jobs: [JobID] = []
+            for _ in 0..<50 { jobs.append(try await ledger.createJob(JobDescription(name: "n")).view.id) }
+            let entries = jobs.map { (job: $0, draft: Self.drafts(1)[0]) }
+            #expect(try await Self.count(ledger, .appending) { _ = try await ledger.append(entries) } == 2)
+            #expect(try await Self.count(ledger, .appending) { _ = try await ledger.append(entries) } == 1)
+        }
+    }
+
+    @Test(
+        "where another server was ahead, the group takes the one that failed and two more, and so do those that follow")
+    func overtaken() async throws {
+        try await withQuietLedger { ledger, target in
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            _ = try await ledger.append(Self.drafts(1), to: job)
+            try await withRunningLedger(on: target, projection: nil) { other in
+                _ = try await other.append(Self.drafts(1), to: job)
+            }
+            let overtaken = try await Self.count(ledger, .appending) {
+                _ = try await ledger.append(Self.drafts(10), to: job)
+            }
+            #expect(overtaken == 3)
+            // For a while the head is asked for first.
+            #expect(
+                try await Self.count(ledger, .appending) { _ = try await ledger.append(Self.drafts(10), to: job) } == 2)
+        }
+    }
+
+    @Test("a job is created in two round trips, found by its key in two, and read in one")
+    func jobs() async throws {
+        try await withQuietLedger { ledger, _ in
+            let description = JobDescription(name: "n", key: "k", tags: ["a": "b"])
+            #expect(try await Self.count(ledger, .appending) { _ = try await ledger.createJob(description) } == 2)
+            #expect(try await Self.count(ledger, .appending) { _ = try await ledger.createJob(description) } == 2)
+            #expect(try await Self.count(ledger, .reading) { _ = try await ledger.createJob(description) } == 1)
+            let job = try await ledger.createJob(description).view.id
+            #expect(try await Self.count(ledger, .reading) { _ = try await ledger.job(job) } == 1)
+            #expect(
+                try await Self.count(ledger, .reading) { _ = try await ledger.jobs(JobFilter(), limit: 50, after: nil) }
+                    == 1)
+        }
+    }
+
+    @Test(
+        "a step of the projection takes three round trips, four where runs take the place of others, however many events"
+    )
+    func steps() async throws {
+        try await withQuietLedger { ledger, target in
+            let pool = Pool(target: target, logger: TestCluster.logger)
+            let step = ProjectionStep(pool: pool, settings: ProjectionSettings())
+            for events in [1, 2_000] {
+                let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                let reports = { report in (0..<events).map { LargeLedger.progress($0, 1, report: report) } }
+                // What they take the place of counts on indicators that the new events do not name.
+                let starts = (0..<events).map { task in
+                    EventDraft(.executionStarted(ExecutionReference(task: Name("task \(task)"), attempt: 2)))
+                }
+                for (drafts, expected) in [(reports(1), UInt64(3)), (reports(2), 3), (starts, 4)] {
+                    _ = try await ledger.append(drafts, to: job)
+                    let before = await pool.statistics.roundTrips
+                    let result = try await step.run([job])
+                    let trips = await pool.statistics.roundTrips - before
+                    #expect(result.eventCount >= events)
+                    #expect(trips == expected, "\(events) events")
+                }
+            }
+            await pool.close()
+        }
+    }
+
+    @Test("a step for many jobs takes no more round trips than one for a single job")
+    func stepsOfManyJobs() async throws {
+        try await withQuietLedger { ledger, target in
+            var jobs: [JobID] = []
+            for _ in 0..<50 { jobs.append(try await ledger.createJob(JobDescription(name: "n")).view.id) }
+            _ = try await ledger.append(jobs.map { (job: $0, draft: Self.drafts(1)[0]) })
+            let pool = Pool(target: target, logger: TestCluster.logger)
+            let result = try await ProjectionStep(pool: pool, settings: ProjectionSettings()).run(jobs)
+            #expect(result.folded.count == 50)
+            #expect(await pool.statistics.roundTrips == 3)
+            await pool.close()
+        }
+    }
+
+    @Test("pages take the same round trips whatever their size")
+    func pages() async throws {
+        try await withLedger { ledger in
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            let last = try await ledger.append(Self.drafts(300), to: job).upperBound
+            let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .seconds(30))
+            #expect(isFolded)
+            // With the worker a look of its own may come between: the least of several is what it takes.
+            func least(_ body: () async throws -> Void) async throws -> Int {
+                var least = Int.max
+                for _ in 0..<5 { least = min(least, try await Self.count(ledger, .reading, body)) }
+                return least
+            }
+            for limit in [1, 50] {
+                #expect(
+                    try await least { _ = try await ledger.events(job, EventFilter(), after: 10, limit: limit) } == 2)
+                #expect(try await least { _ = try await ledger.tasks(job, state: nil, limit: limit, after: nil) } == 4)
+                #expect(
+                    try await least {
+                        _ = try await ledger.explain(job, "odd", at: nil, counting: .last, limit: limit, after: nil)
+                    } == 3)
+                #expect(try await least { _ = try await ledger.heads(after: nil, limit: limit) } == 1)
+            }
+        }
+    }
+}
