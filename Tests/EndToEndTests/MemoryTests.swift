@@ -1,0 +1,166 @@
+import Foundation
+import Ledger
+import LedgerStore
+import LedgerTestSupport
+import PQ
+import Testing
+
+/// However large a job is, however slow a reader and however long PostgreSQL stands still: what the server keeps in memory
+/// is limited.
+///
+/// The server is a process of its own, and the kernel tells the most that it has ever had in memory at once. Each test
+/// would need several times its limit if what it is about were kept as a whole.
+@Suite("Memory", .serialized, .timeLimit(.minutes(5)))
+struct MemoryTests {
+    private static let mebibyte = 1 << 20
+
+    /// A server without a projection worker, whose memory is looked at.
+    private struct House {
+        let server: ServerProcess
+        let url: String
+
+        /// Reads a line of what the kernel tells of the process, in bytes.
+        private func figure(_ name: String) throws -> Int {
+            let text = try String(contentsOfFile: "/proc/\(server.processIdentifier)/status", encoding: .utf8)
+            let line = try #require(text.split(separator: "\n").first { $0.hasPrefix("\(name):") })
+            return try #require(line.split(separator: " ").dropFirst().first.flatMap { Int($0) }) << 10
+        }
+
+        /// How much more than before the closure the server has had in memory at any moment of it.
+        func growth(_ body: () async throws -> Void) async throws -> Int {
+            // "5" forgets the peak so far (proc(5), clear_refs).
+            try "5".write(toFile: "/proc/\(server.processIdentifier)/clear_refs", atomically: false, encoding: .ascii)
+            let before = try figure("VmRSS")
+            try await body()
+            return try figure("VmHWM") - before
+        }
+
+        /// Sends a request and returns what curl tells of it.
+        func curl(_ arguments: [String]) async throws -> String {
+            let process = try Self.begin(arguments)
+            try await eventually(within: .seconds(120)) { !process.isRunning }
+            let output = process.standardOutput as? Pipe
+            return String(decoding: output?.fileHandleForReading.readDataToEndOfFile() ?? Data(), as: UTF8.self)
+        }
+
+        /// What it prints must be little: nobody reads it before the process has ended.
+        static func begin(_ arguments: [String]) throws -> Process {
+            let process = Process()
+            process.executableURL = URL(fileURLWithPath: "/usr/bin/curl")
+            process.arguments = ["--silent"] + arguments
+            process.standardOutput = Pipe()
+            process.standardError = FileHandle.nullDevice
+            try process.run()
+            return process
+        }
+
+        func metric(_ name: String) async throws -> Int {
+            let file = "/tmp/progress-ledger-metrics-\(UUID().uuidString)"
+            defer { unlink(file) }
+            _ = try await curl(["--output", file, "\(url)/metrics"])
+            let text = try String(contentsOfFile: file, encoding: .utf8)
+            let line = text.split(separator: "\n").first { $0.hasPrefix("progress_ledger_\(name) ") }
+            return Int(try #require(line?.split(separator: " ").last.flatMap { Double($0) }))
+        }
+    }
+
+    private func withHouse(
+        _ body: (House, PostgresLedger, ConnectionTarget) async throws -> Void
+    ) async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, projection: nil) { ledger in
+                let server = try ServerProcess([
+                    "serve", "--port", "0", "--no-projection", "--database", target.description,
+                ])
+                let house = House(server: server, url: try await server.url())
+                try await body(house, ledger, target)
+                server.send(SIGKILL)
+                try await server.wait()
+            }
+        }
+    }
+
+    /// Events of long names, written past the ledger: nothing here looks at their hashes.
+    private static func fill(_ job: JobID, events: Int, _ target: ConnectionTarget) async throws {
+        let pool = Pool(target: target, logger: TestCluster.logger)
+        _ = try await pool.pipeline(
+            [
+                """
+                insert into ledger.event (job_id, sequence, recorded_at, type, hash, task, execution, label, done)
+                select '\(job)', n, now(), 3, sha256(n::text::bytea), 'task ' || repeat('t', 190),
+                    'run ' || repeat('e', 190), repeat('l', 100), 1
+                from generate_series(2, \(events)) as n
+                """,
+                "update ledger.job_head set sequence = \(events), recorded_at = now() where job_id = '\(job)'",
+            ].map { Query($0, prepare: false) }, deadline: .seconds(60))
+        await pool.close()
+    }
+
+    @Test(
+        "a long history is exported, folded for a chart and verified in little memory, also while a reader does not read"
+    )
+    func readsLongHistories() async throws {
+        try await withHouse { house, ledger, target in
+            let job = try await ledger.createJob(JobDescription(name: "long")).view.id
+            let events = 40_000
+            try await Self.fill(job, events: events, target)
+            let path = "\(house.url)/v1/jobs/\(job)"
+            let discard = ["--output", "/dev/null", "--write-out", "%{http_code} %{size_download}"]
+            let small = try await ledger.createJob(JobDescription(name: "short")).view.id
+            // What is loaded at the first use of anything is there.
+            for part in ["export", "verify"] {
+                _ = try await house.curl(discard + ["\(house.url)/v1/jobs/\(small)/\(part)"])
+            }
+            let growth = try await house.growth {
+                // It takes the first bytes and then hardly any: the server must wait for it with the rest.
+                let slow = try House.begin(discard + ["--limit-rate", "1k", "\(path)/export"])
+                let told = try await house.curl(discard + ["\(path)/export"]).split(separator: " ")
+                #expect(told.first == "200")
+                let size = try #require(told.last.flatMap { Int($0) })
+                #expect(size > 600 * events, "\(size) bytes")
+                #expect(slow.isRunning)
+                slow.terminate()
+                for part in ["history?label=\(String(repeating: "l", count: 100))", "verify"] {
+                    let answer = try await house.curl(discard + ["\(path)/\(part)"])
+                    #expect(answer.hasPrefix("200 "), "\(part)")
+                }
+            }
+            #expect(growth < 24 * Self.mebibyte, "\(growth >> 20) MiB")
+        }
+    }
+
+    // 600,000 events are sent, each of which takes some 400 bytes here, and some more while it is read; a third may wait.
+    @Test("while PostgreSQL takes nothing, appends are refused before they fill the memory")
+    func refusesAppends() async throws {
+        try await withHouse { house, ledger, target in
+            let job = try await ledger.createJob(JobDescription(name: "stalled")).view.id
+            let requests = 60
+            let file = "/tmp/progress-ledger-append-\(UUID().uuidString)"
+            defer { unlink(file) }
+            let event = #"{"type":"progress","task":"a task with a name too long to be kept in place","done":1}"#
+            let events = Array(repeating: event, count: Limits.eventsPerAppendMax).joined(separator: ",")
+            try "[\(events)]".write(toFile: file, atomically: false, encoding: .utf8)
+            let url = "\(house.url)/v1/jobs/\(job)/events"
+            let post = ["--header", "Content-Type: application/json", "--data-binary", "@\(file)"]
+            let pool = Pool(target: target, logger: TestCluster.logger)
+            try await pool.withTransaction { transaction in
+                // Others may read the heads, and nobody may lock one.
+                _ = try await transaction.query(Query("lock table ledger.job_head in exclusive mode", prepare: false))
+                let growth = try await house.growth {
+                    let outputs = Array(repeating: ["--output", "/dev/null", url], count: requests).flatMap { $0 }
+                    let senders = try House.begin(
+                        ["--http1.1", "--parallel", "--parallel-immediate", "--parallel-max", "\(requests)"] + post
+                            + outputs)
+                    try await eventually(within: .seconds(40)) {
+                        let pending = try await house.metric("append_pending_events") / Limits.eventsPerAppendMax
+                        let refused = try await house.metric("append_refused_total")
+                        return pending + refused == requests
+                    }
+                    senders.terminate()
+                }
+                #expect(growth < 160 * Self.mebibyte, "\(growth >> 20) MiB")
+            }
+            await pool.close()
+        }
+    }
+}
