@@ -140,9 +140,12 @@ enum StateQueries {
             """
             select \(indicatorColumns)
             from unnest($1::uuid[], $2::smallint[], $3::text[]) as wanted (job_id, projection, label)
-            join ledger.indicator
-                on indicator.job_id = wanted.job_id and indicator.projection = wanted.projection
-                and indicator.label = wanted.label
+            cross join lateral (
+                select * from ledger.indicator as found
+                where found.job_id = wanted.job_id and found.projection = wanted.projection
+                    and found.label = wanted.label
+                limit 1
+            ) as indicator
             """, [.uuids(keys.jobs), .int2s(keys.projections), .texts(keys.texts)])
     }
 
@@ -151,9 +154,12 @@ enum StateQueries {
             """
             select \(indicatorColumns)
             from unnest($1::uuid[], $2::smallint[], $3::bigint[]) as wanted (job_id, projection, sequence)
-            join ledger.indicator
-                on indicator.job_id = wanted.job_id and indicator.projection = wanted.projection
-                and indicator.sequence = wanted.sequence
+            cross join lateral (
+                select * from ledger.indicator as found
+                where found.job_id = wanted.job_id and found.projection = wanted.projection
+                    and found.sequence = wanted.sequence
+                limit 1
+            ) as indicator
             """, [.uuids(keys.jobs), .int2s(keys.projections), .int8s(keys.numbers)])
     }
 
