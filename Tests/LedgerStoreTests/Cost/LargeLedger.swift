@@ -58,6 +58,8 @@ struct LargeLedger {
     /// What is copied is read from the catalogue, so that no column and no table that comes later is forgotten here.
     private static func copy(_ model: JobID, _ target: ConnectionTarget) async throws {
         let pool = Pool(target: target, logger: TestCluster.logger)
+        // A temporary table for them would make a schema, and with that every session would plan anew.
+        let copied = "(left(model::text, 24) || lpad(to_hex(n), 12, '0'))::uuid"
         _ = try await pool.query(
             Query(
                 """
@@ -66,13 +68,10 @@ struct LargeLedger {
                     model constant uuid := '\(model)';
                     place record;
                 begin
-                    create temporary table copy on commit drop as
-                        select (left(model::text, 24) || lpad(to_hex(n), 12, '0'))::uuid as job_id, n
-                        from generate_series(1, \(copies)) as n;
                     insert into ledger.job (job_id, created_at, name, key, tags)
-                        select copy.job_id, job.created_at, 'copy ' || n, 'copy ' || n,
+                        select \(copied), job.created_at, 'copy ' || n, 'copy ' || n,
                             jsonb_build_object('number', n::text)
-                        from ledger.job, copy where job.job_id = model;
+                        from ledger.job, generate_series(1, \(copies)) as n where job.job_id = model;
                     for place in
                         select owner.relname, string_agg(quote_ident(attname), ', ') as names
                         from pg_class as owner
@@ -86,8 +85,8 @@ struct LargeLedger {
                         group by owner.relname
                     loop
                         execute format(
-                            'insert into ledger.%I (job_id, %s) select copy.job_id, %s from ledger.%I as source, copy
-                                where source.job_id = $1',
+                            'insert into ledger.%I (job_id, %s) select \(copied.replacing("'", with: "''").replacing("model", with: "$1")), %s
+                                from ledger.%I as source, generate_series(1, \(copies)) as n where source.job_id = $1',
                             place.relname, place.names,
                             (select string_agg('source.' || name, ', ')
                                 from regexp_split_to_table(place.names, ', ') as name), place.relname
