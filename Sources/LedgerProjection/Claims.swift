@@ -48,7 +48,8 @@ struct Claims {
         }
     }
 
-    private static func progress(_ row: Row) throws(PQError) -> JobProgress {
+    /// A snapshot's row: the job, its projection, its sequence, its state, four times and five counts.
+    static func progress(_ row: Row) throws(PQError) -> JobProgress {
         guard let state = JobState(rawValue: try row.decode(3)) else {
             throw PQError(.decoding, "a snapshot has an unknown state")
         }

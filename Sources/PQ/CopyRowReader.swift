@@ -156,6 +156,16 @@ public struct CopyRowReader: Sendable {
         return value
     }
 
+    /// The next column, of type `numeric`; nil where it is NULL.
+    ///
+    /// - Throws: ``PQError/Code/decoding`` where it is no whole number, or does not fit.
+    public mutating func numeric() throws(PQError) -> Int128? {
+        guard let length = try beginColumn() else { return nil }
+        let value = unsafe try take(length) { unsafe NumericCoding.decode($0) }
+        guard let value else { throw PQError(.decoding, "a column does not hold a whole number of 128 bits") }
+        return value
+    }
+
     /// The next column, of type `text`; nil where it is NULL.
     public mutating func text() throws(PQError) -> String? {
         guard let length = try beginColumn() else { return nil }

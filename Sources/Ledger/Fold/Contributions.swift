@@ -39,14 +39,17 @@ public struct Contributions: Hashable, Sendable {
     }
 
     /// Adds one event's units to an indicator.
-    mutating func add(_ units: Units, to indicator: Int64) {
+    ///
+    /// - Returns: Whether it is the first event on it.
+    mutating func add(_ units: Units, to indicator: Int64) -> Bool {
         let index = firstIndex(notBelow: indicator)
         if index < entries.count, entries[index].indicator == indicator {
             entries[index].events += 1
             entries[index].units += units
-        } else {
-            entries.insert(Entry(indicator: indicator, events: 1, units: units), at: index)
+            return false
         }
+        entries.insert(Entry(indicator: indicator, events: 1, units: units), at: index)
+        return true
     }
 
     private func firstIndex(notBelow indicator: Int64) -> Int {

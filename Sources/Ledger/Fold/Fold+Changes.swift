@@ -40,6 +40,9 @@ public struct FoldChanges: Sendable {
     public let pages: [(key: ReportPage.Key, appended: ReportPage)]
     /// The events discarded.
     public let discards: [Discard]
+
+    /// How many parts there are, the job as a whole apart.
+    public var count: Int { tasks.count + executions.count + indicators.count + pages.count + discards.count }
 }
 
 extension Fold {
@@ -80,11 +83,7 @@ extension Fold {
     public mutating func takeChanges() throws(FoldStateError) -> FoldChanges {
         precondition(notesChanges, "a fold that is only looked at has no changes to store")
         let changedIndicators = touched.indicators.map { indicators[$0] }.sorted { $0.sequence < $1.sequence }
-        for indicator in changedIndicators where !indicator.isConserved {
-            throw FoldStateError(
-                "indicator \(indicator.sequence): received \(indicator.received) is not counted + superseded + discarded"
-            )
-        }
+        try Self.checkConserved(changedIndicators)
         let changes = FoldChanges(
             progress: progress,
             tasks: touched.tasks.map { tasks[$0] }.sorted { $0.sequence < $1.sequence },
@@ -94,5 +93,33 @@ extension Fold {
             discards: touched.discards)
         touched = Touched()
         return changes
+    }
+
+    private static func checkConserved(_ indicators: [IndicatorState]) throws(FoldStateError) {
+        for indicator in indicators where !indicator.isConserved {
+            throw FoldStateError(
+                "indicator \(indicator.sequence): received \(indicator.received) is not counted + superseded + discarded"
+            )
+        }
+    }
+
+    /// All of a job, as the changes since nothing: of a fold that began with the first event. Noting changes event by
+    /// event would only find out, at some cost, that everything has changed.
+    ///
+    /// - Precondition: Nothing was restored and no changes were taken.
+    /// - Throws: ``FoldStateError`` where an indicator does not account for every unit received.
+    public func everything() throws(FoldStateError) -> FoldChanges {
+        // What a fold begins stands in the order of the events that began it.
+        try Self.checkConserved(indicators)
+        return FoldChanges(
+            progress: progress, tasks: tasks, executions: executions, indicators: indicators,
+            pages: pages.sorted { $0.key < $1.key }.map { (key: $0.key, appended: $0.value) },
+            discards: touched.discards)
+    }
+
+    /// About how many bytes all of it takes in memory: measured, and rather too many.
+    public var memoryEstimate: Int {
+        executions.count * 640 + tasks.count * 160 + contributionCount * 96 + pages.count * 160 + archivedCount * 16
+            + touched.discards.count * 128 + indicators.count * 384
     }
 }

@@ -22,6 +22,9 @@ public struct Fold: Sendable {
     var labelledIndicators: [Name?: Int] = [:]
     var pages: [ReportPage.Key: ReportPage] = [:]
     var touched = Touched()
+    /// What executions hold, for ``memoryEstimate``: an execution may have a thousand labels, or one.
+    private(set) var contributionCount = 0
+    private(set) var archivedCount = 0
     /// Whether what changes is noted, for ``takeChanges()``.
     let notesChanges: Bool
 
@@ -294,10 +297,13 @@ public struct Fold: Sendable {
     // MARK: Indicators
 
     private mutating func add(_ contribution: Contribution, _ indicator: Int, to index: Int, at moment: Timestamp) {
-        executions[index].contributions.add(contribution.units, to: contribution.entry.indicator)
+        if executions[index].contributions.add(contribution.units, to: contribution.entry.indicator) {
+            contributionCount += 1
+        }
         if contribution.isNumbered {
             for archived in executions[index].reports.insert(contribution.entry) {
                 let key = ReportPage.Key(execution: executions[index].sequence, report: archived.report)
+                archivedCount += 1
                 pages[key, default: ReportPage()].append(archived)
                 if notesChanges { touched.pages[key, default: ReportPage()].append(archived) }
             }

@@ -18,8 +18,11 @@ struct ReplayBatch: Sendable {
         try await reporter.begin(batch, of: replay.id, desk)
         do {
             if replay.policy == .last {
-                try await desk.open(jobs, of: replay.id)
-                try await build(jobs, of: replay, reporter)
+                let rest = try await check(jobs, of: replay, reporter)
+                if !rest.isEmpty {
+                    try await desk.open(rest.map(\.job), of: replay.id)
+                    try await build(rest, of: replay, reporter)
+                }
             } else {
                 for job in jobs {
                     try await desk.checkRunning(replay.id)
@@ -34,9 +37,104 @@ struct ReplayBatch: Sendable {
         await reporter.finish(.succeeded)
     }
 
-    private func build(
+    /// A job that is still to be built, and how many of its events were reported as done before.
+    private typealias Rest = (job: ReplayDesk.Job, reported: Int64)
+
+    // MARK: In memory
+
+    /// Folds the jobs in memory; those whose live projections say the same are done, and stored where they are to be
+    /// applied.
+    ///
+    /// - Returns: The jobs that are to be built where they can be compared part by part.
+    private func check(
         _ jobs: [ReplayDesk.Job], of replay: ReplayDesk.Current, _ reporter: ReplayReporter
+    ) async throws -> [Rest] {
+        if replay.applies {
+            try await desk.open(jobs, of: replay.id)
+        } else {
+            try await desk.begin(jobs, of: replay.id)
+        }
+        let check = ReplayCheck(pool: pool, settings: settings)
+        var rest: [Rest] = []
+        for group in groups(jobs) {
+            try await desk.checkRunning(replay.id)
+            // It may have grown since the replay began: what was announced is what is reported.
+            var reported: Int64 = 0
+            let equal = try await check.run(group) { events in
+                try await desk.checkRunning(replay.id)
+                let more = max(0, min(events, group[0].events - reported))
+                reported += more
+                await reporter.note(jobs: 0, events: more)
+            }
+            let done = try await store(equal, of: replay)
+            rest += group.filter { !done.contains($0.id) }.map { ($0, reported) }
+            let compared = group.filter { done.contains($0.id) }
+            if !compared.isEmpty {
+                let events = compared.reduce(0) { $0 + $1.events } - reported
+                await reporter.note(jobs: Int64(compared.count), events: events)
+            }
+        }
+        return rest
+    }
+
+    /// Jobs in groups that are folded together; a large one is a group of its own.
+    private func groups(_ jobs: [ReplayDesk.Job]) -> [[ReplayDesk.Job]] {
+        var groups: [[ReplayDesk.Job]] = []
+        var group: [ReplayDesk.Job] = []
+        var events: Int64 = 0
+        for job in jobs {
+            if !group.isEmpty,
+                events + job.events > settings.eventsPerCheckMax || group.count == settings.jobsPerComparisonMax
+            {
+                groups.append(group)
+                (group, events) = ([], 0)
+            }
+            group.append(job)
+            events += job.events
+        }
+        return group.isEmpty ? groups : groups + [group]
+    }
+
+    /// Notes that these jobs agree, and with that stores what was built of them, where it is to be applied.
+    ///
+    /// - Returns: The jobs that are done: one with too much to be stored at once is not.
+    private func store(_ equal: [StateChanges.OfJob], of replay: ReplayDesk.Current) async throws -> Set<JobID> {
+        let done = replay.applies ? equal.filter { $0.changes.count <= settings.changesPerStoreMax } : equal
+        guard !done.isEmpty else { return [] }
+        let agreement = ReplayDesk.agreement(done.map(\.job), of: replay.id)
+        guard replay.applies else {
+            // Nothing was stored, unless somebody was broken off who had to.
+            let stale = ReplayDesk.clearing(done.map { ($0.job, $0.projection) })
+            _ = try await pool.pipeline(stale + [agreement])
+            return Set(done.map(\.job))
+        }
+        try await pool.withTransaction { transaction in
+            var group: [StateChanges.OfJob] = []
+            var changes = 0
+            for job in done {
+                if changes + job.changes.count > settings.changesPerStoreMax {
+                    _ = try await transaction.pipeline(await statements(group))
+                    (group, changes) = ([], 0)
+                }
+                group.append(job)
+                changes += job.changes.count
+            }
+            _ = try await transaction.commit(after: await statements(group) + [agreement])
+        }
+        return Set(done.map(\.job))
+    }
+
+    private func statements(_ changes: [StateChanges.OfJob]) async -> [Query] {
+        await withTaskExecutorPreference(globalConcurrentExecutor) { () async in StateChanges.statements(changes) }
+    }
+
+    // MARK: Stored
+
+    private func build(
+        _ rest: [Rest], of replay: ReplayDesk.Current, _ reporter: ReplayReporter
     ) async throws {
+        let jobs = rest.map(\.job)
+        let reported = Dictionary(uniqueKeysWithValues: rest.map { ($0.job.id, $0.reported) })
         let small = jobs.filter { $0.events <= settings.smallJobEventsMax }
         for start in stride(from: 0, to: small.count, by: settings.jobsPerComparisonMax) {
             let group = Array(small[start..<min(small.count, start + settings.jobsPerComparisonMax)])
@@ -48,14 +146,16 @@ struct ReplayBatch: Sendable {
                 for job in group { try await buildAlone(job, of: replay) { _ in } }
             }
             try await compare(group, of: replay)
-            await reporter.note(jobs: Int64(group.count), events: group.reduce(0) { $0 + $1.events })
+            let events = group.reduce(0) { $0 + $1.events - (reported[$1.id] ?? 0) }
+            await reporter.note(jobs: Int64(group.count), events: events)
         }
-        for job in jobs where job.events > settings.smallJobEventsMax {
+        for (job, before) in rest where job.events > settings.smallJobEventsMax {
             try await desk.checkRunning(replay.id)
-            // It may have grown since the replay began: what was announced is what is reported.
-            var reported: Int64 = 0
+            var folded: Int64 = 0
+            var reported = before
             try await buildAlone(job, of: replay) { events in
-                let more = min(events, job.events - reported)
+                folded += events
+                let more = max(0, min(folded, job.events) - reported)
                 reported += more
                 try await desk.checkRunning(replay.id)
                 await reporter.note(jobs: 0, events: more)

@@ -171,6 +171,23 @@ struct ReplayDesk: Sendable {
             ])
     }
 
+    /// Notes which jobs are worked on, of which nothing need be stored.
+    func begin(_ jobs: [Job], of replay: JobID) async throws(PQError) {
+        _ = try await pool.query(
+            Query(
+                "update ledger.replay_job set state = 'building' where replay = $1 and job_id = any ($2)",
+                [.uuid(replay.uuidBytes), .uuids(jobs.map(\.id.uuidBytes))]))
+    }
+
+    /// The statement that notes that the live projections of these jobs are right.
+    static func agreement(_ jobs: [JobID], of replay: JobID) -> Query {
+        Query(
+            """
+            update ledger.replay_job set state = 'compared', difference_count = 0
+            where replay = $1 and job_id = any ($2)
+            """, [.uuid(replay.uuidBytes), .uuids(jobs.map(\.uuidBytes))])
+    }
+
     /// The tables of what a projection consists of, beside its snapshot.
     private static let parts = ["indicator", "task", "execution", "report_page", "discard"]
 

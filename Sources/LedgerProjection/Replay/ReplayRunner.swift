@@ -159,6 +159,11 @@ public struct ReplaySettings: Sendable {
     public var lookInterval: Duration = .seconds(5)
     /// A job of more events is read in one piece and folded in memory; those of fewer are folded many at a time.
     public var smallJobEventsMax: Int64 = 2_000
+    /// What is folded in memory of one batch may take so much there, measured generously. What needs more is stored part
+    /// by part, and compared where it is stored.
+    public var bytesInMemoryMax = 48 << 20
+    /// Events of jobs that are folded in memory and compared together: enough that a few round trips do not matter.
+    public var eventsPerCheckMax: Int64 = 100_000
     /// How many small jobs are folded at the same time.
     public var jobsPerStepMax = 500
     /// How many jobs are compared in one transaction, in which their live snapshots stand still.

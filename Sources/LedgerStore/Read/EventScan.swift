@@ -58,6 +58,83 @@ package struct EventScan: Sendable {
         position = last
     }
 
+    /// A part of a job's events: those after one and up to another.
+    package struct Part: Sendable {
+        package let job: JobID
+        package let after: Int64
+        package let end: Int64
+
+        package init(_ job: JobID, after: Int64, through end: Int64) {
+            self.job = job
+            self.after = after
+            self.end = end
+        }
+    }
+
+    /// Hands the events of many jobs to the closure in one COPY, job by job and in order, each exactly once and none left
+    /// out, with the index of its part: as they are in the view of this transaction.
+    ///
+    /// The closure computes where it keeps nobody waiting, and not on the reactor.
+    ///
+    /// - Throws: ``StoreError/Code/incomplete`` where an event is not there any more; what the closure throws.
+    package static func read(
+        _ parts: [Part], in transaction: inout Transaction, _ body: (Int, Event) throws -> Void
+    ) async throws {
+        var reader = CopyRowReader()
+        var index = 0
+        var last = parts.first?.after ?? 0
+        try await transaction.copyOut(statement(parts)) { chunk in
+            try await withTaskExecutorPreference(globalConcurrentExecutor) { () async throws in
+                var failure: (any Error)?
+                try reader.read(chunk) { row throws(PQError) in
+                    let number = try row.int4()
+                    let event = try event(&row)
+                    if failure != nil { return }
+                    do {
+                        while let number, index + 1 < number {
+                            guard last == parts[index].end else { throw missing(last + 1, parts[index].job) }
+                            index += 1
+                            last = parts[index].after
+                        }
+                        guard event.sequence == last + 1 else { throw missing(last + 1, parts[index].job) }
+                        last = event.sequence
+                        try body(index, event)
+                    } catch {
+                        failure = error
+                    }
+                }
+                if let failure { throw failure }
+            }
+        }
+        while index < parts.count {
+            guard last == parts[index].end else { throw missing(last + 1, parts[index].job) }
+            index += 1
+            if index < parts.count { last = parts[index].after }
+        }
+    }
+
+    // PostgreSQL reads job by job, since a part with an order of its own is not mixed with others; were it otherwise, it
+    // would be noticed above. Sorting all of it to be sure would cost as much as reading it.
+    private static func statement(_ parts: [Part]) -> String {
+        """
+        copy (
+            select
+                part.number::integer, event.sequence, event.recorded_at, event.type, event.report, event.total,
+                event.done, event.attempt, event.task, event.execution, event.label, event.outcome
+            from unnest(
+                array[\(parts.map { "'\($0.job)'" }.joined(separator: ", "))]::uuid[],
+                array[\(parts.map { "\($0.after)" }.joined(separator: ", "))]::bigint[],
+                array[\(parts.map { "\($0.end)" }.joined(separator: ", "))]::bigint[]
+            ) with ordinality as part (job_id, after, last, number)
+            cross join lateral (
+                select * from ledger.event as found
+                where found.job_id = part.job_id and found.sequence > part.after and found.sequence <= part.last
+                order by found.sequence
+            ) as event
+        ) to stdout (format binary)
+        """
+    }
+
     // COPY takes no parameters: what is written into the statement are an id and whole numbers, whose texts are safe.
     private static func statement(_ job: JobID, after position: Int64, through end: Int64) -> String {
         """

@@ -1,0 +1,149 @@
+internal import Ledger
+internal import LedgerStore
+internal import PQ
+
+/// Folds all events of jobs in memory and looks whether the live projections say the same, without storing anything.
+///
+/// Nearly always they do, and then there is nothing else to find out. A job of which anything is not equal, or cannot be
+/// read, or does not fit into memory, is none of those that are returned: it is for the way that stores what it builds
+/// (``ReplayBuilder``) and can name the differences (``ReplayComparison``).
+struct ReplayCheck: Sendable {
+    let pool: Pool
+    let settings: ReplaySettings
+
+    /// What is folded takes more memory than it may.
+    struct IsTooLarge: Error {}
+
+    /// A job that is to be folded.
+    struct Place: Sendable {
+        let job: ReplayDesk.Job
+        /// The projection that is live, and what its snapshot says.
+        let live: Int16
+        let progress: JobProgress
+    }
+
+    /// Everything is read in one view of the database, in which a live projection and the events that it was folded from
+    /// belong together: so nothing need stand still, and what is appended meanwhile is not seen.
+    ///
+    /// - Parameter note: Told how many events of a large job have been folded.
+    /// - Returns: The jobs whose live projections are what their events amount to, with all of that.
+    func run(
+        _ jobs: [ReplayDesk.Job], _ note: (Int64) async throws -> Void = { _ in }
+    ) async throws -> [StateChanges.OfJob] {
+        do {
+            return try await pool.withTransaction(isolation: .repeatableRead, readOnly: true, deadline: .seconds(300)) {
+                transaction in
+                // Compiling a statement that reads a few columns costs more than it saves.
+                _ = try await transaction.query(Query("set local jit = off", prepare: false))
+                let places = try await places(of: jobs, &transaction)
+                guard !places.isEmpty else { return [] }
+                let folded = try await fold(places, &transaction, note)
+                var sides = ReplaySides(places: places, folded: folded)
+                try await sides.compare(&transaction)
+                return zip(places, folded).enumerated().compactMap { number, side in
+                    guard sides.isEqual[number] else { return nil }
+                    return StateChanges.OfJob(
+                        job: side.0.job.id, projection: side.0.job.projection, previousSequence: 0, changes: side.1,
+                        eventCount: Int(side.1.progress.sequence))
+                }
+            }
+        } catch let error as StoreError where error.code == .incomplete || error.code == .corrupt {
+            return try await oneByOne(jobs)
+        } catch let error as PQError where error.code == .decoding {
+            return try await oneByOne(jobs)
+        } catch is FoldStateError {
+            return try await oneByOne(jobs)
+        } catch is IsTooLarge {
+            return try await oneByOne(jobs)
+        }
+    }
+
+    /// What one of them is in the way of is tried without it.
+    private func oneByOne(_ jobs: [ReplayDesk.Job]) async throws -> [StateChanges.OfJob] {
+        guard jobs.count > 1 else { return [] }
+        var equal: [StateChanges.OfJob] = []
+        for job in jobs { equal += try await run([job]) }
+        return equal
+    }
+
+    /// The jobs that can be folded here: those of which nothing was stored by somebody who was broken off.
+    private func places(
+        of jobs: [ReplayDesk.Job], _ transaction: inout Transaction
+    ) async throws(PQError) -> [Place] {
+        let rows = try await transaction.query(
+            Query(
+                """
+                select
+                    live.job_id, live.projection, live.sequence, live.state, live.created_at, live.started_at,
+                    live.updated_at, live.finished_at, live.tasks_running, live.tasks_succeeded, live.tasks_failed,
+                    live.tasks_canceled, live.executions
+                from unnest($1::uuid[], $2::smallint[]) with ordinality as wanted (job_id, projection, number)
+                join ledger.snapshot as live on live.job_id = wanted.job_id and live.is_live
+                where not exists (
+                    select from ledger.snapshot as built
+                    where built.job_id = wanted.job_id and built.projection = wanted.projection and built.sequence > 0
+                )
+                order by wanted.number
+                """, [.uuids(jobs.map(\.id.uuidBytes)), .int2s(jobs.map(\.projection))]))
+        let byID = Dictionary(uniqueKeysWithValues: jobs.map { ($0.id, $0) })
+        var places: [Place] = []
+        for row in rows {
+            guard let job = byID[JobID(uuid: try row.decode(0))] else { continue }
+            places.append(Place(job: job, live: try row.decode(1), progress: try Claims.progress(row)))
+        }
+        return places
+    }
+
+    private func fold(
+        _ places: [Place], _ transaction: inout Transaction, _ note: (Int64) async throws -> Void
+    ) async throws -> [FoldChanges] {
+        let folding = Folding(jobs: places.count, bytesMax: settings.bytesInMemoryMax)
+        if places.count == 1, let place = places.first {
+            var position: Int64 = 0
+            while position < place.progress.sequence {
+                let end = min(place.progress.sequence, position + Int64(settings.eventsPerStoreMax))
+                let part = EventScan.Part(place.job.id, after: position, through: end)
+                try await EventScan.read([part], in: &transaction, folding.take)
+                if end < place.progress.sequence { try await note(end - position) }
+                position = end
+            }
+        } else {
+            let parts = places.map { EventScan.Part($0.job.id, after: 0, through: $0.progress.sequence) }
+            try await EventScan.read(parts, in: &transaction, folding.take)
+        }
+        return try folding.end()
+    }
+
+    /// Jobs that are folded one after the other.
+    private final class Folding {
+        private let jobs: Int
+        private let bytesMax: Int
+        private var fold = Fold(notesChanges: false)
+        private var folded: [FoldChanges] = []
+        private var foldedBytes = 0
+
+        init(jobs: Int, bytesMax: Int) {
+            self.jobs = jobs
+            self.bytesMax = bytesMax
+        }
+
+        func take(_ job: Int, _ event: Event) throws {
+            while folded.count < job { try endJob() }
+            try fold.apply(event)
+            // Looked at now and then: an event adds a few hundred bytes.
+            if event.sequence & 0xFF == 0, foldedBytes + fold.memoryEstimate > bytesMax { throw IsTooLarge() }
+        }
+
+        func end() throws -> [FoldChanges] {
+            while folded.count < jobs { try endJob() }
+            return folded
+        }
+
+        private func endJob() throws {
+            foldedBytes += fold.memoryEstimate
+            guard foldedBytes <= bytesMax else { throw IsTooLarge() }
+            folded.append(try fold.everything())
+            fold = Fold(notesChanges: false)
+        }
+    }
+}
