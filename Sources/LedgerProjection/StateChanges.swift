@@ -14,10 +14,15 @@ enum StateChanges {
     }
 
     static func statements(_ changes: [OfJob]) -> [Query] {
-        guard !changes.isEmpty else { return [] }
-        return [snapshots(changes), guardian(changes)]
-            + [indicators(changes), tasks(changes), executions(changes), pages(changes), discards(changes)]
-            .compactMap { $0 }
+        changes.isEmpty ? [] : checkpoints(changes) + parts(changes)
+    }
+
+    /// Those that move the snapshots, and see to it that they were where the changes begin.
+    static func checkpoints(_ changes: [OfJob]) -> [Query] { [snapshots(changes), guardian(changes)] }
+
+    /// Those that store everything else.
+    static func parts(_ changes: [OfJob]) -> [Query] {
+        [indicators(changes), tasks(changes), executions(changes), pages(changes), discards(changes)].compactMap { $0 }
     }
 
     /// Compare and set: a snapshot moves only from the checkpoint that was read.

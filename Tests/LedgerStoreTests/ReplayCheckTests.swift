@@ -11,13 +11,21 @@ struct ReplayCheckTests {
     private static var stepwise: ReplaySettings {
         var settings = ReplayTests.small
         settings.bytesInMemoryMax = 0
+        settings.bytesOfLargeJobMax = 0
+        return settings
+    }
+
+    /// Settings under which every job is a large one, and is stored in many pieces.
+    private static var large: ReplaySettings {
+        var settings = inMemory
+        settings.bytesInMemoryMax = 0
+        settings.partsPerStatementMax = 7
         return settings
     }
 
     /// Settings under which everything that these tests fold fits into memory.
     private static var inMemory: ReplaySettings {
         var settings = ReplayTests.small
-        settings.changesPerStoreMax = ReplaySettings().changesPerStoreMax
         settings.jobsPerComparisonMax = ReplaySettings().jobsPerComparisonMax
         return settings
     }
@@ -45,7 +53,7 @@ struct ReplayCheckTests {
                 for seed in UInt64(0)..<2 { try await Self.numberedJob(ledger, seed: 95 + seed) }
                 return try await ReplayTests.live(ledger)
             }
-            for settings in [Self.inMemory, Self.stepwise, ReplayTests.small] {
+            for settings in [Self.inMemory, Self.stepwise, Self.large] {
                 try await withRunningLedger(on: target, replays: settings) { ledger in
                     let replay = try await ReplayTests.end(
                         of: try await ledger.beginReplay(Replay.Request(applies: true)).id, ledger)

@@ -43,6 +43,19 @@ public struct FoldChanges: Sendable {
 
     /// How many parts there are, the job as a whole apart.
     public var count: Int { tasks.count + executions.count + indicators.count + pages.count + discards.count }
+
+    /// The changes among these parts: each kind is counted on from the one before it, as in ``count``.
+    public func part(_ range: Range<Int>) -> FoldChanges {
+        var start = 0
+        func slice<Part>(_ parts: [Part]) -> [Part] {
+            let wanted = range.clamped(to: start..<start + parts.count)
+            defer { start += parts.count }
+            return wanted.isEmpty ? [] : Array(parts[wanted.lowerBound - start..<wanted.upperBound - start])
+        }
+        return FoldChanges(
+            progress: progress, tasks: slice(tasks), executions: slice(executions), indicators: slice(indicators),
+            pages: slice(pages), discards: slice(discards))
+    }
 }
 
 extension Fold {
@@ -117,9 +130,12 @@ extension Fold {
             discards: touched.discards)
     }
 
-    /// About how many bytes all of it takes in memory: measured, and rather too many.
+    /// About how many bytes all of it takes in memory, as it was measured.
     public var memoryEstimate: Int {
-        executions.count * 640 + tasks.count * 160 + contributionCount * 96 + pages.count * 160 + archivedCount * 16
-            + touched.discards.count * 128 + indicators.count * 384
+        Self.memoryEstimate(tasks: tasks.count, executions: executions.count) + contributionCount * 64
+            + pages.count * 160 + archivedCount * 16 + touched.discards.count * 128 + indicators.count * 384
     }
+
+    /// The same of so many tasks and executions before anything is reported by them.
+    public static func memoryEstimate(tasks: Int, executions: Int) -> Int { tasks * 224 + executions * 384 }
 }

@@ -9,6 +9,7 @@ struct ReplayBatch: Sendable {
     let desk: ReplayDesk
     let settings: ReplaySettings
     let logger: Logger
+    let memory: ReplayMemory
 
     private var pool: Pool { ledger.replayPool }
     private var builder: ReplayBuilder { ReplayBuilder(pool: pool, settings: settings) }
@@ -54,19 +55,12 @@ struct ReplayBatch: Sendable {
         } else {
             try await desk.begin(jobs, of: replay.id)
         }
-        let check = ReplayCheck(pool: pool, settings: settings)
         var rest: [Rest] = []
         for group in groups(jobs) {
             try await desk.checkRunning(replay.id)
-            // It may have grown since the replay began: what was announced is what is reported.
-            var reported: Int64 = 0
-            let equal = try await check.run(group) { events in
-                try await desk.checkRunning(replay.id)
-                let more = max(0, min(events, group[0].events - reported))
-                reported += more
-                await reporter.note(jobs: 0, events: more)
-            }
-            let done = try await store(equal, of: replay)
+            let (equal, reported) = try await agreeing(group, of: replay, reporter)
+            try await store(equal, of: replay)
+            let done = Set(equal.map(\.job))
             rest += group.filter { !done.contains($0.id) }.map { ($0, reported) }
             let compared = group.filter { done.contains($0.id) }
             if !compared.isEmpty {
@@ -75,6 +69,22 @@ struct ReplayBatch: Sendable {
             }
         }
         return rest
+    }
+
+    /// - Returns: What agrees, and how many events were reported as done on the way.
+    private func agreeing(
+        _ group: [ReplayDesk.Job], of replay: ReplayDesk.Current, _ reporter: ReplayReporter
+    ) async throws -> (equal: [StateChanges.OfJob], reported: Int64) {
+        let check = ReplayCheck(pool: pool, settings: settings, memory: memory)
+        // It may have grown since the replay began: what was announced is what is reported.
+        var reported: Int64 = 0
+        let equal = try await check.run(group) { events in
+            try await desk.checkRunning(replay.id)
+            let more = max(0, min(events, group[0].events - reported))
+            reported += more
+            await reporter.note(jobs: 0, events: more)
+        }
+        return (equal, reported)
     }
 
     /// Jobs in groups that are folded together; a large one is a group of its own.
@@ -96,36 +106,40 @@ struct ReplayBatch: Sendable {
     }
 
     /// Notes that these jobs agree, and with that stores what was built of them, where it is to be applied.
-    ///
-    /// - Returns: The jobs that are done: one with too much to be stored at once is not.
-    private func store(_ equal: [StateChanges.OfJob], of replay: ReplayDesk.Current) async throws -> Set<JobID> {
-        let done = replay.applies ? equal.filter { $0.changes.count <= settings.changesPerStoreMax } : equal
-        guard !done.isEmpty else { return [] }
-        let agreement = ReplayDesk.agreement(done.map(\.job), of: replay.id)
+    private func store(_ equal: [StateChanges.OfJob], of replay: ReplayDesk.Current) async throws {
+        guard !equal.isEmpty else { return }
+        let agreement = ReplayDesk.agreement(equal.map(\.job), of: replay.id)
         guard replay.applies else {
             // Nothing was stored, unless somebody was broken off who had to.
-            let stale = ReplayDesk.clearing(done.map { ($0.job, $0.projection) })
+            let stale = ReplayDesk.clearing(equal.map { ($0.job, $0.projection) })
             _ = try await pool.pipeline(stale + [agreement])
-            return Set(done.map(\.job))
+            return
         }
         try await pool.withTransaction { transaction in
-            var group: [StateChanges.OfJob] = []
-            var changes = 0
-            for job in done {
-                if changes + job.changes.count > settings.changesPerStoreMax {
-                    _ = try await transaction.pipeline(await statements(group))
-                    (group, changes) = ([], 0)
+            _ = try await transaction.pipeline(StateChanges.checkpoints(equal))
+            var waiting: [StateChanges.OfJob] = []
+            var count = 0
+            // Not all at once: what is sent takes more memory than what was folded.
+            for job in equal {
+                for start in stride(from: 0, to: job.changes.count, by: settings.partsPerStatementMax) {
+                    let end = min(job.changes.count, start + settings.partsPerStatementMax)
+                    if count + end - start > settings.partsPerStatementMax {
+                        _ = try await transaction.pipeline(await parts(waiting))
+                        (waiting, count) = ([], 0)
+                    }
+                    waiting.append(
+                        StateChanges.OfJob(
+                            job: job.job, projection: job.projection, previousSequence: job.previousSequence,
+                            changes: job.changes.part(start..<end), eventCount: job.eventCount))
+                    count += end - start
                 }
-                group.append(job)
-                changes += job.changes.count
             }
-            _ = try await transaction.commit(after: await statements(group) + [agreement])
+            _ = try await transaction.commit(after: await parts(waiting) + [agreement])
         }
-        return Set(done.map(\.job))
     }
 
-    private func statements(_ changes: [StateChanges.OfJob]) async -> [Query] {
-        await withTaskExecutorPreference(globalConcurrentExecutor) { () async in StateChanges.statements(changes) }
+    private func parts(_ changes: [StateChanges.OfJob]) async -> [Query] {
+        await withTaskExecutorPreference(globalConcurrentExecutor) { () async in StateChanges.parts(changes) }
     }
 
     // MARK: Stored

@@ -10,6 +10,7 @@ internal import PQ
 struct ReplayCheck: Sendable {
     let pool: Pool
     let settings: ReplaySettings
+    let memory: ReplayMemory
 
     /// What is folded takes more memory than it may.
     struct IsTooLarge: Error {}
@@ -22,48 +23,67 @@ struct ReplayCheck: Sendable {
         let progress: JobProgress
     }
 
-    /// Everything is read in one view of the database, in which a live projection and the events that it was folded from
-    /// belong together: so nothing need stand still, and what is appended meanwhile is not seen.
-    ///
     /// - Parameter note: Told how many events of a large job have been folded.
     /// - Returns: The jobs whose live projections are what their events amount to, with all of that.
     func run(
         _ jobs: [ReplayDesk.Job], _ note: (Int64) async throws -> Void = { _ in }
     ) async throws -> [StateChanges.OfJob] {
         do {
-            return try await pool.withTransaction(isolation: .repeatableRead, readOnly: true, deadline: .seconds(300)) {
-                transaction in
-                // Compiling a statement that reads a few columns costs more than it saves.
-                _ = try await transaction.query(Query("set local jit = off", prepare: false))
-                let places = try await places(of: jobs, &transaction)
-                guard !places.isEmpty else { return [] }
-                let folded = try await fold(places, &transaction, note)
-                var sides = ReplaySides(places: places, folded: folded)
-                try await sides.compare(&transaction)
-                return zip(places, folded).enumerated().compactMap { number, side in
-                    guard sides.isEqual[number] else { return nil }
-                    return StateChanges.OfJob(
-                        job: side.0.job.id, projection: side.0.job.projection, previousSequence: 0, changes: side.1,
-                        eventCount: Int(side.1.progress.sequence))
+            return try await run(jobs, bytesMax: settings.bytesInMemoryMax, note)
+        } catch is IsTooLarge where jobs.count == 1 {
+            do {
+                return try await memory.withLargeJob {
+                    try await run(jobs, bytesMax: settings.bytesOfLargeJobMax, note)
                 }
+            } catch  where Self.isOfJobs(error) {
+                return []
             }
-        } catch let error as StoreError where error.code == .incomplete || error.code == .corrupt {
-            return try await oneByOne(jobs)
-        } catch let error as PQError where error.code == .decoding {
-            return try await oneByOne(jobs)
-        } catch is FoldStateError {
-            return try await oneByOne(jobs)
-        } catch is IsTooLarge {
-            return try await oneByOne(jobs)
+        } catch  where Self.isOfJobs(error) {
+            guard jobs.count > 1 else { return [] }
+            // What one of them is in the way of is tried without it.
+            var equal: [StateChanges.OfJob] = []
+            for job in jobs { equal += try await run([job]) }
+            return equal
         }
     }
 
-    /// What one of them is in the way of is tried without it.
-    private func oneByOne(_ jobs: [ReplayDesk.Job]) async throws -> [StateChanges.OfJob] {
-        guard jobs.count > 1 else { return [] }
-        var equal: [StateChanges.OfJob] = []
-        for job in jobs { equal += try await run([job]) }
-        return equal
+    /// Whether it is the jobs that cannot be folded, and not the database that cannot be asked.
+    private static func isOfJobs(_ error: any Error) -> Bool {
+        switch error {
+        case let error as StoreError: error.code == .incomplete || error.code == .corrupt
+        case let error as PQError: error.code == .decoding
+        default: error is FoldStateError || error is IsTooLarge
+        }
+    }
+
+    /// Everything is read in one view of the database, in which a live projection and the events that it was folded from
+    /// belong together: so nothing need stand still, and what is appended meanwhile is not seen.
+    private func run(
+        _ jobs: [ReplayDesk.Job], bytesMax: Int, _ note: (Int64) async throws -> Void
+    ) async throws -> [StateChanges.OfJob] {
+        try await pool.withTransaction(isolation: .repeatableRead, readOnly: true, deadline: .seconds(300)) {
+            transaction in
+            // Compiling a statement that reads a few columns costs more than it saves.
+            _ = try await transaction.query(Query("set local jit = off", prepare: false))
+            let places = try await places(of: jobs, &transaction)
+            guard !places.isEmpty else { return [] }
+            // What is live tells beforehand, mostly, what will not fit.
+            let bytes = places.map(\.progress.tasks).reduce(0) { sum, tasks in
+                // It may have been damaged, and say anything.
+                let (tasks, executions) = (min(tasks.total, 1 << 32), min(tasks.executions, 1 << 32))
+                return sum + Fold.memoryEstimate(tasks: Int(tasks), executions: Int(executions))
+            }
+            guard bytes <= bytesMax else { throw IsTooLarge() }
+            let folded = try await fold(places, bytesMax: bytesMax, &transaction, note)
+            var sides = ReplaySides(places: places, folded: folded)
+            try await sides.compare(&transaction)
+            return zip(places, folded).enumerated().compactMap { number, side in
+                guard sides.isEqual[number] else { return nil }
+                return StateChanges.OfJob(
+                    job: side.0.job.id, projection: side.0.job.projection, previousSequence: 0, changes: side.1,
+                    eventCount: Int(side.1.progress.sequence))
+            }
+        }
     }
 
     /// The jobs that can be folded here: those of which nothing was stored by somebody who was broken off.
@@ -95,9 +115,9 @@ struct ReplayCheck: Sendable {
     }
 
     private func fold(
-        _ places: [Place], _ transaction: inout Transaction, _ note: (Int64) async throws -> Void
+        _ places: [Place], bytesMax: Int, _ transaction: inout Transaction, _ note: (Int64) async throws -> Void
     ) async throws -> [FoldChanges] {
-        let folding = Folding(jobs: places.count, bytesMax: settings.bytesInMemoryMax)
+        let folding = Folding(jobs: places.count, bytesMax: bytesMax)
         if places.count == 1, let place = places.first {
             var position: Int64 = 0
             while position < place.progress.sequence {

@@ -15,6 +15,7 @@ public struct ReplayRunner: Service {
     private let settings: ReplaySettings
     private let logger: Logger
     private let failures = Failures()
+    private let memory = ReplayMemory()
 
     /// A runner on this ledger, which must be running itself.
     public init(ledger: PostgresLedger, settings: ReplaySettings = ReplaySettings(), logger: Logger) {
@@ -87,7 +88,8 @@ public struct ReplayRunner: Service {
                     // Somebody may have ended it between the look and the lock.
                     let jobs = try await desk.openJobs(of: replay.id, batch: batch)
                     if !jobs.isEmpty {
-                        let work = ReplayBatch(ledger: ledger, desk: desk, settings: settings, logger: logger)
+                        let work = ReplayBatch(
+                            ledger: ledger, desk: desk, settings: settings, logger: logger, memory: memory)
                         try await work.run(batch, jobs, of: replay)
                     }
                     result = .success(())
@@ -159,9 +161,14 @@ public struct ReplaySettings: Sendable {
     public var lookInterval: Duration = .seconds(5)
     /// A job of more events is read in one piece and folded in memory; those of fewer are folded many at a time.
     public var smallJobEventsMax: Int64 = 2_000
-    /// What is folded in memory of one batch may take so much there, measured generously. What needs more is stored part
-    /// by part, and compared where it is stored.
-    public var bytesInMemoryMax = 48 << 20
+    /// What is folded in memory of one batch may take so much there.
+    public var bytesInMemoryMax = 32 << 20
+    /// A job that takes more is folded while no other one of that size is, in the same process: so that it stays below
+    /// 250 MB whatever is replayed. One that takes more than this, some 150,000 executions, is stored part by part, and
+    /// compared where it is stored.
+    public var bytesOfLargeJobMax = 112 << 20
+    /// Parts of projections that are sent to be stored in one piece, some 1.3 kB each.
+    public var partsPerStatementMax = 10_000
     /// Events of jobs that are folded in memory and compared together: enough that a few round trips do not matter.
     public var eventsPerCheckMax: Int64 = 100_000
     /// How many small jobs are folded at the same time.
