@@ -205,12 +205,25 @@ private struct TextCache: Sendable {
         return Int(truncatingIfNeeded: (hash ^ (hash >> 32)) & UInt64(Self.slotCount - 1))
     }
 
+    /// Whether texts of more than eight bytes are the same, eight bytes at a time; the last eight may overlap.
+    private static func areEqual(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
+        guard left.count == right.count, left.count >= 8 else { return false }
+        var offset = 0
+        while offset < left.count {
+            let start = min(offset, left.count - 8)
+            let word = unsafe left.loadUnaligned(fromByteOffset: start, as: UInt64.self)
+            guard unsafe word == right.loadUnaligned(fromByteOffset: start, as: UInt64.self) else { return false }
+            offset += 8
+        }
+        return true
+    }
+
     mutating func text(_ bytes: UnsafeRawBufferPointer) -> String {
         guard bytes.count > Self.inlineMax else { return unsafe String(decoding: bytes, as: UTF8.self) }
         if slots.isEmpty { slots = Array(repeating: "", count: Self.slotCount) }
         let slot = unsafe slot(of: bytes)
         let isThere: Bool? = unsafe slots[slot].utf8.withContiguousStorageIfAvailable { known in
-            unsafe known.count == bytes.count && known.elementsEqual(bytes)
+            unsafe Self.areEqual(UnsafeRawBufferPointer(known), bytes)
         }
         if isThere == true { return slots[slot] }
         let text = unsafe String(decoding: bytes, as: UTF8.self)

@@ -25,6 +25,7 @@ extension Fold {
     mutating func insert(_ task: JobTask) {
         taskIndices[task.name] = tasks.count
         tasks.append(task)
+        recentExecutions.append(-1)
     }
 
     mutating func insert(_ execution: Execution) -> Int {

@@ -13,6 +13,9 @@ public struct Fold: Sendable {
 
     var tasks: [JobTask] = []
     var taskIndices: [Name: Int] = [:]
+    /// Of each task, the execution that was begun most recently here; -1 where none was. Most events belong to it, and
+    /// comparing a name costs less than looking it up.
+    var recentExecutions: [Int] = []
     var executions: [Execution] = []
     var executionIndices: [Int64: Int] = [:]
     var namedExecutions: [NamedKey: Int] = [:]
@@ -202,6 +205,8 @@ public struct Fold: Sendable {
     func executionIndex(of reference: ExecutionReference) -> Int? {
         guard let task = taskIndices[reference.task] else { return nil }
         if let name = reference.execution {
+            let recent = recentExecutions[task]
+            if recent >= 0, executions[recent].name == name { return recent }
             return namedExecutions[NamedKey(task: tasks[task].sequence, name: name)]
         }
         return attemptedExecutions[AttemptKey(task: tasks[task].sequence, attempt: reference.attempt ?? 1)]
@@ -224,12 +229,14 @@ public struct Fold: Sendable {
                 JobTask(
                     sequence: event.sequence, name: reference.task, last: event.sequence, state: .running,
                     executionCount: 1))
+            recentExecutions[tasks.count - 1] = index
             touchTask(tasks.count - 1)
             progress.tasks.running += 1
             reopen()
             return index
         }
         guard let last else { preconditionFailure("the last execution of a known task is restored with it") }
+        recentExecutions[taskIndex] = index
         tasks[taskIndex].executionCount += 1
         touchTask(taskIndex)
         if execution.rank > executions[last].rank {

@@ -35,15 +35,14 @@ extension Name: Hashable {
     /// Eight bytes at a time: a fold compares names more often than it does anything else.
     private static func haveEqualBytes(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
         guard left.count == right.count else { return false }
+        guard left.count >= 8 else { return left.elementsEqual(right) }
         var offset = 0
-        while offset + 8 <= left.count {
-            let leftWord = left.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-            guard leftWord == right.loadUnaligned(fromByteOffset: offset, as: UInt64.self) else { return false }
-            offset += 8
-        }
         while offset < left.count {
-            guard left[offset] == right[offset] else { return false }
-            offset += 1
+            // The last eight may overlap those before them.
+            let start = min(offset, left.count - 8)
+            let leftWord = left.loadUnaligned(fromByteOffset: start, as: UInt64.self)
+            guard leftWord == right.loadUnaligned(fromByteOffset: start, as: UInt64.self) else { return false }
+            offset += 8
         }
         return true
     }
