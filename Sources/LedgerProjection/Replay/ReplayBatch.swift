@@ -163,20 +163,34 @@ struct ReplayBatch: Sendable {
             let events = group.reduce(0) { $0 + $1.events - (reported[$1.id] ?? 0) }
             await reporter.note(jobs: Int64(group.count), events: events)
         }
-        for (job, before) in rest where job.events > settings.smallJobEventsMax {
+        for one in rest where one.job.events > settings.smallJobEventsMax {
             try await desk.checkRunning(replay.id)
-            var folded: Int64 = 0
-            var reported = before
-            try await buildAlone(job, of: replay) { events in
-                folded += events
-                let more = max(0, min(folded, job.events) - reported)
-                reported += more
-                try await desk.checkRunning(replay.id)
-                await reporter.note(jobs: 0, events: more)
+            if Int(one.job.events) > settings.bytesInMemoryMax / Self.bytesPerEventMax {
+                try await memory.withLargeJob { try await buildLarge(one, of: replay, reporter) }
+            } else {
+                try await buildLarge(one, of: replay, reporter)
             }
-            try await compare([job], of: replay)
-            await reporter.note(jobs: 1, events: job.events - reported)
         }
+    }
+
+    /// What an event takes in memory at most, where each begins an execution that is stored.
+    private static let bytesPerEventMax = 1_400
+
+    private func buildLarge(
+        _ one: Rest, of replay: ReplayDesk.Current, _ reporter: ReplayReporter
+    ) async throws {
+        let job = one.job
+        var folded: Int64 = 0
+        var reported = one.reported
+        try await buildAlone(job, of: replay) { events in
+            folded += events
+            let more = max(0, min(folded, job.events) - reported)
+            reported += more
+            try await desk.checkRunning(replay.id)
+            await reporter.note(jobs: 0, events: more)
+        }
+        try await compare([job], of: replay)
+        await reporter.note(jobs: 1, events: job.events - reported)
     }
 
     /// Builds one job; one whose events are not there any more, or make no sense, is skipped and the others go on.
