@@ -58,9 +58,7 @@ struct ReplayBatch: Sendable {
         var rest: [Rest] = []
         for group in groups(jobs) {
             try await desk.checkRunning(replay.id)
-            let (equal, reported) = try await agreeing(group, of: replay, reporter)
-            try await store(equal, of: replay)
-            let done = Set(equal.map(\.job))
+            let (done, reported) = try await storeAgreeing(group, of: replay, reporter)
             rest += group.filter { !done.contains($0.id) }.map { ($0, reported) }
             let compared = group.filter { done.contains($0.id) }
             if !compared.isEmpty {
@@ -71,20 +69,26 @@ struct ReplayBatch: Sendable {
         return rest
     }
 
-    /// - Returns: What agrees, and how many events were reported as done on the way.
-    private func agreeing(
+    /// - Returns: The jobs that agree, and how many events were reported as done on the way.
+    private func storeAgreeing(
         _ group: [ReplayDesk.Job], of replay: ReplayDesk.Current, _ reporter: ReplayReporter
-    ) async throws -> (equal: [StateChanges.OfJob], reported: Int64) {
+    ) async throws -> (done: Set<JobID>, reported: Int64) {
         let check = ReplayCheck(pool: pool, settings: settings, memory: memory)
         // It may have grown since the replay began: what was announced is what is reported.
         var reported: Int64 = 0
-        let equal = try await check.run(group) { events in
+        var done: Set<JobID> = []
+        func take(_ equal: [StateChanges.OfJob]) async throws {
+            try await store(equal, of: replay)
+            done.formUnion(equal.map(\.job))
+        }
+        let equal = try await check.run(group, storingLarge: take) { events in
             try await desk.checkRunning(replay.id)
             let more = max(0, min(events, group[0].events - reported))
             reported += more
             await reporter.note(jobs: 0, events: more)
         }
-        return (equal, reported)
+        try await take(equal)
+        return (done, reported)
     }
 
     /// Jobs in groups that are folded together; a large one is a group of its own.

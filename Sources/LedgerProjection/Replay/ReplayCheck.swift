@@ -23,10 +23,13 @@ struct ReplayCheck: Sendable {
         let progress: JobProgress
     }
 
-    /// - Parameter note: Told how many events of a large job have been folded.
+    /// - Parameters:
+    ///   - store: Takes what a large job amounts to before another one has its turn; it is not returned.
+    ///   - note: Told how many events of a large job have been folded.
     /// - Returns: The jobs whose live projections are what their events amount to, with all of that.
     func run(
-        _ jobs: [ReplayDesk.Job], _ note: (Int64) async throws -> Void = { _ in }
+        _ jobs: [ReplayDesk.Job], storingLarge store: ([StateChanges.OfJob]) async throws -> Void,
+        _ note: (Int64) async throws -> Void = { _ in }
     ) async throws -> [StateChanges.OfJob] {
         do {
             return try await run(jobs, bytesMax: settings.bytesInMemoryMax, note)
@@ -42,7 +45,7 @@ struct ReplayCheck: Sendable {
             guard jobs.count > 1 else { return [] }
             // What one of them is in the way of is tried without it.
             var equal: [StateChanges.OfJob] = []
-            for job in jobs { equal += try await run([job]) }
+            for job in jobs { equal += try await run([job], storingLarge: store) }
             return equal
         }
     }
