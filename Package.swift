@@ -106,12 +106,20 @@ let package = Package(
             plugins: ["EmbedFiles"]
         ),
 
+        .target(
+            name: "LedgerBenchmark",
+            dependencies: [
+                "Ledger", "LedgerStore", "PQ", .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
+
         // Layer 4
         .target(
             name: "LedgerCommands",
             dependencies: [
-                "Ledger", "LedgerHTTP", "LedgerProjection", "LedgerStore", "LedgerWire", "PQ", "ProgressLedgerClient",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Ledger", "LedgerBenchmark", "LedgerHTTP", "LedgerProjection", "LedgerStore", "LedgerWire", "PQ",
+                "ProgressLedgerClient", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

@@ -24,6 +24,7 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
                     VerifyCommand.self, AnchorCommand.self, ReplayCommand.self, ExportCommand.self, ImportCommand.self,
                 ]),
             CommandGroup(name: "Reports", subcommands: [ReportCommand.self, DemoCommand.self]),
+            CommandGroup(name: "Measures", subcommands: [BenchCommand.self]),
         ])
 
     public init() {}

@@ -15,16 +15,33 @@ public struct CopyWriter: ~Copyable {
 
     /// Adds one row: a value for each column, of exactly the column's type.
     public mutating func row(_ values: [Parameter]) async throws(PQError) {
-        buffer.appendBigEndian(Int16(values.count))
+        Self.append(values, to: &buffer)
+        if buffer.count >= Self.chunkBytes { try await send() }
+    }
+
+    /// Adds rows that were encoded before, by ``encoded(row:)``.
+    public mutating func rows(encoded rows: [UInt8]) async throws(PQError) {
+        buffer += rows
+        if buffer.count >= Self.chunkBytes { try await send() }
+    }
+
+    /// One row as the format has it, for ``rows(encoded:)``.
+    public static func encoded(row values: [Parameter]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        append(values, to: &bytes)
+        return bytes
+    }
+
+    private static func append(_ values: [Parameter], to bytes: inout [UInt8]) {
+        bytes.appendBigEndian(Int16(values.count))
         for value in values {
-            guard let bytes = value.bytes else {
-                buffer.appendBigEndian(Int32(-1))
+            guard let content = value.bytes else {
+                bytes.appendBigEndian(Int32(-1))
                 continue
             }
-            buffer.appendBigEndian(Int32(bytes.count))
-            buffer += bytes
+            bytes.appendBigEndian(Int32(content.count))
+            bytes += content
         }
-        if buffer.count >= Self.chunkBytes { try await send() }
     }
 
     mutating func finish() async throws(PQError) {

@@ -220,6 +220,17 @@ public struct LocalPostgres: Sendable {
         }
     }
 
+    /// Runs one of PostgreSQL's own programs, such as `pgbench`, as the user that the server runs as.
+    ///
+    /// - Returns: Its exit code, and the last 4,000 characters of what it printed.
+    public func run(
+        program: String, _ arguments: [String], deadline: Duration
+    ) async throws(LocalPostgresError) -> (exitCode: Int32, output: String) {
+        // Some machines keep the programs of clients in another folder, which is then on the path.
+        let path = programs.path(program)
+        return try await runner.run([access(path, X_OK) == 0 ? path : program] + arguments, deadline: deadline)
+    }
+
     /// The process of the server; nil where it does not run.
     public var serverProcess: Int32? {
         guard let data = FileManager.default.contents(atPath: "\(cluster)/postmaster.pid") else { return nil }

@@ -1,0 +1,69 @@
+public import Logging
+
+/// Measures the ledger beside what PostgreSQL does by itself, on the same machine in the same run.
+///
+/// A private, durable PostgreSQL; a server process of its own for each part; ours and its limit in turn, several rounds;
+/// at the end of each part a proof that nothing was lost or counted twice.
+public struct Benchmark: Sendable {
+    /// How much is measured.
+    public struct Settings: Sendable {
+        /// How often each is measured.
+        public var rounds = 3
+        /// How long one measurement takes.
+        public var seconds = 4.0
+        /// How many events are replayed.
+        public var replayEvents = 5_000_000
+        /// The numbers of the rows; empty for all.
+        public var rows: Set<Int> = []
+
+        public init() {}
+
+        /// For a first look, in about a minute.
+        public static var quick: Settings {
+            var settings = Settings()
+            settings.rounds = 1
+            settings.seconds = 1.5
+            settings.replayEvents = 100_000
+            return settings
+        }
+    }
+
+    /// The rows there are.
+    public static let numbers = [1, 2, 3, 4, 5, 6, 7, 10]
+
+    let settings: Settings
+    let note: @Sendable (String) -> Void
+
+    public init(settings: Settings, note: @escaping @Sendable (String) -> Void) {
+        self.settings = settings
+        self.note = note
+    }
+
+    /// Runs all of it.
+    ///
+    /// - Parameters:
+    ///   - program: The `progress-ledger` whose `serve` is measured.
+    ///   - folder: Where the private PostgreSQL is made; whoever calls removes it.
+    public func run(program: String, folder: String, logger: Logger) async throws -> BenchmarkReport {
+        let machine = try await BenchmarkMachine(program: program, folder: folder, logger: logger)
+        do {
+            var report = BenchmarkReport()
+            report.machine = MachineDescription.lines + (try await machine.settings())
+            let bench = Measurements(machine: machine, settings: settings, note: note)
+            if wants(1) { try await bench.singles(&report) }
+            if wants(2) || wants(3) || wants(4) { try await bench.batches(&report) }
+            if wants(5) || wants(7) { try await bench.lagAndReads(&report) }
+            if wants(6) || wants(10) { try await bench.replay(&report) }
+            if !settings.rows.isEmpty {
+                report.rows.removeAll { row in !settings.rows.contains(Int(row.number.prefix { $0.isNumber }) ?? 0) }
+            }
+            try await machine.stop()
+            return report
+        } catch {
+            do { try await machine.stop() } catch let second { logger.error("\(second)") }
+            throw error
+        }
+    }
+
+    private func wants(_ row: Int) -> Bool { settings.rows.isEmpty || settings.rows.contains(row) }
+}

@@ -1,0 +1,127 @@
+internal import Glibc
+
+/// Sends requests over many connections from one thread, and measures the answers.
+///
+/// It shares the machine with what it measures, as pgbench does, so it does as little as it can: requests are made of
+/// bytes that are there already, and of an answer only its status and its body's length are looked at.
+struct LoadGenerator {
+    /// How long an answer may take before the run is given up.
+    private static let answerDeadline: Duration = .seconds(60)
+
+    let port: UInt16
+    let connections: Int
+
+    /// Runs a script until all its connections have ended, on a thread of its own.
+    ///
+    /// - Parameter expected: The status that answers should have.
+    func run(_ script: some LoadScript, expected: Int) async throws -> LoadResult {
+        let copy = self
+        return try await Threads.run { try copy.runHere(script, expected) }
+    }
+
+    private struct Connection {
+        let socket: LoadSocket
+        var outgoing: [UInt8] = []
+        var sent = 0
+        var incoming: [UInt8] = []
+        /// When its request is, or was, to be sent.
+        var due = ContinuousClock.now
+        var state = State.ended
+
+        enum State { case waiting, sending, receiving, ended }
+    }
+
+    private func runHere(_ script: some LoadScript, _ expected: Int) throws -> LoadResult {
+        var peers: [Connection] = []
+        defer { for peer in peers { peer.socket.end() } }
+        for _ in 0..<connections { peers.append(Connection(socket: try LoadSocket(port: port))) }
+        var polled = peers.map { pollfd(fd: $0.socket.descriptor, events: Int16(POLLIN), revents: 0) }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
+        defer { buffer.deallocate() }
+        var result = LoadResult()
+        let start = ContinuousClock.now
+        var open = 0
+        for index in peers.indices { open += try begin(&peers[index], index, script) ? 1 : 0 }
+        var lastAnswer = start
+        while open > 0 {
+            let waiting = try sendDue(&peers, start)
+            _ = poll(&polled, nfds_t(polled.count), waiting ? 1 : 1_000)
+            let now = ContinuousClock.now
+            for number in polled.indices where polled[number].revents != 0 {
+                guard let answer = try receive(&peers[number], buffer) else { continue }
+                lastAnswer = ContinuousClock.now
+                let latency = peers[number].due.duration(to: lastAnswer)
+                if answer.status == expected {
+                    result.answers += 1
+                    result.latencies.add(latency)
+                } else {
+                    result.failures[answer.status, default: 0] += 1
+                }
+                script.answered(
+                    number,
+                    LoadAnswer(
+                        status: answer.status, etag: answer.etag, body: peers[number].incoming[answer.body],
+                        latency: latency))
+                peers[number].incoming.removeAll(keepingCapacity: true)
+                if try !begin(&peers[number], number, script) { open -= 1 }
+            }
+            guard now < lastAnswer + Self.answerDeadline else {
+                throw BenchmarkError("the server has not answered for \(Self.answerDeadline)")
+            }
+        }
+        result.elapsed = start.duration(to: lastAnswer)
+        return result
+    }
+
+    /// - Returns: Whether the connection goes on.
+    private func begin(_ peer: inout Connection, _ number: Int, _ script: some LoadScript) throws -> Bool {
+        peer.outgoing.removeAll(keepingCapacity: true)
+        peer.sent = 0
+        switch script.next(number, into: &peer.outgoing) {
+        case .end:
+            peer.state = .ended
+            return false
+        case .send:
+            peer.due = .now
+            try send(&peer)
+        case .sendAt(let moment):
+            peer.due = moment
+            peer.state = .waiting
+        }
+        return true
+    }
+
+    /// Sends what is due, and what could not be sent before.
+    ///
+    /// - Returns: Whether anything waits still.
+    private func sendDue(_ peers: inout [Connection], _ start: ContinuousClock.Instant) throws -> Bool {
+        var waits = false
+        let now = ContinuousClock.now
+        for index in peers.indices {
+            switch peers[index].state {
+            case .waiting where peers[index].due <= now: try send(&peers[index])
+            case .sending: try send(&peers[index])
+            case .waiting, .receiving, .ended: break
+            }
+            if peers[index].state == .waiting || peers[index].state == .sending { waits = true }
+        }
+        return waits
+    }
+
+    private func send(_ peer: inout Connection) throws {
+        peer.state = .sending
+        while peer.sent < peer.outgoing.count {
+            guard let count = try peer.socket.send(peer.outgoing[peer.sent...]) else { return }
+            peer.sent += count
+        }
+        peer.state = .receiving
+    }
+
+    private func receive(
+        _ peer: inout Connection, _ buffer: UnsafeMutableRawBufferPointer
+    ) throws -> AnswerParser.Found? {
+        guard let count = try peer.socket.receive(into: &peer.incoming, buffer: buffer) else { return nil }
+        guard count > 0 else { throw BenchmarkError("the server has closed a connection") }
+        return try AnswerParser.find(in: peer.incoming)
+    }
+}

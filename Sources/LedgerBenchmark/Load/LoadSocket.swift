@@ -1,0 +1,73 @@
+internal import Glibc
+
+/// A connection to 127.0.0.1 that never blocks.
+struct LoadSocket {
+    let descriptor: Int32
+
+    init(port: UInt16) throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw Self.failure("no socket is to be had") }
+        var one: Int32 = 1
+        setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, 4)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let isConnected = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
+        }
+        guard isConnected, fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0 else {
+            close(descriptor)
+            throw Self.failure("the server cannot be reached")
+        }
+    }
+
+    /// How many bytes it took; nil where it takes none now.
+    func send(_ bytes: ArraySlice<UInt8>) throws -> Int? {
+        let count = bytes.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+        if count >= 0 { return count }
+        guard errno == EAGAIN || errno == EINTR else { throw Self.failure("sending failed") }
+        return nil
+    }
+
+    /// Appends what has come in; nil where nothing has, 0 where the other side has ended.
+    func receive(into bytes: inout [UInt8], buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
+        let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+        if count >= 0 {
+            bytes.append(contentsOf: buffer[..<count])
+            return count
+        }
+        guard errno == EAGAIN || errno == EINTR else { throw Self.failure("receiving failed") }
+        return nil
+    }
+
+    func end() {
+        close(descriptor)
+    }
+
+    private static func failure(_ what: String) -> BenchmarkError {
+        BenchmarkError("\(what): \(String(cString: strerror(errno)))")
+    }
+}
+
+extension LoadSocket {
+    /// Reads until the other side ends, and keeps nothing.
+    ///
+    /// - Returns: How many bytes came.
+    func drain() throws -> Int {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 262_144, alignment: 16)
+        defer { buffer.deallocate() }
+        var sum = 0
+        var bytes: [UInt8] = []
+        while true {
+            var ready = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            guard poll(&ready, 1, 60_000) > 0 else { throw BenchmarkError("the server sends nothing for 60 s") }
+            bytes.removeAll(keepingCapacity: true)
+            guard let count = try receive(into: &bytes, buffer: buffer) else { continue }
+            if count == 0 { return sum }
+            sum += count
+        }
+    }
+}

@@ -1,0 +1,146 @@
+internal import Ledger
+
+/// The events of the benchmark, the same in every run: jobs of which few are large (Zipf), tasks of which 15 in 100 are
+/// retried once or twice, four labels, and now and then a report of an execution that has been superseded.
+///
+/// Each event bears its attempt, so whatever the order in which they arrive, the highest attempt of a task is the one that
+/// counts; so what snapshots must say at the end is known without a fold.
+struct Workload {
+    static let labels = ["rows", "bytes", "files", "checks"]
+    /// Reports of an execution before the next one of its task begins.
+    private static let reportsPerExecution: UInt32 = 20
+
+    /// An event of a task: what is sent, and what it adds.
+    struct Item {
+        let job: Int
+        let task: Int
+        let attempt: Int
+        let label: Int
+        let report: Int
+        let total: Int64
+        let done: Int64
+    }
+
+    let jobs: Int
+    let tasks: Int
+    private var random: SplitMix64
+    private let weights: [Double]
+    /// Events made so far, for each task.
+    private var made: [UInt32]
+
+    init(jobs: Int, tasks: Int, seed: UInt64 = 20_261_124) {
+        self.jobs = jobs
+        self.tasks = tasks
+        random = SplitMix64(state: seed)
+        var sum = 0.0
+        // Zipf with exponent 1: the job of rank n gets 1/n of what the first one gets.
+        weights = (1...jobs).map { rank in
+            sum += 1 / Double(rank)
+            return sum
+        }
+        made = Array(repeating: 0, count: jobs * tasks)
+    }
+
+    /// A job by its weight.
+    mutating func pickJob() -> Int {
+        let point = random.unit() * (weights.last ?? 0)
+        var low = 0
+        var high = weights.count - 1
+        while low < high {
+            let middle = (low + high) / 2
+            if weights[middle] < point { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    mutating func next() -> Item { next(in: pickJob()) }
+
+    mutating func next(in job: Int) -> Item {
+        let task = Int(random.next() % UInt64(tasks))
+        let place = job * tasks + task
+        let number = made[place]
+        made[place] += 1
+        let last = Self.executions(place)
+        let current = min(last, 1 + Int(number / Self.reportsPerExecution))
+        let isZombie = current > 1 && random.next() % 50 == 0
+        let bits = random.next()
+        return Item(
+            job: job, task: task, attempt: isZombie ? current - 1 : current, label: Int(bits % 4),
+            report: Int(number) + 1, total: bits % 16 < 4 ? 10 : 0, done: Int64((bits >> 8) & 3))
+    }
+
+    /// How many executions a task has: 15 in 100 have two or three.
+    private static func executions(_ place: Int) -> Int {
+        var random = SplitMix64(state: UInt64(place) &+ 77)
+        let roll = random.next() % 100
+        return roll < 5 ? 3 : roll < 15 ? 2 : 1
+    }
+
+    /// The event as JSON.
+    static func write(_ item: Item, job: String?, into bytes: inout [UInt8]) {
+        bytes += Array("{".utf8)
+        if let job { bytes += Array("\"job\":\"\(job)\",".utf8) }
+        bytes += Array(
+            ("\"type\":\"progress\",\"task\":\"task-\(item.task)\",\"execution\":\"task-\(item.task)-\(item.attempt)\","
+                + "\"attempt\":\(item.attempt),\"report\":\(item.report),\"label\":\"\(labels[item.label])\","
+                + "\"total\":\(item.total),\"done\":\(item.done)}").utf8)
+    }
+}
+
+/// A small generator of random numbers of good quality, the same everywhere (Steele, Lea and Flood, 2014).
+struct SplitMix64 {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var value = state
+        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
+        return value ^ (value >> 31)
+    }
+
+    /// From 0 up to, and without, 1.
+    mutating func unit() -> Double { Double(next() >> 11) / 9_007_199_254_740_992 }
+}
+
+/// What the ledger must hold and show once everything that was acknowledged is folded.
+struct Expectation {
+    private struct Sums {
+        var attempt = 0
+        var total: [Int64] = [0, 0, 0, 0]
+        var done: [Int64] = [0, 0, 0, 0]
+    }
+
+    private let tasks: Int
+    private var sums: [Sums]
+    /// Acknowledged events of each job.
+    private(set) var events: [Int64]
+
+    init(_ workload: Workload) {
+        tasks = workload.tasks
+        sums = Array(repeating: Sums(), count: workload.jobs * workload.tasks)
+        events = Array(repeating: 0, count: workload.jobs)
+    }
+
+    mutating func acknowledged(_ item: Workload.Item) {
+        events[item.job] += 1
+        let place = item.job * tasks + item.task
+        if item.attempt > sums[place].attempt {
+            sums[place] = Sums(attempt: item.attempt)
+        } else if item.attempt < sums[place].attempt {
+            return
+        }
+        sums[place].total[item.label] += item.total
+        sums[place].done[item.label] += item.done
+    }
+
+    /// What an indicator of a job must show.
+    func indicator(job: Int, label: Int) -> (total: Int64, done: Int64) {
+        (0..<tasks).reduce((0, 0)) { sum, task in
+            let task = sums[job * tasks + task]
+            return (sum.0 + task.total[label], sum.1 + task.done[label])
+        }
+    }
+
+    var eventCount: Int64 { events.reduce(0, +) }
+}

@@ -1,0 +1,156 @@
+internal import FoundationEssentials
+internal import Glibc
+internal import LedgerStore
+internal import Logging
+internal import PQ
+
+/// A private, durable PostgreSQL and the servers that are measured on it.
+final class BenchmarkMachine {
+    /// The server, its database and the database of the limit: the same schema, filled by PostgreSQL's own means.
+    struct Site {
+        let server: ServerUnderTest
+        let ours: Pool
+        let limit: Pool
+        let limitName: String
+    }
+
+    private static let template = "bench_template"
+
+    let postgres: LocalPostgres
+    let postgresProcess: Int32
+    private let program: String
+    private let folder: String
+    private let logger: Logger
+    private let administrator: Pool
+    private var count = 0
+
+    init(program: String, folder: String, logger: Logger) async throws {
+        self.program = program
+        self.folder = folder
+        self.logger = logger
+        var settings = LocalPostgres.Settings(dataFolder: folder)
+        settings.connectionsMax = 300
+        postgres = try await LocalPostgres.start(settings, logger: logger)
+        guard let process = postgres.serverProcess else { throw BenchmarkError("PostgreSQL does not run") }
+        postgresProcess = process
+        administrator = Self.pool(postgres.target, logger)
+        try await postgres.ensureDatabase(Self.template)
+        _ = try await Migrator(target: postgres.target.setting("dbname", Self.template), logger: logger).migrate()
+    }
+
+    private static func pool(_ target: ConnectionTarget, _ logger: Logger) -> Pool {
+        var settings = Pool.Settings()
+        settings.operationDeadline = .seconds(600)
+        settings.sessionSettings = [("search_path", "pg_catalog"), ("timezone", "UTC")]
+        return Pool(target: target, settings: settings, logger: logger)
+    }
+
+    /// The settings that matter, as PostgreSQL tells them.
+    func settings() async throws -> [(name: String, value: String)] {
+        let names = [
+            "server_version", "fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "wal_compression",
+            "shared_buffers", "max_wal_size", "work_mem",
+        ]
+        var found: [(name: String, value: String)] = []
+        for name in names {
+            let rows = try await administrator.query(Query("select current_setting($1)", [.text(name)]))
+            found.append((name, try rows[0].decode(0)))
+        }
+        return found
+    }
+
+    /// Two new databases and a server on the first, for the time of the body.
+    func withSite<R>(projects: Bool, _ body: (Site) async throws -> R) async throws -> R {
+        count += 1
+        let names = ["bench_ours_\(count)", "bench_limit_\(count)"]
+        for name in names { try await create(name) }
+        let target = postgres.target.setting("dbname", names[0])
+        let connection = ["host", "port", "user"].map { "\($0)='\(target[$0] ?? "")'" }.joined(separator: " ")
+        let server = try await ServerUnderTest(
+            program: program, database: "\(connection) dbname='\(names[0])'", projects: projects, folder: folder)
+        let site = Site(
+            server: server, ours: Self.pool(target, logger),
+            limit: Self.pool(postgres.target.setting("dbname", names[1]), logger), limitName: names[1])
+        let result = try await body(site)
+        try await server.stop()
+        await site.ours.close()
+        await site.limit.close()
+        for name in names {
+            _ = try await administrator.query(Query("drop database \(name) with (force)", prepare: false))
+        }
+        return result
+    }
+
+    private func create(_ name: String) async throws {
+        _ = try await administrator.query(Query("drop database if exists \(name) with (force)", prepare: false))
+        _ = try await administrator.query(
+            Query("create database \(name) template \(Self.template)", prepare: false), deadline: .seconds(60))
+    }
+
+    /// So that neither of two that are compared pays for what the other has left.
+    func checkpoint() async throws {
+        _ = try await administrator.query(Query("checkpoint", prepare: false), deadline: .seconds(120))
+    }
+
+    /// Runs a script of pgbench's with prepared statements.
+    func pgbench(
+        _ script: String, database: String, clients: Int, seconds: Int, variables: [(String, String)] = []
+    ) async throws -> LimitResult {
+        let path = "\(folder)/postgresql/bench-\(UInt32.random(in: 0 ... .max))"
+        let file = "\(folder)/bench.sql"
+        guard FileManager.default.createFile(atPath: file, contents: Data(script.utf8)), chmod(file, 0o644) == 0 else {
+            throw BenchmarkError("\(file) cannot be written")
+        }
+        let target = postgres.target
+        let process = postgresProcess
+        let before = ProcessUsage.secondsWithChildren(of: process)
+        var arguments = [
+            "--no-vacuum", "--protocol", "prepared", "--client", "\(clients)", "--jobs", "\(min(2, clients))",
+            "--time", "\(seconds)", "--log", "--log-prefix", path, "--file", file,
+            "--host", target["host"] ?? "", "--port", target["port"] ?? "", "--username", target["user"] ?? "",
+        ]
+        for (name, value) in variables { arguments += ["--define", "\(name)=\(value)"] }
+        let run = try await postgres.run(
+            program: "pgbench", arguments + [database], deadline: .seconds(Int64(seconds + 120)))
+        let line = run.output.split(separator: "\n").last { $0.hasPrefix("tps = ") }
+        guard run.exitCode == 0, let words = line?.split(separator: " "), words.count > 2,
+            let perSecond = Double(words[2])
+        else { throw BenchmarkError("pgbench failed:\n\(run.output)") }
+        let latencies = try Self.latencies("\(folder)/postgresql", path)
+        return LimitResult(
+            perSecond: perSecond, latencies: latencies,
+            postgresSeconds: ProcessUsage.secondsWithChildren(of: process) - before,
+            count: latencies.microseconds.count)
+    }
+
+    /// Reads and removes what pgbench has logged: "client transaction microseconds …" for each (pgbench(1), --log).
+    private static func latencies(_ folder: String, _ prefix: String) throws -> Latencies {
+        var latencies = Latencies()
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
+            let path = "\(folder)/\(name)"
+            guard path.hasPrefix(prefix + ".") else { continue }
+            let text = FileManager.default.contents(atPath: path) ?? Data()
+            for line in text.split(separator: 10) {
+                let fields = line.split(separator: 32)
+                guard fields.count > 2, let time = UInt32(String(decoding: fields[2], as: UTF8.self)) else { continue }
+                latencies.add(microseconds: time)
+            }
+            try FileManager.default.removeItem(atPath: path)
+        }
+        return latencies
+    }
+
+    func stop() async throws {
+        await administrator.close()
+        try await postgres.stop()
+    }
+}
+
+/// What PostgreSQL does by itself.
+struct LimitResult {
+    let perSecond: Double
+    var latencies = Latencies()
+    /// Processor time of PostgreSQL.
+    let postgresSeconds: Double
+    let count: Int
+}

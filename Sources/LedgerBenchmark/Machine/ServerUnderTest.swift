@@ -1,0 +1,87 @@
+internal import FoundationEssentials
+internal import Glibc
+
+/// A `progress-ledger serve` of its own, beside this process, so that its time and memory are its own.
+final class ServerUnderTest {
+    private static let startDeadline: Duration = .seconds(60)
+    private static let stopDeadline: Duration = .seconds(60)
+
+    let process: Int32
+    private(set) var port: UInt16 = 0
+    private let output: String
+    private var isStopped = false
+
+    /// Starts it and waits until it answers.
+    ///
+    /// - Parameters:
+    ///   - program: The program, which is this one.
+    ///   - database: A connection string.
+    ///   - projects: Whether it projects as well.
+    ///   - folder: Where its output is kept.
+    init(program: String, database: String, projects: Bool, folder: String) async throws {
+        output = "\(folder)/server-\(UInt64.random(in: 0 ... .max)).log"
+        var arguments = [program, "serve", "--database", database, "--port", "0", "--log-level", "warning"]
+        if !projects { arguments.append("--no-projection") }
+        process = try Self.spawn(arguments, output: output)
+        let end = ContinuousClock.now + Self.startDeadline
+        while true {
+            if let address = printed.split(separator: "\n").first(where: { $0.hasPrefix("listening on ") }),
+                let number = address.split(separator: ":").last.flatMap({ UInt16($0) })
+            {
+                port = number
+                return
+            }
+            guard !hasEnded, ContinuousClock.now < end else {
+                throw BenchmarkError("the server does not start:\n\(printed.suffix(2_000))")
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
+    deinit {
+        if !isStopped { kill(process, SIGKILL) }
+    }
+
+    /// What it has printed.
+    var printed: String {
+        FileManager.default.contents(atPath: output).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    }
+
+    /// Lets it finish what it has taken, and end.
+    func stop() async throws {
+        guard !isStopped else { return }
+        kill(process, SIGTERM)
+        let end = ContinuousClock.now + Self.stopDeadline
+        while !hasEnded {
+            guard ContinuousClock.now < end else {
+                kill(process, SIGKILL)
+                throw BenchmarkError("the server does not stop:\n\(printed.suffix(2_000))")
+            }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+    }
+
+    private var hasEnded: Bool {
+        if isStopped { return true }
+        var status: Int32 = 0
+        isStopped = waitpid(process, &status, WNOHANG) == process
+        return isStopped
+    }
+
+    private static func spawn(_ arguments: [String], output: String) throws -> Int32 {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_APPEND, 0o644)
+        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        let pointers = arguments.map { strdup($0) } + [nil]
+        defer { for pointer in pointers { free(pointer) } }
+        var process: pid_t = 0
+        let failure = posix_spawn(&process, arguments[0], &actions, nil, pointers, environ)
+        guard failure == 0 else {
+            throw BenchmarkError("\(arguments[0]) cannot be run: \(String(cString: strerror(failure)))")
+        }
+        return process
+    }
+}

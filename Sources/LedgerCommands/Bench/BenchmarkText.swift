@@ -1,0 +1,90 @@
+import LedgerBenchmark
+import LedgerWire
+
+/// What a benchmark has found, for people and for programs.
+enum BenchmarkText {
+    static func lines(_ report: BenchmarkReport) -> [String] {
+        var table = Table([
+            ("row", .right), ("work | limit", .left), ("ours", .right), ("limit", .right), ("ratio", .right),
+            ("spread", .left), ("to reach", .right), ("", .left), ("p50/p99 ms", .right), ("limit's", .right),
+            ("CPU s/M server+PG", .right), ("limit's", .right), ("peak MB", .right), ("round trips", .right),
+        ])
+        for row in report.rows { table.add(cells(row)) }
+        var lines = report.machine.map { "\($0.name): \($0.value)" }
+        lines += [""] + table.lines + [""]
+        lines += report.rows.filter { !$0.note.isEmpty }.map { "\($0.number), \($0.work): \($0.note)" }
+        return lines + report.proofs.map { "proved, \($0)" }
+    }
+
+    private static func cells(_ row: BenchmarkRow) -> [String] {
+        let ratios = row.ratios
+        let isBytes = row.unit == "bytes"
+        func figure(_ values: [Double]) -> String {
+            guard !values.isEmpty else { return "" }
+            if isBytes { return "\(decimal(values.median / 1e6, 1)) MB" }
+            return "\(decimal(values.median, values.median < 100 ? 2 : 0)) \(row.unit)"
+        }
+        func pair(_ first: Double?, _ second: Double?) -> String {
+            guard let first, let second else { return "" }
+            return "\(decimal(first, 2))/\(decimal(second, 2))"
+        }
+        let target = row.target.map { target in
+            (row.isCeiling ? "≤ " : "") + (isBytes ? "\(decimal(target / 1e6, 0)) MB" : decimal(target, 1))
+        }
+        return [
+            row.number, row.work, figure(row.ours), figure(row.limit),
+            ratios.isEmpty ? "" : decimal(ratios.median, 2),
+            ratios.isEmpty ? "" : "\(decimal(ratios.min() ?? 0, 2))–\(decimal(ratios.max() ?? 0, 2))", target ?? "",
+            row.isReached.map { $0 ? "reached" : "missed" } ?? "", pair(row.p50, row.p99),
+            pair(row.limitP50, row.limitP99),
+            row.serverSeconds.flatMap { server in row.postgresSeconds.map { "\(decimal(server, 1))+\(decimal($0, 1))" }
+            }
+                ?? "",
+            row.limitPostgresSeconds.map { decimal($0, 1) } ?? "",
+            row.memory.map { decimal(Double($0) / 1e6, 0) } ?? "", row.roundTrips.map { decimal($0, 2) } ?? "",
+        ]
+    }
+
+    /// A number with so many digits after the point.
+    private static func decimal(_ value: Double, _ digits: Int) -> String {
+        let scale = digits == 0 ? 1 : digits == 1 ? 10 : 100
+        let whole = Int64((abs(value) * Double(scale)).rounded())
+        let sign = value < 0 ? "-" : ""
+        guard digits > 0 else { return "\(sign)\(whole)" }
+        let fraction = String(whole % Int64(scale))
+        let zeros = String(repeating: "0", count: digits - fraction.count)
+        return "\(sign)\(whole / Int64(scale)).\(zeros)\(fraction)"
+    }
+
+    /// One line of JSON.
+    static func json(_ report: BenchmarkReport) -> String {
+        func text(_ value: String) -> String {
+            var escaped = "\""
+            for scalar in value.unicodeScalars {
+                if scalar == "\"" || scalar == "\\" { escaped += "\\" }
+                if scalar.value >= 0x20 { escaped.unicodeScalars.append(scalar) }
+            }
+            return escaped + "\""
+        }
+        func list(_ values: [Double]) -> String { "[\(values.map { "\($0)" }.joined(separator: ","))]" }
+        func number(_ value: Double?) -> String { value.map { "\($0)" } ?? "null" }
+        let machine = report.machine.map { "\(text($0.name)):\(text($0.value))" }.joined(separator: ",")
+        let rows = report.rows.map { row in
+            let fields: [(String, String)] = [
+                ("row", text(row.number)), ("work", text(row.work)), ("unit", text(row.unit)),
+                ("ours", list(row.ours)), ("limit", list(row.limit)), ("ratios", list(row.ratios)),
+                ("target", number(row.target)), ("is_ceiling", "\(row.isCeiling)"),
+                ("is_reached", row.isReached.map { "\($0)" } ?? "null"), ("p50_ms", number(row.p50)),
+                ("p99_ms", number(row.p99)), ("limit_p50_ms", number(row.limitP50)),
+                ("limit_p99_ms", number(row.limitP99)), ("server_seconds_per_million", number(row.serverSeconds)),
+                ("postgres_seconds_per_million", number(row.postgresSeconds)),
+                ("limit_postgres_seconds_per_million", number(row.limitPostgresSeconds)),
+                ("peak_memory_bytes", row.memory.map { "\($0)" } ?? "null"),
+                ("round_trips_per_group", number(row.roundTrips)), ("note", text(row.note)),
+            ]
+            return "{\(fields.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ","))}"
+        }
+        let proofs = report.proofs.map(text).joined(separator: ",")
+        return "{\"machine\":{\(machine)},\"rows\":[\(rows.joined(separator: ","))],\"proofs\":[\(proofs)]}"
+    }
+}
