@@ -188,6 +188,8 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
+            name: "LedgerBenchmarkTests", dependencies: ["Ledger", "LedgerBenchmark"], swiftSettings: settings),
+        .testTarget(
             name: "LedgerCommandsTests",
             dependencies: [
                 "Ledger", "LedgerCommands", "LedgerTestSupport", "LedgerWire", "PQ", "ProgressLedgerClient",
