@@ -46,6 +46,9 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
             }
         } catch let error as any ErrorOfCommandLine {
             exit(withError: error)
+        } catch  where exitCode(for: error) == .success {
+            // What was asked for was help.
+            exit(withError: error)
         } catch {
             let failure = CommandFailure(any: error)
             Console.standard.note("progress-ledger: \(VisibleText.escapeLines(failure.description))")

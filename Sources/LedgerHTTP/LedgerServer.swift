@@ -35,16 +35,18 @@ public struct LedgerServer: Service {
         let onListening = onListening
         let metrics = HTTPMetrics()
         let date = HTTPDate()
+        let memory = AnswerMemory()
         let desk = WatchDesk(service: service, settings: settings, metrics: metrics, logger: logger)
         let application = Application(
-            responder: makeRouter(metrics, desk).buildResponder(),
+            responder: makeRouter(metrics, desk, memory).buildResponder(),
             server: .http1(
                 configuration: .init(
                     additionalChannelHandlers: [
                         RequestGuard(deadline: settings.bodyDeadline),
                         SlowReaderGuard(deadline: settings.answerDeadline),
-                        AppendShortcutInstaller {
-                            AppendShortcut(service: service, metrics: metrics, date: date, logger: logger)
+                        RequestShortcutInstaller {
+                            RequestShortcut(
+                                service: service, memory: memory, metrics: metrics, date: date, logger: logger)
                         },
                     ],
                     idleTimeout: .seconds(Int64(settings.idleSeconds)),
@@ -69,11 +71,13 @@ public struct LedgerServer: Service {
         }
     }
 
-    func makeRouter(_ metrics: HTTPMetrics, _ desk: WatchDesk) -> Router<BasicRequestContext> {
+    func makeRouter(
+        _ metrics: HTTPMetrics, _ desk: WatchDesk, _ memory: AnswerMemory
+    ) -> Router<BasicRequestContext> {
         let table = RouteTable(
             RouteTable.Surroundings(
                 service: service, settings: settings, intake: BodyIntake(settings: settings), metrics: metrics,
-                desk: desk))
+                desk: desk, memory: memory))
         let router = Router(context: BasicRequestContext.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: ProblemMiddleware(table: table, metrics: metrics))
         for route in table.routes {

@@ -102,6 +102,7 @@ struct RouteTable: Sendable {
         let intake: BodyIntake
         let metrics: HTTPMetrics
         let desk: WatchDesk
+        let memory: AnswerMemory
     }
 
     init(_ surroundings: Surroundings) {

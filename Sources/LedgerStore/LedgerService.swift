@@ -10,6 +10,16 @@ public protocol LedgerService: Sendable {
     /// The job with its snapshot; nil where there is none of this id. One query.
     func job(_ id: JobID) async throws(StoreError) -> JobView?
 
+    /// The job with its snapshot, and which state of it that is; nil where there is none of this id. One query.
+    func stampedJob(_ id: JobID) async throws(StoreError) -> (view: JobView, stamp: SnapshotStamp)?
+
+    /// Tells which state of its snapshot a reader of this job is shown now, or nil where there is none of this id: for
+    /// who has kept an answer and wants to know whether it is still the right one. Whoever asks at the same time shares
+    /// one query, which costs much less than reading the snapshot.
+    ///
+    /// - Parameter whenDone: Called once, on any thread; must not block.
+    func stamp(of id: JobID, whenDone: @escaping @Sendable (Result<SnapshotStamp?, StoreError>) -> Void)
+
     /// The job with its snapshot by this policy; nil where there is none of this id. One query, except by
     /// ``CountingPolicy/lastSuccessful``, which folds all of the job's events.
     func job(_ id: JobID, counting policy: CountingPolicy) async throws(StoreError) -> JobView?

@@ -28,9 +28,17 @@ extension PostgresLedger: LedgerService {
     }
 
     public func job(_ id: JobID) async throws(StoreError) -> JobView? {
+        try await stampedJob(id)?.view
+    }
+
+    public func stampedJob(_ id: JobID) async throws(StoreError) -> (view: JobView, stamp: SnapshotStamp)? {
         do throws(PQError) { return try await snapshots.job(id) } catch {
             throw StoreError(error, while: "reading a job")
         }
+    }
+
+    public func stamp(of id: JobID, whenDone: @escaping @Sendable (Result<SnapshotStamp?, StoreError>) -> Void) {
+        stamps.stamp(of: id, whenDone: whenDone)
     }
 
     public func job(_ id: JobID, counting policy: CountingPolicy) async throws(StoreError) -> JobView? {

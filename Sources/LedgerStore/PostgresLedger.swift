@@ -39,6 +39,7 @@ public final class PostgresLedger: Service {
     let appender: Appender
     let hub = ChangeHub()
     let snapshots: SnapshotReader
+    let stamps: StampDesk
     let eventReader: EventReader
     let creator: JobCreator
     let folder: HistoryFolder
@@ -88,6 +89,7 @@ public final class PostgresLedger: Service {
         hintPool = makePool(1, "hints", [("synchronous_commit", "off")])
         hints = HintSender(pool: hintPool, instance: instance, logger: logger)
         snapshots = SnapshotReader(pool: pool)
+        stamps = StampDesk(reader: snapshots)
         eventReader = EventReader(pool: pool)
         creator = JobCreator(pool: appendPool)
         folder = HistoryFolder(pool: pool)

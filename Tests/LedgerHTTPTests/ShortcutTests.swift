@@ -1,8 +1,6 @@
 import LedgerHTTP
 import LedgerTestSupport
 import LedgerWire
-import NIOCore
-import NIOPosix
 import Testing
 
 /// Small appends are answered by a shortcut: nobody may be able to tell, but by a watch.
@@ -101,48 +99,5 @@ struct ShortcutTests {
             #expect(answers.map(\.status) == [201, 201])
             #expect(try answers[1].json["first_sequence"] == .integer(1_002))
         }
-    }
-}
-
-extension RawClient {
-    /// Sends these pieces one after the other on one connection, says that nothing more comes, and reads all answers.
-    fileprivate func converse(_ pieces: [String]) async throws -> [RawAnswer] {
-        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-            .channelOption(.allowRemoteHalfClosure, value: true)
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .connect(host: "127.0.0.1", port: port) { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try NIOAsyncChannel<ByteBuffer, ByteBuffer>(
-                        wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
-                }
-            }
-        let received: [UInt8] = try await channel.executeThenClose { inbound, outbound in
-            for piece in pieces { try await outbound.write(ByteBuffer(string: piece)) }
-            outbound.finish()
-            var received: [UInt8] = []
-            for try await part in inbound { received.append(contentsOf: part.readableBytesView) }
-            return received
-        }
-        return try RawAnswer.all(in: received)
-    }
-}
-
-extension RawAnswer {
-    /// Divides what came in into answers, each with its Content-Length.
-    fileprivate static func all(in bytes: [UInt8]) throws -> [RawAnswer] {
-        let separator = Array("\r\n\r\n".utf8)
-        var answers: [RawAnswer] = []
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let end = try #require(rest.indices.first { rest[$0...].starts(with: separator) })
-            let head = try RawClient.parse(Array(rest[..<end]) + separator)
-            let length = try #require(head.headers["content-length"].flatMap { Int($0) })
-            let bodyStart = end + separator.count
-            answers.append(
-                RawAnswer(
-                    status: head.status, headers: head.headers, body: Array(rest[bodyStart..<bodyStart + length])))
-            rest = rest[(bodyStart + length)...]
-        }
-        return answers
     }
 }

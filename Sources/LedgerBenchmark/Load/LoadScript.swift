@@ -71,3 +71,21 @@ extension Duration {
         Double(components.seconds) + Double(components.attoseconds) / 1e18
     }
 }
+
+/// How long a load goes on: from its first request, whatever was done between its making and that.
+struct LoadTime {
+    private let length: Duration
+    private var end: ContinuousClock.Instant?
+
+    init(seconds: Double) {
+        length = .seconds(seconds)
+    }
+
+    /// Whether it goes on; begins it where it has not begun.
+    mutating func goesOn() -> Bool {
+        let now = ContinuousClock.now
+        let end = end ?? now + length
+        self.end = end
+        return now < end
+    }
+}

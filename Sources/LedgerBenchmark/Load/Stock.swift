@@ -69,7 +69,7 @@ final class AppendScript: LoadScript, @unchecked Sendable {
 
     private let stock: Stock
     private let shape: Shape
-    private let deadline: ContinuousClock.Instant
+    private var time: LoadTime
     private let countMax: Int
     private var begun = 0
     private var underWay: [[Workload.Item]]
@@ -84,7 +84,7 @@ final class AppendScript: LoadScript, @unchecked Sendable {
         underWay = Array(repeating: [], count: connections)
         for _ in 0..<min(count, countMax) { prepared.append(Self.make(stock, shape)) }
         prepared.reverse()
-        deadline = .now + .seconds(seconds)
+        time = LoadTime(seconds: seconds)
     }
 
     private static func make(_ stock: Stock, _ shape: Shape) -> (items: [Workload.Item], request: [UInt8]) {
@@ -120,7 +120,7 @@ final class AppendScript: LoadScript, @unchecked Sendable {
     }
 
     func next(_ connection: Int, into request: inout [UInt8]) -> LoadStep {
-        guard begun < countMax, ContinuousClock.now < deadline else { return .end }
+        guard begun < countMax, time.goesOn() else { return .end }
         begun += 1
         let (items, bytes) = prepared.popLast() ?? Self.make(stock, shape)
         underWay[connection] = items
@@ -205,7 +205,7 @@ final class ReadScript: LoadScript, @unchecked Sendable {
 
     private let stock: Stock
     private let kind: Kind
-    private let deadline: ContinuousClock.Instant
+    private var time: LoadTime
     private let countMax: Int
     private var begun = 0
     private var place: [Int]
@@ -214,12 +214,12 @@ final class ReadScript: LoadScript, @unchecked Sendable {
         self.stock = stock
         self.kind = kind
         self.countMax = countMax
-        deadline = .now + .seconds(seconds)
+        time = LoadTime(seconds: seconds)
         place = Array(repeating: 0, count: connections)
     }
 
     func next(_ connection: Int, into request: inout [UInt8]) -> LoadStep {
-        guard begun < countMax, ContinuousClock.now < deadline else { return .end }
+        guard begun < countMax, time.goesOn() else { return .end }
         // Each job once, where each is wanted once.
         let job = countMax == stock.jobs.count ? begun : stock.workload.pickJob()
         begun += 1

@@ -34,6 +34,7 @@ struct Measurements {
         let result = try await LoadGenerator(port: site.server.port, connections: connections).run(
             script, expected: expected)
         guard result.failures.isEmpty else { throw BenchmarkError("\(row.work): answers of status \(result.failures)") }
+        guard result.answers > 0 else { throw BenchmarkError("\(row.work): no answers") }
         let millions = max(1e-9, Double(result.answers * events) / 1e6)
         row.ours.append(result.perSecond * Double(events))
         row.serverSeconds = (ProcessUsage.seconds(of: site.server.process) - before.server) / millions

@@ -32,6 +32,11 @@ final class HTTPMetrics: Sendable {
         state.withLock { $0.inFlight += 1 }
     }
 
+    /// A request that had begun is begun anew elsewhere.
+    func handedOn() {
+        state.withLock { $0.inFlight -= 1 }
+    }
+
     func watchersChanged(by change: Int) {
         state.withLock { $0.watchers += change }
     }

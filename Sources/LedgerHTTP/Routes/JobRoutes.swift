@@ -8,10 +8,12 @@ internal import LedgerWire
 struct JobRoutes: Sendable {
     private let service: any LedgerService
     private let intake: BodyIntake
+    private let memory: AnswerMemory
 
     init(_ surroundings: RouteTable.Surroundings) {
         service = surroundings.service
         intake = surroundings.intake
+        memory = surroundings.memory
     }
 
     private static let pageSizes: ClosedRange<Int64> = 1...1_000
@@ -86,7 +88,7 @@ struct JobRoutes: Sendable {
 
     private func get(_ call: Call) async throws -> Answer {
         _ = try call.parameters()
-        return try await SnapshotAnswer(service: service).answer(call, policy: .last, waitMax: 0)
+        return try await SnapshotAnswer(service: service, memory: memory).answer(call, policy: .last, waitMax: 0)
     }
 }
 

@@ -8,10 +8,12 @@ internal import LedgerWire
 /// The snapshot of a job.
 struct ProgressRoutes: Sendable {
     private let service: any LedgerService
+    private let memory: AnswerMemory
     private let settings: ServerSettings
 
     init(_ surroundings: RouteTable.Surroundings) {
         service = surroundings.service
+        memory = surroundings.memory
         settings = surroundings.settings
     }
 
@@ -58,7 +60,7 @@ struct ProgressRoutes: Sendable {
                     "The snapshot did not reach sequence \(sequence) within \(settings.foldDeadline); see /readyz.")
             }
         }
-        return try await SnapshotAnswer(service: service).answer(
+        return try await SnapshotAnswer(service: service, memory: memory).answer(
             call, policy: policy, waitMax: settings.preferWaitMax)
     }
 
@@ -86,37 +88,46 @@ struct ProgressRoutes: Sendable {
 /// Answers a snapshot, or that it is unchanged.
 struct SnapshotAnswer: Sendable {
     let service: any LedgerService
+    let memory: AnswerMemory
 
     func answer(_ call: Call, policy: CountingPolicy, waitMax: Int) async throws -> Answer {
         let job = try call.job()
-        guard var view = try await read(job, policy) else { throw HTTPProblem.noSuchJob(job.description) }
-        let known = Self.tags(call.request.headers[values: .ifNoneMatch])
+        guard var (view, stamp) = try await read(job, policy) else { throw HTTPProblem.noSuchJob(job.description) }
+        let known = call.request.headers[values: .ifNoneMatch]
         var applied: HTTPFields = [:]
-        if known.contains(Self.tag(view, policy)), let seconds = Self.preferredWait(call.request.headers), waitMax > 0 {
+        if SnapshotTag(view, policy).isAmong(known), let seconds = Self.preferredWait(call.request.headers), waitMax > 0
+        {
             let wait = min(seconds, waitMax)
             applied[.preferenceApplied] = "wait=\(wait)"
             if try await service.waitForChange(job, after: view.snapshot.sequence, deadline: .seconds(wait)),
                 let changed = try await read(job, policy)
             {
-                view = changed
+                (view, stamp) = changed
             }
         }
-        applied[.eTag] = Self.tag(view, policy)
-        if known.contains(Self.tag(view, policy)) || known.contains("*") {
-            return Answer(status: .notModified, headers: applied)
-        }
+        let tag = SnapshotTag(view, policy)
+        if tag.isAmong(known) { return tag.unchanged(applied) }
+        applied[.eTag] = tag.text
         if policy == .lastSuccessful {
             guard let folded = try await fold(job) else { throw HTTPProblem.noSuchJob(job.description) }
             view = folded
-            applied[.eTag] = Self.tag(view, policy)
+            applied[.eTag] = SnapshotTag(view, policy).text
         }
-        return .json(headers: applied) { JobAnswer(view).write(to: &$0) }
+        let answer = Answer.json(headers: applied) { JobAnswer(view).write(to: &$0) }
+        if let stamp, applied[.preferenceApplied] == nil { memory.remember(answer, of: job, stamp) }
+        return answer
     }
 
     /// What is kept up to date of a snapshot by this policy. By which executions succeeded last it is not, and is folded
     /// only when it has to be shown: until then, what tells whether it has changed is enough.
-    private func read(_ job: JobID, _ policy: CountingPolicy) async throws -> JobView? {
-        try await service.job(job, counting: policy == .all ? .all : .last)
+    ///
+    /// - Returns: With the stamp where the answer is the one that is worth remembering.
+    private func read(_ job: JobID, _ policy: CountingPolicy) async throws -> (JobView, SnapshotStamp?)? {
+        switch policy {
+        case .last: try await service.stampedJob(job).map { ($0.view, $0.stamp) }
+        case .lastSuccessful: try await service.job(job).map { ($0, nil) }
+        case .all: try await service.job(job, counting: .all).map { ($0, nil) }
+        }
     }
 
     private func fold(_ job: JobID) async throws -> JobView? {
@@ -124,16 +135,6 @@ struct SnapshotAnswer: Sendable {
         return try await withTaskExecutorPreference(globalConcurrentExecutor) {
             try await service.job(job, counting: .lastSuccessful)
         }
-    }
-
-    /// Opaque to its reader: it changes whenever the snapshot does, which is with every event that is folded, and when a
-    /// replay has put another projection in the place of this one.
-    private static func tag(_ view: JobView, _ policy: CountingPolicy) -> String {
-        "W/\"\(policy.rawValue)-\(view.projection)-\(view.snapshot.sequence)\""
-    }
-
-    private static func tags(_ fields: [String]) -> Set<String> {
-        Set(fields.flatMap { $0.split(separator: ",") }.map { $0.filter { $0 != " " } })
     }
 
     /// `Prefer: wait=SECONDS` (RFC 7240).

@@ -14,7 +14,7 @@ struct SnapshotReader: Sendable {
             snapshot.updated_at, snapshot.finished_at, snapshot.tasks_running, snapshot.tasks_succeeded,
             snapshot.tasks_failed, snapshot.tasks_canceled, snapshot.executions,
             indicator.labels, indicator.counted_totals, indicator.counted_dones, indicator.superseded_totals,
-            indicator.superseded_dones, indicator.updated_ats, snapshot.projection
+            indicator.superseded_dones, indicator.updated_ats, snapshot.projection, head.hash, snapshot.xmin::text
         from ledger.job
         join ledger.job_head as head on head.job_id = job.job_id
         join ledger.snapshot on snapshot.job_id = job.job_id and snapshot.is_live
@@ -43,7 +43,7 @@ struct SnapshotReader: Sendable {
     private static let oneJobAttempted =
         "\(columns(showing: "shown.counted_events + shown.superseded_events > 0"))\nwhere job.job_id = $1"
 
-    func job(_ id: JobID) async throws(PQError) -> JobView? {
+    func job(_ id: JobID) async throws(PQError) -> (view: JobView, stamp: SnapshotStamp)? {
         let rows = try await pool.query(Query(Self.oneJob, [.uuid(id.uuid)]))
         guard let row = rows.first else { return nil }
         return try Self.decode(row)
@@ -55,16 +55,35 @@ struct SnapshotReader: Sendable {
     func jobs(_ ids: [JobID]) async throws(PQError) -> [JobView] {
         var views: [JobView] = []
         for row in try await pool.query(Query(Self.severalJobs, [.uuids(ids.map(\.uuid))])) {
-            views.append(try Self.decode(row))
+            views.append(try Self.decode(row).view)
         }
         return views
+    }
+
+    /// What picks the columns of a stamp; tests look at its plan.
+    static let stamps = """
+        select head.job_id, head.sequence, head.hash, snapshot.sequence, snapshot.projection, snapshot.xmin::text
+        from ledger.job_head as head
+        join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
+        where head.job_id = any($1)
+        """
+
+    /// The stamps of those of these jobs that there are.
+    func stamps(_ ids: [JobID]) async throws(PQError) -> [JobID: SnapshotStamp] {
+        var stamps: [JobID: SnapshotStamp] = [:]
+        for row in try await pool.query(Query(Self.stamps, [.uuids(ids.map(\.uuid))])) {
+            stamps[try row.jobID(0)] = SnapshotStamp(
+                ledgerSequence: try row.decode(1), head: try row.decode(2), sequence: try row.decode(3),
+                projection: try row.decode(4), writer: try row.decode(5))
+        }
+        return stamps
     }
 
     /// The job with what was attempted on each indicator, whichever execution attempted it.
     func jobCountingAll(_ id: JobID) async throws(PQError) -> JobView? {
         let rows = try await pool.query(Query(Self.oneJobAttempted, [.uuid(id.uuid)]))
         guard let row = rows.first else { return nil }
-        var view = try Self.decode(row)
+        var view = try Self.decode(row).view
         for index in view.snapshot.indicators.indices {
             view.snapshot.indicators[index].counted = view.snapshot.indicators[index].attempted
         }
@@ -104,11 +123,11 @@ struct SnapshotReader: Sendable {
             limit $\(parameters.count)
             """
         var views: [JobView] = []
-        for row in try await pool.query(Query(sql, parameters)) { views.append(try Self.decode(row)) }
+        for row in try await pool.query(Query(sql, parameters)) { views.append(try Self.decode(row).view) }
         return views
     }
 
-    private static func decode(_ row: Row) throws(PQError) -> JobView {
+    private static func decode(_ row: Row) throws(PQError) -> (view: JobView, stamp: SnapshotStamp) {
         var tags: [Name: Name] = [:]
         let names = try row.decodeIfPresent(4, as: [String].self) ?? []
         let contents = try row.decodeIfPresent(5, as: [String].self) ?? []
@@ -126,11 +145,15 @@ struct SnapshotReader: Sendable {
             sequence: try row.decode(7), state: state, createdAt: try row.timestampIfPresent(9),
             startedAt: try row.timestampIfPresent(10), updatedAt: try row.timestampIfPresent(11),
             finishedAt: try row.timestampIfPresent(12), tasks: tasks, indicators: try indicators(row))
-        return JobView(
+        let stamp = SnapshotStamp(
+            ledgerSequence: try row.decode(6), head: try row.decode(25), sequence: snapshot.sequence,
+            projection: try row.decode(24), writer: try row.decode(26))
+        let view = JobView(
             id: try row.jobID(0),
             description: JobDescription(name: try row.name(2), key: try row.nameIfPresent(3), tags: tags),
-            createdAt: try row.timestamp(1), ledgerSequence: try row.decode(6), snapshot: snapshot,
-            projection: try row.decode(24))
+            createdAt: try row.timestamp(1), ledgerSequence: stamp.ledgerSequence, snapshot: snapshot,
+            projection: stamp.projection)
+        return (view, stamp)
     }
 
     private static func indicators(_ row: Row) throws(PQError) -> [Snapshot.Indicator] {

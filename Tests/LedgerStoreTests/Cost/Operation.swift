@@ -130,6 +130,11 @@ struct Operation: Sendable {
             let view = try await ledger.job(place.job)
             #expect(view != nil)
         },
+        Operation("look at a snapshot", statements: ["where head.job_id = any($1)"], rowsMax: 5, pagesMax: 20) {
+            ledger, place in
+            let stamp = try await ledger.stamp(of: place.job)
+            #expect(stamp != nil)
+        },
         Operation("read jobs", statements: ["where job.job_id = any($1)"], rowsMax: 10, pagesMax: 30) { ledger, place in
             let views = try await ledger.jobs([place.job])
             #expect(views.count == 1)

@@ -113,6 +113,34 @@ struct RoundTripTests {
         }
     }
 
+    @Test("those who look at snapshots at the same time share round trips")
+    func stamps() async throws {
+        try await withQuietLedger { ledger, _ in
+            var jobs: [JobID] = []
+            for _ in 0..<10 { jobs.append(try await ledger.createJob(JobDescription(name: "n")).view.id) }
+            let nobody = try #require(JobID("01900000-0000-7000-8000-000000000000"))
+            #expect(try await Self.count(ledger, .reading) { _ = try await ledger.stamp(of: jobs[0]) } == 1)
+            let shared = try await Self.count(ledger, .reading) {
+                try await withThrowingTaskGroup { group in
+                    for number in 0..<1_000 {
+                        let jobs = jobs
+                        group.addTask {
+                            let stamp = try await ledger.stamp(of: jobs[number % 10])
+                            #expect(stamp != nil)
+                        }
+                    }
+                    group.addTask {
+                        let stamp = try await ledger.stamp(of: nobody)
+                        #expect(stamp == nil)
+                    }
+                    try await group.waitForAll()
+                }
+            }
+            // How many depends on how fast they come; without sharing there would be a thousand.
+            #expect((1...500).contains(shared), "\(shared)")
+        }
+    }
+
     @Test(
         "a step of the projection takes three round trips, four where runs take the place of others, however many events"
     )

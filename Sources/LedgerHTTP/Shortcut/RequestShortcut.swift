@@ -7,22 +7,20 @@ internal import Logging
 internal import NIOCore
 internal import NIOHTTPTypes
 
-/// Answers the requests that most are: a small JSON body appended to one job, without anything special about it.
+/// Answers the requests that most are: a small JSON body appended to one job, and the snapshot of a job that has been
+/// answered before and is unchanged, without anything special about them (``ShortRequest``).
 ///
-/// Such a request is read, handed to the appender and answered on its event loop, without a task, a router or a stream
+/// Such a request is read, handed to the ledger and answered on its event loop, without a task, a router or a stream
 /// for its body, which together cost more than all the rest. Whatever is not plainly such a request, or is not right, is
 /// handed on unchanged to the general route, which answers it; so there is one place where errors are made.
 ///
 /// It stands behind Hummingbird's handler of a connection's state, which so counts its requests as it does all others:
 /// idle connections are closed and those with a request under way are not, and a server that stops waits for it.
-final class AppendShortcut: ChannelDuplexHandler, RemovableChannelHandler {
+final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPRequestPart
     typealias InboundOut = HTTPRequestPart
     typealias OutboundIn = HTTPResponsePart
     typealias OutboundOut = HTTPResponsePart
-
-    /// The longest body that is taken: reading it must not keep other connections waiting.
-    static let bodyBytesMax = 16_384
 
     /// From so many parts of requests on that wait for an answer no more is read.
     private static let heldMax = 32
@@ -31,14 +29,15 @@ final class AppendShortcut: ChannelDuplexHandler, RemovableChannelHandler {
     ///
     /// - passing: so many requests were handed on and are not answered yet. Can become collecting where there are none.
     /// - collecting: the body of a request comes in. Can become answering or passing.
-    /// - answering: the appender has the events. Can become passing.
+    /// - answering: the ledger has been asked. Can become passing.
     private enum State {
         case passing(requests: Int)
-        case collecting(HTTPRequest, job: JobID, body: [UInt8])
+        case collecting(HTTPRequest, ShortRequest, body: [UInt8])
         case answering
     }
 
     private let service: any LedgerService
+    private let memory: AnswerMemory
     private let metrics: HTTPMetrics
     private let date: HTTPDate
     private let logger: Logger
@@ -49,8 +48,9 @@ final class AppendShortcut: ChannelDuplexHandler, RemovableChannelHandler {
     private var wantsReading = false
     private var context: ChannelHandlerContext?
 
-    init(service: any LedgerService, metrics: HTTPMetrics, date: HTTPDate, logger: Logger) {
+    init(service: any LedgerService, memory: AnswerMemory, metrics: HTTPMetrics, date: HTTPDate, logger: Logger) {
         self.service = service
+        self.memory = memory
         self.metrics = metrics
         self.date = date
         self.logger = logger
@@ -75,8 +75,8 @@ final class AppendShortcut: ChannelDuplexHandler, RemovableChannelHandler {
         case (.answering, _):
             held.append(part)
         case (.passing(0), .head(let head)):
-            if let job = Self.job(head) {
-                state = .collecting(head, job: job, body: [])
+            if let request = ShortRequest(head) {
+                state = .collecting(head, request, body: [])
             } else {
                 state = .passing(requests: 1)
                 context.fireChannelRead(wrapInboundOut(part))
@@ -86,15 +86,14 @@ final class AppendShortcut: ChannelDuplexHandler, RemovableChannelHandler {
             context.fireChannelRead(wrapInboundOut(part))
         case (.passing, _):
             context.fireChannelRead(wrapInboundOut(part))
-        case (.collecting(let head, let job, var body), .body(let bytes)):
+        case (.collecting(let head, let request, var body), .body(let bytes)):
             // The old value is let go first, so that the bytes are appended in place.
             state = .answering
             body.append(contentsOf: bytes.readableBytesView)
-            state = .collecting(head, job: job, body: body)
-            if body.count > Self.bodyBytesMax { handOn(head, body, isWhole: false, context) }
-        case (.collecting(let head, let job, let body), .end):
-            guard let drafts = Self.drafts(body) else { return handOn(head, body, isWhole: true, context) }
-            append(drafts, to: job, context)
+            state = .collecting(head, request, body: body)
+            if body.count > ShortRequest.bodyBytesMax { handOn(head, body, isWhole: false, context) }
+        case (.collecting(let head, let request, let body), .end):
+            answer(request, head, body, context)
         case (.collecting(let head, _, let body), .head):
             // The codec does not let this happen.
             handOn(head, body, isWhole: false, context)
@@ -102,27 +101,20 @@ final class AppendShortcut: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
-    /// The job that a request appends to, where it is one of those that are answered here.
-    private static func job(_ head: HTTPRequest) -> JobID? {
-        let prefix = "/v1/jobs/".utf8
-        let suffix = "/events".utf8
-        guard head.method == .post, let path = head.path?.utf8, path.count == prefix.count + 36 + suffix.count,
-            path.starts(with: prefix), path.suffix(suffix.count).elementsEqual(suffix)
-        else { return nil }
-        var hasJSON = false
-        for field in head.headerFields {
-            switch field.name {
-            case .contentType:
-                guard field.value.utf8.elementsEqual("application/json".utf8) else { return nil }
-                hasJSON = true
-            case .contentLength:
-                guard let length = Int(field.value), length <= bodyBytesMax else { return nil }
-            case .contentEncoding, .expect, .connection, .transferEncoding, .upgrade: return nil
-            default: continue
+    private func answer(
+        _ request: ShortRequest, _ head: HTTPRequest, _ body: [UInt8], _ context: ChannelHandlerContext
+    ) {
+        switch request {
+        case .append(let job):
+            guard let drafts = Self.drafts(body) else { return handOn(head, body, isWhole: true, context) }
+            append(drafts, to: job, context)
+        case .snapshot(let job, let known, let route):
+            // Where nothing could come of looking, the general route reads the snapshot at once.
+            guard body.isEmpty, !known.isEmpty || memory.knows(job) else {
+                return handOn(head, body, isWhole: true, context)
             }
+            look(at: job, known, head, route, context)
         }
-        guard hasJSON else { return nil }
-        return JobID(String(decoding: path.dropFirst(prefix.count).prefix(36), as: UTF8.self))
     }
 
     /// The events of a body that is in order; nil for any other, whose errors the general route tells.
@@ -138,7 +130,7 @@ final class AppendShortcut: ChannelDuplexHandler, RemovableChannelHandler {
         context.fireChannelReadComplete()
     }
 
-    // MARK: Answering
+    // MARK: Appends
 
     private func append(_ drafts: [EventDraft], to job: JobID, _ context: ChannelHandlerContext) {
         state = .answering
@@ -146,26 +138,12 @@ final class AppendShortcut: ChannelDuplexHandler, RemovableChannelHandler {
         let started = ContinuousClock.now
         let loop = context.eventLoop
         let me = NIOLoopBound(self, eventLoop: loop)
+        let logger = logger
         service.append(drafts, to: job) { result in
-            loop.execute { me.value.answer(result, started) }
+            loop.execute {
+                me.value.send(Self.answer(result, logger), "POST", ShortRequest.appendRoute, started)
+            }
         }
-    }
-
-    private func answer(_ result: Result<ClosedRange<Int64>, StoreError>, _ started: ContinuousClock.Instant) {
-        let answer = Self.answer(result, logger)
-        metrics.ended(
-            route: "/v1/jobs/{job}/events", method: "POST", status: answer.status.code,
-            seconds: started.duration(to: .now))
-        guard let context else { return }
-        var response = answer.response.head
-        response.headerFields[.date] = date.text
-        context.write(wrapOutboundOut(.head(response)), promise: nil)
-        if case .bytes(let bytes) = answer.body {
-            context.write(wrapOutboundOut(.body(ByteBuffer(bytes: bytes))), promise: nil)
-        }
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-        state = .passing(requests: 0)
-        goOn(context)
     }
 
     private static func answer(_ result: Result<ClosedRange<Int64>, StoreError>, _ logger: Logger) -> Answer {
@@ -173,6 +151,62 @@ final class AppendShortcut: ChannelDuplexHandler, RemovableChannelHandler {
         case .success(let range): return AppendRoutes.answer(range)
         case .failure(let error): return HTTPProblem.answer(error, logger)
         }
+    }
+
+    // MARK: Snapshots
+
+    private func look(
+        at job: JobID, _ known: [String], _ head: HTTPRequest, _ route: String, _ context: ChannelHandlerContext
+    ) {
+        state = .answering
+        metrics.began()
+        let started = ContinuousClock.now
+        let loop = context.eventLoop
+        let me = NIOLoopBound(self, eventLoop: loop)
+        service.stamp(of: job) { result in
+            loop.execute { me.value.answer(job, result, known, head, route, started) }
+        }
+    }
+
+    private func answer(
+        _ job: JobID, _ result: Result<SnapshotStamp?, StoreError>, _ known: [String], _ head: HTTPRequest,
+        _ route: String, _ started: ContinuousClock.Instant
+    ) {
+        if case .success(let stamp?) = result {
+            let tag = SnapshotTag(stamp)
+            if tag.isAmong(known) { return send(tag.unchanged(), "GET", route, started) }
+            if let remembered = memory.answer(job, stamp) {
+                return send(remembered.head, remembered.body, "GET", route, started)
+            }
+        }
+        metrics.handedOn()
+        guard let context else { return }
+        handOn(head, [], isWhole: true, context)
+        goOn(context)
+    }
+
+    // MARK: Answering
+
+    private func send(_ answer: Answer, _ method: String, _ route: String, _ started: ContinuousClock.Instant) {
+        var body: ByteBuffer?
+        if case .bytes(let bytes) = answer.body { body = ByteBuffer(bytes: bytes) }
+        send(answer.response.head, body, method, route, started)
+    }
+
+    private func send(
+        _ head: HTTPResponse, _ body: ByteBuffer?, _ method: String, _ route: String,
+        _ started: ContinuousClock.Instant
+    ) {
+        metrics.ended(
+            route: route, method: method, status: head.status.code, seconds: started.duration(to: .now))
+        guard let context else { return }
+        var head = head
+        head.headerFields[.date] = date.text
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        if let body { context.write(wrapOutboundOut(.body(body)), promise: nil) }
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        state = .passing(requests: 0)
+        goOn(context)
     }
 
     /// Takes up what had to wait for the answer.
@@ -236,12 +270,12 @@ final class AppendShortcut: ChannelDuplexHandler, RemovableChannelHandler {
 }
 
 /// Puts the shortcut behind Hummingbird's handler of a connection's state, which comes after those that we may give it.
-final class AppendShortcutInstaller: ChannelInboundHandler, RemovableChannelHandler {
+final class RequestShortcutInstaller: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPRequestPart
 
-    private let make: () -> AppendShortcut
+    private let make: () -> RequestShortcut
 
-    init(_ make: @escaping () -> AppendShortcut) {
+    init(_ make: @escaping () -> RequestShortcut) {
         self.make = make
     }
 

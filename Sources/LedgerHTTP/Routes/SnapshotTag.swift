@@ -1,0 +1,42 @@
+internal import HTTPTypes
+internal import Ledger
+internal import LedgerStore
+
+/// The entity tag of a snapshot (RFC 9110, section 8.8.3).
+///
+/// Opaque to its reader: it changes whenever the snapshot does, which is with every event that is folded, and when a
+/// replay has put another projection in the place of this one.
+struct SnapshotTag {
+    let text: String
+
+    init(_ view: JobView, _ policy: CountingPolicy) {
+        self.init(projection: view.projection, sequence: view.snapshot.sequence, policy)
+    }
+
+    init(_ stamp: SnapshotStamp) {
+        self.init(projection: stamp.projection, sequence: stamp.sequence, .last)
+    }
+
+    private init(projection: Int16, sequence: Int64, _ policy: CountingPolicy) {
+        text = "W/\"\(policy.rawValue)-\(projection)-\(sequence)\""
+    }
+
+    /// Whether the values of `If-None-Match` name it.
+    func isAmong(_ fields: [String]) -> Bool {
+        // Most name one, and this one.
+        if fields.count == 1, fields[0].utf8.elementsEqual(text.utf8) { return true }
+        return fields.contains { field in
+            field.split(separator: ",").contains { part in
+                let tag = part.filter { $0 != " " }
+                return tag == text || tag == "*"
+            }
+        }
+    }
+
+    /// The answer to whoever has named it.
+    func unchanged(_ headers: HTTPFields = [:]) -> Answer {
+        var headers = headers
+        headers[.eTag] = text
+        return Answer(status: .notModified, headers: headers)
+    }
+}

@@ -1,0 +1,80 @@
+internal import HTTPTypes
+internal import Ledger
+
+/// A request that the shortcut may answer: plainly one of those that most are.
+enum ShortRequest {
+    /// A small JSON body appended to a job.
+    case append(to: JobID)
+    /// The snapshot of a job as it is now, counting the last executions; with what `If-None-Match` says, and the route
+    /// that it is counted under.
+    case snapshot(of: JobID, known: [String], route: String)
+
+    /// The longest body that is taken: reading it must not keep other connections waiting.
+    static let bodyBytesMax = 16_384
+
+    static let appendRoute = "/v1/jobs/{job}/events"
+
+    private static let prefix = "/v1/jobs/".utf8
+    private static let idLength = 36
+
+    /// Nil for any other request.
+    init?(_ head: HTTPRequest) {
+        guard let path = head.path?.utf8, path.starts(with: Self.prefix) else { return nil }
+        let rest = path.dropFirst(Self.prefix.count)
+        // Its end is compared first: it tells most others apart.
+        let end = rest.dropFirst(Self.idLength)
+        func job() -> JobID? { JobID(String(decoding: rest.prefix(Self.idLength), as: UTF8.self)) }
+        switch head.method {
+        case .post:
+            guard end.elementsEqual("/events".utf8), Self.hasSmallJSON(head.headerFields), let job = job()
+            else { return nil }
+            self = .append(to: job)
+        case .get:
+            guard end.isEmpty || end.elementsEqual("/progress".utf8), let known = Self.knownTags(head.headerFields),
+                let job = job()
+            else { return nil }
+            self = .snapshot(
+                of: job, known: known, route: end.isEmpty ? "/v1/jobs/{job}" : "/v1/jobs/{job}/progress")
+        default: return nil
+        }
+    }
+
+    private static func hasSmallJSON(_ fields: HTTPFields) -> Bool {
+        var hasJSON = false
+        for field in fields {
+            switch field.name {
+            case .contentType:
+                guard field.value.utf8.elementsEqual("application/json".utf8) else { return false }
+                hasJSON = true
+            case .contentLength:
+                guard let length = Int(field.value), length <= bodyBytesMax else { return false }
+            default:
+                guard isPlain(field) else { return false }
+            }
+        }
+        return hasJSON
+    }
+
+    /// What `If-None-Match` says; nil where the request wants more than a snapshot or none.
+    private static func knownTags(_ fields: HTTPFields) -> [String]? {
+        var known: [String] = []
+        for field in fields {
+            switch field.name {
+            case .ifNoneMatch: known.append(field.value)
+            case .contentLength, .prefer: return nil
+            default:
+                guard isPlain(field) else { return nil }
+            }
+        }
+        return known
+    }
+
+    /// Whether a header asks for nothing special.
+    private static func isPlain(_ field: HTTPField) -> Bool {
+        switch field.name {
+        case .contentEncoding, .expect, .transferEncoding, .upgrade: false
+        case .connection: field.value.utf8.elementsEqual("keep-alive".utf8)
+        default: true
+        }
+    }
+}

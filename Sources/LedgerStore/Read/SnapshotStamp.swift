@@ -1,0 +1,25 @@
+/// Which state of a job's snapshot a reader is shown: where two are equal, so is everything that ``JobView`` tells.
+///
+/// The hash of the last event stands for the whole history, wherever it was recorded; the sequence and the projection
+/// for what has been made of it; and the transaction that wrote the snapshot's row for that row itself, so that not even
+/// a change by hand or a number given anew passes for what was there before.
+public struct SnapshotStamp: Hashable, Sendable {
+    /// The sequence of the last event in the ledger.
+    public let ledgerSequence: Int64
+    /// The hash of the last event in the ledger.
+    public let head: [UInt8]
+    /// The sequence of the last event in the snapshot.
+    public let sequence: Int64
+    /// The number of the projection that readers are shown.
+    public let projection: Int16
+    /// The transaction that wrote the snapshot's row, as PostgreSQL writes it.
+    public let writer: String
+
+    public init(ledgerSequence: Int64, head: [UInt8], sequence: Int64, projection: Int16, writer: String) {
+        self.ledgerSequence = ledgerSequence
+        self.head = head
+        self.sequence = sequence
+        self.projection = projection
+        self.writer = writer
+    }
+}

@@ -1,0 +1,235 @@
+import HTTPTypes
+import Ledger
+import LedgerStore
+import LedgerTestSupport
+import LedgerWire
+import NIOCore
+import PQ
+import Testing
+
+@testable import LedgerHTTP
+
+/// Snapshots that are unchanged are answered from memory: nobody may be able to tell, but by a watch.
+@Suite("The shortcut of unchanged snapshots")
+struct SnapshotShortcutTests {
+    /// What the general route is asked in: it takes what prefers something, if only what makes no difference.
+    private static let generalHeader = "Prefer: wait=0\r\n"
+
+    private func read(_ path: String, headers: String = "") -> String {
+        "GET \(path) HTTP/1.1\r\nHost: localhost\r\n\(headers)\r\n"
+    }
+
+    /// Sends both kinds of the same request, and expects the same answers.
+    private func expectSame(_ client: RawClient, _ path: String, headers: String = "") async throws -> RawAnswer {
+        let general = read(path, headers: headers + Self.generalHeader)
+        let answers = try await client.converse([general + read(path, headers: headers) + read(path, headers: headers)])
+        try #require(answers.count == 3)
+        for shortcut in answers.dropFirst() {
+            #expect(shortcut.status == answers[0].status)
+            #expect(shortcut.body == answers[0].body)
+            #expect(Set(shortcut.headers.keys) == Set(answers[0].headers.keys))
+            for (name, value) in answers[0].headers where name != "date" { #expect(shortcut.headers[name] == value) }
+            #expect(shortcut.headers["date"]?.utf8.count == answers[0].headers["date"]?.utf8.count)
+        }
+        return answers[0]
+    }
+
+    private func append(_ ledger: PostgresLedger, _ job: String, done: Int64) async throws {
+        let id = try #require(JobID(job))
+        let progress = ProgressReport(reference: ExecutionReference(task: "t", attempt: 1), done: done)
+        let last = try await ledger.append([EventDraft(.progress(progress))], to: id).upperBound
+        let isFolded = try await ledger.waitUntilFolded(id, sequence: last, deadline: .seconds(20))
+        #expect(isFolded)
+    }
+
+    @Test("its answers are those of the general route, header by header", arguments: ["", "/progress"])
+    func sameAnswers(end: String) async throws {
+        try await withServer { client, ledger in
+            let job = try await client.createJob("a job with \u{e9}")
+            try await append(ledger, job, done: 3)
+            let whole = try await expectSame(client, "/v1/jobs/\(job)\(end)")
+            #expect(whole.status == 200)
+            let tag = try #require(whole.headers["etag"])
+            for known in [tag, "\"other\", \(tag)", "*", "\"other\"\r\nIf-None-Match: \(tag)"] {
+                let unchanged = try await expectSame(
+                    client, "/v1/jobs/\(job)\(end)", headers: "If-None-Match: \(known)\r\n")
+                #expect(unchanged.status == 304, "\(known)")
+            }
+            let other = try await expectSame(client, "/v1/jobs/\(job)\(end)", headers: "If-None-Match: \"other\"\r\n")
+            #expect(other.status == 200)
+            let nobody = "01900000-0000-7000-8000-000000000000"
+            let unknown = try await expectSame(client, "/v1/jobs/\(nobody)\(end)", headers: "If-None-Match: *\r\n")
+            #expect(unknown.status == 404)
+        }
+    }
+
+    @Test("what was appended and folded is shown at once, by this server and by others")
+    func neverStale() async throws {
+        try await withLedgerDatabase { target in
+            var settings = ServerSettings()
+            settings.port = 0
+            try await withRunningLedger(on: target) { writer in
+                try await withRunningLedger(on: target, projection: nil) { reader in
+                    try await withServer(on: reader, settings) { client in
+                        let job = try await writer.createJob(JobDescription(name: "n")).view.id.description
+                        for round in 1...30 {
+                            try await append(writer, job, done: 1)
+                            let requests = String(repeating: read("/v1/jobs/\(job)/progress"), count: 3)
+                            for answer in try await client.converse([requests]) {
+                                let json = try answer.json
+                                #expect(json["ledger_sequence"] == .integer(Int128(round + 1)))
+                                #expect(json["progress"]?.elements?.first?["done"] == .integer(Int128(round)))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    @Test("what was appended and is not folded yet shows in the ledger's sequence")
+    func behind() async throws {
+        try await withLedgerDatabase { target in
+            var settings = ServerSettings()
+            settings.port = 0
+            try await withRunningLedger(on: target, projection: nil) { ledger in
+                try await withServer(on: ledger, settings) { client in
+                    let job = try await client.createJob()
+                    let before = try await expectSame(client, "/v1/jobs/\(job)")
+                    #expect(try before.json["ledger_sequence"] == .integer(1))
+                    _ = try await client.post("/v1/jobs/\(job)/events", #"{"type":"progress","task":"t","done":1}"#)
+                    let after = try await client.converse([read("/v1/jobs/\(job)"), read("/v1/jobs/\(job)")])
+                    for answer in after {
+                        #expect(try answer.json["ledger_sequence"] == .integer(2))
+                        #expect(try answer.json["sequence"] == .integer(1))
+                    }
+                }
+            }
+        }
+    }
+
+    @Test("a snapshot that somebody has changed by hand is shown as it is")
+    func changedByHand() async throws {
+        try await withLedgerDatabase { target in
+            var settings = ServerSettings()
+            settings.port = 0
+            try await withRunningLedger(on: target) { ledger in
+                try await withServer(on: ledger, settings) { client in
+                    let job = try await client.createJob()
+                    try await append(ledger, job, done: 1)
+                    _ = try await expectSame(client, "/v1/jobs/\(job)")
+                    let changed = try await tamper(
+                        target, "update ledger.snapshot set executions = executions + 5 where job_id = $1",
+                        [try #require(JobID(job))])
+                    #expect(changed == 1)
+                    let answer = try #require(try await client.converse([read("/v1/jobs/\(job)")]).first)
+                    #expect(try answer.json["tasks"]?["executions"] == .integer(6))
+                }
+            }
+        }
+    }
+
+    @Test("while the database is away nothing is answered from memory")
+    func outage() async throws {
+        try await withLedgerDatabase { target in
+            let proxy = try FaultProxy(before: target)
+            defer { proxy.close() }
+            var settings = ServerSettings()
+            settings.port = 0
+            try await withRunningLedger(on: proxy.target, projection: nil) { ledger in
+                try await withServer(on: ledger, settings) { client in
+                    let job = try await client.createJob()
+                    let tag = try #require(try await expectSame(client, "/v1/jobs/\(job)").headers["etag"])
+                    proxy.cut(.toClient, after: 0)
+                    let known = "If-None-Match: \(tag)\r\n"
+                    let answers = try await client.converse([
+                        read("/v1/jobs/\(job)") + read("/v1/jobs/\(job)", headers: known) + read("/healthz")
+                    ])
+                    #expect(answers.map(\.status) == [503, 503, 200])
+                    proxy.heal()
+                    try await eventually { try await client.converse([read("/v1/jobs/\(job)")])[0].status == 200 }
+                    let metrics = String(decoding: try await client.get("/metrics").body, as: UTF8.self)
+                    // The request for the figures is one.
+                    #expect(metrics.contains("\nprogress_ledger_http_requests_in_flight 1\n"))
+                }
+            }
+        }
+    }
+
+    @Test("requests of all kinds in one packet are answered in order")
+    func pipelined() async throws {
+        try await withServer { client, ledger in
+            let job = try await client.createJob()
+            try await append(ledger, job, done: 1)
+            let nobody = "01900000-0000-7000-8000-000000000000"
+            let one = read("/v1/jobs/\(job)") + read("/v1/jobs/\(nobody)") + read("/v1/jobs/nonsense")
+            let other = read("/v1/jobs/\(job)/progress?policy=all") + read("/v1/jobs/\(job)/progress")
+            let count = 100
+            let answers = try await client.converse([String(repeating: one + other, count: count)])
+            try #require(answers.count == 5 * count)
+            for (index, answer) in answers.enumerated() {
+                #expect(answer.status == [200, 404, 404, 200, 200][index % 5])
+            }
+            // A request with a body that nobody asked for is read to its end.
+            let withBody = "GET /v1/jobs/\(job) HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc"
+            let mixed = try await client.converse([withBody + read("/v1/jobs/\(job)")])
+            #expect(mixed.map(\.status) == [200, 200])
+        }
+    }
+}
+
+@Suite("The memory of answers")
+struct AnswerMemoryTests {
+    private func stamp(_ sequence: Int64) -> SnapshotStamp {
+        SnapshotStamp(
+            ledgerSequence: sequence, head: Array(repeating: 7, count: 32), sequence: sequence, projection: 1,
+            writer: "1")
+    }
+
+    private func answer(_ bytes: Int) -> Answer {
+        Answer(status: .ok, contentType: "application/json", bytes: Array(repeating: 32, count: bytes))
+    }
+
+    private func job(_ number: Int) -> JobID { JobID(high: 1, low: UInt64(number)) }
+
+    @Test("an answer is found by the very stamp it was given for, and the newest takes the place of others")
+    func stamps() {
+        let memory = AnswerMemory()
+        memory.remember(answer(10), of: job(1), stamp(1))
+        #expect(memory.answer(job(1), stamp(1))?.body.readableBytes == 10)
+        #expect(memory.answer(job(1), stamp(2)) == nil)
+        #expect(memory.answer(job(2), stamp(1)) == nil)
+        memory.remember(answer(20), of: job(1), stamp(2))
+        #expect(memory.answer(job(1), stamp(1)) == nil)
+        #expect(memory.answer(job(1), stamp(2))?.body.readableBytes == 20)
+    }
+
+    @Test("it keeps what is asked for, forgets what is not, and never holds more than it may")
+    func bounded() {
+        let memory = AnswerMemory()
+        let size = 100_000
+        let perGeneration = AnswerMemory.generationBytesMax / size
+        for number in 0..<(5 * perGeneration) {
+            memory.remember(answer(size), of: job(number), stamp(1))
+            #expect(memory.answer(job(0), stamp(1)) != nil)
+            #expect(memory.byteCount <= 2 * AnswerMemory.generationBytesMax + 2 * size)
+        }
+        #expect(!memory.knows(job(1)))
+        #expect(memory.knows(job(5 * perGeneration - 1)))
+    }
+
+    @Test("what is changed often does not push out the rest")
+    func replacing() {
+        let memory = AnswerMemory()
+        memory.remember(answer(10), of: job(1), stamp(1))
+        for sequence in 1...1_000 { memory.remember(answer(100_000), of: job(2), stamp(Int64(sequence))) }
+        #expect(memory.answer(job(1), stamp(1)) != nil)
+    }
+
+    @Test("an answer that is too long is not remembered")
+    func tooLong() {
+        let memory = AnswerMemory()
+        memory.remember(answer(AnswerMemory.answerBytesMax + 1), of: job(1), stamp(1))
+        #expect(!memory.knows(job(1)))
+    }
+}
