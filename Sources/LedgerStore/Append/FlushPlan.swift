@@ -69,10 +69,19 @@ struct FlushPlan {
     /// Does all of it in one statement, where the heads are still where the plan started from and the clock is right:
     /// otherwise nothing. Returns whether it did, and the database's clock.
     var statementIfUnchanged: Query {
-        var parameters = headParameters
-        parameters.append(.int8s(newHeads.map { before[$0.job]?.sequence }))
-        parameters.append(.timestamptz(microsecondsSince1970: clock.microseconds))
-        return Query(Self.unchangedSQL, parameters + columns.parameters)
+        let moved = newHeads
+        let sequences = moved.map { before[$0.job]?.sequence }
+        let clock = Parameter.timestamptz(microsecondsSince1970: clock.microseconds)
+        guard moved.count == 1, let (job, head) = moved.first else {
+            return Query(Self.unchangedSQL, headParameters + [.int8s(sequences), clock] + columns.parameters)
+        }
+        return Query(
+            Self.unchangedOneSQL,
+            [
+                .uuid(job.uuid), .int8(head.sequence),
+                .timestamptz(microsecondsSince1970: head.recordedAt.microseconds), .bytea(head.chain.head),
+                .int8(sequences[0]), clock,
+            ] + columns.parameters)
     }
 
     private var headParameters: [Parameter] {
@@ -92,6 +101,25 @@ struct FlushPlan {
         where head.job_id = new.job_id
         """
 
+    /// The clock that the plan was made with, `$6`, is that of the database, a little ago.
+    private static let isClockRight =
+        "$6::timestamptz between clock_timestamp() - interval '1 second' and clock_timestamp()"
+
+    /// For one job, as most groups are: its head cannot be moved in part, so whether it was moved decides.
+    private static let unchangedOneSQL = """
+        with moved as (
+            update ledger.job_head
+            set sequence = $2, recorded_at = $3, hash = $4
+            where job_id = $1 and sequence = $5 and \(isClockRight)
+            returning 1
+        ), inserted as (
+            insert into ledger.event (\(EventColumns.names))
+            select * from \(EventColumns.rows(from: 7)) where exists (select from moved)
+            returning 1
+        )
+        select exists (select from moved), clock_timestamp(), (select count(*) from inserted)
+        """
+
     /// A head that another server has moved meanwhile does not match any more once its lock is to be had, and then
     /// nothing is written at all. The locks are taken in the order of ids, as everywhere.
     private static let unchangedSQL = """
@@ -103,8 +131,7 @@ struct FlushPlan {
             for update of head
         ), verdict as materialized (
             select count(*) = cardinality($1)
-                and $6::timestamptz between clock_timestamp() - interval '1 second' and clock_timestamp()
-                as is_unchanged
+                and \(isClockRight) as is_unchanged
             from locked
         ), moved as (
             \(moveSQL) and (select is_unchanged from verdict)

@@ -93,11 +93,20 @@ struct Operation: Sendable {
     ) { _, _ in }
 
     static let all: [Operation] = [
-        Operation("append", statements: ["with locked as materialized"], rowsMax: 10, pagesMax: 100, isAlone: true) {
+        Operation("append", statements: ["with moved as"], rowsMax: 10, pagesMax: 100, isAlone: true) {
             ledger, place in
             // The first makes the head known, if it is not; the second takes one statement.
             _ = try await ledger.append([LargeLedger.progress(3, 2, report: 7)], to: place.job)
             _ = try await ledger.append([LargeLedger.progress(3, 2, report: 8)], to: place.job)
+        },
+        Operation(
+            "append to two jobs", statements: ["with locked as materialized"], rowsMax: 20, pagesMax: 200, isAlone: true
+        ) { ledger, place in
+            let other = try await ledger.createJob(JobDescription(name: "other", key: "other")).view.id
+            for report in 9...10 {
+                let draft = LargeLedger.progress(3, 2, report: Int64(report))
+                _ = try await ledger.append([(job: place.job, draft: draft), (job: other, draft: draft)])
+            }
         },
         Operation(
             "append, and the step of the projection",
