@@ -16,7 +16,13 @@ public enum RFC3339 {
     /// Reads a moment with any offset and any number of fraction digits, those beyond microseconds cut off; nil where
     /// the text is anything else, a leap second included, which neither PostgreSQL nor Swift can tell from the next.
     public static func timestamp(_ text: String) -> Timestamp? {
-        var reader = Reader(bytes: Array(text.utf8))
+        var text = text
+        return text.withUTF8 { timestamp(utf8: $0) }
+    }
+
+    /// The same for a text that lies somewhere in memory.
+    static func timestamp(utf8 bytes: UnsafeBufferPointer<UInt8>) -> Timestamp? {
+        var reader = Reader(bytes: bytes)
         guard let year = reader.number(4), reader.take("-"), let month = reader.number(2), reader.take("-"),
             let day = reader.number(2), reader.take("T") || reader.take("t") || reader.take(" "),
             let hour = reader.number(2), reader.take(":"), let minute = reader.number(2), reader.take(":"),
@@ -31,7 +37,7 @@ public enum RFC3339 {
     }
 
     private struct Reader {
-        let bytes: [UInt8]
+        let bytes: UnsafeBufferPointer<UInt8>
         var position = 0
 
         var isAtEnd: Bool { position == bytes.count }

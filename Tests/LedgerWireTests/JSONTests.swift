@@ -54,6 +54,17 @@ struct JSONTests {
         }
     }
 
+    @Test("what is wrong is told with its place in the line, also within a string with escapes")
+    func offsets() {
+        let line = Array("[1]\n[1,\"ab".utf8) + [0xFF] + Array("\"]".utf8)
+        let escaped = Array("[1]\n[1,\"\\n".utf8) + [0xFF] + Array("\"]".utf8)
+        for bytes in [line, escaped] {
+            var reader = JSONReader(bytes[4...])
+            let error = #expect(throws: JSONError.self) { try reader.readValue() }
+            #expect(error?.description == "a string is not UTF-8 at byte 4")
+        }
+    }
+
     @Test(
         "random damage is never taken for something else than Foundation takes it for", arguments: [UInt64(1), 2, 3, 4])
     func agreesWithFoundation(seed: UInt64) throws {

@@ -105,7 +105,7 @@ struct AppendRoutes: Sendable {
 
     /// Appends events of many jobs; a job that is not there is told with the place of each event that names it.
     private func record(
-        _ entries: [(job: JobID, draft: EventDraft, place: String)]
+        _ entries: [(job: JobID, draft: EventDraft, place: EventRequest.Place)]
     ) async throws -> [(job: JobID, sequences: ClosedRange<Int64>)] {
         do {
             return try await service.append(entries.map { ($0.job, $0.draft) })
@@ -114,7 +114,7 @@ struct AppendRoutes: Sendable {
             let unknown = Set(error.jobs)
             throw RequestError.invalid(
                 entries.filter { unknown.contains($0.job) }.prefix(RequestError.problemsMax).map {
-                    WireProblem(pointer: "\($0.place)/job", detail: "there is no job \($0.job)")
+                    WireProblem(pointer: "\($0.place.pointer)/job", detail: "there is no job \($0.job)")
                 })
         }
     }

@@ -28,20 +28,36 @@ public struct JSONReader {
         return position < bytes.endIndex && bytes[position] == byte
     }
 
-    /// Reads the elements of an array one by one, so that no more than one is in memory.
-    public mutating func readElements(_ body: (JSONValue) throws(JSONError) -> Void) throws(JSONError) {
+    /// Goes through the elements of an array, so that no more than one is in memory: the body reads one each time.
+    mutating func readElements(_ body: (inout JSONReader) throws(JSONError) -> Void) throws(JSONError) {
         try expect(UInt8(ascii: "["))
         if isNext(UInt8(ascii: "]")) {
             position += 1
             return
         }
         while true {
-            try body(try readValue(depth: 1))
+            try body(&self)
             skipSpace()
             guard position < bytes.endIndex else { throw error("ends within an array") }
             defer { position += 1 }
             if bytes[position] == UInt8(ascii: "]") { return }
             guard bytes[position] == UInt8(ascii: ",") else { throw error("expected , or ]") }
+        }
+    }
+
+    /// Reads an element of an array that is all there is.
+    mutating func readElement() throws(JSONError) -> JSONValue {
+        try readValue(depth: 1)
+    }
+
+    /// The event that comes next, where it is written plainly; otherwise stays where it is.
+    mutating func readPlainEvent(namesJob: Bool) -> EventRequest.Entry? {
+        let start = position - bytes.startIndex
+        return bytes.withUnsafeBufferPointer { buffer in
+            var plain = PlainEventReader(buffer, at: start, namesJob: namesJob, endsAtLine: false)
+            guard let event = plain.read() else { return nil }
+            position = bytes.startIndex + plain.position
+            return event
         }
     }
 
@@ -199,7 +215,7 @@ public struct JSONReader {
             switch bytes[position] {
             case UInt8(ascii: "\""):
                 defer { position += 1 }
-                return try text(bytes[start..<position])
+                return try text(bytes[start..<position], at: start)
             case UInt8(ascii: "\\"):
                 return try readEscapedString(from: start)
             case 0..<0x20:
@@ -211,9 +227,10 @@ public struct JSONReader {
         throw error("ends within a string")
     }
 
-    private func text(_ slice: ArraySlice<UInt8>) throws(JSONError) -> String {
+    /// - Parameter start: Where the string began.
+    private func text(_ slice: ArraySlice<UInt8>, at start: Int) throws(JSONError) -> String {
         guard let text = String(validating: slice, as: UTF8.self) else {
-            throw JSONError(offset: slice.startIndex - bytes.startIndex, reason: "a string is not UTF-8")
+            throw JSONError(offset: start - bytes.startIndex, reason: "a string is not UTF-8")
         }
         return text
     }
@@ -226,7 +243,7 @@ public struct JSONReader {
             switch byte {
             case UInt8(ascii: "\""):
                 position += 1
-                let text = try text(unescaped[...])
+                let text = try text(unescaped[...], at: start)
                 return isBroken ? nil : text
             case UInt8(ascii: "\\"):
                 position += 1

@@ -10,29 +10,43 @@ public enum EventRequest {
         case lines
     }
 
+    /// An event that came in.
+    struct Entry {
+        /// The job that it names, where events of many jobs are read.
+        var job: JobID?
+        var draft: EventDraft
+    }
+
+    /// Where in a body an event is.
+    public enum Place: Sendable, Hashable {
+        /// It is the body.
+        case whole
+        /// It is an element of the body, from 0.
+        case element(Int)
+
+        /// The JSON pointer (RFC 6901) of its object.
+        public var pointer: String {
+            switch self {
+            case .whole: ""
+            case .element(let index): "/\(index)"
+            }
+        }
+    }
+
     /// Reads the events of one job.
     public static func drafts(_ body: [UInt8], _ format: Format) throws(RequestError) -> [EventDraft] {
         var drafts: [EventDraft] = []
-        try read(body, format) { value, prefix, problems in
-            guard var fields = FieldReader(value, prefix: prefix, &problems) else { return }
-            if let draft = draft(&fields, prefix, &problems) { drafts.append(draft) }
-        }
+        try read(body, format, namesJob: false) { entry, _ in drafts.append(entry.draft) }
         return drafts
     }
 
-    /// Reads events of many jobs, each with its `job`.
-    ///
-    /// - Parameter places: For each event the pointer of the object it came from.
+    /// Reads events of many jobs, each with its `job`, and where they are in the body.
     public static func entries(
         _ body: [UInt8], _ format: Format
-    ) throws(RequestError) -> [(job: JobID, draft: EventDraft, place: String)] {
-        var entries: [(job: JobID, draft: EventDraft, place: String)] = []
-        try read(body, format) { value, prefix, problems in
-            guard var fields = FieldReader(value, prefix: prefix, &problems) else { return }
-            let before = problems.problems.count
-            let job = fields.job("job", &problems)
-            if job == nil, problems.problems.count == before { problems.add(fields.pointer("job"), "is missing") }
-            if let draft = draft(&fields, prefix, &problems), let job { entries.append((job, draft, prefix)) }
+    ) throws(RequestError) -> [(job: JobID, draft: EventDraft, place: Place)] {
+        var entries: [(job: JobID, draft: EventDraft, place: Place)] = []
+        try read(body, format, namesJob: true) { entry, place in
+            if let job = entry.job { entries.append((job, entry.draft, place)) }
         }
         return entries
     }
@@ -98,6 +112,21 @@ public enum EventRequest {
     private static let types: [(name: String, value: EventType)] = EventType.allCases
         .filter { $0 != .jobCreated }.map { ($0.name, $0) }
 
+    /// What this value says; nil, with what is wrong noted, where it is no event.
+    static func entry(
+        _ value: JSONValue, _ place: Place, namesJob: Bool, _ problems: inout ProblemList
+    ) -> Entry? {
+        let prefix = place.pointer
+        guard var fields = FieldReader(value, prefix: prefix, &problems) else { return nil }
+        let before = problems.problems.count
+        let job = namesJob ? fields.job("job", &problems) : nil
+        if namesJob, job == nil, problems.problems.count == before {
+            problems.add(fields.pointer("job"), "is missing")
+        }
+        guard let draft = draft(&fields, prefix, &problems), (job != nil) == namesJob else { return nil }
+        return Entry(job: job, draft: draft)
+    }
+
     private static func draft(
         _ fields: inout FieldReader, _ prefix: String, _ problems: inout ProblemList
     ) -> EventDraft? {
@@ -155,33 +184,48 @@ public enum EventRequest {
         }
     }
 
-    private typealias Take = (JSONValue, _ prefix: String, inout ProblemList) -> Void
+    private typealias Take = (Entry, Place) -> Void
 
-    private static func read(_ body: [UInt8], _ format: Format, _ take: Take) throws(RequestError) {
+    private static func read(
+        _ body: [UInt8], _ format: Format, namesJob: Bool, _ take: Take
+    ) throws(RequestError) {
         var problems = ProblemList()
         let count =
             switch format {
-            case .json: try readJSON(body, &problems, take)
-            case .lines: try readLines(body, &problems, take)
+            case .json: try readJSON(body, namesJob, &problems, take)
+            case .lines: try readLines(body, namesJob, &problems, take)
             }
         if count == 0 { problems.add("", "holds no event") }
         guard problems.isEmpty else { throw .invalid(problems.problems) }
     }
 
     private static func readJSON(
-        _ body: [UInt8], _ problems: inout ProblemList, _ take: Take
+        _ body: [UInt8], _ namesJob: Bool, _ problems: inout ProblemList, _ take: Take
     ) throws(RequestError) -> Int {
         var count = 0
         do throws(JSONError) {
             var reader = JSONReader(body[...])
             if reader.isNext(UInt8(ascii: "[")) {
-                try reader.readElements { value in
+                try reader.readElements { (reader) throws(JSONError) in
+                    defer { count += 1 }
                     // The rest is read for its form only: it is too much in any case.
-                    if count < Limits.eventsPerAppendMax { take(value, "/\(count)", &problems) }
-                    count += 1
+                    let isTaken = count < Limits.eventsPerAppendMax
+                    if let entry = reader.readPlainEvent(namesJob: namesJob) {
+                        if isTaken { take(entry, .element(count)) }
+                        return
+                    }
+                    let value = try reader.readElement()
+                    guard isTaken, let entry = entry(value, .element(count), namesJob: namesJob, &problems) else {
+                        return
+                    }
+                    take(entry, .element(count))
                 }
             } else {
-                take(try reader.readValue(), "", &problems)
+                var entry = reader.readPlainEvent(namesJob: namesJob)
+                if entry == nil {
+                    entry = Self.entry(try reader.readValue(), .whole, namesJob: namesJob, &problems)
+                }
+                if let entry { take(entry, .whole) }
                 count = 1
             }
             try reader.expectEnd()
@@ -193,24 +237,50 @@ public enum EventRequest {
     }
 
     private static func readLines(
-        _ body: [UInt8], _ problems: inout ProblemList, _ take: Take
+        _ body: [UInt8], _ namesJob: Bool, _ problems: inout ProblemList, _ take: Take
     ) throws(RequestError) -> Int {
         var count = 0
         var number = 0
-        for line in body.split(separator: 0x0A, omittingEmptySubsequences: false) {
+        var start = body.startIndex
+        while start <= body.endIndex {
             number += 1
+            if let (entry, next) = plainEvent(inLineAt: start, of: body, namesJob) {
+                guard count < Limits.eventsPerAppendMax else { throw .tooManyEvents }
+                take(entry, .element(count))
+                count += 1
+                start = next
+                continue
+            }
+            let line = body[start...].prefix { $0 != 0x0A }
+            start = line.endIndex + 1
             guard line.contains(where: { $0 != 0x20 && $0 != 0x09 && $0 != 0x0D }) else { continue }
             guard count < Limits.eventsPerAppendMax else { throw .tooManyEvents }
-            do throws(JSONError) {
-                var reader = JSONReader(line)
-                let value = try reader.readValue()
-                try reader.expectEnd()
-                take(value, "/\(count)", &problems)
-            } catch {
-                throw .unreadable("line \(number) is no JSON: \(error)")
+            let value = try value(ofLine: line, number)
+            if let entry = entry(value, .element(count), namesJob: namesJob, &problems) {
+                take(entry, .element(count))
             }
             count += 1
         }
         return count
+    }
+
+    /// The event of a line that is written plainly, and where the next line begins.
+    private static func plainEvent(inLineAt start: Int, of body: [UInt8], _ namesJob: Bool) -> (Entry, next: Int)? {
+        body.withUnsafeBufferPointer { bytes in
+            var plain = PlainEventReader(bytes, at: start, namesJob: namesJob, endsAtLine: true)
+            guard let entry = plain.read(), plain.takeEndOfLine() else { return nil }
+            return (entry, plain.position)
+        }
+    }
+
+    private static func value(ofLine line: ArraySlice<UInt8>, _ number: Int) throws(RequestError) -> JSONValue {
+        do throws(JSONError) {
+            var reader = JSONReader(line)
+            let value = try reader.readValue()
+            try reader.expectEnd()
+            return value
+        } catch {
+            throw .unreadable("line \(number) is no JSON: \(error)")
+        }
     }
 }
