@@ -31,35 +31,55 @@ extension Event {
     /// | 12 | `tags` | for each tag, ascending by the bytes of its name: 4 bytes length of the name, the name, 4 bytes length of the value, the value; absent where there are no tags |
     public var canonicalEncoding: [UInt8] {
         var writer = CanonicalWriter()
-        writer.bytes.append(1)
-        writer.bytes.append(UInt8(truncatingIfNeeded: body.type.rawValue))
-        writer.write(sequence)
-        writer.write(recordedAt.microseconds)
-        if let at { writer.field(1, at.microseconds) }
-        if let reference = body.reference {
-            writer.field(2, reference.task)
-            if let execution = reference.execution { writer.field(3, execution) }
-            if let attempt = reference.attempt { writer.field(4, Int64(attempt)) }
-        }
-        switch body {
-        case .jobCreated(let description): writer.write(description)
-        case .executionStarted: break
-        case .progress(let progress): writer.write(progress)
-        case .executionFinished(_, let outcome): writer.field(9, Name(outcome.rawValue))
-        case .jobFinished(let outcome): writer.field(9, Name(outcome.rawValue))
-        }
+        writer.write(self)
         return writer.bytes
     }
 }
 
-private struct CanonicalWriter {
-    var bytes: [UInt8] = []
+/// Writes events one after the other into the same memory.
+struct CanonicalWriter: Sendable {
+    /// What was written since it was emptied.
+    private(set) var bytes: [UInt8] = []
 
     init() {
-        bytes.reserveCapacity(160)
+        bytes.reserveCapacity(256)
     }
 
-    mutating func write(_ value: Int64) {
+    /// Empties it, and begins with these bytes.
+    mutating func begin(with start: [UInt8]) {
+        bytes.removeAll(keepingCapacity: true)
+        bytes.append(contentsOf: start)
+    }
+
+    mutating func write(_ event: Event) {
+        bytes.append(1)
+        bytes.append(UInt8(truncatingIfNeeded: event.body.type.rawValue))
+        write(event.sequence)
+        write(event.recordedAt.microseconds)
+        if let at = event.at { field(1, at.microseconds) }
+        switch event.body {
+        case .jobCreated(let description):
+            write(description)
+        case .executionStarted(let reference):
+            write(reference)
+        case .progress(let progress):
+            write(progress.reference)
+            write(progress)
+        case .executionFinished(let reference, let outcome):
+            write(reference)
+            field(9, Name(outcome.rawValue))
+        case .jobFinished(let outcome):
+            field(9, Name(outcome.rawValue))
+        }
+    }
+
+    private mutating func write(_ reference: ExecutionReference) {
+        field(2, reference.task)
+        if let execution = reference.execution { field(3, execution) }
+        if let attempt = reference.attempt { field(4, Int64(attempt)) }
+    }
+
+    private mutating func write(_ value: Int64) {
         withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) }
     }
 
@@ -67,13 +87,13 @@ private struct CanonicalWriter {
         withUnsafeBytes(of: UInt32(length).bigEndian) { bytes.append(contentsOf: $0) }
     }
 
-    mutating func field(_ number: UInt8, _ value: Int64) {
+    private mutating func field(_ number: UInt8, _ value: Int64) {
         bytes.append(number)
         writeLength(8)
         write(value)
     }
 
-    mutating func field(_ number: UInt8, _ name: Name) {
+    private mutating func field(_ number: UInt8, _ name: Name) {
         bytes.append(number)
         write(name)
     }
@@ -83,14 +103,14 @@ private struct CanonicalWriter {
         bytes.append(contentsOf: name.text.utf8)
     }
 
-    mutating func write(_ progress: ProgressReport) {
+    private mutating func write(_ progress: ProgressReport) {
         if let report = progress.report { field(5, report) }
         if let label = progress.label { field(6, label) }
         if let total = progress.total { field(7, total) }
         if let done = progress.done { field(8, done) }
     }
 
-    mutating func write(_ description: JobDescription) {
+    private mutating func write(_ description: JobDescription) {
         field(10, description.name)
         if let key = description.key { field(11, key) }
         guard !description.tags.isEmpty else { return }

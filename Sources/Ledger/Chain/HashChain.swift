@@ -22,10 +22,26 @@ public struct HashChain: Hashable, Sendable {
 
     /// Adds an event and returns its hash. Costs one SHA-256 of some 150 bytes: less than a microsecond.
     public mutating func append(_ event: Event) -> [UInt8] {
-        var hash = SHA256()
-        hash.update(data: head)
-        hash.update(data: event.canonicalEncoding)
-        head = Array(hash.finalize())
+        var workspace = Workspace()
+        append(event, in: &workspace)
         return head
+    }
+
+    /// Memory in which events are encoded to be hashed, to be used again for one event after the other.
+    public struct Workspace: Sendable {
+        fileprivate var writer = CanonicalWriter()
+
+        public init() {}
+    }
+
+    /// Adds an event, whose hash is then the ``head``: for many events one after the other, as no memory is taken for each.
+    public mutating func append(_ event: Event, in workspace: inout Workspace) {
+        workspace.writer.begin(with: head)
+        workspace.writer.write(event)
+        var hash = SHA256()
+        workspace.writer.bytes.withUnsafeBytes { hash.update(bufferPointer: $0) }
+        hash.finalize().withUnsafeBytes { digest in
+            head.withUnsafeMutableBytes { $0.copyMemory(from: digest) }
+        }
     }
 }

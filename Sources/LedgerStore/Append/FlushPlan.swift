@@ -18,6 +18,7 @@ struct FlushPlan {
     private var heads: [JobID: JobHead]
     private var changed: Set<JobID> = []
     private let clock: Timestamp
+    private var workspace = HashChain.Workspace()
 
     /// - Parameters:
     ///   - heads: The heads of all jobs that exist among those appended to.
@@ -48,7 +49,8 @@ struct FlushPlan {
         for draft in part.drafts {
             head.sequence += 1
             let event = draft.recorded(sequence: head.sequence, at: head.recordedAt)
-            columns.append(event, of: part.job, hash: head.chain.append(event))
+            head.chain.append(event, in: &workspace)
+            columns.append(event, of: part.job, hash: head.chain.head)
         }
         heads[part.job] = head
         changed.insert(part.job)
@@ -137,7 +139,7 @@ struct FlushPlan {
             \(moveSQL) and (select is_unchanged from verdict)
         ), inserted as (
             insert into ledger.event (\(EventColumns.names))
-            select * from \(EventColumns.rows(from: 7)) where (select is_unchanged from verdict)
+            \(EventColumns.rows(from: 7)) where (select is_unchanged from verdict)
             returning 1
         )
         select (select is_unchanged from verdict), clock_timestamp(), (select count(*) from inserted)

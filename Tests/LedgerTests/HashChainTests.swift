@@ -1,0 +1,83 @@
+import Ledger
+import LedgerTestSupport
+import Testing
+
+@Suite("The hash chain")
+struct HashChainTests {
+    /// The table of ``Event/canonicalEncoding``, written down a second time without regard to speed.
+    private func encoded(_ event: Event) -> [UInt8] {
+        func integer(_ value: Int64, _ count: Int = 8) -> [UInt8] {
+            (0..<count).reversed().map { UInt8(truncatingIfNeeded: value >> Int64(8 * $0)) }
+        }
+        func text(_ name: Name) -> [UInt8] { integer(Int64(name.text.utf8.count), 4) + Array(name.text.utf8) }
+        var bytes: [UInt8] = [1, UInt8(event.body.type.rawValue)]
+        bytes += integer(event.sequence) + integer(event.recordedAt.microseconds)
+        func field(_ number: UInt8, _ value: Int64?) {
+            if let value { bytes += [number] + integer(8, 4) + integer(value) }
+        }
+        func field(_ number: UInt8, _ name: Name?) {
+            if let name { bytes += [number] + text(name) }
+        }
+        field(1, event.at?.microseconds)
+        field(2, event.body.reference?.task)
+        field(3, event.body.reference?.execution)
+        field(4, event.body.reference?.attempt.map { Int64($0) })
+        switch event.body {
+        case .progress(let report):
+            field(5, report.report)
+            field(6, report.label)
+            field(7, report.total)
+            field(8, report.done)
+        case .executionFinished(_, let outcome): field(9, Name(outcome.rawValue))
+        case .jobFinished(let outcome): field(9, Name(outcome.rawValue))
+        case .executionStarted: break
+        case .jobCreated(let description):
+            field(10, description.name)
+            field(11, description.key)
+            let tags = description.sortedTags.flatMap { text($0.name) + text($0.value) }
+            if !tags.isEmpty { bytes += [12] + integer(Int64(tags.count), 4) + tags }
+        }
+        return bytes
+    }
+
+    @Test("every event has the bytes that its description says", arguments: [UInt64(1), 2, 3])
+    func encoding(seed: UInt64) {
+        let description = JobDescription(name: "é", key: "k", tags: ["b": "2", "a": "", "e\u{301}": "3"])
+        let events =
+            [Event(sequence: 1, recordedAt: .earliest, at: .latest, body: .jobCreated(description))]
+            + RandomHistory.events(count: 500, seed: seed)
+        for event in events { #expect(event.canonicalEncoding == encoded(event), "seed \(seed): \(event)") }
+    }
+
+    @Test("the hashes are the same whether or not events share the memory in which they are encoded")
+    func sharedMemory() {
+        let job = JobID(high: 0x019A_0000_0000_7000, low: 0x8000_0000_0000_0001)
+        var one = HashChain(job: job)
+        var other = one
+        var workspace = HashChain.Workspace()
+        for event in RandomHistory.events(count: 500, seed: 9) {
+            other.append(event, in: &workspace)
+            #expect(one.append(event) == other.head)
+        }
+        #expect(one == other)
+    }
+
+    /// Computed with Python's hashlib from the description of the encoding.
+    @Test("a hash is what it has always been")
+    func known() throws {
+        let job = try #require(JobID("019a0000-0000-7000-8000-000000000001"))
+        let reference = ExecutionReference(task: "task-7", execution: "task-7-1", attempt: 1)
+        var chain = HashChain(job: job)
+        _ = chain.append(
+            Event(
+                sequence: 1, recordedAt: Timestamp(microseconds: 1_700_000_000_000_000),
+                body: .jobCreated(JobDescription(name: "bench", tags: ["a": "b"]))))
+        let hash = chain.append(
+            Event(
+                sequence: 2, recordedAt: Timestamp(microseconds: 1_700_000_000_000_001),
+                at: Timestamp(microseconds: -1),
+                body: .progress(ProgressReport(reference: reference, report: 12, label: "rows", total: 10, done: 3))))
+        let known = "f0 1e 9 51 e9 e1 a6 5a 6e d8 9b 50 ac c8 e7 75 7b 92 3c c1 d2 5e 8b 6c c ea e9 65 3e a7 63 7c"
+        #expect(hash.map { String($0, radix: 16) }.joined(separator: " ") == known)
+    }
+}

@@ -1,0 +1,34 @@
+import LedgerTestSupport
+import Testing
+
+@testable import PQ
+
+@Suite("Columns as parameters")
+struct ParameterColumnTests {
+    /// Compares a column with the array of the same values.
+    private func expect<Value>(
+        _ kind: ParameterColumn.Kind, _ values: [Value?], _ whole: ([Value?]) -> Parameter,
+        _ add: (inout ParameterColumn, Value?) -> Void
+    ) {
+        for values in [[], [nil], values, values + [nil] + values] {
+            var column = ParameterColumn(kind)
+            for value in values { add(&column, value) }
+            let (one, other) = (column.parameter, whole(values))
+            #expect(one.type == other.type && one.bytes == other.bytes, "\(kind) \(values)")
+            #expect(column.count == values.count)
+        }
+    }
+
+    @Test("a column is the array of its values, whatever its type, with and without nulls")
+    func sameAsArrays() {
+        expect(.int2, [0, 1, -1, .max, .min], Parameter.int2s) { $0.append(int2: $1) }
+        expect(.int4, [0, 1, -1, .max, .min], Parameter.int4s) { $0.append(int4: $1) }
+        expect(.int8, [0, 1, -1, .max, .min], Parameter.int8s) { $0.append(int8: $1) }
+        expect(.timestamptz, [0, 1_700_000_000_000_000, -1], Parameter.timestamptzs) {
+            $0.append(microsecondsSince1970: $1)
+        }
+        expect(.uuid, [UUIDBytes(high: 1, low: .max)], Parameter.uuids) { $0.append(uuid: $1) }
+        expect(.text, ["", "é", String(repeating: "long ", count: 100)], Parameter.texts) { $0.append(text: $1) }
+        expect(.bytea, [[], [0, 255], [UInt8](repeating: 7, count: 32)], Parameter.byteas) { $0.append(bytea: $1) }
+    }
+}
