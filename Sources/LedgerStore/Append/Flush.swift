@@ -68,13 +68,24 @@ struct Flusher: Sendable {
         let plan = await Self.plan(requests, heads: heads, clock: clock)
         guard plan.columns.count > 0 else { return Outcome(plan: plan, clock: clock) }
         do throws(PQError) {
-            let row = try await pool.query(plan.statementIfUnchanged)[0]
-            guard try row.decode(0, as: Bool.self) else { return nil }
-            try Self.check(try row.decode(2), plan)
-            return Outcome(plan: plan, clock: try row.timestamp(1))
+            let (clock, inserted) = try await write(plan)
+            guard let inserted else { return nil }
+            try Self.check(inserted, plan)
+            return Outcome(plan: plan, clock: clock)
         } catch {
             throw FlushFailure(error: error, plan: error.isOutcomeUnknown ? plan : nil)
         }
+    }
+
+    /// - Returns: The database's clock, and how many events were inserted; nil where the heads are not as the plan has them.
+    private func write(_ plan: FlushPlan) async throws(PQError) -> (clock: Timestamp, inserted: Int?) {
+        if plan.columns.count <= Self.fewEvents {
+            let row = try await pool.query(plan.statementIfUnchanged)[0]
+            return (try row.timestamp(1), try row.decode(0, as: Bool.self) ? try row.decode(2, as: Int.self) : nil)
+        }
+        let results = try await pool.pipeline(plan.statementsIfUnchanged)
+        let row = results[0][0]
+        return (try row.timestamp(1), try row.decode(0, as: Bool.self) ? results[1].affectedRows : nil)
     }
 
     private static func check(_ inserted: Int, _ plan: FlushPlan) throws(PQError) {
@@ -108,7 +119,7 @@ struct Flusher: Sendable {
     private static func plan(
         _ requests: [AppendRequest], heads: [JobID: JobHead], clock: Timestamp
     ) async -> FlushPlan {
-        guard requests.reduce(0, { $0 + $1.eventCount }) > plannedHereMax else {
+        guard requests.reduce(0, { $0 + $1.eventCount }) > fewEvents else {
             return FlushPlan(requests, heads: heads, clock: clock)
         }
         return await withTaskExecutorPreference(globalConcurrentExecutor) {
@@ -116,7 +127,8 @@ struct Flusher: Sendable {
         }
     }
 
-    private static let plannedHereMax = 256
+    /// Up to so many events are hashed where the connections live, and written in one statement.
+    private static let fewEvents = 256
 
     private static func decode(_ rows: Rows) throws(PQError) -> ([JobID: JobHead], Timestamp) {
         var heads: [JobID: JobHead] = [:]
