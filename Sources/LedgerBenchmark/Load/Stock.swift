@@ -137,7 +137,7 @@ final class AppendScript: LoadScript, @unchecked Sendable {
 /// Appends single events at a steady rate, and after some of them waits until the snapshot shows the event.
 final class LagScript: LoadScript, @unchecked Sendable {
     private enum Doing {
-        case appending(Workload.Item)
+        case appending(Workload.Item, isFollowed: Bool)
         case looking(since: ContinuousClock.Instant)
     }
 
@@ -178,16 +178,17 @@ final class LagScript: LoadScript, @unchecked Sendable {
         var body: [UInt8] = []
         Workload.write(item, job: nil, into: &body)
         request.appendRequest("POST", "/v1/jobs/\(stock.jobs[item.job])/events", body: body)
-        doing[connection] = .appending(item)
+        // Settled here: all that is answered until the next one begins would be followed else, and keep connections busy.
+        doing[connection] = .appending(item, isFollowed: begun % Self.sampleEvery == 0)
         return .sendAt(moment)
     }
 
     func answered(_ connection: Int, _ answer: LoadAnswer) {
         switch doing[connection] {
-        case .appending(let item) where answer.status == 201:
+        case .appending(let item, let isFollowed) where answer.status == 201:
             commits.add(answer.latency)
             stock.expectation.acknowledged(item)
-            if begun % Self.sampleEvery == 0 {
+            if isFollowed {
                 // {"first_sequence":N,…
                 let digits = answer.body.drop { $0 < 48 || $0 > 57 }.prefix { $0 >= 48 && $0 <= 57 }
                 let sequence = String(decoding: digits, as: UTF8.self)
