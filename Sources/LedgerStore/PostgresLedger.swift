@@ -69,6 +69,11 @@ public final class PostgresLedger: Service {
             // has grown, which a scan of all of it would not be.
             ("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
+            // Where there is no index, a scan that is off all the same makes a plan look so dear that PostgreSQL would
+            // compile it each time, which takes longer than anything that we ask for.
+            ("jit", "off"),
+            // What has been looked up is not asked for again by the same statement, so nothing is kept for that.
+            ("enable_memoize", "off"),
         ]
         if let role = settings.role { session.append(("role", role)) }
         func makePool(_ connections: Int, _ name: String, _ extra: [(name: String, value: String)] = []) -> Pool {
