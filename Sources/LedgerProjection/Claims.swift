@@ -83,16 +83,17 @@ struct Claims {
 
     /// Restores what ``StateQueries/needed(by:)`` has read.
     mutating func restore(_ results: [Rows]) throws(PQError) {
-        guard results.count == 4 else { throw PQError(.decoding, "four results were expected") }
+        guard results.count == 3 else { throw PQError(.decoding, "three results were expected") }
         for row in results[0] {
             let index = try jobIndex(row)
             jobs[index].fold.restore(try Self.task(row))
             jobs[index].fold.restore(try ExecutionRow.decode(row, from: 6))
+            let named = 6 + ExecutionRow.columnCount
+            guard try row.decodeIfPresent(named, as: Int64.self) != nil else { continue }
+            jobs[index].fold.restore(try ExecutionRow.decode(row, from: named))
         }
-        for rows in results[1...2] {
-            for row in rows { jobs[try jobIndex(row)].fold.restore(try ExecutionRow.decode(row, from: 1)) }
-        }
-        try restoreIndicators(results[3])
+        for row in results[1] { jobs[try jobIndex(row)].fold.restore(try ExecutionRow.decode(row, from: 1)) }
+        try restoreIndicators(results[2])
     }
 
     /// Restores what ``StateQueries/neededFurther(by:)`` has read.

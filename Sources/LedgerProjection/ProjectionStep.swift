@@ -29,13 +29,14 @@ struct ProjectionStep {
     func run(_ jobs: [JobID], into projections: [Int16]? = nil) async throws -> Result {
         let eventsMax = min(settings.eventsPerJobMax, max(1, settings.eventsPerStepMax / max(1, jobs.count)))
         return try await pool.withTransaction { transaction in
-            let claimedRows = try await transaction.query(
+            let claim =
                 projections.map { besideQuery(jobs, $0, eventsMax: eventsMax) }
-                    ?? claimQuery(jobs, eventsMax: eventsMax))
-            var claims = try await compute { () throws(PQError) in try Claims(claimedRows) }
+                ?? claimQuery(jobs, eventsMax: eventsMax)
+            let claimed = try await transaction.pipeline([OrderedLookup.planning, claim])
+            var claims = try await compute { () throws(PQError) in try Claims(claimed[1]) }
             var result = Result()
-            let claimed = Set(claims.jobs.map(\.id))
-            result.unclaimed = jobs.filter { !claimed.contains($0) }
+            let ids = Set(claims.jobs.map(\.id))
+            result.unclaimed = jobs.filter { !ids.contains($0) }
             guard !claims.jobs.isEmpty else { return result }
 
             let needed = try await transaction.pipeline(StateQueries.needed(by: claims))
@@ -70,22 +71,27 @@ struct ProjectionStep {
         return try result.get()
     }
 
-    /// Claims the jobs that are behind and that no other worker holds, and reads their next events: one query.
+    /// Claims the jobs that are behind and that no other worker holds, and reads their next events: one query, to be run
+    /// after ``OrderedLookup/planning``.
     ///
-    /// A job whose snapshot another worker holds is skipped, not waited for. The lock lasts until the commit, so the
-    /// checkpoint that is read here is the one that is replaced there.
+    /// A job whose snapshot another worker holds is skipped, not waited for, so the order of the locks does not matter.
+    /// They last until the commit: the checkpoint that is read here is the one that is replaced there.
     private func claimQuery(_ jobs: [JobID], eventsMax: Int) -> Query {
         Query(
             """
-            with claimed as (
-                select snapshot.*, head.sequence as last
-                from ledger.snapshot
-                join ledger.job_head as head on head.job_id = snapshot.job_id
-                where snapshot.job_id = any ($1) and snapshot.is_live and head.sequence > snapshot.sequence
-                order by snapshot.job_id
+            \(claimedColumns)
+            from unnest($1::uuid[]) as wanted (job_id)
+            cross join lateral (
+                select sequence from ledger.job_head as found where found.job_id = wanted.job_id limit 1
+            ) as head
+            cross join lateral (
+                select snapshot.* from ledger.snapshot
+                where snapshot.job_id = wanted.job_id and snapshot.is_live and snapshot.sequence < head.sequence
+                order by snapshot.projection
+                limit 1
                 for update of snapshot skip locked
-            )
-            \(claimedEvents)
+            ) as claimed
+            \(nextEvents)
             """, [.uuids(jobs.map(\.uuidBytes)), .int8(Int64(eventsMax))])
     }
 
@@ -93,38 +99,48 @@ struct ProjectionStep {
     private func besideQuery(_ jobs: [JobID], _ projections: [Int16], eventsMax: Int) -> Query {
         Query(
             """
-            with claimed as (
-                select snapshot.*, live.sequence as last
-                from unnest($1::uuid[], $3::smallint[]) as wanted (job_id, projection)
-                join ledger.snapshot
-                    on snapshot.job_id = wanted.job_id and snapshot.projection = wanted.projection
-                    and not snapshot.is_live
-                join ledger.snapshot as live on live.job_id = wanted.job_id and live.is_live
-                where live.sequence > snapshot.sequence
-                order by snapshot.job_id
+            \(claimedColumns)
+            from unnest($1::uuid[], $3::smallint[]) as wanted (job_id, projection)
+            cross join lateral (
+                select sequence from ledger.snapshot as found
+                where found.job_id = wanted.job_id and found.is_live
+                order by found.projection
+                limit 1
+            ) as head
+            cross join lateral (
+                select snapshot.* from ledger.snapshot
+                where snapshot.job_id = wanted.job_id and snapshot.sequence < head.sequence and not snapshot.is_live
+                    and snapshot.projection between wanted.projection and wanted.projection
+                order by snapshot.projection
+                limit 1
                 for update of snapshot skip locked
-            )
-            \(claimedEvents)
+            ) as claimed
+            \(nextEvents)
             """, [.uuids(jobs.map(\.uuidBytes)), .int8(Int64(eventsMax)), .int2s(projections)])
     }
 
-    /// The snapshots that were claimed, each with its next events.
-    private var claimedEvents: String {
+    /// The columns that ``Claims`` reads.
+    private var claimedColumns: String {
         """
         select
             claimed.job_id, claimed.projection, claimed.sequence, claimed.state, claimed.created_at,
             claimed.started_at, claimed.updated_at, claimed.finished_at, claimed.tasks_running,
             claimed.tasks_succeeded, claimed.tasks_failed, claimed.tasks_canceled, claimed.executions,
             \(EventRow.columns)
-        from claimed
+        """
+    }
+
+    /// The next events of each snapshot that was claimed, which come in their order, snapshot by snapshot: nothing that
+    /// would have to be sorted for it stands between. Should they ever not, ``Claims`` refuses them.
+    private var nextEvents: String {
+        """
         cross join lateral (
             select * from \(EventRow.table)
             where event.job_id = claimed.job_id and event.sequence > claimed.sequence
-                and event.sequence <= claimed.last
+                and event.sequence <= head.sequence
             order by event.sequence
             limit $2
         ) as event
-        order by claimed.job_id, event.sequence
         """
     }
 

@@ -12,23 +12,28 @@ enum StateQueries {
         indicator.updated_at
         """
 
-    /// Tasks with their last executions; executions by name; the first of an attempt; indicators by label. The last
-    /// execution of a task, which most events belong to, comes with its task only.
+    /// Tasks with their last executions and, where they are others, the executions that are named; the first of an
+    /// attempt; indicators by label.
+    ///
+    /// They are to be run after ``OrderedLookup/planning``, in its transaction.
     static func needed(by claims: Claims) -> [Query] {
         var tasks = Keys()
-        var names = Keys()
         var attempts = Keys()
         var labels = Keys()
         for job in claims.jobs {
             let needs = FoldNeeds(of: job.events)
-            for task in needs.tasks { tasks.add(job, task.text) }
-            for named in needs.namedExecutions { names.add(job, named.task.text, name: named.name.text) }
+            var named: Set<Name> = []
+            for execution in needs.namedExecutions {
+                named.insert(execution.task)
+                tasks.add(job, execution.task.text, name: execution.name.text)
+            }
+            for task in needs.tasks where !named.contains(task) { tasks.add(job, task.text) }
             for attempted in needs.attemptedExecutions {
                 attempts.add(job, attempted.task.text, attempt: attempted.attempt)
             }
             for label in needs.labels { labels.add(job, label?.text ?? "") }
         }
-        return [taskQuery(tasks), namedQuery(names), attemptedQuery(attempts), labelQuery(labels)]
+        return [taskQuery(tasks), attemptedQuery(attempts), labelQuery(labels)]
     }
 
     /// Indicators by sequence, and pages of report numbers; nothing where no job needs any.
@@ -70,68 +75,65 @@ enum StateQueries {
         }
     }
 
-    // Each row that is wanted is looked up by itself: "limit 1" keeps PostgreSQL from beginning with another table or
-    // with a part of a key, which costs little while a table is small, when plans are made, and much when it is not.
-    // And an execution that is looked up by its first event is looked up by its task as well: then it is found at once by
-    // the index of attempts too, which an empty table makes look as good as the primary key.
+    // Each row that is wanted is looked up by itself, in the order of the one index that finds it at once: see
+    // ``OrderedLookup``. "limit 1" keeps PostgreSQL from beginning with another table, and where a column is "between" a
+    // value and the same value it is still one to order by, which it would not be where it is equal to it.
 
     /// Looks up the task of each `wanted` row.
-    private static func taskLookup(_ name: String) -> String {
-        """
+    private static let taskLookup = """
         cross join lateral (
             select * from ledger.task as found
-            where found.job_id = wanted.job_id and found.projection = wanted.projection and found.name = wanted.\(name)
+            where found.job_id = wanted.job_id and found.projection = wanted.projection
+                and found.name between wanted.task and wanted.task
+            order by found.name
             limit 1
         ) as task
         """
-    }
-
-    /// Looks up an execution of each task.
-    private static func executionLookup(_ condition: String) -> String {
-        """
-        cross join lateral (
-            select * from ledger.execution as found
-            where found.job_id = wanted.job_id and found.projection = wanted.projection and \(condition)
-            limit 1
-        ) as execution
-        """
-    }
 
     private static func taskQuery(_ keys: Keys) -> Query {
-        Query(taskSQL, [.uuids(keys.jobs), .int2s(keys.projections), .texts(keys.texts)])
+        Query(taskSQL, [.uuids(keys.jobs), .int2s(keys.projections), .texts(keys.texts), .texts(keys.names)])
     }
 
+    /// Most events belong to the last execution of their task, so no other is looked for then.
     private static let taskSQL = """
         select
-            task.job_id, task.sequence, task.name, task.last, task.state, task.execution_count, \(ExecutionRow.columns)
-        from unnest($1::uuid[], $2::smallint[], $3::text[]) as wanted (job_id, projection, name)
-        \(taskLookup("name"))
-        \(executionLookup("found.task = task.sequence and found.sequence = task.last"))
-        """
-
-    private static func namedQuery(_ keys: Keys) -> Query {
-        Query(namedSQL, [.uuids(keys.jobs), .int2s(keys.projections), .texts(keys.texts), .texts(keys.names)])
-    }
-
-    private static let namedSQL = """
-        select task.job_id, \(ExecutionRow.columns)
+            task.job_id, task.sequence, task.name, task.last, task.state, task.execution_count,
+            \(ExecutionRow.columns(of: "last")), \(ExecutionRow.columns)
         from unnest($1::uuid[], $2::smallint[], $3::text[], $4::text[]) as wanted (job_id, projection, task, name)
-        \(taskLookup("task"))
-        \(executionLookup("found.task = task.sequence and found.name = wanted.name"))
-        where execution.sequence <> task.last
+        \(taskLookup)
+        cross join lateral (
+            select * from ledger.execution as found
+            where found.job_id = wanted.job_id and found.projection = wanted.projection
+                and found.sequence between task.last and task.last
+            order by found.sequence
+            limit 1
+        ) as last
+        left join lateral (
+            select * from ledger.execution as found
+            where last.name is distinct from wanted.name
+                and found.job_id = wanted.job_id and found.projection = wanted.projection
+                and found.task = task.sequence and found.name between wanted.name and wanted.name
+            order by found.name
+            limit 1
+        ) as execution on true
         """
 
     private static func attemptedQuery(_ keys: Keys) -> Query {
         Query(attemptedSQL, [.uuids(keys.jobs), .int2s(keys.projections), .texts(keys.texts), .int4s(keys.attempts)])
     }
 
-    /// The first of several executions with the same attempt.
     private static let attemptedSQL = """
         select task.job_id, \(ExecutionRow.columns)
         from unnest($1::uuid[], $2::smallint[], $3::text[], $4::integer[])
             as wanted (job_id, projection, task, attempt)
-        \(taskLookup("task"))
-        \(executionLookup("found.task = task.sequence and found.attempt = wanted.attempt order by found.sequence"))
+        \(taskLookup)
+        cross join lateral (
+            select * from ledger.execution as found
+            where found.job_id = wanted.job_id and found.projection = wanted.projection
+                and found.task = task.sequence and found.attempt between wanted.attempt and wanted.attempt
+            order by found.attempt, found.sequence
+            limit 1
+        ) as execution
         where execution.sequence <> task.last
         """
 
@@ -143,7 +145,8 @@ enum StateQueries {
             cross join lateral (
                 select * from ledger.indicator as found
                 where found.job_id = wanted.job_id and found.projection = wanted.projection
-                    and found.label = wanted.label
+                    and found.label between wanted.label and wanted.label
+                order by found.label
                 limit 1
             ) as indicator
             """, [.uuids(keys.jobs), .int2s(keys.projections), .texts(keys.texts)])
@@ -157,7 +160,8 @@ enum StateQueries {
             cross join lateral (
                 select * from ledger.indicator as found
                 where found.job_id = wanted.job_id and found.projection = wanted.projection
-                    and found.sequence = wanted.sequence
+                    and found.sequence between wanted.sequence and wanted.sequence
+                order by found.sequence
                 limit 1
             ) as indicator
             """, [.uuids(keys.jobs), .int2s(keys.projections), .int8s(keys.numbers)])
@@ -169,9 +173,12 @@ enum StateQueries {
             select page.job_id, page.execution, page.page, page.entries
             from unnest($1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[])
                 as wanted (job_id, projection, execution, page)
-            join ledger.report_page as page
-                on page.job_id = wanted.job_id and page.projection = wanted.projection
-                and page.execution = wanted.execution and page.page = wanted.page
+            cross join lateral (
+                select * from ledger.report_page as found
+                where found.job_id = wanted.job_id and found.projection = wanted.projection
+                    and found.execution = wanted.execution and found.page = wanted.page
+                limit 1
+            ) as page
             """, [.uuids(keys.jobs), .int2s(keys.projections), .int8s(keys.numbers), .int8s(keys.pages)])
     }
 }

@@ -96,7 +96,7 @@ struct EventReader: Sendable {
         _ job: JobID, _ tasks: Set<Name>, _ range: ClosedRange<Int64>
     ) async throws(PQError) -> Findings {
         // The checkpoint is read first: what is read after it may be ahead of it, never behind.
-        let results = try await lookUp([
+        let results = try await pool.lookUp([
             Query("select sequence from ledger.snapshot where job_id = $1 and is_live", [.uuid(job.uuid)]),
             Query(
                 """
@@ -160,7 +160,7 @@ struct EventReader: Sendable {
     }
 
     func standing(of execution: Name, task: Name, in job: JobID) async throws(PQError) -> ExecutionStanding? {
-        let results = try await lookUp([
+        let results = try await pool.lookUp([
             Query(
                 """
                 select execution.name, execution.attempt, execution.sequence, last.name, last.attempt, last.sequence
@@ -191,19 +191,6 @@ struct EventReader: Sendable {
         ])
         guard let row = results.first?.first else { return nil }
         return ExecutionStanding(execution: try identity(row, 0), last: try identity(row, 3))
-    }
-
-    /// Runs lookups by key in one round trip.
-    private func lookUp(_ queries: [Query]) async throws(PQError) -> [Rows] {
-        do {
-            return try await pool.withTransaction(readOnly: true) { transaction in
-                Array(try await transaction.commit(after: [OrderedLookup.planning] + queries).dropFirst())
-            }
-        } catch let error as PQError {
-            throw error
-        } catch {
-            throw PQError(.misuse, "\(error)")
-        }
     }
 
     private func identity(_ row: Row, _ column: Int) throws(PQError) -> ExecutionIdentity {

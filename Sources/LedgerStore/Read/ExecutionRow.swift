@@ -4,10 +4,15 @@ public import PQ
 /// How an execution is read from its table.
 public enum ExecutionRow {
     /// The columns, in the order that ``decode(_:from:)`` expects; `execution` is the table's name in the statement.
-    public static let columns = """
-        execution.sequence, execution.task, execution.name, execution.attempt, execution.started_at,
-        execution.outcome, execution.last_sequence, execution.last_at, execution.superseded_by, execution.state
-        """
+    public static let columns = columns(of: "execution")
+
+    /// The same where the table has another name in the statement.
+    public static func columns(of table: String) -> String {
+        [
+            "sequence", "task", "name", "attempt", "started_at", "outcome", "last_sequence", "last_at",
+            "superseded_by", "state",
+        ].map { "\(table).\($0)" }.joined(separator: ", ")
+    }
     /// How many columns there are.
     public static let columnCount = 10
 

@@ -1,4 +1,4 @@
-internal import PQ
+public import PQ
 
 /// How lookups by key are kept to the index that is meant.
 ///
@@ -8,7 +8,22 @@ internal import PQ
 ///
 /// For a whole session this would be wrong: a few rows that are sorted for their locks would be found by a walk through
 /// all of an index instead.
-enum OrderedLookup {
+public enum OrderedLookup {
     /// Goes before the lookups, in their transaction; takes no round trip of its own.
-    static let planning = Query("set local enable_sort = off", prepare: false)
+    public static let planning = Query("set local enable_sort = off", prepare: false)
+}
+
+extension Pool {
+    /// Runs lookups by key in one round trip, in a transaction that changes nothing.
+    func lookUp(_ queries: [Query]) async throws(PQError) -> [Rows] {
+        do {
+            return try await withTransaction(readOnly: true) { transaction in
+                Array(try await transaction.commit(after: [OrderedLookup.planning] + queries).dropFirst())
+            }
+        } catch let error as PQError {
+            throw error
+        } catch {
+            throw PQError(.misuse, "\(error)")
+        }
+    }
 }

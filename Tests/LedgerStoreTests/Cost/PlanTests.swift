@@ -86,16 +86,7 @@ struct PlanTests {
             _ = recorder.take()
             try await operation.run(ledger, Operation.Place(job: large.wide, after: large.last / 2))
             let plans = recorder.take()
-            // Without statistics, or with those of empty tables, the step of the projection still has lookups that take
-            // another index than they should.
-            if operation.name.hasPrefix("append, and"), knowledge == .analyzedEmpty || knowledge == .filledUnanalyzed {
-                withKnownIssue("the claim walks through jobs, named executions through their job", isIntermittent: true)
-                {
-                    operation.judge(plans, "\(operation.name), \(knowledge)")
-                }
-            } else {
-                operation.judge(plans, "\(operation.name), \(knowledge)")
-            }
+            operation.judge(plans, "\(operation.name), \(knowledge)")
         }
         _ = recorder.take()
         ledger.signals.wantSweep()
