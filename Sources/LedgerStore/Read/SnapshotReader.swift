@@ -90,15 +90,38 @@ struct SnapshotReader: Sendable {
         return view
     }
 
+    /// A page of jobs, newest first.
+    ///
+    /// Costs by the page where nothing, a state, a name or a key is asked for. Where tags or a text are, all jobs may be
+    /// looked through for them.
     func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) async throws(PQError) -> [JobView] {
+        let query = Self.page(filter, limit: limit, after: cursor)
+        let rows = try await Self.isWalkedByState(filter) ? pool.lookUp([query])[0] : pool.query(query)
+        var views: [JobView] = []
+        for row in rows { views.append(try Self.decode(row).view) }
+        return views
+    }
+
+    /// Whether the jobs are found in the order of the index by state: few of many may have it. One that names fewer is
+    /// better.
+    private static func isWalkedByState(_ filter: JobFilter) -> Bool {
+        filter.state != nil && filter.name == nil && filter.key == nil
+    }
+
+    private static func page(_ filter: JobFilter, limit: Int, after cursor: JobID?) -> Query {
         var conditions: [String] = []
         var parameters: [Parameter] = []
         func require(_ condition: (String) -> String, _ parameter: Parameter) {
             parameters.append(parameter)
             conditions.append(condition("$\(parameters.count)"))
         }
-        if let cursor { require({ "job.job_id < \($0)" }, .uuid(cursor.uuid)) }
-        if let state = filter.state { require({ "snapshot.state = \($0)" }, .text(state.rawValue)) }
+        let byState = isWalkedByState(filter)
+        if let cursor { require({ "\(byState ? "snapshot" : "job").job_id < \($0)" }, .uuid(cursor.uuid)) }
+        if let state = filter.state {
+            require(
+                { byState ? "snapshot.state between \($0) and \($0)" : "snapshot.state = \($0)" },
+                .text(state.rawValue))
+        }
         if let name = filter.name { require({ "job.name = \($0)" }, .text(name.text)) }
         if let key = filter.key { require({ "job.key = \($0)" }, .text(key.text)) }
         if let search = filter.search {
@@ -115,16 +138,15 @@ struct SnapshotReader: Sendable {
         let condition = conditions.isEmpty ? "" : "where \(conditions.joined(separator: " and "))"
         // The state is the snapshot's; the head is joined only to those that are shown.
         // One job at most has a key, and where an order is asked for too, all jobs may be walked through in that order.
-        let order = filter.key == nil ? "order by job.job_id desc" : ""
+        let newestFirst =
+            byState ? "order by snapshot.state, snapshot.job_id desc" : "order by job.job_id desc"
         let sql = """
-            \(Self.columns())
+            \(columns())
             \(condition)
-            \(order)
+            \(filter.key == nil ? newestFirst : "")
             limit $\(parameters.count)
             """
-        var views: [JobView] = []
-        for row in try await pool.query(Query(sql, parameters)) { views.append(try Self.decode(row).view) }
-        return views
+        return Query(sql, parameters)
     }
 
     private static func decode(_ row: Row) throws(PQError) -> (view: JobView, stamp: SnapshotStamp) {

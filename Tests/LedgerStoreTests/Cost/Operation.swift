@@ -159,14 +159,16 @@ struct Operation: Sendable {
         ) { ledger, place in
             _ = try await ledger.jobs(JobFilter(), limit: 10, after: place.job)
         },
-        // Whether few jobs have a state or a tag is not known when the statement is planned. So the jobs may be looked
-        // through, newest first, but no more of each than itself.
         Operation(
-            "list jobs of a rare state", statements: ["snapshot.state = $1"], rowsMax: jobsRows, pagesMax: 3 * jobsRows,
-            walks: ["job", "snapshot"]
+            "list jobs of a rare state", statements: ["snapshot.state between $1 and $1"], rowsMax: 20, pagesMax: 60
         ) { ledger, _ in
             let views = try await ledger.jobs(JobFilter(state: .canceled), limit: 10, after: nil)
             #expect(views.isEmpty)
+        },
+        Operation(
+            "list jobs of a state, the next page", statements: ["snapshot.job_id < $1"], rowsMax: 80, pagesMax: 250
+        ) { ledger, place in
+            _ = try await ledger.jobs(JobFilter(state: .running), limit: 10, after: place.job)
         },
         Operation("list jobs of a name", statements: ["job.name = $1"], rowsMax: 20, pagesMax: 60) { ledger, _ in
             _ = try await ledger.jobs(JobFilter(name: "wide"), limit: 10, after: nil)
@@ -174,6 +176,8 @@ struct Operation: Sendable {
         Operation("find a job by its key", statements: ["job.key = $1"], rowsMax: 20, pagesMax: 60) { ledger, _ in
             _ = try await ledger.jobs(JobFilter(key: "wide"), limit: 10, after: nil)
         },
+        // Whether few jobs have a tag is not known when the statement is planned. So the jobs may be looked through,
+        // newest first, but no more of each than itself.
         Operation(
             "list jobs of a tag", statements: ["job.tags @> jsonb_object"], rowsMax: jobsRows, pagesMax: 3 * jobsRows,
             walks: ["job", "snapshot"]
