@@ -17,35 +17,41 @@ enum StateChanges {
         changes.isEmpty ? [] : checkpoints(changes) + parts(changes)
     }
 
-    /// Those that move the snapshots, and see to it that they were where the changes begin.
-    static func checkpoints(_ changes: [OfJob]) -> [Query] { [snapshots(changes), guardian(changes)] }
+    /// What moves the snapshots, and sees to it that they were where the changes begin.
+    static func checkpoints(_ changes: [OfJob]) -> [Query] { [snapshots(changes)] }
 
     /// Those that store everything else.
     static func parts(_ changes: [OfJob]) -> [Query] {
         [indicators(changes), tasks(changes), executions(changes), pages(changes), discards(changes)].compactMap { $0 }
     }
 
-    /// Compare and set: a snapshot moves only from the checkpoint that was read.
+    /// Compare and set: a snapshot moves only from the checkpoint that was read. The snapshots are locked since they were
+    /// claimed, so all do; if one did not, the division would fail the transaction, and nothing would be stored rather
+    /// than something wrong.
     private static func snapshots(_ changes: [OfJob]) -> Query {
         let progress = changes.map(\.changes.progress)
         return Query(
             """
-            update ledger.snapshot
-            set
-                sequence = new.sequence, state = new.state, created_at = new.created_at, started_at = new.started_at,
-                updated_at = new.updated_at, finished_at = new.finished_at, tasks_running = new.tasks_running,
-                tasks_succeeded = new.tasks_succeeded, tasks_failed = new.tasks_failed,
-                tasks_canceled = new.tasks_canceled, executions = new.executions
-            from unnest(
-                $1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[], $5::text[], $6::timestamptz[],
-                $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::bigint[], $11::bigint[], $12::bigint[],
-                $13::bigint[], $14::bigint[]
-            ) as new (
-                job_id, projection, previous, sequence, state, created_at, started_at, updated_at, finished_at,
-                tasks_running, tasks_succeeded, tasks_failed, tasks_canceled, executions
+            with moved as (
+                update ledger.snapshot
+                set
+                    sequence = new.sequence, state = new.state, created_at = new.created_at, started_at = new.started_at,
+                    updated_at = new.updated_at, finished_at = new.finished_at, tasks_running = new.tasks_running,
+                    tasks_succeeded = new.tasks_succeeded, tasks_failed = new.tasks_failed,
+                    tasks_canceled = new.tasks_canceled, executions = new.executions
+                from unnest(
+                    $1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[], $5::text[], $6::timestamptz[],
+                    $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::bigint[], $11::bigint[], $12::bigint[],
+                    $13::bigint[], $14::bigint[]
+                ) as new (
+                    job_id, projection, previous, sequence, state, created_at, started_at, updated_at, finished_at,
+                    tasks_running, tasks_succeeded, tasks_failed, tasks_canceled, executions
+                )
+                where snapshot.job_id = new.job_id and snapshot.projection = new.projection
+                    and snapshot.sequence = new.previous
+                returning 1
             )
-            where snapshot.job_id = new.job_id and snapshot.projection = new.projection
-                and snapshot.sequence = new.previous
+            select 1 / (count(*) = $15)::integer from moved
             """,
             [
                 .uuids(changes.map(\.job.uuidBytes)), .int2s(changes.map(\.projection)),
@@ -57,24 +63,7 @@ enum StateChanges {
                 .timestamptzs(microsecondsSince1970: progress.map(\.finishedAt?.microseconds)),
                 .int8s(progress.map(\.tasks.running)), .int8s(progress.map(\.tasks.succeeded)),
                 .int8s(progress.map(\.tasks.failed)), .int8s(progress.map(\.tasks.canceled)),
-                .int8s(progress.map(\.tasks.executions)),
-            ])
-    }
-
-    /// Fails the transaction unless every snapshot is now where this step has put it. The snapshots are locked since
-    /// they were claimed, so it never does; if it did, nothing would be stored rather than something wrong.
-    private static func guardian(_ changes: [OfJob]) -> Query {
-        Query(
-            """
-            select 1 / (count(*) = $4)::integer
-            from unnest($1::uuid[], $2::smallint[], $3::bigint[]) as new (job_id, projection, sequence)
-            join ledger.snapshot
-                on snapshot.job_id = new.job_id and snapshot.projection = new.projection
-                and snapshot.sequence = new.sequence
-            """,
-            [
-                .uuids(changes.map(\.job.uuidBytes)), .int2s(changes.map(\.projection)),
-                .int8s(changes.map(\.changes.progress.sequence)), .int8(Int64(changes.count)),
+                .int8s(progress.map(\.tasks.executions)), .int8(Int64(changes.count)),
             ])
     }
 
