@@ -27,8 +27,10 @@ public struct ParameterColumn: Sendable {
     }
 
     private let kind: Kind
-    /// The values, each after its length; before them room for the head.
-    private var bytes = [UInt8](repeating: 0, count: Self.headLength)
+    /// The values, each after its length, and before them room for the head; then room for more.
+    private var bytes = [UInt8](repeating: 0, count: 256)
+    /// How many of the bytes are in use.
+    private var used = Self.headLength
     private var holdsNull = false
     /// How many values there are.
     public private(set) var count = 0
@@ -44,43 +46,65 @@ public struct ParameterColumn: Sendable {
     public mutating func append(int2 value: Int16?) { append(value, as: .int2) }
     public mutating func append(int4 value: Int32?) { append(value, as: .int4) }
     public mutating func append(int8 value: Int64?) { append(value, as: .int8) }
-    public mutating func append(uuid value: UUIDBytes?) { append(value, as: .uuid) }
 
     /// At or after 4713 BC and before AD 294277, which is what PostgreSQL holds.
     public mutating func append(microsecondsSince1970 value: Int64?) {
         append(value.map { $0 - TimestampMicroseconds.epochDistance }, as: .timestamptz)
     }
 
+    public mutating func append(uuid value: UUIDBytes?) {
+        guard let value else { return appendNull(.uuid) }
+        begin(.uuid, length: 16)
+        put(value.high)
+        put(value.low)
+    }
+
     /// A text without U+0000, which PostgreSQL cannot store.
     public mutating func append(text value: String?) {
-        guard let value else { return appendNull(.text) }
-        begin(.text, length: value.utf8.count)
-        bytes.append(contentsOf: value.utf8)
+        guard var value else { return appendNull(.text) }
+        value.withUTF8 { unsafe append(UnsafeRawBufferPointer($0), as: .text) }
     }
 
     public mutating func append(bytea value: [UInt8]?) {
         guard let value else { return appendNull(.bytea) }
-        begin(.bytea, length: value.count)
-        bytes.append(contentsOf: value)
+        unsafe value.withUnsafeBytes { unsafe append($0, as: .bytea) }
     }
 
-    private mutating func append(_ value: (some BinaryEncodable)?, as kind: Kind) {
+    private mutating func append(_ value: (some FixedWidthInteger)?, as kind: Kind) {
         guard let value else { return appendNull(kind) }
-        let lengthAt = bytes.count
         begin(kind, length: MemoryLayout.size(ofValue: value))
-        value.encode(into: &bytes)
-        assert(bytes.count == lengthAt + 4 + MemoryLayout.size(ofValue: value), "these are as long as in memory")
+        put(value)
     }
 
-    private mutating func begin(_ kind: Kind, length: Int) {
-        precondition(kind == self.kind, "a column has values of one type")
-        count += 1
-        bytes.appendBigEndian(Int32(length))
+    private mutating func append(_ content: UnsafeRawBufferPointer, as kind: Kind) {
+        begin(kind, length: content.count)
+        unsafe bytes.withUnsafeMutableBytes { bytes in
+            unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[used...]).copyMemory(from: content)
+        }
+        used += content.count
     }
 
     private mutating func appendNull(_ kind: Kind) {
         holdsNull = true
         begin(kind, length: -1)
+    }
+
+    /// Writes the length of a value, and makes room for the value; -1 is null.
+    private mutating func begin(_ kind: Kind, length: Int) {
+        precondition(kind == self.kind, "a column has values of one type")
+        count += 1
+        let needed = used + 4 + max(0, length)
+        if needed > bytes.count { bytes += repeatElement(0, count: max(needed - bytes.count, bytes.count)) }
+        put(Int32(length))
+    }
+
+    /// Writes where ``begin(_:length:)`` has made room.
+    private mutating func put(_ value: some FixedWidthInteger) {
+        let place = used
+        unsafe bytes.withUnsafeMutableBytes {
+            unsafe $0.storeBytes(of: value.bigEndian, toByteOffset: place, as: type(of: value))
+        }
+        used += MemoryLayout.size(ofValue: value)
     }
 
     /// The array.
@@ -92,8 +116,6 @@ public struct ParameterColumn: Sendable {
         guard count > 0 else { return Parameter(kind.type.array, head) }
         head.appendBigEndian(Int32(count))
         head.appendBigEndian(Int32(1))
-        var bytes = bytes
-        bytes.replaceSubrange(..<Self.headLength, with: head)
-        return Parameter(kind.type.array, bytes)
+        return Parameter(kind.type.array, head + bytes[Self.headLength..<used])
     }
 }

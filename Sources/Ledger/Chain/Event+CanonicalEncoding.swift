@@ -38,24 +38,48 @@ extension Event {
 
 /// Writes events one after the other into the same memory.
 struct CanonicalWriter: Sendable {
-    /// What was written since it was emptied.
-    private(set) var bytes: [UInt8] = []
+    /// What was written, and then room for more.
+    private var storage = [UInt8](repeating: 0, count: 512)
+    private var count = 0
 
-    init() {
-        bytes.reserveCapacity(256)
+    /// What was written since it was emptied.
+    var bytes: [UInt8] { Array(storage[..<count]) }
+
+    func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+        storage.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
     }
 
     /// Empties it, and begins with these bytes.
     mutating func begin(with start: [UInt8]) {
-        bytes.removeAll(keepingCapacity: true)
-        bytes.append(contentsOf: start)
+        count = 0
+        start.withUnsafeBytes { put($0) }
+    }
+
+    private mutating func reserve(_ more: Int) {
+        guard count + more > storage.count else { return }
+        storage += repeatElement(0, count: max(count + more - storage.count, storage.count))
+    }
+
+    private mutating func put(_ content: UnsafeRawBufferPointer) {
+        reserve(content.count)
+        storage.withUnsafeMutableBytes {
+            UnsafeMutableRawBufferPointer(rebasing: $0[count...]).copyMemory(from: content)
+        }
+        count += content.count
+    }
+
+    private mutating func put<Value: FixedWidthInteger>(_ value: Value) {
+        let size = MemoryLayout<Value>.size
+        reserve(size)
+        storage.withUnsafeMutableBytes { $0.storeBytes(of: value.bigEndian, toByteOffset: count, as: Value.self) }
+        count += size
     }
 
     mutating func write(_ event: Event) {
-        bytes.append(1)
-        bytes.append(UInt8(truncatingIfNeeded: event.body.type.rawValue))
-        write(event.sequence)
-        write(event.recordedAt.microseconds)
+        put(1 as UInt8)
+        put(UInt8(truncatingIfNeeded: event.body.type.rawValue))
+        put(event.sequence)
+        put(event.recordedAt.microseconds)
         if let at = event.at { field(1, at.microseconds) }
         switch event.body {
         case .jobCreated(let description):
@@ -79,28 +103,23 @@ struct CanonicalWriter: Sendable {
         if let attempt = reference.attempt { field(4, Int64(attempt)) }
     }
 
-    private mutating func write(_ value: Int64) {
-        withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) }
-    }
-
-    private mutating func writeLength(_ length: Int) {
-        withUnsafeBytes(of: UInt32(length).bigEndian) { bytes.append(contentsOf: $0) }
-    }
-
     private mutating func field(_ number: UInt8, _ value: Int64) {
-        bytes.append(number)
-        writeLength(8)
-        write(value)
+        put(number)
+        put(8 as UInt32)
+        put(value)
     }
 
     private mutating func field(_ number: UInt8, _ name: Name) {
-        bytes.append(number)
+        put(number)
         write(name)
     }
 
     private mutating func write(_ name: Name) {
-        writeLength(name.text.utf8.count)
-        bytes.append(contentsOf: name.text.utf8)
+        var text = name.text
+        text.withUTF8 { text in
+            put(UInt32(text.count))
+            put(UnsafeRawBufferPointer(text))
+        }
     }
 
     private mutating func write(_ progress: ProgressReport) {
@@ -115,8 +134,8 @@ struct CanonicalWriter: Sendable {
         if let key = description.key { field(11, key) }
         guard !description.tags.isEmpty else { return }
         let tags = description.sortedTags
-        bytes.append(12)
-        writeLength(tags.reduce(0) { $0 + 8 + $1.name.text.utf8.count + $1.value.text.utf8.count })
+        put(12 as UInt8)
+        put(UInt32(tags.reduce(0) { $0 + 8 + $1.name.text.utf8.count + $1.value.text.utf8.count }))
         for (name, value) in tags {
             write(name)
             write(value)

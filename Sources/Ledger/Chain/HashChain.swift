@@ -39,7 +39,7 @@ public struct HashChain: Hashable, Sendable {
         workspace.writer.begin(with: head)
         workspace.writer.write(event)
         var hash = SHA256()
-        workspace.writer.bytes.withUnsafeBytes { hash.update(bufferPointer: $0) }
+        workspace.writer.withBytes { hash.update(bufferPointer: $0) }
         hash.finalize().withUnsafeBytes { digest in
             head.withUnsafeMutableBytes { $0.copyMemory(from: digest) }
         }

@@ -229,7 +229,7 @@ public struct JSONReader {
 
     /// - Parameter start: Where the string began.
     private func text(_ slice: ArraySlice<UInt8>, at start: Int) throws(JSONError) -> String {
-        guard let text = String(validating: slice, as: UTF8.self) else {
+        guard let text = slice.withUnsafeBufferPointer({ String(utf8: $0) }) else {
             throw JSONError(offset: start - bytes.startIndex, reason: "a string is not UTF-8")
         }
         return text
@@ -312,5 +312,19 @@ public struct JSONReader {
             position += 1
         }
         return value
+    }
+}
+
+extension String {
+    /// The text of these bytes; nil where they are not UTF-8.
+    ///
+    /// Most texts are ASCII, which nothing need be done to validate: the general initialiser first finds out at run time what
+    /// it validates, which takes longer than all the rest.
+    init?(utf8 bytes: UnsafeBufferPointer<UInt8>) {
+        guard bytes.reduce(0, |) < 0x80 else {
+            self.init(validating: bytes, as: UTF8.self)
+            return
+        }
+        self.init(decoding: bytes, as: UTF8.self)
     }
 }

@@ -155,7 +155,7 @@ struct PlainEventReader {
     /// the general reader to count.
     private mutating func takeName(_ lengths: ClosedRange<Int>, into name: inout Name?) -> Bool {
         guard take(UInt8(ascii: "\"")), let range = text(), lengths.contains(range.count),
-            let text = String(validating: UnsafeBufferPointer(rebasing: bytes[range]), as: UTF8.self)
+            let text = String(utf8: UnsafeBufferPointer(rebasing: bytes[range]))
         else { return false }
         name = Name(text)
         return true
