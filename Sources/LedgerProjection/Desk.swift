@@ -10,10 +10,28 @@ actor Desk {
     /// Jobs that were named again while they were under way.
     private var again: Set<JobID> = []
     private var pauses: [JobID: Duration] = [:]
+    private var stepCount = 0
+    /// Who gives out work, and waits while as many steps are under way as may be.
+    private var giver: CheckedContinuation<Void, Never>?
 
     init(signals: ProjectionSignals, settings: ProjectionSettings) {
         self.signals = signals
         self.settings = settings
+    }
+
+    /// Waits until another step may begin, and counts it. There is one who gives out work: only that one calls this.
+    func begin() async {
+        if stepCount == settings.concurrency {
+            await withCheckedContinuation { giver = $0 }
+        }
+        stepCount += 1
+    }
+
+    /// A step has ended that was counted by ``begin()``.
+    func end() {
+        stepCount -= 1
+        giver?.resume()
+        giver = nil
     }
 
     /// The next work. Whoever gets jobs says when they are ``finished(_:)``.

@@ -28,10 +28,8 @@ public struct ProjectionWorker: Service {
         signals.wantSweep()
         await withTaskCancellationOrGracefulShutdownHandler {
             await withDiscardingTaskGroup { group in
-                for number in 0..<settings.concurrency {
-                    group.addTask(name: "projection-\(number)") { await work(desk) }
-                }
                 group.addTask(name: "projection-sweeps") { await sweepNowAndThen(signals) }
+                await handOut(desk, to: &group)
             }
         } onCancelOrGracefulShutdown: {
             signals.close()
@@ -48,16 +46,26 @@ public struct ProjectionWorker: Service {
         }
     }
 
-    private func work(_ desk: Desk) async {
+    /// Gives out work as it comes in, no more than is wanted at the same time, and not faster than is wanted: what comes in
+    /// meanwhile is folded together.
+    private func handOut(_ desk: Desk, to group: inout DiscardingTaskGroup) async {
         let step = ProjectionStep(pool: ledger.pool, settings: settings)
         while true {
+            await desk.begin()
             switch await desk.next() {
             case .closed: return
-            case .sweep: await sweep(step, desk)
+            case .sweep:
+                group.addTask(name: "projection-sweep") {
+                    await sweep(step, desk)
+                    await desk.end()
+                }
             case .jobs(let jobs):
-                await fold(jobs, step, desk)
-                await desk.finished(jobs)
-                do { try await Task.sleep(for: settings.stepPause) } catch { continue }
+                group.addTask(name: "projection-step") {
+                    await fold(jobs, step, desk)
+                    await desk.finished(jobs)
+                    await desk.end()
+                }
+                do { try await Task.sleep(for: settings.stepInterval) } catch { continue }
             }
         }
     }
