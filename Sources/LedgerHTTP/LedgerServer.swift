@@ -44,9 +44,12 @@ public struct LedgerServer: Service {
                     additionalChannelHandlers: [
                         RequestGuard(deadline: settings.bodyDeadline),
                         SlowReaderGuard(deadline: settings.answerDeadline),
-                        RequestShortcutInstaller {
-                            RequestShortcut(
-                                service: service, memory: memory, metrics: metrics, date: date, logger: logger)
+                        ShortcutInstaller {
+                            [
+                                RequestShortcut(
+                                    service: service, memory: memory, metrics: metrics, date: date, logger: logger),
+                                WatchShortcut(desk: desk, metrics: metrics, date: date),
+                            ]
                         },
                     ],
                     idleTimeout: .seconds(Int64(settings.idleSeconds)),

@@ -196,6 +196,53 @@ struct WatchTests {
         }
     }
 
+    @Test("a stream begins the same way whether the shortcut or the general route serves it")
+    func sameHeads() async throws {
+        try await withServer { client, _ in
+            let path = "/v1/jobs/\(try await client.createJob())/watch"
+            func head(_ headers: [String: String]) async throws -> Set<String> {
+                try await EventSource.open(client, path, headers: headers) { source in
+                    #expect(try await source.next()?.id == "1")
+                    let lines = source.head.lowercased().split(separator: "\r\n").map(String.init)
+                    return Set(lines.filter { !$0.hasPrefix("date:") })
+                }
+            }
+            let short = try await head([:])
+            #expect(try await head(["Connection": "keep-alive"]) == short)
+            #expect(try await head(["Content-Length": "0"]) == short)
+        }
+    }
+
+    @Test("many who come at once to jobs that nobody watches yet get a snapshot each, and those without a job are told")
+    func crowds() async throws {
+        try await withServer { client, _ in
+            var jobs: [String] = []
+            for number in 0..<30 { jobs.append(try await client.createJob("crowd \(number)")) }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for job in jobs {
+                    for _ in 0..<5 {
+                        group.addTask {
+                            try await EventSource.open(client, "/v1/jobs/\(job)/watch") { source in
+                                let first = try #require(try await source.next())
+                                #expect(try first.json["job"]?.text == job)
+                            }
+                        }
+                    }
+                }
+                for number in 10..<20 {
+                    group.addTask {
+                        let nobody = "01900000-0000-7000-8000-0000000000\(number)"
+                        try await EventSource.open(client, "/v1/jobs/\(nobody)/watch") { source in
+                            #expect(source.head.hasPrefix("HTTP/1.1 404"))
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            try await eventually { try await watchers(client) == 0 }
+        }
+    }
+
     @Test("watchers beyond the limit are told to try later, and there is room again when one leaves")
     func limitsWatchers() async throws {
         try await withServer({ $0.watchersMax = 2 }) { client, _ in

@@ -268,26 +268,3 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
         context.write(data, promise: promise)
     }
 }
-
-/// Puts the shortcut behind Hummingbird's handler of a connection's state, which comes after those that we may give it.
-final class RequestShortcutInstaller: ChannelInboundHandler, RemovableChannelHandler {
-    typealias InboundIn = HTTPRequestPart
-
-    private let make: () -> RequestShortcut
-
-    init(_ make: @escaping () -> RequestShortcut) {
-        self.make = make
-    }
-
-    func channelActive(context: ChannelHandlerContext) {
-        let pipeline = context.pipeline.syncOperations
-        do {
-            let state = try pipeline.handler(type: HTTPConnectionStateHandler.self)
-            try pipeline.addHandler(make(), position: .after(state))
-        } catch {
-            // Without it the general route answers everything.
-        }
-        context.fireChannelActive()
-        pipeline.removeHandler(context: context, promise: nil)
-    }
-}

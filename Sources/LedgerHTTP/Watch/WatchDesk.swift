@@ -26,9 +26,19 @@ final class WatchDesk: Sendable {
     private static let jobsPerRound = 500
     private static let listsPerRound = 20
 
+    private struct Arrival {
+        let job: JobID
+        let take: @Sendable (WatchTicket?) -> Void
+    }
+
     private struct State {
         var book = WatchBook()
+        /// Who waits for the first snapshot of a job that nobody has watched before.
+        var arrivals: [Arrival] = []
         var isClosed = false
+
+        /// Everybody who has or wants a place.
+        var count: Int { book.count + arrivals.count }
     }
 
     private let service: any LedgerService
@@ -38,6 +48,8 @@ final class WatchDesk: Sendable {
     private let state = Mutex(State())
     private let bell: AsyncStream<Void>
     private let ringing: AsyncStream<Void>.Continuation
+    private let arriving: AsyncStream<Void>
+    private let arrival: AsyncStream<Void>.Continuation
 
     init(service: any LedgerService, settings: ServerSettings, metrics: HTTPMetrics, logger: Logger) {
         self.service = service
@@ -46,6 +58,7 @@ final class WatchDesk: Sendable {
         self.logger = logger
         // Rung twice, it need be heard only once.
         (bell, ringing) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (arriving, arrival) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     // MARK: Coming and going
@@ -81,22 +94,77 @@ final class WatchDesk: Sendable {
             guard let found = try await read() else { return nil }
             frames = found
         }
+        if let ticket = try enter(subject, reading: frames, isKnown: isKnown) { return ticket }
+        return try await join(subject, from: known, read: read)
+    }
+
+    /// - Returns: Nil where what was known is known no more: whoever else watched it may have left meanwhile.
+    private func enter(
+        _ subject: WatchBook.Subject, reading frames: [WatchFrame], isKnown: Bool
+    ) throws(HTTPProblem) -> WatchTicket? {
         let mailbox = WatchMailbox()
-        let joined: (number: Int, deliveries: [WatchBook.Delivery])? = try state.withLock { state in
+        let joined: (number: Int, deliveries: [WatchBook.Delivery])? = try state.withLock {
+            state throws(HTTPProblem) in
             try admit(subject, state)
-            // Whoever else watched it may have left while nothing was read.
             guard state.book.isWatched(subject) || !isKnown else { return nil }
             return state.book.join(subject, reading: frames, mailbox)
         }
-        guard let joined else { return try await join(subject, from: known, read: read) }
+        guard let joined else { return nil }
         metrics.watchersChanged(by: 1)
         Self.deliver(joined.deliveries)
         ringing.yield()
         return WatchTicket(mailbox: mailbox) { [weak self] in self?.leave(subject, joined.number) }
     }
 
+    /// Lets somebody watch a job, without a task that waits for it.
+    ///
+    /// - Parameter take: Called once, on any thread, at once where the job is watched already. Gets nil where he may not
+    ///   watch it, or cannot: ``join(_:from:)`` tells why.
+    func join(_ job: JobID, from known: Int64?, _ take: @escaping @Sendable (WatchTicket?) -> Void) {
+        let isKnown = state.withLock { $0.book.isKnown(.job(job), from: known) }
+        do throws(HTTPProblem) {
+            if isKnown, let ticket = try enter(.job(job), reading: [], isKnown: true) { return take(ticket) }
+            try state.withLock { state throws(HTTPProblem) in
+                try admit(.job(job), state)
+                state.arrivals.append(Arrival(job: job, take: take))
+            }
+        } catch {
+            return take(nil)
+        }
+        arrival.yield()
+    }
+
+    /// Reads the jobs of those who have arrived, many in one query, and lets them in.
+    private func receive() async {
+        for await _ in arriving {
+            while true {
+                let arrivals = state.withLock { state in
+                    let first = Array(state.arrivals.prefix(Self.jobsAtOnce))
+                    state.arrivals.removeFirst(first.count)
+                    return first
+                }
+                if arrivals.isEmpty { break }
+                var frames: [JobID: WatchFrame] = [:]
+                do throws(StoreError) {
+                    for view in try await service.jobs(Array(Set(arrivals.map(\.job)))) {
+                        frames[view.id] = WatchFrame(view)
+                    }
+                } catch {
+                    // The general route, to which they are handed on, tells them why.
+                    logger.debug("arrivals could not be read", metadata: ["error": "\(String(reflecting: error))"])
+                }
+                for arrival in arrivals { arrival.take(frames[arrival.job].flatMap { admitted(arrival.job, $0) }) }
+            }
+        }
+    }
+
+    /// - Returns: Nil where there is no place any more, which the general route tells.
+    private func admitted(_ job: JobID, _ frame: WatchFrame) -> WatchTicket? {
+        do throws(HTTPProblem) { return try enter(.job(job), reading: [frame], isKnown: false) } catch { return nil }
+    }
+
     private func admit(_ subject: WatchBook.Subject, _ state: State) throws(HTTPProblem) {
-        guard !state.isClosed, state.book.count < settings.watchersMax else { throw refusal }
+        guard !state.isClosed, state.count < settings.watchersMax else { throw refusal }
         if case .list = subject, !state.book.isWatched(subject), state.book.listCount >= settings.watchedListsMax {
             throw refusal
         }
@@ -117,12 +185,15 @@ final class WatchDesk: Sendable {
 
     /// Ends every stream, so that a server that stops does not wait for them.
     func close() {
-        let mailboxes = state.withLock { state in
+        let (mailboxes, arrivals) = state.withLock { state in
             state.isClosed = true
-            return state.book.mailboxes
+            defer { state.arrivals = [] }
+            return (state.book.mailboxes, state.arrivals)
         }
         for mailbox in mailboxes { mailbox.close() }
+        for arrival in arrivals { arrival.take(nil) }
         ringing.finish()
+        arrival.finish()
     }
 
     // MARK: Rounds
@@ -133,6 +204,7 @@ final class WatchDesk: Sendable {
         await withTaskCancellationHandler {
             await withTaskGroup { group in
                 group.addTask { await self.beat() }
+                group.addTask { await self.receive() }
                 var next = ContinuousClock.now
                 for await _ in bell {
                     do { try await Task.sleep(until: next) } catch { break }

@@ -22,6 +22,8 @@ struct WatchFrame: Sendable {
     let id: ByteBuffer
     /// The event `snapshot`.
     let snapshot: ByteBuffer
+    /// Both, one after the other.
+    let snapshotWithID: ByteBuffer
     /// The event `end`, which follows where this is the end.
     let end: ByteBuffer
 
@@ -31,8 +33,14 @@ struct WatchFrame: Sendable {
         description = view.description
         state = view.snapshot.state
         isEnd = state != .running && view.snapshot.sequence == view.ledgerSequence
-        id = ByteBuffer(string: "id: \(version.sequence)\n")
-        snapshot = Self.event("snapshot") { JobAnswer(view).write(to: &$0) }
+        var both = ByteBuffer(string: "id: \(version.sequence)\n")
+        let idLength = both.readableBytes
+        var event = Self.event("snapshot") { JobAnswer(view).write(to: &$0) }
+        both.writeBuffer(&event)
+        // Parts of the same bytes: it is kept once.
+        snapshotWithID = both
+        id = both.readSlice(length: idLength) ?? ByteBuffer()
+        snapshot = both
         end = Self.event("end") { writer in
             writer.object { writer in
                 writer.field("job", view.id.description)

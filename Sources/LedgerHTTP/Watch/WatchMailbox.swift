@@ -17,10 +17,20 @@ final class WatchMailbox: Sendable {
         var isEmpty: Bool { list == nil && frames.isEmpty && !isHeartbeatDue }
     }
 
+    /// What somebody who looks into it finds.
+    enum Found: Sendable {
+        case mail(Mail)
+        /// Nothing yet.
+        case nothing
+        /// Nothing more comes.
+        case closed
+    }
+
     private struct State {
         var mail = Mail()
         var isClosed = false
-        var waiter: CheckedContinuation<Void, Never>?
+        /// Whom to tell that there is something, or that nothing more comes.
+        var waiter: (@Sendable () -> Void)?
     }
 
     private let state = Mutex(State())
@@ -46,20 +56,35 @@ final class WatchMailbox: Sendable {
         wake { $0.isClosed = true }
     }
 
+    /// Takes what there is. For one reader.
+    ///
+    /// - Parameter waiter: Called once, on any thread, when it is worth looking again; not called where something was found.
+    func take(orCall waiter: @escaping @Sendable () -> Void) -> Found {
+        state.withLock { state in
+            if state.isClosed { return .closed }
+            guard !state.mail.isEmpty else {
+                state.waiter = waiter
+                return .nothing
+            }
+            defer { state.mail = Mail() }
+            return .mail(state.mail)
+        }
+    }
+
     /// What there is to send, once there is something; nil after the end. For one reader.
     func next() async -> Mail? {
         while true {
-            let (mail, isClosed): (Mail, Bool) = state.withLock { state in
-                defer { state.mail = Mail() }
-                return (state.mail, state.isClosed)
+            // What comes before somebody waits is found when he begins to.
+            switch take(orCall: {}) {
+            case .mail(let mail): return mail
+            case .closed: return nil
+            case .nothing: break
             }
-            if isClosed { return nil }
-            if !mail.isEmpty { return mail }
             await withTaskCancellationHandler {
                 await withCheckedContinuation { continuation in
                     let isThere = state.withLock { state in
                         guard state.mail.isEmpty, !state.isClosed else { return true }
-                        state.waiter = continuation
+                        state.waiter = { continuation.resume() }
                         return false
                     }
                     if isThere { continuation.resume() }
@@ -76,6 +101,6 @@ final class WatchMailbox: Sendable {
             defer { state.waiter = nil }
             return state.waiter
         }
-        waiter?.resume()
+        waiter?()
     }
 }

@@ -11,15 +11,16 @@ struct WatchStream: Sendable {
     /// The snapshot that the client has already: its `Last-Event-ID`.
     let known: Int64?
 
+    static let headers: HTTPFields = [
+        .contentType: "text/event-stream", .cacheControl: "no-store",
+        // What nginx is told so that it passes events on as they come.
+        .accelBuffering: "no",
+    ]
+
     /// The stream as an answer to this request.
     func answer(to request: Request) -> Answer {
         Answer(
-            status: .ok,
-            headers: [
-                .contentType: "text/event-stream", .cacheControl: "no-store",
-                // What nginx is told so that it passes events on as they come.
-                .accelBuffering: "no",
-            ],
+            status: .ok, headers: Self.headers,
             body: .live { writer in
                 let mailbox = ticket.mailbox
                 try await request.body.consumeWithInboundCloseHandler { _ in
@@ -32,25 +33,48 @@ struct WatchStream: Sendable {
 
     @concurrent
     private func write(to writer: inout any ResponseBodyWriter) async throws {
-        // Those who are cut off together shall not all come back together.
-        try await writer.write(ByteBuffer(string: "retry: \(Int.random(in: 1_000...3_000))\n: watching\n\n"))
-        var known = known
+        try await writer.write(WatchText.greeting)
+        var text = WatchText(job: job, known: known)
         while let mail = await ticket.mailbox.next() {
-            var parts: [ByteBuffer] = []
-            if let list = mail.list { parts.append(list) }
-            for (_, frame) in mail.frames.sorted(by: { $0.key > $1.key }) {
-                let isOfOne = job != nil
-                if isOfOne { parts.append(frame.id) }
-                if !isOfOne || !Self.has(known, frame) { parts.append(frame.snapshot) }
-                if isOfOne, frame.isEnd {
-                    parts.append(frame.end)
-                    return try await writer.write(contentsOf: parts)
-                }
-                known = nil
-            }
-            if parts.isEmpty { parts.append(ByteBuffer(string: ":\n\n")) }
+            let (parts, isEnd) = text.parts(of: mail)
             try await writer.write(contentsOf: parts)
+            if isEnd { return }
         }
+    }
+}
+
+/// What a watcher is sent, out of what comes into its mailbox.
+struct WatchText: Sendable {
+    /// The job, where it is one that is watched, and not a list.
+    let job: JobID?
+    /// The snapshot that the client has already.
+    private var known: Int64?
+
+    init(job: JobID?, known: Int64?) {
+        self.job = job
+        self.known = known
+    }
+
+    /// What a stream begins with. Those who are cut off together shall not all come back together.
+    static var greeting: ByteBuffer {
+        ByteBuffer(string: "retry: \(Int.random(in: 1_000...3_000))\n: watching\n\n")
+    }
+
+    /// The mail as text.
+    ///
+    /// - Returns: Its parts, and whether nothing more is to come.
+    mutating func parts(of mail: WatchMailbox.Mail) -> (parts: [ByteBuffer], isEnd: Bool) {
+        var parts: [ByteBuffer] = []
+        if let list = mail.list { parts.append(list) }
+        if job != nil, let frame = mail.frames.values.first {
+            parts.append(Self.has(known, frame) ? frame.id : frame.snapshotWithID)
+            if frame.isEnd { return (parts + [frame.end], true) }
+            known = nil
+        } else {
+            parts += mail.frames.sorted { $0.key > $1.key }.map(\.value.snapshot)
+        }
+        if parts.isEmpty { parts.append(ByteBuffer(string: ":\n\n")) }
+        return (parts, false)
     }
 
     /// Whether the client has this snapshot already. Of a job that a replay has been applied to a sequence does not tell:

@@ -1,0 +1,248 @@
+internal import HTTPTypes
+internal import Ledger
+internal import NIOCore
+internal import NIOHTTPTypes
+
+/// Serves those who watch one job, on the event loop of their connection and without a task.
+///
+/// Watchers are many, last long and mostly wait, so what counts is the memory of one that waits: a task with its request,
+/// its writer and the task that looks out for the client's leaving take more than twice as much as all that is here.
+/// Whatever is not plainly such a request, or cannot be granted, is handed on unchanged to the general route, which tells
+/// why.
+///
+/// It stands behind Hummingbird's handler of a connection's state, for the reasons that ``AppendShortcut`` gives.
+final class WatchShortcut: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPRequestPart
+    typealias InboundOut = HTTPRequestPart
+    typealias OutboundIn = HTTPResponsePart
+    typealias OutboundOut = HTTPResponsePart
+
+    /// From so many parts of requests on that wait for the desk no more is read.
+    private static let heldMax = 32
+
+    /// What the connection is doing here.
+    ///
+    /// - passing: so many requests were handed on and are not answered yet. Can become heading where there are none.
+    /// - heading: the head of a request to watch is there, and its end is not. Can become joining or passing.
+    /// - joining: the desk has been asked. Can become streaming or passing.
+    /// - streaming: snapshots are sent as they come. Can become ended.
+    /// - ended: nothing more is sent, and what comes in is not looked at; the connection is closed.
+    private enum State {
+        case passing(requests: Int)
+        case heading(HTTPRequest, WatchRequest)
+        case joining(HTTPRequest, WatchRequest)
+        case streaming(WatchTicket, WatchText)
+        case ended
+    }
+
+    private let desk: WatchDesk
+    private let metrics: HTTPMetrics
+    private let date: HTTPDate
+    private var state = State.passing(requests: 0)
+    /// What came in while the desk was asked.
+    private var held: [HTTPRequestPart] = []
+    private var wantsReading = false
+    /// Whether the client has said, while the desk was asked, that it sends nothing more.
+    private var isInputClosed = false
+    private var context: ChannelHandlerContext?
+
+    init(desk: WatchDesk, metrics: HTTPMetrics, date: HTTPDate) {
+        self.desk = desk
+        self.metrics = metrics
+        self.date = date
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        leave()
+    }
+
+    // MARK: Inbound
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        take(unwrapInboundIn(data), context)
+    }
+
+    private func take(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
+        switch (state, part) {
+        case (.joining, _): held.append(part)
+        case (.streaming, _), (.ended, _): break
+        case (.passing(0), .head(let head)):
+            if let request = WatchRequest(head) {
+                state = .heading(head, request)
+            } else {
+                state = .passing(requests: 1)
+                context.fireChannelRead(wrapInboundOut(part))
+            }
+        case (.passing(let requests), .head):
+            state = .passing(requests: requests + 1)
+            context.fireChannelRead(wrapInboundOut(part))
+        case (.passing, _):
+            context.fireChannelRead(wrapInboundOut(part))
+        case (.heading(let head, let request), .end):
+            join(head, request, context)
+        case (.heading(let head, _), _):
+            // A body that nobody has announced.
+            state = .passing(requests: 1)
+            context.fireChannelRead(wrapInboundOut(.head(head)))
+            context.fireChannelRead(wrapInboundOut(part))
+        }
+    }
+
+    // MARK: Watching
+
+    private func join(_ head: HTTPRequest, _ request: WatchRequest, _ context: ChannelHandlerContext) {
+        state = .joining(head, request)
+        let started = ContinuousClock.now
+        let loop = context.eventLoop
+        let me = NIOLoopBound(self, eventLoop: loop)
+        desk.join(request.job, from: request.known) { ticket in
+            loop.execute { me.value.joined(ticket, started) }
+        }
+    }
+
+    /// - Parameter ticket: Nil where he may not watch, or there is no such job.
+    private func joined(_ ticket: WatchTicket?, _ started: ContinuousClock.Instant) {
+        // Who has left meanwhile lets go of the ticket.
+        guard let context, case .joining(let head, let request) = state else { return }
+        guard let ticket else {
+            state = .passing(requests: 1)
+            context.fireChannelRead(wrapInboundOut(.head(head)))
+            context.fireChannelRead(wrapInboundOut(.end(nil)))
+            context.fireChannelReadComplete()
+            goOn(context)
+            if isInputClosed { context.fireUserInboundEventTriggered(ChannelEvent.inputClosed) }
+            return
+        }
+        held = []
+        if isInputClosed { return context.close(promise: nil) }
+        metrics.began()
+        metrics.ended(
+            route: "/v1/jobs/{job}/watch", method: "GET", status: 200, seconds: started.duration(to: .now))
+        state = .streaming(ticket, WatchText(job: request.job, known: request.known))
+        var response = HTTPResponse(status: .ok, headerFields: WatchStream.headers)
+        response.headerFields[.xContentTypeOptions] = "nosniff"
+        response.headerFields[.date] = date.text
+        context.write(wrapOutboundOut(.head(response)), promise: nil)
+        write([WatchText.greeting], context)
+        send(context)
+        readIfWanted(context)
+    }
+
+    /// Sends what there is, if the client takes it; and comes back when there is more.
+    private func send(_ context: ChannelHandlerContext) {
+        while case .streaming(let ticket, var text) = state, context.channel.isWritable {
+            let loop = context.eventLoop
+            let me = NIOLoopBound(self, eventLoop: loop)
+            let found = ticket.mailbox.take(orCall: {
+                loop.execute { if let context = me.value.context { me.value.send(context) } }
+            })
+            switch found {
+            case .nothing: return
+            case .closed: return finish(context)
+            case .mail(let mail):
+                let (parts, isEnd) = text.parts(of: mail)
+                state = .streaming(ticket, text)
+                write(parts, context)
+                if isEnd { return finish(context) }
+            }
+        }
+    }
+
+    private func write(_ parts: [ByteBuffer], _ context: ChannelHandlerContext) {
+        for part in parts { context.write(wrapOutboundOut(.body(part)), promise: nil) }
+        context.flush()
+    }
+
+    /// Ends the answer, and with it the connection, as the general route does.
+    private func finish(_ context: ChannelHandlerContext) {
+        leave()
+        let written = context.eventLoop.makePromise(of: Void.self)
+        written.futureResult.assumeIsolated().whenComplete { _ in context.close(promise: nil) }
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
+    }
+
+    /// Lets go of the ticket, and with it of the place.
+    private func leave() {
+        if case .streaming(let ticket, _) = state { ticket.mailbox.close() }
+        state = .ended
+    }
+
+    /// Takes up what had to wait.
+    private func goOn(_ context: ChannelHandlerContext) {
+        let parts = held
+        held = []
+        for part in parts { take(part, context) }
+        if !parts.isEmpty { context.fireChannelReadComplete() }
+        readIfWanted(context)
+    }
+
+    // MARK: The rest of the channel
+
+    func read(context: ChannelHandlerContext) {
+        if held.count < Self.heldMax { context.read() } else { wantsReading = true }
+    }
+
+    private func readIfWanted(_ context: ChannelHandlerContext) {
+        guard wantsReading, held.count < Self.heldMax else { return }
+        wantsReading = false
+        context.read()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        send(context)
+        context.fireChannelWritabilityChanged()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        leave()
+        held = []
+        context.fireChannelInactive()
+    }
+
+    /// A client that says that it sends nothing more has left: it would not hear of the job's end otherwise.
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch (state, event as? ChannelEvent) {
+        case (.streaming, .inputClosed): context.close(promise: nil)
+        case (.joining, .inputClosed): isInputClosed = true
+        default: context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        if case .end = unwrapOutboundIn(data), case .passing(let requests) = state {
+            state = .passing(requests: max(0, requests - 1))
+        }
+        context.write(data, promise: promise)
+    }
+}
+
+/// What a request to watch a job says, where it is plainly one.
+struct WatchRequest {
+    let job: JobID
+    /// The snapshot that the client has already.
+    let known: Int64?
+
+    init?(_ head: HTTPRequest) {
+        let prefix = "/v1/jobs/".utf8
+        let suffix = "/watch".utf8
+        guard head.method == .get, let path = head.path?.utf8, path.count == prefix.count + 36 + suffix.count,
+            path.starts(with: prefix), path.suffix(suffix.count).elementsEqual(suffix),
+            let job = JobID(String(decoding: path.dropFirst(prefix.count).prefix(36), as: UTF8.self))
+        else { return nil }
+        for field in head.headerFields {
+            switch field.name {
+            case .connection where field.value.lowercased() == "keep-alive": continue
+            case .contentLength, .contentEncoding, .transferEncoding, .expect, .connection, .upgrade: return nil
+            default: continue
+            }
+        }
+        self.job = job
+        // An id that is none of ours says nothing of what the client has, so it gets what there is.
+        known = head.headerFields[.lastEventID].flatMap { Int64($0) }
+    }
+}
