@@ -13,6 +13,13 @@ public struct Benchmark: Sendable {
         public var seconds = 4.0
         /// How many events are replayed.
         public var replayEvents = 5_000_000
+        /// How many watch one job, and how many watch many.
+        public var watchersOfOneJob = 1_000
+        public var watchersOfManyJobs = 10_000
+        /// How many files may be open in this process and in those that it starts; each watcher takes one in both.
+        public var openFilesMax = 1_024
+        /// How far what is stored grows.
+        public var growth = Growth.full
         /// The numbers of the rows; empty for all.
         public var rows: Set<Int> = []
 
@@ -24,12 +31,15 @@ public struct Benchmark: Sendable {
             settings.rounds = 1
             settings.seconds = 1.5
             settings.replayEvents = 100_000
+            settings.watchersOfOneJob = 200
+            settings.watchersOfManyJobs = 1_000
+            settings.growth = .quick
             return settings
         }
     }
 
     /// The rows there are.
-    public static let numbers = [1, 2, 3, 4, 5, 6, 7, 10]
+    public static let numbers = Array(1...10)
 
     let settings: Settings
     let note: @Sendable (String) -> Void
@@ -54,9 +64,9 @@ public struct Benchmark: Sendable {
             if wants(2) || wants(3) || wants(4) { try await bench.batches(&report) }
             if wants(5) || wants(7) { try await bench.lagAndReads(&report) }
             if wants(6) || wants(10) { try await bench.replay(&report) }
-            if !settings.rows.isEmpty {
-                report.rows.removeAll { row in !settings.rows.contains(Int(row.number.prefix { $0.isNumber }) ?? 0) }
-            }
+            if wants(8) { try await bench.watching(&report) }
+            if wants(9) { try await bench.growth(&report) }
+            report.rows = Self.numbers.filter(wants).flatMap { number in report.rows.filter { $0.place == number } }
             try await machine.stop()
             return report
         } catch {

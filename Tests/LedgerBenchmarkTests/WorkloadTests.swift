@@ -5,38 +5,59 @@ import Testing
 
 @Suite("The benchmark's own numbers")
 struct WorkloadTests {
-    @Test("what must be shown at the end is what the fold makes of the same events, in whatever order they arrive")
-    func expectation() throws {
-        var workload = Workload(jobs: 3, tasks: 4)
+    @Test(
+        "what must be shown at the end is what the fold makes of the same events, in whatever order they arrive",
+        arguments: [StoredHistory(), StoredHistory(tasks: 9, reports: 2), StoredHistory(tasks: 41, reports: 1)])
+    func expectation(stored: StoredHistory) throws {
+        var workload = Workload(jobs: 3, tasks: 4, after: stored)
         var expectation = Expectation(workload)
         var items = (0..<2_000).map { _ in workload.next() }
         var random = SplitMix64(state: 5)
         for index in items.indices { items.swapAt(index, Int(random.next() % UInt64(items.count))) }
         #expect(items.contains { $0.attempt > 1 })
-        var folds = [Fold(), Fold(), Fold()]
-        var sequences: [Int64] = [0, 0, 0]
+        var jobs = try (0..<3).map { _ in try FoldedJob(stored) }
         for item in items {
             expectation.acknowledged(item)
-            sequences[item.job] += 1
-            let report = ProgressReport(
-                reference: ExecutionReference(
-                    task: Name("task-\(item.task)"), execution: Name("task-\(item.task)-\(item.attempt)"),
-                    attempt: Int32(item.attempt)),
-                report: Int64(item.report), label: Name(Workload.labels[item.label]), total: item.total,
+            try jobs[item.job].apply(
+                task: item.name, attempt: item.attempt, report: item.report, label: item.label, total: item.total,
                 done: item.done)
-            _ = try folds[item.job].apply(
-                EventDraft(.progress(report)).recorded(
-                    sequence: sequences[item.job], at: Timestamp(microseconds: 1_790_000_000_000_000)))
         }
+        #expect(expectation.eventCount - expectation.storedEvents == 2_000)
         for job in 0..<3 {
-            #expect(expectation.events[job] == sequences[job])
-            let indicators = folds[job].snapshot().indicators
+            #expect(expectation.events[job] == jobs[job].sequence)
+            let indicators = jobs[job].fold.snapshot().indicators
             for (label, name) in Workload.labels.enumerated() {
                 let shown = indicators.first { $0.label?.text == name }
                 let wanted = expectation.indicator(job: job, label: label)
                 #expect(shown.map { Int64($0.counted.total) } ?? 0 == wanted.total)
                 #expect(shown.map { Int64($0.counted.done) } ?? 0 == wanted.done)
             }
+        }
+    }
+
+    /// A job as the benchmark fills and loads it, folded by the product.
+    private struct FoldedJob {
+        var fold = Fold()
+        var sequence: Int64 = 0
+
+        init(_ stored: StoredHistory) throws {
+            for number in 0..<stored.tasks * stored.reports {
+                let task = number % stored.tasks
+                try apply(
+                    task: task, attempt: 1, report: number / stored.tasks + 1,
+                    label: StoredHistory.label(ofTask: task), total: StoredHistory.total, done: StoredHistory.done)
+            }
+        }
+
+        mutating func apply(task: Int, attempt: Int, report: Int, label: Int, total: Int64, done: Int64) throws {
+            sequence += 1
+            let report = ProgressReport(
+                reference: ExecutionReference(
+                    task: Name("task-\(task)"), execution: Name("task-\(task)-\(attempt)"), attempt: Int32(attempt)),
+                report: Int64(report), label: Name(Workload.labels[label]), total: total, done: done)
+            _ = try fold.apply(
+                EventDraft(.progress(report)).recorded(
+                    sequence: sequence, at: Timestamp(microseconds: 1_790_000_000_000_000)))
         }
     }
 
@@ -62,6 +83,32 @@ struct WorkloadTests {
         #expect(found.status == 201)
         #expect(found.etag == "W/\"last-1-7\"")
         #expect(Array(answer[found.body]) == Array("abc".utf8))
+    }
+
+    @Test("snapshots are found in a stream when all of them is there, however it arrives", arguments: [1, 7, 1_000])
+    func streams(pieceSize: Int) throws {
+        let events = [
+            "retry: 1000\n: watching\n\n", "id: 12\n",
+            "event: snapshot\ndata: {\"sequence\":12,\"progress\":[{\"done\":4,",
+            "\"attempted_done\":9},{\"done\":7}]}\n\n", ":\n\n", "id: 13\nevent: snapshot\ndata: {\"done\":12}\n\n",
+        ]
+        var text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        for event in events { text += "\(String(event.utf8.count, radix: 16))\r\n\(event)\r\n" }
+        let bytes = Array(text.utf8)
+        var reader = EventStreamReader()
+        var found: [EventStreamReader.Shown] = []
+        for start in stride(from: 0, to: bytes.count, by: pieceSize) {
+            found += try bytes[start..<min(bytes.count, start + pieceSize)].withUnsafeBytes { try reader.take($0) }
+        }
+        #expect(found == [.init(sequence: 12, done: 11), .init(sequence: 13, done: 12)])
+    }
+
+    @Test("a stream that is refused, or that ends, is an error")
+    func endedStreams() throws {
+        for text in ["HTTP/1.1 503 Service Unavailable\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n0\r\n\r\n"] {
+            var reader = EventStreamReader()
+            #expect(throws: BenchmarkError.self) { try Array(text.utf8).withUnsafeBytes { try reader.take($0) } }
+        }
     }
 
     @Test("medians, quantiles and what is reached follow from the rounds")

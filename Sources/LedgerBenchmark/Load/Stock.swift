@@ -10,8 +10,8 @@ final class Stock: @unchecked Sendable {
     var jobs: [String] = []
     var etags: [String] = []
 
-    init(jobs: Int, tasks: Int) {
-        workload = Workload(jobs: jobs, tasks: tasks)
+    init(jobs: Int, tasks: Int, after stored: StoredHistory = StoredHistory()) {
+        workload = Workload(jobs: jobs, tasks: tasks, after: stored)
         expectation = Expectation(workload)
     }
 }

@@ -14,6 +14,8 @@ struct Workload {
     struct Item {
         let job: Int
         let task: Int
+        /// The number in the task's name.
+        let name: Int
         let attempt: Int
         let label: Int
         let report: Int
@@ -23,14 +25,17 @@ struct Workload {
 
     let jobs: Int
     let tasks: Int
+    /// What the jobs held before.
+    let stored: StoredHistory
     private var random: SplitMix64
     private let weights: [Double]
     /// Events made so far, for each task.
     private var made: [UInt32]
 
-    init(jobs: Int, tasks: Int, seed: UInt64 = 20_261_124) {
+    init(jobs: Int, tasks: Int, after stored: StoredHistory = StoredHistory(), seed: UInt64 = 20_261_124) {
         self.jobs = jobs
         self.tasks = tasks
+        self.stored = stored
         random = SplitMix64(state: seed)
         var sum = 0.0
         // Zipf with exponent 1: the job of rank n gets 1/n of what the first one gets.
@@ -65,8 +70,9 @@ struct Workload {
         let isZombie = current > 1 && random.next() % 50 == 0
         let bits = random.next()
         return Item(
-            job: job, task: task, attempt: isZombie ? current - 1 : current, label: Int(bits % 4),
-            report: Int(number) + 1, total: bits % 16 < 4 ? 10 : 0, done: Int64((bits >> 8) & 3))
+            job: job, task: task, name: stored.name(ofTask: task, of: tasks),
+            attempt: isZombie ? current - 1 : current, label: Int(bits % 4),
+            report: stored.reports + Int(number) + 1, total: bits % 16 < 4 ? 10 : 0, done: Int64((bits >> 8) & 3))
     }
 
     /// How many executions a task has: 15 in 100 have two or three.
@@ -81,7 +87,7 @@ struct Workload {
         bytes += Array("{".utf8)
         if let job { bytes += Array("\"job\":\"\(job)\",".utf8) }
         bytes += Array(
-            ("\"type\":\"progress\",\"task\":\"task-\(item.task)\",\"execution\":\"task-\(item.task)-\(item.attempt)\","
+            ("\"type\":\"progress\",\"task\":\"task-\(item.name)\",\"execution\":\"task-\(item.name)-\(item.attempt)\","
                 + "\"attempt\":\(item.attempt),\"report\":\(item.report),\"label\":\"\(labels[item.label])\","
                 + "\"total\":\(item.total),\"done\":\(item.done)}").utf8)
     }
@@ -103,6 +109,35 @@ struct SplitMix64 {
     mutating func unit() -> Double { Double(next() >> 11) / 9_007_199_254_740_992 }
 }
 
+/// What jobs held before the load began: each the same tasks with one execution, and so many reports of each of these.
+struct StoredHistory: Sendable {
+    /// What each report says.
+    static let total: Int64 = 2
+    static let done: Int64 = 1
+
+    var tasks = 0
+    var reports = 0
+
+    /// The events of one job, without its creation.
+    var eventsOfJob: Int64 { Int64(tasks) * Int64(reports) }
+
+    /// All reports of a task are on one indicator.
+    static func label(ofTask task: Int) -> Int { task % Workload.labels.count }
+
+    /// The tasks that get more events are spread over those that are there.
+    func name(ofTask task: Int, of count: Int) -> Int { task * max(1, tasks / count) }
+
+    /// What each indicator shows.
+    var sums: (total: [Int64], done: [Int64]) {
+        var sums = (total: [Int64](repeating: 0, count: 4), done: [Int64](repeating: 0, count: 4))
+        for task in 0..<tasks {
+            sums.total[Self.label(ofTask: task)] += Self.total * Int64(reports)
+            sums.done[Self.label(ofTask: task)] += Self.done * Int64(reports)
+        }
+        return sums
+    }
+}
+
 /// What the ledger must hold and show once everything that was acknowledged is folded.
 struct Expectation {
     private struct Sums {
@@ -112,14 +147,33 @@ struct Expectation {
     }
 
     private let tasks: Int
+    /// What each job shows of the tasks that get no more events.
+    private let rest: (total: [Int64], done: [Int64])
     private var sums: [Sums]
     /// Acknowledged events of each job.
     private(set) var events: [Int64]
+    /// Those among them that were stored before, and not sent.
+    let storedEvents: Int64
 
     init(_ workload: Workload) {
+        let stored = workload.stored
         tasks = workload.tasks
-        sums = Array(repeating: Sums(), count: workload.jobs * workload.tasks)
-        events = Array(repeating: 0, count: workload.jobs)
+        storedEvents = Int64(workload.jobs) * stored.eventsOfJob
+        events = Array(repeating: stored.eventsOfJob, count: workload.jobs)
+        var ofJob = Array(repeating: Sums(), count: workload.tasks)
+        var rest = stored.sums
+        for task in ofJob.indices {
+            let name = stored.name(ofTask: task, of: workload.tasks)
+            guard name < stored.tasks else { continue }
+            let label = StoredHistory.label(ofTask: name)
+            ofJob[task].attempt = 1
+            ofJob[task].total[label] = StoredHistory.total * Int64(stored.reports)
+            ofJob[task].done[label] = StoredHistory.done * Int64(stored.reports)
+            rest.total[label] -= ofJob[task].total[label]
+            rest.done[label] -= ofJob[task].done[label]
+        }
+        self.rest = rest
+        sums = (0..<workload.jobs).flatMap { _ in ofJob }
     }
 
     mutating func acknowledged(_ item: Workload.Item) {
@@ -136,7 +190,7 @@ struct Expectation {
 
     /// What an indicator of a job must show.
     func indicator(job: Int, label: Int) -> (total: Int64, done: Int64) {
-        (0..<tasks).reduce((0, 0)) { sum, task in
+        (0..<tasks).reduce((rest.total[label], rest.done[label])) { sum, task in
             let task = sums[job * tasks + task]
             return (sum.0 + task.total[label], sum.1 + task.done[label])
         }

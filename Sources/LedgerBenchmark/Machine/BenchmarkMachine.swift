@@ -60,31 +60,45 @@ final class BenchmarkMachine {
     }
 
     /// Two new databases and a server on the first, for the time of the body.
-    func withSite<R>(projects: Bool, _ body: (Site) async throws -> R) async throws -> R {
+    func withSite<R>(
+        projects: Bool, watchersMax: Int? = nil, _ body: (Site) async throws -> R
+    ) async throws -> R {
         count += 1
         let names = ["bench_ours_\(count)", "bench_limit_\(count)"]
         for name in names { try await create(name) }
-        let target = postgres.target.setting("dbname", names[0])
-        let connection = ["host", "port", "user"].map { "\($0)='\(target[$0] ?? "")'" }.joined(separator: " ")
-        let server = try await ServerUnderTest(
-            program: program, database: "\(connection) dbname='\(names[0])'", projects: projects, folder: folder)
-        let site = Site(
-            server: server, ours: Self.pool(target, logger),
-            limit: Self.pool(postgres.target.setting("dbname", names[1]), logger), limitName: names[1])
+        let server = try await server(on: names[0], projects: projects, watchersMax: watchersMax)
+        let site = Site(server: server, ours: pool(names[0]), limit: pool(names[1]), limitName: names[1])
         let result = try await body(site)
         try await server.stop()
         await site.ours.close()
         await site.limit.close()
-        for name in names {
-            _ = try await administrator.query(Query("drop database \(name) with (force)", prepare: false))
-        }
+        for name in names { try await drop(name) }
         return result
     }
 
-    private func create(_ name: String) async throws {
+    /// A server on a database that is there.
+    func server(on name: String, projects: Bool, watchersMax: Int? = nil) async throws -> ServerUnderTest {
+        let target = postgres.target
+        let connection = ["host", "port", "user"].map { "\($0)='\(target[$0] ?? "")'" }.joined(separator: " ")
+        return try await ServerUnderTest(
+            program: program, database: "\(connection) dbname='\(name)'", projects: projects, watchersMax: watchersMax,
+            folder: folder)
+    }
+
+    /// Connections of this process to a database.
+    func pool(_ name: String) -> Pool {
+        Self.pool(postgres.target.setting("dbname", name), logger)
+    }
+
+    /// Makes a new database with the schema of this version.
+    func create(_ name: String) async throws {
         _ = try await administrator.query(Query("drop database if exists \(name) with (force)", prepare: false))
         _ = try await administrator.query(
             Query("create database \(name) template \(Self.template)", prepare: false), deadline: .seconds(60))
+    }
+
+    func drop(_ name: String) async throws {
+        _ = try await administrator.query(Query("drop database \(name) with (force)", prepare: false))
     }
 
     /// So that neither of two that are compared pays for what the other has left.

@@ -17,11 +17,15 @@ final class ServerUnderTest {
     ///   - program: The program, which is this one.
     ///   - database: A connection string.
     ///   - projects: Whether it projects as well.
+    ///   - watchersMax: How many may watch at once; nil for what is usual.
     ///   - folder: Where its output is kept.
-    init(program: String, database: String, projects: Bool, folder: String) async throws {
+    init(
+        program: String, database: String, projects: Bool, watchersMax: Int? = nil, folder: String
+    ) async throws {
         output = "\(folder)/server-\(UInt64.random(in: 0 ... .max)).log"
         var arguments = [program, "serve", "--database", database, "--port", "0", "--log-level", "warning"]
         if !projects { arguments.append("--no-projection") }
+        if let watchersMax { arguments += ["--watchers-max", "\(watchersMax)"] }
         process = try Self.spawn(arguments, output: output)
         let end = ContinuousClock.now + Self.startDeadline
         while true {

@@ -35,6 +35,8 @@ public struct BenchmarkRow: Sendable {
         self.target = target
     }
 
+    /// The number that rows are put in order by.
+    var place: Int { Int(number) ?? 0 }
     /// Ours to the limit, round by round.
     public var ratios: [Double] { zip(ours, limit).map { $1 > 0 ? $0 / $1 : 0 } }
     /// Nil where there is nothing to reach.

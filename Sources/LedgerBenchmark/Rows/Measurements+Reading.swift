@@ -64,6 +64,52 @@ extension Measurements {
             close(&row, ours, limit: limit)
             report.rows.append(row)
         }
+        try await readsOfPostgres(&report, site)
+    }
+
+    /// Reads one snapshot by its job's id, in the limit's database.
+    private static let selectSQL = """
+        \\set j random(0, 999)
+        select * from ledger.snapshot
+        where job_id = (:prefix || lpad(to_hex(:j::bigint), 12, '0'))::uuid and is_live;
+        """
+
+    /// What PostgreSQL does by itself, which is nothing to reach: it tells how much of a read is ours.
+    private func readsOfPostgres(_ report: inout BenchmarkReport, _ site: BenchmarkMachine.Site) async throws {
+        guard let snapshots = report.rows.first(where: { $0.number == "7" }) else { return }
+        var row = BenchmarkRow(
+            "7", "\(Self.readConnections) connections | pgbench select of a snapshot's row, \(Self.readConnections)",
+            unit: "answers/s")
+        row.ours = snapshots.ours
+        let prefix = try await fillSnapshots(site)
+        var limit = Latencies()
+        for _ in 0..<settings.rounds {
+            let found = try await machine.pgbench(
+                Self.selectSQL, database: site.limitName, clients: Self.readConnections,
+                seconds: max(1, Int(settings.seconds)), variables: [("prefix", prefix)])
+            add(found, to: &row, latencies: &limit)
+        }
+        close(&row, Latencies(), limit: limit)
+        report.rows.append(row)
+    }
+
+    /// - Returns: How the ids of the jobs begin.
+    private func fillSnapshots(_ site: BenchmarkMachine.Site) async throws -> String {
+        let prefix = try await site.limit.query(
+            Query("select left(ledger.first_job_id(clock_timestamp())::text, 24)"))[0].decode(0, as: String.self)
+        for (table, columns, values) in [
+            ("job", "job_id, created_at, name", "now(), 'bench'"), ("snapshot", "job_id, sequence", "1"),
+        ] {
+            _ = try await site.limit.query(
+                Query(
+                    """
+                    insert into ledger.\(table) (\(columns))
+                    select ($1::text || lpad(to_hex(number), 12, '0'))::uuid, \(values)
+                    from generate_series(0, 999) as number
+                    """, [.text(prefix)]))
+        }
+        _ = try await site.limit.query(Query("vacuum analyze ledger.snapshot", prepare: false))
+        return prefix
     }
 
     // MARK: 6 and 10: replay and memory

@@ -57,6 +57,7 @@ struct BenchCommand: AsyncParsableCommand {
         }
         var settings = quick ? Benchmark.Settings.quick : Benchmark.Settings()
         settings.rows = chosen ?? []
+        settings.openFilesMax = OpenFiles.allowAsManyAsPossible()
         if let rounds { settings.rounds = rounds }
         if let replayEvents { settings.replayEvents = replayEvents }
         let folder = data

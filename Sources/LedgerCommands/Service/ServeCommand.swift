@@ -37,20 +37,33 @@ struct ServeCommand: AsyncParsableCommand {
             valueName: "seconds"))
     var drainSeconds: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Watchers at once; further ones are told to come later. PROGRESS_LEDGER_WATCHERS_MAX; \(Self.watchersMaxUsual).",
+            valueName: "number"))
+    var watchersMax: String?
+
     @OptionGroup var service: ServiceOptions
+
+    private static let watchersMaxUsual = ServerSettings().watchersMax
 
     func run() async throws {
         let configuration = try service.configuration()
         let address = try listenAddress(configuration)
         let choice = try service.databaseChoice(configuration)
         let drain = try configuration.drain(flag: drainSeconds)
+        var settings = ServerSettings()
+        settings.host = address.host
+        settings.port = address.port
+        settings.watchersMax = try watchersMax(configuration)
         let logger = try service.makeLogger(configuration)
-        let (mayMigrate, projects) = (migrate, !noProjection)
+        settings.limitConnections(openFilesMax: OpenFiles.allowAsManyAsPossible(), logger: logger)
+        let (mayMigrate, projects, ready) = (migrate, !noProjection, settings)
         try await ServiceRunner(drain: drain, logger: logger).obeyingSignals { runner in
             try await OpenDatabase.with(choice, logger: logger) { database in
                 try await SchemaGate.pass(database, mayMigrate: mayMigrate, logger: logger)
                 let services = try await Self.services(
-                    on: database, projects: projects, address: address, logger: logger)
+                    on: database, projects: projects, settings: ready, logger: logger)
                 try await runner.run(services)
             }
         }
@@ -70,9 +83,19 @@ struct ServeCommand: AsyncParsableCommand {
         return try ListenAddress(host: host, port: port, isOpenToAll: insecureNoAuthentication)
     }
 
+    private func watchersMax(_ configuration: Configuration) throws(CommandFailure) -> Int {
+        try configuration.read(
+            .watchersMax, flag: watchersMax, named: "--watchers-max", else: Self.watchersMaxUsual
+        ) {
+            Int($0).flatMap { (1...ServerSettings().connectionsMax).contains($0) ? $0 : nil }
+        } wanted: {
+            "a whole number from 1 to \(ServerSettings().connectionsMax)"
+        }
+    }
+
     /// The services in the order in which they start; they stop in reverse, so that no request loses its ledger.
     private static func services(
-        on database: OpenDatabase, projects: Bool, address: ListenAddress, logger: Logger
+        on database: OpenDatabase, projects: Bool, settings: ServerSettings, logger: Logger
     ) async throws -> [any Service] {
         let ledger = PostgresLedger(target: database.target, logger: logger.labeled("store"))
         var services: [any Service] = [ledger]
@@ -82,9 +105,6 @@ struct ServeCommand: AsyncParsableCommand {
                 ReplayRunner(ledger: ledger, logger: logger.labeled("replay")),
             ]
         }
-        var settings = ServerSettings()
-        settings.host = address.host
-        settings.port = address.port
         services.append(
             LedgerServer(service: ledger, settings: settings, logger: logger.labeled("http")) { host, port in
                 Console.standard.print("listening on \(ListenAddress.url(host: host, port: port))")
@@ -102,6 +122,22 @@ extension Configuration {
             "a whole number of seconds from 0 to 3600"
         }
         return .seconds(seconds)
+    }
+}
+
+extension ServerSettings {
+    /// Open files that are not clients' connections: those to the database, the private one's, the log.
+    private static let otherFiles = 256
+
+    /// Takes no more connections than there may be files: a server that has no file left for one can neither take it nor
+    /// send it away.
+    mutating func limitConnections(openFilesMax: Int, logger: Logger) {
+        let room = max(1, openFilesMax - Self.otherFiles)
+        guard room < connectionsMax else { return }
+        connectionsMax = room
+        logger.warning(
+            "the system allows few open files, so fewer connections are taken at once; raise the hard limit (ulimit -Hn)",
+            metadata: ["files.max": "\(openFilesMax)", "connections.max": "\(connectionsMax)"])
     }
 }
 

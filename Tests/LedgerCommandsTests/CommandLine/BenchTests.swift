@@ -23,6 +23,23 @@ struct BenchTests {
         #expect(!FileManager.default.fileExists(atPath: folder))
     }
 
+    @Test("watchers and growth are measured on small numbers too, and each part proves its own")
+    func watchersAndGrowth() async throws {
+        let folder = "/tmp/progress-ledger-bench-test-\(UInt32.random(in: 0 ... .max))"
+        let run = try ServerProcess(["bench", "--quick", "--json", "--rows", "8,9", "--data", folder])
+        try await run.wait(within: .seconds(240))
+        #expect(run.exitCode == 0, "\(run.printed)")
+        let line = try #require(run.printed.split(separator: "\n").first { $0.hasPrefix("{") })
+        let report = try #require(JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        let rows = try #require(report["rows"] as? [[String: Any]])
+        #expect(rows.count { $0["row"] as? String == "8" } == 4)
+        #expect(rows.count { $0["row"] as? String == "9" } == 12)
+        #expect(rows.allSatisfy { ($0["ours"] as? [Double])?.allSatisfy { $0 > 0 } ?? false })
+        let proofs = try #require(report["proofs"] as? [String])
+        #expect(proofs.contains { $0.hasPrefix("row 8: each of 200 watchers of one job was shown all") })
+        #expect(proofs.count { $0.hasPrefix("row 9, ") && $0.hasSuffix("every snapshot shows their sums") } == 6)
+    }
+
     @Test("a row that there is not is refused")
     func unknownRow() async throws {
         let run = try ServerProcess(["bench", "--rows", "1,99"])

@@ -1,0 +1,107 @@
+internal import Glibc
+
+/// Finds the snapshots in an answer that streams server-sent events in the chunks of HTTP/1.1.
+struct EventStreamReader {
+    /// What a snapshot says, as far as the benchmark looks at it.
+    struct Shown: Equatable {
+        /// The last event in it.
+        var sequence: Int64 = 0
+        /// The units done of all its indicators.
+        var done: Int64 = 0
+    }
+
+    private enum Place {
+        case head
+        case chunkSize
+        /// So many bytes of the chunk are still to come, and the line end after it.
+        case chunk(Int)
+    }
+
+    private var place = Place.head
+    private var waiting: [UInt8] = []
+    private var text: [UInt8] = []
+
+    /// Takes what has come in.
+    ///
+    /// - Returns: The snapshots that are complete now.
+    mutating func take(_ bytes: UnsafeRawBufferPointer) throws -> [Shown] {
+        waiting.append(contentsOf: bytes)
+        var start = 0
+        while let next = try step(from: start) { start = next }
+        waiting.removeSubrange(..<start)
+        return try events()
+    }
+
+    /// Reads one part from here.
+    ///
+    /// - Returns: Where it ends; nil where it is not all there.
+    private mutating func step(from start: Int) throws -> Int? {
+        switch place {
+        case .head:
+            guard let end = Self.find("\r\n\r\n", in: waiting, from: start) else { return nil }
+            guard waiting[start...].starts(with: "HTTP/1.1 200 ".utf8) else {
+                throw BenchmarkError("a watcher was refused: \(String(decoding: waiting[start..<end], as: UTF8.self))")
+            }
+            place = .chunkSize
+            return end + 4
+        case .chunkSize:
+            guard let end = Self.find("\r\n", in: waiting, from: start) else { return nil }
+            guard let size = Int(String(decoding: waiting[start..<end], as: UTF8.self), radix: 16), size > 0 else {
+                throw BenchmarkError("the server has ended a stream")
+            }
+            place = .chunk(size)
+            return end + 2
+        case .chunk(let size):
+            guard waiting.count - start >= size + 2 else { return nil }
+            text += waiting[start..<start + size]
+            place = .chunkSize
+            return start + size + 2
+        }
+    }
+
+    private mutating func events() throws -> [Shown] {
+        var found: [Shown] = []
+        var start = 0
+        while let end = Self.find("\n\n", in: text, from: start) {
+            if let shown = try Self.snapshot(text[start..<end]) { found.append(shown) }
+            start = end + 2
+        }
+        text.removeSubrange(..<start)
+        return found
+    }
+
+    /// What an event says; nil where it is no snapshot.
+    private static func snapshot(_ event: ArraySlice<UInt8>) throws -> Shown? {
+        let bytes = Array(event)
+        guard find("event: snapshot\n", in: bytes, from: 0) != nil else { return nil }
+        guard let id = find("id: ", in: bytes, from: 0) else { throw BenchmarkError("a snapshot came without its id") }
+        var shown = Shown(sequence: number(bytes, at: id + 4))
+        var place = 0
+        while let next = find("\"done\":", in: bytes, from: place) {
+            place = next + 7
+            shown.done += number(bytes, at: place)
+        }
+        return shown
+    }
+
+    private static func number(_ bytes: [UInt8], at place: Int) -> Int64 {
+        bytes[place...].prefix { $0 >= 48 && $0 <= 57 }.reduce(0) { $0 * 10 + Int64($1 - 48) }
+    }
+
+    /// Where this begins at or after a place.
+    private static func find(_ wanted: StaticString, in bytes: [UInt8], from start: Int) -> Int? {
+        let count = wanted.utf8CodeUnitCount
+        return bytes.withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress else { return nil }
+            var place = start
+            while bytes.count - place >= count {
+                guard let found = memchr(base + place, Int32(wanted.utf8Start.pointee), bytes.count - place - count + 1)
+                else { return nil }
+                place = UnsafeRawPointer(found) - base
+                if memcmp(base + place, wanted.utf8Start, count) == 0 { return place }
+                place += 1
+            }
+            return nil
+        }
+    }
+}

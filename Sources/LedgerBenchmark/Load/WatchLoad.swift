@@ -1,0 +1,216 @@
+internal import Glibc
+
+/// Watches jobs over many connections while events are appended to them, all from one thread, and tells how long it took
+/// until each watcher was shown each event.
+///
+/// Each event is one unit done, and nothing else happens in these jobs. So a snapshot that holds the events up to a
+/// sequence must say one unit less than that (the first event is the job's creation): every snapshot that any watcher
+/// gets is compared with that.
+///
+/// `@unchecked Sendable`: one thread at a time uses it.
+final class WatchLoad: @unchecked Sendable {
+    /// How long nothing may come while something must.
+    private static let deadline: Duration = .seconds(60)
+    /// How often watchers are looked at: one look at ten thousand costs a millisecond, which the server cannot use.
+    private static let lookInterval: Duration = .milliseconds(5)
+    private static let appenderCount = 16
+    private static let taskCount = 100
+
+    private struct Watcher {
+        let socket: LoadSocket
+        let job: Int
+        var reader = EventStreamReader()
+        var shown: Int64 = 0
+    }
+
+    private struct Appender {
+        let socket: LoadSocket
+        var incoming: [UInt8] = []
+        var job: Int?
+    }
+
+    /// An event that was acknowledged, and that some who watch its job have not been shown yet.
+    private struct Open {
+        let sequence: Int64
+        let acknowledged: ContinuousClock.Instant
+        var missing: Int
+    }
+
+    private struct Job {
+        let id: String
+        var watchers: [Int] = []
+        var open: [Open] = []
+        /// The last event that was acknowledged; the first one is the job's creation.
+        var last: Int64 = 1
+    }
+
+    private let port: UInt16
+    private var watcherPoller = Poller()
+    private var appenderPoller = Poller()
+    private var nextLook = ContinuousClock.now
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
+    private var jobs: [Job]
+    private var watchers: [Watcher] = []
+    private var appenders: [Appender] = []
+    private var appended = 0
+    /// From the answer to an append until one watcher was shown it.
+    private(set) var lags = Latencies()
+    /// From the answer to an append until all watchers of its job were shown it.
+    private(set) var lagsOfLast = Latencies()
+    /// Snapshots that came in.
+    private(set) var snapshots = 0
+
+    init(port: UInt16, jobs: [String]) throws {
+        self.port = port
+        self.jobs = jobs.map { Job(id: $0) }
+        for _ in 0..<Self.appenderCount {
+            let socket = try LoadSocket(port: port)
+            appenders.append(Appender(socket: socket))
+            appenderPoller.add(socket)
+        }
+    }
+
+    deinit {
+        for appender in appenders { appender.socket.end() }
+        for watcher in watchers { watcher.socket.end() }
+        buffer.deallocate()
+    }
+
+    var acknowledged: Int64 { jobs.reduce(0) { $0 + $1.last - 1 } }
+
+    /// Begins to watch each job so many times, and waits until each watcher has been shown a snapshot.
+    func watch(each count: Int) throws {
+        // Some at a time, so that none waits in the server's queue for longer than connecting may take.
+        for number in 0..<count * jobs.count {
+            let place = number % jobs.count
+            let socket = try LoadSocket(port: port)
+            watchers.append(Watcher(socket: socket, job: place))
+            jobs[place].watchers.append(number)
+            var request: [UInt8] = []
+            request.appendRequest("GET", "/v1/jobs/\(jobs[place].id)/watch")
+            guard try socket.send(request[...]) == request.count else { throw BenchmarkError("a request is stuck") }
+            watcherPoller.add(socket)
+            if number % 500 == 499 { try settle() }
+        }
+        try settle()
+    }
+
+    /// Appends single events at a steady rate, to one job after the other.
+    ///
+    /// - Returns: How many a second were acknowledged.
+    func append(perSecond: Int, seconds: Double) throws -> Double {
+        let start = ContinuousClock.now
+        let count = Int(Double(perSecond) * seconds)
+        var begun = 0
+        while begun < count || appenders.contains(where: { $0.job != nil }) {
+            let due = min(count, Int(start.duration(to: .now).inSeconds * Double(perSecond)))
+            while begun < due, let free = appenders.firstIndex(where: { $0.job == nil }) {
+                try append(free)
+                begun += 1
+            }
+            try serve()
+            guard start.duration(to: .now) < .seconds(seconds) + Self.deadline else {
+                throw BenchmarkError("appends are not answered")
+            }
+        }
+        return Double(count) / start.duration(to: .now).inSeconds
+    }
+
+    /// Waits until every watcher has been shown all that was acknowledged of its job.
+    func settle() throws {
+        let end = ContinuousClock.now + Self.deadline
+        while watchers.contains(where: { $0.shown < jobs[$0.job].last }) {
+            try serve()
+            guard ContinuousClock.now < end else {
+                let missing = watchers.count { $0.shown < jobs[$0.job].last }
+                throw BenchmarkError(
+                    "\(missing) of \(watchers.count) watchers are not shown the last event of their job")
+            }
+        }
+    }
+
+    /// Forgets the lags so far.
+    func forgetLags() {
+        (lags, lagsOfLast, snapshots) = (Latencies(), Latencies(), 0)
+    }
+
+    // MARK: Appending
+
+    private func append(_ number: Int) throws {
+        let place = appended % jobs.count
+        let task = appended / jobs.count % Self.taskCount
+        let label = Workload.labels[task % Workload.labels.count]
+        appended += 1
+        var request: [UInt8] = []
+        request.appendRequest(
+            "POST", "/v1/jobs/\(jobs[place].id)/events",
+            body: Array(
+                "{\"type\":\"progress\",\"task\":\"task-\(task)\",\"attempt\":1,\"label\":\"\(label)\",\"done\":1}".utf8
+            ))
+        guard try appenders[number].socket.send(request[...]) == request.count else {
+            throw BenchmarkError("a request is stuck")
+        }
+        appenders[number].job = place
+    }
+
+    private func acknowledge(_ number: Int) throws {
+        guard let answer = try AnswerParser.find(in: appenders[number].incoming) else { return }
+        guard answer.status == 201, let place = appenders[number].job else {
+            throw BenchmarkError("an append was answered with status \(answer.status)")
+        }
+        // {"first_sequence":N,…
+        let digits = appenders[number].incoming[answer.body].drop { $0 < 48 || $0 > 57 }
+        let sequence = digits.prefix { $0 >= 48 && $0 <= 57 }.reduce(0) { $0 * 10 + Int64($1 - 48) }
+        appenders[number].incoming.removeAll(keepingCapacity: true)
+        appenders[number].job = nil
+        jobs[place].last = max(jobs[place].last, sequence)
+        let missing = jobs[place].watchers.count { watchers[$0].shown < sequence }
+        // Those to whom it was shown before the answer came have not waited at all.
+        for _ in missing..<jobs[place].watchers.count { lags.add(.zero) }
+        if missing > 0 {
+            jobs[place].open.append(Open(sequence: sequence, acknowledged: .now, missing: missing))
+        } else if !jobs[place].watchers.isEmpty {
+            lagsOfLast.add(.zero)
+        }
+    }
+
+    // MARK: Watching
+
+    private func serve() throws {
+        for number in try appenderPoller.wait(milliseconds: 1) {
+            guard let count = try appenders[number].socket.receive(into: &appenders[number].incoming, buffer: buffer)
+            else { continue }
+            guard count > 0 else { throw BenchmarkError("the server has closed a connection") }
+            try acknowledge(number)
+        }
+        guard ContinuousClock.now >= nextLook else { return }
+        var bytes: [UInt8] = []
+        for number in try watcherPoller.wait(milliseconds: 0) {
+            bytes.removeAll(keepingCapacity: true)
+            guard let count = try watchers[number].socket.receive(into: &bytes, buffer: buffer) else { continue }
+            guard count > 0 else { throw BenchmarkError("the server has closed a stream") }
+            for shown in try bytes.withUnsafeBytes({ try watchers[number].reader.take($0) }) { try take(shown, number) }
+        }
+        nextLook = .now + Self.lookInterval
+    }
+
+    private func take(_ shown: EventStreamReader.Shown, _ number: Int) throws {
+        let (place, before) = (watchers[number].job, watchers[number].shown)
+        guard shown.done == shown.sequence - 1, shown.sequence >= before else {
+            throw BenchmarkError(
+                "a watcher that had event \(before) was shown \(shown.done) units up to event \(shown.sequence)")
+        }
+        snapshots += 1
+        watchers[number].shown = shown.sequence
+        let now = ContinuousClock.now
+        for index in jobs[place].open.indices {
+            let open = jobs[place].open[index]
+            guard open.sequence > before, open.sequence <= shown.sequence else { continue }
+            let lag = open.acknowledged.duration(to: now)
+            lags.add(lag)
+            jobs[place].open[index].missing -= 1
+            if open.missing == 1 { lagsOfLast.add(lag) }
+        }
+        if jobs[place].open.first?.missing == 0 { jobs[place].open.removeAll { $0.missing == 0 } }
+    }
+}
