@@ -4,8 +4,10 @@ internal import Ledger
 /// without asking first. What is remembered here may be out of date at any moment, since other servers write as well;
 /// the statement that writes compares.
 struct HeadCache {
-    /// How many jobs are remembered; with more all are forgotten, which costs a round trip each.
-    private static let jobsMax = 50_000
+    /// Of how many jobs two generations are kept: when so many have been written to since the earlier ones were forgotten,
+    /// those that were not written to meanwhile are forgotten, which costs each a round trip when it is written to again.
+    /// 15 MB for both.
+    private static let generationMax = 50_000
     /// How long a job that another server writes to as well is asked for first.
     private static let sharedPause: Duration = .seconds(2)
     /// How long a reading of the clock is good for. Two clocks drift apart by less than a millisecond in this time.
@@ -17,7 +19,8 @@ struct HeadCache {
         case shared(until: ContinuousClock.Instant)
     }
 
-    private var entries: [JobID: Entry] = [:]
+    private var recent: [JobID: Entry] = [:]
+    private var earlier: [JobID: Entry] = [:]
     private var reading: (clock: Timestamp, at: ContinuousClock.Instant)?
 
     /// The heads of all these jobs and the time by the database's clock, where all that is known.
@@ -28,7 +31,7 @@ struct HeadCache {
         var heads: [JobID: JobHead] = [:]
         for request in requests {
             for part in request.parts where heads[part.job] == nil {
-                guard case .head(let head) = entries[part.job] else { return nil }
+                guard case .head(let head) = entry(part.job) else { return nil }
                 heads[part.job] = head
             }
         }
@@ -40,23 +43,34 @@ struct HeadCache {
 
     mutating func remember(_ heads: [(job: JobID, head: JobHead)], clock: Timestamp) {
         reading = (clock, .now)
-        if entries.count + heads.count > Self.jobsMax { entries = [:] }
         let now = ContinuousClock.now
         for (job, head) in heads {
-            if case .shared(let until) = entries[job], until > now { continue }
-            entries[job] = .head(head)
+            if case .shared(let until) = entry(job), until > now { continue }
+            put(.head(head), job)
         }
     }
 
     /// Another server writes to one of these jobs, or the clock was wrong.
     mutating func noteOvertaken(_ requests: [AppendRequest]) {
         let until = ContinuousClock.now + Self.sharedPause
-        for request in requests { for part in request.parts { entries[part.job] = .shared(until: until) } }
+        for request in requests { for part in request.parts { put(.shared(until: until), part.job) } }
         reading = nil
     }
 
     /// It is not known how far these jobs are.
     mutating func forget(_ requests: [AppendRequest]) {
-        for request in requests { for part in request.parts { entries[part.job] = nil } }
+        for request in requests {
+            for part in request.parts {
+                recent[part.job] = nil
+                earlier[part.job] = nil
+            }
+        }
+    }
+
+    private func entry(_ job: JobID) -> Entry? { recent[job] ?? earlier[job] }
+
+    private mutating func put(_ entry: Entry, _ job: JobID) {
+        if recent.count >= Self.generationMax, recent[job] == nil { (earlier, recent) = (recent, [:]) }
+        recent[job] = entry
     }
 }

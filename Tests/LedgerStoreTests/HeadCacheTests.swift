@@ -1,0 +1,44 @@
+import Ledger
+import Testing
+
+@testable import LedgerStore
+
+@Suite("What an appender remembers of the jobs it writes to")
+struct HeadCacheTests {
+    private static let clock = Timestamp(microseconds: 1_790_000_000_000_000)
+
+    private static func request(_ job: JobID) -> AppendRequest {
+        AppendRequest(parts: [AppendRequest.Part(job: job, drafts: [])])
+    }
+
+    private static func head(_ sequence: Int64) -> JobHead {
+        JobHead(sequence: sequence, recordedAt: clock, chain: HashChain(job: JobID(high: 0, low: 0)))
+    }
+
+    @Test("a job that is written to all the time stays known, however many others there are, and these go in the end")
+    func manyJobs() {
+        var cache = HeadCache()
+        let busy = JobID(high: 1, low: 0)
+        for number: UInt64 in 1...250_000 {
+            if number % 1_000 == 0 { cache.remember([(busy, Self.head(Int64(number)))], clock: Self.clock) }
+            cache.remember([(JobID(high: 2, low: number), Self.head(1))], clock: Self.clock)
+        }
+        #expect(cache.known([Self.request(busy)])?.heads[busy]?.sequence == 250_000)
+        #expect(cache.known([Self.request(JobID(high: 2, low: 250_000))]) != nil)
+        #expect(cache.known([Self.request(JobID(high: 2, low: 1))]) == nil)
+    }
+
+    @Test("what is forgotten, or moved by another server, is asked for again")
+    func forgets() {
+        var cache = HeadCache()
+        let job = JobID(high: 1, low: 0)
+        cache.remember([(job, Self.head(5))], clock: Self.clock)
+        #expect(cache.known([Self.request(job)]) != nil)
+        cache.forget([Self.request(job)])
+        #expect(cache.known([Self.request(job)]) == nil)
+        cache.remember([(job, Self.head(6))], clock: Self.clock)
+        cache.noteOvertaken([Self.request(job)])
+        cache.remember([(job, Self.head(7))], clock: Self.clock)
+        #expect(cache.known([Self.request(job)]) == nil)
+    }
+}
