@@ -19,9 +19,9 @@ public struct ServerSettings: Sendable {
     /// How long `Prefer: wait` may wait.
     public var preferWaitMax = 30
 
-    /// Watchers at once. Each is a connection and 34 kB; as many as this, ten snapshots a second each, are what two cores
-    /// can send (2,000 take 42 % of one, and get a change within 100 ms).
-    public var watchersMax = 4_000
+    /// Watchers at once. Each is a connection, an open file and 15 kB, so as many as this take 150 MB. Where they all watch
+    /// what changes all the time, they are sent it less often than ten times a second.
+    public var watchersMax = 10_000
     /// Different lists of jobs that are watched at once. Each costs a query every five seconds.
     public var watchedListsMax = 200
     /// How long a client may take nothing of its answer.

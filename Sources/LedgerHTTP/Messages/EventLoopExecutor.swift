@@ -22,6 +22,17 @@ final class EventLoopExecutor: TaskExecutor {
         loop.execute { unsafe job.runSynchronously(on: self.asUnownedTaskExecutor()) }
     }
 
+    /// Waits until the threads have done what they were given up to now.
+    ///
+    /// - Returns: How long that took.
+    static func catchUp() async -> Duration {
+        let start = ContinuousClock.now
+        for loop in group.makeIterator() {
+            await withCheckedContinuation { continuation in loop.execute { continuation.resume() } }
+        }
+        return start.duration(to: .now)
+    }
+
     /// Runs what computes for long on the threads that are there for it.
     static func elsewhere<R: Sendable, Failure: Error>(
         _ body: @Sendable () throws(Failure) -> R
