@@ -54,13 +54,16 @@ struct GrownLedger {
             }
             try await group.waitForAll()
         }
-        try await run(Self.firstSnapshot, [.text(stock.jobs[0])])
+        let first = stock.jobs[0]
+        try await run(Self.firstSnapshot, [.text(first)])
+        try await run(Self.heads, [.text(first), .int8(size.history.eventsOfJob), .bool(true)])
         try await serving(projects: true) { site in
             _ = try await Proof(site: site, stock: stock).waitUntilFolded()
         }
         for table in ["snapshot", "indicator", "task", "execution", "report_page", "discard"] {
-            try await run(try await copying(table), [.text(stock.jobs[0])])
+            try await run(try await copying(table), [.text(first)])
         }
+        try await run(Self.heads, [.text(first), .int8(size.history.eventsOfJob), .bool(false)])
         // As autovacuum would.
         try await run("vacuum analyze")
     }
@@ -69,7 +72,7 @@ struct GrownLedger {
         _ = try await database.query(Query(sql, parameters, prepare: false), deadline: Self.deadline)
     }
 
-    /// The jobs in the order of their ids, with their heads: as they are once all their events are there.
+    /// The jobs, in the order of their ids.
     private static let jobs = """
         insert into ledger.job (job_id, created_at, name)
         select
@@ -78,7 +81,7 @@ struct GrownLedger {
         from generate_series(0, $1::bigint - 1) as number
         """
 
-    /// The events of every second job, and their heads: a report of each task in turn.
+    /// The events of every second job: a report of each task in turn.
     private static func fillEvents(_ part: Int, _ history: StoredHistory, in database: Pool) async throws {
         let events = Query(
             """
@@ -109,21 +112,17 @@ struct GrownLedger {
                 .int8(Int64(fillers)), .int8(Int64(part)), .int8(Int64(history.tasks)), .int8(Int64(history.reports)),
                 .int8(StoredHistory.total), .int8(StoredHistory.done), .texts(Workload.labels),
             ], prepare: false)
-        let heads = Query(
-            """
-            insert into ledger.job_head (job_id, sequence, recorded_at, hash)
-            select
-                job_id, $3::bigint + 1, created_at, '\\x0707070707070707070707070707070707070707070707070707070707070707'
-            from (
-                select job_id, created_at, row_number() over (order by job_id) as number
-                from ledger.job
-            ) as job
-            where job.number % $1::bigint = $2::bigint
-            """,
-            [.int8(Int64(fillers)), .int8(Int64(part)), .int8(history.eventsOfJob)], prepare: false)
         _ = try await database.query(events, deadline: deadline)
-        _ = try await database.query(heads, deadline: deadline)
     }
+
+    /// The head of the first job, or those of all others: a job that has a head has a snapshot too.
+    private static let heads = """
+        insert into ledger.job_head (job_id, sequence, recorded_at, hash)
+        select
+            job_id, $2::bigint + 1, created_at, '\\x0707070707070707070707070707070707070707070707070707070707070707'
+        from ledger.job
+        where (job_id = $1::text::uuid) = $3::boolean
+        """
 
     /// As it is when a job has been created.
     private static let firstSnapshot = """

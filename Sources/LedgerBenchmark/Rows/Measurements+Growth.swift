@@ -8,10 +8,10 @@ extension Measurements {
     ]
     /// At the least so much of what the smallest size does: "within 1.3".
     private static let ratioOfGrown = 1 / 1.3
-    /// How long a measurement takes at the most: there are many.
-    private static let secondsOfGrown = 1.5
-    /// How long one that is not looked at takes, so that caches and connections are there.
-    private static let warmUpSeconds = 0.5
+    /// What part of the usual time each measurement takes: there are many.
+    private static let partOfGrown = 0.25
+    /// What part of that the load takes that is not looked at, so that caches and connections are there.
+    private static let partToWarmUp = 0.3
     private static let readers = 64
 
     func growth(_ report: inout BenchmarkReport) async throws {
@@ -88,7 +88,8 @@ extension Measurements {
         _ script: (_ seconds: Double) -> some LoadScript
     ) async throws -> BenchmarkRow {
         var row = BenchmarkRow("9", "", unit: "")
-        for seconds in [Self.warmUpSeconds, min(settings.seconds, Self.secondsOfGrown)] {
+        let seconds = settings.seconds * Self.partOfGrown
+        for seconds in [seconds * Self.partToWarmUp, seconds] {
             row = BenchmarkRow("9", "", unit: "")
             var latencies = Latencies()
             try await measure(

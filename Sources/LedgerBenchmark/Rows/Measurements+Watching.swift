@@ -43,9 +43,10 @@ extension Measurements {
             let process = site.server.process
             let load = try WatchLoad(port: site.server.port, jobs: stock.jobs)
             // What the server needs for appending and folding is not the watchers'.
+            ProcessUsage.forgetPeak(of: process)
             _ = try await Threads.run { try load.append(perSecond: audience.eventsPerSecond, seconds: 1) }
             try await Proof(site: site, stock: stock).waitUntilFolded()
-            let before = ProcessUsage.memory(of: process)
+            let before = ProcessUsage.peakMemory(of: process)
 
             try await Threads.run { try load.watch(each: audience.watchersOfEach) }
             var lag = BenchmarkRow(
