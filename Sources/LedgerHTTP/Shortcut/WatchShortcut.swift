@@ -10,7 +10,7 @@ internal import NIOHTTPTypes
 /// Whatever is not plainly such a request, or cannot be granted, is handed on unchanged to the general route, which tells
 /// why.
 ///
-/// It stands behind Hummingbird's handler of a connection's state, for the reasons that ``AppendShortcut`` gives.
+/// It stands behind Hummingbird's handler of a connection's state, for the reasons that ``RequestShortcut`` gives.
 final class WatchShortcut: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPRequestPart
     typealias InboundOut = HTTPRequestPart
