@@ -72,15 +72,19 @@ struct AppendTests {
         }
     }
 
-    @Test("two servers that append to one job in turn overtake each other, and no place is given twice")
-    func overtaking() async throws {
+    /// Few and many events are written by different statements.
+    @Test(
+        "two servers that append to one job in turn overtake each other, and no place is given twice",
+        arguments: [1, 300])
+    func overtaking(size: Int64) async throws {
         try await withLedgerDatabase { target in
             let ledgers = (0..<2).map { _ in PostgresLedger(target: target, logger: Self.silent) }
             let running = ledgers.map { ledger in Task { try await ledger.run() } }
             let job = try await ledgers[0].createJob(JobDescription(name: "n")).view.id
-            for number in Int64(1)...40 {
-                let range = try await ledgers[Int(number % 2)].append([report(number)], to: job)
-                #expect(range == number + 1...number + 1)
+            for number in Int64(0)..<40 {
+                let reports = number * size + 1...(number + 1) * size
+                let range = try await ledgers[Int(number % 2)].append(reports.map { report($0) }, to: job)
+                #expect(range == reports.lowerBound + 1...reports.upperBound + 1)
             }
             var overtaken = 0.0
             for ledger in ledgers {
@@ -91,7 +95,8 @@ struct AppendTests {
             for task in running { task.cancel() }
             for task in running { try await task.value }
             let stored = try await stored(job, target)
-            #expect(stored.count == 41)
+            #expect(stored.count == Int(40 * size + 1))
+            #expect(stored.allSatisfy { $0.key == $0.value + 1 })
         }
     }
 
