@@ -3,13 +3,16 @@ internal import Synchronization
 
 /// What a projection worker is to look at: jobs that were appended to, and now and then all of them.
 ///
-/// It is a set, so that a job that is named a thousand times is looked at once.
+/// A job that is named a thousand times is looked at once, and all get their turn in the order in which they were named:
+/// however much is reported to some, no other waits longer than those before it take.
 public final class ProjectionSignals: Sendable {
     /// More jobs than this are not remembered one by one: then all are looked at.
     private static let jobsMax = 100_000
 
     private struct State {
         var jobs: Set<JobID> = []
+        /// The same, in their order.
+        var queue: [JobID] = []
         var isSweepWanted = false
         var isClosed = false
         var waiters: [CheckedContinuation<Void, Never>] = []
@@ -36,7 +39,7 @@ public final class ProjectionSignals: Sendable {
             if state.jobs.count + jobs.count > Self.jobsMax {
                 state.isSweepWanted = true
             } else {
-                state.jobs.formUnion(jobs)
+                for job in jobs where state.jobs.insert(job).inserted { state.queue.append(job) }
             }
         }
     }
@@ -73,7 +76,8 @@ public final class ProjectionSignals: Sendable {
         state.withLock { state in
             if state.isClosed { return .closed }
             if !state.jobs.isEmpty {
-                let jobs = Array(state.jobs.prefix(limit))
+                let jobs = Array(state.queue.prefix(limit))
+                state.queue.removeFirst(jobs.count)
                 state.jobs.subtract(jobs)
                 return .jobs(jobs)
             }

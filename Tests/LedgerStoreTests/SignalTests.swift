@@ -1,0 +1,43 @@
+import Ledger
+import LedgerStore
+import Testing
+
+@Suite("What the projection is to look at")
+struct SignalTests {
+    private static func job(_ number: UInt64) -> JobID { JobID(high: 0x0190_0000_0000_7000, low: number) }
+
+    private static func numbers(_ work: ProjectionSignals.Work) -> [UInt64] {
+        guard case .jobs(let jobs) = work else { return [] }
+        return jobs.map(\.low)
+    }
+
+    @Test("jobs get their turn in the order in which they were named, whatever is named again meanwhile")
+    func order() async {
+        let signals = ProjectionSignals()
+        signals.appended((1...5).map { Self.job($0) })
+        #expect(Self.numbers(await signals.next(limit: 2)) == [1, 2])
+        signals.appended([5, 1, 4, 2, 1].map { Self.job($0) })
+        #expect(signals.pendingJobCount == 5)
+        #expect(Self.numbers(await signals.next(limit: 3)) == [3, 4, 5])
+        #expect(Self.numbers(await signals.next(limit: 3)) == [1, 2])
+        #expect(signals.pendingJobCount == 0)
+    }
+
+    @Test("jobs come before a look at all of them, and the end before both")
+    func precedence() async {
+        let signals = ProjectionSignals()
+        signals.wantSweep()
+        signals.appended([Self.job(1)])
+        #expect(Self.numbers(await signals.next(limit: 10)) == [1])
+        guard case .sweep = await signals.next(limit: 10) else {
+            Issue.record("no sweep")
+            return
+        }
+        signals.appended([Self.job(2)])
+        signals.close()
+        guard case .closed = await signals.next(limit: 10) else {
+            Issue.record("not closed")
+            return
+        }
+    }
+}
