@@ -25,6 +25,8 @@ public struct Benchmark: Sendable {
 
         public init() {}
 
+        func wants(_ row: Int) -> Bool { rows.isEmpty || rows.contains(row) }
+
         /// For a first look, in about a minute.
         public static var quick: Settings {
             var settings = Settings()
@@ -60,13 +62,15 @@ public struct Benchmark: Sendable {
             var report = BenchmarkReport()
             report.machine = MachineDescription.lines + (try await machine.settings())
             let bench = Measurements(machine: machine, settings: settings, note: note)
-            if wants(1) { try await bench.singles(&report) }
-            if wants(2) || wants(3) || wants(4) { try await bench.batches(&report) }
-            if wants(5) || wants(7) { try await bench.lagAndReads(&report) }
-            if wants(6) || wants(10) { try await bench.replay(&report) }
-            if wants(8) { try await bench.watching(&report) }
-            if wants(9) { try await bench.growth(&report) }
-            report.rows = Self.numbers.filter(wants).flatMap { number in report.rows.filter { $0.place == number } }
+            if settings.wants(1) { try await bench.singles(&report) }
+            if settings.wants(2) || settings.wants(3) || settings.wants(4) { try await bench.batches(&report) }
+            if settings.wants(5) || settings.wants(7) { try await bench.lagAndReads(&report) }
+            if settings.wants(6) || settings.wants(10) { try await bench.replay(&report) }
+            if settings.wants(8) { try await bench.watching(&report) }
+            if settings.wants(9) { try await bench.growth(&report) }
+            report.rows = Self.numbers.filter(settings.wants).flatMap { number in
+                report.rows.filter { $0.place == number }
+            }
             try await machine.stop()
             return report
         } catch {
@@ -74,6 +78,4 @@ public struct Benchmark: Sendable {
             throw error
         }
     }
-
-    private func wants(_ row: Int) -> Bool { settings.rows.isEmpty || settings.rows.contains(row) }
 }

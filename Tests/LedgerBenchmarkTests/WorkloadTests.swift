@@ -127,4 +127,32 @@ struct WorkloadTests {
         row.target = 0.4
         #expect(row.isReached == false)
     }
+
+    @Test("one append of 25 is followed to the snapshot, however many are answered at once")
+    func followed() {
+        let stock = Stock(jobs: 1, tasks: 1)
+        stock.jobs = ["j"]
+        let connections = 64
+        let script = LagScript(stock, perSecond: 1_000, seconds: 1, connections: connections)
+        let recorded = LoadAnswer(status: 201, body: Array("{\"first_sequence\":1}".utf8)[...], latency: .zero)
+        let shown = LoadAnswer(status: 200, body: [], latency: .zero)
+        var open = Set(0..<connections)
+        var looks = 0
+        while !open.isEmpty {
+            var looking: Set<Int> = []
+            for connection in open {
+                var request: [UInt8] = []
+                switch script.next(connection, into: &request) {
+                case .end: open.remove(connection)
+                case .send: looking.insert(connection)
+                case .sendAt: break
+                }
+            }
+            looks += looking.count
+            for connection in open { script.answered(connection, looking.contains(connection) ? shown : recorded) }
+        }
+        #expect(looks == 40)
+        #expect(script.commits.microseconds.count == 1_000)
+        #expect(script.failures == 0)
+    }
 }

@@ -143,6 +143,8 @@ final class LagScript: LoadScript, @unchecked Sendable {
 
     /// One append of so many is followed up to the snapshot.
     private static let sampleEvery = 25
+    /// How long after it is made the load begins, so that it begins as it goes on.
+    static let headStart: Duration = .milliseconds(200)
 
     private let stock: Stock
     private let interval: Duration
@@ -159,7 +161,7 @@ final class LagScript: LoadScript, @unchecked Sendable {
         self.stock = stock
         interval = .seconds(1) / perSecond
         count = Int(Double(perSecond) * seconds)
-        start = .now + .milliseconds(200)
+        start = .now + Self.headStart
         doing = Array(repeating: nil, count: connections)
         look = Array(repeating: nil, count: connections)
     }

@@ -16,14 +16,19 @@ extension Measurements {
             row.isCeiling = true
             var (lags, commits) = (Latencies(), Latencies())
             for _ in 0..<settings.rounds {
+                let before = usage(site)
                 let script = LagScript(
                     stock, perSecond: Self.lagEventsPerSecond, seconds: settings.seconds,
                     connections: Self.readConnections)
                 let result = try await LoadGenerator(port: site.server.port, connections: Self.readConnections).run(
                     script, expected: 201)
                 guard script.failures == 0 else { throw BenchmarkError("row 5: \(script.failures) requests failed") }
-                let reached = Double(script.commits.microseconds.count) / result.elapsed.inSeconds
+                let count = Double(script.commits.microseconds.count)
+                let reached = count / (result.elapsed - LagScript.headStart).inSeconds
                 row.note = "\(Int(reached)) events/s were reached"
+                let after = usage(site)
+                row.serverSeconds = (after.server - before.server) / count * 1e6
+                row.postgresSeconds = (after.postgres - before.postgres) / count * 1e6
                 row.ours.append(script.lags.quantile(0.99) ?? 0)
                 lags.add(script.lags)
                 commits.add(script.commits)
@@ -32,7 +37,7 @@ extension Measurements {
             close(&row, lags, limit: commits)
             report.rows.append(row)
             report.proofs.append(try await Proof(site: site, stock: stock).run("row 5", folds: true))
-            try await reads(&report, site, stock)
+            if settings.wants(7) { try await reads(&report, site, stock) }
         }
     }
 

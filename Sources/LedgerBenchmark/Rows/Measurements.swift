@@ -27,21 +27,26 @@ struct Measurements {
     ) async throws {
         try await machine.checkpoint()
         ProcessUsage.forgetPeak(of: site.server.process)
-        let before = (
-            server: ProcessUsage.seconds(of: site.server.process),
-            postgres: ProcessUsage.secondsWithChildren(of: machine.postgresProcess)
-        )
+        let before = usage(site)
         let result = try await LoadGenerator(port: site.server.port, connections: connections).run(
             script, expected: expected)
         guard result.failures.isEmpty else { throw BenchmarkError("\(row.work): answers of status \(result.failures)") }
         guard result.answers > 0 else { throw BenchmarkError("\(row.work): no answers") }
         let millions = max(1e-9, Double(result.answers * events) / 1e6)
         row.ours.append(result.perSecond * Double(events))
-        row.serverSeconds = (ProcessUsage.seconds(of: site.server.process) - before.server) / millions
-        row.postgresSeconds =
-            (ProcessUsage.secondsWithChildren(of: machine.postgresProcess) - before.postgres) / millions
+        let after = usage(site)
+        row.serverSeconds = (after.server - before.server) / millions
+        row.postgresSeconds = (after.postgres - before.postgres) / millions
         row.memory = max(row.memory ?? 0, ProcessUsage.peakMemory(of: site.server.process))
         latencies.add(result.latencies)
+    }
+
+    /// The processor time that the server and PostgreSQL have taken by now, in seconds.
+    func usage(_ site: BenchmarkMachine.Site) -> (server: Double, postgres: Double) {
+        (
+            ProcessUsage.seconds(of: site.server.process),
+            ProcessUsage.secondsWithChildren(of: machine.postgresProcess)
+        )
     }
 
     func add(_ limit: LimitResult, to row: inout BenchmarkRow, latencies: inout Latencies) {
