@@ -85,7 +85,8 @@ public final class PostgresLedger: Service {
             return Pool(target: target, settings: pool, logger: logger)
         }
         pool = makePool(settings.connectionsMax, "server")
-        appendPool = makePool(settings.appendLanes + 1, "appender")
+        // A lane looks heads up while it writes, and jobs are created.
+        appendPool = makePool(2 * settings.appendLanes + 1, "appender")
         // A comparison of large projections takes its time, and what it has locked is folded on other connections.
         replayPool = makePool(
             settings.replayConnectionsMax, "replay",

@@ -100,6 +100,43 @@ struct AppendTests {
         }
     }
 
+    @Test("appends to very many jobs, some of them not known yet and one that is not there, each take their place once")
+    func manyJobs() async throws {
+        try await withLedgerDatabase { target in
+            let makers = PostgresLedger(target: target, logger: Self.silent)
+            let making = Task { try await makers.run() }
+            var jobs: [JobID] = []
+            for _ in 0..<200 { jobs.append(try await makers.createJob(JobDescription(name: "n")).view.id) }
+            making.cancel()
+            try await making.value
+            // This one knows none of them.
+            let ledger = PostgresLedger(target: target, logger: Self.silent)
+            let running = Task { try await ledger.run() }
+            let nobody = JobID(high: 1, low: 1)
+            let rounds = Int64(10)
+            try await withThrowingTaskGroup { group in
+                for (number, job) in jobs.enumerated() {
+                    let other = jobs[(number + 1) % jobs.count]
+                    group.addTask {
+                        for round in 1...rounds {
+                            _ = try await ledger.append([report(round)], to: job)
+                            guard round == 5 else { continue }
+                            _ = try await ledger.append([(job, report(100)), (other, report(101))])
+                            await #expect(throws: StoreError.self) { try await ledger.append([report(1)], to: nobody) }
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            running.cancel()
+            try await running.value
+            for job in jobs {
+                let stored = try await stored(job, target)
+                #expect(stored.values.sorted() == [0] + Array(1...rounds) + [100, 101])
+            }
+        }
+    }
+
     @Test("times never go backwards within a job, and come from the database's clock")
     func clock() async throws {
         try await withLedger(projection: nil) { ledger in

@@ -6,6 +6,8 @@ struct AppendLanes {
     struct Pending: Sendable {
         let request: AppendRequest
         let whenDone: @Sendable (AppendResult) -> Void
+        /// Whether it has let others go first already, so that the heads of its jobs could be looked up meanwhile.
+        var hasStoodBack = false
     }
 
     /// What became of an append.
@@ -84,6 +86,16 @@ struct AppendLanes {
         let group = Array(lanes[lane].queue.prefix(count))
         lanes[lane].queue.removeFirst(count)
         return group
+    }
+
+    /// These appends of a group let the others go first: they are the first of the next one.
+    mutating func standBack(_ appends: [Pending], _ lane: Int) {
+        lanes[lane].queue.insert(
+            contentsOf: appends.map { append in
+                var append = append
+                append.hasStoodBack = true
+                return append
+            }, at: 0)
     }
 
     /// A group was written or has failed.

@@ -94,11 +94,58 @@ final class Appender: Sendable {
 
     private func run(_ lane: Int) async {
         while let group = lanes.withLock({ $0.takeGroup(lane) }) {
-            let results = await write(group.map(\.request))
-            lanes.withLock { $0.finished(group, lane) }
-            for (pending, result) in zip(group, results) { pending.whenDone(result) }
+            let (ready, unknown, jobs) = divide(group)
+            guard !ready.isEmpty, !unknown.isEmpty else {
+                await write(group, lane)
+                continue
+            }
+            async let looking: Void = lookUp(jobs)
+            await write(ready, lane)
+            await looking
+            lanes.withLock { $0.standBack(unknown, lane) }
         }
         for waiter in lanes.withLock({ $0.takeClosing() }) { waiter.resume() }
+    }
+
+    private func write(_ group: [AppendLanes.Pending], _ lane: Int) async {
+        let results = await write(group.map(\.request))
+        lanes.withLock { $0.finished(group, lane) }
+        for (pending, result) in zip(group, results) { pending.whenDone(result) }
+    }
+
+    /// Those of a group that can be written in one round trip, as far as we know; and those to jobs that we know nothing
+    /// of, each once, with these jobs.
+    ///
+    /// Where few of very many jobs are written to at a time, nearly every group has some of these, and all others would
+    /// have to wait for their heads. So their heads are looked up while the others are written.
+    private func divide(
+        _ group: [AppendLanes.Pending]
+    ) -> (ready: [AppendLanes.Pending], unknown: [AppendLanes.Pending], jobs: [JobID]) {
+        guard group.count > 1 else { return (group, [], []) }
+        return heads.withLock { heads in
+            var (ready, unknown): ([AppendLanes.Pending], [AppendLanes.Pending]) = ([], [])
+            var jobs: Set<JobID> = []
+            for pending in group {
+                let missing = pending.hasStoodBack ? [] : heads.unknownJobs(pending.request)
+                if missing.isEmpty { ready.append(pending) } else { unknown.append(pending) }
+                jobs.formUnion(missing)
+            }
+            return (ready, unknown, Array(jobs))
+        }
+    }
+
+    /// Learns where these jobs stand, if that can be found out now: else the group that writes to them does.
+    ///
+    /// Nobody else in this process should write to them meanwhile: all appends to a job are in one lane, and those of this
+    /// one that name any of these jobs stand back, once. Whoever does all the same makes what is remembered here useless,
+    /// not dangerous: the statement that writes compares.
+    private func lookUp(_ jobs: [JobID]) async {
+        do throws(PQError) {
+            let (found, clock) = try await flusher.heads(of: jobs)
+            heads.withLock { $0.remember(found.map { ($0.key, $0.value) }, clock: clock) }
+        } catch {
+            logger.debug("heads could not be looked up ahead", metadata: ["error": "\(error)"])
+        }
     }
 
     private func write(_ requests: [AppendRequest]) async -> [AppendResult] {

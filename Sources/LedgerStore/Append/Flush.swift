@@ -52,6 +52,21 @@ struct Flusher: Sendable {
             """, [.uuids(jobs.map(\.uuid))])
     }
 
+    /// The same heads, without a lock: what is read may be out of date at once.
+    private static func readHeads(_ jobs: [JobID]) -> Query {
+        Query(
+            """
+            select job_id, sequence, recorded_at, hash, clock_timestamp()
+            from ledger.job_head
+            where job_id = any ($1)
+            """, [.uuids(jobs.map(\.uuid))])
+    }
+
+    /// Where those of these jobs that there are stand, and the database's clock.
+    func heads(of jobs: [JobID]) async throws(PQError) -> (heads: [JobID: JobHead], clock: Timestamp) {
+        try Self.decode(try await pool.query(Self.readHeads(jobs)))
+    }
+
     /// What came of a flush.
     struct Outcome {
         let plan: FlushPlan

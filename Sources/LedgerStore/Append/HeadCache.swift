@@ -41,7 +41,15 @@ struct HeadCache {
         return (heads, Timestamp(microseconds: reading.clock.microseconds + microseconds))
     }
 
+    /// The jobs of a request of which nothing is known.
+    func unknownJobs(_ request: AppendRequest) -> [JobID] {
+        request.parts.map(\.job).filter { entry($0) == nil }
+    }
+
+    /// Remembers where these jobs stand, and what the database's clock said when that was found out; without any, it said
+    /// nothing.
     mutating func remember(_ heads: [(job: JobID, head: JobHead)], clock: Timestamp) {
+        guard !heads.isEmpty else { return }
         reading = (clock, .now)
         let now = ContinuousClock.now
         for (job, head) in heads {
