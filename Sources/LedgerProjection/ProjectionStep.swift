@@ -168,21 +168,29 @@ struct ProjectionStep {
     }
 
     /// Of a part of all jobs, newest first, those that are behind; and where the next part begins, if there is one.
-    func sweep(before cursor: JobID?) async throws(PQError) -> (behind: [JobID], next: JobID?) {
-        let rows = try await pool.query(
-            Query(
-                """
-                select head.job_id, head.sequence > snapshot.sequence
-                from (
-                    select job_id, sequence from ledger.job_head
-                    where job_id < $1 order by job_id desc limit $2
-                ) as head
-                join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
-                order by head.job_id desc
-                """,
-                [
-                    .uuid(cursor?.uuidBytes ?? UUIDBytes(high: .max, low: .max)), .int8(Int64(settings.sweepJobsMax)),
-                ]))
+    func sweep(before cursor: JobID?) async throws -> (behind: [JobID], next: JobID?) {
+        // A head without a snapshot, which should not be, is passed over; what is beyond it is looked at all the same.
+        let page = Query(
+            """
+            select head.job_id, coalesce(head.sequence > snapshot.sequence, false)
+            from (
+                select job_id, sequence from ledger.job_head
+                where job_id < $1 order by job_id desc limit $2
+            ) as head
+            left join lateral (
+                select sequence from ledger.snapshot as found
+                where found.job_id = head.job_id and found.is_live
+                order by found.projection
+                limit 1
+            ) as snapshot on true
+            order by head.job_id desc
+            """,
+            [
+                .uuid(cursor?.uuidBytes ?? UUIDBytes(high: .max, low: .max)), .int8(Int64(settings.sweepJobsMax)),
+            ])
+        let rows = try await pool.withTransaction(readOnly: true) { transaction in
+            try await transaction.commit(after: [OrderedLookup.planning, page])[1]
+        }
         var behind: [JobID] = []
         for row in rows where try row.decode(1, as: Bool.self) { behind.append(JobID(uuid: try row.decode(0))) }
         guard rows.count == settings.sweepJobsMax, let last = rows.last else { return (behind, nil) }

@@ -73,7 +73,7 @@ public struct ProjectionWorker: Service {
     private func sweep(_ step: ProjectionStep, _ desk: Desk) async {
         var cursor: JobID?
         repeat {
-            do throws(PQError) {
+            do {
                 let (behind, next) = try await step.sweep(before: cursor)
                 desk.signals.appended(behind)
                 cursor = next
