@@ -3,8 +3,9 @@ internal import LedgerStore
 internal import LedgerWire
 internal import NIOCore
 
-/// A snapshot as those who watch it get it: encoded once, however many they are.
-struct WatchFrame: Sendable {
+/// A snapshot as those who watch it get it: encoded once, however many they are. An object, so that what waits for each of
+/// them is a reference and nothing more.
+final class WatchFrame: Sendable {
     /// What tells one snapshot of a job from another.
     struct Version: Hashable, Sendable {
         /// Another one after a replay was applied, which changes numbers without an event.
@@ -35,13 +36,13 @@ struct WatchFrame: Sendable {
         isEnd = state != .running && view.snapshot.sequence == view.ledgerSequence
         var both = ByteBuffer(string: "id: \(version.sequence)\n")
         let idLength = both.readableBytes
-        var event = Self.event("snapshot") { JobAnswer(view).write(to: &$0) }
+        var event = WatchFrame.event("snapshot") { JobAnswer(view).write(to: &$0) }
         both.writeBuffer(&event)
         // Parts of the same bytes: it is kept once.
         snapshotWithID = both
         id = both.readSlice(length: idLength) ?? ByteBuffer()
         snapshot = both
-        end = Self.event("end") { writer in
+        end = WatchFrame.event("end") { writer in
             writer.object { writer in
                 writer.field("job", view.id.description)
                 writer.field("state", view.snapshot.state.rawValue)

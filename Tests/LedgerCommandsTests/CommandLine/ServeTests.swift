@@ -110,6 +110,16 @@ struct ServeTests {
         }
     }
 
+    @Test("a server lets in as many watchers as it is told to")
+    func limitsWatchers() async throws {
+        try await withLedgerDatabase { target in
+            let server = try ServerProcess(
+                ["serve", "--port", "0", "--watchers-max", "17", "--database", target.description])
+            let limits = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(try await server.url())/v1/limits"])
+            #expect(limits.output.contains("\"watchers\":17,"), "\(limits.output)")
+        }
+    }
+
     @Test("a database that was not migrated is refused with what to run, and then migrated")
     func schemasAreRequired() async throws {
         try await withTestDatabase { target in
@@ -175,6 +185,8 @@ struct ServeTests {
             (["--config", "/nowhere"], [:], "/nowhere"),
             (["--data", "/x", "--database", "y"], [:], "give one of them"),
             (["--drain-seconds", "-1"], [:], "drain-seconds"),
+            (["--watchers-max", "0"], [:], "a whole number from 1 to 16384"),
+            ([], ["PROGRESS_LEDGER_WATCHERS_MAX": "all"], "PROGRESS_LEDGER_WATCHERS_MAX: 'all'"),
             (["--tls-certificate", "x"], [:], "tls-certificate"),
         ] as [([String], [String: String], String)])
     func mistakesAreNamed(flags: [String], environment: [String: String], text: String) async throws {
