@@ -19,7 +19,7 @@ public struct ServerSettings: Sendable {
     /// How long `Prefer: wait` may wait.
     public var preferWaitMax = 30
 
-    /// Watchers at once. Each is a connection, an open file and 15 kB, so as many as this take 150 MB. Where they all watch
+    /// Watchers at once. Each is a connection, an open file and 16 kB, so as many as this take 160 MB. Where they all watch
     /// what changes all the time, they are sent it less often than ten times a second.
     public var watchersMax = 10_000
     /// Different lists of jobs that are watched at once. Each costs a query every five seconds.
