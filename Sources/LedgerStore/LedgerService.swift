@@ -11,7 +11,12 @@ public protocol LedgerService: Sendable {
     func job(_ id: JobID) async throws(StoreError) -> JobView?
 
     /// The job with its snapshot, and which state of it that is; nil where there is none of this id. One query.
-    func stampedJob(_ id: JobID) async throws(StoreError) -> (view: JobView, stamp: SnapshotStamp)?
+    func stampedJob(_ id: JobID) async throws(StoreError) -> StampedJob?
+
+    /// The same for who has no task to wait with. Whoever asks at the same time shares one query.
+    ///
+    /// - Parameter whenDone: Called once, on any thread; must not block.
+    func stampedJob(_ id: JobID, whenDone: @escaping @Sendable (Result<StampedJob?, StoreError>) -> Void)
 
     /// Tells which state of its snapshot a reader of this job is shown now, or nil where there is none of this id: for
     /// who has kept an answer and wants to know whether it is still the right one. Whoever asks at the same time shares

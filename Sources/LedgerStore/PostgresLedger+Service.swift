@@ -31,14 +31,18 @@ extension PostgresLedger: LedgerService {
         try await stampedJob(id)?.view
     }
 
-    public func stampedJob(_ id: JobID) async throws(StoreError) -> (view: JobView, stamp: SnapshotStamp)? {
+    public func stampedJob(_ id: JobID) async throws(StoreError) -> StampedJob? {
         do throws(PQError) { return try await snapshots.job(id) } catch {
             throw StoreError(error, while: "reading a job")
         }
     }
 
     public func stamp(of id: JobID, whenDone: @escaping @Sendable (Result<SnapshotStamp?, StoreError>) -> Void) {
-        stamps.stamp(of: id, whenDone: whenDone)
+        stamps.ask(id, whenDone: whenDone)
+    }
+
+    public func stampedJob(_ id: JobID, whenDone: @escaping @Sendable (Result<StampedJob?, StoreError>) -> Void) {
+        sharedSnapshots.ask(id, whenDone: whenDone)
     }
 
     public func job(_ id: JobID, counting policy: CountingPolicy) async throws(StoreError) -> JobView? {

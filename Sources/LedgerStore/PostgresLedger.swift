@@ -39,7 +39,8 @@ public final class PostgresLedger: Service {
     let appender: Appender
     let hub = ChangeHub()
     let snapshots: SnapshotReader
-    let stamps: StampDesk
+    let stamps: SharedLookup<SnapshotStamp>
+    let sharedSnapshots: SharedLookup<StampedJob>
     let eventReader: EventReader
     let creator: JobCreator
     let folder: HistoryFolder
@@ -95,7 +96,12 @@ public final class PostgresLedger: Service {
         hintPool = makePool(1, "hints", [("synchronous_commit", "off")])
         hints = HintSender(pool: hintPool, instance: instance, logger: logger)
         snapshots = SnapshotReader(pool: pool)
-        stamps = StampDesk(reader: snapshots)
+        let reader = snapshots
+        stamps = SharedLookup(on: pool.reactor, jobsMax: 1_000) { jobs throws(PQError) in try await reader.stamps(jobs)
+        }
+        sharedSnapshots = SharedLookup(on: pool.reactor, jobsMax: 50) { jobs throws(PQError) in
+            try await reader.stamped(jobs)
+        }
         eventReader = EventReader(pool: pool)
         creator = JobCreator(pool: appendPool)
         folder = HistoryFolder(pool: pool)

@@ -10,8 +10,10 @@ extension Measurements {
     private static let ratioOfGrown = 1 / 1.3
     /// What part of the usual time each measurement takes: there are many.
     private static let partOfGrown = 0.25
-    /// What part of that the load takes that is not looked at, so that caches and connections are there.
+    /// What part of that the load takes that is not looked at, so that caches and connections are there; and with many jobs
+    /// a second more for so many of them, so that what is measured is a server that has been at it for a while.
     private static let partToWarmUp = 0.3
+    private static let jobsWarmedInSecond = 20_000.0
     private static let readers = 64
 
     func growth(_ report: inout BenchmarkReport) async throws {
@@ -59,7 +61,8 @@ extension Measurements {
         try await ledger.serving(projects: false) { site in
             for connections in [8, 64] {
                 rows.append(
-                    try await warmed(site, connections: connections, expected: 201, events: 1) { seconds in
+                    try await warmed(site, connections: connections, expected: 201, events: 1, jobs: stock.jobs.count) {
+                        seconds in
                         AppendScript(stock, .single, connections: connections, seconds: seconds, prepared: 0)
                     })
             }
@@ -68,14 +71,16 @@ extension Measurements {
             let proof = Proof(site: site, stock: stock)
             try await proof.waitUntilFolded()
             rows.append(
-                try await warmed(site, connections: Self.batchConnections, expected: 201, events: 1_000) { seconds in
+                try await warmed(site, connections: Self.batchConnections, expected: 201, events: 1_000, jobs: 1) {
+                    seconds in
                     AppendScript(
                         stock, .batch(1_000, lines: true), connections: Self.batchConnections, seconds: seconds,
                         prepared: 0)
                 })
             try await proof.waitUntilFolded()
             rows.append(
-                try await warmed(site, connections: Self.readers, expected: 200, events: 1) { seconds in
+                try await warmed(site, connections: Self.readers, expected: 200, events: 1, jobs: stock.jobs.count) {
+                    seconds in
                     ReadScript(stock, .snapshot, connections: Self.readers, seconds: seconds)
                 })
         }
@@ -84,17 +89,18 @@ extension Measurements {
 
     /// Measures a load after a shorter one that makes caches and connections be there.
     private func warmed(
-        _ site: BenchmarkMachine.Site, connections: Int, expected: Int, events: Int,
+        _ site: BenchmarkMachine.Site, connections: Int, expected: Int, events: Int, jobs: Int,
         _ script: (_ seconds: Double) -> some LoadScript
     ) async throws -> BenchmarkRow {
         var row = BenchmarkRow("9", "", unit: "")
         let seconds = settings.seconds * Self.partOfGrown
-        for seconds in [seconds * Self.partToWarmUp, seconds] {
+        let warmingUp = seconds * Self.partToWarmUp + Double(jobs) / Self.jobsWarmedInSecond
+        for (seconds, isFirst) in [(warmingUp, true), (seconds, false)] {
             row = BenchmarkRow("9", "", unit: "")
             var latencies = Latencies()
             try await measure(
-                site, script(seconds), connections: connections, expected: expected, events: events, into: &row,
-                latencies: &latencies)
+                site, script(seconds), connections: connections, expected: expected, events: events,
+                afterCheckpoint: isFirst, into: &row, latencies: &latencies)
             (row.p50, row.p99) = (latencies.quantile(0.5), latencies.quantile(0.99))
         }
         return row

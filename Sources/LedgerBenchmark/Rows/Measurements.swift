@@ -21,11 +21,14 @@ struct Measurements {
     }
 
     /// One round of a load, with what the processes used meanwhile.
+    ///
+    /// - Parameter afterCheckpoint: Whether it begins with a checkpoint, so that each begins alike: after one, PostgreSQL
+    ///   writes every page that is changed for the first time as a whole.
     func measure(
         _ site: BenchmarkMachine.Site, _ script: some LoadScript, connections: Int, expected: Int, events: Int,
-        into row: inout BenchmarkRow, latencies: inout Latencies
+        afterCheckpoint: Bool = true, into row: inout BenchmarkRow, latencies: inout Latencies
     ) async throws {
-        try await machine.checkpoint()
+        if afterCheckpoint { try await machine.checkpoint() }
         ProcessUsage.forgetPeak(of: site.server.process)
         let before = usage(site)
         let result = try await LoadGenerator(port: site.server.port, connections: connections).run(

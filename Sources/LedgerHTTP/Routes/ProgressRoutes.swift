@@ -107,15 +107,20 @@ struct SnapshotAnswer: Sendable {
         }
         let tag = SnapshotTag(view, policy)
         if tag.isAmong(known) { return tag.unchanged(applied) }
-        applied[.eTag] = tag.text
         if policy == .lastSuccessful {
             guard let folded = try await fold(job) else { throw HTTPProblem.noSuchJob(job.description) }
             view = folded
-            applied[.eTag] = SnapshotTag(view, policy).text
         }
-        let answer = Answer.json(headers: applied) { JobAnswer(view).write(to: &$0) }
+        let answer = Self.answer(view, policy, applied)
         if let stamp, applied[.preferenceApplied] == nil { memory.remember(answer, of: job, stamp) }
         return answer
+    }
+
+    /// The snapshot itself, by this policy.
+    static func answer(_ view: JobView, _ policy: CountingPolicy, _ headers: HTTPFields = [:]) -> Answer {
+        var headers = headers
+        headers[.eTag] = SnapshotTag(view, policy).text
+        return .json(headers: headers) { JobAnswer(view).write(to: &$0) }
     }
 
     /// What is kept up to date of a snapshot by this policy. By which executions succeeded last it is not, and is folded

@@ -19,7 +19,7 @@ final class AnswerMemory: Sendable {
 
     /// How many bytes are remembered, at most: twice this. When that many new ones have come, those that nobody has
     /// asked for since the last time are forgotten.
-    static let generationBytesMax = 8 << 20
+    static let generationBytesMax = 16 << 20
     /// A longer answer is not remembered.
     static let answerBytesMax = 1 << 20
     /// What an answer takes beside its body, about.

@@ -7,8 +7,8 @@ internal import Logging
 internal import NIOCore
 internal import NIOHTTPTypes
 
-/// Answers the requests that most are: a small JSON body appended to one job, and the snapshot of a job that has been
-/// answered before and is unchanged, without anything special about them (``ShortRequest``).
+/// Answers the requests that most are: a small JSON body appended to one job, and the snapshot of a job, without anything
+/// special about them (``ShortRequest``).
 ///
 /// Such a request is read, handed to the ledger and answered on its event loop, without a task, a router or a stream
 /// for its body, which together cost more than all the rest. Whatever is not plainly such a request, or is not right, is
@@ -109,11 +109,12 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
             guard let drafts = Self.drafts(body) else { return handOn(head, body, isWhole: true, context) }
             append(drafts, to: job, context)
         case .snapshot(let job, let known, let route):
-            // Where nothing could come of looking, the general route reads the snapshot at once.
-            guard body.isEmpty, !known.isEmpty || memory.knows(job) else {
-                return handOn(head, body, isWhole: true, context)
-            }
-            look(at: job, known, head, route, context)
+            guard body.isEmpty else { return handOn(head, body, isWhole: true, context) }
+            let question = SnapshotQuestion(job: job, known: known, head: head, route: route)
+            state = .answering
+            metrics.began()
+            // Where nothing could come of looking, the snapshot is read at once.
+            if !known.isEmpty || memory.knows(job) { look(question, context) } else { read(question, context) }
         }
     }
 
@@ -155,33 +156,57 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
 
     // MARK: Snapshots
 
-    private func look(
-        at job: JobID, _ known: [String], _ head: HTTPRequest, _ route: String, _ context: ChannelHandlerContext
-    ) {
-        state = .answering
-        metrics.began()
+    /// What a request wants to know, and when it came.
+    private struct SnapshotQuestion {
+        let job: JobID
+        /// What `If-None-Match` says.
+        let known: [String]
+        let head: HTTPRequest
+        let route: String
         let started = ContinuousClock.now
+    }
+
+    /// Finds out whether the snapshot is one that the client knows, or that has been answered before.
+    private func look(_ question: SnapshotQuestion, _ context: ChannelHandlerContext) {
         let loop = context.eventLoop
-        let me = NIOLoopBound(self, eventLoop: loop)
-        service.stamp(of: job) { result in
-            loop.execute { me.value.answer(job, result, known, head, route, started) }
+        let me = NIOLoopBound((self, question), eventLoop: loop)
+        service.stamp(of: question.job) { result in
+            loop.execute { me.value.0.looked(me.value.1, result) }
         }
     }
 
-    private func answer(
-        _ job: JobID, _ result: Result<SnapshotStamp?, StoreError>, _ known: [String], _ head: HTTPRequest,
-        _ route: String, _ started: ContinuousClock.Instant
-    ) {
-        if case .success(let stamp?) = result {
-            let tag = SnapshotTag(stamp)
-            if tag.isAmong(known) { return send(tag.unchanged(), "GET", route, started) }
-            if let remembered = memory.answer(job, stamp) {
-                return send(remembered.head, remembered.body, "GET", route, started)
-            }
+    private func looked(_ question: SnapshotQuestion, _ result: Result<SnapshotStamp?, StoreError>) {
+        guard case .success(let stamp?) = result else { return handOn(question) }
+        let tag = SnapshotTag(stamp)
+        if tag.isAmong(question.known) { return send(tag.unchanged(), "GET", question.route, question.started) }
+        if let remembered = memory.answer(question.job, stamp) {
+            return send(remembered.head, remembered.body, "GET", question.route, question.started)
         }
+        if let context { read(question, context) } else { metrics.handedOn() }
+    }
+
+    private func read(_ question: SnapshotQuestion, _ context: ChannelHandlerContext) {
+        let loop = context.eventLoop
+        let me = NIOLoopBound((self, question), eventLoop: loop)
+        service.stampedJob(question.job) { result in
+            loop.execute { me.value.0.answer(question: me.value.1, result) }
+        }
+    }
+
+    private func answer(question: SnapshotQuestion, _ result: Result<StampedJob?, StoreError>) {
+        guard case .success(let job?) = result else { return handOn(question) }
+        let tag = SnapshotTag(job.stamp)
+        if tag.isAmong(question.known) { return send(tag.unchanged(), "GET", question.route, question.started) }
+        let answer = SnapshotAnswer.answer(job.view, .last)
+        memory.remember(answer, of: question.job, job.stamp)
+        send(answer, "GET", question.route, question.started)
+    }
+
+    /// The general route tells what is wrong.
+    private func handOn(_ question: SnapshotQuestion) {
         metrics.handedOn()
         guard let context else { return }
-        handOn(head, [], isWhole: true, context)
+        handOn(question.head, [], isWhole: true, context)
         goOn(context)
     }
 

@@ -43,7 +43,7 @@ struct SnapshotReader: Sendable {
     private static let oneJobAttempted =
         "\(columns(showing: "shown.counted_events + shown.superseded_events > 0"))\nwhere job.job_id = $1"
 
-    func job(_ id: JobID) async throws(PQError) -> (view: JobView, stamp: SnapshotStamp)? {
+    func job(_ id: JobID) async throws(PQError) -> StampedJob? {
         let rows = try await pool.query(Query(Self.oneJob, [.uuid(id.uuid)]))
         guard let row = rows.first else { return nil }
         return try Self.decode(row)
@@ -53,11 +53,17 @@ struct SnapshotReader: Sendable {
     static let severalJobs = "\(columns())\nwhere job.job_id = any($1)"
 
     func jobs(_ ids: [JobID]) async throws(PQError) -> [JobView] {
-        var views: [JobView] = []
+        try await stamped(ids).values.map(\.view)
+    }
+
+    /// Those of these jobs that there are.
+    func stamped(_ ids: [JobID]) async throws(PQError) -> [JobID: StampedJob] {
+        var jobs: [JobID: StampedJob] = [:]
         for row in try await pool.query(Query(Self.severalJobs, [.uuids(ids.map(\.uuid))])) {
-            views.append(try Self.decode(row).view)
+            let job = try Self.decode(row)
+            jobs[job.view.id] = job
         }
-        return views
+        return jobs
     }
 
     /// What picks the columns of a stamp; tests look at its plan.
@@ -149,7 +155,7 @@ struct SnapshotReader: Sendable {
         return Query(sql, parameters)
     }
 
-    private static func decode(_ row: Row) throws(PQError) -> (view: JobView, stamp: SnapshotStamp) {
+    private static func decode(_ row: Row) throws(PQError) -> StampedJob {
         var tags: [Name: Name] = [:]
         let names = try row.decodeIfPresent(4, as: [String].self) ?? []
         let contents = try row.decodeIfPresent(5, as: [String].self) ?? []
@@ -175,7 +181,7 @@ struct SnapshotReader: Sendable {
             description: JobDescription(name: try row.name(2), key: try row.nameIfPresent(3), tags: tags),
             createdAt: try row.timestamp(1), ledgerSequence: stamp.ledgerSequence, snapshot: snapshot,
             projection: stamp.projection)
-        return (view, stamp)
+        return StampedJob(view: view, stamp: stamp)
     }
 
     private static func indicators(_ row: Row) throws(PQError) -> [Snapshot.Indicator] {

@@ -23,3 +23,14 @@ public struct SnapshotStamp: Hashable, Sendable {
         self.writer = writer
     }
 }
+
+/// A job with its snapshot, and which state of it that is.
+public struct StampedJob: Sendable {
+    public var view: JobView
+    public var stamp: SnapshotStamp
+
+    public init(view: JobView, stamp: SnapshotStamp) {
+        self.view = view
+        self.stamp = stamp
+    }
+}
