@@ -126,6 +126,9 @@ struct Measurements {
 
     // MARK: 2, 3 and 4: batches
 
+    /// Events whose requests are made before a load of batches begins: more than it sends, so that none is made meanwhile.
+    private static let preparedPerSecond = 300_000.0
+
     func batches(_ report: inout BenchmarkReport) async throws {
         var alone = 0.0
         try await machine.withSite(projects: false) { site in
@@ -145,7 +148,7 @@ struct Measurements {
                 for round in 0..<settings.rounds {
                     let script = AppendScript(
                         stock, shape, connections: Self.batchConnections, seconds: settings.seconds,
-                        prepared: Int(120_000 * settings.seconds) / size)
+                        prepared: Int(Self.preparedPerSecond * settings.seconds) / size)
                     try await measure(
                         site, script, connections: Self.batchConnections, expected: 201, events: size, into: &row,
                         latencies: &ours)
@@ -180,7 +183,7 @@ struct Measurements {
             for _ in 0..<settings.rounds {
                 let script = AppendScript(
                     stock, .batch(1_000, lines: true), connections: Self.batchConnections, seconds: settings.seconds,
-                    prepared: Int(120 * settings.seconds))
+                    prepared: Int(Self.preparedPerSecond * settings.seconds) / 1_000)
                 try await measure(
                     site, script, connections: Self.batchConnections, expected: 201, events: 1_000, into: &row,
                     latencies: &latencies)

@@ -58,33 +58,43 @@ enum BenchmarkText {
 
     /// One line of JSON.
     static func json(_ report: BenchmarkReport) -> String {
-        func text(_ value: String) -> String {
-            var escaped = "\""
-            for scalar in value.unicodeScalars {
-                if scalar == "\"" || scalar == "\\" { escaped += "\\" }
-                if scalar.value >= 0x20 { escaped.unicodeScalars.append(scalar) }
+        var writer = JSONWriter()
+        writer.object { writer in
+            writer.name("machine")
+            writer.object { writer in
+                for (name, value) in report.machine { writer.field(name, value) }
             }
-            return escaped + "\""
+            writer.name("rows")
+            writer.array(report.rows, write)
+            writer.name("proofs")
+            writer.array(report.proofs) { $0.string($1) }
         }
-        func list(_ values: [Double]) -> String { "[\(values.map { "\($0)" }.joined(separator: ","))]" }
-        func number(_ value: Double?) -> String { value.map { "\($0)" } ?? "null" }
-        let machine = report.machine.map { "\(text($0.name)):\(text($0.value))" }.joined(separator: ",")
-        let rows = report.rows.map { row in
-            let fields: [(String, String)] = [
-                ("row", text(row.number)), ("work", text(row.work)), ("unit", text(row.unit)),
-                ("ours", list(row.ours)), ("limit", list(row.limit)), ("ratios", list(row.ratios)),
-                ("target", number(row.target)), ("is_ceiling", "\(row.isCeiling)"),
-                ("is_reached", row.isReached.map { "\($0)" } ?? "null"), ("p50_ms", number(row.p50)),
-                ("p99_ms", number(row.p99)), ("limit_p50_ms", number(row.limitP50)),
-                ("limit_p99_ms", number(row.limitP99)), ("server_seconds_per_million", number(row.serverSeconds)),
-                ("postgres_seconds_per_million", number(row.postgresSeconds)),
-                ("limit_postgres_seconds_per_million", number(row.limitPostgresSeconds)),
-                ("peak_memory_bytes", row.memory.map { "\($0)" } ?? "null"),
-                ("round_trips_per_group", number(row.roundTrips)), ("note", text(row.note)),
-            ]
-            return "{\(fields.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ","))}"
+        return String(decoding: writer.bytes, as: UTF8.self)
+    }
+
+    private static func write(to writer: inout JSONWriter, _ row: BenchmarkRow) {
+        writer.object { writer in
+            writer.field("row", row.number)
+            writer.field("work", row.work)
+            writer.field("unit", row.unit)
+            for (name, values) in [("ours", row.ours), ("limit", row.limit), ("ratios", row.ratios)] {
+                writer.name(name)
+                writer.array(values) { $0.number($1) }
+            }
+            writer.field("target", row.target)
+            writer.field("is_ceiling", row.isCeiling)
+            writer.name("is_reached")
+            if let isReached = row.isReached { writer.bool(isReached) } else { writer.null() }
+            writer.field("p50_ms", row.p50)
+            writer.field("p99_ms", row.p99)
+            writer.field("limit_p50_ms", row.limitP50)
+            writer.field("limit_p99_ms", row.limitP99)
+            writer.field("server_seconds_per_million", row.serverSeconds)
+            writer.field("postgres_seconds_per_million", row.postgresSeconds)
+            writer.field("limit_postgres_seconds_per_million", row.limitPostgresSeconds)
+            writer.field("peak_memory_bytes", row.memory)
+            writer.field("round_trips_per_group", row.roundTrips)
+            writer.field("note", row.note)
         }
-        let proofs = report.proofs.map(text).joined(separator: ",")
-        return "{\"machine\":{\(machine)},\"rows\":[\(rows.joined(separator: ","))],\"proofs\":[\(proofs)]}"
     }
 }

@@ -40,6 +40,12 @@ public struct JSONWriter: Sendable {
         raw(String(value))
     }
 
+    /// A number that need not be whole: the shortest that reads back as the same; null where it is not finite.
+    public mutating func number(_ value: Double?) {
+        guard let value, value.isFinite else { return null() }
+        raw("\(value)")
+    }
+
     public mutating func bool(_ value: Bool) {
         raw(value ? "true" : "false")
     }
@@ -56,6 +62,11 @@ public struct JSONWriter: Sendable {
     public mutating func field(_ name: String, _ value: (some BinaryInteger)?) {
         self.name(name)
         integer(value)
+    }
+
+    public mutating func field(_ name: String, _ value: Double?) {
+        self.name(name)
+        number(value)
     }
 
     public mutating func field(_ name: String, _ value: Bool) {
