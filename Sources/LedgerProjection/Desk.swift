@@ -11,6 +11,8 @@ actor Desk {
     private var again: Set<JobID> = []
     private var pauses: [JobID: Duration] = [:]
     private var stepCount = 0
+    private var isSweeping = false
+    private var isSweepWanted = false
     /// Who gives out work, and waits while as many steps are under way as may be.
     private var giver: CheckedContinuation<Void, Never>?
 
@@ -34,15 +36,29 @@ actor Desk {
         giver = nil
     }
 
-    /// The next work. Whoever gets jobs says when they are ``finished(_:)``.
+    /// The next work. Whoever gets jobs says when they are ``finished(_:)``, and whoever gets a sweep when it is
+    /// ``swept()``: there is one at a time, however long it takes, so that steps go on.
     func next() async -> ProjectionSignals.Work {
         while true {
             let work = await signals.next(limit: settings.jobsPerStepMax)
+            if case .sweep = work {
+                guard !isSweeping else {
+                    isSweepWanted = true
+                    continue
+                }
+                isSweeping = true
+            }
             guard case .jobs(let jobs) = work else { return work }
             let free = jobs.filter { underWay.insert($0).inserted }
             if free.count < jobs.count { again.formUnion(Set(jobs).subtracting(free)) }
             if !free.isEmpty { return .jobs(free) }
         }
+    }
+
+    func swept() {
+        isSweeping = false
+        if isSweepWanted { signals.wantSweep() }
+        isSweepWanted = false
     }
 
     func finished(_ jobs: [JobID]) {

@@ -57,6 +57,7 @@ public struct ProjectionWorker: Service {
             case .sweep:
                 group.addTask(name: "projection-sweep") {
                     await sweep(step, desk)
+                    await desk.swept()
                     await desk.end()
                 }
             case .jobs(let jobs):

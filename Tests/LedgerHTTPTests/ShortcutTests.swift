@@ -81,6 +81,19 @@ struct ShortcutTests {
         }
     }
 
+    @Test("what is wrong with the next request is told after the answer to the one before it")
+    func wrongNext() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            for round in 1...20 {
+                let answers = try await client.converse([append(job, good) + "garbage\r\n\r\n"])
+                #expect(answers.first?.status == 201)
+                #expect(try answers.first?.json["first_sequence"] == .integer(Int128(round + 1)))
+                #expect(answers.dropFirst().allSatisfy { $0.status == 400 })
+            }
+        }
+    }
+
     @Test("a body that stops coming in is answered with 408")
     func tooSlow() async throws {
         try await withServer({ $0.bodyDeadline = .milliseconds(200) }) { client, _ in

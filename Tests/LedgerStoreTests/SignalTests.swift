@@ -23,6 +23,20 @@ struct SignalTests {
         #expect(signals.pendingJobCount == 0)
     }
 
+    @Test("jobs come before a look at all of them, but not for ever")
+    func sweeps() async {
+        let signals = ProjectionSignals()
+        signals.wantSweep()
+        signals.appended((1...9).map { Self.job($0) })
+        #expect(Self.numbers(await signals.next(limit: 3)) == [1, 2, 3])
+        guard case .sweep = await signals.next(limit: 3) else {
+            Issue.record("no sweep")
+            return
+        }
+        #expect(Self.numbers(await signals.next(limit: 3)) == [4, 5, 6])
+        #expect(Self.numbers(await signals.next(limit: 3)) == [7, 8, 9])
+    }
+
     @Test("jobs come before a look at all of them, and the end before both")
     func precedence() async {
         let signals = ProjectionSignals()

@@ -58,6 +58,7 @@ struct ServeCommand: AsyncParsableCommand {
         settings.watchersMax = try watchersMax(configuration)
         let logger = try service.makeLogger(configuration)
         settings.limitConnections(openFilesMax: OpenFiles.allowAsManyAsPossible(), logger: logger)
+        settings.limitWatchers(logger: logger)
         let (mayMigrate, projects, ready) = (migrate, !noProjection, settings)
         try await ServiceRunner(drain: drain, logger: logger).obeyingSignals { runner in
             try await OpenDatabase.with(choice, logger: logger) { database in
@@ -138,6 +139,16 @@ extension ServerSettings {
         logger.warning(
             "the system allows few open files, so fewer connections are taken at once; raise the hard limit (ulimit -Hn)",
             metadata: ["files.max": "\(openFilesMax)", "connections.max": "\(connectionsMax)"])
+    }
+
+    /// Takes no more watchers than leave a quarter of the connections for everything else.
+    mutating func limitWatchers(logger: Logger) {
+        let most = max(1, connectionsMax / 4 * 3)
+        guard most < watchersMax else { return }
+        watchersMax = most
+        logger.warning(
+            "fewer may watch at once than was asked for, so that connections are left for others",
+            metadata: ["watchers.max": "\(watchersMax)", "connections.max": "\(connectionsMax)"])
     }
 }
 

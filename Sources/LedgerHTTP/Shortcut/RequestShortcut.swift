@@ -22,8 +22,9 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
     typealias OutboundIn = HTTPResponsePart
     typealias OutboundOut = HTTPResponsePart
 
-    /// From so many parts of requests on that wait for an answer no more is read.
+    /// From so many parts of requests on that wait for an answer, or so many bytes in them, no more is read.
     private static let heldMax = 32
+    private static let heldBytesMax = 32_768
 
     /// What the connection is doing here.
     ///
@@ -36,15 +37,24 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
         case answering
     }
 
+    /// What comes in.
+    private enum Incoming {
+        case part(HTTPRequestPart)
+        /// The end of what a client sends, among others: whoever hears of it closes the connection.
+        case event(Any)
+        /// A next request that cannot be read, or does not arrive in time, among others: whoever hears of it answers that.
+        case error(any Error)
+    }
+
     private let service: any LedgerService
     private let memory: AnswerMemory
     private let metrics: HTTPMetrics
     private let date: HTTPDate
     private let logger: Logger
     private var state = State.passing(requests: 0)
-    /// What came in while a request was being answered.
-    private var held: [HTTPRequestPart] = []
-    private var heldEvents: [Any] = []
+    /// What came in while a request was being answered, in its order.
+    private var held: [Incoming] = []
+    private var heldBytes = 0
     private var wantsReading = false
     private var context: ChannelHandlerContext?
 
@@ -70,10 +80,15 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
         take(unwrapInboundIn(data), context)
     }
 
+    private func hold(_ incoming: Incoming) {
+        held.append(incoming)
+        if case .part(.body(let bytes)) = incoming { heldBytes += bytes.readableBytes }
+    }
+
     private func take(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
         switch (state, part) {
         case (.answering, _):
-            held.append(part)
+            hold(.part(part))
         case (.passing(0), .head(let head)):
             if let request = ShortRequest(head) {
                 state = .collecting(head, request, body: [])
@@ -234,16 +249,19 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
         goOn(context)
     }
 
-    /// Takes up what had to wait for the answer.
+    /// Takes up what had to wait for the answer, until the next request has to be answered.
     private func goOn(_ context: ChannelHandlerContext) {
-        let parts = held
+        let waiting = held
         held = []
-        for part in parts { take(part, context) }
-        if !parts.isEmpty { context.fireChannelReadComplete() }
-        if case .answering = state { return }
-        let events = heldEvents
-        heldEvents = []
-        for event in events { context.fireUserInboundEventTriggered(event) }
+        heldBytes = 0
+        for incoming in waiting {
+            switch incoming {
+            case .part(let part): take(part, context)
+            case .event(let event): userInboundEventTriggered(context: context, event: event)
+            case .error(let error): errorCaught(context: context, error: error)
+            }
+        }
+        if !waiting.isEmpty { context.fireChannelReadComplete() }
         readIfWanted(context)
     }
 
@@ -257,7 +275,8 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func mayRead(_ context: ChannelHandlerContext) -> Bool {
         switch state {
-        case .answering: held.count < Self.heldMax && context.channel.isWritable
+        case .answering:
+            held.count < Self.heldMax && heldBytes < Self.heldBytesMax && context.channel.isWritable
         case .collecting, .passing(0): context.channel.isWritable
         // The general route sees to this by itself.
         case .passing: true
@@ -275,14 +294,18 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
         context.fireChannelWritabilityChanged()
     }
 
-    /// The end of what a client sends, among others: whoever hears of it closes the connection, so it waits.
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .answering = state { heldEvents.append(event) } else { context.fireUserInboundEventTriggered(event) }
+        if case .answering = state { hold(.event(event)) } else { context.fireUserInboundEventTriggered(event) }
     }
 
-    /// A body that does not arrive in time, among others: the general route tells the client.
+    /// What is wrong with a request is told after the answer to the one before it, which is under way. Of a body that does
+    /// not arrive in time the general route tells the client.
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if case .collecting(let head, _, let body) = state { handOn(head, body, isWhole: false, context) }
+        switch state {
+        case .answering: return hold(.error(error))
+        case .collecting(let head, _, let body): handOn(head, body, isWhole: false, context)
+        case .passing: break
+        }
         context.fireErrorCaught(error)
     }
 

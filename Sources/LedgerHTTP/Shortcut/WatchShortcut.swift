@@ -44,6 +44,8 @@ final class WatchShortcut: ChannelDuplexHandler, RemovableChannelHandler {
     private var wantsReading = false
     /// Whether the client has said, while the desk was asked, that it sends nothing more.
     private var isInputClosed = false
+    /// What was wrong with what the client sent while the desk was asked.
+    private var heldError: (any Error)?
     private var context: ChannelHandlerContext?
 
     init(desk: WatchDesk, metrics: HTTPMetrics, date: HTTPDate) {
@@ -115,11 +117,12 @@ final class WatchShortcut: ChannelDuplexHandler, RemovableChannelHandler {
             context.fireChannelRead(wrapInboundOut(.end(nil)))
             context.fireChannelReadComplete()
             goOn(context)
+            if let heldError { context.fireErrorCaught(heldError) }
             if isInputClosed { context.fireUserInboundEventTriggered(ChannelEvent.inputClosed) }
             return
         }
         held = []
-        if isInputClosed { return context.close(promise: nil) }
+        if isInputClosed || heldError != nil { return context.close(promise: nil) }
         metrics.began()
         metrics.ended(
             route: "/v1/jobs/{job}/watch", method: "GET", status: 200, seconds: started.duration(to: .now))
@@ -210,6 +213,19 @@ final class WatchShortcut: ChannelDuplexHandler, RemovableChannelHandler {
         case (.streaming, .inputClosed): context.close(promise: nil)
         case (.joining, .inputClosed): isInputClosed = true
         default: context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    /// There is no answer to what comes in on a stream that would not break it.
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        switch state {
+        case .joining: heldError = error
+        case .streaming, .ended: context.close(promise: nil)
+        case .heading(let head, _):
+            state = .passing(requests: 1)
+            context.fireChannelRead(wrapInboundOut(.head(head)))
+            context.fireErrorCaught(error)
+        case .passing: context.fireErrorCaught(error)
         }
     }
 

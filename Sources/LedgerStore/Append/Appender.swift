@@ -137,7 +137,7 @@ final class Appender: Sendable {
     /// Learns where these jobs stand, if that can be found out now: else the group that writes to them does.
     ///
     /// Nobody else in this process should write to them meanwhile: all appends to a job are in one lane, and those of this
-    /// one that name any of these jobs stand back, once. Whoever does all the same makes what is remembered here useless,
+    /// one that name any of these jobs stand back, but for those that have done so already. Whoever does all the same makes what is remembered here useless,
     /// not dangerous: the statement that writes compares.
     private func lookUp(_ jobs: [JobID]) async {
         do throws(PQError) {
@@ -157,7 +157,7 @@ final class Appender: Sendable {
                 failure = error.error
                 heads.withLock { $0.forget(requests) }
                 if let plan = error.plan {
-                    switch await settle(plan) {
+                    switch await settle(plan, refusedFrom: error.refusedFrom) {
                     case true: return noteSuccess(plan)
                     case false: break
                     default: return noteFailure(failure, requests)
@@ -187,11 +187,15 @@ final class Appender: Sendable {
         return noteSuccess(try await flusher.flush(requests))
     }
 
-    /// Whether a group whose commit was cut off took place; nil where the database does not say in time.
-    private func settle(_ plan: FlushPlan) async -> Bool? {
+    /// Whether a group that was cut off took place; nil where the database does not say in time.
+    private func settle(_ plan: FlushPlan, refusedFrom: Timestamp?) async -> Bool? {
         for attempt in 1...Self.attemptsMax {
             do throws(PQError) {
-                return try await flusher.tookPlace(plan)
+                switch try await flusher.settle(plan, refusedFrom: refusedFrom) {
+                case .tookPlace: return true
+                case .isOff: return false
+                case .isOpen(let rest): await sleep(rest)
+                }
             } catch {
                 logger.warning("cannot tell yet whether a commit took place", metadata: ["error": "\(error)"])
                 await pause(after: attempt)
@@ -203,7 +207,11 @@ final class Appender: Sendable {
     private func pause(after attempt: Int) async {
         guard attempt < Self.attemptsMax else { return }
         let pause = (1..<attempt).reduce(Self.retryPause) { pause, _ in pause * 3 }
-        // The lane's task is never cancelled: what was taken is written or answered.
+        await sleep(pause)
+    }
+
+    /// The lane's task is never cancelled: what was taken is written or answered.
+    private func sleep(_ pause: Duration) async {
         do { try await Task.sleep(for: pause) } catch { return }
     }
 

@@ -88,7 +88,10 @@ struct Flusher: Sendable {
             try Self.check(inserted, plan)
             return Outcome(plan: plan, clock: clock)
         } catch {
-            throw FlushFailure(error: error, plan: error.isOutcomeUnknown ? plan : nil)
+            // Its clock was right when it came, and no longer when it had waited for the lock.
+            if error.sqlState == .divisionByZero { return nil }
+            throw FlushFailure(
+                error: error, plan: error.isOutcomeUnknown ? plan : nil, refusedFrom: plan.refusedFrom)
         }
     }
 
@@ -109,8 +112,9 @@ struct Flusher: Sendable {
         }
     }
 
-    /// Writes the appends in one transaction, in two round trips, whoever else moves the heads meanwhile. Each append succeeds or fails by itself; where the
-    /// database fails, all do, and nothing was written unless the error's outcome is unknown.
+    /// Writes the appends in one transaction, in two round trips, whoever else moves the heads meanwhile. Each append
+    /// succeeds or fails by itself; where the database fails, all do, and nothing was written unless the error's outcome is
+    /// unknown.
     func flush(_ requests: [AppendRequest]) async throws(FlushFailure) -> Outcome {
         let jobs = Set(requests.flatMap { $0.parts.map(\.job) }).sorted()
         var attempted: FlushPlan?
@@ -157,12 +161,25 @@ struct Flusher: Sendable {
         return (heads, clock)
     }
 
-    /// Finds out whether a flush whose commit was cut off took place.
+    /// What has become of a flush that was cut off.
+    enum Settlement {
+        case tookPlace
+        /// It did not, and never will.
+        case isOff
+        /// It did not yet, and might for so long.
+        case isOpen(Duration)
+    }
+
+    /// Finds out what has become of a flush that was cut off.
     ///
-    /// The head's lock is only to be had when the cut-off transaction has ended; then the event at its last place
-    /// either bears the hash that was to be written, which nothing else can have, or it does not.
-    func tookPlace(_ plan: FlushPlan) async throws(PQError) -> Bool {
-        guard let (job, head) = plan.newHeads.first else { return true }
+    /// One that held the heads' locks holds them until its transaction has ended, so the lock is only to be had then. One
+    /// that only compares may not have begun when we have the lock: but it looks at the clock when it holds the lock
+    /// itself, and refuses from a certain time on, so it is off once that time has come while we hold it. The event at its
+    /// last place either bears the hash that was to be written, which nothing else can have, or it does not.
+    ///
+    /// - Parameter refusedFrom: For one that only compares, the time by the database's clock from which on it refuses.
+    func settle(_ plan: FlushPlan, refusedFrom: Timestamp?) async throws(PQError) -> Settlement {
+        guard let (job, head) = plan.newHeads.first else { return .tookPlace }
         do {
             return try await pool.withTransaction { transaction in
                 let rows = try await transaction.pipeline([
@@ -170,8 +187,12 @@ struct Flusher: Sendable {
                     Query(
                         "select hash from ledger.event where job_id = $1 and sequence = $2",
                         [.uuid(job.uuid), .int8(head.sequence)]),
+                    Query("select clock_timestamp()"),
                 ])
-                return try rows[1].first?.decode(0, as: [UInt8].self) == head.chain.head
+                if try rows[1].first?.decode(0, as: [UInt8].self) == head.chain.head { return .tookPlace }
+                guard let refusedFrom else { return .isOff }
+                let rest = refusedFrom.microseconds - (try rows[2][0].timestamp(0).microseconds)
+                return rest < 0 ? .isOff : .isOpen(.microseconds(rest + 1_000))
             }
         } catch let error as PQError {
             throw error
@@ -186,4 +207,6 @@ struct FlushFailure: Error {
     let error: PQError
     /// What may have been written all the same.
     let plan: FlushPlan?
+    /// Until when, by the database's clock, it may still be: nil for what held the locks.
+    var refusedFrom: Timestamp?
 }

@@ -81,6 +81,7 @@ struct FlushPlan {
                 .uuid(job.uuid), .int8(head.sequence),
                 .timestamptz(microsecondsSince1970: head.recordedAt.microseconds), .bytea(head.chain.head),
                 .int8(before[job]?.sequence), .timestamptz(microsecondsSince1970: clock.microseconds),
+                .bytea(before[job]?.chain.head),
             ] + columns.parameters)
     }
 
@@ -95,8 +96,12 @@ struct FlushPlan {
         headParameters + [
             .int8s(newHeads.map { before[$0.job]?.sequence }),
             .timestamptz(microsecondsSince1970: clock.microseconds),
+            .byteas(newHeads.map { before[$0.job]?.chain.head }),
         ]
     }
+
+    /// By the database's clock, the time from which on what is written only if the heads are unchanged is refused.
+    var refusedFrom: Timestamp { Timestamp(microseconds: clock.microseconds + 1_000_000) }
 
     private var headParameters: [Parameter] {
         let heads = newHeads
@@ -115,32 +120,36 @@ struct FlushPlan {
         where head.job_id = new.job_id
         """
 
-    /// The clock that the plan was made with, `$6`, is that of the database, a little ago.
+    /// The clock that the plan was made with, `$6`, is that of the database, a little ago; see ``refusedFrom``.
     private static let isClockRight =
         "$6::timestamptz between clock_timestamp() - interval '1 second' and clock_timestamp()"
 
     /// For one job, as most groups are: its head cannot be moved in part, so whether it was moved decides.
+    ///
+    /// The clock is looked at once more when the head's lock is held, which may have been waited for. A statement that is
+    /// too late then fails, by the division: see ``Flusher/settle(_:refusedFrom:)``.
     private static let unchangedOneSQL = """
         with moved as (
             update ledger.job_head
             set sequence = $2, recorded_at = $3, hash = $4
-            where job_id = $1 and sequence = $5 and \(isClockRight)
-            returning 1
+            where job_id = $1 and sequence = $5 and hash = $7 and \(isClockRight)
+            returning 1 / (\(isClockRight))::integer
         ), inserted as (
             insert into ledger.event (\(EventColumns.names))
-            \(EventColumns.rows(from: 7)) where exists (select from moved)
+            \(EventColumns.rows(from: 8)) where exists (select from moved)
             returning 1
         )
         select exists (select from moved), clock_timestamp(), (select count(*) from inserted)
         """
 
     /// A head that another server has moved meanwhile does not match any more once its lock is to be had, and then
-    /// nothing is written at all. The locks are taken in the order of ids, as everywhere.
+    /// nothing is written at all; the clock is looked at when all locks are held. The locks are taken in the order of ids, as everywhere.
     private static let movingSQL = """
         with locked as materialized (
             select head.job_id
-            from unnest($1::uuid[], $5::bigint[]) as expected (job_id, sequence)
-            join ledger.job_head as head on head.job_id = expected.job_id and head.sequence = expected.sequence
+            from unnest($1::uuid[], $5::bigint[], $7::bytea[]) as expected (job_id, sequence, hash)
+            join ledger.job_head as head
+                on head.job_id = expected.job_id and head.sequence = expected.sequence and head.hash = expected.hash
             order by head.job_id
             for update of head
         ), verdict as materialized (
@@ -155,7 +164,7 @@ struct FlushPlan {
     private static let unchangedSQL = """
         \(movingSQL), inserted as (
             insert into ledger.event (\(EventColumns.names))
-            \(EventColumns.rows(from: 7)) where (select is_unchanged from verdict)
+            \(EventColumns.rows(from: 8)) where (select is_unchanged from verdict)
             returning 1
         )
         select (select is_unchanged from verdict), clock_timestamp(), (select count(*) from inserted)

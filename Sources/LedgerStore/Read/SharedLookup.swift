@@ -13,11 +13,13 @@ final class SharedLookup<Found: Sendable>: Sendable {
     /// What was found, by job; those that there are not are left out.
     typealias Read = @Sendable ([JobID]) async throws(PQError) -> [JobID: Found]
 
-    /// Who waits, at most: those beyond are refused.
+    /// Who waits, at most: those beyond are refused, and may ask by themselves.
     private let waitersMax = 20_000
 
     private struct State {
         var waiting: [JobID: [Answer]] = [:]
+        /// The jobs for which somebody waits, in the order in which they were asked for.
+        var queue: [JobID] = []
         var waiterCount = 0
         var isRunning = false
     }
@@ -42,6 +44,7 @@ final class SharedLookup<Found: Sendable>: Sendable {
     func ask(_ job: JobID, whenDone: @escaping Answer) {
         let (isTaken, begins) = state.withLock { state in
             guard state.waiterCount < waitersMax else { return (false, false) }
+            if state.waiting[job] == nil { state.queue.append(job) }
             state.waiting[job, default: []].append(whenDone)
             state.waiterCount += 1
             defer { state.isRunning = true }
@@ -73,17 +76,13 @@ final class SharedLookup<Found: Sendable>: Sendable {
     /// Those who wait; nil where nobody does, and then the run has ended.
     private func takeGroup() -> [JobID: [Answer]]? {
         state.withLock { state in
-            guard !state.waiting.isEmpty else {
+            guard !state.queue.isEmpty else {
                 state.isRunning = false
                 return nil
             }
             var group: [JobID: [Answer]] = [:]
-            if state.waiting.count <= jobsMax {
-                swap(&group, &state.waiting)
-            } else {
-                for (job, answers) in state.waiting.prefix(jobsMax) { group[job] = answers }
-                for job in group.keys { state.waiting[job] = nil }
-            }
+            for job in state.queue.prefix(jobsMax) { group[job] = state.waiting.removeValue(forKey: job) }
+            state.queue.removeFirst(group.count)
             state.waiterCount -= group.values.reduce(0) { $0 + $1.count }
             return group
         }

@@ -58,12 +58,19 @@ struct SnapshotReader: Sendable {
 
     /// Those of these jobs that there are.
     func stamped(_ ids: [JobID]) async throws(PQError) -> [JobID: StampedJob] {
-        var jobs: [JobID: StampedJob] = [:]
-        for row in try await pool.query(Query(Self.severalJobs, [.uuids(ids.map(\.uuid))])) {
-            let job = try Self.decode(row)
-            jobs[job.view.id] = job
+        let rows = try await pool.query(Query(Self.severalJobs, [.uuids(ids.map(\.uuid))]))
+        // A job may have very many indicators, and the connections' thread has others to serve.
+        let result: Result<[JobID: StampedJob], PQError> = await withTaskExecutorPreference(globalConcurrentExecutor) {
+            do throws(PQError) {
+                var jobs: [JobID: StampedJob] = [:]
+                for row in rows {
+                    let job = try Self.decode(row)
+                    jobs[job.view.id] = job
+                }
+                return .success(jobs)
+            } catch { return .failure(error) }
         }
-        return jobs
+        return try result.get()
     }
 
     /// What picks the columns of a stamp; tests look at its plan.

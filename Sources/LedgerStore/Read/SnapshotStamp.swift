@@ -1,8 +1,10 @@
-/// Which state of a job's snapshot a reader is shown: where two are equal, so is everything that ``JobView`` tells.
+/// Which state of a job's snapshot a reader is shown: where two are equal, so is everything that ``JobView`` tells, as far
+/// as the ledger has written it.
 ///
 /// The hash of the last event stands for the whole history, wherever it was recorded; the sequence and the projection
-/// for what has been made of it; and the transaction that wrote the snapshot's row for that row itself, so that not even
-/// a change by hand or a number given anew passes for what was there before.
+/// for what has been made of it; and the transaction that wrote the snapshot's row for that row itself, so that neither a
+/// number given anew nor a change to that row by hand passes for what was there before. A change by hand to an
+/// indicator's row alone does: a replay finds it.
 public struct SnapshotStamp: Hashable, Sendable {
     /// The sequence of the last event in the ledger.
     public let ledgerSequence: Int64

@@ -14,6 +14,8 @@ public final class ProjectionSignals: Sendable {
         /// The same, in their order.
         var queue: [JobID] = []
         var isSweepWanted = false
+        /// Whether jobs were given out since the sweep was wanted.
+        var isSweepPassedOver = false
         var isClosed = false
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
@@ -57,7 +59,8 @@ public final class ProjectionSignals: Sendable {
     /// How many jobs wait to be looked at.
     public var pendingJobCount: Int { state.withLock { $0.jobs.count } }
 
-    /// The next work; waits until there is some. Jobs come before a sweep, at most `limit` of them.
+    /// The next work; waits until there is some. Jobs come before a sweep, at most `limit` of them, but not twice before the
+    /// same one: what a sweep looks for was named by nobody, and must not wait until nobody names any.
     public func next(limit: Int) async -> Work {
         while true {
             if let work = take(limit) { return work }
@@ -75,7 +78,8 @@ public final class ProjectionSignals: Sendable {
     private func take(_ limit: Int) -> Work? {
         state.withLock { state in
             if state.isClosed { return .closed }
-            if !state.jobs.isEmpty {
+            if !state.jobs.isEmpty, !(state.isSweepWanted && state.isSweepPassedOver) {
+                state.isSweepPassedOver = state.isSweepWanted
                 let jobs = Array(state.queue.prefix(limit))
                 state.queue.removeFirst(jobs.count)
                 state.jobs.subtract(jobs)
@@ -83,6 +87,7 @@ public final class ProjectionSignals: Sendable {
             }
             guard state.isSweepWanted else { return nil }
             state.isSweepWanted = false
+            state.isSweepPassedOver = false
             return .sweep
         }
     }
