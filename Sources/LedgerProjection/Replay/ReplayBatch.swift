@@ -115,8 +115,8 @@ struct ReplayBatch: Sendable {
         let agreement = ReplayDesk.agreement(equal.map(\.job), of: replay.id)
         guard replay.applies else {
             // Nothing was stored, unless somebody was broken off who had to.
-            let stale = ReplayDesk.clearing(equal.map { ($0.job, $0.projection) })
-            _ = try await pool.pipeline(stale + [agreement])
+            let stale = try await desk.stale(among: equal.map { ($0.job, $0.projection) })
+            _ = try await pool.pipeline((stale.isEmpty ? [] : ReplayDesk.clearing(stale)) + [agreement])
             return
         }
         try await pool.withTransaction { transaction in

@@ -202,6 +202,27 @@ struct ReplayDesk: Sendable {
             ])
     }
 
+    /// Which of these projections are there without being live.
+    ///
+    /// Whatever was built has a snapshot, made before it. To look for that costs a look into an index for each; to remove
+    /// what is not there would cost a pass over all projections of the database.
+    func stale(
+        among projections: [(job: JobID, number: Int16)]
+    ) async throws(PQError) -> [(job: JobID, number: Int16)] {
+        let rows = try await pool.query(
+            Query(
+                """
+                select stale.job_id, stale.projection
+                from unnest($1::uuid[], $2::smallint[]) as named (job_id, projection)
+                join ledger.snapshot as stale
+                    on stale.job_id = named.job_id and stale.projection = named.projection and not stale.is_live
+                """,
+                [.uuids(projections.map(\.job.uuidBytes)), .int2s(projections.map(\.number))]))
+        var stale: [(job: JobID, number: Int16)] = []
+        for row in rows { stale.append((JobID(uuid: try row.decode(0)), try row.decode(1))) }
+        return stale
+    }
+
     /// The statements that remove projections which are not live, in one transaction. Their snapshots are locked first:
     /// a step that is under way in another process is waited for, and none begins behind it.
     static func clearing(_ projections: [(job: JobID, number: Int16)]) -> [Query] {
