@@ -64,14 +64,18 @@ struct MemoryTests {
         }
     }
 
+    /// - Parameters:
+    ///   - projects: Whether the server folds, and works on replays.
+    ///   - prepare: What is done before it starts.
     private func withHouse(
+        projects: Bool = false, prepare: (PostgresLedger, ConnectionTarget) async throws -> Void = { _, _ in },
         _ body: (House, PostgresLedger, ConnectionTarget) async throws -> Void
     ) async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in
-                let server = try ServerProcess([
-                    "serve", "--port", "0", "--no-projection", "--database", target.description,
-                ])
+                try await prepare(ledger, target)
+                let server = try ServerProcess(
+                    ["serve", "--port", "0", "--database", target.description] + (projects ? [] : ["--no-projection"]))
                 let house = House(server: server, url: try await server.url())
                 try await body(house, ledger, target)
                 server.send(SIGKILL)
@@ -81,14 +85,16 @@ struct MemoryTests {
     }
 
     /// Events of long names, written past the ledger: nothing here looks at their hashes.
-    private static func fill(_ job: JobID, events: Int, _ target: ConnectionTarget) async throws {
+    private static func fill(
+        _ job: JobID, events: Int, executions: Int = 1, _ target: ConnectionTarget
+    ) async throws {
         let pool = Pool(target: target, logger: TestCluster.logger)
         _ = try await pool.pipeline(
             [
                 """
                 insert into ledger.event (job_id, sequence, recorded_at, type, hash, task, execution, label, done)
                 select '\(job)', n, now(), 3, sha256(n::text::bytea), 'task ' || repeat('t', 190),
-                    'run ' || repeat('e', 190), repeat('l', 100), 1
+                    'run ' || n % \(executions) || repeat('e', 190), repeat('l', 100), 1
                 from generate_series(2, \(events)) as n
                 """,
                 "update ledger.job_head set sequence = \(events), recorded_at = now() where job_id = '\(job)'",
@@ -161,6 +167,56 @@ struct MemoryTests {
                 #expect(growth < 160 * Self.mebibyte, "\(growth >> 20) MiB")
             }
             await pool.close()
+        }
+    }
+
+    // 120,000 events of 600 bytes each and more.
+    @Test("a replay of many jobs and of a large one takes little memory, whatever there is to fold")
+    func replays() async throws {
+        try await withHouse(projects: true, prepare: Self.fold) { house, ledger, _ in
+            let growth = try await house.growth {
+                let answer = try await house.curl([
+                    "--request", "POST", "--header", "Content-Type: application/json", "--data", "{}",
+                    "--output", "/dev/null", "--write-out", "%{http_code}", "\(house.url)/v1/replays",
+                ])
+                #expect(answer == "202")
+                try await eventually(within: .seconds(120)) {
+                    let rows = try await ledger.pool.query(Query("select state from ledger.replay"))
+                    return try rows[0].decode(0, as: String.self) != "running"
+                }
+            }
+            let rows = try await ledger.pool.query(
+                Query(
+                    """
+                    select count(*), sum(difference_count)::bigint
+                    from ledger.replay_job as job
+                    join ledger.replay on replay.job_id = job.replay
+                    where replay.state = 'done' and job.state = 'compared'
+                    """))
+            #expect(try rows[0].decode(0, as: Int64.self) >= 40)
+            #expect(try rows[0].decode(1, as: Int64.self) == 0)
+            #expect(growth < 48 * Self.mebibyte, "\(growth >> 20) MiB")
+        }
+    }
+
+    /// Forty jobs, of which one is large, with live projections.
+    private static func fold(_ ledger: PostgresLedger, _ target: ConnectionTarget) async throws {
+        let events = 2_000
+        for number in 0..<40 {
+            let job = try await ledger.createJob(JobDescription(name: Name("job \(number)"))).view.id
+            try await fill(job, events: number == 0 ? 20 * events : events, executions: 10, target)
+        }
+        let behind = Query(
+            """
+            select count(*)
+            from ledger.job_head as head
+            join ledger.snapshot as live on live.job_id = head.job_id and live.is_live
+            where live.sequence < head.sequence
+            """)
+        try await withRunningLedger(on: target) { ledger in
+            try await eventually(within: .seconds(120)) {
+                try await ledger.pool.query(behind)[0].decode(0, as: Int64.self) == 0
+            }
         }
     }
 }
