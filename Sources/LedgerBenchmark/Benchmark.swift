@@ -1,3 +1,4 @@
+internal import LedgerStore
 public import Logging
 
 /// Measures the ledger beside what PostgreSQL does by itself, on the same machine in the same run.
@@ -27,7 +28,7 @@ public struct Benchmark: Sendable {
 
         func wants(_ row: Int) -> Bool { rows.isEmpty || rows.contains(row) }
 
-        /// For a first look, in about a minute.
+        /// For a first look, in little more than a minute.
         public static var quick: Settings {
             var settings = Settings()
             settings.rounds = 1
@@ -57,8 +58,12 @@ public struct Benchmark: Sendable {
     ///   - program: The `progress-ledger` whose `serve` is measured.
     ///   - folder: Where the private PostgreSQL is made; whoever calls removes it.
     public func run(program: String, folder: String, logger: Logger) async throws -> BenchmarkReport {
-        let machine = try await BenchmarkMachine(program: program, folder: folder, logger: logger)
+        // Where the run is cancelled PostgreSQL is started to the end all the same, and then stopped.
+        let starting = Task { try await BenchmarkMachine.startPostgres(in: folder, logger: logger) }
+        let postgres = try await starting.value
         do {
+            try Task.checkCancellation()
+            let machine = try await BenchmarkMachine(on: postgres, program: program, folder: folder, logger: logger)
             var report = BenchmarkReport()
             report.machine = MachineDescription.lines + (try await machine.settings())
             let bench = Measurements(machine: machine, settings: settings, note: note)
@@ -74,7 +79,8 @@ public struct Benchmark: Sendable {
             try await machine.stop()
             return report
         } catch {
-            do { try await machine.stop() } catch let second { logger.error("\(second)") }
+            let stopping = Task { try await postgres.stop() }
+            do { try await stopping.value } catch let second { logger.error("\(second)") }
             throw error
         }
     }

@@ -24,13 +24,19 @@ final class BenchmarkMachine {
     private let administrator: Pool
     private var count = 0
 
-    init(program: String, folder: String, logger: Logger) async throws {
+    /// Starts the PostgreSQL.
+    static func startPostgres(in folder: String, logger: Logger) async throws(LocalPostgresError) -> LocalPostgres {
+        var settings = LocalPostgres.Settings(dataFolder: folder)
+        settings.connectionsMax = 300
+        return try await LocalPostgres.start(settings, logger: logger)
+    }
+
+    /// - Parameter postgres: It runs, and is stopped by whoever has started it where this fails.
+    init(on postgres: LocalPostgres, program: String, folder: String, logger: Logger) async throws {
         self.program = program
         self.folder = folder
         self.logger = logger
-        var settings = LocalPostgres.Settings(dataFolder: folder)
-        settings.connectionsMax = 300
-        postgres = try await LocalPostgres.start(settings, logger: logger)
+        self.postgres = postgres
         guard let process = postgres.serverProcess else { throw BenchmarkError("PostgreSQL does not run") }
         postgresProcess = process
         administrator = Self.pool(postgres.target, logger)

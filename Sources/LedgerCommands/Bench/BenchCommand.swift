@@ -4,6 +4,7 @@ import Glibc
 import LedgerBenchmark
 import LedgerWire
 import Logging
+import UnixSignals
 
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -15,7 +16,7 @@ struct BenchCommand: AsyncParsableCommand {
             the ratio between rounds. Nothing else should run on the machine. Build it in release.
             """)
 
-    @Flag(help: "A first look, in about a minute.")
+    @Flag(help: "A first look, in little more than a minute.")
     var quick = false
 
     @Flag(help: "Print everything that was measured, round by round, as JSON.")
@@ -36,7 +37,7 @@ struct BenchCommand: AsyncParsableCommand {
     private var chosen: Set<Int>? {
         guard let rows else { return [] }
         let numbers = rows.split(separator: ",").map { Int($0) }
-        guard numbers.allSatisfy({ $0.map(Benchmark.numbers.contains) ?? false }) else { return nil }
+        guard !numbers.isEmpty, numbers.allSatisfy({ $0.map(Benchmark.numbers.contains) ?? false }) else { return nil }
         return Set(numbers.compactMap { $0 })
     }
 
@@ -67,7 +68,10 @@ struct BenchCommand: AsyncParsableCommand {
         let benchmark = Benchmark(settings: settings) { Console.standard.note($0) }
         let report: BenchmarkReport
         do {
-            report = try await benchmark.run(program: try Self.program(), folder: folder, logger: logger)
+            let program = try Self.program()
+            report = try await Self.untilSignal { [logger] in
+                try await benchmark.run(program: program, folder: folder, logger: logger)
+            }
         } catch let error as BenchmarkError {
             throw CommandFailure(.failed, error.description)
         }
@@ -75,6 +79,28 @@ struct BenchCommand: AsyncParsableCommand {
             Console.standard.print(BenchmarkText.json(report))
         } else {
             for line in BenchmarkText.lines(report) { Console.standard.print(line) }
+        }
+    }
+
+    /// Runs the body; where a signal comes, stops it and waits until it has put away what it had begun.
+    private static func untilSignal(
+        _ body: @escaping @Sendable () async throws -> BenchmarkReport
+    ) async throws -> BenchmarkReport {
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        return try await withThrowingTaskGroup(of: BenchmarkReport?.self) { group in
+            group.addTask { try await body() }
+            group.addTask {
+                for await _ in signals { break }
+                return nil
+            }
+            defer { group.cancelAll() }
+            if let report = try await group.next() ?? nil { return report }
+            group.cancelAll()
+            Console.standard.note("progress-ledger: stopping the benchmark")
+            do { try await group.waitForAll() } catch is CancellationError {} catch {
+                Console.standard.note("progress-ledger: \(error)")
+            }
+            throw CommandFailure(.failed, "The benchmark was stopped before its end.")
         }
     }
 

@@ -29,7 +29,7 @@ enum BenchmarkText {
             return "\(decimal(first, 2))/\(decimal(second, 2))"
         }
         let target = row.target.map { target in
-            (row.isCeiling ? "≤ " : "") + (isBytes ? "\(decimal(target / 1e6, 0)) MB" : decimal(target, 1))
+            (row.isCeiling ? "≤ " : "") + (isBytes ? "\(decimal(target / 1e6, 0)) MB" : decimal(target, 2))
         }
         return [
             row.number, row.work, figure(row.ours), figure(row.limit),

@@ -40,11 +40,31 @@ struct BenchTests {
         #expect(proofs.count { $0.hasPrefix("row 9, ") && $0.hasSuffix("every snapshot shows their sums") } == 6)
     }
 
-    @Test("a row that there is not is refused")
+    @Test("a signal ends a run, and leaves neither its PostgreSQL nor its folder", arguments: [SIGTERM, SIGINT])
+    func signals(signal: Int32) async throws {
+        let folder = "/tmp/progress-ledger-bench-test-\(UInt32.random(in: 0 ... .max))"
+        let run = try ServerProcess(["bench", "--rows", "1", "--data", folder])
+        let file = "\(folder)/postgresql/data/postmaster.pid"
+        try await eventually(within: .seconds(60)) { FileManager.default.fileExists(atPath: file) }
+        let process = try #require(
+            Int32(try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n").first ?? ""))
+        run.send(signal)
+        try await run.wait(within: .seconds(60))
+        #expect(run.exitCode == 1, "\(run.printed)")
+        #expect(run.printed.contains("stopped before its end"))
+        #expect(!FileManager.default.fileExists(atPath: folder))
+        // One that has ended and that nobody has asked about yet has no command line any more.
+        let commandLine = FileManager.default.contents(atPath: "/proc/\(process)/cmdline") ?? Data()
+        #expect(commandLine.isEmpty, "its PostgreSQL is still there")
+    }
+
+    @Test("a row that there is not is refused, and so is none")
     func unknownRow() async throws {
-        let run = try ServerProcess(["bench", "--rows", "1,99"])
-        try await run.wait()
-        #expect(run.exitCode == 64)
-        #expect(run.printed.contains("--rows takes numbers out of 1, 2"))
+        for rows in ["1,99", ""] {
+            let run = try ServerProcess(["bench", "--rows", rows])
+            try await run.wait()
+            #expect(run.exitCode == 64)
+            #expect(run.printed.contains("--rows takes numbers out of 1, 2"))
+        }
     }
 }
