@@ -4,7 +4,8 @@ import Glibc
 enum OpenFiles {
     /// Raises the limit as far as the system lets any process raise it.
     ///
-    /// Processes that are started later inherit it. Many systems start processes with 1,024, for the sake of old programs that use `select`; nothing here does.
+    /// Processes that are started later inherit it. Many systems start processes with 1,024, for the sake of old programs
+    /// that use `select`; nothing here does.
     ///
     /// - Returns: How many it may have open now.
     static func allowAsManyAsPossible() -> Int {
