@@ -234,20 +234,48 @@ struct PoolTests {
         try await withPool({
             $0.connectionsMax = 1
             $0.waitersMax = 1
-            $0.acquireDeadline = .milliseconds(200)
         }) { pool in
-            let holder = Task { try await pool.query(Query("select pg_sleep(1)")) }
-            try await eventually { await pool.statistics.lent == 1 }
-            let waiter = Task { try await pool.query(Query("select 1")) }
-            try await eventually { await pool.statistics.waiters == 1 }
-            let refused = await #expect(throws: PQError.self) { try await pool.query(Query("select 2")) }
-            #expect(refused?.code == .poolExhausted)
-            let late = await #expect(throws: PQError.self) { try await waiter.value }
-            #expect(late?.code == .poolExhausted)
-            _ = try await holder.value
-            let value5 = try await pool.query(Query("select 3")).count
-            #expect(value5 == 1)
+            let waiter = try await Self.holdingOnlyConnection(of: pool) {
+                let waiter = Task { try await pool.query(Query("select 1")) }
+                try await eventually { await pool.statistics.waiters == 1 }
+                let refused = await #expect(throws: PQError.self) { try await pool.query(Query("select 2")) }
+                #expect(refused?.code == .poolExhausted)
+                return waiter
+            }
+            #expect(try await waiter.value.count == 1)
         }
+    }
+
+    @Test("who has waited too long for a connection is refused, and the next is served")
+    func acquireDeadline() async throws {
+        try await withPool({
+            $0.connectionsMax = 1
+            $0.acquireDeadline = .seconds(2)
+        }) { pool in
+            try await Self.holdingOnlyConnection(of: pool) {
+                let late = await #expect(throws: PQError.self) { try await pool.query(Query("select 1")) }
+                #expect(late?.code == .poolExhausted)
+            }
+            #expect(try await pool.query(Query("select 3")).count == 1)
+        }
+    }
+
+    /// Runs the closure while a transaction holds a connection.
+    private static func holdingOnlyConnection<R: Sendable>(
+        of pool: Pool, _ body: () async throws -> R
+    ) async throws -> R {
+        let (gate, opener) = AsyncStream.makeStream(of: Never.self)
+        let holder = Task {
+            try await pool.withTransaction { transaction in
+                _ = try await transaction.query(Query("select 1"))
+                for await _ in gate {}
+            }
+        }
+        try await eventually { await pool.statistics.lent == 1 }
+        let result = try await body()
+        opener.finish()
+        try await holder.value
+        return result
     }
 
     @Test("many callers share few connections and all are served")

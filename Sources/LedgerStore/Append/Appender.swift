@@ -38,6 +38,9 @@ final class Appender: Sendable {
         var groups: UInt64 = 0
         /// Groups that another server was ahead of, so that they took three round trips instead of one.
         var overtaken: UInt64 = 0
+        /// Groups that came to the database, or to their locks, more than a second after they were planned: they took as
+        /// many.
+        var late: UInt64 = 0
         var refused: UInt64 = 0
         var failed: UInt64 = 0
         var pendingEvents = 0
@@ -178,11 +181,16 @@ final class Appender: Sendable {
     /// In one round trip where we know all heads and nobody else has moved them, else in two.
     private func flush(_ requests: [AppendRequest]) async throws(FlushFailure) -> [AppendResult] {
         if let (known, clock) = heads.withLock({ $0.known(requests) }) {
-            if let outcome = try await flusher.flush(requests, from: known, clock: clock) {
+            switch try await flusher.flush(requests, from: known, clock: clock) {
+            case .written(let outcome):
                 return noteSuccess(outcome)
+            case .overtaken:
+                figures.withLock { $0.overtaken += 1 }
+                heads.withLock { $0.noteOvertaken(requests) }
+            case .late:
+                figures.withLock { $0.late += 1 }
+                heads.withLock { $0.forgetClock() }
             }
-            figures.withLock { $0.overtaken += 1 }
-            heads.withLock { $0.noteOvertaken(requests) }
         }
         return noteSuccess(try await flusher.flush(requests))
     }

@@ -67,29 +67,38 @@ struct Flusher: Sendable {
         try Self.decode(try await pool.query(Self.readHeads(jobs)))
     }
 
-    /// What came of a flush.
+    /// What a flush has done.
     struct Outcome {
         let plan: FlushPlan
         /// The database's clock, at some moment since it was called.
         let clock: Timestamp
     }
 
+    /// What came of a flush that only writes where the heads are as they are given.
+    enum Attempt {
+        case written(Outcome)
+        /// Nothing was written: another server has moved a head.
+        case overtaken
+        /// Nothing was written: it took so long to get to the database, or to the locks, that the time it was planned with
+        /// is no longer right.
+        case late
+    }
+
     /// Writes the appends in one statement and one round trip, where the heads are as they are given.
-    ///
-    /// - Returns: nil where another server has moved a head, or the clock is wrong: then nothing was written.
     func flush(
         _ requests: [AppendRequest], from heads: [JobID: JobHead], clock: Timestamp
-    ) async throws(FlushFailure) -> Outcome? {
+    ) async throws(FlushFailure) -> Attempt {
         let plan = await Self.plan(requests, heads: heads, clock: clock)
-        guard plan.columns.count > 0 else { return Outcome(plan: plan, clock: clock) }
+        guard plan.columns.count > 0 else { return .written(Outcome(plan: plan, clock: clock)) }
         do throws(PQError) {
             let (clock, inserted) = try await write(plan)
-            guard let inserted else { return nil }
+            // While it is in time now, it was in time when it was refused.
+            guard let inserted else { return clock < plan.refusedFrom ? .overtaken : .late }
             try Self.check(inserted, plan)
-            return Outcome(plan: plan, clock: clock)
+            return .written(Outcome(plan: plan, clock: clock))
         } catch {
             // Its clock was right when it came, and no longer when it had waited for the lock.
-            if error.sqlState == .divisionByZero { return nil }
+            if error.sqlState == .divisionByZero { return .late }
             throw FlushFailure(
                 error: error, plan: error.isOutcomeUnknown ? plan : nil, refusedFrom: plan.refusedFrom)
         }

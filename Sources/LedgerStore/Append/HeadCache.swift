@@ -58,12 +58,15 @@ struct HeadCache {
         }
     }
 
-    /// Another server writes to one of these jobs, or the clock was wrong.
+    /// Another server writes to one of these jobs.
     mutating func noteOvertaken(_ requests: [AppendRequest]) {
         let until = ContinuousClock.now + Self.sharedPause
         for request in requests { for part in request.parts { put(.shared(until: until), part.job) } }
-        reading = nil
+        forgetClock()
     }
+
+    /// What the clock said may be wrong by now.
+    mutating func forgetClock() { reading = nil }
 
     /// It is not known how far these jobs are.
     mutating func forget(_ requests: [AppendRequest]) {

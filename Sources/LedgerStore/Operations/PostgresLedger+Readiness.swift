@@ -77,6 +77,10 @@ extension PostgresLedger {
                 "append_overtaken_total", "Transactions that took more round trips because another server was ahead.",
                 append.overtaken),
             counter(
+                "append_late_total",
+                "Transactions that took more round trips because they reached the database after more than a second.",
+                append.late),
+            counter(
                 "append_round_trips_total", "Round trips for appending and for creating jobs.", appending.roundTrips),
             counter("append_refused_total", "Appends refused because too many waited.", append.refused),
             counter("append_failed_total", "Appends that the database did not take.", append.failed),
