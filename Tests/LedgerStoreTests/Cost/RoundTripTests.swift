@@ -122,7 +122,8 @@ struct RoundTripTests {
                         [.uuid(UUIDBytes(high: job.high, low: job.low))]))
                 let appending = Task { try await ledger.append(Self.drafts(1), to: job) }
                 try await eventually {
-                    try await transaction.query(
+                    // By a connection of its own: a transaction looks only once at what others do.
+                    try await pool.query(
                         Query(
                             """
                             select from pg_stat_activity
