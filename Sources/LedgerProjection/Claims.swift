@@ -24,47 +24,65 @@ struct Claims {
     private(set) var jobs: [Job] = []
     private var indices: [JobID: Int] = [:]
 
+    /// What is read of a job that is claimed and its next events, as two columns: ``init(_:wanted:)`` reads them.
+    ///
+    /// The first is an event with the number of its job, `wanted.number`; the second, beside the first event of each job,
+    /// what its snapshot, `claimed`, says.
+    static let columns = """
+        row(wanted.number, \(FoldedEventRow.columns)),
+        case
+            when event.sequence = claimed.sequence + 1 then
+                \(SnapshotRecord.of("claimed"))
+        end
+        """
+
     /// Reads what the claim has found.
     ///
+    /// - Parameter wanted: The jobs, in the order in which they are numbered, from 1.
     /// - Throws: ``PQError/Code/decoding`` where a job's events do not go on where its snapshot stands: then the
     ///   projection stops rather than to leave something out.
-    init(_ rows: Rows) throws(PQError) {
+    init(_ rows: Rows, wanted: [JobID]) throws(PQError) {
+        var (records, snapshots) = (RecordReader(), RecordReader())
+        var number: Int64 = 0
+        var next: Int64 = 0
         for row in rows {
-            let id = JobID(uuid: try row.decode(0))
-            let index: Int
-            if let known = indices[id] {
-                index = known
-            } else {
-                index = jobs.count
-                indices[id] = index
-                jobs.append(Job(id: id, projection: try row.decode(1), fold: Fold(try Self.progress(row))))
+            try records.read(row, 0) { record throws(PQError) in
+                let wantedNumber = try record.int8() ?? 0
+                guard wantedNumber >= 1, wantedNumber <= wanted.count else {
+                    throw PQError(.decoding, "an event of a job that was not asked for")
+                }
+                if wantedNumber != number {
+                    number = wantedNumber
+                    next = try add(wanted[Int(number) - 1], row, &snapshots)
+                }
+                let event = try FoldedEventRow.decode(&record)
+                guard event.sequence == next else {
+                    throw PQError(
+                        .decoding,
+                        "job \(wanted[Int(number) - 1]) has event \(event.sequence) where \(next) was expected")
+                }
+                next += 1
+                jobs[jobs.count - 1].events.append(event)
             }
-            let event = try EventRow.decode(row, from: 13).event
-            let expected = jobs[index].fold.progress.sequence + Int64(jobs[index].events.count) + 1
-            guard event.sequence == expected else {
-                throw PQError(.decoding, "job \(id) has event \(event.sequence) where \(expected) was expected")
-            }
-            jobs[index].events.append(event)
         }
     }
 
-    /// A snapshot's row: the job, its projection, its sequence, its state, four times and five counts.
-    static func progress(_ row: Row) throws(PQError) -> JobProgress {
-        guard let state = JobState(rawValue: try row.decode(3)) else {
-            throw PQError(.decoding, "a snapshot has an unknown state")
+    /// Adds a job whose first event is in this row.
+    ///
+    /// - Returns: The sequence of that event.
+    private mutating func add(_ id: JobID, _ row: Row, _ snapshots: inout RecordReader) throws(PQError) -> Int64 {
+        guard indices.updateValue(jobs.count, forKey: id) == nil else {
+            throw PQError(.decoding, "the events of job \(id) do not come one after the other")
         }
-        func moment(_ column: Int) throws(PQError) -> Timestamp? {
-            try row.decodeIfPresent(column, as: TimestampMicroseconds.self).map { Timestamp($0) }
+        let before = jobs.count
+        try snapshots.read(row, 1) { record throws(PQError) in
+            let snapshot = try SnapshotRecord(&record)
+            jobs.append(Job(id: id, projection: snapshot.projection, fold: Fold(snapshot.progress)))
         }
-        var tasks = TaskCounts()
-        tasks.running = try row.decode(8)
-        tasks.succeeded = try row.decode(9)
-        tasks.failed = try row.decode(10)
-        tasks.canceled = try row.decode(11)
-        tasks.executions = try row.decode(12)
-        return JobProgress(
-            sequence: try row.decode(2), state: state, createdAt: try moment(4), startedAt: try moment(5),
-            updatedAt: try moment(6), finishedAt: try moment(7), tasks: tasks)
+        guard jobs.count > before else {
+            throw PQError(.decoding, "the next event of job \(id) is not there")
+        }
+        return jobs[before].fold.progress.sequence + 1
     }
 
     /// Folds all events of all jobs. A job whose state cannot be read is left as it is, and told.

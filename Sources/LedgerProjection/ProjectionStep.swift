@@ -33,7 +33,7 @@ struct ProjectionStep {
                 projections.map { besideQuery(jobs, $0, eventsMax: eventsMax) }
                 ?? claimQuery(jobs, eventsMax: eventsMax)
             let claimed = try await transaction.pipeline([OrderedLookup.planning, claim])
-            var claims = try await compute { () throws(PQError) in try Claims(claimed[1]) }
+            var claims = try await compute { () throws(PQError) in try Claims(claimed[1], wanted: jobs) }
             var result = Result()
             let ids = Set(claims.jobs.map(\.id))
             result.unclaimed = jobs.filter { !ids.contains($0) }
@@ -79,8 +79,8 @@ struct ProjectionStep {
     private func claimQuery(_ jobs: [JobID], eventsMax: Int) -> Query {
         Query(
             """
-            \(claimedColumns)
-            from unnest($1::uuid[]) as wanted (job_id)
+            select \(Claims.columns)
+            from unnest($1::uuid[]) with ordinality as wanted (job_id, number)
             cross join lateral (
                 select sequence from ledger.job_head as found where found.job_id = wanted.job_id limit 1
             ) as head
@@ -99,8 +99,8 @@ struct ProjectionStep {
     private func besideQuery(_ jobs: [JobID], _ projections: [Int16], eventsMax: Int) -> Query {
         Query(
             """
-            \(claimedColumns)
-            from unnest($1::uuid[], $3::smallint[]) as wanted (job_id, projection)
+            select \(Claims.columns)
+            from unnest($1::uuid[], $3::smallint[]) with ordinality as wanted (job_id, projection, number)
             cross join lateral (
                 select sequence from ledger.snapshot as found
                 where found.job_id = wanted.job_id and found.is_live
@@ -119,23 +119,12 @@ struct ProjectionStep {
             """, [.uuids(jobs.map(\.uuidBytes)), .int8(Int64(eventsMax)), .int2s(projections)])
     }
 
-    /// The columns that ``Claims`` reads.
-    private var claimedColumns: String {
-        """
-        select
-            claimed.job_id, claimed.projection, claimed.sequence, claimed.state, claimed.created_at,
-            claimed.started_at, claimed.updated_at, claimed.finished_at, claimed.tasks_running,
-            claimed.tasks_succeeded, claimed.tasks_failed, claimed.tasks_canceled, claimed.executions,
-            \(EventRow.columns)
-        """
-    }
-
     /// The next events of each snapshot that was claimed, which come in their order, snapshot by snapshot: nothing that
     /// would have to be sorted for it stands between. Should they ever not, ``Claims`` refuses them.
     private var nextEvents: String {
         """
         cross join lateral (
-            select * from \(EventRow.table)
+            select * from ledger.event
             where event.job_id = claimed.job_id and event.sequence > claimed.sequence
                 and event.sequence <= head.sequence
             order by event.sequence

@@ -96,10 +96,7 @@ struct ReplayCheck: Sendable {
         let rows = try await transaction.query(
             Query(
                 """
-                select
-                    live.job_id, live.projection, live.sequence, live.state, live.created_at, live.started_at,
-                    live.updated_at, live.finished_at, live.tasks_running, live.tasks_succeeded, live.tasks_failed,
-                    live.tasks_canceled, live.executions
+                select live.job_id, \(SnapshotRecord.of("live"))
                 from unnest($1::uuid[], $2::smallint[]) with ordinality as wanted (job_id, projection, number)
                 join ledger.snapshot as live on live.job_id = wanted.job_id and live.is_live
                 where not exists (
@@ -109,10 +106,14 @@ struct ReplayCheck: Sendable {
                 order by wanted.number
                 """, [.uuids(jobs.map(\.id.uuidBytes)), .int2s(jobs.map(\.projection))]))
         let byID = Dictionary(uniqueKeysWithValues: jobs.map { ($0.id, $0) })
+        var snapshots = RecordReader()
         var places: [Place] = []
         for row in rows {
             guard let job = byID[JobID(uuid: try row.decode(0))] else { continue }
-            places.append(Place(job: job, live: try row.decode(1), progress: try Claims.progress(row)))
+            try snapshots.read(row, 1) { record throws(PQError) in
+                let live = try SnapshotRecord(&record)
+                places.append(Place(job: job, live: live.projection, progress: live.progress))
+            }
         }
         return places
     }

@@ -28,7 +28,7 @@ struct ReplaySides {
     /// Compares the rows of one table with the parts that were folded.
     private mutating func compare<Part>(
         _ table: String, _ columns: [String], _ parts: (FoldChanges) -> [Part], _ transaction: inout Transaction,
-        _ isPart: (inout CopiedRow, Part?) throws(PQError) -> Bool
+        _ isPart: (inout BinaryRow, Part?) throws(PQError) -> Bool
     ) async throws {
         let expected = folded.map(parts)
         var isEqual = isEqual
@@ -76,7 +76,7 @@ struct ReplaySides {
         "superseded_done", "discarded_total", "discarded_done", "counted_events", "superseded_events", "updated_at",
     ]
 
-    private static func isEqual(_ row: inout CopiedRow, indicator: IndicatorState?) throws(PQError) -> Bool {
+    private static func isEqual(_ row: inout BinaryRow, indicator: IndicatorState?) throws(PQError) -> Bool {
         let sequence = try row.int8()
         let label = try row.text()
         let numbers = [
@@ -95,7 +95,7 @@ struct ReplaySides {
 
     private static let taskColumns = ["sequence", "last", "execution_count", "name", "state"]
 
-    private static func isEqual(_ row: inout CopiedRow, task: JobTask?) throws(PQError) -> Bool {
+    private static func isEqual(_ row: inout BinaryRow, task: JobTask?) throws(PQError) -> Bool {
         let sequence = try row.int8()
         let last = try row.int8()
         let executionCount = try row.int8()
@@ -111,7 +111,7 @@ struct ReplaySides {
         "state",
     ]
 
-    private static func isEqual(_ row: inout CopiedRow, execution: Execution?) throws(PQError) -> Bool {
+    private static func isEqual(_ row: inout BinaryRow, execution: Execution?) throws(PQError) -> Bool {
         let sequence = try row.int8()
         let task = try row.int8()
         let lastSequence = try row.int8()
@@ -133,7 +133,7 @@ struct ReplaySides {
     private static let pageColumns = ["execution", "page", "entries"]
 
     private static func isEqual(
-        _ row: inout CopiedRow, page: (key: ReportPage.Key, appended: ReportPage)?
+        _ row: inout BinaryRow, page: (key: ReportPage.Key, appended: ReportPage)?
     ) throws(PQError) -> Bool {
         let execution = try row.int8()
         let number = try row.int8()
@@ -146,7 +146,7 @@ struct ReplaySides {
         "sequence", "execution", "indicator", "duplicate_of", "total", "done", "verdict",
     ]
 
-    private static func isEqual(_ row: inout CopiedRow, discard: Discard?) throws(PQError) -> Bool {
+    private static func isEqual(_ row: inout BinaryRow, discard: Discard?) throws(PQError) -> Bool {
         let sequence = try row.int8()
         let execution = try row.int8()
         let indicator = try row.int8()

@@ -46,7 +46,7 @@ package struct EventScan: Sendable {
             try await transaction.copyOut(Self.statement(job, after: last, through: end)) { chunk in
                 try await withTaskExecutorPreference(globalConcurrentExecutor) { () async throws in
                     var events: [Event] = []
-                    try reader.read(chunk) { row throws(PQError) in events.append(try Self.event(&row)) }
+                    try reader.read(chunk) { row throws(PQError) in events.append(try FoldedEventRow.decode(&row)) }
                     for event in events {
                         guard event.sequence == last + 1 else { throw Self.missing(last + 1, job) }
                         last = event.sequence
@@ -87,7 +87,7 @@ package struct EventScan: Sendable {
             try await withTaskExecutorPreference(globalConcurrentExecutor) { () async throws in
                 var failure: (any Error)?
                 try reader.read(chunk) { row throws(PQError) in
-                    let event = try event(&row)
+                    let event = try FoldedEventRow.decode(&row)
                     if failure != nil { return }
                     do {
                         // Where one part ends the next one begins: one that lacks something does not go on as it should,
@@ -126,9 +126,7 @@ package struct EventScan: Sendable {
         }
         return """
             copy (
-                select
-                    event.sequence, event.recorded_at, event.type, event.report, event.total, event.done, event.attempt,
-                    event.task, event.execution, event.label, event.outcome
+                select \(FoldedEventRow.columns)
                 from unnest(
                     array[\(parts.map { "'\($0.job)'" }.joined(separator: ", "))]::uuid[],
                     array[\(parts.map { "\($0.after)" }.joined(separator: ", "))]::bigint[],
@@ -147,47 +145,12 @@ package struct EventScan: Sendable {
     private static func statement(_ job: JobID, after position: Int64, through end: Int64) -> String {
         """
         copy (
-            select
-                sequence, recorded_at, type, report, total, done, attempt, task, execution, label, outcome
+            select \(FoldedEventRow.columns)
             from ledger.event
             where job_id = '\(job)' and sequence > \(position) and sequence <= \(end)
             order by sequence
         ) to stdout (format binary)
         """
-    }
-
-    /// The event of a row. What a job is called is not read: no fold asks for it.
-    private static func event(_ row: inout CopiedRow) throws(PQError) -> Event {
-        let sequence = try row.int8()
-        let recordedAt = try row.timestamp()
-        let type = try row.int2()
-        let report = try row.int8()
-        let total = try row.int8()
-        let done = try row.int8()
-        let attempt = try row.int4()
-        let task = try row.text()
-        let execution = try row.text()
-        let label = try row.text()
-        let outcome = try row.text()
-        guard let sequence, let recordedAt else { throw PQError(.decoding, "an event has no sequence or time") }
-        let reference = task.map {
-            ExecutionReference(task: Name($0), execution: execution.map { Name($0) }, attempt: attempt)
-        }
-        let body: EventBody? =
-            switch (type.flatMap { EventType(rawValue: $0) }, reference) {
-            case (.jobCreated, _): .jobCreated(JobDescription(name: ""))
-            case (.executionStarted, let reference?): .executionStarted(reference)
-            case (.progress, let reference?):
-                .progress(
-                    ProgressReport(
-                        reference: reference, report: report, label: label.map { Name($0) }, total: total, done: done))
-            case (.executionFinished, let reference?):
-                outcome.flatMap { ExecutionOutcome(rawValue: $0) }.map { .executionFinished(reference, $0) }
-            case (.jobFinished, _): outcome.flatMap { JobOutcome(rawValue: $0) }.map { .jobFinished($0) }
-            default: nil
-            }
-        guard let body else { throw PQError(.decoding, "event \(sequence) is not one that the ledger writes") }
-        return Event(sequence: sequence, recordedAt: Timestamp(recordedAt), body: body)
     }
 
     private static func missing(_ sequence: Int64, _ job: JobID) -> StoreError {
