@@ -19,11 +19,9 @@ public struct RecordReader: Sendable {
         guard row.storage.type(column) == Self.record else {
             throw PQError(.decoding, "column \(row.storage.columnName(column)) is not a record")
         }
-        let result: Result<Void, PQError> = unsafe row.storage.withBytes(row.index, column) { bytes in
-            guard let bytes = unsafe bytes else { return .success(()) }
-            return Result { () throws(PQError) in unsafe try read(bytes, body) }
-        }
-        try result.get()
+        guard let bytes = unsafe row.storage.bytes(row.index, column) else { return }
+        defer { withExtendedLifetime(row.storage) {} }
+        unsafe try read(bytes, body)
     }
 
     private mutating func read(

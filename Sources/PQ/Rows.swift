@@ -4,7 +4,7 @@ internal import CLibPQ
 ///
 /// `@unchecked Sendable`: libpq never changes a result once it has handed it out, and reading one from several threads
 /// is allowed (manual, section 34.20); the pointer never leaves this class and is cleared once, at the end.
-@safe final class ResultStorage: @unchecked Sendable {
+@safe @usableFromInline final class ResultStorage: @unchecked Sendable {
     private let result: OpaquePointer
 
     init(_ result: OpaquePointer) {
@@ -23,11 +23,11 @@ internal import CLibPQ
     func columnName(_ column: Int) -> String { unsafe String(cString: PQfname(result, Int32(column))) }
     func type(_ column: Int) -> TypeID { unsafe TypeID(rawValue: PQftype(result, Int32(column))) }
 
-    func withBytes<R>(_ row: Int, _ column: Int, _ body: (UnsafeRawBufferPointer?) throws -> R) rethrows -> R {
-        guard unsafe PQgetisnull(result, Int32(row), Int32(column)) == 0 else { return try body(nil) }
+    /// The bytes of a value, which are there for as long as this is; nil where it is NULL.
+    @unsafe func bytes(_ row: Int, _ column: Int) -> UnsafeRawBufferPointer? {
+        guard unsafe PQgetisnull(result, Int32(row), Int32(column)) == 0 else { return nil }
         let length = unsafe Int(PQgetlength(result, Int32(row), Int32(column)))
-        let bytes = unsafe UnsafeRawBufferPointer(start: PQgetvalue(result, Int32(row), Int32(column)), count: length)
-        return unsafe try body(bytes)
+        return unsafe UnsafeRawBufferPointer(start: PQgetvalue(result, Int32(row), Int32(column)), count: length)
     }
 }
 
@@ -51,18 +51,22 @@ public struct Rows: RandomAccessCollection, Sendable {
 }
 
 /// One row of a result.
+///
+/// What decodes a value is inlined where it is called, for there its type is known: finding it out at each call would take
+/// several times as long as decoding.
 public struct Row: Sendable {
-    let storage: ResultStorage
+    @usableFromInline let storage: ResultStorage
     let index: Int
 
     /// The value of a column, counted from 0.
     ///
     /// - Throws: ``PQError/Code/decoding`` where it is NULL, of another type, or out of the type's range.
+    @inlinable
     public func decode<Value: PostgresDecodable>(
         _ column: Int, as type: Value.Type = Value.self
     ) throws(PQError) -> Value {
         guard let value = try decodeIfPresent(column, as: type) else {
-            throw PQError(.decoding, "column \(storage.columnName(column)) is NULL; expected \(Value.self)")
+            throw isNull(column, of: "\(Value.self)")
         }
         return value
     }
@@ -70,21 +74,31 @@ public struct Row: Sendable {
     /// The value of a column, counted from 0; nil where it is NULL.
     ///
     /// - Throws: ``PQError/Code/decoding`` where it is of another type or out of the type's range.
+    @inlinable
     public func decodeIfPresent<Value: PostgresDecodable>(
         _ column: Int, as type: Value.Type = Value.self
     ) throws(PQError) -> Value? {
+        let (typeID, bytes) = unsafe value(column)
+        guard let bytes = unsafe bytes else { return nil }
+        guard let value = withExtendedLifetime(storage, { unsafe Value.decode(bytes, typeID: typeID) }) else {
+            throw isNone(column, of: "\(Value.self)")
+        }
+        return value
+    }
+
+    /// The type and the bytes of a column; these are there for as long as the storage is.
+    @usableFromInline func value(_ column: Int) -> (typeID: UInt32, bytes: UnsafeRawBufferPointer?) {
         precondition(column >= 0 && column < storage.columnCount, "column \(column) of \(storage.columnCount)")
-        let postgresType = storage.type(column)
-        let decoded: Value?? = unsafe storage.withBytes(index, column) { bytes in
-            guard let bytes = unsafe bytes else { return .some(nil) }
-            return unsafe Value.decode(bytes, of: postgresType).map { .some($0) } ?? nil
-        }
-        guard let decoded else {
-            throw PQError(
-                .decoding,
-                "column \(storage.columnName(column)) of type \(postgresType.rawValue) does not hold a \(Value.self)")
-        }
-        return decoded
+        return unsafe (storage.type(column).rawValue, storage.bytes(index, column))
+    }
+
+    @usableFromInline func isNull(_ column: Int, of type: String) -> PQError {
+        PQError(.decoding, "column \(storage.columnName(column)) is NULL; expected \(type)")
+    }
+
+    @usableFromInline func isNone(_ column: Int, of type: String) -> PQError {
+        let typeID = storage.type(column).rawValue
+        return PQError(.decoding, "column \(storage.columnName(column)) of type \(typeID) does not hold a \(type)")
     }
 }
 
