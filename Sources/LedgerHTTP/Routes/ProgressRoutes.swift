@@ -123,6 +123,16 @@ struct SnapshotAnswer: Sendable {
         return .json(headers: headers) { JobAnswer(view).write(to: &$0) }
     }
 
+    /// The head of ``answer(_:_:_:)`` for a snapshot of this tag and a body of so many bytes.
+    static func head(_ tag: SnapshotTag, length: Int) -> HTTPResponse {
+        var head = plainHead
+        head.headerFields[.eTag] = tag.text
+        head.headerFields[.contentLength] = "\(length)"
+        return head
+    }
+
+    private static let plainHead = Answer.json { _ in }.response.head
+
     /// What is kept up to date of a snapshot by this policy. By which executions succeeded last it is not, and is folded
     /// only when it has to be shown: until then, what tells whether it has changed is enough.
     ///

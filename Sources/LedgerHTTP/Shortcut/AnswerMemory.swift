@@ -1,8 +1,5 @@
-internal import HTTPTypes
-internal import HummingbirdCore
 internal import Ledger
 internal import LedgerStore
-internal import NIOCore
 internal import Synchronization
 
 /// Remembers how snapshots were answered, each with the stamp that tells whether it is still the right answer.
@@ -10,20 +7,19 @@ internal import Synchronization
 /// What is remembered is never shown without asking the ledger for the stamp anew: memory saves making an answer, not
 /// finding out which one is true.
 final class AnswerMemory: Sendable {
-    /// An answer as it was sent.
-    struct Remembered: Sendable {
+    /// The body of an answer; its head is made from the stamp, which takes a tenth of the memory that keeping it would.
+    private struct Remembered {
         var stamp: SnapshotStamp
-        var head: HTTPResponse
-        var body: ByteBuffer
+        var body: [UInt8]
     }
 
     /// How many bytes are remembered, at most: twice this. When that many new ones have come, those that nobody has
     /// asked for since the last time are forgotten.
-    static let generationBytesMax = 16 << 20
+    static let generationBytesMax = 24 << 20
     /// A longer answer is not remembered.
     static let answerBytesMax = 1 << 20
-    /// What an answer takes beside its body, about.
-    private static let overheadBytes = 1_000
+    /// What an answer takes beside its body, about: its place in a table that is half full, and two arrays.
+    private static let overheadBytes = 350
 
     private struct Generations {
         var young: [JobID: Remembered] = [:]
@@ -43,27 +39,28 @@ final class AnswerMemory: Sendable {
         generations.withLock { $0.youngBytes + $0.old.values.reduce(0) { $0 + Self.size($1) } }
     }
 
-    /// The answer that was given for this stamp, if it is remembered.
-    func answer(_ job: JobID, _ stamp: SnapshotStamp) -> Remembered? {
+    /// The body of the answer that was given for this stamp, if it is remembered.
+    func body(_ job: JobID, _ stamp: SnapshotStamp) -> [UInt8]? {
         generations.withLock { generations in
-            if let found = generations.young[job] { return found.stamp == stamp ? found : nil }
+            if let found = generations.young[job] { return found.stamp == stamp ? found.body : nil }
             guard let found = generations.old.removeValue(forKey: job), found.stamp == stamp else { return nil }
             Self.keep(found, of: job, in: &generations)
-            return found
+            return found.body
         }
     }
 
-    /// Remembers an answer in the place of an older one.
+    /// Remembers the body of an answer in the place of an older one.
     func remember(_ answer: Answer, of job: JobID, _ stamp: SnapshotStamp) {
         guard case .bytes(let bytes) = answer.body, bytes.count <= Self.answerBytesMax else { return }
-        let remembered = Remembered(stamp: stamp, head: answer.response.head, body: ByteBuffer(bytes: bytes))
+        // A copy: the array that was written to has room for more than it holds.
+        let remembered = Remembered(stamp: stamp, body: bytes.withUnsafeBufferPointer { Array($0) })
         generations.withLock { generations in
             generations.old[job] = nil
             Self.keep(remembered, of: job, in: &generations)
         }
     }
 
-    private static func size(_ remembered: Remembered) -> Int { remembered.body.readableBytes + overheadBytes }
+    private static func size(_ remembered: Remembered) -> Int { remembered.body.count + overheadBytes }
 
     private static func keep(_ remembered: Remembered, of job: JobID, in generations: inout Generations) {
         let replaced = generations.young.updateValue(remembered, forKey: job)

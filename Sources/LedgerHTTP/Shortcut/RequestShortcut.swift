@@ -194,8 +194,9 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
         guard case .success(let stamp?) = result else { return handOn(question) }
         let tag = SnapshotTag(stamp)
         if tag.isAmong(question.known) { return send(tag.unchanged(), "GET", question.route, question.started) }
-        if let remembered = memory.answer(question.job, stamp) {
-            return send(remembered.head, remembered.body, "GET", question.route, question.started)
+        if let body = memory.body(question.job, stamp) {
+            let head = SnapshotAnswer.head(tag, length: body.count)
+            return send(head, ByteBuffer(bytes: body), "GET", question.route, question.started)
         }
         if let context { read(question, context) } else { metrics.handedOn() }
     }
