@@ -7,7 +7,7 @@ internal import Synchronization
 /// What is remembered is never shown without asking the ledger for the stamp anew: memory saves making an answer, not
 /// finding out which one is true.
 final class AnswerMemory: Sendable {
-    /// The body of an answer; its head is made from the stamp, which takes a tenth of the memory that keeping it would.
+    /// The body of an answer. Its head is made from the stamp: kept, it would take more memory than all the rest.
     private struct Remembered {
         var stamp: SnapshotStamp
         var body: [UInt8]

@@ -22,10 +22,6 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
     typealias OutboundIn = HTTPResponsePart
     typealias OutboundOut = HTTPResponsePart
 
-    /// From so many parts of requests on that wait for an answer, or so many bytes in them, no more is read.
-    private static let heldMax = 32
-    private static let heldBytesMax = 32_768
-
     /// What the connection is doing here.
     ///
     /// - passing: so many requests were handed on and are not answered yet. Can become collecting where there are none.
@@ -37,24 +33,13 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
         case answering
     }
 
-    /// What comes in.
-    private enum Incoming {
-        case part(HTTPRequestPart)
-        /// The end of what a client sends, among others: whoever hears of it closes the connection.
-        case event(Any)
-        /// A next request that cannot be read, or does not arrive in time, among others: whoever hears of it answers that.
-        case error(any Error)
-    }
-
     private let service: any LedgerService
     private let memory: AnswerMemory
     private let metrics: HTTPMetrics
     private let date: HTTPDate
     private let logger: Logger
     private var state = State.passing(requests: 0)
-    /// What came in while a request was being answered, in its order.
-    private var held: [Incoming] = []
-    private var heldBytes = 0
+    private var held = HeldInput()
     private var wantsReading = false
     private var context: ChannelHandlerContext?
 
@@ -80,15 +65,10 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
         take(unwrapInboundIn(data), context)
     }
 
-    private func hold(_ incoming: Incoming) {
-        held.append(incoming)
-        if case .part(.body(let bytes)) = incoming { heldBytes += bytes.readableBytes }
-    }
-
     private func take(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
         switch (state, part) {
         case (.answering, _):
-            hold(.part(part))
+            held.hold(.part(part))
         case (.passing(0), .head(let head)):
             if let request = ShortRequest(head) {
                 state = .collecting(head, request, body: [])
@@ -252,9 +232,7 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// Takes up what had to wait for the answer, until the next request has to be answered.
     private func goOn(_ context: ChannelHandlerContext) {
-        let waiting = held
-        held = []
-        heldBytes = 0
+        let waiting = held.takeAll()
         for incoming in waiting {
             switch incoming {
             case .part(let part): take(part, context)
@@ -268,8 +246,7 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
 
     // MARK: The rest of the channel
 
-    /// Few clients send the next request before they have the answer to the last one; with those who do, no more is read
-    /// than is held. And of a client that does not take its answers no more requests are read.
+    /// Of a client that does not take its answers no more requests are read.
     func read(context: ChannelHandlerContext) {
         if mayRead(context) { context.read() } else { wantsReading = true }
     }
@@ -277,7 +254,7 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
     private func mayRead(_ context: ChannelHandlerContext) -> Bool {
         switch state {
         case .answering:
-            held.count < Self.heldMax && heldBytes < Self.heldBytesMax && context.channel.isWritable
+            !held.isFull && context.channel.isWritable
         case .collecting, .passing(0): context.channel.isWritable
         // The general route sees to this by itself.
         case .passing: true
@@ -296,14 +273,14 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .answering = state { hold(.event(event)) } else { context.fireUserInboundEventTriggered(event) }
+        if case .answering = state { held.hold(.event(event)) } else { context.fireUserInboundEventTriggered(event) }
     }
 
     /// What is wrong with a request is told after the answer to the one before it, which is under way. Of a body that does
     /// not arrive in time the general route tells the client.
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         switch state {
-        case .answering: return hold(.error(error))
+        case .answering: return held.hold(.error(error))
         case .collecting(let head, _, let body): handOn(head, body, isWhole: false, context)
         case .passing: break
         }

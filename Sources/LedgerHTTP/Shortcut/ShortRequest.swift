@@ -14,24 +14,18 @@ enum ShortRequest {
 
     static let appendRoute = "/v1/jobs/{job}/events"
 
-    private static let prefix = "/v1/jobs/".utf8
-    private static let idLength = 36
-
     /// Nil for any other request.
     init?(_ head: HTTPRequest) {
-        guard let path = head.path?.utf8, path.starts(with: Self.prefix) else { return nil }
-        let rest = path.dropFirst(Self.prefix.count)
-        // Its end is compared first: it tells most others apart.
-        let end = rest.dropFirst(Self.idLength)
-        func job() -> JobID? { JobID(String(decoding: rest.prefix(Self.idLength), as: UTF8.self)) }
+        guard let path = ShortPath(head) else { return nil }
+        let end = path.end
         switch head.method {
         case .post:
-            guard end.elementsEqual("/events".utf8), Self.hasSmallJSON(head.headerFields), let job = job()
+            guard end.elementsEqual("/events".utf8), Self.hasSmallJSON(head.headerFields), let job = path.job
             else { return nil }
             self = .append(to: job)
         case .get:
             guard end.isEmpty || end.elementsEqual("/progress".utf8), let known = Self.knownTags(head.headerFields),
-                let job = job()
+                let job = path.job
             else { return nil }
             self = .snapshot(
                 of: job, known: known, route: end.isEmpty ? "/v1/jobs/{job}" : "/v1/jobs/{job}/progress")
@@ -49,7 +43,7 @@ enum ShortRequest {
             case .contentLength:
                 guard let length = Int(field.value), length <= bodyBytesMax else { return false }
             default:
-                guard isPlain(field) else { return false }
+                guard field.isPlain else { return false }
             }
         }
         return hasJSON
@@ -63,17 +57,40 @@ enum ShortRequest {
             case .ifNoneMatch: known.append(field.value)
             case .contentLength, .prefer: return nil
             default:
-                guard isPlain(field) else { return nil }
+                guard field.isPlain else { return nil }
             }
         }
         return known
     }
 
-    /// Whether a header asks for nothing special.
-    private static func isPlain(_ field: HTTPField) -> Bool {
-        switch field.name {
+}
+
+/// The path of a request that is about one job.
+struct ShortPath {
+    private static let prefix = "/v1/jobs/".utf8
+    private static let idLength = 36
+
+    private let rest: Substring.UTF8View
+
+    /// Nil for any other path.
+    init?(_ head: HTTPRequest) {
+        guard let path = head.path?.utf8, path.starts(with: Self.prefix) else { return nil }
+        rest = path.dropFirst(Self.prefix.count)
+    }
+
+    /// What comes after the job; it tells most requests apart, so it is to be looked at first.
+    var end: Substring.UTF8View { rest.dropFirst(Self.idLength) }
+
+    /// Nil where it is none.
+    var job: JobID? { JobID(String(decoding: rest.prefix(Self.idLength), as: UTF8.self)) }
+}
+
+extension HTTPField {
+    /// Whether it asks for nothing special.
+    var isPlain: Bool {
+        switch name {
         case .contentEncoding, .expect, .transferEncoding, .upgrade: false
-        case .connection: field.value.utf8.elementsEqual("keep-alive".utf8)
+        case .connection: value.utf8.elementsEqual("keep-alive".utf8) || value.lowercased() == "keep-alive"
         default: true
         }
     }

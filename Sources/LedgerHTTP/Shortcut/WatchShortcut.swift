@@ -17,9 +17,6 @@ final class WatchShortcut: ChannelDuplexHandler, RemovableChannelHandler {
     typealias OutboundIn = HTTPResponsePart
     typealias OutboundOut = HTTPResponsePart
 
-    /// From so many parts of requests on that wait for the desk no more is read.
-    private static let heldMax = 32
-
     /// What the connection is doing here.
     ///
     /// - passing: so many requests were handed on and are not answered yet. Can become heading where there are none.
@@ -40,12 +37,8 @@ final class WatchShortcut: ChannelDuplexHandler, RemovableChannelHandler {
     private let date: HTTPDate
     private var state = State.passing(requests: 0)
     /// What came in while the desk was asked.
-    private var held: [HTTPRequestPart] = []
+    private var held = HeldInput()
     private var wantsReading = false
-    /// Whether the client has said, while the desk was asked, that it sends nothing more.
-    private var isInputClosed = false
-    /// What was wrong with what the client sent while the desk was asked.
-    private var heldError: (any Error)?
     private var context: ChannelHandlerContext?
 
     init(desk: WatchDesk, metrics: HTTPMetrics, date: HTTPDate) {
@@ -71,7 +64,7 @@ final class WatchShortcut: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func take(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
         switch (state, part) {
-        case (.joining, _): held.append(part)
+        case (.joining, _): held.hold(.part(part))
         case (.streaming, _), (.ended, _): break
         case (.passing(0), .head(let head)):
             if let request = WatchRequest(head) {
@@ -116,13 +109,11 @@ final class WatchShortcut: ChannelDuplexHandler, RemovableChannelHandler {
             context.fireChannelRead(wrapInboundOut(.head(head)))
             context.fireChannelRead(wrapInboundOut(.end(nil)))
             context.fireChannelReadComplete()
-            goOn(context)
-            if let heldError { context.fireErrorCaught(heldError) }
-            if isInputClosed { context.fireUserInboundEventTriggered(ChannelEvent.inputClosed) }
-            return
+            return goOn(context)
         }
-        held = []
-        if isInputClosed || heldError != nil { return context.close(promise: nil) }
+        let hasLeft = held.hasEnd
+        held = HeldInput()
+        if hasLeft { return context.close(promise: nil) }
         metrics.began()
         metrics.ended(
             route: "/v1/jobs/{job}/watch", method: "GET", status: 200, seconds: started.duration(to: .now))
@@ -177,21 +168,26 @@ final class WatchShortcut: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// Takes up what had to wait.
     private func goOn(_ context: ChannelHandlerContext) {
-        let parts = held
-        held = []
-        for part in parts { take(part, context) }
-        if !parts.isEmpty { context.fireChannelReadComplete() }
+        let waiting = held.takeAll()
+        for incoming in waiting {
+            switch incoming {
+            case .part(let part): take(part, context)
+            case .event(let event): userInboundEventTriggered(context: context, event: event)
+            case .error(let error): errorCaught(context: context, error: error)
+            }
+        }
+        if !waiting.isEmpty { context.fireChannelReadComplete() }
         readIfWanted(context)
     }
 
     // MARK: The rest of the channel
 
     func read(context: ChannelHandlerContext) {
-        if held.count < Self.heldMax { context.read() } else { wantsReading = true }
+        if !held.isFull { context.read() } else { wantsReading = true }
     }
 
     private func readIfWanted(_ context: ChannelHandlerContext) {
-        guard wantsReading, held.count < Self.heldMax else { return }
+        guard wantsReading, !held.isFull else { return }
         wantsReading = false
         context.read()
     }
@@ -201,17 +197,11 @@ final class WatchShortcut: ChannelDuplexHandler, RemovableChannelHandler {
         context.fireChannelWritabilityChanged()
     }
 
-    func channelInactive(context: ChannelHandlerContext) {
-        leave()
-        held = []
-        context.fireChannelInactive()
-    }
-
     /// A client that says that it sends nothing more has left: it would not hear of the job's end otherwise.
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         switch (state, event as? ChannelEvent) {
         case (.streaming, .inputClosed): context.close(promise: nil)
-        case (.joining, .inputClosed): isInputClosed = true
+        case (.joining, _): held.hold(.event(event))
         default: context.fireUserInboundEventTriggered(event)
         }
     }
@@ -219,7 +209,7 @@ final class WatchShortcut: ChannelDuplexHandler, RemovableChannelHandler {
     /// There is no answer to what comes in on a stream that would not break it.
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         switch state {
-        case .joining: heldError = error
+        case .joining: held.hold(.error(error))
         case .streaming, .ended: context.close(promise: nil)
         case .heading(let head, _):
             state = .passing(requests: 1)
@@ -244,19 +234,9 @@ struct WatchRequest {
     let known: Int64?
 
     init?(_ head: HTTPRequest) {
-        let prefix = "/v1/jobs/".utf8
-        let suffix = "/watch".utf8
-        guard head.method == .get, let path = head.path?.utf8, path.count == prefix.count + 36 + suffix.count,
-            path.starts(with: prefix), path.suffix(suffix.count).elementsEqual(suffix),
-            let job = JobID(String(decoding: path.dropFirst(prefix.count).prefix(36), as: UTF8.self))
+        guard head.method == .get, let path = ShortPath(head), path.end.elementsEqual("/watch".utf8),
+            head.headerFields.allSatisfy({ $0.name != .contentLength && $0.isPlain }), let job = path.job
         else { return nil }
-        for field in head.headerFields {
-            switch field.name {
-            case .connection where field.value.lowercased() == "keep-alive": continue
-            case .contentLength, .contentEncoding, .transferEncoding, .expect, .connection, .upgrade: return nil
-            default: continue
-            }
-        }
         self.job = job
         // An id that is none of ours says nothing of what the client has, so it gets what there is.
         known = head.headerFields[.lastEventID].flatMap { Int64($0) }

@@ -1,0 +1,47 @@
+internal import NIOCore
+internal import NIOHTTPTypes
+
+/// What comes in on a connection while a request is being answered there, in its order: it is taken up afterwards.
+///
+/// Few clients send the next request before they have the answer to the last one. Of those who do, no more is read once
+/// it is full.
+struct HeldInput {
+    enum Incoming {
+        case part(HTTPRequestPart)
+        /// The end of what a client sends, among others: whoever hears of it closes the connection.
+        case event(Any)
+        /// A next request that cannot be read, or does not arrive in time, among others: whoever hears of it answers that.
+        case error(any Error)
+    }
+
+    private static let countMax = 32
+    private static let bytesMax = 32_768
+
+    private var incoming: [Incoming] = []
+    private var bytes = 0
+
+    /// Whether no more should be read.
+    var isFull: Bool { incoming.count >= Self.countMax || bytes >= Self.bytesMax }
+
+    /// Whether the client has said that it sends nothing more, or has sent what cannot be read.
+    var hasEnd: Bool {
+        incoming.contains { incoming in
+            switch incoming {
+            case .part: false
+            case .event(let event): event as? ChannelEvent == .inputClosed
+            case .error: true
+            }
+        }
+    }
+
+    mutating func hold(_ incoming: Incoming) {
+        self.incoming.append(incoming)
+        if case .part(.body(let body)) = incoming { bytes += body.readableBytes }
+    }
+
+    /// All that was held, which is not held any more.
+    mutating func takeAll() -> [Incoming] {
+        defer { self = HeldInput() }
+        return incoming
+    }
+}
