@@ -265,6 +265,7 @@ struct PoolTests {
         of pool: Pool, _ body: () async throws -> R
     ) async throws -> R {
         let (gate, opener) = AsyncStream.makeStream(of: Never.self)
+        defer { opener.finish() }
         let holder = Task {
             try await pool.withTransaction { transaction in
                 _ = try await transaction.query(Query("select 1"))

@@ -103,7 +103,7 @@ final class WatchShortcut: ChannelDuplexHandler, RemovableChannelHandler {
     /// - Parameter ticket: Nil where he may not watch, or there is no such job.
     private func joined(_ ticket: WatchTicket?, _ started: ContinuousClock.Instant) {
         // Who has left meanwhile lets go of the ticket.
-        guard let context, case .joining(let head, let request) = state else { return }
+        guard let context, context.channel.isActive, case .joining(let head, let request) = state else { return }
         guard let ticket else {
             state = .passing(requests: 1)
             context.fireChannelRead(wrapInboundOut(.head(head)))

@@ -224,7 +224,7 @@ final class Appender: Sendable {
     }
 
     private func noteSuccess(_ outcome: Flusher.Outcome) -> [AppendResult] {
-        heads.withLock { $0.remember(outcome.plan.newHeads, clock: outcome.clock) }
+        heads.withLock { $0.remember(outcome.plan.newHeads, clock: outcome.clock, readAt: outcome.readAt) }
         return noteSuccess(outcome.plan)
     }
 

@@ -70,8 +70,9 @@ struct Flusher: Sendable {
     /// What a flush has done.
     struct Outcome {
         let plan: FlushPlan
-        /// The database's clock, at some moment since it was called.
+        /// The database's clock, before `readAt`.
         let clock: Timestamp
+        let readAt: ContinuousClock.Instant
     }
 
     /// What came of a flush that only writes where the heads are as they are given.
@@ -79,8 +80,8 @@ struct Flusher: Sendable {
         case written(Outcome)
         /// Nothing was written: another server has moved a head.
         case overtaken
-        /// Nothing was written: it took so long to get to the database, or to the locks, that the time it was planned with
-        /// is no longer right.
+        /// Nothing was written, whether or not a head has moved: it took so long to get to the database, or to the locks,
+        /// that the time it was planned with is no longer right; or the database's clock was set back.
         case late
     }
 
@@ -89,13 +90,13 @@ struct Flusher: Sendable {
         _ requests: [AppendRequest], from heads: [JobID: JobHead], clock: Timestamp
     ) async throws(FlushFailure) -> Attempt {
         let plan = await Self.plan(requests, heads: heads, clock: clock)
-        guard plan.columns.count > 0 else { return .written(Outcome(plan: plan, clock: clock)) }
+        guard plan.columns.count > 0 else { return .written(Outcome(plan: plan, clock: clock, readAt: .now)) }
         do throws(PQError) {
             let (clock, inserted) = try await write(plan)
             // While it is in time now, it was in time when it was refused.
-            guard let inserted else { return clock < plan.refusedFrom ? .overtaken : .late }
+            guard let inserted else { return plan.isInTime(clock) ? .overtaken : .late }
             try Self.check(inserted, plan)
-            return .written(Outcome(plan: plan, clock: clock))
+            return .written(Outcome(plan: plan, clock: clock, readAt: .now))
         } catch {
             // Its clock was right when it came, and no longer when it had waited for the lock.
             if error.sqlState == .divisionByZero { return .late }
@@ -130,11 +131,12 @@ struct Flusher: Sendable {
         do {
             return try await pool.withTransaction { transaction in
                 let (heads, clock) = try Self.decode(try await transaction.query(Self.lockHeads(jobs)))
+                let readAt = ContinuousClock.now
                 let plan = await Self.plan(requests, heads: heads, clock: clock)
                 attempted = plan
                 let rows = try await transaction.commit(after: plan.statements)
                 try Self.check(rows.first?.affectedRows ?? 0, plan)
-                return Outcome(plan: plan, clock: clock)
+                return Outcome(plan: plan, clock: clock, readAt: readAt)
             }
         } catch let error as PQError {
             throw FlushFailure(error: error, plan: error.isOutcomeUnknown ? attempted : nil)

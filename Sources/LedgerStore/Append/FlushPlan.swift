@@ -103,6 +103,9 @@ struct FlushPlan {
     /// By the database's clock, the time from which on what is written only if the heads are unchanged is refused.
     var refusedFrom: Timestamp { Timestamp(microseconds: clock.microseconds + 1_000_000) }
 
+    /// Whether the time it was planned with is right while the database's clock says this.
+    func isInTime(_ now: Timestamp) -> Bool { clock <= now && now < refusedFrom }
+
     private var headParameters: [Parameter] {
         let heads = newHeads
         return [

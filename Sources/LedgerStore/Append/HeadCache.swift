@@ -46,11 +46,13 @@ struct HeadCache {
         request.parts.map(\.job).filter { entry($0) == nil }
     }
 
-    /// Remembers where these jobs stand, and what the database's clock said when that was found out; without any, it said
-    /// nothing.
-    mutating func remember(_ heads: [(job: JobID, head: JobHead)], clock: Timestamp) {
+    /// Remembers where these jobs stand, and what the database's clock said before `readAt`, when that was found out;
+    /// without any, it said nothing.
+    mutating func remember(
+        _ heads: [(job: JobID, head: JobHead)], clock: Timestamp, readAt: ContinuousClock.Instant = .now
+    ) {
         guard !heads.isEmpty else { return }
-        reading = (clock, .now)
+        reading = (clock, readAt)
         let now = ContinuousClock.now
         for (job, head) in heads {
             if case .shared(let until) = entry(job), until > now { continue }

@@ -98,10 +98,12 @@ struct RoundTripTests {
             try await withRunningLedger(on: target, projection: nil) { other in
                 _ = try await other.append(Self.drafts(1), to: job)
             }
-            let overtaken = try await Self.count(ledger, .appending) {
-                _ = try await ledger.append(Self.drafts(10), to: job)
-            }
-            #expect(overtaken == 3)
+            let before = try await Self.figures(ledger, .appending)
+            _ = try await ledger.append(Self.drafts(10), to: job)
+            let after = try await Self.figures(ledger, .appending)
+            #expect(after.trips - before.trips == 3)
+            // One that came too late, on a machine with too much to do, has not learnt that there is another server.
+            guard after.late == before.late else { return }
             // For a while the head is asked for first.
             #expect(
                 try await Self.count(ledger, .appending) { _ = try await ledger.append(Self.drafts(10), to: job) } == 2)
