@@ -45,3 +45,26 @@ struct HeldInput {
         return incoming
     }
 }
+
+/// A handler that holds back what comes in while it answers.
+protocol InputHolder: ChannelInboundHandler {
+    var held: HeldInput { get set }
+
+    /// Takes a part of a request, or holds it.
+    func take(_ part: HTTPRequestPart, _ context: ChannelHandlerContext)
+}
+
+extension InputHolder {
+    /// Takes up what had to wait, until the next request has to be answered: from there on it is held again.
+    func takeUpHeld(_ context: ChannelHandlerContext) {
+        let waiting = held.takeAll()
+        for incoming in waiting {
+            switch incoming {
+            case .part(let part): take(part, context)
+            case .event(let event): userInboundEventTriggered(context: context, event: event)
+            case .error(let error): errorCaught(context: context, error: error)
+            }
+        }
+        if !waiting.isEmpty { context.fireChannelReadComplete() }
+    }
+}

@@ -16,7 +16,7 @@ internal import NIOHTTPTypes
 ///
 /// It stands behind Hummingbird's handler of a connection's state, which so counts its requests as it does all others:
 /// idle connections are closed and those with a request under way are not, and a server that stops waits for it.
-final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
+final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler, InputHolder {
     typealias InboundIn = HTTPRequestPart
     typealias InboundOut = HTTPRequestPart
     typealias OutboundIn = HTTPResponsePart
@@ -39,7 +39,7 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
     private let date: HTTPDate
     private let logger: Logger
     private var state = State.passing(requests: 0)
-    private var held = HeldInput()
+    var held = HeldInput()
     private var wantsReading = false
     private var context: ChannelHandlerContext?
 
@@ -65,7 +65,7 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
         take(unwrapInboundIn(data), context)
     }
 
-    private func take(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
+    func take(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
         switch (state, part) {
         case (.answering, _):
             held.hold(.part(part))
@@ -232,15 +232,7 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// Takes up what had to wait for the answer, until the next request has to be answered.
     private func goOn(_ context: ChannelHandlerContext) {
-        let waiting = held.takeAll()
-        for incoming in waiting {
-            switch incoming {
-            case .part(let part): take(part, context)
-            case .event(let event): userInboundEventTriggered(context: context, event: event)
-            case .error(let error): errorCaught(context: context, error: error)
-            }
-        }
-        if !waiting.isEmpty { context.fireChannelReadComplete() }
+        takeUpHeld(context)
         readIfWanted(context)
     }
 

@@ -11,7 +11,7 @@ internal import NIOHTTPTypes
 /// why.
 ///
 /// It stands behind Hummingbird's handler of a connection's state, for the reasons that ``RequestShortcut`` gives.
-final class WatchShortcut: ChannelDuplexHandler, RemovableChannelHandler {
+final class WatchShortcut: ChannelDuplexHandler, RemovableChannelHandler, InputHolder {
     typealias InboundIn = HTTPRequestPart
     typealias InboundOut = HTTPRequestPart
     typealias OutboundIn = HTTPResponsePart
@@ -37,7 +37,7 @@ final class WatchShortcut: ChannelDuplexHandler, RemovableChannelHandler {
     private let date: HTTPDate
     private var state = State.passing(requests: 0)
     /// What came in while the desk was asked.
-    private var held = HeldInput()
+    var held = HeldInput()
     private var wantsReading = false
     private var context: ChannelHandlerContext?
 
@@ -62,7 +62,7 @@ final class WatchShortcut: ChannelDuplexHandler, RemovableChannelHandler {
         take(unwrapInboundIn(data), context)
     }
 
-    private func take(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
+    func take(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
         switch (state, part) {
         case (.joining, _): held.hold(.part(part))
         case (.streaming, _), (.ended, _): break
@@ -168,15 +168,7 @@ final class WatchShortcut: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// Takes up what had to wait.
     private func goOn(_ context: ChannelHandlerContext) {
-        let waiting = held.takeAll()
-        for incoming in waiting {
-            switch incoming {
-            case .part(let part): take(part, context)
-            case .event(let event): userInboundEventTriggered(context: context, event: event)
-            case .error(let error): errorCaught(context: context, error: error)
-            }
-        }
-        if !waiting.isEmpty { context.fireChannelReadComplete() }
+        takeUpHeld(context)
         readIfWanted(context)
     }
 
