@@ -35,6 +35,7 @@ let package = Package(
     targets: [
         // Layer 0
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(
             name: "Ledger",
             dependencies: [.product(name: "Crypto", package: "swift-crypto")],
@@ -52,6 +53,7 @@ let package = Package(
             dependencies: ["CLibPQ", .product(name: "Logging", package: "swift-log")],
             swiftSettings: settings + [.strictMemorySafety()]
         ),
+        .target(name: "Deflate", dependencies: ["CZlib"], swiftSettings: settings + [.strictMemorySafety()]),
         .target(name: "LedgerWire", dependencies: ["Ledger"], swiftSettings: settings),
 
         // Layer 2
@@ -90,7 +92,7 @@ let package = Package(
         .target(
             name: "LedgerHTTP",
             dependencies: [
-                "Ledger", "LedgerStore", "LedgerWire",
+                "Deflate", "Ledger", "LedgerStore", "LedgerWire",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -143,6 +145,7 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(name: "LedgerTests", dependencies: ["Ledger", "LedgerTestSupport"], swiftSettings: settings),
+        .testTarget(name: "DeflateTests", dependencies: ["Deflate", "LedgerTestSupport"], swiftSettings: settings),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [

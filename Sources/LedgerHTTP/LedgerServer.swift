@@ -35,7 +35,7 @@ public struct LedgerServer: Service {
         let onListening = onListening
         let metrics = HTTPMetrics()
         let date = HTTPDate()
-        let memory = AnswerMemory()
+        let memory = AnswerMemory(like: SnapshotAnswer.specimen)
         let desk = WatchDesk(service: service, settings: settings, metrics: metrics, logger: logger)
         let application = Application(
             responder: makeRouter(metrics, desk, memory).buildResponder(),

@@ -26,6 +26,11 @@ extension Row {
         try decodeIfPresent(column, as: TimestampMicroseconds.self).map { Timestamp($0) }
     }
 
+    func digest(_ column: Int) throws(PQError) -> Digest {
+        let bytes = try decode(column, as: Bytes32.self)
+        return Digest(bytes.first, bytes.second, bytes.third, bytes.fourth)
+    }
+
     func name(_ column: Int) throws(PQError) -> Name { Name(try decode(column, as: String.self)) }
 
     func nameIfPresent(_ column: Int) throws(PQError) -> Name? {

@@ -23,6 +23,7 @@ struct TypeID: RawRepresentable, Hashable, Sendable {
     static let int4 = TypeID(rawValue: 23)
     static let text = TypeID(rawValue: 25)
     static let oid = TypeID(rawValue: 26)
+    static let xid = TypeID(rawValue: 28)
     static let json = TypeID(rawValue: 114)
     static let float8 = TypeID(rawValue: 701)
     static let unknown = TypeID(rawValue: 705)

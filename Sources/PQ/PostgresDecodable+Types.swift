@@ -18,7 +18,7 @@ private func decodeInteger(_ bytes: UnsafeRawBufferPointer, typeID: UInt32) -> I
     switch TypeID(rawValue: typeID) {
     case .int2: unsafe bytes.bigEndianInteger(Int16.self).map { Int64($0) }
     case .int4: unsafe bytes.bigEndianInteger(Int32.self).map { Int64($0) }
-    case .oid: unsafe bytes.bigEndianInteger(UInt32.self).map { Int64($0) }
+    case .oid, .xid: unsafe bytes.bigEndianInteger(UInt32.self).map { Int64($0) }
     case .int8: unsafe bytes.bigEndianInteger(Int64.self)
     default: nil
     }
@@ -39,6 +39,13 @@ extension Int32: PostgresDecodable {
 extension Int64: PostgresDecodable {
     public static func decode(_ bytes: UnsafeRawBufferPointer, typeID: UInt32) -> Int64? {
         unsafe decodeInteger(bytes, typeID: typeID)
+    }
+}
+
+/// Also how transactions are numbered (`xid`).
+extension UInt32: PostgresDecodable {
+    public static func decode(_ bytes: UnsafeRawBufferPointer, typeID: UInt32) -> UInt32? {
+        unsafe decodeInteger(bytes, typeID: typeID).flatMap { UInt32(exactly: $0) }
     }
 }
 
@@ -82,6 +89,22 @@ extension UUIDBytes: PostgresDecodable {
         return unsafe UUIDBytes(
             high: UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
             low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+    }
+}
+
+/// A `bytea` of 32 bytes, as a hash is, in no memory of its own.
+public struct Bytes32: Hashable, Sendable {
+    /// The bytes, eight in each, big-endian.
+    public let first, second, third, fourth: UInt64
+}
+
+extension Bytes32: PostgresDecodable {
+    public static func decode(_ bytes: UnsafeRawBufferPointer, typeID: UInt32) -> Bytes32? {
+        guard typeID == TypeID.bytea.rawValue, bytes.count == 32 else { return nil }
+        func word(_ number: Int) -> UInt64 {
+            unsafe UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: number * 8, as: UInt64.self))
+        }
+        return Bytes32(first: word(0), second: word(1), third: word(2), fourth: word(3))
     }
 }
 

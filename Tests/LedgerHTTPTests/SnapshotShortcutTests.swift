@@ -184,8 +184,8 @@ struct SnapshotShortcutTests {
 struct AnswerMemoryTests {
     private func stamp(_ sequence: Int64) -> SnapshotStamp {
         SnapshotStamp(
-            ledgerSequence: sequence, head: Array(repeating: 7, count: 32), sequence: sequence, projection: 1,
-            writer: "1")
+            ledgerSequence: sequence, head: Digest(7, 7, 7, 7), sequence: sequence, projection: 1,
+            writer: 1)
     }
 
     private func answer(_ bytes: Int) -> Answer {
@@ -196,7 +196,7 @@ struct AnswerMemoryTests {
 
     @Test("an answer is found by the very stamp it was given for, and the newest takes the place of others")
     func stamps() {
-        let memory = AnswerMemory()
+        let memory = AnswerMemory(like: SnapshotAnswer.specimen)
         memory.remember(answer(10), of: job(1), stamp(1))
         #expect(memory.body(job(1), stamp(1))?.count == 10)
         #expect(memory.body(job(1), stamp(2)) == nil)
@@ -208,7 +208,7 @@ struct AnswerMemoryTests {
 
     @Test("it keeps what is asked for, forgets what is not, and never holds more than it may")
     func bounded() {
-        let memory = AnswerMemory()
+        let memory = AnswerMemory(like: SnapshotAnswer.specimen)
         let size = 100_000
         let perGeneration = AnswerMemory.generationBytesMax / size
         for number in 0..<(5 * perGeneration) {
@@ -222,15 +222,43 @@ struct AnswerMemoryTests {
 
     @Test("what is changed often does not push out the rest")
     func replacing() {
-        let memory = AnswerMemory()
+        let memory = AnswerMemory(like: SnapshotAnswer.specimen)
         memory.remember(answer(10), of: job(1), stamp(1))
         for sequence in 1...1_000 { memory.remember(answer(100_000), of: job(2), stamp(Int64(sequence))) }
         #expect(memory.body(job(1), stamp(1)) != nil)
     }
 
+    @Test("an answer comes back as it was, whether it was packed or is too long for that")
+    func bodies() {
+        let memory = AnswerMemory(like: SnapshotAnswer.specimen)
+        let longest = AnswerMemory.packedBytesMax
+        for (number, count) in [0, 1, 1_000, longest, longest + 1].enumerated() {
+            let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 ^ ($0 >> 8)) }
+            memory.remember(
+                Answer(status: .ok, contentType: "application/json", bytes: bytes), of: job(number), stamp(1))
+            #expect(memory.body(job(number), stamp(1)) == bytes)
+        }
+    }
+
+    @Test("what answers have in common takes no memory")
+    func packed() throws {
+        let memory = AnswerMemory(like: SnapshotAnswer.specimen)
+        guard case .bytes(let body) = SnapshotAnswer.specimen.body else {
+            Issue.record("the specimen has no body")
+            return
+        }
+        for number in 0..<100 {
+            let bytes = Array(String(decoding: body, as: UTF8.self).replacing("100", with: "\(number)").utf8)
+            memory.remember(
+                Answer(status: .ok, contentType: "application/json", bytes: bytes), of: job(number), stamp(1))
+        }
+        #expect(body.count > 600)
+        #expect(memory.byteCount < 100 * 350)
+    }
+
     @Test("an answer that is too long is not remembered")
     func tooLong() {
-        let memory = AnswerMemory()
+        let memory = AnswerMemory(like: SnapshotAnswer.specimen)
         memory.remember(answer(AnswerMemory.answerBytesMax + 1), of: job(1), stamp(1))
         #expect(!memory.knows(job(1)))
     }

@@ -223,8 +223,8 @@ final class ReadScript: LoadScript, @unchecked Sendable {
 
     func next(_ connection: Int, into request: inout [UInt8]) -> LoadStep {
         guard begun < countMax, time.goesOn() else { return .end }
-        // Each job once, where each is wanted once.
-        let job = countMax == stock.jobs.count ? begun : stock.workload.pickJob()
+        // Each job once, where each is wanted once: those last that are wanted most.
+        let job = countMax == stock.jobs.count ? countMax - 1 - begun : stock.workload.pickJob()
         begun += 1
         place[connection] = job
         switch kind {

@@ -10,8 +10,8 @@ extension Measurements {
     private static let ratioOfGrown = 1 / 1.3
     /// What part of the usual time each measurement takes: there are many.
     private static let partOfGrown = 0.25
-    /// What part of that the load takes that is not looked at, so that caches and connections are there; and with many jobs
-    /// a second more for so many of them, so that what is measured is a server that has been at it for a while.
+    /// What part of that the load takes that is not looked at, so that caches and connections are there; appends to many
+    /// jobs take a second more for so many of them, so that what is measured is a server that has been at it for a while.
     private static let partToWarmUp = 0.3
     private static let jobsWarmedInSecond = 20_000.0
     private static let readers = 64
@@ -78,8 +78,9 @@ extension Measurements {
                         prepared: 0)
                 })
             try await proof.waitUntilFolded()
+            try await readEach(site, stock)
             rows.append(
-                try await warmed(site, connections: Self.readers, expected: 200, events: 1, jobs: stock.jobs.count) {
+                try await warmed(site, connections: Self.readers, expected: 200, events: 1, jobs: 1) {
                     seconds in
                     ReadScript(stock, .snapshot, connections: Self.readers, seconds: seconds)
                 })

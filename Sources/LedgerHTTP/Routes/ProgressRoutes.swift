@@ -123,6 +123,23 @@ struct SnapshotAnswer: Sendable {
         return .json(headers: headers) { JobAnswer(view).write(to: &$0) }
     }
 
+    /// What answers are like, as far as they are alike: to a job with two indicators.
+    static var specimen: Answer {
+        let moment = Timestamp(microseconds: 1_800_000_000_000_000)
+        let indicators = ["a", "b"].map { (label: Name) in
+            Snapshot.Indicator(
+                label: label, counted: Units(total: 1_000, done: 100), attempted: Units(total: 1_000, done: 100),
+                updatedAt: moment)
+        }
+        let snapshot = Snapshot(
+            sequence: 1, state: .running, createdAt: moment, startedAt: moment, updatedAt: moment, finishedAt: nil,
+            tasks: TaskCounts(), indicators: indicators)
+        let view = JobView(
+            id: JobID(high: 0, low: 0), description: JobDescription(name: "job"), createdAt: moment, ledgerSequence: 1,
+            snapshot: snapshot, projection: 1)
+        return answer(view, .last)
+    }
+
     /// The head of ``answer(_:_:_:)`` for a snapshot of this tag and a body of so many bytes.
     static func head(_ tag: SnapshotTag, length: Int) -> HTTPResponse {
         var head = plainHead

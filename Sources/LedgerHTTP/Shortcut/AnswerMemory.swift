@@ -1,3 +1,4 @@
+internal import Deflate
 internal import Ledger
 internal import LedgerStore
 internal import Synchronization
@@ -9,8 +10,13 @@ internal import Synchronization
 final class AnswerMemory: Sendable {
     /// The body of an answer. Its head is made from the stamp: kept, it would take more memory than all the rest.
     private struct Remembered {
-        var stamp: SnapshotStamp
-        var body: [UInt8]
+        let stamp: SnapshotStamp
+        /// Packed, unless it is too long for that.
+        let bytes: [UInt8]
+        /// How many bytes the body has.
+        let count: Int
+
+        var isPacked: Bool { count <= AnswerMemory.packedBytesMax }
     }
 
     /// How many bytes are remembered, at most: twice this. When that many new ones have come, those that nobody has
@@ -18,8 +24,10 @@ final class AnswerMemory: Sendable {
     static let generationBytesMax = 24 << 20
     /// A longer answer is not remembered.
     static let answerBytesMax = 1 << 20
-    /// What an answer takes beside its body, about: its place in a table that is half full, and two arrays.
-    private static let overheadBytes = 350
+    /// A longer one is remembered as it is: to pack it would keep others waiting.
+    static let packedBytesMax = 16 << 10
+    /// What an answer takes beside its body, about: its place in a table that is half full, and an array.
+    private static let overheadBytes = 250
 
     private struct Generations {
         var young: [JobID: Remembered] = [:]
@@ -28,6 +36,15 @@ final class AnswerMemory: Sendable {
     }
 
     private let generations = Mutex(Generations())
+    private let packer: Mutex<TextPacker>
+
+    /// - Parameter specimen: What answers are like.
+    init(like specimen: Answer) {
+        guard case .bytes(let bytes) = specimen.body else {
+            preconditionFailure("answers that are remembered have bodies")
+        }
+        packer = Mutex(TextPacker(like: bytes))
+    }
 
     /// Whether there is an answer, right or not.
     func knows(_ job: JobID) -> Bool {
@@ -41,26 +58,32 @@ final class AnswerMemory: Sendable {
 
     /// The body of the answer that was given for this stamp, if it is remembered.
     func body(_ job: JobID, _ stamp: SnapshotStamp) -> [UInt8]? {
-        generations.withLock { generations in
-            if let found = generations.young[job] { return found.stamp == stamp ? found.body : nil }
+        let found: Remembered? = generations.withLock { generations in
+            if let found = generations.young[job] { return found.stamp == stamp ? found : nil }
             guard let found = generations.old.removeValue(forKey: job), found.stamp == stamp else { return nil }
             Self.keep(found, of: job, in: &generations)
-            return found.body
+            return found
         }
+        guard let found, found.isPacked else { return found?.bytes }
+        return packer.withLock { $0.unpack(found.bytes, count: found.count) }
     }
 
     /// Remembers the body of an answer in the place of an older one.
     func remember(_ answer: Answer, of job: JobID, _ stamp: SnapshotStamp) {
         guard case .bytes(let bytes) = answer.body, bytes.count <= Self.answerBytesMax else { return }
-        // A copy: the array that was written to has room for more than it holds.
-        let remembered = Remembered(stamp: stamp, body: bytes.withUnsafeBufferPointer { Array($0) })
+        let kept =
+            if bytes.count <= Self.packedBytesMax { packer.withLock { $0.pack(bytes) } } else {
+                // A copy: the array that was written to has room for more than it holds.
+                bytes.withUnsafeBufferPointer { Array($0) }
+            }
+        let remembered = Remembered(stamp: stamp, bytes: kept, count: bytes.count)
         generations.withLock { generations in
             generations.old[job] = nil
             Self.keep(remembered, of: job, in: &generations)
         }
     }
 
-    private static func size(_ remembered: Remembered) -> Int { remembered.body.count + overheadBytes }
+    private static func size(_ remembered: Remembered) -> Int { remembered.bytes.count + overheadBytes }
 
     private static func keep(_ remembered: Remembered, of job: JobID, in generations: inout Generations) {
         let replaced = generations.young.updateValue(remembered, forKey: job)

@@ -14,7 +14,7 @@ struct SnapshotReader: Sendable {
             snapshot.updated_at, snapshot.finished_at, snapshot.tasks_running, snapshot.tasks_succeeded,
             snapshot.tasks_failed, snapshot.tasks_canceled, snapshot.executions,
             indicator.labels, indicator.counted_totals, indicator.counted_dones, indicator.superseded_totals,
-            indicator.superseded_dones, indicator.updated_ats, snapshot.projection, head.hash, snapshot.xmin::text
+            indicator.superseded_dones, indicator.updated_ats, snapshot.projection, head.hash, snapshot.xmin
         from ledger.job
         join ledger.job_head as head on head.job_id = job.job_id
         join ledger.snapshot on snapshot.job_id = job.job_id and snapshot.is_live
@@ -75,7 +75,7 @@ struct SnapshotReader: Sendable {
 
     /// What picks the columns of a stamp; tests look at its plan.
     static let stamps = """
-        select head.job_id, head.sequence, head.hash, snapshot.sequence, snapshot.projection, snapshot.xmin::text
+        select head.job_id, head.sequence, head.hash, snapshot.sequence, snapshot.projection, snapshot.xmin
         from ledger.job_head as head
         join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
         where head.job_id = any($1)
@@ -86,7 +86,7 @@ struct SnapshotReader: Sendable {
         var stamps: [JobID: SnapshotStamp] = [:]
         for row in try await pool.query(Query(Self.stamps, [.uuids(ids.map(\.uuid))])) {
             stamps[try row.jobID(0)] = SnapshotStamp(
-                ledgerSequence: try row.decode(1), head: try row.decode(2), sequence: try row.decode(3),
+                ledgerSequence: try row.decode(1), head: try row.digest(2), sequence: try row.decode(3),
                 projection: try row.decode(4), writer: try row.decode(5))
         }
         return stamps
@@ -181,7 +181,7 @@ struct SnapshotReader: Sendable {
             startedAt: try row.timestampIfPresent(10), updatedAt: try row.timestampIfPresent(11),
             finishedAt: try row.timestampIfPresent(12), tasks: tasks, indicators: try indicators(row))
         let stamp = SnapshotStamp(
-            ledgerSequence: try row.decode(6), head: try row.decode(25), sequence: snapshot.sequence,
+            ledgerSequence: try row.decode(6), head: try row.digest(25), sequence: snapshot.sequence,
             projection: try row.decode(24), writer: try row.decode(26))
         let view = JobView(
             id: try row.jobID(0),

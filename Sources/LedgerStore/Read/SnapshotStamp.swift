@@ -9,20 +9,36 @@ public struct SnapshotStamp: Hashable, Sendable {
     /// The sequence of the last event in the ledger.
     public let ledgerSequence: Int64
     /// The hash of the last event in the ledger.
-    public let head: [UInt8]
+    public let head: Digest
     /// The sequence of the last event in the snapshot.
     public let sequence: Int64
     /// The number of the projection that readers are shown.
     public let projection: Int16
-    /// The transaction that wrote the snapshot's row, as PostgreSQL writes it.
-    public let writer: String
+    /// The transaction that wrote the snapshot's row.
+    public let writer: UInt32
 
-    public init(ledgerSequence: Int64, head: [UInt8], sequence: Int64, projection: Int16, writer: String) {
+    public init(ledgerSequence: Int64, head: Digest, sequence: Int64, projection: Int16, writer: UInt32) {
         self.ledgerSequence = ledgerSequence
         self.head = head
         self.sequence = sequence
         self.projection = projection
         self.writer = writer
+    }
+}
+
+/// A hash of 32 bytes, which takes no more memory than that: of stamps there are very many.
+public struct Digest: Hashable, Sendable {
+    private let first: UInt64
+    private let second: UInt64
+    private let third: UInt64
+    private let fourth: UInt64
+
+    /// The hash of these bytes, eight in each number.
+    public init(_ first: UInt64, _ second: UInt64, _ third: UInt64, _ fourth: UInt64) {
+        self.first = first
+        self.second = second
+        self.third = third
+        self.fourth = fourth
     }
 }
 
