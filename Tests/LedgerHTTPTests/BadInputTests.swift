@@ -186,4 +186,30 @@ struct BadInputTests {
             #expect(try await client.get("/healthz").status == 200)
         }
     }
+
+    @Test("a body that waits to be asked for is asked for, unless an answer is still under way")
+    func expectedBody() async throws {
+        try await withServer { client, _ in
+            let body = #"{"name":"asked for"}"#
+            let head =
+                "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-Continue\r\n"
+                + "Content-Length: \(body.utf8.count)\r\n"
+            let channel = try await client.connect()
+            let answers: [String] = try await channel.executeThenClose { inbound, outbound in
+                try await outbound.write(ByteBufferOf(head + "Connection: close\r\n\r\n"))
+                var answers: [String] = []
+                for try await part in inbound {
+                    answers.append(String(buffer: part))
+                    if answers.count == 1 { try await outbound.write(ByteBufferOf(body)) }
+                }
+                return answers
+            }
+            #expect(answers.first == "HTTP/1.1 100 Continue\r\n\r\n")
+            #expect(answers.dropFirst().joined().hasPrefix("HTTP/1.1 201 "))
+
+            let job = try await client.createJob()
+            let behind = "GET /v1/jobs/\(job) HTTP/1.1\r\nHost: x\r\n\r\n" + head + "\r\n" + body
+            #expect(try await client.converse([behind]).map(\.status) == [200, 201])
+        }
+    }
 }

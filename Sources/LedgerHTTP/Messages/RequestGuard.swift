@@ -5,13 +5,15 @@ internal import NIOHTTPTypes
 /// A request whose body did not arrive in time.
 struct SlowRequest: Error {}
 
-/// Gives every body a time to arrive as a whole, however it drips, and ends a connection whose answer says so.
+/// Gives every body a time to arrive as a whole, however it drips, asks for one that waits to be asked for (RFC 9110, section
+/// 10.1.1), and ends a connection whose answer says so.
 ///
 /// A timer of the event loop costs next to nothing, where one of a task would cost as much as the rest of a small
 /// request.
 final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPRequestPart
     typealias OutboundIn = HTTPResponsePart
+    typealias OutboundOut = HTTPResponsePart
 
     /// How long a client whose body is not wanted has to take its answer. Closing at once would reset the connection
     /// under the bytes that are still on their way, and the answer would be lost with them.
@@ -20,6 +22,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private let deadline: TimeAmount
     private var timer: Scheduled<Void>?
     private var isLastAnswer = false
+    /// Requests that have begun and whose answers have not ended.
+    private var openCount = 0
 
     init(deadline: Duration) {
         self.deadline = TimeAmount(deadline)
@@ -27,8 +31,14 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .head:
+        case .head(let head):
             start(context, deadline) { context.fireErrorCaught(SlowRequest()) }
+            openCount += 1
+            // In the middle of the answer to an earlier request it would be taken for a part of that. Who is not asked
+            // sends the body after a while.
+            if openCount == 1, head.headerFields[.expect]?.lowercased() == "100-continue" {
+                context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
+            }
         case .body: break
         case .end: stop()
         }
@@ -43,6 +53,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
         case .body:
             context.write(data, promise: promise)
         case .end:
+            openCount = max(0, openCount - 1)
             guard isLastAnswer else {
                 context.write(data, promise: promise)
                 return
