@@ -22,6 +22,8 @@ struct Claims {
     }
 
     private(set) var jobs: [Job] = []
+    /// The jobs of which events were left for a later step.
+    private(set) var shortened: Set<JobID> = []
     private var indices: [JobID: Int] = [:]
 
     /// What is read of a job that is claimed and its next events, as two columns: ``init(_:wanted:)`` reads them.
@@ -65,6 +67,29 @@ struct Claims {
                 jobs[jobs.count - 1].events.append(event)
             }
         }
+    }
+
+    /// Leaves for a later step what would have this one touch more tasks, from the first event that does: the state of a
+    /// task that is read, changed and written may be a hundred kilobytes. The first task is always touched.
+    mutating func limit(toTasks tasksMax: Int) {
+        // An event touches one task at most.
+        guard jobs.reduce(0, { $0 + $1.events.count }) > tasksMax else { return }
+        var left = max(1, tasksMax)
+        for index in jobs.indices {
+            var tasks: Set<Name> = []
+            let end = jobs[index].events.firstIndex { event in
+                guard let task = event.body.reference?.task, !tasks.contains(task) else { return false }
+                guard left > 0 else { return true }
+                left -= 1
+                tasks.insert(task)
+                return false
+            }
+            guard let end else { continue }
+            jobs[index].events.removeSubrange(end...)
+            shortened.insert(jobs[index].id)
+        }
+        jobs.removeAll(where: \.events.isEmpty)
+        indices = Dictionary(uniqueKeysWithValues: jobs.indices.map { (jobs[$0].id, $0) })
     }
 
     /// Adds a job whose first event is in this row.

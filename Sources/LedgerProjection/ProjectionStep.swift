@@ -33,9 +33,14 @@ struct ProjectionStep {
                 projections.map { besideQuery(jobs, $0, eventsMax: eventsMax) }
                 ?? claimQuery(jobs, eventsMax: eventsMax)
             let claimed = try await transaction.pipeline([OrderedLookup.planning, claim])
-            var claims = try await compute { () throws(PQError) in try Claims(claimed[1], wanted: jobs) }
+            var claims = try await compute { () throws(PQError) in
+                var claims = try Claims(claimed[1], wanted: jobs)
+                claims.limit(toTasks: settings.tasksPerStepMax)
+                return claims
+            }
             var result = Result()
-            let ids = Set(claims.jobs.map(\.id))
+            let shortened = claims.shortened
+            let ids = shortened.union(claims.jobs.map(\.id))
             result.unclaimed = jobs.filter { !ids.contains($0) }
             guard !claims.jobs.isEmpty else { return result }
 
@@ -51,11 +56,14 @@ struct ProjectionStep {
                 return (changes, damaged, StateChanges.statements(changes))
             }
             result.damaged = damaged
+            result.unfinished = Array(shortened.subtracting(damaged.map(\.job)))
             _ = try await transaction.commit(after: statements)
             for change in changes {
                 result.folded.append((change.job, change.changes.progress.sequence))
                 result.eventCount += change.eventCount
-                if change.eventCount == eventsMax { result.unfinished.append(change.job) }
+                if change.eventCount == eventsMax, !shortened.contains(change.job) {
+                    result.unfinished.append(change.job)
+                }
             }
             return result
         }
