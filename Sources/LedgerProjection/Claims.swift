@@ -22,9 +22,12 @@ struct Claims {
     }
 
     private(set) var jobs: [Job] = []
-    /// The jobs of which events were left for a later step.
-    private(set) var shortened: Set<JobID> = []
     private var indices: [JobID: Int] = [:]
+
+    private init(_ jobs: [Job]) {
+        self.jobs = jobs
+        indices = Dictionary(uniqueKeysWithValues: jobs.indices.map { (jobs[$0].id, $0) })
+    }
 
     /// What is read of a job that is claimed and its next events, as two columns: ``init(_:wanted:)`` reads them.
     ///
@@ -69,13 +72,17 @@ struct Claims {
         }
     }
 
-    /// Leaves for a later step what would have this one touch more tasks, from the first event that does: the state of a
-    /// task that is read, changed and written may be a hundred kilobytes. The first task is always touched.
-    mutating func limit(toTasks tasksMax: Int) {
+    /// Takes out what touches so many tasks, or the first one at least: the state of a task that is read, changed and written
+    /// may be a hundred kilobytes. Of the last job that is in it some events may be left.
+    mutating func takePortion(tasksMax: Int) -> Claims {
         // An event touches one task at most.
-        guard jobs.reduce(0, { $0 + $1.events.count }) > tasksMax else { return }
+        guard jobs.reduce(0, { $0 + $1.events.count }) > tasksMax else {
+            defer { self = Claims([]) }
+            return Claims(jobs)
+        }
+        var portion: [Job] = []
         var left = max(1, tasksMax)
-        for index in jobs.indices {
+        while left > 0, let index = jobs.indices.dropFirst(portion.count).first {
             var tasks: Set<Name> = []
             let end = jobs[index].events.firstIndex { event in
                 guard let task = event.body.reference?.task, !tasks.contains(task) else { return false }
@@ -84,12 +91,21 @@ struct Claims {
                 tasks.insert(task)
                 return false
             }
+            portion.append(jobs[index])
             guard let end else { continue }
-            jobs[index].events.removeSubrange(end...)
-            shortened.insert(jobs[index].id)
+            portion[portion.count - 1].events.removeSubrange(end...)
+            jobs[index].events.removeSubrange(..<end)
+            jobs.removeFirst(index)
+            return Claims(portion)
         }
-        jobs.removeAll(where: \.events.isEmpty)
-        indices = Dictionary(uniqueKeysWithValues: jobs.indices.map { (jobs[$0].id, $0) })
+        jobs.removeFirst(portion.count)
+        return Claims(portion)
+    }
+
+    /// Goes on with a job of which a portion has been folded; nil where it could not be, and nothing more of it can.
+    mutating func goOn(with job: JobID, from progress: JobProgress?) {
+        guard let index = jobs.firstIndex(where: { $0.id == job }) else { return }
+        if let progress { jobs[index].fold = Fold(progress) } else { jobs.remove(at: index) }
     }
 
     /// Adds a job whose first event is in this row.

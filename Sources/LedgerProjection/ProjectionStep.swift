@@ -22,7 +22,8 @@ struct ProjectionStep {
         var eventCount = 0
     }
 
-    /// Runs the step for these jobs. Three round trips, mostly: claim and read events, read states, store and commit.
+    /// Runs the step for these jobs. Three round trips, mostly: claim and read events, read states, store and commit. Events
+    /// that touch very many tasks are folded in portions, each with two round trips.
     ///
     /// - Parameter projections: The projection of each job that is to be folded, as far as the live one is; nil for the
     ///   live ones themselves.
@@ -33,40 +34,52 @@ struct ProjectionStep {
                 projections.map { besideQuery(jobs, $0, eventsMax: eventsMax) }
                 ?? claimQuery(jobs, eventsMax: eventsMax)
             let claimed = try await transaction.pipeline([OrderedLookup.planning, claim])
-            var claims = try await compute { () throws(PQError) in
-                var claims = try Claims(claimed[1], wanted: jobs)
-                claims.limit(toTasks: settings.tasksPerStepMax)
-                return claims
-            }
+            var claims = try await compute { () throws(PQError) in try Claims(claimed[1], wanted: jobs) }
             var result = Result()
-            let shortened = claims.shortened
-            let ids = shortened.union(claims.jobs.map(\.id))
+            let ids = Set(claims.jobs.map(\.id))
             result.unclaimed = jobs.filter { !ids.contains($0) }
-            guard !claims.jobs.isEmpty else { return result }
-
-            let needed = try await transaction.pipeline(StateQueries.needed(by: claims))
-            try claims.restore(needed)
-            let further = StateQueries.neededFurther(by: claims)
-            if !further.isEmpty { try claims.restoreFurther(try await transaction.pipeline(further)) }
-
-            let restored = claims
-            let (changes, damaged, statements) = await compute {
-                var claims = restored
-                let (changes, damaged) = claims.foldAll()
-                return (changes, damaged, StateChanges.statements(changes))
-            }
-            result.damaged = damaged
-            result.unfinished = Array(shortened.subtracting(damaged.map(\.job)))
-            _ = try await transaction.commit(after: statements)
-            for change in changes {
-                result.folded.append((change.job, change.changes.progress.sequence))
-                result.eventCount += change.eventCount
-                if change.eventCount == eventsMax, !shortened.contains(change.job) {
-                    result.unfinished.append(change.job)
+            let full = claims.jobs.filter { $0.events.count == eventsMax }.map(\.id)
+            while !claims.jobs.isEmpty {
+                let statements = try await fold(&claims, in: &transaction, into: &result)
+                if claims.jobs.isEmpty {
+                    _ = try await transaction.commit(after: statements)
+                } else {
+                    _ = try await transaction.pipeline(statements)
                 }
             }
+            let damaged = Set(result.damaged.map(\.job))
+            result.unfinished = full.filter { !damaged.contains($0) }
             return result
         }
+    }
+
+    /// Takes a portion of what was claimed, reads the states that it touches, and folds it.
+    ///
+    /// - Returns: What stores it.
+    private func fold(
+        _ claims: inout Claims, in transaction: inout Transaction, into result: inout Result
+    ) async throws -> [Query] {
+        var portion = claims.takePortion(tasksMax: settings.tasksPerPortionMax)
+        try portion.restore(try await transaction.pipeline(StateQueries.needed(by: portion)))
+        let further = StateQueries.neededFurther(by: portion)
+        if !further.isEmpty { try portion.restoreFurther(try await transaction.pipeline(further)) }
+
+        let restored = portion
+        let (changes, damaged, statements) = await compute {
+            var portion = restored
+            let (changes, damaged) = portion.foldAll()
+            return (changes, damaged, StateChanges.statements(changes))
+        }
+        for change in changes {
+            claims.goOn(with: change.job, from: change.changes.progress)
+            // The second portion of a job that was divided.
+            if result.folded.last?.job == change.job { result.folded.removeLast() }
+            result.folded.append((change.job, change.changes.progress.sequence))
+            result.eventCount += change.eventCount
+        }
+        for (job, _) in damaged { claims.goOn(with: job, from: nil) }
+        result.damaged += damaged
+        return statements
     }
 
     /// Runs what takes its time away from the reactor's thread, on which everybody's connections live.

@@ -6,9 +6,10 @@ import Testing
 
 @testable import LedgerProjection
 
-@Suite("What a step takes at most")
+@Suite("What a step has in memory at most")
 struct StepLimitTests {
     private static let tasks = 10
+    private static let jobs = 3
 
     /// Every task reports once, and then once more.
     private static let drafts: [EventDraft] = (0..<2 * tasks).map { number in
@@ -16,19 +17,19 @@ struct StepLimitTests {
         return EventDraft(.progress(ProgressReport(reference: reference, done: 1)))
     }
 
-    private func step(_ ledger: PostgresLedger, tasksMax: Int) -> ProjectionStep {
+    private func step(_ pool: Pool, tasksMax: Int) -> ProjectionStep {
         var settings = ProjectionSettings()
-        settings.tasksPerStepMax = tasksMax
-        return ProjectionStep(pool: ledger.pool, settings: settings)
+        settings.tasksPerPortionMax = tasksMax
+        return ProjectionStep(pool: pool, settings: settings)
     }
 
-    private func withJobs(_ count: Int, _ body: (PostgresLedger, ConnectionTarget, [JobID]) async throws -> Void)
-        async throws
-    {
+    private func withJobs(
+        _ body: (PostgresLedger, ConnectionTarget, [JobID]) async throws -> Void
+    ) async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in
                 var jobs: [JobID] = []
-                for number in 0..<count {
+                for number in 0..<Self.jobs {
                     let job = try await ledger.createJob(JobDescription(name: Name("\(number)"))).view.id
                     #expect(try await ledger.append(Self.drafts, to: job).upperBound == 21)
                     jobs.append(job)
@@ -38,46 +39,43 @@ struct StepLimitTests {
         }
     }
 
-    @Test("a step touches no more tasks than it may, and what it leaves is folded by the next ones")
-    func tasks() async throws {
-        try await withJobs(3) { ledger, _, jobs in
-            let first = try await step(ledger, tasksMax: 12).run(jobs)
-            // The second job up to its third task, the third not at all.
-            #expect(first.folded.map(\.job) == Array(jobs[..<2]) && first.folded.map(\.sequence) == [21, 3])
-            #expect(Set(first.unfinished) == [jobs[1], jobs[2]] && first.unclaimed.isEmpty && first.damaged.isEmpty)
-            // Its creation has been folded with it.
-            #expect(first.eventCount == 22)
-
-            var rest = first.unfinished.sorted()
-            var steps = 0
-            while !rest.isEmpty {
-                let result = try await step(ledger, tasksMax: 0).run(rest)
-                // One task at the least, or it would never end.
-                #expect(result.folded.count == 1 && result.eventCount <= 2)
-                rest = result.unfinished.sorted()
-                steps += 1
-                try #require(steps <= 100)
-            }
+    /// Of 60 events on 30 tasks. With twelve, the second job is divided; each portion begins where a task more would come.
+    @Test(
+        "what touches many tasks is folded in portions, with the same result", arguments: [(60, 1), (12, 3), (1, 60)])
+    func portions(tasksMax: Int, portions: Int) async throws {
+        try await withJobs { ledger, target, jobs in
+            let pool = Pool(target: target, logger: TestCluster.logger)
+            let result = try await step(pool, tasksMax: tasksMax).run(jobs)
+            #expect(result.folded.map(\.job) == jobs && result.folded.map(\.sequence) == [21, 21, 21])
+            #expect(result.eventCount == 60)
+            #expect(result.unfinished.isEmpty && result.unclaimed.isEmpty && result.damaged.isEmpty)
+            #expect(await pool.statistics.roundTrips == 1 + 2 * portions)
+            await pool.close()
             for job in jobs {
                 let view = try #require(try await ledger.job(job))
-                #expect(view.snapshot.sequence == 21 && view.snapshot.indicators.map(\.counted.done) == [20])
+                #expect(view.snapshot.tasks.total == Int64(Self.tasks))
+                #expect(view.snapshot.indicators.map(\.counted.done) == [20])
             }
         }
     }
 
-    @Test("a job whose state is damaged is told, and not taken up again at once because there is more of it")
+    @Test("of a job whose state is damaged no portion is stored, and the others are folded")
     func damaged() async throws {
-        try await withJobs(1) { ledger, target, jobs in
-            let job = jobs[0]
-            #expect(try await step(ledger, tasksMax: 2).run(jobs).folded.map(\.sequence) == [3])
+        try await withJobs { ledger, target, jobs in
+            let whole = step(ledger.pool, tasksMax: 60)
+            _ = try await whole.run(jobs)
+            for job in jobs { _ = try await ledger.append(Self.drafts, to: job) }
             _ = try await tamper(
                 target, "alter table ledger.indicator drop constraint indicator_done_conserved", [])
             let changed = try await tamper(
-                target, "update ledger.indicator set counted_done = counted_done + 1 where job_id = $1", [job])
+                target, "update ledger.indicator set counted_done = counted_done + 1 where job_id = $1", [jobs[1]])
             #expect(changed == 1)
-            // Some of its events are left.
-            let result = try await step(ledger, tasksMax: 9).run(jobs)
-            #expect(result.damaged.map(\.job) == jobs && result.folded.isEmpty && result.unfinished.isEmpty)
+            let result = try await step(ledger.pool, tasksMax: 4).run(jobs)
+            #expect(result.damaged.map(\.job) == [jobs[1]] && result.unfinished.isEmpty)
+            #expect(result.folded.map(\.job) == [jobs[0], jobs[2]] && result.folded.map(\.sequence) == [41, 41])
+            var sequences: [Int64?] = []
+            for job in jobs { sequences.append(try await ledger.job(job)?.snapshot.sequence) }
+            #expect(sequences == [41, 21, 41])
         }
     }
 }
