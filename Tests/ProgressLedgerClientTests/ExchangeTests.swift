@@ -100,7 +100,7 @@ struct ExchangeTests {
     func silenceEnds() async throws {
         try await ScriptedServer.with(.silence, .answer(200)) { server in
             let client = try client(server) {
-                $0.deadline = .seconds(1)
+                $0.deadline = .seconds(4)
                 $0.patience = .zero
             }
             let error = await #expect(throws: LedgerClientError.self) { try await client.append([safe], to: job) }

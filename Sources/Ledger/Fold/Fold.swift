@@ -31,6 +31,8 @@ public struct Fold: Sendable {
     /// Whether what changes is noted, for ``takeChanges()``.
     let notesChanges: Bool
 
+    private static let comparedIndicatorsMax = 6
+
     struct NamedKey: Hashable {
         let task: Int64
         let name: Name
@@ -327,7 +329,11 @@ public struct Fold: Sendable {
 
     /// The indicator of this label; the first event that names it, whatever its verdict, fixes its place.
     private mutating func indicatorIndex(of label: Name?, namedBy event: Event) -> Int {
-        if let index = labelledIndicators[label] { return index }
+        // Most jobs have a few, and comparing with these costs less than looking one up.
+        for index in 0..<min(indicators.count, Self.comparedIndicatorsMax) where indicators[index].label == label {
+            return index
+        }
+        if indicators.count > Self.comparedIndicatorsMax, let index = labelledIndicators[label] { return index }
         return insert(IndicatorState(sequence: event.sequence, label: label, updatedAt: event.recordedAt))
     }
 }

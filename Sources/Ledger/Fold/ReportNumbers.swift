@@ -57,6 +57,8 @@ public struct ReportNumbers: Hashable, Sendable {
 
     /// The entry of this number, where it is among the newest.
     func recentEntry(of report: Int64) -> Entry? {
+        // Most reports are numbered on.
+        guard let last = recent.last, report <= last.report else { return nil }
         let index = recent.partitioningIndex { $0.report >= report }
         return index < recent.count && recent[index].report == report ? recent[index] : nil
     }
@@ -70,7 +72,11 @@ public struct ReportNumbers: Hashable, Sendable {
     ///
     /// - Returns: Entries that no longer fit and belong into their pages, ascending by number; mostly none.
     mutating func insert(_ entry: Entry) -> [Entry] {
-        recent.insert(entry, at: recent.partitioningIndex { $0.report >= entry.report })
+        if let last = recent.last, last.report > entry.report {
+            recent.insert(entry, at: recent.partitioningIndex { $0.report >= entry.report })
+        } else {
+            recent.append(entry)
+        }
         guard recent.count >= Self.recentMax else { return [] }
         let archived = Array(recent.prefix(Self.archivedAtOnce))
         recent.removeFirst(Self.archivedAtOnce)

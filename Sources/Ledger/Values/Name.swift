@@ -35,7 +35,10 @@ extension Name: Hashable {
     /// Eight bytes at a time: a fold compares names more often than it does anything else.
     private static func haveEqualBytes(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
         guard left.count == right.count else { return false }
-        guard left.count >= 8 else { return left.elementsEqual(right) }
+        guard left.count >= 8 else {
+            for offset in 0..<left.count where left[offset] != right[offset] { return false }
+            return true
+        }
         var offset = 0
         while offset < left.count {
             // The last eight may overlap those before them.

@@ -5,12 +5,17 @@ package import PQ
 /// for. Each column that is sent costs some five per cent of what reading an event does.
 package enum FoldedEventRow {
     /// The columns, in the order that ``decode(_:)`` takes them; `event` is the table's name in the statement.
+    ///
+    /// To compare a number costs PostgreSQL less than to send it, so what most events have is left out: that they report
+    /// progress, and no units.
     package static let columns = """
-        event.sequence, event.recorded_at, event.type, event.report, event.total, event.done, event.attempt,
-        event.task, event.execution, event.label, event.outcome
+        event.sequence, event.recorded_at, nullif(event.type, \(EventType.progress.rawValue)), event.report,
+        nullif(event.total, 0), nullif(event.done, 0), event.attempt, event.task, event.execution, event.label,
+        event.outcome
         """
 
-    /// The event of the next columns.
+    /// The event of the next columns. Whether no units were given, or none to be counted, is no longer told: a fold does
+    /// not tell them apart.
     ///
     /// - Throws: ``PQError/Code/decoding`` where they are not what the ledger writes.
     package static func decode(_ row: inout BinaryRow) throws(PQError) -> Event {
@@ -30,7 +35,7 @@ package enum FoldedEventRow {
             ExecutionReference(task: Name($0), execution: execution.map { Name($0) }, attempt: attempt)
         }
         let body: EventBody? =
-            switch (type.flatMap { EventType(rawValue: $0) }, reference) {
+            switch (type.map { EventType(rawValue: $0) } ?? .progress, reference) {
             case (.jobCreated, _): .jobCreated(JobDescription(name: ""))
             case (.executionStarted, let reference?): .executionStarted(reference)
             case (.progress, let reference?):

@@ -190,13 +190,14 @@ struct RoundTripTests {
     }
 
     @Test(
-        "a step of the projection takes three round trips, four where runs take the place of others, however many events"
+        "a step of the projection takes three round trips, four where runs take the place of others, for one task or many"
     )
     func steps() async throws {
         try await withQuietLedger { ledger, target in
             let pool = Pool(target: target, logger: TestCluster.logger)
-            let step = ProjectionStep(pool: pool, settings: ProjectionSettings())
-            for events in [1, 2_000] {
+            let settings = ProjectionSettings()
+            let step = ProjectionStep(pool: pool, settings: settings)
+            for events in [1, settings.tasksPerPortionMax] {
                 let job = try await ledger.createJob(JobDescription(name: "n")).view.id
                 let reports = { report in (0..<events).map { LargeLedger.progress($0, 1, report: report) } }
                 // What they take the place of counts on indicators that the new events do not name.
