@@ -53,6 +53,7 @@ let package = Package(
             dependencies: ["CLibPQ", .product(name: "Logging", package: "swift-log")],
             swiftSettings: settings + [.strictMemorySafety()]
         ),
+        // What is remembered of answers is packed by zlib, which Hummingbird needs to be built anyway.
         .target(name: "Deflate", dependencies: ["CZlib"], swiftSettings: settings + [.strictMemorySafety()]),
         .target(name: "LedgerWire", dependencies: ["Ledger"], swiftSettings: settings),
 

@@ -42,7 +42,7 @@ public struct LedgerServer: Service {
             server: .http1(
                 configuration: .init(
                     additionalChannelHandlers: [
-                        RequestGuard(deadline: settings.bodyDeadline),
+                        RequestGuard(deadline: settings.bodyDeadline, bodyBytesMax: settings.bodyBytesMax),
                         SlowReaderGuard(deadline: settings.answerDeadline),
                         ShortcutInstaller {
                             [

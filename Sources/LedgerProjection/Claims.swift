@@ -72,40 +72,47 @@ struct Claims {
         }
     }
 
-    /// Takes out what touches so many tasks, or the first one at least: the state of a task that is read, changed and written
-    /// may be a hundred kilobytes. Of the last job that is in it some events may be left.
-    mutating func takePortion(tasksMax: Int) -> Claims {
-        // An event touches one task at most.
-        guard jobs.reduce(0, { $0 + $1.events.count }) > tasksMax else {
-            defer { self = Claims([]) }
-            return Claims(jobs)
-        }
-        var portion: [Job] = []
-        var left = max(1, tasksMax)
-        while left > 0, let index = jobs.indices.dropFirst(portion.count).first {
-            var tasks: Set<Name> = []
-            let end = jobs[index].events.firstIndex { event in
-                guard let task = event.body.reference?.task, !tasks.contains(task) else { return false }
+    var eventCount: Int { jobs.reduce(0) { $0 + $1.events.count } }
+
+    /// What touches so many executions, or the first one at least, and the rest: the state of an execution that is read,
+    /// changed and written may be a hundred kilobytes. The last job of the portion may have events in the rest as well.
+    func portion(executionsMax: Int) -> (portion: Claims, rest: Claims) {
+        var (portion, rest): ([Job], [Job]) = ([], [])
+        var left = max(1, executionsMax)
+        for job in jobs {
+            guard left > 0, rest.isEmpty else {
+                rest.append(job)
+                continue
+            }
+            var touched: Set<ExecutionReference> = []
+            let end = job.events.firstIndex { event in
+                guard let reference = event.body.reference, !touched.contains(reference) else { return false }
                 guard left > 0 else { return true }
                 left -= 1
-                tasks.insert(task)
+                touched.insert(reference)
                 return false
             }
-            portion.append(jobs[index])
+            portion.append(job)
             guard let end else { continue }
             portion[portion.count - 1].events.removeSubrange(end...)
-            jobs[index].events.removeSubrange(..<end)
-            jobs.removeFirst(index)
-            return Claims(portion)
+            rest.append(job)
+            rest[0].events.removeSubrange(..<end)
         }
-        jobs.removeFirst(portion.count)
-        return Claims(portion)
+        return (Claims(portion), Claims(rest))
     }
+
+    /// Nothing that is claimed.
+    static var none: Claims { Claims([]) }
 
     /// Goes on with a job of which a portion has been folded; nil where it could not be, and nothing more of it can.
     mutating func goOn(with job: JobID, from progress: JobProgress?) {
         guard let index = jobs.firstIndex(where: { $0.id == job }) else { return }
-        if let progress { jobs[index].fold = Fold(progress) } else { jobs.remove(at: index) }
+        if let progress {
+            jobs[index].fold = Fold(progress)
+        } else {
+            jobs.remove(at: index)
+            self = Claims(jobs)
+        }
     }
 
     /// Adds a job whose first event is in this row.

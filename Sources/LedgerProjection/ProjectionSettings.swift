@@ -9,9 +9,10 @@ public struct ProjectionSettings: Sendable {
     public var eventsPerJobMax = 5_000
     /// Events of all jobs folded in one step, at most, except that each job may have one.
     public var eventsPerStepMax = 20_000
-    /// Tasks whose states a step has in memory at the same time, at most. Each comes with up to two executions, which take
-    /// some 100 kB each where they have reported on a thousand labels, and a few hundred bytes where they have on a few.
-    public var tasksPerPortionMax = 1_000
+    /// Executions that events name whose states a step has in memory at the same time, at most. With each comes the last one
+    /// of its task. One that has reported on a thousand labels takes some 100 kB, on a few a few hundred bytes; and one that
+    /// loses its place needs the indicators that it counted on.
+    public var executionsPerPortionMax = 1_000
     /// How long it takes at least from the beginning of one step to that of the next, so that under load many small
     /// steps become fewer larger ones: an event waits so long at most until its step begins, while no more is to be done
     /// than can be. The first event after a silence is folded at once.

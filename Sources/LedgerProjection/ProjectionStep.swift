@@ -10,7 +10,7 @@ struct ProjectionStep {
 
     /// What a step has done.
     struct Result {
-        /// The snapshots that have moved, and how far.
+        /// The snapshots that have moved, and how far: one at which a damaged state was met, up to the portion before.
         var folded: [(job: JobID, sequence: Int64)] = []
         /// Jobs that have more events still, since a step takes only so many.
         var unfinished: [JobID] = []
@@ -23,7 +23,7 @@ struct ProjectionStep {
     }
 
     /// Runs the step for these jobs. Three round trips, mostly: claim and read events, read states, store and commit. Events
-    /// that touch very many tasks are folded in portions, each with two round trips.
+    /// that touch very many executions are folded in portions, each with two round trips.
     ///
     /// - Parameter projections: The projection of each job that is to be folded, as far as the live one is; nil for the
     ///   live ones themselves.
@@ -59,7 +59,14 @@ struct ProjectionStep {
     private func fold(
         _ claims: inout Claims, in transaction: inout Transaction, into result: inout Result
     ) async throws -> [Query] {
-        var portion = claims.takePortion(tasksMax: settings.tasksPerPortionMax)
+        var portion = claims
+        if claims.eventCount > settings.executionsPerPortionMax {
+            let (whole, executionsMax) = (claims, settings.executionsPerPortionMax)
+            (portion, claims) = await compute { whole.portion(executionsMax: executionsMax) }
+        } else {
+            // An event touches one execution at most.
+            claims = .none
+        }
         try portion.restore(try await transaction.pipeline(StateQueries.needed(by: portion)))
         let further = StateQueries.neededFurther(by: portion)
         if !further.isEmpty { try portion.restoreFurther(try await transaction.pipeline(further)) }

@@ -207,6 +207,10 @@ struct BadInputTests {
             #expect(answers.first == "HTTP/1.1 100 Continue\r\n\r\n")
             #expect(answers.dropFirst().joined().hasPrefix("HTTP/1.1 201 "))
 
+            // One that is too long is not, but refused before it is sent.
+            let long = head.replacing("Content-Length: ", with: "Content-Length: 1000000") + "Connection: close\r\n\r\n"
+            #expect(try await client.send(Array(long.utf8)).status == 413)
+
             let job = try await client.createJob()
             let behind = "GET /v1/jobs/\(job) HTTP/1.1\r\nHost: x\r\n\r\n" + head + "\r\n" + body
             #expect(try await client.converse([behind]).map(\.status) == [200, 201])

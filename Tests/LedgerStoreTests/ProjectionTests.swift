@@ -9,11 +9,11 @@ import Testing
 struct ProjectionTests {
     @Test(
         "a job's snapshot is what the pure fold makes of its events, however they were appended",
-        arguments: [
-            UInt64(11), 12, 13, 14,
-        ])
-    func agreesWithTheFold(seed: UInt64) async throws {
-        try await withLedger { ledger in
+        arguments: [(UInt64(11), 1_000), (12, 1), (13, 3), (14, 1_000), (15, 2)])
+    func agreesWithTheFold(seed: UInt64, executionsPerPortion: Int) async throws {
+        var settings = ProjectionSettings()
+        settings.executionsPerPortionMax = executionsPerPortion
+        try await withLedger(projection: settings) { ledger in
             var generator = SeededGenerator(seed: seed)
             let created = try await ledger.createJob(
                 JobDescription(name: "random", tags: ["e\u{301}": "1", "\u{e9}": "2"]))

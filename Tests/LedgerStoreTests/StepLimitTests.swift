@@ -17,9 +17,10 @@ struct StepLimitTests {
         return EventDraft(.progress(ProgressReport(reference: reference, done: 1)))
     }
 
-    private func step(_ pool: Pool, tasksMax: Int) -> ProjectionStep {
+    private func step(_ pool: Pool, executionsMax: Int, eventsMax: Int = 5_000) -> ProjectionStep {
         var settings = ProjectionSettings()
-        settings.tasksPerPortionMax = tasksMax
+        settings.executionsPerPortionMax = executionsMax
+        settings.eventsPerJobMax = eventsMax
         return ProjectionStep(pool: pool, settings: settings)
     }
 
@@ -39,13 +40,14 @@ struct StepLimitTests {
         }
     }
 
-    /// Of 60 events on 30 tasks. With twelve, the second job is divided; each portion begins where a task more would come.
+    /// Of 60 events of 30 executions. With twelve, the second job is divided; each portion begins where one more would come.
     @Test(
-        "what touches many tasks is folded in portions, with the same result", arguments: [(60, 1), (12, 3), (1, 60)])
-    func portions(tasksMax: Int, portions: Int) async throws {
+        "what touches many executions is folded in portions, with the same result",
+        arguments: [(60, 1), (12, 3), (1, 60)])
+    func portions(executionsMax: Int, portions: Int) async throws {
         try await withJobs { ledger, target, jobs in
             let pool = Pool(target: target, logger: TestCluster.logger)
-            let result = try await step(pool, tasksMax: tasksMax).run(jobs)
+            let result = try await step(pool, executionsMax: executionsMax).run(jobs)
             #expect(result.folded.map(\.job) == jobs && result.folded.map(\.sequence) == [21, 21, 21])
             #expect(result.eventCount == 60)
             #expect(result.unfinished.isEmpty && result.unclaimed.isEmpty && result.damaged.isEmpty)
@@ -59,23 +61,63 @@ struct StepLimitTests {
         }
     }
 
-    @Test("of a job whose state is damaged no portion is stored, and the others are folded")
+    @Test("late reports for many executions of one task are folded in portions as well")
+    func executionsOfOneTask() async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, projection: nil) { ledger in
+                let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                let drafts = (Int32(1)...10).reversed().map { attempt in
+                    let reference = ExecutionReference(task: "t", execution: Name("\(attempt)"), attempt: attempt)
+                    return EventDraft(.progress(ProgressReport(reference: reference, done: 1)))
+                }
+                _ = try await ledger.append(drafts, to: job)
+                let pool = Pool(target: target, logger: TestCluster.logger)
+                _ = try await step(pool, executionsMax: 5).run([job])
+                #expect(await pool.statistics.roundTrips == 5)
+                await pool.close()
+                let view = try #require(try await ledger.job(job))
+                #expect(view.snapshot.sequence == 11 && view.snapshot.indicators.map(\.counted.done) == [1])
+            }
+        }
+    }
+
+    @Test("a job of more events than a step takes is unfinished, however it was divided", arguments: [60, 4])
+    func unfinished(executionsMax: Int) async throws {
+        try await withJobs { ledger, _, jobs in
+            let some = step(ledger.pool, executionsMax: executionsMax, eventsMax: 12)
+            #expect(try await some.run([jobs[0]]).unfinished == [jobs[0]])
+            let rest = try await some.run(Array(jobs[..<2]))
+            #expect(rest.folded.map(\.sequence) == [21, 13] && rest.unfinished == [jobs[1]])
+        }
+    }
+
+    @Test("of a job nothing is stored from where its state is damaged, and the others are folded")
     func damaged() async throws {
         try await withJobs { ledger, target, jobs in
-            let whole = step(ledger.pool, tasksMax: 60)
+            // In the end one more, on an indicator of its own.
+            let end = EventDraft(
+                .progress(ProgressReport(reference: ExecutionReference(task: "t0", attempt: 1), label: "l", done: 1)))
+            for job in jobs { _ = try await ledger.append([end], to: job) }
+            let whole = step(ledger.pool, executionsMax: 60)
             _ = try await whole.run(jobs)
-            for job in jobs { _ = try await ledger.append(Self.drafts, to: job) }
+            for job in jobs { _ = try await ledger.append(Self.drafts + [end], to: job) }
             _ = try await tamper(
                 target, "alter table ledger.indicator drop constraint indicator_done_conserved", [])
-            let changed = try await tamper(
-                target, "update ledger.indicator set counted_done = counted_done + 1 where job_id = $1", [jobs[1]])
-            #expect(changed == 1)
-            let result = try await step(ledger.pool, tasksMax: 4).run(jobs)
-            #expect(result.damaged.map(\.job) == [jobs[1]] && result.unfinished.isEmpty)
-            #expect(result.folded.map(\.job) == [jobs[0], jobs[2]] && result.folded.map(\.sequence) == [41, 41])
-            var sequences: [Int64?] = []
-            for job in jobs { sequences.append(try await ledger.job(job)?.snapshot.sequence) }
-            #expect(sequences == [41, 21, 41])
+            let damage = "update ledger.indicator set counted_done = counted_done + 1 where job_id = $1 and label = "
+            #expect(try await tamper(target, damage + "''", [jobs[0]]) == 1)
+            #expect(try await tamper(target, damage + "'l'", [jobs[1]]) == 1)
+            let divided = step(ledger.pool, executionsMax: 4, eventsMax: 21)
+            let result = try await divided.run(jobs)
+            #expect(result.damaged.map(\.job) == Array(jobs[..<2]) && result.unfinished == [jobs[2]])
+            let sequences = result.folded.map(\.sequence)
+            try #require(sequences.count == 2)
+            // Where the portion before the damaged one has ended.
+            #expect(
+                result.folded.map(\.job) == [jobs[1], jobs[2]] && (23..<43).contains(sequences[0]) && sequences[1] == 43
+            )
+            for (job, sequence) in zip(jobs, [22] + sequences) {
+                #expect(try await ledger.job(job)?.snapshot.sequence == sequence)
+            }
         }
     }
 }

@@ -90,6 +90,30 @@ struct FoldLawTests {
         }
     }
 
+    @Test("many labels are told apart, and stand in the order in which they were first named")
+    func manyLabels() throws {
+        // Some are alike in all but one scalar, and of every length about the eight bytes that are compared at once.
+        let labels = (1...12).flatMap { length in
+            ["a", "b"].map { Name(String(repeating: "x", count: length - 1) + $0) }
+        }
+        var fold = Fold()
+        try fold.apply(
+            Event(sequence: 1, recordedAt: Timestamp(microseconds: 1), body: .jobCreated(JobDescription(name: "n"))))
+        for round in 0..<2 {
+            for (number, label) in labels.enumerated() {
+                let report = ProgressReport(
+                    reference: ExecutionReference(task: "t", attempt: 1), label: label, done: Int64(number))
+                let sequence = Int64(2 + round * labels.count + number)
+                try fold.apply(
+                    Event(
+                        sequence: sequence, recordedAt: Timestamp(microseconds: sequence), body: .progress(report)))
+            }
+        }
+        let shown = fold.snapshot().indicators
+        #expect(shown.map(\.label) == labels)
+        #expect(shown.map(\.counted.done) == labels.indices.map { Int128(2 * $0) })
+    }
+
     /// The indicators without the times, which the definition leaves to the fold.
     private func shown(_ snapshot: Snapshot) -> [Snapshot.Indicator] {
         snapshot.indicators.map {

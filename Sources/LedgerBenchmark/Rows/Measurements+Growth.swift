@@ -80,7 +80,7 @@ extension Measurements {
             try await proof.waitUntilFolded()
             try await readEach(site, stock)
             rows.append(
-                try await warmed(site, connections: Self.readers, expected: 200, events: 1, jobs: 1) {
+                try await warmed(site, connections: Self.readers, expected: 200, events: 1, jobs: 0) {
                     seconds in
                     ReadScript(stock, .snapshot, connections: Self.readers, seconds: seconds)
                 })

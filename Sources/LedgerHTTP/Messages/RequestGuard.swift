@@ -20,13 +20,15 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private static let lingering = TimeAmount.seconds(2)
 
     private let deadline: TimeAmount
+    private let bodyBytesMax: Int
     private var timer: Scheduled<Void>?
     private var isLastAnswer = false
     /// Requests that have begun and whose answers have not ended.
     private var openCount = 0
 
-    init(deadline: Duration) {
+    init(deadline: Duration, bodyBytesMax: Int) {
         self.deadline = TimeAmount(deadline)
+        self.bodyBytesMax = bodyBytesMax
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -36,13 +38,19 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
             openCount += 1
             // In the middle of the answer to an earlier request it would be taken for a part of that. Who is not asked
             // sends the body after a while.
-            if openCount == 1, head.headerFields[.expect]?.lowercased() == "100-continue" {
+            if openCount == 1, isBodyAwaited(head) {
                 context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
             }
         case .body: break
         case .end: stop()
         }
         context.fireChannelRead(data)
+    }
+
+    /// Whether the client waits to be asked for a body that is not too long: of one that is, it is told at once.
+    private func isBodyAwaited(_ head: HTTPRequest) -> Bool {
+        head.headerFields[.expect]?.lowercased() == "100-continue"
+            && (head.headerFields[.contentLength].flatMap { Int($0) } ?? 0) <= bodyBytesMax
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {

@@ -37,6 +37,7 @@ final class AnswerMemory: Sendable {
 
     private let generations = Mutex(Generations())
     private let packer: Mutex<TextPacker>
+    private let unpacker: Mutex<TextUnpacker>
 
     /// - Parameter specimen: What answers are like.
     init(like specimen: Answer) {
@@ -44,6 +45,7 @@ final class AnswerMemory: Sendable {
             preconditionFailure("answers that are remembered have bodies")
         }
         packer = Mutex(TextPacker(like: bytes))
+        unpacker = Mutex(TextUnpacker(like: bytes))
     }
 
     /// Whether there is an answer, right or not.
@@ -65,7 +67,7 @@ final class AnswerMemory: Sendable {
             return found
         }
         guard let found, found.isPacked else { return found?.bytes }
-        return packer.withLock { $0.unpack(found.bytes, count: found.count) }
+        return unpacker.withLock { $0.unpack(found.bytes, count: found.count) }
     }
 
     /// Remembers the body of an answer in the place of an older one.

@@ -197,7 +197,7 @@ struct RoundTripTests {
             let pool = Pool(target: target, logger: TestCluster.logger)
             let settings = ProjectionSettings()
             let step = ProjectionStep(pool: pool, settings: settings)
-            for events in [1, settings.tasksPerPortionMax] {
+            for events in [1, settings.executionsPerPortionMax] {
                 let job = try await ledger.createJob(JobDescription(name: "n")).view.id
                 let reports = { report in (0..<events).map { LargeLedger.progress($0, 1, report: report) } }
                 // What they take the place of counts on indicators that the new events do not name.
