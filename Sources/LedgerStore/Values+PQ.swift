@@ -26,9 +26,9 @@ extension Row {
         try decodeIfPresent(column, as: TimestampMicroseconds.self).map { Timestamp($0) }
     }
 
-    func digest(_ column: Int) throws(PQError) -> Digest {
+    func eventHash(_ column: Int) throws(PQError) -> EventHash {
         let bytes = try decode(column, as: Bytes32.self)
-        return Digest(bytes.first, bytes.second, bytes.third, bytes.fourth)
+        return EventHash(bytes.first, bytes.second, bytes.third, bytes.fourth)
     }
 
     func name(_ column: Int) throws(PQError) -> Name { Name(try decode(column, as: String.self)) }

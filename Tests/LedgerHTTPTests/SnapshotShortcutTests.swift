@@ -184,7 +184,7 @@ struct SnapshotShortcutTests {
 struct AnswerMemoryTests {
     private func stamp(_ sequence: Int64) -> SnapshotStamp {
         SnapshotStamp(
-            ledgerSequence: sequence, head: Digest(7, 7, 7, 7), sequence: sequence, projection: 1,
+            ledgerSequence: sequence, head: EventHash(7, 7, 7, 7), sequence: sequence, projection: 1,
             writer: 1)
     }
 

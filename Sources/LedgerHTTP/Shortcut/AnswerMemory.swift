@@ -67,6 +67,7 @@ final class AnswerMemory: Sendable {
             return found
         }
         guard let found, found.isPacked else { return found?.bytes }
+        // What cannot be unpacked was damaged in memory: nobody is shown it, and the snapshot is read anew.
         return unpacker.withLock { $0.unpack(found.bytes, count: found.count) }
     }
 

@@ -86,7 +86,7 @@ struct SnapshotReader: Sendable {
         var stamps: [JobID: SnapshotStamp] = [:]
         for row in try await pool.query(Query(Self.stamps, [.uuids(ids.map(\.uuid))])) {
             stamps[try row.jobID(0)] = SnapshotStamp(
-                ledgerSequence: try row.decode(1), head: try row.digest(2), sequence: try row.decode(3),
+                ledgerSequence: try row.decode(1), head: try row.eventHash(2), sequence: try row.decode(3),
                 projection: try row.decode(4), writer: try row.decode(5))
         }
         return stamps
@@ -181,7 +181,7 @@ struct SnapshotReader: Sendable {
             startedAt: try row.timestampIfPresent(10), updatedAt: try row.timestampIfPresent(11),
             finishedAt: try row.timestampIfPresent(12), tasks: tasks, indicators: try indicators(row))
         let stamp = SnapshotStamp(
-            ledgerSequence: try row.decode(6), head: try row.digest(25), sequence: snapshot.sequence,
+            ledgerSequence: try row.decode(6), head: try row.eventHash(25), sequence: snapshot.sequence,
             projection: try row.decode(24), writer: try row.decode(26))
         let view = JobView(
             id: try row.jobID(0),

@@ -9,7 +9,7 @@ public struct SnapshotStamp: Hashable, Sendable {
     /// The sequence of the last event in the ledger.
     public let ledgerSequence: Int64
     /// The hash of the last event in the ledger.
-    public let head: Digest
+    public let head: EventHash
     /// The sequence of the last event in the snapshot.
     public let sequence: Int64
     /// The number of the projection that readers are shown.
@@ -17,7 +17,7 @@ public struct SnapshotStamp: Hashable, Sendable {
     /// The transaction that wrote the snapshot's row.
     public let writer: UInt32
 
-    public init(ledgerSequence: Int64, head: Digest, sequence: Int64, projection: Int16, writer: UInt32) {
+    public init(ledgerSequence: Int64, head: EventHash, sequence: Int64, projection: Int16, writer: UInt32) {
         self.ledgerSequence = ledgerSequence
         self.head = head
         self.sequence = sequence
@@ -26,8 +26,8 @@ public struct SnapshotStamp: Hashable, Sendable {
     }
 }
 
-/// A hash of 32 bytes, which takes no more memory than that: of stamps there are very many.
-public struct Digest: Hashable, Sendable {
+/// The hash of an event, in no more memory than its 32 bytes: of stamps there are very many.
+public struct EventHash: Hashable, Sendable {
     private let first: UInt64
     private let second: UInt64
     private let third: UInt64

@@ -190,28 +190,27 @@ struct RoundTripTests {
     }
 
     @Test(
-        "a step of the projection takes three round trips, four where runs take the place of others, for one task or many"
-    )
-    func steps() async throws {
+        "a step of the projection takes three round trips, four where runs take the place of others, however many events; more of them where more than a thousand executions are touched",
+        arguments: [(1, 1, UInt64(1)), (2_000, 10, 1), (2_000, 2_000, 2)])
+    func steps(events: Int, tasks: Int, portions: UInt64) async throws {
         try await withQuietLedger { ledger, target in
             let pool = Pool(target: target, logger: TestCluster.logger)
-            let settings = ProjectionSettings()
-            let step = ProjectionStep(pool: pool, settings: settings)
-            for events in [1, settings.executionsPerPortionMax] {
-                let job = try await ledger.createJob(JobDescription(name: "n")).view.id
-                let reports = { report in (0..<events).map { LargeLedger.progress($0, 1, report: report) } }
-                // What they take the place of counts on indicators that the new events do not name.
-                let starts = (0..<events).map { task in
-                    EventDraft(.executionStarted(ExecutionReference(task: Name("task \(task)"), attempt: 2)))
-                }
-                for (drafts, expected) in [(reports(1), UInt64(3)), (reports(2), 3), (starts, 4)] {
-                    _ = try await ledger.append(drafts, to: job)
-                    let before = await pool.statistics.roundTrips
-                    let result = try await step.run([job])
-                    let trips = await pool.statistics.roundTrips - before
-                    #expect(result.eventCount >= events)
-                    #expect(trips == expected, "\(events) events")
-                }
+            let step = ProjectionStep(pool: pool, settings: ProjectionSettings())
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            let reports = { round in
+                (0..<events).map { LargeLedger.progress($0 % tasks, 1, report: Int64(round * events + $0)) }
+            }
+            // What they take the place of counts on indicators that the new events do not name.
+            let starts = (0..<tasks).map { task in
+                EventDraft(.executionStarted(ExecutionReference(task: Name("task \(task)"), attempt: 2)))
+            }
+            for (drafts, tripsOfPortion) in [(reports(1), UInt64(2)), (reports(2), 2), (starts, 3)] {
+                _ = try await ledger.append(drafts, to: job)
+                let before = await pool.statistics.roundTrips
+                let result = try await step.run([job])
+                let trips = await pool.statistics.roundTrips - before
+                #expect(result.eventCount >= drafts.count)
+                #expect(trips == 1 + portions * tripsOfPortion)
             }
             await pool.close()
         }
