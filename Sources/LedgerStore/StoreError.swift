@@ -50,6 +50,13 @@ public struct StoreError: Error, Sendable {
     }
 }
 
+extension StoreError {
+    /// There are no such jobs.
+    static func unknown(_ jobs: [JobID]) -> StoreError {
+        StoreError(.unknownJob, "there is no job \(jobs.map(\.description).joined(separator: ", "))", jobs: jobs)
+    }
+}
+
 extension StoreError: CustomStringConvertible, CustomDebugStringConvertible {
     public var description: String { message }
 

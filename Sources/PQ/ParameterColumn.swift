@@ -107,6 +107,12 @@ public struct ParameterColumn: Sendable {
         used += MemoryLayout.size(ofValue: value)
     }
 
+    /// The value of a column that has only one, as it is.
+    public var single: Parameter {
+        precondition(count == 1, "a column of \(count) values is not a single one")
+        return Parameter(kind.type, holdsNull ? nil : Array(bytes[(Self.headLength + 4)..<used]))
+    }
+
     /// The array.
     public var parameter: Parameter {
         var head: [UInt8] = []

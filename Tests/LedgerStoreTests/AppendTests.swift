@@ -33,10 +33,10 @@ struct AppendTests {
         return stored
     }
 
-    /// Few and many events are written by different statements.
+    /// One, a few and many events are written by different statements.
     @Test(
         "connections that break at any byte: an append is done once, or not at all, or says that it does not know",
-        arguments: [1, 300])
+        arguments: [1, 20, 300])
     func breakingConnections(size: Int64) async throws {
         let seed = UInt64.random(in: 0 ... .max)
         var random = SeededGenerator(seed: seed)
@@ -52,7 +52,7 @@ struct AppendTests {
             var refused: Set<Int64> = []
             for number in Int64(1)...(size == 1 ? 80 : 40) {
                 let direction: FaultProxy.Direction = Bool.random(using: &random) ? .toServer : .toClient
-                proxy.cut(direction, after: Int.random(in: 1...(size == 1 ? 1_500 : 60_000), using: &random))
+                proxy.cut(direction, after: Int.random(in: 1...Int(1_500 + 200 * (size - 1)), using: &random))
                 // Only the first has the number that is looked for; the others have numbers of their own.
                 let others = (1..<size).map { self.report(1_000 * number + $0) }
                 let append = Task { try await ledger.append([self.report(number)] + others, to: job) }
@@ -78,10 +78,10 @@ struct AppendTests {
         }
     }
 
-    /// Few and many events are written by different statements.
+    /// One, a few and many events are written by different statements.
     @Test(
         "two servers that append to one job in turn overtake each other, and no place is given twice",
-        arguments: [1, 300])
+        arguments: [1, 20, 300])
     func overtaking(size: Int64) async throws {
         try await withLedgerDatabase { target in
             let ledgers = (0..<2).map { _ in PostgresLedger(target: target, logger: Self.silent) }

@@ -19,6 +19,32 @@ struct ParameterColumnTests {
         }
     }
 
+    /// Compares the only value of a column with the same value by itself.
+    private func expectSingle<Value>(
+        _ kind: ParameterColumn.Kind, _ values: [Value?], _ alone: (Value?) -> Parameter,
+        _ add: (inout ParameterColumn, Value?) -> Void
+    ) {
+        for value in values + [nil] {
+            var column = ParameterColumn(kind)
+            add(&column, value)
+            let (one, other) = (column.single, alone(value))
+            #expect(one.type == other.type && one.bytes == other.bytes, "\(kind) \(String(describing: value))")
+        }
+    }
+
+    @Test("a column of one value is that value, whatever its type, or null")
+    func sameAsValues() {
+        expectSingle(.int2, [0, -1], Parameter.int2) { $0.append(int2: $1) }
+        expectSingle(.int4, [0, .max], Parameter.int4) { $0.append(int4: $1) }
+        expectSingle(.int8, [.min, 1], Parameter.int8) { $0.append(int8: $1) }
+        expectSingle(.timestamptz, [1_700_000_000_000_000], Parameter.timestamptz) {
+            $0.append(microsecondsSince1970: $1)
+        }
+        expectSingle(.uuid, [UUIDBytes(high: 1, low: .max)], Parameter.uuid) { $0.append(uuid: $1) }
+        expectSingle(.text, ["", String(repeating: "long ", count: 100)], Parameter.text) { $0.append(text: $1) }
+        expectSingle(.bytea, [[], [0, 255]], Parameter.bytea) { $0.append(bytea: $1) }
+    }
+
     @Test("a column is the array of its values, whatever its type, with and without nulls")
     func sameAsArrays() {
         expect(.int2, [0, 1, -1, .max, .min], Parameter.int2s) { $0.append(int2: $1) }

@@ -1,19 +1,22 @@
 internal import Ledger
 
 /// The decisions of an appender: which appends are taken, which lane each takes, and what makes up the next group.
+///
+/// An append to a job of which nothing is known waits apart until its head was looked up, and only then joins its lane: so
+/// it holds up nobody whose heads are known.
 struct AppendLanes {
     /// An append and whoever waits for it.
     struct Pending: Sendable {
         let request: AppendRequest
         let whenDone: @Sendable (AppendResult) -> Void
-        /// Whether it has let others go first already, so that the heads of its jobs could be looked up meanwhile.
-        var hasStoodBack = false
     }
 
     /// What became of an append.
     enum Admission {
-        /// A lane that runs will write it.
+        /// What runs will come to it: its lane, or who looks up heads.
         case queued
+        /// Looking up heads is to be started for it.
+        case beginsLookingUp
         /// This lane is to be started to write it.
         case begins(lane: Int)
         case overloaded(waitingEvents: Int)
@@ -33,6 +36,11 @@ struct AppendLanes {
     }
 
     private var lanes: [Lane]
+    /// Those whose heads are to be looked up.
+    private var strangers: [Pending] = []
+    private var isLookingUp = false
+    /// How many appends are being written.
+    private var writtenNow = 0
     private var places: [JobID: Place] = [:]
     /// Events that wait or are being written.
     private(set) var pendingEvents = 0
@@ -44,7 +52,8 @@ struct AppendLanes {
         lanes = Array(repeating: Lane(), count: count)
     }
 
-    mutating func add(_ pending: Pending) -> Admission {
+    /// - Parameter isKnown: Whether something is known of all jobs that it names.
+    mutating func add(_ pending: Pending, isKnown: Bool) -> Admission {
         guard !isClosed else { return .closed }
         let request = pending.request
         // One that is too large by itself is written as well, alone.
@@ -58,10 +67,50 @@ struct AppendLanes {
         lanes[lane].pendingEvents += request.eventCount
         pendingEvents += request.eventCount
         pendingBytes += request.byteCount
+        guard isKnown else {
+            strangers.append(pending)
+            return beginsLookingUp() ? .beginsLookingUp : .queued
+        }
+        return enqueue(pending, lane) ? .begins(lane: lane) : .queued
+    }
+
+    /// - Returns: Whether the lane is to be started.
+    private mutating func enqueue(_ pending: Pending, _ lane: Int) -> Bool {
         lanes[lane].queue.append(pending)
-        guard !lanes[lane].isRunning else { return .queued }
-        lanes[lane].isRunning = true
-        return .begins(lane: lane)
+        defer { lanes[lane].isRunning = true }
+        return !lanes[lane].isRunning
+    }
+
+    /// Whether looking up heads is to be started: somebody waits for it, nobody does it, and it is worth a query.
+    mutating func beginsLookingUp() -> Bool {
+        guard !isLookingUp, isLookingUpWorthwhile else { return false }
+        isLookingUp = true
+        return true
+    }
+
+    /// While a large group is being written, a few have time to wait for more; they wait no longer than for its end.
+    private var isLookingUpWorthwhile: Bool {
+        !strangers.isEmpty && strangers.count >= writtenNow / Appender.groupsLookedUp
+    }
+
+    /// Those whose heads are to be looked up next; nil where it is not worth it yet, and then looking up has ended.
+    mutating func takeStrangers() -> [Pending]? {
+        guard isLookingUpWorthwhile else {
+            isLookingUp = false
+            return nil
+        }
+        defer { strangers = [] }
+        return strangers
+    }
+
+    /// These were looked up, and join their lanes.
+    ///
+    /// - Returns: The lanes that are to be started.
+    mutating func join(_ appends: [Pending]) -> [Int] {
+        appends.compactMap { append in
+            let lane = lane(for: append.request)
+            return enqueue(append, lane) ? lane : nil
+        }
     }
 
     private func lane(for request: AppendRequest) -> Int {
@@ -85,23 +134,21 @@ struct AppendLanes {
         }
         let group = Array(lanes[lane].queue.prefix(count))
         lanes[lane].queue.removeFirst(count)
+        writtenNow += count
         return group
     }
 
-    /// These appends of a group let the others go first: they are the first of the next one.
-    mutating func standBack(_ appends: [Pending], _ lane: Int) {
-        lanes[lane].queue.insert(
-            contentsOf: appends.map { append in
-                var append = append
-                append.hasStoodBack = true
-                return append
-            }, at: 0)
+    /// A group was written, or has failed.
+    mutating func written(_ group: [Pending]) {
+        writtenNow -= group.count
+        ended(group)
     }
 
-    /// A group was written or has failed.
-    mutating func finished(_ group: [Pending], _ lane: Int) {
-        for pending in group {
+    /// Nobody waits for these any more.
+    mutating func ended(_ appends: [Pending]) {
+        for pending in appends {
             let request = pending.request
+            let lane = lane(for: request)
             for part in request.parts {
                 guard let index = places.index(forKey: part.job) else { continue }
                 places.values[index].appends -= 1
@@ -118,14 +165,16 @@ struct AppendLanes {
     /// - Returns: Whether nothing waits, so that the caller need not.
     mutating func close(_ waiter: CheckedContinuation<Void, Never>) -> Bool {
         isClosed = true
-        guard lanes.contains(where: \.isRunning) else { return true }
+        guard isBusy else { return true }
         closing.append(waiter)
         return false
     }
 
+    private var isBusy: Bool { isLookingUp || !strangers.isEmpty || lanes.contains(where: \.isRunning) }
+
     /// Those who wait for the end, once it is there.
     mutating func takeClosing() -> [CheckedContinuation<Void, Never>] {
-        guard isClosed, !lanes.contains(where: \.isRunning) else { return [] }
+        guard isClosed, !isBusy else { return [] }
         defer { closing = [] }
         return closing
     }

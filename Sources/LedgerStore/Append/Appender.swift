@@ -19,6 +19,8 @@ final class Appender: Sendable {
     static let groupEventsMax = 10_000
     /// From this many waiting events on a lane is so busy that jobs take another.
     static let busyLaneEvents = 16
+    /// While a group is being written, the heads of unknown jobs are looked up about so often.
+    static let groupsLookedUp = 4
     /// How often a group is tried that the database could not take, and the first pause, which triples each time: 0.8 s
     /// in all.
     private static let attemptsMax = 5
@@ -66,10 +68,12 @@ final class Appender: Sendable {
     /// Appends, and calls once it is durably committed or has failed: on any thread.
     func append(_ request: AppendRequest, whenDone: @escaping @Sendable (AppendResult) -> Void) {
         guard !request.parts.isEmpty else { return whenDone(.success([])) }
-        switch lanes.withLock({ $0.add(AppendLanes.Pending(request: request, whenDone: whenDone)) }) {
+        let isKnown = heads.withLock { $0.unknownJobs(request).isEmpty }
+        let pending = AppendLanes.Pending(request: request, whenDone: whenDone)
+        switch lanes.withLock({ $0.add(pending, isKnown: isKnown) }) {
         case .queued: break
-        case .begins(let lane):
-            Task(name: "appender-lane-\(lane)", executorPreference: reactor.taskExecutor) { await self.run(lane) }
+        case .beginsLookingUp: startLookingUp()
+        case .begins(let lane): start(lane)
         case .overloaded(let waiting):
             figures.withLock { $0.refused += 1 }
             whenDone(
@@ -95,61 +99,81 @@ final class Appender: Sendable {
         return figures
     }
 
+    private func start(_ lane: Int) {
+        Task(name: "appender-lane-\(lane)", executorPreference: reactor.taskExecutor) { await self.run(lane) }
+    }
+
     private func run(_ lane: Int) async {
         while let group = lanes.withLock({ $0.takeGroup(lane) }) {
-            let (ready, unknown, jobs) = divide(group)
-            guard !ready.isEmpty, !unknown.isEmpty else {
-                await write(group, lane)
-                continue
+            let results = await write(group.map(\.request))
+            let beginsLookingUp = lanes.withLock { lanes in
+                lanes.written(group)
+                return lanes.beginsLookingUp()
             }
-            async let looking: Void = lookUp(jobs)
-            await write(ready, lane)
-            await looking
-            lanes.withLock { $0.standBack(unknown, lane) }
+            if beginsLookingUp { startLookingUp() }
+            for (pending, result) in zip(group, results) { pending.whenDone(result) }
         }
+        resumeClosing()
+    }
+
+    private func resumeClosing() {
         for waiter in lanes.withLock({ $0.takeClosing() }) { waiter.resume() }
     }
 
-    private func write(_ group: [AppendLanes.Pending], _ lane: Int) async {
-        let results = await write(group.map(\.request))
-        lanes.withLock { $0.finished(group, lane) }
-        for (pending, result) in zip(group, results) { pending.whenDone(result) }
+    // MARK: Unknown jobs
+
+    private func startLookingUp() {
+        Task(name: "appender-heads", executorPreference: reactor.taskExecutor) { await self.lookUpHeads() }
     }
 
-    /// Those of a group that can be written in one round trip, as far as we know; and those to jobs that we know nothing
-    /// of, each once, with these jobs.
+    /// Looks up where the jobs stand of which nothing is known, all at once of those that have come in meanwhile. Those who
+    /// write to them then join their lanes, and are written in one round trip; what names a job that there is not fails.
     ///
-    /// Where few of very many jobs are written to at a time, nearly every group has some of these, and all others would
-    /// have to wait for their heads. So their heads are looked up while the others are written.
-    private func divide(
-        _ group: [AppendLanes.Pending]
-    ) -> (ready: [AppendLanes.Pending], unknown: [AppendLanes.Pending], jobs: [JobID]) {
-        guard group.count > 1 else { return (group, [], []) }
-        return heads.withLock { heads in
-            var (ready, unknown): ([AppendLanes.Pending], [AppendLanes.Pending]) = ([], [])
-            var jobs: Set<JobID> = []
-            for pending in group {
-                let missing = pending.hasStoodBack ? [] : heads.unknownJobs(pending.request)
-                if missing.isEmpty { ready.append(pending) } else { unknown.append(pending) }
-                jobs.formUnion(missing)
+    /// Where few of very many jobs are written to at a time, nearly every append is to an unknown one. In a lane they would
+    /// either keep the whole group waiting for the locks of their heads, or wait for the group.
+    private func lookUpHeads() async {
+        while let appends = lanes.withLock({ $0.takeStrangers() }) {
+            let jobs = heads.withLock { heads in Set(appends.flatMap { heads.unknownJobs($0.request) }) }
+            let missing = await lookUp(jobs)
+            var found: [AppendLanes.Pending] = []
+            var lost: [AppendLanes.Pending] = []
+            for append in appends {
+                if append.request.parts.contains(where: { missing.contains($0.job) }) {
+                    lost.append(append)
+                } else {
+                    found.append(append)
+                }
             }
-            return (ready, unknown, Array(jobs))
+            let begun = lanes.withLock { lanes in
+                lanes.ended(lost)
+                return lanes.join(found)
+            }
+            for lane in begun { start(lane) }
+            for append in lost {
+                append.whenDone(.failure(.unknown(append.request.parts.map(\.job).filter(missing.contains))))
+            }
         }
+        resumeClosing()
     }
 
     /// Learns where these jobs stand, if that can be found out now: else the group that writes to them does.
     ///
-    /// Nobody else in this process should write to them meanwhile: all appends to a job are in one lane, and those of this
-    /// one that name any of these jobs stand back, but for those that have done so already. Whoever does all the same makes what is remembered here useless,
-    /// not dangerous: the statement that writes compares.
-    private func lookUp(_ jobs: [JobID]) async {
+    /// Somebody else may write to them at the same time, and make what is remembered here useless, not dangerous: the
+    /// statement that writes compares.
+    ///
+    /// - Returns: Those that there are not.
+    private func lookUp(_ jobs: Set<JobID>) async -> Set<JobID> {
         do throws(PQError) {
-            let (found, clock) = try await flusher.heads(of: jobs)
-            heads.withLock { $0.remember(found.map { ($0.key, $0.value) }, clock: clock) }
+            let (found, clock) = try await flusher.heads(of: Array(jobs))
+            heads.withLock { $0.learn(found, clock: clock) }
+            return jobs.subtracting(found.keys)
         } catch {
             logger.debug("heads could not be looked up ahead", metadata: ["error": "\(error)"])
+            return []
         }
     }
+
+    // MARK: Writing
 
     private func write(_ requests: [AppendRequest]) async -> [AppendResult] {
         var failure = PQError(.connectionFailed, "not tried")

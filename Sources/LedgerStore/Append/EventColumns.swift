@@ -71,25 +71,36 @@ struct EventColumns {
     static let names =
         "job_id, sequence, recorded_at, at, report, total, done, attempt, type, hash, task, execution, label, outcome"
 
+    private static let types = [
+        "uuid", "bigint", "timestamptz", "timestamptz", "bigint", "bigint", "bigint", "integer", "smallint", "bytea",
+        "text", "text", "text", "text",
+    ]
+
     /// What selects the rows, where the parameters begin with this number.
     ///
     /// Each column is unnested by itself, in step with the others: that makes the rows one by one, while `unnest` of them
     /// all in `from` would first write each column out, which takes four times as long.
     static func rows(from first: Int) -> String {
-        let types = [
-            "uuid", "bigint", "timestamptz", "timestamptz", "bigint", "bigint", "bigint", "integer", "smallint",
-            "bytea", "text", "text", "text", "text",
-        ]
         let columns = types.enumerated().map { "unnest($\(first + $0.offset)::\($0.element)[])" }
         return "select \(columns.joined(separator: ", "))"
     }
 
+    /// What selects a single row, where the parameters begin with this number.
+    static func row(from first: Int) -> String {
+        "select \((first..<first + types.count).map { "$\($0)" }.joined(separator: ", "))"
+    }
+
     /// The columns as parameters.
-    var parameters: [Parameter] {
+    var parameters: [Parameter] { all.map(\.parameter) }
+
+    /// The only row as parameters.
+    var singleRow: [Parameter] { all.map(\.single) }
+
+    private var all: [ParameterColumn] {
         [
             jobs, sequences, recordedAt, at, reports, totals, dones, attempts, types, hashes, tasks, executions, labels,
             outcomes,
-        ].map(\.parameter)
+        ]
     }
 
     /// The statement that inserts them.

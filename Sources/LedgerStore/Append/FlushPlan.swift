@@ -32,12 +32,7 @@ struct FlushPlan {
 
     private mutating func add(_ request: AppendRequest) -> AppendResult {
         let unknown = request.parts.map(\.job).filter { heads[$0] == nil }
-        guard unknown.isEmpty else {
-            return .failure(
-                StoreError(
-                    .unknownJob, "there is no job \(unknown.map(\.description).joined(separator: ", "))", jobs: unknown)
-            )
-        }
+        guard unknown.isEmpty else { return .failure(.unknown(unknown)) }
         return .success(request.parts.compactMap { part in add(part).map { (part.job, $0) } })
     }
 
@@ -75,14 +70,15 @@ struct FlushPlan {
         guard moved.count == 1, let (job, head) = moved.first else {
             return Query(Self.unchangedSQL, conditionalParameters + columns.parameters)
         }
-        return Query(
-            Self.unchangedOneSQL,
-            [
-                .uuid(job.uuid), .int8(head.sequence),
-                .timestamptz(microsecondsSince1970: head.recordedAt.microseconds), .bytea(head.chain.head),
-                .int8(before[job]?.sequence), .timestamptz(microsecondsSince1970: clock.microseconds),
-                .bytea(before[job]?.chain.head),
-            ] + columns.parameters)
+        let heads: [Parameter] = [
+            .uuid(job.uuid), .int8(head.sequence),
+            .timestamptz(microsecondsSince1970: head.recordedAt.microseconds), .bytea(head.chain.head),
+            .int8(before[job]?.sequence), .timestamptz(microsecondsSince1970: clock.microseconds),
+            .bytea(before[job]?.chain.head),
+        ]
+        return columns.count == 1
+            ? Query(Self.unchangedSingleSQL, heads + columns.singleRow)
+            : Query(Self.unchangedOneSQL, heads + columns.parameters)
     }
 
     /// The same in two statements, which belong into one transaction: the first returns what that one does but for the
@@ -131,7 +127,13 @@ struct FlushPlan {
     ///
     /// The clock is looked at once more when the head's lock is held, which may have been waited for. A statement that is
     /// too late then fails, by the division: see ``Flusher/settle(_:refusedFrom:)``.
-    private static let unchangedOneSQL = """
+    private static let unchangedOneSQL = unchangedSQL(EventColumns.rows(from: 8) + " where exists (select from moved)")
+
+    /// The same for one event, of which nothing is unnested: some 50 µs less.
+    private static let unchangedSingleSQL = unchangedSQL(EventColumns.row(from: 8) + " from moved")
+
+    private static func unchangedSQL(_ rows: String) -> String {
+        """
         with moved as (
             update ledger.job_head
             set sequence = $2, recorded_at = $3, hash = $4
@@ -139,11 +141,12 @@ struct FlushPlan {
             returning 1 / (\(isClockRight))::integer
         ), inserted as (
             insert into ledger.event (\(EventColumns.names))
-            \(EventColumns.rows(from: 8)) where exists (select from moved)
+            \(rows)
             returning 1
         )
         select exists (select from moved), clock_timestamp(), (select count(*) from inserted)
         """
+    }
 
     /// A head that another server has moved meanwhile does not match any more once its lock is to be had, and then
     /// nothing is written at all; the clock is looked at when all locks are held. The locks are taken in the order of ids, as everywhere.

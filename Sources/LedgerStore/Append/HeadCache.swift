@@ -60,6 +60,11 @@ struct HeadCache {
         }
     }
 
+    /// Remembers where these jobs stood when it was looked up, but for those that we have written to meanwhile.
+    mutating func learn(_ heads: [JobID: JobHead], clock: Timestamp) {
+        remember(heads.filter { entry($0.key) == nil }.map { ($0.key, $0.value) }, clock: clock)
+    }
+
     /// Another server writes to one of these jobs.
     mutating func noteOvertaken(_ requests: [AppendRequest]) {
         let until = ContinuousClock.now + Self.sharedPause

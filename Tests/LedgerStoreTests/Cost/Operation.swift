@@ -82,9 +82,16 @@ struct Operation: Sendable {
         rowsMax: jobsRows, pagesMax: 3 * jobsRows, isAlone: true
     ) { ledger, _ in ledger.signals.wantSweep() }
 
-    /// The heads are locked by one statement and moved by another.
+    /// Its head is looked up first.
     static let appendToUnknown = Operation(
         "append to a job whose head is not known",
+        statements: ["clock_timestamp() from ledger.job_head where job_id = any ($1)", "with moved as"],
+        rowsMax: 10, pagesMax: 100, isAlone: true
+    ) { _, _ in }
+
+    /// The heads are locked by one statement and moved by another.
+    static let appendOvertaken = Operation(
+        "append to a job that another server has moved",
         statements: [
             "from ledger.job_head where job_id = any ($1) order by job_id for update", "insert into ledger.event",
             "update ledger.job_head",

@@ -37,7 +37,7 @@ struct PlanTests {
                 }
                 if knowledge == .fresh { try await run("vacuum analyze", target) }
                 try await withRecordedLedger(on: target) { ledger, recorder in
-                    try await examine(ledger, large, recorder, knowledge)
+                    try await examine(ledger, large, recorder, knowledge, target)
                 }
             } else {
                 if knowledge == .analyzedEmpty { try await run("vacuum analyze", target) }
@@ -47,10 +47,11 @@ struct PlanTests {
                     for operation in Operation.all {
                         try await operation.run(ledger, Operation.Place(job: tiny, after: 5))
                     }
+                    try await appendOvertaken(ledger, tiny, target)
                     let prepared = try await ledger.pool.query(Query("select count(*) from pg_prepared_statements"))
                     #expect(try prepared[0].decode(0, as: Int.self) > 20, "the statements are planned by now")
                     let large = try await LargeLedger(filling: ledger, target)
-                    try await examine(ledger, large, recorder, knowledge)
+                    try await examine(ledger, large, recorder, knowledge, target)
                 }
             }
         }
@@ -78,7 +79,8 @@ struct PlanTests {
     }
 
     private func examine(
-        _ ledger: PostgresLedger, _ large: LargeLedger, _ recorder: PlanRecorder, _ knowledge: Knowledge
+        _ ledger: PostgresLedger, _ large: LargeLedger, _ recorder: PlanRecorder, _ knowledge: Knowledge,
+        _ target: ConnectionTarget
     ) async throws {
         for operation in Operation.all {
             // The second time, what is read once in a while has been read: catalogues and the heads of jobs.
@@ -113,5 +115,19 @@ struct PlanTests {
         _ = recorder.take()
         _ = try await ledger.append([LargeLedger.progress(7, 2, report: 9)], to: stranger)
         Operation.appendToUnknown.judge(recorder.take(), "append to an unknown job, \(knowledge)")
+        try await appendOvertaken(ledger, stranger, target) { _ = recorder.take() }
+        Operation.appendOvertaken.judge(recorder.take(), "append to a job that another server has moved, \(knowledge)")
+    }
+
+    /// Appends to a job that another server has moved since the ledger has last written to it.
+    private func appendOvertaken(
+        _ ledger: PostgresLedger, _ job: JobID, _ target: ConnectionTarget, _ before: () -> Void = {}
+    ) async throws {
+        _ = try await ledger.append([LargeLedger.progress(7, 2, report: 10)], to: job)
+        try await withRunningLedger(on: target, projection: nil) { other in
+            _ = try await other.append([LargeLedger.progress(7, 2, report: 11)], to: job)
+        }
+        before()
+        _ = try await ledger.append([LargeLedger.progress(7, 2, report: 12)], to: job)
     }
 }

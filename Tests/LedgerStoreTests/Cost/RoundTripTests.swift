@@ -78,6 +78,25 @@ struct RoundTripTests {
         }
     }
 
+    @Test("an append to a job that there is not takes one round trip, and no group with others")
+    func appendsToNobody() async throws {
+        try await withQuietLedger { ledger, _ in
+            let nobody = JobID(high: 0x0190_0000_0000_7000, low: 0x8000_0000_0000_0000)
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            for jobs in [[nobody], [job, nobody]] {
+                let trips = try await Self.count(ledger, .appending) {
+                    await #expect(throws: StoreError.self) {
+                        try await ledger.append(jobs.map { (job: $0, draft: Self.drafts(1)[0]) })
+                    }
+                }
+                #expect(trips == 1, "\(jobs)")
+            }
+            let groups = await ledger.statistics().first { $0.name == "progress_ledger_append_groups_total" }
+            #expect(groups?.value == 0)
+            #expect(try await ledger.job(job)?.ledgerSequence == 1)
+        }
+    }
+
     @Test("an append to many jobs takes no more round trips than one to a single job")
     func appendsToManyJobs() async throws {
         try await withQuietLedger { ledger, _ in

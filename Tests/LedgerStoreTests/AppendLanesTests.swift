@@ -1,0 +1,156 @@
+import Ledger
+import Testing
+
+@testable import LedgerStore
+
+@Suite("What an appender decides of the appends that come in")
+struct AppendLanesTests {
+    /// The decisions, to be asked inside of expectations.
+    private final class Lanes {
+        private var lanes: AppendLanes
+
+        init(count: Int) { lanes = AppendLanes(count: count) }
+
+        var pendingEvents: Int { lanes.pendingEvents }
+        func add(_ append: AppendLanes.Pending, isKnown: Bool) -> AppendLanes.Admission {
+            lanes.add(append, isKnown: isKnown)
+        }
+        func beginsLookingUp() -> Bool { lanes.beginsLookingUp() }
+        func takeStrangers() -> [AppendLanes.Pending]? { lanes.takeStrangers() }
+        func join(_ appends: [AppendLanes.Pending]) -> [Int] { lanes.join(appends) }
+        func takeGroup(_ lane: Int) -> [AppendLanes.Pending]? { lanes.takeGroup(lane) }
+        func written(_ group: [AppendLanes.Pending]) { lanes.written(group) }
+        func ended(_ appends: [AppendLanes.Pending]) { lanes.ended(appends) }
+        func close(_ waiter: CheckedContinuation<Void, Never>) -> Bool { lanes.close(waiter) }
+        func takeClosing() -> [CheckedContinuation<Void, Never>] { lanes.takeClosing() }
+    }
+
+    private static func job(_ number: Int) -> JobID { JobID(high: 1, low: UInt64(number)) }
+
+    private static func append(_ jobs: [Int], events: Int = 1) -> AppendLanes.Pending {
+        let draft = EventDraft(.executionStarted(ExecutionReference(task: "t", execution: "e")))
+        let drafts = Array(repeating: draft, count: events)
+        return AppendLanes.Pending(
+            request: AppendRequest(parts: jobs.map { AppendRequest.Part(job: job($0), drafts: drafts) })
+        ) { _ in }
+    }
+
+    private static func jobs(_ appends: [AppendLanes.Pending]?) -> [JobID]? {
+        appends?.flatMap { $0.request.parts.map(\.job) }
+    }
+
+    private static func isQueued(_ admission: AppendLanes.Admission) -> Bool {
+        if case .queued = admission { true } else { false }
+    }
+
+    private static func beginsLookingUp(_ admission: AppendLanes.Admission) -> Bool {
+        if case .beginsLookingUp = admission { true } else { false }
+    }
+
+    private static func begunLane(_ admission: AppendLanes.Admission) -> Int? {
+        if case .begins(let lane) = admission { lane } else { nil }
+    }
+
+    @Test("an append to an unknown job is in no group until it was looked up, and holds up none")
+    func strangers() {
+        let lanes = Lanes(count: 2)
+        #expect(Self.beginsLookingUp(lanes.add(Self.append([1]), isKnown: false)))
+        #expect(Self.begunLane(lanes.add(Self.append([2]), isKnown: true)) == 0)
+        #expect(Self.isQueued(lanes.add(Self.append([3]), isKnown: false)))
+        #expect(Self.jobs(lanes.takeGroup(0)) == [Self.job(2)])
+        let strangers = lanes.takeStrangers()
+        #expect(Self.jobs(strangers) == [Self.job(1), Self.job(3)])
+        #expect(lanes.takeStrangers() == nil)
+        // The lane runs already, so it comes to them by itself.
+        #expect(lanes.join(strangers ?? []) == [])
+        #expect(Self.jobs(lanes.takeGroup(0)) == [Self.job(1), Self.job(3)])
+        #expect(lanes.takeGroup(0) == nil)
+    }
+
+    @Test("where no lane runs, those that were looked up start one")
+    func joinIdle() {
+        let lanes = Lanes(count: 2)
+        _ = lanes.add(Self.append([1]), isKnown: false)
+        _ = lanes.add(Self.append([2]), isKnown: false)
+        let strangers = lanes.takeStrangers() ?? []
+        #expect(lanes.join(strangers) == [0])
+        #expect(Self.jobs(lanes.takeGroup(0)) == [Self.job(1), Self.job(2)])
+    }
+
+    @Test("while a large group is being written, a few wait for more, but no longer than for its end")
+    func waitForMore() {
+        let lanes = Lanes(count: 1)
+        for number in 1...40 { _ = lanes.add(Self.append([number]), isKnown: true) }
+        let group = lanes.takeGroup(0) ?? []
+        for number in 41...49 {
+            #expect(Self.isQueued(lanes.add(Self.append([number]), isKnown: false)), "\(number)")
+        }
+        #expect(Self.beginsLookingUp(lanes.add(Self.append([50]), isKnown: false)), "a quarter of what is written")
+        #expect(lanes.takeStrangers()?.count == 10)
+        #expect(Self.isQueued(lanes.add(Self.append([51]), isKnown: false)))
+        #expect(lanes.takeStrangers() == nil)
+        #expect(!lanes.beginsLookingUp())
+        lanes.written(group)
+        #expect(lanes.beginsLookingUp())
+        #expect(!lanes.beginsLookingUp(), "it is done already")
+        #expect(lanes.takeStrangers()?.count == 1)
+    }
+
+    @Test("appends of a job take one lane, looked up or not, while any of them waits")
+    func oneLane() {
+        let lanes = Lanes(count: 2)
+        _ = lanes.add(Self.append([1]), isKnown: false)
+        // So much that others take the other lane.
+        #expect(Self.begunLane(lanes.add(Self.append([2], events: 20), isKnown: true)) == 0)
+        #expect(Self.begunLane(lanes.add(Self.append([3]), isKnown: true)) == 1)
+        #expect(Self.isQueued(lanes.add(Self.append([1]), isKnown: true)), "the lane that the first of them is for")
+        let strangers = lanes.takeStrangers() ?? []
+        #expect(lanes.join(strangers) == [])
+        #expect(Self.jobs(lanes.takeGroup(0)) == [Self.job(2), Self.job(1), Self.job(1)])
+        #expect(Self.jobs(lanes.takeGroup(1)) == [Self.job(3)])
+    }
+
+    @Test("what waits to be looked up counts as waiting, and is given back however it ends")
+    func limits() throws {
+        let lanes = Lanes(count: 1)
+        _ = lanes.add(Self.append([1], events: Appender.pendingEventsMax - 1), isKnown: false)
+        _ = lanes.add(Self.append([2]), isKnown: true)
+        guard case .overloaded(let waiting) = lanes.add(Self.append([3]), isKnown: true) else {
+            Issue.record("taken beyond the limit")
+            return
+        }
+        #expect(waiting == Appender.pendingEventsMax)
+        let strangers = lanes.takeStrangers()
+        lanes.ended(try #require(strangers))
+        #expect(lanes.pendingEvents == 1)
+        let group = lanes.takeGroup(0)
+        lanes.written(try #require(group))
+        #expect(lanes.pendingEvents == 0)
+    }
+
+    @Test("closing waits for those that are to be looked up, and takes no more")
+    func closing() async {
+        await withCheckedContinuation { continuation in
+            let lanes = Lanes(count: 1)
+            for number in 1...8 { _ = lanes.add(Self.append([number]), isKnown: true) }
+            let group = lanes.takeGroup(0) ?? []
+            #expect(Self.isQueued(lanes.add(Self.append([9]), isKnown: false)), "not worth a query yet")
+            #expect(!lanes.close(continuation))
+            if case .closed = lanes.add(Self.append([10]), isKnown: false) {} else { Issue.record("taken") }
+            lanes.written(group)
+            #expect(lanes.beginsLookingUp())
+            #expect(lanes.takeGroup(0) == nil)
+            #expect(lanes.takeClosing().isEmpty, "heads are being looked up")
+            let strangers = lanes.takeStrangers() ?? []
+            #expect(lanes.join(strangers) == [0])
+            #expect(lanes.takeStrangers() == nil)
+            #expect(lanes.takeClosing().isEmpty, "one is being written")
+            lanes.written(lanes.takeGroup(0) ?? [])
+            #expect(lanes.takeGroup(0) == nil)
+            let closing = lanes.takeClosing()
+            #expect(closing.count == 1)
+            if closing.isEmpty { continuation.resume() }
+            for waiter in closing { waiter.resume() }
+        }
+    }
+}
