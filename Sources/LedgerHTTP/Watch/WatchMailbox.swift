@@ -9,12 +9,31 @@ final class WatchMailbox: Sendable {
     struct Mail: Sendable {
         /// Which jobs the list holds, where that has changed.
         var list: ByteBuffer?
-        /// Snapshots, at most one of each job.
-        var frames: [JobID: WatchFrame] = [:]
+        /// The snapshot of one job: all that there is for those who watch only one, and it takes no memory of its own.
+        private(set) var first: WatchFrame?
+        /// Those of other jobs.
+        private var others: [JobID: WatchFrame] = [:]
         /// Whether it is time to say that the connection lives.
         var isHeartbeatDue = false
 
-        var isEmpty: Bool { list == nil && frames.isEmpty && !isHeartbeatDue }
+        var isEmpty: Bool { list == nil && first == nil && others.isEmpty && !isHeartbeatDue }
+
+        /// The snapshots, one of each job, those of the newest jobs first.
+        var frames: [WatchFrame] { ((first.map { [$0] } ?? []) + others.values).sorted { $0.job > $1.job } }
+
+        /// Puts a snapshot in place of the one of the same job.
+        mutating func put(_ frame: WatchFrame) {
+            if first?.job == frame.job || first == nil && others.isEmpty {
+                first = frame
+            } else {
+                others[frame.job] = frame
+            }
+        }
+
+        /// Takes the snapshot of a job out.
+        mutating func remove(_ job: JobID) {
+            if first?.job == job { first = nil } else if !others.isEmpty { others[job] = nil }
+        }
     }
 
     /// What somebody who looks into it finds.
@@ -36,14 +55,14 @@ final class WatchMailbox: Sendable {
     private let state = Mutex(State())
 
     func offer(_ frame: WatchFrame) {
-        wake { $0.mail.frames[frame.job] = frame }
+        wake { $0.mail.put(frame) }
     }
 
     /// The list holds these jobs from now on, and no longer those that have left.
     func offer(_ list: ByteBuffer, without left: some Sequence<JobID>) {
         wake { state in
             state.mail.list = list
-            for job in left { state.mail.frames[job] = nil }
+            for job in left { state.mail.remove(job) }
         }
     }
 

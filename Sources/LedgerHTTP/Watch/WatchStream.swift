@@ -66,12 +66,12 @@ struct WatchText: Sendable {
     mutating func parts(of mail: WatchMailbox.Mail) -> (parts: [ByteBuffer], isEnd: Bool) {
         var parts: [ByteBuffer] = []
         if let list = mail.list { parts.append(list) }
-        if job != nil, let frame = mail.frames.values.first {
+        if job != nil, let frame = mail.first {
             parts.append(Self.has(known, frame) ? frame.id : frame.snapshotWithID)
             if frame.isEnd { return (parts + [frame.end], true) }
             known = nil
         } else {
-            parts += mail.frames.sorted { $0.key > $1.key }.map(\.value.snapshot)
+            parts += mail.frames.map(\.snapshot)
         }
         if parts.isEmpty { parts.append(ByteBuffer(string: ":\n\n")) }
         return (parts, false)
