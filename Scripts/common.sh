@@ -22,11 +22,11 @@ print_help() {
     sed -n '2,/^[^#]/ { s/^# \{0,1\}//p }' "$0"
 }
 
-# Builds a release and prints where its program is. Swift's runtime is linked in where that can be done: a call into it
-# is cheaper then, and a server does a tenth more.
+# Builds a release and prints where its program is. Swift's runtime is linked in: a call into it is cheaper then, and a
+# server does a tenth more.
 release_program() {
-    local folder options=(--package-path "$project" --scratch-path "$project/.build-release" -c release)
-    if [[ $(uname) == Linux ]]; then options+=(--static-swift-stdlib); fi
+    local folder options=(--package-path "$project" --scratch-path "$project/.build-release" -c release
+        --static-swift-stdlib)
     # "set -e" does not reach into what is called in $(…).
     swift build "${options[@]}" --product progress-ledger >&2 || return
     folder="$(swift build "${options[@]}" --show-bin-path)" || return

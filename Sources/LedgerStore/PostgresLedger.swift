@@ -86,8 +86,8 @@ public final class PostgresLedger: Service {
             return Pool(target: target, settings: pool, logger: logger)
         }
         pool = makePool(settings.connectionsMax, "server")
-        // A lane looks heads up while it writes, and jobs are created.
-        appendPool = makePool(2 * settings.appendLanes + 1, "appender")
+        // Each lane writes, heads are looked up, and jobs are created.
+        appendPool = makePool(settings.appendLanes + 3, "appender")
         // A comparison of large projections takes its time, and what it has locked is folded on other connections.
         replayPool = makePool(
             settings.replayConnectionsMax, "replay",

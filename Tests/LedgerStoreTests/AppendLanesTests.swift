@@ -19,7 +19,7 @@ struct AppendLanesTests {
         func takeStrangers() -> [AppendLanes.Pending]? { lanes.takeStrangers() }
         func join(_ appends: [AppendLanes.Pending]) -> [Int] { lanes.join(appends) }
         func takeGroup(_ lane: Int) -> [AppendLanes.Pending]? { lanes.takeGroup(lane) }
-        func written(_ group: [AppendLanes.Pending]) { lanes.written(group) }
+        func written(_ group: [AppendLanes.Pending], _ lane: Int = 0) { lanes.written(group, lane) }
         func ended(_ appends: [AppendLanes.Pending]) { lanes.ended(appends) }
         func close(_ waiter: CheckedContinuation<Void, Never>) -> Bool { lanes.close(waiter) }
         func takeClosing() -> [CheckedContinuation<Void, Never>] { lanes.takeClosing() }
@@ -96,6 +96,57 @@ struct AppendLanesTests {
         #expect(lanes.takeStrangers()?.count == 1)
     }
 
+    @Test("the end of any group is enough, however much its lane writes next and the other one is writing")
+    func waitForAny() {
+        let lanes = Lanes(count: 2)
+        for number in 1...80 { _ = lanes.add(Self.append([number]), isKnown: true) }
+        let groups = [lanes.takeGroup(0) ?? [], lanes.takeGroup(1) ?? []]
+        #expect(groups.map(\.count) == [40, 40])
+        for number in 1...80 { _ = lanes.add(Self.append([number]), isKnown: true) }
+        #expect(Self.isQueued(lanes.add(Self.append([100]), isKnown: false)))
+        for lane in 0...1 {
+            lanes.written(groups[lane], lane)
+            #expect(lanes.beginsLookingUp())
+            // The lane goes on before anybody comes to look.
+            #expect(lanes.takeGroup(lane)?.count == 40)
+            #expect(lanes.takeStrangers()?.count == 1)
+            #expect(Self.isQueued(lanes.add(Self.append([101 + lane]), isKnown: false)))
+            #expect(lanes.takeStrangers() == nil, "no group has ended since")
+        }
+    }
+
+    @Test("a lane that takes long to write holds up none that are for another lane")
+    func otherLane() {
+        let lanes = Lanes(count: 2)
+        for number in 1...16 { _ = lanes.add(Self.append([number]), isKnown: true) }
+        #expect(lanes.takeGroup(0)?.count == 16)
+        #expect(Self.beginsLookingUp(lanes.add(Self.append([17]), isKnown: false)))
+        let strangers = lanes.takeStrangers() ?? []
+        #expect(lanes.join(strangers) == [1])
+    }
+
+    @Test("those that were looked up go before those that have come since")
+    func order() {
+        let lanes = Lanes(count: 1)
+        for number in 1...2 { _ = lanes.add(Self.append([number]), isKnown: false) }
+        let strangers = lanes.takeStrangers() ?? []
+        for number in 1...3 { _ = lanes.add(Self.append([number]), isKnown: true) }
+        #expect(lanes.join(strangers) == [])
+        #expect(Self.jobs(lanes.takeGroup(0)) == [1, 2, 1, 2, 3].map(Self.job))
+    }
+
+    @Test("no more are looked up at once than are written at once")
+    func lookedUpAtOnce() {
+        let lanes = Lanes(count: 1)
+        let half = Appender.groupEventsMax / 2
+        for number in 1...3 { _ = lanes.add(Self.append([number], events: half), isKnown: false) }
+        _ = lanes.add(Self.append([4], events: Appender.groupEventsMax + 1), isKnown: false)
+        #expect(Self.jobs(lanes.takeStrangers()) == [Self.job(1), Self.job(2)])
+        #expect(Self.jobs(lanes.takeStrangers()) == [Self.job(3)])
+        #expect(Self.jobs(lanes.takeStrangers()) == [Self.job(4)])
+        #expect(lanes.takeStrangers() == nil)
+    }
+
     @Test("appends of a job take one lane, looked up or not, while any of them waits")
     func oneLane() {
         let lanes = Lanes(count: 2)
@@ -106,26 +157,49 @@ struct AppendLanesTests {
         #expect(Self.isQueued(lanes.add(Self.append([1]), isKnown: true)), "the lane that the first of them is for")
         let strangers = lanes.takeStrangers() ?? []
         #expect(lanes.join(strangers) == [])
-        #expect(Self.jobs(lanes.takeGroup(0)) == [Self.job(2), Self.job(1), Self.job(1)])
+        #expect(Self.jobs(lanes.takeGroup(0)) == [Self.job(1), Self.job(2), Self.job(1)])
         #expect(Self.jobs(lanes.takeGroup(1)) == [Self.job(3)])
     }
 
     @Test("what waits to be looked up counts as waiting, and is given back however it ends")
     func limits() throws {
-        let lanes = Lanes(count: 1)
-        _ = lanes.add(Self.append([1], events: Appender.pendingEventsMax - 1), isKnown: false)
-        _ = lanes.add(Self.append([2]), isKnown: true)
-        guard case .overloaded(let waiting) = lanes.add(Self.append([3]), isKnown: true) else {
-            Issue.record("taken beyond the limit")
-            return
+        let lanes = Lanes(count: 2)
+        // Twice, so that what was not given back the first time is missing the second time.
+        for _ in 1...2 {
+            _ = lanes.add(Self.append([1], events: Appender.pendingEventsMax - 1), isKnown: false)
+            _ = lanes.add(Self.append([2]), isKnown: true)
+            guard case .overloaded(let waiting) = lanes.add(Self.append([3]), isKnown: true) else {
+                Issue.record("taken beyond the limit")
+                return
+            }
+            #expect(waiting == Appender.pendingEventsMax)
+            let strangers = lanes.takeStrangers()
+            lanes.ended(try #require(strangers))
+            #expect(lanes.takeStrangers() == nil)
+            #expect(lanes.pendingEvents == 1)
+            let group = lanes.takeGroup(1)
+            lanes.written(try #require(group), 1)
+            #expect(lanes.takeGroup(1) == nil)
+            #expect(lanes.pendingEvents == 0)
+            // The first lane is free again as well.
+            #expect(Self.begunLane(lanes.add(Self.append([4]), isKnown: true)) == 0)
+            lanes.written(lanes.takeGroup(0) ?? [])
+            #expect(lanes.takeGroup(0) == nil)
         }
-        #expect(waiting == Appender.pendingEventsMax)
-        let strangers = lanes.takeStrangers()
-        lanes.ended(try #require(strangers))
-        #expect(lanes.pendingEvents == 1)
-        let group = lanes.takeGroup(0)
-        lanes.written(try #require(group))
-        #expect(lanes.pendingEvents == 0)
+        // Bytes are what fills first where texts are long.
+        let text = Name(String(repeating: "x", count: 200))
+        let draft = EventDraft(.executionStarted(ExecutionReference(task: text, execution: text)))
+        let long = AppendRequest(
+            parts: [AppendRequest.Part(job: Self.job(5), drafts: Array(repeating: draft, count: 120_000))])
+        for _ in 1...2 {
+            _ = lanes.add(AppendLanes.Pending(request: long) { _ in }, isKnown: false)
+            guard case .overloaded = lanes.add(Self.append([6]), isKnown: true) else {
+                Issue.record("taken beyond the limit")
+                return
+            }
+            lanes.ended(lanes.takeStrangers() ?? [])
+            #expect(lanes.takeStrangers() == nil)
+        }
     }
 
     @Test("closing waits for those that are to be looked up, and takes no more")

@@ -27,6 +27,9 @@ struct AppendLanes {
         var queue: [Pending] = []
         var isRunning = false
         var pendingEvents = 0
+        /// How many of its appends are being written, and how many are to be looked up.
+        var writtenNow = 0
+        var strangers = 0
     }
 
     /// A job with appends that wait or are being written.
@@ -39,8 +42,8 @@ struct AppendLanes {
     /// Those whose heads are to be looked up.
     private var strangers: [Pending] = []
     private var isLookingUp = false
-    /// How many appends are being written.
-    private var writtenNow = 0
+    /// Whether a group has ended since they began to wait: they wait no longer.
+    private var isLookingUpDue = false
     private var places: [JobID: Place] = [:]
     /// Events that wait or are being written.
     private(set) var pendingEvents = 0
@@ -69,16 +72,13 @@ struct AppendLanes {
         pendingBytes += request.byteCount
         guard isKnown else {
             strangers.append(pending)
+            lanes[lane].strangers += 1
             return beginsLookingUp() ? .beginsLookingUp : .queued
         }
-        return enqueue(pending, lane) ? .begins(lane: lane) : .queued
-    }
-
-    /// - Returns: Whether the lane is to be started.
-    private mutating func enqueue(_ pending: Pending, _ lane: Int) -> Bool {
         lanes[lane].queue.append(pending)
-        defer { lanes[lane].isRunning = true }
-        return !lanes[lane].isRunning
+        guard !lanes[lane].isRunning else { return .queued }
+        lanes[lane].isRunning = true
+        return .begins(lane: lane)
     }
 
     /// Whether looking up heads is to be started: somebody waits for it, nobody does it, and it is worth a query.
@@ -88,28 +88,36 @@ struct AppendLanes {
         return true
     }
 
-    /// While a large group is being written, a few have time to wait for more; they wait no longer than for its end.
+    /// While their lane writes much, a few have time to wait for more; they wait no longer than for the end of any group.
     private var isLookingUpWorthwhile: Bool {
-        !strangers.isEmpty && strangers.count >= writtenNow / Appender.groupsLookedUp
+        !strangers.isEmpty
+            && (isLookingUpDue
+                || lanes.contains { $0.strangers > 0 && $0.strangers >= $0.writtenNow / Appender.lookUpsPerGroup })
     }
 
-    /// Those whose heads are to be looked up next; nil where it is not worth it yet, and then looking up has ended.
+    /// Those whose heads are to be looked up next, as many as may be written in one group; nil where it is not worth it yet,
+    /// and then looking up has ended.
     mutating func takeStrangers() -> [Pending]? {
         guard isLookingUpWorthwhile else {
             isLookingUp = false
             return nil
         }
-        defer { strangers = [] }
-        return strangers
+        let group = Self.takeFirst(of: &strangers)
+        for append in group { lanes[lane(for: append.request)].strangers -= 1 }
+        // Those that are left have waited for this one.
+        isLookingUpDue = !strangers.isEmpty
+        return group
     }
 
-    /// These were looked up, and join their lanes.
+    /// These were looked up, and join their lanes: at the head, for they have waited since before those that are there.
     ///
     /// - Returns: The lanes that are to be started.
     mutating func join(_ appends: [Pending]) -> [Int] {
-        appends.compactMap { append in
-            let lane = lane(for: append.request)
-            return enqueue(append, lane) ? lane : nil
+        let byLane = Dictionary(grouping: appends) { lane(for: $0.request) }
+        return byLane.keys.sorted().filter { lane in
+            lanes[lane].queue.insert(contentsOf: byLane[lane] ?? [], at: 0)
+            defer { lanes[lane].isRunning = true }
+            return !lanes[lane].isRunning
         }
     }
 
@@ -125,26 +133,31 @@ struct AppendLanes {
             lanes[lane].isRunning = false
             return nil
         }
-        var events = 0
-        var count = 0
-        for pending in lanes[lane].queue {
-            events += pending.request.eventCount
-            guard count == 0 || events <= Appender.groupEventsMax else { break }
-            count += 1
-        }
-        let group = Array(lanes[lane].queue.prefix(count))
-        lanes[lane].queue.removeFirst(count)
-        writtenNow += count
+        let group = Self.takeFirst(of: &lanes[lane].queue)
+        lanes[lane].writtenNow = group.count
         return group
     }
 
-    /// A group was written, or has failed.
-    mutating func written(_ group: [Pending]) {
-        writtenNow -= group.count
+    /// The first, and those after it that make up a group with it.
+    private static func takeFirst(of queue: inout [Pending]) -> [Pending] {
+        var events = 0
+        let end = queue.indices.first { index in
+            events += queue[index].request.eventCount
+            return index > 0 && events > Appender.groupEventsMax
+        }
+        let group = Array(queue.prefix(end ?? queue.count))
+        queue.removeFirst(group.count)
+        return group
+    }
+
+    /// A lane's group was written, or has failed.
+    mutating func written(_ group: [Pending], _ lane: Int) {
+        lanes[lane].writtenNow = 0
+        isLookingUpDue = !strangers.isEmpty
         ended(group)
     }
 
-    /// Nobody waits for these any more.
+    /// These take up no more room, for they are about to be answered.
     mutating func ended(_ appends: [Pending]) {
         for pending in appends {
             let request = pending.request

@@ -19,8 +19,8 @@ final class Appender: Sendable {
     static let groupEventsMax = 10_000
     /// From this many waiting events on a lane is so busy that jobs take another.
     static let busyLaneEvents = 16
-    /// While a group is being written, the heads of unknown jobs are looked up about so often.
-    static let groupsLookedUp = 4
+    /// While a lane writes a large group, heads of unknown jobs for it are looked up about so often.
+    static let lookUpsPerGroup = 4
     /// How often a group is tried that the database could not take, and the first pause, which triples each time: 0.8 s
     /// in all.
     private static let attemptsMax = 5
@@ -107,7 +107,7 @@ final class Appender: Sendable {
         while let group = lanes.withLock({ $0.takeGroup(lane) }) {
             let results = await write(group.map(\.request))
             let beginsLookingUp = lanes.withLock { lanes in
-                lanes.written(group)
+                lanes.written(group, lane)
                 return lanes.beginsLookingUp()
             }
             if beginsLookingUp { startLookingUp() }
@@ -134,7 +134,8 @@ final class Appender: Sendable {
     private func lookUpHeads() async {
         while let appends = lanes.withLock({ $0.takeStrangers() }) {
             let jobs = heads.withLock { heads in Set(appends.flatMap { heads.unknownJobs($0.request) }) }
-            let missing = await lookUp(jobs)
+            // Another append to the same job may have been looked up since.
+            let missing = jobs.isEmpty ? [] : await lookUp(jobs)
             var found: [AppendLanes.Pending] = []
             var lost: [AppendLanes.Pending] = []
             for append in appends {
@@ -161,16 +162,22 @@ final class Appender: Sendable {
     /// Somebody else may write to them at the same time, and make what is remembered here useless, not dangerous: the
     /// statement that writes compares.
     ///
-    /// - Returns: Those that there are not.
+    /// - Returns: Those that there are not, as somebody says who might write to them: not a standby that lags behind.
     private func lookUp(_ jobs: Set<JobID>) async -> Set<JobID> {
         do throws(PQError) {
-            let (found, clock) = try await flusher.heads(of: Array(jobs))
-            heads.withLock { $0.learn(found, clock: clock) }
-            return jobs.subtracting(found.keys)
+            let found = try await learn(jobs, locking: false)
+            let missing = jobs.subtracting(found)
+            return missing.isEmpty ? [] : missing.subtracting(try await learn(missing, locking: true))
         } catch {
             logger.debug("heads could not be looked up ahead", metadata: ["error": "\(error)"])
             return []
         }
+    }
+
+    private func learn(_ jobs: Set<JobID>, locking: Bool) async throws(PQError) -> Set<JobID> {
+        let (found, clock) = try await flusher.heads(of: Array(jobs), locking: locking)
+        heads.withLock { $0.learn(found, clock: clock) }
+        return Set(found.keys)
     }
 
     // MARK: Writing

@@ -63,8 +63,10 @@ struct Flusher: Sendable {
     }
 
     /// Where those of these jobs that there are stand, and the database's clock.
-    func heads(of jobs: [JobID]) async throws(PQError) -> (heads: [JobID: JobHead], clock: Timestamp) {
-        try Self.decode(try await pool.query(Self.readHeads(jobs)))
+    ///
+    /// - Parameter locking: Whether to lock them for the moment, which only a database does that may be written to.
+    func heads(of jobs: [JobID], locking: Bool) async throws(PQError) -> (heads: [JobID: JobHead], clock: Timestamp) {
+        try Self.decode(try await pool.query(locking ? Self.lockHeads(jobs) : Self.readHeads(jobs)))
     }
 
     /// What a flush has done.

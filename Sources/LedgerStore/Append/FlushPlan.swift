@@ -123,16 +123,17 @@ struct FlushPlan {
     private static let isClockRight =
         "$6::timestamptz between clock_timestamp() - interval '1 second' and clock_timestamp()"
 
+    private static let unchangedOneSQL = unchangedOneSQL(
+        inserting: EventColumns.rows(from: 8) + " where exists (select from moved)")
+
+    /// For one event, of which nothing is unnested: some 50 µs less.
+    private static let unchangedSingleSQL = unchangedOneSQL(inserting: EventColumns.row(from: 8) + " from moved")
+
     /// For one job, as most groups are: its head cannot be moved in part, so whether it was moved decides.
     ///
     /// The clock is looked at once more when the head's lock is held, which may have been waited for. A statement that is
     /// too late then fails, by the division: see ``Flusher/settle(_:refusedFrom:)``.
-    private static let unchangedOneSQL = unchangedSQL(EventColumns.rows(from: 8) + " where exists (select from moved)")
-
-    /// The same for one event, of which nothing is unnested: some 50 µs less.
-    private static let unchangedSingleSQL = unchangedSQL(EventColumns.row(from: 8) + " from moved")
-
-    private static func unchangedSQL(_ rows: String) -> String {
+    private static func unchangedOneSQL(inserting rows: String) -> String {
         """
         with moved as (
             update ledger.job_head

@@ -78,18 +78,19 @@ struct RoundTripTests {
         }
     }
 
-    @Test("an append to a job that there is not takes one round trip, and no group with others")
+    @Test("an append to a job that there is not takes two round trips, one to be sure, and no group with others")
     func appendsToNobody() async throws {
         try await withQuietLedger { ledger, _ in
             let nobody = JobID(high: 0x0190_0000_0000_7000, low: 0x8000_0000_0000_0000)
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
-            for jobs in [[nobody], [job, nobody]] {
+            for jobs in [[nobody], [job, nobody], [job, nobody]] {
                 let trips = try await Self.count(ledger, .appending) {
-                    await #expect(throws: StoreError.self) {
+                    let error = await #expect(throws: StoreError.self) {
                         try await ledger.append(jobs.map { (job: $0, draft: Self.drafts(1)[0]) })
                     }
+                    #expect(error?.code == .unknownJob && error?.jobs == [nobody])
                 }
-                #expect(trips == 1, "\(jobs)")
+                #expect(trips == 2, "\(jobs)")
             }
             let groups = await ledger.statistics().first { $0.name == "progress_ledger_append_groups_total" }
             #expect(groups?.value == 0)
