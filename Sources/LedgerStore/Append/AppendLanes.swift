@@ -113,12 +113,14 @@ struct AppendLanes {
     ///
     /// - Returns: The lanes that are to be started.
     mutating func join(_ appends: [Pending]) -> [Int] {
-        let byLane = Dictionary(grouping: appends) { lane(for: $0.request) }
-        return byLane.keys.sorted().filter { lane in
-            lanes[lane].queue.insert(contentsOf: byLane[lane] ?? [], at: 0)
-            defer { lanes[lane].isRunning = true }
-            return !lanes[lane].isRunning
+        var begun: [Int] = []
+        for (lane, joining) in Dictionary(grouping: appends, by: { lane(for: $0.request) }) {
+            lanes[lane].queue.insert(contentsOf: joining, at: 0)
+            guard !lanes[lane].isRunning else { continue }
+            lanes[lane].isRunning = true
+            begun.append(lane)
         }
+        return begun
     }
 
     private func lane(for request: AppendRequest) -> Int {
