@@ -28,6 +28,20 @@ struct HeadCacheTests {
         #expect(cache.known([Self.request(JobID(high: 2, low: 1))]) == nil)
     }
 
+    @Test("what was looked up takes the place of nothing that is known, be it a head or that another server writes")
+    func looksUp() {
+        var cache = HeadCache()
+        let (written, shared, new) = (JobID(high: 1, low: 0), JobID(high: 1, low: 1), JobID(high: 1, low: 2))
+        cache.remember([(written, Self.head(9))], clock: Self.clock)
+        cache.noteOvertaken([Self.request(shared)])
+        #expect(cache.unknownJobs(Self.request(new)) == [new])
+        cache.learn([written: Self.head(5), shared: Self.head(5), new: Self.head(5)], clock: Self.clock)
+        #expect(cache.known([Self.request(written)])?.heads[written]?.sequence == 9)
+        #expect(cache.known([Self.request(shared)]) == nil)
+        #expect(cache.known([Self.request(new)])?.heads[new]?.sequence == 5)
+        #expect(cache.unknownJobs(Self.request(new)).isEmpty)
+    }
+
     @Test("what is forgotten, or moved by another server, is asked for again")
     func forgets() {
         var cache = HeadCache()

@@ -126,8 +126,8 @@ final class Appender: Sendable {
         Task(name: "appender-heads", executorPreference: reactor.taskExecutor) { await self.lookUpHeads() }
     }
 
-    /// Looks up where the jobs stand of which nothing is known, all at once of those that have come in meanwhile. Those who
-    /// write to them then join their lanes, and are written in one round trip; what names a job that there is not fails.
+    /// Looks up where the jobs stand of which nothing is known, many at once. Those who write to them then join their lanes,
+    /// and are written in one round trip; what names a job that there is not fails.
     ///
     /// Where few of very many jobs are written to at a time, nearly every append is to an unknown one. In a lane they would
     /// either keep the whole group waiting for the locks of their heads, or wait for the group.

@@ -1,8 +1,8 @@
 internal import Ledger
 
-/// Where the jobs stood when we last wrote to them or looked, and what the database's clock said: so that a group can be written
-/// without asking first. What is remembered here may be out of date at any moment, since other servers write as well;
-/// the statement that writes compares.
+/// Where the jobs stood when we last wrote to them or looked, and what the database's clock said: so that a group can be
+/// written without asking first. What is remembered here may be out of date at any moment, since other servers write as
+/// well; the statement that writes compares.
 struct HeadCache {
     /// Of how many jobs two generations are kept: when so many have been put in since the earlier ones were forgotten,
     /// those that were not written to meanwhile are forgotten, which costs each a round trip when it is written to again.
