@@ -18,12 +18,16 @@ struct WorkerBoard: Sendable {
     private static let forgottenSeconds = 600
 
     /// Whether a `stuck` job is behind still: who noted it may have died before it noted that the job has moved on.
+    ///
+    /// A value and not "exists", which PostgreSQL may turn into a join with all heads where it has planned it while there
+    /// were few.
     static let isBehind = """
-        exists (
-            select from ledger.job_head as head
+        coalesce((
+            select head.sequence > snapshot.sequence
+            from ledger.job_head as head
             join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
-            where head.job_id = stuck.job_id and head.sequence > snapshot.sequence
-        )
+            where head.job_id = stuck.job_id
+        ), false)
         """
 
     private static let host: String = {
