@@ -2,8 +2,8 @@ import Glibc
 import Ledger
 import ProgressLedgerClient
 
-/// A worker of the job that `PROGRESS_LEDGER_JOB` names: reports a unit every 20 ms until it is told to end by SIGTERM, and
-/// records first what it has reported. Says on standard output how many it has reported.
+/// A worker of the job that `PROGRESS_LEDGER_JOB` names: reports a unit every millisecond until it is told to end by SIGTERM, and
+/// records first what it has reported. Says on standard output how many were taken.
 enum Worker {
     static func run() async throws {
         LedgerJob.flushOnTermination()
@@ -12,10 +12,12 @@ enum Worker {
             let units = context.progress("units")
             var count = 0
             while !context.isSuperseded {
-                units.done()
-                count += 1
-                UnbufferedOutput.write("\(count)\n")
-                try await Task.sleep(for: .milliseconds(20))
+                // Once the process was told to end, nothing more is taken.
+                if units.done() {
+                    count += 1
+                    UnbufferedOutput.write("\(count)\n")
+                }
+                try await Task.sleep(for: .milliseconds(1))
             }
         }
     }

@@ -223,8 +223,9 @@ struct ReporterTests {
             let context = job.startExecution("t")
             #expect(context.progress().done())
             #expect(await context.finish(.succeeded, atMost: .seconds(30)))
-            try await eventually { !context.progress().done() }
-            #expect(context.statistics.refused > 0)
+            #expect(!context.progress().done())
+            #expect(context.statistics.refused == 1)
+            #expect(try await numbers(job) == ["": [1, 0]])
         }
     }
 
@@ -315,9 +316,10 @@ struct ReporterTests {
             let reported = try #require(printed.split(separator: "\n").last.flatMap { Int128($0) })
             let counted = try #require(try await numbers(job)["units"]?[0])
             if signal == SIGTERM {
-                #expect(counted == reported)
+                // What was taken is there. Its last report may not have come to say so before the process ended.
+                #expect((reported...reported + 1).contains(counted), "\(counted) of \(reported)")
             } else {
-                #expect(counted > 0 && counted <= reported && reported - counted <= 60, "\(counted) of \(reported)")
+                #expect(counted > 0 && counted <= reported && reported - counted <= 5_000, "\(counted) of \(reported)")
             }
             // Nothing is there twice.
             let events = try await house.client.events(of: id).events

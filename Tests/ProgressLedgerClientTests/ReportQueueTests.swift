@@ -80,7 +80,7 @@ struct ReportQueueTests {
         var queue = try Self.started(at: now)
         let slot = try Self.slot(nil, in: &queue)
         _ = queue.take(slot, total: 0, done: 1) { now }
-        queue.hurry()
+        _ = queue.flush()
         let first = try Self.sent(queue.next(now: now))
         for number in 1...20 {
             queue.failed(Self.error(.outcomeUnknown), now: now, chance: 1)
@@ -153,6 +153,52 @@ struct ReportQueueTests {
         #expect(bodies.first == .executionStarted(Self.reference))
         #expect(bodies.last == .executionFinished(Self.reference, .failed))
         #expect(bodies.count == 3)
+    }
+
+    @Test("a flush waits for what was taken before it, and for nothing that is taken later")
+    func flushes() throws {
+        let now = ContinuousClock.now
+        var queue = ReportQueue(Self.reference)
+        let slot = try Self.slot(nil, in: &queue)
+        let start = queue.flush()
+        _ = try Self.sent(queue.next(now: now))
+        _ = queue.take(slot, total: 0, done: 1) { now }
+        let first = queue.flush()
+        _ = queue.take(slot, total: 0, done: 2) { now }
+        let goals = [queue.isSettled(start), queue.isSettled(first)]
+        #expect(goals == [false, false])
+        queue.delivered(try Self.appended(2...2), now: now)
+        #expect(queue.isSettled(start) && !queue.isSettled(first))
+        do {
+            // It is sent at once, and with it all that has come meanwhile.
+            let step = queue.next(now: now)
+            #expect(try Self.sent(step).map(Self.units) == [[1, nil, 3]])
+        }
+        let underWay = queue.flush()
+        _ = queue.take(slot, total: 0, done: 4) { now }
+        #expect(underWay == first && !queue.isSettled(first))
+        queue.delivered(try Self.appended(3...3), now: now)
+        #expect(queue.isSettled(first) && !queue.isSettled)
+        do {
+            // What has come later waits as ever.
+            let step = queue.next(now: now)
+            #expect(Self.wait(step) == now + ReportQueue.age)
+        }
+    }
+
+    @Test("a flush of a sum that goes in several waits for the last of them; what is refused is not waited for")
+    func flushesAll() throws {
+        let now = ContinuousClock.now
+        var queue = try Self.started(at: now)
+        let slot = try Self.slot(nil, in: &queue)
+        for _ in 0..<2 { _ = queue.take(slot, total: Limits.increments.upperBound, done: 0) { now } }
+        let goal = queue.flush()
+        _ = try Self.sent(queue.next(now: now))
+        queue.delivered(try Self.appended(3...3), now: now)
+        #expect(!queue.isSettled(goal))
+        _ = try Self.sent(queue.next(now: now))
+        queue.refused(Self.error(.invalid), now: now)
+        #expect(queue.isSettled(goal) && queue.statistics.dropped == 1)
     }
 
     @Test("what the ledger refuses for good is dropped and counted, and the next goes on with the next number")

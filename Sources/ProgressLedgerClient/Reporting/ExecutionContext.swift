@@ -83,7 +83,7 @@ public final class ExecutionContext: Sendable {
     }
 
     /// Says how the execution has ended, and waits until that is recorded. What is not by then is still tried for a
-    /// quarter of an hour, while the process lives. Only the first end holds.
+    /// quarter of an hour, while the process lives. Only the first end holds, and nothing is taken after it.
     ///
     /// - Parameter limit: How long to wait at most.
     /// - Returns: Whether everything is recorded.

@@ -13,6 +13,9 @@ final class LiveReports: Sendable {
 
     func remove(_ core: ReportCore) { _ = cores.withLock { $0.removeValue(forKey: ObjectIdentifier(core)) } }
 
+    /// Has the process take no more reports.
+    private func close() { for core in cores.withLock({ Array($0.values) }) { core.close() } }
+
     /// Waits until everything reported so far in this process is recorded.
     func flush(_ limit: Duration) async -> Bool {
         let cores = cores.withLock { Array($0.values) }
@@ -37,6 +40,7 @@ final class LiveReports: Sendable {
                 let (seconds, attoseconds) = limit.components
                 DispatchQueue.global().asyncAfter(
                     deadline: .now() + Double(seconds) + Double(attoseconds) / 1e18 + 1, execute: Self.endByTermination)
+                self.close()
                 Task(name: "ledger-termination") {
                     _ = await self.flush(limit)
                     Self.endByTermination()
@@ -60,6 +64,9 @@ extension LedgerJob {
 
     /// Has a process that is told to end by SIGTERM record first what it has reported. For programs that do not handle
     /// that signal themselves; those that do call ``flushAll(atMost:)``.
+    ///
+    /// From that signal on nothing more is taken, so that what was taken is what is recorded: a call is refused, and
+    /// says so by what it returns.
     ///
     /// - Parameter limit: How long that may take; whoever sends SIGTERM sends SIGKILL later, after 30 s mostly.
     public static func flushOnTermination(atMost limit: Duration = .seconds(5)) {

@@ -6,12 +6,34 @@ import Synchronization
 final class ReportCore: Sendable {
     private struct State {
         var queue: ReportQueue
-        /// Who waits until everything is delivered.
-        var flushes: [Bell] = []
+        /// Who waits until what was taken before is delivered.
+        var flushes: [(bell: Bell, goal: Int)] = []
         var isStopped = false
+        /// Whether the process ends, and nothing more is taken.
+        var isClosed = false
+        /// Whether something was reported after that, so that an end would be one with a wrong number.
+        var hasMissed = false
         /// Whether it was logged that the ledger is away; once in an outage.
         var hasLoggedFailure = false
         var refusalsLogged = 0
+
+        mutating func take(_ slot: Int, total: Int64, done: Int64) -> Taking {
+            guard !isStopped, !queue.hasEnded else { return .ended }
+            guard !isClosed else {
+                hasMissed = true
+                return .closed
+            }
+            return queue.take(slot, total: total, done: done) { .now } ? .news : .taken
+        }
+
+        func isDone(_ goal: Int) -> Bool { isStopped || queue.isSettled(goal) }
+    }
+
+    private enum Taking {
+        /// With nothing or with something to tell whoever sends.
+        case taken, news
+        /// Refused.
+        case ended, closed
     }
 
     private let state: Mutex<State>
@@ -74,16 +96,15 @@ final class ReportCore: Sendable {
             refuse("units are from 0 to \(Limits.increments.upperBound), not \(total == 0 ? done : total)", file, line)
             return false
         }
-        let isNews: Bool? = state.withLock { state in
-            guard !state.isStopped else { return nil }
-            return state.queue.take(slot, total: total, done: done) { .now }
+        switch state.withLock({ $0.take(slot, total: total, done: done) }) {
+        case .taken: return true
+        case .news:
+            bell.ring()
+            return true
+        case .ended: refuse("the execution has ended", file, line)
+        case .closed: refuse("the process was told to end, and what was reported before is being sent", file, line)
         }
-        guard let isNews else {
-            refuse("the execution has ended, and its last reports have been sent", file, line)
-            return false
-        }
-        if isNews { bell.ring() }
-        return true
+        return false
     }
 
     private func refuse(_ reason: String, _ file: StaticString, _ line: UInt) {
@@ -99,30 +120,35 @@ final class ReportCore: Sendable {
     }
 
     func end(_ outcome: ExecutionOutcome) {
-        state.withLock { $0.queue.end(outcome, now: .now) }
-        bell.ring()
+        let isEnded = state.withLock { state in
+            guard !state.hasMissed else { return false }
+            state.queue.end(outcome, now: .now)
+            return true
+        }
+        if isEnded { bell.ring() }
     }
 
-    /// Waits until everything is delivered or given up; returns whether the ledger has all of it. A task that was
-    /// cancelled waits like any other: its last reports are worth as much.
+    /// Takes nothing more, since the process ends: so nothing is taken that would be lost.
+    func close() { state.withLock { $0.isClosed = true } }
+
+    /// Waits until everything taken so far is delivered or given up; returns whether the ledger has all of it. A task
+    /// that was cancelled waits like any other: its last reports are worth as much.
     func flush(_ limit: Duration) async -> Bool {
         await Task(name: "ledger-flush") { await waitForDelivery(limit) }.value
     }
 
     private func waitForDelivery(_ limit: Duration) async -> Bool {
         let flush = Bell()
-        let isSettled = state.withLock { state in
-            if state.queue.isSettled || state.isStopped { return true }
-            state.queue.hurry()
-            state.flushes.append(flush)
-            return false
+        let goal = state.withLock { state in
+            let goal = state.queue.flush()
+            if !state.isDone(goal) { state.flushes.append((flush, goal)) }
+            return goal
         }
-        if isSettled { return state.withLock { $0.queue.isRecorded } }
         bell.ring()
-        await flush.wait(until: .now + limit)
+        if !state.withLock({ $0.isDone(goal) }) { await flush.wait(until: .now + limit) }
         return state.withLock { state in
-            state.flushes.removeAll { $0 === flush }
-            return state.queue.isRecorded
+            state.flushes.removeAll { $0.bell === flush }
+            return state.queue.isSettled(goal) && state.queue.statistics.dropped == 0
         }
     }
 
@@ -209,13 +235,9 @@ final class ReportCore: Sendable {
         Task(name: "ledger-superseded") { onSuperseded() }
     }
 
-    /// Whoever waits until everything is delivered looks again.
+    /// Whoever waits for what is delivered now looks again.
     private func wake() {
-        let flushes = state.withLock { state in
-            guard state.queue.isSettled || state.isStopped else { return [] as [Bell] }
-            defer { state.flushes = [] }
-            return state.flushes
-        }
-        for flush in flushes { flush.ring() }
+        let done = state.withLock { state in state.flushes.filter { state.isDone($0.goal) } }
+        for flush in done { flush.bell.ring() }
     }
 }

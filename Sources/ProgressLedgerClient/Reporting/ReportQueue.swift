@@ -37,6 +37,13 @@ struct ReportQueue: Sendable {
         var isPending = false
     }
 
+    private struct Parcel {
+        let events: [EventDraft]
+        let looks: Bool
+        /// What is settled with it, of ``ReportQueue/emptied``.
+        let empties: Int
+    }
+
     private enum Ending {
         case open
         case wanted(ExecutionOutcome)
@@ -51,7 +58,12 @@ struct ReportQueue: Sendable {
     private var ending = Ending.open
     private var endedAt: ContinuousClock.Instant?
     private var nextReport: Int64 = 1
-    private var parcel: (events: [EventDraft], looks: Bool)?
+    private var parcel: Parcel?
+    /// How often everything that was pending was put into a parcel, which of these times is settled, and the one that
+    /// somebody waits for.
+    private var emptied = 0
+    private var settled = 0
+    private var flushGoal = 0
     private var failures = 0
     private var retryAt: ContinuousClock.Instant?
     private var isUrgent = true
@@ -88,8 +100,15 @@ struct ReportQueue: Sendable {
 
     mutating func noteRefusedCall() { statistics.refused &+= 1 }
 
-    /// Send what there is at once.
-    mutating func hurry() { isUrgent = true }
+    /// Send what there is at once. Returns what to wait for: what is taken later is not waited for.
+    mutating func flush() -> Int {
+        let goal = hasNews ? emptied + 1 : emptied
+        flushGoal = max(flushGoal, goal)
+        return goal
+    }
+
+    /// Whether what a flush waits for is delivered, or given up.
+    func isSettled(_ goal: Int) -> Bool { isSettled || settled >= goal }
 
     /// The execution has ended.
     mutating func end(_ outcome: ExecutionOutcome, now: ContinuousClock.Instant) {
@@ -99,15 +118,17 @@ struct ReportQueue: Sendable {
         isUrgent = true
     }
 
-    /// Whether everything that was taken is delivered, or given up.
-    var isSettled: Bool {
-        guard parcel == nil, pendingSince == nil, isStartSent else { return false }
-        if case .wanted = ending { return false }
-        return true
-    }
+    /// Whether the execution has ended: nothing that is reported now would be of it.
+    var hasEnded: Bool { endedAt != nil }
 
-    /// Whether the ledger has everything that was taken.
-    var isRecorded: Bool { isSettled && statistics.dropped == 0 }
+    /// Whether everything that was taken is delivered, or given up.
+    var isSettled: Bool { parcel == nil && !hasNews }
+
+    /// Whether there is what no parcel has yet.
+    private var hasNews: Bool {
+        if case .wanted = ending { return true }
+        return pendingSince != nil || !isStartSent
+    }
 
     // MARK: Sending
 
@@ -118,7 +139,7 @@ struct ReportQueue: Sendable {
         if isSettled {
             if case .sent = ending { return .stop }
         } else {
-            let due = isUrgent ? now : (pendingSince ?? now) + Self.age
+            let due = isUrgent || flushGoal > emptied ? now : (pendingSince ?? now) + Self.age
             guard due <= now else { return .wait(until: due) }
             let made = makeParcel(now)
             parcel = made
@@ -129,7 +150,7 @@ struct ReportQueue: Sendable {
         return nextLook <= now ? .look : .wait(until: nextLook)
     }
 
-    private mutating func makeParcel(_ now: ContinuousClock.Instant) -> (events: [EventDraft], looks: Bool) {
+    private mutating func makeParcel(_ now: ContinuousClock.Instant) -> Parcel {
         var events: [EventDraft] = []
         if !isStartSent { events.append(EventDraft(.executionStarted(reference))) }
         isStartSent = true
@@ -157,13 +178,15 @@ struct ReportQueue: Sendable {
             pendingSince = now
         } else {
             pendingSince = nil
+            emptied += 1
             if case .wanted(let outcome) = ending {
                 events.append(EventDraft(.executionFinished(reference, outcome)))
                 ending = .sent
             }
         }
         isUrgent = isUrgent && isLeftOver
-        return (events, !isSuperseded && (nextLook.map { $0 <= now } ?? true))
+        return Parcel(
+            events: events, looks: !isSuperseded && (nextLook.map { $0 <= now } ?? true), empties: emptied)
     }
 
     // MARK: Answers
@@ -171,9 +194,7 @@ struct ReportQueue: Sendable {
     /// The parcel was recorded.
     mutating func delivered(_ answer: Appended, now: ContinuousClock.Instant) {
         guard let sent = parcel else { return }
-        parcel = nil
-        failures = 0
-        retryAt = nil
+        settle(sent)
         statistics.delivered &+= UInt64(sent.events.count)
         statistics.lastError = nil
         if startSequence == nil { startSequence = answer.sequences.lowerBound }
@@ -202,9 +223,15 @@ struct ReportQueue: Sendable {
 
     /// The ledger refuses the parcel for good: it is dropped, lest it stop what follows.
     mutating func refused(_ error: LedgerClientError, now: ContinuousClock.Instant) {
-        statistics.dropped &+= UInt64(parcel?.events.count ?? 0)
+        guard let refused = parcel else { return }
+        settle(refused)
+        statistics.dropped &+= UInt64(refused.events.count)
         statistics.lastError = error.message
+    }
+
+    private mutating func settle(_ answered: Parcel) {
         parcel = nil
+        settled = answered.empties
         failures = 0
         retryAt = nil
     }
