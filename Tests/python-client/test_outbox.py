@@ -117,6 +117,39 @@ def test_parts_keep_their_numbers_and_order() -> None:
     assert (tile.tally.recorded, tile.waiting, outbox.size) == (3, 0, 0)
 
 
+def test_a_goal_is_settled_with_what_was_reported_before_it_whatever_comes_later() -> None:
+    outbox = Outbox(SETTINGS)
+    tile = reporter(outbox)
+    job = tile.job
+    assert job.has_settled(job.goal)
+    for label in "abcdef":
+        report(outbox, tile, label, 1)
+    goal = job.goal
+    first = outbox.next_batch(9.0)
+    assert first is not None
+    assert job.goal == goal, "two are still to be frozen"
+    outbox.settle(first, range(4))
+    assert not job.has_settled(goal)
+    second = outbox.next_batch(9.0)
+    assert second is not None
+    assert job.goal == goal, "all of it is on its way"
+    report(outbox, tile, "a", 1)
+    assert job.goal == goal + 1
+    # Its last part settles it, and no other.
+    outbox.replace(second, [[0], [1]])
+    for is_settled in (False, True):
+        part = outbox.next_batch(9.0)
+        assert part is not None
+        outbox.settle(part, [0])
+        assert job.has_settled(goal) == is_settled
+    assert not job.is_settled
+    assert not job.has_settled(goal + 1)
+    third = outbox.next_batch(9.0)
+    assert third is not None
+    outbox.replace(third, [])
+    assert job.has_settled(goal + 1), "what is given up is settled"
+
+
 def test_jobs_take_turns() -> None:
     outbox = Outbox(SETTINGS)
     jobs = [JobOutbox(outbox, str(number)) for number in range(3)]

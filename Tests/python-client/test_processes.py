@@ -116,6 +116,45 @@ def test_sigterm_sends_what_waits_and_ends_the_process_by_the_signal(programs: t
     assert job.refresh().tasks.running == 1, "nobody said how it ended"
 
 
+BUSY = """
+        def report():
+            while True:
+                context.progress().done()
+                time.sleep(0)
+        context = job.execution("tile").start()
+        busy = threading.Thread(target=report, daemon=True)
+"""
+
+
+def test_a_flush_does_not_wait_for_what_is_reported_meanwhile(programs: type[Program], job: Job) -> None:
+    program = programs(
+        BUSY
+        + """
+        context.progress("mine").done(5)
+        busy.start()
+        print(context.flush(), ledger.flush(), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    assert program.read_line() == "True True"
+    program.end(-signal.SIGKILL)
+    assert figures(job)["mine"] == (5, 0)
+
+
+def test_sigterm_sends_what_waits_of_a_process_that_goes_on(programs: type[Program], job: Job) -> None:
+    program = programs(
+        BUSY
+        + """
+        busy.start()
+        context.progress("mine").done(5)
+        os.kill(os.getpid(), signal.SIGTERM)
+        busy.join()
+        """
+    )
+    assert "could not be sent" not in program.end(-signal.SIGTERM)
+    assert figures(job)["mine"] == (5, 0)
+
+
 def test_sigterm_in_the_middle_of_a_report_does_not_lock_up(programs: type[Program], job: Job) -> None:
     program = programs(
         """

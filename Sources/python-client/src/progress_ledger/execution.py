@@ -167,18 +167,15 @@ class Execution:
     def flush(self, seconds: float | None = None) -> bool:
         """Sends what waits, and waits until the ledger has recorded it. Returns whether it has.
 
-        `seconds` is `Settings.flush_seconds` unless told; it is waited also for a ledger that is out of reach.
+        What other threads report meanwhile is not waited for. `seconds` is `Settings.flush_seconds` unless told; it is
+        waited also for a ledger that is out of reach.
         """
-        if self._sender is not None and self._reporter is not None:
-            self._sender.hurry(self._reporter.job)
-        return self._settle(seconds, is_patient=True)
-
-    def _settle(self, seconds: float | None, *, is_patient: bool) -> bool:
         if self._sender is None or self._reporter is None:
             return True
         reporter = self._reporter
+        has_settled = self._sender.hurry(reporter.job)
         limit = self._sender.settings.flush_seconds if seconds is None else seconds
-        return self._sender.wait(lambda: reporter.is_settled, limit, is_patient=is_patient)
+        return self._sender.wait(lambda: reporter.is_settled or has_settled(), limit, is_patient=True)
 
     def check(self) -> bool:
         """Asks the ledger whether this run still counts; False tells a zombie to stop.
@@ -207,7 +204,9 @@ class Execution:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._leave(error)
-        self._settle(None, is_patient=False)
+        if self._sender is not None and self._reporter is not None:
+            reporter = self._reporter
+            self._sender.wait(lambda: reporter.is_settled, self._sender.settings.flush_seconds, is_patient=False)
 
     async def __aenter__(self) -> Execution:
         return self.__enter__()

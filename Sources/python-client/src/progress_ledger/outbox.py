@@ -24,6 +24,8 @@ class Batch:
 
     job: JobOutbox
     entries: list[tuple[Event, Reporter | None]]
+    empties: int = 0
+    """Which time that nothing was left to freeze for its job is settled with it; 0 where something was left."""
     body: bytes = field(init=False)
     faults: int = 0
     awaits_verdicts: bool = False
@@ -49,10 +51,22 @@ class JobOutbox:
         self.due: float | None = None
         self.last_sequence = 0
         self.is_unknown = False
+        # How often everything that waited was frozen, and which of these times is settled.
+        self.emptied = 0
+        self.settled = 0
 
     @property
     def is_settled(self) -> bool:
         return not self.frozen and not self.dirty and self.outcome is None
+
+    @property
+    def goal(self) -> int:
+        """What to wait for that everything reported so far be settled: see `has_settled`."""
+        return self.emptied + 1 if self.dirty or self.outcome is not None else self.emptied
+
+    def has_settled(self, goal: int) -> bool:
+        """Whether what was reported when this was the goal is recorded, or given up. What came later may wait."""
+        return self.is_settled or self.settled >= goal
 
 
 def _due(job: JobOutbox) -> float:
@@ -169,14 +183,17 @@ class Outbox:
         if job.outcome is not None and not job.dirty and len(entries) < most:
             entries.append(({"type": "job_finished", "outcome": job.outcome}, None))
             job.outcome = None
+        empties = 0
         if not job.dirty and job.outcome is None:
             job.due = None
+            job.emptied += 1
+            empties = job.emptied
         for _, owner in entries:
             if owner is not None:
                 owner.in_flight += 1
                 self.tally.calls += owner.take_calls()
         self.size += len(entries)
-        job.frozen.append(Batch(job, entries))
+        job.frozen.append(Batch(job, entries, empties))
 
     def _freeze_reporter(self, reporter: Reporter, entries: list[tuple[Event, Reporter | None]], most: int) -> bool:
         """Moves what an execution has to say into `entries`; False where there was no room for all of it."""
@@ -237,13 +254,16 @@ class Outbox:
             if reporter is not None and place not in kept:
                 reporter.in_flight -= 1
                 self._drop(reporter)
-        frozen = batch.job.frozen
-        frozen.popleft()
+        job = batch.job
+        job.frozen.popleft()
         self.size -= len(batch) - len(kept)
-        frozen.extendleft(
-            Batch(batch.job, [batch.entries[place] for place in part]) for part in reversed(parts) if part
-        )
-        self._rest(batch.job)
+        again = [Batch(job, [batch.entries[place] for place in part]) for part in parts if part]
+        if again:
+            again[-1].empties = batch.empties
+        else:
+            job.settled = max(job.settled, batch.empties)
+        job.frozen.extendleft(reversed(again))
+        self._rest(job)
 
     def abandon(self, job: JobOutbox) -> int:
         """There is no such job: nothing that waits for it can ever be sent. Returns how much that was."""
@@ -258,6 +278,7 @@ class Outbox:
 
     def _remove(self, batch: Batch) -> None:
         batch.job.frozen.popleft()
+        batch.job.settled = max(batch.job.settled, batch.empties)
         self.size -= len(batch)
         self._rest(batch.job)
 

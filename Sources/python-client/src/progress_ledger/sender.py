@@ -82,11 +82,13 @@ class Sender:
             self.outbox.finish_job(job, outcome, time.monotonic())
             self._call(job)
 
-    def hurry(self, job: JobOutbox) -> None:
-        """Has what waits for a job sent now."""
+    def hurry(self, job: JobOutbox) -> Callable[[], bool]:
+        """Has what waits for a job sent now. Returns what tells whether that is settled, with the lock held."""
         with self.lock:
             self.outbox.hurry(job, time.monotonic())
             self._call(job)
+            goal = job.goal
+        return lambda: job.has_settled(goal)
 
     def _call(self, job: JobOutbox) -> None:
         """Sees to it that the thread runs and wakes up in time for a job."""
@@ -157,11 +159,10 @@ class Sender:
                 self._listeners.pop(listener, None)
 
     def flush(self, seconds: float) -> bool:
-        """Sends everything now. Returns whether the ledger has recorded it all."""
+        """Sends everything reported so far now. Returns whether the ledger has recorded it all."""
         with self.lock:
-            for job in self.outbox.active():
-                self.hurry(job)
-        return self.wait(lambda: self.outbox.is_settled, seconds, is_patient=True)
+            settled = [self.hurry(job) for job in self.outbox.active()]
+        return self.wait(lambda: all(is_settled() for is_settled in settled), seconds, is_patient=True)
 
     def close(self, seconds: float) -> bool:
         """Sends everything, says what could not be sent, and ends the thread."""
