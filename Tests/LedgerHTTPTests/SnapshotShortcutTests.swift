@@ -206,18 +206,52 @@ struct AnswerMemoryTests {
         #expect(memory.body(job(1), stamp(2))?.count == 20)
     }
 
+    /// Too long to be packed: so all take the same.
+    private static let size = 100_000
+    private static let countThatFits = AnswerMemory.bytesMax / (size + 250)
+
+    private func remember(_ numbers: Range<Int>, in memory: AnswerMemory) {
+        for number in numbers { memory.remember(answer(Self.size), of: job(number), stamp(1)) }
+    }
+
     @Test("it keeps what is asked for, forgets what is not, and never holds more than it may")
     func bounded() {
         let memory = AnswerMemory(like: SnapshotAnswer.specimen)
-        let size = 100_000
-        let perGeneration = AnswerMemory.generationBytesMax / size
-        for number in 0..<(5 * perGeneration) {
-            memory.remember(answer(size), of: job(number), stamp(1))
+        let count = 5 * Self.countThatFits
+        for number in 0..<count {
+            remember(number..<number + 1, in: memory)
             #expect(memory.body(job(0), stamp(1)) != nil)
-            #expect(memory.byteCount <= 2 * AnswerMemory.generationBytesMax + 2 * size)
+            #expect(memory.byteCount <= AnswerMemory.bytesMax)
         }
         #expect(!memory.knows(job(1)))
-        #expect(memory.knows(job(5 * perGeneration - 1)))
+        #expect(memory.knows(job(count - 1)))
+        #expect((0..<count).count { memory.knows(job($0)) } == Self.countThatFits)
+    }
+
+    @Test("what fits stays, in whichever order it is asked for")
+    func keepsAll() {
+        let memory = AnswerMemory(like: SnapshotAnswer.specimen)
+        remember(0..<Self.countThatFits, in: memory)
+        var chance = SeededGenerator(seed: 7)
+        for _ in 0..<10_000 {
+            let number = Int.random(in: 0..<Self.countThatFits, using: &chance)
+            #expect(memory.body(job(number), stamp(1)) != nil)
+        }
+        #expect((0..<Self.countThatFits).allSatisfy { memory.knows(job($0)) })
+    }
+
+    @Test("of what does not fit, that goes which was not asked for since there was no room the last time")
+    func secondChance() {
+        let memory = AnswerMemory(like: SnapshotAnswer.specimen)
+        let count = Self.countThatFits
+        remember(0..<count, in: memory)
+        let kept = stride(from: 0, to: count, by: 2).map { $0 }
+        for number in kept { #expect(memory.body(job(number), stamp(1)) != nil) }
+        // As many as were not asked for.
+        remember(count..<2 * count - kept.count, in: memory)
+        #expect(kept.allSatisfy { memory.knows(job($0)) })
+        #expect(!(0..<count).contains { $0 % 2 == 1 && memory.knows(job($0)) })
+        #expect((count..<2 * count - kept.count).allSatisfy { memory.knows(job($0)) })
     }
 
     @Test("what is changed often does not push out the rest")
