@@ -28,6 +28,20 @@ struct HeadCacheTests {
         #expect(cache.known([Self.request(JobID(high: 2, low: 1))]) == nil)
     }
 
+    @Test("a hundred thousand jobs are known, in whichever order they are written to")
+    func hundredThousand() {
+        var cache = HeadCache()
+        for number: UInt64 in 0..<100_000 {
+            cache.remember([(JobID(high: 2, low: number), Self.head(1))], clock: Self.clock)
+        }
+        // Each of the second half twice: so many were enough to forget others.
+        for number: UInt64 in 0..<100_000 {
+            cache.remember([(JobID(high: 2, low: 50_000 + number / 2), Self.head(2))], clock: Self.clock)
+        }
+        let unknown = (UInt64(0)..<100_000).filter { cache.known([Self.request(JobID(high: 2, low: $0))]) == nil }
+        #expect(unknown.isEmpty)
+    }
+
     @Test("what was looked up takes the place of nothing that is known, be it a head or that another server writes")
     func looksUp() {
         var cache = HeadCache()

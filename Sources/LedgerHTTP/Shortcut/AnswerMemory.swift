@@ -25,7 +25,11 @@ final class AnswerMemory: Sendable {
     static let answerBytesMax = 1 << 20
     /// A longer one is remembered as it is: to pack it would keep others waiting.
     static let packedBytesMax = 16 << 10
-    private let shelf = Mutex(Shelf())
+    /// What an answer takes beside its body, about: its place in a row that has room for as many again, that of its index
+    /// in a table that is half full, and an array.
+    private static let overheadBytes = 250
+
+    private let answers = Mutex(ClockCache<JobID, Remembered>(costMax: bytesMax))
     private let packer: Mutex<TextPacker>
     private let unpacker: Mutex<TextUnpacker>
 
@@ -39,14 +43,14 @@ final class AnswerMemory: Sendable {
     }
 
     /// Whether there is an answer, right or not.
-    func knows(_ job: JobID) -> Bool { shelf.withLock { $0.holds(job) } }
+    func knows(_ job: JobID) -> Bool { answers.withLock { $0.peek(job) != nil } }
 
     /// How many bytes are remembered, about.
-    var byteCount: Int { shelf.withLock { $0.byteCount } }
+    var byteCount: Int { answers.withLock { $0.cost } }
 
     /// The body of the answer that was given for this stamp, if it is remembered.
     func body(_ job: JobID, _ stamp: SnapshotStamp) -> [UInt8]? {
-        let found = shelf.withLock { $0.find(job, stamp) }
+        let found = answers.withLock { $0.find(job) { $0.stamp == stamp } }
         guard let found, found.isPacked else { return found?.bytes }
         // What cannot be unpacked was damaged in memory: nobody is shown it, and the snapshot is read anew.
         return unpacker.withLock { $0.unpack(found.bytes, count: found.count) }
@@ -61,81 +65,6 @@ final class AnswerMemory: Sendable {
                 bytes.withUnsafeBufferPointer { Array($0) }
             }
         let remembered = Remembered(stamp: stamp, bytes: kept, count: bytes.count)
-        shelf.withLock { $0.keep(remembered, of: job, bytesMax: Self.bytesMax) }
-    }
-
-    /// Answers in a row, along which a hand goes round when there is no room for one more: it takes away the first that
-    /// nobody has asked for since it came by last. So what is asked for stays, all of it if there is room for it, and to
-    /// note that somebody asks costs next to nothing. ("Clock": F. J. Corbató, A Paging Experiment with the Multics System,
-    /// 1968.)
-    private struct Shelf {
-        private struct Place {
-            let job: JobID
-            var remembered: Remembered
-            var wasAskedFor = false
-        }
-
-        /// What an answer takes beside its body, about: its place in a row that has room for as many again, that of its
-        /// index in a table that is half full, and an array.
-        private static let overheadBytes = 250
-
-        private var places: [Place] = []
-        private var indices: [JobID: Int32] = [:]
-        private var hand = 0
-        private(set) var byteCount = 0
-
-        func holds(_ job: JobID) -> Bool { indices[job] != nil }
-
-        mutating func find(_ job: JobID, _ stamp: SnapshotStamp) -> Remembered? {
-            guard let index = indices[job].map(Int.init), places[index].remembered.stamp == stamp else { return nil }
-            places[index].wasAskedFor = true
-            return places[index].remembered
-        }
-
-        mutating func keep(_ remembered: Remembered, of job: JobID, bytesMax: Int) {
-            byteCount += Self.size(remembered)
-            if let index = indices[job].map(Int.init) {
-                byteCount -= Self.size(places[index].remembered)
-                places[index] = Place(job: job, remembered: remembered, wasAskedFor: true)
-                while byteCount > bytesMax { takeAway() }
-            } else {
-                while byteCount > bytesMax { takeAway() }
-                put(Place(job: job, remembered: remembered))
-            }
-        }
-
-        /// Puts an answer where the hand has just been, so that it comes by all others before.
-        private mutating func put(_ place: Place) {
-            places.append(place)
-            indices[place.job] = Int32(places.count - 1)
-            guard hand > 0 else { return }
-            places.swapAt(hand - 1, places.count - 1)
-            for index in [hand - 1, places.count - 1] { indices[places[index].job] = Int32(index) }
-        }
-
-        /// Each place that the hand passes over was asked for since: so it passes over as many as were asked for.
-        private mutating func takeAway() {
-            while places[hand].wasAskedFor {
-                places[hand].wasAskedFor = false
-                goOn()
-            }
-            let gone = places[hand]
-            byteCount -= Self.size(gone.remembered)
-            indices[gone.job] = nil
-            // The last one takes its place, and the hand goes on from there.
-            let last = places.removeLast()
-            if last.job != gone.job {
-                places[hand] = last
-                indices[last.job] = Int32(hand)
-            }
-            goOn()
-        }
-
-        private mutating func goOn() {
-            hand += 1
-            if hand >= places.count { hand = 0 }
-        }
-
-        private static func size(_ remembered: Remembered) -> Int { remembered.bytes.count + overheadBytes }
+        answers.withLock { $0.put(remembered, job, cost: kept.count + Self.overheadBytes) }
     }
 }

@@ -4,10 +4,8 @@ internal import Ledger
 /// written without asking first. What is remembered here may be out of date at any moment, since other servers write as
 /// well; the statement that writes compares.
 struct HeadCache {
-    /// Of how many jobs two generations are kept: when so many have been put in since the earlier ones were forgotten,
-    /// those that were not written to meanwhile are forgotten, which costs each a round trip when it is written to again.
-    /// 15 MB for both.
-    private static let generationMax = 50_000
+    /// Of how many jobs; one that was forgotten costs a round trip when it is written to again. 20 MB.
+    private static let jobsMax = 100_000
     /// How long a job that another server writes to as well is asked for first.
     private static let sharedPause: Duration = .seconds(2)
     /// How long a reading of the clock is good for. Two clocks drift apart by less than a millisecond in this time.
@@ -19,9 +17,12 @@ struct HeadCache {
         case shared(until: ContinuousClock.Instant)
     }
 
-    private var recent: [JobID: Entry] = [:]
-    private var earlier: [JobID: Entry] = [:]
+    private var entries: ClockCache<JobID, Entry>
     private var reading: (clock: Timestamp, at: ContinuousClock.Instant)?
+
+    init(jobsMax: Int = jobsMax) {
+        entries = ClockCache(costMax: jobsMax)
+    }
 
     /// The heads of all these jobs and the time by the database's clock, where all that is known.
     func known(_ requests: [AppendRequest]) -> (heads: [JobID: JobHead], clock: Timestamp)? {
@@ -77,18 +78,10 @@ struct HeadCache {
 
     /// It is not known how far these jobs are.
     mutating func forget(_ requests: [AppendRequest]) {
-        for request in requests {
-            for part in request.parts {
-                recent[part.job] = nil
-                earlier[part.job] = nil
-            }
-        }
+        for request in requests { for part in request.parts { entries.remove(part.job) } }
     }
 
-    private func entry(_ job: JobID) -> Entry? { recent[job] ?? earlier[job] }
+    private func entry(_ job: JobID) -> Entry? { entries.peek(job) }
 
-    private mutating func put(_ entry: Entry, _ job: JobID) {
-        if recent.count >= Self.generationMax, recent[job] == nil { (earlier, recent) = (recent, [:]) }
-        recent[job] = entry
-    }
+    private mutating func put(_ entry: Entry, _ job: JobID) { entries.put(entry, job) }
 }

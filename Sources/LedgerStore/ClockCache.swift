@@ -1,0 +1,87 @@
+/// Values by keys, of which no more are kept than may be: what is asked for stays, all of it if there is room for it.
+///
+/// They stand in a row, along which a hand goes round when there is no room for one more: it takes away the first that
+/// nobody has asked for since it came by last. To note that somebody asks costs next to nothing. ("Clock": F. J. Corbató,
+/// A Paging Experiment with the Multics System, 1968.)
+package struct ClockCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
+    private struct Place {
+        let key: Key
+        var value: Value
+        var cost: Int
+        var wasAskedFor = false
+    }
+
+    private let costMax: Int
+    private var places: [Place] = []
+    private var indices: [Key: Int32] = [:]
+    private var hand = 0
+    /// What all that is kept costs.
+    package private(set) var cost = 0
+
+    /// - Parameter costMax: What all that is kept may cost, in whichever unit.
+    package init(costMax: Int) {
+        self.costMax = costMax
+    }
+
+    /// The value of a key, without anybody having asked for it.
+    package func peek(_ key: Key) -> Value? { indices[key].map { places[Int($0)].value } }
+
+    /// The value of a key that somebody asks for, where it is right; one that is not stays, and is not asked for.
+    package mutating func find(_ key: Key, where isRight: (Value) -> Bool) -> Value? {
+        guard let index = indices[key].map(Int.init), isRight(places[index].value) else { return nil }
+        places[index].wasAskedFor = true
+        return places[index].value
+    }
+
+    /// Keeps a value in the place of an older one of its key, which so is asked for; for one that costs more than all may,
+    /// nothing is kept.
+    package mutating func put(_ value: Value, _ key: Key, cost more: Int = 1) {
+        guard more <= costMax else { return remove(key) }
+        cost += more
+        if let index = indices[key].map(Int.init) {
+            cost -= places[index].cost
+            places[index] = Place(key: key, value: value, cost: more, wasAskedFor: true)
+            while cost > costMax { takeAway() }
+        } else {
+            while cost > costMax { takeAway() }
+            add(Place(key: key, value: value, cost: more))
+        }
+    }
+
+    package mutating func remove(_ key: Key) {
+        if let index = indices[key] { remove(at: Int(index)) }
+    }
+
+    /// Puts a new one where the hand is, which goes on: so it comes by all others before.
+    private mutating func add(_ place: Place) {
+        places.append(place)
+        let last = places.count - 1
+        indices[place.key] = Int32(last)
+        if hand < last {
+            places.swapAt(hand, last)
+            indices[place.key] = Int32(hand)
+            indices[places[last].key] = Int32(last)
+        }
+        hand += 1
+    }
+
+    /// Each place that the hand passes over was asked for since: so it passes over as many as were asked for.
+    private mutating func takeAway() {
+        while true {
+            if hand >= places.count { hand = 0 }
+            guard places[hand].wasAskedFor else { return remove(at: hand) }
+            places[hand].wasAskedFor = false
+            hand += 1
+        }
+    }
+
+    /// The last one takes the place of the one that goes.
+    private mutating func remove(at index: Int) {
+        cost -= places[index].cost
+        indices[places[index].key] = nil
+        let last = places.removeLast()
+        guard index < places.count else { return }
+        places[index] = last
+        indices[last.key] = Int32(index)
+    }
+}
