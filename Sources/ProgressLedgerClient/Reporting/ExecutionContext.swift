@@ -90,8 +90,8 @@ public final class ExecutionContext: Sendable {
     @discardableResult
     public func finish(_ outcome: ExecutionOutcome, atMost limit: Duration = .seconds(5)) async -> Bool {
         guard let core else { return true }
-        core.end(outcome)
-        return await core.flush(limit)
+        let isTaken = core.end(outcome)
+        return await core.flush(limit) && isTaken
     }
 }
 

@@ -119,13 +119,16 @@ final class ReportCore: Sendable {
         }
     }
 
-    func end(_ outcome: ExecutionOutcome) {
+    /// - Returns: Whether the end is taken: not where something was refused before, which it would not be the end of.
+    @discardableResult
+    func end(_ outcome: ExecutionOutcome) -> Bool {
         let isEnded = state.withLock { state in
             guard !state.hasMissed else { return false }
             state.queue.end(outcome, now: .now)
             return true
         }
         if isEnded { bell.ring() }
+        return isEnded
     }
 
     /// Takes nothing more, since the process ends: so nothing is taken that would be lost.
