@@ -37,15 +37,26 @@ package struct ClockCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     /// nothing is kept.
     package mutating func put(_ value: Value, _ key: Key, cost more: Int = 1) {
         guard more <= costMax else { return remove(key) }
-        cost += more
+        let wasThere: Bool
         if let index = indices[key].map(Int.init) {
-            cost -= places[index].cost
-            places[index] = Place(key: key, value: value, cost: more, wasAskedFor: true)
-            while cost > costMax { takeAway() }
+            guard cost - places[index].cost + more > costMax else {
+                cost += more - places[index].cost
+                places[index] = Place(key: key, value: value, cost: more, wasAskedFor: true)
+                return
+            }
+            // It must not be what makes room for itself.
+            remove(at: index)
+            wasThere = true
         } else {
-            while cost > costMax { takeAway() }
-            add(Place(key: key, value: value, cost: more))
+            wasThere = false
         }
+        cost += more
+        while cost > costMax {
+            takeAway()
+            // What stands there now was the last one: it is not its turn yet.
+            if cost > costMax { hand += 1 }
+        }
+        add(Place(key: key, value: value, cost: more, wasAskedFor: wasThere))
     }
 
     package mutating func remove(_ key: Key) {

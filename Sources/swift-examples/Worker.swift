@@ -2,8 +2,8 @@ import Glibc
 import Ledger
 import ProgressLedgerClient
 
-/// A worker of the job that `PROGRESS_LEDGER_JOB` names: reports a unit every millisecond until it is told to end by SIGTERM, and
-/// records first what it has reported. Says on standard output how many were taken.
+/// A worker of the job that `PROGRESS_LEDGER_JOB` names: reports a unit every few milliseconds until it is told to end
+/// by SIGTERM, and records first what it has reported. Says on standard output how many were taken.
 enum Worker {
     static func run() async throws {
         LedgerJob.flushOnTermination()
@@ -17,7 +17,7 @@ enum Worker {
                     count += 1
                     UnbufferedOutput.write("\(count)\n")
                 }
-                try await Task.sleep(for: .milliseconds(1))
+                try await Task.sleep(for: .milliseconds(2))
             }
         }
     }

@@ -80,6 +80,20 @@ struct ClockCacheTests {
         }
     }
 
+    @Test("one that takes more than before does not make room for itself, and what is new not for what is large")
+    func sizes() {
+        var cache = ClockCache<Int, Int>(costMax: 10)
+        cache.put(1, 1, cost: 4)
+        cache.put(2, 2, cost: 4)
+        _ = finds(2, in: &cache)
+        cache.put(9, 1, cost: 7)
+        #expect(cache.peek(1) == 9 && cache.peek(2) == nil && cache.cost == 7)
+        var row = ClockCache<Int, Int>(costMax: 10)
+        for key in 1...10 { row.put(key, key) }
+        row.put(11, 11, cost: 2)
+        #expect((1...11).filter { row.peek($0) != nil } == Array(3...11))
+    }
+
     @Test("what costs more than all may is not kept, nor what it was to take the place of")
     func tooMuch() {
         var cache = ClockCache<Int, Int>(costMax: 10)

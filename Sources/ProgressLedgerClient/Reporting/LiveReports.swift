@@ -7,14 +7,26 @@ final class LiveReports: Sendable {
     static let shared = LiveReports()
 
     private let cores = Mutex<[ObjectIdentifier: ReportCore]>([:])
+    /// Whether the process ends. Set and looked at while `cores` is held.
+    private let isClosed = Atomic(false)
     private let termination = Mutex<(any DispatchSourceSignal)?>(nil)
 
-    func insert(_ core: ReportCore) { cores.withLock { $0[ObjectIdentifier(core)] = core } }
+    func insert(_ core: ReportCore) {
+        cores.withLock { cores in
+            if isClosed.load(ordering: .relaxed) { core.close() }
+            cores[ObjectIdentifier(core)] = core
+        }
+    }
 
     func remove(_ core: ReportCore) { _ = cores.withLock { $0.removeValue(forKey: ObjectIdentifier(core)) } }
 
-    /// Has the process take no more reports.
-    private func close() { for core in cores.withLock({ Array($0.values) }) { core.close() } }
+    /// Has the process take no more reports, nor those of executions that begin later.
+    private func close() {
+        cores.withLock { cores in
+            isClosed.store(true, ordering: .relaxed)
+            for core in cores.values { core.close() }
+        }
+    }
 
     /// Waits until everything reported so far in this process is recorded.
     func flush(_ limit: Duration) async -> Bool {

@@ -270,7 +270,7 @@ struct ReportQueue: Sendable {
 public struct ReportStatistics: Hashable, Sendable {
     /// Calls of `add` and `done` that were taken.
     public var taken: UInt64 = 0
-    /// Calls that were refused, because what they said cannot be: they have changed nothing.
+    /// Calls that were refused, because what they said cannot be, or after the end: they have changed nothing.
     public var refused: UInt64 = 0
     /// Events that the ledger has recorded. Fewer than were taken, since increments are added up.
     public var delivered: UInt64 = 0

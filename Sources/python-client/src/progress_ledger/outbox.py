@@ -309,5 +309,6 @@ class Outbox:
             job.frozen.clear()
             job.dirty.clear()
             job.outcome = job.due = None
+            job.settled = job.emptied
         self._active.clear()
         self.size = 0
