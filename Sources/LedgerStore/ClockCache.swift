@@ -37,26 +37,21 @@ package struct ClockCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     /// nothing is kept.
     package mutating func put(_ value: Value, _ key: Key, cost more: Int = 1) {
         guard more <= costMax else { return remove(key) }
-        let wasThere: Bool
-        if let index = indices[key].map(Int.init) {
-            guard cost - places[index].cost + more > costMax else {
-                cost += more - places[index].cost
-                places[index] = Place(key: key, value: value, cost: more, wasAskedFor: true)
-                return
-            }
-            // It must not be what makes room for itself.
-            remove(at: index)
-            wasThere = true
-        } else {
-            wasThere = false
+        let index = indices[key].map(Int.init)
+        if let index, cost - places[index].cost + more <= costMax {
+            cost += more - places[index].cost
+            places[index] = Place(key: key, value: value, cost: more, wasAskedFor: true)
+            return
         }
+        // An older one must not be what makes room for this.
+        remove(key)
         cost += more
         while cost > costMax {
             takeAway()
             // What stands there now was the last one: it is not its turn yet.
             if cost > costMax { hand += 1 }
         }
-        add(Place(key: key, value: value, cost: more, wasAskedFor: wasThere))
+        add(Place(key: key, value: value, cost: more, wasAskedFor: index != nil))
     }
 
     package mutating func remove(_ key: Key) {

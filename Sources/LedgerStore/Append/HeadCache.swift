@@ -17,12 +17,8 @@ struct HeadCache {
         case shared(until: ContinuousClock.Instant)
     }
 
-    private var entries: ClockCache<JobID, Entry>
+    private var entries = ClockCache<JobID, Entry>(costMax: jobsMax)
     private var reading: (clock: Timestamp, at: ContinuousClock.Instant)?
-
-    init(jobsMax: Int = jobsMax) {
-        entries = ClockCache(costMax: jobsMax)
-    }
 
     /// The heads of all these jobs and the time by the database's clock, where all that is known.
     func known(_ requests: [AppendRequest]) -> (heads: [JobID: JobHead], clock: Timestamp)? {

@@ -6,31 +6,35 @@ import Synchronization
 final class LiveReports: Sendable {
     static let shared = LiveReports()
 
-    private let cores = Mutex<[ObjectIdentifier: ReportCore]>([:])
-    /// Whether the process ends. Set and looked at while `cores` is held.
-    private let isClosed = Atomic(false)
+    private struct State {
+        var cores: [ObjectIdentifier: ReportCore] = [:]
+        /// Whether the process ends, and nothing more is taken.
+        var isClosed = false
+    }
+
+    private let state = Mutex(State())
     private let termination = Mutex<(any DispatchSourceSignal)?>(nil)
 
     func insert(_ core: ReportCore) {
-        cores.withLock { cores in
-            if isClosed.load(ordering: .relaxed) { core.close() }
-            cores[ObjectIdentifier(core)] = core
+        state.withLock { state in
+            if state.isClosed { core.close() }
+            state.cores[ObjectIdentifier(core)] = core
         }
     }
 
-    func remove(_ core: ReportCore) { _ = cores.withLock { $0.removeValue(forKey: ObjectIdentifier(core)) } }
+    func remove(_ core: ReportCore) { _ = state.withLock { $0.cores.removeValue(forKey: ObjectIdentifier(core)) } }
 
     /// Has the process take no more reports, nor those of executions that begin later.
     private func close() {
-        cores.withLock { cores in
-            isClosed.store(true, ordering: .relaxed)
-            for core in cores.values { core.close() }
+        state.withLock { state in
+            state.isClosed = true
+            for core in state.cores.values { core.close() }
         }
     }
 
     /// Waits until everything reported so far in this process is recorded.
     func flush(_ limit: Duration) async -> Bool {
-        let cores = cores.withLock { Array($0.values) }
+        let cores = state.withLock { Array($0.cores.values) }
         return await withTaskGroup(of: Bool.self) { group in
             for core in cores { group.addTask { await core.flush(limit) } }
             return await group.reduce(true) { $0 && $1 }
