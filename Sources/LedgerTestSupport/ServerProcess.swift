@@ -59,7 +59,7 @@ public final class ServerProcess: @unchecked Sendable {
     }
 
     /// Waits until it has ended.
-    public func wait(within limit: Duration = .seconds(60)) async throws {
+    public func wait(within limit: Duration = .patience) async throws {
         try await eventually(within: limit) { !self.isRunning }
     }
 }

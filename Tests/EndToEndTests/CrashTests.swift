@@ -109,7 +109,7 @@ actor Load {
 
     /// Waits until a further part of the load is done, so that each crash comes in the middle of it.
     func waitForProgress(beyond part: Int) async throws {
-        try await eventually(within: .seconds(120)) { self.acknowledged.count > part * 250 + 50 }
+        try await eventually { self.acknowledged.count > part * 250 + 50 }
     }
 }
 
@@ -208,7 +208,7 @@ final class House: @unchecked Sendable {
     func verify(_ job: JobID, _ acknowledged: [Acknowledged], reports: Int) async throws {
         let client = LedgerClient(address: try ServerAddress("http://127.0.0.1:\(ports[1])"))
         let head = try await client.job(job).ledgerSequence
-        try await eventually(within: .seconds(60)) { try await client.job(job).snapshot.sequence == head }
+        try await eventually { try await client.job(job).snapshot.sequence == head }
         var events: [Int64: Event] = [:]
         var fold = Fold()
         var chain = HashChain(job: job)

@@ -38,7 +38,7 @@ struct MemoryTests {
         /// Sends a request and returns what curl tells of it.
         func curl(_ arguments: [String]) async throws -> String {
             let process = try Self.begin(arguments)
-            try await eventually(within: .seconds(120)) { !process.isRunning }
+            try await eventually { !process.isRunning }
             let output = process.standardOutput as? Pipe
             return String(decoding: output?.fileHandleForReading.readDataToEndOfFile() ?? Data(), as: UTF8.self)
         }
@@ -157,7 +157,7 @@ struct MemoryTests {
                     let senders = try House.begin(
                         ["--http1.1", "--parallel", "--parallel-immediate", "--parallel-max", "\(requests)"] + post
                             + outputs)
-                    try await eventually(within: .seconds(40)) {
+                    try await eventually {
                         let pending = try await house.metric("append_pending_events") / Limits.eventsPerAppendMax
                         let refused = try await house.metric("append_refused_total")
                         return pending + refused == requests
@@ -180,7 +180,7 @@ struct MemoryTests {
                     "--output", "/dev/null", "--write-out", "%{http_code}", "\(house.url)/v1/replays",
                 ])
                 #expect(answer == "202")
-                try await eventually(within: .seconds(120)) {
+                try await eventually {
                     let rows = try await ledger.pool.query(Query("select state from ledger.replay"))
                     return try rows[0].decode(0, as: String.self) != "running"
                 }
@@ -214,7 +214,7 @@ struct MemoryTests {
             where live.sequence < head.sequence
             """)
         try await withRunningLedger(on: target) { ledger in
-            try await eventually(within: .seconds(120)) {
+            try await eventually {
                 try await ledger.pool.query(behind)[0].decode(0, as: Int64.self) == 0
             }
         }

@@ -144,7 +144,7 @@ struct AuditRouteTests {
             #expect(again.status == 200)
             #expect(try again.json["appended"] == .integer(0))
             let id = try #require(JobID(job))
-            let isFolded = try await ledger.waitUntilFolded(id, sequence: 3, deadline: .seconds(20))
+            let isFolded = try await ledger.waitUntilFolded(id, sequence: 3, deadline: .patience)
             #expect(isFolded)
             #expect(try await client.get("/v1/jobs/\(job)").json == shown)
             let later = [lines[0], lines[3]].joined(separator: "\n").replacing(job, with: Self.nobody)

@@ -40,7 +40,7 @@ struct SnapshotShortcutTests {
         let id = try #require(JobID(job))
         let progress = ProgressReport(reference: ExecutionReference(task: "t", attempt: 1), done: done)
         let last = try await ledger.append([EventDraft(.progress(progress))], to: id).upperBound
-        let isFolded = try await ledger.waitUntilFolded(id, sequence: last, deadline: .seconds(20))
+        let isFolded = try await ledger.waitUntilFolded(id, sequence: last, deadline: .patience)
         #expect(isFolded)
     }
 

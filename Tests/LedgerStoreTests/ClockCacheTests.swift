@@ -3,7 +3,7 @@ import Testing
 
 @testable import LedgerStore
 
-@Suite("A cache that keeps what is asked for")
+@Suite("A cache that keeps what is asked for", .ownThread)
 struct ClockCacheTests {
     private func finds(_ key: Int, in cache: inout ClockCache<Int, Int>) -> Bool {
         cache.find(key) { _ in true } == key

@@ -16,7 +16,7 @@ struct ExportTests {
             EventDraft($0.body, at: $0.at)
         }
         _ = try await ledger.append(Array(drafts), to: job)
-        let isFolded = try await ledger.waitUntilFolded(job, sequence: Int64(events), deadline: .seconds(30))
+        let isFolded = try await ledger.waitUntilFolded(job, sequence: Int64(events), deadline: .patience)
         #expect(isFolded)
         return job
     }
@@ -49,7 +49,7 @@ struct ExportTests {
                 stored = max(stored, last)
                 #expect(outcome.place.sequence == Int64(stored))
             }
-            let isFolded = try await to.waitUntilFolded(job, sequence: 400, deadline: .seconds(30))
+            let isFolded = try await to.waitUntilFolded(job, sequence: 400, deadline: .patience)
             #expect(isFolded)
             let before = try #require(try await from.job(job))
             let after = try #require(try await to.job(job))

@@ -1,9 +1,10 @@
 import Ledger
+import LedgerTestSupport
 import Testing
 
 @testable import LedgerStore
 
-@Suite("What an appender remembers of the jobs it writes to")
+@Suite("What an appender remembers of the jobs it writes to", .ownThread)
 struct HeadCacheTests {
     private static let clock = Timestamp(microseconds: 1_790_000_000_000_000)
 

@@ -15,7 +15,7 @@ struct HistoryTests {
                 _ = try await ledger.append(Array(drafts.prefix(20)), to: job)
                 drafts = drafts.dropFirst(20)
             }
-            _ = try await ledger.waitUntilFolded(job, sequence: 120, deadline: .seconds(30))
+            _ = try await ledger.waitUntilFolded(job, sequence: 120, deadline: .patience)
             var fold = Fold()
             for policy in CountingPolicy.allCases {
                 let empty = try #require(try await ledger.job(job, at: .sequence(0), counting: policy))
@@ -57,7 +57,7 @@ struct HistoryTests {
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
             let drafts = RandomHistory.events(count: 200, seed: seed).dropFirst().map { EventDraft($0.body) }
             _ = try await ledger.append(Array(drafts), to: job)
-            _ = try await ledger.waitUntilFolded(job, sequence: 200, deadline: .seconds(30))
+            _ = try await ledger.waitUntilFolded(job, sequence: 200, deadline: .patience)
             let page = try #require(try await ledger.events(job, EventFilter(), after: nil, limit: 1_000))
             let events = page.events.map(\.event)
             var fold = Fold(notesChanges: false)

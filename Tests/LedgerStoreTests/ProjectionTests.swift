@@ -26,7 +26,7 @@ struct ProjectionTests {
                 drafts = drafts.dropFirst(batch.count)
                 _ = try await ledger.append(batch, to: job)
             }
-            let isFolded = try await ledger.waitUntilFolded(job, sequence: 600, deadline: .seconds(30))
+            let isFolded = try await ledger.waitUntilFolded(job, sequence: 600, deadline: .patience)
             #expect(isFolded)
             let view = try #require(try await ledger.job(job))
             let (fold, _, events) = try await refold(ledger, job)
@@ -43,7 +43,7 @@ struct ProjectionTests {
             let job = try await ledger.createJob(JobDescription(name: "verdicts")).view.id
             let drafts = RandomHistory.events(count: 500, seed: 77).dropFirst().map { EventDraft($0.body) }
             _ = try await ledger.append(Array(drafts), to: job)
-            _ = try await ledger.waitUntilFolded(job, sequence: 500, deadline: .seconds(30))
+            _ = try await ledger.waitUntilFolded(job, sequence: 500, deadline: .patience)
             let (fold, decisions, events) = try await refold(ledger, job)
             let last = Set(fold.taskStates.map(\.last))
             for event in events {
@@ -93,10 +93,10 @@ struct ProjectionTests {
             }
             for batch in 0..<10 {
                 _ = try await ledger.append((1...60).map { report(Int64(batch * 60 + $0)) }, to: job)
-                _ = try await ledger.waitUntilFolded(job, sequence: Int64(1 + (batch + 1) * 60), deadline: .seconds(30))
+                _ = try await ledger.waitUntilFolded(job, sequence: Int64(1 + (batch + 1) * 60), deadline: .patience)
             }
             let repeated = try await ledger.append([report(3), report(599), report(130), report(601)], to: job)
-            _ = try await ledger.waitUntilFolded(job, sequence: repeated.upperBound, deadline: .seconds(30))
+            _ = try await ledger.waitUntilFolded(job, sequence: repeated.upperBound, deadline: .patience)
             #expect(try await ledger.verdicts(job, repeated) == [.duplicate, .duplicate, .duplicate, .counted])
             #expect(try await ledger.job(job)?.snapshot.indicators.first?.counted.done == 601)
         }
@@ -116,7 +116,7 @@ struct ProjectionTests {
                 return job
             }
             try await withRunningLedger(on: target) { ledger in
-                let isFolded = try await ledger.waitUntilFolded(job, sequence: 2, deadline: .seconds(20))
+                let isFolded = try await ledger.waitUntilFolded(job, sequence: 2, deadline: .patience)
                 #expect(isFolded)
             }
         }
@@ -216,7 +216,7 @@ struct ProjectionTests {
             return try await group.reduce(into: []) { $0 += $1 }
         }
         for job in jobs {
-            let isFolded = try await ledgers[1].waitUntilFolded(job, sequence: 481, deadline: .seconds(30))
+            let isFolded = try await ledgers[1].waitUntilFolded(job, sequence: 481, deadline: .patience)
             #expect(isFolded)
             let (fold, _, events) = try await refold(ledgers[0], job)
             #expect(events.map(\.event.sequence) == Array(1...481))
@@ -248,7 +248,7 @@ struct ProjectionTests {
                                     report: Int64(round), done: 1)))
                     }
                     let last = try await ledger.append(drafts, to: job).upperBound
-                    let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .seconds(60))
+                    let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .patience)
                     #expect(isFolded)
                 }
             }

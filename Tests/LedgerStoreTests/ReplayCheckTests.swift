@@ -41,7 +41,7 @@ struct ReplayCheckTests {
                         report: number % 590 + 1, label: number % 3 == 0 ? "é" : nil, total: number, done: 1)))
         }
         let last = try await ledger.append(reports, to: job).upperBound
-        let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .seconds(30))
+        let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .patience)
         #expect(isFolded)
     }
 

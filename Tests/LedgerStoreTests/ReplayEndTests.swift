@@ -62,7 +62,7 @@ struct ReplayEndTests {
                                 reference: ExecutionReference(task: "t", attempt: attempt), label: "l", done: done)))
                 }
                 let first = try await ledger.append([report(1, 5)], to: job).upperBound
-                let isFolded = try await ledger.waitUntilFolded(job, sequence: first, deadline: .seconds(20))
+                let isFolded = try await ledger.waitUntilFolded(job, sequence: first, deadline: .patience)
                 #expect(isFolded)
                 // The live projection has lost units, so that it cannot be folded on when they are superseded.
                 let damaged = try await ledger.pool.query(
@@ -74,7 +74,7 @@ struct ReplayEndTests {
                     of: try await ledger.beginReplay(Replay.Request(applies: true)).id, ledger)
                 #expect(applied.state == .applied && applied.differenceCount == 1, "\(applied)")
                 let last = try await ledger.append([report(2, 3)], to: job).upperBound
-                let isMoved = try await ledger.waitUntilFolded(job, sequence: last, deadline: .seconds(20))
+                let isMoved = try await ledger.waitUntilFolded(job, sequence: last, deadline: .patience)
                 #expect(isMoved)
                 let before = try await Base.live(ledger)
                 _ = try await ledger.revertReplay(applied.id)
@@ -157,7 +157,7 @@ struct ReplayEndTests {
                 let id = try await ledger.beginReplay(Replay.Request(applies: true)).id
                 let pool = Pool(target: target, logger: TestCluster.logger)
                 var lost = 0
-                try await eventually(within: .seconds(60)) {
+                try await eventually {
                     // Those that are in the middle of something: an idle one is replaced, and nobody notices.
                     lost += try await pool.query(
                         Query(
@@ -172,7 +172,7 @@ struct ReplayEndTests {
                 }
                 #expect(lost >= 3, "the replay was over before a connection was lost")
                 await pool.close()
-                try await eventually(within: .seconds(60)) {
+                try await eventually {
                     try await state(of: id, ledger).map { !$0.isUnderWay } ?? false
                 }
                 let replay = try #require(try await ledger.replay(id))

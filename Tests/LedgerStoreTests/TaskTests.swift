@@ -24,7 +24,7 @@ struct TaskTests {
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
             let drafts = RandomHistory.events(count: 400, seed: seed).dropFirst().map { EventDraft($0.body, at: $0.at) }
             _ = try await ledger.append(Array(drafts), to: job)
-            _ = try await ledger.waitUntilFolded(job, sequence: 400, deadline: .seconds(30))
+            _ = try await ledger.waitUntilFolded(job, sequence: 400, deadline: .patience)
             var fold = Fold()
             var position: Int64? = 0
             while let after = position {
@@ -63,7 +63,7 @@ struct TaskTests {
                 EventDraft(.executionStarted(ExecutionReference(task: "t", attempt: Int32(number))))
             }
             _ = try await ledger.append(drafts, to: job)
-            _ = try await ledger.waitUntilFolded(job, sequence: 251, deadline: .seconds(30))
+            _ = try await ledger.waitUntilFolded(job, sequence: 251, deadline: .patience)
             let task = try #require(try await ledger.tasks(job, state: nil, limit: 10, after: nil)?.tasks.first)
             #expect(task.executionCount == 250)
             #expect(task.executions.map(\.attempt) == (151...250).map { Int32($0) })
@@ -84,7 +84,7 @@ struct TaskTests {
                 }
                 _ = try await ledger.append(drafts, to: job)
             }
-            _ = try await ledger.waitUntilFolded(job, sequence: 20_001, deadline: .seconds(120))
+            _ = try await ledger.waitUntilFolded(job, sequence: 20_001, deadline: .patience)
             let page = try #require(try await ledger.tasks(job, state: nil, limit: 100, after: 15_001))
             #expect(page.tasks.map(\.firstSequence) == Array(15_002...15_101))
             #expect(page.tasks.first?.name == Name("task 15000"))

@@ -3,7 +3,7 @@ import LedgerTestSupport
 import Testing
 
 /// What must hold of every history. A failure prints its seed; `RandomHistory.events(count:seed:)` makes it again.
-@Suite("Laws of the fold", .serialized)
+@Suite("Laws of the fold", .serialized, .ownThread)
 struct FoldLawTests {
     static let seeds: [UInt64] = (1...32).map { $0 &* 7_919 }
 

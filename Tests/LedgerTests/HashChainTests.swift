@@ -2,7 +2,7 @@ import Ledger
 import LedgerTestSupport
 import Testing
 
-@Suite("The hash chain")
+@Suite("The hash chain", .ownThread)
 struct HashChainTests {
     /// The table of ``Event/canonicalEncoding``, written down a second time without regard to speed.
     private func encoded(_ event: Event) -> [UInt8] {

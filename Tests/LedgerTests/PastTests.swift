@@ -3,7 +3,7 @@ import LedgerTestSupport
 import Testing
 
 /// Differences, curves and explanations, which are read off a fold.
-@Suite("What a fold tells of the past")
+@Suite("What a fold tells of the past", .ownThread)
 struct PastTests {
     static let seeds: [UInt64] = (1...12).map { $0 &* 6_131 }
 

@@ -6,7 +6,7 @@ import Testing
 
 /// The reader of plain events beside the general one, on the same bytes: what it takes is what that one takes, and there
 /// is no other difference than its speed.
-@Suite("Events of a body")
+@Suite("Events of a body", .ownThread)
 struct EventRequestTests {
     /// What came of a body.
     private enum Outcome: Equatable {

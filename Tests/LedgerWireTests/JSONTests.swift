@@ -4,7 +4,7 @@ import LedgerTestSupport
 import LedgerWire
 import Testing
 
-@Suite("JSON")
+@Suite("JSON", .ownThread)
 struct JSONTests {
     private func read(_ text: String) throws -> JSONValue { try JSONReader.read(Array(text.utf8)) }
 

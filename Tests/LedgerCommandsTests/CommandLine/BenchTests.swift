@@ -10,7 +10,7 @@ struct BenchTests {
         let run = try ServerProcess([
             "bench", "--quick", "--json", "--rows", "6,10", "--replay-events", "10000", "--data", folder,
         ])
-        try await run.wait(within: .seconds(120))
+        try await run.wait()
         #expect(run.exitCode == 0, "\(run.printed)")
         let line = try #require(run.printed.split(separator: "\n").first { $0.hasPrefix("{") })
         let report = try #require(JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
@@ -45,11 +45,11 @@ struct BenchTests {
         let folder = "/tmp/progress-ledger-bench-test-\(UInt32.random(in: 0 ... .max))"
         let run = try ServerProcess(["bench", "--rows", "1", "--data", folder])
         let file = "\(folder)/postgresql/data/postmaster.pid"
-        try await eventually(within: .seconds(60)) { FileManager.default.fileExists(atPath: file) }
+        try await eventually { FileManager.default.fileExists(atPath: file) }
         let process = try #require(
             Int32(try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n").first ?? ""))
         run.send(signal)
-        try await run.wait(within: .seconds(60))
+        try await run.wait()
         #expect(run.exitCode == 1, "\(run.printed)")
         #expect(run.printed.contains("stopped before its end"))
         #expect(!FileManager.default.fileExists(atPath: folder))

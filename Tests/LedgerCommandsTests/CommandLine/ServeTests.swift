@@ -25,10 +25,10 @@ struct ServeTests {
         try await withServer { url, server in
             try await whileRequestWaits(url, server) {
                 server.send(SIGTERM)
-                try await eventually(within: .seconds(20)) { server.printed.contains("] stopping") }
+                try await eventually { server.printed.contains("] stopping") }
                 #expect(server.isRunning)
                 server.send(SIGTERM)
-                try await server.wait(within: .seconds(20))
+                try await server.wait()
                 #expect(server.printed.contains("] stopping at once"))
             }
         }
@@ -39,7 +39,7 @@ struct ServeTests {
         try await withServer("--drain-seconds", "1") { url, server in
             try await whileRequestWaits(url, server) {
                 server.send(SIGTERM)
-                try await server.wait(within: .seconds(20))
+                try await server.wait()
                 #expect(server.exitCode == 0)
             }
         }
@@ -53,7 +53,7 @@ struct ServeTests {
         let read = try await client.progress(of: job.id, minSequence: 1)
         let tag = try #require(read.entityTag)
         let waiting = Task { try await client.progress(of: job.id, unchangedSince: tag, wait: .seconds(30)) }
-        try await eventually(within: .seconds(20)) {
+        try await eventually {
             let metrics = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"]).lines
             // The request for the metrics is one of them.
             return metrics.contains("progress_ledger_http_requests_in_flight 2")
@@ -166,9 +166,9 @@ struct ServeTests {
         let server = try ServerProcess(["serve", "--port", "0", "--data", folder])
         try await whileRequestWaits(try await server.url(), server) {
             server.send(SIGTERM)
-            try await eventually(within: .seconds(20)) { server.printed.contains("] stopping") }
+            try await eventually { server.printed.contains("] stopping") }
             server.send(SIGTERM)
-            try await server.wait(within: .seconds(30))
+            try await server.wait()
         }
         #expect(server.printed.contains("] stopping at once"))
         #expect(!FileManager.default.fileExists(atPath: "\(folder)/postgresql/data/postmaster.pid"))

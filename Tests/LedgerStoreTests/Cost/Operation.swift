@@ -125,7 +125,7 @@ struct Operation: Sendable {
             drafts.append(LargeLedger.progress(100_000, 1, report: 1))
             drafts.append(LargeLedger.progress(6, 3, report: 1))
             let last = try await ledger.append(drafts, to: place.job).upperBound
-            let isFolded = try await ledger.waitUntilFolded(place.job, sequence: last, deadline: .seconds(30))
+            let isFolded = try await ledger.waitUntilFolded(place.job, sequence: last, deadline: .patience)
             #expect(isFolded)
         },
         Operation("create a job", statements: ["insert into ledger.job "], rowsMax: 30, pagesMax: 200) { ledger, _ in
