@@ -10,7 +10,7 @@ import Testing
 ///
 /// The server is a process of its own, and the kernel tells the most that it has ever had in memory at once. Each test
 /// would need several times its limit if what it is about were kept as a whole.
-@Suite("Memory", .serialized, .timeLimit(.minutes(5)))
+@Suite("Memory", .serialized, .timeLimit(.minutes(30)))
 struct MemoryTests {
     private static let mebibyte = 1 << 20
 

@@ -9,7 +9,7 @@ import Synchronization
 import Testing
 
 /// Tasks that report through the library, against a real server, while things break.
-@Suite("Reporting from Swift", .timeLimit(.minutes(5)))
+@Suite("Reporting from Swift", .timeLimit(.minutes(30)))
 struct ReporterTests {
     private static let logger: Logger = {
         var logger = Logger(label: "test")

@@ -8,7 +8,7 @@ import NIOCore
 import Testing
 
 // The limit counts the wait for a database, of which a run of all tests has few.
-@Suite("Watching", .timeLimit(.minutes(10)))
+@Suite("Watching", .timeLimit(.minutes(30)))
 struct WatchTests {
     private static func progress(_ done: Int, task: String = "t", label: String = "l") -> String {
         #"{"type":"progress","task":"\#(task)","label":"\#(label)","total":\#(done),"done":\#(done)}"#

@@ -19,7 +19,7 @@ private let eventText = """
     "hash":"\(String(repeating: "0f", count: 32))"}
     """
 
-@Suite("Calls", .timeLimit(.minutes(1)))
+@Suite("Calls", .timeLimit(.minutes(30)))
 struct CallTests {
     private func exchange<Value>(
         _ reaction: ScriptedServer.Reaction, _ call: (LedgerClient) async throws -> Value
@@ -196,7 +196,7 @@ struct CallTests {
     }
 }
 
-@Suite("The event stream", .timeLimit(.minutes(1)))
+@Suite("The event stream", .timeLimit(.minutes(30)))
 struct EventStreamTests {
     @Test("lines are put together from any pieces, empty ones are left out, and the last needs no line feed")
     func linesAreJoined() async throws {

@@ -8,7 +8,7 @@ import Testing
 
 @testable import LedgerCommands
 
-@Suite("Audits on the command line", .timeLimit(.minutes(5)))
+@Suite("Audits on the command line", .timeLimit(.minutes(30)))
 struct AuditTests {
     /// A folder that is gone afterwards.
     private func withFolder(_ body: (String) async throws -> Void) async throws {

@@ -10,7 +10,7 @@ import Testing
 private let strangeName = "a\u{1B}[31mred\u{202E}\n<b>'; drop table job; -- 👩‍👩‍👧 עברית e\u{301}"
 private let shownName = "a\\u{1B}[31mred\\u{202E}\\u{A}<b>'; drop table job; -- 👩‍👩‍👧 עברית e\u{301}"
 
-@Suite("Questions and reports on the command line", .timeLimit(.minutes(5)))
+@Suite("Questions and reports on the command line", .timeLimit(.minutes(30)))
 struct QuestionTests {
     @Test("the demonstration ends with what it must end with, and shows what is behind it")
     func demonstration() async throws {

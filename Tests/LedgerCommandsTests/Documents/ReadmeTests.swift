@@ -4,7 +4,7 @@ import Testing
 
 @testable import LedgerCommands
 
-@Suite("The README", .timeLimit(.minutes(5)))
+@Suite("The README", .timeLimit(.minutes(30)))
 struct ReadmeTests {
     /// A command of an example and the lines that it is to print; `…` in them stands for anything.
     struct Example {
