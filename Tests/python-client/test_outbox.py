@@ -134,7 +134,8 @@ def test_a_goal_is_settled_with_what_was_reported_before_it_whatever_comes_later
     assert second is not None
     assert job.goal == goal, "all of it is on its way"
     report(outbox, tile, "a", 1)
-    assert job.goal == goal + 1
+    later = job.goal
+    assert later != goal
     # Its last part settles it, and no other.
     outbox.replace(second, [[0], [1]])
     for is_settled in (False, True):
@@ -143,11 +144,48 @@ def test_a_goal_is_settled_with_what_was_reported_before_it_whatever_comes_later
         outbox.settle(part, [0])
         assert job.has_settled(goal) == is_settled
     assert not job.is_settled
-    assert not job.has_settled(goal + 1)
+    assert not job.has_settled(later)
     third = outbox.next_batch(9.0)
     assert third is not None
     outbox.replace(third, [])
-    assert job.has_settled(goal + 1), "what is given up is settled"
+    assert job.has_settled(later), "what is given up is settled"
+
+
+def test_a_goal_is_reached_where_others_never_rest() -> None:
+    outbox = Outbox(SETTINGS)
+    job = JobOutbox(outbox, "job")
+    busy = [reporter(outbox, f"busy {number}", job) for number in range(9)]
+    mine = reporter(outbox, "mine", job)
+    for owner in [*busy, mine]:
+        report(outbox, owner, "a", 1)
+    goal = job.goal
+    for turn in range(3):
+        assert not job.has_settled(goal), turn
+        batch = outbox.next_batch(9.0)
+        assert batch is not None
+        for owner in busy:
+            report(outbox, owner, "a", 1)
+        outbox.settle(batch, range(len(batch)))
+    assert mine.is_settled
+    assert job.has_settled(goal)
+    assert not job.is_settled
+
+
+def test_the_end_of_a_job_is_part_of_a_goal() -> None:
+    outbox = Outbox(SETTINGS)
+    tile = reporter(outbox)
+    job = tile.job
+    for label in "abcd":
+        report(outbox, tile, label, 1)
+    outbox.finish_job(job, "completed", 0.0)
+    goal = job.goal
+    for is_settled in (False, True):
+        batch = outbox.next_batch(9.0)
+        assert batch is not None
+        report(outbox, tile, "a", 1)
+        outbox.settle(batch, range(len(batch)))
+        assert job.has_settled(goal) == is_settled
+    assert not job.is_settled
 
 
 def test_jobs_take_turns() -> None:

@@ -113,7 +113,8 @@ class Client:
     def flush(self, timeout: float | None = None) -> bool:
         """Sends everything that waits, and waits until it is recorded, for `Settings.flush_seconds` unless told.
 
-        Returns whether it is. Waits also for a ledger that is out of reach.
+        Returns whether all that was reported so far is: False also where something was given up, which the log tells.
+        Waits also for a ledger that is out of reach.
         """
         sender = self._ledger.sender
         if sender is None:

@@ -165,17 +165,19 @@ class Execution:
             self._sender.finish(self._reporter, outcome)
 
     def flush(self, seconds: float | None = None) -> bool:
-        """Sends what waits, and waits until the ledger has recorded it. Returns whether it has.
+        """Sends what waits, and waits until the ledger has recorded it.
 
-        What other threads report meanwhile is not waited for. `seconds` is `Settings.flush_seconds` unless told; it is
-        waited also for a ledger that is out of reach.
+        Returns whether it has recorded all that was reported so far: False also where something was given up. What
+        other threads report meanwhile is not waited for. `seconds` is `Settings.flush_seconds` unless told; a ledger
+        that is out of reach is waited for too.
         """
         if self._sender is None or self._reporter is None:
             return True
         reporter = self._reporter
         has_settled = self._sender.hurry(reporter.job)
         limit = self._sender.settings.flush_seconds if seconds is None else seconds
-        return self._sender.wait(lambda: reporter.is_settled or has_settled(), limit, is_patient=True)
+        is_settled = self._sender.wait(lambda: reporter.is_settled or has_settled(), limit, is_patient=True)
+        return is_settled and not reporter.tally.dropped
 
     def check(self) -> bool:
         """Asks the ledger whether this run still counts; False tells a zombie to stop.

@@ -13,9 +13,23 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import inf
+from typing import NamedTuple
 
 from .reporter import Counter, Event, Reporter, Tally
 from .settings import INCREMENT_MAX, Settings
+
+
+class Mark(NamedTuple):
+    """How far a job is, in what was frozen for it or in what is settled of that."""
+
+    turns: int = 0
+    """How often an execution had its turn. Who reports after it waits for another, behind all others: so everybody's
+    turn comes, also where nobody ever rests."""
+    ends: int = 0
+    """How often its end was frozen, which waits until no execution does."""
+
+    def covers(self, goal: Mark) -> bool:
+        return self.turns >= goal.turns and self.ends >= goal.ends
 
 
 @dataclass(eq=False)
@@ -24,8 +38,8 @@ class Batch:
 
     job: JobOutbox
     entries: list[tuple[Event, Reporter | None]]
-    empties: int = 0
-    """Which time that nothing was left to freeze for its job is settled with it; 0 where something was left."""
+    mark: Mark | None = None
+    """How far its job is settled with it; None where more of the same turn follows."""
     body: bytes = field(init=False)
     faults: int = 0
     awaits_verdicts: bool = False
@@ -45,28 +59,33 @@ class JobOutbox:
     def __init__(self, outbox: Outbox, job: str) -> None:
         self.outbox = outbox
         self.job = job
+        # In the order of their turns.
         self.dirty: dict[Reporter, None] = {}
         self.frozen: deque[Batch] = deque()
         self.outcome: str | None = None
         self.due: float | None = None
         self.last_sequence = 0
         self.is_unknown = False
-        # How often everything that waited was frozen, and which of these times is settled.
-        self.emptied = 0
-        self.settled = 0
+        self.taken = Mark()
+        self.settled = Mark()
 
     @property
     def is_settled(self) -> bool:
         return not self.frozen and not self.dirty and self.outcome is None
 
     @property
-    def goal(self) -> int:
+    def goal(self) -> Mark:
         """What to wait for that everything reported so far be settled: see `has_settled`."""
-        return self.emptied + 1 if self.dirty or self.outcome is not None else self.emptied
+        return Mark(self.taken.turns + len(self.dirty), self.taken.ends + (self.outcome is not None))
 
-    def has_settled(self, goal: int) -> bool:
+    def has_settled(self, goal: Mark) -> bool:
         """Whether what was reported when this was the goal is recorded, or given up. What came later may wait."""
-        return self.is_settled or self.settled >= goal
+        return self.is_settled or self.settled.covers(goal)
+
+    def settle(self, batch: Batch) -> None:
+        """Nothing of a batch waits any more."""
+        if batch.mark is not None:
+            self.settled = batch.mark
 
 
 def _due(job: JobOutbox) -> float:
@@ -140,8 +159,9 @@ class Outbox:
         if job.dirty or job.outcome is not None:
             job.due = now
 
-    def _drop(self, reporter: Reporter) -> None:
-        reporter.tally.dropped += 1
+    def _drop(self, reporter: Reporter | None) -> None:
+        if reporter is not None:
+            reporter.tally.dropped += 1
         self.tally.dropped += 1
 
     def _touch(self, reporter: Reporter, due: float) -> None:
@@ -174,26 +194,28 @@ class Outbox:
     def _freeze(self, job: JobOutbox) -> None:
         entries: list[tuple[Event, Reporter | None]] = []
         most = self._settings.events_per_request_max
+        turns, ends = job.taken
         while job.dirty and len(entries) < most:
             reporter = next(iter(job.dirty))
-            if self._freeze_reporter(reporter, entries, most):
-                del job.dirty[reporter]
-                reporter.is_dirty = False
-                self.size -= 1
+            if not self._freeze_reporter(reporter, entries, most):
+                break
+            del job.dirty[reporter]
+            reporter.is_dirty = False
+            self.size -= 1
+            turns += 1
         if job.outcome is not None and not job.dirty and len(entries) < most:
             entries.append(({"type": "job_finished", "outcome": job.outcome}, None))
             job.outcome = None
-        empties = 0
+            ends += 1
+        job.taken = Mark(turns, ends)
         if not job.dirty and job.outcome is None:
             job.due = None
-            job.emptied += 1
-            empties = job.emptied
         for _, owner in entries:
             if owner is not None:
                 owner.in_flight += 1
                 self.tally.calls += owner.take_calls()
         self.size += len(entries)
-        job.frozen.append(Batch(job, entries, empties))
+        job.frozen.append(Batch(job, entries, job.taken))
 
     def _freeze_reporter(self, reporter: Reporter, entries: list[tuple[Event, Reporter | None]], most: int) -> bool:
         """Moves what an execution has to say into `entries`; False where there was no room for all of it."""
@@ -240,28 +262,29 @@ class Outbox:
         for place, (_, reporter) in enumerate(batch.entries):
             if reporter is not None:
                 reporter.in_flight -= 1
-                if place in recorded:
-                    reporter.tally.recorded += 1
-                    self.tally.recorded += 1
-                else:
-                    self._drop(reporter)
+            if place not in recorded:
+                self._drop(reporter)
+            elif reporter is not None:
+                reporter.tally.recorded += 1
+                self.tally.recorded += 1
         self._remove(batch)
 
     def replace(self, batch: Batch, parts: list[list[int]]) -> None:
         """Sends a batch again in parts, in order; what is in none of them is given up."""
         kept = {place for part in parts for place in part}
         for place, (_, reporter) in enumerate(batch.entries):
-            if reporter is not None and place not in kept:
-                reporter.in_flight -= 1
+            if place not in kept:
+                if reporter is not None:
+                    reporter.in_flight -= 1
                 self._drop(reporter)
         job = batch.job
         job.frozen.popleft()
         self.size -= len(batch) - len(kept)
         again = [Batch(job, [batch.entries[place] for place in part]) for part in parts if part]
         if again:
-            again[-1].empties = batch.empties
+            again[-1].mark = batch.mark
         else:
-            job.settled = max(job.settled, batch.empties)
+            job.settle(batch)
         job.frozen.extendleft(reversed(again))
         self._rest(job)
 
@@ -278,7 +301,7 @@ class Outbox:
 
     def _remove(self, batch: Batch) -> None:
         batch.job.frozen.popleft()
-        batch.job.settled = max(batch.job.settled, batch.empties)
+        batch.job.settle(batch)
         self.size -= len(batch)
         self._rest(batch.job)
 
@@ -309,6 +332,6 @@ class Outbox:
             job.frozen.clear()
             job.dirty.clear()
             job.outcome = job.due = None
-            job.settled = job.emptied
+            job.settled = job.taken
         self._active.clear()
         self.size = 0

@@ -162,7 +162,8 @@ class Sender:
         """Sends everything reported so far now. Returns whether the ledger has recorded it all."""
         with self.lock:
             settled = [self.hurry(job) for job in self.outbox.active()]
-        return self.wait(lambda: all(is_settled() for is_settled in settled), seconds, is_patient=True)
+        is_settled = self.wait(lambda: all(is_settled() for is_settled in settled), seconds, is_patient=True)
+        return is_settled and not self.outbox.tally.dropped
 
     def close(self, seconds: float) -> bool:
         """Sends everything, says what could not be sent, and ends the thread."""
