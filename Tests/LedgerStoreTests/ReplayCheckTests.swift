@@ -1,9 +1,10 @@
 import Ledger
-import LedgerProjection
 import LedgerStore
 import LedgerTestSupport
 import PQ
 import Testing
+
+@testable import LedgerProjection
 
 @Suite("Replay in memory")
 struct ReplayCheckTests {
@@ -84,6 +85,34 @@ struct ReplayCheckTests {
                 let second = try await ReplayTests.end(of: try await ledger.beginReplay(Replay.Request()).id, ledger)
                 #expect(second.state == .failed, "\(second)")
             }
+        }
+    }
+
+    @Test("a large job is stored while it has its turn, and what does not fit together is divided")
+    func largeJobs() async throws {
+        try await withLedger { ledger in
+            var jobs: [ReplayDesk.Job] = []
+            for seed in UInt64(0)..<5 {
+                let job = try await ReplayTests.randomJob(ledger, events: 100, seed: 110 + seed)
+                jobs.append(ReplayDesk.Job(id: job, events: 100, previous: 1, projection: 2))
+            }
+            let memory = ReplayMemory()
+            var settings = ReplaySettings()
+            settings.bytesInMemoryMax = 0
+            let check = ReplayCheck(pool: ledger.replayPool, settings: settings, memory: memory)
+            var stored: [[JobID]] = []
+            let rest = try await check.run(jobs) { equal in
+                stored.append(equal.map(\.job))
+                let turn = Task { try await memory.withLargeJob {} }
+                turn.cancel()
+                await #expect(throws: CancellationError.self) { try await turn.value }
+            }
+            #expect(stored == jobs.map { [$0.id] })
+            #expect(rest.isEmpty)
+            settings.bytesInMemoryMax = ReplaySettings().bytesInMemoryMax
+            let together = ReplayCheck(pool: ledger.replayPool, settings: settings, memory: memory)
+            let equal = try await together.run(jobs) { _ in Issue.record("none of them is large") }
+            #expect(Set(equal.map(\.job)) == Set(jobs.map(\.id)))
         }
     }
 }

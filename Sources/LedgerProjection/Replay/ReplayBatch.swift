@@ -59,11 +59,17 @@ struct ReplayBatch: Sendable {
         for group in groups(jobs) {
             try await desk.checkRunning(replay.id)
             let (done, reported) = try await storeAgreeing(group, of: replay, reporter)
-            rest += group.filter { !done.contains($0.id) }.map { ($0, reported) }
+            // What was reported beforehand counts for those that are done, and what is left of it for the others.
             let compared = group.filter { done.contains($0.id) }
+            let events = compared.reduce(0) { $0 + $1.events }
+            var early = max(0, reported - events)
+            for job in group where !done.contains(job.id) {
+                let own = min(job.events, early)
+                early -= own
+                rest.append((job, own))
+            }
             if !compared.isEmpty {
-                let events = compared.reduce(0) { $0 + $1.events } - reported
-                await reporter.note(jobs: Int64(compared.count), events: events)
+                await reporter.note(jobs: Int64(compared.count), events: max(0, events - reported))
             }
         }
         return rest
@@ -74,7 +80,8 @@ struct ReplayBatch: Sendable {
         _ group: [ReplayDesk.Job], of replay: ReplayDesk.Current, _ reporter: ReplayReporter
     ) async throws -> (done: Set<JobID>, reported: Int64) {
         let check = ReplayCheck(pool: pool, settings: settings, memory: memory)
-        // It may have grown since the replay began: what was announced is what is reported.
+        // They may have grown since the replay began, or be folded again: what was announced is what is reported.
+        let announced = group.reduce(0) { $0 + $1.events }
         var reported: Int64 = 0
         var done: Set<JobID> = []
         func take(_ equal: [StateChanges.OfJob]) async throws {
@@ -83,7 +90,7 @@ struct ReplayBatch: Sendable {
         }
         let equal = try await check.run(group, storingLarge: take) { events in
             try await desk.checkRunning(replay.id)
-            let more = max(0, min(events, group[0].events - reported))
+            let more = max(0, min(events, announced - reported))
             reported += more
             await reporter.note(jobs: 0, events: more)
         }

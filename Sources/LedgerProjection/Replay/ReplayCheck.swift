@@ -25,7 +25,7 @@ struct ReplayCheck: Sendable {
 
     /// - Parameters:
     ///   - store: Takes what a large job amounts to before another one has its turn; it is not returned.
-    ///   - note: Told how many events of a large job have been folded.
+    ///   - note: Told how many events of a large job have been folded; of some perhaps more than once.
     /// - Returns: The jobs whose live projections are what their events amount to, with all of that.
     func run(
         _ jobs: [ReplayDesk.Job], storingLarge store: ([StateChanges.OfJob]) async throws -> Void,
@@ -34,19 +34,22 @@ struct ReplayCheck: Sendable {
         do {
             return try await run(jobs, bytesMax: settings.bytesInMemoryMax, note)
         } catch is IsTooLarge where jobs.count == 1 {
-            do {
-                return try await memory.withLargeJob {
-                    try await run(jobs, bytesMax: settings.bytesOfLargeJobMax, note)
+            try await memory.withLargeJob {
+                let equal: [StateChanges.OfJob]
+                do {
+                    equal = try await run(jobs, bytesMax: settings.bytesOfLargeJobMax, note)
+                } catch  where Self.isOfJobs(error) {
+                    equal = []
                 }
-            } catch  where Self.isOfJobs(error) {
-                return []
+                try await store(equal)
             }
+            return []
         } catch  where Self.isOfJobs(error) {
             guard jobs.count > 1 else { return [] }
-            // What one of them is in the way of is tried without it.
-            var equal: [StateChanges.OfJob] = []
-            for job in jobs { equal += try await run([job], storingLarge: store) }
-            return equal
+            // They do not fit together, or one of them is in the way: the others are found without it.
+            let half = jobs.count / 2
+            return try await run(Array(jobs[..<half]), storingLarge: store, note)
+                + (try await run(Array(jobs[half...]), storingLarge: store, note))
         }
     }
 
