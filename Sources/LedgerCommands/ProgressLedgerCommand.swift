@@ -33,6 +33,7 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
     public static func runProcess() async -> Never {
         var command: any ParsableCommand
         do {
+            try requireReadableArguments()
             command = try parseAsRoot()
         } catch {
             // Help, too, and a mistake on the command line, with how to write it.
@@ -55,6 +56,18 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
             Glibc.exit(failure.status.rawValue)
         }
         Glibc.exit(ExitStatus.done.rawValue)
+    }
+}
+
+extension ProgressLedgerCommand {
+    /// Swift puts a sign of its own in the place of what is no UTF-8, and so would make another label of it.
+    private static func requireReadableArguments() throws {
+        for number in 1..<max(1, Int(CommandLine.argc)) {
+            guard let argument = CommandLine.unsafeArgv[number], String(validatingCString: argument) == nil else {
+                continue
+            }
+            throw ValidationError("Argument \(number) is not UTF-8.")
+        }
     }
 }
 

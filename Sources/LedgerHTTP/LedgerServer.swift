@@ -1,3 +1,4 @@
+internal import Glibc
 internal import HTTPTypes
 internal import Hummingbird
 internal import HummingbirdCore
@@ -66,7 +67,11 @@ public struct LedgerServer: Service {
         try await withGracefulShutdownHandler {
             try await withThrowingTaskGroup { group in
                 group.addTask { await desk.run() }
-                try await withTaskExecutorPreference(EventLoopExecutor.shared) { try await application.run() }
+                do {
+                    try await withTaskExecutorPreference(EventLoopExecutor.shared) { try await application.run() }
+                } catch let error as IOError where error.errnoCode == EADDRINUSE || error.errnoCode == EADDRNOTAVAIL {
+                    throw CannotListen(host: settings.host, port: settings.port, reason: error.errnoCode)
+                }
                 group.cancelAll()
             }
         } onGracefulShutdown: {
@@ -96,5 +101,16 @@ public struct LedgerServer: Service {
             }
         }
         return router
+    }
+}
+
+/// The address is taken by somebody else, or is none of this machine.
+public struct CannotListen: Error, CustomStringConvertible {
+    public let host: String
+    public let port: Int
+    let reason: CInt
+
+    public var description: String {
+        "\(host), port \(port), cannot be listened on: \(String(cString: strerror(reason))). Give another --port or --host."
     }
 }

@@ -25,7 +25,7 @@ public final class ServerProcess: @unchecked Sendable {
         process.standardOutput = file
         process.standardError = file
         process.standardInput = FileHandle.nullDevice
-        try process.run()
+        try process.begin()
     }
 
     deinit {
@@ -43,7 +43,7 @@ public final class ServerProcess: @unchecked Sendable {
     public var processIdentifier: Int32 { process.processIdentifier }
 
     /// The URL of a server, once it can answer.
-    public func url(within limit: Duration = .seconds(60)) async throws -> String {
+    public func url(within limit: Duration = .patience) async throws -> String {
         var url: String?
         try await eventually(within: limit) {
             guard self.isRunning else { throw ProcessEnded(printed: self.printed) }

@@ -14,11 +14,12 @@ public struct ConnectionTarget: Sendable {
         guard let options = unsafe PQconninfoParse(connectionString, &message) else {
             defer { unsafe PQfreemem(message) }
             let reason = unsafe message.map { unsafe String(cString: $0) } ?? "out of memory"
-            // libpq quotes the part that it cannot read, which may be one of a password.
-            let kind = reason.split(separator: "\"").first.map(String.init) ?? reason
             throw PQError(
                 .invalidConnectionString,
-                "the connection string cannot be read: \(kind.split(separator: "\n").joined())")
+                """
+                the connection string cannot be read: \(Self.withoutQuotes(reason)). It looks like \
+                postgresql://user@host/database or host=… dbname=…
+                """)
         }
         defer { unsafe PQconninfoFree(options) }
         settings = [:]
@@ -29,6 +30,14 @@ public struct ConnectionTarget: Sendable {
             }
             unsafe option += 1
         }
+    }
+
+    /// libpq quotes the part that it cannot read, which may be one of a password.
+    private static func withoutQuotes(_ reason: String) -> String {
+        let parts = reason.split(separator: "\n").joined().split(separator: "\"", omittingEmptySubsequences: false)
+        return parts.enumerated().map { number, part in
+            number.isMultiple(of: 2) ? String(part) : part == "=" ? "\"=\"" : "\"…\""
+        }.joined()
     }
 
     /// The value of one of libpq's keywords, where it was given.

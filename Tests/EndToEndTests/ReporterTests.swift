@@ -307,7 +307,7 @@ struct ReporterTests {
             ]
             let output = Pipe()
             process.standardOutput = output
-            try process.run()
+            try process.begin()
             try await eventually { try await house.client.job(id).ledgerSequence >= 5 }
             kill(process.processIdentifier, signal)
             try await eventually { !process.isRunning }
@@ -348,7 +348,7 @@ struct ReporterTests {
         process.environment = ["PROGRESS_LEDGER_URL": house.client.address.description]
         let output = Pipe()
         process.standardOutput = output
-        try process.run()
+        try process.begin()
         try await eventually { !process.isRunning }
         #expect(process.terminationStatus == 0)
         return String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)

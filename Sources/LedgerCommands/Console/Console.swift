@@ -48,7 +48,10 @@ struct Console: Sendable {
                     signal(SIGPIPE, SIG_DFL)
                     raise(SIGPIPE)
                 } else if errno != EINTR {
-                    // There is nowhere left to say so.
+                    let reason = String(cString: strerror(errno))
+                    if descriptor == STDOUT_FILENO {
+                        note("progress-ledger: standard output cannot be written: \(reason).")
+                    }
                     exit(ExitStatus.failed.rawValue)
                 }
             }

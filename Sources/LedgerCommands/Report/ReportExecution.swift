@@ -100,7 +100,11 @@ extension ReportCommand {
 
     /// What is done with one event of an execution.
     struct AppendOptions: ParsableArguments {
-        @Flag(help: "Wait for the verdict, 5 s at most, and end with code 4 where the report was superseded.")
+        @Flag(
+            help: """
+                Wait for the verdict, 5 s at most, and end with code 4 where the report was superseded, with 2 where it \
+                contradicts what was reported before.
+                """)
         var wait = false
 
         @Flag(help: "Print JSON, as the server gives it.")
@@ -110,11 +114,20 @@ extension ReportCommand {
             let (appended, document) = try await server.client(usualPatience: usualPatience).askForJSON(
                 .append([draft], to: job, awaitsVerdicts: wait), as: Appended.self)
             if json { Console.standard.print(document) }
-            if appended.verdicts?.first == .superseded {
+            let recorded = "Recorded as event \(appended.sequences.lowerBound), but not counted:"
+            switch appended.verdicts?.first {
+            case .superseded:
                 throw CommandFailure(
-                    .superseded,
-                    "Recorded as event \(appended.sequences.lowerBound), but not counted: a newer execution of the task "
-                        + "counts instead. Stop this one.")
+                    .superseded, "\(recorded) a newer execution of the task counts instead. Stop this one.")
+            case .conflict:
+                throw CommandFailure(
+                    .refused,
+                    "\(recorded) its execution has reported something else under this number, or has another attempt.")
+            case .overLimit:
+                throw CommandFailure(
+                    .refused,
+                    "\(recorded) its execution has \(Limits.labelsPerExecutionMax) labels, and this is one more.")
+            case .counted, .duplicate, nil: break
             }
         }
     }

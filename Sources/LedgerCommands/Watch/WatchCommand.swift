@@ -21,7 +21,7 @@ struct WatchCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "End with 0 as soon as this indicator is so far, such as 'download>=90'; '>=90' is the job's own figure. All, where given several times.",
-            valueName: "label>=percent"))
+            valueName: "goal"))
     var until: [WatchGoal] = []
 
     @Option(

@@ -51,7 +51,11 @@ struct HTTPProblem: Error, Sendable {
         case .unreadable(let detail):
             self.init(.badRequest, "Unreadable", "Nothing was taken: \(detail).")
         case .invalid(let problems):
-            let first = problems.first.map { "\($0.pointer ?? $0.parameter ?? "") \($0.detail)" } ?? ""
+            let first =
+                problems.first.map { problem in
+                    let place = problem.pointer ?? problem.parameter ?? ""
+                    return "\(place.isEmpty ? "the body" : place) \(problem.detail)"
+                } ?? ""
             self.init(
                 .unprocessableContent, "Invalid",
                 problems.count == 1

@@ -24,6 +24,10 @@ struct Owner {
 
     /// Makes a folder unless it is there, for this user or for ourselves.
     func makeFolder(_ path: String, mode: mode_t, isOurs: Bool) throws(LocalPostgresError) {
+        var isFolder = false
+        guard !FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) || isFolder else {
+            throw LocalPostgresError(.folderUnusable, "\(path) is a file, and no folder to keep a database in")
+        }
         do {
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         } catch {

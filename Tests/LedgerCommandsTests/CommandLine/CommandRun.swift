@@ -37,7 +37,7 @@ struct CommandRun: Sendable {
         if let folder { process.currentDirectoryURL = URL(filePath: folder) }
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             process.terminationHandler = { _ in continuation.resume() }
-            do { try process.run() } catch { continuation.resume(throwing: error) }
+            do { try process.begin() } catch { continuation.resume(throwing: error) }
         }
         let texts = try ["output", "errors"].map {
             String(decoding: try Data(contentsOf: path.appending(path: $0)), as: UTF8.self)

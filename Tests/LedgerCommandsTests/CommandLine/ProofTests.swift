@@ -61,6 +61,10 @@ struct ProofTests {
             #expect(edited.status == 1 && edited.output.hasPrefix("event 5 does not give its hash"), "\(edited.output)")
             let shortened = try await audit("7d")
             #expect(shortened.status == 1 && shortened.output.hasPrefix("event 7 is missing"), "\(shortened.output)")
+            let nothing = try await audit("d")
+            #expect(nothing.status == 1 && nothing.output.hasPrefix("no event was read"), "\(nothing.output)")
+            let damaged = try await audit("2s/.*/{bad/")
+            #expect(damaged.status == 1 && damaged.output.hasPrefix("line 2 is no event"), "\(damaged.output)")
         }
     }
 

@@ -81,6 +81,31 @@ struct QuestionTests {
         }
     }
 
+    @Test("a report that contradicts an earlier one ends with 2, and a label that is no text is not recorded")
+    func contradictions() async throws {
+        try await withServer { url, _ in
+            let server = ["PROGRESS_LEDGER_URL": url]
+            let created = try await CommandRun.ledger("report", "job", "create", "n", environment: server)
+            let worker = server.merging([
+                "PROGRESS_LEDGER_JOB": try #require(created.lines.first), "PROGRESS_LEDGER_TASK": "t",
+                "PROGRESS_LEDGER_EXECUTION": "e",
+            ]) { $1 }
+            let first = try await CommandRun.ledger("report", "done", "1", "--report", "1", environment: worker)
+            #expect(first.status == 0, "\(first.errors)")
+            let other = try await CommandRun.ledger(
+                "report", "done", "2", "--report", "1", "--wait", environment: worker)
+            #expect(other.status == ExitStatus.refused.rawValue)
+            #expect(other.errors.contains("Recorded as event 3, but not counted"), "\(other.errors)")
+            let strange = try await CommandRun.run(
+                "/bin/bash", ["-c", #""$0" report done 3 --label $'\xff\xfe'"#, ServerProcess.binary],
+                environment: worker)
+            #expect(strange.status == ExitStatus.usage.rawValue)
+            #expect(strange.errors.contains("is not UTF-8"), "\(strange.errors)")
+            let history = try await CommandRun.ledger("events", "--all", "--json", environment: worker)
+            #expect(history.lines.count == 3)
+        }
+    }
+
     private func showsWhatWasScripted(_ job: String, _ environment: [String: String]) async throws {
         let history = try await CommandRun.ledger("events", "--all", "--json", environment: environment)
         let last = String(history.lines.count)

@@ -20,6 +20,31 @@ struct ServeTests {
         }
     }
 
+    @Test("a server that cannot begin says why, and what to do")
+    func cannotBegin() async throws {
+        try await withLedgerDatabase { target in
+            let first = try ServerProcess(["serve", "--port", "0", "--database", target.description])
+            let port = try #require(try await first.url().split(separator: ":").last.map(String.init))
+            let second = try await Self.failing("serve", "--port", port, "--database", target.description)
+            #expect(second.printed.contains("127.0.0.1, port \(port), cannot be listened on: Address already in use"))
+            #expect(second.exitCode == ExitStatus.failed.rawValue, "\(second.printed)")
+            first.send(SIGTERM)
+            try await first.wait()
+        }
+        let folder = try await Self.failing("serve", "--port", "0", "--data", ServerProcess.binary)
+        #expect(folder.printed.contains("\(ServerProcess.binary) is a file"), "\(folder.printed)")
+        let database = try await Self.failing("serve", "--database", "mysecret")
+        #expect(database.printed.contains("missing \"=\" after \"…\""), "\(database.printed)")
+        #expect(!database.printed.contains("mysecret"))
+        #expect(database.exitCode == ExitStatus.usage.rawValue)
+    }
+
+    private static func failing(_ arguments: String...) async throws -> ServerProcess {
+        let server = try ServerProcess(arguments)
+        try await server.wait()
+        return server
+    }
+
     @Test("a second signal ends at once a server that waits for what it has begun")
     func secondSignalsEndAtOnce() async throws {
         try await withServer { url, server in

@@ -1,0 +1,58 @@
+import Foundation
+import Testing
+
+@testable import LedgerCommands
+
+@Suite("Files that are written")
+struct OutputFileTests {
+    private static func withFolder(_ body: (String) throws -> Void) throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "output-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try body(folder.path())
+    }
+
+    @Test("a file is there as a whole or not at all")
+    func wholeOrNot() throws {
+        try Self.withFolder { folder in
+            let path = folder + "/file"
+            try OutputFile.write("before", to: path)
+            do {
+                let file = try OutputFile(path)
+                try file.write(Array("half".utf8))
+            }
+            #expect(try String(contentsOfFile: path, encoding: .utf8) == "before")
+            try OutputFile.write("after", to: path)
+            #expect(try String(contentsOfFile: path, encoding: .utf8) == "after")
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["file"])
+        }
+    }
+
+    @Test("behind a link the file is written, and the link stays")
+    func links() throws {
+        try Self.withFolder { folder in
+            let (path, link) = (folder + "/file", folder + "/link")
+            try OutputFile.write("before", to: path)
+            try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "file")
+            try OutputFile.write("after", to: link)
+            #expect(try String(contentsOfFile: path, encoding: .utf8) == "after")
+            #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == "file")
+        }
+    }
+
+    @Test("what is no file, such as a pipe or a device, is written to and stays what it is")
+    func pipes() throws {
+        try Self.withFolder { folder in
+            let path = folder + "/pipe"
+            #expect(mkfifo(path, 0o600) == 0)
+            let reader = open(path, O_RDONLY | O_NONBLOCK)
+            defer { close(reader) }
+            try OutputFile.write("lines", to: path)
+            var bytes = [UInt8](repeating: 0, count: 16)
+            let count = read(reader, &bytes, bytes.count)
+            #expect(String(decoding: bytes.prefix(max(0, count)), as: UTF8.self) == "lines")
+            var status = stat()
+            #expect(stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO)
+        }
+    }
+}
