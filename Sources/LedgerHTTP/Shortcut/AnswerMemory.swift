@@ -20,7 +20,7 @@ final class AnswerMemory: Sendable {
     }
 
     /// How many bytes are remembered, at most.
-    static let bytesMax = 48 << 20
+    static let bytesMax = 64 << 20
     /// A longer answer is not remembered.
     static let answerBytesMax = 1 << 20
     /// A longer one is remembered as it is: to pack it would keep others waiting.
