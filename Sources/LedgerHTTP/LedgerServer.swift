@@ -69,7 +69,7 @@ public struct LedgerServer: Service {
                 group.addTask { await desk.run() }
                 do {
                     try await withTaskExecutorPreference(EventLoopExecutor.shared) { try await application.run() }
-                } catch let error as IOError where error.errnoCode == EADDRINUSE || error.errnoCode == EADDRNOTAVAIL {
+                } catch let error as IOError where [EADDRINUSE, EADDRNOTAVAIL, EACCES].contains(error.errnoCode) {
                     throw CannotListen(host: settings.host, port: settings.port, reason: error.errnoCode)
                 }
                 group.cancelAll()
@@ -104,7 +104,7 @@ public struct LedgerServer: Service {
     }
 }
 
-/// The address is taken by somebody else, or is none of this machine.
+/// The address is taken by somebody else, is none of this machine, or is not for everybody.
 public struct CannotListen: Error, CustomStringConvertible {
     public let host: String
     public let port: Int

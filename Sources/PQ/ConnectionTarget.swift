@@ -17,7 +17,7 @@ public struct ConnectionTarget: Sendable {
             throw PQError(
                 .invalidConnectionString,
                 """
-                the connection string cannot be read: \(Self.withoutQuotes(reason)). It looks like \
+                the connection string cannot be read: \(Self.withoutQuotes(reason)). It has to look like \
                 postgresql://user@host/database or host=… dbname=…
                 """)
         }
@@ -32,12 +32,11 @@ public struct ConnectionTarget: Sendable {
         }
     }
 
-    /// libpq quotes the part that it cannot read, which may be one of a password.
+    /// libpq quotes the part that it cannot read, which may be one of a password, with quotes of its own in it.
     private static func withoutQuotes(_ reason: String) -> String {
-        let parts = reason.split(separator: "\n").joined().split(separator: "\"", omittingEmptySubsequences: false)
-        return parts.enumerated().map { number, part in
-            number.isMultiple(of: 2) ? String(part) : part == "=" ? "\"=\"" : "\"…\""
-        }.joined()
+        if reason.hasPrefix("missing \"=\"") { return "a word in it has no \"=\" after it" }
+        let words = reason.prefix { $0 != "\"" && $0 != "\n" }
+        return words.last == " " ? "\(words)…" : String(words)
     }
 
     /// The value of one of libpq's keywords, where it was given.

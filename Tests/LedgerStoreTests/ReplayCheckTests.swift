@@ -102,6 +102,7 @@ struct ReplayCheckTests {
             let check = ReplayCheck(pool: ledger.replayPool, settings: settings, memory: memory)
             var stored: [[JobID]] = []
             let rest = try await check.run(jobs) { equal in
+                guard !equal.isEmpty else { return }
                 stored.append(equal.map(\.job))
                 let turn = Task { try await memory.withLargeJob {} }
                 turn.cancel()
@@ -109,6 +110,19 @@ struct ReplayCheckTests {
             }
             #expect(stored == jobs.map { [$0.id] })
             #expect(rest.isEmpty)
+            // Some fit together, all do not.
+            var sizes: Set<Int> = []
+            for bytes in stride(from: 10_000, to: 100_000, by: 10_000) {
+                settings.bytesInMemoryMax = bytes
+                var found: [JobID] = []
+                let divided = ReplayCheck(pool: ledger.replayPool, settings: settings, memory: memory)
+                let equal = try await divided.run(jobs) { equal in
+                    sizes.insert(equal.count)
+                    found += equal.map(\.job)
+                }
+                #expect(found + equal.map(\.job) == jobs.map(\.id))
+            }
+            #expect(sizes.contains(2) || sizes.contains(3))
             settings.bytesInMemoryMax = ReplaySettings().bytesInMemoryMax
             let together = ReplayCheck(pool: ledger.replayPool, settings: settings, memory: memory)
             let equal = try await together.run(jobs) { _ in Issue.record("none of them is large") }

@@ -353,4 +353,18 @@ struct PoolTests {
         #expect(error?.isRetrySafe == true)
         #expect(!"\(String(reflecting: error)) \(target)".contains("secret"))
     }
+
+    @Test(
+        "a connection string that cannot be read is told so without what may be a password",
+        arguments: [
+            "secret", "postgresql://u:secret@[::1]\"/db", "password=my secret\"word", "host=h password='secret",
+            "postgresql://u:secret%zz@h/db", "mysql://u:secret@h/db", "=secret", "secret=1",
+        ])
+    func unreadable(text: String) throws {
+        let error = #expect(throws: PQError.self) { try ConnectionTarget(text) }
+        #expect(error?.code == .invalidConnectionString)
+        let words = try #require(error).description
+        #expect(!words.contains("secret") && !words.contains("word\""), "\(words)")
+        #expect(words.contains("has to look like postgresql://"), "\(words)")
+    }
 }

@@ -171,6 +171,35 @@ def test_a_goal_is_reached_where_others_never_rest() -> None:
     assert not job.is_settled
 
 
+def test_an_execution_that_never_rests_keeps_nobody_from_its_turn() -> None:
+    outbox = Outbox(SETTINGS)
+    job = JobOutbox(outbox, "job")
+    busy, mine = reporter(outbox, "busy", job), reporter(outbox, "mine", job)
+    # More labels than a request has events.
+    for label in "abcdef":
+        report(outbox, busy, label, 1)
+    report(outbox, mine, "a", 1)
+    goal = job.goal
+    sent: list[str] = []
+    while not job.has_settled(goal):
+        batch = outbox.next_batch(9.0)
+        assert batch is not None
+        sent += [f"{event['task']} {event['label']}" for event, _ in batch.entries]
+        assert len(sent) <= 12
+        for label in "abcdef":
+            report(outbox, busy, label, 1)
+        outbox.settle(batch, range(len(batch)))
+    assert sent[:7] == [*(f"busy {label}" for label in "abcdef"), "mine a"]
+    assert mine.is_settled
+    outbox.finish(busy, "succeeded", 9.0)
+    while (batch := outbox.next_batch(99.0)) is not None:
+        last = batch.entries[-1][0]
+        outbox.settle(batch, range(len(batch)))
+    assert last["type"] == "execution_finished"
+    assert busy.is_settled
+    assert (outbox.size, sum(counter.done for counter in busy.counters.values())) == (0, 0)
+
+
 def test_the_end_of_a_job_is_part_of_a_goal() -> None:
     outbox = Outbox(SETTINGS)
     tile = reporter(outbox)

@@ -278,6 +278,7 @@ def test_a_job_that_is_not_there_costs_the_task_nothing(ledger: Client, messages
     assert (stats.waiting, stats.recorded) == (0, 0)
     assert stats.dropped > 0
     assert "no job" in (stats.last_error or "").lower()
+    assert not job.finish()
     messages.wait_for("no job")
     assert messages.levels() == ["ERROR"]
     with pytest.raises(NotFoundError):

@@ -12,25 +12,43 @@ final class OutputFile {
 
     init(_ path: String) throws(CommandFailure) {
         var status = stat()
-        guard stat(path, &status) != 0 || status.st_mode & S_IFMT == S_IFREG else {
+        let isThere = stat(path, &status) == 0
+        // Behind /dev/stdout there may be a file, which is somebody's else.
+        guard !isThere || status.st_mode & S_IFMT == S_IFREG && !path.hasPrefix("/dev/") && !path.hasPrefix("/proc/")
+        else {
             (self.path, partPath) = (path, nil)
-            descriptor = open(path, O_WRONLY | O_CLOEXEC)
+            descriptor = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
             guard descriptor >= 0 else { throw Self.failure(path) }
             return
         }
-        let target = realpath(path, nil)
-        defer { free(target) }
-        self.path = target.map { String(cString: $0) } ?? path
+        self.path = Self.target(path)
         // Another one that writes to the same path at the same time has another name.
-        let partPath = "\(self.path).\(getpid()).part"
+        let partPath = "\(self.path).\(UInt32.random(in: 0 ... .max)).part"
         self.partPath = partPath
         descriptor = open(partPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { throw Self.failure(path) }
+        guard descriptor >= 0, !isThere || fchmod(descriptor, status.st_mode & 0o7777) == 0 else {
+            throw Self.failure(path)
+        }
     }
 
     deinit {
-        if descriptor >= 0 { close(descriptor) }
+        guard descriptor >= 0 else { return }
+        close(descriptor)
         if let partPath, !isFinished { unlink(partPath) }
+    }
+
+    /// What a path leads to, also where that is not there yet.
+    private static func target(_ path: String) -> String {
+        if let real = realpath(path, nil) {
+            defer { free(real) }
+            return String(cString: real)
+        }
+        var bytes = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink(path, &bytes, bytes.count)
+        guard count > 0 else { return path }
+        let link = String(decoding: bytes.prefix(count).map(UInt8.init(bitPattern:)), as: UTF8.self)
+        guard !link.hasPrefix("/"), let end = path.lastIndex(of: "/") else { return link }
+        return "\(path[...end])\(link)"
     }
 
     static func write(_ text: String, to path: String) throws(CommandFailure) {

@@ -88,7 +88,7 @@ struct ReplayBatch: Sendable {
             try await store(equal, of: replay)
             done.formUnion(equal.map(\.job))
         }
-        let equal = try await check.run(group, storingLarge: take) { events in
+        let equal = try await check.run(group, storingParts: take) { events in
             try await desk.checkRunning(replay.id)
             let more = max(0, min(events, announced - reported))
             reported += more

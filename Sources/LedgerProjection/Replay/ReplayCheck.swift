@@ -24,11 +24,12 @@ struct ReplayCheck: Sendable {
     }
 
     /// - Parameters:
-    ///   - store: Takes what a large job amounts to before another one has its turn; it is not returned.
+    ///   - store: Takes what a large job amounts to before another one has its turn, and what some of the jobs amount to
+    ///     where all of them do not fit together; these are not returned.
     ///   - note: Told how many events of a large job have been folded; of some perhaps more than once.
     /// - Returns: The jobs whose live projections are what their events amount to, with all of that.
     func run(
-        _ jobs: [ReplayDesk.Job], storingLarge store: ([StateChanges.OfJob]) async throws -> Void,
+        _ jobs: [ReplayDesk.Job], storingParts store: ([StateChanges.OfJob]) async throws -> Void,
         _ note: (Int64) async throws -> Void = { _ in }
     ) async throws -> [StateChanges.OfJob] {
         do {
@@ -48,8 +49,10 @@ struct ReplayCheck: Sendable {
             guard jobs.count > 1 else { return [] }
             // They do not fit together, or one of them is in the way: the others are found without it.
             let half = jobs.count / 2
-            return try await run(Array(jobs[..<half]), storingLarge: store, note)
-                + (try await run(Array(jobs[half...]), storingLarge: store, note))
+            for part in [jobs[..<half], jobs[half...]] {
+                try await store(try await run(Array(part), storingParts: store, note))
+            }
+            return []
         }
     }
 

@@ -121,7 +121,7 @@ struct WatchTests {
             try await watched(url)
             first.send(SIGTERM)
             // Its default is to let what was begun take 30 seconds.
-            try await first.wait()
+            try await first.wait(within: .seconds(25))
             #expect(first.exitCode == 0)
             let second = try ServerProcess(["serve", "--port", port, "--database", database])
             _ = try await second.url()

@@ -22,8 +22,11 @@ struct OutputFileTests {
                 try file.write(Array("half".utf8))
             }
             #expect(try String(contentsOfFile: path, encoding: .utf8) == "before")
+            #expect(chmod(path, 0o600) == 0)
             try OutputFile.write("after", to: path)
             #expect(try String(contentsOfFile: path, encoding: .utf8) == "after")
+            var status = stat()
+            #expect(stat(path, &status) == 0 && status.st_mode & 0o7777 == 0o600)
             #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["file"])
         }
     }
@@ -37,6 +40,11 @@ struct OutputFileTests {
             try OutputFile.write("after", to: link)
             #expect(try String(contentsOfFile: path, encoding: .utf8) == "after")
             #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == "file")
+            let toNothing = folder + "/to-nothing"
+            try FileManager.default.createSymbolicLink(atPath: toNothing, withDestinationPath: "new")
+            try OutputFile.write("new", to: toNothing)
+            #expect(try String(contentsOfFile: folder + "/new", encoding: .utf8) == "new")
+            #expect(try FileManager.default.destinationOfSymbolicLink(atPath: toNothing) == "new")
         }
     }
 

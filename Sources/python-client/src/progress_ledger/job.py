@@ -176,13 +176,14 @@ class Job(Shown, JobBase):
         """Says that the job has ended: `completed`, `failed` or `canceled`. Sent after all that this process reported.
 
         Like all reports it never raises because of the ledger. Returns whether it is recorded; if not, it will be
-        sent as soon as the ledger takes it.
+        sent as soon as the ledger takes it, unless it refuses it.
         """
         outbox = self._begin_finish(outcome)
         sender = self._ledger.sender
         if outbox is None or sender is None:
             return True
-        return sender.wait(lambda: outbox.is_settled, sender.settings.flush_seconds, is_patient=False)
+        is_settled = sender.wait(lambda: outbox.is_settled, sender.settings.flush_seconds, is_patient=False)
+        return is_settled and not outbox.is_end_lost
 
     async def finish_async(self, outcome: str = "completed") -> bool:
         """The same for a coroutine."""
@@ -190,7 +191,8 @@ class Job(Shown, JobBase):
         sender = self._ledger.sender
         if outbox is None or sender is None:
             return True
-        return await sender.wait_async(lambda: outbox.is_settled, sender.settings.flush_seconds)
+        is_settled = await sender.wait_async(lambda: outbox.is_settled, sender.settings.flush_seconds)
+        return is_settled and not outbox.is_end_lost
 
     # Showing
 

@@ -23,10 +23,10 @@ class Mark(NamedTuple):
     """How far a job is, in what was frozen for it or in what is settled of that."""
 
     turns: int = 0
-    """How often an execution had its turn. Who reports after it waits for another, behind all others: so everybody's
-    turn comes, also where nobody ever rests."""
+    """How often an execution had its turn, in which each of its counters is frozen once. Who reports after it waits for
+    another turn, behind all others: so everybody's comes, also where nobody ever rests."""
     ends: int = 0
-    """How often its end was frozen, which waits until no execution does."""
+    """How often its end was frozen, which waits until no execution has anything to say."""
 
     def covers(self, goal: Mark) -> bool:
         return self.turns >= goal.turns and self.ends >= goal.ends
@@ -66,6 +66,7 @@ class JobOutbox:
         self.due: float | None = None
         self.last_sequence = 0
         self.is_unknown = False
+        self.is_end_lost = False
         self.taken = Mark()
         self.settled = Mark()
 
@@ -148,6 +149,7 @@ class Outbox:
     def finish_job(self, job: JobOutbox, outcome: str, now: float) -> None:
         """Notes how a job ended: sent after everything that was reported for it before."""
         job.outcome = outcome
+        job.is_end_lost = False
         self._activate(job, now)
 
     def active(self) -> list[JobOutbox]:
@@ -159,10 +161,18 @@ class Outbox:
         if job.dirty or job.outcome is not None:
             job.due = now
 
-    def _drop(self, reporter: Reporter | None) -> None:
-        if reporter is not None:
-            reporter.tally.dropped += 1
+    def _drop(self, reporter: Reporter) -> None:
+        reporter.tally.dropped += 1
         self.tally.dropped += 1
+
+    def _give_up(self, job: JobOutbox, reporter: Reporter | None) -> None:
+        """An event of this execution, or the end of the job, is not sent any more."""
+        if reporter is not None:
+            reporter.in_flight -= 1
+            self._drop(reporter)
+        else:
+            job.is_end_lost = True
+            self.tally.dropped += 1
 
     def _touch(self, reporter: Reporter, due: float) -> None:
         if not reporter.is_dirty:
@@ -200,9 +210,13 @@ class Outbox:
             if not self._freeze_reporter(reporter, entries, most):
                 break
             del job.dirty[reporter]
-            reporter.is_dirty = False
-            self.size -= 1
             turns += 1
+            if any(counter.is_waiting for counter in reporter.served):
+                job.dirty[reporter] = None
+            else:
+                reporter.is_dirty = False
+                self.size -= 1
+            reporter.served.clear()
         if job.outcome is not None and not job.dirty and len(entries) < most:
             entries.append(({"type": "job_finished", "outcome": job.outcome}, None))
             job.outcome = None
@@ -218,15 +232,23 @@ class Outbox:
         job.frozen.append(Batch(job, entries, job.taken))
 
     def _freeze_reporter(self, reporter: Reporter, entries: list[tuple[Event, Reporter | None]], most: int) -> bool:
-        """Moves what an execution has to say into `entries`; False where there was no room for all of it."""
+        """Moves what an execution has to say into `entries`; False where there was no room for all of its turn."""
         if reporter.needs_start:
             entries.append((reporter.event("execution_started"), reporter))
             reporter.needs_start = False
+        if reporter.outcome is not None:
+            # Whatever was reported comes before the end.
+            reporter.served.clear()
+        served: list[Counter] = []
         for counter in reporter.counters.values():
+            if counter in reporter.served:
+                continue
             while counter.is_waiting:
                 if len(entries) >= most:
+                    reporter.served.update(served)
                     return False
                 entries.append((self._progress(reporter, counter), reporter))
+            served.append(counter)
         if reporter.outcome is not None:
             if len(entries) >= most:
                 return False
@@ -260,11 +282,10 @@ class Outbox:
         """The events at these places are recorded; the others are given up."""
         recorded = set(kept)
         for place, (_, reporter) in enumerate(batch.entries):
-            if reporter is not None:
-                reporter.in_flight -= 1
             if place not in recorded:
-                self._drop(reporter)
+                self._give_up(batch.job, reporter)
             elif reporter is not None:
+                reporter.in_flight -= 1
                 reporter.tally.recorded += 1
                 self.tally.recorded += 1
         self._remove(batch)
@@ -274,9 +295,7 @@ class Outbox:
         kept = {place for part in parts for place in part}
         for place, (_, reporter) in enumerate(batch.entries):
             if place not in kept:
-                if reporter is not None:
-                    reporter.in_flight -= 1
-                self._drop(reporter)
+                self._give_up(batch.job, reporter)
         job = batch.job
         job.frozen.popleft()
         self.size -= len(batch) - len(kept)
@@ -324,6 +343,7 @@ class Outbox:
         for job in self._active:
             for reporter in [owner for batch in job.frozen for _, owner in batch.entries if owner] + list(job.dirty):
                 reporter.in_flight = 0
+                reporter.served.clear()
                 reporter.is_dirty = reporter.needs_start = False
                 reporter.outcome = None
                 for counter in reporter.counters.values():
@@ -335,3 +355,4 @@ class Outbox:
             job.settled = job.taken
         self._active.clear()
         self.size = 0
+        self.tally = Tally()

@@ -75,6 +75,7 @@ class Reporter:
         "on_superseded",
         "origin",
         "outcome",
+        "served",
         "tally",
         "task",
     )  # fmt: skip
@@ -85,6 +86,8 @@ class Reporter:
         self.execution = execution
         self.attempt = attempt
         self.counters: dict[str | None, Counter] = {}
+        # Those that were frozen in a turn that is not over.
+        self.served: set[Counter] = set()
         self.needs_start = False
         self.outcome: str | None = None
         self.in_flight = 0

@@ -160,10 +160,13 @@ class Sender:
 
     def flush(self, seconds: float) -> bool:
         """Sends everything reported so far now. Returns whether the ledger has recorded it all."""
+        return self._settle(seconds) and not self.outbox.tally.dropped
+
+    def _settle(self, seconds: float) -> bool:
+        """Sends everything reported so far now. Returns whether nothing of it waits any more."""
         with self.lock:
             settled = [self.hurry(job) for job in self.outbox.active()]
-        is_settled = self.wait(lambda: all(is_settled() for is_settled in settled), seconds, is_patient=True)
-        return is_settled and not self.outbox.tally.dropped
+        return self.wait(lambda: all(is_settled() for is_settled in settled), seconds, is_patient=True)
 
     def close(self, seconds: float) -> bool:
         """Sends everything, says what could not be sent, and ends the thread."""
@@ -174,7 +177,7 @@ class Sender:
             self._wakes_at = None
             self._wake.notify()
         self._ensure_delivery(deadline)
-        is_settled = self.flush(deadline - time.monotonic())
+        is_settled = self._settle(deadline - time.monotonic())
         with self.lock:
             self._is_closing = True
             lost = 0 if is_settled else self.outbox.waiting
@@ -183,7 +186,7 @@ class Sender:
             logger.error(
                 "%d reports could not be sent before the end: %s", lost, self.contact.last_error or "no answer yet"
             )
-        return is_settled
+        return is_settled and not self.outbox.tally.dropped
 
     def _ensure_delivery(self, deadline: float) -> None:
         """Sends in this thread where there is no other: an interpreter that ends starts none."""
