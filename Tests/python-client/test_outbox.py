@@ -200,6 +200,35 @@ def test_an_execution_that_never_rests_keeps_nobody_from_its_turn() -> None:
     assert (outbox.size, sum(counter.done for counter in busy.counters.values())) == (0, 0)
 
 
+def test_a_goal_in_the_midst_of_a_turn_waits_for_what_was_reported_since_it_began() -> None:
+    outbox = Outbox(SETTINGS)
+    tile = reporter(outbox)
+    job = tile.job
+    for label in "abcdef":
+        report(outbox, tile, label, 1)
+    first = outbox.next_batch(9.0)
+    assert first is not None
+    # Its turn goes on with e and f; a has had its place in it.
+    report(outbox, tile, "a", 5)
+    report(outbox, reporter(outbox, "other", job), "a", 1)
+    outbox.finish(tile, "succeeded", 9.0)
+    goal = job.goal
+    outbox.settle(first, range(4))
+    sent: list[tuple[str, str, int]] = []
+    while not job.has_settled(goal):
+        batch = outbox.next_batch(9.0)
+        assert batch is not None
+        sent += [(event["task"], event.get("label", event["type"]), event.get("done", 0)) for event, _ in batch.entries]
+        report(outbox, reporter(outbox, "later", job), "a", 1)
+        outbox.settle(batch, range(len(batch)))
+    assert ("tile", "a", 5) in sent
+    assert [event for event in sent if event[0] == "tile"] == [
+        ("tile", "e", 1), ("tile", "f", 1), ("tile", "a", 5), ("tile", "execution_finished", 0),
+    ]  # fmt: skip
+    assert ("other", "a", 1) in sent
+    assert tile.is_settled
+
+
 def test_the_end_of_a_job_is_part_of_a_goal() -> None:
     outbox = Outbox(SETTINGS)
     tile = reporter(outbox)

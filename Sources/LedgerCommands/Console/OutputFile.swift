@@ -13,7 +13,7 @@ final class OutputFile {
     init(_ path: String) throws(CommandFailure) {
         var status = stat()
         let isThere = stat(path, &status) == 0
-        // Behind /dev/stdout there may be a file, which is somebody's else.
+        // Behind /dev/stdout there may be a file, which is somebody else's.
         guard !isThere || status.st_mode & S_IFMT == S_IFREG && !path.hasPrefix("/dev/") && !path.hasPrefix("/proc/")
         else {
             (self.path, partPath) = (path, nil)

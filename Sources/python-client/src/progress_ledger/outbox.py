@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple
 
-from .reporter import Counter, Event, Reporter, Tally
+from .reporter import Counter, Event, Reporter, Tally, Turn
 from .settings import INCREMENT_MAX, Settings
 
 
@@ -23,8 +23,7 @@ class Mark(NamedTuple):
     """How far a job is, in what was frozen for it or in what is settled of that."""
 
     turns: int = 0
-    """How often an execution had its turn, in which each of its counters is frozen once. Who reports after it waits for
-    another turn, behind all others: so everybody's comes, also where nobody ever rests."""
+    """How many turns of executions are over: see `Turn`."""
     ends: int = 0
     """How often its end was frozen, which waits until no execution has anything to say."""
 
@@ -59,8 +58,7 @@ class JobOutbox:
     def __init__(self, outbox: Outbox, job: str) -> None:
         self.outbox = outbox
         self.job = job
-        # In the order of their turns.
-        self.dirty: dict[Reporter, None] = {}
+        self.queue: deque[Turn] = deque()
         self.frozen: deque[Batch] = deque()
         self.outcome: str | None = None
         self.due: float | None = None
@@ -72,12 +70,12 @@ class JobOutbox:
 
     @property
     def is_settled(self) -> bool:
-        return not self.frozen and not self.dirty and self.outcome is None
+        return not self.frozen and not self.queue and self.outcome is None
 
     @property
     def goal(self) -> Mark:
         """What to wait for that everything reported so far be settled: see `has_settled`."""
-        return Mark(self.taken.turns + len(self.dirty), self.taken.ends + (self.outcome is not None))
+        return Mark(self.taken.turns + len(self.queue), self.taken.ends + (self.outcome is not None))
 
     def has_settled(self, goal: Mark) -> bool:
         """Whether what was reported when this was the goal is recorded, or given up. What came later may wait."""
@@ -113,7 +111,8 @@ class Outbox:
     def waiting(self) -> int:
         """Events that are on their way or still to be made. Costs a pass over all that waits."""
         frozen = sum(len(batch) for job in self._active for batch in job.frozen)
-        made_of = sum(reporter.waiting - reporter.in_flight for job in self._active for reporter in job.dirty)
+        reporters = {turn.reporter for job in self._active for turn in job.queue}
+        made_of = sum(reporter.waiting - reporter.in_flight for reporter in reporters)
         return frozen + made_of + sum(job.outcome is not None for job in self._active)
 
     # What was reported
@@ -135,7 +134,7 @@ class Outbox:
             return False
         counter.is_waiting = True
         self.size += 1
-        self._touch(reporter, now + self._settings.report_seconds)
+        self._touch(reporter, now + self._settings.report_seconds).counters.append(counter)
         return True
 
     def finish(self, reporter: Reporter, outcome: str, now: float) -> None:
@@ -158,7 +157,7 @@ class Outbox:
 
     def hurry(self, job: JobOutbox, now: float) -> None:
         """What waits for a job is to be sent at once."""
-        if job.dirty or job.outcome is not None:
+        if job.queue or job.outcome is not None:
             job.due = now
 
     def _drop(self, reporter: Reporter) -> None:
@@ -174,12 +173,16 @@ class Outbox:
             job.is_end_lost = True
             self.tally.dropped += 1
 
-    def _touch(self, reporter: Reporter, due: float) -> None:
-        if not reporter.is_dirty:
-            reporter.is_dirty = True
-            reporter.job.dirty[reporter] = None
+    def _touch(self, reporter: Reporter, due: float) -> Turn:
+        """Has an execution sent by then. Returns its turn, which has not begun."""
+        turn = reporter.turn
+        if turn is None:
+            turn = reporter.turn = Turn(reporter)
+            reporter.turns += 1
+            reporter.job.queue.append(turn)
             self.size += 1
         self._activate(reporter.job, due)
+        return turn
 
     def _activate(self, job: JobOutbox, due: float) -> None:
         self._active[job] = None
@@ -205,24 +208,18 @@ class Outbox:
         entries: list[tuple[Event, Reporter | None]] = []
         most = self._settings.events_per_request_max
         turns, ends = job.taken
-        while job.dirty and len(entries) < most:
-            reporter = next(iter(job.dirty))
-            if not self._freeze_reporter(reporter, entries, most):
+        while job.queue and len(entries) < most:
+            if not self._freeze_turn(job.queue[0], entries, most):
                 break
-            del job.dirty[reporter]
+            job.queue.popleft()
+            self.size -= 1
             turns += 1
-            if any(counter.is_waiting for counter in reporter.served):
-                job.dirty[reporter] = None
-            else:
-                reporter.is_dirty = False
-                self.size -= 1
-            reporter.served.clear()
-        if job.outcome is not None and not job.dirty and len(entries) < most:
+        if job.outcome is not None and not job.queue and len(entries) < most:
             entries.append(({"type": "job_finished", "outcome": job.outcome}, None))
             job.outcome = None
             ends += 1
         job.taken = Mark(turns, ends)
-        if not job.dirty and job.outcome is None:
+        if not job.queue and job.outcome is None:
             job.due = None
         for _, owner in entries:
             if owner is not None:
@@ -231,31 +228,29 @@ class Outbox:
         self.size += len(entries)
         job.frozen.append(Batch(job, entries, job.taken))
 
-    def _freeze_reporter(self, reporter: Reporter, entries: list[tuple[Event, Reporter | None]], most: int) -> bool:
-        """Moves what an execution has to say into `entries`; False where there was no room for all of its turn."""
+    def _freeze_turn(self, turn: Turn, entries: list[tuple[Event, Reporter | None]], most: int) -> bool:
+        """Moves what an execution says in its turn into `entries`; False where there was no room for all of it."""
+        reporter = turn.reporter
+        if reporter.turn is turn:
+            reporter.turn = None
         if reporter.needs_start:
             entries.append((reporter.event("execution_started"), reporter))
             reporter.needs_start = False
-        if reporter.outcome is not None:
-            # Whatever was reported comes before the end.
-            reporter.served.clear()
-        served: list[Counter] = []
-        for counter in reporter.counters.values():
-            if counter in reporter.served:
-                continue
-            while counter.is_waiting:
+        while turn.counters:
+            while turn.counters[0].is_waiting:
                 if len(entries) >= most:
-                    reporter.served.update(served)
                     return False
-                entries.append((self._progress(reporter, counter), reporter))
-            served.append(counter)
-        if reporter.outcome is not None:
+                entries.append((self._progress(reporter, turn.counters[0]), reporter))
+            turn.counters.popleft()
+        # The end comes after whatever was reported, which may wait for a turn that is still to come.
+        if reporter.outcome is not None and reporter.turns == 1:
             if len(entries) >= most:
                 return False
             event = reporter.event("execution_finished")
             event["outcome"] = reporter.outcome
             entries.append((event, reporter))
             reporter.outcome = None
+        reporter.turns -= 1
         return True
 
     def _progress(self, reporter: Reporter, counter: Counter) -> Event:
@@ -311,7 +306,7 @@ class Outbox:
         """There is no such job: nothing that waits for it can ever be sent. Returns how much that was."""
         job.is_unknown = True
         count = 0
-        while job.frozen or job.dirty or job.outcome is not None:
+        while job.frozen or job.queue or job.outcome is not None:
             if not job.frozen:
                 self._freeze(job)
             count += len(job.frozen[0])
@@ -341,16 +336,18 @@ class Outbox:
         self.lineage += (self.forks,)
         self.forks = 0
         for job in self._active:
-            for reporter in [owner for batch in job.frozen for _, owner in batch.entries if owner] + list(job.dirty):
+            owners = {owner for batch in job.frozen for _, owner in batch.entries if owner}
+            for reporter in owners.union(turn.reporter for turn in job.queue):
                 reporter.in_flight = 0
-                reporter.served.clear()
-                reporter.is_dirty = reporter.needs_start = False
+                reporter.turn = None
+                reporter.turns = 0
+                reporter.needs_start = False
                 reporter.outcome = None
                 for counter in reporter.counters.values():
                     counter.total = counter.done = 0
                     counter.is_waiting = False
             job.frozen.clear()
-            job.dirty.clear()
+            job.queue.clear()
             job.outcome = job.due = None
             job.settled = job.taken
         self._active.clear()

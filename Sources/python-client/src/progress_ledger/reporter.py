@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from typing import TYPE_CHECKING, Any, Callable
 
 from .settings import REPORT_MAX
@@ -57,6 +58,19 @@ class Counter:
         self.is_waiting = False
 
 
+class Turn:
+    """What an execution has to say when its turn comes. Nothing is added once that has begun.
+
+    So everybody's turn comes, also where nobody ever rests, and what was reported before is told from what came after.
+    """
+
+    __slots__ = ("counters", "reporter")
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+        self.counters: deque[Counter] = deque()
+
+
 class Reporter:
     """One execution as this process reports for it."""
 
@@ -66,7 +80,6 @@ class Reporter:
         "counters",
         "execution",
         "in_flight",
-        "is_dirty",
         "is_superseded",
         "job",
         "lineage",
@@ -75,9 +88,10 @@ class Reporter:
         "on_superseded",
         "origin",
         "outcome",
-        "served",
         "tally",
         "task",
+        "turn",
+        "turns",
     )  # fmt: skip
 
     def __init__(self, job: JobOutbox, task: str, execution: str, attempt: int | None) -> None:
@@ -86,12 +100,12 @@ class Reporter:
         self.execution = execution
         self.attempt = attempt
         self.counters: dict[str | None, Counter] = {}
-        # Those that were frozen in a turn that is not over.
-        self.served: set[Counter] = set()
         self.needs_start = False
         self.outcome: str | None = None
         self.in_flight = 0
-        self.is_dirty = False
+        # The turn in which what is reported now is sent, and how many of its turns are not over.
+        self.turn: Turn | None = None
+        self.turns = 0
         self.origin = self.lineage = job.outbox.lineage
         self.next_report = 1
         self.tally = Tally()
@@ -102,7 +116,7 @@ class Reporter:
     @property
     def is_settled(self) -> bool:
         """Whether nothing of it waits or is on its way."""
-        return not self.is_dirty and self.in_flight == 0
+        return self.turns == 0 and self.in_flight == 0
 
     @property
     def waiting(self) -> int:
