@@ -9,10 +9,19 @@ struct JobCreator: Sendable {
 
     /// What became of a request to create a job.
     enum Outcome {
-        case created(JobID)
+        case created(NewJob)
         case existed(JobID)
         /// Another job, with other content, has the key.
         case keyTaken(JobID)
+    }
+
+    /// A job that was just created, and where it stands: so that it can be written to without asking.
+    struct NewJob {
+        let id: JobID
+        let head: JobHead
+        /// The database's clock, before `readAt`.
+        let clock: Timestamp
+        let readAt: ContinuousClock.Instant
     }
 
     func create(_ description: JobDescription) async throws(PQError) -> Outcome {
@@ -50,6 +59,7 @@ struct JobCreator: Sendable {
                         where key = $1
                         """, [.text(description.key?.text)]),
                 ])
+                let readAt = ContinuousClock.now
                 if let row = first[1].first {
                     let job = try row.jobID(0)
                     return try Self.describes(row, description) ? .existed(job) : .keyTaken(job)
@@ -61,7 +71,8 @@ struct JobCreator: Sendable {
                 var chain = HashChain(job: job)
                 let inserts = Self.inserts(job, description, at: now, hash: chain.append(event))
                 _ = try await transaction.commit(after: inserts)
-                return .created(job)
+                let head = JobHead(sequence: 1, recordedAt: now, chain: chain)
+                return .created(NewJob(id: job, head: head, clock: now, readAt: readAt))
             }
         } catch let error as PQError {
             throw error

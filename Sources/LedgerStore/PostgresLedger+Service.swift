@@ -16,15 +16,22 @@ extension PostgresLedger: LedgerService {
         switch outcome {
         case .keyTaken(let id):
             throw StoreError(.keyTaken, "job \(id) has this key, with another name or other tags", jobs: [id])
-        case .created(let id), .existed(let id):
-            guard let view = try await job(id) else {
-                throw StoreError(.corrupt, "job \(id) was created and cannot be found", jobs: [id])
-            }
-            guard case .created = outcome else { return (view, false) }
+        case .existed(let id):
+            return (try await existing(id), false)
+        case .created(let new):
+            appender.noteCreated(new)
+            let view = try await existing(new.id)
             // Who watches a list of jobs hears of the new one.
-            await noteFolded([(id, view.snapshot.sequence)])
+            await noteFolded([(new.id, view.snapshot.sequence)])
             return (view, true)
         }
+    }
+
+    private func existing(_ id: JobID) async throws(StoreError) -> JobView {
+        guard let view = try await job(id) else {
+            throw StoreError(.corrupt, "job \(id) was created and cannot be found", jobs: [id])
+        }
+        return view
     }
 
     public func job(_ id: JobID) async throws(StoreError) -> JobView? {

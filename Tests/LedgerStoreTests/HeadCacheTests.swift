@@ -48,7 +48,7 @@ struct HeadCacheTests {
         var cache = HeadCache()
         let (written, shared, new) = (JobID(high: 1, low: 0), JobID(high: 1, low: 1), JobID(high: 1, low: 2))
         cache.remember([(written, Self.head(9))], clock: Self.clock)
-        cache.noteOvertaken([Self.request(shared)])
+        cache.noteOvertaken([shared])
         #expect(cache.unknownJobs(Self.request(new)) == [new])
         cache.learn([written: Self.head(5), shared: Self.head(5), new: Self.head(5)], clock: Self.clock)
         #expect(cache.known([Self.request(written)])?.heads[written]?.sequence == 9)
@@ -66,7 +66,7 @@ struct HeadCacheTests {
         cache.forget([Self.request(job)])
         #expect(cache.known([Self.request(job)]) == nil)
         cache.remember([(job, Self.head(6))], clock: Self.clock)
-        cache.noteOvertaken([Self.request(job)])
+        cache.noteOvertaken([job])
         cache.remember([(job, Self.head(7))], clock: Self.clock)
         #expect(cache.known([Self.request(job)]) == nil)
     }

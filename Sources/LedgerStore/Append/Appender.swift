@@ -86,6 +86,11 @@ final class Appender: Sendable {
         }
     }
 
+    /// Remembers where a job stands that was just created: most are written to at once, by who created them.
+    func noteCreated(_ new: JobCreator.NewJob) {
+        heads.withLock { $0.learn([new.id: new.head], clock: new.clock, readAt: new.readAt) }
+    }
+
     /// Takes no more, and returns when what was taken is written or has failed.
     func close() async {
         await withCheckedContinuation { continuation in
@@ -211,19 +216,19 @@ final class Appender: Sendable {
 
     /// In one round trip where we know all heads and nobody else has moved them, else in two.
     private func flush(_ requests: [AppendRequest]) async throws(FlushFailure) -> [AppendResult] {
-        if let (known, clock) = heads.withLock({ $0.known(requests) }) {
-            switch try await flusher.flush(requests, from: known, clock: clock) {
-            case .written(let outcome):
-                return noteSuccess(outcome)
-            case .overtaken:
-                figures.withLock { $0.overtaken += 1 }
-                heads.withLock { $0.noteOvertaken(requests) }
-            case .late:
-                figures.withLock { $0.late += 1 }
-                heads.withLock { $0.forgetClock() }
-            }
+        guard let (known, clock) = heads.withLock({ $0.known(requests) }) else {
+            return noteSuccess(try await flusher.flush(requests))
         }
-        return noteSuccess(try await flusher.flush(requests))
+        if case .written(let outcome) = try await flusher.flush(requests, from: known, clock: clock) {
+            return noteSuccess(outcome)
+        }
+        heads.withLock { $0.forgetClock() }
+        let outcome = try await flusher.flush(requests)
+        // Where no head had moved, it was the time that was wrong.
+        let moved = outcome.plan.moved(since: known)
+        heads.withLock { $0.noteOvertaken(moved) }
+        figures.withLock { if moved.isEmpty { $0.late += 1 } else { $0.overtaken += 1 } }
+        return noteSuccess(outcome)
     }
 
     /// Whether a group that was cut off took place; nil where the database does not say in time.

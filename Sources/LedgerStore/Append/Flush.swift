@@ -80,11 +80,9 @@ struct Flusher: Sendable {
     /// What came of a flush that only writes where the heads are as they are given.
     enum Attempt {
         case written(Outcome)
-        /// Nothing was written: another server has moved a head.
-        case overtaken
-        /// Nothing was written, whether or not a head has moved: it took so long to get to the database, or to the locks,
+        /// Nothing was written: another server has moved a head; or it took so long to get to the database, or to the locks,
         /// that the time it was planned with is no longer right; or the database's clock was set back.
-        case late
+        case refused
     }
 
     /// Writes the appends in one statement and one round trip, where the heads are as they are given.
@@ -94,28 +92,26 @@ struct Flusher: Sendable {
         let plan = await Self.plan(requests, heads: heads, clock: clock)
         guard plan.columns.count > 0 else { return .written(Outcome(plan: plan, clock: clock, readAt: .now)) }
         do throws(PQError) {
-            let (clock, inserted) = try await write(plan)
-            // While it is in time now, it was in time when it was refused.
-            guard let inserted else { return plan.isInTime(clock) ? .overtaken : .late }
+            guard let (clock, inserted) = try await write(plan) else { return .refused }
             try Self.check(inserted, plan)
             return .written(Outcome(plan: plan, clock: clock, readAt: .now))
         } catch {
             // Its clock was right when it came, and no longer when it had waited for the lock.
-            if error.sqlState == .divisionByZero { return .late }
+            if error.sqlState == .divisionByZero { return .refused }
             throw FlushFailure(
                 error: error, plan: error.isOutcomeUnknown ? plan : nil, refusedFrom: plan.refusedFrom)
         }
     }
 
     /// - Returns: The database's clock, and how many events were inserted; nil where the heads are not as the plan has them.
-    private func write(_ plan: FlushPlan) async throws(PQError) -> (clock: Timestamp, inserted: Int?) {
+    private func write(_ plan: FlushPlan) async throws(PQError) -> (clock: Timestamp, inserted: Int)? {
         if plan.columns.count <= Self.fewEvents {
-            let row = try await pool.query(plan.statementIfUnchanged)[0]
-            return (try row.timestamp(1), try row.decode(0, as: Bool.self) ? try row.decode(2, as: Int.self) : nil)
+            guard let row = try await pool.query(plan.statementIfUnchanged).first else { return nil }
+            return (try row.timestamp(0), try row.decode(1, as: Int.self))
         }
         let results = try await pool.pipeline(plan.statementsIfUnchanged)
-        let row = results[0][0]
-        return (try row.timestamp(1), try row.decode(0, as: Bool.self) ? results[1].affectedRows : nil)
+        let inserted = results[1].affectedRows
+        return inserted > 0 ? (try results[0][0].timestamp(0), inserted) : nil
     }
 
     private static func check(_ inserted: Int, _ plan: FlushPlan) throws(PQError) {

@@ -58,15 +58,15 @@ struct HeadCache {
     }
 
     /// Remembers where these jobs stood when it was looked up, but for those that we have written to meanwhile.
-    mutating func learn(_ heads: [JobID: JobHead], clock: Timestamp) {
-        remember(heads.filter { entry($0.key) == nil }.map { ($0.key, $0.value) }, clock: clock)
+    mutating func learn(_ heads: [JobID: JobHead], clock: Timestamp, readAt: ContinuousClock.Instant = .now) {
+        let unknown = heads.filter { entry($0.key) == nil }.map { (job: $0.key, head: $0.value) }
+        remember(unknown, clock: clock, readAt: readAt)
     }
 
-    /// Another server writes to one of these jobs.
-    mutating func noteOvertaken(_ requests: [AppendRequest]) {
+    /// Another server writes to these jobs.
+    mutating func noteOvertaken(_ jobs: [JobID]) {
         let until = ContinuousClock.now + Self.sharedPause
-        for request in requests { for part in request.parts { put(.shared(until: until), part.job) } }
-        forgetClock()
+        for job in jobs { put(.shared(until: until), job) }
     }
 
     /// What the clock said may be wrong by now.

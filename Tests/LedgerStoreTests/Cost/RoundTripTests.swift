@@ -65,7 +65,7 @@ struct RoundTripTests {
     func appends() async throws {
         try await withQuietLedger { ledger, target in
             for events in [1, 3_000] {
-                let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                let job = try await Self.jobOfAnotherServer(target)
                 let unknown = try await Self.count(ledger, .appending) {
                     _ = try await ledger.append(Self.drafts(events), to: job)
                 }
@@ -76,6 +76,26 @@ struct RoundTripTests {
                 #expect(known == 5, "\(events) events")
             }
         }
+    }
+
+    @Test("the first append to a job takes one round trip where the same server created it", arguments: [1, 3_000])
+    func appendsToNewJob(events: Int) async throws {
+        try await withQuietLedger { ledger, _ in
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            let trips = try await Self.count(ledger, .appending) {
+                let places = try await ledger.append(Self.drafts(events), to: job)
+                #expect(places == 2...1 + Int64(events))
+            }
+            #expect(trips == 1)
+        }
+    }
+
+    private static func jobOfAnotherServer(_ target: ConnectionTarget) async throws -> JobID {
+        var job: JobID?
+        try await withRunningLedger(on: target, projection: nil) { other in
+            job = try await other.createJob(JobDescription(name: "n")).view.id
+        }
+        return try #require(job)
     }
 
     @Test("an append to a job that there is not takes two round trips, one to be sure, and no group with others")
@@ -100,9 +120,11 @@ struct RoundTripTests {
 
     @Test("an append to many jobs takes no more round trips than one to a single job")
     func appendsToManyJobs() async throws {
-        try await withQuietLedger { ledger, _ in
+        try await withQuietLedger { ledger, target in
             var jobs: [JobID] = []
-            for _ in 0..<50 { jobs.append(try await ledger.createJob(JobDescription(name: "n")).view.id) }
+            try await withRunningLedger(on: target, projection: nil) { other in
+                for _ in 0..<50 { jobs.append(try await other.createJob(JobDescription(name: "n")).view.id) }
+            }
             let entries = jobs.map { (job: $0, draft: Self.drafts(1)[0]) }
             #expect(try await Self.count(ledger, .appending) { _ = try await ledger.append(entries) } == 2)
             #expect(try await Self.count(ledger, .appending) { _ = try await ledger.append(entries) } == 1)
@@ -114,16 +136,20 @@ struct RoundTripTests {
     func overtaken() async throws {
         try await withQuietLedger { ledger, target in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            let calm = try await ledger.createJob(JobDescription(name: "n")).view.id
             _ = try await ledger.append(Self.drafts(1), to: job)
             try await withRunningLedger(on: target, projection: nil) { other in
                 _ = try await other.append(Self.drafts(1), to: job)
             }
             let before = try await Self.figures(ledger, .appending)
-            _ = try await ledger.append(Self.drafts(10), to: job)
+            _ = try await ledger.append([job, calm].map { (job: $0, draft: Self.drafts(1)[0]) })
             let after = try await Self.figures(ledger, .appending)
             #expect(after.trips - before.trips == 3)
             // One that came too late, on a machine with too much to do, has not learnt that there is another server.
             guard after.late == before.late else { return }
+            // Of the jobs that it wrote to, the other server writes to one only.
+            #expect(
+                try await Self.count(ledger, .appending) { _ = try await ledger.append(Self.drafts(1), to: calm) } == 1)
             // For a while the head is asked for first.
             #expect(
                 try await Self.count(ledger, .appending) { _ = try await ledger.append(Self.drafts(10), to: job) } == 2)
