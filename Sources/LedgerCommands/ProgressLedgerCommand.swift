@@ -7,6 +7,7 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
         commandName: "progress-ledger",
         abstract: "The progress of distributed jobs, counted once, whatever fails on the way.",
         discussion: ExitStatus.help,
+        version: version,
         groupedSubcommands: [
             CommandGroup(
                 name: "Services",
@@ -26,6 +27,9 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
             CommandGroup(name: "Reports", subcommands: [ReportCommand.self, DemoCommand.self]),
             CommandGroup(name: "Measures", subcommands: [BenchCommand.self]),
         ])
+
+    /// The version of the server and its clients, which are released together.
+    private static let version = "0.1.0"
 
     public init() {}
 

@@ -53,6 +53,34 @@ struct LocalPostgresTests {
         }
     }
 
+    @Test("one that is killed or stopped while it is used is started again, with what was in it", arguments: [1, 2])
+    func isKept(users: Int) async throws {
+        try await withFolder { folder in
+            var all: [LocalPostgres] = []
+            for _ in 0..<users { all.append(try await start(folder)) }
+            let postgres = all[0]
+            try await postgres.ensureDatabase("kept")
+            _ = try await query(postgres, "create table t as select 7 as n")
+            // This one is not durable, so that what a crash finds must have been written.
+            _ = try await query(postgres, "checkpoint")
+            let keepers = all.map { postgres in Task { await postgres.keepRunning() } }
+            defer { for keeper in keepers { keeper.cancel() } }
+            for signal in [SIGKILL, SIGINT] {
+                let process = try #require(postgres.serverProcess)
+                #expect(kill(process, signal) == 0)
+                try await eventually {
+                    let kept = try? await query(postgres, "select n from t")
+                    return kept == 7 && postgres.serverProcess != process
+                }
+            }
+            for keeper in keepers { keeper.cancel() }
+            for keeper in keepers { await keeper.value }
+            // Nobody starts what was stopped by those who used it.
+            for postgres in all { try await postgres.stop() }
+            #expect(postgres.serverProcess == nil)
+        }
+    }
+
     @Test("two share one data folder, and only the last one stops it")
     func isShared() async throws {
         try await withFolder { folder in

@@ -11,7 +11,7 @@ struct OpenDatabase: Sendable {
     /// The name of the database in a private PostgreSQL.
     private static let privateName = "progress_ledger"
 
-    /// Runs the body with the database; a private PostgreSQL runs as long as it does and is stopped with it.
+    /// Runs the body with the database; a private PostgreSQL is kept running as long as it does and is stopped with it.
     static func with<Result>(
         _ choice: DatabaseChoice, logger: Logger, _ body: (OpenDatabase) async throws -> Result
     ) async throws -> Result {
@@ -24,6 +24,8 @@ struct OpenDatabase: Sendable {
             do {
                 try await postgres.ensureDatabase(privateName)
                 let target = postgres.target.setting("dbname", privateName)
+                // Ends with the body, before the server is stopped.
+                async let _ = postgres.keepRunning()
                 result = try await body(OpenDatabase(target: target, isPrivate: true))
             } catch {
                 // What failed first is what its user must hear of.

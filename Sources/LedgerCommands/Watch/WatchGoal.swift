@@ -17,13 +17,22 @@ struct WatchGoal: ExpressibleByArgument, Hashable {
         self.label = label.isEmpty ? nil : Name(label)
     }
 
-    /// Whether the job is so far. The indicator without a label is meant by `(default)`, where none has it for a label.
+    /// Whether the job is so far.
     func isReached(in snapshot: Snapshot) -> Bool {
         guard let label else { return snapshot.percent.map { Int128($0) >= percent } ?? false }
+        return Self.indicator(label, of: snapshot)?.percent.map { $0 >= percent } ?? false
+    }
+
+    /// The label, where the job has no such indicator, or not yet.
+    func missingLabel(in snapshot: Snapshot) -> Name? {
+        label.flatMap { Self.indicator($0, of: snapshot) == nil ? $0 : nil }
+    }
+
+    /// The indicator without a label is meant by `(default)`, where none has it for a label.
+    private static func indicator(_ label: Name, of snapshot: Snapshot) -> Snapshot.Indicator? {
         let labelled = snapshot.indicators.first { $0.label == label }
-        let found =
-            labelled ?? (label.text == SnapshotText.unlabeled ? snapshot.indicators.first { $0.label == nil } : nil)
-        return found?.percent.map { $0 >= percent } ?? false
+        return labelled
+            ?? (label.text == SnapshotText.unlabeled ? snapshot.indicators.first { $0.label == nil } : nil)
     }
 }
 
@@ -52,6 +61,15 @@ struct WatchEnd: Hashable {
     /// What a snapshot ends watching with; nil where it goes on.
     func status(after snapshot: Snapshot) -> ExitStatus? {
         !goals.isEmpty && goals.allSatisfy { $0.isReached(in: snapshot) } ? .done : nil
+    }
+
+    /// What to say of goals that this snapshot knows nothing of: they may be misspelt, or still to come.
+    func remarks(on snapshot: Snapshot) -> [String] {
+        let known = snapshot.indicators.map { $0.label?.text ?? SnapshotText.unlabeled }
+        let shown = known.prefix(10).joined(separator: ", ") + (known.count > 10 ? ", …" : "")
+        return goals.compactMap { $0.missingLabel(in: snapshot) }.map { label in
+            "The job has no indicator \(label.text) yet, which --until waits for; it has \(shown)."
+        }
     }
 
     /// What the end of the job ends watching with.

@@ -30,6 +30,9 @@ actor WatchSession {
         var prints: [Print] = []
         if case .lost = connection { prints.append(.note("The connection is back.")) }
         connection = .live
+        if job?.snapshot.indicators.isEmpty ?? true, !next.snapshot.indicators.isEmpty {
+            prints += end.remarks(on: next.snapshot).map { .note(VisibleText.escapeLines($0)) }
+        }
         job = next
         let falls = memory.take(next, now: now)
         let status = end.status(after: next.snapshot)

@@ -6,6 +6,8 @@ public import PQ
 /// A private PostgreSQL in a data folder, for whoever has no database yet: made when it is not there, started on a Unix
 /// socket that nobody else reaches, found again when it runs already, stopped with the last one that uses it.
 ///
+/// Started again where it dies while it is used; see ``keepRunning()``.
+///
 /// Never as root, which PostgreSQL refuses: then it runs as another user, `postgres` unless told otherwise.
 public struct LocalPostgres: Sendable {
     /// How a private PostgreSQL is run.
@@ -27,6 +29,10 @@ public struct LocalPostgres: Sendable {
     /// The variable that names the user it runs as when we are root.
     public static let userVariable = "PROGRESS_LEDGER_POSTGRES_USER"
     private static let programDeadline: Duration = .seconds(120)
+    /// How often it is looked whether it still runs: reading two short files.
+    private static let lookInterval: Duration = .seconds(1)
+    /// The longest pause between two attempts to start it again.
+    private static let restartPauseMax: Duration = .seconds(60)
     private static let superuser = "progress_ledger"
     /// What an address of a Unix socket holds (unix(7)), without the final zero.
     private static let socketPathMax = 107
@@ -35,6 +41,10 @@ public struct LocalPostgres: Sendable {
     public let target: ConnectionTarget
     /// Where its log is.
     public let log: String
+    private let settings: Settings
+    private let folder: String
+    private let socketFolder: String
+    private let owner: Owner
     private let cluster: String
     private let programs: PostgresPrograms
     private let runner: Program
@@ -60,16 +70,22 @@ public struct LocalPostgres: Sendable {
                     + "every user may enter, such as /var/lib/progress-ledger (--data)")
         }
 
-        let starting = try await FolderLock.exclusive("\(folder)/starting.lock", deadline: programDeadline)
+        let starting = try await lockStarting(folder)
         defer { starting.release() }
         let lock = try FolderLock.shared("\(folder)/in-use.lock")
         let socketFolder = try Self.socketFolder(base, owner)
         let postgres = LocalPostgres(
-            target: try Self.target(socketFolder), log: "\(base)/postgresql.log", cluster: "\(base)/data",
-            programs: programs, runner: runner, lock: lock, logger: logger)
+            target: try Self.target(socketFolder), log: "\(base)/postgresql.log", settings: settings, folder: folder,
+            socketFolder: socketFolder, owner: owner, cluster: "\(base)/data", programs: programs, runner: runner,
+            lock: lock, logger: logger)
         try await postgres.makeCluster(base)
-        try await postgres.startServer(settings, socketFolder: socketFolder, owner)
+        try await postgres.startServer()
         return postgres
+    }
+
+    /// Held by who starts it; two would get in each other's way.
+    private static func lockStarting(_ folder: String) async throws(LocalPostgresError) -> FolderLock {
+        try await FolderLock.exclusive("\(folder)/starting.lock", deadline: programDeadline)
     }
 
     private static func target(_ socketFolder: String) throws(LocalPostgresError) -> ConnectionTarget {
@@ -120,9 +136,7 @@ public struct LocalPostgres: Sendable {
         try await require(["mv", unfinished, cluster])
     }
 
-    private func startServer(
-        _ settings: Settings, socketFolder: String, _ owner: Owner
-    ) async throws(LocalPostgresError) {
+    private func startServer() async throws(LocalPostgresError) {
         try owner.writeFile("\(cluster)/progress-ledger.conf", Self.configuration(settings, socketFolder))
         let end = ContinuousClock.now + Self.programDeadline
         while true {
@@ -235,6 +249,43 @@ public struct LocalPostgres: Sendable {
     public var serverProcess: Int32? {
         guard let data = FileManager.default.contents(atPath: "\(cluster)/postmaster.pid") else { return nil }
         return String(decoding: data, as: UTF8.self).split(separator: "\n").first.flatMap { Int32($0) }
+    }
+
+    private var isRunning: Bool {
+        guard let process = serverProcess else { return false }
+        // Where we are the first process of a container, the server is our child once `pg_ctl` has ended, and PostgreSQL
+        // takes one that is dead and not waited for as alive.
+        waitpid(process, nil, WNOHANG)
+        // By its name, for another process may have got its number.
+        return FileManager.default.contents(atPath: "/proc/\(process)/comm") == Data("postgres\n".utf8)
+    }
+
+    /// Starts it again whenever it has died, whatever from, until the task is cancelled. What was committed is there again;
+    /// what is asked meanwhile fails or waits as it does with any database that is away.
+    ///
+    /// Never gives up: from one attempt that fails to the next it waits twice as long, a minute at most.
+    public func keepRunning() async {
+        var pause = Self.lookInterval
+        while !Task.isCancelled {
+            do { try await Task.sleep(for: pause) } catch { return }
+            guard !isRunning else {
+                pause = Self.lookInterval
+                continue
+            }
+            logger.warning(
+                "the private PostgreSQL has ended: it is started again", metadata: ["postgres.log": "\(log)"])
+            do throws(LocalPostgresError) {
+                let starting = try await Self.lockStarting(folder)
+                defer { starting.release() }
+                try await startServer()
+                logger.info("the private PostgreSQL runs again")
+                pause = Self.lookInterval
+            } catch {
+                guard !Task.isCancelled else { return }
+                logger.error("the private PostgreSQL cannot be started again yet", metadata: ["error": "\(error)"])
+                pause = min(pause * 2, Self.restartPauseMax)
+            }
+        }
     }
 
     /// Stops it, unless another process uses it still. Who is told to stop at once stops it all the same: a database that

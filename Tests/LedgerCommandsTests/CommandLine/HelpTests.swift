@@ -1,3 +1,4 @@
+import Foundation
 import LedgerTestSupport
 import Testing
 
@@ -11,6 +12,16 @@ struct HelpTests {
         #expect(run.status == 0)
         #expect(run.output.contains("USAGE: progress-ledger"))
         #expect(run.errors.isEmpty, "\(run.errors)")
+    }
+
+    @Test("the version is that of the Python client, which is released with it")
+    func version() async throws {
+        let run = try await CommandRun.run(ServerProcess.binary, ["--version"])
+        #expect(run.status == 0)
+        let client = try String(
+            contentsOfFile: projectFolder + "Sources/python-client/src/progress_ledger/__init__.py", encoding: .utf8)
+        #expect(client.contains("__version__ = \"\(run.output.trimmingCharacters(in: .whitespacesAndNewlines))\"\n"))
+        #expect(run.output.count > 1)
     }
 
     @Test("a mistake is named on the error output, with how to write it, and code 64")

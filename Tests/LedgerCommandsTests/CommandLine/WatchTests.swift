@@ -85,6 +85,11 @@ struct WatchTests {
             let missed = try await CommandRun.ledger(
                 "watch", job.description, "--server", url, "--until", "tiles>=100%")
             #expect(missed.status == 13)
+            #expect(missed.errors.isEmpty, "\(missed.errors)")
+            let misspelt = try await CommandRun.ledger(
+                "watch", job.description, "--server", url, "--until", "tlies>=90")
+            #expect(misspelt.status == 13)
+            #expect(misspelt.errors.contains("no indicator tlies yet"), "\(misspelt.errors)")
             let wrong = try await CommandRun.ledger("watch", job.description, "--server", url, "--until", "tiles")
             #expect(wrong.status == 64)
             let nobody = try await CommandRun.ledger(

@@ -25,6 +25,15 @@ struct WatchEndTests {
         for text in ["a", "a>=", "a>=x", "a>=-1", "a>50"] { #expect(WatchGoal(argument: text) == nil, "\(text)") }
     }
 
+    @Test("a goal on an indicator that the job does not have is remarked on, with those that it has")
+    func remarks() {
+        let goals = ["a>=b>=50", "tlies>=50", ">=50"].compactMap { WatchGoal(argument: $0) }
+        #expect(
+            WatchEnd(goals: goals, stalledTimeout: nil).remarks(on: Self.snapshot(.running, 5)) == [
+                "The job has no indicator tlies yet, which --until waits for; it has a>=b."
+            ])
+    }
+
     @Test("times are read in seconds, minutes and hours")
     func timesAreRead() {
         #expect(DurationOption(argument: "300")?.duration == .seconds(300))
