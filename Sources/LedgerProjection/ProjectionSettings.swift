@@ -16,7 +16,7 @@ public struct ProjectionSettings: Sendable {
     /// How long it takes at least from the beginning of one step to that of the next, so that under load many small
     /// steps become fewer larger ones: an event waits so long at most until its step begins, while no more is to be done
     /// than can be. The first event after a silence is folded at once.
-    public var stepInterval: Duration = .milliseconds(15)
+    public var stepInterval: Duration = .milliseconds(8)
     /// How often all jobs are looked at, in case a hint got lost.
     public var sweepInterval: Duration = .seconds(5)
     /// How many jobs one query of a sweep looks at.

@@ -22,8 +22,18 @@ struct ProjectionStep {
         var eventCount = 0
     }
 
+    /// Goes before the statements of a step: ``OrderedLookup/planning``, and a commit that does not wait for the disk.
+    ///
+    /// The events are on the disk, and folding them again gives the same. Where PostgreSQL crashes within a second after
+    /// a step, all that the step stored may be undone, its checkpoint with it, and the job is behind again. Whatever was
+    /// committed by somebody who has seen it is later in the log, so it survives only together with it.
+    private static let opening = Query(
+        "select set_config('enable_sort', 'off', true), set_config('synchronous_commit', 'off', true)")
+
     /// Runs the step for these jobs. Three round trips, mostly: claim and read events, read states, store and commit. Events
     /// that touch very many executions are folded in portions, each with two round trips.
+    ///
+    /// What it has committed is seen by all at once, and is on the disk a little later.
     ///
     /// - Parameter projections: The projection of each job that is to be folded, as far as the live one is; nil for the
     ///   live ones themselves.
@@ -33,7 +43,7 @@ struct ProjectionStep {
             let claim =
                 projections.map { besideQuery(jobs, $0, eventsMax: eventsMax) }
                 ?? claimQuery(jobs, eventsMax: eventsMax)
-            let claimed = try await transaction.pipeline([OrderedLookup.planning, claim])
+            let claimed = try await transaction.pipeline([Self.opening, claim])
             var claims = try await compute { () throws(PQError) in try Claims(claimed[1], wanted: jobs) }
             var result = Result()
             let ids = Set(claims.jobs.map(\.id))
@@ -100,7 +110,7 @@ struct ProjectionStep {
     }
 
     /// Claims the jobs that are behind and that no other worker holds, and reads their next events: one query, to be run
-    /// after ``OrderedLookup/planning``.
+    /// after ``opening``.
     ///
     /// A job whose snapshot another worker holds is skipped, not waited for, so the order of the locks does not matter.
     /// They last until the commit: the checkpoint that is read here is the one that is replaced there.

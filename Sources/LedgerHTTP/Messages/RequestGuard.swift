@@ -8,8 +8,8 @@ struct SlowRequest: Error {}
 /// Gives every body a time to arrive as a whole, however it drips, asks for one that waits to be asked for (RFC 9110, section
 /// 10.1.1), and ends a connection whose answer says so.
 ///
-/// A timer of the event loop costs next to nothing, where one of a task would cost as much as the rest of a small
-/// request.
+/// A timer of the event loop costs little, where one of a task would cost as much as the rest of a small request; one that
+/// arrives as a whole gets none, for to set it and to take it back is a tenth of what the event loop has to do for it.
 final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPRequestPart
     typealias OutboundIn = HTTPResponsePart
@@ -22,7 +22,11 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private let deadline: TimeAmount
     private let bodyBytesMax: Int
     private var timer: Scheduled<Void>?
+    /// Whether a request has begun to arrive, and has not ended.
+    private var isArriving = false
     private var isLastAnswer = false
+    /// Whether the connection is to be closed, at the latest by the timer.
+    private var isEnding = false
     /// Requests that have begun and whose answers have not ended.
     private var openCount = 0
 
@@ -34,7 +38,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
         case .head(let head):
-            start(context, deadline) { context.fireErrorCaught(SlowRequest()) }
+            isArriving = true
             openCount += 1
             // In the middle of the answer to an earlier request it would be taken for a part of that. Who is not asked
             // sends the body after a while.
@@ -42,9 +46,16 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
                 context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
             }
         case .body: break
-        case .end: stop()
+        case .end:
+            isArriving = false
+            if !isEnding { stop() }
         }
         context.fireChannelRead(data)
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        if isArriving, timer == nil { start(context, deadline) { context.fireErrorCaught(SlowRequest()) } }
+        context.fireChannelReadComplete()
     }
 
     /// Whether the client waits to be asked for a body that is not too long: of one that is, it is told at once.
@@ -75,6 +86,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     /// Says that nothing more comes, and closes when the client has had time to hear it.
     private func finish(_ context: ChannelHandlerContext) {
         context.close(mode: .output, promise: nil)
+        isEnding = true
         start(context, Self.lingering) { context.close(promise: nil) }
     }
 
