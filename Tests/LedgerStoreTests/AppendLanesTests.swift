@@ -99,18 +99,19 @@ struct AppendLanesTests {
     @Test("the end of any group is enough, however much its lane writes next and the other one is writing")
     func waitForAny() {
         let lanes = Lanes(count: 2)
-        for number in 1...80 { _ = lanes.add(Self.append([number]), isKnown: true) }
+        let each = Appender.busyLaneEvents + 20
+        for number in 1...2 * each { _ = lanes.add(Self.append([number]), isKnown: true) }
         let groups = [lanes.takeGroup(0) ?? [], lanes.takeGroup(1) ?? []]
-        #expect(groups.map(\.count) == [40, 40])
-        for number in 1...80 { _ = lanes.add(Self.append([number]), isKnown: true) }
-        #expect(Self.isQueued(lanes.add(Self.append([100]), isKnown: false)))
+        #expect(groups.map(\.count) == [each, each])
+        for number in 1...2 * each { _ = lanes.add(Self.append([number]), isKnown: true) }
+        #expect(Self.isQueued(lanes.add(Self.append([1_000]), isKnown: false)))
         for lane in 0...1 {
             lanes.written(groups[lane], lane)
             #expect(lanes.beginsLookingUp())
             // The lane goes on before anybody comes to look.
-            #expect(lanes.takeGroup(lane)?.count == 40)
+            #expect(lanes.takeGroup(lane)?.count == each)
             #expect(lanes.takeStrangers()?.count == 1)
-            #expect(Self.isQueued(lanes.add(Self.append([101 + lane]), isKnown: false)))
+            #expect(Self.isQueued(lanes.add(Self.append([1_001 + lane]), isKnown: false)))
             #expect(lanes.takeStrangers() == nil, "no group has ended since")
         }
     }
@@ -118,9 +119,12 @@ struct AppendLanesTests {
     @Test("a lane that takes long to write holds up none that are for another lane")
     func otherLane() {
         let lanes = Lanes(count: 2)
-        for number in 1...16 { _ = lanes.add(Self.append([number]), isKnown: true) }
-        #expect(lanes.takeGroup(0)?.count == 16)
-        #expect(Self.beginsLookingUp(lanes.add(Self.append([17]), isKnown: false)))
+        let busy = Appender.busyLaneEvents
+        for number in 1...busy { _ = lanes.add(Self.append([number]), isKnown: true) }
+        #expect(lanes.takeGroup(0)?.count == busy)
+        for number in 1...busy / Appender.lookUpsPerGroup {
+            _ = lanes.add(Self.append([busy + number]), isKnown: false)
+        }
         let strangers = lanes.takeStrangers() ?? []
         #expect(lanes.join(strangers) == [1])
     }
@@ -152,7 +156,7 @@ struct AppendLanesTests {
         let lanes = Lanes(count: 2)
         _ = lanes.add(Self.append([1]), isKnown: false)
         // So much that others take the other lane.
-        #expect(Self.begunLane(lanes.add(Self.append([2], events: 20), isKnown: true)) == 0)
+        #expect(Self.begunLane(lanes.add(Self.append([2], events: Appender.busyLaneEvents), isKnown: true)) == 0)
         #expect(Self.begunLane(lanes.add(Self.append([3]), isKnown: true)) == 1)
         #expect(Self.isQueued(lanes.add(Self.append([1]), isKnown: true)), "the lane that the first of them is for")
         let strangers = lanes.takeStrangers() ?? []

@@ -17,8 +17,9 @@ final class Appender: Sendable {
     static let pendingBytesMax = 64 << 20
     /// Events written in one transaction, at most, except that one append is never divided.
     static let groupEventsMax = 10_000
-    /// From this many waiting events on a lane is so busy that jobs take another.
-    static let busyLaneEvents = 16
+    /// From this many waiting events on a lane is so busy that jobs take another: so many as are written in one statement,
+    /// whose price they share. With an eighth of that each event of 64 connections costs PostgreSQL a third more.
+    static let busyLaneEvents = Flusher.fewEvents
     /// While a lane writes a large group, heads of unknown jobs for it are looked up about so often.
     static let lookUpsPerGroup = 4
     /// How often a group is tried that the database could not take, and the first pause, which triples each time: 0.8 s

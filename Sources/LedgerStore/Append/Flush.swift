@@ -156,7 +156,7 @@ struct Flusher: Sendable {
     }
 
     /// Up to so many events are hashed where the connections live, and written in one statement.
-    private static let fewEvents = 256
+    static let fewEvents = 256
 
     private static func decode(_ rows: Rows) throws(PQError) -> ([JobID: JobHead], Timestamp) {
         var heads: [JobID: JobHead] = [:]
