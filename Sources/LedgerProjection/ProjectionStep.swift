@@ -24,8 +24,8 @@ struct ProjectionStep {
 
     /// Goes before the statements of a step: ``OrderedLookup/planning``, and a commit that does not wait for the disk.
     ///
-    /// The events are on the disk, and folding them again gives the same. Where PostgreSQL crashes within a second after
-    /// a step, all that the step stored may be undone, its checkpoint with it, and the job is behind again. Whatever was
+    /// The events are on the disk, and folding them again gives the same. Where PostgreSQL crashes soon after
+    /// a step, within 0.6 s as it is set by default, all that the step stored may be undone, its checkpoint with it, and the job is behind again. Whatever was
     /// committed by somebody who has seen it is later in the log, so it survives only together with it.
     private static let opening = Query(
         "select set_config('enable_sort', 'off', true), set_config('synchronous_commit', 'off', true)")

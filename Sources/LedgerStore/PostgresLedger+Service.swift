@@ -147,7 +147,13 @@ extension PostgresLedger: LedgerService {
             if try await checkpoint(of: job) >= sequence { return true }
             let rest = ContinuousClock.now.duration(to: end)
             guard rest > .zero, !Task.isCancelled else { return false }
-            if await hub.wait(job, for: sequence, atMost: min(rest, interval)) { return true }
+            switch await hub.wait(job, for: sequence, atMost: min(rest, interval)) {
+            case .reached: return true
+            case .wasReached:
+                if try await checkpoint(of: job) >= sequence { return true }
+                await hub.forget(job)
+            case .look: break
+            }
         }
     }
 

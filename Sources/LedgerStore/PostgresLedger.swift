@@ -87,7 +87,9 @@ public final class PostgresLedger: Service {
         }
         pool = makePool(settings.connectionsMax, "server")
         // Each lane writes, heads are looked up, and jobs are created.
-        appendPool = makePool(settings.appendLanes + 3, "appender")
+        // Whoever is frozen in the midst of an append holds the heads' locks, and others wait for it, no longer than this.
+        appendPool = makePool(
+            settings.appendLanes + 3, "appender", [("idle_in_transaction_session_timeout", "2s")])
         // A comparison of large projections takes its time, and what it has locked is folded on other connections.
         replayPool = makePool(
             settings.replayConnectionsMax, "replay",

@@ -9,7 +9,9 @@ struct AppendLanesTests {
     private final class Lanes {
         private var lanes: AppendLanes
 
-        init(count: Int) { lanes = AppendLanes(count: count) }
+        init(count: Int, patience: Duration = .seconds(600)) {
+            lanes = AppendLanes(count: count, patience: patience)
+        }
 
         var pendingEvents: Int { lanes.pendingEvents }
         func add(_ append: AppendLanes.Pending, isKnown: Bool) -> AppendLanes.Admission {
@@ -127,6 +129,19 @@ struct AppendLanesTests {
         }
         let strangers = lanes.takeStrangers() ?? []
         #expect(lanes.join(strangers) == [1])
+    }
+
+    @Test("a lane whose group takes too long is left alone by those that come, however few wait")
+    func slowLane() {
+        let lanes = Lanes(count: 2, patience: .zero)
+        _ = lanes.add(Self.append([1]), isKnown: true)
+        #expect(Self.isQueued(lanes.add(Self.append([2]), isKnown: true)), "nothing is being written")
+        let group = lanes.takeGroup(0) ?? []
+        #expect(Self.begunLane(lanes.add(Self.append([3]), isKnown: true)) == 1)
+        #expect(Self.isQueued(lanes.add(Self.append([1]), isKnown: true)), "behind what is written of its job")
+        lanes.written(group)
+        #expect(Self.isQueued(lanes.add(Self.append([4]), isKnown: true)))
+        #expect(Self.jobs(lanes.takeGroup(0)) == [Self.job(1), Self.job(4)])
     }
 
     @Test("those that were looked up go before those that have come since")

@@ -8,6 +8,21 @@ import Testing
 @Suite("Append, project and read on PostgreSQL")
 struct ProjectionTests {
     @Test(
+        "what was said of a snapshot and does not hold any more, after a crash, is not believed",
+        arguments: [false, true])
+    func undone(isFolded: Bool) async throws {
+        try await withLedger(projection: isFolded ? ProjectionSettings() : nil) { ledger in
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            let draft = EventDraft(.executionStarted(ExecutionReference(task: "t", execution: "e")))
+            let last = try await ledger.append([draft, draft], to: job).upperBound
+            await ledger.noteFolded([(job, last)])
+            #expect(
+                try await ledger.waitUntilFolded(
+                    job, sequence: last, deadline: isFolded ? .patience : .milliseconds(300)) == isFolded)
+        }
+    }
+
+    @Test(
         "a job's snapshot is what the pure fold makes of its events, however they were appended",
         arguments: [(UInt64(11), 1_000), (12, 1), (13, 3), (14, 1_000), (15, 2)])
     func agreesWithTheFold(seed: UInt64, executionsPerPortion: Int) async throws {

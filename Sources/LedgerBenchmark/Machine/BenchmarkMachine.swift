@@ -15,8 +15,8 @@ final class BenchmarkMachine {
     }
 
     private static let template = "bench_template"
-    /// How much of the log is there in the beginning: half of what is written from one checkpoint to the next is enough,
-    /// for the next one gives back as much.
+    /// How much of the log is there in the beginning: about what is written from one checkpoint to the next, which gives
+    /// back as much.
     private static let logMegabytes = 1_024
 
     let postgres: LocalPostgres

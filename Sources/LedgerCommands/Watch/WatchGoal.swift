@@ -68,7 +68,7 @@ struct WatchEnd: Hashable {
         let known = snapshot.indicators.map { $0.label?.text ?? SnapshotText.unlabeled }
         let shown = known.prefix(10).joined(separator: ", ") + (known.count > 10 ? ", …" : "")
         return goals.compactMap { $0.missingLabel(in: snapshot) }.map { label in
-            "The job has no indicator \(label.text) yet, which --until waits for; it has \(shown)."
+            "The job has no indicator \(label.text) yet, which --until names; it has \(shown)."
         }
     }
 

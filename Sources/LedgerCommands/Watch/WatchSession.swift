@@ -30,6 +30,8 @@ actor WatchSession {
         var prints: [Print] = []
         if case .lost = connection { prints.append(.note("The connection is back.")) }
         connection = .live
+        // After a crash of PostgreSQL it may be where it was a moment before; nothing has fallen.
+        if let job, next.snapshot.sequence < job.snapshot.sequence { return ([], prints, nil) }
         if job?.snapshot.indicators.isEmpty ?? true, !next.snapshot.indicators.isEmpty {
             prints += end.remarks(on: next.snapshot).map { .note(VisibleText.escapeLines($0)) }
         }

@@ -29,6 +29,8 @@ struct AppendLanes {
         var pendingEvents = 0
         /// How many of its appends are being written, and how many are to be looked up.
         var writtenNow = 0
+        /// Since when the group that is being written is.
+        var writingSince: ContinuousClock.Instant?
         var strangers = 0
     }
 
@@ -38,6 +40,7 @@ struct AppendLanes {
         var appends = 0
     }
 
+    private let patience: Duration
     private var lanes: [Lane]
     /// Those whose heads are to be looked up.
     private var strangers: [Pending] = []
@@ -51,7 +54,8 @@ struct AppendLanes {
     private var isClosed = false
     private var closing: [CheckedContinuation<Void, Never>] = []
 
-    init(count: Int) {
+    init(count: Int, patience: Duration = Appender.lanePatience) {
+        self.patience = patience
         lanes = Array(repeating: Lane(), count: count)
     }
 
@@ -125,8 +129,13 @@ struct AppendLanes {
 
     private func lane(for request: AppendRequest) -> Int {
         for part in request.parts { if let place = places[part.job] { return place.lane } }
-        return lanes.indices.first { lanes[$0].pendingEvents < Appender.busyLaneEvents }
+        let now = ContinuousClock.now
+        return lanes.indices.first { !isBusy(lanes[$0], now) }
             ?? lanes.indices.min { lanes[$0].pendingEvents < lanes[$1].pendingEvents } ?? 0
+    }
+
+    private func isBusy(_ lane: Lane, _ now: ContinuousClock.Instant) -> Bool {
+        lane.pendingEvents >= Appender.busyLaneEvents || lane.writingSince.map { now - $0 >= patience } ?? false
     }
 
     /// The next group of a lane; nil where there is none, and then the lane has ended.
@@ -137,6 +146,7 @@ struct AppendLanes {
         }
         let group = Self.takeFirst(of: &lanes[lane].queue)
         lanes[lane].writtenNow = group.count
+        lanes[lane].writingSince = .now
         return group
     }
 
@@ -155,6 +165,7 @@ struct AppendLanes {
     /// A lane's group was written, or has failed.
     mutating func written(_ group: [Pending], _ lane: Int) {
         lanes[lane].writtenNow = 0
+        lanes[lane].writingSince = nil
         isLookingUpDue = !strangers.isEmpty
         ended(group)
     }

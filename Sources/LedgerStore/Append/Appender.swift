@@ -18,8 +18,10 @@ final class Appender: Sendable {
     /// Events written in one transaction, at most, except that one append is never divided.
     static let groupEventsMax = 10_000
     /// From this many waiting events on a lane is so busy that jobs take another: so many as are written in one statement,
-    /// whose price they share. With an eighth of that each event of 64 connections costs PostgreSQL a third more.
+    /// whose price they share. With 16 each event of 64 connections costs PostgreSQL a third more.
     static let busyLaneEvents = Flusher.fewEvents
+    /// A lane that has been writing a group for so long is busy in any case: it may be waiting for another server's lock.
+    static let lanePatience: Duration = .milliseconds(50)
     /// While a lane writes a large group, heads of unknown jobs for it are looked up about so often.
     static let lookUpsPerGroup = 4
     /// How often a group is tried that the database could not take, and the first pause, which triples each time: 0.8 s

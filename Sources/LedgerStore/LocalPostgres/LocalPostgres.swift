@@ -33,6 +33,8 @@ public struct LocalPostgres: Sendable {
     private static let lookInterval: Duration = .seconds(1)
     /// The longest pause between two attempts to start it again.
     private static let restartPauseMax: Duration = .seconds(60)
+    /// For how long one attempt tries: after a crash the processes of the one before need a moment to be gone.
+    private static let restartDeadline: Duration = .seconds(5)
     private static let superuser = "progress_ledger"
     /// What an address of a Unix socket holds (unix(7)), without the final zero.
     private static let socketPathMax = 107
@@ -79,7 +81,7 @@ public struct LocalPostgres: Sendable {
             socketFolder: socketFolder, owner: owner, cluster: "\(base)/data", programs: programs, runner: runner,
             lock: lock, logger: logger)
         try await postgres.makeCluster(base)
-        try await postgres.startServer()
+        try await postgres.startServer(deadline: programDeadline)
         return postgres
     }
 
@@ -136,9 +138,11 @@ public struct LocalPostgres: Sendable {
         try await require(["mv", unfinished, cluster])
     }
 
-    private func startServer() async throws(LocalPostgresError) {
+    /// - Parameter deadline: After how long it is not tried once more. A start that is under way is waited for, since after a
+    ///   crash it reads the log first.
+    private func startServer(deadline: Duration) async throws(LocalPostgresError) {
         try owner.writeFile("\(cluster)/progress-ledger.conf", Self.configuration(settings, socketFolder))
-        let end = ContinuousClock.now + Self.programDeadline
+        let end = ContinuousClock.now + deadline
         while true {
             let status = try await runner.run(
                 [programs.path("pg_ctl"), "status", "--pgdata", cluster], deadline: .seconds(20))
@@ -256,8 +260,12 @@ public struct LocalPostgres: Sendable {
         // Where we are the first process of a container, the server is our child once `pg_ctl` has ended, and PostgreSQL
         // takes one that is dead and not waited for as alive.
         waitpid(process, nil, WNOHANG)
-        // By its name, for another process may have got its number.
-        return FileManager.default.contents(atPath: "/proc/\(process)/comm") == Data("postgres\n".utf8)
+        guard let data = FileManager.default.contents(atPath: "/proc/\(process)/stat") else { return false }
+        // "number (name) state …" (proc(5)). By its name, for another process may have got its number; one that is dead and
+        // not waited for by whoever is its parent is there still.
+        let text = String(decoding: data, as: UTF8.self)
+        guard let end = text.lastIndex(of: ")") else { return false }
+        return text[..<end].contains("postgres") && !text[end...].hasPrefix(") Z")
     }
 
     /// Starts it again whenever it has died, whatever from, until the task is cancelled. What was committed is there again;
@@ -277,7 +285,7 @@ public struct LocalPostgres: Sendable {
             do throws(LocalPostgresError) {
                 let starting = try await Self.lockStarting(folder)
                 defer { starting.release() }
-                try await startServer()
+                try await startServer(deadline: Self.restartDeadline)
                 logger.info("the private PostgreSQL runs again")
                 pause = Self.lookInterval
             } catch {

@@ -7,9 +7,20 @@ actor ChangeHub {
     /// How many may wait at once.
     static let waitersMax = 20_000
 
+    /// Why a wait has ended.
+    enum Outcome {
+        /// The snapshot was just said to have reached the sequence.
+        case reached
+        /// It was said some time ago. A crash of PostgreSQL may have undone it since, so the database must say it too; if it
+        /// does not, this is to be told by ``ChangeHub/forget(_:)``.
+        case wasReached
+        /// Something makes it worth looking.
+        case look
+    }
+
     private struct Waiter {
         let sequence: Int64
-        let continuation: CheckedContinuation<Bool, Never>
+        let continuation: CheckedContinuation<Outcome, Never>
     }
 
     /// How many jobs' latest news are remembered, for those who come a moment too late to hear them.
@@ -28,49 +39,53 @@ actor ChangeHub {
         remembered[job] = max(sequence, remembered[job] ?? 0)
         hearers.tell(.folded(job, sequence: sequence))
         guard let waiting = waiters[job] else { return }
-        for (number, waiter) in waiting where waiter.sequence <= sequence { finish(job, number, true) }
+        for (number, waiter) in waiting where waiter.sequence <= sequence { finish(job, number, .reached) }
     }
 
     /// Something may have been missed: all look for themselves.
     func catchUp() {
+        remembered = [:]
         hearers.tell(.missed)
-        for (job, waiting) in waiters { for number in waiting.keys { finish(job, number, false) } }
+        for (job, waiting) in waiters { for number in waiting.keys { finish(job, number, .look) } }
     }
 
-    /// Waits until the snapshot is said to have reached this sequence: true; or until something makes it worth
-    /// looking, at the latest after this time: false.
-    func wait(_ job: JobID, for sequence: Int64, atMost duration: Duration) async -> Bool {
-        if let reached = remembered[job], reached >= sequence { return true }
+    /// What was said of this job does not hold any more.
+    func forget(_ job: JobID) { remembered[job] = nil }
+
+    /// Waits until the snapshot is said to have reached this sequence, or until something makes it worth looking, at the
+    /// latest after this time.
+    func wait(_ job: JobID, for sequence: Int64, atMost duration: Duration) async -> Outcome {
+        if let reached = remembered[job], reached >= sequence { return .wasReached }
         guard count < Self.waitersMax else {
-            do { try await Task.sleep(for: duration) } catch { return false }
-            return false
+            do { try await Task.sleep(for: duration) } catch { return .look }
+            return .look
         }
         nextNumber += 1
         count += 1
         let number = nextNumber
         let timer = Task(name: "change-hub-timer") {
             do { try await Task.sleep(for: duration) } catch { return }
-            finish(job, number, false)
+            finish(job, number, .look)
         }
         defer { timer.cancel() }
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 guard !Task.isCancelled else {
                     count -= 1
-                    continuation.resume(returning: false)
+                    continuation.resume(returning: .look)
                     return
                 }
                 waiters[job, default: [:]][number] = Waiter(sequence: sequence, continuation: continuation)
             }
         } onCancel: {
-            Task(name: "change-hub-cancel") { await self.finish(job, number, false) }
+            Task(name: "change-hub-cancel") { await self.finish(job, number, .look) }
         }
     }
 
-    private func finish(_ job: JobID, _ number: Int, _ isReached: Bool) {
+    private func finish(_ job: JobID, _ number: Int, _ outcome: Outcome) {
         guard let waiter = waiters[job]?.removeValue(forKey: number) else { return }
         if waiters[job]?.isEmpty == true { waiters[job] = nil }
         count -= 1
-        waiter.continuation.resume(returning: isReached)
+        waiter.continuation.resume(returning: outcome)
     }
 }

@@ -30,7 +30,7 @@ struct WatchEndTests {
         let goals = ["a>=b>=50", "tlies>=50", ">=50"].compactMap { WatchGoal(argument: $0) }
         #expect(
             WatchEnd(goals: goals, stalledTimeout: nil).remarks(on: Self.snapshot(.running, 5)) == [
-                "The job has no indicator tlies yet, which --until waits for; it has a>=b."
+                "The job has no indicator tlies yet, which --until names; it has a>=b."
             ])
     }
 
