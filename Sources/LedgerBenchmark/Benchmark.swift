@@ -28,7 +28,7 @@ public struct Benchmark: Sendable {
 
         func wants(_ row: Int) -> Bool { rows.isEmpty || rows.contains(row) }
 
-        /// For a first look, in little more than a minute.
+        /// For a first look, in a minute and a half.
         public static var quick: Settings {
             var settings = Settings()
             settings.rounds = 1

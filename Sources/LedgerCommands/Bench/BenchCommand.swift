@@ -16,7 +16,7 @@ struct BenchCommand: AsyncParsableCommand {
             the ratio between rounds. Nothing else should run on the machine. Build it in release.
             """)
 
-    @Flag(help: "A first look, in little more than a minute.")
+    @Flag(help: "A first look, in a minute and a half.")
     var quick = false
 
     @Flag(help: "Print everything that was measured, round by round, as JSON.")
