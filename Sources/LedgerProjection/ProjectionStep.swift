@@ -22,13 +22,13 @@ struct ProjectionStep {
         var eventCount = 0
     }
 
-    /// Goes before the statements of a step: ``OrderedLookup/planning``, and a commit that does not wait for the disk.
+    /// Has the commit of a step not wait for the disk; takes no round trip of its own.
     ///
-    /// The events are on the disk, and folding them again gives the same. Where PostgreSQL crashes soon after
-    /// a step, within 0.6 s as it is set by default, all that the step stored may be undone, its checkpoint with it, and the job is behind again. Whatever was
-    /// committed by somebody who has seen it is later in the log, so it survives only together with it.
-    private static let opening = Query(
-        "select set_config('enable_sort', 'off', true), set_config('synchronous_commit', 'off', true)")
+    /// The events are on the disk, and folding them again gives the same. Where PostgreSQL crashes soon after a step (three
+    /// times its `wal_writer_delay`, 0.6 s unless set otherwise), all that the step stored may be undone, its checkpoint
+    /// with it, and the job is behind again. Whatever was committed by somebody who has seen it is later in the log, so it
+    /// survives only together with it. What is kept in memory survives without it, and must not be believed.
+    private static let notWaitingForDisk = Query("set local synchronous_commit = off", prepare: false)
 
     /// Runs the step for these jobs. Three round trips, mostly: claim and read events, read states, store and commit. Events
     /// that touch very many executions are folded in portions, each with two round trips.
@@ -43,8 +43,8 @@ struct ProjectionStep {
             let claim =
                 projections.map { besideQuery(jobs, $0, eventsMax: eventsMax) }
                 ?? claimQuery(jobs, eventsMax: eventsMax)
-            let claimed = try await transaction.pipeline([Self.opening, claim])
-            var claims = try await compute { () throws(PQError) in try Claims(claimed[1], wanted: jobs) }
+            let claimed = try await transaction.pipeline([OrderedLookup.planning, Self.notWaitingForDisk, claim])
+            var claims = try await compute { () throws(PQError) in try Claims(claimed[2], wanted: jobs) }
             var result = Result()
             let ids = Set(claims.jobs.map(\.id))
             result.unclaimed = jobs.filter { !ids.contains($0) }
@@ -110,7 +110,7 @@ struct ProjectionStep {
     }
 
     /// Claims the jobs that are behind and that no other worker holds, and reads their next events: one query, to be run
-    /// after ``opening``.
+    /// after ``OrderedLookup/planning``.
     ///
     /// A job whose snapshot another worker holds is skipped, not waited for, so the order of the locks does not matter.
     /// They last until the commit: the checkpoint that is read here is the one that is replaced there.

@@ -7,6 +7,41 @@ import Testing
 
 @Suite("Append, project and read on PostgreSQL")
 struct ProjectionTests {
+    @Test("an append waits for the disk, and a step, which can be done again, does not")
+    func waitsForTheDisk() async throws {
+        try await withLedgerDatabase { target in
+            let owner = Pool(target: target, logger: TestCluster.logger)
+            for statement in [
+                """
+                do $$
+                begin
+                    execute format('alter database %I set synchronous_commit = on', current_database());
+                end $$
+                """,
+                "create table public.seen (work text, setting text)",
+                """
+                create function public.see() returns trigger language plpgsql security definer as $$
+                begin
+                    insert into public.seen values (tg_argv[0], current_setting('synchronous_commit'));
+                    return new;
+                end $$
+                """,
+                "create trigger see after insert on ledger.event for each row execute function public.see('append')",
+                "create trigger see after update on ledger.snapshot for each row execute function public.see('step')",
+            ] { _ = try await owner.query(Query(statement, prepare: false)) }
+            try await withRunningLedger(on: target) { ledger in
+                let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                let draft = EventDraft(.executionStarted(ExecutionReference(task: "t", execution: "e")))
+                let last = try await ledger.append([draft], to: job).upperBound
+                #expect(try await ledger.waitUntilFolded(job, sequence: last, deadline: .patience))
+            }
+            let rows = try await owner.query(
+                Query("select distinct work || ' ' || setting from public.seen order by 1"))
+            #expect(try rows.map { try $0.decode(0, as: String.self) } == ["append on", "step off"])
+            await owner.close()
+        }
+    }
+
     @Test(
         "what was said of a snapshot and does not hold any more, after a crash, is not believed",
         arguments: [false, true])
