@@ -35,7 +35,7 @@ struct JobCreator: Sendable {
                     // Somebody else was quicker: the next attempt finds the job.
                     continue
                 }
-                if error.sqlState == .checkViolation, error.server?.table == "event", error.server?.constraint == nil {
+                if error.isMissingPartition {
                     // The month has no partition: the clock has jumped, or nobody made it in time.
                     _ = try await pool.query(Query("select ledger.make_event_partition(clock_timestamp())"))
                     continue
@@ -62,6 +62,11 @@ struct JobCreator: Sendable {
                 let readAt = ContinuousClock.now
                 if let row = first[1].first {
                     let job = try row.jobID(0)
+                    // The job is visible, but that does not prove that it survives a failover. A lock is a write after it:
+                    // if this transaction commits, the log up to here is durable.
+                    _ = try await transaction.commit(after: [
+                        Query("select from ledger.job_head where job_id = $1 for update", [.uuid(job.uuid)])
+                    ])
                     return try Self.describes(row, description) ? .existed(job) : .keyTaken(job)
                 }
                 let now = try first[0][0].timestamp(0)

@@ -11,6 +11,12 @@ extension PostgresLedger: LedgerService {
     public func createJob(_ description: JobDescription) async throws(StoreError) -> (view: JobView, created: Bool) {
         let outcome: JobCreator.Outcome
         do throws(PQError) { outcome = try await creator.create(description) } catch {
+            guard !error.isMissingPartition else {
+                throw StoreError(
+                    .unavailable,
+                    "creating a job: the partition of this month is not attached to ledger.event. Attach it again",
+                    retryAfter: .seconds(60), cause: error)
+            }
             throw StoreError(error, while: "creating a job")
         }
         switch outcome {

@@ -12,6 +12,9 @@ public final class PostgresLedger: Service {
     public struct Settings: Sendable {
         /// The most connections for reading and for the rest.
         public var connectionsMax = 8
+        /// The most connections for appending and for creating jobs: one for each lane, and some to look up heads and to
+        /// create jobs.
+        public var appendConnectionsMax = 5
         /// The most connections for replays: each batch that is worked on takes four at times.
         public var replayConnectionsMax = 8
         /// How many groups of appends are written at the same time.
@@ -22,6 +25,16 @@ public final class PostgresLedger: Service {
         public var operationDeadline: Duration = .seconds(30)
 
         public init() {}
+
+        /// Shares a number of connections out to the pools, as their usual sizes are to each other; each has one at
+        /// least. One more listens to other processes.
+        public mutating func share(connections: Int) {
+            let usual = (reading: connectionsMax, appending: appendConnectionsMax, replaying: replayConnectionsMax)
+            let sum = usual.reading + usual.appending + usual.replaying
+            appendConnectionsMax = max(1, min(usual.appending, connections * usual.appending / sum))
+            replayConnectionsMax = max(1, connections * usual.replaying / sum)
+            connectionsMax = max(1, connections - appendConnectionsMax - replayConnectionsMax)
+        }
     }
 
     /// The connections for reading, which the projection uses as well.
@@ -48,7 +61,6 @@ public final class PostgresLedger: Service {
     let workers = WorkerRegistry()
     let board: WorkerBoard
     let lagMeter: LagMeter
-    private let hintPool: Pool
     let appendPool: Pool
     private let hints: HintSender
     private let target: ConnectionTarget
@@ -60,43 +72,33 @@ public final class PostgresLedger: Service {
         self.target = target
         self.logger = logger
         instance = String(UInt64.random(in: 0 ... .max), radix: 36)
-        var session: [(name: String, value: String)] = [
-            ("search_path", "pg_catalog"), ("timezone", "UTC"),
-            // The server gives up a little later than we do, in case we are not there any more to ask it to.
-            ("statement_timeout", "\(settings.operationDeadline.components.seconds + 5)s"),
-            ("idle_in_transaction_session_timeout", "30s"),
-            // Every statement finds its rows by keys, whatever their values: planning it anew for each value would
-            // cost more than running it. And a plan that was made while a table was small must still be right when it
-            // has grown, which a scan of all of it would not be.
-            ("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("enable_hashjoin", "off"),
-            ("enable_mergejoin", "off"),
-            // Where there is no index, a scan that is off all the same makes a plan look so dear that PostgreSQL would
-            // compile it each time, which takes longer than anything that we ask for.
-            ("jit", "off"),
-            // What has been looked up is not asked for again by the same statement, so nothing is kept for that.
-            ("enable_memoize", "off"),
-        ]
-        if let role = settings.role { session.append(("role", role)) }
-        func makePool(_ connections: Int, _ name: String, _ extra: [(name: String, value: String)] = []) -> Pool {
+        let group = PoolGroup()
+        func makePool(_ connections: Int, _ name: String, _ session: SessionRequirements) -> Pool {
             var pool = Pool.Settings()
             pool.connectionsMax = connections
             pool.operationDeadline = settings.operationDeadline
-            pool.sessionSettings = session + extra
+            pool.session = session
+            pool.group = group
             pool.applicationName = "progress-ledger \(name)"
             return Pool(target: target, settings: pool, logger: logger)
         }
-        pool = makePool(settings.connectionsMax, "server")
-        // Each lane writes, heads are looked up, and jobs are created.
-        // Whoever is frozen in the midst of an append holds the heads' locks, and others wait for it, no longer than this.
-        appendPool = makePool(
-            settings.appendLanes + 3, "appender", [("idle_in_transaction_session_timeout", "2s")])
+        // The server gives up a little later than we do, in case we are not there any more to ask it to.
+        let statementTimeout = settings.operationDeadline + .seconds(5)
+        pool = makePool(
+            settings.connectionsMax, "server",
+            LedgerSession.requirements(role: settings.role, statementTimeout: statementTimeout))
+        // A server that is frozen in the midst of an append holds the heads' locks, and others wait for it, no longer
+        // than this.
+        var appending = LedgerSession.requirements(
+            role: settings.role, statementTimeout: statementTimeout, idleTimeout: .seconds(2),
+            lockTimeout: LedgerSession.appendLockTimeout)
+        appending.isWritable = true
+        appendPool = makePool(settings.appendConnectionsMax, "appender", appending)
         // A comparison of large projections takes its time, and what it has locked is folded on other connections.
-        replayPool = makePool(
-            settings.replayConnectionsMax, "replay",
-            [("statement_timeout", "320s"), ("idle_in_transaction_session_timeout", "320s")])
-        // A hint need not survive a crash, so nothing waits for it to reach the disk.
-        hintPool = makePool(1, "hints", [("synchronous_commit", "off")])
-        hints = HintSender(pool: hintPool, instance: instance, logger: logger)
+        let replaying = LedgerSession.requirements(
+            role: settings.role, statementTimeout: .seconds(320), idleTimeout: .seconds(320))
+        replayPool = makePool(settings.replayConnectionsMax, "replay", replaying)
+        hints = HintSender(pool: pool, instance: instance, logger: logger)
         snapshots = SnapshotReader(pool: pool)
         let reader = snapshots
         stamps = SharedLookup(on: pool.reactor, jobsMax: 1_000) { jobs throws(PQError) in try await reader.stamps(jobs)
@@ -145,7 +147,6 @@ public final class PostgresLedger: Service {
         signals.close()
         await appender.close()
         await appendPool.close()
-        await hintPool.close()
         await replayPool.close()
         await pool.close()
     }

@@ -55,6 +55,16 @@ extension StoreError {
     static func unknown(_ jobs: [JobID]) -> StoreError {
         StoreError(.unknownJob, "there is no job \(jobs.map(\.description).joined(separator: ", "))", jobs: jobs)
     }
+
+    /// The partition with the events of one of these jobs is not attached.
+    static func detached(_ jobs: [JobID]) -> StoreError {
+        StoreError(
+            .incomplete,
+            """
+            the month in which job \(jobs.map(\.description).joined(separator: ", ")) was created has been retired: its \
+            events are not in the ledger any more, and it takes no further ones
+            """, jobs: jobs)
+    }
 }
 
 extension StoreError: CustomStringConvertible, CustomDebugStringConvertible {

@@ -43,7 +43,10 @@ extension StoreError {
     init(_ error: PQError, while attempt: String) {
         let message = "\(attempt): \(error.message)"
         switch error.code {
-        case .connectionFailed, .connectionLost, .deadlineExceeded, .transactionRolledBack:
+        case .sessionRefused where Self.refusesRole(error):
+            self.init(.schema, message, cause: error)
+        case .connectionFailed, .connectionLost, .deadlineExceeded, .transactionRolledBack, .notReplicated,
+            .sessionRefused:
             let code: StoreError.Code = error.isOutcomeUnknown ? .outcomeUnknown : .unavailable
             self.init(code, message, retryAfter: .seconds(1), cause: error)
         case .poolExhausted:
@@ -57,6 +60,12 @@ extension StoreError {
         }
     }
 
+    /// Whether the session's user may not take the role of the service, or there is no such role.
+    private static func refusesRole(_ error: PQError) -> Bool {
+        error.sqlState == .insufficientPrivilege || error.sqlState == .undefinedObject
+            || error.sqlState == .invalidParameterValue
+    }
+
     private static func code(of error: PQError) -> Code {
         if error.isRetrySafe { return .unavailable }
         switch error.sqlState {
@@ -65,5 +74,12 @@ extension StoreError {
         default:
             return .corrupt
         }
+    }
+}
+
+extension PQError {
+    /// Whether an event was refused because its month has no partition: the only check of the table without a name.
+    var isMissingPartition: Bool {
+        sqlState == .checkViolation && server?.constraint == nil && server?.table == "event"
     }
 }

@@ -5,30 +5,49 @@ extension Connection {
     /// Runs statements in one round trip. The first that fails ends the group: those after it are skipped, and,
     /// outside of a transaction, those before it are undone.
     ///
-    /// - Parameter commits: Whether the end of the group commits, so that losing the connection leaves the outcome
-    ///   unknown.
+    /// - Parameter commits: Whether the end of the group commits; its outcome is then decided by ``CommitProof``. A commit
+    ///   of `.writing` is never cancelled.
     func run(
-        _ queries: [Query], by deadline: ContinuousClock.Instant, commits: Bool, heedsCancellation: Bool = true
+        _ queries: [Query], by deadline: ContinuousClock.Instant, commits: Commits, heedsCancellation: Bool = true
     ) async throws(PQError) -> [Rows] {
         guard queries.count <= Self.groupMax else {
             throw PQError(.misuse, "\(queries.count) statements in one group; \(Self.groupMax) are the most")
         }
         for query in queries { try query.check() }
-        return try await perform(by: deadline, heedsCancellation: heedsCancellation) {
+        return try await perform(
+            by: deadline, heedsCancellation: heedsCancellation && commits != .writing,
+            isCancellable: commits != .writing
+        ) {
             () async throws(PQError) -> [Rows] in
             let pending = try send(queries)
             countRoundTrip()
             let outcome = await collect(pending)
-            if outcome.isStale { try await forgetStatements(by: deadline) }
-            if let loss {
-                throw commits ? loss.withUnknownOutcome() : loss
+            guard !isDetached else {
+                throw PQError(
+                    .deadlineExceeded, "PostgreSQL did not answer within the deadline; the commit goes on",
+                    isOutcomeUnknown: true)
             }
-            if let failure = outcome.failure {
-                // The server ended the session: a commit may have been done already, and waited for a standby only.
-                throw commits && failure.endsSession ? failure.withUnknownOutcome() : failure
+            let warning = session?.takeReplicationWarning()
+            if let failure = outcome.failure { noteFailure(failure) }
+            if outcome.isStale { try await forgetStatements(by: deadline) }
+            if commits == .nothing {
+                if let failure = loss ?? outcome.failure { throw failure }
+            } else {
+                let proof = CommitProof(failure: outcome.failure, loss: loss, replicationWarning: warning)
+                if let error = proof.error { throw error }
             }
             return outcome.rows
         }
+    }
+
+    /// What the end of a group commits.
+    enum Commits {
+        /// Nothing: a transaction stays open.
+        case nothing
+        /// A statement that may be cancelled; most such groups only read.
+        case cancellable
+        /// A write. Cancelling it would end the wait for its standbys only, so it is left to finish.
+        case writing
     }
 
     /// What was sent and is to be answered, in order.
@@ -65,7 +84,7 @@ extension Connection {
             if let name = statements.name(of: query.sql) ?? inThisGroup[query.sql] {
                 isSent = session.send(query, prepared: name)
             } else {
-                let name = statements.newName()
+                let name = StatementCache.name(for: query)
                 inThisGroup[query.sql] = name
                 pending.append(.prepare(sql: query.sql, name: name))
                 isSent = session.sendPrepare(name, query) && session.send(query, prepared: name)
@@ -87,6 +106,7 @@ extension Connection {
         while loss == nil, let session {
             if session.isBusy {
                 await suspend()
+                if isDetached { return outcome }
                 continue
             }
             switch session.nextResult() {

@@ -9,17 +9,25 @@ actor Connection {
     /// What the connection is doing.
     ///
     /// - idle: nothing. Can become busy or closed.
-    /// - busy: an operation that must end by its deadline. Can become idle, cancelling or closed.
+    /// - busy: an operation whose caller is answered by its deadline. Can become idle, cancelling, detached or closed.
     /// - cancelling: the server was asked to cancel it and has a little time to; it is asked again meanwhile, since a
     ///   request that overtakes its statement is ignored. Can become idle or closed.
+    /// - detached: a commit whose caller was told at its deadline that the outcome is unknown. It goes on, since cancelling
+    ///   it would end its wait for standbys only. Can become idle or closed.
     /// - closed: for good.
     enum State: Equatable {
         case idle
-        case busy(deadline: ContinuousClock.Instant)
+        case busy(deadline: ContinuousClock.Instant, isCancellable: Bool)
         case cancelling(giveUpAt: ContinuousClock.Instant, askAgainAt: ContinuousClock.Instant)
+        case detached(giveUpAt: ContinuousClock.Instant)
         case closed
     }
 
+    /// How long a detached commit may take. It waits for its standbys for as long as the server answers pings; a longer
+    /// wait than this means that its server process stands still.
+    private static let commitMax: Duration = .seconds(1_800)
+    /// How long an operation runs before the server is asked whether it answers at all, and how long it has to.
+    private static let ping: (after: Duration, timeout: Duration) = (.seconds(5), .seconds(6))
     /// How often the server is asked to cancel a statement.
     private static let cancelInterval: Duration = .milliseconds(200)
     /// Bytes may be parked inside the TLS library, where no socket tells of them: look this often while waiting.
@@ -36,6 +44,8 @@ actor Connection {
     /// Names of prepared statements that the server is to drop with the next group.
     var evicted: [String] = []
     private(set) var roundTrips = 0
+    /// Whether a new session is wanted in its place: see ``noteFailure(_:)`` and ``drainDetached()``.
+    private var isStale = false
 
     private let logger: Logger
     private let cancelToken: CancelToken?
@@ -43,12 +53,17 @@ actor Connection {
     private let cancelGrace: Duration
     /// How many operations have begun: tells the one that is to be cancelled from those after it.
     private var operation = 0
+    /// When to ask next whether the server answers; nil while nothing runs or a ping is under way.
+    private var pingAt: ContinuousClock.Instant?
+    private let target: ConnectionTarget
     /// Requests to cancel that are on their way to the server.
     private var cancelsUnderWay = 0
     /// A descriptor of our own for the socket: libpq closes its one by itself when it finds the connection lost, and then
     /// that number may belong to something else already.
     private var descriptor: Int32 = -1
     private var waiter: CheckedContinuation<Void, Never>?
+    /// Resumed when a detached commit has ended.
+    private var detachedWaiter: CheckedContinuation<Void, Never>?
     private var wakesOnAnything = false
     /// Whether the socket told of something while nobody waited.
     private var hasNews = false
@@ -57,21 +72,25 @@ actor Connection {
     private var isWatched = false
     private let onNotification: (@Sendable (Notification) -> Void)?
     private let onLoss: (@Sendable (PQError) -> Void)?
+    private let onSilence: (@Sendable () -> Void)?
     /// When the connection was made; for its lifetime in a pool.
     nonisolated let madeAt = ContinuousClock.now
     nonisolated let serverVersion: Int
     nonisolated let backendProcess: Int32
 
     private init(
-        session: Session, cancelGrace: Duration, reactor: Reactor, logger: Logger,
-        onNotification: (@Sendable (Notification) -> Void)?, onLoss: (@Sendable (PQError) -> Void)?
+        session: Session, target: ConnectionTarget, cancelGrace: Duration, reactor: Reactor, logger: Logger,
+        onNotification: (@Sendable (Notification) -> Void)?, onLoss: (@Sendable (PQError) -> Void)?,
+        onSilence: (@Sendable () -> Void)?
     ) {
         self.session = session
+        self.target = target.settings(session.serverAddress)
         self.cancelGrace = cancelGrace
         self.reactor = reactor
         self.logger = logger
         self.onNotification = onNotification
         self.onLoss = onLoss
+        self.onSilence = onSilence
         cancelToken = session.makeCancelToken()
         serverVersion = session.serverVersion
         backendProcess = session.backendProcess
@@ -83,12 +102,13 @@ actor Connection {
     static func connect(
         to target: ConnectionTarget, deadline: Duration, cancelGrace: Duration = .seconds(5), reactor: Reactor,
         logger: Logger,
-        onNotification: (@Sendable (Notification) -> Void)? = nil, onLoss: (@Sendable (PQError) -> Void)? = nil
+        onNotification: (@Sendable (Notification) -> Void)? = nil, onLoss: (@Sendable (PQError) -> Void)? = nil,
+        onSilence: (@Sendable () -> Void)? = nil
     ) async throws(PQError) -> Connection {
         let session = try await Connector.connect(to: target, deadline: deadline)
         let connection = Connection(
-            session: session, cancelGrace: cancelGrace, reactor: reactor, logger: logger,
-            onNotification: onNotification, onLoss: onLoss)
+            session: session, target: target, cancelGrace: cancelGrace, reactor: reactor, logger: logger,
+            onNotification: onNotification, onLoss: onLoss, onSilence: onSilence)
         try await connection.begin()
         return connection
     }
@@ -122,7 +142,7 @@ actor Connection {
     }
 
     /// Whether it can be lent again: nothing under way, no transaction open.
-    var isReusable: Bool { state == .idle && loss == nil && (session?.isIdle ?? false) }
+    var isReusable: Bool { state == .idle && loss == nil && !isStale && (session?.isIdle ?? false) }
 
     // MARK: Readiness, on the reactor's thread
 
@@ -134,6 +154,7 @@ actor Connection {
         }
         while let notification = session.nextNotification() { onNotification?(notification) }
         guard flush() else { return }
+        if isDetached { return drainDetached() }
         hasNews = waiter == nil
         if wakesOnAnything || !session.isBusy { wake() }
     }
@@ -201,6 +222,8 @@ actor Connection {
     private func wake() {
         waiter?.resume()
         waiter = nil
+        detachedWaiter?.resume()
+        detachedWaiter = nil
     }
 
     /// Suspends until a whole result is there, or, with `anything`, until the socket tells of anything.
@@ -208,7 +231,7 @@ actor Connection {
         await withCheckedContinuation { continuation in
             // Looked at once more here, in the same step in which the waiter is set: the socket may have told of
             // something since the caller looked.
-            let isReady = loss != nil || (anything ? hasNews : !(session?.isBusy ?? false))
+            let isReady = loss != nil || isDetached || (anything ? hasNews : !(session?.isBusy ?? false))
             hasNews = false
             guard !isReady else {
                 continuation.resume()
@@ -223,9 +246,11 @@ actor Connection {
 
     /// Runs one operation by itself and by its deadline.
     ///
-    /// - Parameter heedsCancellation: Whether it ends early when the calling task is cancelled.
+    /// - Parameters:
+    ///   - heedsCancellation: Whether it ends early when the calling task is cancelled.
+    ///   - isCancellable: Whether the statement is cancelled at its deadline. Otherwise the connection is detached.
     func perform<R>(
-        by deadline: ContinuousClock.Instant, heedsCancellation: Bool = true,
+        by deadline: ContinuousClock.Instant, heedsCancellation: Bool = true, isCancellable: Bool = true,
         _ body: () async throws(PQError) -> R
     ) async throws(PQError) -> R {
         if let loss { throw PQError(.connectionLost, loss.message, sqlState: loss.sqlState, server: loss.server) }
@@ -236,8 +261,11 @@ actor Connection {
         if heedsCancellation, Task.isCancelled { throw PQError(.cancelled, "cancelled before anything was sent") }
         operation += 1
         let operation = operation
-        state = .busy(deadline: deadline)
-        reactor.deadlineChanged(to: deadline)
+        let now = ContinuousClock.now
+        state = .busy(deadline: deadline, isCancellable: isCancellable)
+        let pingAt = now + Self.ping.after
+        self.pingAt = pingAt
+        reactor.deadlineChanged(to: min(deadline, pingAt))
         if session?.usesTLS == true { reactor.deadlineChanged(to: .now + Self.tlsNudge) }
         let result: Result<R, PQError>
         if heedsCancellation {
@@ -252,7 +280,10 @@ actor Connection {
         }
         let wasCancelling = if case .cancelling = state { true } else { false }
         await waitForCancels()
-        if state != .closed { state = .idle }
+        if !isDetached {
+            self.pingAt = nil
+            if state != .closed { state = .idle }
+        }
         do {
             return try result.get()
         } catch {
@@ -274,7 +305,7 @@ actor Connection {
     }
 
     private func cancel(_ operation: Int) {
-        guard case .busy = state, operation == self.operation else { return }
+        guard case .busy(_, isCancellable: true) = state, operation == self.operation else { return }
         beginCancelling(.now)
     }
 
@@ -303,6 +334,16 @@ actor Connection {
         while cancelsUnderWay > 0, loss == nil { await suspend(untilAnything: true) }
     }
 
+    /// Remembers what a failure says about the session. A database that is read only now may be writable for sessions
+    /// that begin later, and the other way round, so the connection is not lent again.
+    func noteFailure(_ error: PQError) {
+        if error.sqlState == .readOnlyTransaction { isStale = true }
+    }
+
+    func resetRoundTrips() {
+        roundTrips = 0
+    }
+
     func countRoundTrip() {
         roundTrips += 1
     }
@@ -313,10 +354,16 @@ extension Connection: Reactor.Timed {
         assumeIsolated { connection in
             switch connection.state {
             case .idle, .closed: return nil
-            case .busy(let deadline): return connection.nudged(deadline)
-            case .cancelling(let giveUpAt, let askAgainAt): return connection.nudged(min(giveUpAt, askAgainAt))
+            case .busy(let deadline, _): return connection.nudged(connection.orPing(deadline))
+            case .cancelling(let giveUpAt, let askAgainAt):
+                return connection.nudged(connection.orPing(min(giveUpAt, askAgainAt)))
+            case .detached(let giveUpAt): return connection.nudged(connection.orPing(giveUpAt))
             }
         }
+    }
+
+    private func orPing(_ deadline: ContinuousClock.Instant) -> ContinuousClock.Instant {
+        pingAt.map { min($0, deadline) } ?? deadline
     }
 
     private func nudged(_ deadline: ContinuousClock.Instant) -> ContinuousClock.Instant {
@@ -328,23 +375,83 @@ extension Connection: Reactor.Timed {
     }
 
     private func checkDeadline(_ now: ContinuousClock.Instant) {
+        if let pingAt, pingAt <= now { askWhetherServerAnswers() }
         switch state {
         case .idle, .closed: break
-        case .busy(let deadline):
-            if deadline <= now { beginCancelling(now) }
+        case .busy(let deadline, let isCancellable):
+            guard deadline <= now else { break }
+            if isCancellable { beginCancelling(now) } else { detach(now) }
+        case .detached(let giveUpAt):
+            if giveUpAt <= now { giveUp() }
         case .cancelling(let giveUpAt, let askAgainAt):
             guard giveUpAt <= now else {
                 if askAgainAt <= now { askToCancel(now, giveUpAt: giveUpAt) }
                 break
             }
-            logger.warning(
-                "gave up a connection whose server does not answer", metadata: ["db.backend": "\(backendProcess)"])
-            lose(
-                PQError(
-                    .deadlineExceeded,
-                    "PostgreSQL did not answer within the deadline, nor a request to cancel; the connection was given up"
-                ))
+            giveUp()
         }
         if session?.usesTLS == true, loss == nil { becameReady() }
+    }
+
+    private func giveUp() {
+        logger.warning(
+            "gave up a connection whose server does not answer", metadata: ["db.backend": "\(backendProcess)"])
+        lose(
+            PQError(
+                .deadlineExceeded,
+                "PostgreSQL did not answer within the deadline, nor a request to cancel; the connection was given up"))
+    }
+
+    // MARK: Detached commits
+
+    /// Whether a commit goes on whose caller has been answered.
+    var isDetached: Bool { if case .detached = state { true } else { false } }
+
+    private func detach(_ now: ContinuousClock.Instant) {
+        state = .detached(giveUpAt: now + Self.commitMax)
+        wake()
+    }
+
+    /// Returns when a detached commit has ended, whatever its outcome; at once if there is none.
+    func waitWhileDetached() async {
+        guard isDetached, loss == nil else { return }
+        await withCheckedContinuation { detachedWaiter = $0 }
+    }
+
+    /// Takes the results that nobody waits for any more, up to the end of the group. Which statements it has prepared is
+    /// not known then, so the connection is not lent again.
+    private func drainDetached() {
+        while loss == nil, let session, !session.isBusy {
+            guard case .synced = session.nextResult() else { continue }
+            pingAt = nil
+            state = .idle
+            isStale = true
+            return wake()
+        }
+    }
+
+    // MARK: Pings
+
+    /// Asks the server from a connection of its own whether it answers. One that does not is frozen or unreachable, and
+    /// then this connection is given up, whatever it waits for: the operation would otherwise wait for its deadline, and
+    /// a commit for much longer.
+    private func askWhetherServerAnswers() {
+        pingAt = nil
+        let operation = operation
+        Connector.ping(target, timeout: Self.ping.timeout) { isAnswering in
+            Task(name: "pq-ping") { await self.noticePing(isAnswering, of: operation) }
+        }
+    }
+
+    private func noticePing(_ isAnswering: Bool, of operation: Int) {
+        guard operation == self.operation, loss == nil, state != .idle, state != .closed else { return }
+        guard !isAnswering else {
+            let next = ContinuousClock.now + Self.ping.after
+            pingAt = next
+            reactor.deadlineChanged(to: next)
+            return
+        }
+        giveUp()
+        onSilence?()
     }
 }

@@ -49,13 +49,11 @@ public struct ConnectionTarget: Sendable {
         return copy
     }
 
-    /// The same target with server settings that hold for the whole session, sent when the connection is made.
-    public func settingOnServer(_ parameters: [(name: String, value: String)]) -> ConnectionTarget {
-        let options = parameters.map { name, value in
-            // In `options`, a backslash keeps the space or backslash after it.
-            "-c \(name)=" + value.map { $0 == " " || $0 == "\\" ? "\\\($0)" : String($0) }.joined()
-        }
-        return setting("options", ([settings["options"]].compactMap { $0 } + options).joined(separator: " "))
+    /// The same target with other values for some of libpq's keywords.
+    func settings(_ values: [String: String]) -> ConnectionTarget {
+        var copy = self
+        copy.settings.merge(values) { $1 }
+        return copy
     }
 }
 

@@ -45,9 +45,24 @@ enum Connector {
         }
     }
 
+    /// Asks whether a server answers at all, on a thread of its own, and calls with the result on that thread.
+    ///
+    /// It needs neither a valid login nor a free connection of the server: any answer counts, a refusal included.
+    static func ping(
+        _ target: ConnectionTarget, timeout: Duration, whenDone: @escaping @Sendable (_ isAnswering: Bool) -> Void
+    ) {
+        let settings = target.setting("connect_timeout", String(max(2, timeout.components.seconds))).settings
+        Thread.detached(named: "pq-ping") {
+            let status = unsafe withPointers(settings.sorted { $0.key < $1.key }) { keywords, values in
+                unsafe PQpingParams(keywords, values, 0)
+            }
+            whenDone(status != PQPING_NO_RESPONSE)
+        }
+    }
+
     private static func open(_ settings: [String: String]) -> Result<Session, PQError> {
         let pairs = settings.sorted { $0.key < $1.key }
-        guard let handle = unsafe openHandle(pairs) else {
+        guard let handle = unsafe withPointers(pairs, { unsafe PQconnectdbParams($0, $1, 0) }) else {
             return .failure(PQError(.connectionFailed, "libpq has no memory for a connection"))
         }
         guard unsafe PQstatus(handle) == CONNECTION_OK else {
@@ -57,7 +72,11 @@ enum Connector {
         return unsafe .success(Session(handle))
     }
 
-    private static func openHandle(_ pairs: [(key: String, value: String)]) -> OpaquePointer? {
+    /// Calls with the settings as libpq reads them: two arrays of C strings, each ended by a null pointer.
+    private static func withPointers<R>(
+        _ pairs: [(key: String, value: String)],
+        _ body: ([UnsafePointer<CChar>?], [UnsafePointer<CChar>?]) -> R
+    ) -> R {
         // Each text is copied, so that its address lasts until libpq has read it.
         let keywords = unsafe pairs.map { unsafe strdup($0.key) }
         let values = unsafe pairs.map { unsafe strdup($0.value) }
@@ -69,7 +88,7 @@ enum Connector {
         }
         let keywordPointers = unsafe keywords.map { unsafe UnsafePointer($0) } + [nil]
         let valuePointers = unsafe values.map { unsafe UnsafePointer($0) } + [nil]
-        return unsafe PQconnectdbParams(keywordPointers, valuePointers, 0)
+        return unsafe body(keywordPointers, valuePointers)
     }
 
     private static func failure(of handle: OpaquePointer) -> PQError {
@@ -81,7 +100,9 @@ enum Connector {
     private static func sqlState(in text: String) -> SQLState? {
         let known: [(String, SQLState)] = [
             ("the database system is", .cannotConnectNow), ("too many clients", .tooManyConnections),
-            ("remaining connection slots", .tooManyConnections), ("does not exist", .invalidCatalogName),
+            ("remaining connection slots", .tooManyConnections),
+            ("too many connections for", .tooManyConnections), ("no more connections allowed", .tooManyConnections),
+            ("does not exist", .invalidCatalogName),
         ]
         return known.first { text.contains($0.0) }?.1
     }

@@ -29,6 +29,12 @@ actor Lender {
     private var figures = Pool.Statistics()
     private var roundTripsOfClosed: UInt64 = 0
     private var alive: [ObjectIdentifier: Connection] = [:]
+    /// Since when the idle connections rest.
+    private var restingSince: [ObjectIdentifier: ContinuousClock.Instant] = [:]
+    /// How often another connection is tried for when the server has no more, while other pools give theirs back.
+    private static let refusedAttemptsMax = 4
+    /// How long a server process takes, about, to leave after its connection was closed.
+    private static let leavingTime: Duration = .milliseconds(50)
 
     init(target: ConnectionTarget, settings: Pool.Settings, reactor: Reactor, logger: Logger) {
         self.target = target
@@ -42,7 +48,9 @@ actor Lender {
     func acquire() async throws(PQError) -> Connection {
         await closeUseless()
         switch state.acquire() {
-        case .lend(let connection): return connection
+        case .lend(let connection):
+            restingSince[ObjectIdentifier(connection)] = nil
+            return connection
         case .connect: return try await connect()
         case .wait: return try await wait()
         case .refuse(let waiting):
@@ -53,14 +61,60 @@ actor Lender {
     }
 
     /// Takes a connection back. One with an open transaction, an operation under way or a lost server is closed.
+    ///
+    /// One with a detached commit stays lent until that has ended: so a server whose commits all wait for a standby has as
+    /// many of them as the pool has connections, and no more.
     func release(_ connection: Connection) async {
+        if await connection.isDetached {
+            Task(name: "pq-detached") {
+                await connection.waitWhileDetached()
+                await self.release(connection)
+            }
+            return
+        }
         guard await connection.isReusable, !isTooOld(connection) else {
             await discard(connection)
             return
         }
         let (waiter, isToBeClosed) = state.release(connection)
-        if let waiter { waiter.continuation.resume(returning: .lend(connection)) }
-        if isToBeClosed { await close(connection) }
+        if let waiter {
+            waiter.continuation.resume(returning: .lend(connection))
+        } else if isToBeClosed {
+            await close(connection)
+        } else {
+            let now = ContinuousClock.now
+            restingSince[ObjectIdentifier(connection)] = now
+            lookAfter(now + settings.idleMax)
+        }
+    }
+
+    /// Closes the connection that has rested longest.
+    ///
+    /// - Returns: Whether there was one.
+    func closeOneIdle() async -> Bool {
+        guard let connection = state.removeOneIdle() else { return false }
+        await close(connection)
+        return true
+    }
+
+    /// Closes all connections that rest.
+    func closeAllIdle() async {
+        for connection in state.removeIdle(where: { _ in true }) { await close(connection) }
+    }
+
+    private func closeRested(_ now: ContinuousClock.Instant) async {
+        let since = restingSince
+        let idleMax = settings.idleMax
+        let rested = state.removeIdle { since[ObjectIdentifier($0)].map { now - $0 >= idleMax } ?? false }
+        for connection in rested { await close(connection) }
+    }
+
+    func checkSession(isWritable: Bool) async throws(PQError) -> SessionFacts {
+        var settings = settings
+        settings.session.isWritable = settings.session.isWritable && isWritable
+        let (connection, facts) = try await make(settings)
+        await connection.close()
+        return facts
     }
 
     func close() async {
@@ -88,17 +142,55 @@ actor Lender {
 
     private func connect() async throws(PQError) -> Connection {
         do throws(PQError) {
-            let connection = try await Connection.connect(
-                to: target, deadline: settings.connectDeadline, cancelGrace: settings.cancelGrace, reactor: reactor,
-                logger: logger)
+            let connection = try await makeOrTakeOver()
             state.connected()
             figures.connected += 1
             alive[ObjectIdentifier(connection)] = connection
             return connection
         } catch {
             figures.connectFailures += 1
+            // Whoever has one gives it back sooner or later.
+            if error.sqlState == .tooManyConnections, state.connectRefused() { return try await wait() }
             // The next in line would fail the same way: it learns so at once rather than at its deadline.
             if let next = state.connectFailed() { next.continuation.resume(returning: .makeYourOwn) }
+            throw error
+        }
+    }
+
+    /// Makes a connection; if the server has no more of them, takes the place of one that rests in another pool.
+    private func makeOrTakeOver() async throws(PQError) -> Connection {
+        var attempt = 1
+        while true {
+            do throws(PQError) {
+                return try await make(settings).connection
+            } catch {
+                guard error.sqlState == .tooManyConnections, attempt < Self.refusedAttemptsMax,
+                    await settings.group?.giveBackOne(except: self) ?? false
+                else { throw error }
+                do { try await Task.sleep(for: Self.leavingTime * attempt) } catch {
+                    throw PQError(.cancelled, "cancelled while connecting")
+                }
+                attempt += 1
+            }
+        }
+    }
+
+    private func make(_ settings: Pool.Settings) async throws(PQError) -> (connection: Connection, facts: SessionFacts)
+    {
+        let group = settings.group
+        let connection = try await Connection.connect(
+            to: target, deadline: settings.connectDeadline, cancelGrace: settings.cancelGrace, reactor: reactor,
+            logger: logger,
+            onSilence: { [weak self] in
+                Task(name: "pq-silence") {
+                    await self?.closeAllIdle()
+                    await group?.dropIdle()
+                }
+            })
+        do throws(PQError) {
+            return (connection, try await connection.establish(settings.session, deadline: settings.connectDeadline))
+        } catch {
+            await connection.close()
             throw error
         }
     }
@@ -110,6 +202,7 @@ actor Lender {
 
     private func close(_ connection: Connection) async {
         alive[ObjectIdentifier(connection)] = nil
+        restingSince[ObjectIdentifier(connection)] = nil
         roundTripsOfClosed += UInt64(await connection.roundTrips)
         await connection.close()
     }
@@ -154,6 +247,10 @@ actor Lender {
 
     private func lookAfter(_ number: Int, until deadline: ContinuousClock.Instant) {
         deadlines[number] = deadline
+        lookAfter(deadline)
+    }
+
+    private func lookAfter(_ deadline: ContinuousClock.Instant) {
         if !isRemembered {
             reactor.remember(self)
             isRemembered = true
@@ -180,7 +277,10 @@ actor Lender {
             guard let waiter = state.removeWaiter(number) else { continue }
             figures.refused += 1
             let message =
-                "no connection became free within \(settings.acquireDeadline); all \(settings.connectionsMax) are in use"
+                """
+                no connection became free within \(settings.acquireDeadline); \(state.lentCount) of at most \
+                \(settings.connectionsMax) are in use
+                """
             waiter.continuation.resume(returning: .refuse(PQError(.poolExhausted, message)))
         }
     }
@@ -188,10 +288,17 @@ actor Lender {
 
 extension Lender: Reactor.Timed {
     nonisolated var nextDeadline: ContinuousClock.Instant? {
-        assumeIsolated { $0.deadlines.values.min() }
+        assumeIsolated { lender in
+            let restedAt = lender.restingSince.values.min().map { $0 + lender.settings.idleMax }
+            return [lender.deadlines.values.min(), restedAt].compactMap { $0 }.min()
+        }
     }
 
     nonisolated func deadlinePassed(_ now: ContinuousClock.Instant) {
-        assumeIsolated { $0.refuseOverdue(now) }
+        assumeIsolated { lender in
+            lender.refuseOverdue(now)
+            guard lender.restingSince.values.contains(where: { now - $0 >= lender.settings.idleMax }) else { return }
+            Task(name: "pq-idle") { await lender.closeRested(now) }
+        }
     }
 }

@@ -69,7 +69,7 @@ public final class Listener: Sendable {
             onLoss: { _ in sink.finish() })
         do throws(PQError) {
             let listens = channels.map { Query("listen \"\($0)\"", prepare: false) }
-            _ = try await connection.run(listens, by: .now + connectDeadline, commits: false)
+            _ = try await connection.run(listens, by: .now + connectDeadline, commits: .nothing)
             onConnected()
             await handle(.connected)
             try await relay(incoming, of: connection, overflow, handle)
@@ -92,7 +92,7 @@ public final class Listener: Sendable {
             // A server that vanished without a word would otherwise never be noticed.
             while !Task.isCancelled {
                 try await Task.sleep(for: Self.checkInterval)
-                _ = try await connection.run([Query("select 1")], by: .now + .seconds(10), commits: false)
+                _ = try await connection.run([Query("select 1")], by: .now + .seconds(10), commits: .nothing)
             }
         }
         defer { check.cancel() }

@@ -18,6 +18,10 @@ public struct PQError: Error, Sendable {
         case poolClosed
         /// COMMIT answered ROLLBACK, because a statement of the transaction had failed. Nothing was committed.
         case transactionRolledBack
+        /// The commit is on this server only: it stopped waiting for its synchronous standbys. A failover may lose it.
+        case notReplicated
+        /// The server does not give a session what ``Pool/Settings`` requires of it. Nothing was sent.
+        case sessionRefused
         /// The transaction handle was used after its commit, or two operations at once: a mistake of the program.
         case misuse
         /// The result has another shape than the program expects.
@@ -69,8 +73,11 @@ public struct PQError: Error, Sendable {
     public var isRetrySafe: Bool {
         if isOutcomeUnknown { return false }
         switch code {
-        case .connectionFailed, .connectionLost, .poolExhausted, .deadlineExceeded, .transactionRolledBack: return true
-        case .cancelled, .poolClosed, .misuse, .decoding, .invalidConnectionString, .invalidParameter: return false
+        case .connectionFailed, .connectionLost, .poolExhausted, .deadlineExceeded, .transactionRolledBack,
+            .sessionRefused:
+            return true
+        case .cancelled, .poolClosed, .misuse, .decoding, .invalidConnectionString, .invalidParameter, .notReplicated:
+            return false
         case .server: return sqlState.map(Self.isTransient) ?? false
         }
     }
@@ -94,9 +101,14 @@ public struct PQError: Error, Sendable {
     /// Whether the connection ends with this error.
     var endsSession: Bool { code == .connectionLost || server?.severity == "FATAL" || server?.severity == "PANIC" }
 
-    /// Whether the server no longer accepts a prepared statement because what it refers to has changed.
+    /// Whether a server between us and the one that commits may have lost its connection (class 08, sent by the server):
+    /// a pooler, or a distributing PostgreSQL.
+    var isConnectionException: Bool { sqlState?.errorClass == "08" }
+
+    /// Whether the server's prepared statements are not those that the connection remembers, or what one refers to has
+    /// changed.
     var isStaleStatement: Bool {
-        sqlState == .invalidStatementName
+        sqlState == .invalidStatementName || sqlState == .duplicatePreparedStatement
             || sqlState == .featureNotSupported && server?.routine == "RevalidateCachedQuery"
     }
 }

@@ -23,8 +23,12 @@ public final class Pool: Sendable {
         /// How old a connection gets before another takes its place, give or take a tenth, so that they do not all go
         /// at once. So a pool finds its way to a new primary, and servers can be taken out of service.
         public var lifetimeMax: Duration = .seconds(1_800)
-        /// Settings of the server for each session, such as `role`.
-        public var sessionSettings: [(name: String, value: String)] = []
+        /// How long a connection rests before it is given back to the server.
+        public var idleMax: Duration = .seconds(60)
+        /// What each session must guarantee.
+        public var session = SessionRequirements()
+        /// The other pools of this process on the same server; nil for none.
+        public var group: PoolGroup?
         /// What the server's administrator sees.
         public var applicationName = "progress-ledger"
 
@@ -59,32 +63,66 @@ public final class Pool: Sendable {
         precondition(settings.connectionsMax > 0, "a pool has at least one connection")
         self.reactor = reactor
         self.settings = settings
-        let session = target.setting("fallback_application_name", settings.applicationName)
-            .settingOnServer(settings.sessionSettings)
-        lender = Lender(target: session, settings: settings, reactor: reactor, logger: logger)
+        // The encoding of this side: whatever the environment or the role says, what is sent is UTF-8.
+        let named = target.setting("fallback_application_name", settings.applicationName)
+            .setting("client_encoding", "UTF8")
+        lender = Lender(target: named, settings: settings, reactor: reactor, logger: logger)
+        settings.group?.join(lender)
     }
 
     /// Runs one statement by itself, committed when this returns.
-    public func query(_ query: Query, deadline: Duration? = nil) async throws(PQError) -> Rows {
-        let rows = try await pipeline([query], deadline: deadline)
+    ///
+    /// - Parameter isDurableWrite: Whether its commit must be proven. It is then never cancelled, neither with the task
+    ///   nor at the deadline: it goes on until the server answers, is found silent, or ends it by `statement_timeout`.
+    public func query(
+        _ query: Query, deadline: Duration? = nil, isDurableWrite: Bool = false
+    ) async throws(PQError) -> Rows {
+        let commits: Connection.Commits = isDurableWrite ? .writing : .cancellable
+        let rows = try await retryingStale(deadline) { connection, moment throws(PQError) in
+            try await connection.run([query], by: moment, commits: commits)
+        }
         guard let first = rows.first else { throw PQError(.decoding, "the statement gave no result") }
         return first
     }
 
     /// Runs statements in one round trip and one transaction: all take effect, or none. At most 1,000.
-    public func pipeline(_ queries: [Query], deadline: Duration? = nil) async throws(PQError) -> [Rows] {
+    ///
+    /// Several are sent between `begin` and `commit`. Without these, a pipeline is one transaction on PostgreSQL itself,
+    /// but not on servers that distribute its statements.
+    ///
+    /// - Parameter isDurableWrite: As for ``query(_:deadline:isDurableWrite:)``.
+    public func pipeline(
+        _ queries: [Query], deadline: Duration? = nil, isDurableWrite: Bool = false
+    ) async throws(PQError) -> [Rows] {
+        guard queries.count > 1 else {
+            guard let only = queries.first else { return [] }
+            return [try await query(only, deadline: deadline, isDurableWrite: isDurableWrite)]
+        }
+        let commits: Connection.Commits = isDurableWrite ? .writing : .cancellable
+        return try await retryingStale(deadline) { connection, moment throws(PQError) in
+            try await Transaction.pipeline(queries, on: connection, by: moment, commits: commits)
+        }
+    }
+
+    private func retryingStale(
+        _ deadline: Duration?, _ body: (Connection, ContinuousClock.Instant) async throws(PQError) -> [Rows]
+    ) async throws(PQError) -> [Rows] {
         let moment = ContinuousClock.now + (deadline ?? settings.operationDeadline)
         do {
-            return try await withPooled { connection throws(PQError) in
-                try await connection.run(queries, by: moment, commits: true)
-            }
+            return try await withPooled { connection throws(PQError) in try await body(connection, moment) }
         } catch  where error.isStaleStatement {
             // What a prepared statement refers to has changed; the connection has forgotten it by now, and the failed
             // group has done nothing.
-            return try await withPooled { connection throws(PQError) in
-                try await connection.run(queries, by: moment, commits: true)
-            }
+            return try await withPooled { connection throws(PQError) in try await body(connection, moment) }
         }
+    }
+
+    /// Makes a connection apart from the pool's, closes it again, and returns what its session was found to be.
+    ///
+    /// - Parameter isWritable: Whether a server that takes no writes is refused, where the pool's settings do so.
+    /// - Throws: ``PQError/Code/sessionRefused`` if the server does not give what the settings require.
+    public func checkSession(isWritable: Bool = true) async throws(PQError) -> SessionFacts {
+        try await lender.checkSession(isWritable: isWritable)
     }
 
     /// Lends a connection to the closure. Transactions have ``withTransaction(isolation:readOnly:deadline:_:)``.
@@ -118,7 +156,7 @@ public final class Pool: Sendable {
             let connection = try await lender.acquire()
             do {
                 let result = try await Transaction.run(
-                    on: connection, Transaction.begin(isolation, readOnly: readOnly),
+                    on: connection, isolation, isReadOnly: readOnly,
                     deadline: deadline ?? settings.operationDeadline, body)
                 await lender.release(connection)
                 return result

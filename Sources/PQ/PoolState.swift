@@ -72,6 +72,15 @@ struct PoolState<Handle, Waiter> {
         lentCount += 1
     }
 
+    /// A connection could not be made because the server has no more; its caller waits for one that is lent.
+    ///
+    /// - Returns: Whether there is one to wait for, and room to wait.
+    mutating func connectRefused() -> Bool {
+        guard !isClosed, lentCount > 0, waiters.count < waitersMax else { return false }
+        connectingCount -= 1
+        return true
+    }
+
     /// A connection could not be made. Returns a waiter who may try in its place, since one place is free again.
     mutating func connectFailed() -> Waiter? {
         connectingCount -= 1
@@ -97,6 +106,9 @@ struct PoolState<Handle, Waiter> {
         lentCount -= 1
         return callForNewConnection()
     }
+
+    /// Takes the idle connection out that has rested longest.
+    mutating func removeOneIdle() -> Handle? { idle.isEmpty ? nil : idle.removeFirst() }
 
     /// Takes the idle connections out that are of no more use.
     mutating func removeIdle(where isUseless: (Handle) -> Bool) -> [Handle] {

@@ -34,6 +34,8 @@ public struct SQLState: RawRepresentable, Hashable, Sendable, CustomStringConver
     public static let diskFull = SQLState(rawValue: "53100")
     public static let outOfMemory = SQLState(rawValue: "53200")
     public static let tooManyConnections = SQLState(rawValue: "53300")
+    public static let invalidParameterValue = SQLState(rawValue: "22023")
+    public static let duplicatePreparedStatement = SQLState(rawValue: "42P05")
     public static let featureNotSupported = SQLState(rawValue: "0A000")
     public static let invalidStatementName = SQLState(rawValue: "26000")
     public static let divisionByZero = SQLState(rawValue: "22012")

@@ -7,24 +7,36 @@ internal import Logging
 /// forgets it; from then on it belongs to one ``Connection``, which keeps to the reactor's thread.
 @safe final class Session: @unchecked Sendable {
     private let handle: OpaquePointer
-    private var notices: NoticeLog?
+    private var notices: NoticeReceiver?
 
     /// Takes over a connection that is established.
     init(_ handle: OpaquePointer) {
         unsafe self.handle = handle
-        // Otherwise libpq prints the server's remarks to standard error.
-        unsafe PQsetNoticeProcessor(handle, ignoreNotice, nil)
+        // Otherwise libpq prints the server's notices to standard error.
+        unsafe PQsetNoticeReceiver(handle, ignoreNotice, nil)
     }
 
     deinit {
         unsafe PQfinish(handle)
     }
 
-    /// Sends the server's remarks to a log.
+    /// Sends the server's notices to a log.
     func logNotices(to logger: Logger) {
-        let log = NoticeLog(logger)
-        notices = log
-        unsafe PQsetNoticeProcessor(handle, logNotice, Unmanaged.passUnretained(log).toOpaque())
+        let receiver = NoticeReceiver(logger)
+        notices = receiver
+        unsafe PQsetNoticeReceiver(handle, receiveNotice, Unmanaged.passUnretained(receiver).toOpaque())
+    }
+
+    /// The warning that the last commit was not replicated, if one arrived since the last call.
+    func takeReplicationWarning() -> String? { notices?.replicationWarning.take() }
+
+    /// The address of the server that this connection goes to, as libpq's settings.
+    var serverAddress: [String: String] {
+        var address: [String: String] = [:]
+        if let host = unsafe PQhost(handle) { unsafe address["host"] = String(cString: host) }
+        if let port = unsafe PQport(handle) { unsafe address["port"] = String(cString: port) }
+        if let hostaddr = unsafe PQhostaddr(handle) { unsafe address["hostaddr"] = String(cString: hostaddr) }
+        return address.filter { !$0.value.isEmpty }
     }
 
     var descriptor: Int32 { unsafe PQsocket(handle) }
@@ -218,23 +230,37 @@ public struct Notification: Hashable, Sendable {
     public let payload: String
 }
 
-/// Where the server's remarks go: to the log, a warning as a warning. What matters comes as an error of a result.
-private final class NoticeLog {
+/// Receives the server's notices: logs them, and keeps the one that says something about a commit.
+private final class NoticeReceiver {
+    /// The function of PostgreSQL that warns of a commit that no standby has confirmed (`syncrep.c`). It names no
+    /// SQLSTATE of its own, and the text is translated; the function's name is not.
+    private static let replicationRoutine = "SyncRepWaitForLSN"
+
     private let logger: Logger
+    var replicationWarning: String?
 
     init(_ logger: Logger) {
         self.logger = logger
     }
 
-    func log(_ text: String) {
+    func receive(text: String, severity: String?, routine: String?) {
         let line = text.split(separator: "\n").joined(separator: "; ")
-        logger.log(level: line.hasPrefix("WARNING:") ? .warning : .debug, "PostgreSQL remarks: \(line)")
+        let isWarning = severity == "WARNING"
+        logger.log(level: isWarning ? .warning : .debug, "PostgreSQL notice: \(line)")
+        if isWarning, routine == Self.replicationRoutine { replicationWarning = line }
     }
 }
 
-private func logNotice(_ context: UnsafeMutableRawPointer?, _ message: UnsafePointer<CChar>?) {
-    guard let context = unsafe context, let message = unsafe message else { return }
-    unsafe Unmanaged<NoticeLog>.fromOpaque(context).takeUnretainedValue().log(String(cString: message))
+private func receiveNotice(_ context: UnsafeMutableRawPointer?, _ result: OpaquePointer?) {
+    guard let context = unsafe context, let result = unsafe result else { return }
+    // The codes are those of PG_DIAG_… in postgres_ext.h.
+    func field(_ code: UInt8) -> String? {
+        guard let text = unsafe PQresultErrorField(result, Int32(code)) else { return nil }
+        return unsafe String(cString: text)
+    }
+    unsafe Unmanaged<NoticeReceiver>.fromOpaque(context).takeUnretainedValue().receive(
+        text: field(UInt8(ascii: "M")) ?? String(cString: PQresultErrorMessage(result)),
+        severity: field(UInt8(ascii: "V")), routine: field(UInt8(ascii: "R")))
 }
 
-private func ignoreNotice(_ context: UnsafeMutableRawPointer?, _ message: UnsafePointer<CChar>?) {}
+private func ignoreNotice(_ context: UnsafeMutableRawPointer?, _ result: OpaquePointer?) {}

@@ -4,6 +4,7 @@ public struct Transaction: ~Copyable {
     private let connection: Connection
     private let deadline: Duration
     private let begin: Query
+    private let isReadOnly: Bool
     private var phase = Phase.notBegun
 
     /// - notBegun: nothing was sent. Can become open or ended.
@@ -15,20 +16,24 @@ public struct Transaction: ~Copyable {
         case ended
     }
 
-    private init(connection: Connection, begin: Query, deadline: Duration) {
+    private init(connection: Connection, isolation: IsolationLevel, isReadOnly: Bool, deadline: Duration) {
         self.connection = connection
-        self.begin = begin
+        self.begin = Self.begin(isolation, readOnly: isReadOnly)
+        self.isReadOnly = isReadOnly
         self.deadline = deadline
     }
 
-    static func begin(_ isolation: IsolationLevel, readOnly: Bool) -> Query {
-        Query("begin isolation level \(isolation.rawValue) \(readOnly ? "read only" : "read write")")
+    private static func begin(_ isolation: IsolationLevel, readOnly: Bool) -> Query {
+        // Never "read write": a database that an administrator has made read only stays so.
+        Query("begin isolation level \(isolation.rawValue)\(readOnly ? " read only" : "")")
     }
 
     static func run<R>(
-        on connection: Connection, _ begin: Query, deadline: Duration, _ body: (inout Transaction) async throws -> R
+        on connection: Connection, _ isolation: IsolationLevel, isReadOnly: Bool, deadline: Duration,
+        _ body: (inout Transaction) async throws -> R
     ) async throws -> R {
-        var transaction = Transaction(connection: connection, begin: begin, deadline: deadline)
+        var transaction = Transaction(
+            connection: connection, isolation: isolation, isReadOnly: isReadOnly, deadline: deadline)
         do {
             let result = try await body(&transaction)
             try await transaction.finish()
@@ -36,6 +41,30 @@ public struct Transaction: ~Copyable {
         } catch {
             await transaction.abandon()
             throw error
+        }
+    }
+
+    /// Runs a whole transaction in one round trip.
+    static func pipeline(
+        _ queries: [Query], on connection: Connection, by deadline: ContinuousClock.Instant, commits: Connection.Commits
+    ) async throws(PQError) -> [Rows] {
+        do throws(PQError) {
+            let rows = try await connection.run(
+                [begin(.readCommitted, readOnly: false)] + queries + [.commit], by: deadline, commits: commits)
+            return Array(rows.dropFirst().dropLast())
+        } catch {
+            await rollBack(connection, within: .seconds(5))
+            throw error
+        }
+    }
+
+    /// Rolls back after a failure. A rollback that fails closes the connection, and never hides what failed first.
+    private static func rollBack(_ connection: Connection, within deadline: Duration) async {
+        if await connection.isDetached { return }
+        do throws(PQError) {
+            _ = try await connection.run([.rollback], by: .now + deadline, commits: .nothing, heedsCancellation: false)
+        } catch {
+            await connection.close()
         }
     }
 
@@ -50,10 +79,11 @@ public struct Transaction: ~Copyable {
     public mutating func pipeline(_ queries: [Query]) async throws(PQError) -> [Rows] {
         switch phase {
         case .ended: throw PQError(.misuse, "the transaction has been committed already")
-        case .open: return try await connection.run(queries, by: .now + deadline, commits: false)
+        case .open: return try await connection.run(queries, by: .now + deadline, commits: .nothing)
         case .notBegun:
             phase = .open
-            return Array(try await connection.run([begin] + queries, by: .now + deadline, commits: false).dropFirst())
+            return Array(
+                try await connection.run([begin] + queries, by: .now + deadline, commits: .nothing).dropFirst())
         }
     }
 
@@ -66,7 +96,7 @@ public struct Transaction: ~Copyable {
         let opening = phase == .notBegun ? [begin] : []
         phase = .open
         let rows = try await connection.run(
-            opening + queries + [.commit], by: .now + deadline, commits: true)
+            opening + queries + [.commit], by: .now + deadline, commits: isReadOnly ? .cancellable : .writing)
         phase = .ended
         // A transaction in which a statement had failed answers ROLLBACK, without an error.
         guard let last = rows.last, last.commandTag == "COMMIT" else {
@@ -126,16 +156,10 @@ public struct Transaction: ~Copyable {
         if phase == .open { _ = try await commit() }
     }
 
-    /// Rolls back after a failure. A rollback that fails closes the connection, and never hides what failed first.
     private mutating func abandon() async {
         guard phase == .open else { return }
         phase = .ended
-        let moment = ContinuousClock.now + min(deadline, .seconds(5))
-        do throws(PQError) {
-            _ = try await connection.run([.rollback], by: moment, commits: false, heedsCancellation: false)
-        } catch {
-            await connection.close()
-        }
+        await Self.rollBack(connection, within: min(deadline, .seconds(5)))
     }
 }
 
@@ -161,7 +185,7 @@ public struct Lease: ~Copyable {
 
     /// Runs statements in one round trip and one transaction.
     public mutating func pipeline(_ queries: [Query], deadline: Duration? = nil) async throws(PQError) -> [Rows] {
-        try await connection.run(queries, by: .now + (deadline ?? settings.operationDeadline), commits: true)
+        try await connection.run(queries, by: .now + (deadline ?? settings.operationDeadline), commits: .cancellable)
     }
 
     /// Runs a text of several statements without parameters, as psql would, in one transaction unless it says
@@ -176,7 +200,6 @@ public struct Lease: ~Copyable {
         _ body: (inout Transaction) async throws -> R
     ) async throws -> R {
         try await Transaction.run(
-            on: connection, Transaction.begin(isolation, readOnly: readOnly),
-            deadline: deadline ?? settings.operationDeadline, body)
+            on: connection, isolation, isReadOnly: readOnly, deadline: deadline ?? settings.operationDeadline, body)
     }
 }

@@ -14,30 +14,35 @@ struct AppendLanesTests {
         }
 
         var pendingEvents: Int { lanes.pendingEvents }
-        func add(_ append: AppendLanes.Pending, isKnown: Bool) -> AppendLanes.Admission {
+        func add(_ append: PendingAppend, isKnown: Bool) -> AppendLanes.Admission {
             lanes.add(append, isKnown: isKnown)
         }
         func beginsLookingUp() -> Bool { lanes.beginsLookingUp() }
-        func takeStrangers() -> [AppendLanes.Pending]? { lanes.takeStrangers() }
-        func join(_ appends: [AppendLanes.Pending]) -> [Int] { lanes.join(appends) }
-        func takeGroup(_ lane: Int) -> [AppendLanes.Pending]? { lanes.takeGroup(lane) }
-        func written(_ group: [AppendLanes.Pending], _ lane: Int = 0) { lanes.written(group, lane) }
-        func ended(_ appends: [AppendLanes.Pending]) { lanes.ended(appends) }
+        func takeStrangers() -> [PendingAppend]? { lanes.takeStrangers() }
+        func join(_ appends: [PendingAppend]) -> [Int] { lanes.join(appends) }
+        func takeGroup(_ lane: Int) -> [PendingAppend]? { lanes.takeGroup(lane) }
+        func written(_ group: [PendingAppend], _ lane: Int = 0) { lanes.written(group, lane) }
+        func written(arrivedBefore moment: ContinuousClock.Instant) -> [PendingAppend] {
+            lanes.written(arrivedBefore: moment)
+        }
+        func withdraw(arrivedBefore moment: ContinuousClock.Instant) -> [PendingAppend] {
+            lanes.withdraw(arrivedBefore: moment)
+        }
+        func ended(_ appends: [PendingAppend]) { lanes.ended(appends) }
         func close(_ waiter: CheckedContinuation<Void, Never>) -> Bool { lanes.close(waiter) }
         func takeClosing() -> [CheckedContinuation<Void, Never>] { lanes.takeClosing() }
     }
 
     private static func job(_ number: Int) -> JobID { JobID(high: 1, low: UInt64(number)) }
 
-    private static func append(_ jobs: [Int], events: Int = 1) -> AppendLanes.Pending {
+    private static func append(_ jobs: [Int], events: Int = 1) -> PendingAppend {
         let draft = EventDraft(.executionStarted(ExecutionReference(task: "t", execution: "e")))
         let drafts = Array(repeating: draft, count: events)
-        return AppendLanes.Pending(
-            request: AppendRequest(parts: jobs.map { AppendRequest.Part(job: job($0), drafts: drafts) })
-        ) { _ in }
+        let request = AppendRequest(parts: jobs.map { AppendRequest.Part(job: job($0), drafts: drafts) })
+        return PendingAppend(request, arrivedAt: .now) { _ in }
     }
 
-    private static func jobs(_ appends: [AppendLanes.Pending]?) -> [JobID]? {
+    private static func jobs(_ appends: [PendingAppend]?) -> [JobID]? {
         appends?.flatMap { $0.request.parts.map(\.job) }
     }
 
@@ -209,7 +214,7 @@ struct AppendLanesTests {
         let long = AppendRequest(
             parts: [AppendRequest.Part(job: Self.job(5), drafts: Array(repeating: draft, count: 120_000))])
         for _ in 1...2 {
-            _ = lanes.add(AppendLanes.Pending(request: long) { _ in }, isKnown: false)
+            _ = lanes.add(PendingAppend(long, arrivedAt: .now) { _ in }, isKnown: false)
             guard case .overloaded = lanes.add(Self.append([6]), isKnown: true) else {
                 Issue.record("taken beyond the limit")
                 return
@@ -217,6 +222,30 @@ struct AppendLanesTests {
             lanes.ended(lanes.takeStrangers() ?? [])
             #expect(lanes.takeStrangers() == nil)
         }
+    }
+
+    @Test("an append that has waited for too long is taken out wherever it waits, and is never written")
+    func withdrawn() {
+        let lanes = Lanes(count: 1)
+        let (written, queued, stranger) = (Self.append([1]), Self.append([2]), Self.append([3]))
+        _ = lanes.add(written, isKnown: true)
+        _ = lanes.takeGroup(0)
+        _ = lanes.add(queued, isKnown: true)
+        _ = lanes.add(stranger, isKnown: false)
+        #expect(lanes.withdraw(arrivedBefore: written.arrivedAt).isEmpty)
+        let lookedUp = lanes.takeStrangers() ?? []
+        let late = Self.append([4])
+        _ = lanes.add(late, isKnown: false)
+        let overdue = lanes.withdraw(arrivedBefore: .now + .seconds(1))
+        #expect(Self.jobs(overdue) == Self.jobs([queued, late, stranger]))
+        #expect(overdue.filter(\.isWithdrawn).count == 3)
+        #expect(lanes.written(arrivedBefore: .now + .seconds(1)).map(\.request.parts[0].job) == [Self.job(1)])
+        #expect(lanes.pendingEvents == 1, "only what is being written takes up room")
+        #expect(lanes.join(lookedUp).isEmpty)
+        lanes.written([written])
+        #expect(lanes.takeGroup(0) == nil, "nothing else is to be written")
+        #expect(lanes.pendingEvents == 0)
+        #expect(lanes.takeStrangers() == nil)
     }
 
     @Test("closing waits for those that are to be looked up, and takes no more")

@@ -183,9 +183,9 @@ struct VerifyTests {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in
                 let job = try await fill(ledger)
-                let pool = Pool(
-                    target: target.settingOnServer([("session_replication_role", "replica")]),
-                    logger: TestCluster.logger)
+                var settings = Pool.Settings()
+                settings.session.settings = [("session_replication_role", "replica")]
+                let pool = Pool(target: target, settings: settings, logger: TestCluster.logger)
                 for sql in ["update ledger.event set done = 7", "delete from ledger.event", "truncate ledger.event"] {
                     let error = await #expect(throws: PQError.self) { try await pool.query(Query(sql)) }
                     #expect(error?.sqlState?.rawValue == "LG001", "\(sql)")

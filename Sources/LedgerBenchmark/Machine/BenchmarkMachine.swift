@@ -64,7 +64,7 @@ final class BenchmarkMachine {
     private static func pool(_ target: ConnectionTarget, _ logger: Logger) -> Pool {
         var settings = Pool.Settings()
         settings.operationDeadline = .seconds(600)
-        settings.sessionSettings = [("search_path", "pg_catalog"), ("timezone", "UTC")]
+        settings.session.settings = [("search_path", "pg_catalog"), ("timezone", "UTC")]
         return Pool(target: target, settings: settings, logger: logger)
     }
 

@@ -5,12 +5,6 @@ internal import Ledger
 /// An append to a job of which nothing is known waits apart until its head was looked up, and only then joins its lane: so
 /// it holds up nobody whose heads are known.
 struct AppendLanes {
-    /// An append and whoever waits for it.
-    struct Pending: Sendable {
-        let request: AppendRequest
-        let whenDone: @Sendable (AppendResult) -> Void
-    }
-
     /// What became of an append.
     enum Admission {
         /// What runs will come to it: its lane, or who looks up heads.
@@ -24,11 +18,11 @@ struct AppendLanes {
     }
 
     private struct Lane {
-        var queue: [Pending] = []
+        var queue: [PendingAppend] = []
         var isRunning = false
         var pendingEvents = 0
-        /// How many of its appends are being written, and how many are to be looked up.
-        var writtenNow = 0
+        /// Its appends that are being written, and how many are to be looked up.
+        var writing: [PendingAppend] = []
         /// Since when the group that is being written is.
         var writingSince: ContinuousClock.Instant?
         var strangers = 0
@@ -43,8 +37,10 @@ struct AppendLanes {
     private let patience: Duration
     private var lanes: [Lane]
     /// Those whose heads are to be looked up.
-    private var strangers: [Pending] = []
+    private var strangers: [PendingAppend] = []
     private var isLookingUp = false
+    /// Those whose heads are being looked up.
+    private var lookedUp: [PendingAppend] = []
     /// Whether a group has ended since they began to wait: they wait no longer.
     private var isLookingUpDue = false
     private var places: [JobID: Place] = [:]
@@ -60,7 +56,7 @@ struct AppendLanes {
     }
 
     /// - Parameter isKnown: Whether something is known of all jobs that it names.
-    mutating func add(_ pending: Pending, isKnown: Bool) -> Admission {
+    mutating func add(_ pending: PendingAppend, isKnown: Bool) -> Admission {
         guard !isClosed else { return .closed }
         let request = pending.request
         // One that is too large by itself is written as well, alone.
@@ -96,17 +92,19 @@ struct AppendLanes {
     private var isLookingUpWorthwhile: Bool {
         !strangers.isEmpty
             && (isLookingUpDue
-                || lanes.contains { $0.strangers > 0 && $0.strangers >= $0.writtenNow / Appender.lookUpsPerGroup })
+                || lanes.contains { $0.strangers > 0 && $0.strangers >= $0.writing.count / Appender.lookUpsPerGroup })
     }
 
     /// Those whose heads are to be looked up next, as many as may be written in one group; nil where it is not worth it yet,
     /// and then looking up has ended.
-    mutating func takeStrangers() -> [Pending]? {
+    mutating func takeStrangers() -> [PendingAppend]? {
         guard isLookingUpWorthwhile else {
             isLookingUp = false
+            lookedUp = []
             return nil
         }
         let group = Self.takeFirst(of: &strangers)
+        lookedUp = group
         for append in group { lanes[lane(for: append.request)].strangers -= 1 }
         // Those that are left have waited for this one.
         isLookingUpDue = !strangers.isEmpty
@@ -116,7 +114,9 @@ struct AppendLanes {
     /// These were looked up, and join their lanes: at the head, for they have waited since before those that are there.
     ///
     /// - Returns: The lanes that are to be started.
-    mutating func join(_ appends: [Pending]) -> [Int] {
+    mutating func join(_ appends: [PendingAppend]) -> [Int] {
+        lookedUp = []
+        let appends = appends.filter { !$0.isWithdrawn }
         var begun: [Int] = []
         for (lane, joining) in Dictionary(grouping: appends, by: { lane(for: $0.request) }) {
             lanes[lane].queue.insert(contentsOf: joining, at: 0)
@@ -139,19 +139,19 @@ struct AppendLanes {
     }
 
     /// The next group of a lane; nil where there is none, and then the lane has ended.
-    mutating func takeGroup(_ lane: Int) -> [Pending]? {
+    mutating func takeGroup(_ lane: Int) -> [PendingAppend]? {
         guard !lanes[lane].queue.isEmpty else {
             lanes[lane].isRunning = false
             return nil
         }
         let group = Self.takeFirst(of: &lanes[lane].queue)
-        lanes[lane].writtenNow = group.count
+        lanes[lane].writing = group
         lanes[lane].writingSince = .now
         return group
     }
 
     /// The first, and those after it that make up a group with it.
-    private static func takeFirst(of queue: inout [Pending]) -> [Pending] {
+    private static func takeFirst(of queue: inout [PendingAppend]) -> [PendingAppend] {
         var events = 0
         let end = queue.indices.first { index in
             events += queue[index].request.eventCount
@@ -163,15 +163,15 @@ struct AppendLanes {
     }
 
     /// A lane's group was written, or has failed.
-    mutating func written(_ group: [Pending], _ lane: Int) {
-        lanes[lane].writtenNow = 0
+    mutating func written(_ group: [PendingAppend], _ lane: Int) {
+        lanes[lane].writing = []
         lanes[lane].writingSince = nil
         isLookingUpDue = !strangers.isEmpty
         ended(group)
     }
 
     /// These take up no more room, for they are about to be answered.
-    mutating func ended(_ appends: [Pending]) {
+    mutating func ended(_ appends: [PendingAppend]) {
         for pending in appends {
             let request = pending.request
             let lane = lane(for: request)
@@ -186,6 +186,29 @@ struct AppendLanes {
         }
     }
 
+    /// Takes those out that have waited for this long without being written, so that they never will be.
+    mutating func withdraw(arrivedBefore moment: ContinuousClock.Instant) -> [PendingAppend] {
+        var overdue: [PendingAppend] = []
+        func take(from queue: inout [PendingAppend]) {
+            let late = queue.filter { $0.arrivedAt < moment && !$0.isWithdrawn }
+            guard !late.isEmpty else { return }
+            for append in late { append.withdraw() }
+            overdue += late
+            queue.removeAll(where: \.isWithdrawn)
+        }
+        for index in lanes.indices { take(from: &lanes[index].queue) }
+        for append in strangers where append.arrivedAt < moment { lanes[lane(for: append.request)].strangers -= 1 }
+        take(from: &strangers)
+        take(from: &lookedUp)
+        ended(overdue)
+        return overdue
+    }
+
+    /// Those that are being written and arrived before this moment.
+    func written(arrivedBefore moment: ContinuousClock.Instant) -> [PendingAppend] {
+        lanes.flatMap { $0.writing.filter { $0.arrivedAt < moment } }
+    }
+
     /// Takes no more.
     ///
     /// - Returns: Whether nothing waits, so that the caller need not.
@@ -195,6 +218,9 @@ struct AppendLanes {
         closing.append(waiter)
         return false
     }
+
+    /// Whether no more is taken and nothing is left.
+    var hasEnded: Bool { isClosed && !isBusy }
 
     private var isBusy: Bool { isLookingUp || !strangers.isEmpty || lanes.contains(where: \.isRunning) }
 

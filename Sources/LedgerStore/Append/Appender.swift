@@ -28,6 +28,14 @@ final class Appender: Sendable {
     /// in all.
     private static let attemptsMax = 5
     private static let retryPause: Duration = .milliseconds(20)
+    /// How long an append waits to be written; beyond it the caller learns that nothing was taken.
+    static let waitingMax: Duration = .seconds(20)
+    /// How long a caller waits in all; beyond it the outcome is unknown, and the group goes on.
+    static let answerMax: Duration = .seconds(30)
+    /// How long a lane tries to write one group or to find out what became of it.
+    private static let groupMax: Duration = .seconds(25)
+    /// How often appends that have waited for too long are looked for.
+    private static let lookInterval: Duration = .seconds(1)
 
     private let reactor: Reactor
     private let flusher: Flusher
@@ -36,6 +44,7 @@ final class Appender: Sendable {
     private let lanes: Mutex<AppendLanes>
     private let heads = Mutex(HeadCache())
     private let figures = Mutex(Figures())
+    private let isWatching = Atomic(false)
 
     /// What has been done since the start.
     struct Figures: Sendable {
@@ -49,6 +58,8 @@ final class Appender: Sendable {
         var refused: UInt64 = 0
         var failed: UInt64 = 0
         var pendingEvents = 0
+        /// Why the last group was not written, and when; nil once one has been.
+        var lastFailure: (error: PQError, at: ContinuousClock.Instant)?
     }
 
     init(
@@ -71,8 +82,9 @@ final class Appender: Sendable {
     /// Appends, and calls once it is durably committed or has failed: on any thread.
     func append(_ request: AppendRequest, whenDone: @escaping @Sendable (AppendResult) -> Void) {
         guard !request.parts.isEmpty else { return whenDone(.success([])) }
+        if isWatching.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged { beginWatching() }
         let isKnown = heads.withLock { $0.unknownJobs(request).isEmpty }
-        let pending = AppendLanes.Pending(request: request, whenDone: whenDone)
+        let pending = PendingAppend(request, arrivedAt: .now, whenDone: whenDone)
         switch lanes.withLock({ $0.add(pending, isKnown: isKnown) }) {
         case .queued: break
         case .beginsLookingUp: startLookingUp()
@@ -87,6 +99,46 @@ final class Appender: Sendable {
         case .closed:
             whenDone(.failure(StoreError(.closed, "the server is stopping; nothing was taken")))
         }
+    }
+
+    // MARK: Time limits
+
+    private func beginWatching() {
+        Task(name: "appender-limits") { [weak self] in
+            while await self?.answerOverdue() ?? false {
+                do { try await Task.sleep(for: Self.lookInterval) } catch { return }
+            }
+        }
+    }
+
+    /// Answers the callers that have waited for too long.
+    ///
+    /// - Returns: Whether there may be more.
+    private func answerOverdue() async -> Bool {
+        let now = ContinuousClock.now
+        let (waiting, writing, hasEnded) = lanes.withLock { lanes in
+            (
+                lanes.withdraw(arrivedBefore: now - Self.waitingMax),
+                lanes.written(arrivedBefore: now - Self.answerMax), lanes.hasEnded
+            )
+        }
+        for append in waiting {
+            append.finish(
+                .failure(
+                    StoreError(
+                        .unavailable,
+                        "PostgreSQL has not taken events for \(Self.waitingMax.components.seconds) s; nothing was taken",
+                        retryAfter: .seconds(1))))
+        }
+        for append in writing {
+            append.finish(
+                .failure(
+                    StoreError(
+                        .outcomeUnknown,
+                        "PostgreSQL has not confirmed the commit for \(Self.answerMax.components.seconds) s",
+                        retryAfter: .seconds(1))))
+        }
+        return !hasEnded
     }
 
     /// Remembers where a job stands that was just created: most are written to at once, by who created them.
@@ -119,7 +171,7 @@ final class Appender: Sendable {
                 return lanes.beginsLookingUp()
             }
             if beginsLookingUp { startLookingUp() }
-            for (pending, result) in zip(group, results) { pending.whenDone(result) }
+            for (pending, result) in zip(group, results) { pending.finish(result) }
         }
         resumeClosing()
     }
@@ -144,8 +196,8 @@ final class Appender: Sendable {
             let jobs = heads.withLock { heads in Set(appends.flatMap { heads.unknownJobs($0.request) }) }
             // Another append to the same job may have been looked up since.
             let missing = jobs.isEmpty ? [] : await lookUp(jobs)
-            var found: [AppendLanes.Pending] = []
-            var lost: [AppendLanes.Pending] = []
+            var found: [PendingAppend] = []
+            var lost: [PendingAppend] = []
             for append in appends {
                 if append.request.parts.contains(where: { missing.contains($0.job) }) {
                     lost.append(append)
@@ -154,12 +206,12 @@ final class Appender: Sendable {
                 }
             }
             let begun = lanes.withLock { lanes in
-                lanes.ended(lost)
+                lanes.ended(lost.filter { !$0.isWithdrawn })
                 return lanes.join(found)
             }
             for lane in begun { start(lane) }
             for append in lost {
-                append.whenDone(.failure(.unknown(append.request.parts.map(\.job).filter(missing.contains))))
+                append.finish(.failure(.unknown(append.request.parts.map(\.job).filter(missing.contains))))
             }
         }
         resumeClosing()
@@ -191,30 +243,50 @@ final class Appender: Sendable {
     // MARK: Writing
 
     private func write(_ requests: [AppendRequest]) async -> [AppendResult] {
-        var failure = PQError(.connectionFailed, "not tried")
-        for attempt in 1...Self.attemptsMax {
-            do throws(FlushFailure) {
-                return try await flush(requests)
-            } catch {
-                failure = error.error
-                heads.withLock { $0.forget(requests) }
-                if let plan = error.plan {
-                    switch await settle(plan, refusedFrom: error.refusedFrom) {
-                    case true: return noteSuccess(plan)
-                    case false: break
-                    default: return noteFailure(failure, requests)
-                    }
-                } else if !failure.isRetrySafe {
-                    return noteFailure(failure, requests)
+        await write(requests, until: .now + Self.groupMax)
+    }
+
+    /// Writes a group, again if it failed for a reason that passes, and apart if one of its appends may be the reason.
+    private func write(_ requests: [AppendRequest], until end: ContinuousClock.Instant) async -> [AppendResult] {
+        var attempt = 1
+        while true {
+            let failure: FlushFailure
+            do throws(FlushFailure) { return try await flush(requests) } catch { failure = error }
+            heads.withLock { $0.forget(requests) }
+            if let plan = failure.plan {
+                switch await settle(plan, refusedFrom: failure.refusedFrom, until: end) {
+                case true: return noteSuccess(plan)
+                case false: break
+                default: return noteFailure(failure.error, requests)
                 }
+            } else if requests.count > 1, Self.mayBeOnesFault(failure.error) {
                 logger.warning(
-                    "a group of appends is tried again",
-                    metadata: ["append.attempt": "\(attempt)", "error": "\(failure)"])
-                await pause(after: attempt)
+                    "a group of appends failed, and is written in parts",
+                    metadata: ["append.group": "\(requests.count)", "error": "\(failure.error)"])
+                let half = requests.count / 2
+                return await write(Array(requests[..<half]), until: end)
+                    + write(Array(requests[half...]), until: end)
+            } else if !failure.error.isRetrySafe {
+                return noteFailure(failure.error, requests)
             }
+            guard attempt < Self.attemptsMax, .now < end else {
+                // Nothing of it is there: if the outcome was unknown, that has been settled.
+                let error = failure.error
+                return noteFailure(
+                    PQError(error.code, error.message, sqlState: error.sqlState, server: error.server), requests)
+            }
+            logger.warning(
+                "a group of appends is tried again",
+                metadata: ["append.attempt": "\(attempt)", "error": "\(failure.error)"])
+            await pause(after: attempt)
+            attempt += 1
         }
-        let known = PQError(failure.code, failure.message, sqlState: failure.sqlState, server: failure.server)
-        return noteFailure(known, requests)
+    }
+
+    /// Whether one append of a group may be the reason why all of it failed: any reason that does not pass, such as a
+    /// partition that is not attached, and a lock that somebody holds.
+    private static func mayBeOnesFault(_ error: PQError) -> Bool {
+        !error.isRetrySafe || error.sqlState == .lockNotAvailable || error.sqlState == .queryCanceled
     }
 
     /// In one round trip where we know all heads and nobody else has moved them, else in two.
@@ -235,8 +307,10 @@ final class Appender: Sendable {
     }
 
     /// Whether a group that was cut off took place; nil where the database does not say in time.
-    private func settle(_ plan: FlushPlan, refusedFrom: Timestamp?) async -> Bool? {
-        for attempt in 1...Self.attemptsMax {
+    private func settle(
+        _ plan: FlushPlan, refusedFrom: Timestamp?, until end: ContinuousClock.Instant
+    ) async -> Bool? {
+        for attempt in 1...Self.attemptsMax where .now < end {
             do throws(PQError) {
                 switch try await flusher.settle(plan, refusedFrom: refusedFrom) {
                 case .tookPlace: return true
@@ -269,6 +343,7 @@ final class Appender: Sendable {
 
     private func noteSuccess(_ plan: FlushPlan) -> [AppendResult] {
         figures.withLock { figures in
+            figures.lastFailure = nil
             figures.groups += 1
             figures.events += UInt64(plan.columns.count)
         }
@@ -277,7 +352,13 @@ final class Appender: Sendable {
     }
 
     private func noteFailure(_ error: PQError, _ requests: [AppendRequest]) -> [AppendResult] {
-        figures.withLock { $0.failed += UInt64(requests.count) }
+        figures.withLock { figures in
+            figures.failed += UInt64(requests.count)
+            figures.lastFailure = (error, .now)
+        }
+        guard !error.isMissingPartition else {
+            return requests.map { .failure(.detached($0.parts.map(\.job))) }
+        }
         let storeError = StoreError(error, while: "appending events")
         return requests.map { _ in .failure(storeError) }
     }

@@ -106,10 +106,11 @@ struct Flusher: Sendable {
     /// - Returns: The database's clock, and how many events were inserted; nil where the heads are not as the plan has them.
     private func write(_ plan: FlushPlan) async throws(PQError) -> (clock: Timestamp, inserted: Int)? {
         if plan.columns.count <= Self.fewEvents {
-            guard let row = try await pool.query(plan.statementIfUnchanged).first else { return nil }
+            let rows = try await pool.query(plan.statementIfUnchanged, isDurableWrite: true)
+            guard let row = rows.first else { return nil }
             return (try row.timestamp(0), try row.decode(1, as: Int.self))
         }
-        let results = try await pool.pipeline(plan.statementsIfUnchanged)
+        let results = try await pool.pipeline(plan.statementsIfUnchanged, isDurableWrite: true)
         let inserted = results[1].affectedRows
         return inserted > 0 ? (try results[0][0].timestamp(0), inserted) : nil
     }
@@ -185,6 +186,10 @@ struct Flusher: Sendable {
     /// that only compares may not have begun when we have the lock: but it looks at the clock when it holds the lock
     /// itself, and refuses from a certain time on, so it is off once that time has come while we hold it. The event at its
     /// last place either bears the hash that was to be written, which nothing else can have, or it does not.
+    ///
+    /// That the event is visible does not prove that it is durable: the wait for a standby may have been cut off. But the
+    /// lock is a write of its own, later in the log, and its commit is acknowledged only when the standbys have confirmed
+    /// the log up to there. So if this transaction commits, so has the event.
     ///
     /// - Parameter refusedFrom: For one that only compares, the time by the database's clock from which on it refuses.
     func settle(_ plan: FlushPlan, refusedFrom: Timestamp?) async throws(PQError) -> Settlement {

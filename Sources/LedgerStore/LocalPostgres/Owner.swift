@@ -1,14 +1,14 @@
 internal import FoundationEssentials
-internal import Glibc
+package import Glibc
 
 /// Who PostgreSQL runs as: ourselves, or another user where we are root.
-struct Owner {
-    let name: String
+package struct Owner {
+    package let name: String
     /// What comes before a program so that it runs as this user.
-    let prefix: [String]
+    package let prefix: [String]
     private let identity: (user: uid_t, group: gid_t)?
 
-    static func current(runAs user: String) throws(LocalPostgresError) -> Owner {
+    package static func current(runAs user: String) throws(LocalPostgresError) -> Owner {
         guard geteuid() == 0 else { return Owner(name: "\(geteuid())", prefix: [], identity: nil) }
         guard let entry = getpwnam(user) else {
             throw LocalPostgresError(
@@ -23,7 +23,7 @@ struct Owner {
     }
 
     /// Makes a folder unless it is there, for this user or for ourselves.
-    func makeFolder(_ path: String, mode: mode_t, isOurs: Bool) throws(LocalPostgresError) {
+    package func makeFolder(_ path: String, mode: mode_t, isOurs: Bool) throws(LocalPostgresError) {
         var isFolder = false
         guard !FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) || isFolder else {
             throw LocalPostgresError(.folderUnusable, "\(path) is a file, and no folder to keep a database in")

@@ -2,17 +2,17 @@ internal import FoundationEssentials
 internal import Glibc
 
 /// Where PostgreSQL's own programs are on this machine.
-struct PostgresPrograms {
+package struct PostgresPrograms {
     /// The folder that holds `initdb`, `pg_ctl` and `postgres`.
-    let folder: String
+    package let folder: String
 
     /// The variable that names the folder where it is not found by itself.
     static let folderVariable = "PROGRESS_LEDGER_POSTGRES_BIN"
 
-    func path(_ program: String) -> String { "\(folder)/\(program)" }
+    package func path(_ program: String) -> String { "\(folder)/\(program)" }
 
     /// Looks where packages put them: the variable, `PATH`, Debian's folders (newest first), Homebrew's, Fedora's.
-    static func find(
+    package static func find(
         environment: [String: String] = ProcessInfo.processInfo.environment
     ) throws(LocalPostgresError) -> PostgresPrograms {
         if let folder = environment[folderVariable] {

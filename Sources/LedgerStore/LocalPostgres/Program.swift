@@ -2,11 +2,16 @@ internal import FoundationEssentials
 internal import Glibc
 
 /// Runs a program to its end without blocking a thread, its output in a file.
-struct Program {
+package struct Program {
     /// What comes before the program: how it is run as another user.
     let prefix: [String]
     /// Where its output is appended.
     let log: String
+
+    package init(prefix: [String], log: String) {
+        self.prefix = prefix
+        self.log = log
+    }
 
     private static let pollInterval: Duration = .milliseconds(10)
 
@@ -14,7 +19,7 @@ struct Program {
     ///
     /// - Returns: Its exit code, and what it printed.
     /// - Throws: ``LocalPostgresError/Code/deadlineExceeded``; the program is then killed.
-    func run(
+    package func run(
         _ arguments: [String], deadline: Duration
     ) async throws(LocalPostgresError) -> (exitCode: Int32, output: String) {
         let before = Self.size(of: log)

@@ -88,6 +88,8 @@ actor HintSender {
                 ? Query("select pg_notify($1, $2)", [.text(Self.presenceChannel), .text(instance)]) : nil
             isPresenceDue = false
             let queries = [
+                // A hint need not survive a crash, so nothing waits for it to reach the disk.
+                Query("select set_config('synchronous_commit', 'off', true)"),
                 presence,
                 Self.notify(Self.appendedChannel, instance, appended.map(\.description)),
                 Self.notify(

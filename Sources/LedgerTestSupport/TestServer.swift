@@ -1,0 +1,182 @@
+internal import FoundationEssentials
+internal import Glibc
+internal import LedgerStore
+public import PQ
+
+/// A PostgreSQL server of a test's own, alone or with standbys, which the test may kill, freeze and promote.
+///
+/// It is durable as far as PostgreSQL's own settings go (`synchronous_commit`), but does not wait for the disk.
+public final class TestServer: Sendable {
+    /// The server's name, which a standby reports to its primary as its application's name.
+    public let name: String
+    /// How to reach it, as its superuser, in the database `postgres`.
+    public let target: ConnectionTarget
+    private let folder: String
+    private let programs: PostgresPrograms
+    private let owner: Owner
+
+    private init(name: String) throws {
+        self.name = name
+        programs = try PostgresPrograms.find()
+        owner = try Owner.current(runAs: ProcessInfo.processInfo.environment[LocalPostgres.userVariable] ?? "postgres")
+        // Below /tmp, for the path of a socket must be short.
+        folder = "/tmp/ledger-server-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+        try owner.makeFolder(folder, mode: 0o700, isOurs: false)
+        target = try ConnectionTarget("host=\(folder) port=5432 user=postgres dbname=postgres")
+    }
+
+    private var data: String { "\(folder)/data" }
+
+    /// Makes a server and starts it.
+    ///
+    /// - Parameter encoding: That of its databases.
+    public static func start(
+        name: String = "primary", settings: [String: String] = [:], encoding: String = "UTF8"
+    ) async throws -> TestServer {
+        let server = try TestServer(name: name)
+        try await server.run(
+            "initdb", "--pgdata", server.data, "--username", "postgres", "--auth", "trust", "--encoding", encoding,
+            "--locale", "C", "--no-sync")
+        try await server.start(settings)
+        return server
+    }
+
+    /// Makes a standby of this server and starts it.
+    public func startStandby(name: String) async throws -> TestServer {
+        let standby = try TestServer(name: name)
+        try await standby.run(
+            "pg_basebackup", "--pgdata", standby.data, "--checkpoint", "fast", "--no-sync", "--write-recovery-conf",
+            "--dbname", "host=\(folder) port=5432 user=postgres application_name=\(name)")
+        try await standby.start([:])
+        return standby
+    }
+
+    /// Starts it, with these settings beside those that it has.
+    public func start(_ settings: [String: String] = [:]) async throws {
+        var options = "-c listen_addresses='' -k \(folder) -c fsync=off -c max_connections=60 -c shared_buffers=16MB"
+        options += " -c hot_standby=on -c wal_level=replica -c max_wal_senders=5 -c lc_messages=C"
+        for (setting, value) in settings.sorted(by: { $0.key < $1.key }) { options += " -c \(setting)='\(value)'" }
+        try await run(
+            "pg_ctl", "--pgdata", data, "--log", "\(folder)/log", "--silent", "--wait", "--timeout", "60", "--options",
+            options, "start")
+    }
+
+    /// Ends all of its processes at once, as a power failure does, and waits until they are gone.
+    public func kill() async throws {
+        let processes = try processes()
+        for process in processes { Glibc.kill(process, SIGKILL) }
+        try await eventually { processes.allSatisfy { Glibc.kill($0, 0) != 0 || Self.isZombie($0) } }
+        // Where nobody collects zombies, their numbers look alive, and the next start would refuse.
+        for path in ["\(data)/postmaster.pid", "\(folder)/.s.PGSQL.5432.lock"] {
+            if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
+        }
+    }
+
+    private static func isZombie(_ process: Int32) -> Bool { fields(process)?.first == "Z" }
+
+    /// What stands in the system's record of a process behind its name: its state, its parent and more.
+    private static func fields(_ process: Int32) -> [Substring]? {
+        guard let record = FileManager.default.contents(atPath: "/proc/\(process)/stat") else { return nil }
+        return String(decoding: record, as: UTF8.self).split(separator: ")").last?.split(separator: " ")
+    }
+
+    /// Stops all of its processes where they are: connections stay open, and nothing answers.
+    public func freeze() throws {
+        for process in try processes() { Glibc.kill(process, SIGSTOP) }
+    }
+
+    /// Lets a frozen server go on.
+    public func thaw() throws {
+        for process in try processes() { Glibc.kill(process, SIGCONT) }
+    }
+
+    /// Makes a standby the primary.
+    public func promote() async throws {
+        try await run("pg_ctl", "--pgdata", data, "--silent", "--wait", "promote")
+    }
+
+    /// Changes a setting for all sessions, now and later.
+    public func alter(_ setting: String, _ value: String) async throws {
+        let pool = Pool(target: target, logger: TestCluster.logger)
+        _ = try await pool.query(Query("alter system set \(setting) = '\(value)'", prepare: false))
+        _ = try await pool.query(Query("select pg_reload_conf()"))
+        await pool.close()
+    }
+
+    /// Stops it and removes its data.
+    public func remove() async {
+        do {
+            try thaw()
+            try await kill()
+        } catch {
+            print("the server in \(folder) could not be stopped: \(error)")
+        }
+        for path in [folder, "\(folder).log"] {
+            do { try FileManager.default.removeItem(atPath: path) } catch { print("\(path) is left: \(error)") }
+        }
+    }
+
+    /// The postmaster and its children.
+    private func processes() throws -> [Int32] {
+        guard let text = FileManager.default.contents(atPath: "\(data)/postmaster.pid"),
+            let first = String(decoding: text, as: UTF8.self).split(separator: "\n").first,
+            let postmaster = Int32(first)
+        else { return [] }
+        var found: [Int32] = []
+        for entry in try FileManager.default.contentsOfDirectory(atPath: "/proc") {
+            guard let process = Int32(entry), let fields = Self.fields(process), fields.count > 1, fields[0] != "Z"
+            else { continue }
+            if process == postmaster || Int32(fields[1]) == postmaster { found.append(process) }
+        }
+        return found
+    }
+
+    private func run(_ program: String, _ arguments: String...) async throws {
+        let runner = Program(prefix: owner.prefix, log: "\(folder).log")
+        // A folder that has the server's programs may lack those of the client, which then are on the path.
+        let path = programs.path(program)
+        let command = FileManager.default.isExecutableFile(atPath: path) ? path : program
+        let result = try await runner.run([command] + arguments, deadline: .seconds(120))
+        guard result.exitCode == 0 else {
+            throw Failure(description: "\(program) \(arguments.joined(separator: " ")): \(result.output)")
+        }
+    }
+
+    private struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+}
+
+/// Runs the closure with a server of its own, which is removed afterwards.
+public func withTestServer<R>(
+    settings: [String: String] = [:], encoding: String = "UTF8", _ body: (TestServer) async throws -> R
+) async throws -> R {
+    let server = try await TestServer.start(settings: settings, encoding: encoding)
+    let result: Result<R, any Error>
+    do { result = .success(try await body(server)) } catch { result = .failure(error) }
+    await server.remove()
+    return try result.get()
+}
+
+/// Runs the closure with a server and a standby of it.
+///
+/// - Parameter isSynchronous: Whether commits wait for the standby.
+public func withReplicatedServer<R>(
+    isSynchronous: Bool, _ body: (_ primary: TestServer, _ standby: TestServer) async throws -> R
+) async throws -> R {
+    try await withTestServer { primary in
+        let standby = try await primary.startStandby(name: "standby1")
+        let result: Result<R, any Error>
+        do {
+            let pool = Pool(target: primary.target, logger: TestCluster.logger)
+            try await eventually { try await !pool.query(Query("select 1 from pg_stat_replication")).isEmpty }
+            await pool.close()
+            if isSynchronous { try await primary.alter("synchronous_standby_names", "standby1") }
+            result = .success(try await body(primary, standby))
+        } catch {
+            result = .failure(error)
+        }
+        await standby.remove()
+        return try result.get()
+    }
+}

@@ -1,0 +1,139 @@
+/// What a session must guarantee before it is used, set and checked in one round trip after connecting.
+///
+/// The settings are sent as statements, not as startup options: a pooler refuses the options, or drops them silently.
+public struct SessionRequirements: Sendable {
+    /// Settings of the server for the whole session, in this order. Their names are plain identifiers.
+    public var settings: [(name: String, value: String)] = []
+    /// Settings that only servers from this version on know, such as 170_000 for PostgreSQL 17.
+    public var newerSettings: [(version: Int, name: String, value: String)] = []
+    /// The role that the session takes, after the settings; nil keeps the one that logs in.
+    public var role: String?
+    /// Whether commits wait for the disk: `synchronous_commit = off` becomes `on`; other values stay as they are.
+    public var isDurable = false
+    /// Whether the session writes: a server in recovery, and a read-only database, are refused.
+    public var isWritable = false
+
+    public init() {}
+}
+
+/// What a session was found to be, just after its settings were made.
+public struct SessionFacts: Sendable, Equatable {
+    /// The user that logged in, and the role that the session has now.
+    public var login = ""
+    public var role = ""
+    /// Whether the server is a standby, or recovers from a crash.
+    public var isInRecovery = false
+    /// Whether new transactions are read only, by recovery or by `default_transaction_read_only`.
+    public var isReadOnly = false
+    /// `server_encoding` of the database.
+    public var encoding = ""
+    public var synchronousCommit = ""
+    /// `session_replication_role`: anything but `origin` switches triggers off.
+    public var replicationRole = ""
+    /// Whether the server process is another than the one that answered the login, so that a pooler is between.
+    public var isPooled = false
+}
+
+extension SessionRequirements {
+    /// The statements that make the session, the last of which returns its facts.
+    func statements(serverVersion: Int) -> [Query] {
+        // A warning that a commit was not replicated must reach us: see CommitProof.
+        var settings = [(name: "client_min_messages", value: "warning")] + settings
+        settings += newerSettings.filter { serverVersion >= $0.version }.map { ($0.name, $0.value) }
+        var calls = settings.indices.map { "set_config($\(2 * $0 + 1), $\(2 * $0 + 2), false)" }
+        if isDurable {
+            calls.append(
+                """
+                set_config('synchronous_commit', case current_setting('synchronous_commit') when 'off' then 'on'
+                    else current_setting('synchronous_commit') end, false)
+                """)
+        }
+        var statements: [Query] = []
+        statements.append(
+            Query(
+                "select " + calls.joined(separator: ", "), settings.flatMap { [.text($0.name), .text($0.value)] },
+                prepare: false))
+        if let role { statements.append(Query("select set_config('role', $1, false)", [.text(role)], prepare: false)) }
+        statements.append(
+            Query(
+                """
+                select session_user::text, current_user::text, pg_is_in_recovery(),
+                    current_setting('default_transaction_read_only')::boolean, current_setting('server_encoding'),
+                    current_setting('synchronous_commit'), current_setting('session_replication_role'),
+                    pg_backend_pid()
+                """, prepare: false))
+        return statements
+    }
+
+    /// Why a session with these facts must not be used; nil if it may.
+    func refusal(_ facts: SessionFacts) -> PQError? {
+        if let role, facts.role != role {
+            return PQError(
+                .sessionRefused,
+                """
+                the session is \(facts.role) and not \(role): a pooler has dropped its role. Connect to PostgreSQL \
+                directly, or through a pooler in session mode
+                """)
+        }
+        guard facts.encoding == "UTF8" else {
+            return PQError(
+                .sessionRefused,
+                """
+                the database has the encoding \(facts.encoding), which cannot hold every name. Create it with \
+                "encoding 'UTF8' template template0"
+                """)
+        }
+        guard facts.replicationRole == "origin" || !isWritable else {
+            return PQError(
+                .sessionRefused,
+                """
+                session_replication_role is \(facts.replicationRole), which switches triggers off. Reset it for \
+                \(facts.login) and the database
+                """)
+        }
+        guard isWritable else { return nil }
+        if facts.isInRecovery {
+            return PQError(
+                .sessionRefused,
+                "the server is in recovery and takes no writes: it is a standby, or has not been promoted yet",
+                sqlState: .readOnlyTransaction)
+        }
+        if facts.isReadOnly {
+            return PQError(
+                .sessionRefused, "the database is read only: default_transaction_read_only is on",
+                sqlState: .readOnlyTransaction)
+        }
+        return nil
+    }
+}
+
+extension Connection {
+    /// Makes the session what is required and returns what it is.
+    ///
+    /// - Throws: ``PQError/Code/sessionRefused`` with the SQLSTATE if the server refuses a setting or the role, or is
+    ///   not what is required.
+    func establish(
+        _ requirements: SessionRequirements, deadline: Duration
+    ) async throws(PQError) -> SessionFacts {
+        let results: [Rows]
+        do throws(PQError) {
+            results = try await run(
+                requirements.statements(serverVersion: serverVersion), by: .now + deadline, commits: .cancellable)
+        } catch {
+            guard error.code == .server else { throw error }
+            let what = requirements.role.map { "the role \($0) or a setting" } ?? "a setting"
+            throw PQError(
+                .sessionRefused, "PostgreSQL refuses \(what) of the session: \(error.server?.message ?? "")",
+                sqlState: error.sqlState, server: error.server)
+        }
+        // Connecting is no round trip of an operation.
+        resetRoundTrips()
+        guard let row = results.last?.first else { throw PQError(.decoding, "the session has no facts") }
+        let facts = SessionFacts(
+            login: try row.decode(0), role: try row.decode(1), isInRecovery: try row.decode(2),
+            isReadOnly: try row.decode(3), encoding: try row.decode(4), synchronousCommit: try row.decode(5),
+            replicationRole: try row.decode(6), isPooled: try row.decode(7, as: Int32.self) != backendProcess)
+        if let refusal = requirements.refusal(facts) { throw refusal }
+        return facts
+    }
+}

@@ -1,0 +1,161 @@
+import Ledger
+import LedgerStore
+import LedgerTestSupport
+import Logging
+import PQ
+import Testing
+
+/// What is acknowledged survives the loss of the primary, and what may not survive it is not acknowledged.
+@Suite("Durability with a standby", .serialized, .timeLimit(.minutes(10)))
+struct DurabilityTests {
+    private static let silent = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+
+    private static func report(_ number: Int64) -> EventDraft {
+        EventDraft(
+            .progress(ProgressReport(reference: ExecutionReference(task: "t", execution: "e"), report: number, done: 1))
+        )
+    }
+
+    private func withLedger<R: Sendable>(
+        on target: ConnectionTarget, _ settings: PostgresLedger.Settings = PostgresLedger.Settings(),
+        _ body: (PostgresLedger) async throws -> R
+    ) async throws -> R {
+        _ = try await Migrator(target: target, logger: Self.silent).migrate()
+        return try await withRunningLedger(
+            on: target, projection: nil, settings: settings, logger: Self.silent, body)
+    }
+
+    /// Runs the closure while somebody cancels every commit that waits for a standby.
+    private func cancelingCommits<R: Sendable>(
+        _ server: TestServer, _ body: () async throws -> R
+    ) async throws -> R {
+        let pool = Pool(target: server.target, logger: Self.silent)
+        let canceling = Task {
+            while !Task.isCancelled {
+                _ = try await pool.query(
+                    Query("select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'"))
+                try await Task.sleep(for: .milliseconds(5))
+            }
+        }
+        let result: Result<R, any Error>
+        do { result = .success(try await body()) } catch { result = .failure(error) }
+        canceling.cancel()
+        _ = await canceling.result
+        await pool.close()
+        return try result.get()
+    }
+
+    /// How many events a job has, read past the ledger.
+    private func count(_ server: TestServer, _ job: JobID) async throws -> Int {
+        let pool = Pool(target: server.target, logger: Self.silent)
+        let rows = try await pool.query(
+            Query(
+                "select count(*) from ledger.event where job_id = $1",
+                [.uuid(UUIDBytes(high: job.high, low: job.low))]))
+        await pool.close()
+        return try rows[0].decode(0)
+    }
+
+    @Test("an append whose wait for the standby is cancelled is not acknowledged")
+    func canceledWait() async throws {
+        try await withReplicatedServer(isSynchronous: true) { primary, standby in
+            try await withLedger(on: primary.target) { ledger in
+                let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                #expect(try await ledger.append([Self.report(1)], to: job) == 2...2)
+                try await standby.kill()
+                for count in [1, 20, 300] {
+                    let drafts = (0..<count).map { Self.report(Int64(1_000 * count + $0)) }
+                    let error = await #expect(throws: StoreError.self) {
+                        try await cancelingCommits(primary) { try await ledger.append(drafts, to: job) }
+                    }
+                    #expect(error?.code == .outcomeUnknown, "\(count) events: \(String(reflecting: error))")
+                }
+                try await standby.start()
+                // Everything that was reported as unknown is there once, since nothing was lost in the end.
+                try await eventually {
+                    do { return try await ledger.append([Self.report(2)], to: job) == 324...324 } catch { return false }
+                }
+            }
+        }
+    }
+
+    @Test("a job whose creation is not replicated is not acknowledged, nor is asking for it again")
+    func canceledCreation() async throws {
+        try await withReplicatedServer(isSynchronous: true) { primary, standby in
+            try await withLedger(on: primary.target) { ledger in
+                try await standby.kill()
+                for _ in 1...2 {
+                    let error = await #expect(throws: StoreError.self) {
+                        try await cancelingCommits(primary) {
+                            try await ledger.createJob(JobDescription(name: "n", key: "k")).created
+                        }
+                    }
+                    #expect(error?.code == .outcomeUnknown)
+                }
+                try await standby.start()
+                #expect(try await ledger.createJob(JobDescription(name: "n", key: "k")).created == false)
+            }
+        }
+    }
+
+    @Test("while the standby is away an append is answered in time, its commit is not cancelled, and others wait")
+    func standbyAway() async throws {
+        try await withReplicatedServer(isSynchronous: true) { primary, standby in
+            var settings = PostgresLedger.Settings()
+            settings.operationDeadline = .seconds(2)
+            try await withLedger(on: primary.target, settings) { ledger in
+                let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                try await standby.kill()
+                let started = ContinuousClock.now
+                let error = await #expect(throws: StoreError.self) {
+                    try await ledger.append([Self.report(1)], to: job)
+                }
+                #expect(error?.code == .outcomeUnknown)
+                #expect(started.duration(to: .now) < .seconds(35))
+                // The commit still waits, so the event is not to be seen, and it is there as soon as the standby is.
+                let pool = Pool(target: primary.target, logger: Self.silent)
+                let waiting = try await pool.query(
+                    Query("select 1 from pg_stat_activity where wait_event = 'SyncRep'"))
+                #expect(!waiting.isEmpty)
+                try await standby.start()
+                try await eventually { try await count(primary, job) == 2 }
+                await pool.close()
+                try await eventually {
+                    do { return try await ledger.append([Self.report(2)], to: job) == 3...3 } catch { return false }
+                }
+            }
+        }
+    }
+
+    @Test("a primary that is frozen and replaced: appends go on at the new one within seconds")
+    func frozenPrimary() async throws {
+        try await withReplicatedServer(isSynchronous: true) { primary, standby in
+            let hosts = "\(primary.target["host"] ?? ""),\(standby.target["host"] ?? "")"
+            let both = primary.target.setting("host", hosts).setting("port", "5432,5432")
+                .setting("target_session_attrs", "read-write")
+            try await withLedger(on: both) { ledger in
+                let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                for number in Int64(1)...20 {
+                    async let other = ledger.append([Self.report(100 + number)], to: job)
+                    _ = try await ledger.append([Self.report(number)], to: job)
+                    _ = try await other
+                }
+                try primary.freeze()
+                try await standby.promote()
+                let started = ContinuousClock.now
+                try await eventually {
+                    do {
+                        _ = try await ledger.append([Self.report(21)], to: job)
+                        return true
+                    } catch {
+                        return false
+                    }
+                }
+                let waited = started.duration(to: .now)
+                // 5 s until the server is asked whether it answers, 6 s for its answer, 5 s to connect to each host.
+                #expect(waited < .seconds(40), "\(waited)")
+                #expect(try await count(standby, job) >= 42)
+            }
+        }
+    }
+}
