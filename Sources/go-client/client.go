@@ -29,6 +29,7 @@ type Client struct {
 	lookInterval time.Duration
 	requestWait  time.Duration
 	health       health
+	ownWrites    ownWrites
 	// slots are the requests that may be under way.
 	slots chan struct{}
 

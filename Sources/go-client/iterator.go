@@ -67,10 +67,10 @@ func failedIterator[T any](err error) *Iterator[T] {
 	return &Iterator[T]{err: err, isOver: true}
 }
 
-// pages walks over the pages of a route. Read returns the items of a page, and what the next one is asked for with;
-// empty at the end.
+// pages walks over the pages of a route. It calls prepare before the first request. Read returns the items of a page,
+// and what the next one is asked for with; empty at the end.
 func pages[T any](
-	ctx context.Context, c *Client, path string, query url.Values, cursorName string,
+	ctx context.Context, c *Client, path string, query url.Values, cursorName string, prepare func(context.Context),
 	read func(body []byte) (items []T, next string, err error),
 ) *Iterator[T] {
 	if c.IsSilent() {
@@ -78,8 +78,12 @@ func pages[T any](
 	}
 	query.Set("limit", strconv.Itoa(pageSize))
 	var items []T
-	isLast := false
+	isLast, isPrepared := false, false
 	return &Iterator[T]{advance: func() (item T, isThere bool, err error) {
+		if !isPrepared {
+			isPrepared = true
+			prepare(ctx)
+		}
 		for len(items) == 0 {
 			if isLast {
 				return item, false, nil

@@ -103,6 +103,8 @@ func (c *Client) CreateJob(ctx context.Context, name string, options ...CreateOp
 	if err := c.ask(ctx, r, description.isKeyGiven, &snapshot); err != nil {
 		return nil, err
 	}
+	c.ownWrites.wrote(snapshot.Job, snapshot.Sequence)
+	c.ownWrites.saw(snapshot.Job, snapshot.Sequence)
 	return c.found(&snapshot), nil
 }
 
@@ -158,7 +160,7 @@ func (c *Client) ListJobs(ctx context.Context, filter JobFilter) *Iterator[*Job]
 	for name, value := range filter.Tags {
 		query.Set("tag."+name, value)
 	}
-	return pages(ctx, c, "/v1/jobs", query, "cursor", func(body []byte) (jobs []*Job, next string, err error) {
+	read := func(body []byte) (jobs []*Job, next string, err error) {
 		var page struct {
 			Jobs       []Snapshot `json:"jobs"`
 			NextCursor string     `json:"next_cursor"`
@@ -170,7 +172,8 @@ func (c *Client) ListJobs(ctx context.Context, filter JobFilter) *Iterator[*Job]
 			jobs = append(jobs, c.found(&page.Jobs[i]))
 		}
 		return jobs, page.NextCursor, nil
-	})
+	}
+	return pages(ctx, c, "/v1/jobs", query, "cursor", c.catchUpAll, read)
 }
 
 func set(query url.Values, name, value string) {

@@ -80,6 +80,8 @@ const (
 	answerBytesMax = 64 << 20
 	// pageSize is how many items an Iterator fetches at once; the ledger gives 1,000 at most.
 	pageSize = 500
+	// ownWritesMax is how many jobs a client remembers its last event of: some 1.5 MB.
+	ownWritesMax = 10_000
 	// logPauseMin keeps a ledger that comes and goes from filling the log.
 	logPauseMin = time.Minute
 )

@@ -44,8 +44,18 @@ func (j *Job) Snapshot(ctx context.Context, options ...SnapshotOption) (*Snapsho
 	for _, option := range options {
 		option(query)
 	}
+	if j.isSilent() {
+		return nil, ErrNotConfigured
+	}
+	if !query.Has("at_sequence") && !query.Has("min_sequence") {
+		return j.readSnapshot(ctx, query)
+	}
 	var snapshot Snapshot
-	if err := j.get(ctx, "/progress", query, &snapshot); err != nil {
+	err := j.client.ask(ctx, j.request("/progress", query), true, &snapshot)
+	if err == nil && !query.Has("at_sequence") {
+		return j.seen(&snapshot, nil)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return &snapshot, nil
@@ -118,7 +128,7 @@ func (j *Job) Tasks(ctx context.Context, filter TaskFilter) *Iterator[TaskSummar
 	}
 	query := url.Values{}
 	set(query, "state", string(filter.State))
-	return pages(ctx, j.client, jobPath(j.ID, "/tasks"), query, "cursor",
+	return pages(ctx, j.client, jobPath(j.ID, "/tasks"), query, "cursor", j.catchUp,
 		func(body []byte) ([]TaskSummary, string, error) {
 			var page struct {
 				Tasks      []TaskSummary `json:"tasks"`
@@ -166,7 +176,7 @@ func (j *Job) Events(ctx context.Context, filter EventFilter) *Iterator[Event] {
 	if filter.After != 0 {
 		query.Set("after", strconv.FormatInt(filter.After, 10))
 	}
-	return pages(ctx, j.client, jobPath(j.ID, "/events"), query, "after",
+	return pages(ctx, j.client, jobPath(j.ID, "/events"), query, "after", j.catchUp,
 		func(body []byte) ([]Event, string, error) {
 			var page struct {
 				Events    []Event `json:"events"`
@@ -179,14 +189,19 @@ func (j *Job) Events(ctx context.Context, filter EventFilter) *Iterator[Event] {
 		})
 }
 
-// get reads something of the job.
+// get reads something of the job, with what this client wrote to the job before.
 func (j *Job) get(ctx context.Context, what string, query url.Values, into any) error {
 	if j.isSilent() {
 		return ErrNotConfigured
 	}
+	j.catchUp(ctx)
+	return j.client.ask(ctx, j.request(what, query), true, into)
+}
+
+func (j *Job) request(what string, query url.Values) request {
 	path := jobPath(j.ID, what)
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	return j.client.ask(ctx, request{method: http.MethodGet, path: path, wait: requestWait}, true, into)
+	return request{method: http.MethodGet, path: path, wait: requestWait}
 }

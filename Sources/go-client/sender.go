@@ -145,6 +145,7 @@ func (e *Execution) sendStart() {
 	}
 	e.mu.Lock()
 	if found == taken || isFenced {
+		e.client.ownWrites.wrote(e.key.job, started.Sequence)
 		e.delivery.startWasRecorded(started.Attempt, started.Sequence, time.Now())
 	} else {
 		e.delivery.startWasRefused(cause)
@@ -187,6 +188,7 @@ func (e *Execution) send(parcel parcel, look bool) {
 	e.mu.Lock()
 	switch found {
 	case taken:
+		e.client.ownWrites.wrote(e.key.job, appended.LastSequence)
 		isSuperseded = e.delivery.accepted(appended.Verdicts, time.Now(), look)
 	case tooMuch:
 		e.delivery.tooLarge(cause)

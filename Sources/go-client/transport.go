@@ -23,6 +23,8 @@ type request struct {
 	body   []byte
 	// wait bounds one try, from connecting to the last byte of the answer.
 	wait time.Duration
+	// isLagFinal ends ask at a 504: the ledger has waited for its projection as long as it does.
+	isLagFinal bool
 }
 
 // answer is a whole answer.
@@ -186,6 +188,9 @@ func (c *Client) ask(ctx context.Context, r request, isRepeatable bool, into any
 			}
 			return nil
 		case tooMuch, refusal:
+			return cause
+		}
+		if r.isLagFinal && a != nil && a.status == http.StatusGatewayTimeout {
 			return cause
 		}
 		pause := backOff(tries, chance()) + retryAfter(a, time.Now())

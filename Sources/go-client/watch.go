@@ -63,6 +63,8 @@ type watch struct {
 
 	// last is the snapshot that was given out.
 	last *Snapshot
+	// isBegun says that the first snapshot has been asked for.
+	isBegun bool
 	// isPolling says that there are no server-sent events here.
 	isPolling bool
 	// tag is the ETag of the last poll.
@@ -84,6 +86,11 @@ type watch struct {
 
 // next returns the next snapshot; false at the end.
 func (w *watch) next() (*Snapshot, bool, error) {
+	if !w.isBegun {
+		w.isBegun = true
+		// Or a job that this client has opened again could look finished.
+		w.job.catchUp(w.context)
+	}
 	for {
 		if w.isEnded {
 			return nil, false, nil
