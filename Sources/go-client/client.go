@@ -37,7 +37,9 @@ type Client struct {
 	// executions are those that have not delivered everything.
 	executions map[*Execution]struct{}
 	// starts has, for each task that is about to start, the channel that is closed when its start is settled.
-	starts    map[taskKey]chan struct{}
+	starts map[taskKey]chan struct{}
+	// ends are the ends of jobs that are not settled.
+	ends      map[*jobEnd]struct{}
 	lingering int
 	isClosed  bool
 }
@@ -144,6 +146,7 @@ func NewClient(address string, options ...ClientOption) (*Client, error) {
 		slots:        make(chan struct{}, requestsMax),
 		executions:   make(map[*Execution]struct{}),
 		starts:       make(map[taskKey]chan struct{}),
+		ends:         make(map[*jobEnd]struct{}),
 	}
 	for _, option := range append([]ClientOption{WithToken(c.token)}, options...) {
 		if err := option(c); err != nil {
@@ -197,6 +200,11 @@ func (c *Client) flushAll(ctx context.Context) error {
 			first = err
 		}
 	}
+	for _, end := range c.unsettledEnds() {
+		if err := end.await(ctx); err != nil && first == nil {
+			first = err
+		}
+	}
 	return first
 }
 
@@ -213,14 +221,109 @@ func (c *Client) Close() error {
 	if wasClosed {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), c.closeWait)
+	began := time.Now()
+	wait := c.lastWait()
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
-	err := c.flushAll(ctx)
 	for _, execution := range c.liveExecutions() {
-		execution.abandon()
+		execution.hurry()
 	}
+	err := c.flushAll(ctx)
+	if ctx.Err() != nil {
+		c.health.waitedInVain(c.address, began, wait)
+	}
+	c.giveUp()
 	c.http.CloseIdleConnections()
 	return err
+}
+
+// giveUp gives up everything that is not delivered, and logs it once.
+func (c *Client) giveUp() {
+	var count int64
+	var cause error
+	for _, execution := range c.liveExecutions() {
+		if lost := execution.abandon(); lost > 0 {
+			count += lost
+			cause = execution.Stats().Err
+		}
+	}
+	for _, end := range c.unsettledEnds() {
+		end.giveUp()
+		count++
+		cause = end.lastCause()
+	}
+	if count > 0 {
+		c.health.lost(c.address, count, cause)
+	}
+}
+
+// lastWait is how long the end of a job, or that of the client, waits. In an outage whose patience is spent it still
+// waits for one try.
+func (c *Client) lastWait() time.Duration {
+	least := c.closeWait / lastWaitPart
+	if wait := c.health.patience(c.closeWait - least); wait > least {
+		return wait
+	}
+	return least
+}
+
+// takeSlot waits until another request may be made.
+func (c *Client) takeSlot(life context.Context) error {
+	select {
+	case c.slots <- struct{}{}:
+		return nil
+	case <-life.Done():
+		return life.Err()
+	}
+}
+
+func (c *Client) freeSlot() { <-c.slots }
+
+// joinEnd makes the end of a job one of the client's, behind the executions of the job that have ended. It returns
+// false if the client is closed.
+func (c *Client) joinEnd(end *jobEnd) (isOpen bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isClosed {
+		return false
+	}
+	for execution := range c.executions {
+		if execution.key.job == end.job && execution.hasEnded() {
+			end.predecessors = append(end.predecessors, execution.stopped)
+		}
+	}
+	c.ends[end] = struct{}{}
+	return true
+}
+
+// leaveEnd ends what joinEnd began.
+func (c *Client) leaveEnd(end *jobEnd) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.ends, end)
+}
+
+func (c *Client) hasClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.isClosed
+}
+
+func (c *Client) unsettledEnds() []*jobEnd {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ends := make([]*jobEnd, 0, len(c.ends))
+	for end := range c.ends {
+		ends = append(ends, end)
+	}
+	return ends
+}
+
+// mayLingerEnd tells whether the end of a job may be delivered in the background.
+func (c *Client) mayLingerEnd() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.ends) <= lingeringMax && !c.isClosed
 }
 
 func (c *Client) liveExecutions() []*Execution {

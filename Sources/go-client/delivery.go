@@ -221,6 +221,9 @@ func (d *delivery) flush() (goal int64) {
 	return goal
 }
 
+// hurry cuts our own pause after a failure short.
+func (d *delivery) hurry() { d.retryAt = time.Time{} }
+
 // isDelivered tells whether what a flush asked for is settled.
 func (d *delivery) isDelivered(goal int64) bool {
 	return d.start != startUnsettled && d.delivered >= goal
@@ -231,15 +234,16 @@ func (d *delivery) end(outcome Outcome, now time.Time) {
 	d.isEnded = true
 	d.outcome = outcome
 	d.lingerUntil = now.Add(lingerMax)
-	d.retryAt = time.Time{}
+	d.hurry()
 }
 
-// abandon gives up what is not delivered, and counts it.
-func (d *delivery) abandon() {
+// abandon gives up what is not delivered, and returns how much that is.
+func (d *delivery) abandon() (count int64) {
 	if d.isAbandoned {
-		return
+		return 0
 	}
 	d.isAbandoned = true
+	before := d.counts.Dropped
 	for _, parcel := range d.parcels {
 		d.counts.Dropped += int64(len(parcel.events))
 	}
@@ -252,6 +256,7 @@ func (d *delivery) abandon() {
 	}
 	d.parcels = nil
 	d.outbox.touched = nil
+	return d.counts.Dropped - before
 }
 
 // isFinishSettled tells whether the ledger has answered for the end of the execution as well.

@@ -202,6 +202,20 @@ func (e *Execution) Flush(ctx context.Context) error {
 	return e.loss()
 }
 
+// hurry lets the sender try again without waiting for the end of its pause.
+func (e *Execution) hurry() {
+	e.mu.Lock()
+	e.delivery.hurry()
+	e.mu.Unlock()
+	e.rouse()
+}
+
+func (e *Execution) hasEnded() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.delivery.isEnded
+}
+
 func (e *Execution) requestFlush() (goal int64) {
 	e.mu.Lock()
 	goal = e.delivery.flush()

@@ -56,12 +56,16 @@ func (e *Execution) end(ctx context.Context, outcome Outcome) error {
 		return nil
 	}
 	e.rouse()
-	timer := time.NewTimer(e.client.health.patience(e.client.closeWait))
+	began := time.Now()
+	// What is left is for the ends of the job and of the client.
+	wait := e.client.health.patience(e.client.closeWait - 2*e.client.closeWait/lastWaitPart)
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-e.stopped:
 		return e.loss()
 	case <-timer.C:
+		e.client.health.waitedInVain(e.client.address, began, wait)
 	case <-ctx.Done():
 	}
 	if !e.client.mayLinger(e) {
@@ -72,10 +76,11 @@ func (e *Execution) end(ctx context.Context, outcome Outcome) error {
 	return e.undelivered()
 }
 
-// abandon gives up what is not delivered.
-func (e *Execution) abandon() {
+// abandon gives up what is not delivered, and returns how much that is.
+func (e *Execution) abandon() (count int64) {
 	e.mu.Lock()
-	e.delivery.abandon()
+	count = e.delivery.abandon()
 	e.mu.Unlock()
 	e.endLife()
+	return count
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -20,9 +21,11 @@ type health struct {
 	// failingSince is when the first request failed after the last one that succeeded; zero while all is well.
 	failingSince time.Time
 	failedAt     time.Time
-	loggedAt     time.Time
-	isLogged     bool
-	said         map[string]bool
+	// answeredAt is when the ledger last answered.
+	answeredAt time.Time
+	loggedAt   time.Time
+	isLogged   bool
+	said       map[string]bool
 }
 
 // failed notes a failure, and logs the first one of an outage.
@@ -40,9 +43,39 @@ func (h *health) failed(address string, err error) {
 	}
 	h.mu.Unlock()
 	if isNews {
-		h.logger.Printf("progress ledger %s: %v; the work goes on, and its progress is sent when the ledger is back",
+		h.logger.Printf("progress ledger %s: %v; the work goes on, and its progress is sent if the ledger answers while the process lives",
 			address, err)
 	}
+}
+
+// waitedInVain starts an outage, unless one is known, if the ledger answered nothing during a wait for the last reports.
+func (h *health) waitedInVain(address string, began time.Time, wait time.Duration) {
+	if wait < silenceMin {
+		return
+	}
+	h.mu.Lock()
+	isSilent := h.failingSince.IsZero() && h.answeredAt.Before(began)
+	if isSilent {
+		h.failingSince = began
+	}
+	h.mu.Unlock()
+	if isSilent {
+		h.failed(address, fmt.Errorf("no answer in %v", wait.Round(100*time.Millisecond)))
+	}
+}
+
+// lost logs that reports were given up, unless the outage that is the reason was logged in the last minute.
+func (h *health) lost(address string, count int64, cause error) {
+	h.mu.Lock()
+	isLogged := h.isLogged && h.now().Sub(h.loggedAt) < logPauseMin
+	h.mu.Unlock()
+	if isLogged || !h.isFirst("given up") {
+		return
+	}
+	if cause == nil {
+		cause = errors.New("no answer yet")
+	}
+	h.logger.Printf("progress ledger %s: %d reports were given up undelivered: %v", address, count, cause)
 }
 
 // succeeded notes that the ledger works, and logs it where the outage was logged.
@@ -50,6 +83,7 @@ func (h *health) succeeded(address string) {
 	h.mu.Lock()
 	wasLogged, since := h.isLogged, h.failingSince
 	h.isLogged = false
+	h.answeredAt = h.now()
 	h.failingSince = time.Time{}
 	h.mu.Unlock()
 	if wasLogged {
@@ -59,16 +93,23 @@ func (h *health) succeeded(address string) {
 
 // once logs something that stays wrong, such as a report that is refused: each kind of it once for each client.
 func (h *health) once(kind, format string, arguments ...any) {
+	if h.isFirst(kind) {
+		h.logger.Printf("progress ledger: %s", fmt.Sprintf(format, arguments...))
+	}
+}
+
+// isFirst reports whether nothing of this kind has been logged.
+func (h *health) isFirst(kind string) bool {
 	h.mu.Lock()
-	isNew := !h.said[kind]
+	defer h.mu.Unlock()
+	if h.said[kind] {
+		return false
+	}
 	if h.said == nil {
 		h.said = make(map[string]bool)
 	}
 	h.said[kind] = true
-	h.mu.Unlock()
-	if isNew {
-		h.logger.Printf("progress ledger: %s", fmt.Sprintf(format, arguments...))
-	}
+	return true
 }
 
 // patience is what is left of a wait in an outage: it is spent once for each outage, not once for each execution that

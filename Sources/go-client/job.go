@@ -280,7 +280,11 @@ func (j *Job) Run(
 }
 
 // Finish ends the job with this outcome. Executions should have been finished before: a newer one opens the job again.
-// It waits for the ledger as CreateJob does, and is safe to repeat. Errors: ErrNotFound, ErrUnavailable, *InvalidError.
+//
+// It waits as the end of an execution does: until the end is recorded, for the client's close wait at most (5 s), which
+// is spent once in an outage. What is not delivered by then is delivered in the background, after the reports of the
+// executions that ended before, for up to 15 minutes. It is safe to repeat. Errors: ErrNotFound, ErrUnavailable (on its
+// way), *InvalidError, a *Problem if the ledger refuses the token.
 func (j *Job) Finish(ctx context.Context, outcome JobState) error {
 	switch outcome {
 	case JobCompleted, JobFailed, JobCanceled:
@@ -290,13 +294,5 @@ func (j *Job) Finish(ctx context.Context, outcome JobState) error {
 	if j.isSilent() {
 		return nil
 	}
-	body, err := json.Marshal(event{Type: "job_finished", Outcome: string(outcome)})
-	if err != nil {
-		return fmt.Errorf("ledger: the end of the job cannot be encoded: %w", err)
-	}
-	var appended struct {
-		LastSequence int64 `json:"last_sequence"`
-	}
-	r := request{method: http.MethodPost, path: jobPath(j.ID, "/events"), body: body, wait: requestWait}
-	return j.client.ask(ctx, r, true, &appended)
+	return j.client.finishJob(ctx, j.ID, outcome)
 }

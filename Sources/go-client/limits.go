@@ -39,6 +39,9 @@ const (
 	// closeWaitDefault is how long the end of an execution waits for its last reports. It outlasts the restart of a
 	// server, and is spent once in an outage, not once for each task.
 	closeWaitDefault = 5 * time.Second
+	// lastWaitPart is the part of the close wait that is kept for the end of a job and that of the client, in an outage
+	// in which the ends of executions have spent the rest: a twentieth each, 250 ms, for one more try.
+	lastWaitPart = 20
 	// flushWaitMax bounds a Flush whose context has no deadline.
 	flushWaitMax = time.Minute
 	// lookIntervalDefault is how often an execution finds out whether it has been superseded. A zombie works for
@@ -49,7 +52,7 @@ const (
 	// lingerMax is how long after its end an execution still tries to deliver what an outage kept back. Longer
 	// outages are rare, and what waits costs memory.
 	lingerMax = 15 * time.Minute
-	// lingeringMax is how many ended executions of one client do so at once: some 20 MB.
+	// lingeringMax is how many ended executions and ends of jobs of one client do so at once: some 20 MB.
 	lingeringMax = 2000
 	// batchEventsMax is how many reports one request carries. The ledger takes 10,000, but a thousand with the longest
 	// names stay well below its limit of 16 MiB, and a thousand are all the labels that an execution has.
@@ -66,6 +69,8 @@ const (
 	// failureMemory is how long after a failure a client goes by it. In an outage the next one comes sooner, as long as
 	// anything tries; after it, nobody knows.
 	failureMemory = 2 * (requestWait + pauseMax)
+	// silenceMin is the shortest wait for the last reports that says something about the ledger when it was in vain.
+	silenceMin = time.Second
 	// retryAfterMax is the longest Retry-After that is believed.
 	retryAfterMax = time.Minute
 	// askWait is how long reading, and what manages jobs, is tried again while the ledger cannot be reached.

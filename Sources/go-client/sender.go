@@ -69,16 +69,14 @@ func (e *Execution) stop() {
 	e.mu.Lock()
 	isStartSettled := e.delivery.start != startUnsettled
 	isRefused := e.delivery.start == startRefused
-	isLoss := !isRefused && (len(e.delivery.parcels) > 0 || !e.delivery.outbox.isEmpty() || !isStartSettled)
-	e.delivery.abandon()
+	lost := e.delivery.abandon()
 	cause := e.delivery.counts.Err
 	e.mu.Unlock()
 	if !isStartSettled {
 		e.client.startIsSettled(e, e.key)
 	}
-	if isLoss {
-		e.client.health.once("given up", "execution %s of task %q was given up with reports undelivered: %v",
-			e.identity.execution, e.identity.task, cause)
+	if lost > 0 && !isRefused {
+		e.client.health.lost(e.client.address, lost, cause)
 	}
 	e.client.leave(e)
 	e.endLife()
@@ -96,12 +94,10 @@ func (e *Execution) broadcast() {
 
 // exchange makes one request for the execution, when its turn has come.
 func (e *Execution) exchange(r request) (*answer, error) {
-	select {
-	case e.client.slots <- struct{}{}:
-		defer func() { <-e.client.slots }()
-	case <-e.life.Done():
-		return nil, e.life.Err()
+	if err := e.client.takeSlot(e.life); err != nil {
+		return nil, err
 	}
+	defer e.client.freeSlot()
 	r.wait = e.client.requestWait
 	return e.client.exchange(e.life, r)
 }

@@ -1,0 +1,188 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// jobEnd delivers the end of a job, after the executions of the job that had ended before.
+type jobEnd struct {
+	client *Client
+	job    string
+	body   []byte
+	// predecessors are closed when the executions that ended before have delivered everything, or were given up.
+	predecessors []<-chan struct{}
+	life         context.Context
+	endLife      context.CancelFunc
+	// hurry cuts a pause between two tries short.
+	hurry chan struct{}
+	// settled is closed when the ledger has recorded or refused the end, or when it was given up.
+	settled chan struct{}
+
+	mu sync.Mutex
+	// cause is what went wrong with the last try.
+	cause error
+	// isRecorded and isRefused are the ledger's last word.
+	isRecorded, isRefused bool
+	// isUnattended says that the caller has stopped waiting.
+	isUnattended bool
+}
+
+// finishJob ends a job, and waits for it as the end of an execution does.
+func (c *Client) finishJob(ctx context.Context, job string, outcome JobState) error {
+	body, err := json.Marshal(event{Type: "job_finished", Outcome: string(outcome)})
+	if err != nil {
+		return fmt.Errorf("ledger: the end of the job cannot be encoded: %w", err)
+	}
+	end := &jobEnd{
+		client: c, job: job, body: body, hurry: make(chan struct{}, 1), settled: make(chan struct{}),
+	}
+	end.life, end.endLife = context.WithTimeout(context.Background(), lingerMax)
+	if !c.joinEnd(end) {
+		end.endLife()
+		return fmt.Errorf("%w: the client is closed", ErrUndelivered)
+	}
+	go end.run()
+	began := time.Now()
+	wait := c.lastWait()
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-end.settled:
+		return end.err()
+	case <-timer.C:
+		c.health.waitedInVain(c.address, began, wait)
+	case <-ctx.Done():
+	}
+	end.leave(c.mayLingerEnd())
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w (%v)", err, end.lastCause())
+	}
+	return &unavailableError{address: c.address, cause: end.lastCause()}
+}
+
+// run tries until the end is settled.
+func (e *jobEnd) run() {
+	defer close(e.settled)
+	defer e.client.leaveEnd(e)
+	defer e.endLife()
+	for _, predecessor := range e.predecessors {
+		select {
+		case <-predecessor:
+		case <-e.life.Done():
+			return
+		}
+	}
+	for tries := 1; ; tries++ {
+		a, err := e.exchange()
+		found, cause := judge(a, err)
+		var appended struct {
+			LastSequence int64 `json:"last_sequence"`
+		}
+		if found == taken {
+			if err := json.Unmarshal(a.body, &appended); err != nil || appended.LastSequence == 0 {
+				found, cause = untaken, fmt.Errorf("the answer to an append cannot be read: %v", err)
+			}
+		}
+		if found == taken {
+			e.client.ownWrites.wrote(e.job, appended.LastSequence)
+			e.client.health.succeeded(e.client.address)
+		}
+		e.mu.Lock()
+		e.cause = cause
+		e.isRecorded = found == taken
+		// A rejected token is an error for a caller that waits, and may be put right later.
+		e.isRefused = found == refusal || found == tooMuch || isLastWord(a) && !e.isUnattended
+		isSettled, isUnheard := e.isRecorded || e.isRefused, e.isRefused && e.isUnattended
+		e.mu.Unlock()
+		if isUnheard {
+			e.client.health.once("job end", "the end of job %s was refused: %v", e.job, cause)
+		}
+		if isSettled {
+			return
+		}
+		if e.life.Err() != nil {
+			if !e.client.hasClosed() {
+				e.client.health.lost(e.client.address, 1, cause)
+			}
+			return
+		}
+		e.client.health.failed(e.client.address, cause)
+		timer := time.NewTimer(backOff(tries, chance()) + retryAfter(a, time.Now()))
+		select {
+		case <-timer.C:
+		case <-e.hurry:
+		case <-e.life.Done():
+		}
+		timer.Stop()
+	}
+}
+
+func (e *jobEnd) exchange() (*answer, error) {
+	if err := e.client.takeSlot(e.life); err != nil {
+		return nil, err
+	}
+	defer e.client.freeSlot()
+	path := jobPath(e.job, "/events")
+	r := request{method: http.MethodPost, path: path, body: e.body, wait: e.client.requestWait}
+	return e.client.exchange(e.life, r)
+}
+
+// err is the error of a settled end.
+func (e *jobEnd) err() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.isRecorded:
+		return nil
+	case e.isRefused:
+		return e.cause
+	}
+	return &unavailableError{address: e.client.address, cause: e.reason()}
+}
+
+func (e *jobEnd) lastCause() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.reason()
+}
+
+// reason is called under the lock.
+func (e *jobEnd) reason() error {
+	if e.cause == nil {
+		return errors.New("no answer yet")
+	}
+	return e.cause
+}
+
+// await waits until the end is settled.
+func (e *jobEnd) await(ctx context.Context) error {
+	select {
+	case e.hurry <- struct{}{}:
+	default:
+	}
+	select {
+	case <-e.settled:
+		return e.err()
+	case <-ctx.Done():
+		return fmt.Errorf("%w: the end of the job is on its way: %v", ErrUndelivered, e.lastCause())
+	}
+}
+
+// leave lets the end be delivered in the background, or gives it up.
+func (e *jobEnd) leave(mayLinger bool) {
+	e.mu.Lock()
+	e.isUnattended = true
+	e.mu.Unlock()
+	if !mayLinger {
+		e.giveUp()
+	}
+}
+
+// giveUp ends all tries.
+func (e *jobEnd) giveUp() { e.endLife() }
