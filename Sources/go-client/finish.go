@@ -45,13 +45,9 @@ func (e *Execution) end(ctx context.Context, outcome Outcome) error {
 	if e.cancelTask != nil {
 		defer e.cancelTask()
 	}
-	e.mu.Lock()
-	if e.delivery.isEnded {
-		e.mu.Unlock()
+	if !e.finishDelivery(outcome) {
 		return ErrEnded
 	}
-	e.delivery.end(outcome, time.Now())
-	e.mu.Unlock()
 	if e.isSilent() {
 		return nil
 	}
@@ -74,6 +70,17 @@ func (e *Execution) end(ctx context.Context, outcome Outcome) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.undelivered()
+}
+
+// finishDelivery lets the outcome follow the last reports. It returns false if the execution had ended before.
+func (e *Execution) finishDelivery(outcome Outcome) (isFirst bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.delivery.isEnded {
+		return false
+	}
+	e.delivery.end(outcome, time.Now())
+	return true
 }
 
 // abandon gives up what is not delivered, and returns how much that is.

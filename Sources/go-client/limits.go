@@ -71,6 +71,8 @@ const (
 	failureMemory = 2 * (requestWait + pauseMax)
 	// silenceMin is the shortest wait for the last reports that says something about the ledger when it was in vain.
 	silenceMin = time.Second
+	// secondSignalMin is how long after the first signal a second one counts.
+	secondSignalMin = time.Second
 	// retryAfterMax is the longest Retry-After that is believed.
 	retryAfterMax = time.Minute
 	// askWait is how long reading, and what manages jobs, is tried again while the ledger cannot be reached.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"sync"
 	"syscall"
@@ -45,6 +46,39 @@ func playRole(role string) {
 	case "terminated":
 		client.FlushOnSignal()
 		report(7)
+	case "two clients":
+		client.FlushOnSignal()
+		report(7)
+		slow, err := NewClient(os.Getenv("PROGRESS_LEDGER_SLOW_URL"), WithLogger(&quiet{}))
+		if err != nil {
+			panic(err)
+		}
+		slow.FlushOnSignal()
+		_, other, err := slow.Job(os.Getenv("PROGRESS_LEDGER_JOB")).StartExecution(context.Background(), "other")
+		if err != nil {
+			panic(err)
+		}
+		if err := other.Done("slow", 9); err != nil {
+			panic(err)
+		}
+	case "context":
+		// A program that handles the signal itself.
+		ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
+		defer stop()
+		defer client.Close()
+		_ = job.Run(ctx, "child in a context", func(ctx context.Context) error {
+			report := DefaultProgress().Done(ctx, 7)
+			fmt.Println("ready")
+			<-ctx.Done()
+			if report != nil {
+				return report
+			}
+			return ctx.Err()
+		})
+		return
+	case "hanging":
+		client.FlushOnSignal()
+		report(1)
 	case "returns":
 		defer execution.Close()
 		report(11)
@@ -91,16 +125,84 @@ func TestAKilledProcessLeavesWhatItSentAndNothingTwice(t *testing.T) {
 	expectProgress(t, job, "(default): 5/0")
 }
 
-func TestSIGTERMFlushesAndEndsTheProcess(t *testing.T) {
-	job := newTestJob(t, newTestClient(t, sharedURL(t)))
-	command := child(t, "terminated", sharedURL(t), job)
-	must(t, command.Process.Signal(syscall.SIGTERM))
+// expectEndBy waits until the process has ended, which must be by the signal.
+func expectEndBy(t *testing.T, command *exec.Cmd, wanted syscall.Signal) {
+	t.Helper()
 	err := command.Wait()
 	status, isStatus := command.ProcessState.Sys().(syscall.WaitStatus)
-	if !isStatus || !status.Signaled() || status.Signal() != syscall.SIGTERM {
-		t.Errorf("it ended with %v instead of by the signal", err)
+	if !isStatus || !status.Signaled() || status.Signal() != wanted {
+		t.Errorf("it ended with %v instead of by %v", err, wanted)
 	}
-	expectProgress(t, job, "(default): 7/0")
+}
+
+func TestASignalSendsEverythingCancelsTheExecutionAndEndsTheProcess(t *testing.T) {
+	for _, received := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT} {
+		received := received
+		t.Run(received.String(), func(t *testing.T) {
+			t.Parallel()
+			job := newTestJob(t, newTestClient(t, sharedURL(t)))
+			command := child(t, "terminated", sharedURL(t), job)
+			must(t, command.Process.Signal(received))
+			expectEndBy(t, command, received)
+			expectProgress(t, job, "(default): 7/0")
+			if counts := settled(t, job).Tasks; counts.Canceled != 1 || counts.Running != 0 {
+				t.Errorf("the tasks are %+v", counts)
+			}
+		})
+	}
+}
+
+func TestASignalDoesNotEndTheProcessWhileAnotherClientSends(t *testing.T) {
+	job := newTestJob(t, newTestClient(t, sharedURL(t)))
+	proxy := newFaultProxy(t, sharedURL(t), func(kind string, before int) fault {
+		return fault{slow: 200 * time.Millisecond}
+	})
+	t.Setenv("PROGRESS_LEDGER_SLOW_URL", proxy.URL)
+	command := child(t, "two clients", sharedURL(t), job)
+	must(t, command.Process.Signal(syscall.SIGTERM))
+	expectEndBy(t, command, syscall.SIGTERM)
+	snapshot := settled(t, job)
+	if slow, _ := snapshot.Indicator("slow"); slow.Done.String() != "9" || snapshot.Tasks.Canceled != 2 {
+		t.Errorf("the snapshot is %+v", snapshot)
+	}
+}
+
+func TestATaskWhoseContextASignalCancelsEndsAsCanceledWithEverythingSent(t *testing.T) {
+	job := newTestJob(t, newTestClient(t, sharedURL(t)))
+	command := child(t, "context", sharedURL(t), job)
+	must(t, command.Process.Signal(syscall.SIGTERM))
+	if err := command.Wait(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	tasks := job.Tasks(testContext(t), TaskFilter{State: TaskCanceled})
+	if !tasks.Next() || tasks.Value().Task != "child in a context" ||
+		tasks.Value().Executions[0].Progress[0].Done.String() != "7" {
+		t.Errorf("the task is %+v, %v", tasks.Value(), tasks.Err())
+	}
+}
+
+func TestASecondSignalEndsTheProcessAtOnceAndAnEarlyOneDoesNot(t *testing.T) {
+	job := newTestJob(t, newTestClient(t, sharedURL(t)))
+	command := child(t, "hanging", unresponsiveServer(t), job)
+	began := time.Now()
+	must(t, command.Process.Signal(syscall.SIGTERM))
+	must(t, command.Process.Signal(syscall.SIGTERM))
+	timer := time.AfterFunc(secondSignalMin+200*time.Millisecond, func() { _ = command.Process.Signal(syscall.SIGTERM) })
+	defer timer.Stop()
+	expectEndBy(t, command, syscall.SIGTERM)
+	if waited := time.Since(began); waited < secondSignalMin || waited > closeWaitDefault-500*time.Millisecond {
+		t.Errorf("it ended after %v", waited)
+	}
+}
+
+func TestAnIgnoredSignalStaysIgnored(t *testing.T) {
+	signal.Ignore(syscall.SIGHUP)
+	defer signal.Reset(syscall.SIGHUP)
+	stop := newTestClient(t, "http://127.0.0.1:1").FlushOnSignal(nil, syscall.SIGHUP)
+	defer stop()
+	if !signal.Ignored(syscall.SIGHUP) {
+		t.Error("SIGHUP is not ignored any more")
+	}
 }
 
 func TestAProcessThatReturnsHasDeliveredEverything(t *testing.T) {
