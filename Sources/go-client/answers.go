@@ -80,6 +80,9 @@ func (s *Snapshot) UnmarshalJSON(text []byte) error {
 
 // Indicator returns the indicator of this label, "" being the default one, and whether the snapshot has it.
 func (s *Snapshot) Indicator(label string) (indicator Indicator, isThere bool) {
+	if s == nil {
+		return Indicator{Label: label}, false
+	}
 	for _, indicator := range s.Progress {
 		if indicator.Label == label {
 			return indicator, true

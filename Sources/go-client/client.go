@@ -129,7 +129,7 @@ func WithLookInterval(interval time.Duration) ClientOption {
 // the ledger below one. An empty URL stands for PROGRESS_LEDGER_URL, and where that is empty too, the client is silent.
 //
 // Nothing is sent yet. The error is an *InvalidError: something that is given, or stands in the environment, cannot
-// be right. The client is then nil, which is silent as well.
+// be right. The client can be used all the same, and is silent.
 func NewClient(address string, options ...ClientOption) (*Client, error) {
 	source := "url"
 	if address == "" {
@@ -149,8 +149,11 @@ func NewClient(address string, options ...ClientOption) (*Client, error) {
 		ends:         make(map[*jobEnd]struct{}),
 	}
 	for _, option := range append([]ClientOption{WithToken(c.token)}, options...) {
+		if option == nil {
+			continue
+		}
 		if err := option(c); err != nil {
-			return nil, err
+			return c, err
 		}
 	}
 	// A redirect could take the token elsewhere, and turn an append into a read.
@@ -161,10 +164,10 @@ func NewClient(address string, options ...ClientOption) (*Client, error) {
 	}
 	parsed, err := url.Parse(address)
 	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
-		return nil, &InvalidError{Field: source, Problem: "is not a URL like http://HOST:PORT"}
+		return c, &InvalidError{Field: source, Problem: "is not a URL like http://HOST:PORT"}
 	}
 	if parsed.RawQuery != "" || parsed.Fragment != "" {
-		return nil, &InvalidError{Field: source, Problem: "has a query or a fragment, which the ledger's URL has not"}
+		return c, &InvalidError{Field: source, Problem: "has a query or a fragment, which the ledger's URL has not"}
 	}
 	parsed.Path = strings.TrimRight(parsed.Path, "/")
 	parsed.RawPath = strings.TrimRight(parsed.RawPath, "/")
@@ -183,7 +186,7 @@ func (c *Client) Flush(ctx context.Context) error {
 	if c.IsSilent() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, flushWaitMax)
+	ctx, cancel := context.WithTimeout(orBackground(ctx), flushWaitMax)
 	defer cancel()
 	return c.flushAll(ctx)
 }

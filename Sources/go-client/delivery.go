@@ -189,6 +189,7 @@ func (d *delivery) cut(now time.Time) {
 // report takes increments. It says whether the sender has to be woken, which it has for the first ones only.
 func (d *delivery) report(label string, total, done int64, now func() time.Time) (wake bool, err error) {
 	if d.isEnded {
+		d.counts.Dropped++
 		return false, ErrEnded
 	}
 	indicator, err := d.outbox.accept(label, total, done)

@@ -16,7 +16,7 @@
 //		ctx := context.Background()
 //		job, err := client.CreateJob(ctx, "mosaic", ledger.Key("mosaic-2026-11-23"), ledger.Tag("sensor", "S2"))
 //		if err != nil {
-//			log.Print(err) // The job is nil, which reports nothing: the work goes on without a ledger.
+//			log.Print(err) // The job has no ID and reports nothing: the work goes on without a ledger.
 //		}
 //		if err := job.Run(ctx, "tile-17", tile, ledger.AttemptFromEnvironment()); err != nil {
 //			log.Fatal(err)
@@ -46,8 +46,10 @@
 // # Reporting never hurts the task
 //
 // Add and Done add a number under a lock, in a fraction of a microsecond, and are safe from any number of goroutines.
-// They return errors for what is wrong in the call and for nothing else. Where the context has no execution, they check
-// their values and do nothing, so a task runs in a unit test as it is.
+// They return errors for what is wrong in the call and for nothing else; such a report is dropped and counted, the first
+// one is logged, and the error may be ignored. Where the context has no execution, they check their values and do
+// nothing, so a task runs in a unit test as it is. No call panics, whatever it is given: nil contexts, nil receivers and
+// calls after the end included.
 //
 // StartExecution does not wait for the ledger either. Only the end of an execution does (Finish, Close and Run), for
 // its last reports, and for 5 s at most: so that a program may end right after it. In an outage that patience is spent

@@ -36,7 +36,12 @@ type InvalidError struct {
 	Problem string
 }
 
-func (e *InvalidError) Error() string { return "ledger: " + e.Field + " " + e.Problem }
+func (e *InvalidError) Error() string {
+	if e == nil {
+		return ErrInvalid.Error()
+	}
+	return "ledger: " + e.Field + " " + e.Problem
+}
 
 // Is makes errors.Is(err, ErrInvalid) true.
 func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
@@ -66,6 +71,9 @@ type FieldProblem struct {
 }
 
 func (p *Problem) Error() string {
+	if p == nil {
+		return "ledger: a problem"
+	}
 	text := fmt.Sprintf("ledger: %d %s", p.Status, p.Title)
 	if p.Detail != "" {
 		text += ": " + p.Detail
@@ -82,6 +90,9 @@ func (p *Problem) Error() string {
 
 // Is makes a Problem comparable with ErrNotFound, ErrConflict, ErrInvalid and ErrUnavailable.
 func (p *Problem) Is(target error) bool {
+	if p == nil {
+		return false
+	}
 	switch target {
 	case ErrNotFound:
 		return p.Status == http.StatusNotFound

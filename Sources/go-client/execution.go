@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,7 +27,9 @@ const (
 //
 // An Execution that is nil, or of a silent client, takes everything and does nothing.
 type Execution struct {
-	client   *Client
+	client *Client
+	// health is nil if the execution has no client at all.
+	health   *health
 	key      taskKey
 	identity identity
 	// life ends when the execution is abandoned, and with it every request that is under way.
@@ -48,11 +53,8 @@ type Execution struct {
 }
 
 // newExecution makes an execution that nobody sends for; the sender is started by Job.StartExecution.
-func newExecution(c *Client, job string, task string, settings startSettings) (*Execution, error) {
-	name, err := newExecutionName()
-	if err != nil {
-		return nil, err
-	}
+func newExecution(c *Client, job string, task string, settings startSettings) *Execution {
+	name := newExecutionName()
 	e := &Execution{
 		client:       c,
 		key:          taskKey{job: job, task: task},
@@ -72,22 +74,27 @@ func newExecution(c *Client, job string, task string, settings startSettings) (*
 	e.startSettled = make(chan struct{})
 	e.superseded = make(chan struct{})
 	e.changed = make(chan struct{})
-	return e, nil
+	return e
 }
 
 // newExecutionName makes a name that no other execution has: 128 random bits. It is made here, not by the ledger, so
 // that a start whose answer was lost can be sent again and is still the same execution.
-func newExecutionName() (string, error) {
+func newExecutionName() string {
 	var random [16]byte
 	if _, err := rand.Read(random[:]); err != nil {
-		return "", fmt.Errorf("ledger: no random name for the execution: %w", err)
+		// A system without randomness still has a name that is unique on it. The task must not fail for this.
+		return fmt.Sprintf("%d-%d-%d", os.Getpid(), time.Now().UnixNano(), namesWithoutChance.Add(1))
 	}
-	return hex.EncodeToString(random[:]), nil
+	return hex.EncodeToString(random[:])
 }
 
-// silence makes an execution that does nothing but refuse what is invalid.
-func (e *Execution) silence() *Execution {
-	e.client = nil
+// namesWithoutChance counts the names made without randomness.
+var namesWithoutChance atomic.Int64
+
+// dropAll lets the execution drop and count everything that is reported.
+func (e *Execution) dropAll() *Execution {
+	e.delivery.abandon()
+	close(e.stopped)
 	return e
 }
 
@@ -120,7 +127,22 @@ func (e *Execution) report(label string, total, done int64) error {
 	if wake {
 		e.rouse()
 	}
+	if err != nil {
+		e.logDropped(err)
+	}
 	return err
+}
+
+// logDropped logs the first report that was dropped for its values, and the first one after the end.
+func (e *Execution) logDropped(err error) {
+	kind := "invalid report"
+	if errors.Is(err, ErrEnded) {
+		kind = "late report"
+	}
+	if e.health != nil {
+		e.health.once(kind, "a report of task %q was dropped: %v; any more of this kind are only counted",
+			e.identity.task, err)
+	}
 }
 
 // rouse lets the sender look again; it is cheap, and never waits.
@@ -226,7 +248,7 @@ func (e *Execution) requestFlush() (goal int64) {
 
 // await waits until the condition holds, which is asked under the lock.
 func (e *Execution) await(ctx context.Context, condition func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, flushWaitMax)
+	ctx, cancel := context.WithTimeout(orBackground(ctx), flushWaitMax)
 	defer cancel()
 	for {
 		e.mu.Lock()

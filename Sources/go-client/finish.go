@@ -45,6 +45,7 @@ func (e *Execution) end(ctx context.Context, outcome Outcome) error {
 	if e.cancelTask != nil {
 		defer e.cancelTask()
 	}
+	ctx = orBackground(ctx)
 	if !e.finishDelivery(outcome) {
 		return ErrEnded
 	}

@@ -43,7 +43,7 @@ func (h *health) failed(address string, err error) {
 	}
 	h.mu.Unlock()
 	if isNews {
-		h.logger.Printf("progress ledger %s: %v; the work goes on, and its progress is sent if the ledger answers while the process lives",
+		h.log("progress ledger %s: %v; the work goes on, and its progress is sent if the ledger answers while the process lives",
 			address, err)
 	}
 }
@@ -75,7 +75,7 @@ func (h *health) lost(address string, count int64, cause error) {
 	if cause == nil {
 		cause = errors.New("no answer yet")
 	}
-	h.logger.Printf("progress ledger %s: %d reports were given up undelivered: %v", address, count, cause)
+	h.log("progress ledger %s: %d reports were given up undelivered: %v", address, count, cause)
 }
 
 // succeeded notes that the ledger works, and logs it where the outage was logged.
@@ -87,14 +87,22 @@ func (h *health) succeeded(address string) {
 	h.failingSince = time.Time{}
 	h.mu.Unlock()
 	if wasLogged {
-		h.logger.Printf("progress ledger %s: is back after %v", address, h.now().Sub(since).Round(time.Millisecond))
+		h.log("progress ledger %s: is back after %v", address, h.now().Sub(since).Round(time.Millisecond))
+	}
+}
+
+// log hands a line to the logger, which is the caller's: its panic in our goroutine would end the program.
+func (h *health) log(format string, arguments ...any) {
+	defer func() { _ = recover() }()
+	if h.logger != nil {
+		h.logger.Printf(format, arguments...)
 	}
 }
 
 // once logs something that stays wrong, such as a report that is refused: each kind of it once for each client.
 func (h *health) once(kind, format string, arguments ...any) {
 	if h.isFirst(kind) {
-		h.logger.Printf("progress ledger: %s", fmt.Sprintf(format, arguments...))
+		h.log("progress ledger: %s", fmt.Sprintf(format, arguments...))
 	}
 }
 

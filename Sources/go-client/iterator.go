@@ -32,7 +32,7 @@ type Iterator[T any] struct {
 // Next goes to the next value, which may ask the ledger and wait for it. It returns false at the end, and where
 // something went wrong.
 func (i *Iterator[T]) Next() bool {
-	if i.isOver {
+	if i == nil || i.isOver || i.advance == nil {
 		return false
 	}
 	value, isThere, err := i.advance()
@@ -46,14 +46,24 @@ func (i *Iterator[T]) Next() bool {
 }
 
 // Value returns what Next went to.
-func (i *Iterator[T]) Value() T { return i.value }
+func (i *Iterator[T]) Value() (value T) {
+	if i == nil {
+		return value
+	}
+	return i.value
+}
 
 // Err returns what ended the iteration; nil where that was its end.
-func (i *Iterator[T]) Err() error { return i.err }
+func (i *Iterator[T]) Err() error {
+	if i == nil {
+		return nil
+	}
+	return i.err
+}
 
 // Close ends the iteration.
 func (i *Iterator[T]) Close() {
-	if i.isOver {
+	if i == nil || i.isOver {
 		return
 	}
 	i.isOver = true

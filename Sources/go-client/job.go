@@ -82,26 +82,30 @@ func (d *jobDescription) check() error {
 // content. It waits for the ledger, and tries again for ten seconds where that cannot be reached.
 //
 // Errors: *InvalidError; ErrConflict where another job has the key; ErrUnavailable. Without a key it is not repeated
-// after a lost answer, because that could create two. The job is nil then, and silent, so a program may go on with it.
+// after a lost answer, because that could create two. With an error the job has no ID and is silent: a program may go on
+// with it.
 func (c *Client) CreateJob(ctx context.Context, name string, options ...CreateOption) (*Job, error) {
 	description := jobDescription{Name: name}
 	for _, option := range options {
-		option(&description)
+		if option != nil {
+			option(&description)
+		}
 	}
+	silent := &Job{client: c, Name: name, Key: description.Key, Tags: description.Tags}
 	if err := description.check(); err != nil {
-		return nil, err
+		return silent, err
 	}
 	if c.IsSilent() {
-		return &Job{Name: name, Key: description.Key, Tags: description.Tags}, nil
+		return silent, nil
 	}
 	body, err := json.Marshal(description)
 	if err != nil {
-		return nil, fmt.Errorf("ledger: the job cannot be encoded: %w", err)
+		return silent, fmt.Errorf("ledger: the job cannot be encoded: %w", err)
 	}
 	var snapshot Snapshot
 	r := request{method: http.MethodPost, path: "/v1/jobs", body: body, wait: requestWait}
 	if err := c.ask(ctx, r, description.isKeyGiven, &snapshot); err != nil {
-		return nil, err
+		return silent, err
 	}
 	c.ownWrites.wrote(snapshot.Job, snapshot.Sequence)
 	c.ownWrites.saw(snapshot.Job, snapshot.Sequence)
@@ -213,17 +217,20 @@ func (j *Job) StartExecution(
 ) (context.Context, *Execution, error) {
 	var settings startSettings
 	for _, option := range options {
-		option(&settings)
+		if option != nil {
+			option(&settings)
+		}
 	}
+	ctx = orBackground(ctx)
 	err := checkStart(task, settings)
 	var c *Client
 	var id string
 	if err == nil && !j.isSilent() {
 		c, id = j.client, j.ID
 	}
-	execution, nameErr := newExecution(c, id, task, settings)
-	if nameErr != nil {
-		return NewContext(ctx, nil), nil, nameErr
+	execution := newExecution(c, id, task, settings)
+	if j != nil && j.client != nil {
+		execution.health = &j.client.health
 	}
 	if settings.cancelWhenSuperseded {
 		ctx, execution.cancelTask = context.WithCancel(ctx)
@@ -231,15 +238,24 @@ func (j *Job) StartExecution(
 	ctx = NewContext(ctx, execution)
 	taskContext := ctx
 	execution.isTaskCanceled = func() bool { return errors.Is(taskContext.Err(), context.Canceled) }
-	if c == nil {
+	if err != nil {
+		execution.identity.task = ""
+		execution.dropAll()
+		if execution.health != nil {
+			execution.health.once("invalid start", "nothing of an execution is reported: %v", err)
+		}
 		return ctx, execution, err
+	}
+	if c == nil {
+		return ctx, execution, nil
 	}
 	if settings.attemptProblem != nil {
 		c.health.once("attempt", "%v; the ledger numbers the execution", settings.attemptProblem)
 	}
 	predecessor, isOpen := c.join(execution, execution.key)
 	if !isOpen {
-		return ctx, execution.silence(), nil
+		c.health.once("closed", "the client is closed: nothing of task %q is reported", task)
+		return ctx, execution.dropAll(), nil
 	}
 	go execution.run(predecessor)
 	return ctx, execution, nil
@@ -260,15 +276,12 @@ func checkStart(task string, settings startSettings) error {
 // that is nil, is canceled where the context was, and has failed otherwise: also where the work panics, which goes on
 // panicking.
 //
-// Where the task or the attempt cannot be recorded, the work is not done and the *InvalidError returned. What goes
-// wrong in reporting is not returned, and does not keep the work from being done.
+// What goes wrong in reporting is logged once, and neither returned nor a reason not to do the work: not even a task or
+// an attempt that cannot be recorded.
 func (j *Job) Run(
 	ctx context.Context, task string, work func(ctx context.Context) error, options ...StartOption,
 ) error {
-	taskContext, execution, err := j.StartExecution(ctx, task, options...)
-	if err != nil {
-		return err
-	}
+	taskContext, execution, _ := j.StartExecution(ctx, task, options...)
 	// Close comes in every case, a panic and runtime.Goexit included.
 	defer execution.Close()
 	if err := work(taskContext); err != nil {

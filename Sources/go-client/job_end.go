@@ -48,6 +48,7 @@ func (c *Client) finishJob(ctx context.Context, job string, outcome JobState) er
 		return fmt.Errorf("%w: the client is closed", ErrUndelivered)
 	}
 	go end.run()
+	ctx = orBackground(ctx)
 	began := time.Now()
 	wait := c.lastWait()
 	timer := time.NewTimer(wait)

@@ -145,7 +145,7 @@ func (j *Job) catchUp(ctx context.Context) {
 
 // catchUpAll waits until the projection contains what this client wrote to any job, for askWait at most.
 func (c *Client) catchUpAll(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, askWait)
+	ctx, cancel := context.WithTimeout(orBackground(ctx), askWait)
 	defer cancel()
 	for _, job := range c.ownWrites.unfolded() {
 		if ctx.Err() != nil {

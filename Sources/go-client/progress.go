@@ -38,11 +38,19 @@ type contextKey struct{}
 // NewContext returns a context that leads Progress and DefaultProgress to this execution. StartExecution does this by
 // itself; it is for work that gets its context from elsewhere.
 func NewContext(ctx context.Context, execution *Execution) context.Context {
-	return context.WithValue(ctx, contextKey{}, execution)
+	return context.WithValue(orBackground(ctx), contextKey{}, execution)
 }
 
 // FromContext returns the execution that the context leads to; nil, which is silent, where there is none.
 func FromContext(ctx context.Context) *Execution {
-	execution, _ := ctx.Value(contextKey{}).(*Execution)
+	execution, _ := orBackground(ctx).Value(contextKey{}).(*Execution)
 	return execution
+}
+
+// orBackground replaces a nil context, which would make the standard library panic in the task.
+func orBackground(ctx context.Context) context.Context {
+	if ctx == nil {
+		return context.Background()
+	}
+	return ctx
 }

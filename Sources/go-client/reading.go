@@ -42,7 +42,9 @@ func ByPolicy(policy Policy) SnapshotOption {
 func (j *Job) Snapshot(ctx context.Context, options ...SnapshotOption) (*Snapshot, error) {
 	query := url.Values{}
 	for _, option := range options {
-		option(query)
+		if option != nil {
+			option(query)
+		}
 	}
 	if j.isSilent() {
 		return nil, ErrNotConfigured

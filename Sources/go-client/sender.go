@@ -15,13 +15,17 @@ import (
 // is never more than one request of an execution under way, and its reports arrive in order.
 func (e *Execution) run(predecessor <-chan struct{}) {
 	defer e.stop()
+	defer func() {
+		// A mistake of ours ends the reports of this execution, and never the program.
+		if panicked := recover(); panicked != nil {
+			e.client.health.once("panic", "the sender panicked, please report this: %v", panicked)
+		}
+	}()
 	if predecessor == nil {
 		e.letStart()
 	}
 	for {
-		e.mu.Lock()
-		step := e.delivery.next(time.Now())
-		e.mu.Unlock()
+		step := e.nextStep()
 		switch step.kind {
 		case stepStart:
 			e.sendStart()
@@ -38,6 +42,12 @@ func (e *Execution) run(predecessor <-chan struct{}) {
 			return
 		}
 	}
+}
+
+func (e *Execution) nextStep() step {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.delivery.next(time.Now())
 }
 
 func (e *Execution) letStart() {
@@ -180,18 +190,10 @@ func (e *Execution) send(parcel parcel, look bool) {
 		e.failed(a, cause)
 		return
 	}
-	isSuperseded := false
-	e.mu.Lock()
-	switch found {
-	case taken:
+	if found == taken {
 		e.client.ownWrites.wrote(e.key.job, appended.LastSequence)
-		isSuperseded = e.delivery.accepted(appended.Verdicts, time.Now(), look)
-	case tooMuch:
-		e.delivery.tooLarge(cause)
-	default:
-		e.delivery.refused(cause)
 	}
-	e.mu.Unlock()
+	isSuperseded := e.settle(found, cause, appended.Verdicts, look)
 	e.client.health.succeeded(e.client.address)
 	if found == refusal {
 		e.client.health.once("refused", "%d reports of task %q were refused and dropped: %v",
@@ -201,6 +203,21 @@ func (e *Execution) send(parcel parcel, look bool) {
 		e.markSuperseded()
 	}
 	e.broadcast()
+}
+
+// settle tells the delivery what came of the parcel under way.
+func (e *Execution) settle(found finding, cause error, verdicts []string, look bool) (isSuperseded bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch found {
+	case taken:
+		return e.delivery.accepted(verdicts, time.Now(), look)
+	case tooMuch:
+		e.delivery.tooLarge(cause)
+	default:
+		e.delivery.refused(cause)
+	}
+	return false
 }
 
 // look asks whether a newer execution has started, for an execution that has nothing to report: its start is then an
@@ -253,8 +270,18 @@ func (e *Execution) markSuperseded() {
 	}
 	if e.onSuperseded != nil {
 		// In a goroutine of its own: what the task does there must not hold up its reports.
-		go e.onSuperseded(e)
+		go e.callOnSuperseded()
 	}
+}
+
+// callOnSuperseded calls the task's function. Nobody else could recover from its panic here.
+func (e *Execution) callOnSuperseded() {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			e.client.health.once("callback", "the function given to OnSuperseded panicked: %v", panicked)
+		}
+	}()
+	e.onSuperseded(e)
 }
 
 // jobPath is the path of something of a job.

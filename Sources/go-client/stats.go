@@ -4,14 +4,14 @@ package ledger
 type Stats struct {
 	// Calls of Add and Done that were taken.
 	Calls int64
-	// Invalid calls, refused for their values; their callers were told.
+	// Invalid calls, refused for their values: their callers were given an error, and the first one was logged.
 	Invalid int64
 	// Reports that were made of the calls so far: calls on the same indicator share one.
 	Reports int64
 	// Delivered reports: durably recorded by the ledger.
 	Delivered int64
 	// Dropped reports: refused by the ledger for good, or given up at the end. The start and the end of the execution
-	// are among them.
+	// are among them, and calls that came after the end or on a closed client.
 	Dropped int64
 	// Discarded reports: recorded by the ledger, which counts them nowhere (verdicts conflict and over_limit). Known
 	// only where the client looked at the verdicts.

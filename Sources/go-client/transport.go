@@ -68,7 +68,18 @@ func (c *Client) open(ctx context.Context, r request) (*http.Response, error) {
 }
 
 // exchange makes the request once and reads the whole answer.
-func (c *Client) exchange(ctx context.Context, r request) (*answer, error) {
+//
+// The HTTP client may be the caller's own: its panic in our goroutine would end the program, and becomes an error.
+func (c *Client) exchange(ctx context.Context, r request) (response *answer, err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			response, err = nil, fmt.Errorf("the HTTP client panicked: %v", panicked)
+		}
+	}()
+	return c.exchangeOnce(ctx, r)
+}
+
+func (c *Client) exchangeOnce(ctx context.Context, r request) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.wait)
 	defer cancel()
 	response, err := c.open(ctx, r)
@@ -172,11 +183,16 @@ func retryAfter(a *answer, now time.Time) time.Duration {
 }
 
 // ask makes a request for a caller who waits for its answer, and reads that into the given value. It is tried again
-// while the ledger cannot be reached, for ten seconds or until the context ends; a rejected token is told at once.
+// while the ledger cannot be reached, for ten seconds or until the context ends, and takes 15 s at most in all; a
+// rejected token is told at once.
 //
 // isRepeatable says that doing it twice is the same as doing it once. A request that is not is tried again only where
 // no connection came about.
 func (c *Client) ask(ctx context.Context, r request, isRepeatable bool, into any) error {
+	// One try may hang as long as all of them together.
+	caller := orBackground(ctx)
+	ctx, cancel := context.WithTimeout(caller, requestWait)
+	defer cancel()
 	began := time.Now()
 	for tries := 1; ; tries++ {
 		a, err := c.exchange(ctx, r)
@@ -199,8 +215,8 @@ func (c *Client) ask(ctx context.Context, r request, isRepeatable bool, into any
 			isFinal = !sleep(ctx, pause)
 		}
 		if isFinal {
-			if ctx.Err() != nil {
-				return fmt.Errorf("%w (%v)", ctx.Err(), cause)
+			if err := caller.Err(); err != nil {
+				return fmt.Errorf("%w (%v)", err, cause)
 			}
 			if isLastWord(a) {
 				return cause

@@ -167,7 +167,13 @@ func TestAClosedClientReportsNothing(t *testing.T) {
 	}
 	later, execution := start(t, client.Job(job.ID), "later")
 	must(t, DefaultProgress().Done(later, 1))
-	must(t, execution.Finish(later, Succeeded))
+	if err := execution.Finish(later, Succeeded); !errors.Is(err, ErrUndelivered) {
+		t.Errorf("finishing gives %v", err)
+	}
+	// The start, the report and the end.
+	if stats := execution.Stats(); stats.Dropped != 2 || stats.Pending != 0 {
+		t.Errorf("the stats are %+v", stats)
+	}
 	expectProgress(t, job, "(default): 1/0")
 }
 

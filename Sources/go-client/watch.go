@@ -28,7 +28,7 @@ func (j *Job) watch(ctx context.Context, silenceMax time.Duration) *Iterator[*Sn
 	if j.isSilent() {
 		return failedIterator[*Snapshot](ErrNotConfigured)
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(orBackground(ctx))
 	w := &watch{job: j, context: ctx, silenceMax: silenceMax}
 	return &Iterator[*Snapshot]{
 		advance: w.next,
