@@ -362,7 +362,12 @@ func (c *Client) startIsSettled(e *Execution, key taskKey) {
 	if c.starts[key] == e.startSettled {
 		delete(c.starts, key)
 	}
-	close(e.startSettled)
+	select {
+	case <-e.startSettled:
+		// It was recorded before, and lost by the ledger.
+	default:
+		close(e.startSettled)
+	}
 }
 
 // leave ends what join began.

@@ -58,7 +58,7 @@ type startState int
 const (
 	// startUnsettled: not sent yet, or nobody knows whether it was taken. Becomes startRecorded or startRefused.
 	startUnsettled startState = iota
-	// startRecorded: the ledger has it. Final.
+	// startRecorded: the ledger has it. Becomes startUnsettled if the ledger went back to a state without it.
 	startRecorded
 	// startRefused: the ledger will never take it, nor anything else of this execution. Final.
 	startRefused

@@ -15,6 +15,12 @@ func (d *delivery) startWasRecorded(attempt int, sequence int64, now time.Time) 
 	}
 }
 
+// startWasLost says that the ledger does not contain the start any more: it is recorded again.
+func (d *delivery) startWasLost(now time.Time) {
+	d.looked(now)
+	d.start = startUnsettled
+}
+
 // startWasRefused says that the ledger will never take the start, and so nothing else of the execution.
 func (d *delivery) startWasRefused(err error) {
 	d.countFailure(err)

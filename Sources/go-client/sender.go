@@ -242,15 +242,21 @@ func (e *Execution) look() {
 		e.failed(a, cause)
 		return
 	}
+	// The sequence belongs to the start unless the ledger was restored to a state without it, or a failover lost it.
+	isOurs := len(page.Events) > 0 && page.Events[0].Sequence == sequence &&
+		page.Events[0].Task == e.identity.task && page.Events[0].Execution == e.identity.execution
 	e.mu.Lock()
-	if found == taken {
-		e.delivery.looked(time.Now())
-	} else {
+	switch {
+	case found != taken:
 		e.delivery.lookWasRefused(cause, time.Now())
+	case isOurs:
+		e.delivery.looked(time.Now())
+	default:
+		e.delivery.startWasLost(time.Now())
 	}
 	e.mu.Unlock()
 	e.client.health.succeeded(e.client.address)
-	if len(page.Events) > 0 && page.Events[0].Sequence == sequence && page.Events[0].Verdict == VerdictSuperseded {
+	if isOurs && page.Events[0].Verdict == VerdictSuperseded {
 		e.markSuperseded()
 	}
 }

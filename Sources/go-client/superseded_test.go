@@ -3,6 +3,9 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -40,10 +43,10 @@ func TestAZombieLearnsOfItFromItsStart(t *testing.T) {
 }
 
 func TestAnExecutionLearnsOfItFromItsReports(t *testing.T) {
-	// Whoever asks the history is told nothing, so that only the verdicts can tell.
+	// Reads of the history are refused, so that only the verdicts can tell.
 	proxy := newFaultProxy(t, sharedURL(t), func(kind string, before int) fault {
 		if kind == "GET /events" {
-			return fault{status: 200, mediaType: "application/json", answer: `{"events": []}`}
+			return problem(http.StatusGone, "Retired")
 		}
 		return fault{}
 	})
@@ -99,6 +102,42 @@ func TestAnExecutionThatReportsNothingLearnsOfIt(t *testing.T) {
 	case <-newer.Superseded():
 		t.Error("the newer one believes that it is superseded")
 	default:
+	}
+}
+
+func TestAStartThatTheLedgerHasLostIsRecordedAgain(t *testing.T) {
+	answers := map[string]string{
+		"nothing is there": `{"events": []}`,
+		"another execution's event is there": `{"events": [{"sequence": %d, "task": "tile", "execution": "other",
+			"type": "execution_started", "verdict": "superseded"}]}`,
+	}
+	for name, answer := range answers {
+		answer := answer
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			job := newTestJob(t, newTestClient(t, sharedURL(t)))
+			sequence := make(chan int64, 1)
+			proxy := newFaultProxy(t, sharedURL(t), func(kind string, before int) fault {
+				if kind == "GET /events" && before == 0 {
+					text := strings.Replace(answer, "%d", fmt.Sprint(<-sequence), 1)
+					return fault{status: 200, mediaType: "application/json", answer: text}
+				}
+				return fault{}
+			})
+			client := newTestClient(t, proxy.URL, WithLookInterval(lookIntervalMin))
+			ctx, execution := start(t, client.Job(job.ID), "tile")
+			must(t, execution.Started(ctx))
+			execution.mu.Lock()
+			sequence <- execution.delivery.startSequence
+			execution.mu.Unlock()
+			proxy.await(t, "GET /events")
+			proxy.await(t, "POST /executions")
+			must(t, execution.Started(ctx))
+			if execution.Stats().IsSuperseded {
+				t.Error("it believes that it is superseded, and is alone")
+			}
+			must(t, execution.Finish(ctx, Succeeded))
+		})
 	}
 }
 

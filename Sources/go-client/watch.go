@@ -14,7 +14,7 @@ import (
 
 // Watch walks over the job's snapshots as they come: the present one first, then one whenever something has changed,
 // until the job is finished, whose snapshot is the last. Snapshots that follow each other quickly may be left out; none
-// comes twice, and none is older than the one before.
+// comes twice, and none is older than the one before, unless the ledger itself went back to an earlier state.
 //
 // It survives restarts and outages of the ledger, for up to an hour each: it connects again, and goes on where it was.
 // It waits as long as nothing happens, so give it a context that can be canceled. Errors: that of the context,
@@ -122,13 +122,14 @@ func (w *watch) isMute() bool {
 }
 
 // isNews tells whether a snapshot has not been given out yet: after connecting again the same one may come first, or an
-// older one, from a server that lags behind.
+// older one, from a server whose projection lags behind. An older one of a ledger that does not contain the events seen
+// so far is news: the ledger was restored, or a failover lost them.
 func (w *watch) isNews(s *Snapshot) bool {
 	if w.last == nil || s.Sequence > w.last.Sequence {
 		return true
 	}
 	if s.Sequence < w.last.Sequence {
-		return false
+		return s.LedgerSequence < w.last.Sequence
 	}
 	before, errBefore := json.Marshal(w.last)
 	now, errNow := json.Marshal(s)

@@ -14,13 +14,22 @@ import (
 
 // snapshotText is a snapshot as the ledger writes it.
 func snapshotText(sequence int, state JobState) string {
+	return laggingText(sequence, sequence, state)
+}
+
+// laggingText is a snapshot that lags behind the ledger's last event.
+func laggingText(sequence, head int, state JobState) string {
 	return fmt.Sprintf(`{"job": "j", "name": "n", "tags": {}, "state": %q, "sequence": %d, "ledger_sequence": %d, `+
 		`"created_at": "2026-01-31T10:00:00.000001Z", "tasks": {}, "progress": [{"label": null, "done": %d, "total": 9}]}`,
-		state, sequence, sequence, sequence)
+		state, sequence, head, sequence)
 }
 
 func snapshotEvent(sequence int, state JobState) string {
-	return fmt.Sprintf("event: snapshot\nid: %d\ndata: %s\n\n", sequence, snapshotText(sequence, state))
+	return laggingEvent(sequence, sequence, state)
+}
+
+func laggingEvent(sequence, head int, state JobState) string {
+	return fmt.Sprintf("event: snapshot\nid: %d\ndata: %s\n\n", sequence, laggingText(sequence, head, state))
 }
 
 // scriptedServer answers the watch route with one part of a script after another, and cuts the connection after each.
@@ -79,7 +88,7 @@ func TestAWatchResumesWhereItWasAndEndsWithTheJob(t *testing.T) {
 		": welcome\n\n"+snapshotEvent(3, JobRunning)+": heartbeat\n\n"+snapshotEvent(5, JobRunning)+"event: snapshot\nid: 6\ndata: {\"brok",
 		"503",
 		// Another server, which lags behind, and then says again what has been seen.
-		snapshotEvent(4, JobRunning)+snapshotEvent(5, JobRunning),
+		laggingEvent(4, 5, JobRunning)+snapshotEvent(5, JobRunning),
 		"retry: 1\r\n\r\nevent: something new\ndata: x\n\n"+strings.ReplaceAll(snapshotEvent(7, JobRunning), "\n", "\r\n")+
 			snapshotEvent(9, JobCompleted)+"event: end\nid: 9\ndata: {}\n\n",
 	)
@@ -92,6 +101,44 @@ func TestAWatchResumesWhereItWasAndEndsWithTheJob(t *testing.T) {
 	}
 	if snapshots.Next() {
 		t.Error("there is something after the end")
+	}
+}
+
+func TestAWatchFollowsALedgerThatWentBackToAnEarlierState(t *testing.T) {
+	server := newScriptedServer(t,
+		snapshotEvent(10, JobRunning),
+		snapshotEvent(6, JobRunning)+snapshotEvent(6, JobRunning)+snapshotEvent(7, JobRunning),
+		snapshotEvent(8, JobCompleted)+"event: end\n\n",
+	)
+	snapshots := newTestClient(t, server.URL).Job("j").Watch(testContext(t))
+	if found := watched(t, snapshots); found != "10 6 7 8" || snapshots.Err() != nil {
+		t.Errorf("watched was %q, %v", found, snapshots.Err())
+	}
+	if resumed := fmt.Sprintf("%q", server.resumed); resumed != `["" "10" "7"]` {
+		t.Errorf("it resumed from %s", resumed)
+	}
+}
+
+func TestAPollFollowsALedgerThatWentBackToAnEarlierState(t *testing.T) {
+	sequences := []int{10, 6, 7}
+	server := httptest.NewServer(http.HandlerFunc(func(writer http.ResponseWriter, incoming *http.Request) {
+		if strings.HasSuffix(incoming.URL.Path, "/watch") || len(sequences) == 0 {
+			http.NotFound(writer, incoming)
+			return
+		}
+		state := JobRunning
+		if len(sequences) == 1 {
+			state = JobCompleted
+		}
+		writer.Header().Set("Content-Type", "application/json")
+		writer.Header().Set("ETag", fmt.Sprint(len(sequences)))
+		_, _ = writer.Write([]byte(snapshotText(sequences[0], state)))
+		sequences = sequences[1:]
+	}))
+	defer server.Close()
+	snapshots := newTestClient(t, server.URL).Job("j").Watch(testContext(t))
+	if found := watched(t, snapshots); found != "10 6 7" || snapshots.Err() != nil {
+		t.Errorf("watched was %q, %v", found, snapshots.Err())
 	}
 }
 
