@@ -10,8 +10,10 @@ import (
 type StartOption func(*startSettings)
 
 type startSettings struct {
-	attempt              int
-	isAttemptGiven       bool
+	attempt        int
+	isAttemptGiven bool
+	// attemptSource is the variable that the attempt is from; empty if the caller gave it.
+	attemptSource        string
 	attemptProblem       error
 	onSuperseded         func(*Execution)
 	cancelWhenSuperseded bool
@@ -58,41 +60,49 @@ func CancelWhenSuperseded() StartOption {
 // the one that starts last counts.
 //
 // These numbers count the runs of one submission. Where the same task of the same job is submitted anew, they begin
-// again, and the runs before would win: give Attempt yourself then, or leave it to the ledger.
+// again, and the runs before would win: give Attempt yourself then, or leave it to the ledger. The log says so when an
+// execution is superseded from its start.
 func AttemptFromEnvironment() StartOption {
-	attempt, isKnown, err := attemptFrom(os.LookupEnv)
-	return func(s *startSettings) { s.attempt, s.isAttemptGiven, s.attemptProblem = attempt, isKnown, err }
+	attempt, source, err := attemptFrom(os.LookupEnv)
+	return func(s *startSettings) {
+		s.attempt, s.isAttemptGiven = attempt, source != ""
+		s.attemptSource, s.attemptProblem = source, err
+	}
 }
 
-// attemptFrom reads the attempt from variables.
-func attemptFrom(lookup func(string) (string, bool)) (attempt int, isKnown bool, err error) {
+// attemptFrom reads the attempt from variables, and names the one that it is from; "" if there is none.
+func attemptFrom(lookup func(string) (string, bool)) (attempt int, source string, err error) {
+	get := func(name string) string {
+		text, _ := lookup(name)
+		return text
+	}
 	for _, name := range []string{"PROGRESS_LEDGER_ATTEMPT", "AIRFLOW_CTX_TRY_NUMBER", "AWS_BATCH_JOB_ATTEMPT"} {
-		if text, isSet := lookup(name); isSet && text != "" {
+		if text := get(name); text != "" {
 			return parseAttempt(name, text, 0)
 		}
 	}
-	if job, isSet := lookup("SLURM_JOB_ID"); isSet && job != "" {
-		if text, isSet := lookup("SLURM_RESTART_COUNT"); isSet && text != "" {
+	if get("SLURM_JOB_ID") != "" {
+		if text := get("SLURM_RESTART_COUNT"); text != "" {
 			return parseAttempt("SLURM_RESTART_COUNT", text, 1)
 		}
-		return 1, true, nil
+		return 1, "SLURM_JOB_ID", nil
 	}
-	failures, isSet := lookup("JOB_INDEX_FAILURE_COUNT")
-	if !isSet || failures == "" {
-		return 0, false, nil
+	failures := get("JOB_INDEX_FAILURE_COUNT")
+	if failures == "" {
+		return 0, "", nil
 	}
-	attempt, isKnown, err = parseAttempt("JOB_INDEX_FAILURE_COUNT", failures, 1)
-	if ignored, isSet := lookup("JOB_INDEX_IGNORED_FAILURE_COUNT"); isKnown && isSet && ignored != "" {
+	attempt, source, err = parseAttempt("JOB_INDEX_FAILURE_COUNT", failures, 1)
+	if ignored := get("JOB_INDEX_IGNORED_FAILURE_COUNT"); err == nil && ignored != "" {
 		return parseAttempt("JOB_INDEX_IGNORED_FAILURE_COUNT", ignored, attempt)
 	}
-	return attempt, isKnown, err
+	return attempt, source, err
 }
 
 // parseAttempt reads a number and adds what makes an attempt of it.
-func parseAttempt(name, text string, more int) (attempt int, isKnown bool, err error) {
+func parseAttempt(name, text string, more int) (attempt int, source string, err error) {
 	number, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || number < 0 || number+int64(more) < 1 || number > AttemptMax-int64(more) {
-		return 0, false, fmt.Errorf("%s is %q, which gives no attempt from 1 to %d", name, text, int64(AttemptMax))
+		return 0, "", fmt.Errorf("%s is %q, which gives no attempt from 1 to %d", name, text, int64(AttemptMax))
 	}
-	return int(number) + more, true, nil
+	return int(number) + more, name, nil
 }

@@ -70,6 +70,8 @@ type parcel struct {
 	body   []byte
 	// empties is which emptying of the outbox is settled with it; 0 where it took only a part.
 	empties int64
+	// isRepeated says that the parcel, or one that contains its events, was sent before.
+	isRepeated bool
 }
 
 func newParcel(events []event, empties int64) parcel {

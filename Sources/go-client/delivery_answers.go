@@ -57,6 +57,9 @@ func (d *delivery) succeeded() {
 func (d *delivery) failed(err error, now time.Time, retryAfter time.Duration, chance float64) {
 	d.countFailure(err)
 	d.failures++
+	if len(d.parcels) > 0 {
+		d.parcels[0].isRepeated = true
+	}
 	d.retryAt = now.Add(backOff(d.failures, chance))
 	// Never before what the ledger asks for; and spread beyond it, for it asks all of them for the same.
 	d.notBefore = now.Add(retryAfter + time.Duration(chance*float64(retryAfter)/4))
@@ -84,25 +87,30 @@ func (d *delivery) settled() {
 }
 
 // accepted says that the ledger has recorded the parcel under way; the verdicts are nil where it did not tell.
-func (d *delivery) accepted(verdicts []string, now time.Time, looked bool) (isSuperseded bool) {
+//
+// Reports of one sender never clash: a verdict that discards one means that somebody else reports under the same name.
+// A duplicate is none if the parcel was sent before.
+func (d *delivery) accepted(verdicts []Verdict, now time.Time, looked bool) (isSuperseded bool, clash Verdict) {
 	d.succeeded()
+	isRepeated := len(d.parcels) > 0 && d.parcels[0].isRepeated
 	if len(d.parcels) > 0 {
 		d.counts.Delivered += int64(reportsIn(d.parcels[0].events))
 	}
 	d.settled()
 	for _, verdict := range verdicts {
-		switch verdict {
-		case "superseded":
+		switch {
+		case verdict == VerdictSuperseded:
 			isSuperseded = true
-		case "conflict", "over_limit":
+		case verdict == VerdictConflict, verdict == VerdictOverLimit, verdict == VerdictDuplicate && !isRepeated:
 			d.counts.Discarded++
+			clash = verdict
 		}
 	}
 	if looked {
 		// Also where the projection was too slow to tell: waiting for it each time would hold up every report.
 		d.lookAt = now.Add(d.lookInterval)
 	}
-	return isSuperseded
+	return isSuperseded, clash
 }
 
 // refused says that the ledger will never take the parcel under way: it is dropped, lest it stop all that follows.
@@ -127,6 +135,9 @@ func (d *delivery) tooLarge(err error) {
 	middle := len(whole.events) / 2
 	d.eventsMax = middle
 	halves := []parcel{newParcel(whole.events[:middle], 0), newParcel(whole.events[middle:], whole.empties)}
+	for i := range halves {
+		halves[i].isRepeated = true
+	}
 	d.parcels = append(halves, d.parcels[1:]...)
 }
 

@@ -40,6 +40,8 @@ type Execution struct {
 	startSettled chan struct{}
 	superseded   chan struct{}
 	onSuperseded func(*Execution)
+	// attemptSource is the variable that the attempt is from; empty if the caller gave it.
+	attemptSource string
 	// isTaskCanceled tells whether the context that the execution was started with has been canceled.
 	isTaskCanceled func() bool
 	cancelTask     context.CancelFunc
@@ -59,7 +61,7 @@ func newExecution(c *Client, job string, task string, settings startSettings) *E
 		client:       c,
 		key:          taskKey{job: job, task: task},
 		identity:     identity{task: task, execution: name, attempt: int32(settings.attempt)},
-		onSuperseded: settings.onSuperseded,
+		onSuperseded: settings.onSuperseded, attemptSource: settings.attemptSource,
 	}
 	e.delivery.outbox.identity = e.identity
 	e.delivery.counts.Attempt = settings.attempt

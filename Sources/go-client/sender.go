@@ -131,9 +131,11 @@ func (e *Execution) sendStart() {
 	a, err := e.exchange(request{method: http.MethodPost, path: jobPath(e.key.job, "/executions"), body: body})
 	found, cause := judge(a, err)
 	var started struct {
-		Attempt  int             `json:"attempt"`
-		Sequence int64           `json:"sequence"`
-		Last     json.RawMessage `json:"last"`
+		Attempt  int   `json:"attempt"`
+		Sequence int64 `json:"sequence"`
+		Last     *struct {
+			Attempt int `json:"attempt"`
+		} `json:"last"`
 	}
 	if a != nil && found != untaken {
 		if err := json.Unmarshal(a.body, &started); err != nil {
@@ -161,7 +163,9 @@ func (e *Execution) sendStart() {
 	e.client.health.succeeded(e.client.address)
 	switch {
 	case isFenced:
-		e.markSuperseded()
+		e.client.health.once("superseded start", "%s is superseded from its start by attempt %d: nothing of it counts. "+
+			"If it is not a late repetition, its attempt is too low", e.describe(), started.Last.Attempt)
+		e.markSuperseded(true)
 	case found != taken:
 		e.client.health.once("start", "the start of task %q was refused; nothing of it is reported: %v",
 			e.identity.task, cause)
@@ -178,8 +182,8 @@ func (e *Execution) send(parcel parcel, look bool) {
 	a, err := e.exchange(request{method: http.MethodPost, path: path, body: parcel.body})
 	found, cause := judge(a, err)
 	var appended struct {
-		LastSequence int64    `json:"last_sequence"`
-		Verdicts     []string `json:"verdicts"`
+		LastSequence int64     `json:"last_sequence"`
+		Verdicts     []Verdict `json:"verdicts"`
 	}
 	if found == taken {
 		if err := json.Unmarshal(a.body, &appended); err != nil || appended.LastSequence == 0 {
@@ -193,20 +197,39 @@ func (e *Execution) send(parcel parcel, look bool) {
 	if found == taken {
 		e.client.ownWrites.wrote(e.key.job, appended.LastSequence)
 	}
-	isSuperseded := e.settle(found, cause, appended.Verdicts, look)
+	isSuperseded, clash := e.settle(found, cause, appended.Verdicts, look)
 	e.client.health.succeeded(e.client.address)
 	if found == refusal {
 		e.client.health.once("refused", "%d reports of task %q were refused and dropped: %v",
 			len(parcel.events), e.identity.task, cause)
 	}
+	if clash != "" {
+		e.client.health.once("discarded", "reports of %s do not count, their verdict is %s: does something else report "+
+			"under its name?", e.describe(), clash)
+	}
 	if isSuperseded {
-		e.markSuperseded()
+		e.markSuperseded(false)
 	}
 	e.broadcast()
 }
 
+// describe names the execution for the log.
+func (e *Execution) describe() string {
+	attempt := ""
+	if e.identity.attempt > 0 {
+		attempt = fmt.Sprintf(" (attempt %d", e.identity.attempt)
+		if e.attemptSource != "" {
+			attempt += " from " + e.attemptSource
+		}
+		attempt += ")"
+	}
+	return fmt.Sprintf("execution %s of task %q%s", e.identity.execution, e.identity.task, attempt)
+}
+
 // settle tells the delivery what came of the parcel under way.
-func (e *Execution) settle(found finding, cause error, verdicts []string, look bool) (isSuperseded bool) {
+func (e *Execution) settle(
+	found finding, cause error, verdicts []Verdict, look bool,
+) (isSuperseded bool, clash Verdict) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch found {
@@ -217,7 +240,7 @@ func (e *Execution) settle(found finding, cause error, verdicts []string, look b
 	default:
 		e.delivery.refused(cause)
 	}
-	return false
+	return false, ""
 }
 
 // look asks whether a newer execution has started, for an execution that has nothing to report: its start is then an
@@ -257,18 +280,21 @@ func (e *Execution) look() {
 	e.mu.Unlock()
 	e.client.health.succeeded(e.client.address)
 	if isOurs && page.Events[0].Verdict == VerdictSuperseded {
-		e.markSuperseded()
+		e.markSuperseded(false)
 	}
 }
 
-// markSuperseded tells the task, once.
-func (e *Execution) markSuperseded() {
+// markSuperseded tells the task, once. IsLogged says that the log has the reason.
+func (e *Execution) markSuperseded(isLogged bool) {
 	e.mu.Lock()
-	wasSuperseded := e.delivery.isSuperseded
+	wasSuperseded, hasEnded := e.delivery.isSuperseded, e.delivery.isEnded
 	e.delivery.isSuperseded = true
 	e.mu.Unlock()
 	if wasSuperseded {
 		return
+	}
+	if !isLogged && !hasEnded {
+		e.client.health.once("superseded", "%s is superseded: a newer one counts, this one should stop", e.describe())
 	}
 	close(e.superseded)
 	if e.cancelTask != nil {

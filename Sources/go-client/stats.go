@@ -13,8 +13,9 @@ type Stats struct {
 	// Dropped reports: refused by the ledger for good, or given up at the end. The start and the end of the execution
 	// are among them, and calls that came after the end or on a closed client.
 	Dropped int64
-	// Discarded reports: recorded by the ledger, which counts them nowhere (verdicts conflict and over_limit). Known
-	// only where the client looked at the verdicts.
+	// Discarded reports: recorded by the ledger, which counts them nowhere (verdicts conflict and over_limit, and
+	// duplicate for a report that was sent once). The first one is logged. Known only where the client looked at the
+	// verdicts.
 	Discarded int64
 	// Requests that were made, and Failures among them. A request that failed was repeated unless its reports are in
 	// Dropped.

@@ -105,6 +105,93 @@ func TestAnExecutionThatReportsNothingLearnsOfIt(t *testing.T) {
 	}
 }
 
+func TestTheSameTaskEnteredTwiceIsTwoExecutionsAndTheSecondCountsInFull(t *testing.T) {
+	job := newTestJob(t, newTestClient(t, sharedURL(t)))
+	logged := &quiet{}
+	ctx, first := start(t, newTestClient(t, sharedURL(t), WithLogger(logged), WithLookInterval(lookIntervalMin)).Job(job.ID),
+		"tile", Attempt(1))
+	must(t, DefaultProgress().Done(ctx, 1))
+	must(t, first.Flush(ctx))
+	// As from a second process, with the same attempt.
+	later, second := start(t, newTestClient(t, sharedURL(t)).Job(job.ID), "tile", Attempt(1))
+	must(t, DefaultProgress().Done(later, 10))
+	must(t, second.Flush(later))
+	awaitSuperseded(t, first)
+	must(t, DefaultProgress().Done(ctx, 1))
+	must(t, first.Finish(ctx, Succeeded))
+	must(t, second.Finish(later, Succeeded))
+	expectProgress(t, job, "(default): 10/0")
+	if first.Name() == second.Name() {
+		t.Error("two executions have the same name")
+	}
+	if lines := logged.all(); len(lines) != 1 || !strings.Contains(lines[0], "is superseded: a newer one counts") {
+		t.Errorf("logged was %q", lines)
+	}
+}
+
+func TestReportsThatCollideWithThoseOfAnotherReporterAreCountedAndLogged(t *testing.T) {
+	for _, verdict := range []Verdict{VerdictDuplicate, VerdictConflict, VerdictOverLimit} {
+		verdict := verdict
+		t.Run(string(verdict), func(t *testing.T) {
+			t.Parallel()
+			answer := fmt.Sprintf(`{"first_sequence": 3, "last_sequence": 3, "verdicts": [%q]}`, verdict)
+			proxy := newFaultProxy(t, "", func(kind string, before int) fault {
+				f := fault{status: http.StatusCreated, mediaType: "application/json", answer: answer}
+				if kind == "POST /executions" {
+					f.answer = `{"attempt": 1, "sequence": 2}`
+				}
+				return f
+			})
+			logged := &quiet{}
+			client := newTestClient(t, proxy.URL, WithLogger(logged))
+			ctx, execution := start(t, client.Job("j"), "tile")
+			must(t, execution.Started(ctx))
+			execution.mu.Lock()
+			execution.delivery.lookAt = time.Now()
+			execution.mu.Unlock()
+			must(t, DefaultProgress().Done(ctx, 1))
+			must(t, execution.Flush(ctx))
+			if stats := execution.Stats(); stats.Discarded != 1 {
+				t.Errorf("the stats are %+v", stats)
+			}
+			if lines := logged.all(); len(lines) != 1 || !strings.Contains(lines[0], string(verdict)) {
+				t.Errorf("logged was %q", lines)
+			}
+		})
+	}
+	// A duplicate of a report whose answer was lost is as it should be.
+	d := newDelivery(time.Now())
+	_, err := d.report("a", 0, 1, time.Now)
+	must(t, err)
+	d.flush()
+	expectStep(t, d, time.Now(), stepSend)
+	d.failed(errors.New("lost"), time.Now(), 0, 0)
+	if _, clash := d.accepted([]Verdict{VerdictDuplicate}, time.Now(), true); clash != "" || d.counts.Discarded != 0 {
+		t.Errorf("a repeated report clashes: %s, %+v", clash, d.counts)
+	}
+}
+
+func TestAResubmissionWithATooLowAttemptIsWarnedAbout(t *testing.T) {
+	logged := &quiet{}
+	client := newTestClient(t, sharedURL(t), WithLogger(logged))
+	job := newTestJob(t, client)
+	// The first submission was restarted twice; the second one begins again.
+	t.Setenv("SLURM_JOB_ID", "77")
+	t.Setenv("SLURM_RESTART_COUNT", "2")
+	_, before := start(t, job, "tile", AttemptFromEnvironment())
+	must(t, before.Finish(testContext(t), Failed))
+	t.Setenv("SLURM_JOB_ID", "78")
+	t.Setenv("SLURM_RESTART_COUNT", "0")
+	ctx, again := start(t, job, "tile", AttemptFromEnvironment())
+	if err := again.Started(ctx); !errors.Is(err, ErrSuperseded) {
+		t.Errorf("its start gives %v", err)
+	}
+	if lines := logged.all(); len(lines) != 1 || !strings.Contains(lines[0], "attempt 1 from SLURM_RESTART_COUNT") ||
+		!strings.Contains(lines[0], "superseded from its start by attempt 3") {
+		t.Errorf("logged was %q", lines)
+	}
+}
+
 func TestAStartThatTheLedgerHasLostIsRecordedAgain(t *testing.T) {
 	answers := map[string]string{
 		"nothing is there": `{"events": []}`,

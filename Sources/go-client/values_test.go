@@ -244,12 +244,12 @@ func TestAttemptsComeFromTheEngine(t *testing.T) {
 		{name: "empty", variables: map[string]string{"PROGRESS_LEDGER_ATTEMPT": ""}},
 	}
 	for _, c := range cases {
-		attempt, isKnown, err := attemptFrom(func(name string) (string, bool) {
+		attempt, source, err := attemptFrom(func(name string) (string, bool) {
 			value, isSet := c.variables[name]
 			return value, isSet
 		})
-		if attempt != c.attempt || isKnown != (c.attempt > 0) || (err != nil) != c.isWrong {
-			t.Errorf("%s: %d, %v, %v", c.name, attempt, isKnown, err)
+		if attempt != c.attempt || (source != "") != (c.attempt > 0) || (err != nil) != c.isWrong {
+			t.Errorf("%s: %d, %v, %v", c.name, attempt, source, err)
 		}
 	}
 	t.Setenv("PROGRESS_LEDGER_ATTEMPT", "6")
