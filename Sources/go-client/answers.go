@@ -55,13 +55,19 @@ type Snapshot struct {
 	Sequence       int64 `json:"sequence"`
 	LedgerSequence int64 `json:"ledger_sequence"`
 	// CreatedAt, StartedAt, UpdatedAt and FinishedAt are times of the ledger's clock; zero where it has not happened.
-	CreatedAt  time.Time  `json:"created_at"`
-	StartedAt  time.Time  `json:"started_at"`
-	UpdatedAt  time.Time  `json:"updated_at"`
-	FinishedAt time.Time  `json:"finished_at"`
-	Tasks      TaskCounts `json:"tasks"`
+	CreatedAt  time.Time `json:"created_at"`
+	StartedAt  time.Time `json:"started_at"`
+	UpdatedAt  time.Time `json:"updated_at"`
+	FinishedAt time.Time `json:"finished_at"`
+	// Now is the ledger's clock when it answered; from the Date header if an older ledger does not give it, and zero if it
+	// is not known. Compute ages with Since, which goes by it.
+	Now   time.Time  `json:"now"`
+	Tasks TaskCounts `json:"tasks"`
 	// Progress has the job's indicators, in the order in which events first named them.
 	Progress []Indicator `json:"progress"`
+
+	// receivedAt is when the answer was received, by our clock; zero if the snapshot was not received from a ledger.
+	receivedAt time.Time
 }
 
 // UnmarshalJSON refuses what is no snapshot, such as the answer of something that is not a ledger.

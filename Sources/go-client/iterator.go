@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 )
 
 // Iterator walks over what the ledger answers, and asks for more as it goes: a page at a time, or live.
@@ -81,7 +82,7 @@ func failedIterator[T any](err error) *Iterator[T] {
 // and what the next one is asked for with; empty at the end.
 func pages[T any](
 	ctx context.Context, c *Client, path string, query url.Values, cursorName string, prepare func(context.Context),
-	read func(body []byte) (items []T, next string, err error),
+	read func(body rawAnswer) (items []T, next string, err error),
 ) *Iterator[T] {
 	if c.IsSilent() {
 		return failedIterator[T](ErrNotConfigured)
@@ -117,9 +118,15 @@ func pages[T any](
 }
 
 // rawAnswer keeps an answer as it is.
-type rawAnswer []byte
+type rawAnswer struct {
+	text       []byte
+	clock      serverClock
+	receivedAt time.Time
+}
 
 func (r *rawAnswer) UnmarshalJSON(text []byte) error {
-	*r = append((*r)[:0], text...)
+	r.text = append(r.text[:0], text...)
 	return nil
 }
+
+func (r *rawAnswer) receive(clock serverClock, at time.Time) { r.clock, r.receivedAt = clock, at }

@@ -164,15 +164,16 @@ func (c *Client) ListJobs(ctx context.Context, filter JobFilter) *Iterator[*Job]
 	for name, value := range filter.Tags {
 		query.Set("tag."+name, value)
 	}
-	read := func(body []byte) (jobs []*Job, next string, err error) {
+	read := func(body rawAnswer) (jobs []*Job, next string, err error) {
 		var page struct {
 			Jobs       []Snapshot `json:"jobs"`
 			NextCursor string     `json:"next_cursor"`
 		}
-		if err := json.Unmarshal(body, &page); err != nil {
+		if err := json.Unmarshal(body.text, &page); err != nil {
 			return nil, "", err
 		}
 		for i := range page.Jobs {
+			page.Jobs[i].receive(body.clock, body.receivedAt)
 			jobs = append(jobs, c.found(&page.Jobs[i]))
 		}
 		return jobs, page.NextCursor, nil

@@ -131,12 +131,12 @@ func (j *Job) Tasks(ctx context.Context, filter TaskFilter) *Iterator[TaskSummar
 	query := url.Values{}
 	set(query, "state", string(filter.State))
 	return pages(ctx, j.client, jobPath(j.ID, "/tasks"), query, "cursor", j.catchUp,
-		func(body []byte) ([]TaskSummary, string, error) {
+		func(body rawAnswer) ([]TaskSummary, string, error) {
 			var page struct {
 				Tasks      []TaskSummary `json:"tasks"`
 				NextCursor string        `json:"next_cursor"`
 			}
-			err := json.Unmarshal(body, &page)
+			err := json.Unmarshal(body.text, &page)
 			return page.Tasks, page.NextCursor, err
 		})
 }
@@ -179,12 +179,12 @@ func (j *Job) Events(ctx context.Context, filter EventFilter) *Iterator[Event] {
 		query.Set("after", strconv.FormatInt(filter.After, 10))
 	}
 	return pages(ctx, j.client, jobPath(j.ID, "/events"), query, "after", j.catchUp,
-		func(body []byte) ([]Event, string, error) {
+		func(body rawAnswer) ([]Event, string, error) {
 			var page struct {
 				Events    []Event `json:"events"`
 				NextAfter *int64  `json:"next_after"`
 			}
-			if err := json.Unmarshal(body, &page); err != nil || page.NextAfter == nil {
+			if err := json.Unmarshal(body.text, &page); err != nil || page.NextAfter == nil {
 				return page.Events, "", err
 			}
 			return page.Events, strconv.FormatInt(*page.NextAfter, 10), nil

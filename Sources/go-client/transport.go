@@ -32,6 +32,8 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
+	// receivedAt is when the head arrived.
+	receivedAt time.Time
 }
 
 // newTransport has its own connections, kept open for less than the 75 s after which the ledger closes an idle one.
@@ -86,6 +88,7 @@ func (c *Client) exchangeOnce(ctx context.Context, r request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	receivedAt := time.Now()
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, answerBytesMax+1))
 	if err != nil {
@@ -94,7 +97,7 @@ func (c *Client) exchangeOnce(ctx context.Context, r request) (*answer, error) {
 	if len(body) > answerBytesMax {
 		return nil, fmt.Errorf("the answer is longer than %d bytes", answerBytesMax)
 	}
-	return &answer{status: response.StatusCode, header: response.Header, body: body}, nil
+	return &answer{status: response.StatusCode, header: response.Header, body: body, receivedAt: receivedAt}, nil
 }
 
 // finding is what an answer, or the lack of one, means for the request.
@@ -201,6 +204,9 @@ func (c *Client) ask(ctx context.Context, r request, isRepeatable bool, into any
 		case taken:
 			if err := json.Unmarshal(a.body, into); err != nil {
 				return &unavailableError{address: c.address, cause: fmt.Errorf("the answer cannot be read: %w", err)}
+			}
+			if timed, isTimed := into.(clocked); isTimed {
+				timed.receive(clockOf(a.header, a.receivedAt), a.receivedAt)
 			}
 			return nil
 		case tooMuch, refusal:

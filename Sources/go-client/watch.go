@@ -72,6 +72,8 @@ type watch struct {
 
 	stream *eventStream
 	body   io.Closer
+	// clock is that of the answer that the stream is in.
+	clock serverClock
 	// silence cancels the stream when nothing has been heard for too long; it has struck where isSilenced says so.
 	silence    *time.Timer
 	isSilenced *atomic.Bool
@@ -131,8 +133,11 @@ func (w *watch) isNews(s *Snapshot) bool {
 	if s.Sequence < w.last.Sequence {
 		return s.LedgerSequence < w.last.Sequence
 	}
-	before, errBefore := json.Marshal(w.last)
-	now, errNow := json.Marshal(s)
+	last, next := *w.last, *s
+	// The clock is another one in each answer.
+	last.Now, next.Now = time.Time{}, time.Time{}
+	before, errBefore := json.Marshal(&last)
+	now, errNow := json.Marshal(&next)
 	return errBefore != nil || errNow != nil || !bytes.Equal(before, now)
 }
 
@@ -185,6 +190,7 @@ func (w *watch) hear() (*Snapshot, error) {
 		if err := json.Unmarshal(event.data, &snapshot); err != nil {
 			return nil, err
 		}
+		snapshot.receive(w.clock, time.Now())
 		return &snapshot, nil
 	case "end":
 		w.isEnded = true
@@ -218,6 +224,7 @@ func (w *watch) connect() error {
 	if response.StatusCode == http.StatusOK && isJSON(response.Header, "text/event-stream") {
 		lastID := r.header["Last-Event-ID"]
 		w.silence = silence
+		w.clock = clockOf(response.Header, time.Now())
 		w.body = closer(func() error {
 			silence.Stop()
 			cancel()

@@ -40,6 +40,7 @@ func (w *watch) poll() (*Snapshot, error) {
 	if err := json.Unmarshal(a.body, &snapshot); err != nil {
 		return nil, err
 	}
+	snapshot.receive(clockOf(a.header, a.receivedAt), a.receivedAt)
 	w.tag = a.header.Get("ETag")
 	if w.tag == "" {
 		sleep(w.context, time.Second)
