@@ -56,6 +56,13 @@ func BenchmarkDoneOfManyLabels(b *testing.B) {
 	must(b, execution.Finish(ctx, Succeeded))
 }
 
+func BenchmarkDoneOfAnyInteger(b *testing.B) {
+	b.ReportAllocs()
+	for i := 0; i < b.N; i++ {
+		must(b, Done(context.Background(), "download", uint64(i)))
+	}
+}
+
 func BenchmarkDoneWithoutALedger(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; i < b.N; i++ {

@@ -18,6 +18,9 @@ import (
 // A client without a URL, and a nil one, is silent: reporting does nothing, and reading fails with ErrNotConfigured. So
 // a task runs in a unit test as it does in production.
 type Client struct {
+	// Jobs creates, finds and lists jobs.
+	Jobs Jobs
+
 	// url has no slash at its end; empty is silent.
 	url string
 	// address is the URL without a password, for messages.
@@ -148,6 +151,7 @@ func NewClient(address string, options ...ClientOption) (*Client, error) {
 		starts:       make(map[taskKey]chan struct{}),
 		ends:         make(map[*jobEnd]struct{}),
 	}
+	c.Jobs = Jobs{client: c}
 	for _, option := range append([]ClientOption{WithToken(c.token)}, options...) {
 		if option == nil {
 			continue

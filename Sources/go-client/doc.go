@@ -41,7 +41,14 @@
 //	…
 //	execution.Finish(ctx, ledger.Succeeded)
 //
-// A worker that was handed the job's ID says client.Job(id) instead of creating one.
+// A worker that was handed the job's ID says client.Job(id) instead of creating one. Add and Done of this package take
+// a number of any integer type, and report as Progress(label).Add and Done do. Somebody who watches the job finds it,
+// and its numbers, by its ID:
+//
+//	job, err := client.Jobs.Get(ctx, id)
+//	for _, indicator := range job.Progress {
+//		fmt.Printf("%s: %d/%d\n", indicator.Label, indicator.Done, indicator.Total)
+//	}
 //
 // # Reporting never hurts the task
 //
@@ -54,8 +61,11 @@
 // StartExecution does not wait for the ledger either. Only the end of an execution does (Finish, Close and Run), for
 // its last reports, and for 5 s at most: so that a program may end right after it. In an outage that patience is spent
 // once and not by every task. Whatever is not delivered then is kept and delivered in the background for up to 15
-// minutes, and Client.Close, at the end of the program, waits for it once more, for 5 s. A task that must not wait at
-// all takes WithCloseWait(0) and calls Client.Flush somewhere.
+// minutes. Client.Close, at the end of the program, tries once more; all these waits together take 5 s at most. A task
+// that must not wait at all takes WithCloseWait(0) and calls Client.Flush somewhere.
+//
+// A signal that ends the program loses up to a second of reports unless Client.FlushOnSignal is called at its begin, or
+// the program handles the signal itself and closes the client.
 //
 // A ledger that is away, slow or refusing is logged once, counted, and shown by Execution.Stats. Memory is bounded:
 // increments of the same indicator are added up, whatever the outage.

@@ -45,6 +45,29 @@ func ExampleJob_StartExecution() {
 	// <nil>
 }
 
+func ExampleJobs_Get() {
+	client, err := ledger.NewClient("")
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	job, err := client.Jobs.Get(ctx, "0190b2c4-0000-7000-8000-000000000000")
+	if err != nil {
+		fmt.Println(err)
+	}
+	for _, indicator := range job.Progress {
+		fmt.Printf("%s: %d/%d\n", indicator.Label, indicator.Done, indicator.Total)
+	}
+	// The job can be reported to even so.
+	fmt.Println(job.Run(ctx, "tile-17", func(ctx context.Context) error {
+		files := []string{"a", "b"}
+		return ledger.Add(ctx, "download", len(files))
+	}))
+	// Output:
+	// ledger: no URL is configured (PROGRESS_LEDGER_URL)
+	// <nil>
+}
+
 func ExampleJob_Watch() {
 	client, err := ledger.NewClient("")
 	if err != nil {

@@ -200,6 +200,15 @@ func (j *Job) Progress() []Indicator {
 	return j.Found.Progress
 }
 
+// Indicator returns the job's indicator of this label, "" being the default one, as it was when the job was created,
+// found or listed, and whether the job had it.
+func (j *Job) Indicator(label string) (indicator Indicator, isThere bool) {
+	if j == nil {
+		return Indicator{Label: label}, false
+	}
+	return j.Found.Indicator(label)
+}
+
 func (j *Job) isSilent() bool { return j == nil || j.ID == "" || j.client.IsSilent() }
 
 // StartExecution starts a new execution of a task, named by 1 to 200 Unicode scalars: from now on what earlier

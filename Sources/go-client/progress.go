@@ -1,6 +1,9 @@
 package ledger
 
-import "context"
+import (
+	"context"
+	"math"
+)
 
 // ProgressReporter reports on one indicator of whatever execution a context leads to. It is a value that costs nothing
 // and may be kept and shared.
@@ -30,6 +33,33 @@ func (p ProgressReporter) Add(ctx context.Context, n int64) error {
 // Done reports n more units of work done, from 0 to IncrementMax. It costs and fails as Add does.
 func (p ProgressReporter) Done(ctx context.Context, n int64) error {
 	return FromContext(ctx).Done(p.label, n)
+}
+
+// Integer is any integer type.
+type Integer interface {
+	~int | ~int8 | ~int16 | ~int32 | ~int64 | ~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~uintptr
+}
+
+// Add declares n more units of work on the indicator of this label; "" is the default indicator.
+//
+// It does what Progress(label).Add(ctx, n) does, for a number of any integer type, such as len(files) or a uint64.
+func Add[N Integer](ctx context.Context, label string, n N) error {
+	return Progress(label).Add(ctx, increment(n))
+}
+
+// Done reports n more units of work done on the indicator of this label; "" is the default indicator.
+//
+// It does what Progress(label).Done(ctx, n) does, for a number of any integer type.
+func Done[N Integer](ctx context.Context, label string, n N) error {
+	return Progress(label).Done(ctx, increment(n))
+}
+
+// increment converts a number. One that an int64 does not hold becomes the largest, which is refused as the number is.
+func increment[N Integer](n N) int64 {
+	if n > 0 && uint64(n) > math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return int64(n)
 }
 
 // contextKey is the key of the execution in a context.

@@ -29,6 +29,69 @@ func TestReportsArriveWithTheirSums(t *testing.T) {
 	}
 }
 
+type bytesRead uint32
+
+func TestNumbersOfEveryIntegerTypeAreReported(t *testing.T) {
+	client := newTestClient(t, sharedURL(t))
+	job := newTestJob(t, client)
+	ctx, execution := start(t, job, "tile")
+	must(t, Add(ctx, "a", len("four")))
+	must(t, Add(ctx, "a", uint64(IncrementMax)))
+	must(t, Done(ctx, "a", int8(1)))
+	must(t, Done(ctx, "a", bytesRead(2)))
+	must(t, Done(ctx, "a", uint8(255)))
+	must(t, Done(ctx, "", 7))
+	for name, err := range map[string]error{
+		"negative": Done(ctx, "a", int8(-1)), "too large": Add(ctx, "a", uint64(1<<60)),
+		"larger than an int64": Add(ctx, "a", ^uint64(0)), "negative without a context": Done(nilContext, "a", -1),
+	} {
+		if !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	must(t, execution.Finish(ctx, Succeeded))
+	expectProgress(t, job, "a: 258/9007199254740995", "(default): 7/0")
+}
+
+func TestTheJobsOfAClientAreCreatedFoundAndListed(t *testing.T) {
+	client := newTestClient(t, sharedURL(t))
+	created, err := client.Jobs.Create(testContext(t), "jobs", Key(t.Name()))
+	must(t, err)
+	must(t, created.Run(testContext(t), "tile", func(ctx context.Context) error { return Done(ctx, "a", 3) }))
+	found, err := client.Jobs.Get(testContext(t), created.ID)
+	must(t, err)
+	if len(found.Progress) != 1 || found.Progress[0].String() != "a: 3/0" || found.ID != created.ID || found.Name != "jobs" {
+		t.Errorf("found is %+v", found)
+	}
+	if indicator, isThere := found.Indicator("a"); !isThere || indicator.Done.String() != "3" {
+		t.Errorf("the indicator is %v, %v", indicator, isThere)
+	}
+	if _, isThere := found.Indicator("b"); isThere {
+		t.Error("an indicator that nobody named is there")
+	}
+	byKey, err := client.Jobs.GetByKey(testContext(t), t.Name())
+	must(t, err)
+	if byKey.ID != created.ID || len(byKey.Progress) != 1 {
+		t.Errorf("by its key it is %+v", byKey)
+	}
+	if jobs := client.Jobs.List(testContext(t), JobFilter{Key: t.Name()}); !jobs.Next() || jobs.Value().ID != created.ID {
+		t.Errorf("it is not listed: %v", jobs.Err())
+	}
+	// Whoever ignores the error can go on all the same.
+	for name, client := range map[string]*Client{"real": client, "zero": {}} {
+		lost, err := client.Jobs.Get(testContext(t), "0190b2c4-0000-7000-8000-000000000000")
+		if name == "real" && !errors.Is(err, ErrNotFound) || err == nil || len(lost.Progress) != 0 {
+			t.Errorf("%s: a job that is not there is %+v, %v", name, lost, err)
+		}
+		must(t, lost.Run(testContext(t), "tile", func(ctx context.Context) error { return Done(ctx, "a", 3) }))
+		none, err := client.Jobs.GetByKey(testContext(t), "no such key")
+		if err == nil {
+			t.Errorf("%s: a key that is not there finds %+v", name, none)
+		}
+		must(t, none.Run(testContext(t), "tile", func(ctx context.Context) error { return Done(ctx, "a", 3) }))
+	}
+}
+
 func TestRunRecordsHowTheWorkEnded(t *testing.T) {
 	client := newTestClient(t, sharedURL(t))
 	job := newTestJob(t, client)
