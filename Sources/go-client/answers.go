@@ -18,7 +18,7 @@ const (
 	JobCanceled  JobState = "canceled"
 )
 
-// TaskState is the state of a task: the outcome of its last execution, or TaskRunning.
+// TaskState is the state of a task: the outcome of its last execution, TaskRunning or TaskAbandoned.
 type TaskState string
 
 // The states of a task.
@@ -27,6 +27,8 @@ const (
 	TaskSucceeded TaskState = "succeeded"
 	TaskFailed    TaskState = "failed"
 	TaskCanceled  TaskState = "canceled"
+	// TaskAbandoned is a task without an outcome in a job that has ended.
+	TaskAbandoned TaskState = "abandoned"
 )
 
 // Verdict is what the ledger made of an event.
@@ -104,6 +106,7 @@ type TaskCounts struct {
 	Succeeded            int64 `json:"succeeded"`
 	Failed               int64 `json:"failed"`
 	Canceled             int64 `json:"canceled"`
+	Abandoned            int64 `json:"abandoned"`
 	Executions           int64 `json:"executions"`
 	SupersededExecutions int64 `json:"superseded_executions"`
 }

@@ -102,7 +102,9 @@ func WithInterval(interval time.Duration) ClientOption {
 	}
 }
 
-// WithCloseWait sets how long the end of an execution, and of the client, waits for the last reports; 5 s unless told.
+// WithCloseWait sets how long the ends of executions, of the job and of the client wait for the last reports; 5 s by
+// default. In an outage it is the wait of all of them together.
+//
 // With 0 nothing waits: what is not delivered is delivered in the background while the process lives, and Client.Flush
 // waits for it.
 func WithCloseWait(wait time.Duration) ClientOption {
