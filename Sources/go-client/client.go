@@ -24,15 +24,15 @@ type Client struct {
 	// url has no slash at its end; empty is silent.
 	url string
 	// address is the URL without a password, for messages.
-	address      string
-	token        string
-	http         *http.Client
-	interval     time.Duration
-	closeWait    time.Duration
-	lookInterval time.Duration
-	requestWait  time.Duration
-	health       health
-	ownWrites    ownWrites
+	address       string
+	token         string
+	http          *http.Client
+	interval      time.Duration
+	closeWait     time.Duration
+	checkInterval time.Duration
+	requestWait   time.Duration
+	health        health
+	ownWrites     ownWrites
 	// slots are the requests that may be under way.
 	slots chan struct{}
 
@@ -42,9 +42,9 @@ type Client struct {
 	// starts has, for each task that is about to start, the channel that is closed when its start is settled.
 	starts map[taskKey]chan struct{}
 	// ends are the ends of jobs that are not settled.
-	ends      map[*jobEnd]struct{}
-	lingering int
-	isClosed  bool
+	ends     map[*jobEnd]struct{}
+	draining int
+	isClosed bool
 }
 
 // taskKey names a task of the whole ledger.
@@ -121,11 +121,11 @@ func WithCloseWait(wait time.Duration) ClientOption {
 // least. It asks along with its reports where it has any, and otherwise with a small query.
 func WithLookInterval(interval time.Duration) ClientOption {
 	return func(c *Client) error {
-		if interval < lookIntervalMin {
-			problem := fmt.Sprintf("is %v; %v is the least", interval, lookIntervalMin)
+		if interval < checkIntervalMin {
+			problem := fmt.Sprintf("is %v; %v is the least", interval, checkIntervalMin)
 			return &InvalidError{Field: "look interval", Problem: problem}
 		}
-		c.lookInterval = interval
+		c.checkInterval = interval
 		return nil
 	}
 }
@@ -141,17 +141,17 @@ func NewClient(address string, options ...ClientOption) (*Client, error) {
 		address, source = os.Getenv("PROGRESS_LEDGER_URL"), "PROGRESS_LEDGER_URL"
 	}
 	c := &Client{
-		token:        os.Getenv("PROGRESS_LEDGER_TOKEN"),
-		http:         &http.Client{Transport: newTransport()},
-		interval:     intervalDefault,
-		closeWait:    closeWaitDefault,
-		lookInterval: lookIntervalDefault,
-		requestWait:  requestWait,
-		health:       health{logger: log.Default(), now: time.Now},
-		slots:        make(chan struct{}, requestsMax),
-		executions:   make(map[*Execution]struct{}),
-		starts:       make(map[taskKey]chan struct{}),
-		ends:         make(map[*jobEnd]struct{}),
+		token:         os.Getenv("PROGRESS_LEDGER_TOKEN"),
+		http:          &http.Client{Transport: newTransport()},
+		interval:      intervalDefault,
+		closeWait:     closeWaitDefault,
+		checkInterval: checkIntervalDefault,
+		requestWait:   requestWait,
+		health:        health{logger: log.Default(), now: time.Now},
+		slots:         make(chan struct{}, requestsMax),
+		executions:    make(map[*Execution]struct{}),
+		starts:        make(map[taskKey]chan struct{}),
+		ends:          make(map[*jobEnd]struct{}),
 	}
 	c.Jobs = Jobs{client: c}
 	for _, option := range append([]ClientOption{WithToken(c.token)}, options...) {
@@ -235,11 +235,11 @@ func (c *Client) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
 	for _, execution := range c.liveExecutions() {
-		execution.hurry()
+		execution.skipPause()
 	}
 	err := c.flushAll(ctx)
 	if ctx.Err() != nil {
-		c.health.waitedInVain(c.address, began, wait)
+		c.health.recordTimeout(c.address, began, wait)
 	}
 	c.giveUp()
 	c.http.CloseIdleConnections()
@@ -262,7 +262,7 @@ func (c *Client) giveUp() {
 		cause = end.lastCause()
 	}
 	if count > 0 {
-		c.health.lost(c.address, count, cause)
+		c.health.logLoss(c.address, count, cause)
 	}
 }
 
@@ -270,7 +270,7 @@ func (c *Client) giveUp() {
 // waits for one try.
 func (c *Client) lastWait() time.Duration {
 	least := c.closeWait / lastWaitPart
-	if wait := c.health.patience(c.closeWait - least); wait > least {
+	if wait := c.health.remainingWait(c.closeWait - least); wait > least {
 		return wait
 	}
 	return least
@@ -328,11 +328,11 @@ func (c *Client) unsettledEnds() []*jobEnd {
 	return ends
 }
 
-// mayLingerEnd tells whether the end of a job may be delivered in the background.
-func (c *Client) mayLingerEnd() bool {
+// mayDrainEnd tells whether the end of a job may be delivered in the background.
+func (c *Client) mayDrainEnd() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.ends) <= lingeringMax && !c.isClosed
+	return len(c.ends) <= drainingMax && !c.isClosed
 }
 
 func (c *Client) liveExecutions() []*Execution {
@@ -357,22 +357,22 @@ func (c *Client) join(e *Execution, key taskKey) (predecessor <-chan struct{}, i
 	if before, isThere := c.starts[key]; isThere {
 		predecessor = before
 	}
-	c.starts[key] = e.startSettled
+	c.starts[key] = e.startDone
 	return predecessor, true
 }
 
-// startIsSettled lets the next execution of the task start.
-func (c *Client) startIsSettled(e *Execution, key taskKey) {
+// startIsDone lets the next execution of the task start.
+func (c *Client) startIsDone(e *Execution, key taskKey) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.starts[key] == e.startSettled {
+	if c.starts[key] == e.startDone {
 		delete(c.starts, key)
 	}
 	select {
-	case <-e.startSettled:
+	case <-e.startDone:
 		// It was recorded before, and lost by the ledger.
 	default:
-		close(e.startSettled)
+		close(e.startDone)
 	}
 }
 
@@ -381,22 +381,22 @@ func (c *Client) leave(e *Execution) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.executions, e)
-	if e.isLingering {
-		c.lingering--
+	if e.isDraining {
+		c.draining--
 	}
 }
 
-// mayLinger tells whether an ended execution may go on trying to deliver.
-func (c *Client) mayLinger(e *Execution) bool {
+// mayDrain tells whether an ended execution may go on trying to deliver.
+func (c *Client) mayDrain(e *Execution) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, isThere := c.executions[e]; !isThere {
 		return true
 	}
-	if c.lingering >= lingeringMax || c.isClosed {
+	if c.draining >= drainingMax || c.isClosed {
 		return false
 	}
-	c.lingering++
-	e.isLingering = true
+	c.draining++
+	e.isDraining = true
 	return true
 }

@@ -8,44 +8,44 @@ import (
 // delivery decides what the sender of one execution does next. It knows no network, no lock and no clock: it is told
 // the time and what came of each request, so that every rule can be tested without waiting.
 //
-// What makes the numbers exact is the parcel: increments that are cut out of the outbox are numbered and frozen, and a
-// parcel is repeated with the same numbers and the same content until the ledger has answered for it. Whether an
+// What makes the numbers exact is the batch: increments that are cut out of the reportBuffer are numbered and frozen, and a
+// batch is repeated with the same numbers and the same content until the ledger has answered for it. Whether an
 // earlier try was taken does not matter then: the ledger knows a number that it has seen. What is reported meanwhile
-// gathers in the outbox, and never joins a parcel that may already have arrived.
+// gathers in the reportBuffer, and never joins a batch that may already have arrived.
 type delivery struct {
-	outbox       outbox
-	interval     time.Duration
-	lookInterval time.Duration
+	buffer        reportBuffer
+	interval      time.Duration
+	checkInterval time.Duration
 
-	// mayStart says that no earlier execution of the same task, of this client, is still about to start: where
+	// isStartAllowed says that no earlier execution of the same task, of this client, is still about to start: where
 	// attempts are equal or absent, the ledger goes by who comes first.
-	mayStart bool
-	start    startState
+	isStartAllowed bool
+	start          startState
 	// startSequence is an event by which the ledger knows the execution; 0 until it has recorded the start.
 	startSequence int64
-	// parcels are frozen, the oldest first; only the first one is ever under way. There is one, or the pieces of one
+	// batches are frozen, the oldest first; only the first one is ever under way. There is one, or the pieces of one
 	// that was too large.
-	parcels []parcel
-	// eventsMax is how many events a parcel holds; less than batchEventsMax once one was too large for somebody.
-	eventsMax int
-	// dueAt is when what gathers in the outbox is to be sent.
+	batches []batch
+	// batchSizeMax is how many events a batch holds; less than batchSizeDefault once one was too large for somebody.
+	batchSizeMax int
+	// dueAt is when what gathers in the reportBuffer is to be sent.
 	dueAt time.Time
-	// lookAt is when to find out again whether the execution is superseded.
-	lookAt       time.Time
+	// checkAt is when to find out again whether the execution is superseded.
+	checkAt      time.Time
 	isSuperseded bool
 
-	// emptied counts how often the outbox was emptied, and delivered which of these times everything was settled that
-	// had been taken out; flushGoal is the one that somebody waits for.
-	emptied, delivered, flushGoal int64
+	// emptied counts how often the reportBuffer was emptied, and delivered which of these times everything was settled that
+	// had been taken out; flushGeneration is the one that somebody waits for.
+	generation, deliveredGeneration, flushGeneration int64
 
 	failures int
 	// retryAt ends our own pause after a failure; notBefore the one that the ledger asked for.
 	retryAt, notBefore time.Time
 
-	outcome     Outcome
-	isEnded     bool
-	isFinishCut bool
-	lingerUntil time.Time
+	outcome        Outcome
+	isEnded        bool
+	isFinishQueued bool
+	drainUntil     time.Time
 	// isAbandoned says that nothing will be sent any more.
 	isAbandoned bool
 
@@ -56,39 +56,39 @@ type delivery struct {
 type startState int
 
 const (
-	// startUnsettled: not sent yet, or nobody knows whether it was taken. Becomes startRecorded or startRefused.
-	startUnsettled startState = iota
-	// startRecorded: the ledger has it. Becomes startUnsettled if the ledger went back to a state without it.
+	// startPending: not sent yet, or nobody knows whether it was taken. Becomes startRecorded or startRejected.
+	startPending startState = iota
+	// startRecorded: the ledger has it. Becomes startPending if the ledger went back to a state without it.
 	startRecorded
-	// startRefused: the ledger will never take it, nor anything else of this execution. Final.
-	startRefused
+	// startRejected: the ledger will never take it, nor anything else of this execution. Final.
+	startRejected
 )
 
-// parcel is a frozen part of what was reported.
-type parcel struct {
+// batch is a frozen part of what was reported.
+type batch struct {
 	events []event
 	body   []byte
-	// empties is which emptying of the outbox is settled with it; 0 where it took only a part.
-	empties int64
-	// isRepeated says that the parcel, or one that contains its events, was sent before.
-	isRepeated bool
+	// empties is which emptying of the reportBuffer is settled with it; 0 where it took only a part.
+	completedGeneration int64
+	// isResent says that the batch, or one that contains its events, was sent before.
+	isResent bool
 }
 
-func newParcel(events []event, empties int64) parcel {
+func newBatch(events []event, completedGeneration int64) batch {
 	body, err := json.Marshal(events)
 	if err != nil {
 		// Strings and integers only: there is nothing in an event that JSON cannot hold.
 		panic("ledger: an event cannot be encoded: " + err.Error())
 	}
-	return parcel{events: events, body: body, empties: empties}
+	return batch{events: events, body: body, completedGeneration: completedGeneration}
 }
 
 // step is what the sender is to do next.
 type step struct {
-	kind   stepKind
-	parcel parcel
+	kind  stepKind
+	batch batch
 	// look says to ask for the verdicts.
-	look bool
+	isCheck bool
 	// until is when to ask again where nothing else happens; zero is never.
 	until time.Time
 }
@@ -100,44 +100,44 @@ const (
 	stepWait stepKind = iota
 	// stepStart: record the start.
 	stepStart
-	// stepSend: send the parcel.
+	// stepSend: send the batch.
 	stepSend
-	// stepLook: find out whether the execution is superseded.
-	stepLook
+	// stepCheck: find out whether the execution is superseded.
+	stepCheck
 	// stepStop: everything is delivered, or given up.
 	stepStop
 )
 
 // next says what to do now. It is asked only while no request is under way.
 func (d *delivery) next(now time.Time) step {
-	if d.isAbandoned || d.start == startRefused || d.isEnded && !now.Before(d.lingerUntil) {
+	if d.isAbandoned || d.start == startRejected || d.isEnded && !now.Before(d.drainUntil) {
 		return step{kind: stepStop}
 	}
-	if !d.mayStart {
+	if !d.isStartAllowed {
 		return d.wait()
 	}
 	if now.Before(d.notBefore) || now.Before(d.retryAt) {
 		return d.wait(later(d.notBefore, d.retryAt))
 	}
-	if d.start == startUnsettled {
+	if d.start == startPending {
 		return step{kind: stepStart}
 	}
-	isLookDue := !d.isSuperseded && !now.Before(d.lookAt)
-	d.cut(now)
+	isCheckDue := !d.isSuperseded && !now.Before(d.checkAt)
+	d.sealBatch(now)
 	switch {
-	case len(d.parcels) > 0:
-		return step{kind: stepSend, parcel: d.parcels[0], look: isLookDue}
+	case len(d.batches) > 0:
+		return step{kind: stepSend, batch: d.batches[0], isCheck: isCheckDue}
 	case d.isEnded:
 		return step{kind: stepStop}
-	case isLookDue:
-		return step{kind: stepLook}
+	case isCheckDue:
+		return step{kind: stepCheck}
 	}
 	var reasons []time.Time
-	if !d.outbox.isEmpty() {
+	if !d.buffer.isEmpty() {
 		reasons = append(reasons, d.dueAt)
 	}
 	if !d.isSuperseded {
-		reasons = append(reasons, d.lookAt)
+		reasons = append(reasons, d.checkAt)
 	}
 	return d.wait(reasons...)
 }
@@ -145,7 +145,7 @@ func (d *delivery) next(now time.Time) step {
 // wait waits for the first of these times, and not beyond the time at which an ended execution gives up.
 func (d *delivery) wait(reasons ...time.Time) step {
 	if d.isEnded {
-		reasons = append(reasons, d.lingerUntil)
+		reasons = append(reasons, d.drainUntil)
 	}
 	var until time.Time
 	for _, reason := range reasons {
@@ -163,29 +163,29 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// cut freezes what gathers in the outbox, where it is time and the parcel before it is settled.
-func (d *delivery) cut(now time.Time) {
-	isFinishing := d.isEnded && !d.isFinishCut
-	if len(d.parcels) > 0 || d.outbox.isEmpty() && !isFinishing {
+// cut freezes what gathers in the reportBuffer, where it is time and the batch before it is settled.
+func (d *delivery) sealBatch(now time.Time) {
+	isFinishing := d.isEnded && !d.isFinishQueued
+	if len(d.batches) > 0 || d.buffer.isEmpty() && !isFinishing {
 		return
 	}
-	if !d.isEnded && d.flushGoal <= d.emptied && now.Before(d.dueAt) {
+	if !d.isEnded && d.flushGeneration <= d.generation && now.Before(d.dueAt) {
 		return
 	}
-	events := d.outbox.cut(d.eventsMax)
+	events := d.buffer.take(d.batchSizeMax)
 	d.counts.Reports += int64(len(events))
-	var empties int64
-	if d.outbox.isEmpty() {
-		d.emptied++
-		empties = d.emptied
+	var completedGeneration int64
+	if d.buffer.isEmpty() {
+		d.generation++
+		completedGeneration = d.generation
 	}
-	if isFinishing && d.outbox.isEmpty() && len(events) < d.eventsMax {
-		finish := d.outbox.identity.event("execution_finished")
+	if isFinishing && d.buffer.isEmpty() && len(events) < d.batchSizeMax {
+		finish := d.buffer.identity.event("execution_finished")
 		finish.Outcome = string(d.outcome)
 		events = append(events, finish)
-		d.isFinishCut = true
+		d.isFinishQueued = true
 	}
-	d.parcels = append(d.parcels, newParcel(events, empties))
+	d.batches = append(d.batches, newBatch(events, completedGeneration))
 }
 
 // report takes increments. It says whether the sender has to be woken, which it has for the first ones only.
@@ -194,7 +194,7 @@ func (d *delivery) report(label string, total, done int64, now func() time.Time)
 		d.counts.Dropped++
 		return false, ErrEnded
 	}
-	indicator, err := d.outbox.accept(label, total, done)
+	indicator, err := d.buffer.accept(label, total, done)
 	if err != nil {
 		d.counts.Invalid++
 		return false, err
@@ -204,8 +204,8 @@ func (d *delivery) report(label string, total, done int64, now func() time.Time)
 		d.counts.Dropped++
 		return false, nil
 	}
-	wasEmpty := d.outbox.isEmpty()
-	d.outbox.add(indicator, total, done)
+	wasEmpty := d.buffer.isEmpty()
+	d.buffer.add(indicator, total, done)
 	if wasEmpty {
 		d.dueAt = now().Add(d.interval)
 	}
@@ -213,31 +213,31 @@ func (d *delivery) report(label string, total, done int64, now func() time.Time)
 }
 
 // flush asks for everything that was reported so far to be sent now, and returns what to wait for.
-func (d *delivery) flush() (goal int64) {
-	goal = d.emptied
-	if !d.outbox.isEmpty() {
-		goal++
+func (d *delivery) flush() (target int64) {
+	target = d.generation
+	if !d.buffer.isEmpty() {
+		target++
 	}
-	if goal > d.flushGoal {
-		d.flushGoal = goal
+	if target > d.flushGeneration {
+		d.flushGeneration = target
 	}
-	return goal
+	return target
 }
 
 // hurry cuts our own pause after a failure short.
-func (d *delivery) hurry() { d.retryAt = time.Time{} }
+func (d *delivery) skipPause() { d.retryAt = time.Time{} }
 
 // isDelivered tells whether what a flush asked for is settled.
-func (d *delivery) isDelivered(goal int64) bool {
-	return d.start != startUnsettled && d.delivered >= goal
+func (d *delivery) isDelivered(target int64) bool {
+	return d.start != startPending && d.deliveredGeneration >= target
 }
 
 // end says that nothing more will be reported. One try is made at once, whatever pause we had given ourselves.
 func (d *delivery) end(outcome Outcome, now time.Time) {
 	d.isEnded = true
 	d.outcome = outcome
-	d.lingerUntil = now.Add(lingerMax)
-	d.hurry()
+	d.drainUntil = now.Add(drainMax)
+	d.skipPause()
 }
 
 // abandon gives up what is not delivered, and returns how much that is.
@@ -247,20 +247,20 @@ func (d *delivery) abandon() (count int64) {
 	}
 	d.isAbandoned = true
 	before := d.counts.Dropped
-	for _, parcel := range d.parcels {
-		d.counts.Dropped += int64(len(parcel.events))
+	for _, batch := range d.batches {
+		d.counts.Dropped += int64(len(batch.events))
 	}
-	d.counts.Dropped += int64(len(d.outbox.touched))
+	d.counts.Dropped += int64(len(d.buffer.dirty))
 	if d.start != startRecorded {
 		d.counts.Dropped++
 	}
-	if d.isEnded && !d.isFinishCut {
+	if d.isEnded && !d.isFinishQueued {
 		d.counts.Dropped++
 	}
-	d.parcels = nil
-	d.outbox.touched = nil
+	d.batches = nil
+	d.buffer.dirty = nil
 	return d.counts.Dropped - before
 }
 
 // isFinishSettled tells whether the ledger has answered for the end of the execution as well.
-func (d *delivery) isFinishSettled() bool { return d.isFinishCut && len(d.parcels) == 0 }
+func (d *delivery) isFinishSettled() bool { return d.isFinishQueued && len(d.batches) == 0 }

@@ -6,10 +6,10 @@ import "time"
 
 // startWasRecorded says that the ledger has the start, and where; the attempt is 0 where it did not tell.
 func (d *delivery) startWasRecorded(attempt int, sequence int64, now time.Time) {
-	d.succeeded()
+	d.requestSucceeded()
 	d.startSequence = sequence
 	d.start = startRecorded
-	d.lookAt = now.Add(d.lookInterval)
+	d.checkAt = now.Add(d.checkInterval)
 	if attempt > 0 {
 		d.counts.Attempt = attempt
 	}
@@ -17,26 +17,26 @@ func (d *delivery) startWasRecorded(attempt int, sequence int64, now time.Time) 
 
 // startWasLost says that the ledger does not contain the start any more: it is recorded again.
 func (d *delivery) startWasLost(now time.Time) {
-	d.looked(now)
-	d.start = startUnsettled
+	d.checked(now)
+	d.start = startPending
 }
 
-// startWasRefused says that the ledger will never take the start, and so nothing else of the execution.
-func (d *delivery) startWasRefused(err error) {
+// startWasRejected says that the ledger will never take the start, and so nothing else of the execution.
+func (d *delivery) startWasRejected(err error) {
 	d.countFailure(err)
-	d.start = startRefused
+	d.start = startRejected
 }
 
 // looked says that somebody has found out whether the execution is superseded.
-func (d *delivery) looked(now time.Time) {
-	d.succeeded()
-	d.lookAt = now.Add(d.lookInterval)
+func (d *delivery) checked(now time.Time) {
+	d.requestSucceeded()
+	d.checkAt = now.Add(d.checkInterval)
 }
 
-// lookWasRefused says that the ledger does not tell. It is asked again when the next look is due.
-func (d *delivery) lookWasRefused(err error, now time.Time) {
+// checkWasRejected says that the ledger does not tell. It is asked again when the next look is due.
+func (d *delivery) checkWasRejected(err error, now time.Time) {
 	d.countFailure(err)
-	d.lookAt = now.Add(d.lookInterval)
+	d.checkAt = now.Add(d.checkInterval)
 }
 
 func (d *delivery) countFailure(err error) {
@@ -46,7 +46,7 @@ func (d *delivery) countFailure(err error) {
 }
 
 // succeeded ends an outage.
-func (d *delivery) succeeded() {
+func (d *delivery) requestSucceeded() {
 	d.counts.Requests++
 	d.counts.Err = nil
 	d.failures = 0
@@ -54,91 +54,91 @@ func (d *delivery) succeeded() {
 }
 
 // failed plans the next try. Chance is from 0 to 1: executions that failed together shall not come back together.
-func (d *delivery) failed(err error, now time.Time, retryAfter time.Duration, chance float64) {
+func (d *delivery) requestFailed(err error, now time.Time, retryAfter time.Duration, randomFraction float64) {
 	d.countFailure(err)
 	d.failures++
-	if len(d.parcels) > 0 {
-		d.parcels[0].isRepeated = true
+	if len(d.batches) > 0 {
+		d.batches[0].isResent = true
 	}
-	d.retryAt = now.Add(backOff(d.failures, chance))
+	d.retryAt = now.Add(backoff(d.failures, randomFraction))
 	// Never before what the ledger asks for; and spread beyond it, for it asks all of them for the same.
-	d.notBefore = now.Add(retryAfter + time.Duration(chance*float64(retryAfter)/4))
+	d.notBefore = now.Add(retryAfter + time.Duration(randomFraction*float64(retryAfter)/4))
 }
 
-// backOff is the pause after so many failures in a row: a random part, half at least, of one that doubles.
-func backOff(failures int, chance float64) time.Duration {
+// backoff is the pause after so many failures in a row: a random part, half at least, of one that doubles.
+func backoff(failures int, randomFraction float64) time.Duration {
 	pause := pauseMax
 	// 2^10 times the first pause is beyond the longest one.
 	if failures <= 10 && pauseMin<<(failures-1) < pauseMax {
 		pause = pauseMin << (failures - 1)
 	}
-	return time.Duration(float64(pause) * (0.5 + chance/2))
+	return time.Duration(float64(pause) * (0.5 + randomFraction/2))
 }
 
-// settled removes the parcel that the ledger has answered for, by taking it or by refusing it for good.
+// settled removes the batch that the ledger has answered for, by taking it or by refusing it for good.
 func (d *delivery) settled() {
-	if len(d.parcels) == 0 {
+	if len(d.batches) == 0 {
 		return
 	}
-	if empties := d.parcels[0].empties; empties > 0 {
-		d.delivered = empties
+	if completedGeneration := d.batches[0].completedGeneration; completedGeneration > 0 {
+		d.deliveredGeneration = completedGeneration
 	}
-	d.parcels = d.parcels[1:]
+	d.batches = d.batches[1:]
 }
 
-// accepted says that the ledger has recorded the parcel under way; the verdicts are nil where it did not tell.
+// accepted says that the ledger has recorded the batch under way; the verdicts are nil where it did not tell.
 //
 // Reports of one sender never clash: a verdict that discards one means that somebody else reports under the same name.
-// A duplicate is none if the parcel was sent before.
-func (d *delivery) accepted(verdicts []Verdict, now time.Time, looked bool) (isSuperseded bool, clash Verdict) {
-	d.succeeded()
-	isRepeated := len(d.parcels) > 0 && d.parcels[0].isRepeated
-	if len(d.parcels) > 0 {
-		d.counts.Delivered += int64(reportsIn(d.parcels[0].events))
+// A duplicate is none if the batch was sent before.
+func (d *delivery) accepted(verdicts []Verdict, now time.Time, checked bool) (isSuperseded bool, collision Verdict) {
+	d.requestSucceeded()
+	isResent := len(d.batches) > 0 && d.batches[0].isResent
+	if len(d.batches) > 0 {
+		d.counts.Delivered += int64(reportsIn(d.batches[0].events))
 	}
 	d.settled()
 	for _, verdict := range verdicts {
 		switch {
 		case verdict == VerdictSuperseded:
 			isSuperseded = true
-		case verdict == VerdictConflict, verdict == VerdictOverLimit, verdict == VerdictDuplicate && !isRepeated:
+		case verdict == VerdictConflict, verdict == VerdictOverLimit, verdict == VerdictDuplicate && !isResent:
 			d.counts.Discarded++
-			clash = verdict
+			collision = verdict
 		}
 	}
-	if looked {
+	if checked {
 		// Also where the projection was too slow to tell: waiting for it each time would hold up every report.
-		d.lookAt = now.Add(d.lookInterval)
+		d.checkAt = now.Add(d.checkInterval)
 	}
-	return isSuperseded, clash
+	return isSuperseded, collision
 }
 
-// refused says that the ledger will never take the parcel under way: it is dropped, lest it stop all that follows.
+// refused says that the ledger will never take the batch under way: it is dropped, lest it stop all that follows.
 func (d *delivery) refused(err error) {
 	d.countFailure(err)
 	d.failures = 0
-	if len(d.parcels) > 0 {
-		d.counts.Dropped += int64(len(d.parcels[0].events))
+	if len(d.batches) > 0 {
+		d.counts.Dropped += int64(len(d.batches[0].events))
 	}
 	d.settled()
 }
 
-// tooLarge says that the parcel under way is larger than the ledger, or something before it, lets pass. Its halves keep
+// tooLarge says that the batch under way is larger than the ledger, or something before it, lets pass. Its halves keep
 // their numbers: should it have been taken all the same, they change nothing.
 func (d *delivery) tooLarge(err error) {
-	if len(d.parcels) == 0 || len(d.parcels[0].events) < 2 {
+	if len(d.batches) == 0 || len(d.batches[0].events) < 2 {
 		d.refused(err)
 		return
 	}
 	d.countFailure(err)
-	whole := d.parcels[0]
+	whole := d.batches[0]
 	middle := len(whole.events) / 2
-	d.eventsMax = middle
-	halves := []parcel{newParcel(whole.events[:middle], 0), newParcel(whole.events[middle:], whole.empties)}
+	d.batchSizeMax = middle
+	halves := []batch{newBatch(whole.events[:middle], 0), newBatch(whole.events[middle:], whole.completedGeneration)}
 	for i := range halves {
-		halves[i].isRepeated = true
+		halves[i].isResent = true
 	}
-	d.parcels = append(halves, d.parcels[1:]...)
+	d.batches = append(halves, d.batches[1:]...)
 }
 
 func reportsIn(events []event) int {

@@ -12,15 +12,15 @@ import (
 // newDelivery is a delivery whose start is recorded at the given time.
 func newDelivery(now time.Time) *delivery {
 	d := &delivery{
-		interval: time.Second, lookInterval: 10 * time.Second, mayStart: true, eventsMax: batchEventsMax,
+		interval: time.Second, checkInterval: 10 * time.Second, isStartAllowed: true, batchSizeMax: batchSizeDefault,
 	}
-	d.outbox.identity = identity{task: "tile", execution: "e"}
+	d.buffer.identity = identity{task: "tile", execution: "e"}
 	d.startWasRecorded(1, 2, now)
 	return d
 }
 
 // at is a clock that stands still.
-func at(now time.Time) func() time.Time { return func() time.Time { return now } }
+func fixedClock(now time.Time) func() time.Time { return func() time.Time { return now } }
 
 // expectStep compares what is to be done now with what must be.
 func expectStep(t *testing.T, d *delivery, now time.Time, wanted stepKind) step {
@@ -36,7 +36,7 @@ func TestIncrementsAreSentWithinAnIntervalAndShareTheirReports(t *testing.T) {
 	now := time.Now()
 	d := newDelivery(now)
 	for i := 0; i < 5; i++ {
-		wake, err := d.report("a", 2, 1, at(now.Add(time.Duration(i)*time.Millisecond)))
+		wake, err := d.report("a", 2, 1, fixedClock(now.Add(time.Duration(i)*time.Millisecond)))
 		must(t, err)
 		if wake != (i == 0) {
 			t.Errorf("call %d wakes the sender: %v", i, wake)
@@ -47,29 +47,29 @@ func TestIncrementsAreSentWithinAnIntervalAndShareTheirReports(t *testing.T) {
 		t.Errorf("it waits until %v after the first increment", waiting.until.Sub(now))
 	}
 	sending := expectStep(t, d, waiting.until, stepSend)
-	if len(sending.parcel.events) != 1 || sending.parcel.events[0].Total != 10 || sending.parcel.events[0].Done != 5 {
-		t.Errorf("sent is %+v", sending.parcel.events)
+	if len(sending.batch.events) != 1 || sending.batch.events[0].Total != 10 || sending.batch.events[0].Done != 5 {
+		t.Errorf("sent is %+v", sending.batch.events)
 	}
 }
 
 func TestAParcelIsFrozenUntilItIsSettled(t *testing.T) {
 	now := time.Now()
 	d := newDelivery(now)
-	_, err := d.report("a", 0, 1, at(now))
+	_, err := d.report("a", 0, 1, fixedClock(now))
 	must(t, err)
 	now = now.Add(time.Second)
 	first := expectStep(t, d, now, stepSend)
-	_, err = d.report("a", 0, 10, at(now))
+	_, err = d.report("a", 0, 10, fixedClock(now))
 	must(t, err)
-	d.failed(errors.New("lost"), now, 0, 1)
+	d.requestFailed(errors.New("lost"), now, 0, 1)
 	paused := expectStep(t, d, now, stepWait)
 	again := expectStep(t, d, paused.until, stepSend)
-	if string(first.parcel.body) != string(again.parcel.body) {
-		t.Errorf("first %s was sent, then %s", first.parcel.body, again.parcel.body)
+	if string(first.batch.body) != string(again.batch.body) {
+		t.Errorf("first %s was sent, then %s", first.batch.body, again.batch.body)
 	}
 	d.accepted(nil, now, false)
 	next := expectStep(t, d, now.Add(time.Minute), stepSend)
-	if event := next.parcel.events[0]; event.Done != 10 || event.Report != 2 {
+	if event := next.batch.events[0]; event.Done != 10 || event.Report != 2 {
 		t.Errorf("the next is %+v", event)
 	}
 }
@@ -77,23 +77,23 @@ func TestAParcelIsFrozenUntilItIsSettled(t *testing.T) {
 func TestSumsAreCutIntoIncrementsThatTheLedgerTakes(t *testing.T) {
 	now := time.Now()
 	d := newDelivery(now)
-	d.eventsMax = 10
+	d.batchSizeMax = 10
 	const calls = 25
 	for i := 0; i < calls; i++ {
-		_, err := d.report("a", IncrementMax, 1, at(now))
+		_, err := d.report("a", IncrementMax, 1, fixedClock(now))
 		must(t, err)
 	}
-	_, err := d.report("b", 0, 3, at(now))
+	_, err := d.report("b", 0, 3, fixedClock(now))
 	must(t, err)
-	goal := d.flush()
+	target := d.flush()
 	var total, done, b int64
 	reports := map[int64]bool{}
-	for !d.isDelivered(goal) {
+	for !d.isDelivered(target) {
 		sending := expectStep(t, d, now, stepSend)
-		if len(sending.parcel.events) > d.eventsMax {
-			t.Fatalf("a parcel has %d events", len(sending.parcel.events))
+		if len(sending.batch.events) > d.batchSizeMax {
+			t.Fatalf("a parcel has %d events", len(sending.batch.events))
 		}
-		for _, event := range sending.parcel.events {
+		for _, event := range sending.batch.events {
 			if event.Total > IncrementMax || event.Done > IncrementMax || reports[event.Report] {
 				t.Fatalf("the ledger will not take %+v", event)
 			}
@@ -115,14 +115,14 @@ func TestSumsAreCutIntoIncrementsThatTheLedgerTakes(t *testing.T) {
 func TestAnEndIsSentWithTheLastReportsAndIsTheLast(t *testing.T) {
 	now := time.Now()
 	d := newDelivery(now)
-	_, err := d.report("a", 0, 1, at(now))
+	_, err := d.report("a", 0, 1, fixedClock(now))
 	must(t, err)
 	d.end(Failed, now)
-	events := expectStep(t, d, now, stepSend).parcel.events
+	events := expectStep(t, d, now, stepSend).batch.events
 	if len(events) != 2 || events[1].Type != "execution_finished" || events[1].Outcome != "failed" {
 		t.Errorf("sent is %+v", events)
 	}
-	if _, err := d.report("a", 0, 1, at(now)); err != ErrEnded {
+	if _, err := d.report("a", 0, 1, fixedClock(now)); err != ErrEnded {
 		t.Errorf("reporting after the end gives %v", err)
 	}
 	d.accepted(nil, now, false)
@@ -135,17 +135,17 @@ func TestAnEndIsSentWithTheLastReportsAndIsTheLast(t *testing.T) {
 func TestAFullParcelIsFollowedByTheEnd(t *testing.T) {
 	now := time.Now()
 	d := newDelivery(now)
-	d.eventsMax = 2
+	d.batchSizeMax = 2
 	for _, label := range []string{"a", "b"} {
-		_, err := d.report(label, 0, 1, at(now))
+		_, err := d.report(label, 0, 1, fixedClock(now))
 		must(t, err)
 	}
 	d.end(Succeeded, now)
-	if events := expectStep(t, d, now, stepSend).parcel.events; len(events) != 2 || events[1].Type != "progress" {
+	if events := expectStep(t, d, now, stepSend).batch.events; len(events) != 2 || events[1].Type != "progress" {
 		t.Errorf("first comes %+v", events)
 	}
 	d.accepted(nil, now, false)
-	if events := expectStep(t, d, now, stepSend).parcel.events; len(events) != 1 || events[0].Type != "execution_finished" {
+	if events := expectStep(t, d, now, stepSend).batch.events; len(events) != 1 || events[0].Type != "execution_finished" {
 		t.Errorf("then comes %+v", events)
 	}
 	d.accepted(nil, now, false)
@@ -154,19 +154,19 @@ func TestAFullParcelIsFollowedByTheEnd(t *testing.T) {
 
 func TestPausesGrowAreSpreadAndHonorWhatTheLedgerAsksFor(t *testing.T) {
 	for failures := 1; failures < 100; failures++ {
-		least, most := backOff(failures, 0), backOff(failures, 1)
+		least, most := backoff(failures, 0), backoff(failures, 1)
 		if most > pauseMax || least*2 != most || most < pauseMin {
 			t.Fatalf("after %d failures the pause is from %v to %v", failures, least, most)
 		}
 	}
-	if backOff(3, 1) != 4*pauseMin {
-		t.Errorf("the third pause is %v", backOff(3, 1))
+	if backoff(3, 1) != 4*pauseMin {
+		t.Errorf("the third pause is %v", backoff(3, 1))
 	}
 	now := time.Now()
 	d := newDelivery(now)
-	_, err := d.report("a", 0, 1, at(now))
+	_, err := d.report("a", 0, 1, fixedClock(now))
 	must(t, err)
-	d.failed(errors.New("overloaded"), now, 30*time.Second, 0)
+	d.requestFailed(errors.New("overloaded"), now, 30*time.Second, 0)
 	// The end cuts our own pause short, and not the one that the ledger asked for.
 	d.end(Succeeded, now)
 	if waiting := expectStep(t, d, now, stepWait); waiting.until.Before(now.Add(30 * time.Second)) {
@@ -179,12 +179,12 @@ func TestPausesGrowAreSpreadAndHonorWhatTheLedgerAsksFor(t *testing.T) {
 func TestAnEndedExecutionGivesUpAtLast(t *testing.T) {
 	now := time.Now()
 	d := newDelivery(now)
-	_, err := d.report("a", 0, 1, at(now))
+	_, err := d.report("a", 0, 1, fixedClock(now))
 	must(t, err)
 	d.end(Succeeded, now)
-	d.failed(errors.New("away"), now, time.Hour, 1)
+	d.requestFailed(errors.New("away"), now, time.Hour, 1)
 	waiting := expectStep(t, d, now, stepWait)
-	if !waiting.until.Equal(now.Add(lingerMax)) {
+	if !waiting.until.Equal(now.Add(drainMax)) {
 		t.Errorf("it gives up after %v", waiting.until.Sub(now))
 	}
 	expectStep(t, d, waiting.until, stepStop)
@@ -204,11 +204,11 @@ func TestTheClockMayBeSetWhileWeWait(t *testing.T) {
 	d := newDelivery(now)
 	_, err := d.report("a", 0, 1, time.Now)
 	must(t, err)
-	d.failed(errors.New("away"), now, time.Second, 0.5)
+	d.requestFailed(errors.New("away"), now, time.Second, 0.5)
 	d.end(Failed, now)
 	times := map[string]time.Time{
-		"dueAt": d.dueAt, "lookAt": d.lookAt, "retryAt": now.Add(backOff(3, 1)), "notBefore": d.notBefore,
-		"lingerUntil": d.lingerUntil, "until": d.next(now).until,
+		"dueAt": d.dueAt, "checkAt": d.checkAt, "retryAt": now.Add(backoff(3, 1)), "notBefore": d.notBefore,
+		"lingerUntil": d.drainUntil, "until": d.next(now).until,
 	}
 	for name, moment := range times {
 		if !strings.Contains(moment.String(), " m=") {
@@ -218,7 +218,7 @@ func TestTheClockMayBeSetWhileWeWait(t *testing.T) {
 	// The only wait that another clock has a say in is a Retry-After that is a date; it is bounded on both sides.
 	for _, hours := range []time.Duration{-10_000, -1, 0, 1, 10_000} {
 		date := time.Now().Add(hours * time.Hour).UTC().Format(http.TimeFormat)
-		wait := retryAfter(&answer{header: http.Header{"Retry-After": {date}}}, time.Now())
+		wait := retryAfter(&httpResponse{header: http.Header{"Retry-After": {date}}}, time.Now())
 		if wait < 0 || wait > retryAfterMax || hours > 0 && wait != retryAfterMax || hours < 0 && wait != 0 {
 			t.Errorf("a date %d hours off makes us wait %v", hours, wait)
 		}
@@ -227,33 +227,33 @@ func TestTheClockMayBeSetWhileWeWait(t *testing.T) {
 
 func TestPatienceIsSpentOnceInAnOutage(t *testing.T) {
 	now := time.Now()
-	logged := &quiet{}
+	logged := &recordingLogger{}
 	h := &health{logger: logged, now: func() time.Time { return now }}
-	if left := h.patience(5 * time.Second); left != 5*time.Second {
+	if left := h.remainingWait(5 * time.Second); left != 5*time.Second {
 		t.Errorf("when all is well %v are left", left)
 	}
-	h.failed("ledger", errors.New("away"))
+	h.recordFailure("ledger", errors.New("away"))
 	now = now.Add(2 * time.Second)
-	h.failed("ledger", errors.New("away"))
-	if left := h.patience(5 * time.Second); left != 3*time.Second {
+	h.recordFailure("ledger", errors.New("away"))
+	if left := h.remainingWait(5 * time.Second); left != 3*time.Second {
 		t.Errorf("after two seconds %v are left", left)
 	}
 	now = now.Add(failureMemory)
-	if left := h.patience(5 * time.Second); left != 0 {
+	if left := h.remainingWait(5 * time.Second); left != 0 {
 		t.Errorf("later %v are left", left)
 	}
 	now = now.Add(time.Hour)
-	if left := h.patience(5 * time.Second); left != 5*time.Second {
+	if left := h.remainingWait(5 * time.Second); left != 5*time.Second {
 		t.Errorf("when nothing was tried for an hour, %v are left", left)
 	}
-	h.succeeded("ledger")
-	if left := h.patience(5 * time.Second); left != 5*time.Second {
+	h.recordSuccess("ledger")
+	if left := h.remainingWait(5 * time.Second); left != 5*time.Second {
 		t.Errorf("after the outage %v are left", left)
 	}
 	// A ledger that comes and goes does not fill the log.
 	for i := 0; i < 100; i++ {
-		h.failed("ledger", errors.New("away"))
-		h.succeeded("ledger")
+		h.recordFailure("ledger", errors.New("away"))
+		h.recordSuccess("ledger")
 	}
 	if lines := len(logged.all()); lines != 4 {
 		t.Errorf("%d lines were logged: %q", lines, logged.all())
@@ -264,15 +264,15 @@ func TestHalvesOfAParcelKeepTheirNumbers(t *testing.T) {
 	now := time.Now()
 	d := newDelivery(now)
 	for i := 0; i < 5; i++ {
-		_, err := d.report(fmt.Sprint(i), 0, 1, at(now))
+		_, err := d.report(fmt.Sprint(i), 0, 1, fixedClock(now))
 		must(t, err)
 	}
-	goal := d.flush()
-	whole := expectStep(t, d, now, stepSend).parcel
+	target := d.flush()
+	whole := expectStep(t, d, now, stepSend).batch
 	d.tooLarge(errors.New("too large"))
 	var numbers []int64
-	for !d.isDelivered(goal) {
-		part := expectStep(t, d, now, stepSend).parcel
+	for !d.isDelivered(target) {
+		part := expectStep(t, d, now, stepSend).batch
 		if len(part.events) >= len(whole.events) {
 			t.Fatalf("a part has %d events", len(part.events))
 		}
@@ -284,12 +284,12 @@ func TestHalvesOfAParcelKeepTheirNumbers(t *testing.T) {
 	if fmt.Sprint(numbers) != "[1 2 3 4 5]" {
 		t.Errorf("the numbers are %v", numbers)
 	}
-	_, err := d.report("0", 0, 1, at(now))
+	_, err := d.report("0", 0, 1, fixedClock(now))
 	must(t, err)
 	d.flush()
 	expectStep(t, d, now, stepSend)
 	d.tooLarge(errors.New("too large"))
-	if d.counts.Dropped != 1 || len(d.parcels) != 0 {
+	if d.counts.Dropped != 1 || len(d.batches) != 0 {
 		t.Errorf("a single report that is too large is not dropped: %+v", d.counts)
 	}
 }

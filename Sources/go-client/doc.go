@@ -72,8 +72,8 @@
 //
 // # Exactly once
 //
-// A sender for each execution takes what has gathered, 0.8 s after the first of it, as a parcel of numbered reports.
-// Until the ledger has answered, that same parcel is sent again, with the same numbers and the same content, after
+// A sender for each execution takes what has gathered, 0.8 s after the first of it, as a batch of numbered reports.
+// Until the ledger has answered, that same batch is sent again, with the same numbers and the same content, after
 // pauses that grow from 0.1 to 15 s; what is reported meanwhile goes into the next one. The ledger knows a number that
 // it has seen, so a lost answer neither loses nor doubles anything.
 //

@@ -17,7 +17,7 @@ type streamEvent struct {
 type eventStream struct {
 	lines *bufio.Reader
 	// heard is called for everything that arrives, comments included: the stream lives.
-	heard func()
+	onActivity func()
 	// lastID stays in force until another one comes.
 	lastID string
 	// isBegun says that the byte order mark with which a stream may begin is behind us.
@@ -27,10 +27,10 @@ type eventStream struct {
 }
 
 // streamEventBytesMax is the longest event that is held in memory: a snapshot of as many labels as fit into an answer.
-const streamEventBytesMax = answerBytesMax
+const streamEventBytesMax = responseBytesMax
 
-func newEventStream(stream io.Reader, lastID string, heard func()) *eventStream {
-	return &eventStream{lines: bufio.NewReader(stream), heard: heard, lastID: lastID}
+func newEventStream(stream io.Reader, lastID string, onActivity func()) *eventStream {
+	return &eventStream{lines: bufio.NewReader(stream), onActivity: onActivity, lastID: lastID}
 }
 
 // next returns the next event. An event that the stream breaks off in is none: io.EOF, or io.ErrUnexpectedEOF.
@@ -42,7 +42,7 @@ func (s *eventStream) next() (streamEvent, error) {
 		if err != nil {
 			return streamEvent{}, err
 		}
-		s.heard()
+		s.onActivity()
 		if len(line) == 0 {
 			if !hasData && event.kind == "" {
 				continue
@@ -88,10 +88,10 @@ func (s *eventStream) line() ([]byte, error) {
 		}
 		switch b {
 		case '\n':
-			return s.begun(line), nil
+			return s.trimByteOrderMark(line), nil
 		case '\r':
 			s.isAfterReturn = true
-			return s.begun(line), nil
+			return s.trimByteOrderMark(line), nil
 		}
 		line = append(line, b)
 		if len(line) > streamEventBytesMax {
@@ -101,7 +101,7 @@ func (s *eventStream) line() ([]byte, error) {
 }
 
 // begun takes away the byte order mark of the first line.
-func (s *eventStream) begun(line []byte) []byte {
+func (s *eventStream) trimByteOrderMark(line []byte) []byte {
 	if s.isBegun {
 		return line
 	}

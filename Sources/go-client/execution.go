@@ -37,7 +37,7 @@ type Execution struct {
 	endLife      context.CancelFunc
 	wake         chan struct{}
 	stopped      chan struct{}
-	startSettled chan struct{}
+	startDone    chan struct{}
 	superseded   chan struct{}
 	onSuperseded func(*Execution)
 	// attemptSource is the variable that the attempt is from; empty if the caller gave it.
@@ -45,8 +45,8 @@ type Execution struct {
 	// isTaskCanceled tells whether the context that the execution was started with has been canceled.
 	isTaskCanceled func() bool
 	cancelTask     context.CancelFunc
-	// isLingering belongs to the client and is under its lock.
-	isLingering bool
+	// isDraining belongs to the client and is under its lock.
+	isDraining bool
 
 	mu       sync.Mutex
 	delivery delivery
@@ -63,17 +63,17 @@ func newExecution(c *Client, job string, task string, settings startSettings) *E
 		identity:     identity{task: task, execution: name, attempt: int32(settings.attempt)},
 		onSuperseded: settings.onSuperseded, attemptSource: settings.attemptSource,
 	}
-	e.delivery.outbox.identity = e.identity
+	e.delivery.buffer.identity = e.identity
 	e.delivery.counts.Attempt = settings.attempt
-	e.delivery.eventsMax = batchEventsMax
+	e.delivery.batchSizeMax = batchSizeDefault
 	if !c.IsSilent() {
 		e.delivery.interval = c.interval
-		e.delivery.lookInterval = c.lookInterval
+		e.delivery.checkInterval = c.checkInterval
 	}
 	e.life, e.endLife = context.WithCancel(context.Background())
 	e.wake = make(chan struct{}, 1)
 	e.stopped = make(chan struct{})
-	e.startSettled = make(chan struct{})
+	e.startDone = make(chan struct{})
 	e.superseded = make(chan struct{})
 	e.changed = make(chan struct{})
 	return e
@@ -85,13 +85,13 @@ func newExecutionName() string {
 	var random [16]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		// A system without randomness still has a name that is unique on it. The task must not fail for this.
-		return fmt.Sprintf("%d-%d-%d", os.Getpid(), time.Now().UnixNano(), namesWithoutChance.Add(1))
+		return fmt.Sprintf("%d-%d-%d", os.Getpid(), time.Now().UnixNano(), fallbackNames.Add(1))
 	}
 	return hex.EncodeToString(random[:])
 }
 
-// namesWithoutChance counts the names made without randomness.
-var namesWithoutChance atomic.Int64
+// fallbackNames counts the names made without randomness.
+var fallbackNames atomic.Int64
 
 // dropAll lets the execution drop and count everything that is reported.
 func (e *Execution) dropAll() *Execution {
@@ -127,7 +127,7 @@ func (e *Execution) report(label string, total, done int64) error {
 	wake, err := e.delivery.report(label, total, done, time.Now)
 	e.mu.Unlock()
 	if wake {
-		e.rouse()
+		e.wakeSender()
 	}
 	if err != nil {
 		e.logDropped(err)
@@ -142,13 +142,13 @@ func (e *Execution) logDropped(err error) {
 		kind = "late report"
 	}
 	if e.health != nil {
-		e.health.once(kind, "a report of task %q was dropped: %v; any more of this kind are only counted",
+		e.health.logOnce(kind, "a report of task %q was dropped: %v; any more of this kind are only counted",
 			e.identity.task, err)
 	}
 }
 
 // rouse lets the sender look again; it is cheap, and never waits.
-func (e *Execution) rouse() {
+func (e *Execution) wakeSender() {
 	select {
 	case e.wake <- struct{}{}:
 	default:
@@ -176,9 +176,9 @@ func (e *Execution) Stats() Stats {
 	stats := e.delivery.counts
 	stats.IsStarted = e.delivery.start == startRecorded
 	stats.IsSuperseded = e.delivery.isSuperseded
-	stats.Pending = len(e.delivery.outbox.touched)
-	for _, parcel := range e.delivery.parcels {
-		stats.Pending += len(parcel.events)
+	stats.Pending = len(e.delivery.buffer.dirty)
+	for _, batch := range e.delivery.batches {
+		stats.Pending += len(batch.events)
 	}
 	return stats
 }
@@ -192,7 +192,7 @@ func (e *Execution) Started(ctx context.Context) error {
 	if e.isSilent() {
 		return nil
 	}
-	err := e.await(ctx, func() bool { return e.delivery.start != startUnsettled })
+	err := e.await(ctx, func() bool { return e.delivery.start != startPending })
 	if err != nil {
 		return err
 	}
@@ -201,7 +201,7 @@ func (e *Execution) Started(ctx context.Context) error {
 	if e.delivery.isSuperseded {
 		return ErrSuperseded
 	}
-	if e.delivery.start == startRefused {
+	if e.delivery.start == startRejected {
 		return e.undelivered()
 	}
 	return nil
@@ -216,9 +216,9 @@ func (e *Execution) Flush(ctx context.Context) error {
 	if e.isSilent() {
 		return nil
 	}
-	goal := e.requestFlush()
+	target := e.requestFlush()
 	err := e.await(ctx, func() bool {
-		return e.delivery.isDelivered(goal) && (!e.delivery.isEnded || e.delivery.isFinishSettled())
+		return e.delivery.isDelivered(target) && (!e.delivery.isEnded || e.delivery.isFinishSettled())
 	})
 	if err != nil {
 		return err
@@ -227,11 +227,11 @@ func (e *Execution) Flush(ctx context.Context) error {
 }
 
 // hurry lets the sender try again without waiting for the end of its pause.
-func (e *Execution) hurry() {
+func (e *Execution) skipPause() {
 	e.mu.Lock()
-	e.delivery.hurry()
+	e.delivery.skipPause()
 	e.mu.Unlock()
-	e.rouse()
+	e.wakeSender()
 }
 
 func (e *Execution) hasEnded() bool {
@@ -240,12 +240,12 @@ func (e *Execution) hasEnded() bool {
 	return e.delivery.isEnded
 }
 
-func (e *Execution) requestFlush() (goal int64) {
+func (e *Execution) requestFlush() (target int64) {
 	e.mu.Lock()
-	goal = e.delivery.flush()
+	target = e.delivery.flush()
 	e.mu.Unlock()
-	e.rouse()
-	return goal
+	e.wakeSender()
+	return target
 }
 
 // await waits until the condition holds, which is asked under the lock.

@@ -35,7 +35,7 @@ func TestAProgramsEndWaitsOnceAndLogsOneLineIfTheLedgerIsAway(t *testing.T) {
 		name, url := name, url
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			logged := &quiet{}
+			logged := &recordingLogger{}
 			client, err := NewClient(url, WithLogger(logged))
 			must(t, err)
 			job := client.Job("0190b2c4-0000-7000-8000-000000000000")
@@ -61,40 +61,40 @@ func TestAProgramsEndWaitsOnceAndLogsOneLineIfTheLedgerIsAway(t *testing.T) {
 }
 
 func TestReportsGivenUpLongAfterTheOutageWasLoggedAreLoggedToo(t *testing.T) {
-	logged := &quiet{}
+	logged := &recordingLogger{}
 	now := time.Now()
 	h := &health{logger: logged, now: func() time.Time { return now }}
-	h.failed("ledger", errors.New("away"))
-	h.lost("ledger", 3, errors.New("away"))
+	h.recordFailure("ledger", errors.New("away"))
+	h.logLoss("ledger", 3, errors.New("away"))
 	if lines := logged.all(); len(lines) != 1 {
 		t.Errorf("logged was %q", lines)
 	}
 	now = now.Add(logPauseMin)
-	h.lost("ledger", 3, errors.New("away"))
-	h.lost("ledger", 4, nil)
+	h.logLoss("ledger", 3, errors.New("away"))
+	h.logLoss("ledger", 4, nil)
 	if lines := logged.all(); len(lines) != 2 || !strings.Contains(lines[1], "3 reports were given up") {
 		t.Errorf("logged was %q", lines)
 	}
 }
 
 func TestAWaitDuringWhichTheLedgerAnsweredStartsNoOutage(t *testing.T) {
-	logged := &quiet{}
+	logged := &recordingLogger{}
 	now := time.Now()
 	h := &health{logger: logged, now: func() time.Time { return now }}
 	began := now
 	now = now.Add(time.Second)
-	h.succeeded("ledger")
-	h.waitedInVain("ledger", began, 5*time.Second)
-	if left := h.patience(5 * time.Second); left != 5*time.Second || len(logged.all()) != 0 {
+	h.recordSuccess("ledger")
+	h.recordTimeout("ledger", began, 5*time.Second)
+	if left := h.remainingWait(5 * time.Second); left != 5*time.Second || len(logged.all()) != 0 {
 		t.Errorf("%v are left, logged was %q", left, logged.all())
 	}
-	h.waitedInVain("ledger", now.Add(time.Second), silenceMin/2)
+	h.recordTimeout("ledger", now.Add(time.Second), outageWaitMin/2)
 	if len(logged.all()) != 0 {
 		t.Errorf("after a short wait logged was %q", logged.all())
 	}
-	h.waitedInVain("ledger", now.Add(time.Second), 5*time.Second)
+	h.recordTimeout("ledger", now.Add(time.Second), 5*time.Second)
 	now = now.Add(6 * time.Second)
-	if left := h.patience(5 * time.Second); left != 0 || len(logged.all()) != 1 {
+	if left := h.remainingWait(5 * time.Second); left != 0 || len(logged.all()) != 1 {
 		t.Errorf("after silence %v are left, logged was %q", left, logged.all())
 	}
 }
@@ -102,7 +102,7 @@ func TestAWaitDuringWhichTheLedgerAnsweredStartsNoOutage(t *testing.T) {
 func TestClosingTriesOnceMoreInAnOutage(t *testing.T) {
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
 	proxy := newFaultProxy(t, sharedURL(t), func(string, int) fault { return fault{cutBefore: true} })
-	client, err := NewClient(proxy.URL, WithLogger(&quiet{}), WithCloseWait(patience))
+	client, err := NewClient(proxy.URL, WithLogger(&recordingLogger{}), WithCloseWait(testTimeout))
 	must(t, err)
 	ctx, execution := start(t, client.Job(job.ID), "tile")
 	must(t, DefaultProgress().Done(ctx, 3))
@@ -164,7 +164,7 @@ func TestTheEndOfAJobIsRefusedAtOnceOrInTheBackground(t *testing.T) {
 		f.hold = release
 		return f
 	})
-	logged := &quiet{}
+	logged := &recordingLogger{}
 	unattended := newTestClient(t, proxy.URL, WithCloseWait(0), WithLogger(logged))
 	if err := unattended.Job("j").Finish(testContext(t), JobFailed); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("an end on its way gives %v", err)

@@ -39,7 +39,7 @@ type fault struct {
 	retryAfter string
 	location   string
 	mediaType  string
-	answer     string
+	body       string
 	// slow keeps the server's answer back for so long.
 	slow time.Duration
 }
@@ -102,7 +102,7 @@ func (p *faultProxy) serve(writer http.ResponseWriter, incoming *http.Request) {
 			writer.Header().Set("Content-Type", f.mediaType)
 		}
 		writer.WriteHeader(f.status)
-		_, _ = io.WriteString(writer, f.answer)
+		_, _ = io.WriteString(writer, f.body)
 		return
 	}
 	outgoing, err := http.NewRequest(incoming.Method, backend+incoming.URL.RequestURI(), bytes.NewReader(body))
@@ -110,13 +110,13 @@ func (p *faultProxy) serve(writer http.ResponseWriter, incoming *http.Request) {
 		panic(err)
 	}
 	outgoing.Header = incoming.Header.Clone()
-	answer, err := http.DefaultTransport.RoundTrip(outgoing)
+	response, err := http.DefaultTransport.RoundTrip(outgoing)
 	if err != nil {
 		// As far as the client can tell, the server is away.
 		panic(http.ErrAbortHandler)
 	}
-	defer answer.Body.Close()
-	content, err := io.ReadAll(answer.Body)
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
@@ -129,10 +129,10 @@ func (p *faultProxy) serve(writer http.ResponseWriter, incoming *http.Request) {
 	if f.cutAfter {
 		panic(http.ErrAbortHandler)
 	}
-	for name, values := range answer.Header {
+	for name, values := range response.Header {
 		writer.Header()[name] = values
 	}
-	writer.WriteHeader(answer.StatusCode)
+	writer.WriteHeader(response.StatusCode)
 	_, _ = writer.Write(content)
 }
 
@@ -160,7 +160,7 @@ func (p *faultProxy) bodies(kind string) []string {
 // await waits until a request of this kind arrives.
 func (p *faultProxy) await(t testing.TB, kind string) {
 	t.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(testTimeout)
 	for {
 		select {
 		case arrived := <-p.arrived:
@@ -177,6 +177,6 @@ func (p *faultProxy) await(t testing.TB, kind string) {
 func problem(status int, title string) fault {
 	return fault{
 		status: status, mediaType: "application/problem+json",
-		answer: fmt.Sprintf(`{"title": %q, "status": %d, "detail": "as the test wants it"}`, title, status),
+		body: fmt.Sprintf(`{"title": %q, "status": %d, "detail": "as the test wants it"}`, title, status),
 	}
 }

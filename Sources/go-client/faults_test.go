@@ -32,7 +32,7 @@ func reportSome(t *testing.T, job *Job) *Execution {
 
 func TestNumbersAreExactWhateverHappensToRequests(t *testing.T) {
 	elsewhere := newFaultProxy(t, "", func(string, int) fault {
-		return fault{status: 201, mediaType: "application/json", answer: `{"first_sequence": 1, "last_sequence": 9}`}
+		return fault{status: 201, mediaType: "application/json", body: `{"first_sequence": 1, "last_sequence": 9}`}
 	})
 	cases := map[string]func(kind string, before int) fault{
 		"the answer is lost each time": func(kind string, before int) fault {
@@ -43,16 +43,16 @@ func TestNumbersAreExactWhateverHappensToRequests(t *testing.T) {
 		},
 		"the ledger is overloaded each time": func(kind string, before int) fault {
 			if before%2 == 0 {
-				return fault{status: 503, retryAfter: "0", mediaType: "application/problem+json", answer: `{"title": "Overloaded"}`}
+				return fault{status: 503, retryAfter: "0", mediaType: "application/problem+json", body: `{"title": "Overloaded"}`}
 			}
 			return fault{}
 		},
 		"a proxy knows no such path, and then something else answers": func(kind string, before int) fault {
 			switch before % 3 {
 			case 0:
-				return fault{status: 404, mediaType: "text/html", answer: "<h1>404</h1>"}
+				return fault{status: 404, mediaType: "text/html", body: "<h1>404</h1>"}
 			case 1:
-				return fault{status: 200, mediaType: "text/plain", answer: `{"last_sequence": 7}`}
+				return fault{status: 200, mediaType: "text/plain", body: `{"last_sequence": 7}`}
 			}
 			return fault{}
 		},
@@ -65,7 +65,7 @@ func TestNumbersAreExactWhateverHappensToRequests(t *testing.T) {
 		},
 		"the answer says created and breaks off": func(kind string, before int) fault {
 			if before%2 == 0 {
-				return fault{status: 201, mediaType: "application/json", answer: `{"first_seq`}
+				return fault{status: 201, mediaType: "application/json", body: `{"first_seq`}
 			}
 			return fault{}
 		},
@@ -172,7 +172,7 @@ func TestNothingWaitsForALedgerThatDoesNotAnswer(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer listener.Close()
-	logged := &quiet{}
+	logged := &recordingLogger{}
 	client, err := NewClient("http://"+listener.Addr().String(), WithLogger(logged), WithCloseWait(0))
 	must(t, err)
 	job := client.Job("0190b2c4-0000-7000-8000-000000000000")
@@ -211,7 +211,7 @@ func TestNothingWaitsForALedgerThatDoesNotAnswer(t *testing.T) {
 func TestWhatWaitsForTheEndOfAnOutageIsLimited(t *testing.T) {
 	proxy := newFaultProxy(t, "", func(string, int) fault { return fault{cutBefore: true} })
 	client := newTestClient(t, proxy.URL, WithCloseWait(0))
-	client.lingering = lingeringMax - 1
+	client.draining = drainingMax - 1
 	_, last := start(t, client.Job("j"), "last")
 	_, oneMore := start(t, client.Job("j"), "one more")
 	_ = last.Finish(testContext(t), Succeeded)
@@ -280,7 +280,7 @@ func TestARejectedTokenIsToldAtOnceToWhoReads(t *testing.T) {
 func TestAnOutageIsLoggedOnceAndWhatItKeptBackIsDeliveredAfterIt(t *testing.T) {
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
 	proxy := newFaultProxy(t, sharedURL(t), func(string, int) fault { return fault{cutBefore: true} })
-	logged := &quiet{}
+	logged := &recordingLogger{}
 	client, err := NewClient(proxy.URL, WithLogger(logged), WithCloseWait(0))
 	must(t, err)
 	defer client.Close()
@@ -311,7 +311,7 @@ func TestARefusedReportIsDroppedLoggedAndCountedAndTheOthersGoOn(t *testing.T) {
 		}
 		return fault{}
 	})
-	logged := &quiet{}
+	logged := &recordingLogger{}
 	client := newTestClient(t, proxy.URL, WithLogger(logged))
 	ctx, execution := start(t, client.Job(job.ID), "tile")
 	must(t, DefaultProgress().Done(ctx, 1))
@@ -330,7 +330,7 @@ func TestARefusedReportIsDroppedLoggedAndCountedAndTheOthersGoOn(t *testing.T) {
 }
 
 func TestAJobThatTheLedgerDoesNotKnowIsRefusedOnceAndHurtsNobody(t *testing.T) {
-	logged := &quiet{}
+	logged := &recordingLogger{}
 	client := newTestClient(t, sharedURL(t), WithLogger(logged))
 	ctx, execution := start(t, client.Job("0190b2c4-0000-7000-8000-000000000000"), "tile")
 	must(t, DefaultProgress().Done(ctx, 1))
@@ -353,7 +353,7 @@ func TestARequestThatIsTooLargeIsCutInHalves(t *testing.T) {
 	// The limit is that of a proxy, which says so in its own words.
 	proxy.setFault(func(kind string, before int) fault {
 		if kind == "POST /events" && before < 3 {
-			return fault{status: http.StatusRequestEntityTooLarge, mediaType: "text/html", answer: "too large"}
+			return fault{status: http.StatusRequestEntityTooLarge, mediaType: "text/html", body: "too large"}
 		}
 		return fault{}
 	})

@@ -46,26 +46,26 @@ func (e *Execution) end(ctx context.Context, outcome Outcome) error {
 		defer e.cancelTask()
 	}
 	ctx = orBackground(ctx)
-	if !e.finishDelivery(outcome) {
+	if !e.queueFinish(outcome) {
 		return ErrEnded
 	}
 	if e.isSilent() {
 		return nil
 	}
-	e.rouse()
+	e.wakeSender()
 	began := time.Now()
 	// What is left is for the ends of the job and of the client.
-	wait := e.client.health.patience(e.client.closeWait - 2*e.client.closeWait/lastWaitPart)
+	wait := e.client.health.remainingWait(e.client.closeWait - 2*e.client.closeWait/lastWaitPart)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-e.stopped:
 		return e.loss()
 	case <-timer.C:
-		e.client.health.waitedInVain(e.client.address, began, wait)
+		e.client.health.recordTimeout(e.client.address, began, wait)
 	case <-ctx.Done():
 	}
-	if !e.client.mayLinger(e) {
+	if !e.client.mayDrain(e) {
 		e.abandon()
 	}
 	e.mu.Lock()
@@ -73,8 +73,8 @@ func (e *Execution) end(ctx context.Context, outcome Outcome) error {
 	return e.undelivered()
 }
 
-// finishDelivery lets the outcome follow the last reports. It returns false if the execution had ended before.
-func (e *Execution) finishDelivery(outcome Outcome) (isFirst bool) {
+// queueFinish lets the outcome follow the last reports. It returns false if the execution had ended before.
+func (e *Execution) queueFinish(outcome Outcome) (isFirst bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.delivery.isEnded {

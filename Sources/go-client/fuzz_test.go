@@ -98,12 +98,12 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(404, "text/html", "Sat, 31 Jan 2026 10:00:00 GMT", []byte("<html>"))
 	f.Add(201, "application/json; charset=utf-8", "-1", []byte("{}"))
 	f.Fuzz(func(t *testing.T, status int, mediaType, wait string, body []byte) {
-		a := &answer{status: status, header: http.Header{"Content-Type": {mediaType}, "Retry-After": {wait}}, body: body}
-		found, cause := judge(a, nil)
-		if (found == taken) != (cause == nil) {
+		a := &httpResponse{status: status, header: http.Header{"Content-Type": {mediaType}, "Retry-After": {wait}}, body: body}
+		found, cause := classify(a, nil)
+		if (found == accepted) != (cause == nil) {
 			t.Errorf("it is %d, and the cause %v", found, cause)
 		}
-		if found == taken && (status < 200 || status > 299) || found == refusal && (status < 400 || status > 499) {
+		if found == accepted && (status < 200 || status > 299) || found == rejected && (status < 400 || status > 499) {
 			t.Errorf("status %d is %d", status, found)
 		}
 		if pause := retryAfter(a, time.Now()); pause < 0 || pause > retryAfterMax {

@@ -97,7 +97,7 @@ func TestAWrongConfigurationGivesASilentClient(t *testing.T) {
 }
 
 func TestWhatCannotBeReportedIsDroppedCountedAndLoggedOnce(t *testing.T) {
-	logged := &quiet{}
+	logged := &recordingLogger{}
 	client := newTestClient(t, sharedURL(t), WithLogger(logged))
 	job := newTestJob(t, client)
 	ctx, execution := start(t, job, "tile")
@@ -139,7 +139,7 @@ func TestWhatCannotBeReportedIsDroppedCountedAndLoggedOnce(t *testing.T) {
 }
 
 func TestATaskThatCannotBeReportedIsDoneAllTheSame(t *testing.T) {
-	logged := &quiet{}
+	logged := &recordingLogger{}
 	client := newTestClient(t, sharedURL(t), WithLogger(logged))
 	job := newTestJob(t, client)
 	for _, task := range []string{"", "a\x00b", "\xff", strings.Repeat("t", 1<<20)} {
@@ -195,7 +195,7 @@ func TestPanicsOfTheCallersOwnPartsDoNotEndTheProgram(t *testing.T) {
 	_ = client.Close()
 
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
-	logged := &quiet{}
+	logged := &recordingLogger{}
 	client = newTestClient(t, sharedURL(t), WithLogger(logged))
 	_, newer := start(t, client.Job(job.ID), "tile", Attempt(2))
 	must(t, newer.Started(testContext(t)))
@@ -228,7 +228,7 @@ func FuzzReporting(f *testing.F) {
 	f.Add(strings.Repeat("t", 201), 1<<31, strings.Repeat("l", 101), int64(1<<60), uint8(7))
 	f.Fuzz(func(t *testing.T, task string, attempt int, label string, n int64, how uint8) {
 		client, err := NewClient("http://127.0.0.1:1", WithHTTPClient(&http.Client{Transport: brokenTransport{}}),
-			WithLogger(&quiet{}), WithCloseWait(0))
+			WithLogger(&recordingLogger{}), WithCloseWait(0))
 		must(t, err)
 		job := client.Job(label)
 		if how&1 != 0 {

@@ -22,35 +22,35 @@ type health struct {
 	failingSince time.Time
 	failedAt     time.Time
 	// answeredAt is when the ledger last answered.
-	answeredAt time.Time
-	loggedAt   time.Time
-	isLogged   bool
-	said       map[string]bool
+	answeredAt  time.Time
+	loggedAt    time.Time
+	isLogged    bool
+	loggedKinds map[string]bool
 }
 
 // failed notes a failure, and logs the first one of an outage.
-func (h *health) failed(address string, err error) {
+func (h *health) recordFailure(address string, err error) {
 	now := h.now()
 	h.mu.Lock()
 	if h.failingSince.IsZero() {
 		h.failingSince = now
 	}
 	h.failedAt = now
-	isNews := !h.isLogged && (h.loggedAt.IsZero() || now.Sub(h.loggedAt) >= logPauseMin)
-	if isNews {
+	isNew := !h.isLogged && (h.loggedAt.IsZero() || now.Sub(h.loggedAt) >= logPauseMin)
+	if isNew {
 		h.isLogged = true
 		h.loggedAt = now
 	}
 	h.mu.Unlock()
-	if isNews {
+	if isNew {
 		h.log("progress ledger %s: %v; the work goes on, and its progress is sent if the ledger answers while the process lives",
 			address, err)
 	}
 }
 
-// waitedInVain starts an outage, unless one is known, if the ledger answered nothing during a wait for the last reports.
-func (h *health) waitedInVain(address string, began time.Time, wait time.Duration) {
-	if wait < silenceMin {
+// recordTimeout starts an outage, unless one is known, if the ledger answered nothing during a wait for the last reports.
+func (h *health) recordTimeout(address string, began time.Time, wait time.Duration) {
+	if wait < outageWaitMin {
 		return
 	}
 	h.mu.Lock()
@@ -60,16 +60,16 @@ func (h *health) waitedInVain(address string, began time.Time, wait time.Duratio
 	}
 	h.mu.Unlock()
 	if isSilent {
-		h.failed(address, fmt.Errorf("no answer in %v", wait.Round(100*time.Millisecond)))
+		h.recordFailure(address, fmt.Errorf("no answer in %v", wait.Round(100*time.Millisecond)))
 	}
 }
 
 // lost logs that reports were given up, unless the outage that is the reason was logged in the last minute.
-func (h *health) lost(address string, count int64, cause error) {
+func (h *health) logLoss(address string, count int64, cause error) {
 	h.mu.Lock()
 	isLogged := h.isLogged && h.now().Sub(h.loggedAt) < logPauseMin
 	h.mu.Unlock()
-	if isLogged || !h.isFirst("given up") {
+	if isLogged || !h.isFirstOfKind("given up") {
 		return
 	}
 	if cause == nil {
@@ -79,7 +79,7 @@ func (h *health) lost(address string, count int64, cause error) {
 }
 
 // succeeded notes that the ledger works, and logs it where the outage was logged.
-func (h *health) succeeded(address string) {
+func (h *health) recordSuccess(address string) {
 	h.mu.Lock()
 	wasLogged, since := h.isLogged, h.failingSince
 	h.isLogged = false
@@ -100,29 +100,29 @@ func (h *health) log(format string, arguments ...any) {
 }
 
 // once logs something that stays wrong, such as a report that is refused: each kind of it once for each client.
-func (h *health) once(kind, format string, arguments ...any) {
-	if h.isFirst(kind) {
+func (h *health) logOnce(kind, format string, arguments ...any) {
+	if h.isFirstOfKind(kind) {
 		h.log("progress ledger: %s", fmt.Sprintf(format, arguments...))
 	}
 }
 
-// isFirst reports whether nothing of this kind has been logged.
-func (h *health) isFirst(kind string) bool {
+// isFirstOfKind_ reports whether nothing of this kind has been logged.
+func (h *health) isFirstOfKind(kind string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.said[kind] {
+	if h.loggedKinds[kind] {
 		return false
 	}
-	if h.said == nil {
-		h.said = make(map[string]bool)
+	if h.loggedKinds == nil {
+		h.loggedKinds = make(map[string]bool)
 	}
-	h.said[kind] = true
+	h.loggedKinds[kind] = true
 	return true
 }
 
 // patience is what is left of a wait in an outage: it is spent once for each outage, not once for each execution that
 // ends in it.
-func (h *health) patience(wait time.Duration) time.Duration {
+func (h *health) remainingWait(wait time.Duration) time.Duration {
 	now := h.now()
 	h.mu.Lock()
 	defer h.mu.Unlock()

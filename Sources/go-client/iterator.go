@@ -82,7 +82,7 @@ func failedIterator[T any](err error) *Iterator[T] {
 // and what the next one is asked for with; empty at the end.
 func pages[T any](
 	ctx context.Context, c *Client, path string, query url.Values, cursorName string, prepare func(context.Context),
-	read func(body rawAnswer) (items []T, next string, err error),
+	read func(body rawResponse) (items []T, next string, err error),
 ) *Iterator[T] {
 	if c.IsSilent() {
 		return failedIterator[T](ErrNotConfigured)
@@ -99,9 +99,9 @@ func pages[T any](
 			if isLast {
 				return item, false, nil
 			}
-			var body rawAnswer
+			var body rawResponse
 			r := request{method: http.MethodGet, path: path + "?" + query.Encode(), wait: requestWait}
-			if err := c.ask(ctx, r, true, &body); err != nil {
+			if err := c.call(ctx, r, true, &body); err != nil {
 				return item, false, err
 			}
 			var next string
@@ -117,16 +117,16 @@ func pages[T any](
 	}}
 }
 
-// rawAnswer keeps an answer as it is.
-type rawAnswer struct {
+// rawResponse keeps an answer as it is.
+type rawResponse struct {
 	text       []byte
 	clock      serverClock
 	receivedAt time.Time
 }
 
-func (r *rawAnswer) UnmarshalJSON(text []byte) error {
+func (r *rawResponse) UnmarshalJSON(text []byte) error {
 	r.text = append(r.text[:0], text...)
 	return nil
 }
 
-func (r *rawAnswer) receive(clock serverClock, at time.Time) { r.clock, r.receivedAt = clock, at }
+func (r *rawResponse) receive(clock serverClock, at time.Time) { r.clock, r.receivedAt = clock, at }

@@ -104,7 +104,7 @@ func (c *Client) CreateJob(ctx context.Context, name string, options ...CreateOp
 	}
 	var snapshot Snapshot
 	r := request{method: http.MethodPost, path: "/v1/jobs", body: body, wait: requestWait}
-	if err := c.ask(ctx, r, description.isKeyGiven, &snapshot); err != nil {
+	if err := c.call(ctx, r, description.isKeyGiven, &snapshot); err != nil {
 		return silent, err
 	}
 	c.ownWrites.wrote(snapshot.Job, snapshot.Sequence)
@@ -164,7 +164,7 @@ func (c *Client) ListJobs(ctx context.Context, filter JobFilter) *Iterator[*Job]
 	for name, value := range filter.Tags {
 		query.Set("tag."+name, value)
 	}
-	read := func(body rawAnswer) (jobs []*Job, next string, err error) {
+	read := func(body rawResponse) (jobs []*Job, next string, err error) {
 		var page struct {
 			Jobs       []Snapshot `json:"jobs"`
 			NextCursor string     `json:"next_cursor"`
@@ -252,7 +252,7 @@ func (j *Job) StartExecution(
 		execution.identity.task = ""
 		execution.dropAll()
 		if execution.health != nil {
-			execution.health.once("invalid start", "nothing of an execution is reported: %v", err)
+			execution.health.logOnce("invalid start", "nothing of an execution is reported: %v", err)
 		}
 		return ctx, execution, err
 	}
@@ -260,11 +260,11 @@ func (j *Job) StartExecution(
 		return ctx, execution, nil
 	}
 	if settings.attemptProblem != nil {
-		c.health.once("attempt", "%v; the ledger numbers the execution", settings.attemptProblem)
+		c.health.logOnce("attempt", "%v; the ledger numbers the execution", settings.attemptProblem)
 	}
 	predecessor, isOpen := c.join(execution, execution.key)
 	if !isOpen {
-		c.health.once("closed", "the client is closed: nothing of task %q is reported", task)
+		c.health.logOnce("closed", "the client is closed: nothing of task %q is reported", task)
 		return ctx, execution.dropAll(), nil
 	}
 	go execution.run(predecessor)

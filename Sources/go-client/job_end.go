@@ -20,7 +20,7 @@ type jobEnd struct {
 	life         context.Context
 	endLife      context.CancelFunc
 	// hurry cuts a pause between two tries short.
-	hurry chan struct{}
+	skipPause chan struct{}
 	// settled is closed when the ledger has recorded or refused the end, or when it was given up.
 	settled chan struct{}
 
@@ -29,8 +29,8 @@ type jobEnd struct {
 	cause error
 	// isRecorded and isRefused are the ledger's last word.
 	isRecorded, isRefused bool
-	// isUnattended says that the caller has stopped waiting.
-	isUnattended bool
+	// hasCallerLeft says that the caller has stopped waiting.
+	hasCallerLeft bool
 }
 
 // finishJob ends a job, and waits for it as the end of an execution does.
@@ -40,9 +40,9 @@ func (c *Client) finishJob(ctx context.Context, job string, outcome JobState) er
 		return fmt.Errorf("ledger: the end of the job cannot be encoded: %w", err)
 	}
 	end := &jobEnd{
-		client: c, job: job, body: body, hurry: make(chan struct{}, 1), settled: make(chan struct{}),
+		client: c, job: job, body: body, skipPause: make(chan struct{}, 1), settled: make(chan struct{}),
 	}
-	end.life, end.endLife = context.WithTimeout(context.Background(), lingerMax)
+	end.life, end.endLife = context.WithTimeout(context.Background(), drainMax)
 	if !c.joinEnd(end) {
 		end.endLife()
 		return fmt.Errorf("%w: the client is closed", ErrUndelivered)
@@ -57,10 +57,10 @@ func (c *Client) finishJob(ctx context.Context, job string, outcome JobState) er
 	case <-end.settled:
 		return end.err()
 	case <-timer.C:
-		c.health.waitedInVain(c.address, began, wait)
+		c.health.recordTimeout(c.address, began, wait)
 	case <-ctx.Done():
 	}
-	end.leave(c.mayLingerEnd())
+	end.leave(c.mayDrainEnd())
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w (%v)", err, end.lastCause())
 	}
@@ -81,50 +81,50 @@ func (e *jobEnd) run() {
 	}
 	for tries := 1; ; tries++ {
 		a, err := e.exchange()
-		found, cause := judge(a, err)
+		found, cause := classify(a, err)
 		var appended struct {
 			LastSequence int64 `json:"last_sequence"`
 		}
-		if found == taken {
+		if found == accepted {
 			if err := json.Unmarshal(a.body, &appended); err != nil || appended.LastSequence == 0 {
-				found, cause = untaken, fmt.Errorf("the answer to an append cannot be read: %v", err)
+				found, cause = retryable, fmt.Errorf("the answer to an append cannot be read: %v", err)
 			}
 		}
-		if found == taken {
+		if found == accepted {
 			e.client.ownWrites.wrote(e.job, appended.LastSequence)
-			e.client.health.succeeded(e.client.address)
+			e.client.health.recordSuccess(e.client.address)
 		}
 		e.mu.Lock()
 		e.cause = cause
-		e.isRecorded = found == taken
+		e.isRecorded = found == accepted
 		// A rejected token is an error for a caller that waits, and may be put right later.
-		e.isRefused = found == refusal || found == tooMuch || isLastWord(a) && !e.isUnattended
-		isSettled, isUnheard := e.isRecorded || e.isRefused, e.isRefused && e.isUnattended
+		e.isRefused = found == rejected || found == oversized || isAuthenticationFailure(a) && !e.hasCallerLeft
+		isSettled, isUnreported := e.isRecorded || e.isRefused, e.isRefused && e.hasCallerLeft
 		e.mu.Unlock()
-		if isUnheard {
-			e.client.health.once("job end", "the end of job %s was refused: %v", e.job, cause)
+		if isUnreported {
+			e.client.health.logOnce("job end", "the end of job %s was refused: %v", e.job, cause)
 		}
 		if isSettled {
 			return
 		}
 		if e.life.Err() != nil {
 			if !e.client.hasClosed() {
-				e.client.health.lost(e.client.address, 1, cause)
+				e.client.health.logLoss(e.client.address, 1, cause)
 			}
 			return
 		}
-		e.client.health.failed(e.client.address, cause)
-		timer := time.NewTimer(backOff(tries, chance()) + retryAfter(a, time.Now()))
+		e.client.health.recordFailure(e.client.address, cause)
+		timer := time.NewTimer(backoff(tries, randomFraction()) + retryAfter(a, time.Now()))
 		select {
 		case <-timer.C:
-		case <-e.hurry:
+		case <-e.skipPause:
 		case <-e.life.Done():
 		}
 		timer.Stop()
 	}
 }
 
-func (e *jobEnd) exchange() (*answer, error) {
+func (e *jobEnd) exchange() (*httpResponse, error) {
 	if err := e.client.takeSlot(e.life); err != nil {
 		return nil, err
 	}
@@ -164,7 +164,7 @@ func (e *jobEnd) reason() error {
 // await waits until the end is settled.
 func (e *jobEnd) await(ctx context.Context) error {
 	select {
-	case e.hurry <- struct{}{}:
+	case e.skipPause <- struct{}{}:
 	default:
 	}
 	select {
@@ -176,11 +176,11 @@ func (e *jobEnd) await(ctx context.Context) error {
 }
 
 // leave lets the end be delivered in the background, or gives it up.
-func (e *jobEnd) leave(mayLinger bool) {
+func (e *jobEnd) leave(mayDrain bool) {
 	e.mu.Lock()
-	e.isUnattended = true
+	e.hasCallerLeft = true
 	e.mu.Unlock()
-	if !mayLinger {
+	if !mayDrain {
 		e.giveUp()
 	}
 }

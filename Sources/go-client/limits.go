@@ -44,19 +44,19 @@ const (
 	lastWaitPart = 20
 	// flushWaitMax bounds a Flush whose context has no deadline.
 	flushWaitMax = time.Minute
-	// lookIntervalDefault is how often an execution finds out whether it has been superseded. A zombie works for
+	// checkIntervalDefault is how often an execution finds out whether it has been superseded. A zombie works for
 	// nothing that long; asking costs the ledger one more query.
-	lookIntervalDefault = 10 * time.Second
-	// lookIntervalMin keeps a thousand executions from asking a thousand times a second.
-	lookIntervalMin = 100 * time.Millisecond
-	// lingerMax is how long after its end an execution still tries to deliver what an outage kept back. Longer
+	checkIntervalDefault = 10 * time.Second
+	// checkIntervalMin keeps a thousand executions from asking a thousand times a second.
+	checkIntervalMin = 100 * time.Millisecond
+	// drainMax is how long after its end an execution still tries to deliver what an outage kept back. Longer
 	// outages are rare, and what waits costs memory.
-	lingerMax = 15 * time.Minute
-	// lingeringMax is how many ended executions and ends of jobs of one client do so at once: some 20 MB.
-	lingeringMax = 2000
-	// batchEventsMax is how many reports one request carries. The ledger takes 10,000, but a thousand with the longest
+	drainMax = 15 * time.Minute
+	// drainingMax is how many ended executions and ends of jobs of one client do so at once: some 20 MB.
+	drainingMax = 2000
+	// batchSizeDefault is how many reports one request carries. The ledger takes 10,000, but a thousand with the longest
 	// names stay well below its limit of 16 MiB, and a thousand are all the labels that an execution has.
-	batchEventsMax = 1000
+	batchSizeDefault = 1000
 	// requestWait bounds one try. The ledger itself waits up to 5 s for its projection before it answers a start.
 	requestWait = 15 * time.Second
 	// requestsMax is how many requests of one client are under way at once, so that ten thousand executions do not
@@ -69,22 +69,22 @@ const (
 	// failureMemory is how long after a failure a client goes by it. In an outage the next one comes sooner, as long as
 	// anything tries; after it, nobody knows.
 	failureMemory = 2 * (requestWait + pauseMax)
-	// silenceMin is the shortest wait for the last reports that says something about the ledger when it was in vain.
-	silenceMin = time.Second
+	// outageWaitMin is the shortest wait for the last reports that says something about the ledger when it was in vain.
+	outageWaitMin = time.Second
 	// secondSignalMin is how long after the first signal a second one counts.
 	secondSignalMin = time.Second
 	// retryAfterMax is the longest Retry-After that is believed.
 	retryAfterMax = time.Minute
-	// askWait is how long reading, and what manages jobs, is tried again while the ledger cannot be reached.
-	askWait = 10 * time.Second
+	// callRetryMax is how long reading, and what manages jobs, is tried again while the ledger cannot be reached.
+	callRetryMax = 10 * time.Second
 	// watchOutageMax is how long a watch keeps trying to resume.
 	watchOutageMax = time.Hour
-	// watchSilenceMax is how long a live stream may say nothing, heartbeats included, before it is taken for dead.
-	watchSilenceMax = 45 * time.Second
+	// watchIdleTimeout is how long a live stream may say nothing, heartbeats included, before it is taken for dead.
+	watchIdleTimeout = 45 * time.Second
 	// pollWait is how long one long poll waits for a change; the ledger waits 30 s at most.
 	pollWait = 25 * time.Second
-	// answerBytesMax is the longest answer that is held in memory. A page of 1,000 events with long names is shorter.
-	answerBytesMax = 64 << 20
+	// responseBytesMax is the longest answer that is held in memory. A page of 1,000 events with long names is shorter.
+	responseBytesMax = 64 << 20
 	// pageSize is how many items an Iterator fetches at once; the ledger gives 1,000 at most.
 	pageSize = 500
 	// ownWritesMax is how many jobs a client remembers its last event of: some 1.5 MB.

@@ -44,11 +44,11 @@ func (w *ownWrites) wrote(job string, sequence int64) {
 func (w *ownWrites) evict() {
 	const candidates = 8
 	var victim string
-	looked := 0
+	checked := 0
 	for job, position := range w.jobs {
 		victim = job
-		looked++
-		if position.folded >= position.written || looked == candidates {
+		checked++
+		if position.folded >= position.written || checked == candidates {
 			break
 		}
 	}
@@ -106,13 +106,13 @@ func (j *Job) readSnapshot(ctx context.Context, query url.Values) (*Snapshot, er
 		query.Set("min_sequence", strconv.FormatInt(written, 10))
 		r := j.request("/progress", query)
 		r.isLagFinal = true
-		err := j.client.ask(ctx, r, true, &snapshot)
+		err := j.client.call(ctx, r, true, &snapshot)
 		if err == nil || !isLag(err) {
 			return j.seen(&snapshot, err)
 		}
 		query.Del("min_sequence")
 	}
-	err := j.client.ask(ctx, j.request("/progress", query), true, &snapshot)
+	err := j.client.call(ctx, j.request("/progress", query), true, &snapshot)
 	if err == nil && snapshot.LedgerSequence < written {
 		j.client.ownWrites.forget(j.ID)
 	}
@@ -143,9 +143,9 @@ func (j *Job) catchUp(ctx context.Context) {
 	}
 }
 
-// catchUpAll waits until the projection contains what this client wrote to any job, for askWait at most.
+// catchUpAll waits until the projection contains what this client wrote to any job, for callRetryMax at most.
 func (c *Client) catchUpAll(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(orBackground(ctx), askWait)
+	ctx, cancel := context.WithTimeout(orBackground(ctx), callRetryMax)
 	defer cancel()
 	for _, job := range c.ownWrites.unfolded() {
 		if ctx.Err() != nil {

@@ -21,7 +21,7 @@ import (
 // playRole is what such a process does. It says on its standard output when it is where the test wants it, and does
 // what is written to its standard input.
 func playRole(role string) {
-	client, err := NewClient("", WithLogger(&quiet{}))
+	client, err := NewClient("", WithLogger(&recordingLogger{}))
 	if err != nil {
 		panic(err)
 	}
@@ -49,7 +49,7 @@ func playRole(role string) {
 	case "two clients":
 		client.FlushOnSignal()
 		report(7)
-		slow, err := NewClient(os.Getenv("PROGRESS_LEDGER_SLOW_URL"), WithLogger(&quiet{}))
+		slow, err := NewClient(os.Getenv("PROGRESS_LEDGER_SLOW_URL"), WithLogger(&recordingLogger{}))
 		if err != nil {
 			panic(err)
 		}

@@ -53,7 +53,7 @@ func (j *Job) Snapshot(ctx context.Context, options ...SnapshotOption) (*Snapsho
 		return j.readSnapshot(ctx, query)
 	}
 	var snapshot Snapshot
-	err := j.client.ask(ctx, j.request("/progress", query), true, &snapshot)
+	err := j.client.call(ctx, j.request("/progress", query), true, &snapshot)
 	if err == nil && !query.Has("at_sequence") {
 		return j.seen(&snapshot, nil)
 	}
@@ -131,7 +131,7 @@ func (j *Job) Tasks(ctx context.Context, filter TaskFilter) *Iterator[TaskSummar
 	query := url.Values{}
 	set(query, "state", string(filter.State))
 	return pages(ctx, j.client, jobPath(j.ID, "/tasks"), query, "cursor", j.catchUp,
-		func(body rawAnswer) ([]TaskSummary, string, error) {
+		func(body rawResponse) ([]TaskSummary, string, error) {
 			var page struct {
 				Tasks      []TaskSummary `json:"tasks"`
 				NextCursor string        `json:"next_cursor"`
@@ -179,7 +179,7 @@ func (j *Job) Events(ctx context.Context, filter EventFilter) *Iterator[Event] {
 		query.Set("after", strconv.FormatInt(filter.After, 10))
 	}
 	return pages(ctx, j.client, jobPath(j.ID, "/events"), query, "after", j.catchUp,
-		func(body rawAnswer) ([]Event, string, error) {
+		func(body rawResponse) ([]Event, string, error) {
 			var page struct {
 				Events    []Event `json:"events"`
 				NextAfter *int64  `json:"next_after"`
@@ -197,7 +197,7 @@ func (j *Job) get(ctx context.Context, what string, query url.Values, into any) 
 		return ErrNotConfigured
 	}
 	j.catchUp(ctx)
-	return j.client.ask(ctx, j.request(what, query), true, into)
+	return j.client.call(ctx, j.request(what, query), true, into)
 }
 
 func (j *Job) request(what string, query url.Values) request {

@@ -18,11 +18,11 @@ func (e *Execution) run(predecessor <-chan struct{}) {
 	defer func() {
 		// A mistake of ours ends the reports of this execution, and never the program.
 		if panicked := recover(); panicked != nil {
-			e.client.health.once("panic", "the sender panicked, please report this: %v", panicked)
+			e.client.health.logOnce("panic", "the sender panicked, please report this: %v", panicked)
 		}
 	}()
 	if predecessor == nil {
-		e.letStart()
+		e.allowStart()
 	}
 	for {
 		step := e.nextStep()
@@ -30,13 +30,13 @@ func (e *Execution) run(predecessor <-chan struct{}) {
 		case stepStart:
 			e.sendStart()
 		case stepSend:
-			e.send(step.parcel, step.look)
-		case stepLook:
-			e.look()
+			e.send(step.batch, step.isCheck)
+		case stepCheck:
+			e.checkSuperseded()
 		case stepWait:
 			if e.pause(step.until, predecessor) {
 				predecessor = nil
-				e.letStart()
+				e.allowStart()
 			}
 		case stepStop:
 			return
@@ -50,9 +50,9 @@ func (e *Execution) nextStep() step {
 	return e.delivery.next(time.Now())
 }
 
-func (e *Execution) letStart() {
+func (e *Execution) allowStart() {
 	e.mu.Lock()
-	e.delivery.mayStart = true
+	e.delivery.isStartAllowed = true
 	e.mu.Unlock()
 }
 
@@ -77,16 +77,16 @@ func (e *Execution) pause(until time.Time, predecessor <-chan struct{}) (hasPred
 // stop leaves nothing behind: whoever waits for the execution is told, and the next one of the task may start.
 func (e *Execution) stop() {
 	e.mu.Lock()
-	isStartSettled := e.delivery.start != startUnsettled
-	isRefused := e.delivery.start == startRefused
+	isStartDone := e.delivery.start != startPending
+	isRefused := e.delivery.start == startRejected
 	lost := e.delivery.abandon()
 	cause := e.delivery.counts.Err
 	e.mu.Unlock()
-	if !isStartSettled {
-		e.client.startIsSettled(e, e.key)
+	if !isStartDone {
+		e.client.startIsDone(e, e.key)
 	}
 	if lost > 0 && !isRefused {
-		e.client.health.lost(e.client.address, lost, cause)
+		e.client.health.logLoss(e.client.address, lost, cause)
 	}
 	e.client.leave(e)
 	e.endLife()
@@ -103,7 +103,7 @@ func (e *Execution) broadcast() {
 }
 
 // exchange makes one request for the execution, when its turn has come.
-func (e *Execution) exchange(r request) (*answer, error) {
+func (e *Execution) exchange(r request) (*httpResponse, error) {
 	if err := e.client.takeSlot(e.life); err != nil {
 		return nil, err
 	}
@@ -113,12 +113,12 @@ func (e *Execution) exchange(r request) (*answer, error) {
 }
 
 // failed plans the next try of a request that was not taken.
-func (e *Execution) failed(a *answer, cause error) {
+func (e *Execution) requestFailed(a *httpResponse, cause error) {
 	e.mu.Lock()
-	e.delivery.failed(cause, time.Now(), retryAfter(a, time.Now()), chance())
+	e.delivery.requestFailed(cause, time.Now(), retryAfter(a, time.Now()), randomFraction())
 	e.mu.Unlock()
 	if e.life.Err() == nil {
-		e.client.health.failed(e.client.address, cause)
+		e.client.health.recordFailure(e.client.address, cause)
 	}
 }
 
@@ -129,7 +129,7 @@ func (e *Execution) sendStart() {
 		panic("ledger: a start cannot be encoded: " + err.Error())
 	}
 	a, err := e.exchange(request{method: http.MethodPost, path: jobPath(e.key.job, "/executions"), body: body})
-	found, cause := judge(a, err)
+	found, cause := classify(a, err)
 	var started struct {
 		Attempt  int   `json:"attempt"`
 		Sequence int64 `json:"sequence"`
@@ -137,75 +137,75 @@ func (e *Execution) sendStart() {
 			Attempt int `json:"attempt"`
 		} `json:"last"`
 	}
-	if a != nil && found != untaken {
+	if a != nil && found != retryable {
 		if err := json.Unmarshal(a.body, &started); err != nil {
-			found, cause = untaken, fmt.Errorf("the answer to a start cannot be read: %w", err)
+			found, cause = retryable, fmt.Errorf("the answer to a start cannot be read: %w", err)
 		}
 	}
-	if found == taken && started.Sequence < 1 {
-		found, cause = untaken, errors.New("the answer to a start has no sequence")
+	if found == accepted && started.Sequence < 1 {
+		found, cause = retryable, errors.New("the answer to a start has no sequence")
 	}
 	// A start that is superseded already is refused with the execution that has taken its place, and recorded.
-	isFenced := found == refusal && a.status == http.StatusConflict && started.Last != nil
-	if found == untaken {
-		e.failed(a, cause)
+	isFenced := found == rejected && a.status == http.StatusConflict && started.Last != nil
+	if found == retryable {
+		e.requestFailed(a, cause)
 		return
 	}
 	e.mu.Lock()
-	if found == taken || isFenced {
+	if found == accepted || isFenced {
 		e.client.ownWrites.wrote(e.key.job, started.Sequence)
 		e.delivery.startWasRecorded(started.Attempt, started.Sequence, time.Now())
 	} else {
-		e.delivery.startWasRefused(cause)
+		e.delivery.startWasRejected(cause)
 	}
 	e.mu.Unlock()
-	e.client.startIsSettled(e, e.key)
-	e.client.health.succeeded(e.client.address)
+	e.client.startIsDone(e, e.key)
+	e.client.health.recordSuccess(e.client.address)
 	switch {
 	case isFenced:
-		e.client.health.once("superseded start", "%s is superseded from its start by attempt %d: nothing of it counts. "+
+		e.client.health.logOnce("superseded start", "%s is superseded from its start by attempt %d: nothing of it counts. "+
 			"If it is not a late repetition, its attempt is too low", e.describe(), started.Last.Attempt)
 		e.markSuperseded(true)
-	case found != taken:
-		e.client.health.once("start", "the start of task %q was refused; nothing of it is reported: %v",
+	case found != accepted:
+		e.client.health.logOnce("start", "the start of task %q was refused; nothing of it is reported: %v",
 			e.identity.task, cause)
 	}
 	e.broadcast()
 }
 
-// send delivers a parcel.
-func (e *Execution) send(parcel parcel, look bool) {
+// send delivers a batch.
+func (e *Execution) send(batch batch, isCheck bool) {
 	path := jobPath(e.key.job, "/events")
-	if look {
+	if isCheck {
 		path += "?wait=folded"
 	}
-	a, err := e.exchange(request{method: http.MethodPost, path: path, body: parcel.body})
-	found, cause := judge(a, err)
+	a, err := e.exchange(request{method: http.MethodPost, path: path, body: batch.body})
+	found, cause := classify(a, err)
 	var appended struct {
 		LastSequence int64     `json:"last_sequence"`
 		Verdicts     []Verdict `json:"verdicts"`
 	}
-	if found == taken {
+	if found == accepted {
 		if err := json.Unmarshal(a.body, &appended); err != nil || appended.LastSequence == 0 {
-			found, cause = untaken, fmt.Errorf("the answer to an append cannot be read: %v", err)
+			found, cause = retryable, fmt.Errorf("the answer to an append cannot be read: %v", err)
 		}
 	}
-	if found == untaken {
-		e.failed(a, cause)
+	if found == retryable {
+		e.requestFailed(a, cause)
 		return
 	}
-	if found == taken {
+	if found == accepted {
 		e.client.ownWrites.wrote(e.key.job, appended.LastSequence)
 	}
-	isSuperseded, clash := e.settle(found, cause, appended.Verdicts, look)
-	e.client.health.succeeded(e.client.address)
-	if found == refusal {
-		e.client.health.once("refused", "%d reports of task %q were refused and dropped: %v",
-			len(parcel.events), e.identity.task, cause)
+	isSuperseded, collision := e.settle(found, cause, appended.Verdicts, isCheck)
+	e.client.health.recordSuccess(e.client.address)
+	if found == rejected {
+		e.client.health.logOnce("refused", "%d reports of task %q were refused and dropped: %v",
+			len(batch.events), e.identity.task, cause)
 	}
-	if clash != "" {
-		e.client.health.once("discarded", "reports of %s do not count, their verdict is %s: does something else report "+
-			"under its name?", e.describe(), clash)
+	if collision != "" {
+		e.client.health.logOnce("discarded", "reports of %s do not count, their verdict is %s: does something else report "+
+			"under its name?", e.describe(), collision)
 	}
 	if isSuperseded {
 		e.markSuperseded(false)
@@ -226,16 +226,16 @@ func (e *Execution) describe() string {
 	return fmt.Sprintf("execution %s of task %q%s", e.identity.execution, e.identity.task, attempt)
 }
 
-// settle tells the delivery what came of the parcel under way.
+// settle tells the delivery what came of the batch under way.
 func (e *Execution) settle(
-	found finding, cause error, verdicts []Verdict, look bool,
-) (isSuperseded bool, clash Verdict) {
+	found disposition, cause error, verdicts []Verdict, isCheck bool,
+) (isSuperseded bool, collision Verdict) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch found {
-	case taken:
-		return e.delivery.accepted(verdicts, time.Now(), look)
-	case tooMuch:
+	case accepted:
+		return e.delivery.accepted(verdicts, time.Now(), isCheck)
+	case oversized:
 		e.delivery.tooLarge(cause)
 	default:
 		e.delivery.refused(cause)
@@ -246,23 +246,23 @@ func (e *Execution) settle(
 // look asks whether a newer execution has started, for an execution that has nothing to report: its start is then an
 // event that is superseded. That event is asked for by its sequence, which costs the ledger next to nothing however
 // long the history is.
-func (e *Execution) look() {
+func (e *Execution) checkSuperseded() {
 	e.mu.Lock()
 	sequence := e.delivery.startSequence
 	e.mu.Unlock()
 	path := jobPath(e.key.job, fmt.Sprintf("/events?after=%d&limit=1", sequence-1))
 	a, err := e.exchange(request{method: http.MethodGet, path: path})
-	found, cause := judge(a, err)
+	found, cause := classify(a, err)
 	var page struct {
 		Events []Event `json:"events"`
 	}
-	if found == taken {
+	if found == accepted {
 		if err := json.Unmarshal(a.body, &page); err != nil {
-			found, cause = untaken, fmt.Errorf("a page of events cannot be read: %w", err)
+			found, cause = retryable, fmt.Errorf("a page of events cannot be read: %w", err)
 		}
 	}
-	if found == untaken {
-		e.failed(a, cause)
+	if found == retryable {
+		e.requestFailed(a, cause)
 		return
 	}
 	// The sequence belongs to the start unless the ledger was restored to a state without it, or a failover lost it.
@@ -270,15 +270,15 @@ func (e *Execution) look() {
 		page.Events[0].Task == e.identity.task && page.Events[0].Execution == e.identity.execution
 	e.mu.Lock()
 	switch {
-	case found != taken:
-		e.delivery.lookWasRefused(cause, time.Now())
+	case found != accepted:
+		e.delivery.checkWasRejected(cause, time.Now())
 	case isOurs:
-		e.delivery.looked(time.Now())
+		e.delivery.checked(time.Now())
 	default:
 		e.delivery.startWasLost(time.Now())
 	}
 	e.mu.Unlock()
-	e.client.health.succeeded(e.client.address)
+	e.client.health.recordSuccess(e.client.address)
 	if isOurs && page.Events[0].Verdict == VerdictSuperseded {
 		e.markSuperseded(false)
 	}
@@ -294,7 +294,7 @@ func (e *Execution) markSuperseded(isLogged bool) {
 		return
 	}
 	if !isLogged && !hasEnded {
-		e.client.health.once("superseded", "%s is superseded: a newer one counts, this one should stop", e.describe())
+		e.client.health.logOnce("superseded", "%s is superseded: a newer one counts, this one should stop", e.describe())
 	}
 	close(e.superseded)
 	if e.cancelTask != nil {
@@ -310,7 +310,7 @@ func (e *Execution) markSuperseded(isLogged bool) {
 func (e *Execution) callOnSuperseded() {
 	defer func() {
 		if panicked := recover(); panicked != nil {
-			e.client.health.once("callback", "the function given to OnSuperseded panicked: %v", panicked)
+			e.client.health.logOnce("callback", "the function given to OnSuperseded panicked: %v", panicked)
 		}
 	}()
 	e.onSuperseded(e)
@@ -320,7 +320,7 @@ func (e *Execution) callOnSuperseded() {
 func jobPath(job, rest string) string { return "/v1/jobs/" + url.PathEscape(job) + rest }
 
 // chance is a random number from 0 to 1, for pauses. The generator of math/rand would give every process the same.
-func chance() float64 {
+func randomFraction() float64 {
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		// Without chance the pauses are still right, only not spread.

@@ -31,7 +31,7 @@ func (c serverClock) at(moment time.Time) time.Time {
 }
 
 // clocked is an answer, or a part of one, that contains times of the ledger's clock.
-type clocked interface {
+type clockedResponse interface {
 	// receive says when the answer was received, and the ledger's clock by its Date header.
 	receive(clock serverClock, at time.Time)
 }

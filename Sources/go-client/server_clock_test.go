@@ -100,11 +100,11 @@ func TestAnotherTimeOfTheClockIsNoNews(t *testing.T) {
 	w := &watch{last: &first}
 	again := first
 	again.Now = first.Now.Add(time.Minute)
-	if w.isNews(&again) {
+	if w.isNew(&again) {
 		t.Error("the same snapshot is given out twice")
 	}
 	again.Name = "another"
-	if !w.isNews(&again) {
+	if !w.isNew(&again) {
 		t.Error("another snapshot of the same sequence is not given out")
 	}
 }

@@ -174,18 +174,18 @@ func (s *testServer) restart(t *testing.T, signal syscall.Signal) {
 }
 
 // quiet is a logger that keeps what it is told.
-type quiet struct {
+type recordingLogger struct {
 	mu    sync.Mutex
 	lines []string
 }
 
-func (q *quiet) Printf(format string, arguments ...any) {
+func (q *recordingLogger) Printf(format string, arguments ...any) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lines = append(q.lines, fmt.Sprintf(format, arguments...))
 }
 
-func (q *quiet) all() []string {
+func (q *recordingLogger) all() []string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return append([]string(nil), q.lines...)
@@ -195,11 +195,11 @@ var _ Logger = log.Default()
 
 // patience is how long a test waits for what must happen. It is long, because a machine may be slow, and is never waited
 // for where things go right.
-const patience = 60 * time.Second
+const testTimeout = 60 * time.Second
 
 func testContext(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -207,7 +207,7 @@ func testContext(t testing.TB) context.Context {
 // newTestClient is a client that logs nowhere.
 func newTestClient(t testing.TB, url string, options ...ClientOption) *Client {
 	t.Helper()
-	client, err := NewClient(url, append([]ClientOption{WithLogger(&quiet{}), WithCloseWait(patience)}, options...)...)
+	client, err := NewClient(url, append([]ClientOption{WithLogger(&recordingLogger{}), WithCloseWait(testTimeout)}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

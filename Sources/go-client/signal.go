@@ -78,12 +78,12 @@ func (s *hookSet) remove(hook *signalHook) {
 func (s *hookSet) take() []*signalHook {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var taken []*signalHook
+	var accepted []*signalHook
 	for hook := range s.hooks {
-		taken = append(taken, hook)
+		accepted = append(accepted, hook)
 	}
 	s.hooks = nil
-	return taken
+	return accepted
 }
 
 // run waits for the signal. The first hook that it reaches closes the clients of all hooks at the same time.
@@ -131,8 +131,8 @@ func (h *signalHook) run() {
 // cancelAll ends the executions that have not ended.
 func (c *Client) cancelAll() {
 	for _, execution := range c.liveExecutions() {
-		if execution.finishDelivery(Canceled) {
-			execution.rouse()
+		if execution.queueFinish(Canceled) {
+			execution.wakeSender()
 		}
 	}
 }

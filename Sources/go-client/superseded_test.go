@@ -15,7 +15,7 @@ func awaitSuperseded(t *testing.T, execution *Execution) {
 	t.Helper()
 	select {
 	case <-execution.Superseded():
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		t.Fatal("it does not learn that it is superseded")
 	}
 	if !execution.Stats().IsSuperseded {
@@ -50,7 +50,7 @@ func TestAnExecutionLearnsOfItFromItsReports(t *testing.T) {
 		}
 		return fault{}
 	})
-	client := newTestClient(t, proxy.URL, WithLookInterval(lookIntervalMin), WithInterval(10*time.Millisecond))
+	client := newTestClient(t, proxy.URL, WithLookInterval(checkIntervalMin), WithInterval(10*time.Millisecond))
 	job := newTestJob(t, client)
 	called := make(chan *Execution, 2)
 	ctx, zombie := start(t, job, "tile", OnSuperseded(func(e *Execution) { called <- e }), CancelWhenSuperseded())
@@ -62,7 +62,7 @@ func TestAnExecutionLearnsOfItFromItsReports(t *testing.T) {
 	}
 	_, newer := start(t, job, "tile")
 	must(t, newer.Started(testContext(t)))
-	stop := time.After(patience)
+	stop := time.After(testTimeout)
 	for ctx.Err() == nil {
 		must(t, DefaultProgress().Done(ctx, 1))
 		select {
@@ -91,7 +91,7 @@ func TestAnExecutionLearnsOfItFromItsReports(t *testing.T) {
 }
 
 func TestAnExecutionThatReportsNothingLearnsOfIt(t *testing.T) {
-	client := newTestClient(t, sharedURL(t), WithLookInterval(lookIntervalMin))
+	client := newTestClient(t, sharedURL(t), WithLookInterval(checkIntervalMin))
 	job := newTestJob(t, client)
 	_, zombie := start(t, job, "tile")
 	must(t, zombie.Started(testContext(t)))
@@ -107,8 +107,8 @@ func TestAnExecutionThatReportsNothingLearnsOfIt(t *testing.T) {
 
 func TestTheSameTaskEnteredTwiceIsTwoExecutionsAndTheSecondCountsInFull(t *testing.T) {
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
-	logged := &quiet{}
-	ctx, first := start(t, newTestClient(t, sharedURL(t), WithLogger(logged), WithLookInterval(lookIntervalMin)).Job(job.ID),
+	logged := &recordingLogger{}
+	ctx, first := start(t, newTestClient(t, sharedURL(t), WithLogger(logged), WithLookInterval(checkIntervalMin)).Job(job.ID),
 		"tile", Attempt(1))
 	must(t, DefaultProgress().Done(ctx, 1))
 	must(t, first.Flush(ctx))
@@ -134,20 +134,20 @@ func TestReportsThatCollideWithThoseOfAnotherReporterAreCountedAndLogged(t *test
 		verdict := verdict
 		t.Run(string(verdict), func(t *testing.T) {
 			t.Parallel()
-			answer := fmt.Sprintf(`{"first_sequence": 3, "last_sequence": 3, "verdicts": [%q]}`, verdict)
+			body := fmt.Sprintf(`{"first_sequence": 3, "last_sequence": 3, "verdicts": [%q]}`, verdict)
 			proxy := newFaultProxy(t, "", func(kind string, before int) fault {
-				f := fault{status: http.StatusCreated, mediaType: "application/json", answer: answer}
+				f := fault{status: http.StatusCreated, mediaType: "application/json", body: body}
 				if kind == "POST /executions" {
-					f.answer = `{"attempt": 1, "sequence": 2}`
+					f.body = `{"attempt": 1, "sequence": 2}`
 				}
 				return f
 			})
-			logged := &quiet{}
+			logged := &recordingLogger{}
 			client := newTestClient(t, proxy.URL, WithLogger(logged))
 			ctx, execution := start(t, client.Job("j"), "tile")
 			must(t, execution.Started(ctx))
 			execution.mu.Lock()
-			execution.delivery.lookAt = time.Now()
+			execution.delivery.checkAt = time.Now()
 			execution.mu.Unlock()
 			must(t, DefaultProgress().Done(ctx, 1))
 			must(t, execution.Flush(ctx))
@@ -165,14 +165,14 @@ func TestReportsThatCollideWithThoseOfAnotherReporterAreCountedAndLogged(t *test
 	must(t, err)
 	d.flush()
 	expectStep(t, d, time.Now(), stepSend)
-	d.failed(errors.New("lost"), time.Now(), 0, 0)
-	if _, clash := d.accepted([]Verdict{VerdictDuplicate}, time.Now(), true); clash != "" || d.counts.Discarded != 0 {
-		t.Errorf("a repeated report clashes: %s, %+v", clash, d.counts)
+	d.requestFailed(errors.New("lost"), time.Now(), 0, 0)
+	if _, collision := d.accepted([]Verdict{VerdictDuplicate}, time.Now(), true); collision != "" || d.counts.Discarded != 0 {
+		t.Errorf("a repeated report clashes: %s, %+v", collision, d.counts)
 	}
 }
 
 func TestAResubmissionWithATooLowAttemptIsWarnedAbout(t *testing.T) {
-	logged := &quiet{}
+	logged := &recordingLogger{}
 	client := newTestClient(t, sharedURL(t), WithLogger(logged))
 	job := newTestJob(t, client)
 	// The first submission was restarted twice; the second one begins again.
@@ -198,20 +198,20 @@ func TestAStartThatTheLedgerHasLostIsRecordedAgain(t *testing.T) {
 		"another execution's event is there": `{"events": [{"sequence": %d, "task": "tile", "execution": "other",
 			"type": "execution_started", "verdict": "superseded"}]}`,
 	}
-	for name, answer := range answers {
-		answer := answer
+	for name, body := range answers {
+		body := body
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			job := newTestJob(t, newTestClient(t, sharedURL(t)))
 			sequence := make(chan int64, 1)
 			proxy := newFaultProxy(t, sharedURL(t), func(kind string, before int) fault {
 				if kind == "GET /events" && before == 0 {
-					text := strings.Replace(answer, "%d", fmt.Sprint(<-sequence), 1)
-					return fault{status: 200, mediaType: "application/json", answer: text}
+					text := strings.Replace(body, "%d", fmt.Sprint(<-sequence), 1)
+					return fault{status: 200, mediaType: "application/json", body: text}
 				}
 				return fault{}
 			})
-			client := newTestClient(t, proxy.URL, WithLookInterval(lookIntervalMin))
+			client := newTestClient(t, proxy.URL, WithLookInterval(checkIntervalMin))
 			ctx, execution := start(t, client.Job(job.ID), "tile")
 			must(t, execution.Started(ctx))
 			execution.mu.Lock()
@@ -231,7 +231,7 @@ func TestAStartThatTheLedgerHasLostIsRecordedAgain(t *testing.T) {
 func TestAnExecutionThatLooksIsNotSupersededByIt(t *testing.T) {
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
 	proxy := newFaultProxy(t, sharedURL(t), nil)
-	_, execution := start(t, newTestClient(t, proxy.URL, WithLookInterval(lookIntervalMin)).Job(job.ID), "tile")
+	_, execution := start(t, newTestClient(t, proxy.URL, WithLookInterval(checkIntervalMin)).Job(job.ID), "tile")
 	// When it looks for the second time, it has dealt with what the first told.
 	proxy.await(t, "GET /events")
 	proxy.await(t, "GET /events")

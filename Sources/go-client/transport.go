@@ -28,7 +28,7 @@ type request struct {
 }
 
 // answer is a whole answer.
-type answer struct {
+type httpResponse struct {
 	status int
 	header http.Header
 	body   []byte
@@ -72,7 +72,7 @@ func (c *Client) open(ctx context.Context, r request) (*http.Response, error) {
 // exchange makes the request once and reads the whole answer.
 //
 // The HTTP client may be the caller's own: its panic in our goroutine would end the program, and becomes an error.
-func (c *Client) exchange(ctx context.Context, r request) (response *answer, err error) {
+func (c *Client) exchange(ctx context.Context, r request) (response *httpResponse, err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			response, err = nil, fmt.Errorf("the HTTP client panicked: %v", panicked)
@@ -81,7 +81,7 @@ func (c *Client) exchange(ctx context.Context, r request) (response *answer, err
 	return c.exchangeOnce(ctx, r)
 }
 
-func (c *Client) exchangeOnce(ctx context.Context, r request) (*answer, error) {
+func (c *Client) exchangeOnce(ctx context.Context, r request) (*httpResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.wait)
 	defer cancel()
 	response, err := c.open(ctx, r)
@@ -90,28 +90,28 @@ func (c *Client) exchangeOnce(ctx context.Context, r request) (*answer, error) {
 	}
 	receivedAt := time.Now()
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, answerBytesMax+1))
+	body, err := io.ReadAll(io.LimitReader(response.Body, responseBytesMax+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(body) > answerBytesMax {
-		return nil, fmt.Errorf("the answer is longer than %d bytes", answerBytesMax)
+	if len(body) > responseBytesMax {
+		return nil, fmt.Errorf("the answer is longer than %d bytes", responseBytesMax)
 	}
-	return &answer{status: response.StatusCode, header: response.Header, body: body, receivedAt: receivedAt}, nil
+	return &httpResponse{status: response.StatusCode, header: response.Header, body: body, receivedAt: receivedAt}, nil
 }
 
 // finding is what an answer, or the lack of one, means for the request.
-type finding int
+type disposition int
 
 const (
 	// taken: the ledger did what was asked.
-	taken finding = iota
-	// untaken: it may or may not have done it; the same request is to be made again.
-	untaken
-	// tooMuch: it did not do it, because the request is too large.
-	tooMuch
+	accepted disposition = iota
+	// retryable: it may or may not have done it; the same request is to be made again.
+	retryable
+	// oversized: it did not do it, because the request is too large.
+	oversized
 	// refusal: it did not do it, and never will.
-	refusal
+	rejected
 )
 
 // judge says what came of a request, and why where it was not taken.
@@ -119,28 +119,28 @@ const (
 // Only the ledger itself refuses for good: it says so as problem+json. What anything between says, such as the 404 of
 // a proxy during a deployment, is temporary. So is a rejected token: the operator may put it right, and until then the
 // pauses are long.
-func judge(a *answer, err error) (finding, error) {
+func classify(a *httpResponse, err error) (disposition, error) {
 	if err != nil {
-		return untaken, err
+		return retryable, err
 	}
 	if a.status >= 200 && a.status < 300 {
 		if isJSON(a.header, "application/json") {
-			return taken, nil
+			return accepted, nil
 		}
-		return untaken, fmt.Errorf("something that is not a ledger answered with status %d", a.status)
+		return retryable, fmt.Errorf("something that is not a ledger answered with status %d", a.status)
 	}
-	problem := problemOf(a)
+	problem := parseProblem(a)
 	switch {
 	case a.status == http.StatusRequestEntityTooLarge:
-		return tooMuch, problem
+		return oversized, problem
 	case a.status == http.StatusUnauthorized, a.status == http.StatusForbidden:
-		return untaken, problem
+		return retryable, problem
 	case a.status == http.StatusRequestTimeout, a.status == http.StatusTooManyRequests:
-		return untaken, problem
+		return retryable, problem
 	case a.status >= 400 && a.status < 500 && isJSON(a.header, "application/problem+json"):
-		return refusal, problem
+		return rejected, problem
 	}
-	return untaken, problem
+	return retryable, problem
 }
 
 func isJSON(header http.Header, wanted string) bool {
@@ -148,8 +148,8 @@ func isJSON(header http.Header, wanted string) bool {
 	return err == nil && mediaType == wanted
 }
 
-// problemOf reads a refusal; where its body does not say more, the status has to do.
-func problemOf(a *answer) *Problem {
+// parseProblem reads a refusal; where its body does not say more, the status has to do.
+func parseProblem(a *httpResponse) *Problem {
 	var problem Problem
 	if isJSON(a.header, "application/problem+json") {
 		if err := json.Unmarshal(a.body, &problem); err != nil {
@@ -165,7 +165,7 @@ func problemOf(a *answer) *Problem {
 
 // retryAfter is how long the answer asks to wait: seconds or a date, and never more than a minute, whatever the clocks
 // say.
-func retryAfter(a *answer, now time.Time) time.Duration {
+func retryAfter(a *httpResponse, now time.Time) time.Duration {
 	if a == nil {
 		return 0
 	}
@@ -191,7 +191,7 @@ func retryAfter(a *answer, now time.Time) time.Duration {
 //
 // isRepeatable says that doing it twice is the same as doing it once. A request that is not is tried again only where
 // no connection came about.
-func (c *Client) ask(ctx context.Context, r request, isRepeatable bool, into any) error {
+func (c *Client) call(ctx context.Context, r request, isRepeatable bool, into any) error {
 	// One try may hang as long as all of them together.
 	caller := orBackground(ctx)
 	ctx, cancel := context.WithTimeout(caller, requestWait)
@@ -199,24 +199,24 @@ func (c *Client) ask(ctx context.Context, r request, isRepeatable bool, into any
 	began := time.Now()
 	for tries := 1; ; tries++ {
 		a, err := c.exchange(ctx, r)
-		found, cause := judge(a, err)
+		found, cause := classify(a, err)
 		switch found {
-		case taken:
+		case accepted:
 			if err := json.Unmarshal(a.body, into); err != nil {
 				return &unavailableError{address: c.address, cause: fmt.Errorf("the answer cannot be read: %w", err)}
 			}
-			if timed, isTimed := into.(clocked); isTimed {
+			if timed, isTimed := into.(clockedResponse); isTimed {
 				timed.receive(clockOf(a.header, a.receivedAt), a.receivedAt)
 			}
 			return nil
-		case tooMuch, refusal:
+		case oversized, rejected:
 			return cause
 		}
 		if r.isLagFinal && a != nil && a.status == http.StatusGatewayTimeout {
 			return cause
 		}
-		pause := backOff(tries, chance()) + retryAfter(a, time.Now())
-		isFinal := isLastWord(a) || !isRepeatable && !isUnsent(err) || time.Since(began)+pause > askWait
+		pause := backoff(tries, randomFraction()) + retryAfter(a, time.Now())
+		isFinal := isAuthenticationFailure(a) || !isRepeatable && !isConnectFailure(err) || time.Since(began)+pause > callRetryMax
 		if !isFinal {
 			isFinal = !sleep(ctx, pause)
 		}
@@ -224,7 +224,7 @@ func (c *Client) ask(ctx context.Context, r request, isRepeatable bool, into any
 			if err := caller.Err(); err != nil {
 				return fmt.Errorf("%w (%v)", err, cause)
 			}
-			if isLastWord(a) {
+			if isAuthenticationFailure(a) {
 				return cause
 			}
 			return &unavailableError{address: c.address, cause: cause}
@@ -232,13 +232,13 @@ func (c *Client) ask(ctx context.Context, r request, isRepeatable bool, into any
 	}
 }
 
-// isLastWord tells of a rejected token, which somebody who waits for the answer should hear of at once.
-func isLastWord(a *answer) bool {
+// isAuthenticationFailure tells of a rejected token, which somebody who waits for the answer should hear of at once.
+func isAuthenticationFailure(a *httpResponse) bool {
 	return a != nil && (a.status == http.StatusUnauthorized || a.status == http.StatusForbidden)
 }
 
-// isUnsent tells of a failure before anything was sent.
-func isUnsent(err error) bool {
+// isConnectFailure tells of a failure before anything was sent.
+func isConnectFailure(err error) bool {
 	var operation *net.OpError
 	return errors.As(err, &operation) && operation.Op == "dial"
 }

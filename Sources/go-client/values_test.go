@@ -260,7 +260,7 @@ func TestAttemptsComeFromTheEngine(t *testing.T) {
 		t.Errorf("the attempt is %d", execution.Stats().Attempt)
 	}
 	t.Setenv("PROGRESS_LEDGER_ATTEMPT", "six")
-	logged := &quiet{}
+	logged := &recordingLogger{}
 	_, execution = start(t, newTestClient(t, sharedURL(t), WithLogger(logged)).Job(job.ID), "tile", AttemptFromEnvironment())
 	must(t, execution.Started(testContext(t)))
 	if execution.Stats().Attempt != 7 || len(logged.all()) != 1 || !strings.Contains(logged.all()[0], "six") {

@@ -22,14 +22,14 @@ import (
 //
 // Live it is by server-sent events, and by long polling where the ledger does not have them, or where something between
 // does not let them through.
-func (j *Job) Watch(ctx context.Context) *Iterator[*Snapshot] { return j.watch(ctx, watchSilenceMax) }
+func (j *Job) Watch(ctx context.Context) *Iterator[*Snapshot] { return j.watch(ctx, watchIdleTimeout) }
 
-func (j *Job) watch(ctx context.Context, silenceMax time.Duration) *Iterator[*Snapshot] {
+func (j *Job) watch(ctx context.Context, idleTimeout time.Duration) *Iterator[*Snapshot] {
 	if j.isSilent() {
 		return failedIterator[*Snapshot](ErrNotConfigured)
 	}
 	ctx, cancel := context.WithCancel(orBackground(ctx))
-	w := &watch{job: j, context: ctx, silenceMax: silenceMax}
+	w := &watch{job: j, context: ctx, idleTimeout: idleTimeout}
 	return &Iterator[*Snapshot]{
 		advance: w.next,
 		release: func() {
@@ -57,9 +57,9 @@ func (j *Job) Wait(ctx context.Context) (*Snapshot, error) {
 
 // watch is a watch under way.
 type watch struct {
-	job        *Job
-	context    context.Context
-	silenceMax time.Duration
+	job         *Job
+	context     context.Context
+	idleTimeout time.Duration
 
 	// last is the snapshot that was given out.
 	last *Snapshot
@@ -68,17 +68,17 @@ type watch struct {
 	// isPolling says that there are no server-sent events here.
 	isPolling bool
 	// tag is the ETag of the last poll.
-	tag string
+	etag string
 
 	stream *eventStream
 	body   io.Closer
 	// clock is that of the answer that the stream is in.
 	clock serverClock
-	// silence cancels the stream when nothing has been heard for too long; it has struck where isSilenced says so.
-	silence    *time.Timer
-	isSilenced *atomic.Bool
-	// isHeard says that something has been heard since the stream was asked for.
-	isHeard bool
+	// silence cancels the stream when nothing has been heard for too long; it has struck where hasTimedOut says so.
+	idleTimer   *time.Timer
+	hasTimedOut *atomic.Bool
+	// hasReceived says that something has been heard since the stream was asked for.
+	hasReceived bool
 
 	failures     int
 	failingSince time.Time
@@ -97,17 +97,17 @@ func (w *watch) next() (*Snapshot, bool, error) {
 		if w.isEnded {
 			return nil, false, nil
 		}
-		snapshot, err := w.hear()
+		snapshot, err := w.receive()
 		if err == nil {
 			w.failures = 0
-			if snapshot != nil && w.isNews(snapshot) {
+			if snapshot != nil && w.isNew(snapshot) {
 				w.last = snapshot
 				return snapshot, true, nil
 			}
 			continue
 		}
 		w.disconnect()
-		if w.isMute() {
+		if w.isBlockedByProxy() {
 			w.isPolling = true
 			continue
 		}
@@ -117,16 +117,16 @@ func (w *watch) next() (*Snapshot, bool, error) {
 	}
 }
 
-// isMute tells that a stream was asked for and nothing of it came, not even its head: something between gathers what it
+// isBlockedByProxy tells that a stream was asked for and nothing of it came, not even its head: something between gathers what it
 // should pass on. It will do so each time, and long polls get through.
-func (w *watch) isMute() bool {
-	return !w.isPolling && !w.isHeard && w.isSilenced != nil && w.isSilenced.Load() && w.context.Err() == nil
+func (w *watch) isBlockedByProxy() bool {
+	return !w.isPolling && !w.hasReceived && w.hasTimedOut != nil && w.hasTimedOut.Load() && w.context.Err() == nil
 }
 
-// isNews tells whether a snapshot has not been given out yet: after connecting again the same one may come first, or an
+// isNew tells whether a snapshot has not been given out yet: after connecting again the same one may come first, or an
 // older one, from a server whose projection lags behind. An older one of a ledger that does not contain the events seen
 // so far is news: the ledger was restored, or a failover lost them.
-func (w *watch) isNews(s *Snapshot) bool {
+func (w *watch) isNew(s *Snapshot) bool {
 	if w.last == nil || s.Sequence > w.last.Sequence {
 		return true
 	}
@@ -157,7 +157,7 @@ func (w *watch) recover(cause error) error {
 	if time.Since(w.failingSince) > watchOutageMax {
 		return &unavailableError{address: w.job.client.address, cause: cause}
 	}
-	if !sleep(w.context, backOff(w.failures, chance())) {
+	if !sleep(w.context, backoff(w.failures, randomFraction())) {
 		return w.context.Err()
 	}
 	return nil
@@ -169,7 +169,7 @@ type finalError struct{ cause error }
 func (e *finalError) Error() string { return e.cause.Error() }
 
 // hear waits for one snapshot, or for something that is none (nil).
-func (w *watch) hear() (*Snapshot, error) {
+func (w *watch) receive() (*Snapshot, error) {
 	if w.isPolling {
 		return w.poll()
 	}
@@ -178,9 +178,9 @@ func (w *watch) hear() (*Snapshot, error) {
 			return nil, err
 		}
 	}
-	w.silence.Reset(w.silenceMax)
+	w.idleTimer.Reset(w.idleTimeout)
 	event, err := w.stream.next()
-	w.silence.Stop()
+	w.idleTimer.Stop()
 	if err != nil {
 		return nil, err
 	}
@@ -209,46 +209,46 @@ func (w *watch) connect() error {
 		r.header["Last-Event-ID"] = strconv.FormatInt(w.last.Sequence, 10)
 	}
 	ctx, cancel := context.WithCancel(w.context)
-	isSilenced := new(atomic.Bool)
-	silence := time.AfterFunc(w.silenceMax, func() {
-		isSilenced.Store(true)
+	hasTimedOut := new(atomic.Bool)
+	idleTimer := time.AfterFunc(w.idleTimeout, func() {
+		hasTimedOut.Store(true)
 		cancel()
 	})
-	w.isSilenced, w.isHeard = isSilenced, false
+	w.hasTimedOut, w.hasReceived = hasTimedOut, false
 	response, err := w.job.client.open(ctx, r)
 	if err != nil {
-		silence.Stop()
+		idleTimer.Stop()
 		cancel()
 		return err
 	}
 	if response.StatusCode == http.StatusOK && isJSON(response.Header, "text/event-stream") {
 		lastID := r.header["Last-Event-ID"]
-		w.silence = silence
+		w.idleTimer = idleTimer
 		w.clock = clockOf(response.Header, time.Now())
 		w.body = closer(func() error {
-			silence.Stop()
+			idleTimer.Stop()
 			cancel()
 			return response.Body.Close()
 		})
 		w.stream = newEventStream(response.Body, lastID, func() {
-			w.isHeard = true
-			silence.Reset(w.silenceMax)
+			w.hasReceived = true
+			idleTimer.Reset(w.idleTimeout)
 		})
 		return nil
 	}
 	defer cancel()
-	defer silence.Stop()
+	defer idleTimer.Stop()
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, answerBytesMax))
+	body, err := io.ReadAll(io.LimitReader(response.Body, responseBytesMax))
 	if err != nil {
 		return err
 	}
-	return w.refused(&answer{status: response.StatusCode, header: response.Header, body: body})
+	return w.refused(&httpResponse{status: response.StatusCode, header: response.Header, body: body})
 }
 
 // refused says what follows from an answer that is no stream. A ledger without the route, and one without the job, both
 // answer 404: the poll that comes next tells them apart.
-func (w *watch) refused(a *answer) error {
+func (w *watch) refused(a *httpResponse) error {
 	switch a.status {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusOK:
 		w.isPolling = true
@@ -262,9 +262,9 @@ func (w *watch) refused(a *answer) error {
 }
 
 // problem is the error of an answer: final where asking again would bring the same.
-func (w *watch) problem(a *answer) error {
-	found, cause := judge(a, nil)
-	if found == refusal || isLastWord(a) {
+func (w *watch) problem(a *httpResponse) error {
+	found, cause := classify(a, nil)
+	if found == rejected || isAuthenticationFailure(a) {
 		return &finalError{cause: cause}
 	}
 	if cause == nil {

@@ -17,8 +17,8 @@ func (w *watch) poll() (*Snapshot, error) {
 		method: http.MethodGet, path: jobPath(w.job.ID, "/progress"), header: map[string]string{},
 		wait: requestWait + pollWait,
 	}
-	if w.tag != "" {
-		r.header["If-None-Match"] = w.tag
+	if w.etag != "" {
+		r.header["If-None-Match"] = w.etag
 		r.header["Prefer"] = fmt.Sprintf("wait=%d", int(pollWait/time.Second))
 	}
 	began := time.Now()
@@ -33,7 +33,7 @@ func (w *watch) poll() (*Snapshot, error) {
 		}
 		return nil, w.context.Err()
 	}
-	if found, _ := judge(a, nil); found != taken {
+	if found, _ := classify(a, nil); found != accepted {
 		return nil, w.problem(a)
 	}
 	var snapshot Snapshot
@@ -41,8 +41,8 @@ func (w *watch) poll() (*Snapshot, error) {
 		return nil, err
 	}
 	snapshot.receive(clockOf(a.header, a.receivedAt), a.receivedAt)
-	w.tag = a.header.Get("ETag")
-	if w.tag == "" {
+	w.etag = a.header.Get("ETag")
+	if w.etag == "" {
 		sleep(w.context, time.Second)
 	}
 	return &snapshot, nil

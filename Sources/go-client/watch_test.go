@@ -14,11 +14,11 @@ import (
 
 // snapshotText is a snapshot as the ledger writes it.
 func snapshotText(sequence int, state JobState) string {
-	return laggingText(sequence, sequence, state)
+	return laggingSnapshotText(sequence, sequence, state)
 }
 
-// laggingText is a snapshot that lags behind the ledger's last event.
-func laggingText(sequence, head int, state JobState) string {
+// laggingSnapshotText is a snapshot that lags behind the ledger's last event.
+func laggingSnapshotText(sequence, head int, state JobState) string {
 	return fmt.Sprintf(`{"job": "j", "name": "n", "tags": {}, "state": %q, "sequence": %d, "ledger_sequence": %d, `+
 		`"created_at": "2026-01-31T10:00:00.000001Z", "tasks": {}, "progress": [{"label": null, "done": %d, "total": 9}]}`,
 		state, sequence, head, sequence)
@@ -29,7 +29,7 @@ func snapshotEvent(sequence int, state JobState) string {
 }
 
 func laggingEvent(sequence, head int, state JobState) string {
-	return fmt.Sprintf("event: snapshot\nid: %d\ndata: %s\n\n", sequence, laggingText(sequence, head, state))
+	return fmt.Sprintf("event: snapshot\nid: %d\ndata: %s\n\n", sequence, laggingSnapshotText(sequence, head, state))
 }
 
 // scriptedServer answers the watch route with one part of a script after another, and cuts the connection after each.

@@ -33,20 +33,20 @@ func (a amount) isZero() bool { return a.full == 0 && a.rest == 0 }
 type pendingIndicator struct {
 	label       string
 	total, done amount
-	// isTouched says that there is something to be sent, if only that the indicator exists.
-	isTouched bool
+	// isDirty says that there is something to be sent, if only that the indicator exists.
+	isDirty bool
 }
 
-// outbox gathers the increments of one execution and cuts them into numbered events.
+// reportBuffer gathers the increments of one execution and cuts them into numbered events.
 //
 // It is bounded: increments of the same indicator are added up, and there are at most LabelsMax indicators. It knows
 // neither time nor network nor locks.
-type outbox struct {
+type reportBuffer struct {
 	identity   identity
 	indicators map[string]*pendingIndicator
 	// touched are those with something to send, in the order in which they were first named since: the ledger shows
 	// indicators in the order in which events name them.
-	touched []*pendingIndicator
+	dirty []*pendingIndicator
 	// report is the last number that was given.
 	report int64
 }
@@ -76,33 +76,33 @@ func (i identity) event(kind string) event {
 }
 
 // add takes increments of an indicator. Both 0 declares the indicator.
-func (o *outbox) add(pending *pendingIndicator, total, done int64) {
+func (b *reportBuffer) add(pending *pendingIndicator, total, done int64) {
 	pending.total.add(total)
 	pending.done.add(done)
-	if !pending.isTouched {
-		pending.isTouched = true
-		o.touched = append(o.touched, pending)
+	if !pending.isDirty {
+		pending.isDirty = true
+		b.dirty = append(b.dirty, pending)
 	}
 }
 
 // accept refuses what the ledger would refuse, and finds or makes the entry of the label otherwise. Labels that are
 // known were looked at when they came.
-func (o *outbox) accept(label string, total, done int64) (*pendingIndicator, error) {
-	if pending, isKnown := o.indicators[label]; isKnown {
+func (b *reportBuffer) accept(label string, total, done int64) (*pendingIndicator, error) {
+	if pending, isKnown := b.indicators[label]; isKnown {
 		return pending, checkIncrements(total, done)
 	}
 	if err := checkReport(label, total, done); err != nil {
 		return nil, err
 	}
-	if len(o.indicators) >= LabelsMax {
+	if len(b.indicators) >= LabelsMax {
 		problem := fmt.Sprintf("%q is one too many: an execution has at most %d", label, LabelsMax)
 		return nil, &InvalidError{Field: "label", Problem: problem}
 	}
-	if o.indicators == nil {
-		o.indicators = make(map[string]*pendingIndicator)
+	if b.indicators == nil {
+		b.indicators = make(map[string]*pendingIndicator)
 	}
 	pending := &pendingIndicator{label: label}
-	o.indicators[label] = pending
+	b.indicators[label] = pending
 	return pending, nil
 }
 
@@ -121,29 +121,29 @@ func checkIncrements(total, done int64) error {
 	return checkIncrement("done", done)
 }
 
-func (o *outbox) isEmpty() bool { return len(o.touched) == 0 }
+func (b *reportBuffer) isEmpty() bool { return len(b.dirty) == 0 }
 
 // cut takes out what is to be sent, as at most so many numbered events; the rest stays. What it returns must be sent
 // until it is settled: the numbers are given for good, with this content.
-func (o *outbox) cut(eventsMax int) []event {
+func (b *reportBuffer) take(batchSizeMax int) []event {
 	var events []event
-	for len(o.touched) > 0 && len(events) < eventsMax {
-		pending := o.touched[0]
-		o.report++
-		event := o.identity.event("progress")
-		event.Report = o.report
+	for len(b.dirty) > 0 && len(events) < batchSizeMax {
+		pending := b.dirty[0]
+		b.report++
+		event := b.identity.event("progress")
+		event.Report = b.report
 		event.Label = pending.label
 		event.Total = pending.total.take()
 		event.Done = pending.done.take()
 		events = append(events, event)
 		if pending.total.isZero() && pending.done.isZero() {
-			pending.isTouched = false
-			o.touched[0] = nil
-			o.touched = o.touched[1:]
+			pending.isDirty = false
+			b.dirty[0] = nil
+			b.dirty = b.dirty[1:]
 		}
 	}
-	if len(o.touched) == 0 {
-		o.touched = nil
+	if len(b.dirty) == 0 {
+		b.dirty = nil
 	}
 	return events
 }
