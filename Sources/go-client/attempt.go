@@ -6,62 +6,66 @@ import (
 	"strconv"
 )
 
-// StartOption changes how an execution is started.
+// StartOption configures the start of an execution.
 type StartOption func(*startSettings)
 
 type startSettings struct {
 	attempt        int
 	isAttemptGiven bool
-	// attemptSource is the variable that the attempt is from; empty if the caller gave it.
+	// attemptSource names the variable with the attempt; empty if the caller gave the attempt.
 	attemptSource        string
 	attemptProblem       error
 	onSuperseded         func(*Execution)
 	cancelWhenSuperseded bool
 }
 
-// Attempt numbers the execution: 1, 2, 3 … up to AttemptMax. Of the executions of a task the one with the highest
-// attempt counts, whenever its reports arrive; so give it wherever the engine that runs the task knows it. Without one
-// the ledger takes the next number, and who starts last counts.
+// Attempt sets the attempt of the execution: 1, 2, 3 … up to AttemptMax.
+//
+// Of a task's executions the one with the highest attempt counts, whenever its reports arrive. So give the attempt if
+// the workflow engine knows it. Without one the ledger assigns the next number, and the execution that starts last
+// counts.
 func Attempt(n int) StartOption {
 	return func(s *startSettings) { s.attempt, s.isAttemptGiven = n, true }
 }
 
-// OnSuperseded names a function that is called, once and in a goroutine of its own, when a newer execution of the task
-// has started. It is an alternative to Execution.Superseded.
+// OnSuperseded sets a callback for the start of a newer execution of the task.
+//
+// It is called once, in its own goroutine. It is an alternative to Execution.Superseded.
 func OnSuperseded(call func(*Execution)) StartOption {
 	return func(s *startSettings) { s.onSuperseded = call }
 }
 
-// CancelWhenSuperseded lets the context that StartExecution returns be canceled when a newer execution of the task has
-// started, and when this one ends.
+// CancelWhenSuperseded cancels the context of StartExecution when a newer execution of the task has started.
+//
+// The context is canceled at the end of the execution, too.
 func CancelWhenSuperseded() StartOption {
 	return func(s *startSettings) { s.cancelWhenSuperseded = true }
 }
 
-// AttemptFromEnvironment takes the attempt from what the engine that runs the process has set. The first one counts:
+// AttemptFromEnvironment takes the attempt from variables of the workflow engine. The first one that is set counts:
 //
-//	PROGRESS_LEDGER_ATTEMPT         the attempt itself, for everything that is not listed here
+//	PROGRESS_LEDGER_ATTEMPT         the attempt itself, for every other engine
 //	AIRFLOW_CTX_TRY_NUMBER          Airflow: the try, from 1
 //	AWS_BATCH_JOB_ATTEMPT           AWS Batch: the attempt, from 1
 //	SLURM_JOB_ID, SLURM_RESTART_COUNT
-//	                                Slurm: 1 more than the restarts, which are not set before the first one
+//	                                Slurm: 1 more than the restarts; the count is not set before the first restart
 //	JOB_INDEX_FAILURE_COUNT, JOB_INDEX_IGNORED_FAILURE_COUNT
-//	                                Kubernetes: 1 more than the failures of the index, together
+//	                                Kubernetes: 1 more than the sum of both failure counts of the index
 //
-// Kubernetes sets no such variable by itself. An indexed Job with backoffLimitPerIndex keeps the counts in annotations
-// of the pod, batch.kubernetes.io/job-index-failure-count and job-index-ignored-failure-count, and the pod template
-// makes variables of them:
+// Kubernetes does not set such variables by itself. An indexed Job with backoffLimitPerIndex keeps the counts in the
+// annotations batch.kubernetes.io/job-index-failure-count and job-index-ignored-failure-count of the pod. The pod
+// template turns them into variables:
 //
 //	env:
 //	  - name: JOB_INDEX_FAILURE_COUNT
 //	    valueFrom: {fieldRef: {fieldPath: "metadata.annotations['batch.kubernetes.io/job-index-failure-count']"}}
 //
-// Where nothing is set, or a value cannot be an attempt, which is logged, the ledger numbers the execution: then
-// the one that starts last counts.
+// If nothing is set, or a value is no attempt (which is logged), the ledger assigns the attempt, and the execution that
+// starts last counts.
 //
-// These numbers count the runs of one submission. Where the same task of the same job is submitted anew, they begin
-// again, and the runs before would win: give Attempt yourself then, or leave it to the ledger. The log says so when an
-// execution is superseded from its start.
+// Engines count the executions of one submission. If the same task of the same job is submitted again, they begin anew,
+// and an earlier execution with a higher attempt still counts. Then give Attempt yourself, or leave it to the ledger.
+// An execution that is superseded from its start is logged.
 func AttemptFromEnvironment() StartOption {
 	attempt, source, err := attemptFrom(os.LookupEnv)
 	return func(s *startSettings) {
@@ -70,7 +74,7 @@ func AttemptFromEnvironment() StartOption {
 	}
 }
 
-// attemptFrom reads the attempt from variables, and names the one that it is from; "" if there is none.
+// attemptFrom reads the attempt, and returns the name of its variable; "" if there is none.
 func attemptFrom(lookup func(string) (string, bool)) (attempt int, source string, err error) {
 	get := func(name string) string {
 		text, _ := lookup(name)
@@ -98,11 +102,11 @@ func attemptFrom(lookup func(string) (string, bool)) (attempt int, source string
 	return attempt, source, err
 }
 
-// parseAttempt reads a number and adds what makes an attempt of it.
+// parseAttempt parses a number and adds the offset of its engine.
 func parseAttempt(name, text string, more int) (attempt int, source string, err error) {
 	number, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || number < 0 || number+int64(more) < 1 || number > AttemptMax-int64(more) {
-		return 0, "", fmt.Errorf("%s is %q, which gives no attempt from 1 to %d", name, text, int64(AttemptMax))
+		return 0, "", fmt.Errorf("%s is %q; expected an attempt from 1 to %d", name, text, int64(AttemptMax))
 	}
 	return int(number) + more, name, nil
 }

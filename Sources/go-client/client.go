@@ -12,16 +12,17 @@ import (
 	"time"
 )
 
-// Client is the way to one ledger. Make one for each process and close it at the end. All its methods may be called
-// from any goroutine.
+// Client connects to one ledger.
 //
-// A client without a URL, and a nil one, is silent: reporting does nothing, and reading fails with ErrNotConfigured. So
-// a task runs in a unit test as it does in production.
+// Make one per process and close it at the end. All methods are safe for concurrent use.
+//
+// A nil client, or one without a URL, is silent: reports do nothing, and reads fail with ErrNotConfigured. So a task
+// runs in a unit test as it does in production.
 type Client struct {
 	// Jobs creates, finds and lists jobs.
 	Jobs Jobs
 
-	// url has no slash at its end; empty is silent.
+	// url has no trailing slash; empty makes the client silent.
 	url string
 	// address is the URL without a password, for messages.
 	address       string
@@ -33,42 +34,44 @@ type Client struct {
 	requestWait   time.Duration
 	health        health
 	ownWrites     ownWrites
-	// slots are the requests that may be under way.
+	// slots limits the requests in flight.
 	slots chan struct{}
 
 	mu sync.Mutex
-	// executions are those that have not delivered everything.
+	// executions holds the executions with undelivered reports, and all open ones.
 	executions map[*Execution]struct{}
-	// starts has, for each task that is about to start, the channel that is closed when its start is settled.
+	// starts holds, for each task with a pending start, the channel that is closed when that start is done.
 	starts map[taskKey]chan struct{}
-	// ends are the ends of jobs that are not settled.
+	// ends holds the unsettled ends of jobs.
 	ends     map[*jobEnd]struct{}
 	draining int
 	isClosed bool
 }
 
-// taskKey names a task of the whole ledger.
+// taskKey identifies a task across all jobs.
 type taskKey struct {
 	job, task string
 }
 
-// ClientOption changes how a client behaves.
+// ClientOption configures a client.
 type ClientOption func(*Client) error
 
-// WithToken sets the bearer token, which is PROGRESS_LEDGER_TOKEN unless told. It is sent to the configured URL and to
-// nobody else: redirects are not followed.
+// WithToken sets the bearer token; the default is PROGRESS_LEDGER_TOKEN.
+//
+// It is sent to the configured URL only: redirects are not followed.
 func WithToken(token string) ClientOption {
 	return func(c *Client) error {
 		if strings.ContainsAny(token, "\r\n\x00") {
-			return &InvalidError{Field: "token", Problem: "cannot stand in a header"}
+			return &InvalidError{Field: "token", Problem: "contains a line break or NUL, which a header cannot hold"}
 		}
 		c.token = token
 		return nil
 	}
 }
 
-// WithHTTPClient sets the HTTP client, for certificates and proxies of one's own. Its Timeout is not used: every
-// request of a Client has its own.
+// WithHTTPClient sets the HTTP client, for custom certificates and proxies.
+//
+// Its Timeout is not used, because every request of a Client has its own.
 func WithHTTPClient(client *http.Client) ClientOption {
 	return func(c *Client) error {
 		if client == nil {
@@ -80,7 +83,7 @@ func WithHTTPClient(client *http.Client) ClientOption {
 	}
 }
 
-// WithLogger sets where the client says, once, that something is wrong; log.Default() unless told.
+// WithLogger sets the logger for warnings; the default is log.Default().
 func WithLogger(logger Logger) ClientOption {
 	return func(c *Client) error {
 		if logger == nil {
@@ -91,38 +94,40 @@ func WithLogger(logger Logger) ClientOption {
 	}
 }
 
-// WithInterval sets how long increments are gathered before they are sent: 800 ms unless told, 1 s at most.
+// WithInterval sets the time for which increments are collected before they are sent.
+//
+// The default is 800 ms, the maximum 1 s.
 func WithInterval(interval time.Duration) ClientOption {
 	return func(c *Client) error {
 		if interval <= 0 || interval > intervalMax {
-			return &InvalidError{Field: "interval", Problem: fmt.Sprintf("is %v; up to %v is right", interval, intervalMax)}
+			return &InvalidError{Field: "interval", Problem: fmt.Sprintf("is %v; it must be positive and at most %v", interval, intervalMax)}
 		}
 		c.interval = interval
 		return nil
 	}
 }
 
-// WithCloseWait sets how long the ends of executions, of the job and of the client wait for the last reports; 5 s by
-// default. In an outage it is the wait of all of them together.
+// WithCloseWait sets the maximum wait for the last reports; the default is 5 s.
 //
-// With 0 nothing waits: what is not delivered is delivered in the background while the process lives, and Client.Flush
-// waits for it.
+// It applies to the ends of executions, of jobs and of the client, which share it in an outage. With 0 nothing waits:
+// undelivered reports are sent in the background while the process lives, and Client.Flush waits for them.
 func WithCloseWait(wait time.Duration) ClientOption {
 	return func(c *Client) error {
 		if wait < 0 {
-			return &InvalidError{Field: "close wait", Problem: fmt.Sprintf("is %v", wait)}
+			return &InvalidError{Field: "close wait", Problem: fmt.Sprintf("is %v; it must not be negative", wait)}
 		}
 		c.closeWait = wait
 		return nil
 	}
 }
 
-// WithLookInterval sets how often an execution finds out whether it has been superseded: 10 s unless told, 100 ms at
-// least. It asks along with its reports where it has any, and otherwise with a small query.
+// WithLookInterval sets how often an execution checks whether it is superseded.
+//
+// The default is 10 s, the minimum 100 ms. The check is part of the next report; without reports it is a small query.
 func WithLookInterval(interval time.Duration) ClientOption {
 	return func(c *Client) error {
 		if interval < checkIntervalMin {
-			problem := fmt.Sprintf("is %v; %v is the least", interval, checkIntervalMin)
+			problem := fmt.Sprintf("is %v; the minimum is %v", interval, checkIntervalMin)
 			return &InvalidError{Field: "look interval", Problem: problem}
 		}
 		c.checkInterval = interval
@@ -130,11 +135,13 @@ func WithLookInterval(interval time.Duration) ClientOption {
 	}
 }
 
-// NewClient makes a client of the ledger at this URL, as in http://127.0.0.1:8080; a path is kept, where a proxy serves
-// the ledger below one. An empty URL stands for PROGRESS_LEDGER_URL, and where that is empty too, the client is silent.
+// NewClient makes a client of the ledger at this URL, such as http://127.0.0.1:8080.
 //
-// Nothing is sent yet. The error is an *InvalidError: something that is given, or stands in the environment, cannot
-// be right. The client can be used all the same, and is silent.
+// A path is kept, for a proxy that serves the ledger below it. An empty URL means PROGRESS_LEDGER_URL; if that is empty
+// too, the client is silent.
+//
+// NewClient sends nothing. The error is an *InvalidError about an argument or a variable of the environment. The client
+// can be used even then, and is silent.
 func NewClient(address string, options ...ClientOption) (*Client, error) {
 	source := "url"
 	if address == "" {
@@ -162,7 +169,7 @@ func NewClient(address string, options ...ClientOption) (*Client, error) {
 			return c, err
 		}
 	}
-	// A redirect could take the token elsewhere, and turn an append into a read.
+	// A redirect could send the token elsewhere, and turn an append into a read.
 	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c.http.Timeout = 0
 	if address == "" {
@@ -170,10 +177,10 @@ func NewClient(address string, options ...ClientOption) (*Client, error) {
 	}
 	parsed, err := url.Parse(address)
 	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
-		return c, &InvalidError{Field: source, Problem: "is not a URL like http://HOST:PORT"}
+		return c, &InvalidError{Field: source, Problem: "is not a URL such as http://HOST:PORT"}
 	}
 	if parsed.RawQuery != "" || parsed.Fragment != "" {
-		return c, &InvalidError{Field: source, Problem: "has a query or a fragment, which the ledger's URL has not"}
+		return c, &InvalidError{Field: source, Problem: "must not have a query or a fragment"}
 	}
 	parsed.Path = strings.TrimRight(parsed.Path, "/")
 	parsed.RawPath = strings.TrimRight(parsed.RawPath, "/")
@@ -181,13 +188,14 @@ func NewClient(address string, options ...ClientOption) (*Client, error) {
 	return c, nil
 }
 
-// IsSilent tells whether reporting does nothing, because no URL is configured.
+// IsSilent reports whether the client has no URL, so that reports do nothing.
 func (c *Client) IsSilent() bool { return c == nil || c.url == "" }
 
-// Flush waits until everything that all executions of this client have reported so far is recorded, including what
-// ended executions left behind in an outage. It waits as long as the context lets it, and a minute at most.
+// Flush sends everything reported so far, and waits until it is recorded.
 //
-// The error, if there is one, is ErrUndelivered or that of the context; it says nothing about the work.
+// It includes the undelivered reports of ended executions and the ends of jobs. It waits until the context ends, and a
+// minute at most. The error is ErrUndelivered, or the reason why the end of a job was refused; it does not concern the
+// work.
 func (c *Client) Flush(ctx context.Context) error {
 	if c.IsSilent() {
 		return nil
@@ -197,7 +205,7 @@ func (c *Client) Flush(ctx context.Context) error {
 	return c.flushAll(ctx)
 }
 
-// flushAll flushes all executions at the same time.
+// flushAll flushes all executions and ends of jobs concurrently.
 func (c *Client) flushAll(ctx context.Context) error {
 	var first error
 	executions := c.liveExecutions()
@@ -217,8 +225,9 @@ func (c *Client) flushAll(ctx context.Context) error {
 	return first
 }
 
-// Close sends what is left, waits for it (see WithCloseWait), and gives up the rest: nothing is sent afterwards, and
-// reporting on executions that are still open does nothing. Closing twice is closing once.
+// Close sends the last reports, waits for them (see WithCloseWait), and gives up the rest.
+//
+// Afterwards nothing is sent: reports of open executions are dropped and counted. A second call does nothing.
 func (c *Client) Close() error {
 	if c.IsSilent() {
 		return nil
@@ -246,7 +255,7 @@ func (c *Client) Close() error {
 	return err
 }
 
-// giveUp gives up everything that is not delivered, and logs it once.
+// giveUp gives up everything undelivered, and logs it in one line.
 func (c *Client) giveUp() {
 	var count int64
 	var cause error
@@ -266,8 +275,8 @@ func (c *Client) giveUp() {
 	}
 }
 
-// lastWait is how long the end of a job, or that of the client, waits. In an outage whose patience is spent it still
-// waits for one try.
+// lastWait returns the wait of the end of a job or of the client. It suffices for one try even if an outage has used up
+// the common wait.
 func (c *Client) lastWait() time.Duration {
 	least := c.closeWait / lastWaitPart
 	if wait := c.health.remainingWait(c.closeWait - least); wait > least {
@@ -276,7 +285,7 @@ func (c *Client) lastWait() time.Duration {
 	return least
 }
 
-// takeSlot waits until another request may be made.
+// takeSlot waits for permission to make a request.
 func (c *Client) takeSlot(life context.Context) error {
 	select {
 	case c.slots <- struct{}{}:
@@ -288,9 +297,8 @@ func (c *Client) takeSlot(life context.Context) error {
 
 func (c *Client) freeSlot() { <-c.slots }
 
-// joinEnd makes the end of a job one of the client's, behind the executions of the job that have ended. It returns
-// false if the client is closed.
-func (c *Client) joinEnd(end *jobEnd) (isOpen bool) {
+// registerJobEnd queues the end of a job behind the job's ended executions. It returns false if the client is closed.
+func (c *Client) registerJobEnd(end *jobEnd) (isOpen bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.isClosed {
@@ -305,8 +313,8 @@ func (c *Client) joinEnd(end *jobEnd) (isOpen bool) {
 	return true
 }
 
-// leaveEnd ends what joinEnd began.
-func (c *Client) leaveEnd(end *jobEnd) {
+// unregisterJobEnd removes the end of a job.
+func (c *Client) unregisterJobEnd(end *jobEnd) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.ends, end)
@@ -328,8 +336,8 @@ func (c *Client) unsettledEnds() []*jobEnd {
 	return ends
 }
 
-// mayDrainEnd tells whether the end of a job may be delivered in the background.
-func (c *Client) mayDrainEnd() bool {
+// mayDrainJobEnd reports whether the end of a job may be delivered in the background.
+func (c *Client) mayDrainJobEnd() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.ends) <= drainingMax && !c.isClosed
@@ -345,9 +353,9 @@ func (c *Client) liveExecutions() []*Execution {
 	return executions
 }
 
-// join makes an execution one of the client's. It returns what must be settled before its start may be sent, or nil,
-// and false where the client is closed.
-func (c *Client) join(e *Execution, key taskKey) (predecessor <-chan struct{}, isOpen bool) {
+// register adds an execution. It returns the pending start of an earlier execution of the same task, or nil, and false
+// if the client is closed.
+func (c *Client) register(e *Execution, key taskKey) (predecessor <-chan struct{}, isOpen bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.isClosed {
@@ -361,7 +369,7 @@ func (c *Client) join(e *Execution, key taskKey) (predecessor <-chan struct{}, i
 	return predecessor, true
 }
 
-// startIsDone lets the next execution of the task start.
+// startIsDone allows the next execution of the task to start.
 func (c *Client) startIsDone(e *Execution, key taskKey) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -370,14 +378,14 @@ func (c *Client) startIsDone(e *Execution, key taskKey) {
 	}
 	select {
 	case <-e.startDone:
-		// It was recorded before, and lost by the ledger.
+		// The ledger had lost the start, and has recorded it again.
 	default:
 		close(e.startDone)
 	}
 }
 
-// leave ends what join began.
-func (c *Client) leave(e *Execution) {
+// unregister removes an execution.
+func (c *Client) unregister(e *Execution) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.executions, e)
@@ -386,7 +394,7 @@ func (c *Client) leave(e *Execution) {
 	}
 }
 
-// mayDrain tells whether an ended execution may go on trying to deliver.
+// mayDrain reports whether an ended execution may be delivered in the background.
 func (c *Client) mayDrain(e *Execution) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -5,110 +5,112 @@ import (
 	"time"
 )
 
-// delivery decides what the sender of one execution does next. It knows no network, no lock and no clock: it is told
-// the time and what came of each request, so that every rule can be tested without waiting.
+// delivery decides what the sender of one execution does next.
 //
-// What makes the numbers exact is the batch: increments that are cut out of the reportBuffer are numbered and frozen, and a
-// batch is repeated with the same numbers and the same content until the ledger has answered for it. Whether an
-// earlier try was taken does not matter then: the ledger knows a number that it has seen. What is reported meanwhile
-// gathers in the reportBuffer, and never joins a batch that may already have arrived.
+// It uses no network, lock or clock: callers pass the time and the result of each request, so that every rule can be
+// tested without waiting.
+//
+// Batches make the numbers exact. Increments taken from the buffer are numbered and frozen, and a batch is sent again
+// with the same numbers and the same content until the ledger has responded. So it does not matter whether an earlier
+// try was recorded: the ledger ignores a number that it has seen. New increments are collected in the buffer and never
+// join a batch that may already have arrived.
 type delivery struct {
 	buffer        reportBuffer
 	interval      time.Duration
 	checkInterval time.Duration
 
-	// isStartAllowed says that no earlier execution of the same task, of this client, is still about to start: where
-	// attempts are equal or absent, the ledger goes by who comes first.
+	// isStartAllowed is false while an earlier execution of the same task and client is about to start: the ledger
+	// orders executions with equal or absent attempts by their arrival.
 	isStartAllowed bool
 	start          startState
-	// startSequence is an event by which the ledger knows the execution; 0 until it has recorded the start.
+	// startSequence is the sequence of the execution's start; 0 until the ledger has recorded it.
 	startSequence int64
-	// batches are frozen, the oldest first; only the first one is ever under way. There is one, or the pieces of one
-	// that was too large.
+	// batches are frozen, oldest first; only the first one is ever in flight. There is one, or the parts of one that was
+	// too large.
 	batches []batch
-	// batchSizeMax is how many events a batch holds; less than batchSizeDefault once one was too large for somebody.
+	// batchSizeMax limits the events of a batch; less than batchSizeDefault once a server or proxy refused a larger one.
 	batchSizeMax int
-	// dueAt is when what gathers in the reportBuffer is to be sent.
+	// dueAt is when the buffer is to be sent.
 	dueAt time.Time
-	// checkAt is when to find out again whether the execution is superseded.
+	// checkAt is when to check again whether the execution is superseded.
 	checkAt      time.Time
 	isSuperseded bool
 
-	// emptied counts how often the reportBuffer was emptied, and delivered which of these times everything was settled that
-	// had been taken out; flushGeneration is the one that somebody waits for.
+	// generation counts how often the buffer was emptied. deliveredGeneration is the last generation whose reports are
+	// all settled, and flushGeneration the last one that a flush waits for.
 	generation, deliveredGeneration, flushGeneration int64
 
 	failures int
-	// retryAt ends our own pause after a failure; notBefore the one that the ledger asked for.
+	// retryAt ends the client's own pause after a failure, notBefore the pause that the ledger asked for.
 	retryAt, notBefore time.Time
 
 	outcome        Outcome
 	isEnded        bool
 	isFinishQueued bool
 	drainUntil     time.Time
-	// isAbandoned says that nothing will be sent any more.
+	// isAbandoned is true once nothing will be sent any more.
 	isAbandoned bool
 
 	counts Stats
 }
 
-// startState is what became of the start.
+// startState is the state of the start event.
 type startState int
 
 const (
-	// startPending: not sent yet, or nobody knows whether it was taken. Becomes startRecorded or startRejected.
+	// startPending: not sent yet, or with unknown outcome. Becomes startRecorded or startRejected.
 	startPending startState = iota
-	// startRecorded: the ledger has it. Becomes startPending if the ledger went back to a state without it.
+	// startRecorded: recorded. Becomes startPending if the ledger went back to a state without it.
 	startRecorded
-	// startRejected: the ledger will never take it, nor anything else of this execution. Final.
+	// startRejected: the ledger will never record it, nor anything else of this execution. Final.
 	startRejected
 )
 
-// batch is a frozen part of what was reported.
+// batch is a frozen group of numbered events that one request carries.
 type batch struct {
 	events []event
 	body   []byte
-	// empties is which emptying of the reportBuffer is settled with it; 0 where it took only a part.
+	// completedGeneration is the generation of the buffer that ends with this batch; 0 if the buffer was not emptied.
 	completedGeneration int64
-	// isResent says that the batch, or one that contains its events, was sent before.
+	// isResent is true if the batch, or one that contained its events, was sent before.
 	isResent bool
 }
 
 func newBatch(events []event, completedGeneration int64) batch {
 	body, err := json.Marshal(events)
 	if err != nil {
-		// Strings and integers only: there is nothing in an event that JSON cannot hold.
+		// An event has only strings and integers, which JSON can always hold.
 		panic("ledger: an event cannot be encoded: " + err.Error())
 	}
 	return batch{events: events, body: body, completedGeneration: completedGeneration}
 }
 
-// step is what the sender is to do next.
+// step is the sender's next action.
 type step struct {
 	kind  stepKind
 	batch batch
-	// look says to ask for the verdicts.
+	// isCheck asks for the verdicts along with the batch.
 	isCheck bool
-	// until is when to ask again where nothing else happens; zero is never.
+	// until is when to call next again if nothing else happens; zero means never.
 	until time.Time
 }
 
 type stepKind int
 
 const (
-	// stepWait: nothing to do until then, or until something is reported, flushed or ended.
+	// stepWait: nothing to do until the given time, or until a report, flush or end.
 	stepWait stepKind = iota
 	// stepStart: record the start.
 	stepStart
 	// stepSend: send the batch.
 	stepSend
-	// stepCheck: find out whether the execution is superseded.
+	// stepCheck: check whether the execution is superseded.
 	stepCheck
-	// stepStop: everything is delivered, or given up.
+	// stepStop: everything is delivered or given up.
 	stepStop
 )
 
-// next says what to do now. It is asked only while no request is under way.
+// next returns the next action. It is called only while no request is in flight.
 func (d *delivery) next(now time.Time) step {
 	if d.isAbandoned || d.start == startRejected || d.isEnded && !now.Before(d.drainUntil) {
 		return step{kind: stepStop}
@@ -132,25 +134,25 @@ func (d *delivery) next(now time.Time) step {
 	case isCheckDue:
 		return step{kind: stepCheck}
 	}
-	var reasons []time.Time
+	var times []time.Time
 	if !d.buffer.isEmpty() {
-		reasons = append(reasons, d.dueAt)
+		times = append(times, d.dueAt)
 	}
 	if !d.isSuperseded {
-		reasons = append(reasons, d.checkAt)
+		times = append(times, d.checkAt)
 	}
-	return d.wait(reasons...)
+	return d.wait(times...)
 }
 
-// wait waits for the first of these times, and not beyond the time at which an ended execution gives up.
-func (d *delivery) wait(reasons ...time.Time) step {
+// wait returns a wait until the first of these times, or until an ended execution gives up.
+func (d *delivery) wait(times ...time.Time) step {
 	if d.isEnded {
-		reasons = append(reasons, d.drainUntil)
+		times = append(times, d.drainUntil)
 	}
 	var until time.Time
-	for _, reason := range reasons {
-		if until.IsZero() || reason.Before(until) {
-			until = reason
+	for _, moment := range times {
+		if until.IsZero() || moment.Before(until) {
+			until = moment
 		}
 	}
 	return step{kind: stepWait, until: until}
@@ -163,7 +165,7 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// cut freezes what gathers in the reportBuffer, where it is time and the batch before it is settled.
+// sealBatch freezes the buffer's contents if they are due and the previous batch is settled.
 func (d *delivery) sealBatch(now time.Time) {
 	isFinishing := d.isEnded && !d.isFinishQueued
 	if len(d.batches) > 0 || d.buffer.isEmpty() && !isFinishing {
@@ -188,7 +190,7 @@ func (d *delivery) sealBatch(now time.Time) {
 	d.batches = append(d.batches, newBatch(events, completedGeneration))
 }
 
-// report takes increments. It says whether the sender has to be woken, which it has for the first ones only.
+// report adds increments. It returns whether to wake the sender, which only the first report in the buffer needs.
 func (d *delivery) report(label string, total, done int64, now func() time.Time) (wake bool, err error) {
 	if d.isEnded {
 		d.counts.Dropped++
@@ -212,7 +214,7 @@ func (d *delivery) report(label string, total, done int64, now func() time.Time)
 	return wasEmpty, nil
 }
 
-// flush asks for everything that was reported so far to be sent now, and returns what to wait for.
+// flush makes everything reported so far due now, and returns the generation to wait for.
 func (d *delivery) flush() (target int64) {
 	target = d.generation
 	if !d.buffer.isEmpty() {
@@ -224,15 +226,15 @@ func (d *delivery) flush() (target int64) {
 	return target
 }
 
-// hurry cuts our own pause after a failure short.
+// skipPause ends the client's own pause after a failure.
 func (d *delivery) skipPause() { d.retryAt = time.Time{} }
 
-// isDelivered tells whether what a flush asked for is settled.
+// isDelivered reports whether everything up to this generation is settled.
 func (d *delivery) isDelivered(target int64) bool {
 	return d.start != startPending && d.deliveredGeneration >= target
 }
 
-// end says that nothing more will be reported. One try is made at once, whatever pause we had given ourselves.
+// end records that nothing more will be reported. One try follows at once, whatever the pause.
 func (d *delivery) end(outcome Outcome, now time.Time) {
 	d.isEnded = true
 	d.outcome = outcome
@@ -240,7 +242,7 @@ func (d *delivery) end(outcome Outcome, now time.Time) {
 	d.skipPause()
 }
 
-// abandon gives up what is not delivered, and returns how much that is.
+// abandon gives up everything undelivered, counts it, and returns the count.
 func (d *delivery) abandon() (count int64) {
 	if d.isAbandoned {
 		return 0
@@ -262,5 +264,5 @@ func (d *delivery) abandon() (count int64) {
 	return d.counts.Dropped - before
 }
 
-// isFinishSettled tells whether the ledger has answered for the end of the execution as well.
+// isFinishSettled reports whether the end of the execution is settled.
 func (d *delivery) isFinishSettled() bool { return d.isFinishQueued && len(d.batches) == 0 }

@@ -53,10 +53,10 @@
 // # Reporting never hurts the task
 //
 // Add and Done add a number under a lock, in a fraction of a microsecond, and are safe from any number of goroutines.
-// They return errors for what is wrong in the call and for nothing else; such a report is dropped and counted, the first
-// one is logged, and the error may be ignored. Where the context has no execution, they check their values and do
-// nothing, so a task runs in a unit test as it is. No call panics, whatever it is given: nil contexts, nil receivers and
-// calls after the end included.
+// They return errors for what is wrong in the call and for nothing else; such a report is dropped and counted, the
+// first one is logged, and the error may be ignored. Where the context has no execution, they check their values and do
+// nothing, so a task runs in a unit test as it is. No call panics, whatever it is given: nil contexts, nil receivers
+// and calls after the end included.
 //
 // StartExecution does not wait for the ledger either. Only the end of an execution does (Finish, Close and Run), for
 // its last reports, and for 5 s at most: so that a program may end right after it. In an outage that patience is spent

@@ -41,7 +41,7 @@ func ExampleJob_StartExecution() {
 	fmt.Println(execution.Finish(ctx, ledger.Succeeded))
 	// Output:
 	// <nil>
-	// ledger: done is -1; an increment is never negative
+	// ledger: done is -1; an increment must not be negative
 	// <nil>
 }
 

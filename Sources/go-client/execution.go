@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Outcome is how an execution, or a job, ended.
+// Outcome is the result of an execution.
 type Outcome string
 
 // The outcomes of executions. A failed execution still counts, as provisional, until a newer one starts.
@@ -22,17 +22,17 @@ const (
 	Canceled  Outcome = "canceled"
 )
 
-// Execution is one run of a task, which reports its progress. StartExecution makes one; the context that comes with it
-// leads Progress and DefaultProgress to it. All its methods may be called from any goroutine.
+// Execution reports the progress of one attempt to carry out a task.
 //
-// An Execution that is nil, or of a silent client, takes everything and does nothing.
+// StartExecution makes one, together with a context in which Progress and DefaultProgress report to it. All methods are
+// safe for concurrent use. A nil Execution, or one of a silent client, accepts every call and sends nothing.
 type Execution struct {
 	client *Client
 	// health is nil if the execution has no client at all.
 	health   *health
 	key      taskKey
 	identity identity
-	// life ends when the execution is abandoned, and with it every request that is under way.
+	// life ends when the execution is abandoned, and with it every request in flight.
 	life         context.Context
 	endLife      context.CancelFunc
 	wake         chan struct{}
@@ -42,19 +42,19 @@ type Execution struct {
 	onSuperseded func(*Execution)
 	// attemptSource is the variable that the attempt is from; empty if the caller gave it.
 	attemptSource string
-	// isTaskCanceled tells whether the context that the execution was started with has been canceled.
+	// isTaskCanceled reports whether the task's context has been canceled.
 	isTaskCanceled func() bool
 	cancelTask     context.CancelFunc
-	// isDraining belongs to the client and is under its lock.
+	// isDraining belongs to the client, and is protected by the client's lock.
 	isDraining bool
 
 	mu       sync.Mutex
 	delivery delivery
-	// changed is closed, and replaced, whenever something was settled.
+	// changed is closed and replaced whenever something is settled.
 	changed chan struct{}
 }
 
-// newExecution makes an execution that nobody sends for; the sender is started by Job.StartExecution.
+// newExecution makes an execution without a sender, which Job.StartExecution starts.
 func newExecution(c *Client, job string, task string, settings startSettings) *Execution {
 	name := newExecutionName()
 	e := &Execution{
@@ -79,12 +79,13 @@ func newExecution(c *Client, job string, task string, settings startSettings) *E
 	return e
 }
 
-// newExecutionName makes a name that no other execution has: 128 random bits. It is made here, not by the ledger, so
-// that a start whose answer was lost can be sent again and is still the same execution.
+// newExecutionName returns a unique name of 128 random bits.
+//
+// The client chooses it, so that a start can be repeated after a lost response and is still the same execution.
 func newExecutionName() string {
 	var random [16]byte
 	if _, err := rand.Read(random[:]); err != nil {
-		// A system without randomness still has a name that is unique on it. The task must not fail for this.
+		// A missing source of randomness must not make the task fail. This name is unique on the host.
 		return fmt.Sprintf("%d-%d-%d", os.Getpid(), time.Now().UnixNano(), fallbackNames.Add(1))
 	}
 	return hex.EncodeToString(random[:])
@@ -93,7 +94,7 @@ func newExecutionName() string {
 // fallbackNames counts the names made without randomness.
 var fallbackNames atomic.Int64
 
-// dropAll lets the execution drop and count everything that is reported.
+// dropAll makes the execution drop and count all reports.
 func (e *Execution) dropAll() *Execution {
 	e.delivery.abandon()
 	close(e.stopped)
@@ -102,7 +103,7 @@ func (e *Execution) dropAll() *Execution {
 
 func (e *Execution) isSilent() bool { return e == nil || e.client.IsSilent() }
 
-// Name returns the name that the client gave the execution, by which the ledger shows it.
+// Name returns the execution's name in the ledger.
 func (e *Execution) Name() string {
 	if e == nil {
 		return ""
@@ -110,17 +111,19 @@ func (e *Execution) Name() string {
 	return e.identity.execution
 }
 
-// Add declares n more units of work on the indicator of this label; "" is the default indicator. See
-// ProgressReporter.Add, which does the same for the execution in a context.
+// Add declares n more units of work on the indicator with this label.
+//
+// The default indicator has the label "". See ProgressReporter.Add, which reports to the execution of a context.
 func (e *Execution) Add(label string, n int64) error { return e.report(label, n, 0) }
 
-// Done reports n more units of work done on the indicator of this label; "" is the default indicator. See
-// ProgressReporter.Done, which does the same for the execution in a context.
+// Done reports n more units of work as done on the indicator with this label.
+//
+// The default indicator has the label "". See ProgressReporter.Done, which reports to the execution of a context.
 func (e *Execution) Done(label string, n int64) error { return e.report(label, 0, n) }
 
 func (e *Execution) report(label string, total, done int64) error {
 	if e == nil {
-		// Refused all the same, so that a unit test without a ledger finds the mistake.
+		// A unit test without a ledger must find the mistake too.
 		return checkReport(label, total, done)
 	}
 	e.mu.Lock()
@@ -135,30 +138,31 @@ func (e *Execution) report(label string, total, done int64) error {
 	return err
 }
 
-// logDropped logs the first report that was dropped for its values, and the first one after the end.
+// logDropped logs the first invalid report, and the first one after the end.
 func (e *Execution) logDropped(err error) {
 	kind := "invalid report"
 	if errors.Is(err, ErrEnded) {
 		kind = "late report"
 	}
 	if e.health != nil {
-		e.health.logOnce(kind, "a report of task %q was dropped: %v; any more of this kind are only counted",
+		e.health.logOnce(kind, "a report of task %q was dropped: %v; further ones are only counted",
 			e.identity.task, err)
 	}
 }
 
-// rouse lets the sender look again; it is cheap, and never waits.
+// wakeSender wakes the sender. It never waits.
 func (e *Execution) wakeSender() {
 	select {
 	case e.wake <- struct{}{}:
 	default:
-		// It has been told already and has not looked yet.
+		// A wake-up is pending already.
 	}
 }
 
-// Superseded returns a channel that is closed when a newer execution of the task has started: what this one reports
-// from then on is recorded and does not count, and it had best stop. It is noticed within the client's look interval,
-// and at once where it was so from the beginning.
+// Superseded returns a channel that is closed when a newer execution of the task has started.
+//
+// From then on reports of this execution are recorded but do not count, so it should stop. The client notices within
+// its check interval (WithLookInterval), and at once if a newer execution existed from the beginning.
 func (e *Execution) Superseded() <-chan struct{} {
 	if e == nil {
 		return nil
@@ -166,7 +170,7 @@ func (e *Execution) Superseded() <-chan struct{} {
 	return e.superseded
 }
 
-// Stats returns what became of the reports so far.
+// Stats returns the delivery statistics so far.
 func (e *Execution) Stats() Stats {
 	if e == nil {
 		return Stats{}
@@ -183,11 +187,11 @@ func (e *Execution) Stats() Stats {
 	return stats
 }
 
-// Started waits until the ledger has recorded the start. It returns ErrSuperseded where a newer execution of the task
-// has started already, which is what a task asks that must not touch anything as a zombie; and ErrUndelivered where
-// the ledger refuses the execution, or was not reached while the context, or a minute, lasted.
+// Started waits until the ledger has recorded the start.
 //
-// StartExecution itself never waits; a task that does not mind starting behind a ledger that is away need not ask.
+// Call it before the work if a zombie must not touch anything. It returns ErrSuperseded if a newer execution of the
+// task has started already, and ErrUndelivered if the ledger refuses the execution, or is unreachable until the context
+// ends or a minute has passed. Tasks that may start while the ledger is unreachable need not call it.
 func (e *Execution) Started(ctx context.Context) error {
 	if e.isSilent() {
 		return nil
@@ -207,11 +211,10 @@ func (e *Execution) Started(ctx context.Context) error {
 	return nil
 }
 
-// Flush sends what was reported so far without waiting for the next second, and waits until the ledger has recorded
-// it: as long as the context lets it, and a minute at most.
+// Flush sends everything reported so far at once, and waits until the ledger has recorded it.
 //
-// The error is ErrUndelivered, with the reason, where the time was too short or where the ledger refused something. It
-// says nothing about the work, and what is still undelivered is sent when it can be.
+// It waits until the context ends, and a minute at most. The error is ErrUndelivered, with the reason, if the time was
+// too short or the ledger refused something. It does not concern the work. Undelivered reports are sent later.
 func (e *Execution) Flush(ctx context.Context) error {
 	if e.isSilent() {
 		return nil
@@ -226,7 +229,7 @@ func (e *Execution) Flush(ctx context.Context) error {
 	return e.loss()
 }
 
-// hurry lets the sender try again without waiting for the end of its pause.
+// skipPause lets the sender try again at once.
 func (e *Execution) skipPause() {
 	e.mu.Lock()
 	e.delivery.skipPause()
@@ -248,7 +251,7 @@ func (e *Execution) requestFlush() (target int64) {
 	return target
 }
 
-// await waits until the condition holds, which is asked under the lock.
+// await waits until the condition holds, which is evaluated under the lock.
 func (e *Execution) await(ctx context.Context, condition func() bool) error {
 	ctx, cancel := context.WithTimeout(orBackground(ctx), flushWaitMax)
 	defer cancel()
@@ -272,7 +275,7 @@ func (e *Execution) await(ctx context.Context, condition func() bool) error {
 	}
 }
 
-// loss is the error of an execution some of whose reports were given up.
+// loss returns an error if reports were dropped.
 func (e *Execution) loss() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -282,10 +285,10 @@ func (e *Execution) loss() error {
 	return e.undelivered()
 }
 
-// undelivered is called under the lock.
+// undelivered returns the reason for undelivered reports. The caller holds the lock.
 func (e *Execution) undelivered() error {
 	counts := e.delivery.counts
-	what := "reports are on their way"
+	what := "reports are not recorded yet"
 	if counts.Dropped > 0 {
 		what = fmt.Sprintf("%d reports were dropped", counts.Dropped)
 	}

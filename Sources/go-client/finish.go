@@ -7,25 +7,28 @@ import (
 	"time"
 )
 
-// Finish ends the execution with this outcome: what is left is sent at once, and reporting on it fails with ErrEnded
-// from now on. It waits until everything is recorded, as long as the context lets it and for the client's close wait
-// at most (5 s), which is spent once in an outage and not once for each task. What is not delivered by then is
-// delivered in the background, for up to 15 minutes, while the process lives.
+// Finish ends the execution with this outcome, and sends the last reports.
 //
-// The error says nothing about the work, and most callers ignore it: ErrUndelivered, or ErrEnded where the execution
-// had ended already.
+// From now on reports fail with ErrEnded. Finish waits until everything is recorded or the context ends, for the
+// client's close wait at most (5 s), which all executions in one outage share. After that reports are delivered in the
+// background for up to 15 minutes, while the process lives.
+//
+// The error does not concern the work, and most callers ignore it: ErrUndelivered, or ErrEnded if the execution had
+// ended before.
 func (e *Execution) Finish(ctx context.Context, outcome Outcome) error {
 	switch outcome {
 	case Succeeded, Failed, Canceled:
 	default:
-		return &InvalidError{Field: "outcome", Problem: fmt.Sprintf("is %q", string(outcome))}
+		problem := fmt.Sprintf("is %q; expected succeeded, failed or canceled", string(outcome))
+		return &InvalidError{Field: "outcome", Problem: problem}
 	}
 	return e.end(ctx, outcome)
 }
 
-// Close ends the execution where it has not been finished: a task that returned early, or panicked, has failed, and
-// one whose context was canceled is canceled. So it belongs into a defer right after StartExecution, with Finish at the
-// end of what went well. It waits as Finish does.
+// Close ends the execution unless it has been finished.
+//
+// The outcome is canceled if the task's context was canceled, and failed otherwise. So defer Close right after
+// StartExecution, and call Finish at the successful end. Close waits as Finish does.
 func (e *Execution) Close() error {
 	outcome := Failed
 	if e != nil && e.isTaskCanceled != nil && e.isTaskCanceled() {
@@ -54,7 +57,7 @@ func (e *Execution) end(ctx context.Context, outcome Outcome) error {
 	}
 	e.wakeSender()
 	began := time.Now()
-	// What is left is for the ends of the job and of the client.
+	// The ends of the job and of the client get the rest.
 	wait := e.client.health.remainingWait(e.client.closeWait - 2*e.client.closeWait/lastWaitPart)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -73,7 +76,7 @@ func (e *Execution) end(ctx context.Context, outcome Outcome) error {
 	return e.undelivered()
 }
 
-// queueFinish lets the outcome follow the last reports. It returns false if the execution had ended before.
+// queueFinish queues the outcome behind the last reports. It returns false if the execution had ended before.
 func (e *Execution) queueFinish(outcome Outcome) (isFirst bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -84,7 +87,7 @@ func (e *Execution) queueFinish(outcome Outcome) (isFirst bool) {
 	return true
 }
 
-// abandon gives up what is not delivered, and returns how much that is.
+// abandon gives up everything undelivered, and returns the count.
 func (e *Execution) abandon() (count int64) {
 	e.mu.Lock()
 	count = e.delivery.abandon()

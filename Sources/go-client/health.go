@@ -7,28 +7,28 @@ import (
 	"time"
 )
 
-// Logger is where a client says, once, that something is wrong. *log.Logger is one.
+// Logger receives the client's warnings, each kind of them once. *log.Logger implements it.
 type Logger interface {
 	Printf(format string, arguments ...any)
 }
 
-// health is what a client knows of its ledger, and what it has said of it.
+// health tracks whether the ledger responds, and what has been logged about it.
 type health struct {
 	logger Logger
 	now    func() time.Time
 
 	mu sync.Mutex
-	// failingSince is when the first request failed after the last one that succeeded; zero while all is well.
+	// failingSince is the time of the first failure since the last success; zero without an outage.
 	failingSince time.Time
 	failedAt     time.Time
-	// answeredAt is when the ledger last answered.
+	// answeredAt is the time of the last response.
 	answeredAt  time.Time
 	loggedAt    time.Time
 	isLogged    bool
 	loggedKinds map[string]bool
 }
 
-// failed notes a failure, and logs the first one of an outage.
+// recordFailure records a failed request, and logs the first one of an outage.
 func (h *health) recordFailure(address string, err error) {
 	now := h.now()
 	h.mu.Lock()
@@ -43,12 +43,12 @@ func (h *health) recordFailure(address string, err error) {
 	}
 	h.mu.Unlock()
 	if isNew {
-		h.log("progress ledger %s: %v; the work goes on, and its progress is sent if the ledger answers while the process lives",
+		h.log("progress ledger %s: %v; the work goes on, and its progress is sent if the ledger responds before the process ends",
 			address, err)
 	}
 }
 
-// recordTimeout starts an outage, unless one is known, if the ledger answered nothing during a wait for the last reports.
+// recordTimeout records a wait for the last reports that timed out. It starts an outage if no response came meanwhile.
 func (h *health) recordTimeout(address string, began time.Time, wait time.Duration) {
 	if wait < outageWaitMin {
 		return
@@ -60,11 +60,11 @@ func (h *health) recordTimeout(address string, began time.Time, wait time.Durati
 	}
 	h.mu.Unlock()
 	if isSilent {
-		h.recordFailure(address, fmt.Errorf("no answer in %v", wait.Round(100*time.Millisecond)))
+		h.recordFailure(address, fmt.Errorf("no response in %v", wait.Round(100*time.Millisecond)))
 	}
 }
 
-// lost logs that reports were given up, unless the outage that is the reason was logged in the last minute.
+// logLoss logs that reports were given up, unless the outage was logged in the last minute.
 func (h *health) logLoss(address string, count int64, cause error) {
 	h.mu.Lock()
 	isLogged := h.isLogged && h.now().Sub(h.loggedAt) < logPauseMin
@@ -73,12 +73,12 @@ func (h *health) logLoss(address string, count int64, cause error) {
 		return
 	}
 	if cause == nil {
-		cause = errors.New("no answer yet")
+		cause = errors.New("no response yet")
 	}
 	h.log("progress ledger %s: %d reports were given up undelivered: %v", address, count, cause)
 }
 
-// succeeded notes that the ledger works, and logs it where the outage was logged.
+// recordSuccess records a response, and logs the end of an outage that was logged.
 func (h *health) recordSuccess(address string) {
 	h.mu.Lock()
 	wasLogged, since := h.isLogged, h.failingSince
@@ -87,11 +87,11 @@ func (h *health) recordSuccess(address string) {
 	h.failingSince = time.Time{}
 	h.mu.Unlock()
 	if wasLogged {
-		h.log("progress ledger %s: is back after %v", address, h.now().Sub(since).Round(time.Millisecond))
+		h.log("progress ledger %s: is back after an outage of %v", address, h.now().Sub(since).Round(time.Millisecond))
 	}
 }
 
-// log hands a line to the logger, which is the caller's: its panic in our goroutine would end the program.
+// log passes a line to the caller's logger, and recovers from its panic, which would end the program.
 func (h *health) log(format string, arguments ...any) {
 	defer func() { _ = recover() }()
 	if h.logger != nil {
@@ -99,14 +99,14 @@ func (h *health) log(format string, arguments ...any) {
 	}
 }
 
-// once logs something that stays wrong, such as a report that is refused: each kind of it once for each client.
+// logOnce logs the first problem of each kind.
 func (h *health) logOnce(kind, format string, arguments ...any) {
 	if h.isFirstOfKind(kind) {
 		h.log("progress ledger: %s", fmt.Sprintf(format, arguments...))
 	}
 }
 
-// isFirstOfKind_ reports whether nothing of this kind has been logged.
+// isFirstOfKind reports whether nothing of this kind has been logged, and remembers the kind.
 func (h *health) isFirstOfKind(kind string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -120,8 +120,7 @@ func (h *health) isFirstOfKind(kind string) bool {
 	return true
 }
 
-// patience is what is left of a wait in an outage: it is spent once for each outage, not once for each execution that
-// ends in it.
+// remainingWait returns the rest of a wait in an outage, which all executions share.
 func (h *health) remainingWait(wait time.Duration) time.Duration {
 	now := h.now()
 	h.mu.Lock()

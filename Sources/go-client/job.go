@@ -9,27 +9,26 @@ import (
 	"net/url"
 )
 
-// Job is a job of the ledger: what is fixed about it, and the way to everything else.
+// Job is a job of the ledger: its constant properties, and the methods to report to it and to read it.
 //
-// A nil Job, and one without an ID, is silent: executions of it report nothing, and reading it fails with
-// ErrNotConfigured.
+// A nil Job, or one without an ID, is silent: its executions report nothing, and reads fail with ErrNotConfigured.
 type Job struct {
 	client *Client
-	// ID is the ledger's name for the job, to be handed to the workers. It is empty where the client is silent.
+	// ID identifies the job in the ledger; pass it to the workers. It is empty if the client is silent.
 	ID string
-	// Name, Key and Tags are what the job was created with. They are empty in a Job that Client.Job made.
+	// Name, Key and Tags are those of the job's creation. They are empty in a Job made by Client.Job.
 	Name string
 	Key  string
 	Tags map[string]string
-	// Found is the snapshot that came with the answer by which the job was created, found or listed; nil where there was
-	// none. It does not change: Snapshot asks for the present one.
+	// Found is the snapshot of when the job was created, found or listed; nil if there was none. It does not change:
+	// Snapshot reads the current one.
 	Found *Snapshot
 }
 
-// CreateOption says more about a job that is to be created.
+// CreateOption sets a property of a new job.
 type CreateOption func(*jobDescription)
 
-// jobDescription is a job as it is created.
+// jobDescription is the request to create a job.
 type jobDescription struct {
 	Name string            `json:"name"`
 	Key  string            `json:"key,omitempty"`
@@ -38,14 +37,16 @@ type jobDescription struct {
 	isKeyGiven bool
 }
 
-// Key is the caller's own name for the job, unique in the ledger, of 1 to 200 Unicode scalars. Creating a job again
-// with the same key, name and tags finds it, which makes creating safe to repeat: give one.
+// Key sets the caller's unique name for the job, of 1 to 200 Unicode scalars.
+//
+// Creating a job again with the same key, name and tags returns the same job, so creation is safe to repeat: give one.
 func Key(key string) CreateOption {
 	return func(d *jobDescription) { d.Key, d.isKeyGiven = key, true }
 }
 
-// Tag gives the job a tag, by which jobs can be listed. A job has up to 50; names have 1 to 100 Unicode scalars, values
-// up to 200.
+// Tag adds a tag to the job, by which jobs can be listed.
+//
+// A job has up to 50 tags. Their names have 1 to 100 Unicode scalars, their values up to 200.
 func Tag(name, value string) CreateOption {
 	return func(d *jobDescription) {
 		if d.Tags == nil {
@@ -65,7 +66,7 @@ func (d *jobDescription) check() error {
 		}
 	}
 	if len(d.Tags) > tagsMax {
-		return &InvalidError{Field: "tags", Problem: fmt.Sprintf("are %d; a job has at most %d", len(d.Tags), tagsMax)}
+		return &InvalidError{Field: "tags", Problem: fmt.Sprintf("are %d; the maximum of a job is %d", len(d.Tags), tagsMax)}
 	}
 	for name, value := range d.Tags {
 		if err := checkText("tag name", name, 1, tagNameScalarsMax); err != nil {
@@ -78,12 +79,13 @@ func (d *jobDescription) check() error {
 	return nil
 }
 
-// CreateJob creates a job, named by 1 to 200 Unicode scalars; or finds the one that was created with the same key and
-// content. It waits for the ledger, and tries again for ten seconds where that cannot be reached.
+// CreateJob creates a job, or returns the one that was created with the same key and content.
 //
-// Errors: *InvalidError; ErrConflict where another job has the key; ErrUnavailable. Without a key it is not repeated
-// after a lost answer, because that could create two. With an error the job has no ID and is silent: a program may go on
-// with it.
+// The name has 1 to 200 Unicode scalars. The call waits for the ledger, and retries for 10 s while it is unreachable.
+// Without a key it is not repeated after a lost response, because that could create two jobs.
+//
+// Errors: *InvalidError; ErrConflict if another job has the key; ErrUnavailable. With an error the returned job has no
+// ID and is silent, so that the program can continue with it.
 func (c *Client) CreateJob(ctx context.Context, name string, options ...CreateOption) (*Job, error) {
 	description := jobDescription{Name: name}
 	for _, option := range options {
@@ -100,7 +102,7 @@ func (c *Client) CreateJob(ctx context.Context, name string, options ...CreateOp
 	}
 	body, err := json.Marshal(description)
 	if err != nil {
-		return silent, fmt.Errorf("ledger: the job cannot be encoded: %w", err)
+		return silent, fmt.Errorf("ledger: cannot encode the job: %w", err)
 	}
 	var snapshot Snapshot
 	r := request{method: http.MethodPost, path: "/v1/jobs", body: body, wait: requestWait}
@@ -112,11 +114,15 @@ func (c *Client) CreateJob(ctx context.Context, name string, options ...CreateOp
 	return c.found(&snapshot), nil
 }
 
-// Job returns the job of this ID without asking the ledger, for a worker that was handed the ID. An ID that the ledger
-// does not know shows when something is read, and in the log when something is reported; an empty one is silent.
+// Job returns the job with this ID without a request, for a worker that was given the ID.
+//
+// If the ledger does not know the ID, reads return ErrNotFound, and the first refused report is logged. An empty ID
+// makes the job silent.
 func (c *Client) Job(id string) *Job { return &Job{client: c, ID: id} }
 
-// FindJob asks for the job of this ID. Errors: ErrNotFound, *InvalidError, ErrUnavailable, ErrNotConfigured.
+// FindJob reads the job with this ID.
+//
+// Errors: ErrNotFound, *InvalidError, ErrUnavailable, ErrNotConfigured.
 func (c *Client) FindJob(ctx context.Context, id string) (*Job, error) {
 	if id == "" && !c.IsSilent() {
 		return nil, &InvalidError{Field: "job", Problem: "is empty"}
@@ -128,7 +134,9 @@ func (c *Client) FindJob(ctx context.Context, id string) (*Job, error) {
 	return c.found(snapshot), nil
 }
 
-// FindJobByKey asks for the job of this key. Errors: ErrNotFound, *InvalidError, ErrUnavailable, ErrNotConfigured.
+// FindJobByKey reads the job with this key.
+//
+// Errors: ErrNotFound, *InvalidError, ErrUnavailable, ErrNotConfigured.
 func (c *Client) FindJobByKey(ctx context.Context, key string) (*Job, error) {
 	if err := checkText("key", key, 1, jobKeyScalarsMax); err != nil {
 		return nil, err
@@ -143,19 +151,19 @@ func (c *Client) FindJobByKey(ctx context.Context, key string) (*Job, error) {
 	return nil, fmt.Errorf("%w: no job has the key %q", ErrNotFound, key)
 }
 
-// JobFilter says which jobs to list. The zero value is all of them.
+// JobFilter selects the jobs of a list. The zero value selects all.
 type JobFilter struct {
-	// State is the state of the jobs.
+	// State selects jobs in this state.
 	State JobState
-	// Name is their name.
+	// Name selects jobs with this name.
 	Name string
-	// Key is their key: one job has it at most.
+	// Key selects the job with this key, if there is one.
 	Key string
-	// Tags are tags that each of them has.
+	// Tags selects jobs with all of these tags.
 	Tags map[string]string
 }
 
-// ListJobs lists jobs, the newest first, each with its snapshot in Found.
+// ListJobs lists jobs, newest first, each with its snapshot in Found.
 func (c *Client) ListJobs(ctx context.Context, filter JobFilter) *Iterator[*Job] {
 	query := url.Values{}
 	set(query, "state", string(filter.State))
@@ -191,8 +199,9 @@ func (c *Client) found(s *Snapshot) *Job {
 	return &Job{client: c, ID: s.Job, Name: s.Name, Key: s.Key, Tags: s.Tags, Found: s}
 }
 
-// Progress returns the job's indicators as they were when it was created, found or listed; Snapshot asks for the
-// present ones.
+// Progress returns the indicators of when the job was created, found or listed.
+//
+// Snapshot reads the current ones.
 func (j *Job) Progress() []Indicator {
 	if j == nil || j.Found == nil {
 		return nil
@@ -200,8 +209,9 @@ func (j *Job) Progress() []Indicator {
 	return j.Found.Progress
 }
 
-// Indicator returns the job's indicator of this label, "" being the default one, as it was when the job was created,
-// found or listed, and whether the job had it.
+// Indicator returns the indicator with this label of when the job was created, found or listed, and whether it exists.
+//
+// The default indicator has the label "".
 func (j *Job) Indicator(label string) (indicator Indicator, isThere bool) {
 	if j == nil {
 		return Indicator{Label: label}, false
@@ -211,17 +221,17 @@ func (j *Job) Indicator(label string) (indicator Indicator, isThere bool) {
 
 func (j *Job) isSilent() bool { return j == nil || j.ID == "" || j.client.IsSilent() }
 
-// StartExecution starts a new execution of a task, named by 1 to 200 Unicode scalars: from now on what earlier
-// executions of it have done does not count. The context that it returns leads Progress and DefaultProgress to it.
+// StartExecution starts a new execution of a task, which supersedes all earlier ones.
 //
-// It never waits for the ledger: the start is sent in the background, and repeated until it is recorded. So a task
-// starts as quickly behind a ledger that is away. Ask Execution.Started where it matters that the start is recorded, or
-// that it is not superseded already. Executions of the same task of one client are recorded in the order of these
-// calls.
+// The task's name has 1 to 200 Unicode scalars. In the returned context, Progress and DefaultProgress report to the
+// execution.
+//
+// StartExecution never waits for the ledger: the start is sent in the background, and repeated until it is recorded. So
+// a task starts as quickly if the ledger is unreachable. Call Execution.Started if the start must be recorded, and not
+// superseded, before the work begins. A client records the executions of one task in the order of these calls.
 //
 // The only error is *InvalidError, for a task or an attempt that cannot be recorded. The context and the execution can
-// be used in any case, and do nothing then; so do those of a silent client. End the execution with Finish or Close, or
-// use Run, which does.
+// be used even then, and drop all reports. End the execution with Finish or Close, or use Run.
 func (j *Job) StartExecution(
 	ctx context.Context, task string, options ...StartOption,
 ) (context.Context, *Execution, error) {
@@ -252,7 +262,7 @@ func (j *Job) StartExecution(
 		execution.identity.task = ""
 		execution.dropAll()
 		if execution.health != nil {
-			execution.health.logOnce("invalid start", "nothing of an execution is reported: %v", err)
+			execution.health.logOnce("invalid start", "cannot report an execution: %v", err)
 		}
 		return ctx, execution, err
 	}
@@ -260,11 +270,11 @@ func (j *Job) StartExecution(
 		return ctx, execution, nil
 	}
 	if settings.attemptProblem != nil {
-		c.health.logOnce("attempt", "%v; the ledger numbers the execution", settings.attemptProblem)
+		c.health.logOnce("attempt", "%v; the ledger assigns the attempt", settings.attemptProblem)
 	}
-	predecessor, isOpen := c.join(execution, execution.key)
+	predecessor, isOpen := c.register(execution, execution.key)
 	if !isOpen {
-		c.health.logOnce("closed", "the client is closed: nothing of task %q is reported", task)
+		c.health.logOnce("closed", "cannot report task %q: the client is closed", task)
 		return ctx, execution.dropAll(), nil
 	}
 	go execution.run(predecessor)
@@ -276,43 +286,46 @@ func checkStart(task string, settings startSettings) error {
 		return err
 	}
 	if settings.isAttemptGiven && (settings.attempt < 1 || settings.attempt > AttemptMax) {
-		problem := fmt.Sprintf("is %d; attempts are from 1 to %d", settings.attempt, int64(AttemptMax))
+		problem := fmt.Sprintf("is %d; an attempt is a number from 1 to %d", settings.attempt, int64(AttemptMax))
 		return &InvalidError{Field: "attempt", Problem: problem}
 	}
 	return nil
 }
 
-// Run does the work as an execution of a task, and returns what the work returns. The execution has succeeded where
-// that is nil, is canceled where the context was, and has failed otherwise: also where the work panics, which goes on
-// panicking.
+// Run does the work as an execution of a task, and returns the error of the work.
 //
-// What goes wrong in reporting is logged once, and neither returned nor a reason not to do the work: not even a task or
-// an attempt that cannot be recorded.
+// The execution succeeds if the work returns nil. Otherwise it is canceled if the context was canceled, and fails if
+// not. A panic of the work is a failure, and continues.
+//
+// Problems of reporting are logged once. They are not returned, and never prevent the work: not even a task or an
+// attempt that cannot be recorded does.
 func (j *Job) Run(
 	ctx context.Context, task string, work func(ctx context.Context) error, options ...StartOption,
 ) error {
 	taskContext, execution, _ := j.StartExecution(ctx, task, options...)
-	// Close comes in every case, a panic and runtime.Goexit included.
+	// Close runs in every case, including a panic and runtime.Goexit.
 	defer execution.Close()
 	if err := work(taskContext); err != nil {
 		return err
 	}
-	// What is not delivered is logged, and stands in the stats: the work has been done all the same.
+	// Undelivered reports are logged and counted. They do not make the work fail.
 	_ = execution.Finish(context.Background(), Succeeded)
 	return nil
 }
 
-// Finish ends the job with this outcome. Executions should have been finished before: a newer one opens the job again.
+// Finish ends the job with this outcome.
 //
-// It waits as the end of an execution does: until the end is recorded, for the client's close wait at most (5 s), which
-// is spent once in an outage. What is not delivered by then is delivered in the background, after the reports of the
-// executions that ended before, for up to 15 minutes. It is safe to repeat. Errors: ErrNotFound, ErrUnavailable (on its
-// way), *InvalidError, a *Problem if the ledger refuses the token.
+// End the executions before: a newer one opens the job again. Like the end of an execution, Finish waits until it is
+// recorded, for the client's close wait at most (5 s), which all ends in one outage share. After that it is delivered
+// in the background for up to 15 minutes, behind the reports of the executions that ended before. It is safe to repeat.
+//
+// Errors: ErrNotFound; ErrUnavailable if it is still undelivered; *InvalidError; a *Problem if the token is refused.
 func (j *Job) Finish(ctx context.Context, outcome JobState) error {
 	switch outcome {
 	case JobCompleted, JobFailed, JobCanceled:
 	default:
-		return &InvalidError{Field: "outcome", Problem: fmt.Sprintf("is %q", string(outcome))}
+		problem := fmt.Sprintf("is %q; expected completed, failed or canceled", string(outcome))
+		return &InvalidError{Field: "outcome", Problem: problem}
 	}
 	if j.isSilent() {
 		return nil

@@ -10,40 +10,40 @@ import (
 	"time"
 )
 
-// jobEnd delivers the end of a job, after the executions of the job that had ended before.
+// jobEnd delivers the end of a job, after the job's executions that ended before.
 type jobEnd struct {
 	client *Client
 	job    string
 	body   []byte
-	// predecessors are closed when the executions that ended before have delivered everything, or were given up.
+	// predecessors are closed when the executions that ended before are delivered or given up.
 	predecessors []<-chan struct{}
 	life         context.Context
 	endLife      context.CancelFunc
-	// hurry cuts a pause between two tries short.
+	// skipPause ends the pause before the next try.
 	skipPause chan struct{}
-	// settled is closed when the ledger has recorded or refused the end, or when it was given up.
+	// settled is closed when the end is recorded, refused or given up.
 	settled chan struct{}
 
 	mu sync.Mutex
-	// cause is what went wrong with the last try.
+	// cause is the error of the last try.
 	cause error
-	// isRecorded and isRefused are the ledger's last word.
+	// isRecorded and isRefused are the ledger's final response.
 	isRecorded, isRefused bool
-	// hasCallerLeft says that the caller has stopped waiting.
+	// hasCallerLeft is true once the caller has stopped waiting.
 	hasCallerLeft bool
 }
 
-// finishJob ends a job, and waits for it as the end of an execution does.
+// finishJob ends a job, and waits as the end of an execution does.
 func (c *Client) finishJob(ctx context.Context, job string, outcome JobState) error {
 	body, err := json.Marshal(event{Type: "job_finished", Outcome: string(outcome)})
 	if err != nil {
-		return fmt.Errorf("ledger: the end of the job cannot be encoded: %w", err)
+		return fmt.Errorf("ledger: cannot encode the end of the job: %w", err)
 	}
 	end := &jobEnd{
 		client: c, job: job, body: body, skipPause: make(chan struct{}, 1), settled: make(chan struct{}),
 	}
 	end.life, end.endLife = context.WithTimeout(context.Background(), drainMax)
-	if !c.joinEnd(end) {
+	if !c.registerJobEnd(end) {
 		end.endLife()
 		return fmt.Errorf("%w: the client is closed", ErrUndelivered)
 	}
@@ -60,17 +60,17 @@ func (c *Client) finishJob(ctx context.Context, job string, outcome JobState) er
 		c.health.recordTimeout(c.address, began, wait)
 	case <-ctx.Done():
 	}
-	end.leave(c.mayDrainEnd())
+	end.leave(c.mayDrainJobEnd())
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w (%v)", err, end.lastCause())
 	}
 	return &unavailableError{address: c.address, cause: end.lastCause()}
 }
 
-// run tries until the end is settled.
+// run sends the end until it is settled.
 func (e *jobEnd) run() {
 	defer close(e.settled)
-	defer e.client.leaveEnd(e)
+	defer e.client.unregisterJobEnd(e)
 	defer e.endLife()
 	for _, predecessor := range e.predecessors {
 		select {
@@ -87,7 +87,7 @@ func (e *jobEnd) run() {
 		}
 		if found == accepted {
 			if err := json.Unmarshal(a.body, &appended); err != nil || appended.LastSequence == 0 {
-				found, cause = retryable, fmt.Errorf("the answer to an append cannot be read: %v", err)
+				found, cause = retryable, fmt.Errorf("cannot read the response to an append: %v", err)
 			}
 		}
 		if found == accepted {
@@ -97,12 +97,12 @@ func (e *jobEnd) run() {
 		e.mu.Lock()
 		e.cause = cause
 		e.isRecorded = found == accepted
-		// A rejected token is an error for a caller that waits, and may be put right later.
+		// A rejected token is final only for a waiting caller: the operator may correct it later.
 		e.isRefused = found == rejected || found == oversized || isAuthenticationFailure(a) && !e.hasCallerLeft
 		isSettled, isUnreported := e.isRecorded || e.isRefused, e.isRefused && e.hasCallerLeft
 		e.mu.Unlock()
 		if isUnreported {
-			e.client.health.logOnce("job end", "the end of job %s was refused: %v", e.job, cause)
+			e.client.health.logOnce("job end", "the ledger refused the end of job %s: %v", e.job, cause)
 		}
 		if isSettled {
 			return
@@ -134,7 +134,7 @@ func (e *jobEnd) exchange() (*httpResponse, error) {
 	return e.client.exchange(e.life, r)
 }
 
-// err is the error of a settled end.
+// err returns the error of a settled end.
 func (e *jobEnd) err() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -153,10 +153,10 @@ func (e *jobEnd) lastCause() error {
 	return e.reason()
 }
 
-// reason is called under the lock.
+// reason returns the error of the last try. The caller holds the lock.
 func (e *jobEnd) reason() error {
 	if e.cause == nil {
-		return errors.New("no answer yet")
+		return errors.New("no response yet")
 	}
 	return e.cause
 }
@@ -171,11 +171,11 @@ func (e *jobEnd) await(ctx context.Context) error {
 	case <-e.settled:
 		return e.err()
 	case <-ctx.Done():
-		return fmt.Errorf("%w: the end of the job is on its way: %v", ErrUndelivered, e.lastCause())
+		return fmt.Errorf("%w: the end of the job is not recorded yet: %v", ErrUndelivered, e.lastCause())
 	}
 }
 
-// leave lets the end be delivered in the background, or gives it up.
+// leave continues the delivery in the background, or gives it up.
 func (e *jobEnd) leave(mayDrain bool) {
 	e.mu.Lock()
 	e.hasCallerLeft = true
@@ -185,5 +185,5 @@ func (e *jobEnd) leave(mayDrain bool) {
 	}
 }
 
-// giveUp ends all tries.
+// giveUp stops the delivery.
 func (e *jobEnd) giveUp() { e.endLife() }

@@ -7,15 +7,17 @@ import (
 	"unicode/utf8"
 )
 
-// The limits of the ledger that concern a reporter. They are part of the ledger's meaning, and the server answers
-// them all at /v1/limits. What is outside of them is refused here, at the call, because that is where the mistake is.
+// Limits of the ledger for reporters.
+//
+// They are part of the ledger's specification; the server returns all of them at /v1/limits. Calls that exceed them are
+// refused at once, because the mistake is in the call.
 const (
-	// IncrementMax is the most that one Add or Done can report: 2^53 - 1, which every JSON reader holds exactly.
-	// Sums are exact whatever their size.
+	// IncrementMax is the largest increment of one Add or Done: 2^53 - 1, which every JSON parser holds exactly.
+	// Sums are exact at any size.
 	IncrementMax = 1<<53 - 1
-	// LabelScalarsMax is the length of the longest label, in Unicode scalars.
+	// LabelScalarsMax is the maximum length of a label, in Unicode scalars.
 	LabelScalarsMax = 100
-	// LabelsMax is how many indicators one execution can name, the default indicator being one of them.
+	// LabelsMax is the maximum number of indicators of one execution, including the default indicator.
 	LabelsMax = 1000
 	// AttemptMax is the highest attempt.
 	AttemptMax = 1<<31 - 1
@@ -30,70 +32,70 @@ const (
 	taskScalarsMax     = 200
 )
 
-// How this package limits itself. Every queue, retry and wait has its number and its reason here.
+// Limits of this package: every queue, retry and wait, with the reason for its number.
 const (
-	// intervalDefault is how long increments are gathered before they are sent. The contract is "at most 1 s old";
-	// the rest is for a busy scheduler.
+	// intervalDefault is the time for which increments are collected before they are sent. The contract is "at most 1 s
+	// old"; the rest is for a busy scheduler.
 	intervalDefault = 800 * time.Millisecond
 	intervalMax     = time.Second
 	// closeWaitDefault is how long the end of an execution waits for its last reports. It outlasts the restart of a
-	// server, and is spent once in an outage, not once for each task.
+	// server. All ends in one outage share it.
 	closeWaitDefault = 5 * time.Second
-	// lastWaitPart is the part of the close wait that is kept for the end of a job and that of the client, in an outage
-	// in which the ends of executions have spent the rest: a twentieth each, 250 ms, for one more try.
+	// lastWaitPart is the fraction of the close wait that the ends of a job and of the client have for one more try after
+	// the ends of executions have used the rest in an outage: a twentieth each, 250 ms.
 	lastWaitPart = 20
-	// flushWaitMax bounds a Flush whose context has no deadline.
+	// flushWaitMax limits a Flush whose context has no deadline.
 	flushWaitMax = time.Minute
-	// checkIntervalDefault is how often an execution finds out whether it has been superseded. A zombie works for
-	// nothing that long; asking costs the ledger one more query.
+	// checkIntervalDefault is how often an execution checks whether it is superseded. A zombie works in vain that long;
+	// each check costs the ledger one more query.
 	checkIntervalDefault = 10 * time.Second
-	// checkIntervalMin keeps a thousand executions from asking a thousand times a second.
+	// checkIntervalMin limits a thousand executions to ten thousand checks per second.
 	checkIntervalMin = 100 * time.Millisecond
-	// drainMax is how long after its end an execution still tries to deliver what an outage kept back. Longer
-	// outages are rare, and what waits costs memory.
+	// drainMax is how long after its end an execution keeps trying to deliver its reports in an outage. Longer outages
+	// are rare, and undelivered reports cost memory.
 	drainMax = 15 * time.Minute
-	// drainingMax is how many ended executions and ends of jobs of one client do so at once: some 20 MB.
+	// drainingMax is how many ended executions, and ends of jobs, of one client do so at once: some 20 MB.
 	drainingMax = 2000
-	// batchSizeDefault is how many reports one request carries. The ledger takes 10,000, but a thousand with the longest
-	// names stay well below its limit of 16 MiB, and a thousand are all the labels that an execution has.
+	// batchSizeDefault is the maximum number of reports in one request. The ledger accepts 10,000, but a thousand with the
+	// longest names stay well below its limit of 16 MiB, and an execution has a thousand labels at most.
 	batchSizeDefault = 1000
-	// requestWait bounds one try. The ledger itself waits up to 5 s for its projection before it answers a start.
+	// requestWait limits one try. The ledger itself waits up to 5 s for its projection before it responds to a start.
 	requestWait = 15 * time.Second
-	// requestsMax is how many requests of one client are under way at once, so that ten thousand executions do not
-	// become ten thousand connections. Fewer would saturate a server, but not one whose projection lags: a start then
-	// takes 5 s, and must not hold up the reports of others.
+	// requestsMax limits the requests of one client that are in flight, so that ten thousand executions do not open ten
+	// thousand connections. Fewer would saturate a healthy server, but not one whose projection lags: a start then takes
+	// 5 s and must not delay the reports of other executions.
 	requestsMax = 32
-	// pauseMin is the pause after the first failure; it doubles with each further one, up to pauseMax.
+	// pauseMin is the pause after the first failure. It doubles with each further one, up to pauseMax.
 	pauseMin = 100 * time.Millisecond
 	pauseMax = 15 * time.Second
-	// failureMemory is how long after a failure a client goes by it. In an outage the next one comes sooner, as long as
-	// anything tries; after it, nobody knows.
+	// failureMemory is how long after a failure an outage is assumed to last. While anything retries, the next failure
+	// comes sooner.
 	failureMemory = 2 * (requestWait + pauseMax)
-	// outageWaitMin is the shortest wait for the last reports that says something about the ledger when it was in vain.
+	// outageWaitMin is the shortest timed-out wait for the last reports that counts as an outage.
 	outageWaitMin = time.Second
-	// secondSignalMin is how long after the first signal a second one counts.
+	// secondSignalMin is the time after the first signal from which a second one ends the process at once.
 	secondSignalMin = time.Second
-	// retryAfterMax is the longest Retry-After that is believed.
+	// retryAfterMax limits the effect of a Retry-After header.
 	retryAfterMax = time.Minute
-	// callRetryMax is how long reading, and what manages jobs, is tried again while the ledger cannot be reached.
+	// callRetryMax is how long reads, and the creation of jobs, are retried while the ledger is unreachable.
 	callRetryMax = 10 * time.Second
-	// watchOutageMax is how long a watch keeps trying to resume.
+	// watchOutageMax is how long a watch tries to resume.
 	watchOutageMax = time.Hour
-	// watchIdleTimeout is how long a live stream may say nothing, heartbeats included, before it is taken for dead.
+	// watchIdleTimeout is the time without data, heartbeats included, after which a stream is considered dead.
 	watchIdleTimeout = 45 * time.Second
-	// pollWait is how long one long poll waits for a change; the ledger waits 30 s at most.
+	// pollWait is how long one long poll waits for a change. The ledger waits 30 s at most.
 	pollWait = 25 * time.Second
-	// responseBytesMax is the longest answer that is held in memory. A page of 1,000 events with long names is shorter.
+	// responseBytesMax limits a response held in memory. A page of 1,000 events with long names is shorter.
 	responseBytesMax = 64 << 20
-	// pageSize is how many items an Iterator fetches at once; the ledger gives 1,000 at most.
+	// pageSize is the number of items that an Iterator fetches at once. The ledger returns 1,000 at most.
 	pageSize = 500
-	// ownWritesMax is how many jobs a client remembers its last event of: some 1.5 MB.
+	// ownWritesMax limits the jobs whose last own event a client remembers: some 1.5 MB.
 	ownWritesMax = 10_000
-	// logPauseMin keeps a ledger that comes and goes from filling the log.
+	// logPauseMin is the minimum time between two logged outages, so that an unstable ledger does not fill the log.
 	logPauseMin = time.Minute
 )
 
-// checkText tells whether the ledger could record a text: valid UTF-8 without NUL, of so many Unicode scalars.
+// checkText validates a text as the ledger does: UTF-8 without NUL, with a limited number of Unicode scalars.
 func checkText(field, text string, scalarsMin, scalarsMax int) error {
 	switch {
 	case !utf8.ValidString(text):
@@ -106,19 +108,19 @@ func checkText(field, text string, scalarsMin, scalarsMax int) error {
 		return &InvalidError{Field: field, Problem: "is empty"}
 	}
 	if scalars > scalarsMax {
-		problem := fmt.Sprintf("has %d Unicode scalars; %d are the most", scalars, scalarsMax)
+		problem := fmt.Sprintf("has %d Unicode scalars; the maximum is %d", scalars, scalarsMax)
 		return &InvalidError{Field: field, Problem: problem}
 	}
 	return nil
 }
 
-// checkIncrement tells whether the ledger could record an increment.
+// checkIncrement validates an increment as the ledger does.
 func checkIncrement(field string, n int64) error {
 	if n < 0 {
-		return &InvalidError{Field: field, Problem: fmt.Sprintf("is %d; an increment is never negative", n)}
+		return &InvalidError{Field: field, Problem: fmt.Sprintf("is %d; an increment must not be negative", n)}
 	}
 	if n > IncrementMax {
-		problem := fmt.Sprintf("is %d; one increment is at most %d", n, int64(IncrementMax))
+		problem := fmt.Sprintf("is %d; the maximum of one increment is %d", n, int64(IncrementMax))
 		return &InvalidError{Field: field, Problem: problem}
 	}
 	return nil

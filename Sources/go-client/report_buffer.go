@@ -2,8 +2,9 @@ package ledger
 
 import "fmt"
 
-// amount is a sum of increments that have not been sent: full times IncrementMax, and the rest, which is not more than
-// that. One event cannot carry more than IncrementMax, so this is also how the sum is cut into events.
+// amount is an unsent sum: full times IncrementMax, plus a rest of at most IncrementMax.
+//
+// One event carries at most IncrementMax, so this is also how a sum is split into events.
 type amount struct {
 	full, rest int64
 }
@@ -16,7 +17,7 @@ func (a *amount) add(n int64) {
 	}
 }
 
-// take removes as much as one event can carry.
+// take removes and returns as much as one event can carry.
 func (a *amount) take() int64 {
 	if a.full > 0 {
 		a.full--
@@ -29,36 +30,36 @@ func (a *amount) take() int64 {
 
 func (a amount) isZero() bool { return a.full == 0 && a.rest == 0 }
 
-// pendingIndicator is what is to be sent of one indicator.
+// pendingIndicator holds the unsent increments of one indicator.
 type pendingIndicator struct {
 	label       string
 	total, done amount
-	// isDirty says that there is something to be sent, if only that the indicator exists.
+	// isDirty is true if there is something to send, which may be just that the indicator exists.
 	isDirty bool
 }
 
-// reportBuffer gathers the increments of one execution and cuts them into numbered events.
+// reportBuffer sums up the increments of one execution and turns them into numbered events.
 //
-// It is bounded: increments of the same indicator are added up, and there are at most LabelsMax indicators. It knows
-// neither time nor network nor locks.
+// It is bounded: increments of the same indicator are added up, and there are at most LabelsMax indicators. It uses no
+// clock, network or lock.
 type reportBuffer struct {
 	identity   identity
 	indicators map[string]*pendingIndicator
-	// touched are those with something to send, in the order in which they were first named since: the ledger shows
-	// indicators in the order in which events name them.
+	// dirty lists the indicators with something to send, in the order of their first report: the ledger shows indicators
+	// in the order in which events first name them.
 	dirty []*pendingIndicator
-	// report is the last number that was given.
+	// report is the last report number in use.
 	report int64
 }
 
-// identity is how every event of an execution names it.
+// identity names an execution in its events.
 type identity struct {
 	task, execution string
-	// attempt is 0 where the caller gave none: the ledger then takes the next one.
+	// attempt is 0 if the caller gave none: the ledger then assigns the next one.
 	attempt int32
 }
 
-// event is one event as it is sent. An absent increment is 0, and an absent label the default indicator.
+// event is an event as sent. An absent increment is 0; an absent label is the default indicator.
 type event struct {
 	Type      string `json:"type,omitempty"`
 	Task      string `json:"task,omitempty"`
@@ -75,7 +76,7 @@ func (i identity) event(kind string) event {
 	return event{Type: kind, Task: i.task, Execution: i.execution, Attempt: i.attempt}
 }
 
-// add takes increments of an indicator. Both 0 declares the indicator.
+// add adds increments to an indicator. Zero increments declare the indicator.
 func (b *reportBuffer) add(pending *pendingIndicator, total, done int64) {
 	pending.total.add(total)
 	pending.done.add(done)
@@ -85,8 +86,7 @@ func (b *reportBuffer) add(pending *pendingIndicator, total, done int64) {
 	}
 }
 
-// accept refuses what the ledger would refuse, and finds or makes the entry of the label otherwise. Labels that are
-// known were looked at when they came.
+// accept validates a report as the ledger does, and returns the entry of its label. A known label is not checked again.
 func (b *reportBuffer) accept(label string, total, done int64) (*pendingIndicator, error) {
 	if pending, isKnown := b.indicators[label]; isKnown {
 		return pending, checkIncrements(total, done)
@@ -95,7 +95,7 @@ func (b *reportBuffer) accept(label string, total, done int64) (*pendingIndicato
 		return nil, err
 	}
 	if len(b.indicators) >= LabelsMax {
-		problem := fmt.Sprintf("%q is one too many: an execution has at most %d", label, LabelsMax)
+		problem := fmt.Sprintf("%q exceeds the limit of %d labels per execution", label, LabelsMax)
 		return nil, &InvalidError{Field: "label", Problem: problem}
 	}
 	if b.indicators == nil {
@@ -106,7 +106,7 @@ func (b *reportBuffer) accept(label string, total, done int64) (*pendingIndicato
 	return pending, nil
 }
 
-// checkReport refuses what the ledger would refuse of any execution.
+// checkReport validates a report as the ledger does for any execution.
 func checkReport(label string, total, done int64) error {
 	if err := checkIncrements(total, done); err != nil {
 		return err
@@ -123,8 +123,9 @@ func checkIncrements(total, done int64) error {
 
 func (b *reportBuffer) isEmpty() bool { return len(b.dirty) == 0 }
 
-// cut takes out what is to be sent, as at most so many numbered events; the rest stays. What it returns must be sent
-// until it is settled: the numbers are given for good, with this content.
+// take removes at most so many events from the buffer and numbers them.
+//
+// The caller must send them until they are settled: their numbers belong to this content for good.
 func (b *reportBuffer) take(batchSizeMax int) []event {
 	var events []event
 	for len(b.dirty) > 0 && len(events) < batchSizeMax {

@@ -11,14 +11,15 @@ import (
 	"time"
 )
 
-// run sends for one execution until everything is delivered or given up. It is the only goroutine that does, so there
-// is never more than one request of an execution under way, and its reports arrive in order.
+// run sends the reports of one execution until everything is delivered or given up.
+//
+// Only this goroutine sends for the execution, so at most one request is in flight and reports arrive in order.
 func (e *Execution) run(predecessor <-chan struct{}) {
 	defer e.stop()
 	defer func() {
-		// A mistake of ours ends the reports of this execution, and never the program.
+		// A defect of this package ends the reports of this execution, never the program.
 		if panicked := recover(); panicked != nil {
-			e.client.health.logOnce("panic", "the sender panicked, please report this: %v", panicked)
+			e.client.health.logOnce("panic", "the sender panicked (please report this defect): %v", panicked)
 		}
 	}()
 	if predecessor == nil {
@@ -56,7 +57,7 @@ func (e *Execution) allowStart() {
 	e.mu.Unlock()
 }
 
-// pause waits until then, or until something happens. It says whether the execution before this one has started.
+// pause waits until a time, a wake-up or the predecessor's start, and returns whether it was the last of these.
 func (e *Execution) pause(until time.Time, predecessor <-chan struct{}) (hasPredecessorStarted bool) {
 	var elapsed <-chan time.Time
 	if !until.IsZero() {
@@ -74,7 +75,7 @@ func (e *Execution) pause(until time.Time, predecessor <-chan struct{}) (hasPred
 	return false
 }
 
-// stop leaves nothing behind: whoever waits for the execution is told, and the next one of the task may start.
+// stop releases everything that waits for the execution, and lets the next one of its task start.
 func (e *Execution) stop() {
 	e.mu.Lock()
 	isStartDone := e.delivery.start != startPending
@@ -88,13 +89,13 @@ func (e *Execution) stop() {
 	if lost > 0 && !isRefused {
 		e.client.health.logLoss(e.client.address, lost, cause)
 	}
-	e.client.leave(e)
+	e.client.unregister(e)
 	e.endLife()
 	close(e.stopped)
 	e.broadcast()
 }
 
-// broadcast lets everybody who waits for something look again.
+// broadcast lets all waiters evaluate their conditions again.
 func (e *Execution) broadcast() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -102,7 +103,7 @@ func (e *Execution) broadcast() {
 	e.changed = make(chan struct{})
 }
 
-// exchange makes one request for the execution, when its turn has come.
+// exchange makes one request for the execution as soon as a slot is free.
 func (e *Execution) exchange(r request) (*httpResponse, error) {
 	if err := e.client.takeSlot(e.life); err != nil {
 		return nil, err
@@ -112,7 +113,7 @@ func (e *Execution) exchange(r request) (*httpResponse, error) {
 	return e.client.exchange(e.life, r)
 }
 
-// failed plans the next try of a request that was not taken.
+// requestFailed schedules the next try and records the failure.
 func (e *Execution) requestFailed(a *httpResponse, cause error) {
 	e.mu.Lock()
 	e.delivery.requestFailed(cause, time.Now(), retryAfter(a, time.Now()), randomFraction())
@@ -122,7 +123,7 @@ func (e *Execution) requestFailed(a *httpResponse, cause error) {
 	}
 }
 
-// sendStart records the start. It may be sent any number of times: the name says that it is the same execution.
+// sendStart sends the start. Its execution name makes it safe to repeat.
 func (e *Execution) sendStart() {
 	body, err := json.Marshal(event{Task: e.identity.task, Execution: e.identity.execution, Attempt: e.identity.attempt})
 	if err != nil {
@@ -139,13 +140,13 @@ func (e *Execution) sendStart() {
 	}
 	if a != nil && found != retryable {
 		if err := json.Unmarshal(a.body, &started); err != nil {
-			found, cause = retryable, fmt.Errorf("the answer to a start cannot be read: %w", err)
+			found, cause = retryable, fmt.Errorf("cannot read the response to a start: %w", err)
 		}
 	}
 	if found == accepted && started.Sequence < 1 {
-		found, cause = retryable, errors.New("the answer to a start has no sequence")
+		found, cause = retryable, errors.New("the response to a start has no sequence")
 	}
-	// A start that is superseded already is refused with the execution that has taken its place, and recorded.
+	// A start that is already superseded is recorded, and refused with the execution that superseded it.
 	isFenced := found == rejected && a.status == http.StatusConflict && started.Last != nil
 	if found == retryable {
 		e.requestFailed(a, cause)
@@ -163,11 +164,11 @@ func (e *Execution) sendStart() {
 	e.client.health.recordSuccess(e.client.address)
 	switch {
 	case isFenced:
-		e.client.health.logOnce("superseded start", "%s is superseded from its start by attempt %d: nothing of it counts. "+
-			"If it is not a late repetition, its attempt is too low", e.describe(), started.Last.Attempt)
+		e.client.health.logOnce("superseded start", "%s is superseded from its start by attempt %d: its reports do not count. "+
+			"If it is no zombie, give it a higher attempt", e.describe(), started.Last.Attempt)
 		e.markSuperseded(true)
 	case found != accepted:
-		e.client.health.logOnce("start", "the start of task %q was refused; nothing of it is reported: %v",
+		e.client.health.logOnce("start", "the ledger refused the start of task %q, so its progress is not reported: %v",
 			e.identity.task, cause)
 	}
 	e.broadcast()
@@ -187,7 +188,7 @@ func (e *Execution) send(batch batch, isCheck bool) {
 	}
 	if found == accepted {
 		if err := json.Unmarshal(a.body, &appended); err != nil || appended.LastSequence == 0 {
-			found, cause = retryable, fmt.Errorf("the answer to an append cannot be read: %v", err)
+			found, cause = retryable, fmt.Errorf("cannot read the response to an append: %v", err)
 		}
 	}
 	if found == retryable {
@@ -200,12 +201,12 @@ func (e *Execution) send(batch batch, isCheck bool) {
 	isSuperseded, collision := e.settle(found, cause, appended.Verdicts, isCheck)
 	e.client.health.recordSuccess(e.client.address)
 	if found == rejected {
-		e.client.health.logOnce("refused", "%d reports of task %q were refused and dropped: %v",
+		e.client.health.logOnce("refused", "the ledger refused %d reports of task %q, which are dropped: %v",
 			len(batch.events), e.identity.task, cause)
 	}
 	if collision != "" {
-		e.client.health.logOnce("discarded", "reports of %s do not count, their verdict is %s: does something else report "+
-			"under its name?", e.describe(), collision)
+		e.client.health.logOnce("discarded", "reports of %s are discarded with the verdict %s: another reporter may use the "+
+			"same execution name", e.describe(), collision)
 	}
 	if isSuperseded {
 		e.markSuperseded(false)
@@ -213,7 +214,7 @@ func (e *Execution) send(batch batch, isCheck bool) {
 	e.broadcast()
 }
 
-// describe names the execution for the log.
+// describe returns the execution's name, task and attempt for the log.
 func (e *Execution) describe() string {
 	attempt := ""
 	if e.identity.attempt > 0 {
@@ -226,7 +227,7 @@ func (e *Execution) describe() string {
 	return fmt.Sprintf("execution %s of task %q%s", e.identity.execution, e.identity.task, attempt)
 }
 
-// settle tells the delivery what came of the batch under way.
+// settle records the result of the batch in flight.
 func (e *Execution) settle(
 	found disposition, cause error, verdicts []Verdict, isCheck bool,
 ) (isSuperseded bool, collision Verdict) {
@@ -243,9 +244,10 @@ func (e *Execution) settle(
 	return false, ""
 }
 
-// look asks whether a newer execution has started, for an execution that has nothing to report: its start is then an
-// event that is superseded. That event is asked for by its sequence, which costs the ledger next to nothing however
-// long the history is.
+// checkSuperseded checks whether a newer execution has started, for an execution that has nothing to report.
+//
+// The verdict of its start event is then superseded. The event is read by its sequence, which costs the ledger next to
+// nothing however long the history is.
 func (e *Execution) checkSuperseded() {
 	e.mu.Lock()
 	sequence := e.delivery.startSequence
@@ -258,14 +260,14 @@ func (e *Execution) checkSuperseded() {
 	}
 	if found == accepted {
 		if err := json.Unmarshal(a.body, &page); err != nil {
-			found, cause = retryable, fmt.Errorf("a page of events cannot be read: %w", err)
+			found, cause = retryable, fmt.Errorf("cannot read a page of events: %w", err)
 		}
 	}
 	if found == retryable {
 		e.requestFailed(a, cause)
 		return
 	}
-	// The sequence belongs to the start unless the ledger was restored to a state without it, or a failover lost it.
+	// The event is the start unless a restore or a failover lost it.
 	isOurs := len(page.Events) > 0 && page.Events[0].Sequence == sequence &&
 		page.Events[0].Task == e.identity.task && page.Events[0].Execution == e.identity.execution
 	e.mu.Lock()
@@ -284,7 +286,7 @@ func (e *Execution) checkSuperseded() {
 	}
 }
 
-// markSuperseded tells the task, once. IsLogged says that the log has the reason.
+// markSuperseded notifies the task once. It logs unless the caller has done so.
 func (e *Execution) markSuperseded(isLogged bool) {
 	e.mu.Lock()
 	wasSuperseded, hasEnded := e.delivery.isSuperseded, e.delivery.isEnded
@@ -294,19 +296,19 @@ func (e *Execution) markSuperseded(isLogged bool) {
 		return
 	}
 	if !isLogged && !hasEnded {
-		e.client.health.logOnce("superseded", "%s is superseded: a newer one counts, this one should stop", e.describe())
+		e.client.health.logOnce("superseded", "%s is superseded: a newer execution counts, and this one should stop", e.describe())
 	}
 	close(e.superseded)
 	if e.cancelTask != nil {
 		e.cancelTask()
 	}
 	if e.onSuperseded != nil {
-		// In a goroutine of its own: what the task does there must not hold up its reports.
+		// The callback may block, and must not delay the reports.
 		go e.callOnSuperseded()
 	}
 }
 
-// callOnSuperseded calls the task's function. Nobody else could recover from its panic here.
+// callOnSuperseded calls the task's callback, and recovers from its panic, which would end the program.
 func (e *Execution) callOnSuperseded() {
 	defer func() {
 		if panicked := recover(); panicked != nil {
@@ -316,14 +318,14 @@ func (e *Execution) callOnSuperseded() {
 	e.onSuperseded(e)
 }
 
-// jobPath is the path of something of a job.
+// jobPath returns the path of a job's resource.
 func jobPath(job, rest string) string { return "/v1/jobs/" + url.PathEscape(job) + rest }
 
-// chance is a random number from 0 to 1, for pauses. The generator of math/rand would give every process the same.
+// randomFraction returns a random number from 0 to 1 for pauses. math/rand would give every process the same ones.
 func randomFraction() float64 {
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {
-		// Without chance the pauses are still right, only not spread.
+		// Without randomness the pauses are still right, just not spread.
 		return 0.5
 	}
 	return float64(binary.LittleEndian.Uint64(random[:])>>11) / (1 << 53)

@@ -193,8 +193,8 @@ func (q *recordingLogger) all() []string {
 
 var _ Logger = log.Default()
 
-// patience is how long a test waits for what must happen. It is long, because a machine may be slow, and is never waited
-// for where things go right.
+// patience is how long a test waits for what must happen. It is long, because a machine may be slow, and is never
+// waited for where things go right.
 const testTimeout = 60 * time.Second
 
 func testContext(t testing.TB) context.Context {

@@ -1,33 +1,32 @@
 package ledger
 
-// Stats says what became of what an execution reported. Counters only grow.
+// Stats holds the delivery statistics of an execution. Counters only grow.
 type Stats struct {
-	// Calls of Add and Done that were taken.
+	// Calls counts accepted calls of Add and Done.
 	Calls int64
-	// Invalid calls, refused for their values: their callers were given an error, and the first one was logged.
+	// Invalid counts calls with invalid values. The call returned an error, and the first one was logged.
 	Invalid int64
-	// Reports that were made of the calls so far: calls on the same indicator share one.
+	// Reports counts the events made of these calls. Calls on the same indicator share one.
 	Reports int64
-	// Delivered reports: durably recorded by the ledger.
+	// Delivered counts reports that the ledger has recorded durably.
 	Delivered int64
-	// Dropped reports: refused by the ledger for good, or given up at the end. The start and the end of the execution
-	// are among them, and calls that came after the end or on a closed client.
+	// Dropped counts reports that the ledger refused for good or that were given up at the end, including the start and
+	// the end of the execution, and calls after the end or on a closed client.
 	Dropped int64
-	// Discarded reports: recorded by the ledger, which counts them nowhere (verdicts conflict and over_limit, and
-	// duplicate for a report that was sent once). The first one is logged. Known only where the client looked at the
-	// verdicts.
+	// Discarded counts reports that are recorded but discarded: with the verdict conflict or over_limit, or duplicate for
+	// a report that was sent once. The first one is logged. The client reads verdicts only at its check interval.
 	Discarded int64
-	// Requests that were made, and Failures among them. A request that failed was repeated unless its reports are in
-	// Dropped.
+	// Requests counts all requests, and Failures the failed ones. A failed request is repeated unless its reports are
+	// dropped.
 	Requests, Failures int64
-	// Pending is how many indicators have increments, or reports, that the ledger has not acknowledged.
+	// Pending is the number of indicators and reports that the ledger has not acknowledged.
 	Pending int
-	// Attempt is the execution's number; 0 while nobody knows it: where none was given the ledger decides.
+	// Attempt is the execution's attempt; 0 until the ledger has assigned it, if none was given.
 	Attempt int
-	// IsStarted says that the ledger has recorded the start.
+	// IsStarted is true once the ledger has recorded the start.
 	IsStarted bool
-	// IsSuperseded says that a newer execution of the task has started.
+	// IsSuperseded is true once a newer execution of the task has started.
 	IsSuperseded bool
-	// Err is what went wrong with the last request; nil where it went well.
+	// Err is the error of the last request; nil if it succeeded.
 	Err error
 }

@@ -124,7 +124,7 @@ func TestTheSameTaskEnteredTwiceIsTwoExecutionsAndTheSecondCountsInFull(t *testi
 	if first.Name() == second.Name() {
 		t.Error("two executions have the same name")
 	}
-	if lines := logged.all(); len(lines) != 1 || !strings.Contains(lines[0], "is superseded: a newer one counts") {
+	if lines := logged.all(); len(lines) != 1 || !strings.Contains(lines[0], "is superseded: a newer execution counts") {
 		t.Errorf("logged was %q", lines)
 	}
 }

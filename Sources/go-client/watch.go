@@ -117,8 +117,8 @@ func (w *watch) next() (*Snapshot, bool, error) {
 	}
 }
 
-// isBlockedByProxy tells that a stream was asked for and nothing of it came, not even its head: something between gathers what it
-// should pass on. It will do so each time, and long polls get through.
+// isBlockedByProxy tells that a stream was asked for and nothing of it came, not even its head: something between
+// gathers what it should pass on. It will do so each time, and long polls get through.
 func (w *watch) isBlockedByProxy() bool {
 	return !w.isPolling && !w.hasReceived && w.hasTimedOut != nil && w.hasTimedOut.Load() && w.context.Err() == nil
 }

@@ -2,9 +2,9 @@ package ledger
 
 import "time"
 
-// What became of a request, told to the delivery.
+// Results of requests, as they change a delivery.
 
-// startWasRecorded says that the ledger has the start, and where; the attempt is 0 where it did not tell.
+// startWasRecorded records a successful start. The attempt is 0 if the response does not contain it.
 func (d *delivery) startWasRecorded(attempt int, sequence int64, now time.Time) {
 	d.requestSucceeded()
 	d.startSequence = sequence
@@ -15,25 +15,25 @@ func (d *delivery) startWasRecorded(attempt int, sequence int64, now time.Time) 
 	}
 }
 
-// startWasLost says that the ledger does not contain the start any more: it is recorded again.
+// startWasLost lets the start be sent again, because the ledger does not contain it any more.
 func (d *delivery) startWasLost(now time.Time) {
 	d.checked(now)
 	d.start = startPending
 }
 
-// startWasRejected says that the ledger will never take the start, and so nothing else of the execution.
+// startWasRejected records a start, and with it an execution, that the ledger will never record.
 func (d *delivery) startWasRejected(err error) {
 	d.countFailure(err)
 	d.start = startRejected
 }
 
-// looked says that somebody has found out whether the execution is superseded.
+// checked records a check for a newer execution.
 func (d *delivery) checked(now time.Time) {
 	d.requestSucceeded()
 	d.checkAt = now.Add(d.checkInterval)
 }
 
-// checkWasRejected says that the ledger does not tell. It is asked again when the next look is due.
+// checkWasRejected records a check that the ledger refused. The next one follows after the usual interval.
 func (d *delivery) checkWasRejected(err error, now time.Time) {
 	d.countFailure(err)
 	d.checkAt = now.Add(d.checkInterval)
@@ -45,7 +45,7 @@ func (d *delivery) countFailure(err error) {
 	d.counts.Err = err
 }
 
-// succeeded ends an outage.
+// requestSucceeded ends an outage.
 func (d *delivery) requestSucceeded() {
 	d.counts.Requests++
 	d.counts.Err = nil
@@ -53,7 +53,9 @@ func (d *delivery) requestSucceeded() {
 	d.retryAt, d.notBefore = time.Time{}, time.Time{}
 }
 
-// failed plans the next try. Chance is from 0 to 1: executions that failed together shall not come back together.
+// requestFailed schedules the next try.
+//
+// The random fraction, from 0 to 1, keeps executions that failed together from returning together.
 func (d *delivery) requestFailed(err error, now time.Time, retryAfter time.Duration, randomFraction float64) {
 	d.countFailure(err)
 	d.failures++
@@ -61,11 +63,13 @@ func (d *delivery) requestFailed(err error, now time.Time, retryAfter time.Durat
 		d.batches[0].isResent = true
 	}
 	d.retryAt = now.Add(backoff(d.failures, randomFraction))
-	// Never before what the ledger asks for; and spread beyond it, for it asks all of them for the same.
+	// Never earlier than the ledger asks for, and spread beyond it, because all executions are asked for the same.
 	d.notBefore = now.Add(retryAfter + time.Duration(randomFraction*float64(retryAfter)/4))
 }
 
-// backoff is the pause after so many failures in a row: a random part, half at least, of one that doubles.
+// backoff returns the pause after so many failures in a row.
+//
+// The pause doubles with each failure, up to pauseMax; a random fraction of it, at least half, is taken.
 func backoff(failures int, randomFraction float64) time.Duration {
 	pause := pauseMax
 	// 2^10 times the first pause is beyond the longest one.
@@ -75,7 +79,7 @@ func backoff(failures int, randomFraction float64) time.Duration {
 	return time.Duration(float64(pause) * (0.5 + randomFraction/2))
 }
 
-// settled removes the batch that the ledger has answered for, by taking it or by refusing it for good.
+// settled removes the batch in flight after the ledger has recorded it or rejected it for good.
 func (d *delivery) settled() {
 	if len(d.batches) == 0 {
 		return
@@ -86,10 +90,10 @@ func (d *delivery) settled() {
 	d.batches = d.batches[1:]
 }
 
-// accepted says that the ledger has recorded the batch under way; the verdicts are nil where it did not tell.
+// accepted records that the ledger has recorded the batch in flight. Verdicts are nil if they were not requested.
 //
-// Reports of one sender never clash: a verdict that discards one means that somebody else reports under the same name.
-// A duplicate is none if the batch was sent before.
+// Reports of one sender never collide. A verdict that discards one means that another reporter uses the same execution
+// name. A duplicate is expected if the batch was sent before.
 func (d *delivery) accepted(verdicts []Verdict, now time.Time, checked bool) (isSuperseded bool, collision Verdict) {
 	d.requestSucceeded()
 	isResent := len(d.batches) > 0 && d.batches[0].isResent
@@ -107,13 +111,13 @@ func (d *delivery) accepted(verdicts []Verdict, now time.Time, checked bool) (is
 		}
 	}
 	if checked {
-		// Also where the projection was too slow to tell: waiting for it each time would hold up every report.
+		// Even if the projection was too slow for verdicts: waiting for it each time would delay every report.
 		d.checkAt = now.Add(d.checkInterval)
 	}
 	return isSuperseded, collision
 }
 
-// refused says that the ledger will never take the batch under way: it is dropped, lest it stop all that follows.
+// refused drops the batch in flight, which the ledger will never record, so that it does not block later ones.
 func (d *delivery) refused(err error) {
 	d.countFailure(err)
 	d.failures = 0
@@ -123,8 +127,9 @@ func (d *delivery) refused(err error) {
 	d.settled()
 }
 
-// tooLarge says that the batch under way is larger than the ledger, or something before it, lets pass. Its halves keep
-// their numbers: should it have been taken all the same, they change nothing.
+// tooLarge splits the batch in flight, which is too large for the ledger or for a proxy.
+//
+// The halves keep their report numbers: if the whole was recorded after all, they change nothing.
 func (d *delivery) tooLarge(err error) {
 	if len(d.batches) == 0 || len(d.batches[0].events) < 2 {
 		d.refused(err)
