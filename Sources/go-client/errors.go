@@ -7,32 +7,32 @@ import (
 	"strings"
 )
 
-// Errors to be compared with by errors.Is.
+// Errors for errors.Is.
 var (
-	// ErrInvalid is every *InvalidError: the mistake is in the call, and making the call again makes it again.
+	// ErrInvalid matches every *InvalidError: the mistake is in the call, and repeating it does not help.
 	ErrInvalid = errors.New("ledger: invalid value")
-	// ErrNotFound says that the ledger has no such job, or that no event of the job names the indicator.
+	// ErrNotFound means that the job does not exist, or that none of its events names the indicator.
 	ErrNotFound = errors.New("ledger: not found")
-	// ErrConflict says that what was asked for contradicts what the ledger holds: a key that another job has.
+	// ErrConflict means that the request contradicts the ledger: another job has the key.
 	ErrConflict = errors.New("ledger: conflict")
-	// ErrSuperseded says that a newer execution of the task has started: what this one reports is recorded and does not
-	// count. It should stop.
+	// ErrSuperseded means that a newer execution of the task has started. Reports of this one are recorded but do not
+	// count; it should stop.
 	ErrSuperseded = errors.New("ledger: the execution is superseded")
-	// ErrEnded says that progress was reported on an execution that has been finished or closed.
+	// ErrEnded means that the execution has been finished or closed.
 	ErrEnded = errors.New("ledger: the execution has ended")
-	// ErrUndelivered says that reports have not reached the ledger yet, or were given up; Stats tells which.
+	// ErrUndelivered means that reports have not reached the ledger yet, or were dropped; see Stats.
 	ErrUndelivered = errors.New("ledger: not delivered")
-	// ErrUnavailable says that the ledger could not be reached, could not take more, or gave no usable answer.
+	// ErrUnavailable means that the ledger is unreachable, is overloaded, or gave no usable response.
 	ErrUnavailable = errors.New("ledger: unavailable")
-	// ErrNotConfigured says that something was to be read and there is no ledger: no URL was configured.
+	// ErrNotConfigured means that a read is impossible because no URL is configured.
 	ErrNotConfigured = errors.New("ledger: no URL is configured (PROGRESS_LEDGER_URL)")
 )
 
-// InvalidError says that a value cannot be recorded. It is returned by the call that was given the value.
+// InvalidError is the error of a call with a value that cannot be recorded.
 type InvalidError struct {
 	// Field is the value's name: "label", "done", "total", "task", "attempt", "name", "key", "tag", "url", …
 	Field string
-	// Problem continues a sentence that begins with the field.
+	// Problem continues a sentence that begins with the field's name.
 	Problem string
 }
 
@@ -46,27 +46,27 @@ func (e *InvalidError) Error() string {
 // Is makes errors.Is(err, ErrInvalid) true.
 func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
 
-// Problem is an answer by which the ledger refuses something (RFC 9457).
+// Problem is an error response of the ledger (RFC 9457).
 type Problem struct {
 	// Status is the HTTP status.
 	Status int `json:"status"`
 	// Title names the kind of problem.
 	Title string `json:"title"`
-	// Detail says what is wrong, for people.
+	// Detail describes the problem for people.
 	Detail string `json:"detail"`
-	// Instance finds the occurrence in the server's log, where there is something to be found.
+	// Instance identifies the occurrence in the server's log; empty if nothing was logged.
 	Instance string `json:"instance"`
-	// Errors names every bad field or parameter, up to 100.
+	// Errors lists every invalid field or parameter, up to 100.
 	Errors []FieldProblem `json:"errors"`
 }
 
-// FieldProblem is what is wrong with one field of a request.
+// FieldProblem describes an invalid field of a request.
 type FieldProblem struct {
-	// Pointer is the field in the body, as in /2/done; empty where it is a parameter of the query.
+	// Pointer is the JSON pointer of the field, such as /2/done; empty for a query parameter.
 	Pointer string `json:"pointer"`
-	// Parameter is the parameter of the query.
+	// Parameter is the name of the query parameter.
 	Parameter string `json:"parameter"`
-	// Detail says what is wrong with it.
+	// Detail describes the problem of the field.
 	Detail string `json:"detail"`
 }
 
@@ -88,7 +88,7 @@ func (p *Problem) Error() string {
 	return text
 }
 
-// Is makes a Problem comparable with ErrNotFound, ErrConflict, ErrInvalid and ErrUnavailable.
+// Is makes a Problem match ErrNotFound, ErrConflict, ErrInvalid or ErrUnavailable by its status.
 func (p *Problem) Is(target error) bool {
 	if p == nil {
 		return false

@@ -7,33 +7,33 @@ import (
 	"io"
 )
 
-// streamEvent is one event of a stream of server-sent events.
+// streamEvent is one server-sent event.
 type streamEvent struct {
 	kind, id string
 	data     []byte
 }
 
-// eventStream reads server-sent events, as the HTML standard describes them.
+// eventStream parses server-sent events according to the HTML standard.
 type eventStream struct {
 	lines *bufio.Reader
-	// heard is called for everything that arrives, comments included: the stream lives.
+	// onActivity is called for every line, including comments.
 	onActivity func()
-	// lastID stays in force until another one comes.
+	// lastID applies to all events until the next ID.
 	lastID string
-	// isBegun says that the byte order mark with which a stream may begin is behind us.
+	// isBegun is true after the first line, which may begin with a byte order mark.
 	isBegun bool
-	// isAfterReturn says that the last line ended with a carriage return: a line feed after it ends no other one.
+	// isAfterReturn is true after a carriage return: a line feed that follows belongs to the same line end.
 	isAfterReturn bool
 }
 
-// streamEventBytesMax is the longest event that is held in memory: a snapshot of as many labels as fit into an answer.
+// streamEventBytesMax limits an event in memory, as responseBytesMax does a response.
 const streamEventBytesMax = responseBytesMax
 
 func newEventStream(stream io.Reader, lastID string, onActivity func()) *eventStream {
 	return &eventStream{lines: bufio.NewReader(stream), onActivity: onActivity, lastID: lastID}
 }
 
-// next returns the next event. An event that the stream breaks off in is none: io.EOF, or io.ErrUnexpectedEOF.
+// next returns the next complete event, or io.EOF or io.ErrUnexpectedEOF if the stream ends before.
 func (s *eventStream) next() (streamEvent, error) {
 	event := streamEvent{}
 	hasData := false
@@ -69,11 +69,11 @@ func (s *eventStream) next() (streamEvent, error) {
 				return streamEvent{}, fmt.Errorf("an event is longer than %d bytes", streamEventBytesMax)
 			}
 		}
-		// Comments have no name. What else there may be, such as retry, is not for us: our pauses are our own.
+		// Other fields are ignored: comments, which have no name, and retry, because the client has its own pauses.
 	}
 }
 
-// line returns a line without its end: a line feed, a carriage return, or both.
+// line returns the next line without its end: a line feed, a carriage return, or both.
 func (s *eventStream) line() ([]byte, error) {
 	var line []byte
 	for {
@@ -100,7 +100,7 @@ func (s *eventStream) line() ([]byte, error) {
 	}
 }
 
-// begun takes away the byte order mark of the first line.
+// trimByteOrderMark removes the byte order mark of the first line.
 func (s *eventStream) trimByteOrderMark(line []byte) []byte {
 	if s.isBegun {
 		return line

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Iterator walks over what the ledger answers, and asks for more as it goes: a page at a time, or live.
+// Iterator iterates over a list of the ledger, which it reads page by page, or over live snapshots.
 //
 //	tasks := job.Tasks(ctx, ledger.TaskFilter{State: ledger.TaskFailed})
 //	for tasks.Next() {
@@ -19,8 +19,8 @@ import (
 //		return err
 //	}
 //
-// It belongs to one goroutine. It holds nothing that has to be given back, except the one of Watch: cancel its context,
-// or call Close, where it is left before its end.
+// It must be used by one goroutine. Only the iterator of Watch holds resources: to stop it before its end, cancel its
+// context or call Close.
 type Iterator[T any] struct {
 	// advance returns the next value, or false at the end.
 	advance func() (value T, isThere bool, err error)
@@ -30,8 +30,7 @@ type Iterator[T any] struct {
 	isOver  bool
 }
 
-// Next goes to the next value, which may ask the ledger and wait for it. It returns false at the end, and where
-// something went wrong.
+// Next advances to the next value, and may wait for the ledger. It returns false at the end and after an error.
 func (i *Iterator[T]) Next() bool {
 	if i == nil || i.isOver || i.advance == nil {
 		return false
@@ -46,7 +45,7 @@ func (i *Iterator[T]) Next() bool {
 	return true
 }
 
-// Value returns what Next went to.
+// Value returns the current value.
 func (i *Iterator[T]) Value() (value T) {
 	if i == nil {
 		return value
@@ -54,7 +53,7 @@ func (i *Iterator[T]) Value() (value T) {
 	return i.value
 }
 
-// Err returns what ended the iteration; nil where that was its end.
+// Err returns the error that ended the iteration; nil at its regular end.
 func (i *Iterator[T]) Err() error {
 	if i == nil {
 		return nil
@@ -73,13 +72,15 @@ func (i *Iterator[T]) Close() {
 	}
 }
 
-// failedIterator has nothing but an error.
+// failedIterator returns an iterator with an error and no values.
 func failedIterator[T any](err error) *Iterator[T] {
 	return &Iterator[T]{err: err, isOver: true}
 }
 
-// pages walks over the pages of a route. It calls prepare before the first request. Read returns the items of a page,
-// and what the next one is asked for with; empty at the end.
+// pages iterates over the items of a paged route.
+//
+// It calls prepare before the first request. Read returns the items of a page and the cursor of the next one; empty at
+// the end.
 func pages[T any](
 	ctx context.Context, c *Client, path string, query url.Values, cursorName string, prepare func(context.Context),
 	read func(body rawResponse) (items []T, next string, err error),
@@ -106,7 +107,7 @@ func pages[T any](
 			}
 			var next string
 			if items, next, err = read(body); err != nil {
-				err = fmt.Errorf("a page of %s cannot be read: %w", path, err)
+				err = fmt.Errorf("cannot read a page of %s: %w", path, err)
 				return item, false, &unavailableError{address: c.address, cause: err}
 			}
 			isLast = next == "" || next == query.Get(cursorName)
@@ -117,7 +118,7 @@ func pages[T any](
 	}}
 }
 
-// rawResponse keeps an answer as it is.
+// rawResponse is an undecoded response.
 type rawResponse struct {
 	text       []byte
 	clock      serverClock

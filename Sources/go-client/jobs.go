@@ -2,24 +2,24 @@ package ledger
 
 import "context"
 
-// Jobs creates, finds and lists the jobs of a client: client.Jobs.Get(ctx, id). The zero value is silent.
+// Jobs creates, finds and lists jobs, as in client.Jobs.Get(ctx, id). The zero value is silent.
 type Jobs struct{ client *Client }
 
-// JobProgress is a job with its indicators when it was read. Everything that a Job does, it does too.
+// JobProgress is a Job with the indicators of when it was read.
 type JobProgress struct {
 	*Job
-	// Progress has the job's indicators, in the order in which events first named them.
+	// Progress lists the job's indicators, in the order in which events first named them.
 	Progress []Indicator
 }
 
-// Create is Client.CreateJob.
+// Create creates a job, like Client.CreateJob.
 func (j Jobs) Create(ctx context.Context, name string, options ...CreateOption) (*Job, error) {
 	return j.client.CreateJob(ctx, name, options...)
 }
 
-// Get asks for the job of this ID, and for its progress. Errors: as of Client.FindJob.
+// Get reads the job with this ID and its progress. The errors are those of Client.FindJob.
 //
-// With an error the job has no progress and can be reported to all the same, as one of Client.Job.
+// With an error the returned job has no progress, but accepts reports, like one of Client.Job.
 func (j Jobs) Get(ctx context.Context, id string) (*JobProgress, error) {
 	job, err := j.client.FindJob(ctx, id)
 	if err != nil {
@@ -28,8 +28,9 @@ func (j Jobs) Get(ctx context.Context, id string) (*JobProgress, error) {
 	return &JobProgress{Job: job, Progress: job.Progress()}, nil
 }
 
-// GetByKey asks for the job of this key, and for its progress. Errors: as of Client.FindJobByKey. With an error the job
-// has no progress and is silent.
+// GetByKey reads the job with this key and its progress. The errors are those of Client.FindJobByKey.
+//
+// With an error the returned job has no progress and is silent.
 func (j Jobs) GetByKey(ctx context.Context, key string) (*JobProgress, error) {
 	job, err := j.client.FindJobByKey(ctx, key)
 	if err != nil {
@@ -38,7 +39,7 @@ func (j Jobs) GetByKey(ctx context.Context, key string) (*JobProgress, error) {
 	return &JobProgress{Job: job, Progress: job.Progress()}, nil
 }
 
-// List is Client.ListJobs.
+// List lists jobs, like Client.ListJobs.
 func (j Jobs) List(ctx context.Context, filter JobFilter) *Iterator[*Job] {
 	return j.client.ListJobs(ctx, filter)
 }

@@ -10,7 +10,7 @@ import (
 // JobState is the state of a job.
 type JobState string
 
-// The states of a job. All but JobRunning are also its outcomes.
+// The states of a job. All except JobRunning are also its outcomes.
 const (
 	JobRunning   JobState = "running"
 	JobCompleted JobState = "completed"
@@ -18,7 +18,7 @@ const (
 	JobCanceled  JobState = "canceled"
 )
 
-// TaskState is the state of a task: the outcome of its last execution, TaskRunning or TaskAbandoned.
+// TaskState is the state of a task: its last execution's outcome, TaskRunning or TaskAbandoned.
 type TaskState string
 
 // The states of a task.
@@ -31,10 +31,10 @@ const (
 	TaskAbandoned TaskState = "abandoned"
 )
 
-// Verdict is what the ledger made of an event.
+// Verdict is the ledger's classification of an event.
 type Verdict string
 
-// The verdicts. Only VerdictCounted counts; VerdictDuplicate, VerdictConflict and VerdictOverLimit are discarded.
+// The verdicts. Only counted events count. Duplicates, conflicts and those over the limit are discarded.
 const (
 	VerdictCounted    Verdict = "counted"
 	VerdictSuperseded Verdict = "superseded"
@@ -43,36 +43,36 @@ const (
 	VerdictOverLimit  Verdict = "over_limit"
 )
 
-// Snapshot is a job as of one sequence.
+// Snapshot is the state of a job at one sequence.
 type Snapshot struct {
 	// Job is the job's ID.
 	Job  string            `json:"job"`
 	Name string            `json:"name"`
 	Key  string            `json:"key"`
 	Tags map[string]string `json:"tags"`
-	// State is running until the job is finished, and again when a newer execution starts after that.
+	// State is running until the job has finished, and again if a newer execution starts after that.
 	State JobState `json:"state"`
-	// Sequence is the last event in the snapshot, and LedgerSequence the last one in the ledger: the snapshot lags
-	// behind by the difference.
+	// Sequence is that of the last event in the snapshot, LedgerSequence that of the last event in the ledger. Their
+	// difference is the lag.
 	Sequence       int64 `json:"sequence"`
 	LedgerSequence int64 `json:"ledger_sequence"`
-	// CreatedAt, StartedAt, UpdatedAt and FinishedAt are times of the ledger's clock; zero where it has not happened.
+	// CreatedAt, StartedAt, UpdatedAt and FinishedAt are times of the ledger's clock; zero if it has not happened.
 	CreatedAt  time.Time `json:"created_at"`
 	StartedAt  time.Time `json:"started_at"`
 	UpdatedAt  time.Time `json:"updated_at"`
 	FinishedAt time.Time `json:"finished_at"`
-	// Now is the ledger's clock when it answered; from the Date header if an older ledger does not give it, and zero if it
-	// is not known. Compute ages with Since, which goes by it.
+	// Now is the ledger's clock at the time of the response. Older ledgers give it only in the Date header. It is zero if
+	// unknown. Compute ages with Since, which uses it.
 	Now   time.Time  `json:"now"`
 	Tasks TaskCounts `json:"tasks"`
-	// Progress has the job's indicators, in the order in which events first named them.
+	// Progress lists the job's indicators, in the order in which events first named them.
 	Progress []Indicator `json:"progress"`
 
-	// receivedAt is when the answer was received, by our clock; zero if the snapshot was not received from a ledger.
+	// receivedAt is the local time of the response; zero if the snapshot is not from a ledger.
 	receivedAt time.Time
 }
 
-// UnmarshalJSON refuses what is no snapshot, such as the answer of something that is not a ledger.
+// UnmarshalJSON returns an error if the text is no snapshot, for example because the server is no ledger.
 func (s *Snapshot) UnmarshalJSON(text []byte) error {
 	type plain Snapshot
 	var snapshot plain
@@ -80,13 +80,13 @@ func (s *Snapshot) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	if snapshot.Job == "" || snapshot.State == "" || snapshot.Sequence < 0 {
-		return fmt.Errorf("ledger: a snapshot without job, state or sequence")
+		return fmt.Errorf("ledger: a snapshot lacks its job, state or sequence")
 	}
 	*s = Snapshot(snapshot)
 	return nil
 }
 
-// Indicator returns the indicator of this label, "" being the default one, and whether the snapshot has it.
+// Indicator returns the indicator with this label, and whether it exists. The default one has the label "".
 func (s *Snapshot) Indicator(label string) (indicator Indicator, isThere bool) {
 	if s == nil {
 		return Indicator{Label: label}, false
@@ -99,7 +99,7 @@ func (s *Snapshot) Indicator(label string) (indicator Indicator, isThere bool) {
 	return Indicator{Label: label}, false
 }
 
-// TaskCounts says how many tasks a job has, by their state, and how many executions they took.
+// TaskCounts holds the numbers of a job's tasks by state, and of their executions.
 type TaskCounts struct {
 	Total                int64 `json:"total"`
 	Running              int64 `json:"running"`
@@ -111,22 +111,23 @@ type TaskCounts struct {
 	SupersededExecutions int64 `json:"superseded_executions"`
 }
 
-// Indicator is how far a job is by one label.
+// Indicator is a pair of done and total units of a job, identified by its label.
 type Indicator struct {
 	// Label is empty for the default indicator.
 	Label string `json:"label"`
-	// Done and Total are the units that count. Done may exceed Total, and Total may be 0 while there is something done.
+	// Done and Total are the counted units. Done may exceed Total, which may be 0.
 	Done  Units `json:"done"`
 	Total Units `json:"total"`
-	// AttemptedDone and AttemptedTotal include what superseded executions did: the difference was done for nothing.
+	// AttemptedDone and AttemptedTotal include the units of superseded executions. The difference is wasted work.
 	AttemptedDone  Units `json:"attempted_done"`
 	AttemptedTotal Units `json:"attempted_total"`
-	// UpdatedAt is when the indicator last changed, by the ledger's clock.
+	// UpdatedAt is the time of the last change, by the ledger's clock.
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
-// Percent returns done of total in percent, rounded down: 999 of 1,000 are 99. It may exceed 100. It is not known while
-// the total is 0; beyond the largest int64 it is that.
+// Percent returns the percentage done, rounded down: 99 for 999 of 1,000.
+//
+// It may exceed 100, and is limited to the largest int64. It is unknown while the total is 0.
 func (i Indicator) Percent() (percent int64, isKnown bool) {
 	if i.Total.Compare(Units{}) <= 0 {
 		return 0, false
@@ -136,7 +137,7 @@ func (i Indicator) Percent() (percent int64, isKnown bool) {
 	return percent, true
 }
 
-// String returns the indicator as in "download: 3/10"; the default one is called "(default)".
+// String returns text such as "download: 3/10", with "(default)" for the default indicator.
 func (i Indicator) String() string {
 	label := i.Label
 	if label == "" {
@@ -145,18 +146,18 @@ func (i Indicator) String() string {
 	return fmt.Sprintf("%s: %v/%v", label, i.Done, i.Total)
 }
 
-// Sum is a pair of sums of one indicator.
+// Sum is a pair of total and done units.
 type Sum struct {
 	Total Units `json:"total"`
 	Done  Units `json:"done"`
 }
 
-// ExecutionReference names an execution in an answer.
+// ExecutionReference identifies an execution.
 type ExecutionReference struct {
-	// Execution is its name; empty where nobody named it, and it is known by its attempt.
+	// Execution is its name; empty for an unnamed execution, which its attempt identifies.
 	Execution string `json:"execution"`
 	Attempt   int    `json:"attempt"`
-	// Sequence is its first event.
+	// Sequence is that of its first event.
 	Sequence int64 `json:"sequence"`
 }
 
@@ -164,98 +165,98 @@ type ExecutionReference struct {
 type TaskSummary struct {
 	Task  string    `json:"task"`
 	State TaskState `json:"state"`
-	// Executions are its runs, and ExecutionCount how many there are.
+	// Executions lists its executions, and ExecutionCount is their number.
 	Executions     []ExecutionSummary `json:"executions"`
 	ExecutionCount int64              `json:"execution_count"`
 }
 
-// ExecutionSummary is one run of a task.
+// ExecutionSummary is an execution with its progress.
 type ExecutionSummary struct {
-	// Execution is its name; empty where nobody named it.
+	// Execution is its name; empty for an unnamed execution.
 	Execution string `json:"execution"`
 	Attempt   int    `json:"attempt"`
-	// Outcome is empty while it runs.
+	// Outcome is empty while the execution is running.
 	Outcome       Outcome   `json:"outcome"`
 	FirstSequence int64     `json:"first_sequence"`
 	LastSequence  int64     `json:"last_sequence"`
 	StartedAt     time.Time `json:"started_at"`
 	LastAt        time.Time `json:"last_at"`
-	// IsCounted says that it is the one of its task that counts; IsProvisional that it failed and counts until the next
-	// one starts.
+	// IsCounted is true for the execution of the task that counts. IsProvisional is true if it failed, and counts only
+	// until the next one starts.
 	IsCounted     bool `json:"counted"`
 	IsProvisional bool `json:"provisional"`
-	// Progress is what it reported.
+	// Progress lists the sums of its reports by label.
 	Progress []ExecutionProgress `json:"progress"`
 }
 
-// ExecutionProgress is what one execution reported on one indicator.
+// ExecutionProgress is the sum of an execution's reports on one indicator.
 type ExecutionProgress struct {
 	Label string `json:"label"`
 	Sum
 }
 
-// Event is one entry of a job's history. What does not apply to it is zero or nil.
+// Event is one entry of a job's history. Fields that do not apply are zero or nil.
 type Event struct {
 	Sequence  int64  `json:"sequence"`
 	Type      string `json:"type"`
 	Task      string `json:"task"`
 	Execution string `json:"execution"`
 	Attempt   int    `json:"attempt"`
-	// Report is the number that the reporter gave it; 0 where it gave none.
+	// Report is the reporter's number of the report; 0 if it gave none.
 	Report int64  `json:"report"`
 	Label  string `json:"label"`
-	// Total and Done are increments; nil where the reporter left them out, which means 0.
+	// Total and Done are increments; nil if absent, which means 0.
 	Total   *int64            `json:"total"`
 	Done    *int64            `json:"done"`
 	Outcome string            `json:"outcome"`
 	Name    string            `json:"name"`
 	Key     string            `json:"key"`
 	Tags    map[string]string `json:"tags"`
-	// At is the reporter's clock, where it told; RecordedAt the ledger's.
+	// At is the time by the reporter's clock, if given; RecordedAt is the time by the ledger's clock.
 	At         time.Time `json:"at"`
 	RecordedAt time.Time `json:"recorded_at"`
-	// Inferred lists what is shown here and was not given.
+	// Inferred lists the fields that are shown but not part of the event.
 	Inferred []string `json:"inferred"`
-	// Verdict is empty while the projection has not reached the event.
+	// Verdict is empty until the projection has reached the event.
 	Verdict Verdict `json:"verdict"`
-	// IsLate says that its execution was superseded before it arrived.
+	// IsLate is true if the execution was superseded before the event arrived.
 	IsLate       bool                `json:"late"`
 	SupersededBy *ExecutionReference `json:"superseded_by"`
-	// DuplicateOf is the event that it repeats; 0 where it is none.
+	// DuplicateOf is the sequence of the event that it repeats; 0 if it is no duplicate.
 	DuplicateOf int64 `json:"duplicate_of"`
-	// Hash is its place in the hash chain, in hexadecimal.
+	// Hash is the event's hash in the job's chain, in hexadecimal.
 	Hash string `json:"hash"`
 }
 
-// Explanation says where each unit of an indicator went.
+// Explanation breaks an indicator down by execution.
 type Explanation struct {
 	Label string `json:"label"`
-	// Sequence is the last event that is explained.
+	// Sequence is that of the last event included.
 	Sequence int64 `json:"sequence"`
-	// Tasks are those that reported on the indicator.
+	// Tasks lists the tasks with reports on the indicator.
 	Tasks []ExplainedTask `json:"tasks"`
-	// Conservation is the whole: received = counted + superseded + discarded.
+	// Conservation holds the sums of all: received = counted + superseded + discarded.
 	Conservation Conservation `json:"conservation"`
 }
 
-// ExplainedTask is what the executions of one task reported on an indicator.
+// ExplainedTask holds the contributions of one task's executions to an indicator.
 type ExplainedTask struct {
 	Task       string               `json:"task"`
 	Executions []ExplainedExecution `json:"executions"`
 }
 
-// ExplainedExecution is what became of the units that one execution reported.
+// ExplainedExecution is the contribution of one execution to an indicator.
 type ExplainedExecution struct {
 	Execution  string `json:"execution"`
 	Attempt    int    `json:"attempt"`
 	Counted    Sum    `json:"counted"`
 	Superseded Sum    `json:"superseded"`
 	Discarded  Sum    `json:"discarded"`
-	// SupersededBy is the execution that took its place; nil where none did.
+	// SupersededBy is the superseding execution; nil if there is none.
 	SupersededBy *ExecutionReference `json:"superseded_by"`
 }
 
-// Conservation is where all units of an indicator went. Attempted = counted + superseded.
+// Conservation holds all units of an indicator by their fate. Attempted = counted + superseded.
 type Conservation struct {
 	Received   Sum `json:"received"`
 	Counted    Sum `json:"counted"`
@@ -264,24 +265,24 @@ type Conservation struct {
 	Attempted  Sum `json:"attempted"`
 }
 
-// History is how an indicator came to its numbers.
+// History is the development of an indicator.
 type History struct {
 	Label string `json:"label"`
-	// Sequence is the last event that it includes.
+	// Sequence is that of the last event included.
 	Sequence int64          `json:"sequence"`
 	Points   []HistoryPoint `json:"points"`
 }
 
-// HistoryPoint is an indicator as of one event.
+// HistoryPoint is an indicator at one event.
 type HistoryPoint struct {
 	Sequence int64     `json:"sequence"`
 	At       time.Time `json:"at"`
 	Sum
-	// Cause says why the numbers fell; nil where they did not.
+	// Cause is the reason for a decrease; nil if there is none.
 	Cause *HistoryCause `json:"cause"`
 }
 
-// HistoryCause is a newer execution that took an older one's place, and what was lost by it.
+// HistoryCause is a superseding execution, with the superseded one and the units that were lost.
 type HistoryCause struct {
 	Task string `json:"task"`
 	ExecutionReference

@@ -10,18 +10,18 @@ import (
 	"sync"
 )
 
-// ownWrites remembers the last event that this client wrote to each job, so that its reads can wait for that event.
+// ownWrites remembers this client's last event of each job, so that its reads can wait for that event.
 type ownWrites struct {
 	mu   sync.Mutex
 	jobs map[string]writePosition
 }
 
-// writePosition is the last event of this client in one job, and the newest snapshot that it has read of that job.
+// writePosition holds the sequences of this client's last event of a job and of the newest snapshot it has read.
 type writePosition struct {
 	written, folded int64
 }
 
-// wrote records that the event with this sequence is this client's.
+// wrote records an event of this client.
 func (w *ownWrites) wrote(job string, sequence int64) {
 	job = strings.ToLower(job)
 	w.mu.Lock()
@@ -40,7 +40,7 @@ func (w *ownWrites) wrote(job string, sequence int64) {
 	w.jobs[job] = position
 }
 
-// evict removes one of a few random jobs, preferably one whose events have all been seen in a snapshot.
+// evict removes one of a few random jobs, preferably one without unfolded events.
 func (w *ownWrites) evict() {
 	const candidates = 8
 	var victim string
@@ -55,7 +55,7 @@ func (w *ownWrites) evict() {
 	delete(w.jobs, victim)
 }
 
-// saw records that a snapshot of the job with this sequence has been read.
+// saw records a snapshot that this client has read.
 func (w *ownWrites) saw(job string, sequence int64) {
 	job = strings.ToLower(job)
 	w.mu.Lock()
@@ -67,7 +67,7 @@ func (w *ownWrites) saw(job string, sequence int64) {
 	}
 }
 
-// last returns this client's last event in the job, 0 if there is none, and whether a snapshot is known to contain it.
+// last returns this client's last event of the job, 0 if there is none, and whether it was seen in a snapshot.
 func (w *ownWrites) last(job string) (written int64, isFolded bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -75,14 +75,14 @@ func (w *ownWrites) last(job string) (written int64, isFolded bool) {
 	return position.written, position.folded >= position.written
 }
 
-// forget removes the job: its ledger was restored to a state that does not contain the events.
+// forget removes the job, after its ledger was restored to a state without these events.
 func (w *ownWrites) forget(job string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.jobs, strings.ToLower(job))
 }
 
-// unfolded returns the jobs with events of this client that no snapshot is known to contain.
+// unfolded returns the jobs with events of this client that were not seen in a snapshot.
 func (w *ownWrites) unfolded() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -95,10 +95,10 @@ func (w *ownWrites) unfolded() []string {
 	return jobs
 }
 
-// readSnapshot reads a snapshot that contains what this client wrote to the job before.
+// readSnapshot reads a snapshot that contains all earlier events of this client.
 //
-// The ledger waits for its projection, for 5 s at most. If that does not suffice, or if the ledger was restored to a
-// state without these events, the snapshot is the newest one that there is.
+// The ledger waits for its projection for 5 s at most. If that does not suffice, or if the ledger was restored to a
+// state without these events, it returns the current snapshot.
 func (j *Job) readSnapshot(ctx context.Context, query url.Values) (*Snapshot, error) {
 	var snapshot Snapshot
 	written, _ := j.client.ownWrites.last(j.ID)
@@ -134,16 +134,16 @@ func isLag(err error) bool {
 		(problem.Status == http.StatusGatewayTimeout || problem.Status == http.StatusUnprocessableEntity)
 }
 
-// catchUp waits until the projection contains what this client wrote to the job. Routes without min_sequence need it.
+// catchUp waits until the projection contains this client's events, for routes without min_sequence.
 //
-// Errors are left to the read that follows: it meets the same ledger.
+// It ignores errors: the read that follows meets them too.
 func (j *Job) catchUp(ctx context.Context) {
 	if _, isFolded := j.client.ownWrites.last(j.ID); !isFolded {
 		_, _ = j.readSnapshot(ctx, url.Values{})
 	}
 }
 
-// catchUpAll waits until the projection contains what this client wrote to any job, for callRetryMax at most.
+// catchUpAll waits until the projection contains this client's events of all jobs, for callRetryMax at most.
 func (c *Client) catchUpAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(orBackground(ctx), callRetryMax)
 	defer cancel()

@@ -8,37 +8,41 @@ import (
 	"strconv"
 )
 
-// SnapshotOption says which snapshot is wanted.
+// SnapshotOption selects a snapshot.
 type SnapshotOption func(url.Values)
 
-// AtSequence asks for the job as it was when the event with this sequence was its last: 0 is before the first one.
+// AtSequence selects the snapshot at this sequence; 0 is before the first event.
 func AtSequence(sequence int64) SnapshotOption {
 	return func(query url.Values) { query.Set("at_sequence", strconv.FormatInt(sequence, 10)) }
 }
 
-// AtLeast asks for a snapshot that has reached this sequence, to read one's own writes. The ledger waits for it, for
-// 5 s at most; ErrUnavailable is what comes after that.
+// AtLeast selects a snapshot that contains the event with this sequence.
+//
+// The ledger waits for it for 5 s at most, then the error is ErrUnavailable. What the same client has written is always
+// contained, without this option.
 func AtLeast(sequence int64) SnapshotOption {
 	return func(query url.Values) { query.Set("min_sequence", strconv.FormatInt(sequence, 10)) }
 }
 
-// Policy says which executions of a task count.
+// Policy decides which executions of a task count.
 type Policy string
 
-// The policies. All asks what was attempted.
+// The counting policies. All counts every execution.
 const (
 	Last           Policy = "last"
 	LastSuccessful Policy = "last_successful"
 	All            Policy = "all"
 )
 
-// ByPolicy asks for the numbers by another rule than Last.
+// ByPolicy selects another policy than Last.
 func ByPolicy(policy Policy) SnapshotOption {
 	return func(query url.Values) { query.Set("policy", string(policy)) }
 }
 
-// Snapshot asks for the job's indicators and state: the present ones unless an option says otherwise. Errors:
-// ErrNotFound, ErrInvalid for a sequence beyond the last, ErrUnavailable, ErrNotConfigured.
+// Snapshot reads the job's indicators and state; the current ones by default.
+//
+// It contains everything that this client has written to the job before, unless the projection lags for more than 5 s.
+// Errors: ErrNotFound, ErrInvalid for a sequence beyond the last, ErrUnavailable, ErrNotConfigured.
 func (j *Job) Snapshot(ctx context.Context, options ...SnapshotOption) (*Snapshot, error) {
 	query := url.Values{}
 	for _, option := range options {
@@ -63,9 +67,11 @@ func (j *Job) Snapshot(ctx context.Context, options ...SnapshotOption) (*Snapsho
 	return &snapshot, nil
 }
 
-// History asks how the indicator of this label, "" being the default one, came to its numbers: at most so many points,
-// or 500 where points is 0; every decrease is among them, with its cause. Errors: ErrNotFound also where no event has
-// named the indicator, ErrUnavailable, ErrNotConfigured.
+// History reads how the numbers of the indicator with this label developed.
+//
+// The default indicator has the label "". There are at most so many points, 500 if points is 0, and every decrease is
+// among them, with its cause. Errors: ErrNotFound, also if no event names the indicator; ErrUnavailable;
+// ErrNotConfigured.
 func (j *Job) History(ctx context.Context, label string, points int) (*History, error) {
 	query := url.Values{"label": {label}}
 	if points > 0 {
@@ -78,9 +84,10 @@ func (j *Job) History(ctx context.Context, label string, points int) (*History, 
 	return &history, nil
 }
 
-// Explain asks where each unit of an indicator went, execution by execution; "" is the default indicator. It collects
-// all executions that reported on it: some 300 bytes for each. Errors: ErrNotFound also where no event has named the
-// indicator, ErrUnavailable, ErrNotConfigured.
+// Explain reads how much each execution contributed to the indicator with this label, and how much of it counts.
+//
+// The default indicator has the label "". The result holds all executions that reported on it, some 300 bytes for each.
+// Errors: ErrNotFound, also if no event names the indicator; ErrUnavailable; ErrNotConfigured.
 func (j *Job) Explain(ctx context.Context, label string) (*Explanation, error) {
 	query := url.Values{"label": {label}}
 	var whole *Explanation
@@ -101,12 +108,12 @@ func (j *Job) Explain(ctx context.Context, label string) (*Explanation, error) {
 			return whole, nil
 		}
 		query.Set("cursor", page.NextCursor)
-		// The other pages are of the same moment, or their sums would not fit the whole.
+		// All pages must be of the same moment, or the sums would not match.
 		query.Set("at_sequence", strconv.FormatInt(whole.Sequence, 10))
 	}
 }
 
-// join adds the tasks of a further page, which may go on with the last task of the page before.
+// join adds the tasks of the next page, which may continue the last task of the previous one.
 func (e *Explanation) join(tasks []ExplainedTask) {
 	for _, task := range tasks {
 		if last := len(e.Tasks) - 1; last >= 0 && e.Tasks[last].Task == task.Task {
@@ -117,13 +124,13 @@ func (e *Explanation) join(tasks []ExplainedTask) {
 	}
 }
 
-// TaskFilter says which tasks to list. The zero value is all of them.
+// TaskFilter selects the tasks of a list. The zero value selects all.
 type TaskFilter struct {
-	// State is the state of the tasks.
+	// State selects tasks in this state.
 	State TaskState
 }
 
-// Tasks lists the tasks of the job with their executions, in the order in which they began.
+// Tasks lists the job's tasks with their executions, in the order of their first events.
 func (j *Job) Tasks(ctx context.Context, filter TaskFilter) *Iterator[TaskSummary] {
 	if j.isSilent() {
 		return failedIterator[TaskSummary](ErrNotConfigured)
@@ -141,24 +148,24 @@ func (j *Job) Tasks(ctx context.Context, filter TaskFilter) *Iterator[TaskSummar
 		})
 }
 
-// EventFilter says which events to list. The zero value is all of them.
+// EventFilter selects the events of a list. The zero value selects all.
 type EventFilter struct {
-	// After is the sequence beyond which events are listed, in the order asked for; 0 is from the beginning.
+	// After is the sequence after which the list starts, in its order; 0 starts at the beginning.
 	After int64
-	// Descending lists the newest first.
+	// Descending lists the newest events first.
 	Descending bool
 	Task       string
 	// Execution is the name of the execution, as shown.
 	Execution string
-	// Label is the indicator, and DefaultIndicator the one without a label: only progress events are then listed.
+	// Label selects progress events of an indicator, and DefaultIndicator those of the one without a label.
 	Label            string
 	DefaultIndicator bool
-	// Type is the type of the events, as in "progress" or "execution_started".
+	// Type selects events of a type, such as "progress" or "execution_started".
 	Type    string
 	Verdict Verdict
 }
 
-// Events lists the history of the job with the verdict of every event: the oldest first unless told.
+// Events lists the job's events with their verdicts; oldest first by default.
 func (j *Job) Events(ctx context.Context, filter EventFilter) *Iterator[Event] {
 	if j.isSilent() {
 		return failedIterator[Event](ErrNotConfigured)
@@ -191,7 +198,7 @@ func (j *Job) Events(ctx context.Context, filter EventFilter) *Iterator[Event] {
 		})
 }
 
-// get reads something of the job, with what this client wrote to the job before.
+// get reads a resource of the job, after the projection contains what this client wrote to the job.
 func (j *Job) get(ctx context.Context, what string, query url.Values, into any) error {
 	if j.isSilent() {
 		return ErrNotConfigured

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// serverClock is the time of the ledger's clock at a moment of ours. Ages are computed by it, never by our clock.
+// serverClock maps local time to the ledger's clock, by which ages are computed.
 type serverClock struct {
-	// now is zero if it is not known.
+	// now is the ledger's time at readAt; zero if unknown.
 	now time.Time
-	// readAt has a monotonic reading, so that our clock may be set meanwhile.
+	// readAt has a monotonic reading, so that setting the local clock does no harm.
 	readAt time.Time
 }
 
-// clockOf reads the Date header, which has a resolution of one second.
+// clockOf reads the Date header, with its resolution of one second.
 func clockOf(header http.Header, readAt time.Time) serverClock {
 	now, err := http.ParseTime(header.Get("Date"))
 	if err != nil {
@@ -22,7 +22,7 @@ func clockOf(header http.Header, readAt time.Time) serverClock {
 	return serverClock{now: now, readAt: readAt}
 }
 
-// at returns the time of the ledger's clock at another moment of ours; zero if it is not known.
+// at returns the ledger's time at a local time; zero if unknown.
 func (c serverClock) at(moment time.Time) time.Time {
 	if c.now.IsZero() {
 		return time.Time{}
@@ -30,9 +30,9 @@ func (c serverClock) at(moment time.Time) time.Time {
 	return c.now.Add(moment.Sub(c.readAt))
 }
 
-// clocked is an answer, or a part of one, that contains times of the ledger's clock.
+// clockedResponse is a response that contains times of the ledger's clock.
 type clockedResponse interface {
-	// receive says when the answer was received, and the ledger's clock by its Date header.
+	// receive sets the local time of the response, and the ledger's clock of its Date header.
 	receive(clock serverClock, at time.Time)
 }
 
@@ -43,10 +43,10 @@ func (s *Snapshot) receive(clock serverClock, at time.Time) {
 	s.receivedAt = at
 }
 
-// Since returns how long ago a time of the ledger's clock is, such as UpdatedAt of the snapshot or of an indicator.
+// Since returns the age of a time of the ledger's clock, such as UpdatedAt of an indicator.
 //
-// It goes by the ledger's clock and by the time that has passed since the snapshot was received, whatever the clock of
-// this machine says. It is never negative. It is not known for a zero time, and if the answer did not contain a clock.
+// It is computed from the ledger's clock and the time since the response, independent of the local clock. It is never
+// negative. It is unknown for a zero time, and for a response without a clock.
 func (s *Snapshot) Since(moment time.Time) (age time.Duration, isKnown bool) {
 	if s == nil || s.Now.IsZero() || moment.IsZero() {
 		return 0, false

@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// FlushOnSignal ends everything properly when one of these signals comes; SIGTERM, SIGINT and SIGHUP if none is named.
+// FlushOnSignal cancels executions and sends everything before a signal ends the process.
 //
-// Executions that have not ended are canceled, everything is sent, and the client is closed, which takes the client's
-// close wait at most. Then the signal does what it does to a program that does not handle it: it ends the process. A
-// second signal, a second later or more, does so at once. A signal that the process ignores, such as SIGHUP under
-// nohup, stays ignored. Stop takes the hook away again.
+// The default signals are SIGTERM, SIGINT and SIGHUP. On the first of them, open executions end as canceled, everything
+// is sent, and the client is closed, within the client's close wait. Then the signal ends the process, as it does
+// without a handler. A second signal, a second later or more, ends the process at once. An ignored signal, such as
+// SIGHUP under nohup, stays ignored. Stop removes the handler.
 //
-// The hook is for programs that do not handle these signals. One that does, for example by signal.NotifyContext, hands
-// the canceled context to its tasks: Run and Execution.Close then end them as canceled, and Client.Close before the end
-// of main sends everything.
+// FlushOnSignal is for programs without handlers of these signals. A program with its own, for example by
+// signal.NotifyContext, passes the canceled context to its tasks: Run and Execution.Close then end them as canceled,
+// and Client.Close at the end of main sends everything.
 func (c *Client) FlushOnSignal(signals ...os.Signal) (stop func()) {
 	if c.IsSilent() {
 		return func() {}
@@ -27,7 +27,7 @@ func (c *Client) FlushOnSignal(signals ...os.Signal) (stop func()) {
 	}
 	hook := &signalHook{client: c, arrived: make(chan os.Signal, 2), stopped: make(chan struct{})}
 	for _, wanted := range signals {
-		// Asking for an ignored signal would end its being ignored.
+		// Notify would stop ignoring the signal.
 		if wanted != nil && !signal.Ignored(wanted) {
 			signal.Notify(hook.arrived, wanted)
 		}
@@ -44,14 +44,14 @@ func (c *Client) FlushOnSignal(signals ...os.Signal) (stop func()) {
 	}
 }
 
-// signalHook closes one client when a signal comes.
+// signalHook closes one client on a signal.
 type signalHook struct {
 	client  *Client
 	arrived chan os.Signal
 	stopped chan struct{}
 }
 
-// signalHooks are the hooks of all clients of the process: none may end the process while another one still sends.
+// signalHooks holds the hooks of all clients: none may end the process while another client is still sending.
 var signalHooks hookSet
 
 type hookSet struct {
@@ -74,7 +74,7 @@ func (s *hookSet) remove(hook *signalHook) {
 	delete(s.hooks, hook)
 }
 
-// take removes all hooks and returns them. Only the hook that the signal reaches first gets any.
+// take removes and returns all hooks, so that only the first caller gets any.
 func (s *hookSet) take() []*signalHook {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +86,7 @@ func (s *hookSet) take() []*signalHook {
 	return accepted
 }
 
-// run waits for the signal. The first hook that it reaches closes the clients of all hooks at the same time.
+// run waits for a signal. The first hook to receive it closes the clients of all hooks concurrently.
 func (h *signalHook) run() {
 	var received os.Signal
 	select {
@@ -105,7 +105,7 @@ func (h *signalHook) run() {
 		go func() {
 			defer closing.Done()
 			hook.client.cancelAll()
-			// What could not be delivered has been logged, and the process is about to end.
+			// Undelivered reports have been logged, and the process is about to end.
 			_ = hook.client.Close()
 		}()
 	}
@@ -120,7 +120,7 @@ func (h *signalHook) run() {
 		case <-closed:
 			isOver = true
 		case <-h.arrived:
-			// Some senders, such as GNU timeout, send the first signal twice.
+			// Some programs, such as GNU timeout, send the first signal twice.
 			isOver = time.Since(began) >= secondSignalMin
 		}
 	}
@@ -128,7 +128,7 @@ func (h *signalHook) run() {
 	endBy(received)
 }
 
-// cancelAll ends the executions that have not ended.
+// cancelAll ends all open executions as canceled.
 func (c *Client) cancelAll() {
 	for _, execution := range c.liveExecutions() {
 		if execution.queueFinish(Canceled) {
@@ -137,8 +137,7 @@ func (c *Client) cancelAll() {
 	}
 }
 
-// endBy ends this process by the signal, so that its parent sees what ended it; and by exit code 1 where a process
-// cannot send itself signals.
+// endBy ends this process by the signal, so that its parent sees the reason. If that is impossible, it exits with 1.
 func endBy(received os.Signal) {
 	process, err := os.FindProcess(os.Getpid())
 	if err == nil {

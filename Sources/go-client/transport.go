@@ -14,29 +14,30 @@ import (
 	"time"
 )
 
-// request is one HTTP request, which can be made any number of times.
+// request is an HTTP request that can be sent any number of times.
 type request struct {
 	method string
-	// path begins with a slash, is escaped, and has the query in it.
+	// path begins with a slash, is escaped, and includes the query.
 	path   string
 	header map[string]string
 	body   []byte
-	// wait bounds one try, from connecting to the last byte of the answer.
+	// wait limits one try, from connecting to the last byte of the response.
 	wait time.Duration
-	// isLagFinal ends ask at a 504: the ledger has waited for its projection as long as it does.
+	// isLagFinal makes a 504 final: the ledger has waited for its projection as long as it ever does.
 	isLagFinal bool
 }
 
-// answer is a whole answer.
+// httpResponse is a complete response.
 type httpResponse struct {
 	status int
 	header http.Header
 	body   []byte
-	// receivedAt is when the head arrived.
+	// receivedAt is the arrival of the header.
 	receivedAt time.Time
 }
 
-// newTransport has its own connections, kept open for less than the 75 s after which the ledger closes an idle one.
+// newTransport makes a transport with its own connections, which are closed before the ledger closes them, idle for 75
+// s.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
@@ -49,7 +50,7 @@ func newTransport() *http.Transport {
 	}
 }
 
-// open makes the request, and leaves the answer's body to the caller.
+// open sends the request. The caller reads and closes the response body.
 func (c *Client) open(ctx context.Context, r request) (*http.Response, error) {
 	httpRequest, err := http.NewRequestWithContext(ctx, r.method, c.url+r.path, bytes.NewReader(r.body))
 	if err != nil {
@@ -69,9 +70,9 @@ func (c *Client) open(ctx context.Context, r request) (*http.Response, error) {
 	return c.http.Do(httpRequest)
 }
 
-// exchange makes the request once and reads the whole answer.
+// exchange sends the request once and reads the complete response.
 //
-// The HTTP client may be the caller's own: its panic in our goroutine would end the program, and becomes an error.
+// A panic of the caller's own HTTP client would end the program, and becomes an error.
 func (c *Client) exchange(ctx context.Context, r request) (response *httpResponse, err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
@@ -95,30 +96,29 @@ func (c *Client) exchangeOnce(ctx context.Context, r request) (*httpResponse, er
 		return nil, err
 	}
 	if len(body) > responseBytesMax {
-		return nil, fmt.Errorf("the answer is longer than %d bytes", responseBytesMax)
+		return nil, fmt.Errorf("the response is longer than %d bytes", responseBytesMax)
 	}
 	return &httpResponse{status: response.StatusCode, header: response.Header, body: body, receivedAt: receivedAt}, nil
 }
 
-// finding is what an answer, or the lack of one, means for the request.
+// disposition is the meaning of a response, or of its absence, for the request.
 type disposition int
 
 const (
-	// taken: the ledger did what was asked.
+	// accepted: the ledger has done it.
 	accepted disposition = iota
-	// retryable: it may or may not have done it; the same request is to be made again.
+	// retryable: the ledger may or may not have done it; send the same request again.
 	retryable
-	// oversized: it did not do it, because the request is too large.
+	// oversized: the ledger has not done it, because the request is too large.
 	oversized
-	// refusal: it did not do it, and never will.
+	// rejected: the ledger has not done it, and never will.
 	rejected
 )
 
-// judge says what came of a request, and why where it was not taken.
+// classify returns the disposition of a request, and the reason unless it was accepted.
 //
-// Only the ledger itself refuses for good: it says so as problem+json. What anything between says, such as the 404 of
-// a proxy during a deployment, is temporary. So is a rejected token: the operator may put it right, and until then the
-// pauses are long.
+// Only the ledger itself rejects for good, with problem+json. The response of a proxy, such as a 404 during a
+// deployment, is temporary. So is a refused token: the operator may correct it, and until then the pauses are long.
 func classify(a *httpResponse, err error) (disposition, error) {
 	if err != nil {
 		return retryable, err
@@ -127,7 +127,7 @@ func classify(a *httpResponse, err error) (disposition, error) {
 		if isJSON(a.header, "application/json") {
 			return accepted, nil
 		}
-		return retryable, fmt.Errorf("something that is not a ledger answered with status %d", a.status)
+		return retryable, fmt.Errorf("the response with status %d is not from a ledger", a.status)
 	}
 	problem := parseProblem(a)
 	switch {
@@ -148,12 +148,12 @@ func isJSON(header http.Header, wanted string) bool {
 	return err == nil && mediaType == wanted
 }
 
-// parseProblem reads a refusal; where its body does not say more, the status has to do.
+// parseProblem reads the problem of a response; without a usable body it has only the status.
 func parseProblem(a *httpResponse) *Problem {
 	var problem Problem
 	if isJSON(a.header, "application/problem+json") {
 		if err := json.Unmarshal(a.body, &problem); err != nil {
-			problem = Problem{Detail: "its details cannot be read: " + err.Error()}
+			problem = Problem{Detail: "cannot read the details: " + err.Error()}
 		}
 	}
 	problem.Status = a.status
@@ -163,8 +163,7 @@ func parseProblem(a *httpResponse) *Problem {
 	return &problem
 }
 
-// retryAfter is how long the answer asks to wait: seconds or a date, and never more than a minute, whatever the clocks
-// say.
+// retryAfter returns the wait that the response asks for, as seconds or a date, limited to a minute.
 func retryAfter(a *httpResponse, now time.Time) time.Duration {
 	if a == nil {
 		return 0
@@ -185,14 +184,12 @@ func retryAfter(a *httpResponse, now time.Time) time.Duration {
 	return wait
 }
 
-// ask makes a request for a caller who waits for its answer, and reads that into the given value. It is tried again
-// while the ledger cannot be reached, for ten seconds or until the context ends, and takes 15 s at most in all; a
-// rejected token is told at once.
+// call sends a request for a waiting caller, and decodes the response into the given value.
 //
-// isRepeatable says that doing it twice is the same as doing it once. A request that is not is tried again only where
-// no connection came about.
+// It retries for 10 s while the ledger is unreachable, and takes 15 s at most in all. A refused token is an error at
+// once. A request that is not repeatable is retried only if no connection was made.
 func (c *Client) call(ctx context.Context, r request, isRepeatable bool, into any) error {
-	// One try may hang as long as all of them together.
+	// A single try that hangs may take the whole time.
 	caller := orBackground(ctx)
 	ctx, cancel := context.WithTimeout(caller, requestWait)
 	defer cancel()
@@ -203,7 +200,7 @@ func (c *Client) call(ctx context.Context, r request, isRepeatable bool, into an
 		switch found {
 		case accepted:
 			if err := json.Unmarshal(a.body, into); err != nil {
-				return &unavailableError{address: c.address, cause: fmt.Errorf("the answer cannot be read: %w", err)}
+				return &unavailableError{address: c.address, cause: fmt.Errorf("cannot read the response: %w", err)}
 			}
 			if timed, isTimed := into.(clockedResponse); isTimed {
 				timed.receive(clockOf(a.header, a.receivedAt), a.receivedAt)
@@ -232,18 +229,18 @@ func (c *Client) call(ctx context.Context, r request, isRepeatable bool, into an
 	}
 }
 
-// isAuthenticationFailure tells of a rejected token, which somebody who waits for the answer should hear of at once.
+// isAuthenticationFailure reports whether the token was refused. A waiting caller gets this error at once.
 func isAuthenticationFailure(a *httpResponse) bool {
 	return a != nil && (a.status == http.StatusUnauthorized || a.status == http.StatusForbidden)
 }
 
-// isConnectFailure tells of a failure before anything was sent.
+// isConnectFailure reports whether the request failed before anything was sent.
 func isConnectFailure(err error) bool {
 	var operation *net.OpError
 	return errors.As(err, &operation) && operation.Op == "dial"
 }
 
-// sleep waits, and says whether it did so to the end.
+// sleep pauses, and returns false if the context ended first.
 func sleep(ctx context.Context, pause time.Duration) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
@@ -255,7 +252,7 @@ func sleep(ctx context.Context, pause time.Duration) bool {
 	}
 }
 
-// unavailableError is ErrUnavailable with its cause.
+// unavailableError is ErrUnavailable with a cause.
 type unavailableError struct {
 	address string
 	cause   error

@@ -6,20 +6,19 @@ import (
 	"math/big"
 )
 
-// Units is a sum of increments: an exact integer of any size, as the ledger gives it. The zero value is 0.
+// Units is a sum of increments: an exact integer of any size. The zero value is 0.
 //
-// A Units is a value: it is copied freely and never changes. It prints itself with %v, %s and %d. Sums below 2^63,
-// which is to say nearly all, are held without allocation.
+// It is an immutable value and can be printed with %v, %s and %d. Sums below 2^63, nearly all, need no allocation.
 type Units struct {
 	small int64
-	// large holds what does not fit in small, and is nil otherwise. It is never changed.
+	// large holds a sum that does not fit into small, and is nil otherwise. It never changes.
 	large *big.Int
 }
 
 // UnitsOf makes a Units of an integer.
 func UnitsOf(n int64) Units { return Units{small: n} }
 
-// unitsOf makes a Units of an integer that nobody will change.
+// unitsOf makes a Units of an integer, which must not change afterwards.
 func unitsOf(n *big.Int) Units {
 	if n.IsInt64() {
 		return Units{small: n.Int64()}
@@ -27,7 +26,7 @@ func unitsOf(n *big.Int) Units {
 	return Units{large: n}
 }
 
-// Int64 returns the sum, and whether it fits: where it does not, the nearest integer that does.
+// Int64 returns the sum and true, or the nearest int64 and false if the sum does not fit.
 func (u Units) Int64() (n int64, fits bool) {
 	if u.large == nil {
 		return u.small, true
@@ -77,7 +76,7 @@ func (u Units) String() string {
 	return u.large.String()
 }
 
-// Format implements fmt.Formatter, so that %d works as it does with every integer.
+// Format implements fmt.Formatter, so that %d works as for any integer.
 func (u Units) Format(state fmt.State, verb rune) {
 	if verb == 's' || verb == 'v' {
 		verb = 'd'
@@ -88,15 +87,15 @@ func (u Units) Format(state fmt.State, verb rune) {
 // MarshalJSON writes the sum as a JSON integer.
 func (u Units) MarshalJSON() ([]byte, error) { return []byte(u.String()), nil }
 
-// UnmarshalJSON reads a JSON integer of any size; null leaves the value as it is, as is usual in Go.
+// UnmarshalJSON reads a JSON integer of any size; null leaves the value unchanged, as usual in Go.
 func (u *Units) UnmarshalJSON(text []byte) error {
 	if string(text) == "null" {
 		return nil
 	}
-	// An integer has no more digits than these; a number of a gigabyte is not one that a ledger has summed up.
+	// More digits do not come from a ledger, and parsing them would take long.
 	const digitsMax = 1000
 	if len(text) > digitsMax {
-		return fmt.Errorf("ledger: an integer of %d digits", len(text))
+		return fmt.Errorf("ledger: an integer of %d digits is too long", len(text))
 	}
 	value, ok := new(big.Int).SetString(string(text), 10)
 	if !ok {

@@ -12,16 +12,16 @@ import (
 	"time"
 )
 
-// Watch walks over the job's snapshots as they come: the present one first, then one whenever something has changed,
-// until the job is finished, whose snapshot is the last. Snapshots that follow each other quickly may be left out; none
-// comes twice, and none is older than the one before, unless the ledger itself went back to an earlier state.
+// Watch iterates over the job's snapshots as they change, until the job has finished.
 //
-// It survives restarts and outages of the ledger, for up to an hour each: it connects again, and goes on where it was.
-// It waits as long as nothing happens, so give it a context that can be canceled. Errors: that of the context,
-// ErrNotFound, ErrNotConfigured, a *Problem where the ledger refuses the token, ErrUnavailable.
+// It starts with the current snapshot and ends with that of the finished job. Snapshots in quick succession may be left
+// out. None comes twice, and none is older than the one before, unless the ledger itself went back to an earlier state.
 //
-// Live it is by server-sent events, and by long polling where the ledger does not have them, or where something between
-// does not let them through.
+// It resumes after restarts and outages of the ledger of up to an hour each. It waits while nothing changes, so use a
+// context that can be canceled. Errors: that of the context, ErrNotFound, ErrNotConfigured, a *Problem if the token is
+// refused, ErrUnavailable.
+//
+// It uses server-sent events, or long polls if the ledger does not offer them or a proxy blocks them.
 func (j *Job) Watch(ctx context.Context) *Iterator[*Snapshot] { return j.watch(ctx, watchIdleTimeout) }
 
 func (j *Job) watch(ctx context.Context, idleTimeout time.Duration) *Iterator[*Snapshot] {
@@ -39,8 +39,7 @@ func (j *Job) watch(ctx context.Context, idleTimeout time.Duration) *Iterator[*S
 	}
 }
 
-// Wait waits until the job is finished and returns its last snapshot. It survives what Watch survives, and ends with
-// the same errors.
+// Wait waits until the job has finished, and returns its last snapshot. Outages and errors are handled as by Watch.
 func (j *Job) Wait(ctx context.Context) (*Snapshot, error) {
 	snapshots := j.Watch(ctx)
 	defer snapshots.Close()
@@ -49,40 +48,40 @@ func (j *Job) Wait(ctx context.Context) (*Snapshot, error) {
 		last = snapshots.Value()
 	}
 	if last == nil && snapshots.Err() == nil {
-		// The job was over, and the ledger had nothing new to tell.
+		// The job had finished, and the ledger sent no snapshot.
 		return j.Snapshot(ctx)
 	}
 	return last, snapshots.Err()
 }
 
-// watch is a watch under way.
+// watch is the state of one watch.
 type watch struct {
 	job         *Job
 	context     context.Context
 	idleTimeout time.Duration
 
-	// last is the snapshot that was given out.
+	// last is the last snapshot that was returned.
 	last *Snapshot
-	// isBegun says that the first snapshot has been asked for.
+	// isBegun is true once the first snapshot has been requested.
 	isBegun bool
-	// isPolling says that there are no server-sent events here.
+	// isPolling is true if server-sent events are not available.
 	isPolling bool
-	// tag is the ETag of the last poll.
+	// etag is the ETag of the last poll.
 	etag string
 
 	stream *eventStream
 	body   io.Closer
-	// clock is that of the answer that the stream is in.
+	// clock is that of the stream's header.
 	clock serverClock
-	// silence cancels the stream when nothing has been heard for too long; it has struck where hasTimedOut says so.
+	// idleTimer cancels the stream, and sets hasTimedOut, after too long a time without data.
 	idleTimer   *time.Timer
 	hasTimedOut *atomic.Bool
-	// hasReceived says that something has been heard since the stream was asked for.
+	// hasReceived is true once any data of the stream has arrived.
 	hasReceived bool
 
 	failures     int
 	failingSince time.Time
-	// isEnded says that the ledger has nothing more to tell.
+	// isEnded is true after the last snapshot.
 	isEnded bool
 }
 
@@ -90,7 +89,7 @@ type watch struct {
 func (w *watch) next() (*Snapshot, bool, error) {
 	if !w.isBegun {
 		w.isBegun = true
-		// Or a job that this client has opened again could look finished.
+		// Otherwise a job that this client has just opened again could look finished.
 		w.job.catchUp(w.context)
 	}
 	for {
@@ -117,15 +116,17 @@ func (w *watch) next() (*Snapshot, bool, error) {
 	}
 }
 
-// isBlockedByProxy tells that a stream was asked for and nothing of it came, not even its head: something between
-// gathers what it should pass on. It will do so each time, and long polls get through.
+// isBlockedByProxy reports whether a stream timed out before any data, not even a header, arrived.
+//
+// Then a proxy buffers the stream. It will do so each time, but long polls pass.
 func (w *watch) isBlockedByProxy() bool {
 	return !w.isPolling && !w.hasReceived && w.hasTimedOut != nil && w.hasTimedOut.Load() && w.context.Err() == nil
 }
 
-// isNew tells whether a snapshot has not been given out yet: after connecting again the same one may come first, or an
-// older one, from a server whose projection lags behind. An older one of a ledger that does not contain the events seen
-// so far is news: the ledger was restored, or a failover lost them.
+// isNew reports whether a snapshot differs from the last one and is not older.
+//
+// After a reconnect the same snapshot may come first, or an older one of a server with a lagging projection. An older
+// one counts as new if the ledger itself ends before the last snapshot: it was restored, or a failover lost events.
 func (w *watch) isNew(s *Snapshot) bool {
 	if w.last == nil || s.Sequence > w.last.Sequence {
 		return true
@@ -134,7 +135,7 @@ func (w *watch) isNew(s *Snapshot) bool {
 		return s.LedgerSequence < w.last.Sequence
 	}
 	last, next := *w.last, *s
-	// The clock is another one in each answer.
+	// The server's clock differs in every response.
 	last.Now, next.Now = time.Time{}, time.Time{}
 	before, errBefore := json.Marshal(&last)
 	now, errNow := json.Marshal(&next)
@@ -163,12 +164,12 @@ func (w *watch) recover(cause error) error {
 	return nil
 }
 
-// finalError ends a watch.
+// finalError is an error that ends a watch.
 type finalError struct{ cause error }
 
 func (e *finalError) Error() string { return e.cause.Error() }
 
-// hear waits for one snapshot, or for something that is none (nil).
+// receive waits for one event or poll, and returns its snapshot; nil if it has none.
 func (w *watch) receive() (*Snapshot, error) {
 	if w.isPolling {
 		return w.poll()
@@ -199,7 +200,7 @@ func (w *watch) receive() (*Snapshot, error) {
 	return nil, nil
 }
 
-// connect opens the stream, from the last snapshot on.
+// connect opens the stream after the last snapshot.
 func (w *watch) connect() error {
 	r := request{
 		method: http.MethodGet, path: jobPath(w.job.ID, "/watch"),
@@ -246,8 +247,9 @@ func (w *watch) connect() error {
 	return w.refused(&httpResponse{status: response.StatusCode, header: response.Header, body: body})
 }
 
-// refused says what follows from an answer that is no stream. A ledger without the route, and one without the job, both
-// answer 404: the poll that comes next tells them apart.
+// refused handles a response that is no stream.
+//
+// A ledger without the route and one without the job both respond 404. The following poll distinguishes them.
 func (w *watch) refused(a *httpResponse) error {
 	switch a.status {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusOK:
@@ -261,16 +263,16 @@ func (w *watch) refused(a *httpResponse) error {
 	return w.problem(a)
 }
 
-// problem is the error of an answer: final where asking again would bring the same.
+// problem returns the error of a response, as a finalError if a retry would not help.
 func (w *watch) problem(a *httpResponse) error {
 	found, cause := classify(a, nil)
 	if found == rejected || isAuthenticationFailure(a) {
 		return &finalError{cause: cause}
 	}
 	if cause == nil {
-		cause = fmt.Errorf("an answer of status %d was not expected", a.status)
+		cause = fmt.Errorf("unexpected response with status %d", a.status)
 	}
-	// The ledger's own wish; ours comes on top of it.
+	// The pause that the ledger asks for; recover adds the client's own.
 	sleep(w.context, retryAfter(a, time.Now()))
 	return cause
 }
@@ -280,12 +282,12 @@ func (w *watch) disconnect() {
 	if w.body == nil {
 		return
 	}
-	// Nothing was written, so there is nothing that closing could tell.
+	// Nothing was written, so an error of closing is irrelevant.
 	_ = w.body.Close()
 	w.body, w.stream = nil, nil
 }
 
-// closer makes a function an io.Closer.
+// closer adapts a function to io.Closer.
 type closer func() error
 
 func (c closer) Close() error { return c() }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// poll waits for a change with one long poll.
+// poll waits for a change by one long poll.
 func (w *watch) poll() (*Snapshot, error) {
 	if w.last != nil && w.last.State != JobRunning {
 		w.isEnded = true
@@ -27,7 +27,7 @@ func (w *watch) poll() (*Snapshot, error) {
 		return nil, err
 	}
 	if a.status == http.StatusNotModified {
-		// A ledger that does not wait must not be asked in a loop.
+		// A ledger that responds without waiting must not be polled in a tight loop.
 		if rest := pauseMin - time.Since(began); rest > 0 {
 			sleep(w.context, rest)
 		}

@@ -1,5 +1,6 @@
-// Subtasks is a job whose root declares n units of work, and whose n subtasks do one each. It prints how far the job is
-// when all is done.
+// Subtasks runs a job whose root task declares n units of work, and whose n subtasks do one unit each.
+//
+// It prints the job's progress at the end.
 //
 //	PROGRESS_LEDGER_URL=http://127.0.0.1:8080 go run ./examples/subtasks
 package main
@@ -60,12 +61,12 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// root declares the work that is to be done.
+// root declares all the work.
 func root(ctx context.Context) error {
 	return ledger.DefaultProgress().Add(ctx, n)
 }
 
-// subtask does one unit of it.
+// subtask does one unit of work.
 func subtask(ctx context.Context) error {
 	return ledger.DefaultProgress().Done(ctx, 1)
 }

@@ -1,6 +1,7 @@
-// Workflow is a job of three kinds of tasks that depend on each other: four of step1, four of step2 that each need one
-// of step1, and finalize, which needs them all. Some fail at first and are run again, after they have reported or
-// before; the numbers are right all the same, because only the last execution of a task counts.
+// Workflow runs a job of dependent tasks: four of step1, four of step2 that each need one of step1, and finalize.
+//
+// Some tasks fail at first, before or after their report, and are repeated. The numbers are right all the same, because
+// only the last execution of a task counts.
 //
 //	PROGRESS_LEDGER_URL=http://127.0.0.1:8080 go run ./examples/workflow
 package main
@@ -38,7 +39,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	if err := perform(ctx, job); err != nil {
-		// The work is what matters; that the job has failed is only told.
+		// The error of the work matters more than one of reporting it.
 		_ = job.Finish(ctx, ledger.JobFailed)
 		return err
 	}
@@ -55,7 +56,7 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// perform runs the tasks, each when those that it needs are done.
+// perform runs each task after its dependencies.
 func perform(ctx context.Context, job *ledger.Job) error {
 	if err := attempt(ctx, job, "root", declare); err != nil {
 		return err
@@ -84,10 +85,10 @@ func perform(ctx context.Context, job *ledger.Job) error {
 	return attempt(ctx, job, "finalize", unit("finalize", 0))
 }
 
-// work is what an attempt at a task does.
+// work is the work of one attempt at a task.
 type work func(ctx context.Context, attempt int) error
 
-// attempt runs a task again until it succeeds.
+// attempt repeats a task until it succeeds.
 func attempt(ctx context.Context, job *ledger.Job, task string, do work) error {
 	var err error
 	for number := 1; number <= attemptsMax; number++ {
@@ -99,7 +100,7 @@ func attempt(ctx context.Context, job *ledger.Job, task string, do work) error {
 	return fmt.Errorf("%s failed %d times: %w", task, attemptsMax, err)
 }
 
-// declare tells how much work there will be.
+// declare declares the work of all steps.
 func declare(ctx context.Context, _ int) error {
 	if err := ledger.Progress("finalize").Add(ctx, 1); err != nil {
 		return err
@@ -110,8 +111,7 @@ func declare(ctx context.Context, _ int) error {
 	return ledger.Progress("step2").Add(ctx, n)
 }
 
-// unit does one unit of work. The second task of each step fails after it has reported its unit, and the third one
-// before.
+// unit does one unit of work. The second task of each step fails after its report, the third one before.
 func unit(label string, i int) work {
 	return func(ctx context.Context, attempt int) error {
 		if i == 2 && attempt == 1 {
