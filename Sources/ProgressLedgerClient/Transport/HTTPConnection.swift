@@ -4,7 +4,7 @@ import NIOPosix
 
 /// One connection to a server, for one exchange at a time.
 final class HTTPConnection: Sendable {
-    private let channel: any Channel
+    let channel: any Channel
     private let handler: NIOLoopBound<ExchangeHandler>
 
     private init(_ channel: any Channel, _ handler: NIOLoopBound<ExchangeHandler>) {
@@ -19,7 +19,7 @@ final class HTTPConnection: Sendable {
         let remaining = ContinuousClock.now.duration(to: deadline)
         guard remaining > .zero else { throw .deadlineExceeded(mayHaveBeenSent: false) }
         let bootstrap = ClientBootstrap(group: group)
-            .channelOption(.socketOption(.tcp_nodelay), value: 1)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(.autoRead, value: false)
             .connectTimeout(TimeAmount(remaining))
         do {
