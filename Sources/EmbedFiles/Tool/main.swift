@@ -27,4 +27,9 @@ for path in arguments.dropFirst(3) {
     source += "        (\n            \"\(name)\",\n\(fence)\"\"\"\n\(text)\n\"\"\"\(fence)\n        ),\n"
 }
 source += "    ]\n}\n"
-try Data(source.utf8).write(to: URL(filePath: arguments[1]))
+
+// An unchanged file keeps its date: SwiftPM links this tool anew in each of its builds, runs it again for that, and would
+// compile everything that depends on the file.
+let output = URL(filePath: arguments[1])
+let previous = FileManager.default.contents(atPath: output.path)
+if previous != Data(source.utf8) { try Data(source.utf8).write(to: output) }

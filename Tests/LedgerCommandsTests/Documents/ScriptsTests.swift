@@ -1,4 +1,5 @@
 import Foundation
+import LedgerTestSupport
 import Testing
 
 @Suite("The scripts")
@@ -23,5 +24,32 @@ struct ScriptsTests {
         let text = try String(contentsOfFile: "\(projectFolder)/.ci/run", encoding: .utf8)
         #expect(text.contains("/../Scripts/test"))
         #expect(FileManager.default.isExecutableFile(atPath: "\(projectFolder)/.ci/run"))
+    }
+
+    /// Runs the closure with a folder that is removed afterwards.
+    private static func inFolder<R>(_ body: (String) async throws -> R) async throws -> R {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "scripts-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        return try await body(folder.path())
+    }
+
+    @Test("embedding files again leaves the source that has not changed alone")
+    func embeddingIsStable() async throws {
+        try await Self.inFolder { folder in
+            let embed = URL(filePath: ServerProcess.binary).deletingLastPathComponent().appending(path: "embed-files")
+            let (output, input) = ("\(folder)/Output.swift", "\(folder)/1.sql")
+            func written(_ text: String) async throws -> Date? {
+                try text.write(toFile: input, atomically: true, encoding: .utf8)
+                let run = try await CommandRun.run(embed.path(), [output, "Migration", input])
+                try #require(run.status == 0, "\(run.errors)")
+                #expect(try String(contentsOfFile: output, encoding: .utf8).contains(text))
+                return try FileManager.default.attributesOfItem(atPath: output)[.modificationDate] as? Date
+            }
+            let first = try await written("select 1")
+            let second = try await written("select 1")
+            #expect(first == second)
+            _ = try await written("select 2")
+        }
     }
 }
