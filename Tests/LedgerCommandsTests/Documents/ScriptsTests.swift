@@ -34,6 +34,16 @@ struct ScriptsTests {
         return try await body(folder.path())
     }
 
+    @Test("audit-chain prints no error when nobody reads its output")
+    func auditChainIsQuiet() async throws {
+        let job = "0197a000-0000-7000-8000-000000000000"
+        // The reader of the pipe has ended before anything is written to it.
+        let run = try await CommandRun.run(
+            "/bin/bash", ["-c", "exec 3> >(true); wait $!; Scripts/audit-chain \(job) >&3 <<<'no event'"],
+            folder: projectFolder)
+        #expect(run.errors.isEmpty)
+    }
+
     @Test("embedding files again leaves the source that has not changed alone")
     func embeddingIsStable() async throws {
         try await Self.inFolder { folder in
