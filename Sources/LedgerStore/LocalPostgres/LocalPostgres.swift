@@ -35,6 +35,8 @@ public struct LocalPostgres: Sendable {
     private static let restartPauseMax: Duration = .seconds(60)
     /// For how long one attempt tries: after a crash the processes of the one before need a moment to be gone.
     private static let restartDeadline: Duration = .seconds(5)
+    /// For how long the processes of a server that crashed are waited for.
+    private static let leftOverDeadline: Duration = .seconds(10)
     private static let superuser = "progress_ledger"
     /// What an address of a Unix socket holds (unix(7)), without the final zero.
     private static let socketPathMax = 107
@@ -138,32 +140,82 @@ public struct LocalPostgres: Sendable {
         try await require(["mv", unfinished, cluster])
     }
 
-    /// - Parameter deadline: After how long it is not tried once more. A start that is under way is waited for, since after a
-    ///   crash it reads the log first.
+    /// Starts the server, or waits for one that is starting: after a crash it reads its log first.
+    ///
+    /// - Parameter deadline: Ends the attempts; one that is under way is waited for.
+    /// - Throws: At once, if no further attempt can help.
     private func startServer(deadline: Duration) async throws(LocalPostgresError) {
         try owner.writeFile("\(cluster)/progress-ledger.conf", Self.configuration(settings, socketFolder))
-        let end = ContinuousClock.now + deadline
+        let begin = ContinuousClock.now
+        var reason = ""
         while true {
             let status = try await runner.run(
                 [programs.path("pg_ctl"), "status", "--pgdata", cluster], deadline: .seconds(20))
-            if status.exitCode == 0, await accepts() { return }
-            if status.exitCode != 0 {
+            if status.exitCode == 0 {
+                if await accepts() { return }
+                try refuseOtherProcess()
+            } else {
+                let before = Program.size(of: log)
                 let start = try await runner.run(
                     [
                         programs.path("pg_ctl"), "start", "--wait", "--timeout", "100", "--silent", "--pgdata", cluster,
                         "--log", log, "--options", "-c config_file=\(Self.quoted("\(cluster)/progress-ledger.conf"))",
                     ], deadline: Self.programDeadline)
                 if start.exitCode == 0, await accepts() { return }
+                let said = Program.text(of: log, from: before)
+                reason = said.isEmpty ? start.output : said
+                let patience = Self.isLeftOver(reason) ? Self.leftOverDeadline : Self.isSlow(reason) ? deadline : .zero
+                guard start.exitCode == 0 || ContinuousClock.now < begin + patience else { throw startFailure(reason) }
             }
-            // After a crash the processes of the one before may need a moment to notice that it is gone.
-            guard ContinuousClock.now < end else {
-                throw LocalPostgresError(
-                    .programFailed, "the private PostgreSQL does not start. The end of its log, \(log):\n\(endOfLog())")
-            }
+            guard ContinuousClock.now < begin + deadline else { throw startFailure(reason) }
             do { try await Task.sleep(for: .milliseconds(200)) } catch {
                 throw LocalPostgresError(.deadlineExceeded, "stopped while the private PostgreSQL was starting")
             }
         }
+    }
+
+    private func startFailure(_ reason: String) -> LocalPostgresError {
+        let details = reason.isEmpty ? "" : "; the reason:\n\(reason)"
+        return LocalPostgresError(
+            .programFailed, "The private PostgreSQL does not start. Its log is \(log)\(details)")
+    }
+
+    /// Whether a start failed because of something that a server leaves behind when it crashes: for a moment its
+    /// processes, and after a restart of the machine lock files with the number of some other process.
+    private static func isLeftOver(_ reason: String) -> Bool {
+        ["shared memory block", "lock file", "Address already in use"].contains { reason.contains($0) }
+    }
+
+    /// Whether a server was started and not ready in time.
+    private static func isSlow(_ reason: String) -> Bool {
+        ["did not start in time", "starting up"].contains { reason.contains($0) }
+    }
+
+    /// Throws if the process that `postmaster.pid` names is not a server of this folder. PostgreSQL takes any process of its
+    /// account for the server, such as one that got the same number after a restart of the machine.
+    ///
+    /// The file is not removed here: on a shared disk it may belong to a server on another machine.
+    private func refuseOtherProcess() throws(LocalPostgresError) {
+        guard let process = serverProcess, let folder = Self.workingFolder(of: process),
+            folder != Self.realPath(cluster)
+        else { return }
+        let file = "\(cluster)/postmaster.pid"
+        throw LocalPostgresError(
+            .folderUnusable,
+            "\(file) contains process \(process), which is not the PostgreSQL of this folder: it runs in \(folder). "
+                + "If this folder is a copy that was made while its PostgreSQL ran, copy it again after that was stopped. "
+                + "If PostgreSQL crashed and no other machine uses this folder, remove \(file).")
+    }
+
+    /// The working folder of a process, which for a PostgreSQL server is its data folder; nil if it cannot be read.
+    private static func workingFolder(of process: Int32) -> String? {
+        realPath("/proc/\(process)/cwd")
+    }
+
+    private static func realPath(_ path: String) -> String? {
+        guard let resolved = realpath(path, nil) else { return nil }
+        defer { free(resolved) }
+        return String(cString: resolved)
     }
 
     private static func quoted(_ path: String) -> String {
@@ -209,11 +261,6 @@ public struct LocalPostgres: Sendable {
             throw LocalPostgresError(
                 .programFailed, "\(arguments[0]) failed with exit code \(result.exitCode):\n\(result.output)")
         }
-    }
-
-    private func endOfLog() -> String {
-        guard let data = FileManager.default.contents(atPath: log) else { return "(there is none)" }
-        return String(decoding: data.suffix(2_000), as: UTF8.self)
     }
 
     private func makePool() -> Pool {

@@ -95,12 +95,14 @@ package struct Program {
         }
     }
 
-    private static func size(of path: String) -> Int {
+    /// The size of a file in bytes; 0 if it is not there.
+    static func size(of path: String) -> Int {
         var status = stat()
         return stat(path, &status) == 0 ? Int(status.st_size) : 0
     }
 
-    private static func text(of path: String, from offset: Int) -> String {
+    /// What was added to a file since it had this size, the last 4,000 bytes of it.
+    static func text(of path: String, from offset: Int) -> String {
         guard let data = FileManager.default.contents(atPath: path), data.count > offset else { return "" }
         return String(decoding: data.dropFirst(offset).suffix(4_000), as: UTF8.self)
     }

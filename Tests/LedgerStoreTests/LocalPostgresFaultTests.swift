@@ -1,0 +1,113 @@
+import Foundation
+import LedgerStore
+import LedgerTestSupport
+import Testing
+
+@Suite("A private PostgreSQL that cannot start", .serialized)
+struct LocalPostgresFaultTests {
+    /// Runs the closure with a cluster that is stopped, and its folder.
+    private func withCluster(_ body: (_ folder: String, _ cluster: String) async throws -> Void) async throws {
+        let folder = "/tmp/plf-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try await start(folder).stop()
+        try await body(folder, "\(folder)/postgresql/data")
+    }
+
+    private func start(_ folder: String) async throws -> LocalPostgres {
+        var settings = LocalPostgres.Settings(dataFolder: folder)
+        settings.isDurable = false
+        return try await LocalPostgres.start(settings, logger: TestCluster.logger)
+    }
+
+    /// What a start says that must fail, and soon.
+    private func refusal(_ folder: String) async throws -> String {
+        let begin = ContinuousClock.now
+        let error = await #expect(throws: LocalPostgresError.self) { try await start(folder) }
+        // It was two minutes. A machine that is busy with other tests is slow, but not so slow.
+        #expect(ContinuousClock.now - begin < .seconds(40))
+        return error?.description ?? ""
+    }
+
+    /// Runs the closure beside a process of the account that PostgreSQL runs as.
+    private func withOtherProcess(_ body: (Int32) async throws -> Void) async throws {
+        let process = Process()
+        process.executableURL = URL(filePath: "/usr/bin/env")
+        let account = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--"]
+        process.arguments = (geteuid() == 0 ? account : []) + ["sleep", "600"]
+        try process.begin()
+        defer { process.terminate() }
+        // Until then it is root's, whom PostgreSQL's account cannot ask.
+        try await eventually {
+            FileManager.default.contents(atPath: "/proc/\(process.processIdentifier)/comm") == Data("sleep\n".utf8)
+        }
+        try await body(process.processIdentifier)
+    }
+
+    @Test("a process that has got the number of a server that crashed is named")
+    func otherProcess() async throws {
+        try await withCluster { folder, cluster in
+            try await withOtherProcess { process in
+                let file = "\(cluster)/postmaster.pid"
+                try "\(process)\n\(cluster)\n1700000000\n5432\n\(folder)/postgresql/run\n\n"
+                    .write(toFile: file, atomically: true, encoding: .utf8)
+                let reason = try await refusal(folder)
+                #expect(reason.contains("process \(process)"))
+                #expect(reason.contains(file))
+                #expect(FileManager.default.fileExists(atPath: file))
+            }
+        }
+    }
+
+    @Test("a lock of the socket with the number of another process is named")
+    func otherProcessInSocketLock() async throws {
+        try await withCluster { folder, cluster in
+            try await withOtherProcess { process in
+                try "\(process)\n\(cluster)\n1700000000\n5432\n\(folder)/postgresql/run\n"
+                    .write(toFile: "\(folder)/postgresql/run/.s.PGSQL.5432.lock", atomically: true, encoding: .utf8)
+                let reason = try await refusal(folder)
+                #expect(reason.contains("PID \(process)"))
+                #expect(reason.contains(".s.PGSQL.5432.lock"))
+            }
+        }
+    }
+
+    @Test("a folder that was copied while its server ran is refused with the folder of that server")
+    func copiedFolder() async throws {
+        try await withCluster { folder, _ in
+            let postgres = try await start(folder)
+            let process = try #require(postgres.serverProcess)
+            let copy = "/tmp/plf-\(UUID().uuidString)"
+            defer { try? FileManager.default.removeItem(atPath: copy) }
+            let copying = Process()
+            copying.executableURL = URL(filePath: "/usr/bin/env")
+            copying.arguments = ["cp", "--archive", folder, copy]
+            try copying.begin()
+            try await eventually { !copying.isRunning }
+            let reason = try await refusal(copy)
+            #expect(reason.contains("process \(process)"))
+            #expect(reason.contains("\(folder)/postgresql/data"))
+            try await postgres.stop()
+        }
+    }
+
+    @Test("a wrong setting in own.conf is named, without what the log said before")
+    func wrongSetting() async throws {
+        try await withCluster { folder, cluster in
+            try "work_mem = plenty\n".write(toFile: "\(cluster)/own.conf", atomically: true, encoding: .utf8)
+            try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: "\(cluster)/own.conf")
+            let reason = try await refusal(folder)
+            #expect(reason.contains("work_mem"))
+            #expect(!reason.contains("database system is shut down"))
+            try FileManager.default.removeItem(atPath: "\(cluster)/own.conf")
+            try await start(folder).stop()
+        }
+    }
+
+    @Test("a data folder that others may enter is refused with PostgreSQL's reason")
+    func openFolder() async throws {
+        try await withCluster { folder, cluster in
+            try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: cluster)
+            #expect(try await refusal(folder).contains("permissions"))
+        }
+    }
+}
