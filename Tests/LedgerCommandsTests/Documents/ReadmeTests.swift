@@ -59,6 +59,24 @@ struct ReadmeTests {
         }
     }
 
+    @Test("its first example in Python finishes what it adds")
+    func pythonExampleWorks() async throws {
+        let blocks = try Self.readme().components(separatedBy: "```python\n").dropFirst()
+        let example = try #require(blocks.first?.components(separatedBy: "```").first)
+        try await withServer { url, _ in
+            let program =
+                example.replacing("http://localhost:8080", with: url) + """
+                    for indicator in ledger.jobs.find(job.id).progress:
+                        print(f"{indicator.label}: {indicator.done}/{indicator.total}")
+                    """
+            let run = try await CommandRun.run(
+                "/usr/bin/env", ["python3", "-B", "-c", program],
+                environment: ["PYTHONPATH": "\(projectFolder)/Sources/python-client/src"])
+            #expect(run.status == 0, "\(run.errors)")
+            #expect(run.lines == ["download: 10/10"])
+        }
+    }
+
     private static func matches(_ found: [String], _ expected: [String]) -> Bool {
         found.count == expected.count && zip(found, expected).allSatisfy { matches($0, $1[...]) }
     }
