@@ -12,6 +12,14 @@ say() {
     printf '%s\n' "$*" >&2
 }
 
+# "set -e" ends a script without a message. This one names the command, in functions and $(…) as well.
+set -E
+shopt -s inherit_errexit
+report_errors() {
+    trap 'say "${0##*/}: exit code $? in line $LINENO: $BASH_COMMAND"' ERR
+}
+report_errors
+
 fail() {
     say "$(basename "$0"): $*"
     exit 1
@@ -27,9 +35,8 @@ print_help() {
 release_program() {
     local folder options=(--package-path "$project" --scratch-path "$project/.build-release" -c release
         --static-swift-stdlib)
-    # "set -e" does not reach into what is called in $(…).
-    swift build "${options[@]}" --product progress-ledger >&2 || return
-    folder="$(swift build "${options[@]}" --show-bin-path)" || return
+    swift build "${options[@]}" --product progress-ledger >&2
+    folder="$(swift build "${options[@]}" --show-bin-path)"
     printf '%s\n' "$folder/progress-ledger"
 }
 
@@ -37,8 +44,8 @@ release_program() {
 postgres_programs() {
     local folder
     for folder in "${PROGRESS_LEDGER_POSTGRES_BIN:-}" "$(pg_config --bindir 2>/dev/null || true)" \
-        $(find /usr/lib/postgresql /opt/homebrew/opt /usr/local/opt -maxdepth 2 -path '*postgresql*/bin' 2>/dev/null |
-            sort --version-sort --reverse); do
+        $({ find /usr/lib/postgresql /opt/homebrew/opt /usr/local/opt -maxdepth 2 -path '*postgresql*/bin' \
+            2>/dev/null || true; } | sort --version-sort --reverse); do
         if [[ -n $folder && -x $folder/initdb && -x $folder/postgres ]]; then
             printf '%s\n' "$folder"
             return 0

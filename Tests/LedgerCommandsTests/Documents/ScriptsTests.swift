@@ -34,6 +34,21 @@ struct ScriptsTests {
         return try await body(folder.path())
     }
 
+    @Test("setup repeats what a broken Swift says instead of ending without a word")
+    func brokenSwiftIsExplained() async throws {
+        try await Self.inFolder { folder in
+            let swift = "\(folder)/swift"
+            try "#!/bin/sh\necho 'libmissing.so.1: cannot open shared object file' >&2\nexit 127\n"
+                .write(toFile: swift, atomically: true, encoding: .utf8)
+            try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: swift)
+            let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
+            let run = try await CommandRun.run(
+                "\(projectFolder)/Scripts/setup", [], environment: ["PATH": "\(folder):\(path)"])
+            #expect(run.status == 1)
+            #expect(run.errors.contains("libmissing.so.1: cannot open shared object file"))
+        }
+    }
+
     @Test("audit-chain prints no error when nobody reads its output")
     func auditChainIsQuiet() async throws {
         let job = "0197a000-0000-7000-8000-000000000000"
