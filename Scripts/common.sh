@@ -30,13 +30,20 @@ print_help() {
     sed -n '2,/^[^#]/ { s/^# \{0,1\}//p }' "$0"
 }
 
+# Runs Swift with a folder of its own for temporary files. In the system's, the folder swift-generated-sources of
+# another user makes the compiler (6.3) write temporary files into the current folder instead.
+run_swift() {
+    mkdir -p "$project/.build-temporary"
+    TMPDIR="$project/.build-temporary" swift "$@"
+}
+
 # Builds a release and prints where its program is. Swift's runtime is linked in: a call into it is cheaper then, and a
 # server does a tenth more.
 release_program() {
     local folder options=(--package-path "$project" --scratch-path "$project/.build-release" -c release
         --static-swift-stdlib)
-    swift build "${options[@]}" --product progress-ledger >&2
-    folder="$(swift build "${options[@]}" --show-bin-path)"
+    run_swift build "${options[@]}" --product progress-ledger >&2
+    folder="$(run_swift build "${options[@]}" --show-bin-path)"
     printf '%s\n' "$folder/progress-ledger"
 }
 
