@@ -8,6 +8,9 @@ project="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # The account that PostgreSQL runs as when we are root: it refuses to be root itself.
 postgres_account=postgres
 
+# The account that tests run as if we are root. Root may do what nobody else may, and hides faults from them.
+tester_account=nobody
+
 say() {
     printf '%s\n' "$*" >&2
 }
@@ -61,13 +64,72 @@ postgres_programs() {
     return 1
 }
 
+# Runs a program as another account; we must be root.
+#
+#   as_account ACCOUNT [OPTIONS OF SETPRIV] -- COMMAND…
+as_account() {
+    local account="$1"
+    shift
+    setpriv --reuid="$account" --regid="$(id -g "$account")" "$@"
+}
+
 # Runs a program of PostgreSQL's as an account that it accepts.
 as_postgres() {
     if [[ $(id -u) -eq 0 ]]; then
-        setpriv --reuid="$postgres_account" --regid="$postgres_account" --init-groups -- "$@"
+        as_account "$postgres_account" --init-groups -- "$@"
     else
         "$@"
     fi
+}
+
+# Runs a command as an ordinary user: as an account without any privilege if we are root, otherwise as ourselves.
+#
+# A project below a folder that is closed to others, such as root's home, is read with one privilege, to read.
+as_tester() {
+    local options=(--clear-groups)
+    if [[ $(id -u) -ne 0 ]]; then
+        "$@"
+        return
+    fi
+    if ! can_tester_read; then
+        options+=(--inh-caps=+dac_read_search --ambient-caps=+dac_read_search)
+    fi
+    # By env, because setpriv itself still has root's privileges when it looks for a program on the PATH.
+    as_account "$tester_account" "${options[@]}" -- env "$@"
+}
+
+# Runs a command as an ordinary user. If we are root, its HOME and TMPDIR are in a folder that it gets.
+#
+#   as_tester_in FOLDER COMMAND…
+as_tester_in() {
+    local folder="$1"
+    shift
+    if [[ $(id -u) -ne 0 ]]; then
+        "$@"
+        return
+    fi
+    mkdir -p "$folder/home" "$folder/temporary"
+    chown -R "$tester_account:" "$folder"
+    as_tester env HOME="$folder/home" TMPDIR="$folder/temporary" "$@"
+}
+
+# Whether the account of tests can read the project and Swift's programs.
+can_tester_read() {
+    local file
+    for file in "$project/Package.swift" "$(command -v swift || true)"; do
+        [[ -z $file ]] || as_account "$tester_account" --clear-groups -- test -r "$file" || return
+    done
+}
+
+# Continues the calling script as an ordinary user if we are root. FOLDER keeps what it makes, and belongs to that user.
+#
+#   continue_as_tester FOLDER [ARGUMENTS OF THE SCRIPT]
+continue_as_tester() {
+    local folder="$1"
+    shift
+    [[ $(id -u) -eq 0 ]] || return 0
+    as_tester_in "$folder" "$0" "$@"
+    exit
 }
 
 # A Python that reads YAML, for the checks; Debian's own comes first, because it is the one that apt-get equips.

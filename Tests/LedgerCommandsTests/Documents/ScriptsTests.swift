@@ -26,12 +26,81 @@ struct ScriptsTests {
         #expect(FileManager.default.isExecutableFile(atPath: "\(projectFolder)/.ci/run"))
     }
 
+    /// Runs a shell script that has what `Scripts/test` has to run its parts.
+    private static func runParts(_ script: String) async throws -> CommandRun {
+        try await inFolder { folder in
+            let head = """
+                set -euo pipefail
+                source '\(projectFolder)/Scripts/common.sh'
+                logs='\(folder)'
+                source '\(projectFolder)/Scripts/parts.sh'
+
+                """
+            return try await CommandRun.run("/bin/bash", ["-c", head + script])
+        }
+    }
+
     /// Runs the closure with a folder that is removed afterwards.
     private static func inFolder<R>(_ body: (String) async throws -> R) async throws -> R {
         let folder = FileManager.default.temporaryDirectory.appending(path: "scripts-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
         defer { try? FileManager.default.removeItem(at: folder) }
         return try await body(folder.path())
+    }
+
+    @Test("all parts of the tests run even if one fails, which is named in the end")
+    func everyPartRuns() async throws {
+        let run = try await Self.runParts(
+            """
+            broken() { echo 'the reason'; false; echo 'never printed'; }
+            run_part first broken
+            run_part second echo '12 passed, 0 failed'
+            end_of_parts
+            """)
+        #expect(run.status == 1)
+        #expect(run.errors.contains("the reason"))
+        #expect(!run.errors.contains("never printed"))
+        #expect(run.errors.contains("test: failed: first\n"))
+        #expect(run.lines.last == "12 passed, 1 failed")
+    }
+
+    @Test("a part that passes shows its summary and nothing else")
+    func passingPartIsQuiet() async throws {
+        let run = try await Self.runParts(
+            """
+            swift_tests() {
+                echo 'error: expected by a test'
+                echo '✔ Test "one" passed after 0.1 seconds.'
+                echo '➜ Test "two" skipped: "no reason"'
+                echo '✔ Test run with 12 tests in 3 suites passed after 0.5 seconds.'
+            }
+            run_part swift swift_tests
+            run_part python echo '2 passed, 1 skipped in 0.10s'
+            end_of_parts
+            """)
+        #expect(run.status == 0)
+        #expect(!run.errors.contains("expected by a test"))
+        #expect(run.lines.first?.hasPrefix("swift: Test run with 12 tests in 3 suites passed") == true)
+        #expect(run.lines.last == "13 passed, 0 failed")
+    }
+
+    @Test("failed tests are counted as the test runners count them")
+    func failuresAreCounted() async throws {
+        let run = try await Self.runParts(
+            """
+            swift_tests() {
+                echo '✘ Test "one" failed after 0.1 seconds with 2 issues.'
+                echo '✘ Suite "S" failed after 0.1 seconds with 2 issues.'
+                echo '✘ Test run with 5 tests in 1 suite failed after 0.5 seconds with 2 issues.'
+                exit 1
+            }
+            python_tests() { echo '2 failed, 30 passed, 1 error in 2.10s' && exit 1; }
+            run_part swift swift_tests
+            run_part python python_tests
+            end_of_parts
+            """)
+        #expect(run.status == 1)
+        #expect(run.lines.last == "34 passed, 4 failed")
     }
 
     @Test("setup repeats what a broken Swift says instead of ending without a word")
