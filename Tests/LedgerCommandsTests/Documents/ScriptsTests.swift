@@ -4,7 +4,7 @@ import Testing
 
 @Suite("The scripts")
 struct ScriptsTests {
-    private static let names = ["check", "run", "setup", "test"]
+    private static let names = ["check", "run", "setup", "test", "test-bare-machine"]
 
     @Test("each explains itself, and refuses what it does not know", arguments: names)
     func helpIsThere(name: String) async throws {
