@@ -36,11 +36,7 @@ let package = Package(
         // Layer 0
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-        .target(
-            name: "Ledger",
-            dependencies: [.product(name: "Crypto", package: "swift-crypto")],
-            swiftSettings: settings
-        ),
+        .target(name: "Ledger", swiftSettings: settings),
         .executableTarget(name: "embed-files", path: "Sources/EmbedFiles/Tool", swiftSettings: settings),
         .plugin(
             name: "EmbedFiles", capability: .buildTool(), dependencies: ["embed-files"],
@@ -56,12 +52,16 @@ let package = Package(
         // What is remembered of answers is packed by zlib, which Hummingbird needs to be built anyway.
         .target(name: "Deflate", dependencies: ["CZlib"], swiftSettings: settings + [.strictMemorySafety()]),
         .target(name: "LedgerWire", dependencies: ["Ledger"], swiftSettings: settings),
+        // Apart from Ledger, so that a task that imports the client does not build BoringSSL for SHA-256.
+        .target(
+            name: "LedgerChain", dependencies: ["Ledger", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: settings),
 
         // Layer 2
         .target(
             name: "LedgerStore",
             dependencies: [
-                "Ledger", "LedgerSchema", "PQ",
+                "Ledger", "LedgerChain", "LedgerSchema", "PQ",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -121,8 +121,9 @@ let package = Package(
         .target(
             name: "LedgerCommands",
             dependencies: [
-                "Ledger", "LedgerBenchmark", "LedgerHTTP", "LedgerProjection", "LedgerStore", "LedgerWire", "PQ",
-                "ProgressLedgerClient", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Ledger", "LedgerBenchmark", "LedgerChain", "LedgerHTTP", "LedgerProjection", "LedgerStore",
+                "LedgerWire", "PQ", "ProgressLedgerClient",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -136,7 +137,7 @@ let package = Package(
 
         // Beside the layers
         .executableTarget(
-            name: "progress-ledger-examples", dependencies: ["Ledger", "LedgerWire", "ProgressLedgerClient"],
+            name: "progress-ledger-examples", dependencies: ["ProgressLedgerClient"],
             path: "Sources/swift-examples", swiftSettings: settings),
         .target(
             name: "LedgerTestSupport",
@@ -145,12 +146,13 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
-        .testTarget(name: "LedgerTests", dependencies: ["Ledger", "LedgerTestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "LedgerTests", dependencies: ["Ledger", "LedgerChain", "LedgerTestSupport"], swiftSettings: settings),
         .testTarget(name: "DeflateTests", dependencies: ["Deflate", "LedgerTestSupport"], swiftSettings: settings),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "Ledger", "LedgerStore", "LedgerTestSupport", "LedgerWire", "PQ", "ProgressLedgerClient",
+                "Ledger", "LedgerChain", "LedgerStore", "LedgerTestSupport", "LedgerWire", "PQ", "ProgressLedgerClient",
                 "progress-ledger", "progress-ledger-examples", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings
@@ -166,7 +168,7 @@ let package = Package(
         .testTarget(
             name: "LedgerStoreTests",
             dependencies: [
-                "Ledger", "LedgerProjection", "LedgerSchema", "LedgerStore", "LedgerTestSupport", "PQ",
+                "Ledger", "LedgerChain", "LedgerProjection", "LedgerSchema", "LedgerStore", "LedgerTestSupport", "PQ",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings
@@ -184,7 +186,7 @@ let package = Package(
         .testTarget(
             name: "ProgressLedgerClientTests",
             dependencies: [
-                "Ledger", "LedgerWire", "ProgressLedgerClient",
+                "Ledger", "LedgerWire", "ProgressLedgerClient", .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),

@@ -1,4 +1,5 @@
 internal import Ledger
+internal import LedgerChain
 internal import PQ
 
 /// Creates jobs.

@@ -1,5 +1,3 @@
-import Ledger
-import LedgerWire
 import ProgressLedgerClient
 
 /// What a report costs the task that makes it.

@@ -1,6 +1,4 @@
 import FoundationEssentials
-import Ledger
-import LedgerWire
 import ProgressLedgerClient
 
 /// What the examples have in common.

@@ -1,4 +1,3 @@
-import Ledger
 import ProgressLedgerClient
 
 /// A root that declares n units, and n subtasks that do one each.

@@ -1,9 +1,8 @@
 import Glibc
-import Ledger
 import ProgressLedgerClient
 
 /// A worker of the job that `PROGRESS_LEDGER_JOB` names: reports a unit every few milliseconds until it is told to end
-/// by SIGTERM, and records first what it has reported. Says on standard output how many were taken.
+/// by a signal, and then ends as canceled, with everything recorded. Says on standard output how many were taken.
 enum Worker {
     static func run() async throws {
         LedgerJob.flushOnTermination()

@@ -1,4 +1,3 @@
-import Ledger
 import ProgressLedgerClient
 
 /// Four tasks of `step1`, four of `step2` that each need one of `step1`, and `finalize`, which needs them all. The second

@@ -1,5 +1,6 @@
 import Foundation
 import Ledger
+import LedgerChain
 import LedgerStore
 import LedgerTestSupport
 import LedgerWire

@@ -1,4 +1,5 @@
 import Ledger
+import LedgerChain
 import LedgerProjection
 import LedgerStore
 import LedgerTestSupport

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Ledger
+import LedgerChain
 import LedgerWire
 import ProgressLedgerClient
 

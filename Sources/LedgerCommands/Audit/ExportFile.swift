@@ -1,4 +1,5 @@
 import Ledger
+import LedgerChain
 import LedgerWire
 
 /// The export of a job, as it is read from a file.

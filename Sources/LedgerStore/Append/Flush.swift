@@ -1,4 +1,5 @@
 internal import Ledger
+internal import LedgerChain
 internal import PQ
 
 /// One append on its way: events of one or more jobs, all or nothing.

@@ -1,4 +1,5 @@
 internal import Ledger
+internal import LedgerChain
 internal import PQ
 
 /// The last event of a job, as its head row has it.

@@ -1,4 +1,5 @@
 internal import Ledger
+internal import LedgerChain
 internal import PQ
 
 /// Takes over what another ledger has recorded, excerpt by excerpt: each is checked against the chain, is taken as a

@@ -1,4 +1,5 @@
 internal import Ledger
+internal import LedgerChain
 internal import PQ
 
 /// Reads a job's ledger from the first event to its head, and has it checked. Nothing is locked: events never change, and

@@ -1,3 +1,5 @@
+public import Ledger
+
 extension Event {
     /// The bytes of an event that its hash covers. The same event has the same bytes, now and for ever, and two
     /// different events have different ones.

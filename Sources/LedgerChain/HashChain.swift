@@ -1,4 +1,5 @@
 internal import Crypto
+public import Ledger
 
 /// The hash chain of a job: each event's hash covers the event and, through the hash before it, all earlier ones.
 ///

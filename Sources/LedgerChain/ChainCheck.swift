@@ -1,3 +1,5 @@
+public import Ledger
+
 /// Recomputes the chain of a job, event by event, and stops at the first thing that is wrong.
 public struct ChainCheck: Sendable {
     /// What the first event must say; nil where the check begins after it.
