@@ -53,6 +53,8 @@ package struct LineStream: AsyncSequence, Sendable {
         private let request: LedgerRequest
         private let lineBytesMax: Int
         private var state = State.unopened
+        /// The server's clock when the answer began; nil before, and if the answer does not tell it.
+        private(set) var clock: ServerClock?
         private var buffer = ByteBuffer()
 
         init(client: LedgerClient, request: LedgerRequest, lineBytesMax: Int) {
@@ -95,7 +97,9 @@ package struct LineStream: AsyncSequence, Sendable {
             case .ended: return nil
             case .open(let open): body = open
             case .unopened:
-                body = Body(try await client.open(request), client.pool)
+                let (connection, headers) = try await client.open(request)
+                clock = ServerClock(headers)
+                body = Body(connection, client.pool)
                 state = .open(body)
             }
             do throws(TransportError) {

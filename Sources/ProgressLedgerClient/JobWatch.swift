@@ -34,6 +34,8 @@ public struct JobWatch: AsyncSequence, Sendable {
         var lines: LineStream.AsyncIterator
         private var event = ""
         private var isOver = false
+        /// The server's clock as of the last update; nil if the server has not told it.
+        package private(set) var clock: ServerClock?
 
         init(lines: LineStream.AsyncIterator) {
             self.lines = lines
@@ -43,12 +45,13 @@ public struct JobWatch: AsyncSequence, Sendable {
         public mutating func next() async throws(LedgerClientError) -> Update? {
             guard !isOver else { return nil }
             while let line = try await lines.next() {
+                clock = clock ?? lines.clock
                 let text = String(decoding: line, as: UTF8.self)
                 if let name = Self.value("event", of: text) { event = name }
                 // A ledger writes the data of an event as its last line.
                 guard let data = Self.value("data", of: text) else { continue }
                 switch event {
-                case "snapshot": return .snapshot(try Self.job(data), json: data)
+                case "snapshot": return .snapshot(try readJob(data), json: data)
                 case "end":
                     isOver = true
                     return .end
@@ -66,9 +69,11 @@ public struct JobWatch: AsyncSequence, Sendable {
             return String(value.first == UInt8(ascii: " ") ? value.dropFirst() : value)
         }
 
-        private static func job(_ data: String) throws(LedgerClientError) -> JobAnswer {
+        private mutating func readJob(_ data: String) throws(LedgerClientError) -> JobAnswer {
             do {
-                return try JobAnswer(try JSONReader.read(Array(data.utf8)))
+                let body = try JSONReader.read(Array(data.utf8))
+                clock = ServerClock(body) ?? clock
+                return try JobAnswer(body)
             } catch {
                 throw LedgerClientError(.unexpectedAnswer, "An event of the stream cannot be read as a job: \(error)")
             }

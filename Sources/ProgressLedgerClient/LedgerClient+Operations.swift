@@ -10,18 +10,30 @@ extension LedgerClient {
 
     /// Creates a job; with a key, finds the one that has the same key and the same content already.
     public func createJob(_ description: JobDescription) async throws(LedgerClientError) -> JobAnswer {
-        try await ask(.createJob(description), as: JobAnswer.self).value
+        try await withOwnWrites(try await ask(.createJob(description), as: JobAnswer.self).value)
     }
 
-    /// A job with its snapshot.
+    /// A job with its snapshot, which holds what the ledger had recorded before.
+    ///
+    /// If the projection takes more than 5 s to get there, or the server cannot tell, the snapshot as it is.
     public func job(_ job: JobID) async throws(LedgerClientError) -> JobAnswer {
-        try await ask(.job(job), as: JobAnswer.self).value
+        let read = try await ask(.job(job), as: JobAnswer.self).value
+        return try await waitUntilFolded(read, read.ledgerSequence)
     }
 
     /// A page of jobs, newest first.
+    ///
+    /// The snapshots of the first eight jobs that this client has reported on hold what it has reported.
     public func jobs(_ search: JobSearch = JobSearch()) async throws(LedgerClientError) -> JobsPage {
-        try await ask(.jobs(search), as: JobsPage.self).value
+        let page = try await ask(.jobs(search), as: JobsPage.self).value
+        var jobs = page.jobs
+        let behind = jobs.indices.filter { jobs[$0].snapshot.sequence < contact.lastWritten(to: jobs[$0].id) }
+        for index in behind.prefix(Self.rereadMax) { jobs[index] = try await withOwnWrites(jobs[index]) }
+        return JobsPage(jobs: jobs, nextCursor: page.nextCursor)
     }
+
+    /// Jobs of a page that are read once more. Each may take the 5 s that a stopped projection is waited for.
+    private static let rereadMax = 8
 
     /// A page of a job's tasks with their executions, in the order in which they began.
     public func tasks(
@@ -69,12 +81,24 @@ extension LedgerClient {
     public func append(
         _ drafts: [EventDraft], to job: JobID, awaitsVerdicts: Bool = false
     ) async throws(LedgerClientError) -> Appended {
-        try await ask(.append(drafts, to: job, awaitsVerdicts: awaitsVerdicts), as: Appended.self).value
+        try await append(drafts, to: job, awaitsVerdicts: awaitsVerdicts, until: nil)
+    }
+
+    /// The same, failing at the latest at a moment.
+    func append(
+        _ drafts: [EventDraft], to job: JobID, awaitsVerdicts: Bool = false, until limit: ContinuousClock.Instant?
+    ) async throws(LedgerClientError) -> Appended {
+        let request = LedgerRequest.append(drafts, to: job, awaitsVerdicts: awaitsVerdicts)
+        let appended: Appended = try decode(try await perform(request, until: limit), to: request)
+        contact.noteWritten(appended.sequences.upperBound, to: job)
+        return appended
     }
 
     /// Appends events to many jobs: all or nothing; in order and contiguous within each job.
     public func append(_ entries: [(job: JobID, draft: EventDraft)]) async throws(LedgerClientError) -> AppendedToJobs {
-        try await ask(.append(entries), as: AppendedToJobs.self).value
+        let appended = try await ask(.append(entries), as: AppendedToJobs.self).value
+        for (job, sequences) in appended.sequences { contact.noteWritten(sequences.upperBound, to: job) }
+        return appended
     }
 
     /// Starts an execution, which supersedes every earlier one of its task.
@@ -88,7 +112,9 @@ extension LedgerClient {
     public func startExecution(
         _ reference: ExecutionReference, in job: JobID
     ) async throws(LedgerClientError) -> StartedExecution {
-        try await ask(.startExecution(reference, in: job), as: StartedExecution.self).value
+        let started = try await ask(.startExecution(reference, in: job), as: StartedExecution.self).value
+        contact.noteWritten(started.sequence, to: job)
+        return started
     }
 
     /// A page of a job's history with verdicts.
@@ -110,19 +136,49 @@ extension LedgerClient {
 
     // MARK: Progress
 
-    /// A job's snapshot.
+    /// A job's snapshot, which holds what this client has reported before.
+    ///
+    /// If the projection takes more than 5 s to get there, or the server cannot tell, the snapshot as it is.
     ///
     /// - Parameters:
     ///   - job: The job.
-    ///   - minSequence: Waits, 5 s at most, until the snapshot has reached this sequence: read your own writes.
+    ///   - minSequence: Waits, 5 s at most, until the snapshot has reached this sequence, and fails if it does not.
     ///   - policy: Which executions count; the last of each task unless told.
     /// - Throws: ``LedgerClientError/Code/notFolded`` where the snapshot did not get to `minSequence`.
     public func progress(
         of job: JobID, minSequence: Int64? = nil, policy: CountingPolicy? = nil
     ) async throws(LedgerClientError) -> ReadJob {
-        let (value, answer) = try await ask(
-            .progress(job, minSequence: minSequence, policy: policy), as: JobAnswer.self)
+        let read = try await readProgress(.progress(job, minSequence: minSequence, policy: policy))
+        let own = contact.lastWritten(to: job)
+        guard minSequence == nil, read.job.snapshot.sequence < own else { return read }
+        do throws(LedgerClientError) {
+            return try await readProgress(.progress(job, minSequence: own, policy: policy))
+        } catch {
+            guard error.code != .cancelled else { throw error }
+            return read
+        }
+    }
+
+    private func readProgress(_ request: LedgerRequest) async throws(LedgerClientError) -> ReadJob {
+        let (value, answer) = try await ask(request, as: JobAnswer.self)
         return ReadJob(job: value, entityTag: answer.headers.first(name: "etag"))
+    }
+
+    /// The job once its snapshot holds what this client has reported.
+    private func withOwnWrites(_ job: JobAnswer) async throws(LedgerClientError) -> JobAnswer {
+        try await waitUntilFolded(job, 0)
+    }
+
+    /// The job once its snapshot has reached a sequence and what this client has reported; as it is after 5 s.
+    private func waitUntilFolded(_ job: JobAnswer, _ sequence: Int64) async throws(LedgerClientError) -> JobAnswer {
+        let wanted = max(sequence, contact.lastWritten(to: job.id))
+        guard job.snapshot.sequence < wanted else { return job }
+        do throws(LedgerClientError) {
+            return try await ask(.progress(job.id, minSequence: wanted), as: JobAnswer.self).value
+        } catch {
+            guard error.code != .cancelled else { throw error }
+            return job
+        }
     }
 
     /// A job's snapshot as soon as it is another one; nil where it stayed the same for so long.
@@ -171,17 +227,36 @@ extension LedgerClient {
     package func askForJSON<Value: Answer>(
         _ request: LedgerRequest, as type: Value.Type
     ) async throws(LedgerClientError) -> (value: Value, json: String) {
-        let (value, answer) = try await ask(request, as: type)
+        let (value, json, _) = try await askWithClock(request, as: type)
+        return (value, json)
+    }
+
+    /// The same with the server's clock; nil if the response does not tell it.
+    package func askWithClock<Value: Answer>(
+        _ request: LedgerRequest, as type: Value.Type
+    ) async throws(LedgerClientError) -> (value: Value, json: String, clock: ServerClock?) {
+        let answer = try await perform(request)
+        var body: JSONValue?
+        let value: Value = try decode(answer, to: request, body: &body)
         var json = String(buffer: answer.body)
         if json.utf8.last == UInt8(ascii: "\n") { json.removeLast() }
-        return (value, json)
+        return (value, json, body.flatMap { ServerClock($0) } ?? ServerClock(answer.headers))
     }
 
     private func decode<Value: Answer>(
         _ answer: HTTPAnswer, to request: LedgerRequest
     ) throws(LedgerClientError) -> Value {
+        var body: JSONValue?
+        return try decode(answer, to: request, body: &body)
+    }
+
+    private func decode<Value: Answer>(
+        _ answer: HTTPAnswer, to request: LedgerRequest, body: inout JSONValue?
+    ) throws(LedgerClientError) -> Value {
         do {
-            return try Value(try JSONReader.read(Array(answer.body.readableBytesView)))
+            let read = try JSONReader.read(Array(answer.body.readableBytesView))
+            body = read
+            return try Value(read)
         } catch {
             throw LedgerClientError(
                 .unexpectedAnswer,

@@ -27,12 +27,26 @@ public final class LedgerClient: Sendable {
         public var token: String?
 
         public init() {}
+
+        /// The same without values that no timer or counter can hold: a setting must not trap.
+        var bounded: Settings {
+            func bound(_ duration: Duration) -> Duration { min(max(duration, .zero), .seconds(86_400)) }
+            var settings = self
+            settings.connectionsMax = max(1, connectionsMax)
+            settings.waitersMax = max(0, waitersMax)
+            settings.connectionIdleMax = bound(connectionIdleMax)
+            settings.deadline = bound(deadline)
+            settings.patience = bound(patience)
+            settings.answerBytesMax = max(0, answerBytesMax)
+            return settings
+        }
     }
 
     /// Where the server is.
     public let address: ServerAddress
     let settings: Settings
     let pool: ConnectionPool
+    let contact: LedgerContact
 
     /// A client of the server at this URL. Connects when it is first used.
     ///
@@ -45,9 +59,15 @@ public final class LedgerClient: Sendable {
     }
 
     /// A client of the server at this address. Connects when it is first used.
-    public init(address: ServerAddress, settings: Settings = Settings()) {
+    public convenience init(address: ServerAddress, settings: Settings = Settings()) {
+        self.init(address: address, settings: settings, contact: LedgerContact())
+    }
+
+    init(address: ServerAddress, settings: Settings, contact: LedgerContact) {
+        let settings = settings.bounded
         self.address = address
         self.settings = settings
+        self.contact = contact
         self.pool = ConnectionPool(address: address, settings: settings)
     }
 

@@ -100,6 +100,47 @@ struct ReporterTests {
         }
     }
 
+    @Test("what an execution has reported is in the job as soon as it has ended, 100 times of 100")
+    func ownWritesAreRead() async throws {
+        try await withHouse { house in
+            var fresh = 0
+            for number in 1...100 {
+                let key = Name("k\(number)")
+                let job = try await house.client.openJob(JobDescription(name: "n", key: key), logger: Self.logger)
+                await job.execution("t", attempt: 1) { context in
+                    context.progress().add(3)
+                    context.progress().done(3)
+                }
+                var search = JobSearch()
+                search.key = key
+                let found = try #require(try await house.client.jobs(search).jobs.first)
+                let read = try #require(try await job.snapshot())
+                let isFresh = [found, read].allSatisfy { job in
+                    job.snapshot.indicators.first?.counted == Units(total: 3, done: 3)
+                        && job.snapshot.tasks.succeeded == 1
+                }
+                if isFresh { fresh += 1 }
+            }
+            #expect(fresh == 100)
+        }
+    }
+
+    @Test("two executions of one task and attempt have names of their own: the later one counts, nothing conflicts")
+    func equalAttempts() async throws {
+        try await withHouse { house in
+            let job = try await house.openJob()
+            for units in [5, 3] {
+                await job.execution("t", attempt: 1) { context in
+                    context.progress("l").done(units)
+                    #expect(await context.flush(atMost: .patience))
+                }
+            }
+            #expect(try await numbers(job) == ["l": [3, 0]])
+            let verdicts = try await house.client.events(of: try #require(job.id)).events.map(\.verdict)
+            #expect(verdicts.allSatisfy { $0 == .counted || $0 == .superseded })
+        }
+    }
+
     @Test("answers that are lost after the request was taken make nothing count twice")
     func lostAnswers() async throws {
         try await withHouse { house in
@@ -292,8 +333,8 @@ struct ReporterTests {
     }
 
     @Test(
-        "a process that is told to end records first what it has reported; of one that is killed counts what was sent, once",
-        arguments: [SIGTERM, SIGKILL])
+        "a process that is told to end records what it has reported; of one that is killed counts what was sent, once",
+        arguments: [SIGTERM, SIGHUP, SIGINT, SIGKILL])
     func endings(_ signal: Int32) async throws {
         try await withHouse { house in
             let job = try await house.openJob()
@@ -315,7 +356,7 @@ struct ReporterTests {
             let printed = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
             let reported = try #require(printed.split(separator: "\n").last.flatMap { Int128($0) })
             let counted = try #require(try await numbers(job)["units"]?[0])
-            if signal == SIGTERM {
+            if signal != SIGKILL {
                 // What was taken is there. Its last report may not have come to say so before the process ended.
                 #expect((reported...reported + 1).contains(counted), "\(counted) of \(reported)")
             } else {
@@ -324,6 +365,8 @@ struct ReporterTests {
             // Nothing is there twice.
             let events = try await house.client.events(of: id).events
             #expect(events.allSatisfy { $0.verdict == .counted })
+            let states = try await house.client.tasks(of: id).tasks.map(\.state.rawValue)
+            #expect(signal == SIGKILL || states == ["canceled"])
         }
     }
 

@@ -1,5 +1,7 @@
 import Ledger
+import NIOCore
 import NIOHTTP1
+import NIOPosix
 import Testing
 
 @testable import ProgressLedgerClient
@@ -28,6 +30,18 @@ struct ExchangeTests {
             #expect(server.connectionCount == 1)
             #expect(server.requests.map(\.line) == ["GET /healthz", "GET /healthz", "GET /healthz"])
             #expect(server.requests[0].headers["host"] == ["127.0.0.1:\(server.port)"])
+        }
+    }
+
+    @Test("a connection sends small requests at once, and sets no option that needs privileges")
+    func connectionsHaveHarmlessOptions() async throws {
+        try await ScriptedServer.with { server in
+            let connection = try await HTTPConnection.connect(
+                to: ServerAddress(server.url), on: .singleton, deadline: .now + .seconds(60))
+            defer { connection.close() }
+            #expect(try await connection.channel.getOption(.tcpOption(.tcp_nodelay)).get() != 0)
+            // The number 1 is TCP_NODELAY at the level of TCP, and SO_DEBUG, for root alone, at that of sockets.
+            #expect(try await connection.channel.getOption(.socketOption(.init(rawValue: 1))).get() == 0)
         }
     }
 

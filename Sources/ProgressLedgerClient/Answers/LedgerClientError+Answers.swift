@@ -16,6 +16,18 @@ extension LedgerClientError {
                 status: answer.status, retryAfter: answer.retryAfter)
             return
         }
+        if answer.status == 404, address.pathPrefix.hasSuffix("/v1") {
+            self = .invalidAddress(address.description, "it ends with /v1, which every route begins with by itself")
+            return
+        }
+        if answer.status == 404, !request.namesResource {
+            self.init(
+                .unexpectedAnswer,
+                "The ledger could not \(request.purpose): there is nothing at \(address)\(request.path).",
+                remedy: "Is this the ledger's URL? Give it without a path unless a proxy serves the ledger below one.",
+                status: answer.status)
+            return
+        }
         let superseded = SupersededExecution(value)
         let code = Self.code(for: answer.status, isSuperseded: superseded != nil, isWrite: request.isWrite)
         let reason = problem.detail.isEmpty ? problem.title : "\(problem.title): \(problem.detail)"

@@ -74,10 +74,10 @@ public final class ExecutionContext: Sendable {
 
     /// Waits until everything reported so far is recorded.
     ///
-    /// - Parameter limit: How long at most.
+    /// - Parameter limit: How long at most; nil is 5 s, shared with all other waits for a ledger that does not answer.
     /// - Returns: Whether it is.
     @discardableResult
-    public func flush(atMost limit: Duration = .seconds(5)) async -> Bool {
+    public func flush(atMost limit: Duration? = nil) async -> Bool {
         guard let core else { return true }
         return await core.flush(limit)
     }
@@ -85,10 +85,12 @@ public final class ExecutionContext: Sendable {
     /// Says how the execution has ended, and waits until that is recorded. What is not by then is still tried for a
     /// quarter of an hour, while the process lives. Only the first end holds, and nothing is taken after it.
     ///
-    /// - Parameter limit: How long to wait at most.
+    /// - Parameters:
+    ///   - outcome: How it has ended.
+    ///   - limit: How long to wait at most; nil is 5 s, shared with all other waits for a ledger that does not answer.
     /// - Returns: Whether everything is recorded.
     @discardableResult
-    public func finish(_ outcome: ExecutionOutcome, atMost limit: Duration = .seconds(5)) async -> Bool {
+    public func finish(_ outcome: ExecutionOutcome, atMost limit: Duration? = nil) async -> Bool {
         guard let core else { return true }
         let isTaken = core.end(outcome)
         return await core.flush(limit) && isTaken
@@ -103,8 +105,8 @@ public struct IndicatorReporter: Sendable {
 
     /// Declares units more to do. 0 declares the indicator and says that the task lives.
     ///
-    /// - Parameter units: From 0 to 2^53 − 1. Anything else is refused here: it changes nothing, is logged with the place
-    ///   of the call, and is counted in ``ReportStatistics/refused``.
+    /// - Parameter units: From 0 to 2^53 − 1. Anything else is refused here: it changes nothing, is logged once with the
+    ///   place of the call, and is counted in ``ReportStatistics/refused``.
     /// - Returns: Whether it was taken.
     @discardableResult
     public func add(_ units: Int, file: StaticString = #fileID, line: UInt = #line) -> Bool {

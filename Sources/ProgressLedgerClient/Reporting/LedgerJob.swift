@@ -27,7 +27,7 @@ public struct LedgerJob: Sendable {
         var settings = client.settings
         settings.patience = .zero
         settings.deadline = .seconds(15)
-        reporter = LedgerClient(address: client.address, settings: settings)
+        reporter = LedgerClient(address: client.address, settings: settings, contact: client.contact)
     }
 
     private init(silent logger: Logger) {
@@ -60,7 +60,8 @@ public struct LedgerJob: Sendable {
 
     /// Runs a task as a new execution, which supersedes every earlier one of it. It has succeeded where the closure
     /// returns, was canceled where it throws `CancellationError`, and has failed where it throws anything else. Then the
-    /// last reports are waited for, 5 s at most.
+    /// last reports are waited for, 5 s at most. A ledger that did not answer in that time is waited for again after a
+    /// minute at the earliest, so that an outage does not slow one task after the other.
     ///
     /// - Parameters:
     ///   - task: The task, 1 to 200 Unicode scalars.
@@ -94,10 +95,23 @@ public struct LedgerJob: Sendable {
             task, attempt: attempt, in: id, client: reporter, logger: logger, onSuperseded: onSuperseded)
     }
 
-    /// Says how the job has ended. Saying it again changes nothing.
-    public func finish(_ outcome: JobOutcome) async throws(LedgerClientError) {
+    /// Records how the job has ended. Doing it again changes nothing.
+    ///
+    /// - Parameters:
+    ///   - outcome: How it has ended.
+    ///   - limit: How long that may take; nil is 5 s, shared with all other waits for a ledger that does not answer.
+    /// - Throws: ``LedgerClientError`` if it is not recorded by then, or the ledger refuses it.
+    public func finish(_ outcome: JobOutcome, atMost limit: Duration? = nil) async throws(LedgerClientError) {
         guard let id, let client else { return }
-        _ = try await client.append([EventDraft(.jobFinished(outcome))], to: id)
+        let now = ContinuousClock.now
+        let end = limit.map { now + $0 } ?? client.contact.waitLimit(now: now)
+        do throws(LedgerClientError) {
+            _ = try await client.append([EventDraft(.jobFinished(outcome))], to: id, until: end)
+            client.contact.noteAnswer()
+        } catch {
+            if !error.isRetrySafe, error.status != nil { client.contact.noteAnswer() }
+            throw error
+        }
     }
 
     // MARK: Reading

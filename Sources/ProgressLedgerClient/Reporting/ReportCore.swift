@@ -9,20 +9,16 @@ final class ReportCore: Sendable {
         /// Who waits until what was taken before is delivered.
         var flushes: [(bell: Bell, goal: Int)] = []
         var isStopped = false
-        /// Whether the process ends, and nothing more is taken.
-        var isClosed = false
-        /// Whether something was reported after that, so that an end would be one with a wrong number.
-        var hasMissed = false
-        /// Whether it was logged that the ledger is away; once in an outage.
-        var hasLoggedFailure = false
-        var refusalsLogged = 0
+        /// Whether it was canceled because the process ends.
+        var isCanceled = false
+        /// Whether it was logged that the ledger has refused reports for good.
+        var hasLoggedRefusal = false
+        /// The kinds of calls of which it was logged that one was refused.
+        var loggedRefusals: Set<Refusal> = []
 
         mutating func take(_ slot: Int, total: Int64, done: Int64) -> Taking {
+            guard !isCanceled else { return .canceled }
             guard !isStopped, !queue.hasEnded else { return .ended }
-            guard !isClosed else {
-                hasMissed = true
-                return .closed
-            }
             return queue.take(slot, total: total, done: done) { .now } ? .news : .taken
         }
 
@@ -33,7 +29,24 @@ final class ReportCore: Sendable {
         /// With nothing or with something to tell whoever sends.
         case taken, news
         /// Refused.
-        case ended, closed
+        case ended, canceled
+    }
+
+    /// Why a call changes nothing.
+    private enum Refusal: Hashable {
+        case task, attempt, label, tooManyLabels, units, ended, canceled
+
+        var reason: String {
+            switch self {
+            case .task: "a task has 1 to \(Limits.taskLengths.upperBound) Unicode scalars and no U+0000"
+            case .attempt: "an attempt is from 1 to \(Limits.attempts.upperBound)"
+            case .label: "a label has at most \(Limits.labelLengths.upperBound) Unicode scalars and no U+0000"
+            case .tooManyLabels: "an execution has at most \(Limits.labelsPerExecutionMax) labels"
+            case .units: "units are from 0 to \(Limits.increments.upperBound)"
+            case .ended: "the execution has ended"
+            case .canceled: "the process was told to end, and what was reported before is being sent"
+            }
+        }
     }
 
     private let state: Mutex<State>
@@ -43,9 +56,8 @@ final class ReportCore: Sendable {
     private let client: LedgerClient
     private let logger: Logger
     private let onSuperseded: (@Sendable () -> Void)?
-
-    /// Refused calls that are logged, of one execution.
-    private static let refusalsLoggedMax = 10
+    /// Why nothing of this execution can be recorded; nil if it can.
+    private let refusal: Refusal?
 
     init(
         _ reference: ExecutionReference, _ job: JobID, _ client: LedgerClient, _ logger: Logger,
@@ -57,11 +69,23 @@ final class ReportCore: Sendable {
         self.logger = logger
         self.onSuperseded = onSuperseded
         state = Mutex(State(queue: ReportQueue(reference)))
+        if !Limits.taskLengths.contains(reference.task.scalarCount) || reference.task.containsNUL {
+            refusal = .task
+        } else if let attempt = reference.attempt, !Limits.attempts.contains(Int64(attempt)) {
+            refusal = .attempt
+        } else {
+            refusal = nil
+        }
     }
 
     /// Begins to send. Ends by itself, when everything is delivered after the end of the execution or was given up.
     func begin() {
-        LiveReports.shared.insert(self)
+        if let refusal {
+            // The ledger would refuse every event of it.
+            state.withLock { $0.isStopped = true }
+            return log(refusal, "\(reference.task)")
+        }
+        guard LiveReports.shared.insert(self) else { return }
         Task(name: "ledger-reports") {
             await run()
             LiveReports.shared.remove(self)
@@ -76,24 +100,24 @@ final class ReportCore: Sendable {
     func slot(_ label: Name?, _ file: StaticString, _ line: UInt) -> Int? {
         let label = label.flatMap { $0.text.utf8.isEmpty ? nil : $0 }
         if let label, label.scalarCount > Limits.labelLengths.upperBound || label.containsNUL {
-            refuse(
-                "a label has at most \(Limits.labelLengths.upperBound) Unicode scalars and no U+0000", file, line)
+            log(.label, file, line)
             return nil
         }
         guard let slot = state.withLock({ $0.queue.slot(label) }) else {
-            refuse("an execution has at most \(Limits.labelsPerExecutionMax) labels", file, line)
+            log(.tooManyLabels, file, line)
             return nil
         }
         return slot
     }
 
     func take(_ slot: Int?, total: Int64, done: Int64, _ file: StaticString, _ line: UInt) -> Bool {
-        guard let slot else {
+        // A label that cannot be was logged when it was looked up.
+        guard let slot, refusal == nil else {
             state.withLock { $0.queue.noteRefusedCall() }
             return false
         }
         guard Limits.increments.contains(total), Limits.increments.contains(done) else {
-            refuse("units are from 0 to \(Limits.increments.upperBound), not \(total == 0 ? done : total)", file, line)
+            refuse(.units, file, line)
             return false
         }
         switch state.withLock({ $0.take(slot, total: total, done: done) }) {
@@ -101,46 +125,65 @@ final class ReportCore: Sendable {
         case .news:
             bell.ring()
             return true
-        case .ended: refuse("the execution has ended", file, line)
-        case .closed: refuse("the process was told to end, and what was reported before is being sent", file, line)
+        case .ended: refuse(.ended, file, line)
+        case .canceled: refuse(.canceled, file, line)
         }
         return false
     }
 
-    private func refuse(_ reason: String, _ file: StaticString, _ line: UInt) {
-        let isLogged = state.withLock { state in
-            state.queue.noteRefusedCall()
-            state.refusalsLogged += 1
-            return state.refusalsLogged <= Self.refusalsLoggedMax
-        }
-        if isLogged {
-            logger.error(
-                "a report was refused", metadata: ["report.place": "\(file):\(line)", "report.reason": "\(reason)"])
-        }
+    private func refuse(_ refusal: Refusal, _ file: StaticString, _ line: UInt) {
+        state.withLock { $0.queue.noteRefusedCall() }
+        log(refusal, file, line)
     }
 
-    /// - Returns: Whether the end is taken: not where something was refused before, which it would not be the end of.
+    /// Logs the first refusal of each kind: the others are counted.
+    private func log(_ refusal: Refusal, _ file: StaticString, _ line: UInt) { log(refusal, "\(file):\(line)") }
+
+    private func log(_ refusal: Refusal, _ place: @autoclosure () -> String) {
+        guard state.withLock({ $0.loggedRefusals.insert(refusal).inserted }) else { return }
+        logger.error(
+            "a report was refused", metadata: ["report.place": "\(place())", "report.reason": "\(refusal.reason)"])
+    }
+
+    /// - Returns: Whether the execution ends like this: not if the process was told to end before.
     @discardableResult
     func end(_ outcome: ExecutionOutcome) -> Bool {
-        let isEnded = state.withLock { state in
-            guard !state.hasMissed else { return false }
+        let isCanceled = state.withLock { state in
             state.queue.end(outcome, now: .now)
+            return state.isCanceled
+        }
+        bell.ring()
+        return !isCanceled
+    }
+
+    /// Ends the execution as canceled, if it has not ended, because the process ends. Nothing is taken after it.
+    func cancel() {
+        let isEnded = state.withLock { state in
+            guard state.queue.end(.canceled, now: .now) else { return false }
+            state.isCanceled = true
             return true
         }
         if isEnded { bell.ring() }
-        return isEnded
     }
 
-    /// Takes nothing more, since the process ends: so nothing is taken that would be lost.
-    func close() { state.withLock { $0.isClosed = true } }
+    /// Takes nothing, because the execution begins after the process was told to end.
+    func refuseAll() {
+        state.withLock { state in
+            state.isCanceled = true
+            state.isStopped = true
+        }
+    }
 
-    /// Waits until everything taken so far is delivered or given up; returns whether the ledger has all of it. A task
-    /// that was cancelled waits like any other: its last reports are worth as much.
-    func flush(_ limit: Duration) async -> Bool {
+    /// Waits until everything taken so far is delivered or given up; returns whether the ledger has all of it.
+    ///
+    /// A task that was cancelled waits like any other: its last reports are worth as much.
+    ///
+    /// - Parameter limit: How long at most; nil is the wait that all callers without a limit share.
+    func flush(_ limit: Duration?) async -> Bool {
         await Task(name: "ledger-flush") { await waitForDelivery(limit) }.value
     }
 
-    private func waitForDelivery(_ limit: Duration) async -> Bool {
+    private func waitForDelivery(_ limit: Duration?) async -> Bool {
         let flush = Bell()
         let goal = state.withLock { state in
             let goal = state.queue.flush()
@@ -148,11 +191,24 @@ final class ReportCore: Sendable {
             return goal
         }
         bell.ring()
-        if !state.withLock({ $0.isDone(goal) }) { await flush.wait(until: .now + limit) }
-        return state.withLock { state in
-            state.flushes.removeAll { $0.bell === flush }
-            return state.queue.isSettled(goal) && state.queue.statistics.dropped == 0
+        if !state.withLock({ $0.isDone(goal) }) {
+            let now = ContinuousClock.now
+            // A longer wait is none that a timer can hold.
+            let end = limit.map { now + min($0, .seconds(86_400)) } ?? client.contact.waitLimit(now: now)
+            if now < end { await flush.wait(until: end) }
         }
+        let (isOver, isDelivered) = state.withLock { state in
+            state.flushes.removeAll { $0.bell === flush }
+            let isDelivered =
+                refusal == nil && state.queue.isSettled(goal) && state.queue.statistics.dropped == 0
+            return (state.isDone(goal), isDelivered)
+        }
+        if !isOver, client.contact.isFirstFailure() {
+            logger.warning(
+                "the ledger has not answered in time; what it does not have is sent while the process lives",
+                metadata: ["task": "\(reference.task)"])
+        }
+        return isDelivered
     }
 
     // MARK: Sending
@@ -183,10 +239,8 @@ final class ReportCore: Sendable {
         let wasSuperseded = isSuperseded
         do throws(LedgerClientError) {
             let answer = try await client.append(events, to: job, awaitsVerdicts: looks)
-            state.withLock { state in
-                state.queue.delivered(answer, now: .now)
-                state.hasLoggedFailure = false
-            }
+            client.contact.noteAnswer()
+            state.withLock { $0.queue.delivered(answer, now: .now) }
         } catch {
             note(error)
         }
@@ -216,14 +270,17 @@ final class ReportCore: Sendable {
         case .invalid, .notFound, .conflict, .superseded, .tooLarge: isFinal = true
         default: isFinal = false
         }
-        let isLogged = state.withLock { state in
-            if isFinal {
+        let isLogged: Bool
+        if isFinal {
+            client.contact.noteAnswer()
+            isLogged = state.withLock { state in
                 state.queue.refused(error, now: .now)
-                return true
+                defer { state.hasLoggedRefusal = true }
+                return !state.hasLoggedRefusal
             }
-            state.queue.failed(error, now: .now, chance: .random(in: 0...1))
-            defer { state.hasLoggedFailure = true }
-            return !state.hasLoggedFailure
+        } else {
+            state.withLock { $0.queue.failed(error, now: .now, chance: .random(in: 0...1)) }
+            isLogged = client.contact.isFirstFailure()
         }
         if isLogged {
             logger.warning(

@@ -110,12 +110,14 @@ struct ReportQueue: Sendable {
     /// Whether what a flush waits for is delivered, or given up.
     func isSettled(_ goal: Int) -> Bool { isSettled || settled >= goal }
 
-    /// The execution has ended.
-    mutating func end(_ outcome: ExecutionOutcome, now: ContinuousClock.Instant) {
-        guard case .open = ending else { return }
+    /// Ends the execution; returns whether it had not ended before.
+    @discardableResult
+    mutating func end(_ outcome: ExecutionOutcome, now: ContinuousClock.Instant) -> Bool {
+        guard case .open = ending else { return false }
         ending = .wanted(outcome)
         endedAt = now
         isUrgent = true
+        return true
     }
 
     /// Whether the execution has ended: nothing that is reported now would be of it.

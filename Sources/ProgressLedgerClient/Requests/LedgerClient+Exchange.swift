@@ -3,33 +3,42 @@ import NIOHTTP1
 
 extension LedgerClient {
     /// Sends a request until it has an answer that is not a failure, as often as its policy allows.
-    func perform(_ request: LedgerRequest) async throws(LedgerClientError) -> HTTPAnswer {
-        try await exchange(request, delivery: .collected(bytesMax: settings.answerBytesMax)).answer
+    ///
+    /// - Parameter limit: The moment at which it fails at the latest; nil leaves that to the settings.
+    func perform(
+        _ request: LedgerRequest, until limit: ContinuousClock.Instant? = nil
+    ) async throws(LedgerClientError) -> HTTPAnswer {
+        try await exchange(request, delivery: .collected(bytesMax: settings.answerBytesMax), until: limit).answer
     }
 
     /// Sends a request whose answer is streamed. The connection is the caller's, to release or to close.
-    func open(_ request: LedgerRequest) async throws(LedgerClientError) -> HTTPConnection {
+    func open(
+        _ request: LedgerRequest
+    ) async throws(LedgerClientError) -> (connection: HTTPConnection, headers: HTTPHeaders) {
         let (answer, connection) = try await exchange(request, delivery: .streamed)
         guard answer.isStreamed, let connection else {
             throw LedgerClientError(
                 .unexpectedAnswer, "The ledger could not \(request.purpose): it answered with status \(answer.status).",
                 status: answer.status)
         }
-        return connection
+        return (connection, answer.headers)
     }
 
     private func exchange(
-        _ request: LedgerRequest, delivery: Exchange.Delivery
+        _ request: LedgerRequest, delivery: Exchange.Delivery, until limit: ContinuousClock.Instant? = nil
     ) async throws(LedgerClientError) -> (answer: HTTPAnswer, connection: HTTPConnection?) {
         let policy = RetryPolicy(patience: settings.patience)
         let begin = ContinuousClock.now
         var tries = 0
         while true {
+            if let limit, limit <= .now {
+                throw LedgerClientError(.deadlineExceeded(mayHaveBeenSent: false), of: request, at: address)
+            }
             tries += 1
             let failure: RetryPolicy.Failure
             let error: LedgerClientError
             do throws(TransportError) {
-                let (answer, connection) = try await exchangeOnce(request, delivery: delivery)
+                let (answer, connection) = try await exchangeOnce(request, delivery: delivery, until: limit)
                 guard let refused = LedgerClientError(answer, to: request, at: address) else {
                     return (answer, connection)
                 }
@@ -43,7 +52,8 @@ extension LedgerClient {
             guard !request.isTriedOnce,
                 let pause = policy.pause(
                     after: failure, tries: tries, elapsed: begin.duration(to: .now),
-                    isSafeToRepeat: request.isSafeToRepeat, chance: .random(in: 0..<1))
+                    isSafeToRepeat: request.isSafeToRepeat, chance: .random(in: 0..<1)),
+                limit.map({ .now + pause < $0 }) ?? true
             else { throw error }
             do {
                 try await Task.sleep(for: pause)
@@ -59,9 +69,10 @@ extension LedgerClient {
     /// A kept connection may turn out to have been closed meanwhile. As long as nothing was sent on it, another one is
     /// taken at once: that is no failure of the server's.
     private func exchangeOnce(
-        _ request: LedgerRequest, delivery: Exchange.Delivery
+        _ request: LedgerRequest, delivery: Exchange.Delivery, until limit: ContinuousClock.Instant?
     ) async throws(TransportError) -> (answer: HTTPAnswer, connection: HTTPConnection?) {
-        let deadline = ContinuousClock.now + settings.deadline + request.wait
+        let usual = ContinuousClock.now + settings.deadline + request.wait
+        let deadline = limit.map { min($0, usual) } ?? usual
         for _ in 0..<settings.connectionsMax {
             let connection = try await pool.acquire(deadline: deadline)
             do throws(TransportError) {

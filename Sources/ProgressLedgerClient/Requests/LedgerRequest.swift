@@ -20,6 +20,12 @@ package struct LedgerRequest: Sendable {
     /// Whether it changes the ledger.
     var isWrite: Bool { method != .GET }
 
+    /// Whether it is about something that may not exist, such as a job.
+    var namesResource: Bool {
+        path.hasPrefix("/v1/jobs/") || path.hasPrefix("/v1/replays/") || path.hasPrefix("/v1/events")
+            || path.hasPrefix("/v1/imports")
+    }
+
     static func get(_ purpose: String, _ path: String, query: Query = Query()) -> LedgerRequest {
         LedgerRequest(purpose: purpose, method: .GET, path: path + query.text, isSafeToRepeat: true)
     }

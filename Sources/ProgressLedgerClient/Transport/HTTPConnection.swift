@@ -93,7 +93,8 @@ final class HTTPConnection: Sendable {
 
 extension TimeAmount {
     init(_ duration: Duration) {
-        let parts = duration.components
+        // A longer time is none that 64 bits hold in nanoseconds.
+        let parts = min(max(duration, .zero), .seconds(1_000_000_000)).components
         self = .nanoseconds(parts.seconds * 1_000_000_000 + parts.attoseconds / 1_000_000_000)
     }
 }

@@ -1,0 +1,246 @@
+import Ledger
+import Logging
+import Synchronization
+import Testing
+
+@testable import ProgressLedgerClient
+
+private let job = JobID("0190b5a1-7c1e-7a3b-9d2f-4c5e6f708192")!
+
+/// Remembers what is logged.
+private final class LogRecorder: LogHandler, Sendable {
+    private let lines = Mutex<[String]>([])
+
+    var logLevel: Logger.Level {
+        get { .warning }
+        set {}
+    }
+    var metadata: Logger.Metadata {
+        get { [:] }
+        set {}
+    }
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { nil }
+        set {}
+    }
+
+    func log(event: LogEvent) { lines.withLock { $0.append("\(event.message) \(event.metadata ?? [:])") } }
+
+    var logged: [String] { lines.withLock { $0 } }
+
+    var logger: Logger { Logger(label: "test") { _ in self } }
+}
+
+@Suite("A ledger that is away, and what cannot be reported", .timeLimit(.minutes(30)))
+struct OutageTests {
+    @Test("all waits of an outage end at the same moment, and the next one begins a minute later")
+    func waitsAreShared() {
+        let start = ContinuousClock.now
+        var outage = Outage()
+        let moments = [0, 3, 64, 65].map { start + .seconds($0) }
+        let limits = moments.map { start.duration(to: outage.waitLimit(now: $0)) }
+        #expect(limits == [.seconds(5), .seconds(5), .seconds(5), .seconds(70)])
+        outage.noteAnswer()
+        let limit = outage.waitLimit(now: start + .seconds(66))
+        #expect(limit == start + .seconds(71))
+    }
+
+    @Test("a failure is logged once in each outage")
+    func failuresAreLoggedOnce() {
+        var outage = Outage()
+        let first = [outage.isFirstFailure(), outage.isFirstFailure()]
+        outage.noteAnswer()
+        let second = outage.isFirstFailure()
+        #expect(first == [true, false] && second)
+    }
+
+    @Test("a client remembers the last event of a bounded number of jobs")
+    func memoryIsBounded() {
+        var written = WrittenSequences()
+        written.note(7, to: job)
+        written.note(5, to: job)
+        #expect(written[job] == 7)
+        for number in 0...UInt64(WrittenSequences.jobsMax) { written.note(1, to: JobID(high: 0, low: number)) }
+        #expect(
+            Mirror(reflecting: written).children.first.map { ($0.value as? [JobID: Int64])?.count }
+                == WrittenSequences.jobsMax)
+    }
+
+    @Test("of a ledger that hangs, all ends together are waited for once, for five seconds, and one line is logged")
+    func waitsOnceForHangingLedgers() async throws {
+        let silence = [ScriptedServer.Reaction](repeating: .silence, count: 100)
+        try await ScriptedServer.run(silence) { server in
+            let recorder = LogRecorder()
+            let job = try LedgerClient(url: server.url).job(reporting: job, logger: recorder.logger)
+            let took = await ContinuousClock().measure {
+                for task in 0..<20 {
+                    await job.execution(Name("task \(task)")) { context in context.progress().done() }
+                }
+                await #expect(throws: LedgerClientError.self) { try await job.finish(.completed) }
+            }
+            #expect(took < .seconds(6))
+            #expect(took > .seconds(4))
+            #expect(recorder.logged.count == 1, "\(recorder.logged)")
+        }
+    }
+
+    @Test("of a ledger that is away, one line is logged, whatever number of executions end")
+    func logsOnceForAbsentLedgers() async throws {
+        let recorder = LogRecorder()
+        // Port 9 (discard) is one that nobody listens on here.
+        let job = try LedgerClient(url: "http://127.0.0.1:9").job(reporting: job, logger: recorder.logger)
+        let took = await ContinuousClock().measure {
+            await withTaskGroup(of: Void.self) { group in
+                for task in 0..<20 {
+                    group.addTask { _ = await job.execution(Name("task \(task)")) { $0.progress().done() } }
+                }
+            }
+            await #expect(throws: LedgerClientError.self) { try await job.finish(.completed) }
+        }
+        #expect(took < .seconds(6))
+        #expect(recorder.logged.count == 1, "\(recorder.logged)")
+    }
+
+    @Test("nothing that a task reports fails it: what cannot be is refused, counted, and logged once of each kind")
+    func impossibleReports() async throws {
+        let recorder = LogRecorder()
+        let job = try LedgerClient(url: "http://127.0.0.1:9").job(reporting: job, logger: recorder.logger)
+        let context = job.startExecution("t")
+        for _ in 0..<50 {
+            for units in [-1, .min, .max, 9_007_199_254_740_992] {
+                #expect(!context.progress("l").add(units) && !context.progress("l").done(units))
+            }
+            #expect(!context.progress("a\0b").done())
+            #expect(!context.progress(Name(String(repeating: "x", count: 101))).done())
+        }
+        for number in 0..<1_100 { context.progress(Name("\(number)")).done(9_007_199_254_740_991) }
+        #expect(context.statistics.refused == 50 * 10 + 101)
+        await context.finish(.succeeded, atMost: .zero)
+        #expect(!context.progress("l").done())
+        let refusals = recorder.logged.filter { $0.hasPrefix("a report was refused") }
+        #expect(refusals.count == 4, "\(refusals)")
+    }
+
+    @Test(
+        "a task or an attempt that cannot be leaves the task alone, and is logged once",
+        arguments: [("", nil), ("a\0b", nil), (String(repeating: "x", count: 201), nil), ("t", 0), ("t", .min)]
+            as [(String, Int32?)])
+    func impossibleExecutions(task: String, attempt: Int32?) async throws {
+        try await ScriptedServer.with { server in
+            let recorder = LogRecorder()
+            let job = try LedgerClient(url: server.url).job(reporting: job, logger: recorder.logger)
+            let refused = await job.execution(Name(task), attempt: attempt) { context in
+                for _ in 0..<10 { #expect(!context.progress("l").done()) }
+                return context.statistics.refused
+            }
+            #expect(refused == 10)
+            #expect(recorder.logged.count == 1, "\(recorder.logged)")
+            #expect(server.requests.isEmpty)
+        }
+    }
+
+    @Test("settings and limits of any size neither trap nor wait")
+    func extremeSettings() async throws {
+        var settings = LedgerClient.Settings()
+        settings.connectionsMax = -1
+        settings.waitersMax = .min
+        settings.answerBytesMax = -1
+        settings.deadline = .seconds(Int64.max)
+        settings.connectionIdleMax = .seconds(Int64.min)
+        settings.patience = .seconds(-1)
+        let client = try LedgerClient(url: "http://127.0.0.1:9", settings: settings)
+        await #expect(throws: LedgerClientError.self) { try await client.checkHealth() }
+        let context = client.job(reporting: job, logger: LogRecorder().logger).startExecution("t")
+        #expect(await !context.flush(atMost: .seconds(Int64.min)))
+        let flushing = Task { await context.flush(atMost: .seconds(Int64.max)) }
+        flushing.cancel()
+        #expect(await !context.finish(.failed, atMost: .zero))
+    }
+}
+
+@Suite("Reading one's own writes", .timeLimit(.minutes(30)))
+struct OwnWritesTests {
+    private static let appended = #"{"first_sequence":2,"last_sequence":7}"#
+
+    /// A job whose snapshot is as of a sequence.
+    private static func jobText(_ sequence: Int) -> String {
+        """
+        {"job":"\(job)","key":"k","name":"n","tags":{},"state":"running","percent":null,"sequence":\(sequence),\
+        "ledger_sequence":\(sequence),"created_at":"2026-01-31T00:00:00.000000Z","started_at":null,"updated_at":null,\
+        "finished_at":null,"tasks":{"total":0,"running":0,"succeeded":0,"failed":0,"canceled":0,"executions":0,\
+        "superseded_executions":0},"progress":[]}
+        """
+    }
+
+    private static let draft = EventDraft(
+        .progress(ProgressReport(reference: ExecutionReference(task: "t", attempt: 1), report: 1, done: 1)))
+
+    @Test("a job is read again where its snapshot does not hold what the client has reported")
+    func staleJobsAreReadAgain() async throws {
+        let stale = Self.jobText(1)
+        let fresh = Self.jobText(7)
+        try await ScriptedServer.with(
+            .answer(201, Self.appended), .answer(200, stale), .answer(200, fresh), .answer(200, stale),
+            .answer(200, fresh), .answer(200, #"{"jobs":[\#(stale)],"next_cursor":null}"#), .answer(200, fresh),
+            .answer(200, stale), .answer(200, fresh), .answer(200, fresh)
+        ) { server in
+            let client = try LedgerClient(url: server.url)
+            _ = try await client.append([Self.draft], to: job)
+            #expect(try await client.job(job).snapshot.sequence == 7)
+            #expect(try await client.progress(of: job).job.snapshot.sequence == 7)
+            #expect(try await client.jobs().jobs.map(\.snapshot.sequence) == [7])
+            #expect(try await client.createJob(JobDescription(name: "n", key: "k")).snapshot.sequence == 7)
+            #expect(try await client.job(job).snapshot.sequence == 7)
+            let again = "GET /v1/jobs/\(job)/progress?min_sequence=7"
+            #expect(server.requests.count == 10)
+            #expect([2, 4, 6, 8].allSatisfy { server.requests[$0].line == again }, "\(server.requests.map(\.line))")
+        }
+    }
+
+    @Test(
+        "a projection that does not get there is no failure: the snapshot is as it is",
+        arguments: [504, 422])
+    func laggingProjections(status: Int) async throws {
+        try await ScriptedServer.with(
+            .answer(201, Self.appended), .answer(200, Self.jobText(1)),
+            .answer(status, #"{"title":"no","status":\#(status),"detail":""}"#)
+        ) { server in
+            let client = try LedgerClient(url: server.url)
+            _ = try await client.append([Self.draft], to: job)
+            #expect(try await client.job(job).snapshot.sequence == 1)
+        }
+    }
+
+    @Test("what a job's reporters have sent is read by the client that opened it")
+    func reportersTell() async throws {
+        try await ScriptedServer.with(
+            .answer(201, #"{"first_sequence":2,"last_sequence":7,"verdicts":["counted","counted","counted"]}"#),
+            .answer(200, Self.jobText(1)), .answer(200, Self.jobText(7))
+        ) { server in
+            let client = try LedgerClient(url: server.url)
+            let context = client.job(reporting: job).startExecution("t", attempt: 1)
+            context.progress().done()
+            #expect(await context.finish(.succeeded, atMost: .seconds(60)))
+            #expect(try await client.job(job).snapshot.sequence == 7)
+        }
+    }
+
+    @Test("the server's clock is told by the job, or else by the header Date")
+    func clocks() async throws {
+        let told = #"{"now":"2026-01-31T00:00:01.500000Z","# + Self.jobText(1).dropFirst()
+        let date = [("date", "Sat, 31 Jan 2026 00:00:02 GMT")]
+        try await ScriptedServer.with(
+            .answer(200, told, headers: date), .answer(200, Self.jobText(1), headers: date),
+            .answer(200, Self.jobText(1))
+        ) { server in
+            let client = try LedgerClient(url: server.url)
+            var clocks: [ServerClock?] = []
+            for _ in 1...3 { clocks.append(try await client.askWithClock(.job(job), as: JobAnswer.self).clock) }
+            let midnight: Int64 = 1_769_817_600_000_000
+            let times = clocks.map { $0.map { $0.now().microseconds - midnight } }
+            #expect(try (1_500_000..<2_000_000).contains(#require(times[0])), "\(times)")
+            #expect(try #require(times[1]) >= 2_000_000, "\(times)")
+            #expect(times[2] == nil)
+        }
+    }
+}
