@@ -1,3 +1,4 @@
+import ArgumentParser
 import Foundation
 import Testing
 
@@ -60,11 +61,11 @@ struct ConfigurationTests {
     @Test("a value that cannot be read is refused with its source and what is wanted")
     func valuesAreChecked() throws {
         let configuration = try Self.configuration(["PROGRESS_LEDGER_DRAIN_SECONDS": "soon"])
-        let failure = #expect(throws: CommandFailure.self) { try configuration.drain(flag: nil) }
+        let failure = #expect(throws: CommandFailure.self) { try ServiceTimes.parse([]).drain(configuration) }
         #expect(
             failure?.description
-                == "the environment variable PROGRESS_LEDGER_DRAIN_SECONDS: 'soon' is not understood. "
-                + "Wanted is: a whole number of seconds from 0 to 3600.")
+                == "the environment variable PROGRESS_LEDGER_DRAIN_SECONDS: invalid value 'soon'. "
+                + "Expected a whole number of seconds from 0 to 3600.")
     }
 
     @Test("a file that is not there is refused by name")

@@ -1,3 +1,4 @@
+import LedgerStore
 import PQ
 import ProgressLedgerClient
 
@@ -21,10 +22,24 @@ struct CommandFailure: Error, Hashable, CustomStringConvertible {
             self.init(ExitStatus(error.code), error.description)
         case let error as PQError where error.code == .invalidConnectionString:
             self.init(.usage, error.description)
+        case let error as StoreError where error.code == .schema:
+            self.init(.schema, error.description)
+        case let error as StoreError where error.code == .unavailable || error.code == .overloaded:
+            self.init(.unavailable, error.description)
         case let error as PQError where error.isRetrySafe:
             self.init(.unavailable, error.description)
         default:
             self.init(.failed, String(describing: error))
+        }
+    }
+
+    /// The database's error in a failure, or behind it; nil if it is none of the database's.
+    static func databaseError(behind error: any Error) -> PQError? {
+        switch error {
+        case let error as PQError: error
+        case let error as StoreError: error.cause.flatMap { databaseError(behind: $0) }
+        case let error as MigrationError: error.cause
+        default: nil
         }
     }
 }

@@ -24,6 +24,13 @@ struct MigrateCommand: AsyncParsableCommand {
         let configuration = try service.configuration()
         let choice = try service.databaseChoice(configuration)
         let logger = try service.makeLogger(configuration)
+        if check, case .isPrivate(let folder) = choice, !DataFolder.holdsDatabase(folder) {
+            // Only tells: opening the database would make it.
+            let explanation = "there is no database yet: 'progress-ledger migrate' or 'serve' makes it"
+            Console.standard.print(
+                json ? Self.json(isCurrent: false, explanation) : "\(VisibleText.escape(folder)): \(explanation)")
+            throw ExitCode(ExitStatus.schema.rawValue)
+        }
         try await OpenDatabase.with(choice, logger: logger) { database in
             let migrator = Migrator(target: database.target, logger: logger)
             if check {
@@ -53,10 +60,15 @@ struct MigrateCommand: AsyncParsableCommand {
     }
 
     private static func json(_ status: SchemaStatus) -> String {
+        if case .current = status { return json(isCurrent: true, status.explanation) }
+        return json(isCurrent: false, status.explanation)
+    }
+
+    private static func json(isCurrent: Bool, _ explanation: String) -> String {
         var writer = JSONWriter()
         writer.object { writer in
-            if case .current = status { writer.field("is_current", true) } else { writer.field("is_current", false) }
-            writer.field("explanation", status.explanation)
+            writer.field("is_current", isCurrent)
+            writer.field("explanation", explanation)
         }
         return String(decoding: writer.bytes, as: UTF8.self)
     }

@@ -17,8 +17,10 @@ struct OpenDatabase: Sendable {
     ) async throws -> Result {
         switch choice {
         case .given(let connectionString):
+            try DatabaseURL.check(connectionString)
             return try await body(OpenDatabase(target: try ConnectionTarget(connectionString), isPrivate: false))
         case .isPrivate(let folder):
+            try DataFolder.check(folder)
             let postgres = try await LocalPostgres.start(LocalPostgres.Settings(dataFolder: folder), logger: logger)
             let result: Result
             do {

@@ -12,22 +12,20 @@ struct ProjectCommand: AsyncParsableCommand {
             and end it with exit code 0.
             """)
 
-    @Option(
-        help: ArgumentHelp(
-            "How long it may finish what it is doing when it is told to stop. PROGRESS_LEDGER_DRAIN_SECONDS; 30.",
-            valueName: "seconds"))
-    var drainSeconds: String?
+    @OptionGroup var times: ServiceTimes
 
     @OptionGroup var service: ServiceOptions
 
     func run() async throws {
         let configuration = try service.configuration()
         let choice = try service.databaseChoice(configuration)
-        let drain = try configuration.drain(flag: drainSeconds)
+        let drain = try times.drain(configuration)
+        let wait = try times.databaseWait(configuration)
         let logger = try service.makeLogger(configuration)
         try await ServiceRunner(drain: drain, logger: logger).obeyingSignals { runner in
             try await OpenDatabase.with(choice, logger: logger) { database in
-                try await SchemaGate.pass(database, mayMigrate: false, logger: logger)
+                try await SchemaGate.pass(
+                    database, mayMigrate: false, wait: DatabaseWait(limit: wait, logger: logger), logger: logger)
                 let ledger = PostgresLedger(target: database.target, logger: logger.labeled("store"))
                 let worker = ProjectionWorker(ledger: ledger, logger: logger.labeled("projection"))
                 let replays = ReplayRunner(ledger: ledger, logger: logger.labeled("replay"))

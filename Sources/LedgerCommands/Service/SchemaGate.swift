@@ -3,10 +3,14 @@ import Logging
 
 /// Lets a service begin only on a database whose schema is the one of this version.
 enum SchemaGate {
-    /// Checks the schema, and brings it up to date where that is wanted.
+    /// Checks the schema, and brings it up to date if that is wanted.
     ///
-    /// - Throws: Where the schema is another one, saying what to run.
-    static func pass(_ database: OpenDatabase, mayMigrate: Bool, logger: Logger) async throws {
+    /// - Throws: ``CommandFailure`` if the schema is another one, saying what to run.
+    static func pass(_ database: OpenDatabase, mayMigrate: Bool, wait: DatabaseWait, logger: Logger) async throws {
+        try await wait.whileAway { try await pass(database, mayMigrate: mayMigrate, logger: logger) }
+    }
+
+    private static func pass(_ database: OpenDatabase, mayMigrate: Bool, logger: Logger) async throws {
         let migrator = Migrator(target: database.target, logger: logger)
         if mayMigrate || database.isPrivate {
             let applied = try await migrator.migrate()

@@ -13,13 +13,13 @@ struct ServeCommand: AsyncParsableCommand {
             Where no database is configured, it finds PostgreSQL's programs, makes a private one in a data folder, \
             runs it on a Unix socket and stops it with itself. Prints one line, 'listening on http://HOST:PORT', to \
             standard output once it can answer. SIGTERM and Ctrl-C let it finish what it is doing and end it with \
-            exit code 0; a second one stops it at once.
+            exit code 0; a second one, a second later or more, stops it at once.
             """)
 
     @Option(help: "The address to listen on. PROGRESS_LEDGER_HOST; 127.0.0.1.")
     var host: String?
 
-    @Option(help: "The port to listen on; 0 picks a free one. PROGRESS_LEDGER_PORT; 8080.")
+    @Option(parsing: .unconditional, help: "The port to listen on; 0 picks a free one. PROGRESS_LEDGER_PORT; 8080.")
     var port: String?
 
     @Flag(help: "Leave the projection to 'progress-ledger project'.")
@@ -31,13 +31,10 @@ struct ServeCommand: AsyncParsableCommand {
     @Flag(help: "Listen on addresses that other machines reach, though whoever reaches it may read and write all.")
     var insecureNoAuthentication = false
 
-    @Option(
-        help: ArgumentHelp(
-            "How long it may finish what it is doing when it is told to stop. PROGRESS_LEDGER_DRAIN_SECONDS; 30.",
-            valueName: "seconds"))
-    var drainSeconds: String?
+    @OptionGroup var times: ServiceTimes
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Watchers at once; further ones are told to come later. PROGRESS_LEDGER_WATCHERS_MAX; \(Self.watchersMaxUsual).",
             valueName: "number"))
@@ -51,18 +48,21 @@ struct ServeCommand: AsyncParsableCommand {
         let configuration = try service.configuration()
         let address = try listenAddress(configuration)
         let choice = try service.databaseChoice(configuration)
-        let drain = try configuration.drain(flag: drainSeconds)
+        let drain = try times.drain(configuration)
+        let wait = try times.databaseWait(configuration)
         var settings = ServerSettings()
         settings.host = address.host
         settings.port = address.port
         settings.watchersMax = try watchersMax(configuration)
+        try ListenCheck.check(address)
         let logger = try service.makeLogger(configuration)
         settings.limitConnections(openFilesMax: OpenFiles.allowAsManyAsPossible(), logger: logger)
         settings.limitWatchers(logger: logger)
         let (mayMigrate, projects, ready) = (migrate, !noProjection, settings)
         try await ServiceRunner(drain: drain, logger: logger).obeyingSignals { runner in
             try await OpenDatabase.with(choice, logger: logger) { database in
-                try await SchemaGate.pass(database, mayMigrate: mayMigrate, logger: logger)
+                try await SchemaGate.pass(
+                    database, mayMigrate: mayMigrate, wait: DatabaseWait(limit: wait, logger: logger), logger: logger)
                 let services = try await Self.services(
                     on: database, projects: projects, settings: ready, logger: logger)
                 try await runner.run(services)
@@ -81,6 +81,7 @@ struct ServeCommand: AsyncParsableCommand {
         } wanted: {
             "a number from 0 to 65535"
         }
+        try ListenCheck.checkHost(host)
         return try ListenAddress(host: host, port: port, isOpenToAll: insecureNoAuthentication)
     }
 
@@ -111,18 +112,6 @@ struct ServeCommand: AsyncParsableCommand {
                 Console.standard.print("listening on \(ListenAddress.url(host: host, port: port))")
             })
         return services
-    }
-}
-
-extension Configuration {
-    /// How long services may finish what they are doing.
-    func drain(flag: String?) throws(CommandFailure) -> Duration {
-        let seconds = try read(.drainSeconds, flag: flag, named: "--drain-seconds", else: 30) {
-            Int($0).flatMap { (0...3_600).contains($0) ? $0 : nil }
-        } wanted: {
-            "a whole number of seconds from 0 to 3600"
-        }
-        return .seconds(seconds)
     }
 }
 

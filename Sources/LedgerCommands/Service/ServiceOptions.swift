@@ -64,6 +64,31 @@ struct ServiceOptions: ParsableArguments {
     }
 }
 
+/// How a service begins and ends.
+struct ServiceTimes: ParsableArguments {
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "How long it may finish what it is doing when it is told to stop. PROGRESS_LEDGER_DRAIN_SECONDS; 30.",
+            valueName: "seconds"))
+    var drainSeconds: String?
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "How long to wait at the start for a database that is away or recovers (0: not at all). PROGRESS_LEDGER_WAIT_FOR_DATABASE; 60.",
+            valueName: "seconds"))
+    var waitForDatabase: String?
+
+    func drain(_ configuration: Configuration) throws(CommandFailure) -> Duration {
+        try configuration.seconds(.drainSeconds, flag: drainSeconds, named: "--drain-seconds", else: 30)
+    }
+
+    func databaseWait(_ configuration: Configuration) throws(CommandFailure) -> Duration {
+        try configuration.seconds(.waitForDatabase, flag: waitForDatabase, named: "--wait-for-database", else: 60)
+    }
+}
+
 extension Logger.Level {
     fileprivate static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
 }
@@ -78,8 +103,19 @@ extension Configuration {
     ) throws(CommandFailure) -> Value {
         guard let found = flag.map({ Found(value: $0, source: flagName) }) ?? find(setting) else { return usual }
         guard let value = parse(found.value) else {
-            throw CommandFailure(.usage, "\(found.source): '\(found.value)' is not understood. Wanted is: \(wanted()).")
+            throw CommandFailure(.usage, "\(found.source): invalid value '\(found.value)'. Expected \(wanted()).")
         }
         return value
+    }
+
+    func seconds(
+        _ setting: Setting, flag: String?, named flagName: String, else usual: Int
+    ) throws(CommandFailure) -> Duration {
+        let seconds = try read(setting, flag: flag, named: flagName, else: usual) {
+            Int($0).flatMap { (0...3_600).contains($0) ? $0 : nil }
+        } wanted: {
+            "a whole number of seconds from 0 to 3600"
+        }
+        return .seconds(seconds)
     }
 }

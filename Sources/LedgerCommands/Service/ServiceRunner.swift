@@ -5,17 +5,25 @@ import UnixSignals
 
 /// Runs services from the first signal handler to the last cleanup.
 ///
-/// The first SIGTERM or SIGINT lets them finish what they are doing, for a bounded time; the second stops them at
-/// once. A signal that comes while they are still being prepared ends the preparation.
+/// The first SIGTERM or SIGINT lets them finish what they are doing, for a bounded time; a second one stops them at
+/// once, unless it comes within a second of the first, which one sender may send twice. A signal that comes while they are still being prepared ends the preparation.
 final class ServiceRunner: Sendable {
     private enum State {
         /// The database is being opened. → `running`, `stopping`
         case preparing
         /// The services run. → `stopping`
         case running(ServiceGroup)
-        /// A signal has come.
-        case stopping
+        /// A signal has come, at this moment, while the services ran; nil if it came before that.
+        case stopping(since: ContinuousClock.Instant?)
     }
+
+    /// What a signal means.
+    enum Reaction: Hashable {
+        case stopGracefully, ignore, stopAtOnce
+    }
+
+    /// GNU `timeout` sends its signal to the process and to the group that it is in.
+    static let repetitionMax = Duration.seconds(1)
 
     private enum Ended: Sendable {
         case body
@@ -42,7 +50,7 @@ final class ServiceRunner: Sendable {
                 return .body
             }
             group.addTask {
-                for await signal in signals where await !self.stopGracefully(for: signal) { break }
+                for await signal in signals where await !self.goesOn(after: signal) { break }
                 return .signal
             }
             defer { group.cancelAll() }
@@ -75,19 +83,35 @@ final class ServiceRunner: Sendable {
         try await group.run()
     }
 
-    /// Obeys the first signal; false where everything is to be stopped at once.
-    private func stopGracefully(for signal: UnixSignal) async -> Bool {
-        let running: ServiceGroup? = state.withLock { state in
-            defer { state = .stopping }
-            guard case .running(let group) = state else { return nil }
-            return group
+    /// What a signal means that comes at a moment, after one that came at another.
+    static func reaction(to first: ContinuousClock.Instant?, now: ContinuousClock.Instant) -> Reaction {
+        guard let first else { return .stopGracefully }
+        return first.duration(to: now) < repetitionMax ? .ignore : .stopAtOnce
+    }
+
+    /// Obeys a signal; false if everything is to be stopped at once.
+    private func goesOn(after signal: UnixSignal) async -> Bool {
+        let now = ContinuousClock.now
+        let (reaction, running): (Reaction, ServiceGroup?) = state.withLock { state in
+            switch state {
+            case .preparing:
+                state = .stopping(since: nil)
+                return (.stopAtOnce, nil)
+            case .running(let group):
+                state = .stopping(since: now)
+                return (Self.reaction(to: nil, now: now), group)
+            case .stopping(let since): return (since.map { Self.reaction(to: $0, now: now) } ?? .stopAtOnce, nil)
+            }
         }
-        guard let running else {
+        switch reaction {
+        case .ignore: return true
+        case .stopGracefully:
+            logger.info("stopping", metadata: ["signal": "\(signal)", "drain.max": "\(drain)"])
+            await running?.triggerGracefulShutdown()
+            return true
+        case .stopAtOnce:
             logger.warning("stopping at once", metadata: ["signal": "\(signal)"])
             return false
         }
-        logger.info("stopping", metadata: ["signal": "\(signal)", "drain.max": "\(drain)"])
-        await running.triggerGracefulShutdown()
-        return true
     }
 }

@@ -46,7 +46,7 @@ enum StatusText {
         if let replay = status.replay { lines.append("replay   \(replay) is under way") }
         lines += section("workers  ", workers(status.workers), empty: "none: nobody folds what is appended")
         if !status.lag.mostBehind.isEmpty {
-            var table = Table([("JOB", .left), ("EVENTS", .right), ("SINCE", .right)])
+            var table = Table([("JOB", .whole), ("EVENTS", .right), ("SINCE", .right)])
             for job in status.lag.mostBehind {
                 table.add([job.job.description, String(job.events), seconds(job.seconds)])
             }
@@ -93,7 +93,7 @@ enum StatusText {
     }
 
     private static func stuck(_ jobs: [LedgerStatus.StuckJob]) -> [String] {
-        var table = Table([("JOB", .left), ("SINCE", .left), ("TRIED", .right), ("BY", .left), ("WHY", .left)])
+        var table = Table([("JOB", .whole), ("SINCE", .left), ("TRIED", .right), ("BY", .left), ("WHY", .left)])
         for job in jobs {
             table.add([
                 job.job.description, RFC3339.text(job.since), String(job.failures), job.worker, failure(job.failure),

@@ -8,6 +8,7 @@ enum Setting: String, CaseIterable, Sendable {
     case logLevel = "PROGRESS_LEDGER_LOG_LEVEL"
     case logFormat = "PROGRESS_LEDGER_LOG_FORMAT"
     case drainSeconds = "PROGRESS_LEDGER_DRAIN_SECONDS"
+    case waitForDatabase = "PROGRESS_LEDGER_WAIT_FOR_DATABASE"
     case watchersMax = "PROGRESS_LEDGER_WATCHERS_MAX"
     case config = "PROGRESS_LEDGER_CONFIG"
     case job = "PROGRESS_LEDGER_JOB"
@@ -25,7 +26,7 @@ enum Setting: String, CaseIterable, Sendable {
     /// parts read from the environment themselves.
     var isAllowedInFile: Bool {
         switch self {
-        case .host, .port, .database, .data, .logLevel, .logFormat, .drainSeconds, .watchersMax: true
+        case .host, .port, .database, .data, .logLevel, .logFormat, .drainSeconds, .waitForDatabase, .watchersMax: true
         case .url, .config, .job, .task, .execution, .attempt, .anchorKey, .postgresBin, .postgresUser: false
         }
     }

@@ -15,6 +15,17 @@ struct CommandRun: Sendable {
         try await run(ServerProcess.binary, arguments, environment: environment)
     }
 
+    /// Runs `progress-ledger` to its end as a user without privileges, also if the tests are run by root.
+    static func unprivilegedLedger(
+        _ arguments: String..., environment: [String: String] = [:]
+    ) async throws -> CommandRun {
+        guard geteuid() == 0 else { return try await run(ServerProcess.binary, arguments, environment: environment) }
+        // The number of "nobody", which owns nothing.
+        let account = ["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]
+        return try await run(
+            "/usr/bin/setpriv", account + [ServerProcess.binary] + arguments, environment: environment, folder: "/")
+    }
+
     /// Runs a program to its end. Of the environment only what programs need to run is handed on.
     static func run(
         _ program: String, _ arguments: [String], environment: [String: String] = [:], folder: String? = nil

@@ -26,14 +26,14 @@ struct ServeTests {
             let first = try ServerProcess(["serve", "--port", "0", "--database", target.description])
             let port = try #require(try await first.url().split(separator: ":").last.map(String.init))
             let second = try await Self.failing("serve", "--port", port, "--database", target.description)
-            #expect(second.printed.contains("127.0.0.1, port \(port), cannot be listened on: Address already in use"))
+            #expect(second.printed.contains("Cannot listen on 127.0.0.1, port \(port): another program listens there"))
             #expect(second.exitCode == ExitStatus.failed.rawValue, "\(second.printed)")
             first.send(SIGTERM)
             try await first.wait()
         }
         let folder = try await Self.failing("serve", "--port", "0", "--data", ServerProcess.binary)
         #expect(folder.printed.contains("\(ServerProcess.binary) is a file"), "\(folder.printed)")
-        let database = try await Self.failing("serve", "--database", "mysecret")
+        let database = try await Self.failing("serve", "--port", "0", "--database", "mysecret")
         #expect(database.printed.contains("a word in it has no \"=\""), "\(database.printed)")
         #expect(!database.printed.contains("mysecret"))
         #expect(database.exitCode == ExitStatus.usage.rawValue)
@@ -52,11 +52,129 @@ struct ServeTests {
                 server.send(SIGTERM)
                 try await eventually { server.printed.contains("] stopping") }
                 #expect(server.isRunning)
-                server.send(SIGTERM)
-                try await server.wait(within: Self.lessThanRequest)
+                try await Self.sendUntilEnded(SIGTERM, to: server)
                 #expect(server.printed.contains("] stopping at once"))
             }
         }
+    }
+
+    /// Sends a signal again until it has ended the server: one that comes soon after the first is not counted.
+    private static func sendUntilEnded(_ signal: Int32, to server: ServerProcess) async throws {
+        try await eventually(within: lessThanRequest) {
+            server.send(signal)
+            return !server.isRunning
+        }
+    }
+
+    @Test("a signal that is sent twice within a second counts once")
+    func repeatedSignals() async throws {
+        let start = ContinuousClock.now
+        #expect(ServiceRunner.reaction(to: nil, now: start) == .stopGracefully)
+        #expect(ServiceRunner.reaction(to: start, now: start + .milliseconds(1)) == .ignore)
+        #expect(ServiceRunner.reaction(to: start, now: start + .milliseconds(999)) == .ignore)
+        #expect(ServiceRunner.reaction(to: start, now: start + .seconds(1)) == .stopAtOnce)
+        try await withServer { url, server in
+            try await LedgerClient(url: url).checkReadiness()
+            server.send(SIGTERM)
+            server.send(SIGTERM)
+            try await server.wait()
+            #expect(server.exitCode == 0)
+            #expect(!server.printed.contains("at once"), "\(server.printed)")
+        }
+    }
+
+    @Test("an address that cannot be listened on is refused before a database is made")
+    func addressesAreCheckedFirst() async throws {
+        let folder = "/tmp/progress-ledger-serve-\(UUID().uuidString)"
+        for (flags, text) in [
+            (["--host", "nosuch.invalid"], "Cannot listen on nosuch.invalid: "),
+            // Reserved for documentation (RFC 5737): no machine has it.
+            (["--host", "192.0.2.1", "--insecure-no-authentication"], "this machine has no such address"),
+        ] {
+            let run = try await CommandRun.run(ServerProcess.binary, ["serve", "--data", folder] + flags)
+            #expect(run.status == ExitStatus.usage.rawValue, "\(run.errors)")
+            #expect(run.errors.contains(text), "\(run.errors)")
+            #expect(!FileManager.default.fileExists(atPath: folder))
+        }
+    }
+
+    @Test("a data folder that may not be used is refused with its path and a remedy")
+    func dataFoldersAreChecked() async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
+        // Not even its owner may write to it.
+        try FileManager.default.setAttributes([.posixPermissions: 0o500], ofItemAtPath: folder.path())
+        defer { try? FileManager.default.removeItem(at: folder) }
+        for data in [folder.path(), folder.path() + "/a/b"] {
+            let run = try await CommandRun.unprivilegedLedger("serve", "--port", "0", "--data", data)
+            #expect(run.status == ExitStatus.failed.rawValue)
+            #expect(
+                run.errors.contains(" the data folder \(data): permission denied."), "\(run.errors)")
+            #expect(run.errors.contains("--data"))
+        }
+    }
+
+    @Test("migrate --check tells of a folder without a database, and makes nothing there")
+    func checksMakeNothing() async throws {
+        let folder = "/tmp/progress-ledger-serve-\(UUID().uuidString)"
+        let run = try await CommandRun.ledger("migrate", "--check", "--data", folder)
+        #expect(run.status == ExitStatus.schema.rawValue)
+        #expect(run.output.contains("\(folder): there is no database yet"), "\(run.output)")
+        let json = try await CommandRun.ledger("migrate", "--check", "--json", "--data", folder)
+        #expect(json.output.hasPrefix(#"{"is_current":false,"explanation":"there is no database yet"#))
+        #expect(!FileManager.default.fileExists(atPath: folder))
+    }
+
+    @Test("serve and project wait for a database that is away, and begin as soon as it is there")
+    func databasesAreWaitedFor() async throws {
+        try await withLedgerDatabase { target in
+            // A socket of PostgreSQL that is not there yet: a link that is made later.
+            let host = try #require(target["host"])
+            let folder = "/tmp/pl-\(UUID().uuidString.prefix(8))"
+            defer { try? FileManager.default.removeItem(atPath: folder) }
+            let later = target.setting("host", folder).description
+            let server = try ServerProcess(["serve", "--port", "0", "--database", later])
+            let worker = try ServerProcess(["project", "--database", later])
+            for process in [server, worker] {
+                try await eventually { process.printed.contains("] waiting for the database") }
+                #expect(process.isRunning)
+            }
+            try FileManager.default.createSymbolicLink(atPath: folder, withDestinationPath: host)
+            let client = try LedgerClient(url: try await server.url())
+            _ = try await client.createJob(JobDescription(name: "n"))
+            for process in [server, worker] {
+                #expect(process.printed.components(separatedBy: "waiting for the database").count == 2)
+                process.send(SIGTERM)
+                try await process.wait()
+                #expect(process.exitCode == 0, "\(process.printed)")
+            }
+        }
+    }
+
+    @Test(
+        "no part of a password that is not percent-encoded is printed",
+        arguments: ["ver@ysecret", "ver/ysecret", "ver?ysecret", "ver#ysecret", "12/ysecret", "ver:y@sec/ret"])
+    func passwordsAreNotPrinted(password: String) async throws {
+        for flags in [["--database", "postgresql://user:\(password)@db.invalid/ledger"], []] {
+            let environment =
+                flags.isEmpty ? ["DATABASE_URL": "postgres://user:\(password)@db.invalid:5432/ledger"] : [:]
+            let run = try await CommandRun.run(
+                ServerProcess.binary, ["serve", "--port", "0", "--wait-for-database", "0"] + flags,
+                environment: environment)
+            #expect(run.status == ExitStatus.usage.rawValue)
+            #expect(run.errors.contains("Write @ as %40"), "\(run.errors)")
+            for part in ["ver", "secret", "12"] { #expect(!run.errors.contains(part), "\(run.errors)") }
+        }
+    }
+
+    @Test(
+        "connection strings without such a password pass",
+        arguments: [
+            "", "host=/tmp dbname=a@b password=x@y", "postgresql://u:p%40ss@h/d", "postgres://[::1]:5432/d?user=a@b",
+            "postgresql://h1:1,h2:2/d?user=a@b", "postgresql:///d?host=/tmp&user=a@b", "postgresql://u@h",
+        ])
+    func otherConnectionStringsPass(connectionString: String) throws {
+        try DatabaseURL.check(connectionString)
     }
 
     @Test("a server waits no longer than it is told to for what it has begun")
@@ -152,8 +270,8 @@ struct ServeTests {
     func schemasAreRequired() async throws {
         try await withTestDatabase { target in
             let database = target.description
-            for command in ["serve", "project"] {
-                let refused = try await CommandRun.ledger(command, "--database", database)
+            for command in [["serve", "--port", "0"], ["project"]] {
+                let refused = try await CommandRun.run(ServerProcess.binary, command + ["--database", database])
                 #expect(refused.status == ExitStatus.schema.rawValue)
                 #expect(refused.errors.contains("progress-ledger migrate"), "\(refused.errors)")
                 #expect(refused.output.isEmpty)
@@ -195,8 +313,7 @@ struct ServeTests {
         try await whileRequestWaits(try await server.url(), server) {
             server.send(SIGTERM)
             try await eventually { server.printed.contains("] stopping") }
-            server.send(SIGTERM)
-            try await server.wait(within: Self.lessThanRequest)
+            try await Self.sendUntilEnded(SIGTERM, to: server)
         }
         #expect(server.printed.contains("] stopping at once"))
         #expect(!FileManager.default.fileExists(atPath: "\(folder)/postgresql/data/postmaster.pid"))
@@ -205,16 +322,21 @@ struct ServeTests {
     @Test(
         "a mistake in the configuration ends with code 64 and names its place",
         arguments: [
-            (["--port", "70000"], [:], "--port: '70000'"),
-            ([], ["PROGRESS_LEDGER_PORT": "many"], "PROGRESS_LEDGER_PORT: 'many'"),
+            (["--port", "70000"], [:], "--port: invalid value '70000'"),
+            ([], ["PROGRESS_LEDGER_PORT": "many"], "PROGRESS_LEDGER_PORT: invalid value 'many'"),
             (["--host", "0.0.0.0"], [:], "--insecure-no-authentication"),
             (["--log-level", "loud"], [:], "trace, debug, info"),
             (["--log-format", "xml"], [:], "text or json"),
             (["--config", "/nowhere"], [:], "/nowhere"),
             (["--data", "/x", "--database", "y"], [:], "give one of them"),
-            (["--drain-seconds", "-1"], [:], "drain-seconds"),
+            (
+                ["--drain-seconds", "-1"], [:],
+                "--drain-seconds: invalid value '-1'. Expected a whole number of seconds"
+            ),
+            (["--wait-for-database", "x"], [:], "--wait-for-database: invalid value 'x'"),
+            ([], ["PROGRESS_LEDGER_WAIT_FOR_DATABASE": "-1"], "PROGRESS_LEDGER_WAIT_FOR_DATABASE: invalid value '-1'"),
             (["--watchers-max", "0"], [:], "a whole number from 1 to 16384"),
-            ([], ["PROGRESS_LEDGER_WATCHERS_MAX": "all"], "PROGRESS_LEDGER_WATCHERS_MAX: 'all'"),
+            ([], ["PROGRESS_LEDGER_WATCHERS_MAX": "all"], "PROGRESS_LEDGER_WATCHERS_MAX: invalid value 'all'"),
             (["--tls-certificate", "x"], [:], "tls-certificate"),
         ] as [([String], [String: String], String)])
     func mistakesAreNamed(flags: [String], environment: [String: String], text: String) async throws {
@@ -227,7 +349,8 @@ struct ServeTests {
     @Test("a database that cannot be reached ends with code 5, without the password")
     func unreachableDatabasesAreNamed() async throws {
         let run = try await CommandRun.ledger(
-            "serve", "--database", "host=/nonexistent dbname=x user=y password=verysecret")
+            "serve", "--port", "0", "--wait-for-database", "1", "--database",
+            "host=/nonexistent dbname=x user=y password=verysecret")
         #expect(run.status == ExitStatus.unavailable.rawValue)
         #expect(run.errors.contains("/nonexistent"))
         #expect(!run.errors.contains("verysecret"))
