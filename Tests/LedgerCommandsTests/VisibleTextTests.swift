@@ -1,3 +1,5 @@
+import Ledger
+import LedgerWire
 import Testing
 
 @testable import LedgerCommands
@@ -15,6 +17,7 @@ struct VisibleTextTests {
             ("\u{2066}x\u{2069}", "\\u{2066}x\\u{2069}"),
             ("a\u{2028}b", "a\\u{2028}b"),
             ("\u{E0041}", "\\u{E0041}"),
+            ("a\u{200B}\u{FEFF}b\u{FFFF}", "a\\u{200B}\\u{FEFF}b\\u{FFFF}"),
         ])
     func dangerousTextIsEscaped(text: String, visible: String) {
         #expect(VisibleText.escape(text) == visible)
@@ -38,5 +41,65 @@ struct VisibleTextTests {
                 "a\\u{A}b          7",
                 "long name  1234567  running",
             ])
+    }
+
+    @Test("a table is cut to the terminal, ids and numbers are not, and wide characters keep its columns")
+    func tablesAreCut() {
+        var table = Table([("JOB", .whole), ("DONE", .right), ("NAME", .left), ("STATE", .whole)])
+        table.add(["0190b5a1", "7", String(repeating: "\u{2705}", count: 20), "running"])
+        table.add(["0190b5a2", "1234567", "x", "running"])
+        let lines = table.lines(TerminalStyle(width: 40))
+        #expect(
+            lines == [
+                "JOB          DONE  NAME          STATE",
+                "0190b5a1        7  \u{2705}\u{2705}\u{2705}\u{2705}\u{2705}…   running",
+                "0190b5a2  1234567  x             running",
+            ])
+        #expect(lines.allSatisfy { TerminalText.cells($0) <= 40 })
+        #expect(table.lines[2].hasSuffix("x" + String(repeating: " ", count: 41) + "running"))
+        let ascii = table.lines(TerminalStyle(width: 40, hasUnicode: false))
+        #expect(ascii[1].contains(#"\u{2705}\u{"#) && ascii[1].unicodeScalars.allSatisfy(\.isASCII))
+    }
+
+    @Test(
+        "JSON stays the same values, and commands no terminal",
+        arguments: [
+            (#"{"a":"x"}"#, #"{"a":"x"}"#), ("{\"a\":\"\u{9B}31m\u{202E}\"}", #"{"a":"\u009b31m\u202e"}"#),
+            ("{\n\t\"a\": \"\u{E0041}é\"}\r\n", "{\n\t\"a\": \"\\udb40\\udc41é\"}\r\n"),
+        ])
+    func documentsAreHarmless(document: String, escaped: String) throws {
+        #expect(VisibleText.escapeJSON(document) == escaped)
+        let values = try [document, escaped].map { try JSONReader.read(Array($0.utf8))["a"]?.text.map { Name($0) } }
+        #expect(values[0] == values[1])
+    }
+
+    @Test("the numbers of a job are cut to the window, and the others are counted", arguments: [20, 60, 80, 120, 200])
+    func manyLabels(width: Int) {
+        let moment = Timestamp(microseconds: 1_000_000_000)
+        let units = Units(total: 10, done: 1)
+        func job(_ labels: Int) -> JobAnswer {
+            JobAnswer(
+                id: JobID(createdAt: moment, randomHigh: 0, randomLow: 0), description: JobDescription(name: "mosaic"),
+                createdAt: moment, ledgerSequence: 1,
+                snapshot: Snapshot(
+                    sequence: 1, state: .running, createdAt: moment, startedAt: nil, updatedAt: moment, finishedAt: nil,
+                    tasks: TaskCounts(),
+                    indicators: (0..<labels).map {
+                        Snapshot.Indicator(
+                            label: Name("label \($0)"), counted: units, attempted: units, updatedAt: moment)
+                    }))
+        }
+        let jobs = [job(1_000), job(1), job(0)]
+        let now = Timestamp(microseconds: moment.microseconds + 75_000_000)
+        let lines = JobsCommand.lines(jobs, TerminalStyle(width: width), now: now)
+        #expect(lines.count == 4)
+        // An id alone has 36 cells: below 80, lines are as short as they can be.
+        for line in lines { #expect(TerminalText.cells(line) <= max(width, 80), "\(line)") }
+        #expect(lines[1].contains("  1m 15s ago  label 0"), "\(lines[1])")
+        if width >= 120 { #expect(lines[1].contains(" more  mosaic"), "\(lines[1])") }
+        let piped = JobsCommand.lines(jobs, nil, now: now)
+        #expect(piped.allSatisfy { $0.utf8.count < 300 })
+        #expect(piped[1].contains("label 0: 1/10  label 1: 1/10  ") && piped[1].contains(" more  mosaic"))
+        #expect(SnapshotText.summary(jobs[0].snapshot.indicators, width: 60).hasSuffix("+ 997 more"))
     }
 }

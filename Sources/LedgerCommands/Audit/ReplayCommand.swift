@@ -68,7 +68,7 @@ struct ReplayRunCommand: AsyncParsableCommand {
 struct ReplayListCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "list", abstract: "List the newest replays.")
 
-    @Option(help: "How many at most, 1,000 at most.")
+    @Option(parsing: .unconditional, help: "How many at most, 1,000 at most.")
     var limit: Int = 20
 
     @Flag(help: "Print JSON, as the server gives it.")
@@ -80,7 +80,8 @@ struct ReplayListCommand: AsyncParsableCommand {
         let (list, document) = try await server.client().askForJSON(.replays(limit: limit), as: ReplayList.self)
         if json { return Console.standard.print(document) }
         var table = Table([
-            ("REPLAY", .left), ("BEGUN", .left), ("STATE", .left), ("POLICY", .left), ("OF", .left), ("JOBS", .right),
+            ("REPLAY", .whole), ("BEGUN", .whole), ("STATE", .whole), ("POLICY", .left), ("OF", .left),
+            ("JOBS", .right),
             ("EVENTS", .right), ("DIFFERENCES", .right), ("KEEPS", .left),
         ])
         for replay in list.replays {
@@ -91,7 +92,7 @@ struct ReplayListCommand: AsyncParsableCommand {
                 String(replay.differenceCount), replay.keeps ? "yes" : "",
             ])
         }
-        for line in table.lines { Console.standard.print(line) }
+        for line in table.lines(Console.standard.style) { Console.standard.print(line) }
     }
 }
 

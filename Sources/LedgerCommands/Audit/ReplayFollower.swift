@@ -62,7 +62,7 @@ struct ReplayFollower {
         }
         lines.append("differs  \(replay.differenceCount == 0 ? "nothing" : "\(replay.differenceCount) parts")")
         if !replay.differences.isEmpty {
-            var table = Table([("JOB", .left), ("PART", .left), ("WHICH", .left), ("", .left), ("IS", .left)])
+            var table = Table([("JOB", .whole), ("PART", .left), ("WHICH", .left), ("", .left), ("IS", .left)])
             for difference in replay.differences {
                 let key =
                     difference.part == .indicator && difference.key.text.isEmpty

@@ -38,6 +38,7 @@ struct VerifyCommand: AsyncParsableCommand {
     var file: String?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Of one job: begin after this event, which an interrupted run has told.", valueName: "sequence"))
     var after: Int64?

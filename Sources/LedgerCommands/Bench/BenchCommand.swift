@@ -25,10 +25,10 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Only these rows, such as 1,2,7.", valueName: "numbers"))
     var rows: String?
 
-    @Option(help: "How often each is measured.")
+    @Option(parsing: .unconditional, help: "How often each is measured.")
     var rounds: Int?
 
-    @Option(help: ArgumentHelp("How many events are replayed.", valueName: "events"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("How many events are replayed.", valueName: "events"))
     var replayEvents: Int?
 
     @Option(help: ArgumentHelp("Where the private PostgreSQL is made, and removed at the end.", valueName: "folder"))

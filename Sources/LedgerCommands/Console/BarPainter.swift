@@ -13,7 +13,7 @@ final class BarPainter {
     private static let pauses: (terminal: Duration, log: Duration) = (.milliseconds(200), .seconds(5))
     private var isPainted = false
 
-    init(unit: String, isTerminal: Bool = isatty(STDERR_FILENO) == 1) {
+    init(unit: String, isTerminal: Bool = isatty(STDERR_FILENO) == 1 && Console.standard.obeysEscapes) {
         self.unit = unit
         self.isTerminal = isTerminal
     }

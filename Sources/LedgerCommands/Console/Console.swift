@@ -1,21 +1,40 @@
+import FoundationEssentials
 import Glibc
 
 /// Standard output and standard error. Output is data, error is talk.
 struct Console: Sendable {
     /// Whether a person looks at standard output.
     let isTerminal: Bool
+    /// Whether the terminals of this process obey escape sequences, as far as the environment says.
+    let obeysEscapes: Bool
 
     /// The process's own.
-    static let standard = Console(isTerminal: isatty(STDOUT_FILENO) == 1)
+    static let standard = Console(
+        isTerminal: isatty(STDOUT_FILENO) == 1,
+        obeysEscapes: obeysEscapes(environment: ProcessInfo.processInfo.environment))
 
-    /// Writes a line to standard output at once: whoever reads a pipe sees it now.
+    /// Whether standard output is a terminal on which lines can be painted over.
+    var canPaint: Bool { isTerminal && obeysEscapes }
+
+    /// What the terminal can show; nil if standard output is none.
+    var style: TerminalStyle? {
+        isTerminal ? Screen.style(environment: ProcessInfo.processInfo.environment) : nil
+    }
+
+    static func obeysEscapes(environment: [String: String]) -> Bool {
+        !["", "dumb"].contains(environment["TERM"] ?? "")
+    }
+
+    /// Writes a line to standard output at once, so that the reader of a pipe sees it now.
+    ///
+    /// A JSON document may contain what a terminal would obey: that is escaped here, for all commands.
     func print(_ line: String) {
-        write(line + "\n", to: STDOUT_FILENO)
+        write(VisibleText.escapeJSON(line) + "\n", to: STDOUT_FILENO)
     }
 
     /// Writes a line that was not looked at to standard output.
     func print(_ line: [UInt8]) {
-        write(String(decoding: line, as: UTF8.self) + "\n", to: STDOUT_FILENO)
+        print(String(decoding: line, as: UTF8.self))
     }
 
     /// Writes text to standard output as it is.

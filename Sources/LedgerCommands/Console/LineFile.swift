@@ -18,8 +18,12 @@ final class LineFile {
         self.path = path
         descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
-            throw CommandFailure(.usage, "\(path) cannot be read: \(String(cString: strerror(errno))).")
+            throw Self.failure(path)
         }
+    }
+
+    private static func failure(_ path: String) -> CommandFailure {
+        CommandFailure(.failed, "Cannot read \(path): \(String(cString: strerror(errno)).lowercased()).")
     }
 
     deinit {
@@ -56,7 +60,7 @@ final class LineFile {
         let count = piece.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
         guard count >= 0 else {
             if errno == EINTR { return }
-            throw CommandFailure(.failed, "\(path) cannot be read: \(String(cString: strerror(errno))).")
+            throw Self.failure(path)
         }
         isAtEnd = count == 0
         buffer += piece[..<count]

@@ -9,7 +9,7 @@ struct DemoCommand: AsyncParsableCommand {
         abstract: "Play a job against a server: several indicators, retries, a lost answer and a zombie worker.",
         discussion: "Shows the numbers while they move, and ends with what they must be.")
 
-    @Option(help: "How fast: 2 is twice as fast, 0 as fast as possible.")
+    @Option(parsing: .unconditional, help: "How fast: 2 is twice as fast, 0 as fast as possible.")
     var speed: Double = 1
 
     @Flag(help: "Print nothing but the last snapshot, as JSON.")

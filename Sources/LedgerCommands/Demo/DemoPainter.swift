@@ -14,7 +14,7 @@ final class DemoPainter {
     }
 
     func show(_ step: DemoScript.Step, _ job: JobAnswer) {
-        if console.isTerminal { paint(step.story, job) } else { tell(step.story, job) }
+        if console.canPaint { paint(step.story, job) } else { tell(step.story, job) }
     }
 
     /// Leaves the terminal as it is after the last step, with the numbers as plain lines.
@@ -27,7 +27,7 @@ final class DemoPainter {
     private func paint(_ story: String?, _ job: JobAnswer) {
         var text = erasing
         if let story { text += story + "\n" }
-        let bars = SnapshotText.bars(job.snapshot.indicators)
+        let bars = SnapshotText.bars(job.snapshot.indicators, console.style ?? TerminalStyle())
         text += bars.map { $0 + "\n" }.joined()
         console.write(text)
         paintedLines = bars.count

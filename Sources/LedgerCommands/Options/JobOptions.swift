@@ -24,15 +24,19 @@ struct JobOptions: ParsableArguments {
 
     /// An id, from the command line or the environment.
     static func parse(_ given: String?) throws(CommandFailure) -> JobID {
-        let variable = Setting.job.variable
-        guard let text = given ?? ProcessInfo.processInfo.environment[variable], !text.isEmpty else {
-            throw CommandFailure(.usage, "Which job? Give its id, or set \(variable).")
+        guard let text = given ?? configured, !text.isEmpty else {
+            throw CommandFailure(.usage, "Which job? Give its id, or set \(Setting.job.variable).")
         }
         guard let job = JobID(text) else {
             throw CommandFailure(
                 .usage, "'\(text)' is no id of a job, which looks like 0190b5a1-7c1e-7a3b-9d2f-4c5e6f708192.")
         }
         return job
+    }
+
+    /// What the environment says; nil if it says nothing.
+    static var configured: String? {
+        ProcessInfo.processInfo.environment[Setting.job.variable].flatMap { $0.isEmpty ? nil : $0 }
     }
 
     /// The id of the job that has this key.
@@ -43,5 +47,33 @@ struct JobOptions: ParsableArguments {
             throw CommandFailure(.notFound, "No job has the key '\(key)'.")
         }
         return job.id
+    }
+}
+
+/// The indicator of a job that a question is about: the job by its id or by its key, and then the label.
+struct IndicatorOptions: ParsableArguments {
+    @Argument(
+        help: ArgumentHelp(
+            "The job's id, and the indicator's label; no label is the default indicator.",
+            discussion: "With --key, or with PROGRESS_LEDGER_JOB, the label alone.", valueName: "job-and-label"))
+    var words: [String] = []
+
+    @Option(help: "The job's key, instead of its id.")
+    var key: String?
+
+    func validate() throws {
+        guard words.count <= (key == nil ? 2 : 1) else {
+            throw ValidationError(
+                key == nil
+                    ? "Give the job's id and one label." : "With --key, give the label alone, without the job's id.")
+        }
+    }
+
+    /// The job's id, for which a key costs a request, and the label.
+    func resolve(_ client: LedgerClient) async throws -> (job: JobID, label: Name) {
+        if let key { return (try await JobOptions.find(key: key, client), Name(words.first ?? "")) }
+        let isLabelAlone = words.count == 1 && JobID(words[0]) == nil && JobOptions.configured != nil
+        let job = isLabelAlone ? nil : words.first
+        return (try JobOptions.parse(job), Name((isLabelAlone ? words.first : words.dropFirst().first) ?? ""))
     }
 }

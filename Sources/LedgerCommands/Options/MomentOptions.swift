@@ -3,7 +3,9 @@ import Ledger
 
 /// As of when, and which executions count.
 struct MomentOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("As it was after this event; 0 is before the first.", valueName: "sequence"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("As it was after this event; 0 is before the first.", valueName: "sequence"))
     var atSequence: Int64?
 
     @Option(help: ArgumentHelp("As it was at this time, such as 2026-11-23T17:30:00Z.", valueName: "time"))

@@ -7,10 +7,11 @@ struct ServerOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The server. PROGRESS_LEDGER_URL; http://127.0.0.1:8080.", valueName: "url"))
     var server: String?
 
-    @Option(help: ArgumentHelp("How long to wait for an answer.", valueName: "seconds"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("How long to wait for an answer.", valueName: "seconds"))
     var timeout: Int = 30
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "How long to try again while the server cannot be reached or cannot take more (0: not at all; for reports: 10).",
             valueName: "seconds"))

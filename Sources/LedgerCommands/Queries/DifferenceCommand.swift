@@ -20,7 +20,7 @@ struct DifferenceCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The later moment.", valueName: "sequence-or-time"))
     var to: String?
 
-    @Option(help: "Runs of each kind that are listed, 1,000 at most; all are counted.")
+    @Option(parsing: .unconditional, help: "Runs of each kind that are listed, 1,000 at most; all are counted.")
     var limit: Int = 100
 
     @Option(help: "Which executions count: the last of each task, the highest that succeeded, or every one.")

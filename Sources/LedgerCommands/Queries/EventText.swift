@@ -5,8 +5,8 @@ import LedgerWire
 enum EventText {
     static func table() -> Table {
         Table([
-            ("SEQUENCE", .right), ("RECORDED", .left), ("TYPE", .left), ("TASK", .left), ("EXECUTION", .left),
-            ("ATTEMPT", .right), ("CHANGE", .left), ("VERDICT", .left),
+            ("SEQUENCE", .right), ("RECORDED", .whole), ("TYPE", .whole), ("TASK", .left), ("EXECUTION", .left),
+            ("ATTEMPT", .right), ("CHANGE", .left), ("VERDICT", .whole),
         ])
     }
 

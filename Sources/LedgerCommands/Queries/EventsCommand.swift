@@ -17,10 +17,12 @@ struct EventsCommand: AsyncParsableCommand {
 
     @OptionGroup var job: JobOptions
 
-    @Option(help: ArgumentHelp("Events after (with --order desc: before) this sequence.", valueName: "sequence"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Events after (with --order desc: before) this sequence.", valueName: "sequence"))
     var after: Int64?
 
-    @Option(help: "Events in the page, 1,000 at most.")
+    @Option(parsing: .unconditional, help: "Events in the page, 1,000 at most.")
     var limit: Int = 100
 
     @Flag(help: "All of them instead of a page.")
@@ -73,7 +75,7 @@ struct EventsCommand: AsyncParsableCommand {
         if json { return Console.standard.print(document) }
         var table = EventText.table()
         for event in page.events { table.add(EventText.cells(event)) }
-        for line in table.lines { Console.standard.print(line) }
+        for line in table.lines(Console.standard.style) { Console.standard.print(line) }
         if let next = page.nextAfter { Console.standard.note("There are more: --after \(next)") }
     }
 

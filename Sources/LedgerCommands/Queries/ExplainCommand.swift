@@ -12,13 +12,9 @@ struct ExplainCommand: AsyncParsableCommand {
             Where there are more executions, the cursor with which the next page begins is told on standard error.
             """)
 
-    @Argument(help: "The job's id.")
-    var job: String
+    @OptionGroup var indicator: IndicatorOptions
 
-    @Argument(help: "The indicator's label; none is the default indicator.")
-    var label: String = ""
-
-    @Option(help: "Executions in the page, 1,000 at most.")
+    @Option(parsing: .unconditional, help: "Executions in the page, 1,000 at most.")
     var limit: Int = 1_000
 
     @Option(help: "Where the page begins: told at the end of the one before.")
@@ -32,13 +28,15 @@ struct ExplainCommand: AsyncParsableCommand {
     @OptionGroup var server: ServerOptions
 
     func run() async throws {
-        let (explanation, document) = try await server.client().askForJSON(
+        let client = try server.client()
+        let (job, label) = try await indicator.resolve(client)
+        let (explanation, document) = try await client.askForJSON(
             .explain(
-                try JobOptions.parse(job), label: Name(label), policy: moment.policy, atSequence: moment.atSequence,
+                job, label: label, policy: moment.policy, atSequence: moment.atSequence,
                 at: moment.at, limit: limit, cursor: cursor), as: Explanation.self)
         let console = Console.standard
         if json { return console.print(document) }
-        for line in Self.table(explanation.entries).lines { console.print(line) }
+        for line in Self.table(explanation.entries).lines(Console.standard.style) { console.print(line) }
         let indicator = explanation.indicator
         console.print(
             "received \(Self.text(indicator.received)) = counted \(Self.text(indicator.counted)) + superseded "

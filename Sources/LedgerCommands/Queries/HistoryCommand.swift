@@ -11,13 +11,11 @@ struct HistoryCommand: AsyncParsableCommand {
             "Where there are more changes than --points, some are left out, but never one that took a number down."
     )
 
-    @Argument(help: "The job's id.")
-    var job: String
+    @OptionGroup var indicator: IndicatorOptions
 
-    @Argument(help: "The indicator's label; none is the default indicator.")
-    var label: String = ""
-
-    @Option(help: "How many points to show at most, 10,000 at most; decreases are shown even where there are more.")
+    @Option(
+        parsing: .unconditional,
+        help: "How many points to show at most, 10,000 at most; decreases are shown even where there are more.")
     var points: Int = 50
 
     @Flag(help: "Print JSON, as the server gives it.")
@@ -26,15 +24,17 @@ struct HistoryCommand: AsyncParsableCommand {
     @OptionGroup var server: ServerOptions
 
     func run() async throws {
-        let (curve, document) = try await server.client().askForJSON(
-            .curve(try JobOptions.parse(job), label: Name(label), points: points), as: Curve.self)
+        let client = try server.client()
+        let (job, label) = try await indicator.resolve(client)
+        let (curve, document) = try await client.askForJSON(
+            .curve(job, label: label, points: points), as: Curve.self)
         if json { return Console.standard.print(document) }
-        for line in Self.table(curve).lines { Console.standard.print(line) }
+        for line in Self.table(curve).lines(Console.standard.style) { Console.standard.print(line) }
     }
 
     static func table(_ curve: Curve) -> Table {
         var table = Table([
-            ("SEQUENCE", .right), ("RECORDED", .left), ("DONE", .right), ("TOTAL", .right), ("WHY IT FELL", .left),
+            ("SEQUENCE", .right), ("RECORDED", .whole), ("DONE", .right), ("TOTAL", .right), ("WHY IT FELL", .left),
         ])
         for point in curve.points {
             table.add([

@@ -23,7 +23,7 @@ struct JobsCommand: AsyncParsableCommand {
         help: ArgumentHelp("Only jobs with this tag; may be repeated.", valueName: "name=value"))
     var tags: [TagOption] = []
 
-    @Option(help: "Jobs in the page, 1,000 at most.")
+    @Option(parsing: .unconditional, help: "Jobs in the page, 1,000 at most.")
     var limit: Int = 100
 
     @Option(help: "Where the page begins: told at the end of the one before.")
@@ -42,20 +42,44 @@ struct JobsCommand: AsyncParsableCommand {
         search.tags = try TagOption.dictionary(tags)
         search.limit = limit
         search.cursor = cursor
-        let (page, document) = try await server.client().askForJSON(.jobs(search), as: JobsPage.self)
+        let (page, document, clock) = try await server.client().askWithClock(.jobs(search), as: JobsPage.self)
         if json { return Console.standard.print(document) }
-        for line in Self.table(page.jobs).lines { Console.standard.print(line) }
+        for line in Self.lines(page.jobs, Console.standard.style, now: clock?.now()) { Console.standard.print(line) }
         if let next = page.nextCursor { Console.standard.note("There are more: --cursor \(VisibleText.escape(next))") }
     }
 
-    static func table(_ jobs: [JobAnswer]) -> Table {
-        var table = Table([("JOB", .left), ("STATE", .left), ("UPDATED", .left), ("PROGRESS", .left), ("NAME", .left)])
-        for job in jobs {
+    /// The cells of the numbers of a job if no terminal limits them.
+    private static let progressWidth = 160
+    /// The cells that numbers and name of a job have on a terminal, however narrow it is.
+    private static let progressWidthMin = 12
+    private static let nameWidthMax = 32
+
+    /// The table, cut to the terminal, on which ages take the place of times.
+    static func lines(_ jobs: [JobAnswer], _ style: TerminalStyle?, now: Timestamp?) -> [String] {
+        let updated = jobs.map { job in
+            job.snapshot.updatedAt.map { moment in
+                guard style != nil, let now else { return RFC3339.text(moment) }
+                return WatchText.duration(.microseconds(now.microseconds - moment.microseconds)) + " ago"
+            } ?? ""
+        }
+        var progressWidth = Self.progressWidth
+        if let style {
+            let states = jobs.map(\.snapshot.state.rawValue.utf8.count).max() ?? 0
+            let ages = updated.map(\.utf8.count).max() ?? 0
+            let names = jobs.map { TerminalText.cells(VisibleText.escape($0.description.name.text)) }.max() ?? 0
+            // An id, and two cells between columns.
+            let rest = style.width - 36 - max(5, states) - max(7, ages) - 4 * 2
+            progressWidth = max(progressWidthMin, rest - min(names, nameWidthMax, max(progressWidthMin, rest / 2)))
+        }
+        var table = Table([
+            ("JOB", .whole), ("STATE", .whole), ("UPDATED", .whole), ("PROGRESS", .left), ("NAME", .left),
+        ])
+        for (job, updated) in zip(jobs, updated) {
             table.add([
-                job.id.description, job.snapshot.state.rawValue, job.snapshot.updatedAt.map(RFC3339.text) ?? "",
-                SnapshotText.lines(job.snapshot.indicators).joined(separator: "  "), job.description.name.text,
+                job.id.description, job.snapshot.state.rawValue, updated,
+                SnapshotText.summary(job.snapshot.indicators, width: progressWidth), job.description.name.text,
             ])
         }
-        return table
+        return table.lines(style)
     }
 }

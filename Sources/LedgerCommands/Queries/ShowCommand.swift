@@ -18,6 +18,7 @@ struct ShowCommand: AsyncParsableCommand {
     var plain = false
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp("Wait, 5 s at most, until the snapshot has reached this sequence.", valueName: "sequence"))
     var minSequence: Int64?
 
@@ -37,12 +38,15 @@ struct ShowCommand: AsyncParsableCommand {
             as: JobAnswer.self)
         let console = Console.standard
         if json { return console.print(document) }
-        if plain || !console.isTerminal {
+        guard !plain, let style = console.style else {
             for line in SnapshotText.lines(job.snapshot.indicators) { console.print(line) }
-        } else {
-            for line in SnapshotText.header(job) + [""] + SnapshotText.bars(job.snapshot.indicators) {
-                console.print(line)
-            }
+            return
         }
+        let silent = showsNow && job.snapshot.mayBeSilent ? try await SilentExecution.find(in: id, client) : []
+        let bars = SnapshotText.bars(job.snapshot.indicators, style)
+        for line in SnapshotText.header(job, style, silent: silent) + [""] + bars { console.print(line) }
     }
+
+    /// Whether it shows the job as it is now, and not as it was.
+    private var showsNow: Bool { moment.atSequence == nil && moment.at == nil }
 }

@@ -8,22 +8,52 @@ enum SnapshotText {
 
     /// A line for each indicator, `label: done/total`, in their order: what scripts may rely on.
     static func lines(_ progress: [Snapshot.Indicator]) -> [String] {
-        progress.map { "\(label($0)): \($0.counted.done)/\($0.counted.total)" }
+        progress.map(line)
+    }
+
+    private static func line(_ indicator: Snapshot.Indicator) -> String {
+        "\(label(indicator)): \(indicator.counted.done)/\(indicator.counted.total)"
+    }
+
+    /// As many of these lines as fit into one of so many cells, and how many more there are.
+    static func summary(_ progress: [Snapshot.Indicator], width: Int) -> String {
+        var summary = ""
+        for (index, indicator) in progress.enumerated() {
+            let next = (index == 0 ? "" : "  ") + line(indicator)
+            let rest = progress.count - index - 1
+            let more = rest == 0 ? "" : "  + \(rest) more"
+            if index > 0, TerminalText.cells(summary) + TerminalText.cells(next) + more.utf8.count > width {
+                return "\(summary)  + \(rest + 1) more"
+            }
+            summary += next
+        }
+        return summary
     }
 
     /// The same with bars, for a terminal.
-    static func bars(_ progress: [Snapshot.Indicator]) -> [String] {
-        let widths = progress.map { label($0).count }
-        return zip(progress, widths).map { indicator, width in
-            let padding = String(repeating: " ", count: (widths.max() ?? 0) - width)
+    static func bars(_ progress: [Snapshot.Indicator], _ style: TerminalStyle) -> [String] {
+        func text(_ indicator: Snapshot.Indicator) -> String {
+            style.hasUnicode ? label(indicator) : TerminalText.ascii(label(indicator))
+        }
+        let numbers = progress.map { indicator in
             let percent = indicator.percent.map { "\($0) %" } ?? "no total"
-            return "\(label(indicator))\(padding)  \(bar(indicator.percent))  "
-                + "\(indicator.counted.done)/\(indicator.counted.total)  \(percent)"
+            return "\(indicator.counted.done)/\(indicator.counted.total)  \(percent)"
+        }
+        let room = style.width - 4 - (numbers.map(\.utf8.count).max() ?? 0)
+        let labels = progress.map { TerminalText.cells(text($0)) }.max() ?? 0
+        let labelWidth = min(labels, max(6, room / 2))
+        let barWidth = min(30, max(0, room - labelWidth))
+        return zip(progress, numbers).map { indicator, numbers in
+            let label = TerminalText.pad(text(indicator), to: labelWidth, style)
+            return TerminalText.cut(
+                "\(label)  \(bar(indicator.percent, barWidth, style))  \(numbers)", to: style.width, style)
         }
     }
 
     /// What a person wants to know of a job before its numbers.
-    static func header(_ job: JobAnswer) -> [String] {
+    ///
+    /// - Parameter silent: The executions that have not reported for long.
+    static func header(_ job: JobAnswer, _ style: TerminalStyle, silent: [SilentExecution] = []) -> [String] {
         let tasks = job.snapshot.tasks
         var lines = ["\(VisibleText.escape(job.description.name.text))  \(job.snapshot.state.rawValue)"]
         lines.append("job      \(job.id)")
@@ -40,16 +70,17 @@ enum SnapshotText {
         if job.ledgerSequence > job.snapshot.sequence {
             lines.append("behind   \(job.ledgerSequence - job.snapshot.sequence) events are not in the numbers yet")
         }
-        return lines
+        lines += SilentExecution.lines(silent, max: 5).map { "silent   \($0)" }
+        return style.hasUnicode ? lines : lines.map(TerminalText.ascii)
     }
 
     private static func label(_ indicator: Snapshot.Indicator) -> String {
         indicator.label.map { VisibleText.escape($0.text) } ?? unlabeled
     }
 
-    private static func bar(_ percent: Int128?) -> String {
-        let width = 30
+    private static func bar(_ percent: Int128?, _ width: Int, _ style: TerminalStyle) -> String {
         let filled = Int(min(max(percent ?? 0, 0), 100)) * width / 100
-        return String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
+        return String(repeating: style.hasUnicode ? "█" : "#", count: filled)
+            + String(repeating: style.hasUnicode ? "░" : ".", count: width - filled)
     }
 }

@@ -17,7 +17,7 @@ struct TasksCommand: AsyncParsableCommand {
     @Option(help: "Only tasks in this state.")
     var state: TaskState?
 
-    @Option(help: "Tasks in the page, 1,000 at most.")
+    @Option(parsing: .unconditional, help: "Tasks in the page, 1,000 at most.")
     var limit: Int = 100
 
     @Option(help: "Where the page begins: told at the end of the one before.")
@@ -34,29 +34,53 @@ struct TasksCommand: AsyncParsableCommand {
         search.state = state
         search.limit = limit
         search.cursor = cursor
-        let (page, document) = try await client.askForJSON(
+        let (page, document, clock) = try await client.askWithClock(
             .tasks(try await job.resolve(client), search), as: TasksPage.self)
         if json { return Console.standard.print(document) }
-        for line in Self.table(page.tasks).lines { Console.standard.print(line) }
+        for line in Self.table(page.tasks, now: clock?.now()).lines(Console.standard.style) {
+            Console.standard.print(line)
+        }
         if let next = page.nextCursor { Console.standard.note("There are more: --cursor \(VisibleText.escape(next))") }
     }
 
-    static func table(_ tasks: [TaskSummary]) -> Table {
+    /// - Parameter now: The server's time; without it no silence is told.
+    static func table(_ tasks: [TaskSummary], now: Timestamp? = nil) -> Table {
         var table = Table([
-            ("TASK", .left), ("EXECUTION", .left), ("ATTEMPT", .right), ("STATE", .left), ("COUNTS", .left),
+            ("TASK", .left), ("EXECUTION", .left), ("ATTEMPT", .right), ("STATE", .whole), ("COUNTS", .left),
             ("PROGRESS", .left),
         ])
         for task in tasks {
             for execution in task.executions {
                 table.add([
                     task.name.text, execution.name?.text ?? "", String(execution.attempt),
-                    execution.outcome?.rawValue ?? "running", Self.standing(execution),
-                    execution.progress.map { "\($0.label?.text ?? "(default)"): \($0.units.done)/\($0.units.total)" }
-                        .joined(separator: "  "),
+                    state(execution, of: task, now), Self.standing(execution), progress(execution),
                 ])
             }
         }
         return table
+    }
+
+    private static func state(
+        _ execution: ExecutionSummary, of task: TaskSummary, _ now: Timestamp?
+    ) -> String {
+        if let outcome = execution.outcome { return outcome.rawValue }
+        guard execution.isCounted else { return TaskState.running.rawValue }
+        guard task.state == .running, let now, SilentExecution.silence(of: execution, now: now) != nil else {
+            return task.state.rawValue
+        }
+        return "running, \(SilentExecution.text(execution.lastAt, now: now))"
+    }
+
+    /// Labels that are listed; an execution may have a thousand.
+    private static let labelsMax = 20
+
+    private static func progress(_ execution: ExecutionSummary) -> String {
+        let parts = execution.progress.prefix(labelsMax).map { contribution in
+            let label = contribution.label?.text ?? SnapshotText.unlabeled
+            return "\(label): \(contribution.units.done)/\(contribution.units.total)"
+        }
+        let rest = execution.progress.count - parts.count
+        return (parts + (rest > 0 ? ["+ \(rest) more"] : [])).joined(separator: "  ")
     }
 
     private static func standing(_ execution: ExecutionSummary) -> String {

@@ -13,7 +13,7 @@ struct ExecutionOptions: ParsableArguments {
     @Option(help: "The execution's name. PROGRESS_LEDGER_EXECUTION.")
     var execution: String?
 
-    @Option(help: "The execution's attempt. PROGRESS_LEDGER_ATTEMPT.")
+    @Option(parsing: .unconditional, help: "The execution's attempt. PROGRESS_LEDGER_ATTEMPT.")
     var attempt: String?
 
     func resolve() throws(CommandFailure) -> (job: JobID, reference: ExecutionReference) {

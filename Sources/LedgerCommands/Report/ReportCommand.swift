@@ -15,6 +15,10 @@ struct ReportCommand: AsyncParsableCommand {
               progress-ledger report finish succeeded
               progress-ledger report job finish completed
 
+            So that an engine which stops the script ends the execution as canceled, after 'report start':
+
+              trap 'progress-ledger report finish canceled; exit 143' TERM HUP INT
+
             'report start' ends with code 4 where a newer execution of the task runs already: then stop. With \
             --report, a number that a script counts up within one execution, a report may be sent again after a lost \
             answer; without, such an end has code 6.

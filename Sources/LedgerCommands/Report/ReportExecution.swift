@@ -28,7 +28,9 @@ extension ReportCommand {
             let (started, document) = try await server.client(usualPatience: usualPatience).askForJSON(
                 .startExecution(reference, in: job), as: StartedExecution.self)
             // An execution that is known by its attempt alone has no name to print.
-            Console.standard.print(json ? document : started.execution?.text ?? "")
+            if json { return Console.standard.print(document) }
+            // As it is: a script gives it back to us.
+            Console.standard.write((started.execution?.text ?? "") + "\n")
         }
     }
 
@@ -83,6 +85,7 @@ extension ReportCommand {
         var label: String?
 
         @Option(
+            parsing: .unconditional,
             help: ArgumentHelp("The script's own number of this report, unique in its execution.", valueName: "number"))
         var report: Int64?
 

@@ -26,7 +26,7 @@ final class Screen {
             style.width = Int(size.ws_col)
             style.height = Int(size.ws_row)
         }
-        style.hasColor = (environment["NO_COLOR"] ?? "").isEmpty && environment["TERM"] != "dumb"
+        style.hasColor = (environment["NO_COLOR"] ?? "").isEmpty && Console.obeysEscapes(environment: environment)
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].lazy.compactMap { environment[$0] }.first { !$0.isEmpty } ?? ""
         let charset = locale.lowercased().filter { $0 != "-" }
         style.hasUnicode = charset.hasSuffix("utf8")
@@ -41,7 +41,8 @@ final class Screen {
 
     /// Paints a frame over the one before, in one write, so that none is seen half.
     func paint(_ lines: [String], width: Int, taskbar state: TaskbarState?) {
-        var text = "\u{1B}[?2026h\u{1B}[?25l"
+        // Lines are cut to the width. Some terminals show a character wider than others: it must not wrap its line.
+        var text = "\u{1B}[?2026h\u{1B}[?25l\u{1B}[?7l"
         // Lines that were cut to another width may have been wrapped: where they stand now is not known.
         if paintedWidth != 0, paintedWidth != width {
             text += "\u{1B}[2J\u{1B}[H"
@@ -49,7 +50,7 @@ final class Screen {
             text += "\u{1B}[\(paintedLines)F"
         }
         for line in lines { text += "\(line)\u{1B}[K\n" }
-        text += "\u{1B}[J" + tell(state) + "\u{1B}[?2026l"
+        text += "\u{1B}[J\u{1B}[?7h" + tell(state) + "\u{1B}[?2026l"
         console.write(text)
         paintedLines = lines.count
         paintedWidth = width

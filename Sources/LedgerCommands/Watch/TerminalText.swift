@@ -11,26 +11,40 @@ struct TerminalStyle: Hashable, Sendable {
 
 /// Text in cells of a terminal.
 enum TerminalText {
-    /// How many cells a character takes: two for the wide ones of East Asia and emoji, none for what adds to another.
+    /// How many cells a character takes: two for wide letters of East Asia and for emoji, none for marks and joiners.
+    ///
+    /// A sequence that is shown as one emoji (skin tones, families, flags, U+FE0F) takes two. Other characters of several
+    /// scalars take as many cells as their scalars do.
     static func cells(_ character: Character) -> Int {
-        var cells = 0
-        for scalar in character.unicodeScalars { cells = max(cells, Self.cells(scalar)) }
-        return cells
+        let scalars = character.unicodeScalars
+        guard let first = scalars.first else { return 0 }
+        guard scalars.count > 1 else { return cells(first) }
+        let isEmoji =
+            first.properties.isEmoji
+            && scalars.dropFirst().contains { scalar in
+                scalar.value == 0xFE0F || scalar.value == 0x200D || scalar.properties.isEmojiModifier
+                    || (0x1F1E6...0x1F1FF).contains(scalar.value)
+            }
+        return isEmoji ? 2 : scalars.reduce(0) { $0 + cells($1) }
     }
 
     static func cells(_ text: String) -> Int { text.reduce(0) { $0 + cells($1) } }
 
     private static func cells(_ scalar: Unicode.Scalar) -> Int {
+        if scalar.value < 0x300 { return 1 }
         switch scalar.properties.generalCategory {
         case .nonspacingMark, .enclosingMark, .format: return 0
         default: break
         }
         switch scalar.value {
-        case 0x1100...0x115F, 0x2E80...0x303E, 0x3041...0xA4CF, 0xA960...0xA97F, 0xAC00...0xD7A3, 0xF900...0xFAFF,
-            0xFE30...0xFE6F, 0xFF00...0xFF60, 0xFFE0...0xFFE6, 0x1F300...0x1F64F, 0x1F680...0x1F6FF,
-            0x1F900...0x1FAFF, 0x20000...0x3FFFD:
+        // Vowels and final consonants of Hangul, which join the first consonant.
+        case 0x1160...0x11FF, 0xD7B0...0xD7FF: return 0
+        // Unicode's EastAsianWidth: wide and fullwidth. Its emoji are those that are shown as such by themselves.
+        case 0x1100...0x115F, 0x2329...0x232A, 0x2E80...0x303E, 0x3041...0xA4CF, 0xA960...0xA97F, 0xAC00...0xD7A3,
+            0xF900...0xFAFF, 0xFE10...0xFE19, 0xFE30...0xFE6F, 0xFF01...0xFF60, 0xFFE0...0xFFE6, 0x16FE0...0x18DFF,
+            0x1AFF0...0x1B2FF, 0x1F200...0x1F265, 0x20000...0x3FFFD:
             return 2
-        default: return 1
+        default: return scalar.properties.isEmojiPresentation ? 2 : 1
         }
     }
 

@@ -11,8 +11,7 @@ struct WatchCommand: AsyncParsableCommand {
         abstract: "Follow a job until it ends: live bars, or lines where the output is no terminal.",
         discussion: """
             On a terminal, bars are painted over, five times a second at most, and a number that falls says why. \
-            Elsewhere a line is printed when the state changes, when an indicator has moved by five hundredths, and every \
-            minute. A lost connection is shown and made again. Ends with 0 when the job has completed, 10 when it has \
+            Elsewhere a line tells what has changed, every ten seconds at most, and every minute. A lost connection is shown and made again. Ends with 0 when the job has completed, 10 when it has \
             failed, 11 when it was canceled. NO_COLOR leaves colours out.
             """)
 
@@ -25,6 +24,7 @@ struct WatchCommand: AsyncParsableCommand {
     var until: [WatchGoal] = []
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "End with 12 when no unit has been done for so long: 300, 5m, 1h.", valueName: "duration"))
     var stalledTimeout: DurationOption?
@@ -58,7 +58,7 @@ struct WatchCommand: AsyncParsableCommand {
         let console = Console.standard
         let session = WatchSession(
             end: WatchEnd(goals: until, stalledTimeout: stalledTimeout?.duration), isJSON: json)
-        let paints = console.isTerminal && !json && !plain
+        let paints = console.canPaint && !json && !plain
         let environment = ProcessInfo.processInfo.environment
         let screen =
             paints
@@ -93,6 +93,15 @@ struct WatchCommand: AsyncParsableCommand {
                 for await signal in signals { return .signal(signal) }
                 throw CancellationError()
             }
+            group.addTask { try await Self.askForSilence(follower, session) }
+            if !paints {
+                group.addTask {
+                    while true {
+                        try await Task.sleep(for: .seconds(1))
+                        Self.show(await session.dueLine())
+                    }
+                }
+            }
             if stalledTimeout != nil {
                 group.addTask {
                     while await !session.isStalled() { try await Task.sleep(for: .seconds(1)) }
@@ -125,9 +134,29 @@ struct WatchCommand: AsyncParsableCommand {
     private func paint(_ session: WatchSession, on screen: Screen, _ environment: [String: String]) async {
         var style = Screen.style(environment: environment)
         if ascii { style.hasUnicode = false }
-        let now = Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1_000_000))
-        guard let (lines, taskbar) = await session.frame(style, now: now) else { return }
+        guard let (lines, taskbar) = await session.frame(style) else { return }
         screen.paint(lines, width: style.width, taskbar: taskbar)
+    }
+
+    /// Asks now and then which executions have not reported for long. Never ends by itself.
+    private static func askForSilence(_ follower: WatchFollower, _ session: WatchSession) async throws -> Ended {
+        while true {
+            let mayBeSilent = await session.mayBeSilent
+            if mayBeSilent, let silent = await follower.silentExecutions() { await session.take(silent: silent) }
+            try await Task.sleep(for: mayBeSilent ? silenceInterval : .seconds(1))
+        }
+    }
+
+    /// A tenth of the silence that is worth a remark.
+    private static let silenceInterval = SilentExecution.silenceMax / 10
+
+    private static func show(_ prints: [WatchSession.Print]) {
+        for print in prints {
+            switch print {
+            case .line(let text): Console.standard.print(text)
+            case .note(let text): Console.standard.note(text)
+            }
+        }
     }
 
     /// Follows the job to its end, or to what is waited for.
@@ -136,22 +165,16 @@ struct WatchCommand: AsyncParsableCommand {
     ) async throws -> ExitStatus {
         var status: ExitStatus?
         func show(_ lines: [WatchSession.Print]) {
-            guard prints else { return }
-            for line in lines {
-                switch line {
-                case .line(let text): Console.standard.print(text)
-                case .note(let text): Console.standard.note(text)
-                }
-            }
+            if prints { Self.show(lines) }
         }
         try await follower.follow { news in
             switch news {
-            case .snapshot(let job, let json):
-                let taken = await session.take(job, json: json)
+            case .snapshot(let job, let json, let clock):
+                let taken = await session.take(job, json: json, clock: clock)
                 show(taken.prints)
                 status = taken.status
                 if status == nil, let fall = taken.falls.first, let why = await follower.difference(fall.sequences) {
-                    show(await session.explain(why))
+                    await session.explain(why)
                 }
             case .lost(let error, let retryIn): show(await session.lose(error, retryIn: retryIn))
             case .end:

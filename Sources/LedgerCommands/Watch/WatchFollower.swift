@@ -6,7 +6,8 @@ import ProgressLedgerClient
 struct WatchFollower: Sendable {
     /// What happens.
     enum News: Sendable {
-        case snapshot(JobAnswer, json: String)
+        /// With the server's clock; nil if the server has not told it.
+        case snapshot(JobAnswer, json: String, clock: ServerClock?)
         case lost(LedgerClientError, retryIn: Duration)
         case end
     }
@@ -37,7 +38,7 @@ struct WatchFollower: Sendable {
                         return
                     }
                     sequence = next.snapshot.sequence
-                    if await hear(.snapshot(next, json: json)) { return }
+                    if await hear(.snapshot(next, json: json, clock: updates.clock)) { return }
                 }
                 return
             } catch {
@@ -63,6 +64,11 @@ struct WatchFollower: Sendable {
         }
         if let patience { return (lostAt ?? .now).duration(to: .now) < patience }
         return sequence != nil
+    }
+
+    /// The executions that have not reported for long; nil if the server does not tell.
+    func silentExecutions() async -> [SilentExecution]? {
+        do { return try await SilentExecution.find(in: job, client) } catch { return nil }
     }
 
     /// What happened between two snapshots, which says why numbers fell; nil where the server does not tell: then the

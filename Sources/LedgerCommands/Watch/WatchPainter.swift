@@ -9,10 +9,12 @@ struct WatchPainter {
         let memory: WatchMemory
         /// What the connection is doing.
         let connection: Connection
-        /// The time of day, for ages.
+        /// The server's time of day, for ages.
         let now: Timestamp
         /// The time by which the memory counts.
         let instant: ContinuousClock.Instant
+        /// What is to be said below the indicators: goals that the job knows nothing of, executions that are silent.
+        var notes: [String] = []
     }
 
     enum Connection: Hashable {
@@ -36,28 +38,58 @@ struct WatchPainter {
 
     let style: TerminalStyle
 
-    /// Complete indicators are folded into one line where there are more than fit.
+    /// The lines of a frame: one fewer than the terminal has, because the cursor stands below them.
+    ///
+    /// If there are more indicators than fit, complete ones are folded into one line, then the last ones. The lines below
+    /// them and that of the tasks come after a few indicators.
     func lines(_ scene: Scene) -> [String] {
-        let snapshot = scene.job.snapshot
-        var lines = [title(scene), tasks(scene)]
-        let room = max(3, style.height - 4)
-        var shown = snapshot.indicators
-        var folded = 0
-        if shown.count > room {
-            let open = shown.filter { $0.standing(in: snapshot.state, at: scene.now) != .complete }
-            folded = shown.count - open.count
-            shown = open
-        }
-        let beyond = max(0, shown.count - room)
-        shown = Array(shown.prefix(room))
-        let columns = Columns(shown, style)
-        lines += shown.map { line($0, columns, scene) }
-        if folded > 0 { lines.append(paint("  + \(folded) complete", .dim)) }
-        if beyond > 0 { lines.append(paint("  + \(beyond) more", .dim)) }
-        if snapshot.indicators.isEmpty { lines.append(paint("  no units declared", .dim)) }
-        if let trouble = trouble(scene) { lines.append(trouble) }
-        return lines.flatMap { $0.split(separator: "\n").map(String.init) }
+        let most = max(1, style.height - 1)
+        var head = [title(scene)]
+        var foot = trouble(scene).map { [$0] } ?? []
+        // On a terminal of a few lines, what goes on counts most.
+        if most >= 4 { head.append(tasks(scene)) }
+        foot = notes(scene, max: max(0, (most - head.count - foot.count) / 3)) + foot
+        let lines = head + indicators(scene, room: most - head.count - foot.count) + foot
+        return Array(lines.prefix(most))
     }
+
+    private func notes(_ scene: Scene, max count: Int) -> [String] {
+        scene.notes.prefix(count).map { paint(TerminalText.cut("  " + text($0), to: style.width, style), .yellow) }
+    }
+
+    /// The lines of the indicators, as many as there is room for.
+    private func indicators(_ scene: Scene, room: Int) -> [String] {
+        guard room > 0 else { return [] }
+        let snapshot = scene.job.snapshot
+        guard !snapshot.indicators.isEmpty else { return [paint("  no units declared", .dim)] }
+        let columns = Columns(Array(snapshot.indicators.prefix(Self.measuredMax)), style)
+        // No more can be shown than there are lines.
+        if snapshot.indicators.count <= room {
+            let blocks = snapshot.indicators.map { block($0, columns, scene) }
+            if blocks.reduce(0, { $0 + $1.count }) <= room { return blocks.flatMap { $0 } }
+        }
+        let open = snapshot.indicators.filter { $0.standing(in: snapshot.state, at: scene.now) != .complete }
+        let folded = snapshot.indicators.count - open.count
+        let below = folded > 0 ? [paint("  + \(folded) complete", .dim)] : []
+        return Array((fit(open, room: room - below.count, columns, scene) + below).suffix(room))
+    }
+
+    /// Indicators whose labels and numbers are measured for the columns: more than a terminal has lines.
+    private static let measuredMax = 1_000
+
+    /// The first indicators, and how many more there are. Of the last one the note below it may be left out.
+    private func fit(_ open: [Snapshot.Indicator], room: Int, _ columns: Columns, _ scene: Scene) -> [String] {
+        var lines: [String] = []
+        for (index, indicator) in open.enumerated() {
+            let isLast = index == open.count - 1
+            let free = room - lines.count - (isLast ? 0 : 1)
+            guard free > 0 else { return lines + (room > lines.count ? [more(open.count - index)] : []) }
+            lines += block(indicator, columns, scene).prefix(free)
+        }
+        return lines
+    }
+
+    private func more(_ count: Int) -> String { paint("  + \(count) more", .dim) }
 
     // MARK: The job
 
@@ -120,7 +152,7 @@ struct WatchPainter {
         private(set) var rate = 0
 
         init(_ indicators: [Snapshot.Indicator], _ style: TerminalStyle) {
-            let labels = indicators.map { TerminalText.cells(WatchText.label($0.label)) }.max() ?? 0
+            let labels = indicators.map { TerminalText.cells(WatchText.label($0.label, style)) }.max() ?? 0
             label = min(labels, max(6, style.width * 3 / 10))
             count = indicators.map { WatchText.count($0).count }.max() ?? 0
             // Two at the left, one before each column.
@@ -138,10 +170,11 @@ struct WatchPainter {
         }
     }
 
-    private func line(_ indicator: Snapshot.Indicator, _ columns: Columns, _ scene: Scene) -> String {
+    /// The line of an indicator, and a second one if its note has no room beside it.
+    private func block(_ indicator: Snapshot.Indicator, _ columns: Columns, _ scene: Scene) -> [String] {
         let standing = indicator.standing(in: scene.job.snapshot.state, at: scene.now)
         let color = color(standing)
-        var line = "  " + TerminalText.pad(text(WatchText.label(indicator.label)), to: columns.label, style) + " "
+        var line = "  " + TerminalText.pad(WatchText.label(indicator.label, style), to: columns.label, style) + " "
         if columns.bar > 0 { line += paint(bar(indicator, standing, columns.bar), color) + " " }
         let percent = indicator.percent.map { $0 > 9_999 ? ">9999" : "\($0)%" } ?? "-"
         line += paint(TerminalText.pad(percent, to: columns.percent, right: true, style), color)
@@ -151,16 +184,17 @@ struct WatchPainter {
         let isLive = standing == .moving || standing == .unknown
         let rate = isLive ? WatchText.rate(scene.memory.rate(indicator.label, now: scene.instant)) : ""
         if columns.rate > 0 { line += " " + TerminalText.pad(rate, to: columns.rate, right: true, style) }
-        return line + note(indicator, standing, columns, scene)
+        guard let note = note(indicator, standing, columns, scene) else { return [line] }
+        return note.isBeside ? [line + note.text] : [line, note.text]
     }
 
-    /// What is to be said of an indicator: beside it where there is room, else below.
+    /// What is to be said of an indicator: beside it if there is room, else below.
     private func note(
         _ indicator: Snapshot.Indicator, _ standing: Snapshot.Indicator.Standing, _ columns: Columns, _ scene: Scene
-    ) -> String {
+    ) -> (text: String, isBeside: Bool)? {
         let remark = scene.memory.remark(indicator.label, now: scene.instant)
         let words = text(remark?.text ?? WatchText.note(indicator, standing, at: scene.now))
-        guard !words.isEmpty else { return "" }
+        guard !words.isEmpty else { return nil }
         let color: Color =
             remark.map { $0.isFall ? .red : .magenta } ?? (standing == .stalled || standing == .over ? .yellow : .dim)
         let used =
@@ -168,8 +202,8 @@ struct WatchPainter {
             + (columns.count > 0 ? columns.count + 1 : 0)
             + (columns.rate > 0 ? columns.rate + 1 : 0)
         let room = style.width - used - 2
-        if TerminalText.cells(words) <= room { return "  " + paint(words, color) }
-        return "\n    " + paint(TerminalText.cut(words, to: max(1, style.width - 4), style), color)
+        if TerminalText.cells(words) <= room { return ("  " + paint(words, color), true) }
+        return ("    " + paint(TerminalText.cut(words, to: max(1, style.width - 4), style), color), false)
     }
 
     private func color(_ standing: Snapshot.Indicator.Standing) -> Color {

@@ -15,6 +15,9 @@ actor WatchSession {
     private var memory = WatchMemory(now: .now)
     private var lines = WatchLines()
     private var job: JobAnswer?
+    /// The server's clock: the viewer's own may be wrong.
+    private var clock: ServerClock?
+    private var silent: [SilentExecution] = []
     private var connection = WatchPainter.Connection.live
 
     init(end: WatchEnd, isJSON: Bool) {
@@ -23,8 +26,10 @@ actor WatchSession {
     }
 
     /// Takes a snapshot in: what fell, what to print, and whether that is what was waited for.
+    ///
+    /// - Parameter clock: The server's clock; nil if the server has not told it.
     func take(
-        _ next: JobAnswer, json: String
+        _ next: JobAnswer, json: String, clock: ServerClock? = nil
     ) -> (falls: [WatchMemory.Fall], prints: [Print], status: ExitStatus?) {
         let now = ContinuousClock.now
         var prints: [Print] = []
@@ -36,21 +41,36 @@ actor WatchSession {
             prints += end.remarks(on: next.snapshot).map { .note(VisibleText.escapeLines($0)) }
         }
         job = next
+        self.clock = clock ?? ServerClock(moment: next.snapshot.updatedAt ?? next.createdAt)
+        if !next.snapshot.mayBeSilent { silent = [] }
         let falls = memory.take(next, now: now)
         let status = end.status(after: next.snapshot)
         if isJSON {
             prints.append(.line(json))
-        } else if let line = lines.line(next, now: now, isLast: status != nil) {
+        } else if let line = lines.line(next, silent: silentLines, now: now, isLast: status != nil) {
             prints.append(.line(line))
         }
         return (falls, prints, status)
     }
 
-    /// Takes in why numbers fell; returns it in words.
-    func explain(_ difference: Difference) -> [Print] {
-        let words = memory.explain(difference, now: .now)
-        return isJSON ? [] : words.map { .line("  \($0)") }
+    /// Takes in why numbers fell: it is told with the next line.
+    func explain(_ difference: Difference) {
+        for words in memory.explain(difference, now: .now) { lines.note(words) }
     }
+
+    /// Takes in which executions have not reported for long.
+    func take(silent: [SilentExecution]) { self.silent = silent }
+
+    /// Whether an execution may be silent, so that it is worth asking.
+    var mayBeSilent: Bool { job?.snapshot.mayBeSilent ?? false }
+
+    /// The line that is due though nothing has come.
+    func dueLine() -> [Print] {
+        guard let job, !isJSON, connection == .live else { return [] }
+        return lines.line(job, silent: silentLines, now: .now).map { [.line($0)] } ?? []
+    }
+
+    private var silentLines: [String] { SilentExecution.lines(silent, max: 3) }
 
     func lose(_ error: LedgerClientError, retryIn: Duration) -> [Print] {
         let since: ContinuousClock.Instant
@@ -69,7 +89,7 @@ actor WatchSession {
     func finish() -> (prints: [Print], status: ExitStatus) {
         connection = .ended
         guard let job else { return ([], .done) }
-        let line = isJSON ? nil : lines.line(job, now: .now)
+        let line = isJSON ? nil : lines.line(job, now: .now, isLast: true)
         return (line.map { [.line($0)] } ?? [], end.status(atEndOf: job.snapshot))
     }
 
@@ -80,10 +100,12 @@ actor WatchSession {
     }
 
     /// What a terminal shows now; nil before the first snapshot.
-    func frame(_ style: TerminalStyle, now: Timestamp) -> (lines: [String], taskbar: TaskbarState)? {
-        guard let job else { return nil }
+    func frame(_ style: TerminalStyle) -> (lines: [String], taskbar: TaskbarState)? {
+        guard let job, let clock else { return nil }
+        let remarks = job.snapshot.indicators.isEmpty ? [] : end.remarks(on: job.snapshot).map(VisibleText.escape)
         let scene = WatchPainter.Scene(
-            job: job, memory: memory, connection: connection, now: now, instant: .now)
+            job: job, memory: memory, connection: connection, now: clock.now(), instant: .now,
+            notes: remarks + silentLines)
         return (WatchPainter(style: style).lines(scene), taskbar(job.snapshot))
     }
 

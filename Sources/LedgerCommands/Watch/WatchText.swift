@@ -7,6 +7,11 @@ enum WatchText {
         label.map { VisibleText.escape($0.text) } ?? SnapshotText.unlabeled
     }
 
+    /// The same as the terminal can show it.
+    static func label(_ label: Name?, _ style: TerminalStyle) -> String {
+        style.hasUnicode ? Self.label(label) : TerminalText.ascii(Self.label(label))
+    }
+
     /// Digits in groups of three.
     static func number(_ value: Int128) -> String {
         let digits = Array(String(value.magnitude))

@@ -40,6 +40,21 @@ struct QuestionTests {
         }
     }
 
+    @Test("a user without privileges creates a job, reports to it and reads it")
+    func unprivilegedUsers() async throws {
+        try await withServer { url, _ in
+            let created = try await CommandRun.unprivilegedLedger("report", "job", "create", "n", "--server", url)
+            #expect(created.status == 0, "\(created.errors)")
+            let job = try #require(created.lines.first)
+            let reported = try await CommandRun.unprivilegedLedger(
+                "report", "add", "3", "--task", "t", "--attempt", "1", "--job", job, "--server", url)
+            #expect(reported.status == 0, "\(reported.errors)")
+            let jobs = try await CommandRun.unprivilegedLedger("jobs", "--server", url)
+            #expect(jobs.status == 0, "\(jobs.errors)")
+            #expect(jobs.output.contains(job), "\(jobs.output)")
+        }
+    }
+
     @Test("a job scripted in shell counts right, whatever its names, and a script learns by exit codes")
     func scripts() async throws {
         try await withServer { url, _ in

@@ -64,7 +64,7 @@ struct WatchTests {
             // The one that explains asks for the reason before it takes the next snapshot.
             _ = try await client.append([EventDraft(.jobFinished(.completed))], to: job)
             let told = try await plain.value
-            #expect(told.lines.contains("  tiles -40: tile-17 restarted, attempt 2"), "\(told.output)")
+            #expect(told.output.contains("  (tiles -40: tile-17 restarted, attempt 2)\n"), "\(told.output)")
             let lines = try await json.value.lines
             let jobs = try lines.map { try JobAnswer(try JSONReader.read(Array($0.utf8))) }
             #expect(jobs.first?.snapshot.indicators.first?.counted.done == 40)

@@ -32,12 +32,14 @@ struct WatchPainterTests {
 
     private static func lines(
         _ job: JobAnswer, width: Int = 80, height: Int = 24, unicode: Bool = true, color: Bool = false,
-        memory: WatchMemory = WatchMemory(now: start), connection: WatchPainter.Connection = .live
+        memory: WatchMemory = WatchMemory(now: start), connection: WatchPainter.Connection = .live,
+        notes: [String] = []
     ) -> [String] {
         let style = TerminalStyle(width: width, height: height, hasColor: color, hasUnicode: unicode)
         return WatchPainter(style: style).lines(
             WatchPainter.Scene(
-                job: job, memory: memory, connection: connection, now: noon, instant: start + .seconds(1)))
+                job: job, memory: memory, connection: connection, now: noon, instant: start + .seconds(1),
+                notes: notes))
     }
 
     @Test("each standing looks different, with and without colour, in Unicode and in ASCII", arguments: [true, false])
@@ -105,9 +107,58 @@ struct WatchPainterTests {
     func manyAreFolded() {
         let indicators = (0..<40).map { Self.indicator(Name("i\($0)"), $0.isMultiple(of: 4) ? 1 : 2, 2) }
         let lines = Self.lines(Self.job(indicators), height: 12)
-        #expect(lines.count == 12)
+        #expect(lines.count == 11)
         #expect(lines[2].hasPrefix("  i0 ") && lines[3].hasPrefix("  i4 "))
-        #expect(lines[10] == "  + 30 complete" && lines[11] == "  + 2 more")
+        #expect(lines[9] == "  + 3 more" && lines[10] == "  + 30 complete")
+        let open = (0..<40).map { Self.indicator(Name("i\($0)"), 1, 2) }
+        #expect(Self.lines(Self.job(open), height: 12).last == "  + 32 more")
+    }
+
+    @Test("a frame has a line less than the terminal, whatever there is to say", arguments: 1...14)
+    func framesFit(height: Int) {
+        for count in [0, 1, 2, 5, 40] {
+            for age in [1, 200] as [Int64] {
+                for done in [1, 2, 3] as [Int128] {
+                    // The note of an indicator that stalls has no room beside it.
+                    let indicators = (0..<count).map { Self.indicator(Name("i\($0)"), done, 2, age: age) }
+                    let notes = ["tile-17: no report for 7m 12s", "tile-18: no report for 6m 1s"]
+                    let lines = Self.lines(
+                        Self.job(indicators), width: 40, height: height,
+                        connection: .lost(since: Self.start, retryIn: .seconds(3)), notes: notes)
+                    #expect(lines.count <= max(1, height - 1), "\(lines)")
+                    #expect(lines[0].hasPrefix("tiles  running"))
+                    #expect(height < 3 || lines.contains { $0.hasPrefix("! connection lost") })
+                    #expect(height < 4 || count == 0 || lines.contains { $0.contains("i0") || $0.contains("+ ") })
+                }
+            }
+        }
+    }
+
+    @Test("what is to be said of the job stands below its indicators")
+    func notesAreShown() {
+        let lines = Self.lines(Self.job([Self.indicator("a", 1, 2)]), notes: ["tile-17: no report for 7m 12s"])
+        #expect(lines.last == "  tile-17: no report for 7m 12s")
+    }
+
+    @Test("on terminals that show ASCII only, columns are as wide as what is shown")
+    func asciiWidths() {
+        let indicators = [Self.indicator("\u{E9}t\u{E9}", 1, 2), Self.indicator("winter", 1, 2)]
+        let lines = Self.lines(Self.job(indicators), unicode: false)[2...]
+        #expect(Set(lines.map { $0.firstIndex(of: "#")!.utf16Offset(in: $0) }).count == 1, "\(lines)")
+        #expect(lines.first?.hasPrefix("  \\u{E9}t\\u{E9} ") == true, "\(lines)")
+    }
+
+    @Test(
+        "characters take as many cells as terminals show them in",
+        arguments: [
+            ("a", 1), ("\u{2705}", 2), ("\u{274C}", 2), ("\u{23F3}", 2), ("\u{26A1}", 2), ("\u{1F680}", 2),
+            ("\u{1FAE0}", 2), ("\u{26A0}", 1), ("\u{26A0}\u{FE0F}", 2), ("\u{1F469}\u{200D}\u{1F467}", 2),
+            ("\u{1F1E9}\u{1F1EA}", 2), ("\u{1F44D}\u{1F3FD}", 2), ("e\u{301}", 1), ("\u{AC00}", 2),
+            ("\u{1112}\u{1161}\u{11AB}", 2), ("\u{5730}", 2), ("\u{FF21}", 2), ("\u{FF71}", 1),
+            ("\u{1F004}", 2), ("\u{25FD}", 2), ("\u{2588}", 1), ("\u{200B}", 0), ("\u{1B170}", 2),
+        ] as [(String, Int)])
+    func widths(text: String, cells: Int) {
+        #expect(TerminalText.cells(text) == cells, "\(text.unicodeScalars.map(\.value))")
     }
 
     @Test("a running job is never shown at 100, and what a lost connection leaves is told to be old")

@@ -1,20 +1,25 @@
 import Ledger
 import LedgerWire
+import ProgressLedgerClient
 import Testing
 
 @testable import LedgerCommands
 
 @Suite("What is taken in while a job is watched")
 struct WatchSessionTests {
-    private static func job(_ sequence: Int64, done: Int128) -> JobAnswer {
+    private static func job(
+        _ sequence: Int64, done: Int128, state: JobState = .running, running: Int64 = 0
+    ) -> JobAnswer {
         let created = Timestamp(microseconds: 1_000_000_000)
         let units = Units(total: 10, done: done)
+        var tasks = TaskCounts()
+        tasks.running = running
         return JobAnswer(
             id: JobID(createdAt: created, randomHigh: 0, randomLow: 0), description: JobDescription(name: "n"),
             createdAt: created, ledgerSequence: sequence,
             snapshot: Snapshot(
-                sequence: sequence, state: .running, createdAt: created, startedAt: nil, updatedAt: created,
-                finishedAt: nil, tasks: TaskCounts(),
+                sequence: sequence, state: state, createdAt: created, startedAt: nil, updatedAt: created,
+                finishedAt: nil, tasks: tasks,
                 indicators: [
                     Snapshot.Indicator(label: "a", counted: units, attempted: units, updatedAt: created)
                 ]))
@@ -31,5 +36,42 @@ struct WatchSessionTests {
         #expect(fall.before.done == 5)
         #expect(fall.after.done == 4)
         #expect(fall.sequences == 5...6)
+    }
+
+    private static func session(_ goals: [WatchGoal] = []) -> WatchSession {
+        WatchSession(end: WatchEnd(goals: goals, stalledTimeout: nil), isJSON: false)
+    }
+
+    @Test("ages are told by the server's clock, which a viewer's wrong clock does not change")
+    func agesAreTheServers() async throws {
+        let session = Self.session()
+        let moment = Timestamp(microseconds: 1_000_000_000 + 200_000_000)
+        _ = await session.take(Self.job(5, done: 5), json: "", clock: ServerClock(moment: moment))
+        let lines = try #require(await session.frame(TerminalStyle(width: 120))).lines
+        #expect(lines.joined().contains("stalled for 3m 20s"), "\(lines)")
+        let unknown = Self.session()
+        _ = await unknown.take(Self.job(5, done: 5), json: "")
+        #expect(try #require(await unknown.frame(TerminalStyle())).lines.joined().contains("changed 0s ago"))
+    }
+
+    @Test("a goal that the job knows nothing of is remarked on in each frame")
+    func goalsAreRemarkedOn() async throws {
+        let session = Self.session([try #require(WatchGoal(argument: "tlies>=50"))])
+        _ = await session.take(Self.job(5, done: 5), json: "")
+        let lines = try #require(await session.frame(TerminalStyle())).lines
+        #expect(lines.last?.contains("no indicator tlies yet") == true, "\(lines)")
+    }
+
+    @Test("executions that have not reported for long are shown while tasks run, and no longer")
+    func silenceIsShown() async throws {
+        let session = Self.session()
+        let since = Timestamp(microseconds: 0)
+        let silent = SilentExecution(task: "tile-17", since: since, now: Timestamp(microseconds: 432_000_000))
+        _ = await session.take(Self.job(5, done: 5, running: 1), json: "")
+        await session.take(silent: [silent])
+        let lines = try #require(await session.frame(TerminalStyle())).lines
+        #expect(lines.last == "\u{1B}[33m  tile-17: no report for 7m 12s\u{1B}[0m", "\(lines)")
+        _ = await session.take(Self.job(6, done: 6, state: .completed, running: 1), json: "")
+        #expect(try #require(await session.frame(TerminalStyle())).lines.allSatisfy { !$0.contains("no report") })
     }
 }

@@ -1,0 +1,72 @@
+import Ledger
+import LedgerWire
+import Testing
+
+@testable import LedgerCommands
+
+@Suite("Lines for logs while a job is watched")
+struct WatchLinesTests {
+    private static let start = ContinuousClock.now
+    private static let noon = Timestamp(microseconds: 1_000_000_000)
+
+    private static func job(_ done: [Int128], state: JobState = .running) -> JobAnswer {
+        JobAnswer(
+            id: JobID(createdAt: noon, randomHigh: 0, randomLow: 0), description: JobDescription(name: "n"),
+            createdAt: noon, ledgerSequence: 1,
+            snapshot: Snapshot(
+                sequence: 1, state: state, createdAt: noon, startedAt: nil, updatedAt: noon, finishedAt: nil,
+                tasks: TaskCounts(),
+                indicators: done.enumerated().map { index, done in
+                    let units = Units(total: 100, done: done)
+                    return Snapshot.Indicator(
+                        label: Name("i\(index)"), counted: units, attempted: units, updatedAt: noon)
+                }))
+    }
+
+    private static let head = "1970-01-01T00:16:40.000000Z  running"
+
+    @Test("a line comes every ten seconds at most, with what has changed since the one before")
+    func changesAreTold() {
+        var lines = WatchLines()
+        #expect(lines.line(Self.job([1, 2]), now: Self.start) == "\(Self.head) 1%  i0: 1/100  i1: 2/100")
+        #expect(lines.line(Self.job([1, 3]), now: Self.start + .milliseconds(9_999)) == nil)
+        #expect(lines.line(Self.job([1, 4]), now: Self.start + .seconds(10)) == "\(Self.head) 2%  i1: 4/100")
+        #expect(lines.line(Self.job([1, 4]), now: Self.start + .seconds(69)) == nil)
+        #expect(lines.line(Self.job([1, 4]), now: Self.start + .seconds(70)) == "\(Self.head) 2%")
+    }
+
+    @Test("the end of a job is told at once and with all indicators")
+    func endsAreTold() {
+        var lines = WatchLines()
+        _ = lines.line(Self.job([1, 2]), now: Self.start)
+        let end = lines.line(Self.job([1, 100], state: .completed), now: Self.start + .seconds(1))
+        #expect(end?.hasSuffix("completed 50%  i0: 1/100  i1: 100/100") == true, "\(end ?? "")")
+        #expect(lines.line(Self.job([1, 100], state: .completed), now: Self.start + .seconds(1), isLast: true) == nil)
+    }
+
+    @Test("of 300 indicators that change all the time, a line of at most 200 cells comes every ten seconds")
+    func volumeIsBounded() {
+        var lines = WatchLines()
+        var printed: [String] = []
+        for tick in 0..<300 {
+            lines.note("i\(tick) -1: tile-\(tick) restarted, attempt 2")
+            let job = Self.job((0..<300).map { Int128(tick + $0) })
+            if let line = lines.line(job, now: Self.start + .milliseconds(100 * tick)) { printed.append(line) }
+        }
+        #expect(printed.count == 3)
+        for line in printed { #expect(TerminalText.cells(line) <= 200, "\(line)") }
+        #expect(printed[1].contains("  + 29"), "\(printed[1])")
+        #expect(printed[1].contains("(i1 -1: tile-1 restarted, attempt 2)"), "\(printed[1])")
+    }
+
+    @Test("why a number fell, and which executions are silent, comes with the next line")
+    func remarksAreTold() {
+        var lines = WatchLines()
+        _ = lines.line(Self.job([9]), now: Self.start)
+        lines.note("i0 -4: t restarted, attempt 2")
+        let line = lines.line(Self.job([5]), silent: ["u: no report for 5m 0s"], now: Self.start + .seconds(10))
+        #expect(
+            line == "\(Self.head) 5%  i0: 5/100  (i0 -4: t restarted, attempt 2)  (u: no report for 5m 0s)",
+            "\(line ?? "")")
+    }
+}
