@@ -95,11 +95,37 @@ struct VisibleTextTests {
         #expect(lines.count == 4)
         // An id alone has 36 cells: below 80, lines are as short as they can be.
         for line in lines { #expect(TerminalText.cells(line) <= max(width, 80), "\(line)") }
-        #expect(lines[1].contains("  1m 15s ago  label 0"), "\(lines[1])")
-        if width >= 120 { #expect(lines[1].contains(" more  mosaic"), "\(lines[1])") }
+        #expect(
+            lines[1].contains(width < 90 ? "  1m 15s ago  10%" : "  1m 15s ago  label 0: 1/10  "), "\(lines[1])")
+        #expect(lines[1].hasSuffix(width < 90 ? "  mosaic" : " more  mosaic"), "\(lines[1])")
         let piped = JobsCommand.lines(jobs, nil, now: now)
         #expect(piped.allSatisfy { $0.utf8.count < 300 })
         #expect(piped[1].contains("label 0: 1/10  label 1: 1/10  ") && piped[1].contains(" more  mosaic"))
         #expect(SnapshotText.summary(jobs[0].snapshot.indicators, width: 60).hasSuffix("+ 997 more"))
+    }
+
+    @Test("tasks and a job tell which execution has not reported for five minutes, by the server's clock")
+    func silenceIsTold() throws {
+        let start = Timestamp(microseconds: 1_000_000_000)
+        func task(_ name: Name, _ outcome: ExecutionOutcome? = nil, silent seconds: Int64) -> TaskSummary {
+            let last = Timestamp(microseconds: start.microseconds - seconds * 1_000_000)
+            return TaskSummary(
+                name: name, state: outcome == nil ? .running : .succeeded, firstSequence: 1, executionCount: 1,
+                executions: [
+                    ExecutionSummary(
+                        name: nil, attempt: 1, outcome: outcome, firstSequence: 1, lastSequence: 1, startedAt: last,
+                        lastAt: last, isCounted: true, isProvisional: false, progress: [])
+                ])
+        }
+        let tasks = [
+            task("a", silent: 299), task("b", silent: 300), task("c", .succeeded, silent: 900), task("d", silent: 432),
+        ]
+        let lines = TasksCommand.table(tasks, now: start).lines
+        #expect(lines.map { $0.contains("no report") } == [false, false, true, false, true])
+        #expect(lines[2].contains("running, no report for 5m 0s"))
+        #expect(TasksCommand.table(tasks).lines.allSatisfy { !$0.contains("no report") })
+        let silent = SilentExecution.all(in: tasks, now: start)
+        #expect(
+            SilentExecution.lines(silent, max: 1) == ["d: no report for 7m 12s", "+ 1 more"])
     }
 }

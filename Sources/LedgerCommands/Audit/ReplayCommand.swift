@@ -150,6 +150,19 @@ struct ReplayDropCommand: AsyncParsableCommand {
     func run() async throws {
         let (replay, document) = try await server.client().askForJSON(
             .dropReplay(try ReplayFollower.parse(replay)), as: Replay.self)
-        Console.standard.print(json ? document : "\(replay.id)  \(replay.state.rawValue)")
+        Console.standard.print(json ? document : Self.text(replay))
+    }
+
+    static func text(_ replay: Replay) -> String {
+        let outcome =
+            switch replay.state {
+            case .running, .canceling:
+                "canceling: it clears away what it has built; 'progress-ledger replay show' follows it"
+            case .canceled: "canceled: nothing of it is left, and what is live stays"
+            case .applied: "dropped: what was live before it is cleared away, and it can no longer be reverted"
+            case .reverting: "reverting: it puts back what was before"
+            case .done, .reverted, .failed: "dropped: it has ended as \(replay.state.rawValue), and keeps nothing"
+            }
+        return "\(replay.id)  \(outcome)"
     }
 }

@@ -49,12 +49,12 @@ struct Table {
     }
 
     private func cut(_ widths: inout [Int], to width: Int) {
+        let least = columns.map { max(Self.cutWidthMin, $0.title.count) }
         let cuttable = columns.indices.filter { columns[$0].alignment == .left }
-        for column in cuttable { widths[column] = min(widths[column], max(Self.cutWidthMin, width)) }
+        for column in cuttable { widths[column] = min(widths[column], max(least[column], width)) }
         while widths.reduce(0, +) + 2 * (columns.count - 1) > width {
-            guard let widest = cuttable.max(by: { widths[$0] < widths[$1] }), widths[widest] > Self.cutWidthMin else {
-                return
-            }
+            let rest = cuttable.filter { widths[$0] > least[$0] }
+            guard let widest = rest.max(by: { widths[$0] < widths[$1] }) else { return }
             widths[widest] -= 1
         }
     }

@@ -53,6 +53,7 @@ struct JobsCommand: AsyncParsableCommand {
     /// The cells that numbers and name of a job have on a terminal, however narrow it is.
     private static let progressWidthMin = 12
     private static let nameWidthMax = 32
+    private static let progressWidthOfNumbers = 20
 
     /// The table, cut to the terminal, on which ages take the place of times.
     static func lines(_ jobs: [JobAnswer], _ style: TerminalStyle?, now: Timestamp?) -> [String] {
@@ -75,9 +76,13 @@ struct JobsCommand: AsyncParsableCommand {
             ("JOB", .whole), ("STATE", .whole), ("UPDATED", .whole), ("PROGRESS", .left), ("NAME", .left),
         ])
         for (job, updated) in zip(jobs, updated) {
+            // A number that is cut says nothing: with little room, the job's own figure stands for all.
+            let progress =
+                progressWidth < progressWidthOfNumbers
+                ? job.snapshot.percent.map { "\($0)%" } ?? ""
+                : SnapshotText.summary(job.snapshot.indicators, width: progressWidth)
             table.add([
-                job.id.description, job.snapshot.state.rawValue, updated,
-                SnapshotText.summary(job.snapshot.indicators, width: progressWidth), job.description.name.text,
+                job.id.description, job.snapshot.state.rawValue, updated, progress, job.description.name.text,
             ])
         }
         return table.lines(style)

@@ -42,7 +42,7 @@ struct SilentExecution: Hashable, Sendable {
         let shown = silent.prefix(count).map { execution in
             "\(VisibleText.escape(execution.task.text)): \(text(execution.since, now: execution.now))"
         }
-        return shown + (silent.count > count ? ["\(silent.count - count) more executions have not reported"] : [])
+        return shown + (silent.count > count ? ["+ \(silent.count - count) more"] : [])
     }
 
     static func text(_ since: Timestamp, now: Timestamp) -> String {

@@ -35,9 +35,12 @@ enum SnapshotText {
         func text(_ indicator: Snapshot.Indicator) -> String {
             style.hasUnicode ? label(indicator) : TerminalText.ascii(label(indicator))
         }
-        let numbers = progress.map { indicator in
+        let counts = progress.map { "\($0.counted.done)/\($0.counted.total)" }
+        let countWidth = counts.map(\.utf8.count).max() ?? 0
+        let numbers = zip(progress, counts).map { indicator, count in
             let percent = indicator.percent.map { "\($0) %" } ?? "no total"
-            return "\(indicator.counted.done)/\(indicator.counted.total)  \(percent)"
+            return TerminalText.pad(count, to: countWidth, right: true, style)
+                + TerminalText.pad(percent, to: max(10, 2 + percent.utf8.count), right: true, style)
         }
         let room = style.width - 4 - (numbers.map(\.utf8.count).max() ?? 0)
         let labels = progress.map { TerminalText.cells(text($0)) }.max() ?? 0
@@ -63,10 +66,12 @@ enum SnapshotText {
             lines.append("tags     \(VisibleText.escape(tags))")
         }
         if let updated = job.snapshot.updatedAt { lines.append("updated  \(RFC3339.text(updated))") }
-        lines.append(
-            "tasks    \(tasks.total): \(tasks.running) running, \(tasks.succeeded) succeeded, \(tasks.failed) failed, "
-                + "\(tasks.canceled) canceled; \(tasks.executions) executions, \(tasks.supersededExecutions) superseded"
-        )
+        let states = TaskState.allCases.filter { tasks[$0] > 0 }.map { "\(tasks[$0]) \($0.rawValue)" }
+        var counts = "tasks    \(tasks.total)" + (states.isEmpty ? "" : ": \(states.joined(separator: ", "))")
+        if tasks.supersededExecutions > 0 {
+            counts += "; \(tasks.executions) executions, \(tasks.supersededExecutions) superseded"
+        }
+        lines.append(counts)
         if job.ledgerSequence > job.snapshot.sequence {
             lines.append("behind   \(job.ledgerSequence - job.snapshot.sequence) events are not in the numbers yet")
         }

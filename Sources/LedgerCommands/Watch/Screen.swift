@@ -49,7 +49,8 @@ final class Screen {
         } else if paintedLines > 0 {
             text += "\u{1B}[\(paintedLines)F"
         }
-        for line in lines { text += "\(line)\u{1B}[K\n" }
+        // Erased first: after a line as wide as the terminal, erasing to the right takes its last cell.
+        for line in lines { text += "\u{1B}[2K\(line)\n" }
         text += "\u{1B}[J\u{1B}[?7h" + tell(state) + "\u{1B}[?2026l"
         console.write(text)
         paintedLines = lines.count

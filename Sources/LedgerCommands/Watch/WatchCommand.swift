@@ -57,7 +57,8 @@ struct WatchCommand: AsyncParsableCommand {
         let id = try await job.resolve(client)
         let console = Console.standard
         let session = WatchSession(
-            end: WatchEnd(goals: until, stalledTimeout: stalledTimeout?.duration), isJSON: json)
+            end: WatchEnd(goals: until, stalledTimeout: stalledTimeout?.duration), isJSON: json,
+            width: console.style?.width ?? WatchLines.widthUsual)
         let paints = console.canPaint && !json && !plain
         let environment = ProcessInfo.processInfo.environment
         let screen =

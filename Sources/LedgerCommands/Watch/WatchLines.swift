@@ -7,12 +7,18 @@ struct WatchLines {
     static let intervalMin = Duration.seconds(10)
     private static let interval = Duration.seconds(60)
     /// The cells of a line if no terminal limits them.
-    private static let width = 200
+    static let widthUsual = 200
+
+    private let width: Int
 
     private var told: (state: JobState, indicators: [Name?: Units])?
     private var toldAt: ContinuousClock.Instant?
     /// What was noted since the last line, such as why a number fell.
     private var remarks: [String] = []
+
+    init(width: Int = widthUsual) {
+        self.width = width
+    }
 
     /// Notes what is to be told with the next line.
     mutating func note(_ remark: String) { remarks.append(remark) }
@@ -44,11 +50,11 @@ struct WatchLines {
         let moment = snapshot.updatedAt.map(RFC3339.text) ?? ""
         let head = "\(moment)  \(snapshot.state.rawValue)\(figure)"
         let notes = (remarks + silent).map { "  (\($0))" }
-        let width = Self.width - TerminalText.cells(head) - 2
+        let width = max(0, width - TerminalText.cells(head) - 2)
         // Why a number fell counts more than the last of many numbers.
         let reserved = min(width / 2, notes.reduce(0) { $0 + TerminalText.cells($1) })
         let summary = SnapshotText.summary(indicators, width: width - reserved)
         let line = ([head] + (summary.isEmpty ? [] : [summary])).joined(separator: "  ") + notes.joined()
-        return TerminalText.cut(line, to: Self.width, TerminalStyle())
+        return TerminalText.cut(line, to: self.width, TerminalStyle())
     }
 }

@@ -69,27 +69,32 @@ struct WatchPainter {
             if blocks.reduce(0, { $0 + $1.count }) <= room { return blocks.flatMap { $0 } }
         }
         let open = snapshot.indicators.filter { $0.standing(in: snapshot.state, at: scene.now) != .complete }
-        let folded = snapshot.indicators.count - open.count
-        let below = folded > 0 ? [paint("  + \(folded) complete", .dim)] : []
-        return Array((fit(open, room: room - below.count, columns, scene) + below).suffix(room))
+        return fit(open, complete: snapshot.indicators.count - open.count, room: room, columns, scene)
     }
 
     /// Indicators whose labels and numbers are measured for the columns: more than a terminal has lines.
     private static let measuredMax = 1_000
 
-    /// The first indicators, and how many more there are. Of the last one the note below it may be left out.
-    private func fit(_ open: [Snapshot.Indicator], room: Int, _ columns: Columns, _ scene: Scene) -> [String] {
+    /// The first open indicators, and a line with how many more there are and how many are complete.
+    ///
+    /// Of the last one the note below it may be left out. A single line is an indicator, if there is one.
+    private func fit(
+        _ open: [Snapshot.Indicator], complete: Int, room: Int, _ columns: Columns, _ scene: Scene
+    ) -> [String] {
         var lines: [String] = []
+        var shown = 0
         for (index, indicator) in open.enumerated() {
-            let isLast = index == open.count - 1
-            let free = room - lines.count - (isLast ? 0 : 1)
-            guard free > 0 else { return lines + (room > lines.count ? [more(open.count - index)] : []) }
+            let isLast = index == open.count - 1 && complete == 0
+            let free = room - lines.count - (isLast || room == 1 ? 0 : 1)
+            guard free > 0 else { break }
             lines += block(indicator, columns, scene).prefix(free)
+            shown += 1
         }
-        return lines
+        let more = open.count > shown ? ["\(open.count - shown) more"] : []
+        let folded = complete > 0 ? ["\(complete) complete"] : []
+        guard lines.count < room, !(more + folded).isEmpty else { return lines }
+        return lines + [paint("  + " + (more + folded).joined(separator: ", "), .dim)]
     }
-
-    private func more(_ count: Int) -> String { paint("  + \(count) more", .dim) }
 
     // MARK: The job
 

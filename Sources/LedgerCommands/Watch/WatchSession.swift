@@ -13,14 +13,15 @@ actor WatchSession {
     private let end: WatchEnd
     private let isJSON: Bool
     private var memory = WatchMemory(now: .now)
-    private var lines = WatchLines()
+    private var lines: WatchLines
     private var job: JobAnswer?
     /// The server's clock: the viewer's own may be wrong.
     private var clock: ServerClock?
     private var silent: [SilentExecution] = []
     private var connection = WatchPainter.Connection.live
 
-    init(end: WatchEnd, isJSON: Bool) {
+    init(end: WatchEnd, isJSON: Bool, width: Int = WatchLines.widthUsual) {
+        lines = WatchLines(width: width)
         self.end = end
         self.isJSON = isJSON
     }

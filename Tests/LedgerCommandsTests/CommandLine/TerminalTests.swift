@@ -1,0 +1,125 @@
+import Foundation
+import Ledger
+import LedgerTestSupport
+import LedgerWire
+import ProgressLedgerClient
+import Testing
+
+@testable import LedgerCommands
+
+@Suite("What terminals and scripts get", .timeLimit(.minutes(30)))
+struct TerminalTests {
+    /// A job of many indicators that has ended, with a name that commands terminals.
+    private func makeJob(_ url: String, labels: Int = 40) async throws -> JobID {
+        let client = try LedgerClient(url: url)
+        let job = try await client.createJob(JobDescription(name: "\u{9B}31m\u{202E}name", key: "k")).id
+        let reports = (0..<labels).map { number in
+            EventDraft(
+                .progress(
+                    ProgressReport(
+                        reference: ExecutionReference(task: "t", attempt: 1), label: Name("label \(number)"),
+                        total: 10, done: Int64(number % 10))))
+        }
+        _ = try await client.append(reports + [EventDraft(.jobFinished(.completed))], to: job, awaitsVerdicts: true)
+        return job
+    }
+
+    /// Runs `progress-ledger` on a terminal of its own and returns what it wrote there.
+    private func onTerminal(
+        _ arguments: String, columns: Int, rows: Int, environment: [String: String]
+    ) async throws -> String {
+        let command = "stty cols \(columns) rows \(rows); '\(ServerProcess.binary)' \(arguments)"
+        let run = try await CommandRun.run(
+            "/usr/bin/script", ["--quiet", "--return", "--command", command, "/dev/null"], environment: environment)
+        #expect(run.status == 0, "\(run.output)")
+        return run.output
+    }
+
+    @Test("a watched job is painted in frames that fit the terminal", arguments: [3, 4, 6, 12])
+    func framesFit(rows: Int) async throws {
+        try await withServer { url, _ in
+            let job = try await makeJob(url)
+            let painted = try await onTerminal(
+                "watch \(job) --server \(url)", columns: 60, rows: rows,
+                environment: ["TERM": "xterm-256color", "LANG": "C.UTF-8"])
+            #expect(painted.contains("\u{1B}[2K"))
+            let frames = painted.split(separator: "\u{1B}[?2026h")
+            #expect(!frames.isEmpty)
+            for frame in frames { #expect(frame.count { $0 == "\r\n" } <= rows - 1, "\(frame)") }
+            for back in painted.matches(of: /\u{1B}\[(\d+)F/) { #expect(Int(back.1)! <= rows - 1) }
+        }
+    }
+
+    @Test("a terminal that obeys no escapes gets lines as wide as it is, and none", arguments: ["dumb", ""])
+    func dumbTerminals(type: String) async throws {
+        try await withServer { url, _ in
+            let job = try await makeJob(url)
+            for command in ["watch \(job)", "demo --speed 0"] {
+                let printed = try await onTerminal(
+                    "\(command) --server \(url)", columns: 60, rows: 24, environment: ["TERM": type, "LANG": "C.UTF-8"])
+                #expect(!printed.contains("\u{1B}"), "\(printed)")
+                guard command.hasPrefix("watch") else { continue }
+                for line in printed.split(separator: "\r\n") { #expect(TerminalText.cells(String(line)) <= 60) }
+            }
+        }
+    }
+
+    @Test("JSON documents hold nothing that a terminal obeys, and the same values")
+    func documentsAreHarmless() async throws {
+        try await withServer { url, _ in
+            let job = try await makeJob(url, labels: 1).description
+            for arguments in [
+                ["show", job], ["jobs"], ["events", job], ["events", job, "--all"], ["watch", job],
+            ] {
+                let run = try await CommandRun.run(
+                    ServerProcess.binary, arguments + ["--json", "--server", url])
+                #expect(run.status == 0, "\(run.errors)")
+                #expect(run.output.contains(#"\u009b31m\u202ename"#), "\(run.output)")
+                #expect(!run.output.unicodeScalars.contains { $0 == "\u{9B}" || $0 == "\u{202E}" })
+                for line in run.lines { _ = try JSONReader.read(Array(line.utf8)) }
+            }
+        }
+    }
+
+    @Test("explain and history take a job's key, or the environment's job, with the label alone")
+    func indicatorsByKey() async throws {
+        try await withServer { url, _ in
+            let job = try await makeJob(url, labels: 3).description
+            for command in ["explain", "history"] {
+                let expected = try await CommandRun.ledger(command, job, "label 2", "--server", url)
+                #expect(expected.status == 0 && expected.lines.count > 1, "\(expected.errors)")
+                let byKey = try await CommandRun.ledger(command, "--key", "k", "label 2", "--server", url)
+                #expect(byKey.output == expected.output, "\(byKey.errors)")
+                let byEnvironment = try await CommandRun.ledger(
+                    command, "label 2", "--server", url, environment: ["PROGRESS_LEDGER_JOB": job])
+                #expect(byEnvironment.output == expected.output, "\(byEnvironment.errors)")
+                let both = try await CommandRun.ledger(command, "--key", "k", job, "label 2", "--server", url)
+                #expect(both.status == ExitStatus.usage.rawValue)
+            }
+        }
+    }
+
+    @Test("a mistake is told with its remedy, and with its own exit code")
+    func mistakesAreExplained() async throws {
+        try await withServer { url, _ in
+            let job = try await makeJob(url, labels: 1).description
+            for (arguments, status, text) in [
+                (
+                    ["status", "--server", "\(url)/v1"], .usage,
+                    "it ends with /v1, which every route begins with by itself"
+                ),
+                (["jobs", "--server", "\(url)/nowhere"], .failed, "Is this the ledger's URL?"),
+                (["import", "/nosuch", "--server", url], .failed, "Cannot read /nosuch: no such file or directory."),
+                (["show", job, "--at-sequence", "-1", "--server", url], .refused, "at_sequence"),
+                (["show", job, "--min-sequence", "-1", "--server", url], .refused, "min_sequence"),
+                (["events", job, "--limit", "-1", "--server", url], .refused, "limit"),
+                (["jobs", "--timeout", "-1", "--server", url], .usage, "--timeout is from 1 to 3600 seconds"),
+            ] as [([String], LedgerCommands.ExitStatus, String)] {
+                let run = try await CommandRun.run(ServerProcess.binary, arguments)
+                #expect(run.status == status.rawValue, "\(arguments): \(run.errors)")
+                #expect(run.errors.contains(text), "\(run.errors)")
+                #expect(run.output.isEmpty)
+            }
+        }
+    }
+}
