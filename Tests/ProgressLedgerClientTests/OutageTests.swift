@@ -78,7 +78,8 @@ struct OutageTests {
                 }
                 await #expect(throws: LedgerClientError.self) { try await job.finish(.completed) }
             }
-            #expect(took < .seconds(6))
+            // One after the other they would take 100 s and more.
+            #expect(took < .seconds(60))
             #expect(took > .seconds(4))
             #expect(recorder.logged.count == 1, "\(recorder.logged)")
         }
@@ -90,14 +91,12 @@ struct OutageTests {
         // Port 9 (discard) is one that nobody listens on here.
         let job = try LedgerClient(url: "http://127.0.0.1:9").job(reporting: job, logger: recorder.logger)
         let took = await ContinuousClock().measure {
-            await withTaskGroup(of: Void.self) { group in
-                for task in 0..<20 {
-                    group.addTask { _ = await job.execution(Name("task \(task)")) { $0.progress().done() } }
-                }
+            for task in 0..<20 {
+                await job.execution(Name("task \(task)")) { context in context.progress().done() }
             }
             await #expect(throws: LedgerClientError.self) { try await job.finish(.completed) }
         }
-        #expect(took < .seconds(6))
+        #expect(took < .seconds(60))
         #expect(recorder.logged.count == 1, "\(recorder.logged)")
     }
 
@@ -228,7 +227,7 @@ struct OwnWritesTests {
     @Test("the server's clock is told by the job, or else by the header Date")
     func clocks() async throws {
         let told = #"{"now":"2026-01-31T00:00:01.500000Z","# + Self.jobText(1).dropFirst()
-        let date = [("date", "Sat, 31 Jan 2026 00:00:02 GMT")]
+        let date = [("date", "Sat, 31 Jan 2026 01:00:00 GMT")]
         try await ScriptedServer.with(
             .answer(200, told, headers: date), .answer(200, Self.jobText(1), headers: date),
             .answer(200, Self.jobText(1))
@@ -238,8 +237,8 @@ struct OwnWritesTests {
             for _ in 1...3 { clocks.append(try await client.askWithClock(.job(job), as: JobAnswer.self).clock) }
             let midnight: Int64 = 1_769_817_600_000_000
             let times = clocks.map { $0.map { $0.now().microseconds - midnight } }
-            #expect(try (1_500_000..<2_000_000).contains(#require(times[0])), "\(times)")
-            #expect(try #require(times[1]) >= 2_000_000, "\(times)")
+            #expect(try (1_500_000..<3_600_000_000).contains(#require(times[0])), "\(times)")
+            #expect(try #require(times[1]) >= 3_600_000_000, "\(times)")
             #expect(times[2] == nil)
         }
     }

@@ -26,6 +26,8 @@ struct CommandFailure: Error, Hashable, CustomStringConvertible {
             self.init(.schema, error.description)
         case let error as StoreError where error.code == .unavailable || error.code == .overloaded:
             self.init(.unavailable, error.description)
+        case let error as PQError where error.isRefusedSession:
+            self.init(.schema, error.description)
         case let error as PQError where error.isRetrySafe:
             self.init(.unavailable, error.description)
         default:
@@ -42,6 +44,11 @@ struct CommandFailure: Error, Hashable, CustomStringConvertible {
         default: nil
         }
     }
+}
+
+extension PQError {
+    /// Whether the database does not give a session what the ledger needs, such as its role, and will not by itself.
+    var isRefusedSession: Bool { code.rawValue == "sessionRefused" && sqlState != .readOnlyTransaction }
 }
 
 extension ExitStatus {

@@ -1,3 +1,5 @@
+import Ledger
+
 /// Text that came from callers, made fit for a terminal.
 ///
 /// Names hold any text: an escape sequence in one could repaint, retitle or reprogram the terminal of whoever lists
@@ -6,45 +8,16 @@
 enum VisibleText {
     /// The text with everything that is not to be seen written as `\u{…}`.
     static func escape(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: isHidden) else { return text }
+        guard text.unicodeScalars.contains(where: HiddenScalars.contains) else { return text }
         var visible = ""
         for scalar in text.unicodeScalars {
-            if isHidden(scalar) {
+            if HiddenScalars.contains(scalar) {
                 visible += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
             } else {
                 visible.unicodeScalars.append(scalar)
             }
         }
         return visible
-    }
-
-    /// A JSON document in which strings contain the same characters as `\uXXXX`: the same values, fit for a terminal.
-    static func escapeJSON(_ json: String) -> String {
-        // Most documents have none. Control characters below U+0020 stand between values only, and are white space there.
-        func mustEscape(_ scalar: Unicode.Scalar) -> Bool { scalar.value > 0x1F && isHidden(scalar) }
-        guard json.unicodeScalars.contains(where: mustEscape) else { return json }
-        var escaped = ""
-        for scalar in json.unicodeScalars {
-            guard mustEscape(scalar) else {
-                escaped.unicodeScalars.append(scalar)
-                continue
-            }
-            for unit in UTF16.encode(scalar)! {
-                let digits = String(unit, radix: 16)
-                escaped += "\\u" + String(repeating: "0", count: 4 - digits.utf8.count) + digits
-            }
-        }
-        return escaped
-    }
-
-    private static func isHidden(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.value {
-        case 0x00...0x1F, 0x7F...0x9F: true  // C0, DEL, C1
-        case 0x200B, 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF: true  // no width, separators, no characters
-        case 0x202A...0x202E, 0x2066...0x2069: true  // direction overrides, embeddings and isolates
-        case 0xE0000...0xE007F: true  // tags: invisible text
-        default: false
-        }
     }
 }
 
@@ -55,5 +28,26 @@ extension VisibleText {
             line.split(separator: "\t", omittingEmptySubsequences: false).map { escape(String($0)) }
                 .joined(separator: "\t")
         }.joined(separator: "\n")
+    }
+}
+
+extension VisibleText {
+    /// A JSON document in which strings contain the same characters as `\uXXXX`: the same values, fit for a terminal.
+    static func escapeJSON(_ json: String) -> String {
+        // Most documents have none. Control characters below U+0020 stand between values only, and are white space there.
+        func mustEscape(_ scalar: Unicode.Scalar) -> Bool { scalar.value > 0x1F && HiddenScalars.contains(scalar) }
+        guard json.unicodeScalars.contains(where: mustEscape) else { return json }
+        var escaped = ""
+        for scalar in json.unicodeScalars {
+            guard mustEscape(scalar) else {
+                escaped.unicodeScalars.append(scalar)
+                continue
+            }
+            for unit in String(scalar).utf16 {
+                let digits = String(unit, radix: 16)
+                escaped += "\\u" + String(repeating: "0", count: 4 - digits.utf8.count) + digits
+            }
+        }
+        return escaped
     }
 }

@@ -33,9 +33,11 @@ struct DatabaseWait: Sendable {
         }
     }
 
-    /// Whether the database may be back by itself. A wrong password or name stays wrong.
+    /// Whether the database may be back by itself. A wrong password, name or role stays wrong.
     static func mayPass(_ error: any Error) -> Bool {
-        guard let error = CommandFailure.databaseError(behind: error), error.isRetrySafe else { return false }
+        guard let error = CommandFailure.databaseError(behind: error), error.isRetrySafe,
+            !error.isRefusedSession
+        else { return false }
         return !["28", "3D"].contains(error.sqlState?.errorClass ?? "")
     }
 }

@@ -58,7 +58,8 @@ final class LiveReports: Sendable {
         termination.withLock { termination in
             guard termination.isEmpty else { return }
             for number in Self.signals where Self.hasDefaultAction(number) {
-                signal(number, SIG_IGN)
+                // Not ignored: programs that the task starts would ignore it too.
+                signal(number) { _ in }
                 let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
                 source.setEventHandler { self.terminate(by: number, limit) }
                 source.activate()

@@ -1,0 +1,18 @@
+/// The Unicode scalars that are not to be shown as they are: invisible ones, those that end a line, and those that show
+/// what follows in another order.
+///
+/// One table for every place that shows a caller's text: pages, badges and terminals. `text.js` has it as a regular
+/// expression; a test compares the two.
+public enum HiddenScalars {
+    /// Whether a scalar is one of them. Letters of any script, emoji and combining marks are not.
+    public static func contains(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x00...0x1F, 0x7F...0x9F: true  // C0, DEL, C1
+        case 0x200B, 0xFEFF, 0xFFFE, 0xFFFF: true  // no width, no characters
+        case 0x2028, 0x2029: true  // line and paragraph separators
+        case 0x202A...0x202E, 0x2066...0x2069: true  // direction overrides, embeddings and isolates
+        case 0xE0000...0xE007F: true  // tags: invisible text
+        default: false
+        }
+    }
+}
