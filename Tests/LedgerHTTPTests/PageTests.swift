@@ -16,7 +16,7 @@ struct PageTests {
 
     private func text(_ answer: RawAnswer) -> String { String(decoding: answer.body, as: UTF8.self) }
 
-    @Test("what callers call things is shown exactly, and is never markup")
+    @Test("names of callers are shown exactly and never become markup")
     func escapes() async throws {
         try await withServer { client, _ in
             let hostile = #"<script>alert(1)</script>"onload='x'&\#u{202E}"#
@@ -49,7 +49,7 @@ struct PageTests {
         }
     }
 
-    @Test("pages may load and run nothing but our own files")
+    @Test("pages load and run only our own files")
     func hasPolicy() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
@@ -58,7 +58,7 @@ struct PageTests {
                 let policy = try #require(page.headers["content-security-policy"])
                 #expect(policy.contains("default-src 'none'") && !policy.contains("unsafe"))
                 let markup = text(page)
-                // Nothing inline that the policy would have to allow, and nothing from elsewhere.
+                // Neither inline code, which the policy would have to allow, nor other hosts.
                 #expect(!markup.contains("style=") && !markup.contains("<style") && !markup.contains("//"))
                 #expect(
                     markup.ranges(of: "<script").count
@@ -67,14 +67,14 @@ struct PageTests {
         }
     }
 
-    @Test("a page says as of any event what was known then: bars, tasks and events")
+    @Test("a page as of any event shows the bars, tasks and events of that moment")
     func showsThePast() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
             _ = try await client.post("/v1/jobs/\(job)/events?wait=folded", Self.events)
             let now = text(try await client.get("/jobs/\(job)"))
             #expect(now.contains("20\u{202F}%") && now.contains("superseded <small>by attempt 2"))
-            #expect(now.contains("late <small>by attempt 2"))
+            #expect(now.contains("late <small>superseded by attempt 2"))
             #expect(now.contains("−40 done, −50 total: tile-17 restarted, attempt 2"))
             let then = text(try await client.get("/jobs/\(job)?at_sequence=2"))
             #expect(then.contains("80\u{202F}%") && !then.contains("superseded <small>"))
@@ -85,7 +85,7 @@ struct PageTests {
         }
     }
 
-    @Test("an indicator is explained where it is chosen, and the chain is verified where it is asked for")
+    @Test("a page explains the chosen indicator and verifies the chain on request")
     func explains() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
@@ -93,13 +93,13 @@ struct PageTests {
             let page = text(try await client.get("/jobs/\(job)?indicator=tiles&verify=1"))
             #expect(page.contains("superseded by attempt 2"))
             #expect(page.contains("<b>51\u{2009}/\u{2009}100</b> received"))
-            #expect(page.contains("✓ Whole"))
+            #expect(page.contains("✓ Verified"))
             let part = text(try await client.get("/jobs/\(job)?indicator=tiles&part=explanation"))
             #expect(part.hasPrefix("<section id=\"explanation\">"))
         }
     }
 
-    @Test("jobs are found by a part of their name, their key, their id, their state and their tags")
+    @Test("jobs are found by part of the name, by key, id, state and tags")
     func finds() async throws {
         try await withServer { client, _ in
             let job = try #require(
@@ -111,14 +111,14 @@ struct PageTests {
                 #expect(page.contains("Nightly import") && !page.contains(">other<"), "\(query)")
             }
             #expect(try await client.get("/?search=\(job)").headers["location"] == "/jobs/\(job)")
-            #expect(text(try await client.get("/?state=failed&search=")).contains("No job to show"))
+            #expect(text(try await client.get("/?state=failed&search=")).contains("No jobs match the filter."))
             for query in ["state=done", "tag=a", "cursor=x", "nonsense=1"] {
                 #expect(try await client.get("/?\(query)").status == 422, "\(query)")
             }
         }
     }
 
-    @Test("a badge shows the name and how far the job is, and stays the same until that changes")
+    @Test("a badge shows name and percentage, and keeps its tag until they change")
     func hasBadges() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob("badge <&>")
@@ -126,7 +126,7 @@ struct PageTests {
                 "/v1/jobs/\(job)/events?wait=folded", #"{"type":"progress","task":"t","total":8,"done":8}"#)
             let badge = try await client.get("/v1/jobs/\(job)/badge.svg")
             #expect(badge.headers["content-type"]?.hasPrefix("image/svg+xml") == true)
-            // It runs: there may be more to come.
+            // A running job is never at 100 %.
             #expect(text(badge).contains("badge &lt;&amp;&gt;: 99%"))
             let tag = try #require(badge.headers["etag"])
             let path = "/v1/jobs/\(job)/badge.svg"
@@ -139,10 +139,13 @@ struct PageTests {
         }
     }
 
-    @Test("files are sent once, and again when they have changed")
+    @Test("an unchanged file is answered 304")
     func hasFiles() async throws {
         try await withServer { client, _ in
-            for name in ["style.css", "job.js", "jobs.js", "stream.js", "text.js", "indicators.js", "connection.js"] {
+            for name in [
+                "style.css", "job.js", "jobs.js", "feed.js", "text.js", "indicators.js", "connection.js",
+                "clock.js", "parts.js", "patch.js", "silence.js", "slots.js", "invisible.js",
+            ] {
                 let file = try await client.get("/pages/\(name)")
                 #expect(file.status == 200, "\(name)")
                 let tag = try #require(file.headers["etag"])
@@ -153,7 +156,7 @@ struct PageTests {
         }
     }
 
-    @Test("tasks as of an event are those of the fold up to there, page by page")
+    @Test("tasks as of an event are those of the fold at that event, page by page")
     func hasPastTasks() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()

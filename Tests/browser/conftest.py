@@ -16,7 +16,7 @@ def ledger(url):
 
 @pytest.fixture
 def browsers():
-    """Makes browsers, and closes them afterwards. Every test ends with a silent console, unless it asked what it says."""
+    """Makes browsers and closes them afterwards; the console must not contain errors except those a test expects."""
     made = []
 
     def make(**options):
@@ -24,10 +24,10 @@ def browsers():
         return made[-1]
 
     yield make
-    said = [error for browser in made for error in browser.errors()]
+    errors = [error for browser in made for error in browser.errors()]
     for browser in made:
         browser.close()
-    assert said == []
+    assert errors == []
 
 
 @pytest.fixture

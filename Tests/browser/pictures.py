@@ -1,4 +1,4 @@
-"""Takes the pictures of the README: of the demonstration, while it is played and afterwards."""
+"""Takes the screenshots of the README: of the demonstration, while it runs and afterwards."""
 
 import sys
 from pathlib import Path
@@ -20,7 +20,7 @@ def main(folder):
             row = "table.jobs tbody tr[data-state=running] th a"
             light.wait(lambda: light.all(row))
             light.open(light.find(row).get_attribute("href")).wait_live()
-            # The moment at which the zombie of step2/2 has lost its unit, and the page says why.
+            # The zombie of step2/2 has lost its unit, and the page shows why.
             light.wait(lambda: any("step2/2 restarted" in note.text for note in light.all(".note.fell")), 60)
             light.wait(lambda: light.text("#chain strong"))
             light.wait(lambda: "step2" in light.text("#chart h2") and light.all("#chart circle"))

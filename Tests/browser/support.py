@@ -1,4 +1,4 @@
-"""What the tests of the pages share: a server, its ledger, a browser, and a wire that can be cut."""
+"""Shared by the browser tests: a server, its ledger, a browser, and a proxy that can fail."""
 
 import json
 import os
@@ -6,7 +6,6 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 import urllib.request
 from contextlib import contextmanager
 from importlib import resources
@@ -21,6 +20,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 PROJECT = Path(__file__).resolve().parents[2]
 WIDE = (1280, 1000)
 PHONE = (390, 844)
+SMALL_PHONE = (360, 740)
 
 
 def binary():
@@ -30,8 +30,9 @@ def binary():
 
 @contextmanager
 def serving(port=0):
-    """A server with a database of its own, by its URL."""
-    # Short, because PostgreSQL's socket lies in it; open, because PostgreSQL runs as another account where we are root.
+    """Runs a server with a database of its own; yields its URL."""
+    # The path is short because PostgreSQL's socket is in it. The folder is open to other accounts because PostgreSQL does
+    # not run as root.
     with tempfile.TemporaryDirectory(prefix="pl-browser-", dir="/tmp") as folder:
         os.chmod(folder, 0o755)
         process = subprocess.Popen(
@@ -55,8 +56,8 @@ class Ledger:
     def call(self, path, body=None):
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data=data, headers={"content-type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.load(response)
 
     def create(self, name, **fields):
         return self.call("/v1/jobs", {"name": name, **fields})["job"]
@@ -68,7 +69,7 @@ class Ledger:
         return self.append(job, {"type": "job_finished", "outcome": outcome})
 
     def demo(self, *arguments):
-        """Plays the demonstration beside the test."""
+        """Starts the demonstration; returns its process."""
         return subprocess.Popen(
             [binary(), "demo", "--json", "--server", self.url, *arguments], stdout=subprocess.PIPE, text=True)
 
@@ -83,10 +84,10 @@ def start(task, attempt):
 
 
 class Browser:
-    """A headless chromium, and what one looks for on our pages."""
+    """A headless chromium with queries for our pages."""
 
     def __init__(self, size=WIDE, dark=False, scripts=True):
-        # What the console may tell, by a part of its text.
+        # Parts of the console messages that the test expects.
         self.expected = []
         options = Options()
         options.binary_location = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -122,7 +123,7 @@ class Browser:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
     def text(self, selector):
-        """The text as it stands in the page, spaces included; nil where there is no such element."""
+        """The exact text of an element, spaces included; None if it does not exist."""
         return self.run("return document.querySelector(arguments[0])?.textContent ?? null", selector)
 
     def wait(self, condition, seconds=15):
@@ -130,6 +131,38 @@ class Browser:
         def holds(_):
             return condition()
         return WebDriverWait(self.driver, seconds, poll_frequency=0.05).until(holds)
+
+    def before_load(self, script):
+        """Runs a script in every page that is opened from now on, before the page's own."""
+        self.command("Page.addScriptToEvaluateOnNewDocument", source=script)
+
+    def hide(self):
+        """Makes the page believe that its tab is hidden."""
+        self._set_hidden(True)
+
+    def reveal(self):
+        """Makes the page believe that its tab is visible again."""
+        self._set_hidden(False)
+
+    def _set_hidden(self, is_hidden):
+        self.run(
+            """
+            Object.defineProperty(document, "hidden", { configurable: true, get: () => arguments[0] });
+            document.dispatchEvent(new Event("visibilitychange"));
+            """, is_hidden)
+
+    def mouse(self, kind, x, y):
+        self.command("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
+
+    def center(self, selector):
+        """The center of an element, in the coordinates of the window, after scrolling it there."""
+        return self.run(
+            """
+            const element = document.querySelector(arguments[0]);
+            element.scrollIntoView({ block: "center" });
+            const box = element.getBoundingClientRect();
+            return [box.left + box.width / 2, box.top + box.height / 2];
+            """, selector)
 
     def wait_live(self):
         self.wait(lambda: self.state() in ("live", "ended"))
@@ -139,7 +172,7 @@ class Browser:
         return self.run("return document.querySelector('#connection').dataset.state")
 
     def indicator(self, label):
-        """What is shown of an indicator."""
+        """The row of an indicator, or None."""
         return self.run(
             """
             const row = [...document.querySelectorAll(".indicator")].find((row) => row.dataset.label === arguments[0]);
@@ -155,12 +188,12 @@ class Browser:
             """, label)
 
     def errors(self):
-        """What the console tells that is wrong, since it was last asked."""
+        """Unexpected errors and warnings in the console since the last call."""
         return [entry["message"] for entry in self.driver.get_log("browser")
                 if entry["level"] in ("SEVERE", "WARNING") and not any(text in entry["message"] for text in self.expected)]
 
     def violations(self):
-        """What axe finds wrong for people who do not see or point."""
+        """Accessibility violations that axe finds."""
         engine = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
         self.run(engine)
         found = self.driver.execute_async_script("axe.run().then((found) => arguments[0](found.violations))")
@@ -171,8 +204,8 @@ class Browser:
         self.driver.quit()
 
 
-class Wire:
-    """A TCP proxy before a server, which can be cut and mended."""
+class Proxy:
+    """A TCP proxy in front of a server that can drop connections or hold events back."""
 
     def __init__(self, url):
         host, port = url.removeprefix("http://").split(":")
@@ -180,8 +213,8 @@ class Wire:
         self.open = set()
         self.lock = threading.Lock()
         self.is_cut = False
-        # Whether what is said on a stream of events is kept back, as some proxies do.
-        self.keeps_events = False
+        # Whether responses on connections with a stream are held back, as buffering proxies do.
+        self.holds_events = False
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -199,15 +232,15 @@ class Wire:
             with self.lock:
                 self.open |= {client, server}
             streams = threading.Event()
-            for source, sink, asks in [(client, server, True), (server, client, False)]:
-                threading.Thread(target=self._pump, args=(source, sink, asks, streams), daemon=True).start()
+            for source, sink, is_request in [(client, server, True), (server, client, False)]:
+                threading.Thread(target=self._pump, args=(source, sink, is_request, streams), daemon=True).start()
 
-    def _pump(self, source, sink, asks, streams):
+    def _pump(self, source, sink, is_request, streams):
         try:
             while data := source.recv(65_536):
-                if asks and b"/watch " in data:
+                if is_request and (b"/watch " in data or b"/watch?" in data):
                     streams.set()
-                if asks or not (self.keeps_events and streams.is_set()):
+                if is_request or not (self.holds_events and streams.is_set()):
                     sink.sendall(data)
         except OSError:
             pass
@@ -227,18 +260,9 @@ class Wire:
                     pass
             self.open.clear()
 
-    def mend(self):
+    def restore(self):
         self.is_cut = False
 
     def close(self):
         self.cut()
         self.listener.close()
-
-
-def until(condition, seconds=15):
-    """Waits until the condition holds, for what no browser tells."""
-    end = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < end, "never happened"
-        time.sleep(0.05)
-    return result

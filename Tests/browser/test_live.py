@@ -1,11 +1,11 @@
-"""Pages move with the job, say when they cannot, and come back."""
+"""Live pages follow their job, show a lost connection, and recover."""
 
 import json
 
-from support import Wire, progress, start
+from support import Proxy, progress, start
 
 
-def test_the_demonstration_is_played_and_both_pages_move(browsers, ledger, url):
+def test_both_pages_follow_the_demonstration_to_its_end(browsers, ledger, url):
     jobs = browsers().open(f"{url}/").wait_live()
     known = {row.get_attribute("data-job") for row in jobs.all("tr[data-job]")}
     demo = ledger.demo("--speed", "2")
@@ -29,7 +29,7 @@ def test_the_demonstration_is_played_and_both_pages_move(browsers, ledger, url):
     """)
     page.wait(lambda: page.state() == "ended", 60)
     assert json.loads(demo.communicate(timeout=60)[0])["state"] == "completed"
-    page.wait(lambda: page.text("#chain strong") == "✓ Whole")
+    page.wait(lambda: page.text("#chain strong") == "✓ Verified")
     seen = page.run("return window.seen")
     assert len(seen["overall"]) >= 4 and seen["overall"][-1] == "100\u202f%", seen
     assert all(value != "100\u202f%" for value in seen["overall"][:-1]), seen
@@ -40,12 +40,12 @@ def test_the_demonstration_is_played_and_both_pages_move(browsers, ledger, url):
     row = f'tr[data-job="{new}"]'
     jobs.wait(lambda: jobs.text(f"{row} .state") == "completed")
     assert jobs.text(f"{row} .percent") == "100\u202f%"
-    # The tables have followed as well.
+    # The tables follow as well.
     assert page.wait(lambda: "job finished" in page.text("#events tbody tr:first-child"))
     assert page.wait(lambda: len(page.all("#tasks tr[data-counts=superseded]")) == 3)
 
 
-def test_each_standing_is_shown_in_its_own_way(browser, ledger, url):
+def test_each_standing_looks_different(browser, ledger, url):
     job = ledger.create("standings")
     ledger.append(
         job, progress("t", "empty"), progress("t", "unknown", done=5), progress("t", "waiting", total=8),
@@ -57,7 +57,7 @@ def test_each_standing_is_shown_in_its_own_way(browser, ledger, url):
         shown = browser.indicator(label)
         assert shown["standing"] == label
         assert shown["role"] == "progressbar"
-        # A bar without a total has no value that could be read out.
+        # A bar without a total has no value for screen readers.
         assert (shown["now"] is None) == (label in ("empty", "unknown")), shown
         looks[label] = browser.run(
             """
@@ -76,16 +76,16 @@ def test_each_standing_is_shown_in_its_own_way(browser, ledger, url):
     browser.wait(lambda: browser.indicator("moving")["note"] == "total +100")
 
 
-def test_a_lost_connection_is_shown_and_found_again_without_a_gap(browser, ledger, url):
-    wire = Wire(url)
-    # The browser itself complains of connections that fail.
+def test_a_lost_connection_is_shown_and_recovers_without_a_gap(browser, ledger, url):
+    proxy = Proxy(url)
+    # The browser reports failed connections itself.
     browser.expected = ["Failed to load resource"]
     try:
-        job = ledger.create("wired")
+        job = ledger.create("proxied")
         ledger.append(job, progress("t", "tiles", total=10, done=1))
-        browser.open(f"{wire.url}/jobs/{job}").wait_live()
+        browser.open(f"{proxy.url}/jobs/{job}").wait_live()
         assert browser.indicator("tiles")["done"] == "1"
-        wire.cut()
+        proxy.cut()
         browser.wait(lambda: browser.state() == "lost")
         assert "connection lost" in browser.text("#connection")
         assert "ago" in browser.text("#connection")
@@ -93,22 +93,22 @@ def test_a_lost_connection_is_shown_and_found_again_without_a_gap(browser, ledge
         ledger.append(job, progress("t", "tiles", done=3))
         ledger.append(job, start("t", 2))
         assert browser.indicator("tiles")["done"] == "1"
-        wire.mend()
+        proxy.restore()
         browser.wait(lambda: browser.state() == "live", 40)
         browser.wait(lambda: browser.indicator("tiles") is None)
         ledger.append(job, progress("t", "tiles", attempt=2, total=10, done=7))
         browser.wait(lambda: browser.indicator("tiles") and browser.indicator("tiles")["done"] == "7")
     finally:
-        wire.close()
+        proxy.close()
 
 
-def test_where_a_proxy_keeps_events_back_the_page_asks_instead(browser, ledger, url):
-    wire = Wire(url)
-    wire.keeps_events = True
+def test_a_job_page_behind_a_buffering_proxy_polls(browser, ledger, url):
+    proxy = Proxy(url)
+    proxy.holds_events = True
     browser.expected = ["Failed to load resource"]
     try:
-        job = ledger.create("kept back")
-        browser.open(f"{wire.url}/jobs/{job}")
+        job = ledger.create("buffered")
+        browser.open(f"{proxy.url}/jobs/{job}")
         browser.wait(lambda: browser.state() == "live")
         ledger.append(job, progress("t", "tiles", total=10, done=3))
         browser.wait(lambda: browser.indicator("tiles") and browser.indicator("tiles")["done"] == "3")
@@ -118,7 +118,7 @@ def test_where_a_proxy_keeps_events_back_the_page_asks_instead(browser, ledger, 
         browser.wait(lambda: browser.state() == "ended", 5)
     finally:
         browser.open("about:blank")
-        wire.close()
+        proxy.close()
 
 
 def test_large_numbers_stay_exact(browser, ledger, url):

@@ -1,4 +1,4 @@
-"""What pages show of the past, of strange names, without scripts, and to everybody."""
+"""Pages of the past, hostile names, pages without scripts, and accessibility."""
 
 import time
 import urllib.parse
@@ -13,7 +13,7 @@ LONG = "long " * 20
 
 @pytest.fixture(scope="module")
 def story(ledger):
-    """A job with a past: a tile that was begun anew, and a zombie that reported for the old run."""
+    """A job with a past: a tile that was restarted, and a zombie that reported for the old execution."""
     job = ledger.create("story", tags={"kind": "story"}, key=f"story-{time.monotonic_ns()}")
     ledger.append(job, progress("plan", "tiles", total=100), progress("tile-17", "tiles", done=40))
     ledger.append(job, start("tile-17", 2))
@@ -22,7 +22,7 @@ def story(ledger):
     return job
 
 
-def test_names_are_shown_exactly_and_do_no_harm(browsers, ledger, url):
+def test_names_are_shown_exactly_and_never_become_markup(browsers, ledger, url):
     job = ledger.create(HOSTILE[:200], tags={HOSTILE[:100]: LONG})
     ledger.append(
         job, {**progress(HOSTILE, HOSTILE[:100], total=2, done=1), "execution": HOSTILE},
@@ -34,11 +34,11 @@ def test_names_are_shown_exactly_and_do_no_harm(browsers, ledger, url):
             browser.open(url + path).wait_live()
             assert browser.run("return window.hostile") is None
             assert browser.run("return document.querySelectorAll('img, main script').length") == 0
-            # Nothing makes the page wider than it is.
+            # No name makes the page wider than its window.
             assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), path
         assert browser.text("h1 bdi") == shown
         assert browser.indicator(HOSTILE[:100])["label"] == HOSTILE[:100].replace("\u202e", "\\u{202E}").replace("\u0007", "\\u{7}")
-        # And one that comes while the page is shown.
+        # The same for a label that appears while the page is open.
         label = f"<b>{size[0]}</b>\u202e"
         ledger.append(job, progress("late", label, total=4, done=1))
         browser.wait(lambda: browser.indicator(label) is not None)
@@ -58,7 +58,7 @@ def test_the_slider_shows_bars_tasks_and_events_as_of_any_event(browser, story, 
     assert browser.text("#moment .sequence") == "3"
     assert len(browser.all("#tasks tr[data-counts=superseded]")) == 0
     assert browser.text("#events tbody tr:first-child td:first-child") == "3"
-    # The same by its address, and nothing moves though it is the past of a job that runs.
+    # The same by its address; nothing moves although the job is running.
     browser.open(f"{url}/jobs/{story}?at_sequence=3")
     assert browser.indicator("tiles")["done"] == "40" and browser.state() == "past"
     browser.find("#moment .now").click()
@@ -70,7 +70,7 @@ def test_the_slider_shows_bars_tasks_and_events_as_of_any_event(browser, story, 
     assert browser.indicator("tiles")["done"] == "40"
 
 
-def test_the_slider_stays_in_the_hand_that_moves_it(browser, story, url):
+def test_the_slider_keeps_its_pointer_while_it_is_dragged(browser, story, url):
     browser.open(f"{url}/jobs/{story}").wait_live()
     left, top, width, height = browser.run(
         "const box = document.querySelector('#at').getBoundingClientRect(); return [box.left, box.top, box.width, box.height]")
@@ -90,12 +90,12 @@ def test_the_slider_stays_in_the_hand_that_moves_it(browser, story, url):
     assert len(set(seen)) == 3 and seen == sorted(seen, reverse=True), seen
 
 
-def test_executions_and_events_say_what_counts_and_why_not(browser, story, url):
+def test_executions_and_events_show_what_counts_and_why_not(browser, story, url):
     browser.open(f"{url}/jobs/{story}").wait_live()
     superseded = browser.text("#tasks tr[data-counts=superseded]")
     assert "superseded by attempt 2" in superseded
-    assert "counted until it is tried again" in browser.text("#tasks tr[data-counts=provisional]")
-    assert "late by attempt 2" in browser.text("#events tr[data-verdict=late]")
+    assert "counted until retried" in browser.text("#tasks tr[data-counts=provisional]")
+    assert "late superseded by attempt 2" in browser.text("#events tr[data-verdict=late]")
     mark = browser.find("#chart a")
     assert mark.get_attribute("aria-label") == "−40 done: tile-17 restarted, attempt 2"
     for name, value, count in [("verdict", "superseded", 2), ("type", "execution_started", 1), ("verdict", "conflict", 0)]:
@@ -110,7 +110,7 @@ def test_executions_and_events_say_what_counts_and_why_not(browser, story, url):
         browser.wait(lambda: len(browser.all("#events tbody tr:not(.empty)")) == count)
 
 
-def test_an_indicator_is_explained_where_it_is_chosen_with_the_keyboard(browser, story, url):
+def test_an_indicator_chosen_with_the_keyboard_is_explained(browser, story, url):
     browser.open(f"{url}/jobs/{story}").wait_live()
     link = browser.find(".indicator .label")
     browser.run("arguments[0].focus()", link)
@@ -125,7 +125,7 @@ def test_an_indicator_is_explained_where_it_is_chosen_with_the_keyboard(browser,
     browser.wait(lambda: browser.text("#explanation h2") is None)
 
 
-def test_everything_can_be_reached_with_the_keyboard_alone(browser, story, url):
+def test_every_control_is_reachable_with_the_keyboard(browser, story, url):
     browser.open(f"{url}/jobs/{story}").wait_live()
     reached = set()
     for _ in range(80):
@@ -142,12 +142,12 @@ def test_pages_work_without_scripts(browsers, story, url):
     assert "story" in browser.find("h1").text
     bar = browser.find(".indicator .bar")
     assert bar.get_attribute("role") == "progressbar" and bar.get_attribute("aria-valuenow") == "5"
-    assert "as it was when this page was loaded" in browser.find("#connection").text
+    assert "as of when this page was loaded" in browser.find("#connection").text
     browser.find("#events tbody tr:nth-child(4) a").click()
     assert "As of event" in browser.find("#moment").text
     browser.find("#moment .now").click()
     browser.find("#chain a").click()
-    assert "✓ Whole" in browser.find("#chain").text
+    assert "✓ Verified" in browser.find("#chain").text
     browser.find(".indicator .label").click()
     assert "superseded by attempt 2" in browser.find("#explanation").text
     browser.open(f"{url}/jobs/{story}")
@@ -156,7 +156,7 @@ def test_pages_work_without_scripts(browsers, story, url):
     browser.wait(lambda: len(browser.all("#events tbody tr")) == 1)
 
 
-def test_jobs_are_searched_filtered_and_turned_page_by_page(browser, ledger, url):
+def test_jobs_are_searched_filtered_and_paged(browser, ledger, url):
     for number in range(60):
         ledger.create(f"batch {number}", tags={"kind": "batch"})
     browser.open(f"{url}/?tag=kind%3Dbatch").wait_live()
@@ -168,7 +168,7 @@ def test_jobs_are_searched_filtered_and_turned_page_by_page(browser, ledger, url
         f"batch {number}" for number in range(9, -1, -1)]
     browser.find("input[name=search]").send_keys("BATCH 42", Keys.ENTER)
     browser.wait(lambda: len(browser.all("table.jobs tbody tr")) == 1)
-    # A new one that belongs to the list comes by itself; one that does not stays away.
+    # A new job that matches appears by itself; another one does not.
     browser.wait_live()
     ledger.create("other")
     ledger.create("batch 42 again", tags={"kind": "batch"})
@@ -190,7 +190,7 @@ def test_a_job_of_a_hundred_thousand_tasks_stays_usable(browser, ledger, url):
         browser.find("#tasks a[rel=next]").click()
         browser.wait(lambda: browser.text("#tasks tbody th") == f"task-{(page - 1) * 50:06}")
         assert time.monotonic() - begin < 2
-    # Of so long a history no curve is drawn unasked; asked, it is.
+    # The chart of so long a history is drawn on request only.
     def drawn():
         return browser.run("return document.querySelector('#chart').dataset.drawn")
     assert drawn() == "no"
@@ -200,7 +200,7 @@ def test_a_job_of_a_hundred_thousand_tasks_stays_usable(browser, ledger, url):
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("size", [WIDE, PHONE])
-def test_nothing_keeps_anybody_from_reading(browsers, story, url, size, dark):
+def test_pages_are_accessible_and_load_nothing_from_elsewhere(browsers, story, url, size, dark):
     browser = browsers(size=size, dark=dark)
     browser.expected = ["404"]
     for path in ["/", f"/jobs/{story}?indicator=tiles", f"/jobs/{story}?at_sequence=3", "/jobs/nonsense"]:
@@ -209,6 +209,5 @@ def test_nothing_keeps_anybody_from_reading(browsers, story, url, size, dark):
             browser.wait(lambda: browser.state() in ("live", "past"))
             browser.wait(lambda: path == "/" or browser.text("#chain strong") is not None)
         assert browser.violations() == [], path
-        # Nothing comes from elsewhere.
         hosts = browser.run("return performance.getEntriesByType('resource').map((entry) => new URL(entry.name).origin)")
         assert set(hosts) <= {url}

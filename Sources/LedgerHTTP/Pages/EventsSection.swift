@@ -1,11 +1,11 @@
 internal import Ledger
 internal import LedgerStore
 
-/// The history of a job, newest first, up to the moment that is shown.
+/// The events of a job up to the moment that is shown, newest first.
 struct EventsSection {
     let page: EventPage
     let filter: EventFilter
-    /// The event that everything is shown as of; nil for now.
+    /// The sequence that the page shows; nil for the present.
     let moment: Int64?
     let link: PageLink
 
@@ -33,7 +33,7 @@ struct EventsSection {
         let (kind, words) = verdict(entry)
         let moment = link.without("before", "cursor").with("at_sequence", String(event.sequence)).text
         return """
-            <tr data-verdict="\(kind)"><td class="number"><a href="\(moment)" title="Show the job as of this event">\(PageText.number(event.sequence))</a></td>\
+            <tr data-key="\(event.sequence)" data-verdict="\(kind)"><td class="number"><a href="\(moment)" title="Show the job as of this event">\(PageText.number(event.sequence))</a></td>\
             <td>\(PageText.time(event.recordedAt))</td><td>\(event.body.type.name.split(separator: "_").joined(separator: " "))</td>\
             <td>\(event.body.reference.map { HTML.name($0.task) })</td><td>\(run(entry))</td>\
             <td>\(change(event.body))</td><td class="verdict">\(words)</td></tr>
@@ -60,15 +60,16 @@ struct EventsSection {
         }
     }
 
-    /// The verdict as of the moment that is shown: who was superseded only afterwards counted then.
+    /// The verdict as of the moment that is shown: an event that was superseded later counted then.
     private func verdict(_ entry: ExplainedEvent) -> (kind: String, words: HTML) {
-        guard let verdict = entry.verdict else { return ("pending", "not folded yet") }
+        guard let verdict = entry.verdict else { return ("pending", "pending") }
         switch verdict {
         case .superseded:
             guard let by = entry.supersededBy else { return ("superseded", "superseded") }
             if let moment, by.sequence > moment, !entry.late { return ("counted", "counted") }
-            let kind = entry.late ? "late" : "superseded"
-            return (kind, "\(kind) <small>by \(PageText.run(by))</small>")
+            return entry.late
+                ? ("late", "late <small>superseded by \(PageText.run(by))</small>")
+                : ("superseded", "superseded <small>by \(PageText.run(by))</small>")
         case .duplicate, .conflict:
             let of = entry.duplicateOf.map { HTML(" <small>of event \(PageText.number($0))</small>") }
             return (verdict.rawValue, "\(verdict.rawValue)\(of)")

@@ -1,7 +1,7 @@
 internal import Ledger
 internal import LedgerStore
 
-/// Why an indicator shows what it shows.
+/// The executions behind an indicator's numbers.
 struct ExplanationSection {
     let explanation: Explanation
     let link: PageLink
@@ -26,7 +26,7 @@ struct ExplanationSection {
             <a class="close" href="\(link.without("indicator", "from").text)">Close</a><p class="conservation">\(terms)</p>
             <div class="wide" tabindex="0" role="region" aria-label="Explanation"><table><thead><tr><th scope="col">Task</th><th scope="col">Execution</th><th scope="col" class="number">Attempt</th>\
             <th scope="col" class="number">Counted</th><th scope="col" class="number">Superseded</th>\
-            <th scope="col" class="number">Discarded</th><th scope="col">Why not</th></tr></thead><tbody>\
+            <th scope="col" class="number">Discarded</th><th scope="col">Reason</th></tr></thead><tbody>\
             \(explanation.entries.map(row))</tbody></table></div>
             <nav class="pages" aria-label="Pages of the explanation">\(next)</nav></section>
             """

@@ -1,11 +1,13 @@
 internal import Ledger
 
-/// An indicator on a page: its label, a bar, and its numbers. `Files/indicators.js` keeps it up to date.
+/// An indicator on a page: its label, a bar and its numbers.
+///
+/// `Files/indicators.js` keeps it up to date.
 struct IndicatorRow {
     let indicator: Snapshot.Indicator
     let state: JobState
     let now: Timestamp
-    /// Where it is explained.
+    /// The address of its explanation.
     let link: String
     var isSelected = false
 
@@ -19,11 +21,11 @@ struct IndicatorRow {
             <span class="count"><span class="done">\(PageText.number(indicator.counted.done))</span>\
             <span class="total">\(Self.total(indicator))</span></span>\
             <span class="rate"></span>\
-            <span class="note">\(Self.note(indicator, standing, now))</span></li>
+            <span class="note">\(Self.note(indicator, standing, state, now))</span></li>
             """
     }
 
-    /// A bar that screen readers can tell. Without a percentage it has no value.
+    /// A progress bar for screen readers as well. Without a percentage it has no value.
     static func bar(_ percent: (some BinaryInteger)?, _ words: String) -> HTML {
         let value = percent.map { min(max(Int($0), 0), 100) }
         let now = value.map { HTML(" aria-valuenow=\"\($0)\"") }
@@ -33,7 +35,7 @@ struct IndicatorRow {
             """
     }
 
-    /// The numbers as they are read out.
+    /// The numbers in words.
     static func words(_ indicator: Snapshot.Indicator) -> String {
         guard let percent = indicator.percent else {
             return indicator.counted.done == 0 ? "nothing declared" : "\(indicator.counted.done) done, total unknown"
@@ -45,17 +47,21 @@ struct IndicatorRow {
         indicator.counted.total == 0 ? "" : "\u{2009}/\u{2009}\(PageText.number(indicator.counted.total))"
     }
 
-    /// What the numbers do not say by themselves.
+    /// What the numbers do not show.
     static func note(
-        _ indicator: Snapshot.Indicator, _ standing: Snapshot.Indicator.Standing, _ now: Timestamp
+        _ indicator: Snapshot.Indicator, _ standing: Snapshot.Indicator.Standing, _ state: JobState, _ now: Timestamp
     ) -> String {
+        let silence = now.microseconds - indicator.updatedAt.microseconds
+        let isSilent = state == .running && silence > Snapshot.Indicator.stalledAfter
+        let silent = isSilent ? " · no report for \(PageText.age(microseconds: silence))" : ""
         switch standing {
-        case .empty: "no units declared"
-        case .unknown: "total unknown"
-        case .over: "\(PageText.number(indicator.counted.done - indicator.counted.total)) more than declared"
-        case .stalled:
-            "stalled for \(PageText.duration(microseconds: now.microseconds - indicator.updatedAt.microseconds))"
-        case .waiting, .moving, .complete: ""
+        case .empty: return "no units declared\(silent)"
+        case .unknown: return "total unknown\(silent)"
+        case .waiting: return isSilent ? "none done yet\(silent)" : ""
+        case .over:
+            return "\(PageText.number(indicator.counted.done - indicator.counted.total)) more than declared"
+        case .stalled: return "stalled: no report for \(PageText.age(microseconds: silence))"
+        case .moving, .complete: return ""
         }
     }
 }

@@ -16,7 +16,7 @@ struct JobPage {
 
     var snapshot: Snapshot { view.snapshot }
 
-    /// The time that ages are told from: of a past moment, its own.
+    /// The time that ages are relative to: the server's, or that of the past moment.
     var shownAt: Timestamp { moment == nil ? now : snapshot.updatedAt ?? view.createdAt }
 
     func page(_ sections: [HTML]) -> Page {
@@ -27,7 +27,8 @@ struct JobPage {
             body: """
                 <header class="top"><nav aria-label="Where"><a href="/">Jobs</a></nav>\(PageParts.connection)</header>
                 <main id="job" data-job="\(view.id.description)" data-moment="\(moment.map(String.init) ?? "")" \
-                data-sequence="\(snapshot.sequence)" data-head="\(view.ledgerSequence)" data-created="\(RFC3339.text(view.createdAt))">
+                data-sequence="\(snapshot.sequence)" data-updated="\(snapshot.updatedAt.map(RFC3339.text) ?? "")" \
+                data-head="\(view.ledgerSequence)" data-now="\(RFC3339.text(now))">
                 \(sections)</main>
                 <template id="indicator">\(template)</template>
                 """)
@@ -54,10 +55,11 @@ struct JobPage {
             <section id="head" data-state="\(snapshot.state.rawValue)"><h1>\(HTML.name(view.description.name))</h1>
             <p class="figures"><span class="state">\(snapshot.state.rawValue)</span>\
             <span class="overall" title="The mean of the indicators">\(PageText.percent(snapshot.percent))</span>\
-            <span class="elapsed">\(PageText.duration(microseconds: snapshot.elapsed(view.createdAt, now: shownAt)))</span></p>
+            <span class="elapsed">\(PageText.duration(microseconds: snapshot.elapsed(view.createdAt, now: shownAt)))</span>\
+            \(PageParts.silence(since: snapshot.updatedAt ?? view.createdAt, now: shownAt, isRunning: snapshot.state == .running))</p>
             <dl class="tallies">\(count("running", tasks.running, "running"))\(count("succeeded", tasks.succeeded, "succeeded"))\
             \(count("failed", tasks.failed, "failed"))\(count("canceled", tasks.canceled, "canceled"))\
-            \(count("total", tasks.total, "tasks"))\(count("superseded_executions", tasks.supersededExecutions, "superseded runs"))</dl>
+            \(count("total", tasks.total, "total"))\(count("superseded_executions", tasks.supersededExecutions, "superseded executions"))</dl>
             <p class="facts">\(facts)</p></section>
             """
     }
@@ -72,12 +74,12 @@ struct JobPage {
         return HTML(facts)
     }
 
-    /// Which moment is shown, and the way to others.
+    /// The moment that is shown, and the slider to others.
     func moments(_ verification: Verification?) -> HTML {
         let shown = moment ?? view.ledgerSequence
         let words: HTML =
             if moment == nil {
-                "<strong>Now</strong>, after event <span class=\"sequence\">\(PageText.number(snapshot.sequence))</span>"
+                "<strong>Now</strong>, at event <span class=\"sequence\">\(PageText.number(snapshot.sequence))</span>"
             } else {
                 """
                 <strong>As of event <span class="sequence">\(PageText.number(shown))</span></strong>, \
@@ -92,7 +94,7 @@ struct JobPage {
             """
     }
 
-    /// Whether the ledger of the job is as it was recorded.
+    /// The result of verifying the job's hash chain.
     func chain(_ verification: Verification?) -> HTML {
         guard let verification else {
             return """
@@ -102,12 +104,12 @@ struct JobPage {
         let hash = Hexadecimal.text(verification.headHash)
         if let fault = verification.fault {
             return """
-                <p id="chain" data-verified="broken"><strong>✗ Not as recorded</strong> at event \(PageText.number(fault.sequence)): \
+                <p id="chain" data-verified="broken"><strong>✗ Changed after it was recorded</strong>, at event \(PageText.number(fault.sequence)): \
                 \(PageText.visible(fault.detail))</p>
                 """
         }
         return """
-            <p id="chain" data-verified="whole" title="\(hash)"><strong>✓ Whole</strong> through event \
+            <p id="chain" data-verified="whole" title="SHA-256 of the last event: \(hash)"><strong>✓ Verified</strong> through event \
             \(PageText.number(verification.sequence)) <code>\(hash.prefix(12).description)…</code></p>
             """
     }

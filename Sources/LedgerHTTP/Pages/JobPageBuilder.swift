@@ -2,8 +2,9 @@ internal import FoundationEssentials
 internal import Ledger
 internal import LedgerStore
 
-/// Reads what the page of a job shows and puts it together: of the past, all of it as of one event; of the present, each
-/// part as it is when it is read.
+/// Reads the parts of a job's page and assembles them.
+///
+/// A page of the past shows all parts as of one event; a page of the present shows each part as of when it is read.
 struct JobPageBuilder: Sendable {
     let service: any LedgerService
     let call: Call
@@ -12,7 +13,7 @@ struct JobPageBuilder: Sendable {
     private static let eventsOnPage = 50
     private static let entriesOnPage = 100
     private static let chartPoints = 300
-    /// Up to so many events a chart is drawn at once: a twentieth of a second. Beyond, only where it is asked for.
+    /// The most events of which a chart is drawn without a request: it takes a twentieth of a second.
     private static let eventsDrawnAtOnce: Int64 = 50_000
 
     func answer() async throws -> Answer {
@@ -108,7 +109,7 @@ struct JobPageBuilder: Sendable {
                 try await service.tasks(job, state: state, limit: limit, after: cursor)
             }
         guard let tasks else { throw HTTPProblem.noSuchJob(job.description) }
-        return TasksSection(page: tasks, state: state, link: page.link).html
+        return TasksSection(page: tasks, state: state, now: page.shownAt, link: page.link).html
     }
 
     private func events(_ page: JobPage, _ parameters: PageParameters) async throws -> HTML {
@@ -116,7 +117,7 @@ struct JobPageBuilder: Sendable {
         filter.verdict = try parameters.choice("verdict", Verdict.self)
         if let name = parameters["type"] {
             guard let type = EventType(name: name) else {
-                throw HTTPProblem.invalid(parameter: "type", "is not a type of events")
+                throw HTTPProblem.invalid(parameter: "type", "is not an event type")
             }
             filter.type = type
         }
@@ -132,7 +133,7 @@ struct JobPageBuilder: Sendable {
         var cursor: Explanation.Cursor?
         if let text = parameters["from"] {
             guard let place = Explanation.Cursor(text) else {
-                throw HTTPProblem.invalid(parameter: "from", "is not one that a page gave")
+                throw HTTPProblem.invalid(parameter: "from", "is not from a link of this page")
             }
             cursor = place
         }
@@ -144,7 +145,7 @@ struct JobPageBuilder: Sendable {
         case .noSuchJob: throw HTTPProblem.noSuchJob(page.view.id.description)
         case .noSuchIndicator:
             return
-                "<section id=\"explanation\"><p class=\"empty\">No event up to here has named this indicator.</p></section>"
+                "<section id=\"explanation\"><p class=\"empty\">No event up to this moment names this indicator.</p></section>"
         }
     }
 }

@@ -1,11 +1,12 @@
 internal import Ledger
 internal import LedgerStore
+internal import LedgerWire
 
 /// The page of all jobs.
 struct JobsPage {
     let views: [JobView]
     let filter: JobFilter
-    /// What was typed as a tag, `NAME=VALUE`.
+    /// The tag in the filter, `NAME=VALUE`.
     let tag: String
     let cursor: JobID?
     let limit: Int
@@ -18,7 +19,7 @@ struct JobsPage {
             title: "Jobs – progress ledger", icon: "/pages/icon.svg", script: "jobs.js",
             body: """
                 <header class="top"><h1>Jobs</h1>\(PageParts.connection)</header>
-                <main><form class="filters" role="search" action="/">
+                <main data-now="\(RFC3339.text(now))"><form class="filters" role="search" action="/">
                 <label>Search <input type="search" name="search" value="\(filter.search ?? "")" \
                 placeholder="name, key or id" maxlength="200"></label>
                 \(PageParts.select("State", "state", JobState.allCases.map(\.rawValue), filter.state?.rawValue))
@@ -28,7 +29,7 @@ struct JobsPage {
                 """)
     }
 
-    /// The jobs, and where there are more. `data-watch` is what the module listens to.
+    /// The table of jobs, with links to other pages of it. `data-watch` is the address of its stream.
     var list: HTML {
         var watch = PageLink("/v1/watch", [("limit", String(limit))])
         if let state = filter.state { watch = watch.with("state", state.rawValue) }
@@ -40,7 +41,7 @@ struct JobsPage {
             <section id="list" data-watch="\(watch.text)"><table class="jobs"><caption class="hidden">Jobs, newest first</caption><thead><tr>\
             <th scope="col">Job</th><th scope="col">State</th><th scope="col">Progress</th>\
             <th scope="col" class="number">Tasks</th><th scope="col" class="number">Elapsed</th>\
-            <th scope="col">Changed</th></tr></thead><tbody>\
+            <th scope="col">Last event (UTC)</th></tr></thead><tbody>\
             \(views.map(row))\(views.isEmpty ? empty : "")</tbody></table>
             <nav class="pages" aria-label="Pages">\(cursor == nil ? nil : HTML("<a href=\"\(link.without("cursor").text)\">Newest</a>"))\
             \(older.map { HTML("<a rel=\"next\" href=\"\(link.with("cursor", $0).text)\">Older</a>") })</nav></section>
@@ -48,40 +49,60 @@ struct JobsPage {
     }
 
     private var empty: HTML {
-        """
-        <tr class="empty"><td colspan="6">No job to show. <code>progress-ledger demo</code> plays one.</td></tr>
-        """
+        let words: HTML =
+            link.parameters.isEmpty
+            ? "No jobs yet. <code>progress-ledger demo</code> runs an example." : "No jobs match the filter."
+        return "<tr class=\"empty\"><td colspan=\"6\">\(words)</td></tr>"
     }
+
+    /// The number of tags in a row; the page of the job shows all.
+    private static let tagsShown = 3
 
     private func row(_ view: JobView) -> HTML {
         let snapshot = view.snapshot
-        let tags = view.description.sortedTags.prefix(6).map { name, value in
+        let allTags = view.description.sortedTags
+        let tags = allTags.prefix(Self.tagsShown).map { name, value in
             HTML(
                 "<a class=\"tag\" href=\"\(PageLink("/", [("tag", "\(name)=\(value)")]).text)\">\(HTML.name(name))=\(HTML.name(value))</a>"
             )
         }
+        let rest = allTags.count - tags.count
+        let more = rest > 0 ? HTML("<small>+\(rest) more</small>") : nil
         let words = snapshot.percent.map { "\($0) percent" } ?? "no units declared"
         return """
             <tr data-job="\(view.id.description)" data-state="\(snapshot.state.rawValue)">\
-            <th scope="row"><a href="/jobs/\(view.id.description)">\(HTML.name(view.description.name))</a>\(tags)</th>\
-            <td><span class="state">\(snapshot.state.rawValue)</span></td>\
+            <th scope="row"><a href="/jobs/\(view.id.description)">\(HTML.name(view.description.name))</a>\(tags)\(more)</th>\
+            <td class="status"><span class="state">\(snapshot.state.rawValue)</span></td>\
             <td class="overall">\(IndicatorRow.bar(snapshot.percent, words))<span class="percent">\(PageText.percent(snapshot.percent))</span></td>\
             <td class="number tasks">\(PageText.number(snapshot.tasks.succeeded))\u{2009}/\u{2009}\(PageText.number(snapshot.tasks.total))</td>\
             <td class="number elapsed">\(PageText.duration(microseconds: snapshot.elapsed(view.createdAt, now: now)))</td>\
-            <td class="changed">\(PageText.time(snapshot.updatedAt, withDay: true))</td></tr>
+            <td class="changed">\(PageText.time(snapshot.updatedAt, withDay: true))\
+            \(PageParts.silence(since: snapshot.updatedAt ?? view.createdAt, now: now, isRunning: snapshot.state == .running))</td></tr>
             """
     }
 }
 
-/// What several pages have.
+/// Elements that several pages share.
 enum PageParts {
-    /// Whether the page is live, and how old what it shows is. Without the module it says so.
+    /// The state of the connection. Scripts replace the text.
     static let connection: HTML = """
-        <p id="connection" role="status" data-state="still"><span class="dot"></span><span class="words">as it was when this \
-        page was loaded</span></p>
+        <p id="connection" role="status" data-state="still"><span class="dot"></span><span class="words">not live: as of when \
+        this page was loaded</span></p>
         """
 
-    /// A choice of one of these words, or of any.
+    /// The age of the last report of something that runs, hidden while it is short. `Files/silence.js` updates it.
+    static func silence(since: Timestamp, now: Timestamp, isRunning: Bool) -> HTML {
+        let silence = now.microseconds - since.microseconds
+        let isShown = isRunning && silence >= PageText.silentAfter
+        let words = isShown ? "no report for \(PageText.age(microseconds: silence))" : ""
+        let isLong = silence >= PageText.silentForLongAfter
+        return """
+            <small class="silence\(isShown && isLong ? " long" as HTML : "")" data-since="\(RFC3339.text(since))"\
+            \(isShown ? "" as HTML : " hidden")>\(words)</small>
+            """
+    }
+
+    /// A form field with these choices and `any`.
     static func select(_ title: String, _ name: String, _ choices: [String], _ chosen: String?) -> HTML {
         let options = choices.map { choice in
             HTML(

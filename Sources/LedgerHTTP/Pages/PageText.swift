@@ -1,9 +1,9 @@
 internal import Ledger
 internal import LedgerWire
 
-/// How values are written for people. `Files/text.js` writes the same.
+/// Formats values for people, exactly as `Files/text.js` does.
 enum PageText {
-    /// Text with all that is not to be seen, or would show the rest in another order, written as `\u{…}`.
+    /// Replaces each invisible or reordering character by `\u{…}`.
     static func visible(_ text: String) -> String {
         guard text.unicodeScalars.contains(where: isHidden) else { return text }
         var visible = ""
@@ -17,14 +17,26 @@ enum PageText {
         return visible
     }
 
+    /// Characters that are not visible or that change the order of others: controls, separators, zero-width
+    /// characters, direction overrides, tags and non-characters.
+    static let hidden: [ClosedRange<UInt32>] = [
+        0x00...0x1F, 0x7F...0x9F, 0xAD...0xAD, 0x61C...0x61C, 0x200B...0x200F, 0x2028...0x202E, 0x2060...0x2064,
+        0x2066...0x206F, 0xFEFF...0xFEFF, 0xFFF9...0xFFFF, 0xE0000...0xE007F,
+    ]
+
     private static func isHidden(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.value {
-        case 0x00...0x1F, 0x7F...0x9F: true  // C0, DEL, C1
-        case 0x200B, 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF: true  // no width, separators, no characters
-        case 0x202A...0x202E, 0x2066...0x2069: true  // direction overrides, embeddings and isolates
-        case 0xE0000...0xE007F: true  // tags: invisible text
-        default: false
+        // Nearly all text is in the gap between the first ranges.
+        if (0x20..<0x7F).contains(scalar.value) { return false }
+        return hidden.contains { $0.contains(scalar.value) }
+    }
+
+    /// A JavaScript module with the same table, for `Files/text.js`.
+    static var invisibleModule: String {
+        let ranges = hidden.map { range in
+            [range.lowerBound, range.upperBound].map { "\\u{\(String($0, radix: 16, uppercase: true))}" }
+                .joined(separator: "-")
         }
+        return "export const invisible = /[\(ranges.joined())]/gu;\n"
     }
 
     /// A number with narrow spaces between groups of three digits.
@@ -42,7 +54,18 @@ enum PageText {
         value.map { "\($0)\u{202F}%" } ?? "–"
     }
 
-    /// A length of time in its two largest units, rounded down.
+    /// How long something that runs may not report before pages show that, in microseconds.
+    static let silentAfter: Int64 = 60_000_000
+    /// How long it may not report before pages emphasise that, in microseconds.
+    static let silentForLongAfter: Int64 = 300_000_000
+
+    /// An age. It has no seconds above one minute.
+    static func age(microseconds: Int64) -> String {
+        let minutes = microseconds / 60_000_000
+        return minutes >= 1 && minutes < 60 ? "\(minutes)\u{202F}min" : duration(microseconds: microseconds)
+    }
+
+    /// A duration in its two largest units, rounded down.
     static func duration(microseconds: Int64) -> String {
         let seconds = max(0, microseconds) / 1_000_000
         if seconds < 60 { return "\(seconds)\u{202F}s" }
@@ -67,13 +90,13 @@ enum PageText {
         return "<time datetime=\"\(exact)\" title=\"\(exact)\">\(withDay ? dayAndClock(moment) : clock(moment))</time>"
     }
 
-    /// A run of a task, in words.
+    /// An execution of a task, in words.
     static func run(_ execution: ExecutionIdentity) -> String {
         execution.execution.map { "attempt \(execution.attempt), \(visible($0.text))" }
             ?? "attempt \(execution.attempt)"
     }
 
-    /// What was reported: units done and units declared.
+    /// A report: units done and units declared.
     static func change(done: Int128, total: Int128) -> String {
         var parts: [String] = []
         if done > 0 { parts.append("+\(number(done)) done") }

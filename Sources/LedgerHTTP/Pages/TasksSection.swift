@@ -1,10 +1,12 @@
 internal import Ledger
 internal import LedgerStore
 
-/// The runs of a job's tasks: what each reported, whether it counts, and why not.
+/// The executions of a job's tasks: what each reported, and whether it counts.
 struct TasksSection {
     let page: TaskPage
     let state: TaskState?
+    /// The time that ages are relative to.
+    let now: Timestamp
     let link: PageLink
 
     var html: HTML {
@@ -26,14 +28,14 @@ struct TasksSection {
             """
     }
 
-    /// The runs of one task, the last one first.
+    /// The executions of one task, the last one first.
     private func rows(_ task: TaskSummary) -> HTML {
         let more = task.executionCount - Int64(task.executions.count)
         let rows = task.executions.reversed().enumerated().map { index, execution in
             let name: HTML? =
                 index == 0
                 ? """
-                <th scope="rowgroup" rowspan="\(task.executions.count)">\(HTML.name(task.name))\
+                <th scope="rowgroup" data-key="task" rowspan="\(task.executions.count)">\(HTML.name(task.name))\
                 \(more > 0 ? HTML("<small>and \(PageText.number(more)) earlier</small>") : "")</th>
                 """ : nil
             return row(execution, of: task, name)
@@ -47,10 +49,12 @@ struct TasksSection {
             if let supersession {
                 (
                     supersession.isLate ? "late" : "superseded",
-                    "\(supersession.isLate ? "late" : "superseded") <small>by \(PageText.run(supersession.by))</small>"
+                    supersession.isLate
+                        ? "late <small>superseded by \(PageText.run(supersession.by))</small>"
+                        : "superseded <small>by \(PageText.run(supersession.by))</small>"
                 )
             } else if execution.isProvisional {
-                ("provisional", "counted <small>until it is tried again</small>")
+                ("provisional", "counted <small>until retried</small>")
             } else {
                 ("counted", "counted")
             }
@@ -60,13 +64,16 @@ struct TasksSection {
             )
         }
         // One that was superseded before it ended does not run, whatever it believes.
-        let outcome = execution.outcome?.rawValue ?? (execution.isCounted ? "running" : "unfinished")
+        let outcome = execution.outcome?.rawValue ?? (execution.isCounted ? task.state.rawValue : "unfinished")
+        let silence: HTML? =
+            outcome == TaskState.running.rawValue
+            ? PageParts.silence(since: execution.lastAt, now: now, isRunning: true) : nil
         let rest = execution.progress.count - progress.count
         let took = execution.lastAt.microseconds - execution.startedAt.microseconds
         return """
-            <tr data-counts="\(counts.kind)">\(name)<td>\(execution.name.map { HTML.name($0) } ?? "<i>unnamed</i>")</td>\
+            <tr data-key="\(execution.firstSequence)" data-counts="\(counts.kind)">\(name)<td>\(execution.name.map { HTML.name($0) } ?? "<i>unnamed</i>")</td>\
             <td class="number">\(execution.attempt)</td>\
-            <td><span class="outcome" data-outcome="\(outcome)">\(outcome)</span></td>\
+            <td><span class="outcome" data-outcome="\(outcome)">\(outcome)</span> \(silence)</td>\
             <td class="counts">\(counts.words)</td><td>\(progress)\(rest > 0 ? HTML("<small>and \(rest) more</small>") : "")</td>\
             <td class="number">\(PageText.duration(microseconds: took))</td>\
             <td class="number">\(PageText.number(execution.firstSequence))–\(PageText.number(execution.lastSequence))</td></tr>

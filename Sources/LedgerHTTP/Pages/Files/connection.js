@@ -1,51 +1,80 @@
-// Says whether what is shown is live, how old it is, and that the connection is lost.
+// Shows whether the page is live, how old its newest event is, and that the connection is lost.
 
-import { clock, duration } from "./text.js";
+import { now } from "./clock.js";
+import { age, dateAndTime, timeOfDay } from "./text.js";
+
+const noticeTime = 60_000;
 
 export class Connection {
   #element = document.querySelector("#connection");
   #words = this.#element.querySelector(".words");
   #state = "still";
+  #interval = 0;
   #changedAt = null;
-  #heardAt = new Date();
+  #connectedAt = now();
   #retryAt = 0;
+  #reason = "connection lost";
+  #notice = null;
 
   constructor() {
     setInterval(() => this.#show(), 1000);
+    addEventListener("beforeprint", () => {
+      this.#element.dataset.printed = `as of ${dateAndTime(now())} UTC`;
+    });
   }
 
-  /** @param {string} state "live", "lost", "ended" or "past" */
-  set(state, pause = 0) {
-    if (this.#state === "live" && state === "lost") this.#heardAt = new Date();
+  /**
+   * @param {string} state "live", "lost", "ended" or "past"
+   * @param {number} detail Of "live": milliseconds between polls, 0 for a stream. Of "lost": until the next attempt.
+   */
+  set(state, detail = 0, error = null) {
+    if (state !== "lost") this.#connectedAt = now();
+    else this.#reason = error?.status ? `the server answered ${error.status}` : "connection lost";
     this.#state = state;
-    this.#retryAt = Date.now() + pause;
+    this.#interval = state === "live" ? detail : 0;
+    this.#retryAt = performance.now() + detail;
     this.#element.dataset.state = state;
     document.body.classList.toggle("lost", state === "lost");
     this.#show();
   }
 
-  /** What is shown was recorded then. */
-  changed(moment) {
-    this.#changedAt = moment === null ? null : new Date(moment);
+  get state() {
+    return this.#state;
+  }
+
+  /** The newest event shown was recorded at this time. */
+  changed(time) {
+    this.#changedAt = time === null ? null : Date.parse(time);
+    this.#show();
+  }
+
+  /** Shows a text for a minute. */
+  notify(text) {
+    this.#notice = { text, until: performance.now() + noticeTime };
     this.#show();
   }
 
   #show() {
-    const words = this.#text();
+    if (this.#state === "live") this.#connectedAt = now();
+    if (this.#notice !== null && this.#notice.until < performance.now()) this.#notice = null;
+    const words = this.#notice === null ? this.#text() : `${this.#notice.text} · ${this.#text()}`;
     if (this.#words.textContent !== words) this.#words.textContent = words;
-    // Read out when it changes between live and lost, and not each second.
-    this.#element.setAttribute("aria-live", this.#state === "lost" ? "assertive" : "off");
+    // Screen readers read it out when the connection is lost, and not every second.
+    this.#element.setAttribute("aria-live", this.#state === "lost" || this.#notice !== null ? "assertive" : "off");
   }
 
   #text() {
-    const age = this.#changedAt === null ? "" : `changed ${duration(Date.now() - this.#changedAt)} ago`;
     switch (this.#state) {
-      case "live": return age === "" ? "live" : `live · ${age}`;
+      case "live": {
+        const parts = [this.#interval > 0 ? `live, every ${age(this.#interval)}` : "live"];
+        if (this.#changedAt !== null) parts.push(`last event ${age(now() - this.#changedAt)} ago`);
+        return parts.join(" · ");
+      }
       case "ended": return "finished";
-      case "past": return "a moment of the past";
+      case "past": return "showing the past";
       case "lost": {
-        const rest = Math.max(0, Math.ceil((this.#retryAt - Date.now()) / 1000));
-        return `connection lost · as of ${clock(this.#heardAt)}, ${duration(Date.now() - this.#heardAt)} ago · `
+        const rest = Math.max(0, Math.ceil((this.#retryAt - performance.now()) / 1000));
+        return `${this.#reason} · as of ${timeOfDay(this.#connectedAt)}, ${age(now() - this.#connectedAt)} ago · `
           + (rest > 0 ? `trying again in ${rest}\u202fs` : "trying again");
       }
       default: return this.#words.textContent;

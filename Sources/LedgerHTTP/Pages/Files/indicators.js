@@ -1,33 +1,34 @@
-// Keeps the bars of a job up to date. Pages/IndicatorRow.swift makes the same.
+// Keeps the bars of a job up to date. Pages/IndicatorRow.swift renders the same rows.
 
-import { duration, less, number, percent, rate, run, visible } from "./text.js";
+import { now } from "./clock.js";
+import { age, difference, executionText, number, percent, rate, visible } from "./text.js";
 
-const stalledAfter = 60_000;
-const rateWindow = 30_000; // A rate is told over so much of what this page has seen.
-const remarkTime = 20_000; // So long it is told why a number changed.
+const silentAfter = 60_000; // Milliseconds without a report after which a row shows their number.
+const rateWindow = 30_000; // A rate is the mean over this much of what the page has seen.
+const noteTime = 20_000; // How long a row shows why its numbers changed.
 
-/** How an indicator stands, where done and total alone do not tell. */
-export function standing(indicator, state, now) {
+/** The standing of an indicator. `Snapshot.Indicator.Standing` in Swift lists them. */
+export function standing(indicator, state, time) {
   const { done, total } = indicator;
   if (total == 0) return done == 0 ? "empty" : "unknown";
   if (done >= total) return done == total ? "complete" : "over";
   if (done == 0) return "waiting";
-  return state === "running" && now - Date.parse(indicator.updated_at) > stalledAfter ? "stalled" : "moving";
+  return state === "running" && time - Date.parse(indicator.updated_at) > silentAfter ? "stalled" : "moving";
 }
 
-function words(indicator) {
+function spoken(indicator) {
   if (indicator.percent === null) {
     return indicator.done == 0 ? "nothing declared" : `${indicator.done} done, total unknown`;
   }
   return `${indicator.done} of ${indicator.total}, ${indicator.percent} percent`;
 }
 
-/** Sets what has changed, so that nothing is laid out anew for nothing. */
-function set(element, text) {
+/** Sets a text if it has changed, which spares the browser a layout. */
+function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Shows how far a bar is. */
+/** Shows a percentage, or null, in a bar. */
 export function setBar(bar, value, text) {
   const shown = value === null ? 0 : Math.min(100, Number(value));
   bar.querySelector(".fill").setAttribute("width", `${shown}%`);
@@ -41,7 +42,7 @@ class Row {
   #parts;
   #indicator = null;
   #samples = [];
-  #remark = null;
+  #note = null;
 
   constructor(element) {
     this.element = element;
@@ -49,7 +50,7 @@ class Row {
       ["bar", "percent", "done", "total", "rate", "note", "label"].map((name) => [name, element.querySelector(`.${name}`)]));
   }
 
-  /** A row of an indicator that has appeared. */
+  /** Makes a row for an indicator that the page did not have. */
   static make(indicator, link) {
     const row = new Row(document.querySelector("#indicator").content.firstElementChild.cloneNode(true));
     row.element.dataset.label = indicator.label ?? "";
@@ -62,67 +63,70 @@ class Row {
     return row;
   }
 
-  /** Takes a new snapshot in; true where a number fell. */
-  take(indicator, now) {
+  /** Shows an indicator of a new snapshot; true if a number fell. */
+  update(indicator, time) {
     const before = this.#indicator;
     this.#indicator = indicator;
     if (before !== null && before.done === indicator.done && before.total === indicator.total) return false;
-    this.#samples.push({ at: now, done: Number(indicator.done) });
-    set(this.#parts.percent, percent(indicator.percent));
-    set(this.#parts.done, number(indicator.done));
-    set(this.#parts.total, indicator.total == 0 ? "" : `\u2009/\u2009${number(indicator.total)}`);
-    setBar(this.#parts.bar, indicator.percent, `${indicator.label ?? "default"}: ${words(indicator)}`);
+    this.#samples.push({ time, done: Number(indicator.done) });
+    setText(this.#parts.percent, percent(indicator.percent));
+    setText(this.#parts.done, number(indicator.done));
+    setText(this.#parts.total, indicator.total == 0 ? "" : `\u2009/\u2009${number(indicator.total)}`);
+    setBar(this.#parts.bar, indicator.percent, `${indicator.label ?? "default"}: ${spoken(indicator)}`);
     if (before === null) return false;
     if (indicator.done < before.done || indicator.total < before.total) {
       this.#samples = [];
-      this.remark("fell", change(before, indicator), now);
+      this.setNote("fell", decreaseText(before, indicator), time);
       return true;
     }
     if (indicator.total > before.total && before.total != 0) {
-      this.remark("grew", `total +${number(less(indicator.total, before.total))}`, now);
+      this.setNote("grew", `total +${number(difference(indicator.total, before.total))}`, time);
     }
     return false;
   }
 
-  remark(kind, text, now) {
-    this.#remark = { kind, text, until: now + remarkTime };
+  setNote(kind, text, time) {
+    this.#note = { kind, text, until: time + noteTime };
   }
 
   /** Shows what changes with time alone. */
-  tick(state, now) {
+  tick(state, time) {
     const indicator = this.#indicator;
     if (indicator === null) return;
-    const stands = standing(indicator, state, now);
+    const stands = standing(indicator, state, time);
     if (this.element.dataset.standing !== stands) this.element.dataset.standing = stands;
-    if (this.#remark !== null && this.#remark.until < now) this.#remark = null;
+    if (this.#note !== null && this.#note.until < time) this.#note = null;
     const note = this.#parts.note;
-    note.classList.toggle("fell", this.#remark?.kind === "fell");
-    note.classList.toggle("grew", this.#remark?.kind === "grew");
-    set(note, this.#remark?.text ?? remarkOf(indicator, stands, now));
-    set(this.#parts.rate, state === "running" && (stands === "moving" || stands === "unknown") ? rate(this.#rate(now)) : "");
+    note.classList.toggle("fell", this.#note?.kind === "fell");
+    note.classList.toggle("grew", this.#note?.kind === "grew");
+    setText(note, this.#note?.text ?? noteText(indicator, state, stands, time));
+    setText(this.#parts.rate, state === "running" && (stands === "moving" || stands === "unknown") ? rate(this.#rate(time)) : "");
   }
 
-  #rate(now) {
-    while (this.#samples.length > 2 && this.#samples[0].at < now - rateWindow) this.#samples.shift();
+  #rate(time) {
+    while (this.#samples.length > 2 && this.#samples[0].time < time - rateWindow) this.#samples.shift();
     const first = this.#samples[0], last = this.#samples.at(-1);
-    // Counted up to now, so that it falls when nothing comes.
-    return first && last.done > first.done ? (last.done - first.done) / Math.max(1, (now - first.at) / 1000) : 0;
+    // Until now, so that it falls while nothing is reported.
+    return first && last.done > first.done ? (last.done - first.done) / Math.max(1, (time - first.time) / 1000) : 0;
   }
 }
 
-function change(before, after) {
+function decreaseText(before, after) {
   const parts = [];
-  if (after.done < before.done) parts.push(`−${number(less(before.done, after.done))}`);
-  if (after.total < before.total) parts.push(`total −${number(less(before.total, after.total))}`);
+  if (after.done < before.done) parts.push(`−${number(difference(before.done, after.done))}`);
+  if (after.total < before.total) parts.push(`total −${number(difference(before.total, after.total))}`);
   return parts.join(", ");
 }
 
-function remarkOf(indicator, stands, now) {
+function noteText(indicator, state, stands, time) {
+  const silence = time - Date.parse(indicator.updated_at);
+  const silent = state === "running" && silence > silentAfter ? ` · no report for ${age(silence)}` : "";
   switch (stands) {
-    case "empty": return "no units declared";
-    case "unknown": return "total unknown";
-    case "over": return `${number(less(indicator.done, indicator.total))} more than declared`;
-    case "stalled": return `stalled for ${duration(now - Date.parse(indicator.updated_at))}`;
+    case "empty": return `no units declared${silent}`;
+    case "unknown": return `total unknown${silent}`;
+    case "waiting": return silent === "" ? "" : `none done yet${silent}`;
+    case "over": return `${number(difference(indicator.done, indicator.total))} more than declared`;
+    case "stalled": return `stalled: no report for ${age(silence)}`;
     default: return "";
   }
 }
@@ -135,46 +139,50 @@ export class Indicators {
   #link;
   #state = "running";
 
+  /** @param {function(string): string} link Returns the address at which an indicator is explained. */
   constructor(link) {
     this.#link = link;
     for (const element of this.#list.children) this.#rows.set(element.dataset.label, new Row(element));
   }
 
   /** Shows a snapshot; returns the labels whose numbers fell. */
-  show(job, now) {
+  show(job) {
+    const time = now();
     this.#state = job.state;
     const fell = [];
-    const labels = new Set();
-    let place = this.#list.firstElementChild;
+    const labels = new Set(job.progress.map((indicator) => indicator.label ?? ""));
+    // First, so that no row that stays has to move.
+    for (const [label, row] of this.#rows) {
+      if (labels.has(label)) continue;
+      row.element.remove();
+      this.#rows.delete(label);
+    }
+    let next = this.#list.firstElementChild;
     for (const indicator of job.progress) {
       const label = indicator.label ?? "";
-      labels.add(label);
       let row = this.#rows.get(label);
       if (row === undefined) {
         row = Row.make(indicator, this.#link(label));
         this.#rows.set(label, row);
       }
       // In the order of the snapshot.
-      if (row.element === place) place = place.nextElementSibling;
-      else this.#list.insertBefore(row.element, place);
-      if (row.take(indicator, now)) fell.push(label);
-    }
-    for (const [label, row] of this.#rows) {
-      if (labels.has(label)) continue;
-      row.element.remove();
-      this.#rows.delete(label);
+      if (row.element === next) next = next.nextElementSibling;
+      else this.#list.insertBefore(row.element, next);
+      if (row.update(indicator, time)) fell.push(label);
     }
     this.#empty.hidden = labels.size > 0;
-    this.tick(now);
+    this.tick();
     return fell;
   }
 
-  tick(now) {
-    for (const row of this.#rows.values()) row.tick(this.#state, now);
+  tick() {
+    const time = now();
+    for (const row of this.#rows.values()) row.tick(this.#state, time);
   }
 
-  /** Says why numbers fell: the runs that were superseded, and what they had counted. */
-  explain(superseded, now) {
+  /** Shows why numbers fell: the executions that were superseded, and what they had counted. */
+  explain(superseded) {
+    const time = now();
     for (const [label, row] of this.#rows) {
       const causes = superseded.flatMap((change) => change.lost.filter((lost) => (lost.label ?? "") === label)
         .filter((lost) => lost.done > 0 || lost.total > 0).map((lost) => ({ change, lost })));
@@ -182,8 +190,8 @@ export class Indicators {
       const { change, lost } = causes.at(-1);
       const units = lost.done > 0 ? `−${number(lost.done)}` : `total −${number(lost.total)}`;
       const more = causes.length > 1 ? `, and ${causes.length - 1} more` : "";
-      row.remark("fell", `${units}: ${visible(change.task)} restarted, ${run(change.superseded_by)}${more}`, now);
+      row.setNote("fell", `${units}: ${visible(change.task)} restarted, ${executionText(change.superseded_by)}${more}`, time);
     }
-    this.tick(now);
+    this.tick();
   }
 }

@@ -1,185 +1,194 @@
 // Makes the page of a job live. Without it the page shows the job as it was when it was loaded.
 
+import { learnAtLeast, now } from "./clock.js";
 import { Connection } from "./connection.js";
-import { Indicators, setBar } from "./indicators.js";
-import { Stream } from "./stream.js";
+import { Feed, StatusError } from "./feed.js";
+import { Indicators } from "./indicators.js";
+import { Part, fetchPart } from "./parts.js";
+import { patch } from "./patch.js";
+import { showSilences } from "./silence.js";
 import { duration, number, parse, percent } from "./text.js";
 
 const main = document.querySelector("#job");
 const id = main.dataset.job;
-const connection = new Connection();
-const refreshInterval = 2_000; // Tables are read anew no more often than this …
-const chartInterval = (events) => (events <= 5_000 ? refreshInterval : 10_000); // … the chart, for which the whole history
-const chartEventsMax = 50_000; // is read, than this, and not by itself where it is longer.
-const chainEventsMax = 20_000; // Up to so many events the chain is verified unasked: when the page is opened, when the job ends,
-const chainInterval = (events) => (events <= 2_000 ? 10_000 : Infinity); // and in between where that costs next to nothing.
-const busyPause = 700; // After which a server that was too busy is asked again.
-const pollInterval = 10_000; // How often a page that nobody sees asks, for its title and icon.
+const base = new URL("..", import.meta.url); // The modules are at BASE/pages/.
+
+const tableInterval = 2_000; // Tables are not fetched more often than this.
+const longChartInterval = 10_000; // For the chart the server reads the whole history, …
+const longChartEvents = 5_000; // … so beyond this many events it is fetched less often, …
+const chartEventsMax = 50_000; // … and beyond this many only on request.
+const chainInterval = 10_000;
+const chainEventsMax = 20_000; // Up to this many events the chain is verified when the page is opened and when the job ends, …
+const chainRunningEventsMax = 2_000; // … and up to this many while the job runs.
+const busyRetriesMax = 6; // A server that is too busy is asked again so often, …
+const busyPause = 700; // … first after this time, which doubles.
+const explainDelayMax = 500;
+const lagMax = 10_000; // Milliseconds that one of several servers may lag behind another.
+
+const visibleInterval = 2_000; // Milliseconds between polls of a page without a stream, …
+const hiddenInterval = 10_000; // … of a hidden page, for its title and icon, …
+const endedInterval = 30_000; // … and of a finished job, which may be reopened.
 
 let address = new URL(location.href);
 let job = null;
+let text = null;
+let version = `${main.dataset.sequence} ${main.dataset.updated}`;
+let changes = 0;
 let indicators = null;
-let stream = null;
-let poll = 0;
 
 document.body.classList.add("scripted");
-
-// Parts of the page
-
-/** Fetches a part of the page as it is at an address. */
-async function part(name, url, signal) {
-  const from = new URL(url);
-  from.hash = "";
-  from.searchParams.set("part", name);
-  const answer = await fetch(from, { signal });
-  if (!answer.ok) throw Object.assign(new Error(`status ${answer.status}`), { status: answer.status });
-  return answer.text();
-}
-
-/** Puts a part in place of the one that is shown, keeping what the reader has in hand. */
-function replace(selector, markup) {
-  const element = document.querySelector(selector);
-  const made = document.createRange().createContextualFragment(markup).firstElementChild;
-  if (element === null || made === null) return;
-  const wide = element.querySelector(".wide")?.scrollLeft ?? 0;
-  const active = element.contains(document.activeElement) ? document.activeElement : null;
-  // Whoever is about to choose something is not disturbed.
-  if (active?.matches("select, input")) return;
-  const focus = active === null ? null : (active.matches(".wide") ? ".wide" : active.getAttribute("href"));
-  element.replaceWith(made);
-  if (made.querySelector(".wide")) made.querySelector(".wide").scrollLeft = wide;
-  if (focus === ".wide") made.querySelector(".wide")?.focus();
-  else if (focus !== null) [...made.querySelectorAll("a")].find((link) => link.getAttribute("href") === focus)?.focus();
-}
+const connection = new Connection();
 
 const isPast = () => address.searchParams.get("at_sequence") !== null || address.searchParams.get("at") !== null;
+const eventCount = () => Number(job?.ledger_sequence ?? main.dataset.head);
 
-/** Runs the body no more often than every `interval()` milliseconds, the last time for sure. */
-function throttled(interval, body) {
-  let timer = 0, last = 0;
-  return () => {
-    if (timer) return;
-    timer = setTimeout(async () => {
-      timer = 0;
-      last = Date.now();
-      await body();
-    }, Math.max(0, last + interval() - Date.now()));
-  };
+// Parts that the server renders
+
+function makePart(name, interval, applies, afterwards) {
+  return new Part(name, { address: () => address, interval, applies: () => !isPast() && applies(), afterwards, version });
 }
 
-async function refresh(name, selector) {
-  if (document.hidden || isPast()) return;
-  const shown = address;
-  try {
-    const markup = await part(name, shown);
-    if (shown === address) replace(selector, markup);
-  } catch { /* The connection tells; the next change tries again. */ }
-}
+const parts = [
+  makePart("chain", () => chainInterval,
+    () => eventCount() <= (job?.state === "running" ? chainRunningEventsMax : chainEventsMax)),
+  makePart("tasks", () => tableInterval, () => !address.searchParams.has("cursor"), tick),
+  makePart("events", () => tableInterval, () => !address.searchParams.has("before")),
+  makePart("explanation", () => tableInterval,
+    () => address.searchParams.has("indicator") && !address.searchParams.has("from")),
+  makePart("chart", () => (eventCount() <= longChartEvents ? tableInterval : longChartInterval),
+    () => eventCount() <= chartEventsMax),
+];
 
-const refreshTasks = throttled(() => refreshInterval, () => refresh("tasks", "#tasks"));
-const refreshEvents = throttled(() => refreshInterval, () => refresh("events", "#events"));
-const refreshExplanation = throttled(() => refreshInterval, () => refresh("explanation", "#explanation"));
-const refreshChart = throttled(() => chartInterval(job.ledger_sequence), () => refresh("chart", "#chart"));
+// The snapshot
 
-const refreshChain = throttled(() => chainInterval(job.ledger_sequence), verify);
-
-function refreshAll() {
-  if (chainInterval(job.ledger_sequence) < Infinity) refreshChain();
-  if (!address.searchParams.has("cursor")) refreshTasks();
-  if (!address.searchParams.has("before")) refreshEvents();
-  if (address.searchParams.has("indicator") && !address.searchParams.has("from")) refreshExplanation();
-  if (job.ledger_sequence <= chartEventsMax) refreshChart();
-}
-
-// What is live
-
-function show(text) {
-  const next = parse(text);
-  const now = Date.now();
+/** Shows a snapshot. A lower sequence than before is shown as well: a failover may have lost events. */
+function show(received) {
+  const next = parse(received);
+  learnAtLeast(Date.parse(next.now));
+  // A repeated snapshot differs in the time alone.
+  const content = received.replace(/"now":"[^"]*"/, "");
+  const isNew = content !== text;
   const before = job;
+  text = content;
   job = next;
+  showTitle();
+  if (isPast()) return;
+  if (isNew) showFigures();
+  indicators ??= new Indicators(indicatorLink);
+  const fell = indicators.show(job);
+  if (before !== null && job.sequence < before.sequence) reportStepBack(before.sequence);
+  else if (before !== null && fell.length > 0) explainDecrease(before.sequence);
+  tick();
+  connection.changed(job.updated_at);
+  // The parts came with the page; they are fetched if the job has changed since.
+  const isAsLoaded = before === null && version === `${job.sequence} ${job.updated_at ?? ""}`;
+  if (isNew && !isAsLoaded) {
+    changes += 1;
+    version = `${job.sequence} ${job.updated_at ?? ""} ${changes}`;
+  }
+  for (const part of parts) part.want(version);
+}
+
+function showFigures() {
   const head = document.querySelector("#head");
   head.dataset.state = job.state;
   head.querySelector(".state").textContent = job.state;
   head.querySelector(".overall").textContent = percent(job.percent);
   for (const [name, value] of Object.entries(job.tasks)) {
-    const count = head.querySelector(`[data-count="${name}"]`);
+    const count = head.querySelector(`[data-count="${CSS.escape(name)}"]`);
     if (count === null) continue;
     count.dataset.zero = String(value == 0);
     count.querySelector("dd").textContent = number(value);
   }
+  const silence = head.querySelector(".silence");
+  if (silence !== null) silence.dataset.since = job.updated_at ?? job.created_at;
   document.querySelector("#moment .sequence").textContent = number(job.sequence);
   const slider = document.querySelector("#at");
   slider.max = String(job.ledger_sequence);
   if (document.activeElement !== slider) slider.value = slider.max;
-  const fell = indicators.show(job, now);
-  if (fell.length > 0 && before !== null) explainFall(before.sequence, job.sequence);
-  showTitle();
-  tick();
-  connection.changed(job.updated_at);
-  if (before === null || before.sequence !== job.sequence) refreshAll();
 }
 
 function showTitle() {
   const name = document.querySelector("#head h1 bdi").textContent;
   const title = `${job.percent === null ? "" : `${job.percent}% `}${name} – progress ledger`;
   if (document.title !== title) document.title = title;
-  const icon = `/pages/icon.svg?state=${job.state}${job.percent === null ? "" : `&percent=${job.percent}`}`;
+  const icon = new URL(`pages/icon.svg?state=${job.state}${job.percent === null ? "" : `&percent=${job.percent}`}`, base);
   const link = document.querySelector("link[rel=icon]");
-  if (link.getAttribute("href") !== icon) link.setAttribute("href", icon);
+  if (link.href !== icon.href) link.setAttribute("href", icon.pathname + icon.search);
 }
 
-/** Asks why numbers fell, a moment later, since all who watch ask at once. */
-function explainFall(from, to) {
+let explainedFrom = null; // The snapshot before the first decrease that has not been explained.
+
+/** Asks why numbers fell, a moment later: all pages that show the job ask. One request covers all decreases until then. */
+function explainDecrease(sequence) {
+  const isScheduled = explainedFrom !== null;
+  explainedFrom ??= sequence;
+  if (isScheduled) return;
   setTimeout(async () => {
+    const from = explainedFrom;
+    explainedFrom = null;
+    if (from >= job.sequence) return;
     try {
-      const answer = await fetch(`/v1/jobs/${id}/diff?from=${from}&to=${to}&limit=50`);
-      if (answer.ok) indicators.explain(parse(await answer.text()).superseded.first, Date.now());
-    } catch { /* The number says that it fell; the chart and the log say why. */ }
-  }, Math.random() * 500);
+      const response = await fetch(new URL(`v1/jobs/${id}/diff?from=${from}&to=${job.sequence}&limit=50`, base));
+      if (response.ok) indicators?.explain(parse(await response.text()).superseded.first);
+    } catch { /* The row shows that the number fell; the chart and the events show why. */ }
+  }, Math.random() * explainDelayMax);
+}
+
+/** Says that the ledger has lost events, unless it was another server that lags for a moment. */
+function reportStepBack(from) {
+  setTimeout(() => {
+    if (job.sequence < from) {
+      connection.notify(`the database went back from event ${number(from)} to ${number(job.sequence)}: events may be lost`);
+    }
+  }, lagMax);
 }
 
 function tick() {
   if (job === null || isPast()) return;
   const start = Date.parse(job.started_at ?? job.created_at);
-  const end = job.finished_at === null ? Date.now() : Date.parse(job.finished_at);
+  const end = job.finished_at === null ? now() : Date.parse(job.finished_at);
   document.querySelector("#head .elapsed").textContent = duration(end - start);
-  indicators.tick(Date.now());
+  indicators?.tick();
+  showSilences(() => job.state === "running");
 }
 
+let entityTag = null;
+const isOver = () => job.state !== "running" && job.sequence === job.ledger_sequence;
+
+const feed = new Feed(new URL(`v1/jobs/${id}/watch`, base), {
+  waits: true, interval: visibleInterval, hiddenInterval, endedInterval,
+  state(state, detail, error) {
+    if (!isPast()) connection.set(state, detail, error);
+    if (state === "live" && waiting !== null) go(...waiting);
+  },
+  event(name, data) {
+    if (name === "snapshot") show(data);
+    return name === "end";
+  },
+  async poll(request, wait) {
+    const headers = {};
+    if (entityTag !== null) headers["if-none-match"] = entityTag;
+    if (entityTag !== null && wait > 0) headers.prefer = `wait=${wait}`;
+    const response = await request(new URL(`v1/jobs/${id}/progress`, base), headers);
+    if (response.status !== 304) {
+      entityTag = response.headers.get("etag");
+      show(await response.text());
+    }
+    return isOver();
+  },
+});
+
+document.addEventListener("visibilitychange", () => parts.forEach((part) => part.schedule()));
+
+/** Follows the job at present, and nothing in the past. */
 function follow() {
-  stream?.stop();
-  clearInterval(poll);
-  stream = null;
   if (isPast()) {
+    feed.pause();
     connection.set("past");
-    return;
+  } else {
+    feed.resume();
   }
-  if (document.hidden) {
-    poll = setInterval(ask, pollInterval);
-    return;
-  }
-  indicators ??= new Indicators((label) => indicatorLink(label));
-  stream = new Stream(`/v1/jobs/${id}/watch`, {
-    state: (state, pause) => connection.set(state, pause),
-    event: (name, data) => {
-      if (name === "snapshot") show(data);
-      if (name !== "end") return false;
-      connection.set("ended");
-      verify();
-      return true;
-    },
-  }, `/v1/jobs/${id}/progress`);
-}
-
-/** For a page that nobody sees: its title and icon. A browser has few connections to spare for such. */
-async function ask() {
-  try {
-    const answer = await fetch(`/v1/jobs/${id}`);
-    if (!answer.ok) return;
-    job = parse(await answer.text());
-    showTitle();
-  } catch { /* It is asked again, and when it is seen it is followed. */ }
 }
 
 function indicatorLink(label) {
@@ -190,74 +199,77 @@ function indicatorLink(label) {
   return url.pathname + url.search + url.hash;
 }
 
-// Going elsewhere on the page
+// Other addresses of the page
 
-let going = null;
+let going = null; // Aborts the request for the latest address.
+let waiting = null; // The address to go to when the connection is back.
 
-/** Shows the page as it is at another of its addresses. */
-async function go(url, { keeps = false, focus = null } = {}) {
+/** Shows the page at another of its addresses. */
+async function go(url, { replaces = false, focus = null, retries = 0 } = {}) {
   going?.abort();
   const control = new AbortController();
   going = control;
-  const wasPast = isPast();
+  waiting = null;
   try {
-    const changesMoment = ["at", "at_sequence"].some(
-      (name) => url.searchParams.get(name) !== address.searchParams.get(name));
-    const names = changesMoment ? ["all"] : changed(url);
-    const markups = await Promise.all(names.map((name) => part(name, url, control.signal)));
+    const changesMoment = differs(url, "at", "at_sequence");
+    const names = changesMoment ? ["all"] : changedParts(url);
+    const made = await Promise.all(names.map((name) => fetchPart(name, url, control.signal)));
     if (control.signal.aborted) return;
     address = url;
-    if (keeps) history.replaceState(null, "", url); else history.pushState(null, "", url);
+    if (replaces) history.replaceState(null, "", url); else history.pushState(null, "", url);
+    for (const element of made.flat()) {
+      const shown = document.getElementById(element.id);
+      if (shown === null) continue;
+      if (element.id === "moment") showMoment(shown, element); else patch(shown, element, true);
+    }
     if (changesMoment) {
-      showAll(markups[0]);
       indicators = null;
-      if (wasPast || isPast()) follow();
+      text = null;
+      job = isPast() ? job : null;
+      follow();
     } else {
-      names.forEach((name, index) => {
-        const selector = name === "chain" ? "#chain" : `#${name}`;
-        document.activeElement?.matches("select, input, button") && document.activeElement.blur();
-        replace(selector, markups[index]);
-      });
       markSelected();
     }
+    tick();
     if (focus !== null) document.querySelector(focus)?.scrollIntoView({ block: "nearest" });
   } catch (error) {
     if (control.signal.aborted) return;
-    // Without a connection everything stays as it is, and says so.
-    if (error.status === undefined) return;
-    // Too many histories are being read: of a slider that is moved all on its way, for one.
-    if (error.status === 503) setTimeout(() => control.signal.aborted || go(url, { keeps, focus }), busyPause);
-    // What cannot be fetched in parts, the browser asks for as a whole, and shows what is wrong.
-    else location.assign(url);
-  }
-}
-
-/** Puts all parts in place of those that are shown, but for the slider: it may be in somebody's hand. */
-function showAll(markup) {
-  for (const made of [...document.createRange().createContextualFragment(markup).children]) {
-    const shown = document.getElementById(made.id);
-    if (made.id !== "moment") {
-      shown.replaceWith(made);
-      continue;
+    if (!(error instanceof StatusError)) {
+      // No connection: the page stays as it is, says so, and goes there when the connection is back.
+      waiting = [url, { replaces, focus }];
+      connection.notify("what you chose is shown when the connection is back");
+    } else if (error.status === 503 && retries < busyRetriesMax) {
+      // The server reads too many histories, for example because a slider is moved all the way.
+      const pause = Math.max(error.retryAfter, busyPause * 2 ** retries);
+      setTimeout(() => control.signal.aborted || go(url, { replaces, focus, retries: retries + 1 }), pause);
+    } else {
+      location.assign(url); // The browser shows the whole page with the error.
     }
-    shown.className = made.className;
-    shown.querySelector(".words").replaceWith(made.querySelector(".words"));
-    const slider = shown.querySelector("#at"), next = made.querySelector("#at");
-    slider.max = next.max;
-    if (document.activeElement !== slider) slider.value = next.value;
-    slider.setAttribute("aria-valuetext", next.getAttribute("aria-valuetext"));
   }
 }
 
-/** The parts that another address shows otherwise. */
-function changed(url) {
-  const differs = (...names) => names.some((name) => url.searchParams.get(name) !== address.searchParams.get(name));
+/** Changes the section with the slider, but not a slider that the viewer is moving. */
+function showMoment(shown, made) {
+  shown.className = made.className;
+  patch(shown.querySelector(".words"), made.querySelector(".words"));
+  patch(shown.querySelector("#chain"), made.querySelector("#chain"));
+  const slider = shown.querySelector("#at"), next = made.querySelector("#at");
+  slider.max = next.max;
+  if (document.activeElement !== slider) slider.value = next.value;
+  slider.setAttribute("aria-valuetext", next.getAttribute("aria-valuetext"));
+}
+
+const differs = (url, ...names) =>
+  names.some((name) => url.searchParams.get(name) !== address.searchParams.get(name));
+
+/** The parts that another address shows differently. */
+function changedParts(url) {
   const names = [];
   if (url.searchParams.has("verify")) names.push("chain");
-  if (differs("indicator", "from")) names.push("explanation");
-  if (differs("indicator") || url.searchParams.has("draw")) names.push("chart");
-  if (differs("state", "cursor")) names.push("tasks");
-  if (differs("type", "verdict", "task", "before")) names.push("events");
+  if (differs(url, "indicator", "from")) names.push("explanation");
+  if (differs(url, "indicator") || url.searchParams.has("draw")) names.push("chart");
+  if (differs(url, "state", "cursor")) names.push("tasks");
+  if (differs(url, "type", "verdict", "task", "before")) names.push("events");
   return names;
 }
 
@@ -271,9 +283,10 @@ function markSelected() {
 }
 
 addEventListener("click", (event) => {
-  const link = event.target.closest?.("a[href]");
-  if (link === null || event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey) return;
-  const url = new URL(link.getAttribute("href") ?? link.href, location.href);
+  const link = event.target.closest?.("a[href]") ?? null;
+  if (link === null || event.defaultPrevented || event.button !== 0) return;
+  if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  const url = new URL(link.getAttribute("href"), location.href);
   if (url.pathname !== location.pathname || url.origin !== location.origin || !main.contains(link)) return;
   event.preventDefault();
   go(url, { focus: url.hash === "" ? null : url.hash });
@@ -291,7 +304,7 @@ addEventListener("change", (event) => {
   if (event.target.matches("select")) event.target.form.requestSubmit();
 });
 
-// The slider: as of any moment, while it is moved.
+// The slider shows the page as of any event, while it is moved.
 let sliding = 0;
 addEventListener("input", (event) => {
   if (event.target.id !== "at") return;
@@ -304,22 +317,20 @@ addEventListener("input", (event) => {
     url.hash = "";
     if (slider.value === slider.max) url.searchParams.delete("at_sequence");
     else url.searchParams.set("at_sequence", slider.value);
-    if (url.href !== address.href) go(url, { keeps: isPast() });
+    if (url.href !== address.href) go(url, { replaces: isPast() });
   }, 120);
 });
 
-addEventListener("popstate", () => go(new URL(location.href), { keeps: true }));
-document.addEventListener("visibilitychange", follow);
-addEventListener("pagehide", () => stream?.stop());
-addEventListener("pageshow", (event) => event.persisted && follow());
+addEventListener("popstate", () => go(new URL(location.href), { replaces: true }));
 setInterval(tick, 1000);
 
-async function verify() {
-  if ((job?.ledger_sequence ?? Number(main.dataset.head)) > chainEventsMax) return;
-  try {
-    replace("#chain", await part("chain", address));
-  } catch { /* The link to ask for it stays. */ }
-}
-
 follow();
-verify();
+if (eventCount() <= chainEventsMax) verify();
+
+/** Verifies the chain when the page is opened. */
+async function verify() {
+  try {
+    const [made] = await fetchPart("chain", address);
+    if (made?.id === "chain") patch(document.querySelector("#chain"), made);
+  } catch { /* The link that verifies on request stays. */ }
+}

@@ -1,26 +1,47 @@
 // Makes the list of jobs live.
 
+import { learnAtLeast, now } from "./clock.js";
 import { Connection } from "./connection.js";
+import { Feed } from "./feed.js";
 import { setBar } from "./indicators.js";
-import { Stream } from "./stream.js";
+import { Part } from "./parts.js";
+import { showSilences } from "./silence.js";
 import { duration, number, parse, percent } from "./text.js";
 
-const connection = new Connection();
-const listInterval = 1_000; // The list is read anew no more often than this.
-const jobs = new Map();
+const listInterval = 1_000; // The list is not fetched more often than this.
+const visibleInterval = 5_000; // Milliseconds between polls of a page without a stream.
 
-let stream = null;
-let ids = null;
-let timer = 0;
+const base = new URL("..", import.meta.url); // The modules are at BASE/pages/.
+const query = new URL(document.querySelector("#list").dataset.watch, location.href).search;
+const address = new URL(location.href);
+const connection = new Connection();
+const jobs = new Map();
 
 document.body.classList.add("scripted");
 
+const rows = () => [...document.querySelectorAll("tr[data-job]")];
+const rowOf = (id) => document.querySelector(`tr[data-job="${CSS.escape(id)}"]`);
+const shownIDs = () => rows().map((row) => row.dataset.job).join(" ");
+
+const list = new Part("list", {
+  address: () => address,
+  interval: () => listInterval,
+  applies: () => true,
+  afterwards() {
+    for (const job of jobs.values()) showRow(job);
+    tick();
+  },
+  version: shownIDs(),
+});
+
+
 /** Shows a job in its row. */
-function show(job, row) {
+function showRow(job) {
+  const row = rowOf(job.job);
+  if (row === null) return;
   row.dataset.state = job.state;
   row.querySelector(".state").textContent = job.state;
-  const words = job.percent === null ? "no units declared" : `${job.percent} percent`;
-  setBar(row.querySelector(".bar"), job.percent, words);
+  setBar(row.querySelector(".bar"), job.percent, job.percent === null ? "no units declared" : `${job.percent} percent`);
   row.querySelector(".percent").textContent = percent(job.percent);
   row.querySelector(".tasks").textContent = `${number(job.tasks.succeeded)}\u2009/\u2009${number(job.tasks.total)}`;
   const time = row.querySelector(".changed time");
@@ -29,67 +50,56 @@ function show(job, row) {
     time.title = job.updated_at;
     time.textContent = `${job.updated_at.slice(0, 10)} ${job.updated_at.slice(11, 19)}`;
   }
+  const silence = row.querySelector(".silence");
+  if (silence !== null) silence.dataset.since = job.updated_at ?? job.created_at;
 }
 
-const row = (id) => document.querySelector(`tr[data-job="${CSS.escape(id)}"]`);
+function showJob(job) {
+  learnAtLeast(Date.parse(job.now));
+  jobs.set(job.job, job);
+  showRow(job);
+}
 
-/** Reads the list anew where it holds other jobs than are shown. */
-function checkList() {
-  if (timer !== 0 || ids === null) return;
-  const shown = [...document.querySelectorAll("tr[data-job]")].map((element) => element.dataset.job);
-  if (shown.length === ids.length && shown.every((id, index) => id === ids[index])) return;
-  timer = setTimeout(async () => {
-    timer = 0;
-    try {
-      const url = new URL(location.href);
-      url.searchParams.set("part", "list");
-      const answer = await fetch(url);
-      if (!answer.ok) return;
-      const made = document.createRange().createContextualFragment(await answer.text()).firstElementChild;
-      document.querySelector("#list").replaceWith(made);
-      for (const job of jobs.values()) if (row(job.job) !== null) show(job, row(job.job));
-      checkList();
-    } catch { /* The stream breaks as well, and begins with the list when it is back. */ }
-  }, listInterval);
+/** The list contains these jobs now. */
+function showList(ids) {
+  for (const id of jobs.keys()) if (!ids.includes(id)) jobs.delete(id);
+  list.want(ids.join(" "));
+}
+
+function showAge() {
+  const times = [...jobs.values()].map((job) => job.updated_at).filter((time) => time !== null);
+  connection.changed(times.sort().at(-1) ?? null);
 }
 
 function tick() {
   for (const job of jobs.values()) {
     if (job.state !== "running") continue;
-    const elapsed = row(job.job)?.querySelector(".elapsed");
-    if (elapsed) elapsed.textContent = duration(Date.now() - Date.parse(job.started_at ?? job.created_at));
+    const elapsed = rowOf(job.job)?.querySelector(".elapsed");
+    if (elapsed) elapsed.textContent = duration(now() - Date.parse(job.started_at ?? job.created_at));
   }
+  showSilences((element) => element.closest("[data-state]")?.dataset.state === "running");
 }
 
-function follow() {
-  stream?.stop();
-  stream = null;
-  if (document.hidden) return;
-  stream = new Stream(document.querySelector("#list").dataset.watch, {
-    state: (state, pause) => connection.set(state, pause),
-    event: (name, data) => {
-      const value = parse(data);
-      if (name === "list") {
-        ids = value.jobs;
-        for (const id of jobs.keys()) if (!ids.includes(id)) jobs.delete(id);
-        checkList();
-      } else if (name === "snapshot") {
-        jobs.set(value.job, value);
-        const latest = [...jobs.values()].map((job) => job.updated_at).filter((at) => at !== null).sort().at(-1);
-        connection.changed(latest ?? null);
-        const element = row(value.job);
-        if (element !== null) show(value, element);
-      }
-      return false;
-    },
-  });
-}
+new Feed(new URL(`v1/watch${query}`, base), {
+  waits: false, interval: visibleInterval, hiddenInterval: null, endedInterval: visibleInterval,
+  state: (state, detail, error) => connection.set(state, detail, error),
+  event(name, data) {
+    const value = parse(data);
+    if (name === "list") showList(value.jobs);
+    if (name === "snapshot") showJob(value);
+    showAge();
+  },
+  async poll(request) {
+    const response = await request(new URL(`v1/jobs${query}`, base));
+    const page = parse(await response.text());
+    page.jobs.forEach(showJob);
+    showList(page.jobs.map((job) => job.job));
+    showAge();
+  },
+});
 
 addEventListener("change", (event) => {
   if (event.target.matches("select")) event.target.form.requestSubmit();
 });
-document.addEventListener("visibilitychange", follow);
-addEventListener("pagehide", () => stream?.stop());
-addEventListener("pageshow", (event) => event.persisted && follow());
+document.addEventListener("visibilitychange", () => list.schedule());
 setInterval(tick, 1000);
-follow();

@@ -1,18 +1,18 @@
-// How values are written for people. Pages/PageText.swift writes the same.
+// Formats values for people, exactly as Pages/PageText.swift does.
 
-const hidden = /[\u0000-\u001f\u007f-\u009f\u200b\u2028\u2029\ufeff\ufffe\uffff\u202a-\u202e\u2066-\u2069\u{e0000}-\u{e007f}]/gu;
+import { invisible } from "./invisible.js";
 
-/** Text with all that is not to be seen, or would show the rest in another order, written as `\u{…}`. */
+/** Replaces each invisible or reordering character by `\u{…}`. */
 export function visible(text) {
-  return text.replace(hidden, (character) => `\\u{${character.codePointAt(0).toString(16).toUpperCase()}}`);
+  return text.replace(invisible, (character) => `\\u{${character.codePointAt(0).toString(16).toUpperCase()}}`);
 }
 
-/** One less the other, exactly, whether numbers or bigints. */
-export function less(value, other) {
+/** The exact difference of two numbers or bigints. */
+export function difference(value, other) {
   return typeof value === typeof other ? value - other : BigInt(value) - BigInt(other);
 }
 
-/** A number, or a bigint, with narrow spaces between groups of three digits. */
+/** A number or bigint with narrow spaces between groups of three digits. */
 export function number(value) {
   const digits = String(value < 0 ? -value : value).replace(/\B(?=(\d{3})+$)/g, "\u202f");
   return value < 0 ? `−${digits}` : digits;
@@ -22,7 +22,7 @@ export function percent(value) {
   return value === null ? "–" : `${value}\u202f%`;
 }
 
-/** A length of time in its two largest units, rounded down. */
+/** A duration in its two largest units, rounded down. */
 export function duration(milliseconds) {
   const seconds = Math.floor(Math.max(0, milliseconds) / 1000);
   if (seconds < 60) return `${seconds}\u202fs`;
@@ -31,25 +31,36 @@ export function duration(milliseconds) {
   return `${Math.floor(seconds / 86400)}\u202fd ${Math.floor(seconds / 3600) % 24}\u202fh`;
 }
 
-/** Units a second, or seconds a unit where that is the better figure. */
+/** An age. It has no seconds above one minute: a number that changes every second attracts attention. */
+export function age(milliseconds) {
+  const minutes = Math.floor(milliseconds / 60_000);
+  return minutes >= 1 && minutes < 60 ? `${minutes}\u202fmin` : duration(milliseconds);
+}
+
+/** Units per second, or seconds per unit if there is less than one unit per second. */
 export function rate(perSecond) {
   if (!(perSecond > 0)) return "";
   if (perSecond >= 1) return `${number(Math.round(perSecond * (perSecond < 10 ? 10 : 1)) / (perSecond < 10 ? 10 : 1))}/s`;
   return `${duration(1000 / perSecond)} each`;
 }
 
-/** The time of day in UTC. */
-export function clock(date) {
-  return date.toISOString().slice(11, 19);
+/** The time of day in UTC; takes milliseconds since 1970. */
+export function timeOfDay(time) {
+  return new Date(time).toISOString().slice(11, 19);
 }
 
-/** A run of a task, in words. */
-export function run(execution) {
+/** The date and the time of day in UTC; takes milliseconds since 1970. */
+export function dateAndTime(time) {
+  return new Date(time).toISOString().slice(0, 19).replace("T", " ");
+}
+
+/** An execution of a task, in words. */
+export function executionText(execution) {
   return execution.execution === null
     ? `attempt ${execution.attempt}` : `attempt ${execution.attempt}, ${visible(execution.execution)}`;
 }
 
-/** JSON whose integers stay exact: those that a double cannot hold become bigints. */
+/** Parses JSON. Integers that a double cannot hold become bigints. */
 export function parse(text) {
   return JSON.parse(text, (_, value, context) =>
     typeof value === "number" && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? "")

@@ -1,0 +1,255 @@
+// Follows a job or a list of jobs: over a stream of server-sent events if possible, by polling otherwise.
+//
+// EventSource hides the comments that distinguish a silent connection from a dead one, so streams are read with fetch.
+
+import { learnFrom } from "./clock.js";
+import { freeSlot, onFreed, takeSlot } from "./slots.js";
+
+const silenceMax = 40_000; // The server sends at least a comment every 15 seconds.
+const firstEventMax = 6_000; // The server sends the first event at once; a buffering proxy holds it back.
+const pollWait = 25; // Seconds that the server may wait for a change. Proxies give up after 30 and more.
+const pollTimeout = 15_000; // Beyond the wait.
+const pauseMin = 1_000;
+const pauseMax = 15_000;
+const pollingMin = 300_000; // How long to poll before the stream is tried again; doubles with each failure.
+const pollingMax = 3_600_000;
+const pollIntervalMin = 250;
+const slotlessTime = 30_000; // How long to poll before a slot for a stream is asked for again.
+const eventSizeMax = 64 * 1024 * 1024; // In characters. The server sends nothing that large.
+
+const sleep = (milliseconds, signal) => new Promise((resolve) => {
+  const timer = setTimeout(resolve, milliseconds);
+  signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
+});
+
+/** No event arrives although the connection may be up: something on the way may hold events back. */
+class HeldBack extends Error {}
+
+/** A response with a status that does not help. */
+export class StatusError extends Error {
+  constructor(response) {
+    super(`status ${response.status}`);
+    this.status = response.status;
+    /** Milliseconds that the server asks clients to wait. */
+    this.retryAfter = Math.min(60, Number(response.headers.get("retry-after")) || 0) * 1_000;
+  }
+}
+
+/**
+ * Follows what a page shows, and begins anew by itself after every failure.
+ *
+ * States that it reports: `live` (with the milliseconds between polls, or 0 for a stream), `lost` (with the milliseconds
+ * until the next attempt, and the error) and `ended` (the job has finished; it is polled slowly, as it may be reopened).
+ */
+export class Feed {
+  #url;
+  #source;
+  #session = new AbortController(); // Aborted when the page is hidden or shown, or online again.
+  #isPaused = false;
+  #failures = 0;
+  #slotlessUntil = 0;
+  #pollingUntil = 0;
+  #pollingTime = pollingMin;
+
+  /**
+   * @param {string|URL} url The stream.
+   * @param {{
+   *   event(name: string, data: string): (boolean|void),
+   *   poll(request: (url: string|URL, headers?: object) => Promise<Response>, wait: number): Promise<boolean|void>,
+   *   state(state: string, detail?: number, error?: Error): void,
+   *   waits: boolean, interval: number, hiddenInterval: number?, endedInterval: number
+   * }} source `event` and `poll` return true at the end of the job. If `waits`, `poll` lets the server wait for a change
+   *   for `wait` seconds. The intervals are milliseconds between polls: of a visible page without a stream, of a hidden
+   *   page (null: it is not polled) and of a job that has ended.
+   */
+  constructor(url, source) {
+    this.#url = url;
+    this.#source = source;
+    document.addEventListener("visibilitychange", () => this.#begin());
+    addEventListener("online", () => this.#failures > 0 && this.#begin());
+    addEventListener("pagehide", () => this.#stop());
+    addEventListener("pageshow", (event) => event.persisted && this.#begin());
+    onFreed(() => {
+      if (performance.now() >= this.#slotlessUntil) return;
+      this.#slotlessUntil = 0;
+      this.#begin();
+    });
+    this.#begin();
+  }
+
+  pause() {
+    this.#isPaused = true;
+    this.#stop();
+  }
+
+  resume() {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#begin();
+  }
+
+  #stop() {
+    this.#session.abort();
+    freeSlot();
+  }
+
+  #begin() {
+    this.#stop();
+    if (this.#isPaused) return;
+    this.#session = new AbortController();
+    this.#run(this.#session.signal);
+  }
+
+  async #run(signal) {
+    let isEnd = false;
+    while (!signal.aborted) {
+      try {
+        isEnd = await this.#follow(signal, isEnd);
+        if (isEnd && !signal.aborted) {
+          freeSlot();
+          this.#source.state("ended");
+        }
+      } catch (error) {
+        if (signal.aborted) return;
+        freeSlot();
+        if (error instanceof HeldBack) {
+          this.#source.state("lost", 0, error); // The first poll shows within milliseconds whether that is so.
+          this.#pollingUntil = performance.now() + this.#pollingTime;
+          this.#pollingTime = Math.min(pollingMax, this.#pollingTime * 2);
+          continue;
+        }
+        if (isEnd) continue; // A finished job does not need the server.
+        // Pages that lose the same server come back at different times.
+        const backOff = Math.min(pauseMax, pauseMin * 2 ** Math.min(this.#failures, 10)) * (0.5 + Math.random() / 2);
+        const pause = Math.max(backOff, error.retryAfter ?? 0);
+        this.#failures += 1;
+        this.#source.state("lost", pause, error);
+        await sleep(pause, signal);
+      }
+    }
+  }
+
+  /** Streams or polls once, and pauses before the next poll; true if the job has ended. */
+  async #follow(signal, hasEnded) {
+    if (hasEnded) {
+      await sleep(this.#source.endedInterval, signal);
+      return signal.aborted || this.#poll(signal, 0, 0);
+    }
+    if (document.hidden) {
+      const interval = this.#source.hiddenInterval;
+      if (interval === null) return this.#stop();
+      const isEnd = await this.#poll(signal, 0, interval);
+      if (!isEnd) await sleep(interval, signal);
+      return isEnd;
+    }
+    const time = performance.now();
+    const hasSlot = time >= this.#slotlessUntil && await takeSlot();
+    if (signal.aborted) return false;
+    if (!hasSlot && time >= this.#slotlessUntil) this.#slotlessUntil = time + slotlessTime;
+    if (hasSlot && time >= this.#pollingUntil) {
+      if (await this.#stream(signal)) return true;
+      throw new Error("The server has closed the stream.");
+    }
+    // A poll that waits occupies a connection, as a stream does.
+    const waits = hasSlot && this.#source.waits;
+    const interval = waits ? 0 : this.#source.interval;
+    const isEnd = await this.#poll(signal, waits ? pollWait : 0, interval);
+    // A server that does not wait must not be asked without a pause.
+    const pause = Math.max(interval, time + pollIntervalMin - performance.now());
+    if (!isEnd) await sleep(pause, signal);
+    return isEnd;
+  }
+
+  #live(interval) {
+    this.#failures = 0;
+    this.#source.state("live", interval);
+  }
+
+  /** Sends a request that ends with the signal or after a time limit. */
+  async #request(url, headers, control) {
+    const response = await fetch(url, { headers, signal: control.signal, cache: "no-store" });
+    learnFrom(response);
+    if (!response.ok && response.status !== 304) throw new StatusError(response);
+    return response;
+  }
+
+  /** Calls `body` with a controller that aborts with the signal. */
+  async #controlled(signal, body) {
+    const control = new AbortController();
+    const abort = () => control.abort();
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort);
+    try {
+      return await body(control);
+    } finally {
+      signal.removeEventListener("abort", abort);
+      control.abort();
+    }
+  }
+
+  /** Polls once; true at the end of the job. */
+  async #poll(signal, wait, interval) {
+    return this.#controlled(signal, async (control) => {
+      const timer = setTimeout(() => control.abort(), wait * 1_000 + pollTimeout);
+      try {
+        const isEnd = await this.#source.poll((url, headers) => this.#request(url, headers, control), wait);
+        if (!signal.aborted) this.#live(interval);
+        return isEnd === true;
+      } finally {
+        clearTimeout(timer);
+      }
+    });
+  }
+
+  /** Reads a stream until it breaks off; true at the end of the job. */
+  async #stream(signal) {
+    return this.#controlled(signal, async (control) => {
+      let timer = 0, isHeldBack = false;
+      const limit = (time) => {
+        clearTimeout(timer);
+        timer = setTimeout(() => { isHeldBack = true; control.abort(); }, time);
+      };
+      try {
+        limit(firstEventMax);
+        const response = await this.#request(this.#url, { accept: "text/event-stream" }, control);
+        const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+        let text = "", hasBegun = false;
+        for (;;) {
+          const { done, value } = await reader.read();
+          if (done || signal.aborted) return false;
+          if (hasBegun) limit(silenceMax);
+          text += value;
+          if (text.length > eventSizeMax) throw new Error("an event is too large");
+          const blocks = text.split("\n\n");
+          text = blocks.pop();
+          for (const block of blocks) {
+            const { name, data } = parseEvent(block);
+            if (data === "") continue;
+            if (!hasBegun) this.#live(0);
+            hasBegun = true;
+            limit(silenceMax);
+            if (this.#source.event(name, data) === true) return true;
+          }
+        }
+      } catch (error) {
+        throw isHeldBack ? new HeldBack() : error;
+      } finally {
+        clearTimeout(timer);
+      }
+    });
+  }
+}
+
+/** The name and the data of a server-sent event; a comment has no data. */
+function parseEvent(block) {
+  let name = "message", data = "";
+  for (const line of block.split("\n")) {
+    const colon = line.indexOf(":");
+    const value = line.slice(colon + 1).replace(/^ /, "");
+    switch (line.slice(0, colon)) {
+      case "event": name = value; break;
+      case "data": data += value; break;
+    }
+  }
+  return { name, data };
+}

@@ -1,0 +1,227 @@
+"""Pages stay right when tabs are hidden, clocks are wrong, connections are few, and parts change under the pointer."""
+
+from support import Proxy, progress, start
+
+# A viewer's clock that is ten minutes ahead.
+WRONG_CLOCK = """
+const RealDate = Date, skew = 600_000;
+Date = class extends RealDate {
+  constructor(...parts) { if (parts.length === 0) super(RealDate.now() + skew); else super(...parts); }
+  static now() { return RealDate.now() + skew; }
+};
+"""
+
+# Lets a test put forward the clock that all ages are computed with.
+ADJUSTABLE_TIME = """
+window.elapsed = 0;
+const realNow = performance.now.bind(performance);
+performance.now = () => realNow() + window.elapsed;
+"""
+
+# Replaces the stream by one that a test writes.
+SCRIPTED_STREAM = """
+const realFetch = fetch;
+window.fetch = (url, options) => {
+  if (!String(url).endsWith("/watch")) return realFetch(url, options);
+  const body = new ReadableStream({
+    start(stream) {
+      window.send = (name, data) => stream.enqueue(new TextEncoder().encode(`event: ${name}\\ndata: ${data}\\n\\n`));
+    },
+  });
+  return Promise.resolve(new Response(body));
+};
+"""
+
+# Fails the first request for the table of executions.
+FAILING_TABLE = """
+const realFetch = fetch;
+window.failures = 0;
+window.fetch = (url, options) => {
+  if (!String(url).includes("part=tasks") || window.failures > 0) return realFetch(url, options);
+  window.failures += 1;
+  return Promise.resolve(new Response("", { status: 503 }));
+};
+"""
+
+
+def test_tables_are_fresh_when_a_tab_returns_after_its_job_has_ended(browser, ledger, url):
+    job = ledger.create("hidden")
+    ledger.append(job, progress("t", "tiles", total=2, done=1))
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    browser.hide()
+    ledger.append(job, start("late", 1), progress("late", "tiles", done=1))
+    ledger.finish(job)
+    # The hidden page learns the end, for its title and icon.
+    browser.wait(lambda: "state=completed" in browser.find("link[rel=icon]").get_attribute("href"), 25)
+    assert browser.text("#events tbody tr:first-child td:nth-child(3)") == "progress"
+    browser.reveal()
+    browser.wait(lambda: browser.text("#events tbody tr:first-child td:nth-child(3)") == "job finished")
+    browser.wait(lambda: len(browser.all("#tasks tbody tr")) == 2)
+    browser.wait(lambda: browser.state() == "ended")
+
+
+def test_a_table_that_could_not_be_fetched_is_fetched_again(browser, ledger, url):
+    browser.expected = ["503"]
+    browser.before_load(FAILING_TABLE)
+    job = ledger.create("busy")
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    ledger.append(job, progress("only", "tiles", total=2, done=1))
+    browser.wait(lambda: browser.text("#tasks tbody th") == "only")
+    assert browser.run("return window.failures") == 1
+
+
+def test_ages_do_not_depend_on_the_viewers_clock(browser, ledger, url):
+    browser.before_load(WRONG_CLOCK)
+    job = ledger.create("clock")
+    ledger.append(job, progress("t", "tiles", total=10, done=1))
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    browser.wait(lambda: "last event" in browser.text("#connection"))
+    ledger.append(job, progress("t", "tiles", done=1))
+    browser.wait(lambda: browser.indicator("tiles")["done"] == "2")
+    assert browser.indicator("tiles")["standing"] == "moving"
+    assert browser.text("#connection .words").removeprefix("live · last event ") in [f"{n}\u202fs ago" for n in range(6)]
+    assert browser.text("#head .elapsed") in [f"{n}\u202fs" for n in range(15)]
+    browser.open(url).wait_live()
+    elapsed = f"tr[data-job='{job}'] .elapsed"
+    browser.wait(lambda: browser.text(elapsed) not in (None, ""))
+    assert browser.text(elapsed) in [f"{n}\u202fs" for n in range(30)]
+
+
+def test_a_silent_job_shows_how_long_it_has_not_reported(browser, ledger, url):
+    browser.before_load(ADJUSTABLE_TIME)
+    job = ledger.create("silent")
+    ledger.append(job, start("t", 1), progress("t", "tiles", total=100))
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    assert not browser.find("#head .silence").is_displayed()
+    browser.run("window.elapsed = 305_000")
+    browser.wait(lambda: browser.text("#head .silence") == "no report for 5\u202fmin")
+    assert browser.find("#head .silence").is_displayed()
+    assert browser.text("#tasks tbody tr .silence") == "no report for 5\u202fmin"
+    assert browser.indicator("tiles")["note"] == "none done yet · no report for 5\u202fmin"
+    # A report ends the silence.
+    browser.run("window.elapsed = 0")
+    ledger.append(job, progress("t", "tiles", done=1))
+    browser.wait(lambda: not browser.find("#head .silence").is_displayed())
+
+
+def test_seven_visible_windows_are_all_live_and_can_fetch_tables(browser, ledger, url):
+    jobs = [ledger.create(f"window {number}") for number in range(7)]
+    windows = []
+    for job in jobs:
+        if windows:
+            browser.driver.switch_to.new_window("window")
+        windows.append(browser.driver.current_window_handle)
+        browser.open(f"{url}/jobs/{job}")
+        assert browser.run("return document.hidden") is False
+    for job in jobs:
+        ledger.append(job, progress("only", "tiles", total=2, done=1))
+    for window in windows:
+        browser.driver.switch_to.window(window)
+        browser.wait(lambda: browser.indicator("tiles") and browser.indicator("tiles")["done"] == "1")
+        browser.wait(lambda: browser.text("#tasks tbody th") == "only")
+        assert browser.state() == "live"
+    streams = []
+    for window in windows:
+        browser.driver.switch_to.window(window)
+        streams.append("every" not in browser.text("#connection .words"))
+    assert 1 <= streams.count(True) <= 3
+    # A window that is closed gives its stream to another one.
+    browser.driver.switch_to.window(windows[streams.index(True)])
+    browser.driver.close()
+    browser.driver.switch_to.window(windows[streams.index(False)])
+
+    def others_stream():
+        count = 0
+        for index, window in enumerate(windows):
+            if index != streams.index(True):
+                browser.driver.switch_to.window(window)
+                count += "every" not in browser.text("#connection .words")
+        return count == streams.count(True)
+
+    browser.wait(others_stream)
+
+
+def test_a_list_behind_a_buffering_proxy_polls(browser, ledger, url):
+    proxy = Proxy(url)
+    proxy.holds_events = True
+    browser.expected = ["Failed to load resource"]
+    try:
+        ledger.create("buffered list")
+        browser.open(f"{proxy.url}/?search=buffered")
+        browser.wait(lambda: browser.state() == "live")
+        job = ledger.create("buffered list again")
+        row = f"tr[data-job='{job}']"
+        browser.wait(lambda: browser.text(f"{row} .state") == "running")
+        ledger.finish(job)
+        browser.wait(lambda: browser.text(f"{row} .state") == "completed")
+    finally:
+        browser.open("about:blank")
+        proxy.close()
+
+
+def test_a_click_during_an_update_of_its_table_is_not_lost(browser, ledger, url):
+    job = ledger.create("clicked")
+    ledger.append(job, *[progress(f"task-{number:03}", "tiles", total=1) for number in range(60)])
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    x, y = browser.center("#tasks a[rel=next]")
+    browser.mouse("mousePressed", x, y)
+    for number in range(3):
+        ledger.append(job, progress(f"task-{number:03}", "tiles", done=1))
+        browser.wait(lambda: browser.text("#moment .sequence") == str(62 + number))
+    # Longer than the interval between two requests for a table.
+    browser.driver.execute_async_script("setTimeout(arguments[0], 2500)")
+    browser.mouse("mouseReleased", x, y)
+    browser.wait(lambda: browser.text("#tasks tbody th") == "task-050")
+
+
+def test_focus_and_selected_text_survive_an_update(browser, ledger, url):
+    job = ledger.create("selected")
+    ledger.append(job, *[progress(f"task-{number:03}", "tiles", total=1) for number in range(60)])
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    browser.run("""
+        document.querySelector("#tasks a[rel=next]").focus();
+        getSelection().selectAllChildren(document.querySelector("#events tbody tr:first-child td:nth-child(4)"));
+        window.row = document.querySelector("#events tbody tr:first-child");
+    """)
+    ledger.append(job, progress("task-000", "tiles", done=1))
+    browser.wait(lambda: browser.text("#events tbody tr:first-child td:first-child") == "62")
+    browser.wait(lambda: "+1 done" in browser.text("#tasks tbody tr:first-child"))
+    assert browser.run("return document.activeElement.rel") == "next"
+    assert browser.run("return getSelection().toString()") == "task-059"
+    assert browser.run("return window.row.isConnected && window.row === document.querySelector('#events tbody tr:nth-child(2)')")
+
+
+def test_a_snapshot_with_a_lower_sequence_is_shown(browser, ledger, url):
+    job = ledger.create("failover")
+    ledger.append(job, progress("t", "tiles", total=10, done=1), progress("t", "tiles", done=4))
+    browser.before_load(SCRIPTED_STREAM)
+    browser.open(f"{url}/jobs/{job}")
+    browser.wait(lambda: browser.run("return window.send !== undefined"))
+
+    def send(at_sequence):
+        snapshot = ledger.call(f"/v1/jobs/{job}/progress?at_sequence={at_sequence}")
+        snapshot["ledger_sequence"] = at_sequence
+        browser.run("window.send('snapshot', JSON.stringify(arguments[0]))", snapshot)
+
+    send(3)
+    browser.wait(lambda: browser.indicator("tiles")["done"] == "5" and browser.state() == "live")
+    send(2)
+    browser.wait(lambda: browser.indicator("tiles")["done"] == "1")
+    assert browser.text("#moment .sequence") == "2"
+    assert browser.find("#at").get_attribute("max") == "2"
+    browser.wait(lambda: "went back from event 3 to 2" in browser.text("#connection"), 20)
+
+
+def test_scripts_and_server_hide_the_same_characters(browser, ledger, url):
+    points = [0x01, 0x1F, 0x7F, 0x9F, 0xAD, 0x61C, 0x200B, 0x200F, 0x2028, 0x202E, 0x2060, 0x2064, 0x2066, 0x206F,
+              0xFEFF, 0xFFF9, 0xFFFF, 0xE0000, 0xE007F]
+    near = [0x20, 0x7E, 0xA0, 0xAC, 0xAE, 0x61B, 0x61D, 0x200A, 0x2010, 0x2027, 0x202F, 0x205F, 0xFEFE, 0xFFF8, 0xE0080]
+    label = "x".join(map(chr, points + near))
+    job = ledger.create("invisible")
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    ledger.append(job, progress("t", label, total=1))
+    browser.wait(lambda: browser.indicator(label) is not None)
+    by_script = browser.indicator(label)["label"]
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    assert browser.indicator(label)["label"] == by_script
+    assert by_script == "x".join([f"\\u{{{point:X}}}" for point in points] + [chr(point) for point in near])
