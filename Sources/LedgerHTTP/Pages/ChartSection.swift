@@ -1,11 +1,11 @@
 internal import Ledger
 
-/// How an indicator came to its numbers: what there was to do and what was done, over time, with every decrease.
+/// A chart of an indicator: total and done over time, with every decrease.
 struct ChartSection {
     let label: Name?
-    /// Nil where it has not been drawn, because that would take long.
+    /// Nil if the history is too long to draw it without a request.
     let curve: Curve?
-    /// The event that everything is shown as of; nil for now.
+    /// The sequence that the page shows; nil for the present.
     let moment: Int64?
     let link: PageLink
 
@@ -13,35 +13,35 @@ struct ChartSection {
         let title: HTML = "<h2>\(HTML.label(label)) over time</h2>"
         guard let curve else {
             return """
-                <section id="chart" data-drawn="no">\(title)<p class="empty"><a href="\(link.with("draw", "1").text)#chart">Draw it</a></p></section>
+                <section id="chart" data-drawn="no">\(title)<p class="empty"><a href="\(link.with("draw", "1").text)#chart">Draw the chart</a></p></section>
                 """
         }
         guard let first = curve.points.first, let last = curve.points.last else {
             return
-                "<section id=\"chart\" data-drawn=\"yes\">\(title)<p class=\"empty\">Nothing has counted on it yet.</p></section>"
+                "<section id=\"chart\" data-drawn=\"yes\">\(title)<p class=\"empty\">Nothing counted yet.</p></section>"
         }
         let scale = Scale(curve, from: first, to: last)
         let marks = curve.points.filter { $0.cause != nil }.suffix(Self.marksMax).map { mark($0, scale) }
         return """
             <section id="chart" data-drawn="yes" data-sequence="\(curve.sequence)">\(title)
-            <figure><svg class="plot" role="group" aria-label="\(words(curve, last))">\
+            <figure><p class="scale" aria-hidden="true"><span>\(PageText.number(scale.top))</span></p><svg class="plot" role="group" aria-label="\(words(curve, last))">\
             <svg class="curves" viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">\
             <path class="area" d="\(path(curve, scale, closes: true) { $0.done })"/>\
             <path class="total" d="\(path(curve, scale, closes: false) { $0.total })"/>\
             <path class="done" d="\(path(curve, scale, closes: false) { $0.done })"/></svg>\
             \(cursor(curve, scale))\(marks)</svg>
-            <figcaption><span class="left">\(PageText.time(first.at, withDay: true))</span><span class="top">\(PageText.number(scale.top))</span>\
-            <span class="keys"><span class="key total">total</span><span class="key done">done</span><span class="key fall">a number fell</span></span>\
+            <figcaption><span class="left">\(PageText.time(first.at, withDay: true))</span>\
+            <span class="keys"><span class="key total">total</span><span class="key done">done</span><span class="key fall">decrease</span></span>\
             <span class="right">\(PageText.time(last.at, withDay: true))</span></figcaption></figure>\(falls(curve))</section>
             """
     }
 
-    /// More marks than this cannot be told apart.
+    /// More marks would overlap.
     private static let marksMax = 200
-    /// The latest decreases are told in words as well.
+    /// The number of latest decreases that are listed in words as well.
     private static let fallsMax = 5
 
-    /// Where a point lies, in thousandths of the width and the height.
+    /// Coordinates of a point, in thousandths of the width and the height.
     private struct Scale {
         let start: Int64
         let span: Int64
@@ -97,7 +97,7 @@ struct ChartSection {
             )
         }
         let rest = falls.count - rows.count
-        return "<ul class=\"falls\">\(rows)\(rest > 0 ? HTML("<li>and \(rest) before</li>") : "")</ul>"
+        return "<ul class=\"falls\">\(rows)\(rest > 0 ? HTML("<li>and \(rest) earlier</li>") : "")</ul>"
     }
 
     private func momentLink(_ sequence: Int64) -> String {
@@ -106,6 +106,6 @@ struct ChartSection {
 
     private func words(_ curve: Curve, _ last: Curve.Point) -> String {
         let falls = curve.points.count { $0.cause != nil }
-        return "\(last.counted.done) of \(last.counted.total) done at the end; the numbers fell \(falls) times"
+        return "\(last.counted.done) of \(last.counted.total) done at the end; \(falls) decreases"
     }
 }

@@ -1,0 +1,49 @@
+"""Pages fit narrow windows and paper."""
+
+from support import SMALL_PHONE, progress
+
+
+def test_large_numbers_fit_a_narrow_page(browser, ledger, url):
+    most = 2**53 - 1
+    job = ledger.create("large")
+    ledger.append(job, progress("t", "units of a long name", total=most, done=most - 1), progress("t", "over", total=1, done=most))
+    browser.resize(*SMALL_PHONE)
+    for path in [f"/jobs/{job}", "/"]:
+        browser.open(url + path).wait_live()
+        assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), path
+        outside = browser.run("""
+            return [...document.querySelectorAll("main *")].filter((element) => !element.closest(".wide, .hidden, svg"))
+              .filter((element) => element.getBoundingClientRect().right > innerWidth + 1).map((element) => element.outerHTML);
+        """)
+        assert outside == [], path
+
+
+def test_the_label_of_the_chart_does_not_cover_its_lines(browser, ledger, url):
+    job = ledger.create("covered")
+    ledger.append(job, progress("t", "tiles", total=123_456_789_012, done=1), progress("t", "tiles", done=123_456_789_011))
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    label, plot = browser.run("""
+        const boxes = [".scale span", ".plot"].map((selector) => document.querySelector(selector).getBoundingClientRect());
+        return [boxes[0].bottom, boxes[1].top];
+    """)
+    assert label <= plot + 1
+
+
+def test_a_printed_page_is_complete_and_without_controls(browser, ledger, url):
+    job = ledger.create("printed " + "x" * 100)
+    ledger.append(job, progress("a task of a long name " * 4, "tiles", total=10, done=5), progress("t", "n" * 100, done=2**53 - 1))
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    browser.resize(720, 1000)  # A4 at 96 pixels per inch, with margins.
+    browser.command("Emulation.setEmulatedMedia", media="print")
+    for path in [f"/jobs/{job}", "/"]:
+        browser.open(url + path).wait_live()
+        for control in browser.all("form, .pages, #connection .words"):
+            assert not control.is_displayed(), control.get_attribute("outerHTML")
+        cut = browser.run("""
+            return [...document.querySelectorAll("main *")].filter((element) => !element.closest(".hidden, svg"))
+              .filter((element) => element.getBoundingClientRect().right > innerWidth + 1).map((element) => element.outerHTML);
+        """)
+        assert cut == [], path
+        # The paper shows when it was printed, and not that it is live.
+        browser.run("dispatchEvent(new Event('beforeprint'))")
+        assert browser.run("return getComputedStyle(document.querySelector('#connection'), '::after').content").startswith('"as of 20')
