@@ -174,6 +174,19 @@ def test_a_click_during_an_update_of_its_table_is_not_lost(browser, ledger, url)
     browser.wait(lambda: browser.text("#tasks tbody th") == "task-050")
 
 
+def test_a_click_on_a_row_reaches_it_although_new_rows_arrive(browser, ledger, url):
+    job = ledger.create("rows")
+    ledger.append(job, progress("t", "tiles", total=10))
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    x, y = browser.center("#events tbody tr:first-child a")
+    browser.mouse("mousePressed", x, y)
+    ledger.append(job, progress("t", "tiles", done=1), progress("t", "tiles", done=1))
+    browser.wait(lambda: browser.text("#moment .sequence") == "4")
+    browser.driver.execute_async_script("setTimeout(arguments[0], 2500)")
+    browser.mouse("mouseReleased", x, y)
+    browser.wait(lambda: browser.driver.current_url.endswith("at_sequence=2"))
+
+
 def test_focus_and_selected_text_survive_an_update(browser, ledger, url):
     job = ledger.create("selected")
     ledger.append(job, *[progress(f"task-{number:03}", "tiles", total=1) for number in range(60)])
@@ -225,3 +238,33 @@ def test_scripts_and_server_hide_the_same_characters(browser, ledger, url):
     browser.open(f"{url}/jobs/{job}").wait_live()
     assert browser.indicator(label)["label"] == by_script
     assert by_script == "x".join([f"\\u{{{point:X}}}" for point in points] + [chr(point) for point in near])
+
+
+def test_a_choice_made_without_a_connection_is_shown_when_it_is_back(browser, ledger, url):
+    proxy = Proxy(url)
+    browser.expected = ["Failed to load resource"]
+    try:
+        job = ledger.create("choice")
+        ledger.append(job, progress("t", "tiles", total=10, done=1), progress("t", "tiles", done=4))
+        # Also in the past, where no stream notices the connection.
+        browser.open(f"{proxy.url}/jobs/{job}?at_sequence=3")
+        browser.wait(lambda: browser.state() == "past")
+        proxy.cut()
+        browser.find("#moment .now").click()
+        browser.wait(lambda: "no connection" in browser.text("#connection"))
+        proxy.restore()
+        browser.wait(lambda: browser.state() == "live" and browser.text("#moment strong") == "Now")
+    finally:
+        browser.open("about:blank")
+        proxy.close()
+
+
+def test_text_in_a_filter_survives_an_update_of_its_table(browser, ledger, url):
+    job = ledger.create("typing")
+    ledger.append(job, progress("t", "tiles", total=10))
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    browser.find("#events input[name=task]").send_keys("half a na")
+    browser.run("document.activeElement.blur()")
+    ledger.append(job, progress("t", "tiles", done=1))
+    browser.wait(lambda: browser.text("#events tbody tr:first-child td:first-child") == "3")
+    assert browser.find("#events input[name=task]").get_attribute("value") == "half a na"

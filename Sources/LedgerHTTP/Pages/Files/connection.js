@@ -5,6 +5,18 @@ import { age, dateAndTime, timeOfDay } from "./text.js";
 
 const noticeTime = 60_000;
 
+/** Why a page is not live, by the status of the response; undefined without a response. */
+function reasonText(status) {
+  switch (status) {
+    case undefined: return "connection lost";
+    case 0: return "redirected: reload the page"; // For example to a login.
+    case 401: case 403: return "not allowed: reload the page";
+    case 404: return "not found: the ledger does not know this job";
+    case 429: case 503: return "the server is busy";
+    default: return `the server answered ${status}`;
+  }
+}
+
 export class Connection {
   #element = document.querySelector("#connection");
   #words = this.#element.querySelector(".words");
@@ -29,7 +41,7 @@ export class Connection {
    */
   set(state, detail = 0, error = null) {
     if (state !== "lost") this.#connectedAt = now();
-    else this.#reason = error?.status ? `the server answered ${error.status}` : "connection lost";
+    else this.#reason = reasonText(error?.status);
     this.#state = state;
     this.#interval = state === "live" ? detail : 0;
     this.#retryAt = performance.now() + detail;
@@ -48,9 +60,9 @@ export class Connection {
     this.#show();
   }
 
-  /** Shows a text for a minute. */
+  /** Shows a text for a minute; null removes it. */
   notify(text) {
-    this.#notice = { text, until: performance.now() + noticeTime };
+    this.#notice = text === null ? null : { text, until: performance.now() + noticeTime };
     this.#show();
   }
 

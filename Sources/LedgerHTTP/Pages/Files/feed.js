@@ -167,7 +167,7 @@ export class Feed {
 
   /** Sends a request that ends with the signal or after a time limit. */
   async #request(url, headers, control) {
-    const response = await fetch(url, { headers, signal: control.signal, cache: "no-store" });
+    const response = await fetch(url, { headers, signal: control.signal, cache: "no-store", redirect: "manual" });
     learnFrom(response);
     if (!response.ok && response.status !== 304) throw new StatusError(response);
     return response;

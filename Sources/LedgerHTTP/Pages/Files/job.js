@@ -20,8 +20,9 @@ const chartEventsMax = 50_000; // … and beyond this many only on request.
 const chainInterval = 10_000;
 const chainEventsMax = 20_000; // Up to this many events the chain is verified when the page is opened and when the job ends, …
 const chainRunningEventsMax = 2_000; // … and up to this many while the job runs.
-const busyRetriesMax = 6; // A server that is too busy is asked again so often, …
-const busyPause = 700; // … first after this time, which doubles.
+const busyRetriesMax = 6; // A server that is too busy is asked again so often.
+const retryPause = 700; // Before the viewer's choice is tried again; doubles …
+const retryPauseMax = 15_000; // … up to this.
 const explainDelayMax = 500;
 const lagMax = 10_000; // Milliseconds that one of several servers may lag behind another.
 
@@ -160,7 +161,6 @@ const feed = new Feed(new URL(`v1/jobs/${id}/watch`, base), {
   waits: true, interval: visibleInterval, hiddenInterval, endedInterval,
   state(state, detail, error) {
     if (!isPast()) connection.set(state, detail, error);
-    if (state === "live" && waiting !== null) go(...waiting);
   },
   event(name, data) {
     if (name === "snapshot") show(data);
@@ -202,14 +202,12 @@ function indicatorLink(label) {
 // Other addresses of the page
 
 let going = null; // Aborts the request for the latest address.
-let waiting = null; // The address to go to when the connection is back.
 
 /** Shows the page at another of its addresses. */
 async function go(url, { replaces = false, focus = null, retries = 0 } = {}) {
   going?.abort();
   const control = new AbortController();
   going = control;
-  waiting = null;
   try {
     const changesMoment = differs(url, "at", "at_sequence");
     const names = changesMoment ? ["all"] : changedParts(url);
@@ -217,6 +215,7 @@ async function go(url, { replaces = false, focus = null, retries = 0 } = {}) {
     if (control.signal.aborted) return;
     address = url;
     if (replaces) history.replaceState(null, "", url); else history.pushState(null, "", url);
+    connection.notify(null);
     for (const element of made.flat()) {
       const shown = document.getElementById(element.id);
       if (shown === null) continue;
@@ -234,17 +233,16 @@ async function go(url, { replaces = false, focus = null, retries = 0 } = {}) {
     if (focus !== null) document.querySelector(focus)?.scrollIntoView({ block: "nearest" });
   } catch (error) {
     if (control.signal.aborted) return;
-    if (!(error instanceof StatusError)) {
-      // No connection: the page stays as it is, says so, and goes there when the connection is back.
-      waiting = [url, { replaces, focus }];
-      connection.notify("what you chose is shown when the connection is back");
-    } else if (error.status === 503 && retries < busyRetriesMax) {
-      // The server reads too many histories, for example because a slider is moved all the way.
-      const pause = Math.max(error.retryAfter, busyPause * 2 ** retries);
-      setTimeout(() => control.signal.aborted || go(url, { replaces, focus, retries: retries + 1 }), pause);
-    } else {
+    const isStatus = error instanceof StatusError;
+    // A busy server reads too many histories, for example because a slider is moved all the way.
+    if (isStatus && (error.status !== 503 || retries >= busyRetriesMax)) {
       location.assign(url); // The browser shows the whole page with the error.
+      return;
     }
+    // Without a connection the page stays as it is until there is one, or until the viewer chooses something else.
+    connection.notify(isStatus ? "the server is busy; trying again" : "no connection; what you chose is tried again");
+    const pause = Math.min(retryPauseMax, Math.max(error.retryAfter ?? 0, retryPause * 2 ** Math.min(retries, 10)));
+    setTimeout(() => control.signal.aborted || go(url, { replaces, focus, retries: retries + 1 }), pause);
   }
 }
 

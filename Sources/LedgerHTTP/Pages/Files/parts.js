@@ -15,7 +15,7 @@ export async function fetchPart(name, url, signal) {
   address.hash = "";
   address.searchParams.set("part", name);
   const limit = AbortSignal.timeout(timeout);
-  const response = await fetch(address, { signal: signal ? AbortSignal.any([signal, limit]) : limit, redirect: "error" });
+  const response = await fetch(address, { signal: signal ? AbortSignal.any([signal, limit]) : limit, redirect: "manual" });
   learnFrom(response);
   if (!response.ok) throw new StatusError(response);
   return elements(await response.text());

@@ -15,10 +15,9 @@ const isAlike = (node, other) => node.nodeType === other.nodeType && node.nodeNa
 /**
  * Gives an element the attributes and content of another one.
  *
- * @param {boolean} setsInputs Whether form fields that the viewer is using take the new values as well.
+ * @param {boolean} setsInputs Whether form fields take the new values: false while the viewer may be filling them in.
  */
 export function patch(shown, made, setsInputs = false) {
-  const isUsed = !setsInputs && shown === document.activeElement && shown.matches("input, select, textarea");
   for (const { name } of [...shown.attributes]) {
     if (!made.hasAttribute(name)) shown.removeAttribute(name);
   }
@@ -26,10 +25,7 @@ export function patch(shown, made, setsInputs = false) {
     if (shown.getAttribute(name) !== value) shown.setAttribute(name, value);
   }
   patchChildren(shown, made, setsInputs);
-  if (isUsed) return;
-  if (shown.nodeName === "INPUT" || shown.nodeName === "SELECT") {
-    if (shown.value !== made.value) shown.value = made.value;
-  }
+  if (setsInputs && shown.matches("input, select") && shown.value !== made.value) shown.value = made.value;
 }
 
 function patchChildren(shown, made, setsInputs) {
