@@ -104,6 +104,25 @@ def test_a_silent_job_shows_how_long_it_has_not_reported(browser, ledger, url):
     browser.wait(lambda: not browser.find("#head .silence").is_displayed())
 
 
+def test_no_silence_is_shown_of_the_time_without_a_connection(browser, ledger, url):
+    browser.before_load(ADJUSTABLE_TIME)
+    browser.expected = ["Failed to load resource"]
+    proxy = Proxy(url)
+    try:
+        job = ledger.create("unknown silence")
+        ledger.append(job, progress("t", "tiles", total=100, done=1))
+        browser.open(f"{proxy.url}/jobs/{job}").wait_live()
+        proxy.cut()
+        browser.wait(lambda: browser.state() == "lost")
+        browser.run("window.elapsed = 305_000")
+        browser.wait(lambda: "5\u202fmin ago" in browser.text("#connection"))
+        assert browser.indicator("tiles")["standing"] == "moving"
+        assert not browser.find("#head .silence").is_displayed()
+    finally:
+        browser.open("about:blank")
+        proxy.close()
+
+
 def test_seven_visible_windows_are_all_live_and_can_fetch_tables(browser, ledger, url):
     jobs = [ledger.create(f"window {number}") for number in range(7)]
     windows = []
@@ -226,18 +245,19 @@ def test_a_snapshot_with_a_lower_sequence_is_shown(browser, ledger, url):
 
 
 def test_scripts_and_server_hide_the_same_characters(browser, ledger, url):
-    points = [0x01, 0x1F, 0x7F, 0x9F, 0xAD, 0x61C, 0x200B, 0x200F, 0x2028, 0x202E, 0x2060, 0x2064, 0x2066, 0x206F,
-              0xFEFF, 0xFFF9, 0xFFFF, 0xE0000, 0xE007F]
-    near = [0x20, 0x7E, 0xA0, 0xAC, 0xAE, 0x61B, 0x61D, 0x200A, 0x2010, 0x2027, 0x202F, 0x205F, 0xFEFE, 0xFFF8, 0xE0080]
-    label = "x".join(map(chr, points + near))
+    edges = [0x00, 0x1F, 0x7F, 0x9F, 0xAD, 0x61C, 0x200B, 0x200F, 0x2028, 0x202E, 0x2060, 0x2064, 0x2066, 0x2069, 0x206F,
+             0xFEFF, 0xFFF9, 0xFFFD, 0xFFFF, 0xE0000, 0xE007F]
+    points = sorted({point + step for point in edges for step in (-1, 0, 1)} - {-1, 0})
+    labels = ["x".join(map(chr, points[start:start + 40])) for start in range(0, len(points), 40)]
     job = ledger.create("invisible")
     browser.open(f"{url}/jobs/{job}").wait_live()
-    ledger.append(job, progress("t", label, total=1))
-    browser.wait(lambda: browser.indicator(label) is not None)
-    by_script = browser.indicator(label)["label"]
+    ledger.append(job, *[progress("t", label, total=1) for label in labels])
+    browser.wait(lambda: len(browser.all(".indicator")) == len(labels))
+    by_script = [browser.indicator(label)["label"] for label in labels]
     browser.open(f"{url}/jobs/{job}").wait_live()
-    assert browser.indicator(label)["label"] == by_script
-    assert by_script == "x".join([f"\\u{{{point:X}}}" for point in points] + [chr(point) for point in near])
+    assert [browser.indicator(label)["label"] for label in labels] == by_script
+    for point in (0x01, 0x9F, 0x200B, 0x2028, 0x202E, 0x2066, 0xFEFF, 0xFFFF, 0xE007F):
+        assert f"\\u{{{point:X}}}" in "".join(by_script)
 
 
 def test_a_choice_made_without_a_connection_is_shown_when_it_is_back(browser, ledger, url):

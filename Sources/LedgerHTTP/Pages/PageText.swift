@@ -17,26 +17,30 @@ enum PageText {
         return visible
     }
 
-    /// Characters that are not visible or that change the order of others: controls, separators, zero-width
-    /// characters, direction overrides, tags and non-characters.
-    static let hidden: [ClosedRange<UInt32>] = [
-        0x00...0x1F, 0x7F...0x9F, 0xAD...0xAD, 0x61C...0x61C, 0x200B...0x200F, 0x2028...0x202E, 0x2060...0x2064,
-        0x2066...0x206F, 0xFEFF...0xFEFF, 0xFFF9...0xFFFF, 0xE0000...0xE007F,
-    ]
-
     private static func isHidden(_ scalar: Unicode.Scalar) -> Bool {
-        // Nearly all text is in the gap between the first ranges.
-        if (0x20..<0x7F).contains(scalar.value) { return false }
-        return hidden.contains { $0.contains(scalar.value) }
+        switch scalar.value {
+        case 0x00...0x1F, 0x7F...0x9F: true  // C0, DEL, C1
+        case 0x200B, 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF: true  // no width, separators, no characters
+        case 0x202A...0x202E, 0x2066...0x2069: true  // direction overrides, embeddings and isolates
+        case 0xE0000...0xE007F: true  // tags: invisible text
+        default: false
+        }
     }
 
-    /// A JavaScript module with the same table, for `Files/text.js`.
+    /// A JavaScript module with a regular expression of the same characters, for `Files/text.js`.
     static var invisibleModule: String {
-        let ranges = hidden.map { range in
-            [range.lowerBound, range.upperBound].map { "\\u{\(String($0, radix: 16, uppercase: true))}" }
-                .joined(separator: "-")
+        var ranges: [ClosedRange<UInt32>] = []
+        for value in UInt32(0)...0x10FFFF {
+            guard let scalar = Unicode.Scalar(value), isHidden(scalar) else { continue }
+            if let last = ranges.last, last.upperBound + 1 == value {
+                ranges[ranges.count - 1] = last.lowerBound...value
+            } else {
+                ranges.append(value...value)
+            }
         }
-        return "export const invisible = /[\(ranges.joined())]/gu;\n"
+        func code(_ value: UInt32) -> String { "\\u{\(String(value, radix: 16, uppercase: true))}" }
+        let classes = ranges.map { "\(code($0.lowerBound))-\(code($0.upperBound))" }.joined()
+        return "export const invisible = /[\(classes)]/gu;\n"
     }
 
     /// A number with narrow spaces between groups of three digits.

@@ -17,10 +17,18 @@ const pollIntervalMin = 250;
 const slotlessTime = 30_000; // How long to poll before a slot for a stream is asked for again.
 const eventSizeMax = 64 * 1024 * 1024; // In characters. The server sends nothing that large.
 
-const sleep = (milliseconds, signal) => new Promise((resolve) => {
-  const timer = setTimeout(resolve, milliseconds);
-  signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
-});
+/** Resolves after a time, or at once when the signal is aborted. */
+function sleep(milliseconds, signal) {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, signal.aborted ? 0 : milliseconds);
+    signal.addEventListener("abort", end);
+  });
+}
 
 /** No event arrives although the connection may be up: something on the way may hold events back. */
 class HeldBack extends Error {}

@@ -146,7 +146,8 @@ function reportStepBack(from) {
 }
 
 function tick() {
-  if (job === null || isPast()) return;
+  // Without a connection the page stays as of then: nobody knows what has been reported since.
+  if (job === null || isPast() || connection.state === "lost") return;
   const start = Date.parse(job.started_at ?? job.created_at);
   const end = job.finished_at === null ? now() : Date.parse(job.finished_at);
   document.querySelector("#head .elapsed").textContent = duration(end - start);

@@ -72,6 +72,8 @@ function showAge() {
 }
 
 function tick() {
+  // Without a connection the page stays as of then: nobody knows what has been reported since.
+  if (connection.state === "lost") return;
   for (const job of jobs.values()) {
     if (job.state !== "running") continue;
     const elapsed = rowOf(job.job)?.querySelector(".elapsed");
