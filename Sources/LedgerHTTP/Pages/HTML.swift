@@ -1,7 +1,8 @@
 internal import Ledger
 
-/// A piece of a page. What is interpolated into it is text and escaped, unless it is a piece itself: so nothing that a
-/// caller has sent can become markup, and nobody has to think of it.
+/// A piece of a page.
+///
+/// Interpolated values are escaped unless they are pieces themselves. Therefore no text of a caller can become markup.
 struct HTML: Sendable, ExpressibleByStringInterpolation {
     private(set) var text: String
 
@@ -13,13 +14,13 @@ struct HTML: Sendable, ExpressibleByStringInterpolation {
         text = stringInterpolation.text
     }
 
-    /// Pieces one after the other.
+    /// Concatenates pieces.
     init(_ pieces: some Sequence<HTML>) {
         text = ""
         for piece in pieces { text += piece.text }
     }
 
-    /// A file of ours, which is markup already.
+    /// Takes a text that is markup already: a file of ours.
     init(trusted text: String) {
         self.text = text
     }
@@ -59,13 +60,13 @@ struct HTML: Sendable, ExpressibleByStringInterpolation {
             text += HTML.escape(value)
         }
 
-        /// As it stands in an attribute, exactly.
+        /// The exact name, for an attribute.
         mutating func appendInterpolation(_ name: Name) {
             text += HTML.escape(name.text)
         }
     }
 
-    /// The text with everything that means something in markup written so that it does not, in elements and attributes.
+    /// Escapes a text for elements and attributes.
     static func escape(_ text: String) -> String {
         var escaped: [UInt8] = []
         escaped.reserveCapacity(text.utf8.count)
@@ -76,7 +77,7 @@ struct HTML: Sendable, ExpressibleByStringInterpolation {
             case UInt8(ascii: ">"): escaped += "&gt;".utf8
             case UInt8(ascii: "\""): escaped += "&quot;".utf8
             case UInt8(ascii: "'"): escaped += "&#39;".utf8
-            // A parser of HTML makes a line feed of it where it stands as such.
+            // An HTML parser would turn a plain carriage return into a line feed.
             case 0x0D: escaped += "&#13;".utf8
             default: escaped.append(byte)
             }
@@ -84,8 +85,7 @@ struct HTML: Sendable, ExpressibleByStringInterpolation {
         return String(decoding: escaped, as: UTF8.self)
     }
 
-    /// A name for people: in a box of its own for the direction of its letters, and with everything that cannot be seen
-    /// written as `\u{…}`.
+    /// A name for people, isolated for its writing direction and with invisible characters escaped.
     static func name(_ name: Name) -> HTML {
         "<bdi>\(PageText.visible(name.text))</bdi>"
     }

@@ -6,9 +6,9 @@ internal import LedgerWire
 struct JobPage {
     /// The job, with its snapshot as of the moment.
     let view: JobView
-    /// The event that everything is shown as of; nil for now.
+    /// The sequence that the page shows; nil for the present.
     let moment: Int64?
-    /// The indicator that is drawn and explained; nil where none was chosen.
+    /// The indicator that is drawn and explained; nil if none is chosen.
     let selected: EventFilter.Indicator?
     /// This page's own address.
     let link: PageLink
@@ -34,7 +34,7 @@ struct JobPage {
                 """)
     }
 
-    /// A row for an indicator that appears while the page is shown.
+    /// The template of a row for an indicator that appears while the page is open.
     private var template: HTML {
         IndicatorRow(
             indicator: Snapshot.Indicator(label: nil, counted: .zero, attempted: .zero, updatedAt: now),
@@ -59,7 +59,7 @@ struct JobPage {
             \(PageParts.silence(since: snapshot.updatedAt ?? view.createdAt, now: shownAt, isRunning: snapshot.state == .running))</p>
             <dl class="tallies">\(count("running", tasks.running, "running"))\(count("succeeded", tasks.succeeded, "succeeded"))\
             \(count("failed", tasks.failed, "failed"))\(count("canceled", tasks.canceled, "canceled"))\
-            \(count("total", tasks.total, "total"))\(count("superseded_executions", tasks.supersededExecutions, "superseded executions"))</dl>
+            \(count("total", tasks.total, "in total"))\(count("superseded_executions", tasks.supersededExecutions, "superseded executions"))</dl>
             <p class="facts">\(facts)</p></section>
             """
     }

@@ -2,18 +2,19 @@ internal import HTTPTypes
 internal import Ledger
 internal import LedgerWire
 
-/// A whole page, or one part of it, which a page that is shown already puts in place of its own.
+/// A whole page, or a part of it for a page that is open already.
 struct Page: Sendable {
-    /// Text of the window's title.
+    /// The title of the window.
     var title: String
     /// The address of the icon.
     var icon: String
-    /// The module that makes it live.
+    /// The script that makes the page live; nil for none.
     var script: String?
     var body: HTML
 
-    /// What a browser may load and run for our pages: our own files, and nothing that a page holds itself. So even markup
-    /// that found its way into one could do nothing.
+    /// The policy of what browsers may load and run: our own files, and nothing inline.
+    ///
+    /// Even markup that was injected into a page could do nothing.
     private static let contentSecurityPolicy = """
         default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
         base-uri 'none'; frame-ancestors 'none'
@@ -46,7 +47,7 @@ struct Page: Sendable {
             status: status, headers: headers(), contentType: "text/html; charset=utf-8", bytes: Array(piece.text.utf8))
     }
 
-    /// What a person sees who asks for something that cannot be answered.
+    /// The page of an error.
     static func problem(_ problem: HTTPProblem) -> Answer {
         var answer = Page(
             title: "\(problem.problem.title) – progress ledger", icon: "/pages/icon.svg", script: nil,

@@ -8,7 +8,7 @@ struct PageLink: Sendable {
         self.parameters = parameters
     }
 
-    /// The same with this parameter, or without it where the value is nil.
+    /// A copy with this parameter, or without it if the value is nil.
     func with(_ name: String, _ value: String?) -> PageLink {
         var link = self
         link.parameters.removeAll { $0.name == name }
@@ -28,7 +28,7 @@ struct PageLink: Sendable {
             + parameters.map { "\(Self.encode($0.name))=\(Self.encode($0.value))" }.joined(separator: "&")
     }
 
-    /// Fields of a form that keep these parameters.
+    /// Hidden form fields with the parameters.
     var hiddenFields: HTML {
         HTML(parameters.map { "<input type=\"hidden\" name=\"\($0.name)\" value=\"\($0.value)\">" })
     }

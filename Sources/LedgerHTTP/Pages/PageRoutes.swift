@@ -32,16 +32,16 @@ struct PageRoutes: Sendable {
                 method: .get, path: "/jobs/{job}", operation: "jobPage",
                 summary: "The page of a job, now or as of any moment",
                 parameters: Route.Parameter.moments + [
-                    .init(name: "indicator", type: .string, description: "The indicator that is drawn and explained"),
-                    .init(name: "from", type: .string, description: "Where the page of the explanation before ended"),
+                    .init(name: "indicator", type: .string, description: "The indicator to draw and explain"),
+                    .init(name: "from", type: .string, description: "The cursor of the next page of the explanation"),
                     .init(name: "state", type: .string, description: "Only tasks in this state"),
-                    .init(name: "cursor", type: .string, description: "Where the page of tasks before ended"),
+                    .init(name: "cursor", type: .string, description: "The cursor of the next page of tasks"),
                     .init(name: "type", type: .string, description: "Only events of this type"),
-                    .init(name: "verdict", type: .string, description: "Only events of this verdict"),
+                    .init(name: "verdict", type: .string, description: "Only events with this verdict"),
                     .init(name: "task", type: .string, description: "Only events of this task"),
                     .init(name: "before", type: .string, description: "Only events before this one"),
                     .init(name: "verify", type: .string, description: "1: recompute the hash chain"),
-                    .init(name: "draw", type: .string, description: "1: draw the chart, however long that takes"),
+                    .init(name: "draw", type: .string, description: "1: draw the chart of a long history too"),
                     Self.part,
                 ],
                 outcomes: [
@@ -50,10 +50,10 @@ struct PageRoutes: Sendable {
             Route(
                 method: .get, path: "/pages/{file}", operation: "pageFile", summary: "A file of the pages",
                 parameters: [
-                    .init(name: "percent", type: .integer(0...100), description: "Of icon.svg: how far"),
+                    .init(name: "percent", type: .integer(0...100), description: "Of icon.svg: the percentage"),
                     .init(
                         name: "state", type: .choice(JobState.allCases.map(\.rawValue)),
-                        description: "Of icon.svg: in which state"),
+                        description: "Of icon.svg: the state of the job"),
                 ],
                 outcomes: [
                     Route.Outcome(status: 200, description: "The file", schema: "Text", mediaType: "text/plain"),
@@ -61,7 +61,7 @@ struct PageRoutes: Sendable {
                 ], handle: file),
             Route(
                 method: .get, path: "/v1/jobs/{job}/badge.svg", operation: "badge",
-                summary: "A small picture of how far a job is, to embed elsewhere",
+                summary: "A badge with the percentage of a job, to embed elsewhere",
                 outcomes: [
                     Route.Outcome(
                         status: 200, description: "The picture", schema: "Text", mediaType: "image/svg+xml"),
@@ -72,13 +72,13 @@ struct PageRoutes: Sendable {
     }
 
     private static let part = Route.Parameter(
-        name: "part", type: .string, description: "Only this part of the page, without what is around it")
+        name: "part", type: .string, description: "Only this part of the page")
 
     private static func page(_ description: String) -> Route.Outcome {
         Route.Outcome(status: 200, description: description, schema: "Text", mediaType: "text/html")
     }
 
-    /// The same, with problems as pages.
+    /// Wraps a handler so that errors are answered with pages.
     private func answered(
         _ body: @escaping @Sendable (Call) async throws -> Answer
     ) -> @Sendable (Call) async throws -> Answer {
@@ -158,13 +158,13 @@ struct PageRoutes: Sendable {
     private static func picture(_ svg: HTML, caching: String) -> Answer {
         Answer(
             status: .ok,
-            // As a document of its own a picture may load and run nothing.
+            // Opened as a document, a picture must not load or run anything.
             headers: [.cacheControl: caching, .contentSecurityPolicy: "default-src 'none'; style-src 'unsafe-inline'"],
             contentType: "image/svg+xml; charset=utf-8", bytes: Array(svg.text.utf8))
     }
 }
 
-/// The parameters of a page's address, as forms send them: an empty field is one that was not filled in.
+/// The parameters of a page's address. Forms send empty fields, which count as absent.
 struct PageParameters {
     private let parameters: QueryParameters
 
@@ -176,7 +176,7 @@ struct PageParameters {
         parameters[name].flatMap { $0.isEmpty ? nil : $0 }
     }
 
-    /// The parameter as it was given, empty or not.
+    /// The exact parameter, empty or not.
     func exactly(_ name: String) throws(HTTPProblem) -> Name? { try parameters.name(name) }
 
     func name(_ name: String) throws(HTTPProblem) -> Name? { self[name] == nil ? nil : try parameters.name(name) }
@@ -191,7 +191,7 @@ struct PageParameters {
         self[name] == nil ? nil : try parameters.choice(name, type)
     }
 
-    /// The page's own address with those of these parameters that were given.
+    /// The page's own address with the given ones of these parameters.
     func link(_ path: String, _ names: [String], keepingEmpty: String? = nil) -> PageLink {
         PageLink(
             path,

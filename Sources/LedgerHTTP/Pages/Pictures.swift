@@ -1,7 +1,7 @@
 internal import Ledger
 internal import LedgerStore
 
-/// The icon of a page: a ring that shows how far the job is.
+/// The icon of a page: a ring with the percentage of the job.
 enum Icon {
     /// The colour of each state, dark enough for white and light enough for black behind it.
     static func color(_ state: JobState) -> String {
@@ -13,7 +13,7 @@ enum Icon {
         }
     }
 
-    /// Where the icon of a job is that stands so.
+    /// The address of the icon of a job with this snapshot.
     static func link(_ snapshot: Snapshot) -> String {
         let link = PageLink("/pages/icon.svg", [("state", snapshot.state.rawValue)])
         return snapshot.percent.map { link.with("percent", String($0)) }?.text ?? link.text
@@ -21,7 +21,7 @@ enum Icon {
 
     static func svg(percent: Int?, state: JobState?) -> HTML {
         let color = state.map(color) ?? "#2f6fde"
-        // The ring's radius is 12, its way around 75.4.
+        // The ring's radius is 12, its circumference 75.4.
         let way = (percent ?? (state == nil ? 66 : 0)) * 754 / 100
         return """
             <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circle cx="16" cy="16" r="12" fill="none" \
@@ -31,7 +31,7 @@ enum Icon {
     }
 }
 
-/// A small picture of a job, to embed elsewhere.
+/// A badge with the name and percentage of a job, to embed in other pages.
 enum Badge {
     static func svg(_ view: JobView) -> HTML {
         let name = short(PageText.visible(view.description.name.text))
@@ -42,7 +42,7 @@ enum Badge {
             case .running: figure ?? "running"
             case .completed, .failed, .canceled: figure.map { "\(state.rawValue) \($0)" } ?? state.rawValue
             }
-        // Fonts differ: the text is set to the width that it is given, 6.6 for each character and 3 around.
+        // Fonts differ, so the text is stretched to a given width: 6.6 for each character.
         let left = width(name) + 12
         let right = width(words) + 12
         let filled = state == .running ? right * (view.snapshot.percent ?? 0) / 100 : right
@@ -58,7 +58,7 @@ enum Badge {
 
     private static func width(_ text: String) -> Int { text.count * 66 / 10 + 1 }
 
-    /// A badge with a longer name would be wider than what it stands in.
+    /// Characters of a name, at most: a wider badge does not fit into a page.
     private static let lengthMax = 40
 
     private static func short(_ text: String) -> String {
