@@ -288,3 +288,21 @@ def test_text_in_a_filter_survives_an_update_of_its_table(browser, ledger, url):
     ledger.append(job, progress("t", "tiles", done=1))
     browser.wait(lambda: browser.text("#events tbody tr:first-child td:first-child") == "3")
     assert browser.find("#events input[name=task]").get_attribute("value") == "half a na"
+
+
+def test_a_stream_that_falls_silent_is_replaced_by_polling(browser, ledger, url):
+    # Ten times as fast, so that 40 seconds of silence take four.
+    browser.before_load("const after = setTimeout; window.setTimeout = (body, time, ...rest) => after(body, time / 10, ...rest);")
+    browser.expected = ["Failed to load resource"]
+    proxy = Proxy(url)
+    try:
+        job = ledger.create("silent stream")
+        ledger.append(job, progress("t", "tiles", total=10, done=1))
+        browser.open(f"{proxy.url}/jobs/{job}").wait_live()
+        proxy.holds_events = True
+        ledger.append(job, progress("t", "tiles", done=1))
+        browser.wait(lambda: browser.indicator("tiles")["done"] == "2", 30)
+        assert browser.state() == "live"
+    finally:
+        browser.open("about:blank")
+        proxy.close()
