@@ -67,10 +67,17 @@ public enum ImportRequest {
         var excerpt: LedgerExcerpt?
         var problems = ProblemList()
         var number = 0
-        for line in body.split(separator: 0x0A) {
+        var rest = body[...]
+        while !rest.isEmpty {
+            let line = rest.prefix { $0 != 0x0A }
+            rest = rest[line.endIndex...].dropFirst()
+            guard !line.isEmpty else { continue }
             number += 1
             let value: JSONValue
-            do throws(JSONError) { value = try JSONReader.read(Array(line)) } catch {
+            do throws(JSONError) {
+                var reader = JSONReader(line, valuesMax: EventRequest.valuesMax)
+                value = try reader.readWhole()
+            } catch {
                 throw .unreadable("line \(number) is no JSON: \(error)")
             }
             guard excerpt != nil else {

@@ -1,24 +1,39 @@
 /// Reads JSON strictly (RFC 8259): nothing beyond the grammar, UTF-8 only, no byte order mark, nested a little.
 ///
-/// One pass, without recursion deeper than ``depthMax``; memory by what is read.
+/// One pass, without recursion deeper than ``depthMax``; memory by what is read, at most ``valuesMax`` values at a time.
+/// Stops with an error when its task is cancelled.
 public struct JSONReader {
     /// How deep values may be nested: more than anything here has, and little enough for any stack.
     static let depthMax = 16
+    /// How often cancellation is checked: every 4,096 values.
+    private static let valuesBetweenChecks = 4_096
 
     private let bytes: ArraySlice<UInt8>
     private var position: Int
+    private let valuesMax: Int
+    private var valuesKept = 0
+    private var valuesRead = 0
 
     /// A reader at the beginning of these bytes.
-    public init(_ bytes: ArraySlice<UInt8>) {
+    ///
+    /// - Parameter valuesMax: The most elements and fields of one value, at all depths together, that are kept. Those
+    ///   beyond are checked for their form and dropped, so a hostile body costs time by its length and little memory.
+    public init(_ bytes: ArraySlice<UInt8>, valuesMax: Int = .max) {
         self.bytes = bytes
+        self.valuesMax = valuesMax
         position = bytes.startIndex
     }
 
     /// Reads one value that is all there is.
     public static func read(_ bytes: [UInt8]) throws(JSONError) -> JSONValue {
         var reader = JSONReader(bytes[...])
-        let value = try reader.readValue()
-        try reader.expectEnd()
+        return try reader.readWhole()
+    }
+
+    /// Reads one value and makes sure that nothing but white space follows.
+    mutating func readWhole() throws(JSONError) -> JSONValue {
+        let value = try readValue()
+        try expectEnd()
         return value
     }
 
@@ -47,7 +62,8 @@ public struct JSONReader {
 
     /// Reads an element of an array that is all there is.
     mutating func readElement() throws(JSONError) -> JSONValue {
-        try readValue(depth: 1)
+        valuesKept = 0
+        return try readValue(depth: 1)
     }
 
     /// The event that comes next, where it is written plainly; otherwise stays where it is.
@@ -68,7 +84,19 @@ public struct JSONReader {
     }
 
     public mutating func readValue() throws(JSONError) -> JSONValue {
-        try readValue(depth: 0)
+        valuesKept = 0
+        return try readValue(depth: 0)
+    }
+
+    /// Counts a value within another one; false where there are too many to keep it.
+    private mutating func keeps() throws(JSONError) -> Bool {
+        valuesRead &+= 1
+        if valuesRead.isMultiple(of: Self.valuesBetweenChecks), Task.isCancelled {
+            throw error("reading was cancelled")
+        }
+        guard valuesKept < valuesMax else { return false }
+        valuesKept += 1
+        return true
     }
 
     private mutating func readValue(depth: Int) throws(JSONError) -> JSONValue {
@@ -101,7 +129,9 @@ public struct JSONReader {
             }
             guard let name = try readString() else { throw error("the name of a field is no Unicode text") }
             try expect(UInt8(ascii: ":"))
-            fields.append(JSONField(name: name, value: try readValue(depth: depth + 1)))
+            let isKept = try keeps()
+            let value = try readValue(depth: depth + 1)
+            if isKept { fields.append(JSONField(name: name, value: value)) }
             skipSpace()
             guard position < bytes.endIndex else { throw error("ends within an object") }
             defer { position += 1 }
@@ -118,7 +148,9 @@ public struct JSONReader {
             return elements
         }
         while true {
-            elements.append(try readValue(depth: depth + 1))
+            let isKept = try keeps()
+            let value = try readValue(depth: depth + 1)
+            if isKept { elements.append(value) }
             skipSpace()
             guard position < bytes.endIndex else { throw error("ends within an array") }
             defer { position += 1 }
@@ -180,7 +212,7 @@ public struct JSONReader {
             }
             guard skipDigits() > 0 else { throw error("expected a digit") }
         }
-        guard isPlain else { return Self.integral(String(decoding: bytes[start..<position], as: UTF8.self)) }
+        guard isPlain else { return Self.number(bytes[start..<position]) }
         // 38 digits fit 128 bits; nothing here is longer.
         guard digits <= 38 else { return .number }
         var value: Int128 = 0
@@ -188,13 +220,38 @@ public struct JSONReader {
         return .integer(isNegative ? -value : value)
     }
 
-    /// `1.0` and `1e3` are integers, written otherwise; where a binary fraction could round, they are not taken for one.
-    private static func integral(_ text: String) -> JSONValue {
-        guard let value = Double(text), value.magnitude <= 9_007_199_254_740_991, value == value.rounded(.towardZero)
-        else { return .number }
-        // A fraction too small for a double would have been rounded away.
-        guard text.utf8.count <= 16 else { return .number }
-        return .integer(Int128(value))
+    /// Reads a number with a fraction or an exponent, exactly: `1.0`, `1e3` and `120e-1` are integers, `1e-400` is none.
+    private static func number(_ text: ArraySlice<UInt8>) -> JSONValue {
+        let exponentStart = text.firstIndex { $0 | 0x20 == UInt8(ascii: "e") } ?? text.endIndex
+        let exponent = exponent(text[exponentStart...].dropFirst())
+        var digits = text[..<exponentStart].filter { $0 != UInt8(ascii: "-") }
+        var scale = 0
+        if let point = digits.firstIndex(of: UInt8(ascii: ".")) {
+            digits.remove(at: point)
+            scale = digits.count - point
+        }
+        var significant = digits.drop { $0 == UInt8(ascii: "0") }
+        guard !significant.isEmpty else { return .integer(0) }
+        while significant.last == UInt8(ascii: "0") {
+            significant.removeLast()
+            scale -= 1
+        }
+        // What is left ends with another digit than 0, so a negative power of ten makes it a fraction.
+        let power = exponent - scale
+        guard power >= 0, power <= 38, significant.count + power <= 38 else { return .number }
+        var value: Int128 = 0
+        for digit in significant { value = value * 10 + Int128(digit - UInt8(ascii: "0")) }
+        for _ in 0..<power { value *= 10 }
+        return .integer(text.first == UInt8(ascii: "-") ? -value : value)
+    }
+
+    /// Reads an exponent; one beyond a billion, which no body is long enough to make up for, is as good as a billion.
+    private static func exponent(_ text: ArraySlice<UInt8>) -> Int {
+        var value = 0
+        for byte in text where byte != UInt8(ascii: "-") && byte != UInt8(ascii: "+") {
+            value = min(1_000_000_000, value * 10 + Int(byte - UInt8(ascii: "0")))
+        }
+        return text.first == UInt8(ascii: "-") ? -value : value
     }
 
     private mutating func skipDigits() -> Int {

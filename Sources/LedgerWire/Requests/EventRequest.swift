@@ -62,9 +62,7 @@ public enum EventRequest {
         let tags = fields.tags("tags", &problems)
         fields.finish("a job", &problems)
         let description = JobDescription(name: name ?? "", key: key, tags: tags)
-        if name != nil {
-            for problem in description.problems() { problems.add("/\(problem.field)", problem.detail) }
-        }
+        problems.add(description.problems(), in: "", since: 0)
         guard problems.isEmpty else { throw .invalid(problems.problems) }
         return description
     }
@@ -80,11 +78,7 @@ public enum EventRequest {
         // The ledger names and numbers what the caller leaves out, so only what is given is looked at.
         var complete = reference
         if complete.execution == nil, complete.attempt == nil { complete.attempt = 1 }
-        if problems.isEmpty || !reference.task.text.utf8.isEmpty {
-            for problem in EventDraft(.executionStarted(complete)).problems() {
-                problems.add("/\(problem.field)", problem.detail)
-            }
-        }
+        problems.add(EventDraft(.executionStarted(complete)).problems(), in: "", since: 0)
         guard problems.isEmpty else { throw .invalid(problems.problems) }
         return reference
     }
@@ -116,37 +110,36 @@ public enum EventRequest {
     static func entry(
         _ value: JSONValue, _ place: Place, namesJob: Bool, _ problems: inout ProblemList
     ) -> Entry? {
+        let before = problems.count
         let prefix = place.pointer
         guard var fields = FieldReader(value, prefix: prefix, &problems) else { return nil }
-        let before = problems.problems.count
+        let duplicates = problems.count
         let job = namesJob ? fields.job("job", &problems) : nil
-        if namesJob, job == nil, problems.problems.count == before {
+        if namesJob, job == nil, problems.count == duplicates {
             problems.add(fields.pointer("job"), "is missing")
         }
-        guard let draft = draft(&fields, prefix, &problems), (job != nil) == namesJob else { return nil }
+        guard let draft = draft(&fields, prefix, since: before, &problems) else { return nil }
         return Entry(job: job, draft: draft)
     }
 
     private static func draft(
-        _ fields: inout FieldReader, _ prefix: String, _ problems: inout ProblemList
+        _ fields: inout FieldReader, _ prefix: String, since before: Int, _ problems: inout ProblemList
     ) -> EventDraft? {
-        let before = problems.problems.count
         guard let type = fields.choice("type", types, &problems) else { return nil }
         let at = fields.moment("at", &problems)
         let body = body(type, &fields, &problems)
         fields.finish("an event of type \(type.name)", &problems)
-        guard let body, problems.problems.count == before else { return nil }
         let draft = EventDraft(body, at: at)
-        for problem in draft.problems() { problems.add("\(prefix)/\(problem.field)", problem.detail) }
-        return draft
+        problems.add(draft.problems(), in: prefix, since: before)
+        return problems.count == before ? draft : nil
     }
 
+    /// The body of an event; with something else in the place of what is missing or wrong, which is noted.
     private static func body(
         _ type: EventType, _ fields: inout FieldReader, _ problems: inout ProblemList
-    ) -> EventBody? {
+    ) -> EventBody {
         switch type {
-        case .jobCreated:
-            return nil
+        case .jobCreated: preconditionFailure("no request may write this event, so its type is not among the choices")
         case .executionStarted:
             return .executionStarted(reference(&fields, &problems))
         case .progress:
@@ -160,10 +153,10 @@ public enum EventRequest {
         case .executionFinished:
             let reference = reference(&fields, &problems)
             let outcomes = ExecutionOutcome.allCases.map { (name: $0.rawValue, value: $0) }
-            return fields.choice("outcome", outcomes, &problems).map { .executionFinished(reference, $0) }
+            return .executionFinished(reference, fields.choice("outcome", outcomes, &problems) ?? .failed)
         case .jobFinished:
             let outcomes = JobOutcome.allCases.map { (name: $0.rawValue, value: $0) }
-            return fields.choice("outcome", outcomes, &problems).map { .jobFinished($0) }
+            return .jobFinished(fields.choice("outcome", outcomes, &problems) ?? .failed)
         }
     }
 
@@ -178,8 +171,15 @@ public enum EventRequest {
 
     // MARK: Bodies
 
+    /// The most values within one event or other object of a request. No valid one has a tenth of them, and one that has
+    /// more is refused by those that are kept: each is an unknown field, given twice, a tag too many, or no text.
+    static let valuesMax = 1_000
+
     private static func value(_ body: [UInt8]) throws(RequestError) -> JSONValue {
-        do throws(JSONError) { return try JSONReader.read(body) } catch {
+        do throws(JSONError) {
+            var reader = JSONReader(body[...], valuesMax: valuesMax)
+            return try reader.readWhole()
+        } catch {
             throw .unreadable("the body is no JSON: \(error)")
         }
     }
@@ -204,7 +204,7 @@ public enum EventRequest {
     ) throws(RequestError) -> Int {
         var count = 0
         do throws(JSONError) {
-            var reader = JSONReader(body[...])
+            var reader = JSONReader(body[...], valuesMax: valuesMax)
             if reader.isNext(UInt8(ascii: "[")) {
                 try reader.readElements { (reader) throws(JSONError) in
                     defer { count += 1 }
@@ -215,7 +215,9 @@ public enum EventRequest {
                         return
                     }
                     let value = try reader.readElement()
-                    guard isTaken, let entry = entry(value, .element(count), namesJob: namesJob, &problems) else {
+                    guard isTaken, !problems.isFull,
+                        let entry = entry(value, .element(count), namesJob: namesJob, &problems)
+                    else {
                         return
                     }
                     take(entry, .element(count))
@@ -256,7 +258,7 @@ public enum EventRequest {
             guard line.contains(where: { $0 != 0x20 && $0 != 0x09 && $0 != 0x0D }) else { continue }
             guard count < Limits.eventsPerAppendMax else { throw .tooManyEvents }
             let value = try value(ofLine: line, number)
-            if let entry = entry(value, .element(count), namesJob: namesJob, &problems) {
+            if !problems.isFull, let entry = entry(value, .element(count), namesJob: namesJob, &problems) {
                 take(entry, .element(count))
             }
             count += 1
@@ -275,10 +277,8 @@ public enum EventRequest {
 
     private static func value(ofLine line: ArraySlice<UInt8>, _ number: Int) throws(RequestError) -> JSONValue {
         do throws(JSONError) {
-            var reader = JSONReader(line)
-            let value = try reader.readValue()
-            try reader.expectEnd()
-            return value
+            var reader = JSONReader(line, valuesMax: valuesMax)
+            return try reader.readWhole()
         } catch {
             throw .unreadable("line \(number) is no JSON: \(error)")
         }

@@ -15,8 +15,8 @@ struct FieldReader {
         self.fields = fields
         self.prefix = prefix
         isUsed = Array(repeating: false, count: fields.count)
-        for (index, field) in fields.enumerated()
-        where fields[..<index].contains(where: { $0.name.utf8.elementsEqual(field.name.utf8) }) {
+        var names = Set<Name>(minimumCapacity: fields.count)
+        for field in fields where !names.insert(Name(field.name)).inserted {
             problems.add(pointer(field.name), "is given twice")
         }
     }
@@ -46,9 +46,9 @@ struct FieldReader {
     }
 
     mutating func requiredName(_ field: String, _ problems: inout ProblemList) -> Name? {
-        let before = problems.problems.count
+        let before = problems.count
         let name = name(field, &problems)
-        if name == nil, problems.problems.count == before { problems.add(pointer(field), "is missing") }
+        if name == nil, problems.count == before { problems.add(pointer(field), "is missing") }
         return name
     }
 
@@ -122,14 +122,16 @@ struct FieldReader {
         }
         var tags: [Name: Name] = [:]
         for tag in fields {
-            let place = "\(pointer(field))/\(Name(tag.name).jsonPointerToken)"
+            func place() -> String { "\(pointer(field))/\(Name(tag.name).jsonPointerToken)" }
             switch tag.value {
             case .string(let text):
-                if tags.updateValue(Name(text), forKey: Name(tag.name)) != nil { problems.add(place, "is given twice") }
+                if tags.updateValue(Name(text), forKey: Name(tag.name)) != nil {
+                    problems.add(place(), "is given twice")
+                }
             case .brokenString:
-                problems.add(place, "holds half of a surrogate pair, which is no Unicode text")
+                problems.add(place(), "holds half of a surrogate pair, which is no Unicode text")
             default:
-                problems.add(place, "must be a string, not \(tag.value.kind)")
+                problems.add(place(), "must be a string, not \(tag.value.kind)")
             }
         }
         return tags
@@ -138,6 +140,7 @@ struct FieldReader {
     /// Notes the fields that nobody has asked for.
     func finish(_ subject: String, _ problems: inout ProblemList) {
         for (index, field) in fields.enumerated() where !isUsed[index] {
+            guard !problems.isFull else { return }
             problems.add(pointer(field.name), "\(subject) has no such field")
         }
     }

@@ -1,3 +1,5 @@
+internal import Ledger
+
 /// What is wrong with a request, and where: the `errors` of a problem (RFC 9457).
 public struct WireProblem: Sendable, Hashable {
     /// Where in the body, as a JSON pointer (RFC 6901); nil where a parameter of the query is meant.
@@ -31,15 +33,35 @@ public enum RequestError: Error, Sendable, Equatable {
     public static let problemsMax = 100
 }
 
-/// Gathers problems, no more than are told.
+/// Collects problems, at most ``RequestError/problemsMax``; those beyond are counted and cost no more than that.
 struct ProblemList {
     private(set) var problems: [WireProblem] = []
+    /// How many problems were found, those that are not kept included.
+    private(set) var count = 0
 
-    var isEmpty: Bool { problems.isEmpty }
+    var isEmpty: Bool { count == 0 }
     var isFull: Bool { problems.count >= RequestError.problemsMax }
 
-    mutating func add(_ pointer: String, _ detail: String) {
+    mutating func add(_ pointer: @autoclosure () -> String, _ detail: @autoclosure () -> String) {
+        count += 1
         guard !isFull else { return }
-        problems.append(WireProblem(pointer: pointer, detail: detail))
+        problems.append(WireProblem(pointer: pointer(), detail: detail()))
+    }
+
+    /// Adds what is wrong with the values of an object, except with fields that were found wrong already.
+    ///
+    /// - Parameters:
+    ///   - prefix: The pointer of the object.
+    ///   - index: The number of problems before the first one of this object.
+    mutating func add(_ fieldProblems: [FieldProblem], in prefix: String, since index: Int) {
+        guard !isFull else {
+            count += fieldProblems.count
+            return
+        }
+        let known = Set(problems[min(index, problems.count)...].compactMap(\.pointer))
+        for problem in fieldProblems {
+            let pointer = "\(prefix)/\(problem.field)"
+            if !known.contains(pointer) { add(pointer, problem.detail) }
+        }
     }
 }
