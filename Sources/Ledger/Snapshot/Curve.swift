@@ -4,7 +4,7 @@ public struct Curve: Hashable, Sendable {
     public var label: Name?
     /// The last event in it.
     public var sequence: Int64
-    /// In the order of sequences: as many as were asked for, or as many as there are decreases.
+    /// In the order of sequences: as many as were asked for, or the decreases with the first and the last point.
     public var points: [Point]
 
     public init(label: Name?, sequence: Int64, points: [Point]) {
@@ -116,16 +116,18 @@ public struct CurveRecorder: Sendable {
         guard fold.indicatorState(of: label) != nil else { return nil }
         var others = others
         if let latest, latest.cause == nil, others.last != latest, latest != decreases.last { others.append(latest) }
-        let room = max(0, pointsMax - decreases.count)
+        // The first point is never a decrease. The last one is kept beside the decreases, unless it is one.
+        let ends = latest?.cause == nil && others.count > 1 ? 2 : 1
+        let room = max(ends, pointsMax - decreases.count)
         let points = decreases + Self.thin(others, to: room)
         return Curve(
             label: label, sequence: fold.progress.sequence, points: points.sorted { $0.sequence < $1.sequence })
     }
 
-    /// Evenly spread ones of these points, the first and the last among them where there is room for two.
+    /// Evenly spread ones of these points, the first among them, and the last if there is room for two.
     private static func thin(_ points: [Curve.Point], to count: Int) -> [Curve.Point] {
         guard points.count > count else { return points }
-        guard count > 1 else { return Array(points.suffix(count)) }
+        guard count > 1 else { return Array(points.prefix(count)) }
         return (0..<count).map { points[$0 * (points.count - 1) / (count - 1)] }
     }
 }
