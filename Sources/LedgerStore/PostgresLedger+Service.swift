@@ -210,18 +210,35 @@ extension PostgresLedger: LedgerService {
         after cursor: Explanation.Cursor?
     ) async throws(StoreError) -> ExplanationOutcome {
         if moment == nil, policy == .last {
+            let outcome: ExplanationOutcome
             do throws(PQError) {
-                return try await ExplainReader(pool: pool).explain(job, label, limit: limit, after: cursor)
+                outcome = try await ExplainReader(pool: pool).explain(job, label, limit: limit, after: cursor)
             } catch {
                 throw StoreError(error, while: "explaining an indicator")
             }
+            guard case .noSuchIndicator = outcome, let view = try await self.job(job) else { return outcome }
+            return try await explainUnnamed(label, in: view, at: view.snapshot.sequence)
         }
         guard let view = try await self.job(job) else { return .noSuchJob }
         let sequence = try await folder.sequence(
             of: moment ?? .sequence(view.snapshot.sequence), job, head: view.ledgerSequence)
         let explanation = try await folder.explanation(
             of: label, of: view, at: sequence, counting: policy, limit: limit, after: cursor)
-        return explanation.map { .found($0) } ?? .noSuchIndicator
+        if let explanation { return .found(explanation) }
+        return try await explainUnnamed(label, in: view, at: sequence)
+    }
+
+    /// The explanation of a label that no event up to a sequence names: zeros if a later one does.
+    private func explainUnnamed(
+        _ label: Name?, in view: JobView, at sequence: Int64
+    ) async throws(StoreError) -> ExplanationOutcome {
+        do throws(PQError) {
+            guard try await ExplainReader(pool: pool).isNamed(label, in: view.id) else { return .noSuchIndicator }
+        } catch {
+            throw StoreError(error, while: "looking for a label")
+        }
+        let nothing = IndicatorState(sequence: sequence, label: label, updatedAt: view.createdAt)
+        return .found(Explanation(sequence: sequence, indicator: nothing, entries: [], nextCursor: nil))
     }
 
     public func difference(

@@ -33,7 +33,7 @@ struct ExplainRoutes: Sendable {
                 outcomes: [
                     Route.Outcome(
                         status: 200, description: "What was reported, and what counts", schema: "Explanation"),
-                    .problem(404, "No such job, or no event has named the indicator"),
+                    .problem(404, "No such job, or none of its events names the indicator"),
                     .problem(410, "Events that the answer needs were retired"),
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
                 ], isHeavy: true, handle: explain)

@@ -51,6 +51,30 @@ struct ExplainReader: Sendable {
         }
     }
 
+    /// Whether any event of the job names the label. What is folded is known by its indicators, so only the events that
+    /// the projection has not reached are looked through.
+    func isNamed(_ label: Name?, in job: JobID) async throws(PQError) -> Bool {
+        let rows = try await pool.query(
+            Query(
+                """
+                select
+                    exists (
+                        select from ledger.snapshot
+                        join ledger.indicator
+                            on indicator.job_id = snapshot.job_id and indicator.projection = snapshot.projection
+                            and indicator.label = $2
+                        where snapshot.job_id = $1 and snapshot.is_live
+                    )
+                    or exists (
+                        select from ledger.event
+                        where job_id = $1
+                            and sequence > (select sequence from ledger.snapshot where job_id = $1 and is_live)
+                            and type = 3 and coalesce(label, '') = $2
+                    )
+                """, [.uuid(job.uuid), .text(label?.text ?? "")]))
+        return try rows.first?.decode(0) ?? false
+    }
+
     private static func start(_ job: JobID, _ label: Name?) -> Query {
         Query(
             """
