@@ -220,7 +220,7 @@ struct WatchBook {
 }
 
 extension JobFilter {
-    /// Whether a job belongs to a list. The ledger decides the same by a query; both compare exactly.
+    /// Whether a job belongs to a list. The ledger decides the same by a query.
     func matches(_ frame: WatchFrame) -> Bool {
         (state.map { $0 == frame.state } ?? true) && (name.map { $0 == frame.description.name } ?? true)
             && (key.map { $0 == frame.description.key } ?? true)
@@ -231,6 +231,6 @@ extension JobFilter {
 
 extension Name {
     fileprivate func isFound(in description: JobDescription) -> Bool {
-        description.name.text.lowercased().contains(text.lowercased()) || description.key == self
+        description.name.contains(self) || description.key == self
     }
 }

@@ -84,5 +84,7 @@ struct WatchRoutes: Sendable {
 extension Route.Parameter {
     static let search = Route.Parameter(
         name: "search", type: .string,
-        description: "Only jobs whose name contains this, in letters of either case, or whose key it is")
+        description:
+            "Only jobs whose name contains this, or whose key it is. Letters of a name are found in either case; nothing else "
+            + "is folded, and nothing is normalised: a composed and a decomposed é are different")
 }

@@ -138,8 +138,12 @@ struct SnapshotReader: Sendable {
         if let name = filter.name { require({ "job.name = \($0)" }, .text(name.text)) }
         if let key = filter.key { require({ "job.key = \($0)" }, .text(key.text)) }
         if let search = filter.search {
-            require(
-                { "(strpos(lower(job.name), lower(\($0))) > 0 or job.key = \($0))" }, .text(search.text))
+            parameters.append(.text(search.searchPattern))
+            // No name is longer than this, and the pattern of one that is could be long.
+            let isFound =
+                search.scalarCount <= Limits.jobNameLengths.upperBound
+                ? "job.name collate \"C\" ~ $\(parameters.count)" : "$\(parameters.count) is null"
+            require({ "(\(isFound) or job.key = \($0))" }, .text(search.text))
         }
         if !filter.tags.isEmpty {
             let tags = filter.tags.sorted { $0.key < $1.key }
