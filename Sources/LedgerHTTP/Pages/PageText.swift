@@ -5,10 +5,10 @@ internal import LedgerWire
 enum PageText {
     /// Replaces each invisible or reordering character by `\u{…}`.
     static func visible(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: isHidden) else { return text }
+        guard text.unicodeScalars.contains(where: HiddenScalars.contains) else { return text }
         var visible = ""
         for scalar in text.unicodeScalars {
-            if isHidden(scalar) {
+            if HiddenScalars.contains(scalar) {
                 visible += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
             } else {
                 visible.unicodeScalars.append(scalar)
@@ -17,21 +17,11 @@ enum PageText {
         return visible
     }
 
-    private static func isHidden(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.value {
-        case 0x00...0x1F, 0x7F...0x9F: true  // C0, DEL, C1
-        case 0x200B, 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF: true  // no width, separators, no characters
-        case 0x202A...0x202E, 0x2066...0x2069: true  // direction overrides, embeddings and isolates
-        case 0xE0000...0xE007F: true  // tags: invisible text
-        default: false
-        }
-    }
-
     /// A JavaScript module with a regular expression of the same characters, for `Files/text.js`.
     static var invisibleModule: String {
         var ranges: [ClosedRange<UInt32>] = []
         for value in UInt32(0)...0x10FFFF {
-            guard let scalar = Unicode.Scalar(value), isHidden(scalar) else { continue }
+            guard let scalar = Unicode.Scalar(value), HiddenScalars.contains(scalar) else { continue }
             if let last = ranges.last, last.upperBound + 1 == value {
                 ranges[ranges.count - 1] = last.lowerBound...value
             } else {
