@@ -136,7 +136,7 @@ struct PageRoutes: Sendable {
             throw HTTPProblem(.notFound, "No such file", "The pages have no file \(name).")
         }
         let headers: HTTPFields = [.eTag: file.entityTag]
-        if call.request.headers[values: .ifNoneMatch].contains(file.entityTag) {
+        if EntityTag(file.entityTag).isAmong(call.request.headers[values: .ifNoneMatch]) {
             return Answer(status: .notModified, headers: headers)
         }
         return Answer(status: .ok, headers: headers, contentType: file.mediaType, bytes: Array(file.text.utf8))
@@ -147,7 +147,7 @@ struct PageRoutes: Sendable {
         _ = try call.parameters()
         guard let view = try await service.job(job) else { throw HTTPProblem.noSuchJob(job.description) }
         let tag = "W/\"badge-\(view.projection)-\(view.snapshot.sequence)\""
-        if call.request.headers[values: .ifNoneMatch].contains(tag) {
+        if EntityTag(tag).isAmong(call.request.headers[values: .ifNoneMatch]) {
             return Answer(status: .notModified, headers: [.eTag: tag])
         }
         var answer = Self.picture(Badge.svg(view), caching: "no-cache")

@@ -23,14 +23,7 @@ struct SnapshotTag {
 
     /// Whether the values of `If-None-Match` name it.
     func isAmong(_ fields: [String]) -> Bool {
-        // Most name one, and this one.
-        if fields.count == 1, fields[0].utf8.elementsEqual(text.utf8) { return true }
-        return fields.contains { field in
-            field.split(separator: ",").contains { part in
-                let tag = part.filter { $0 != " " }
-                return tag == text || tag == "*"
-            }
-        }
+        EntityTag(text).isAmong(fields)
     }
 
     /// The answer to whoever has named it.
