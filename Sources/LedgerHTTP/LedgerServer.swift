@@ -37,28 +37,28 @@ public struct LedgerServer: Service {
         let metrics = HTTPMetrics()
         let date = HTTPDate()
         let memory = AnswerMemory(like: SnapshotAnswer.specimen)
+        let budget = BodyBudget(bytesMax: settings.bodiesBytesMax)
+        let connections = ConnectionRegistry(connectionsMax: settings.connectionsMax)
         let desk = WatchDesk(service: service, settings: settings, metrics: metrics, logger: logger)
         let application = Application(
-            responder: makeRouter(metrics, desk, memory).buildResponder(),
-            server: .http1(
-                configuration: .init(
-                    additionalChannelHandlers: [
-                        RequestGuard(deadline: settings.bodyDeadline, bodyBytesMax: settings.bodyBytesMax),
-                        SlowReaderGuard(deadline: settings.answerDeadline),
-                        ShortcutInstaller {
-                            [
-                                RequestShortcut(
-                                    service: service, memory: memory, metrics: metrics, date: date, logger: logger),
-                                WatchShortcut(desk: desk, metrics: metrics, date: date),
-                            ]
-                        },
-                    ],
-                    idleTimeout: .seconds(Int64(settings.idleSeconds)),
-                    httpDecoderConfiguration: .init(
-                        maxHeaderFieldSize: 16_384, maxHeaderListSize: 65_536, maxHeaderFieldCount: 100))),
+            responder: makeRouter(metrics, desk, memory, budget, connections).buildResponder(),
+            server: HTTPServerBuilder { responder in
+                LedgerChannel(
+                    responder: responder, settings: settings, metrics: metrics, date: date, connections: connections
+                ) {
+                    [
+                        RequestShortcut(
+                            service: service, settings: settings, memory: memory, budget: budget, metrics: metrics,
+                            date: date, logger: logger),
+                        WatchShortcut(desk: desk, metrics: metrics, date: date),
+                    ]
+                }
+            },
             configuration: ApplicationConfiguration(
                 address: .hostname(settings.host, port: settings.port), serverName: nil, backlog: 1_024,
-                availableConnectionsDelegate: MaximumAvailableConnections(settings.connectionsMax)),
+                // The registry makes room for a new one. This is for those that wait to be told that there is none.
+                availableConnectionsDelegate: MaximumAvailableConnections(
+                    settings.connectionsMax + ServerSettings.refusedConnectionsMax)),
             onServerRunning: { channel in
                 await onListening(settings.host, channel.localAddress?.port ?? settings.port)
             },
@@ -80,24 +80,19 @@ public struct LedgerServer: Service {
     }
 
     func makeRouter(
-        _ metrics: HTTPMetrics, _ desk: WatchDesk, _ memory: AnswerMemory
-    ) -> Router<BasicRequestContext> {
+        _ metrics: HTTPMetrics, _ desk: WatchDesk, _ memory: AnswerMemory, _ budget: BodyBudget,
+        _ connections: ConnectionRegistry
+    ) -> Router<LedgerRequestContext> {
         let table = RouteTable(
             RouteTable.Surroundings(
-                service: service, settings: settings, intake: BodyIntake(settings: settings), metrics: metrics,
-                desk: desk, memory: memory))
-        let router = Router(context: BasicRequestContext.self, options: .autoGenerateHeadEndpoints)
+                service: service, settings: settings, metrics: metrics, desk: desk, memory: memory))
+        let intake = BodyIntake(settings: settings, budget: budget)
+        let router = Router(context: LedgerRequestContext.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: ProblemMiddleware(table: table, metrics: metrics))
         for route in table.routes {
+            let endpoint = Endpoint(route: route, settings: settings, intake: intake, connections: connections)
             router.on(RouterPath(route.path), method: route.method) { request, context in
-                let call = Call(
-                    request: request, query: request.uri.query,
-                    pathID: context.parameters.get(route.pathParameter?.name ?? ""),
-                    route: route)
-                guard route.isHeavy else { return try await route.handle(call).response }
-                return try await withTaskExecutorPreference(globalConcurrentExecutor) {
-                    try await route.handle(call).response
-                }
+                try await endpoint.respond(to: request, context)
             }
         }
         return router

@@ -8,15 +8,15 @@ internal import NIOCore
 
 /// Answers every error as problem+json, and counts every request.
 struct ProblemMiddleware: RouterMiddleware {
-    typealias Context = BasicRequestContext
+    typealias Context = LedgerRequestContext
 
     let table: RouteTable
     let metrics: HTTPMetrics
 
     @concurrent
     func handle(
-        _ request: Request, context: BasicRequestContext,
-        next: @concurrent (Request, BasicRequestContext) async throws -> Response
+        _ request: Request, context: LedgerRequestContext,
+        next: @concurrent (Request, LedgerRequestContext) async throws -> Response
     ) async throws -> Response {
         let started = ContinuousClock.now
         metrics.began()
@@ -32,11 +32,14 @@ struct ProblemMiddleware: RouterMiddleware {
         return response
     }
 
-    private func answer(_ error: any Error, _ request: Request, _ context: BasicRequestContext) -> Answer {
+    private func answer(_ error: any Error, _ request: Request, _ context: LedgerRequestContext) -> Answer {
         switch error {
         case let problem as HTTPProblem: return problem.answer
         case let error as RequestError: return HTTPProblem(error).answer
-        case let error as StoreError: return HTTPProblem.answer(error, context.logger)
+        case let error as StoreError:
+            return HTTPProblem.answer(
+                error, isRead: request.method == .get || request.method == .head, context.logger)
+        case let broken as BrokenRequest: return broken.problem.answer
         case let error as HTTPError where error.status == .notFound: return unknownPath(request)
         case let error as HTTPError:
             return HTTPProblem(error.status, error.status.reasonPhrase, error.body ?? error.status.reasonPhrase).answer
@@ -48,14 +51,16 @@ struct ProblemMiddleware: RouterMiddleware {
     }
 
     private func unknownPath(_ request: Request) -> Answer {
-        let methods = table.methods(of: request.uri.path)
+        // OPTIONS * is about the server (RFC 9110, section 9.3.7).
+        let methods = request.head.path == "*" ? table.methods : table.methods(of: request.uri.path)
         guard !methods.isEmpty else {
             return HTTPProblem(
                 .notFound, "No such route", "There is nothing at \(request.uri.path); see /openapi.json."
             ).answer
         }
-        let allowed = (methods.map(\.rawValue) + (methods.contains(.get) ? ["HEAD"] : [])).sorted().joined(
-            separator: ", ")
+        let allowed = (methods.map(\.rawValue) + (methods.contains(.get) ? ["HEAD"] : []) + ["OPTIONS"]).sorted()
+            .joined(separator: ", ")
+        if request.method == .options { return Answer(status: .noContent, headers: [.allow: allowed]) }
         return HTTPProblem(
             .methodNotAllowed, "Method not allowed", "\(request.uri.path) takes \(allowed).", headers: [.allow: allowed]
         ).answer

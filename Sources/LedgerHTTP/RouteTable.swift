@@ -3,6 +3,7 @@ internal import Hummingbird
 internal import HummingbirdCore
 internal import Ledger
 internal import LedgerStore
+internal import LedgerWire
 
 /// One route: what it is, and what it does. The router and the description are both made from these, so neither can
 /// say what the other does not.
@@ -46,9 +47,22 @@ struct Route: Sendable {
     var parameters: [Parameter] = []
     var body: Body?
     var outcomes: [Outcome]
-    /// Whether it may compute for long: then it runs where it keeps no other connection waiting.
+    /// Whether it may compute for long: then it runs where it keeps no other connection waiting, and is cancelled when its
+    /// client has gone.
     var isHeavy = false
+    /// Whether it waits as long as `Prefer: wait` says.
+    var prefersWait = false
     var handle: @Sendable (Call) async throws -> Answer
+
+    /// Whether it changes nothing.
+    var isRead: Bool { method == .get }
+
+    /// How long a request may take. Every route has a bound: it follows from the method, so no route can be without.
+    func bound(_ settings: ServerSettings, waiting wait: Int) -> TimeBound {
+        TimeBound(
+            limit: isRead ? settings.readDeadline + .seconds(prefersWait ? wait : 0) : settings.writeDeadline,
+            cancelsWork: isRead)
+    }
 
     /// What the path leaves open: the id of something.
     struct PathParameter: Sendable {
@@ -73,6 +87,10 @@ struct Call: Sendable {
     /// The id that the path names.
     let pathID: String?
     let route: Route
+    /// The body; nil where the route takes none.
+    let content: RequestContent?
+    /// The seconds that `Prefer: wait` asks for, as far as they are granted.
+    let wait: Int
 
     /// The job that the path names.
     func job() throws(HTTPProblem) -> JobID {
@@ -80,14 +98,17 @@ struct Call: Sendable {
         return job
     }
 
-    /// The parameters of the query: those that the route knows.
+    /// The parameters of the query: those that the route knows, each with a value that it may have.
     func parameters() throws(HTTPProblem) -> QueryParameters {
-        try QueryParameters(query) { name in
-            route.parameters.contains { parameter in
-                if case .prefix = parameter.type { return name.utf8.starts(with: parameter.name.utf8) }
-                return parameter.name.utf8.elementsEqual(name.utf8)
-            }
-        }
+        try QueryParameters(query, route.parameters)
+    }
+
+    /// Reads the body, which is let go of.
+    func read<R: Sendable>(
+        _ reading: @Sendable ([UInt8], EventRequest.Format) throws(RequestError) -> R
+    ) async throws -> R {
+        guard let content else { preconditionFailure("a route that reads a body says which") }
+        return try await content.read(reading)
     }
 }
 
@@ -99,7 +120,6 @@ struct RouteTable: Sendable {
     struct Surroundings: Sendable {
         let service: any LedgerService
         let settings: ServerSettings
-        let intake: BodyIntake
         let metrics: HTTPMetrics
         let desk: WatchDesk
         let memory: AnswerMemory
@@ -116,6 +136,9 @@ struct RouteTable: Sendable {
             + OperationsRoutes(surroundings).routes
         self.routes = routes + [DescriptionRoute.route(describing: routes)]
     }
+
+    /// The methods that any path takes, each once.
+    var methods: [HTTPRequest.Method] { Array(Set(routes.map(\.method))) }
 
     /// The methods that a path takes, for an answer to one that it does not.
     func methods(of path: String) -> [HTTPRequest.Method] {

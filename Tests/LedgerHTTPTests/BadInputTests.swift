@@ -106,7 +106,6 @@ struct BadInputTests {
                 ("/v1/jobs?cursor=x", "cursor"), ("/v1/jobs?name=%FF", "name"), ("/v1/jobs?name=%00", "name"),
                 ("/v1/jobs/\(job)/events?order=up", "order"), ("/v1/jobs/\(job)/events?verdict=bad", "verdict"),
                 ("/v1/jobs/\(job)/events?after=-1", "after"), ("/v1/jobs/\(job)/progress?policy=some", "policy"),
-                ("/v1/jobs/\(job)/progress?min_sequence=99", "min_sequence"),
             ]
             for (path, parameter) in queries {
                 let answer = try await client.get(path)
@@ -126,7 +125,7 @@ struct BadInputTests {
             #expect(appended.status == 404)
             let method = try await client.request("DELETE", "/v1/jobs/\(job)")
             #expect(method.status == 405)
-            #expect(method.headers["allow"] == "GET, HEAD")
+            #expect(method.headers["allow"] == "GET, HEAD, OPTIONS")
             let media = try await client.post("/v1/jobs", "{}", type: "text/plain")
             #expect(media.status == 415)
             let lines = try await client.post("/v1/jobs", "{}", type: "application/x-ndjson")

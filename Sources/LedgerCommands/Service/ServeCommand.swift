@@ -56,7 +56,7 @@ struct ServeCommand: AsyncParsableCommand {
         settings.watchersMax = try watchersMax(configuration)
         try ListenCheck.check(address)
         let logger = try service.makeLogger(configuration)
-        settings.limitConnections(openFilesMax: OpenFiles.allowAsManyAsPossible(), logger: logger)
+        try settings.limitConnections(openFilesMax: OpenFiles.allowAsManyAsPossible(), logger: logger)
         settings.limitWatchers(logger: logger)
         let (mayMigrate, projects, ready) = (migrate, !noProjection, settings)
         try await ServiceRunner(drain: drain, logger: logger).obeyingSignals { runner in
@@ -119,10 +119,22 @@ extension ServerSettings {
     /// Open files that are not clients' connections: those to the database, the private one's, the log.
     private static let otherFiles = 256
 
+    /// The fewest open files with which a server starts.
+    static let openFilesMin = otherFiles + refusedConnectionsMax + connectionsMin
+
     /// Takes no more connections than there may be files: a server that has no file left for one can neither take it nor
     /// send it away.
-    mutating func limitConnections(openFilesMax: Int, logger: Logger) {
-        let room = max(1, openFilesMax - Self.otherFiles)
+    ///
+    /// - Throws: ``CommandFailure`` if there are too few files for a server that is of use.
+    mutating func limitConnections(openFilesMax: Int, logger: Logger) throws(CommandFailure) {
+        guard openFilesMax >= Self.openFilesMin else {
+            throw CommandFailure(
+                .failed,
+                "The system allows \(openFilesMax) open files, and a server needs at least \(Self.openFilesMin): "
+                    + "\(Self.otherFiles) of its own and \(Self.refusedConnectionsMax + Self.connectionsMin) for clients. "
+                    + "Raise the limit (ulimit -n, LimitNOFILE=).")
+        }
+        let room = openFilesMax - Self.otherFiles - Self.refusedConnectionsMax
         guard room < connectionsMax else { return }
         connectionsMax = room
         logger.warning(

@@ -58,7 +58,7 @@ struct Answer: Sendable {
                 status: status, headers: headers,
                 body: ResponseBody { writer in
                     // A stream is long, and what makes it computes.
-                    try await withTaskExecutorPreference(globalConcurrentExecutor) { try await produce(&writer) }
+                    try await withTaskExecutorPreference(ComputeExecutor.shared) { try await produce(&writer) }
                     try await writer.finish(nil)
                 })
         case .live(let produce):

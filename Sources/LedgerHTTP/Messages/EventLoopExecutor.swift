@@ -6,7 +6,7 @@ internal import NIOPosix
 /// A request is read, answered and written without a change of threads, which would cost more than most answers do: a
 /// task that is resumed on an event loop's thread goes on there, and one that is resumed elsewhere goes to one of them.
 ///
-/// Nothing that computes for long may run here: ``elsewhere(_:)`` is for that.
+/// Nothing that computes for long may run here: ``ComputeExecutor`` is for that.
 final class EventLoopExecutor: TaskExecutor {
     /// The threads that serve the sockets of all servers in this process, which live as long as it does: half as many as
     /// there are cores, since the database's connections have a thread of their own, and PostgreSQL often needs its share
@@ -31,15 +31,5 @@ final class EventLoopExecutor: TaskExecutor {
             await withCheckedContinuation { continuation in loop.execute { continuation.resume() } }
         }
         return start.duration(to: .now)
-    }
-
-    /// Runs what computes for long on the threads that are there for it.
-    static func elsewhere<R: Sendable, Failure: Error>(
-        _ body: @Sendable () throws(Failure) -> R
-    ) async throws(Failure) -> R {
-        let result: Result<R, Failure> = await withTaskExecutorPreference(globalConcurrentExecutor) {
-            do throws(Failure) { return .success(try body()) } catch { return .failure(error) }
-        }
-        return try result.get()
     }
 }

@@ -32,6 +32,21 @@ struct HTTPProblem: Error, Sendable {
         HTTPProblem(.notFound, "No such job", "There is no job \(id) in this ledger.")
     }
 
+    /// A request that took longer than its route may take.
+    static func late(isRead: Bool, _ limit: Duration) -> HTTPProblem {
+        let retry = HTTPFields(retryAfter: .seconds(1))
+        return isRead
+            ? HTTPProblem(
+                .gatewayTimeout, "Not in time",
+                "The ledger did not answer within \(limit); nothing was changed. Try again later, or ask for less.",
+                headers: retry)
+            : HTTPProblem(
+                .serviceUnavailable, "Outcome unknown",
+                "The ledger did not answer within \(limit): what was sent may or may not have been recorded. It is safe to "
+                    + "send it again where its progress has report numbers and its executions have names or attempts.",
+                headers: retry)
+    }
+
     static func noSuchIndicator(_ label: Name?, of job: JobID) -> HTTPProblem {
         HTTPProblem(
             .notFound, "No such indicator",
@@ -69,7 +84,9 @@ struct HTTPProblem: Error, Sendable {
     }
 
     /// What a failure of the ledger is answered with; nil where it is nobody's but ours.
-    init?(_ error: StoreError) {
+    ///
+    /// - Parameter isRead: Whether the request changes nothing, so that nothing about it can be unknown.
+    init?(_ error: StoreError, isRead: Bool = false) {
         let retry = HTTPFields(retryAfter: error.retryAfter ?? .seconds(1))
         switch error.code {
         case .unknownJob:
@@ -85,6 +102,10 @@ struct HTTPProblem: Error, Sendable {
                 .serviceUnavailable, "Overloaded",
                 "The ledger cannot take more now; nothing was taken. Try again later.",
                 headers: retry)
+        case .outcomeUnknown where isRead:
+            self.init(
+                .serviceUnavailable, "Unavailable",
+                "The ledger's database was lost while it was read. Try again later.", headers: retry)
         case .unavailable, .closed:
             self.init(
                 .serviceUnavailable, "Unavailable",
@@ -94,7 +115,7 @@ struct HTTPProblem: Error, Sendable {
             self.init(
                 .serviceUnavailable, "Outcome unknown",
                 "The database was lost while it committed: what was sent may or may not have been recorded. It is safe to "
-                    + "send it again where its progress bears report numbers and its executions names or attempts.",
+                    + "send it again where its progress has report numbers and its executions have names or attempts.",
                 headers: retry)
         case .schema:
             self.init(
@@ -117,8 +138,8 @@ struct HTTPProblem: Error, Sendable {
 
 extension HTTPProblem {
     /// What a failure of the ledger is answered with; the log says more.
-    static func answer(_ error: StoreError, _ logger: Logger) -> Answer {
-        guard let problem = HTTPProblem(error) else { return unexpected(error, logger) }
+    static func answer(_ error: StoreError, isRead: Bool = false, _ logger: Logger) -> Answer {
+        guard let problem = HTTPProblem(error, isRead: isRead) else { return unexpected(error, logger) }
         logger.warning("the ledger refused a request", metadata: ["error": "\(String(reflecting: error))"])
         return problem.answer
     }

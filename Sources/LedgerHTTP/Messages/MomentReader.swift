@@ -14,7 +14,7 @@ struct MomentReader: Sendable {
                 throw HTTPProblem.invalid(parameter: "at", "cannot be given together with at_sequence")
             }
             guard let time = RFC3339.timestamp(text) else {
-                throw HTTPProblem.invalid(parameter: "at", "must be \(Self.timeForm)")
+                throw HTTPProblem.invalid(parameter: "at", "must be \(Self.timeForm)\(Self.hint(text))")
             }
             return .time(time)
         }
@@ -28,12 +28,19 @@ struct MomentReader: Sendable {
         if let time = RFC3339.timestamp(text) { return .time(time) }
         guard let sequence = Int64(text), sequence >= 0 else {
             throw HTTPProblem.invalid(
-                parameter: name, "must be a sequence from 0 to \(Int64.max), or \(Self.timeForm)")
+                parameter: name, "must be a sequence from 0 to \(Int64.max), or \(Self.timeForm)\(Self.hint(text))")
         }
         return .sequence(try await known(sequence, name))
     }
 
     private static let timeForm = "a time as RFC 3339 has it, such as 2026-11-23T17:30:00.000000Z"
+
+    /// How to write an offset whose plus sign has become a space, as it does in a query; empty where that is not it.
+    private static func hint(_ text: String) -> String {
+        guard let space = text.lastIndex(of: " ") else { return "" }
+        let meant = text[..<space] + "+" + text[text.index(after: space)...]
+        return RFC3339.timestamp(String(meant)) == nil ? "" : "; write the + of its offset as %2B"
+    }
 
     private func known(_ sequence: Int64, _ name: String) async throws -> Int64 {
         guard let view = try await service.job(job) else { throw HTTPProblem.noSuchJob(job.description) }

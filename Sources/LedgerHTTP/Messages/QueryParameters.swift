@@ -2,15 +2,16 @@ internal import HTTPTypes
 internal import Ledger
 internal import LedgerWire
 
-/// The parameters of a query, each given once at most, and none that its route does not know.
+/// The parameters of a query, each given at most once, known to its route and with a value that it may have.
 struct QueryParameters {
     private var values: [(name: String, value: String)] = []
 
-    /// Reads what follows the question mark.
+    /// Reads what follows the question mark, and checks all of it: every parameter that is wrong is named.
     ///
-    /// - Parameter known: Whether the route has a parameter of this name.
-    init(_ query: String?, known: (String) -> Bool) throws(HTTPProblem) {
+    /// - Parameter known: The parameters of the route.
+    init(_ query: String?, _ known: [Route.Parameter]) throws(HTTPProblem) {
         var problems: [WireProblem] = []
+        var names: Set<Name> = []
         for part in (query ?? "").utf8.split(separator: UInt8(ascii: "&"))
         where problems.count < RequestError.problemsMax {
             let pair = part.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
@@ -21,19 +22,23 @@ struct QueryParameters {
                         parameter: String(decoding: pair[0], as: UTF8.self), detail: "is not percent-encoded UTF-8"))
                 continue
             }
-            if !known(name) {
-                problems.append(WireProblem(parameter: name, detail: "is not a parameter of this route"))
-            } else if values.contains(where: { $0.name.utf8.elementsEqual(name.utf8) }) {
+            if !names.insert(Name(name)).inserted {
                 problems.append(WireProblem(parameter: name, detail: "is given twice"))
-            } else {
+            } else if let parameter = known.first(where: { $0.isMeant(by: name) }) {
                 values.append((name, value))
+                if let detail = parameter.type.problem(of: value) ?? Name(name).nulProblem {
+                    problems.append(WireProblem(parameter: name, detail: detail))
+                }
+            } else {
+                problems.append(WireProblem(parameter: name, detail: "is not a parameter of this route"))
             }
         }
         guard problems.isEmpty else {
             let first = problems[0]
+            let more = problems.count > 1 ? ", and \(problems.count - 1) more are wrong" : ""
             throw HTTPProblem(
-                .unprocessableContent, "Invalid query", "The parameter \(first.parameter ?? "") \(first.detail).",
-                errors: problems)
+                .unprocessableContent, "Invalid query",
+                "The parameter \(first.parameter ?? "") \(first.detail)\(more).", errors: problems)
         }
     }
 
@@ -110,4 +115,34 @@ struct QueryParameters {
         }
         return found
     }
+}
+
+extension Route.Parameter {
+    /// Whether a parameter of this name is this one.
+    fileprivate func isMeant(by name: String) -> Bool {
+        if case .prefix = type { return name.utf8.starts(with: self.name.utf8) }
+        return name.utf8.elementsEqual(self.name.utf8)
+    }
+}
+
+extension Route.Parameter.Kind {
+    /// What is wrong with a value; nil where nothing is.
+    fileprivate func problem(of value: String) -> String? {
+        switch self {
+        case .string, .prefix: return Name(value).nulProblem
+        case .integer(let range):
+            guard let integer = Int64(value), range.contains(integer) else {
+                return "must be an integer from \(range.lowerBound) to \(range.upperBound)"
+            }
+        case .choice(let choices):
+            guard choices.contains(where: { $0.utf8.elementsEqual(value.utf8) }) else {
+                return "must be one of \(choices.joined(separator: ", "))"
+            }
+        }
+        return nil
+    }
+}
+
+extension Name {
+    fileprivate var nulProblem: String? { containsNUL ? "must not contain U+0000" : nil }
 }

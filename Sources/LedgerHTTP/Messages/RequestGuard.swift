@@ -5,8 +5,7 @@ internal import NIOHTTPTypes
 /// A request whose body did not arrive in time.
 struct SlowRequest: Error {}
 
-/// Gives every body a time to arrive as a whole, however it drips, asks for one that waits to be asked for (RFC 9110, section
-/// 10.1.1), and ends a connection whose answer says so.
+/// Enforces a deadline for receiving bodies, and asks for a body whose client waits to be asked (RFC 9110, section 10.1.1).
 ///
 /// A timer of the event loop costs little, where one of a task would cost as much as the rest of a small request; one that
 /// arrives as a whole gets none, for to set it and to take it back is a tenth of what the event loop has to do for it.
@@ -15,18 +14,11 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     typealias OutboundIn = HTTPResponsePart
     typealias OutboundOut = HTTPResponsePart
 
-    /// How long a client whose body is not wanted has to take its answer. Closing at once would reset the connection
-    /// under the bytes that are still on their way, and the answer would be lost with them.
-    private static let lingering = TimeAmount.seconds(2)
-
     private let deadline: TimeAmount
     private let bodyBytesMax: Int
     private var timer: Scheduled<Void>?
     /// Whether a request has begun to arrive, and has not ended.
     private var isArriving = false
-    private var isLastAnswer = false
-    /// Whether the connection is to be closed, at the latest by the timer.
-    private var isEnding = false
     /// Requests that have begun and whose answers have not ended.
     private var openCount = 0
 
@@ -48,7 +40,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
         case .body: break
         case .end:
             isArriving = false
-            if !isEnding { stop() }
+            stop()
         }
         context.fireChannelRead(data)
     }
@@ -65,29 +57,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        switch unwrapOutboundIn(data) {
-        case .head(let head):
-            isLastAnswer = head.headerFields[.connection] == "close"
-            context.write(data, promise: promise)
-        case .body:
-            context.write(data, promise: promise)
-        case .end:
-            openCount = max(0, openCount - 1)
-            guard isLastAnswer else {
-                context.write(data, promise: promise)
-                return
-            }
-            let written = promise ?? context.eventLoop.makePromise()
-            written.futureResult.assumeIsolated().whenComplete { _ in self.finish(context) }
-            context.writeAndFlush(data, promise: written)
-        }
-    }
-
-    /// Says that nothing more comes, and closes when the client has had time to hear it.
-    private func finish(_ context: ChannelHandlerContext) {
-        context.close(mode: .output, promise: nil)
-        isEnding = true
-        start(context, Self.lingering) { context.close(promise: nil) }
+        if case .end = unwrapOutboundIn(data) { openCount = max(0, openCount - 1) }
+        context.write(data, promise: promise)
     }
 
     func channelInactive(context: ChannelHandlerContext) {

@@ -37,6 +37,12 @@ final class HTTPMetrics: Sendable {
         state.withLock { $0.inFlight -= 1 }
     }
 
+    /// Counts a request that was refused before it came to a route, because it is not HTTP or one too many.
+    func refused(status: Int) {
+        began()
+        ended(route: "none", method: "other", status: status, seconds: .zero)
+    }
+
     func watchersChanged(by change: Int) {
         state.withLock { $0.watchers += change }
     }

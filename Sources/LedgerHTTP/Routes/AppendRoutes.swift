@@ -7,12 +7,10 @@ internal import LedgerWire
 /// Appending events.
 struct AppendRoutes: Sendable {
     private let service: any LedgerService
-    private let intake: BodyIntake
     private let settings: ServerSettings
 
     init(_ surroundings: RouteTable.Surroundings) {
         service = surroundings.service
-        intake = surroundings.intake
         settings = surroundings.settings
     }
 
@@ -45,16 +43,6 @@ struct AppendRoutes: Sendable {
         ]
     }
 
-    /// The longest body that is read where it came in; a longer one would keep other connections waiting.
-    private static let readHereMax = 16_384
-
-    private static func read<R: Sendable>(
-        _ body: [UInt8], _ reading: @Sendable () throws(RequestError) -> R
-    ) async throws(RequestError) -> R {
-        guard body.count > readHereMax else { return try reading() }
-        return try await EventLoopExecutor.elsewhere(reading)
-    }
-
     /// What an append may wait for.
     private enum Wait: String, CaseIterable {
         case folded
@@ -63,10 +51,8 @@ struct AppendRoutes: Sendable {
     private func append(_ call: Call) async throws -> Answer {
         let job = try call.job()
         let wait = try call.parameters().choice("wait", Wait.self)
-        let range = try await intake.withBody(of: call.request, allowsLines: true) { body, format in
-            let drafts = try await Self.read(body) { () throws(RequestError) in try EventRequest.drafts(body, format) }
-            return try await service.append(drafts, to: job)
-        }
+        let drafts = try await call.read { body, format throws(RequestError) in try EventRequest.drafts(body, format) }
+        let range = try await service.append(drafts, to: job)
         var verdicts: [Verdict?]?
         if wait == .folded {
             verdicts = try await self.verdicts(job, range)
@@ -121,15 +107,13 @@ struct AppendRoutes: Sendable {
 
     private func appendMany(_ call: Call) async throws -> Answer {
         _ = try call.parameters()
-        let (appended, count) = try await intake.withBody(of: call.request, allowsLines: true) { body, format in
-            let entries = try await Self.read(body) { () throws(RequestError) in
-                try EventRequest.entries(body, format)
-            }
-            return (try await record(entries), entries.count)
+        let entries = try await call.read { body, format throws(RequestError) in
+            try EventRequest.entries(body, format)
         }
+        let appended = try await record(entries)
         return .json(.created) { writer in
             writer.object { writer in
-                writer.field("appended", count)
+                writer.field("appended", entries.count)
                 writer.name("jobs")
                 writer.object { writer in
                     for (job, range) in appended {

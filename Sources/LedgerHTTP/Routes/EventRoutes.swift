@@ -8,9 +8,11 @@ internal import NIOCore
 /// The history of a job.
 struct EventRoutes: Sendable {
     private let service: any LedgerService
+    private let settings: ServerSettings
 
     init(_ surroundings: RouteTable.Surroundings) {
         service = surroundings.service
+        settings = surroundings.settings
     }
 
     private static let pageSizes: ClosedRange<Int64> = 1...1_000
@@ -62,7 +64,7 @@ struct EventRoutes: Sendable {
             guard parameters["limit"] == nil else {
                 throw HTTPProblem.invalid(parameter: "limit", "belongs to pages; a stream has all events")
             }
-            return try await stream(job, filter, after)
+            return try await stream(job, filter, after, call.route.bound(settings, waiting: 0))
         }
         let limit = Int(try parameters.integer("limit", in: Self.pageSizes) ?? Self.pageSizeDefault)
         guard let page = try await service.events(job, filter, after: after, limit: limit) else {
@@ -95,7 +97,9 @@ struct EventRoutes: Sendable {
     }
 
     /// One event a line, as many as there are, in bounded memory: a part is read when the one before has been taken.
-    private func stream(_ job: JobID, _ filter: EventFilter, _ after: Int64?) async throws -> Answer {
+    private func stream(
+        _ job: JobID, _ filter: EventFilter, _ after: Int64?, _ bound: TimeBound
+    ) async throws -> Answer {
         guard let first = try await service.events(job, filter, after: after, limit: Self.streamedAtOnce) else {
             throw HTTPProblem.noSuchJob(job.description)
         }
@@ -111,9 +115,11 @@ struct EventRoutes: Sendable {
                         lines.newLine()
                     }
                     if !lines.bytes.isEmpty { try await body.write(ByteBuffer(bytes: lines.bytes)) }
-                    guard let after = page.nextAfter,
-                        let next = try await service.events(job, filter, after: after, limit: Self.streamedAtOnce)
-                    else { return }
+                    guard let after = page.nextAfter else { return }
+                    let next = try await bound.run(on: ComputeExecutor.shared) {
+                        try await service.events(job, filter, after: after, limit: Self.streamedAtOnce)
+                    }
+                    guard let next else { return }
                     page = next
                 }
             })

@@ -7,12 +7,10 @@ internal import LedgerWire
 /// Starting executions, fenced: a zombie learns that it is one.
 struct ExecutionRoutes: Sendable {
     private let service: any LedgerService
-    private let intake: BodyIntake
     private let settings: ServerSettings
 
     init(_ surroundings: RouteTable.Surroundings) {
         service = surroundings.service
-        intake = surroundings.intake
         settings = surroundings.settings
     }
 
@@ -35,9 +33,7 @@ struct ExecutionRoutes: Sendable {
     private func start(_ call: Call) async throws -> Answer {
         let job = try call.job()
         _ = try call.parameters()
-        var reference = try await intake.withBody(of: call.request, allowsLines: false) { body, _ in
-            try EventRequest.start(body)
-        }
+        var reference = try await call.read { body, _ throws(RequestError) in try EventRequest.start(body) }
         // Where the caller gives no name, it is always a new execution.
         let name = reference.execution ?? service.newExecutionName()
         reference.execution = name

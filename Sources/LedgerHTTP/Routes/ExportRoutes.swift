@@ -8,11 +8,11 @@ internal import NIOCore
 /// Taking the ledger of a job elsewhere, with its chain.
 struct ExportRoutes: Sendable {
     private let service: any LedgerService
-    private let intake: BodyIntake
+    private let settings: ServerSettings
 
     init(_ surroundings: RouteTable.Surroundings) {
         service = surroundings.service
-        intake = surroundings.intake
+        settings = surroundings.settings
     }
 
     /// How many events are in memory while a job is exported.
@@ -53,7 +53,7 @@ struct ExportRoutes: Sendable {
         guard !first.events.isEmpty else {
             throw StoreError(.incomplete, "the events of job \(job) are not there any more", jobs: [job])
         }
-        let service = service
+        let (service, bound) = (service, call.route.bound(settings, waiting: 0))
         return Answer(
             status: .ok, headers: [.contentType: "application/x-ndjson"],
             body: .stream { body in
@@ -71,8 +71,12 @@ struct ExportRoutes: Sendable {
                     // What was appended since the first line was written is not part of it.
                     let limit = Int(min(Int64(Self.exportedAtOnce), first.head.sequence - last))
                     guard limit > 0 else { return }
-                    guard let next = try await service.excerpt(job, after: last, limit: limit), !next.events.isEmpty
-                    else { throw StoreError(.incomplete, "event \(last + 1) of job \(job) is not there", jobs: [job]) }
+                    let next = try await bound.run(on: ComputeExecutor.shared) {
+                        try await service.excerpt(job, after: last, limit: limit)
+                    }
+                    guard let next, !next.events.isEmpty else {
+                        throw StoreError(.incomplete, "event \(last + 1) of job \(job) is not there", jobs: [job])
+                    }
                     part = next.events
                 }
             })
@@ -80,17 +84,13 @@ struct ExportRoutes: Sendable {
 
     private func importEvents(_ call: Call) async throws -> Answer {
         _ = try call.parameters()
-        let (excerpt, outcome) = try await intake.withBody(of: call.request, allowsLines: true) { body, format in
-            guard format == .lines else {
-                throw HTTPProblem(
-                    .unsupportedMediaType, "Unsupported media type",
-                    "Send an export as it is, with Content-Type: application/x-ndjson.")
-            }
-            let excerpt = try await withTaskExecutorPreference(globalConcurrentExecutor) { () async throws in
-                try ImportRequest.excerpt(body)
-            }
-            return (excerpt, try await service.importExcerpt(excerpt))
+        guard call.content?.format == .lines else {
+            throw HTTPProblem(
+                .unsupportedMediaType, "Unsupported media type",
+                "Send an export as it is, with Content-Type: application/x-ndjson.")
         }
+        let excerpt = try await call.read { body, _ throws(RequestError) in try ImportRequest.excerpt(body) }
+        let outcome = try await service.importExcerpt(excerpt)
         return .json(outcome.appended > 0 ? .created : .ok) { writer in
             writer.object { writer in
                 writer.field("job", outcome.job.description)

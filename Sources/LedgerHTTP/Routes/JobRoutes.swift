@@ -7,12 +7,10 @@ internal import LedgerWire
 /// Creating, finding and listing jobs.
 struct JobRoutes: Sendable {
     private let service: any LedgerService
-    private let intake: BodyIntake
     private let memory: AnswerMemory
 
     init(_ surroundings: RouteTable.Surroundings) {
         service = surroundings.service
-        intake = surroundings.intake
         memory = surroundings.memory
     }
 
@@ -52,17 +50,14 @@ struct JobRoutes: Sendable {
                 method: .get, path: "/v1/jobs/{job}", operation: "getJob", summary: "A job with its snapshot",
                 outcomes: [
                     Route.Outcome(status: 200, description: "The job", schema: "Job"),
-                    Route.Outcome(status: 304, description: "Unchanged since the ETag that If-None-Match names"),
-                    .problem(404, "No such job"),
-                ], handle: get),
+                    .unchanged, .problem(404, "No such job"),
+                ], prefersWait: true, handle: get),
         ]
     }
 
     private func create(_ call: Call) async throws -> Answer {
         _ = try call.parameters()
-        let description = try await intake.withBody(of: call.request, allowsLines: false) { body, _ in
-            try EventRequest.description(body)
-        }
+        let description = try await call.read { body, _ throws(RequestError) in try EventRequest.description(body) }
         let (view, isNew) = try await service.createJob(description)
         let location = "/v1/jobs/\(view.id)"
         return .json(isNew ? .created : .ok, headers: [.location: location]) { JobAnswer(view).write(to: &$0) }
@@ -88,7 +83,7 @@ struct JobRoutes: Sendable {
 
     private func get(_ call: Call) async throws -> Answer {
         _ = try call.parameters()
-        return try await SnapshotAnswer(service: service, memory: memory).answer(call, policy: .last, waitMax: 0)
+        return try await SnapshotAnswer(service: service, memory: memory).answer(call, policy: .last)
     }
 }
 
@@ -101,6 +96,10 @@ extension JobAnswer {
 }
 
 extension Route.Outcome {
+    static let unchanged = Route.Outcome(
+        status: 304,
+        description: "Unchanged since the ETag that If-None-Match names; with Prefer: wait=SECONDS for so long")
+
     static func problem(_ status: Int, _ description: String) -> Route.Outcome {
         Route.Outcome(
             status: status, description: description, schema: "Problem", mediaType: "application/problem+json")

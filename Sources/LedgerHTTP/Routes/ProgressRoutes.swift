@@ -30,14 +30,11 @@ struct ProgressRoutes: Sendable {
                 ] + Route.Parameter.moments,
                 outcomes: [
                     Route.Outcome(status: 200, description: "The snapshot", schema: "Job"),
-                    Route.Outcome(
-                        status: 304,
-                        description:
-                            "Unchanged since the ETag that If-None-Match names; with Prefer: wait=SECONDS for so long"),
-                    .problem(404, "No such job"), .problem(410, "Events that the answer needs were retired"),
+                    .unchanged, .problem(404, "No such job"),
+                    .problem(410, "Events that the answer needs were retired"),
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
                     .problem(504, "The snapshot did not reach min_sequence in time"),
-                ], handle: get)
+                ], prefersWait: true, handle: get)
         ]
     }
 
@@ -49,19 +46,15 @@ struct ProgressRoutes: Sendable {
             return try await historic(call, moment, policy)
         }
         if let sequence = try parameters.integer("min_sequence", in: 0...Int64.max) {
-            guard let view = try await service.job(job) else { throw HTTPProblem.noSuchJob(job.description) }
-            guard sequence <= view.ledgerSequence else {
-                throw HTTPProblem.invalid(
-                    parameter: "min_sequence", "is beyond the job's last event, \(view.ledgerSequence)")
-            }
+            guard try await service.job(job) != nil else { throw HTTPProblem.noSuchJob(job.description) }
+            // Event N may not exist yet: a replica may lag, or its writer is about to write it.
             guard try await service.waitUntilFolded(job, sequence: sequence, deadline: settings.foldDeadline) else {
                 throw HTTPProblem(
                     .gatewayTimeout, "Not yet",
                     "The snapshot did not reach sequence \(sequence) within \(settings.foldDeadline); see /readyz.")
             }
         }
-        return try await SnapshotAnswer(service: service, memory: memory).answer(
-            call, policy: policy, waitMax: settings.preferWaitMax)
+        return try await SnapshotAnswer(service: service, memory: memory).answer(call, policy: policy)
     }
 
     /// The moment in the past that is asked for; nil for the present.
@@ -77,7 +70,7 @@ struct ProgressRoutes: Sendable {
         let job = try call.job()
         let service = service
         // Folding computes, and must not keep other connections waiting.
-        let view = try await withTaskExecutorPreference(globalConcurrentExecutor) {
+        let view = try await withTaskExecutorPreference(ComputeExecutor.shared) {
             try await service.job(job, at: moment, counting: policy)
         }
         guard let view else { throw HTTPProblem.noSuchJob(job.description) }
@@ -90,20 +83,17 @@ struct SnapshotAnswer: Sendable {
     let service: any LedgerService
     let memory: AnswerMemory
 
-    func answer(_ call: Call, policy: CountingPolicy, waitMax: Int) async throws -> Answer {
+    func answer(_ call: Call, policy: CountingPolicy) async throws -> Answer {
         let job = try call.job()
         guard var (view, stamp) = try await read(job, policy) else { throw HTTPProblem.noSuchJob(job.description) }
         let known = call.request.headers[values: .ifNoneMatch]
         var applied: HTTPFields = [:]
-        if SnapshotTag(view, policy).isAmong(known), let seconds = Self.preferredWait(call.request.headers), waitMax > 0
-        {
-            let wait = min(seconds, waitMax)
-            applied[.preferenceApplied] = "wait=\(wait)"
-            if try await service.waitForChange(job, after: view.snapshot.sequence, deadline: .seconds(wait)),
-                let changed = try await read(job, policy)
-            {
-                (view, stamp) = changed
-            }
+        if call.wait > 0, SnapshotTag(view, policy).isAmong(known) {
+            applied[.preferenceApplied] = "wait=\(call.wait)"
+            _ = try await service.waitForChange(job, after: view.snapshot.sequence, deadline: .seconds(call.wait))
+            // Read again in any case: a ledger that was set back shows another snapshot of a lower sequence.
+            guard let now = try await read(job, policy) else { throw HTTPProblem.noSuchJob(job.description) }
+            (view, stamp) = now
         }
         let tag = SnapshotTag(view, policy)
         if tag.isAmong(known) { return tag.unchanged(applied) }
@@ -164,25 +154,33 @@ struct SnapshotAnswer: Sendable {
 
     private func fold(_ job: JobID) async throws -> JobView? {
         let service = service
-        return try await withTaskExecutorPreference(globalConcurrentExecutor) {
+        return try await withTaskExecutorPreference(ComputeExecutor.shared) {
             try await service.job(job, counting: .lastSuccessful)
         }
     }
+}
 
-    /// `Prefer: wait=SECONDS` (RFC 7240).
-    private static func preferredWait(_ headers: HTTPFields) -> Int? {
-        for preference in headers[values: .prefer].flatMap({ $0.split(separator: ",") }) {
+extension HTTPFields {
+    /// The seconds that `Prefer: wait=SECONDS` (RFC 7240) asks for; 0 where it does not.
+    var preferredWait: Int {
+        for preference in self[values: .prefer].flatMap({ $0.split(separator: ",") }) {
             let parts = preference.split(separator: "=").map { $0.filter { $0 != " " } }
             if parts.count == 2, parts[0].lowercased() == "wait", let seconds = Int(parts[1]), seconds > 0 {
                 return seconds
             }
         }
-        return nil
+        return 0
     }
 }
 
 extension HTTPField.Name {
-    /// RFC 7240. The names are valid: this one and the next are written down here.
-    static let prefer = HTTPField.Name("Prefer") ?? .accept
-    static let preferenceApplied = HTTPField.Name("Preference-Applied") ?? .accept
+    /// A name that is written down in this file.
+    static func known(_ name: String) -> HTTPField.Name {
+        guard let name = HTTPField.Name(name) else { preconditionFailure("\(name) is no name of a header field") }
+        return name
+    }
+
+    /// RFC 7240.
+    static let prefer = known("Prefer")
+    static let preferenceApplied = known("Preference-Applied")
 }

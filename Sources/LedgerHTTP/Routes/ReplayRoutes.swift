@@ -7,11 +7,9 @@ internal import LedgerWire
 /// place.
 struct ReplayRoutes: Sendable {
     private let service: any LedgerService
-    private let intake: BodyIntake
 
     init(_ surroundings: RouteTable.Surroundings) {
         service = surroundings.service
-        intake = surroundings.intake
     }
 
     private static let listLimits: ClosedRange<Int64> = 1...1_000
@@ -69,9 +67,7 @@ struct ReplayRoutes: Sendable {
 
     private func begin(_ call: Call) async throws -> Answer {
         _ = try call.parameters()
-        let request = try await intake.withBody(of: call.request, allowsLines: false) { body, _ in
-            try EventRequest.replay(body)
-        }
+        let request = try await call.read { body, _ throws(RequestError) in try EventRequest.replay(body) }
         let replay = try await service.beginReplay(request)
         return accepted(replay, [.location: "/v1/replays/\(replay.id)"])
     }

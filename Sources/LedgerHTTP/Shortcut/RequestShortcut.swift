@@ -29,12 +29,14 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler, Inpu
     /// - answering: the ledger has been asked. Can become passing.
     private enum State {
         case passing(requests: Int)
-        case collecting(HTTPRequest, ShortRequest, body: [UInt8])
+        case collecting(HTTPRequest, ShortRequest, body: [UInt8], BodyBudget.Share?)
         case answering
     }
 
     private let service: any LedgerService
+    private let settings: ServerSettings
     private let memory: AnswerMemory
+    private let budget: BodyBudget
     private let metrics: HTTPMetrics
     private let date: HTTPDate
     private let logger: Logger
@@ -42,10 +44,33 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler, Inpu
     var held = HeldInput()
     private var wantsReading = false
     private var context: ChannelHandlerContext?
+    /// The request that is being answered; nil where none is.
+    private var current: Current?
+    /// Counts requests, so that a result that comes after its time is known as such.
+    private var lastNumber = 0
+    /// Looks whether the current request is late. One for many requests: a timer for each would cost a tenth of what the
+    /// request costs.
+    private var timer: Scheduled<Void>?
 
-    init(service: any LedgerService, memory: AnswerMemory, metrics: HTTPMetrics, date: HTTPDate, logger: Logger) {
+    /// A request that is being answered.
+    private struct Current {
+        let number: Int
+        let method: String
+        let route: String
+        let isRead: Bool
+        let limit: Duration
+        let deadline: NIODeadline
+        let started = ContinuousClock.now
+    }
+
+    init(
+        service: any LedgerService, settings: ServerSettings, memory: AnswerMemory, budget: BodyBudget,
+        metrics: HTTPMetrics, date: HTTPDate, logger: Logger
+    ) {
         self.service = service
+        self.settings = settings
         self.memory = memory
+        self.budget = budget
         self.metrics = metrics
         self.date = date
         self.logger = logger
@@ -57,6 +82,7 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler, Inpu
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        timer?.cancel()
     }
 
     // MARK: Inbound
@@ -70,8 +96,8 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler, Inpu
         case (.answering, _):
             held.hold(.part(part))
         case (.passing(0), .head(let head)):
-            if let request = ShortRequest(head) {
-                state = .collecting(head, request, body: [])
+            if let request = ShortRequest(head), let share = share(of: request) {
+                state = .collecting(head, request, body: [], share)
             } else {
                 state = .passing(requests: 1)
                 context.fireChannelRead(wrapInboundOut(part))
@@ -81,33 +107,39 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler, Inpu
             context.fireChannelRead(wrapInboundOut(part))
         case (.passing, _):
             context.fireChannelRead(wrapInboundOut(part))
-        case (.collecting(let head, let request, var body), .body(let bytes)):
+        case (.collecting(let head, let request, var body, let share), .body(let bytes)):
             // The old value is let go first, so that the bytes are appended in place.
             state = .answering
             body.append(contentsOf: bytes.readableBytesView)
-            state = .collecting(head, request, body: body)
+            state = .collecting(head, request, body: body, share)
             if body.count > ShortRequest.bodyBytesMax { handOn(head, body, isWhole: false, context) }
-        case (.collecting(let head, let request, let body), .end):
+        case (.collecting(let head, let request, let body, _), .end):
             answer(request, head, body, context)
-        case (.collecting(let head, _, let body), .head):
+        case (.collecting(let head, _, let body, _), .head):
             // The codec does not let this happen.
             handOn(head, body, isWhole: false, context)
             context.fireChannelRead(wrapInboundOut(part))
         }
     }
 
+    /// Memory for the body of a request, of which there may be none left; the general route then says so. A snapshot has no
+    /// body: its share is nil.
+    private func share(of request: ShortRequest) -> BodyBudget.Share?? {
+        guard case .append(_, let length) = request else { return .some(nil) }
+        return budget.take(length).map { .some($0) }
+    }
+
     private func answer(
         _ request: ShortRequest, _ head: HTTPRequest, _ body: [UInt8], _ context: ChannelHandlerContext
     ) {
         switch request {
-        case .append(let job):
+        case .append(let job, _):
             guard let drafts = Self.drafts(body) else { return handOn(head, body, isWhole: true, context) }
             append(drafts, to: job, context)
         case .snapshot(let job, let known, let route):
             guard body.isEmpty else { return handOn(head, body, isWhole: true, context) }
-            let question = SnapshotQuestion(job: job, known: known, head: head, route: route)
-            state = .answering
-            metrics.began()
+            let number = begin("GET", route, isRead: true, context)
+            let question = SnapshotQuestion(number: number, job: job, known: known, head: head)
             // Where nothing could come of looking, the snapshot is read at once.
             if !known.isEmpty || memory.knows(job) { look(question, context) } else { read(question, context) }
         }
@@ -129,15 +161,13 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler, Inpu
     // MARK: Appends
 
     private func append(_ drafts: [EventDraft], to job: JobID, _ context: ChannelHandlerContext) {
-        state = .answering
-        metrics.began()
-        let started = ContinuousClock.now
+        let number = begin("POST", ShortRequest.appendRoute, isRead: false, context)
         let loop = context.eventLoop
         let me = NIOLoopBound(self, eventLoop: loop)
         let logger = logger
         service.append(drafts, to: job) { result in
             loop.execute {
-                me.value.send(Self.answer(result, logger), "POST", ShortRequest.appendRoute, started)
+                if me.value.isCurrent(number) { me.value.send(Self.answer(result, logger)) }
             }
         }
     }
@@ -151,14 +181,13 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler, Inpu
 
     // MARK: Snapshots
 
-    /// What a request wants to know, and when it came.
+    /// What a request wants to know.
     private struct SnapshotQuestion {
+        let number: Int
         let job: JobID
         /// What `If-None-Match` says.
         let known: [String]
         let head: HTTPRequest
-        let route: String
-        let started = ContinuousClock.now
     }
 
     /// Finds out whether the snapshot is one that the client knows, or that has been answered before.
@@ -171,12 +200,12 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler, Inpu
     }
 
     private func looked(_ question: SnapshotQuestion, _ result: Result<SnapshotStamp?, StoreError>) {
+        guard isCurrent(question.number) else { return }
         guard case .success(let stamp?) = result else { return handOn(question) }
         let tag = SnapshotTag(stamp)
-        if tag.isAmong(question.known) { return send(tag.unchanged(), "GET", question.route, question.started) }
+        if tag.isAmong(question.known) { return send(tag.unchanged()) }
         if let body = memory.body(question.job, stamp) {
-            let head = SnapshotAnswer.head(tag, length: body.count)
-            return send(head, ByteBuffer(bytes: body), "GET", question.route, question.started)
+            return send(SnapshotAnswer.head(tag, length: body.count), ByteBuffer(bytes: body))
         }
         if let context { read(question, context) } else { metrics.handedOn() }
     }
@@ -190,17 +219,19 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler, Inpu
     }
 
     private func answer(question: SnapshotQuestion, _ result: Result<StampedJob?, StoreError>) {
+        guard isCurrent(question.number) else { return }
         guard case .success(let job?) = result else { return handOn(question) }
         let tag = SnapshotTag(job.stamp)
-        if tag.isAmong(question.known) { return send(tag.unchanged(), "GET", question.route, question.started) }
+        if tag.isAmong(question.known) { return send(tag.unchanged()) }
         let answer = SnapshotAnswer.answer(job.view, .last)
         memory.remember(answer, of: question.job, job.stamp)
-        send(answer, "GET", question.route, question.started)
+        send(answer)
     }
 
     /// The general route tells what is wrong.
     private func handOn(_ question: SnapshotQuestion) {
         metrics.handedOn()
+        current = nil
         guard let context else { return }
         handOn(question.head, [], isWhole: true, context)
         goOn(context)
@@ -208,18 +239,52 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler, Inpu
 
     // MARK: Answering
 
-    private func send(_ answer: Answer, _ method: String, _ route: String, _ started: ContinuousClock.Instant) {
-        var body: ByteBuffer?
-        if case .bytes(let bytes) = answer.body { body = ByteBuffer(bytes: bytes) }
-        send(answer.response.head, body, method, route, started)
+    /// Begins to answer a request.
+    ///
+    /// - Returns: Its number, by which a result that comes too late is known.
+    private func begin(_ method: String, _ route: String, isRead: Bool, _ context: ChannelHandlerContext) -> Int {
+        state = .answering
+        metrics.began()
+        lastNumber += 1
+        let limit = isRead ? settings.readDeadline : settings.writeDeadline
+        current = Current(
+            number: lastNumber, method: method, route: route, isRead: isRead, limit: limit,
+            deadline: .now() + TimeAmount(limit))
+        if timer == nil { watchTime(context.eventLoop) }
+        return lastNumber
     }
 
-    private func send(
-        _ head: HTTPResponse, _ body: ByteBuffer?, _ method: String, _ route: String,
-        _ started: ContinuousClock.Instant
-    ) {
+    private func isCurrent(_ number: Int) -> Bool { current?.number == number }
+
+    /// Looks again when the current request is late, or after the shortest time in which one could become so.
+    private func watchTime(_ loop: any EventLoop) {
+        guard let current else { return }
+        let shortest = NIODeadline.now() + TimeAmount(min(settings.readDeadline, settings.writeDeadline))
+        timer = loop.assumeIsolated().scheduleTask(deadline: min(current.deadline, shortest)) { self.looksAtTime(loop) }
+    }
+
+    private func looksAtTime(_ loop: any EventLoop) {
+        timer = nil
+        guard let current else { return }
+        if NIODeadline.now() >= current.deadline {
+            send(HTTPProblem.late(isRead: current.isRead, current.limit).answer)
+        } else {
+            watchTime(loop)
+        }
+    }
+
+    private func send(_ answer: Answer) {
+        var body: ByteBuffer?
+        if case .bytes(let bytes) = answer.body { body = ByteBuffer(bytes: bytes) }
+        send(answer.response.head, body)
+    }
+
+    private func send(_ head: HTTPResponse, _ body: ByteBuffer?) {
+        guard let answered = current else { return }
+        current = nil
         metrics.ended(
-            route: route, method: method, status: head.status.code, seconds: started.duration(to: .now))
+            route: answered.route, method: answered.method, status: head.status.code,
+            seconds: answered.started.duration(to: .now))
         guard let context else { return }
         var head = head
         head.headerFields[.date] = date.text
@@ -273,7 +338,7 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler, Inpu
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         switch state {
         case .answering: return held.hold(.error(error))
-        case .collecting(let head, _, let body): handOn(head, body, isWhole: false, context)
+        case .collecting(let head, _, let body, _): handOn(head, body, isWhole: false, context)
         case .passing: break
         }
         context.fireErrorCaught(error)

@@ -3,8 +3,8 @@ internal import Ledger
 
 /// A request that the shortcut may answer: plainly one of those that most are.
 enum ShortRequest {
-    /// A small JSON body appended to a job.
-    case append(to: JobID)
+    /// A JSON body of this length, a small one, appended to a job.
+    case append(to: JobID, length: Int)
     /// The snapshot of a job as it is now, counting the last executions; with what `If-None-Match` says, and the route
     /// that it is counted under.
     case snapshot(of: JobID, known: [String], route: String)
@@ -20,9 +20,10 @@ enum ShortRequest {
         let end = path.end
         switch head.method {
         case .post:
-            guard end.elementsEqual("/events".utf8), Self.hasSmallJSON(head.headerFields), let job = path.job
+            guard end.elementsEqual("/events".utf8), let length = Self.smallJSONLength(head.headerFields),
+                let job = path.job
             else { return nil }
-            self = .append(to: job)
+            self = .append(to: job, length: length)
         case .get:
             guard end.isEmpty || end.elementsEqual("/progress".utf8), let known = Self.knownTags(head.headerFields),
                 let job = path.job
@@ -33,20 +34,26 @@ enum ShortRequest {
         }
     }
 
-    private static func hasSmallJSON(_ fields: HTTPFields) -> Bool {
+    /// The length of a small JSON body; nil where it is none.
+    private static func smallJSONLength(_ fields: HTTPFields) -> Int? {
         var hasJSON = false
+        var announced = 0
         for field in fields {
             switch field.name {
             case .contentType:
-                guard field.value.utf8.elementsEqual("application/json".utf8) else { return false }
+                let isJSON =
+                    field.value.utf8.elementsEqual("application/json".utf8)
+                    || MediaType(field.value).name == "application/json"
+                guard isJSON, !hasJSON else { return nil }
                 hasJSON = true
             case .contentLength:
-                guard let length = Int(field.value), length <= bodyBytesMax else { return false }
+                guard let length = Int(field.value), length <= bodyBytesMax else { return nil }
+                announced = length
             default:
-                guard field.isPlain else { return false }
+                guard field.isPlain else { return nil }
             }
         }
-        return hasJSON
+        return hasJSON ? announced : nil
     }
 
     /// What `If-None-Match` says; nil where the request wants more than a snapshot or none.

@@ -85,6 +85,6 @@ struct WatchText: Sendable {
 }
 
 extension HTTPField.Name {
-    static let accelBuffering = HTTPField.Name("X-Accel-Buffering") ?? .cacheControl
-    static let lastEventID = HTTPField.Name("Last-Event-ID") ?? .range
+    static let accelBuffering = known("X-Accel-Buffering")
+    static let lastEventID = known("Last-Event-ID")
 }

@@ -1,0 +1,53 @@
+internal import HTTPTypes
+internal import Hummingbird
+internal import HummingbirdCore
+internal import LedgerWire
+internal import NIOCore
+
+/// What Hummingbird keeps of a request, with the connection that it came on.
+struct LedgerRequestContext: RequestContext {
+    var coreContext: CoreRequestContextStorage
+    let channel: any Channel
+
+    init(source: ApplicationRequestContextSource) {
+        coreContext = .init(source: source)
+        channel = source.channel
+    }
+}
+
+/// A route as the server runs it: with its body read, within its time, on the right threads.
+struct Endpoint: Sendable {
+    let route: Route
+    let settings: ServerSettings
+    let intake: BodyIntake
+    let connections: ConnectionRegistry
+
+    func respond(to request: Request, _ context: LedgerRequestContext) async throws -> Response {
+        var content: RequestContent?
+        if let body = route.body { content = try await intake.body(of: request, allowsLines: body.takesLines) }
+        let wait = route.prefersWait ? min(request.headers.preferredWait, settings.preferWaitMax) : 0
+        let call = Call(
+            request: request, query: request.uri.query,
+            pathID: context.parameters.get(route.pathParameter?.name ?? ""), route: route, content: content,
+            wait: wait)
+        let bound = route.bound(settings, waiting: wait)
+        let route = route
+        do {
+            guard route.isHeavy else {
+                return try await bound.run(on: EventLoopExecutor.shared) { try await route.handle(call) }.response
+            }
+            return try await bound.run(
+                on: ComputeExecutor.shared, for: route.isRead ? connections.connection(of: context.channel) : nil
+            ) {
+                try await route.handle(call)
+            }.response
+        } catch is TimeBound.Exceeded {
+            throw HTTPProblem.late(isRead: route.isRead, bound.limit)
+        } catch is CancellationError {
+            // The client has gone, or the server's time to stop is over.
+            throw HTTPProblem(
+                .serviceUnavailable, route.isRead ? "Unavailable" : "Outcome unknown",
+                "The request was given up before it was answered.", headers: HTTPFields(retryAfter: .seconds(1)))
+        }
+    }
+}

@@ -1,0 +1,202 @@
+import HTTPTypes
+import Ledger
+import LedgerStore
+import LedgerTestSupport
+import LedgerWire
+import NIOCore
+import Synchronization
+import Testing
+
+@testable import LedgerHTTP
+
+/// What one request may take of the server: time, threads and memory.
+@Suite("Bounds of requests")
+struct BoundTests {
+    /// Computes until it is told to stop, deaf to its cancellation.
+    private final class Spinner: Sendable {
+        private let isStopped = Atomic(false)
+        let wasCancelled = Atomic(false)
+
+        func spin() {
+            while !isStopped.load(ordering: .relaxed) {
+                if Task.isCancelled { wasCancelled.store(true, ordering: .relaxed) }
+            }
+        }
+
+        func stop() { isStopped.store(true, ordering: .relaxed) }
+    }
+
+    @Test("work that computes without end is answered for in time, and its task is cancelled")
+    func endlessWork() async throws {
+        let spinner = Spinner()
+        defer { spinner.stop() }
+        let bound = TimeBound(limit: .milliseconds(50), cancelsWork: true)
+        await #expect(throws: TimeBound.Exceeded.self) {
+            try await bound.run(on: ComputeExecutor.shared) { spinner.spin() }
+        }
+        try await eventually { spinner.wasCancelled.load(ordering: .relaxed) }
+    }
+
+    @Test("a caller that is cancelled does not wait for work that computes without end")
+    func cancelledCaller() async throws {
+        let spinners = (0..<System.coreCount + 1).map { _ in Spinner() }
+        defer { for spinner in spinners { spinner.stop() } }
+        // More of them than there are threads: those of the standard executor stay free all the same.
+        let callers = spinners.map { spinner in
+            Task {
+                try await TimeBound(limit: .seconds(600), cancelsWork: true).run(on: ComputeExecutor.shared) {
+                    spinner.spin()
+                }
+            }
+        }
+        for caller in callers { caller.cancel() }
+        for caller in callers { await #expect(throws: CancellationError.self) { try await caller.value } }
+    }
+
+    @Test("what may have been recorded is not cancelled when its time is over")
+    func slowWrite() async throws {
+        let spinner = Spinner()
+        let ended = Atomic(false)
+        let bound = TimeBound(limit: .milliseconds(50), cancelsWork: false)
+        await #expect(throws: TimeBound.Exceeded.self) {
+            try await bound.run(on: ComputeExecutor.shared) {
+                spinner.spin()
+                ended.store(true, ordering: .relaxed)
+            }
+        }
+        let wasCancelled = spinner.wasCancelled.load(ordering: .relaxed)
+        #expect(!wasCancelled)
+        spinner.stop()
+        try await eventually { ended.load(ordering: .relaxed) }
+    }
+
+    @Test("every route answers in time when the database hangs, and only a write has an unknown outcome")
+    func hangingDatabase() async throws {
+        try await withLedgerDatabase { target in
+            let proxy = try FaultProxy(before: target)
+            defer { proxy.close() }
+            var settings = ServerSettings()
+            settings.port = 0
+            settings.readDeadline = .milliseconds(600)
+            settings.writeDeadline = .milliseconds(900)
+            let (job, served) = try await withRunningLedger(on: target) { ledger in
+                (try await ledger.createJob(JobDescription(name: "job")).view.id, settings)
+            }
+            let ledger = PostgresLedger(target: proxy.target, logger: TestCluster.logger)
+            let running = Task { try await ledger.run() }
+            defer { running.cancel() }
+            try await withServer(on: ledger, served) { client in
+                let event = #"{"type":"progress","task":"t"}"#
+                #expect(try await client.post("/v1/jobs/\(job)/events", event).status == 201)
+                #expect(try await client.get("/v1/jobs/\(job)").status == 200)
+                proxy.hang()
+                let reads = [
+                    "/v1/jobs/\(job)", "/v1/jobs/\(job)/progress?policy=all", "/v1/jobs", "/v1/jobs/\(job)/events",
+                    "/v1/jobs/\(job)/tasks", "/v1/jobs/\(job)/explain", "/v1/jobs/\(job)/history",
+                    "/v1/jobs/\(job)/diff", "/v1/jobs/\(job)/verify", "/v1/jobs/\(job)/export", "/v1/heads",
+                    "/v1/replays", "/v1/status", "/v1/jobs/\(job)/watch?", "/jobs/\(job)", "/",
+                ]
+                for path in reads {
+                    let answer = try await client.get(path)
+                    #expect([503, 504].contains(answer.status), "\(path): \(answer.status)")
+                    let text = String(decoding: answer.body, as: UTF8.self)
+                    #expect(!text.contains("Outcome unknown"), "\(path)")
+                    #expect(answer.headers["retry-after"] != nil, "\(path)")
+                }
+                let writes = [
+                    ("/v1/jobs/\(job)/events", event), ("/v1/jobs/\(job)/events?wait=folded", event),
+                    ("/v1/jobs", #"{"name":"n"}"#), ("/v1/jobs/\(job)/executions", #"{"task":"t"}"#),
+                    ("/v1/events", #"[{"job":"\#(job)","type":"progress","task":"t"}]"#), ("/v1/replays", "{}"),
+                ]
+                for (path, body) in writes {
+                    let answer = try await client.post(path, body)
+                    #expect(answer.status == 503, "\(path): \(answer.status)")
+                    #expect(answer.headers["retry-after"] != nil, "\(path)")
+                }
+                proxy.close()
+            }
+        }
+    }
+
+    @Test("every route has a bound by its method, beside what it is asked to wait")
+    func bounds() {
+        let settings = ServerSettings()
+        func route(_ method: HTTPRequest.Method, prefersWait: Bool = false) -> Route {
+            Route(
+                method: method, path: "/", operation: "o", summary: "s", outcomes: [], prefersWait: prefersWait
+            ) { _ in Answer(status: .ok) }
+        }
+        #expect(route(.get).bound(settings, waiting: 30).limit == .seconds(10))
+        #expect(route(.get, prefersWait: true).bound(settings, waiting: 30).limit == .seconds(40))
+        #expect(route(.post).bound(settings, waiting: 30).limit == .seconds(35))
+        #expect(route(.delete).bound(settings, waiting: 0).limit == .seconds(35))
+        #expect(!route(.post).bound(settings, waiting: 0).cancelsWork)
+    }
+
+    // MARK: Memory
+
+    @Test("large bodies leave room for small ones, and what is let go is free again")
+    func budget() throws {
+        let budget = BodyBudget(bytesMax: 1 << 20)
+        do {
+            let large = try #require(budget.take(700_000))
+            #expect(budget.take(100_000) == nil)
+            #expect(!large.grow(to: 900_000))
+            #expect(large.grow(to: 750_000))
+            let small = try #require(budget.take(BodyBudget.smallBytesMax))
+            #expect(budget.used == 750_000 + BodyBudget.smallBytesMax)
+            withExtendedLifetime((large, small)) {}
+        }
+        #expect(budget.used == 0)
+    }
+
+    @Test("32 large bodies at once are taken as far as the budget allows, the others are refused with 503")
+    func manyLargeBodies() async throws {
+        try await withServer({
+            $0.bodyBytesMax = 2 << 20
+            $0.bodiesBytesMax = 8 << 20
+        }) { client, _ in
+            let job = try await client.createJob()
+            let event = #"{"type":"progress","task":"t"}"#
+            let body = Array((event + String(repeating: " ", count: (2 << 20) - event.utf8.count)).utf8)
+            let answers = try await withThrowingTaskGroup(of: RawAnswer.self) { group in
+                for _ in 0..<32 {
+                    group.addTask {
+                        try await client.request(
+                            "POST", "/v1/jobs/\(job)/events", headers: ["Content-Type": "application/json"], body: body)
+                    }
+                }
+                var answers: [RawAnswer] = []
+                for try await answer in group { answers.append(answer) }
+                return answers
+            }
+            let taken = answers.count { $0.status == 201 }
+            #expect(taken >= 1)
+            #expect(answers.allSatisfy { $0.status == 201 || ($0.status == 503 && $0.headers["retry-after"] != nil) })
+            let job2 = try await client.get("/v1/jobs/\(job)")
+            #expect(try job2.json["ledger_sequence"] == .integer(Int128(1 + taken)))
+            // Afterwards there is room for all again, one after the other.
+            for _ in 0..<3 { #expect(try await client.post("/v1/jobs/\(job)/events", event).status == 201) }
+        }
+    }
+
+    @Test("a small append takes the short way with every spelling of its media type")
+    func shortAppends() {
+        func request(_ type: String?) -> ShortRequest? {
+            var head = HTTPRequest(
+                method: .post, scheme: "http", authority: "x",
+                path: "/v1/jobs/01900000-0000-7000-8000-000000000000/events")
+            if let type { head.headerFields[.contentType] = type }
+            head.headerFields[.contentLength] = "10"
+            return ShortRequest(head)
+        }
+        for type in [
+            "application/json", "application/json; charset=utf-8", "application/json;charset=UTF-8", "Application/JSON",
+            "application/json ; charset=\"utf-8\"",
+        ] { #expect(request(type) != nil, "\(type)") }
+        for type in ["text/plain", "application/x-ndjson", "application/jsonx", "", "json"] {
+            #expect(request(type) == nil, "\(type)")
+        }
+        #expect(request(nil) == nil)
+    }
+}

@@ -1,0 +1,256 @@
+import LedgerHTTP
+import LedgerTestSupport
+import LedgerWire
+import NIOCore
+import Testing
+
+/// What clients and proxies send that is not plain HTTP/1.1 of today, and what breaks its rules.
+@Suite("Messages")
+struct MessageTests {
+    private static let plain = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+    private func send(_ client: RawClient, _ text: String) async throws -> RawAnswer {
+        try await client.send(Array(text.utf8))
+    }
+
+    @Test("a wish for another protocol is ignored, and the connection goes on")
+    func upgradeIsIgnored() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            let wish = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+            let event = #"{"type":"progress","task":"t"}"#
+            let get = "GET /v1/jobs/\(job) HTTP/1.1\r\nHost: localhost\r\n\(wish)\r\n"
+            let post =
+                "POST /v1/jobs/\(job)/events HTTP/1.1\r\nHost: localhost\r\n\(wish)Content-Type: application/json\r\n"
+                + "Content-Length: \(event.utf8.count)\r\n\r\n\(event)"
+            // One after the other, then all in one packet.
+            let spaced = try await client.converse([get, post, get, Self.plain])
+            #expect(spaced.map(\.status) == [200, 201, 200, 200])
+            let packed = try await client.converse([get + post + get + post + Self.plain])
+            #expect(packed.map(\.status) == [200, 201, 200, 201, 200])
+            // Byte by byte.
+            let bytes = (get + post + Self.plain).utf8.map { String(UnicodeScalar($0)) }
+            #expect(try await client.converse(bytes).map(\.status) == [200, 201, 200])
+        }
+    }
+
+    @Test("a body that breaks off or cannot be read is the client's fault: 400, and no 5xx is counted")
+    func brokenBodies() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            let head = "POST /v1/jobs/\(job)/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            let large = "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+            let chunked = "Transfer-Encoding: chunked\r\n\r\n"
+            for broken in [
+                head + "Content-Length: 40\r\n\r\n{\"type\"", head + "Content-Length: 400000\r\n\r\n{\"type\"",
+                large + "Content-Length: 40\r\n\r\n{", head + chunked + "zz\r\n{}\r\n0\r\n\r\n",
+                head + chunked + "-1\r\n{}\r\n", head + chunked + "2\r\n{}x\r\n0\r\n\r\n",
+                head + chunked + "ffffffffffffffffff\r\n{}", head + chunked + "5\r\n{}",
+                large + chunked + "3\r\n{}\n1\r\n",
+            ] {
+                let answers = try await client.converse([broken])
+                #expect(answers.map(\.status) == [400], "\(broken)")
+                #expect(answers.first?.headers["content-type"] == "application/problem+json", "\(broken)")
+                #expect(answers.first?.headers["connection"] == "close", "\(broken)")
+            }
+            let metrics = String(decoding: try await client.get("/metrics").body, as: UTF8.self)
+            #expect(!metrics.contains("status=\"5xx\""))
+            #expect(try await client.get("/v1/jobs/\(job)").json["ledger_sequence"] == .integer(1))
+        }
+    }
+
+    @Test("what the parser refuses is answered as problem+json with the status that fits")
+    func refusals() async throws {
+        try await withServer { client, _ in
+            let start = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+            let cases: [(String, Int)] = [
+                ("GET /v1/jobs?name=\(String(repeating: "x", count: 20_000)) HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
+                ("GET /\(String(repeating: "x", count: 200_000)) HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
+                (start + "X-Long: \(String(repeating: "x", count: 20_000))\r\n\r\n", 431),
+                (start + String(repeating: "X-Many: x\r\n", count: 200) + "\r\n", 431),
+                (
+                    start + String(repeating: "X-Much: \(String(repeating: "x", count: 10_000))\r\n", count: 10)
+                        + "\r\n", 431
+                ),
+                (start + "X-Control: a\u{1}b\r\n\r\n", 400), (start + "X Space: a\r\n\r\n", 400),
+                ("GET /a\u{1}b HTTP/1.1\r\nHost: localhost\r\n\r\n", 400), ("nonsense\r\n\r\n", 400),
+                ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400), (start + "Content-Length: x\r\n\r\n", 400),
+                ("GET /healthz HTTP/1.1\r\n\r\n", 400), (start + "Host: other\r\n\r\n", 400),
+                ("GET /healthz HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+                ("GET /healthz HTTP/1.1\r\nHost: user@host\r\n\r\n", 400),
+                ("POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 9223372036854775808\r\n\r\n", 413),
+                (start + "Content-Length: 9223372036854775808\r\n\r\n", 413),
+                ("POST /v1/jobs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
+                ("CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),
+            ]
+            for (request, status) in cases {
+                let answer = try await send(client, request)
+                #expect(answer.status == status, "\(request.prefix(60))")
+                #expect(answer.headers["content-type"] == "application/problem+json", "\(request.prefix(60))")
+                #expect(try answer.json["status"] == .integer(Int128(status)), "\(request.prefix(60))")
+                #expect(answer.headers["connection"] == "close", "\(request.prefix(60))")
+            }
+            // A refusal comes after the responses before it.
+            let answers = try await client.converse([Self.plain + Self.plain + "GET /healthz HTTP/1.1\r\n\r\n"])
+            #expect(answers.map(\.status) == [200, 200, 400])
+            let metrics = String(decoding: try await client.get("/metrics").body, as: UTF8.self)
+            #expect(!metrics.contains("status=\"5xx\""))
+        }
+    }
+
+    @Test("OPTIONS names the methods of a path, and HEAD is GET without its body")
+    func otherMethods() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            let options = try await client.request("OPTIONS", "/v1/jobs/\(job)/events")
+            #expect(options.status == 204)
+            #expect(options.headers["allow"] == "GET, HEAD, OPTIONS, POST")
+            #expect(try await client.request("OPTIONS", "*").status == 204)
+            #expect(try await client.request("OPTIONS", "/nothing").status == 404)
+            for path in ["/v1/jobs/\(job)", "/v1/jobs", "/healthz", "/v1/jobs/\(job)/events", "/openapi.json"] {
+                let get = try await client.get(path)
+                let head = try await client.request("HEAD", path)
+                #expect(head.status == 200)
+                #expect(head.body.isEmpty)
+                #expect(head.headers["content-length"] == get.headers["content-length"], "\(path)")
+                #expect(head.headers["etag"] == get.headers["etag"])
+            }
+            #expect(try await client.request("HEAD", "/v1/jobs/\(job)/watch").status == 200)
+            #expect(try await client.request("HEAD", "/nothing").body.isEmpty)
+        }
+    }
+
+    @Test("a client of HTTP/1.0 is answered as it expects, with and without keep-alive")
+    func oldClients() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            let plain = try await send(client, "GET /v1/jobs/\(job) HTTP/1.0\r\n\r\n")
+            #expect(plain.status == 200)
+            #expect(plain.headers["connection"] == "close")
+            let kept = "GET /v1/jobs/\(job) HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"
+            let answers = try await client.converse([kept + kept + "GET /healthz HTTP/1.0\r\n\r\n" + kept])
+            #expect(answers.map(\.status) == [200, 200, 200])
+            #expect(answers.map { $0.headers["connection"] } == ["keep-alive", "keep-alive", "close"])
+            // It knows no chunks: a stream ends with the connection.
+            let stream = try await send(
+                client,
+                "GET /v1/jobs/\(job)/events HTTP/1.0\r\nAccept: application/x-ndjson\r\nConnection: keep-alive\r\n\r\n")
+            #expect(stream.headers["transfer-encoding"] == nil)
+            #expect(stream.headers["connection"] == "close")
+            #expect(try JSONReader.read(stream.body.dropLast())["type"]?.text == "job_created")
+        }
+    }
+
+    @Test("a connection is closed after the response if the client says so, in letters of either case")
+    func closes() async throws {
+        try await withServer { client, _ in
+            for field in ["Connection: Close", "connection: close, te", "Connection: CLOSE"] {
+                let request = "GET /healthz HTTP/1.1\r\nHost: x\r\n\(field)\r\n\r\n"
+                let answer = try await send(client, request)
+                #expect(answer.headers["connection"] == "close")
+                #expect(try await client.converse([request + Self.plain]).count == 1)
+            }
+        }
+    }
+
+    @Test("an entity tag is compared weakly, in lists and on every route")
+    func entityTags() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            for path in [
+                "/v1/jobs/\(job)", "/v1/jobs/\(job)/progress", "/v1/jobs/\(job)/progress?policy=all",
+                "/v1/jobs/\(job)/badge.svg",
+            ] {
+                let tag = try #require(try await client.get(path).headers["etag"])
+                let opaque = tag.hasPrefix("W/") ? String(tag.dropFirst(2)) : tag
+                for known in [
+                    tag, opaque, "W/\(opaque)", "\"a\", W/\"b\",\(opaque)", "*", " * ", "\"x\" ,\t\(opaque)\t",
+                ] {
+                    #expect(
+                        try await client.get(path, headers: ["If-None-Match": known]).status == 304, "\(path) \(known)")
+                }
+                for other in ["\"a\"", "W/\"a\", \"b\"", "\"\"", "W/*", ""] {
+                    #expect(
+                        try await client.get(path, headers: ["If-None-Match": other]).status == 200, "\(path) \(other)")
+                }
+            }
+        }
+    }
+
+    @Test("idle connections give way to new ones, and where none is idle a new one is told so")
+    func connectionsBeyondTheLimit() async throws {
+        try await withServer({ $0.connectionsMax = 3 }) { client, _ in
+            let job = try await client.createJob()
+            // Idle ones, one of which sends half a request and no more.
+            var idle: [NIOAsyncChannel<ByteBuffer, ByteBuffer>] = []
+            for _ in 0..<3 { idle.append(try await client.connect()) }
+            try await idle[0].channel.writeAndFlush(ByteBuffer(string: "GET /healthz HT"))
+            #expect(try await client.get("/healthz").status == 200)
+            for channel in idle { try await channel.executeThenClose { _, _ in } }
+            try await EventSource.open(client, "/v1/jobs/\(job)/watch") { _ in
+                try await EventSource.open(client, "/v1/jobs/\(job)/watch") { _ in
+                    try await EventSource.open(client, "/v1/jobs/\(job)/watch") { _ in
+                        let refused = try await client.get("/healthz")
+                        #expect(refused.status == 503)
+                        #expect(try refused.json["title"]?.text == "Too many connections")
+                        #expect(refused.headers["retry-after"] == "1")
+                    }
+                }
+            }
+            try await eventually { try await client.get("/healthz").status == 200 }
+        }
+    }
+
+    @Test("every parameter that is wrong is named, and a plus sign that became a space is explained")
+    func parameters() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            let answer = try await client.get("/v1/jobs?limit=0&state=x&nope=1&name=%00&limit=2&tag.a=%00")
+            #expect(answer.status == 422)
+            #expect(try answer.places == ["limit", "state", "nope", "name", "limit", "tag.a"])
+            for path in ["progress?at=", "diff?from="] {
+                let hinted = try await client.get("/v1/jobs/\(job)/\(path)2026-11-23T17:30:00+01:00")
+                #expect(hinted.status == 422)
+                #expect(try hinted.json["errors"]?.elements?.first?["detail"]?.text?.contains("%2B") == true)
+                #expect(try await client.get("/v1/jobs/\(job)/\(path)2026-11-23T17:30:00%2B01:00").status == 200)
+            }
+        }
+    }
+
+    @Test("a snapshot that is not there yet is waited for, and then it is 504")
+    func waitsForASequence() async throws {
+        try await withServer({ $0.foldDeadline = .milliseconds(500) }) { client, ledger in
+            let job = try await client.createJob()
+            let late = try await client.get("/v1/jobs/\(job)/progress?min_sequence=9")
+            #expect(late.status == 504)
+            #expect(late.headers["content-type"] == "application/problem+json")
+        }
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            async let waiting = client.get("/v1/jobs/\(job)/progress?min_sequence=2")
+            #expect(try await client.post("/v1/jobs/\(job)/events", #"{"type":"progress","task":"t"}"#).status == 201)
+            let answer = try await waiting
+            #expect(answer.status == 200)
+            #expect(try answer.json["sequence"] == .integer(2))
+        }
+    }
+
+    @Test("Prefer: wait waits for a change of the job as of its progress")
+    func waitsForAChange() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            for path in ["/v1/jobs/\(job)", "/v1/jobs/\(job)/progress"] {
+                let known = try await client.get(path)
+                let sequence = try #require(try known.json["sequence"]?.integer)
+                let tag = try #require(known.headers["etag"])
+                let unchanged = try await client.get(path, headers: ["If-None-Match": tag, "Prefer": "wait=1"])
+                #expect(unchanged.status == 304)
+                #expect(unchanged.headers["preference-applied"] == "wait=1")
+                async let waiting = client.get(path, headers: ["If-None-Match": tag, "Prefer": "wait=30"])
+                let event = #"{"type":"progress","task":"t"}"#
+                #expect(try await client.post("/v1/jobs/\(job)/events", event).status == 201)
+                #expect(try await waiting.json["sequence"] == .integer(sequence + 1))
+            }
+        }
+    }
+}
