@@ -50,12 +50,17 @@ struct Route: Sendable {
     /// Whether it may compute for long: then it runs where it keeps no other connection waiting, and is cancelled when its
     /// client has gone.
     var isHeavy = false
+    /// Whether its response names the path of what was made.
+    var hasLocation = false
     /// Whether it waits as long as `Prefer: wait` says.
     var prefersWait = false
     var handle: @Sendable (Call) async throws -> Answer
 
     /// Whether it changes nothing.
     var isRead: Bool { method == .get }
+
+    /// Whether its responses have an entity tag.
+    var hasEntityTag: Bool { outcomes.contains { $0.status == 304 } }
 
     /// How long a request may take. Every route has a bound: it follows from the method, so no route can be without.
     func bound(_ settings: ServerSettings, waiting wait: Int) -> TimeBound {

@@ -43,6 +43,7 @@ enum DescriptionRoute {
                 writer.object { writer in
                     for schema in SchemaCatalogue.schemas { schema.write(to: &writer) }
                 }
+                writeHeaders(to: &writer)
             }
         }
         writer.newLine()
@@ -68,51 +69,148 @@ enum DescriptionRoute {
             }
             writer.name("responses")
             writer.object { writer in
-                for outcome in route.outcomes {
-                    writer.name(String(outcome.status))
-                    writer.object { writer in
-                        writer.field("description", outcome.description)
-                        guard let schema = outcome.schema else { return }
-                        writer.name("content")
-                        writer.object { content(outcome.mediaType, schema: schema, to: &$0) }
+                for outcome in outcomes(of: route) { write(outcome, of: route, to: &writer) }
+            }
+        }
+    }
+
+    /// The responses of a route, with those that every route of its kind may give.
+    private static func outcomes(of route: Route) -> [Route.Outcome] {
+        var common: [Route.Outcome] = [
+            .problem(400, "The request is not HTTP, or its body is not JSON, or breaks off"),
+            .problem(429, "Too many requests; nothing was taken"), .problem(500, "An error of the server"),
+            .problem(
+                503, "The ledger cannot take more now; nothing was taken unless the title is Outcome unknown"),
+        ]
+        if route.isRead { common.append(.problem(504, "Not in time")) }
+        if route.body != nil {
+            common += [
+                .problem(408, "The body did not arrive in time"), .problem(413, "Too large"),
+                .problem(415, "Unsupported media type"), .problem(422, "Something is invalid"),
+            ]
+        }
+        if !route.parameters.isEmpty { common.append(.problem(422, "A parameter is invalid")) }
+        if route.pathParameter != nil { common.append(.problem(404, "No such \(route.pathParameter?.name ?? "")")) }
+        var outcomes = route.outcomes
+        for outcome in common where !outcomes.contains(where: { $0.status == outcome.status }) {
+            outcomes.append(outcome)
+        }
+        return outcomes.sorted { $0.status < $1.status }
+    }
+
+    private static func write(_ outcome: Route.Outcome, of route: Route, to writer: inout JSONWriter) {
+        writer.name(String(outcome.status))
+        writer.object { writer in
+            writer.field("description", outcome.description)
+            let headers = headers(of: outcome, route)
+            if !headers.isEmpty {
+                writer.name("headers")
+                writer.object { writer in
+                    for name in headers {
+                        writer.name(name)
+                        writer.object { $0.field("$ref", "#/components/headers/\(name)") }
                     }
+                }
+            }
+            guard let schema = outcome.schema else { return }
+            writer.name("content")
+            writer.object { content(outcome.mediaType, schema: schema, to: &$0) }
+        }
+    }
+
+    private static func headers(of outcome: Route.Outcome, _ route: Route) -> [String] {
+        switch outcome.status {
+        case 200, 304: route.hasEntityTag ? ["ETag"] + (route.prefersWait ? ["Preference-Applied"] : []) : []
+        case 201, 202: route.hasLocation ? ["Location"] : []
+        case 429, 503, 504: ["Retry-After"]
+        default: []
+        }
+    }
+
+    /// The headers of responses, by their names.
+    private static let headers: [(name: String, description: String, kind: SchemaCatalogue.Kind)] = [
+        ("ETag", "The entity tag, which changes whenever the snapshot does; opaque and weak", .text(max: nil)),
+        ("Location", "The path of what was made", .text(max: nil)),
+        ("Preference-Applied", "wait=SECONDS, if the response waited for a change", .text(max: nil)),
+        ("Retry-After", "After how many seconds to try again", .integer(1...3_600)),
+    ]
+
+    private static func writeHeaders(to writer: inout JSONWriter) {
+        writer.name("headers")
+        writer.object { writer in
+            for header in headers {
+                writer.name(header.name)
+                writer.object { writer in
+                    writer.field("description", header.description)
+                    writer.name("schema")
+                    writer.object { SchemaCatalogue.write(header.kind, to: &$0) }
                 }
             }
         }
     }
 
+    /// The headers of requests that a route heeds.
+    private static func requestHeaders(of route: Route) -> [Route.Parameter] {
+        var headers: [Route.Parameter] = []
+        if route.hasEntityTag {
+            headers.append(
+                Route.Parameter(
+                    name: "If-None-Match", type: .string,
+                    description: "Entity tags that the client has: 304 if one is current"))
+        }
+        if route.prefersWait {
+            headers.append(
+                Route.Parameter(
+                    name: "Prefer", type: .string,
+                    description: "wait=SECONDS: 304 only if nothing changes for so long, 30 at most"))
+        }
+        if route.operation == "watchJob" {
+            headers.append(
+                Route.Parameter(
+                    name: "Last-Event-ID", type: .string, description: "The id of the last event that the client has"))
+        }
+        return headers
+    }
+
     private static func writeParameters(of route: Route, to writer: inout JSONWriter) {
-        let inQuery = route.parameters.map { (place: "query", parameter: $0) }
         let inPath = route.pathParameter.map {
             (place: "path", parameter: Route.Parameter(name: $0.name, type: .string, description: $0.description))
         }
-        let parameters = inQuery + [inPath].compactMap { $0 }
+        let parameters =
+            route.parameters.map { (place: "query", parameter: $0) } + [inPath].compactMap { $0 }
+            + requestHeaders(of: route).map { (place: "header", parameter: $0) }
         guard !parameters.isEmpty else { return }
         writer.name("parameters")
         writer.array(parameters) { writer, entry in
             writer.object { writer in
-                writer.field("name", entry.parameter.name)
+                // Of exploded properties only their own names are sent.
+                let isPrefix = if case .prefix = entry.parameter.type { true } else { false }
+                writer.field("name", isPrefix ? "tags" : entry.parameter.name)
                 writer.field("in", entry.place)
                 writer.field("required", entry.place == "path")
                 writer.field("description", entry.parameter.description)
+                if isPrefix {
+                    writer.field("style", "form")
+                    writer.field("explode", true)
+                }
                 writer.name("schema")
-                writer.object { writer in write(entry.parameter.type, to: &writer) }
+                writer.object { writer in write(entry.parameter, to: &writer) }
             }
         }
     }
 
-    private static func write(_ kind: Route.Parameter.Kind, to writer: inout JSONWriter) {
-        switch kind {
-        case .string, .prefix:
-            writer.field("type", "string")
-        case .integer(let range):
-            writer.field("type", "integer")
-            writer.field("minimum", range.lowerBound)
-            writer.field("maximum", range.upperBound)
-        case .choice(let choices):
-            writer.field("type", "string")
-            writer.name("enum")
-            writer.array(choices) { $0.string($1) }
+    private static func write(_ parameter: Route.Parameter, to writer: inout JSONWriter) {
+        switch parameter.type {
+        case .string: SchemaCatalogue.write(.text(max: nil), to: &writer)
+        case .integer(let range): SchemaCatalogue.write(.integer(range), to: &writer)
+        case .choice(let choices): SchemaCatalogue.write(.choice(choices), to: &writer)
+        case .prefix:
+            // Sent as one parameter for each property: tag.region=eu&tag.kind=full.
+            SchemaCatalogue.write(.map(.text(max: Limits.tagValueLengths.upperBound)), to: &writer)
+            writer.name("propertyNames")
+            writer.object { $0.field("pattern", "^\(parameter.name.replacing(".", with: "\\."))") }
+            writer.name("example")
+            writer.object { $0.field("\(parameter.name)region", "eu") }
         }
     }
 

@@ -30,12 +30,17 @@ extension SchemaCatalogue {
             first + [
                 type(.jobFinished), at, Field("outcome", .choice(JobOutcome.allCases.map(\.rawValue))),
             ]
-        let kinds: [(String, [Field])] = [
-            ("ExecutionStarted", started), ("Progress", reported), ("ExecutionFinished", finished),
-            ("JobFinished", ended),
+        let kinds: [(type: EventType, name: String, fields: [Field])] = [
+            (.executionStarted, "\(name)ExecutionStarted", started), (.progress, "\(name)Progress", reported),
+            (.executionFinished, "\(name)ExecutionFinished", finished), (.jobFinished, "\(name)JobFinished", ended),
         ]
-        return kinds.map { Schema(name: "\(name)\($0.0)", content: .object($0.1, isClosed: true)) }
-            + [Schema(name: name, content: .alias(.oneOf(kinds.map { .reference("\(name)\($0.0)") })))]
+        let discriminator = Discriminator(field: "type", schemas: kinds.map { ($0.type.name, $0.name) })
+        return kinds.map { Schema(name: $0.name, content: .object($0.fields, isClosed: true)) }
+            + [
+                Schema(
+                    name: name,
+                    content: .alias(.oneOf(kinds.map { .reference($0.name) }, discriminator: discriminator)))
+            ]
     }
 
     private static var requests: [Schema] {
@@ -83,11 +88,11 @@ extension SchemaCatalogue {
             object(
                 "Indicator",
                 [
-                    Field("label", .nullable(.text(max: nil))), Field("done", .integer(nil)),
-                    Field("total", .integer(nil)),
-                    Field("percent", .nullable(.integer(nil))), Field("attempted_done", .integer(nil)),
-                    Field("attempted_total", .integer(nil)), Field("wasted_done", .integer(nil)),
-                    Field("wasted_total", .integer(nil)), Field("updated_at", .moment),
+                    Field("label", .nullable(.text(max: nil))), Field("done", .sum),
+                    Field("total", .sum),
+                    Field("percent", .nullable(.sum)), Field("attempted_done", .sum),
+                    Field("attempted_total", .sum), Field("wasted_done", .sum),
+                    Field("wasted_total", .sum), Field("updated_at", .moment),
                 ]),
             object(
                 "JobPage", [Field("jobs", .array(.reference("Job"))), Field("next_cursor", .nullable(.text(max: nil)))]),
@@ -125,8 +130,8 @@ extension SchemaCatalogue {
             object(
                 "Contribution",
                 [
-                    Field("label", .nullable(.text(max: nil))), Field("total", .integer(nil)),
-                    Field("done", .integer(nil)),
+                    Field("label", .nullable(.text(max: nil))), Field("total", .sum),
+                    Field("done", .sum),
                 ]),
             object(
                 "Explanation",
@@ -186,8 +191,8 @@ extension SchemaCatalogue {
             object(
                 "CurvePoint",
                 [
-                    Field("sequence", .integer(nil)), Field("at", .moment), Field("total", .integer(nil)),
-                    Field("done", .integer(nil)), Field("cause", .reference("Cause"), required: false),
+                    Field("sequence", .integer(nil)), Field("at", .moment), Field("total", .sum),
+                    Field("done", .sum), Field("cause", .reference("Cause"), required: false),
                 ]),
             object(
                 "Cause",
@@ -196,7 +201,7 @@ extension SchemaCatalogue {
                     Field("attempt", .integer(nil)), Field("sequence", .integer(nil)),
                     Field("superseded", .reference("ExecutionIdentity")), Field("lost", .reference("Units")),
                 ]),
-            object("Units", [Field("total", .integer(nil)), Field("done", .integer(nil))]),
+            object("Units", [Field("total", .sum), Field("done", .sum)]),
             object(
                 "Verification",
                 [

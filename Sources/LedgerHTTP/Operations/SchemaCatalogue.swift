@@ -8,6 +8,8 @@ enum SchemaCatalogue {
         case text(max: Int?)
         case moment
         case integer(ClosedRange<Int64>?)
+        /// An integer of any size, such as a sum.
+        case sum
         case bool
         case choice([String])
         case array(Kind)
@@ -15,8 +17,15 @@ enum SchemaCatalogue {
         /// An object with values of one type under any names.
         case map(Kind)
         case nullable(Kind)
-        case oneOf([Kind])
+        /// One of several schemas; with the values of a field that tells them apart, if there is one.
+        case oneOf([Kind], discriminator: Discriminator? = nil)
         case anything
+    }
+
+    /// A field that tells schemas apart, and the schema that each of its values means.
+    struct Discriminator: Sendable {
+        let field: String
+        let schemas: [(value: String, schema: String)]
     }
 
     /// A field of an object.
@@ -66,46 +75,81 @@ enum SchemaCatalogue {
         }
     }
 
-    private static func write(_ kind: Kind, to writer: inout JSONWriter) {
+    static func write(_ kind: Kind, to writer: inout JSONWriter) {
+        write(kind, orNull: false, to: &writer)
+    }
+
+    private static func write(_ kind: Kind, orNull: Bool, to writer: inout JSONWriter) {
         switch kind {
         case .text(let max):
-            writer.field("type", "string")
+            type("string", orNull, to: &writer)
             if let max { writer.field("maxLength", max) }
         case .moment:
-            writer.field("type", "string")
+            type("string", orNull, to: &writer)
             writer.field("format", "date-time")
         case .integer(let range):
-            writer.field("type", "integer")
+            type("integer", orNull, to: &writer)
+            let isSmall = range.map { $0.upperBound <= Int64(Int32.max) } ?? false
+            writer.field("format", isSmall ? "int32" : "int64")
             if let range {
                 writer.field("minimum", range.lowerBound)
                 writer.field("maximum", range.upperBound)
             }
-        case .bool: writer.field("type", "boolean")
+        case .sum:
+            // No format: generated code would take one for its range.
+            type("integer", orNull, to: &writer)
+            writer.field("description", "Exact, and of any size")
+        case .bool: type("boolean", orNull, to: &writer)
         case .choice(let choices):
-            writer.field("type", "string")
+            type("string", orNull, to: &writer)
             writer.name("enum")
-            writer.array(choices) { $0.string($1) }
+            writer.array(choices.map { Optional($0) } + (orNull ? [nil] : [])) { $0.string($1) }
         case .array(let element):
-            writer.field("type", "array")
+            type("array", orNull, to: &writer)
             writer.name("items")
             writer.object { write(element, to: &$0) }
-        case .reference(let name): writer.field("$ref", "#/components/schemas/\(name)")
         case .map(let value):
-            writer.field("type", "object")
+            type("object", orNull, to: &writer)
             writer.name("additionalProperties")
             writer.object { write(value, to: &$0) }
-        case .nullable(let kind): write(.oneOf([kind]), orNull: true, to: &writer)
-        case .oneOf(let kinds): write(.oneOf(kinds), orNull: false, to: &writer)
+        case .nullable(let kind): write(kind, orNull: true, to: &writer)
+        case .reference, .oneOf:
+            if orNull {
+                oneOf([kind, nil], to: &writer)
+            } else if case .reference(let name) = kind {
+                writer.field("$ref", "#/components/schemas/\(name)")
+            } else if case .oneOf(let kinds, let discriminator) = kind {
+                oneOf(kinds, to: &writer)
+                if let discriminator { write(discriminator, to: &writer) }
+            }
         case .anything: writer.field("description", "Anything")
         }
     }
 
-    private static func write(_ kind: Kind, orNull: Bool, to writer: inout JSONWriter) {
-        guard case .oneOf(let kinds) = kind else { return }
-        writer.name("anyOf")
-        writer.array(kinds.map { Optional($0) } + (orNull ? [nil] : [])) { writer, kind in
+    private static func type(_ name: String, _ orNull: Bool, to writer: inout JSONWriter) {
+        guard orNull else { return writer.field("type", name) }
+        writer.name("type")
+        writer.array([name, "null"]) { $0.string($1) }
+    }
+
+    private static func oneOf(_ kinds: [Kind?], to writer: inout JSONWriter) {
+        writer.name("oneOf")
+        writer.array(kinds) { writer, kind in
             writer.object { writer in
                 if let kind { write(kind, to: &writer) } else { writer.field("type", "null") }
+            }
+        }
+    }
+
+    private static func write(_ discriminator: Discriminator, to writer: inout JSONWriter) {
+        writer.name("discriminator")
+        writer.object { writer in
+            writer.field("propertyName", discriminator.field)
+            writer.name("mapping")
+            writer.object { writer in
+                for (value, schema) in discriminator.schemas {
+                    writer.field(value, "#/components/schemas/\(schema)")
+                }
             }
         }
     }

@@ -27,7 +27,7 @@ struct JobRoutes: Sendable {
                     Route.Outcome(status: 201, description: "The job that was created", schema: "Job"),
                     Route.Outcome(status: 200, description: "The job that was there already", schema: "Job"),
                     .problem(409, "Another job has this key"), .problem(422, "Something is invalid"),
-                ], handle: create),
+                ], hasLocation: true, handle: create),
             Route(
                 method: .get, path: "/v1/jobs", operation: "listJobs", summary: "Jobs, newest first",
                 parameters: [

@@ -27,7 +27,7 @@ struct ReplayRoutes: Sendable {
                         schema: "Replay"),
                     .problem(404, "No such job"), .problem(409, "Another replay is under way"),
                     .problem(422, "Something is invalid"),
-                ], handle: begin),
+                ], hasLocation: true, handle: begin),
             Route(
                 method: .get, path: "/v1/replays", operation: "listReplays",
                 summary: "Replays, newest first, without the differences that they found",
