@@ -12,7 +12,8 @@ struct TaskTests {
         for indicator in fold.indicatorStates { labels.updateValue(indicator.label, forKey: indicator.sequence) }
         return fold.taskStates.map { task in
             TaskSummary(
-                name: task.name, state: task.state, firstSequence: task.sequence, executionCount: task.executionCount,
+                name: task.name, state: task.state.shown(in: fold.progress.state), firstSequence: task.sequence,
+                executionCount: task.executionCount,
                 executions: fold.executionStates.filter { $0.task == task.sequence }.sorted { $0.rank < $1.rank }
                     .map { ExecutionSummary($0, labels: labels) })
         }
@@ -98,6 +99,46 @@ struct TaskTests {
             var plan = ""
             for row in rows { plan += try row.decode(0, as: String.self) + "\n" }
             #expect(plan.contains("task_pkey") && !plan.contains("Sort"), "\(plan)")
+        }
+    }
+
+    @Test(
+        "tasks without an end are abandoned once their job has ended, now and then, and run again when it is reopened")
+    func abandoned() async throws {
+        func started(_ task: Name, _ attempt: Int32 = 1) -> EventDraft {
+            EventDraft(.executionStarted(ExecutionReference(task: task, attempt: attempt)))
+        }
+        try await withLedger { ledger in
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            let ended = EventDraft(.executionFinished(ExecutionReference(task: "c", attempt: 1), .succeeded))
+            let drafts = [started("a"), started("b"), started("c"), ended, EventDraft(.jobFinished(.completed))]
+            let last = try await ledger.append(drafts, to: job).upperBound
+            func states(_ state: TaskState? = nil, at moment: Int64? = nil) async throws -> [String] {
+                let page =
+                    if let moment {
+                        try await ledger.tasks(job, at: .sequence(moment), state: state, limit: 10, after: nil)
+                    } else { try await ledger.tasks(job, state: state, limit: 10, after: nil) }
+                return try #require(page).tasks.map { "\($0.name) \($0.state.rawValue)" }
+            }
+            let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .patience)
+            #expect(isFolded)
+            let counts = try #require(try await ledger.job(job)).snapshot.tasks
+            #expect(counts.abandoned == 2 && counts.running == 0 && counts.succeeded == 1 && counts.total == 3)
+            for moment in [nil, last] {
+                #expect(try await states(at: moment) == ["a abandoned", "b abandoned", "c succeeded"])
+                #expect(try await states(.abandoned, at: moment) == ["a abandoned", "b abandoned"])
+                #expect(try await states(.running, at: moment) == [])
+            }
+            #expect(try await states(.running, at: last - 1) == ["a running", "b running"])
+            #expect(try await states(.abandoned, at: last - 1) == [])
+            #expect(try await ledger.job(job, at: .sequence(last), counting: .last)?.snapshot.tasks == counts)
+
+            let reopened = try await ledger.append([started("c", 2)], to: job).upperBound
+            let isOpen = try await ledger.waitUntilFolded(job, sequence: reopened, deadline: .patience)
+            #expect(isOpen)
+            #expect(try await states() == ["a running", "b running", "c running"])
+            let open = try #require(try await ledger.job(job)).snapshot.tasks
+            #expect(open.running == 3 && open.abandoned == 0 && open.total == 3)
         }
     }
 }

@@ -7,7 +7,7 @@ extension Fold {
         Snapshot(
             sequence: progress.sequence, state: progress.state, createdAt: progress.createdAt,
             startedAt: progress.startedAt, updatedAt: progress.updatedAt, finishedAt: progress.finishedAt,
-            tasks: progress.tasks, indicators: indicators(policy))
+            tasks: progress.tasks.shown(in: progress.state), indicators: indicators(policy))
     }
 
     private func indicators(_ policy: CountingPolicy) -> [Snapshot.Indicator] {

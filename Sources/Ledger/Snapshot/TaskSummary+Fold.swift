@@ -6,14 +6,18 @@ extension Fold {
     public func taskSummaries(
         in state: TaskState? = nil, limit: Int, after cursor: Int64 = 0
     ) -> (tasks: [TaskSummary], hasMore: Bool) {
-        let wanted = taskStates.lazy.filter { $0.sequence > cursor && (state == nil || $0.state == state) }
+        let jobState = progress.state
+        let wanted = taskStates.lazy.filter {
+            $0.sequence > cursor && (state == nil || $0.state.shown(in: jobState) == state)
+        }
         let page = Array(wanted.prefix(limit + 1))
         let shown = Set(page.prefix(limit).map(\.sequence))
         let executions = Dictionary(grouping: executions.filter { shown.contains($0.task) }, by: \.task)
         let labels = Dictionary(uniqueKeysWithValues: indicators.map { ($0.sequence, $0.label) })
         let tasks = page.prefix(limit).map { task in
             TaskSummary(
-                name: task.name, state: task.state, firstSequence: task.sequence, executionCount: task.executionCount,
+                name: task.name, state: task.state.shown(in: jobState), firstSequence: task.sequence,
+                executionCount: task.executionCount,
                 executions: (executions[task.sequence] ?? []).sorted { $0.rank < $1.rank }
                     .suffix(TaskSummary.executionsMax).map { ExecutionSummary($0, labels: labels) })
         }

@@ -116,6 +116,7 @@ struct WatchPainter {
         var parts = ["\(tasks.running) running", "\(tasks.succeeded) done"]
         if tasks.failed > 0 { parts.append("\(tasks.failed) failed") }
         if tasks.canceled > 0 { parts.append("\(tasks.canceled) canceled") }
+        if tasks.abandoned > 0 { parts.append("\(tasks.abandoned) abandoned") }
         if tasks.supersededExecutions > 0 { parts.append("\(tasks.supersededExecutions) retried") }
         if scene.job.ledgerSequence > scene.job.snapshot.sequence {
             parts.append("\(scene.job.ledgerSequence - scene.job.snapshot.sequence) events behind")

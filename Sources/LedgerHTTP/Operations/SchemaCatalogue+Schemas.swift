@@ -83,7 +83,8 @@ extension SchemaCatalogue {
             object(
                 "TaskCounts",
                 [
-                    "total", "running", "succeeded", "failed", "canceled", "executions", "superseded_executions",
+                    "total", "running", "succeeded", "failed", "canceled", "abandoned", "executions",
+                    "superseded_executions",
                 ].map { Field($0, .integer(nil)) }),
             object(
                 "Indicator",

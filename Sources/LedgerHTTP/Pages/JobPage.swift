@@ -59,6 +59,7 @@ struct JobPage {
             \(PageParts.silence(since: snapshot.updatedAt ?? view.createdAt, now: shownAt, isRunning: snapshot.state == .running))</p>
             <dl class="tallies">\(count("running", tasks.running, "running"))\(count("succeeded", tasks.succeeded, "succeeded"))\
             \(count("failed", tasks.failed, "failed"))\(count("canceled", tasks.canceled, "canceled"))\
+            \(count("abandoned", tasks.abandoned, "abandoned"))\
             \(count("total", tasks.total, "in total"))\(count("superseded_executions", tasks.supersededExecutions, "superseded executions"))</dl>
             <p class="facts">\(facts)</p></section>
             """

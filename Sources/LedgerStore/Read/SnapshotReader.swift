@@ -183,7 +183,7 @@ struct SnapshotReader: Sendable {
         let snapshot = Snapshot(
             sequence: try row.decode(7), state: state, createdAt: try row.timestampIfPresent(9),
             startedAt: try row.timestampIfPresent(10), updatedAt: try row.timestampIfPresent(11),
-            finishedAt: try row.timestampIfPresent(12), tasks: tasks, indicators: try indicators(row))
+            finishedAt: try row.timestampIfPresent(12), tasks: tasks.shown(in: state), indicators: try indicators(row))
         let stamp = SnapshotStamp(
             ledgerSequence: try row.decode(6), head: try row.eventHash(25), sequence: snapshot.sequence,
             projection: try row.decode(24), writer: try row.decode(26))

@@ -22,17 +22,31 @@ struct TaskReader: Sendable {
                 let live = try await transaction.pipeline([
                     OrderedLookup.planning,
                     Query(
-                        "select projection, sequence from ledger.snapshot where job_id = $1 and is_live",
-                        [.uuid(job.uuid)]),
+                        """
+                        select snapshot.projection, snapshot.sequence, snapshot.state
+                        from ledger.job
+                        left join ledger.snapshot on snapshot.job_id = job.job_id and snapshot.is_live
+                        where job.job_id = $1
+                        """, [.uuid(job.uuid)]),
                 ])
                 guard let row = live.last?.first else { return nil }
-                let projection = Projection(job: job, number: try row.decode(0))
-                var page = TaskPage(sequence: try row.decode(1), tasks: [], nextCursor: cursor)
+                guard let number = try row.decodeIfPresent(0, as: Int16.self) else {
+                    return TaskPage(sequence: 0, tasks: [], nextCursor: nil)
+                }
+                guard let jobState = JobState(rawValue: try row.decode(2)) else {
+                    throw PQError(.decoding, "a snapshot has an unknown state")
+                }
+                let projection = Projection(job: job, number: number, jobState: jobState)
+                var page = TaskPage(sequence: try row.decode(1), tasks: [], nextCursor: nil)
+                // No task is stored in a state that it cannot have while the job is in this one.
+                let stored = state.map { $0.stored(in: jobState) }
+                if case .some(nil) = stored { return page }
+                page.nextCursor = cursor
                 var contributions = 0
                 while page.tasks.count < limit, contributions < Self.contributionsMax {
                     let size = min(limit - page.tasks.count, Self.chunkMax)
                     let chunk = try await Self.read(
-                        projection, state, after: page.nextCursor ?? 0, limit: size, &transaction)
+                        projection, stored ?? nil, after: page.nextCursor ?? 0, limit: size, &transaction)
                     page.tasks += chunk
                     contributions += chunk.reduce(0) { $1.executions.reduce($0) { $0 + $1.progress.count } }
                     page.nextCursor = chunk.count == size ? chunk.last?.firstSequence : nil
@@ -50,6 +64,7 @@ struct TaskReader: Sendable {
     private struct Projection {
         let job: JobID
         let number: Int16
+        let jobState: JobState
     }
 
     private static func read(
@@ -88,7 +103,8 @@ struct TaskReader: Sendable {
                 }
                 tasks.append(
                     TaskSummary(
-                        name: try row.name(0), state: state, firstSequence: try row.decode(2),
+                        name: try row.name(0), state: state.shown(in: projection.jobState),
+                        firstSequence: try row.decode(2),
                         executionCount: try row.decode(3), executions: []))
             }
             tasks[tasks.count - 1].executions.append(ExecutionSummary(execution, labels: labels))

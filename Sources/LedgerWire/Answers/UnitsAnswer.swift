@@ -33,6 +33,7 @@ extension TaskCounts {
             writer.field("succeeded", succeeded)
             writer.field("failed", failed)
             writer.field("canceled", canceled)
+            writer.field("abandoned", abandoned)
             writer.field("executions", executions)
             writer.field("superseded_executions", supersededExecutions)
         }
@@ -46,6 +47,8 @@ extension TaskCounts {
         succeeded = try answer.integer("succeeded")
         failed = try answer.integer("failed")
         canceled = try answer.integer("canceled")
+        // A server of an earlier version does not have it.
+        if value["abandoned"] != nil { abandoned = try answer.integer("abandoned") }
         executions = try answer.integer("executions")
     }
 }
