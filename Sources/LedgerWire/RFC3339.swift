@@ -4,13 +4,47 @@ public import Ledger
 public enum RFC3339 {
     /// The moment in UTC with microseconds: `2026-11-23T17:30:00.000000Z`.
     public static func text(_ moment: Timestamp) -> String {
+        let (date, rest) = parts(moment)
+        let seconds = rest / 1_000_000
+        return pad(date.year, 4) + "-" + pad(date.month, 2) + "-" + pad(date.day, 2) + "T" + pad(seconds / 3_600, 2)
+            + ":" + pad(seconds / 60 % 60, 2) + ":" + pad(seconds % 60, 2) + "." + pad(rest % 1_000_000, 6) + "Z"
+    }
+
+    /// How long the text of a moment of the years 0 to 9999 is.
+    static let textLength = 27
+
+    /// Writes the text of a moment of the years 0 to 9999 over what is there. Costs no memory and some 20 ns.
+    ///
+    /// - Precondition: There are ``textLength`` bytes from the index on.
+    static func write(_ moment: Timestamp, over bytes: inout [UInt8], at index: Int) {
+        let (date, rest) = parts(moment)
+        let seconds = rest / 1_000_000
+        bytes.withUnsafeMutableBufferPointer { bytes in
+            var position = index
+            func put(_ value: Int64, _ digits: Int, _ end: Unicode.Scalar) {
+                var value = value
+                for offset in (position..<position + digits).reversed() {
+                    bytes[offset] = 0x30 + UInt8(truncatingIfNeeded: value % 10)
+                    value /= 10
+                }
+                bytes[position + digits] = UInt8(ascii: end)
+                position += digits + 1
+            }
+            put(date.year, 4, "-")
+            put(date.month, 2, "-")
+            put(date.day, 2, "T")
+            put(seconds / 3_600, 2, ":")
+            put(seconds / 60 % 60, 2, ":")
+            put(seconds % 60, 2, ".")
+            put(rest % 1_000_000, 6, "Z")
+        }
+    }
+
+    /// The date of a moment, and the microseconds since its day began.
+    private static func parts(_ moment: Timestamp) -> (date: (year: Int64, month: Int64, day: Int64), rest: Int64) {
         let day: Int64 = 86_400_000_000
         let days = moment.microseconds.dividedDown(by: day)
-        let rest = moment.microseconds - days * day
-        let (year, month, dayOfMonth) = civil(days)
-        let seconds = rest / 1_000_000
-        return pad(year, 4) + "-" + pad(month, 2) + "-" + pad(dayOfMonth, 2) + "T" + pad(seconds / 3_600, 2) + ":"
-            + pad(seconds / 60 % 60, 2) + ":" + pad(seconds % 60, 2) + "." + pad(rest % 1_000_000, 6) + "Z"
+        return (civil(days), moment.microseconds - days * day)
     }
 
     /// Reads a moment with any offset and any number of fraction digits, those beyond microseconds cut off; nil where

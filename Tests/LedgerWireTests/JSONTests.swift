@@ -136,4 +136,31 @@ struct JSONTests {
             "x026-11-23T17:30:00Z",
         ] { #expect(RFC3339.timestamp(bad) == nil, "\(bad)") }
     }
+
+    @Test("the server's clock is set anew in an answer that was written, and nothing else changes")
+    func setNow() throws {
+        func bytes(_ now: Timestamp?) -> [UInt8] {
+            let snapshot = Snapshot(
+                sequence: 1, state: .running, createdAt: nil, startedAt: nil, updatedAt: nil, finishedAt: nil,
+                tasks: TaskCounts(), indicators: [])
+            var writer = JSONWriter()
+            JobAnswer(
+                id: JobID(high: 1, low: 2), description: JobDescription(name: "n"),
+                createdAt: Timestamp(microseconds: 0), ledgerSequence: 1, snapshot: snapshot, now: now
+            ).write(to: &writer)
+            return writer.bytes
+        }
+        let moments: [Int64] = [0, 1, 951_782_399_999_999, 1_800_000_000_123_456, 253_402_300_799_999_999]
+        for moment in moments.map({ Timestamp(microseconds: $0) }) {
+            var patched = bytes(Timestamp(microseconds: 1_234_567_890_000_000))
+            JobAnswer.setNow(moment, in: &patched)
+            #expect(patched == bytes(moment))
+            var prefixed = Array("data: ".utf8) + bytes(Timestamp(microseconds: 0))
+            JobAnswer.setNow(moment, in: &prefixed, from: 6)
+            #expect(prefixed == Array("data: ".utf8) + bytes(moment))
+        }
+        var without = bytes(nil)
+        JobAnswer.setNow(Timestamp(microseconds: 5), in: &without)
+        #expect(without == bytes(nil))
+    }
 }

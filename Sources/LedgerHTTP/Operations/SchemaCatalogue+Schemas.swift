@@ -74,7 +74,7 @@ extension SchemaCatalogue {
                     job, Field("key", .nullable(.text(max: nil))), Field("name", .text(max: nil)),
                     Field("tags", .map(.text(max: nil))), Field("state", .choice(JobState.allCases.map(\.rawValue))),
                     Field("percent", .nullable(.integer(0...100))), Field("sequence", .integer(nil)),
-                    Field("ledger_sequence", .integer(nil)),
+                    Field("ledger_sequence", .integer(nil)), Field("now", .moment),
                     Field("created_at", .moment),
                     Field("started_at", .nullable(.moment)), Field("updated_at", .nullable(.moment)),
                     Field("finished_at", .nullable(.moment)), Field("tasks", .reference("TaskCounts")),

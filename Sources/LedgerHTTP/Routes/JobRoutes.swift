@@ -88,10 +88,11 @@ struct JobRoutes: Sendable {
 }
 
 extension JobAnswer {
+    /// The answer of this moment.
     init(_ view: JobView) {
         self.init(
             id: view.id, description: view.description, createdAt: view.createdAt, ledgerSequence: view.ledgerSequence,
-            snapshot: view.snapshot)
+            snapshot: view.snapshot, now: .now)
     }
 }
 

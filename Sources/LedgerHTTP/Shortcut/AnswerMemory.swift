@@ -1,6 +1,7 @@
 internal import Deflate
 internal import Ledger
 internal import LedgerStore
+internal import LedgerWire
 internal import Synchronization
 
 /// Remembers how snapshots were answered, each with the stamp that tells whether it is still the right answer.
@@ -48,12 +49,16 @@ final class AnswerMemory: Sendable {
     /// How many bytes are remembered, about.
     var byteCount: Int { answers.withLock { $0.cost } }
 
-    /// The body of the answer that was given for this stamp, if it is remembered.
+    /// The body of the answer that was given for this stamp, if it is remembered, with the present time as `now`.
     func body(_ job: JobID, _ stamp: SnapshotStamp) -> [UInt8]? {
-        let found = answers.withLock { $0.find(job) { $0.stamp == stamp } }
-        guard let found, found.isPacked else { return found?.bytes }
+        guard let found = answers.withLock({ $0.find(job) { $0.stamp == stamp } }) else { return nil }
         // What cannot be unpacked was damaged in memory: nobody is shown it, and the snapshot is read anew.
-        return unpacker.withLock { $0.unpack(found.bytes, count: found.count) }
+        guard
+            var body = found.isPacked
+                ? unpacker.withLock({ $0.unpack(found.bytes, count: found.count) }) : found.bytes
+        else { return nil }
+        JobAnswer.setNow(.now, in: &body)
+        return body
     }
 
     /// Remembers the body of an answer in the place of an older one.

@@ -115,7 +115,7 @@ struct WatchBook {
                 dueJobs.insert(job)
             }
             jobs[job]?.mailboxes[nextNumber] = mailbox
-            return (nextNumber, deliveries + (jobs[job].map { [.frame($0.latest, mailbox)] } ?? []))
+            return (nextNumber, deliveries + (jobs[job].map { [.frame($0.latest.shownNow(), mailbox)] } ?? []))
         case .list(let list):
             if lists[list] == nil {
                 var entry = ListEntry(list: list)
@@ -127,7 +127,7 @@ struct WatchBook {
             guard let entry = lists[list] else { return (nextNumber, []) }
             return (
                 nextNumber,
-                [.list(entry.text, without: [], mailbox)] + entry.frames.values.map { .frame($0, mailbox) }
+                [.list(entry.text, without: [], mailbox)] + entry.frames.values.map { .frame($0.shownNow(), mailbox) }
             )
         }
     }

@@ -51,6 +51,25 @@ final class WatchFrame: Sendable {
         }
     }
 
+    /// The same snapshot with the present time as `now`, for a watcher that joins later.
+    func shownNow() -> WatchFrame { WatchFrame(self, now: .now) }
+
+    private init(_ frame: WatchFrame, now: Timestamp) {
+        job = frame.job
+        version = frame.version
+        description = frame.description
+        state = frame.state
+        isEnd = frame.isEnd
+        end = frame.end
+        var bytes = Array(frame.snapshotWithID.readableBytesView)
+        let idLength = frame.id.readableBytes
+        JobAnswer.setNow(now, in: &bytes, from: idLength + Self.opening("snapshot").utf8.count)
+        var both = ByteBuffer(bytes: bytes)
+        snapshotWithID = both
+        id = both.readSlice(length: idLength) ?? ByteBuffer()
+        snapshot = both
+    }
+
     /// Whether it is another snapshot than this one, and not an older one: two may be read at the same time and arrive in
     /// either order. After a replay the numbers are others at the same sequence.
     func isNews(after known: WatchFrame) -> Bool {
@@ -69,13 +88,16 @@ final class WatchFrame: Sendable {
         }
     }
 
+    /// What an event of the stream begins with.
+    private static func opening(_ name: String) -> String { "event: \(name)\ndata: " }
+
     /// An event of the stream. What is written as JSON has no line breaks, so its data is one line.
     private static func event(_ name: String, _ write: (inout JSONWriter) -> Void) -> ByteBuffer {
         var writer = JSONWriter()
         write(&writer)
         var buffer = ByteBuffer()
         buffer.reserveCapacity(writer.bytes.count + name.utf8.count + 18)
-        buffer.writeString("event: \(name)\ndata: ")
+        buffer.writeString(opening(name))
         buffer.writeBytes(writer.bytes)
         buffer.writeString("\n\n")
         return buffer

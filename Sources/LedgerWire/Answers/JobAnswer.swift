@@ -8,10 +8,14 @@ public struct JobAnswer: Sendable, Hashable {
     /// The last event in the ledger; the snapshot may be behind.
     public var ledgerSequence: Int64
     public var snapshot: Snapshot
+    /// The server's clock when it answered: ages are computed from it. Nil from a server of an earlier version.
+    public var now: Timestamp?
 
     public init(
-        id: JobID, description: JobDescription, createdAt: Timestamp, ledgerSequence: Int64, snapshot: Snapshot
+        id: JobID, description: JobDescription, createdAt: Timestamp, ledgerSequence: Int64, snapshot: Snapshot,
+        now: Timestamp? = nil
     ) {
+        self.now = now
         self.id = id
         self.description = description
         self.createdAt = createdAt
@@ -21,6 +25,8 @@ public struct JobAnswer: Sendable, Hashable {
 
     public func write(to writer: inout JSONWriter) {
         writer.object { writer in
+            // First, so that it can be found again: see ``setNow(_:in:from:)``.
+            if let now { writer.field("now", RFC3339.text(now)) }
             writer.field("job", id.description)
             writer.field("key", description.key?.text)
             writer.field("name", description.name.text)
@@ -41,6 +47,17 @@ public struct JobAnswer: Sendable, Hashable {
             writer.name("progress")
             writer.array(snapshot.indicators, Self.write)
         }
+    }
+
+    private static let nowField = Array("{\"now\":\"".utf8)
+
+    /// Sets `now` in what ``write(to:)`` has written with another one, so that it need not be written again.
+    ///
+    /// - Parameter start: Where the object begins.
+    public static func setNow(_ now: Timestamp, in bytes: inout [UInt8], from start: Int = 0) {
+        let index = start + nowField.count
+        guard bytes.count >= index + RFC3339.textLength, bytes[start..<index].elementsEqual(nowField) else { return }
+        RFC3339.write(now, over: &bytes, at: index)
     }
 
     private static func write(to writer: inout JSONWriter, _ indicator: Snapshot.Indicator) {
@@ -69,6 +86,7 @@ public struct JobAnswer: Sendable, Hashable {
             name: Name(try answer.text("name")), key: answer.value["key"]?.text.map { Name($0) }, tags: tags)
         createdAt = try answer.moment("created_at")
         ledgerSequence = try answer.integer("ledger_sequence")
+        now = try answer.momentIfPresent("now")
         guard let state = JobState(rawValue: try answer.text("state")) else { throw AnswerError(field: "state") }
         var indicators: [Snapshot.Indicator] = []
         for element in value["progress"]?.elements ?? [] { indicators.append(try Self.indicator(element)) }
