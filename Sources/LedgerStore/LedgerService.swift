@@ -173,8 +173,11 @@ public protocol LedgerService: Sendable {
     /// What the fold has made of these events so far, in order; nil for those that it has not reached.
     func verdicts(_ job: JobID, _ sequences: ClosedRange<Int64>) async throws(StoreError) -> [Verdict?]
 
-    /// The execution of this name beside the last one of its task; nil where the fold has not met it.
-    func standing(of execution: Name, task: Name, in job: JobID) async throws(StoreError) -> ExecutionStanding?
+    /// The execution of this name beside the one that was the last of its task at a sequence; nil if the fold has not
+    /// met it.
+    func standing(
+        of execution: Name, task: Name, in job: JobID, at sequence: Int64
+    ) async throws(StoreError) -> ExecutionStanding?
 
     /// A name for an execution that nobody else has.
     func newExecutionName() -> Name

@@ -277,9 +277,11 @@ extension PostgresLedger: LedgerService {
     }
 
     public func standing(
-        of execution: Name, task: Name, in job: JobID
+        of execution: Name, task: Name, in job: JobID, at sequence: Int64
     ) async throws(StoreError) -> ExecutionStanding? {
-        do throws(PQError) { return try await eventReader.standing(of: execution, task: task, in: job) } catch {
+        do throws(PQError) {
+            return try await eventReader.standing(of: execution, task: task, in: job, at: sequence)
+        } catch {
             throw StoreError(error, while: "reading an execution")
         }
     }

@@ -64,7 +64,8 @@ struct ExecutionRoutes: Sendable {
             guard try await service.waitUntilFolded(job, sequence: sequence, deadline: settings.foldDeadline) else {
                 return nil
             }
-            return try await service.standing(of: name, task: task, in: job)
+            // As it stood when this start arrived: what has superseded it since is for its reports to learn.
+            return try await service.standing(of: name, task: task, in: job, at: sequence)
         } catch {
             return nil
         }

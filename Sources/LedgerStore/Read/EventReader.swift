@@ -159,14 +159,16 @@ struct EventReader: Sendable {
         return verdicts
     }
 
-    func standing(of execution: Name, task: Name, in job: JobID) async throws(PQError) -> ExecutionStanding? {
+    func standing(
+        of execution: Name, task: Name, in job: JobID, at sequence: Int64
+    ) async throws(PQError) -> ExecutionStanding? {
         let results = try await pool.lookUp([
             Query(
                 """
                 select execution.name, execution.attempt, execution.sequence, last.name, last.attempt, last.sequence
                 from ledger.snapshot
                 cross join lateral (
-                    select sequence, last from ledger.task as found
+                    select sequence from ledger.task as found
                     where found.job_id = $1 and found.projection = snapshot.projection
                         and found.name between $2 and $2
                     order by found.name
@@ -182,12 +184,12 @@ struct EventReader: Sendable {
                 cross join lateral (
                     select name, attempt, sequence from ledger.execution as found
                     where found.job_id = $1 and found.projection = snapshot.projection
-                        and found.sequence between task.last and task.last
-                    order by found.sequence
+                        and found.task = task.sequence and found.sequence <= $4
+                    order by found.task desc, found.attempt desc, found.sequence desc
                     limit 1
                 ) as last
                 where snapshot.job_id = $1 and snapshot.is_live
-                """, [.uuid(job.uuid), .text(task.text), .text(execution.text)])
+                """, [.uuid(job.uuid), .text(task.text), .text(execution.text), .int8(sequence)])
         ])
         guard let row = results.first?.first else { return nil }
         return ExecutionStanding(execution: try identity(row, 0), last: try identity(row, 3))

@@ -213,7 +213,7 @@ struct Operation: Sendable {
         Operation(
             "begin an execution", statements: ["found.name between $3 and $3"], rowsMax: 20, pagesMax: 60
         ) { ledger, place in
-            let standing = try await ledger.standing(of: "run 2 of 4", task: "task 4", in: place.job)
+            let standing = try await ledger.standing(of: "run 2 of 4", task: "task 4", in: place.job, at: .max)
             #expect(standing?.isLast == true)
         },
         Operation("read heads", statements: ["from ledger.job where job_id > $1"], rowsMax: 40, pagesMax: 60) {
