@@ -107,6 +107,13 @@ public struct ChainCheck: Sendable {
         note(.altered, at: sequence + 1, "an event after \(sequence) holds what the ledger never writes")
     }
 
+    /// The next event has columns filled that an event of its type does not have, so that no hash covers them.
+    public mutating func noteForeignFields() {
+        note(
+            .altered, at: sequence + 1,
+            "event \(sequence + 1) holds something in columns that an event of its type does not have")
+    }
+
     /// The event after which the check begins is not there, or not the one that was checked before.
     public mutating func noteChangedSince() {
         note(.altered, at: sequence, "event \(sequence) is not the one any more that was checked before")
@@ -116,8 +123,9 @@ public struct ChainCheck: Sendable {
     ///
     /// - Parameters:
     ///   - head: Where the head says that the job stood when the check began, and the hash there; nil where there is none.
+    ///   - headRecordedAt: When the head says that its event was recorded; nil if that is not to be compared.
     ///   - lastStored: The last event that was stored at the same moment; 0 for none.
-    public mutating func finish(head: Verification.Anchor?, lastStored: Int64) {
+    public mutating func finish(head: Verification.Anchor?, headRecordedAt: Timestamp? = nil, lastStored: Int64) {
         guard let head else { return note(.head, at: sequence, "the job has no head") }
         if sequence < head.sequence {
             note(
@@ -128,6 +136,8 @@ public struct ChainCheck: Sendable {
                 "the head stands at \(head.sequence), and the events end at \(lastStored)")
         } else if chain.head != head.hash {
             note(.head, at: sequence, "the head has another hash than the last event")
+        } else if let headRecordedAt, headRecordedAt != recordedAt {
+            note(.head, at: sequence, "the head has another time of recording than the last event")
         } else if let anchor, anchor.sequence > sequence {
             note(
                 .anchor, at: sequence + 1,

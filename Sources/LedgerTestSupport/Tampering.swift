@@ -1,8 +1,8 @@
 public import Ledger
 public import PQ
 
-/// Changes the ledger as somebody would who has all rights over the database: with the triggers off that refuse it, on
-/// the event table, on all its partitions and on the jobs.
+/// Changes the ledger as somebody would who has all rights over the database: without the triggers that refuse it, on
+/// the event table, its partitions, the jobs and the heads, and without the check of what an event may have.
 ///
 /// - Parameters:
 ///   - sql: A statement; `$1` is the first of the jobs, `$2` the second.
@@ -28,10 +28,11 @@ private let disablingTriggers = """
     begin
         for part in
             select inhrelid::regclass from pg_inherits where inhparent = 'ledger.event'::regclass
-            union all select unnest(array['ledger.event', 'ledger.job']::regclass[])
+            union all select unnest(array['ledger.event', 'ledger.job', 'ledger.job_head']::regclass[])
         loop
             execute format('alter table %s disable trigger user', part);
         end loop;
+        alter table ledger.event drop constraint if exists event_foreign_fields;
     end
     $$
     """

@@ -25,6 +25,21 @@ struct VerifyTests {
             sql: "update ledger.event set at = now() where job_id = $1 and sequence = 4",
             kind: .altered, sequence: 4),
         Tampering(
+            testDescription: "the head's time is moved",
+            sql: "update ledger.job_head set recorded_at = recorded_at + interval '10 years' where job_id = $1",
+            kind: .head, sequence: 10),
+        Tampering(
+            testDescription: "a column is filled that an event of its type does not have",
+            sql: "update ledger.event set name = 'hidden' where job_id = $1 and sequence = 4", kind: .altered,
+            sequence: 4),
+        Tampering(
+            testDescription: "tags are hidden in an event that is no creation",
+            sql: #"update ledger.event set tags = '{"a": "b"}' where job_id = $1 and sequence = 5"#,
+            kind: .altered, sequence: 5),
+        Tampering(
+            testDescription: "the first event gets a number",
+            sql: "update ledger.event set done = 1 where job_id = $1 and sequence = 1", kind: .altered, sequence: 1),
+        Tampering(
             testDescription: "the time of an event is moved",
             sql:
                 "update ledger.event set recorded_at = recorded_at - interval '1 us' where job_id = $1 and sequence = 6",
@@ -141,7 +156,7 @@ struct VerifyTests {
             }
             for _ in 0..<5 {
                 let verification = try #require(try await ledger.verify(job, Verification.Stretch()))
-                #expect(verification.isWhole && verification.sequence >= 5_001)
+                #expect(verification.isWhole && verification.sequence >= 5_001, "\(verification)")
             }
             try await writer.value
             let verification = try #require(try await ledger.verify(job, Verification.Stretch()))

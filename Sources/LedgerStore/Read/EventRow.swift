@@ -10,6 +10,9 @@ public enum EventRow {
         event.tag_names, event.tag_contents
         """
 
+    /// How many ``columns`` there are.
+    static let columnCount = 17
+
     /// What stands for the event table in `from`: the tags of the few events that have some, as arrays, since a JSON
     /// object would have to be read by Swift's `String`, which takes different names for equal.
     public static let table = """

@@ -27,7 +27,9 @@ struct ChainReader: Sendable {
             _ = Self.check(rows, &check)
         }
         // Only at its end is a ledger compared with its head.
-        if last >= end || check.place.sequence < last { check.finish(head: start.head, lastStored: start.lastStored) }
+        if last >= end || check.place.sequence < last {
+            check.finish(head: start.head, headRecordedAt: start.headRecordedAt, lastStored: start.lastStored)
+        }
         return check.verification(ledgerSequence: end)
     }
 
@@ -86,6 +88,7 @@ struct ChainReader: Sendable {
         var description: JobDescription
         var createdAt: Timestamp
         var head: Verification.Anchor?
+        var headRecordedAt: Timestamp?
         var lastStored: Int64
     }
 
@@ -97,7 +100,7 @@ struct ChainReader: Sendable {
                 select
                     job.name, job.key, array(select key from jsonb_each_text(job.tags)),
                     array(select value from jsonb_each_text(job.tags)), job.created_at, head.sequence, head.hash,
-                    (select max(sequence) from ledger.event where event.job_id = job.job_id)
+                    (select max(sequence) from ledger.event where event.job_id = job.job_id), head.recorded_at
                 from ledger.job
                 left join ledger.job_head as head on head.job_id = job.job_id
                 where job.job_id = $1
@@ -112,7 +115,8 @@ struct ChainReader: Sendable {
         }
         return Start(
             description: JobDescription(name: try row.name(0), key: try row.nameIfPresent(1), tags: tags),
-            createdAt: try row.timestamp(4), head: head, lastStored: try row.decodeIfPresent(7) ?? 0)
+            createdAt: try row.timestamp(4), head: head, headRecordedAt: try row.timestampIfPresent(8),
+            lastStored: try row.decodeIfPresent(7) ?? 0)
     }
 
     private func read(
@@ -121,7 +125,7 @@ struct ChainReader: Sendable {
         try await pool.query(
             Query(
                 """
-                select \(EventRow.columns)
+                select \(EventRow.columns), \(Self.hasForeignFields)
                 from \(EventRow.table)
                 where event.job_id = $1 and event.sequence > $2 and event.sequence <= $3
                 order by event.sequence
@@ -129,11 +133,41 @@ struct ChainReader: Sendable {
                 """, [.uuid(job.uuid), .int8(position), .int8(end), .int8(limit)]))
     }
 
+    /// What selects whether an event has something in columns that no hash covers, because an event of its type does not
+    /// have them; and tags that the ledger does not write so, though they read the same.
+    private static let hasForeignFields = """
+        coalesce(
+            case event.type
+                when 1 then num_nonnulls(
+                    event.task, event.execution, event.attempt, event.report, event.label, event.total, event.done,
+                    event.outcome
+                ) > 0 or event.tags is not distinct from '{}' or exists (
+                    select from jsonb_each(event.tags) as tag where jsonb_typeof(tag.value) <> 'string'
+                )
+                when 2 then num_nonnulls(
+                    event.report, event.label, event.total, event.done, event.outcome, event.name, event.key, event.tags
+                ) > 0
+                when 3 then num_nonnulls(event.outcome, event.name, event.key, event.tags) > 0
+                when 4 then num_nonnulls(
+                    event.report, event.label, event.total, event.done, event.name, event.key, event.tags
+                ) > 0
+                when 5 then num_nonnulls(
+                    event.task, event.execution, event.attempt, event.report, event.label, event.total, event.done,
+                    event.name, event.key, event.tags
+                ) > 0
+            end, true
+        )
+        """
+
     /// Whether these rows are in order.
     private static func check(_ rows: Rows, _ check: inout ChainCheck) -> Bool {
         for row in rows {
             do throws(PQError) {
                 let (event, hash) = try EventRow.decode(row)
+                if try row.decode(EventRow.columnCount, as: Bool.self) {
+                    check.noteForeignFields()
+                    return false
+                }
                 guard check.check(event, hash: hash) else { return false }
             } catch {
                 check.noteUnreadable()
