@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from progress_ledger import Client
+from progress_ledger import Client, current
 
 from conftest import QUICK, figures
 from ledger_process import LedgerProcess
@@ -107,5 +107,7 @@ def test_a_task_that_is_called_directly_reports_to_nobody() -> None:
     import celery_tasks
 
     began = time.monotonic()
+    dropped = current().stats.dropped
     celery_tasks.step2(0)
     assert time.monotonic() - began < 5
+    assert current().stats.dropped == dropped, "a unit test loses nothing"

@@ -10,12 +10,17 @@ import pytest
 from progress_ledger.contact import Contact
 from progress_ledger.delivery import Judgement, Means, judge, pause
 from progress_ledger.outbox import JobOutbox, Outbox
-from progress_ledger.reporter import Counter, Reporter
+from progress_ledger.reporter import Counter, Lineage, Numberings, Reporter
 from progress_ledger.settings import Settings
 from progress_ledger.settlement import Settlement
 from progress_ledger.transport import Answer
 
 SETTINGS = Settings(events_per_request_max=4, buffered_max=50)
+
+
+def empty_outbox(settings: Settings = SETTINGS) -> Outbox:
+    """An outbox of a process of its own, whose executions have no numbers yet."""
+    return Outbox(settings, Numberings(Lineage()))
 
 
 def reporter(outbox: Outbox, task: str = "tile", job: JobOutbox | None = None) -> Reporter:
@@ -30,7 +35,7 @@ def report(outbox: Outbox, reporter: Reporter, label: str, done: int, now: float
 
 
 def test_increments_gather_until_they_are_due_and_the_start_is_due_at_once() -> None:
-    outbox = Outbox(SETTINGS)
+    outbox = empty_outbox()
     tile = reporter(outbox)
     outbox.start(tile, 10.0)
     batch = outbox.next_batch(10.0)
@@ -51,7 +56,7 @@ def test_increments_gather_until_they_are_due_and_the_start_is_due_at_once() -> 
 
 
 def test_what_is_frozen_never_changes_and_what_comes_later_waits() -> None:
-    outbox = Outbox(SETTINGS)
+    outbox = empty_outbox()
     tile = reporter(outbox)
     report(outbox, tile, "a", 1)
     first = outbox.next_batch(1.0)
@@ -67,7 +72,7 @@ def test_what_is_frozen_never_changes_and_what_comes_later_waits() -> None:
 
 
 def test_a_full_request_leaves_the_rest_in_order() -> None:
-    outbox = Outbox(SETTINGS)
+    outbox = empty_outbox()
     tile = reporter(outbox)
     outbox.start(tile, 0.0)
     for label in "abcdef":
@@ -86,7 +91,7 @@ def test_a_full_request_leaves_the_rest_in_order() -> None:
 
 
 def test_the_end_of_a_job_waits_for_every_execution() -> None:
-    outbox = Outbox(SETTINGS)
+    outbox = empty_outbox()
     job = JobOutbox(outbox, "job")
     outbox.finish_job(job, "completed", 0.0)
     for number in range(7):
@@ -99,7 +104,7 @@ def test_the_end_of_a_job_waits_for_every_execution() -> None:
 
 
 def test_parts_keep_their_numbers_and_order() -> None:
-    outbox = Outbox(SETTINGS)
+    outbox = empty_outbox()
     tile = reporter(outbox)
     for label in "abcd":
         report(outbox, tile, label, 1)
@@ -118,7 +123,7 @@ def test_parts_keep_their_numbers_and_order() -> None:
 
 
 def test_a_goal_is_settled_with_what_was_reported_before_it_whatever_comes_later() -> None:
-    outbox = Outbox(SETTINGS)
+    outbox = empty_outbox()
     tile = reporter(outbox)
     job = tile.job
     assert job.has_settled(job.goal)
@@ -152,7 +157,7 @@ def test_a_goal_is_settled_with_what_was_reported_before_it_whatever_comes_later
 
 
 def test_a_goal_is_reached_where_others_never_rest() -> None:
-    outbox = Outbox(SETTINGS)
+    outbox = empty_outbox()
     job = JobOutbox(outbox, "job")
     busy = [reporter(outbox, f"busy {number}", job) for number in range(9)]
     mine = reporter(outbox, "mine", job)
@@ -172,7 +177,7 @@ def test_a_goal_is_reached_where_others_never_rest() -> None:
 
 
 def test_an_execution_that_never_rests_keeps_nobody_from_its_turn() -> None:
-    outbox = Outbox(SETTINGS)
+    outbox = empty_outbox()
     job = JobOutbox(outbox, "job")
     busy, mine = reporter(outbox, "busy", job), reporter(outbox, "mine", job)
     # More labels than a request has events.
@@ -201,7 +206,7 @@ def test_an_execution_that_never_rests_keeps_nobody_from_its_turn() -> None:
 
 
 def test_a_goal_in_the_midst_of_a_turn_waits_for_what_was_reported_since_it_began() -> None:
-    outbox = Outbox(SETTINGS)
+    outbox = empty_outbox()
     tile = reporter(outbox)
     job = tile.job
     for label in "abcdef":
@@ -230,7 +235,7 @@ def test_a_goal_in_the_midst_of_a_turn_waits_for_what_was_reported_since_it_bega
 
 
 def test_the_end_of_a_job_is_part_of_a_goal() -> None:
-    outbox = Outbox(SETTINGS)
+    outbox = empty_outbox()
     tile = reporter(outbox)
     job = tile.job
     for label in "abcd":
@@ -247,7 +252,7 @@ def test_the_end_of_a_job_is_part_of_a_goal() -> None:
 
 
 def test_jobs_take_turns() -> None:
-    outbox = Outbox(SETTINGS)
+    outbox = empty_outbox()
     jobs = [JobOutbox(outbox, str(number)) for number in range(3)]
     for turn, job in enumerate(jobs):
         report(outbox, reporter(outbox, "tile", job), "a", 1, float(turn))
@@ -259,14 +264,15 @@ def test_jobs_take_turns() -> None:
 
 
 def test_a_child_has_nothing_of_its_parents_to_send() -> None:
-    outbox = Outbox(SETTINGS)
+    outbox = empty_outbox()
     tile = reporter(outbox)
     outbox.start(tile, 0.0)
     report(outbox, tile, "in flight", 1)
     outbox.next_batch(9.0)
     report(outbox, tile, "waiting", 1)
     outbox.finish(tile, "succeeded", 0.0)
-    outbox.fork()
+    outbox.numberings.lineage.fork()
+    outbox.numberings.lineage.descend()
     outbox.become_child()
     assert outbox.is_settled
     assert tile.is_settled
@@ -283,7 +289,7 @@ def test_any_order_of_everything_conserves_every_unit() -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    outbox = Outbox(Settings(events_per_request_max=3))
+    outbox = empty_outbox(Settings(events_per_request_max=3))
     job = JobOutbox(outbox, "job")
     tiles = [reporter(outbox, f"task {number}", job) for number in range(4)]
     said = recorded = 0
@@ -380,7 +386,7 @@ def test_nobody_waits_for_a_ledger_that_is_away_or_slow() -> None:
 
 def test_a_lagging_projection_is_asked_again_after_a_while_however_many_reports_there_are() -> None:
     settings = Settings()
-    outbox, contact = Outbox(settings), Contact(settings)
+    outbox, contact = empty_outbox(settings), Contact(settings)
     settlement = Settlement(outbox, contact, settings)
     tile = reporter(outbox)
     asked = []

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,8 +34,9 @@ job = ledger.job(id)
 class Program:
     """A Python process that reports to a job."""
 
-    def __init__(self, url: str, job: Job, source: str, *arguments: str) -> None:
-        command = [sys.executable, "-c", BEGIN + textwrap.dedent(source), url, job.id, *arguments]
+    def __init__(self, url: str, job: Job, source: str, *arguments: str, before: str = "") -> None:
+        code = "\n".join((before, BEGIN, textwrap.dedent(source)))
+        command = [sys.executable, "-c", code, url, job.id, *arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def read_line(self) -> str:
@@ -52,8 +55,8 @@ def programs(server: LedgerProcess, job: Job) -> Iterator[type[Program]]:
     started: list[Program] = []
 
     class Started(Program):
-        def __init__(self, source: str, *arguments: str, url: str = server.url) -> None:
-            super().__init__(url, job, source, *arguments)
+        def __init__(self, source: str, *arguments: str, url: str = server.url, before: str = "") -> None:
+            super().__init__(url, job, source, *arguments, before=before)
             started.append(self)
 
     yield Started
@@ -99,10 +102,17 @@ def test_the_end_of_a_process_whose_thread_could_not_start_sends_what_waits(prog
     assert figures(job) == {None: (5, 0)}
 
 
-def test_sigterm_sends_what_waits_and_ends_the_process_by_the_signal(programs: type[Program], job: Job) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_cancels_executions_sends_everything_and_ends_the_process(
+    programs: type[Program], job: Job, number: signal.Signals
+) -> None:
     program = programs(
         """
-        with job.execution("tile") as context:
+        started = job.execution("started").start().progress()
+        started.done(7)
+        with job.execution("ended"):
+            pass
+        with job.execution("outer"), job.execution("inner") as context:
             context.progress().done(5)
             print("ready", flush=True)
             while True:
@@ -110,10 +120,48 @@ def test_sigterm_sends_what_waits_and_ends_the_process_by_the_signal(programs: t
         """
     )
     assert program.read_line() == "ready"
-    program.process.send_signal(signal.SIGTERM)
-    program.end(-signal.SIGTERM)
+    program.process.send_signal(number)
+    program.end(-number)
+    assert figures(job) == {None: (12, 0)}
+    assert {task.task: task.state for task in job.tasks()} == {
+        "started": "canceled", "ended": "succeeded", "outer": "canceled", "inner": "canceled",
+    }  # fmt: skip
+
+
+def test_a_signal_that_is_ignored_stays_ignored(programs: type[Program], job: Job) -> None:
+    program = programs(
+        """
+        with job.execution("tile") as context:
+            os.kill(os.getpid(), signal.SIGHUP)
+            context.progress().done(5)
+        """,
+        before="import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)",
+    )
+    program.end()
     assert figures(job) == {None: (5, 0)}
-    assert job.refresh().tasks.running == 1, "nobody said how it ended"
+    assert job.refresh().tasks.succeeded == 1
+
+
+def test_a_signal_cancels_no_execution_of_the_parent(programs: type[Program], job: Job) -> None:
+    program = programs(
+        """
+        with job.execution("parent") as context:
+            context.flush()
+            child = os.fork()
+            if child == 0:
+                with job.execution("child") as own:
+                    own.progress("child").done(1)
+                    context.progress("parent").done(1)
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    while True:
+                        time.sleep(3600)
+            assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM
+            context.progress("parent").done(1)
+        """
+    )
+    program.end()
+    assert figures(job) == {"child": (1, 0), "parent": (2, 0)}
+    assert {task.task: task.state for task in job.tasks()} == {"parent": "succeeded", "child": "canceled"}
 
 
 BUSY = """
@@ -248,6 +296,109 @@ def test_what_cannot_be_sent_before_the_end_is_told(programs: type[Program], pro
         url=proxy.url,
     )
     assert "reports could not be sent before the end" in program.end()
+
+
+ENDINGS = {
+    "of a client": """
+        with Client(url) as ledger, ledger.job(id).execution("tile") as context:
+            context.progress().done(5)
+        """,
+    "of a process": """
+        with Client(url).job(id).execution("tile") as context:
+            context.progress().done(5)
+        """,
+    "of two clients": """
+        for number in range(2):
+            context = Client(url).job(id).execution(f"tile {number}").start()
+            context.progress().done(5)
+        """,
+    "of a coroutine": """
+        import asyncio
+        from progress_ledger import AsyncClient
+        async def main():
+            async with AsyncClient(url) as ledger, ledger.job(id).execution("tile") as context:
+                context.progress().done(5)
+        asyncio.run(main())
+        """,
+    "of a job": """
+        with Client(url) as ledger:
+            ledger.job(id).finish()
+        """,
+    "by a signal": """
+        with Client(url).job(id).execution("tile") as context:
+            context.progress().done(5)
+            os.kill(os.getpid(), signal.SIGTERM)
+            while True:
+                time.sleep(3600)
+        """,
+}
+
+
+@pytest.mark.parametrize("hangs", [False, True], ids=["away", "hanging"])
+@pytest.mark.parametrize("ending", list(ENDINGS))
+def test_an_end_without_a_ledger_waits_five_seconds_in_all_and_logs_once(
+    programs: type[Program], ending: str, hangs: bool
+) -> None:
+    """With the usual settings: the ledger refuses connections, or takes them and never answers."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        if hangs:
+            silent.listen(100)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        output = programs(ENDINGS[ending], url=url).end(-signal.SIGTERM if ending == "by a signal" else 0)
+        seconds = time.monotonic() - began
+    # Python starts and imports in this time too.
+    assert seconds < 5 + 3, f"{seconds:.1f} s"
+    clients = 2 if ending == "of two clients" else 1
+    assert output.count("could not be sent before the end") == clients, output
+    assert output.count("reports wait, the task goes on") <= clients, output
+
+
+def test_an_execution_of_two_processes_is_told_and_counted_as_dropped(programs: type[Program], job: Job) -> None:
+    source = """
+        context = job.execution("tile", attempt=1, execution="shared").start()
+        context.progress("same").done(1)
+        context.flush()
+        context.progress("other").done(int(arguments[1]))
+        context.flush()
+        context.progress("other").done(1)
+        context.flush()
+        print(context.stats.dropped)
+        """
+    assert programs(source, "0.02", "1").end() == "0\n"
+    output = programs(source, "0.02", "2").end()
+    assert output.startswith("3\n"), output
+    assert output.count("another process reports for the same execution") == 1, output
+    assert output.count("execution shared of task tile") == 1
+    assert figures(job) == {"same": (1, 0), "other": (2, 0)}
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_reports_of_a_process_without_a_context_are_counted_and_logged_once(
+    server: LedgerProcess, job: Job, method: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "pool.py"
+    source.write_text(
+        textwrap.dedent(
+            """
+            import multiprocessing, sys
+            import progress_ledger
+            def work(number):
+                progress_ledger.progress("lost").done()
+                return progress_ledger.current().stats.dropped
+            if __name__ == "__main__":
+                ledger = progress_ledger.Client(sys.argv[1])
+                with ledger.job(sys.argv[2]).execution("tile"):
+                    with multiprocessing.get_context(sys.argv[3]).Pool(1) as pool:
+                        print(pool.map(work, range(3)))
+            """
+        )
+    )
+    command = [sys.executable, str(source), server.url, job.id, method]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert result.stdout == "[1, 2, 3]\n"
+    assert result.stderr.count("outside of every execution") == 1, result.stderr
 
 
 def test_a_child_reports_for_the_same_execution_and_sends_nothing_of_its_parents(

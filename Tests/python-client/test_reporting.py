@@ -1,17 +1,20 @@
-"""What is reported arrives, exactly, and is checked where it is said."""
+"""Reports arrive exactly, and what cannot be reported is dropped, counted and logged once."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import progress_ledger
 from progress_ledger import Client, ConflictError, InvalidValueError, Job, NotFoundError, Settings
+from progress_ledger.losses import LossLog
 
-from conftest import Messages, figures
+from conftest import QUICK, Messages, figures
 from ledger_process import LedgerProcess
 
 
@@ -85,16 +88,128 @@ def test_a_report_waits_for_the_end_of_nothing(server: LedgerProcess) -> None:
         watch.close()
 
 
-@pytest.mark.parametrize("wrong", [-1, 2**53, 0.5, 2.0, "1", None, True, float("nan")])
-def test_wrong_numbers_are_refused_at_the_call(job: Job, wrong: object) -> None:
-    with job.execution("careful") as context:
-        for call in (context.progress().add, context.progress().done):
-            with pytest.raises(InvalidValueError):
-                call(wrong)  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match="number of units"):
-            progress_ledger.progress().done(wrong)  # type: ignore[arg-type]
-    assert context.stats.calls == 0
+class Hostile:
+    """An object whose every method raises."""
+
+    def __index__(self) -> int:
+        raise OSError("no index")
+
+    def __repr__(self) -> str:
+        raise OSError("no text")
+
+    def __hash__(self) -> int:
+        raise OSError("no hash")
+
+    def __len__(self) -> int:
+        raise OSError("no length")
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter((1, 2))
+
+
+WRONG_NUMBERS = [
+    -1, 2**53, 10**16, 10**5000, 0.5, 2.0, "1", None, True, float("nan"), float("inf"), [], {}, Hostile(),
+]  # fmt: skip
+WRONG_LABELS = ["x" * 101, "nul\0", "\ud800", 7, ["list"], Hostile(), 0.5, b"bytes"]
+
+
+def test_wrong_numbers_are_dropped_counted_and_logged_once(job: Job, messages: Messages) -> None:
+    with job.execution("careless") as context:
+        for wrong in WRONG_NUMBERS:
+            context.progress().add(wrong)  # type: ignore[arg-type]
+            context.progress().done(wrong)  # type: ignore[arg-type]
+        context.progress().done(1)
+        assert not context.flush(), "something is lost"
+    assert context.stats.calls == 1
+    assert context.stats.dropped == 2 * len(WRONG_NUMBERS)
+    assert figures(job) == {None: (1, 0)}
+    assert messages.levels() == ["ERROR"]
+
+
+def test_wrong_labels_are_dropped_counted_and_logged_once(job: Job, messages: Messages) -> None:
+    with job.execution("careless") as context:
+        for wrong in WRONG_LABELS:
+            context.progress(wrong).add(2)  # type: ignore[arg-type]
+            progress_ledger.progress(wrong).done()  # type: ignore[arg-type]
+            assert list(context.track([1, 2], label=wrong)) == [1, 2]  # type: ignore[arg-type]
+    assert context.stats.dropped == 5 * len(WRONG_LABELS)
     assert job.refresh().progress == ()
+    assert messages.levels() == ["ERROR"]
+
+
+def test_a_loop_with_a_wrong_total_or_length_goes_on(job: Job) -> None:
+    with job.execution("loops") as context:
+        assert list(context.track([1, 2], label="total", total="many")) == [1, 2]  # type: ignore[arg-type]
+        assert [item for item in context.track(Hostile(), label="length")] == [1, 2]
+        assert sum(1 for _ in zip(context.track(range(10**30), label="long"), range(3))) == 3
+    assert context.stats.dropped == 1
+    assert figures(job) == {"total": (2, 0), "length": (2, 2), "long": (3, 4)}
+
+
+@pytest.mark.parametrize("wrong", [None, "soon", float("nan"), -1.0, Hostile()])
+def test_a_wrong_time_to_wait_is_none(job: Job, ledger: Client, wrong: object) -> None:
+    with job.execution("waits") as context:
+        context.progress().done(1)
+        context.flush(wrong)  # type: ignore[arg-type]
+        ledger.flush(wrong)  # type: ignore[arg-type]
+    assert context.flush(float("inf"))
+    assert ledger.flush(float("inf"))
+
+
+def test_a_handler_that_raises_does_not_end_the_task(job: Job) -> None:
+    class Raising(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise OSError("the disk is full")
+
+    handler = Raising()
+    logging.getLogger("progress_ledger").addHandler(handler)
+    try:
+        with job.execution("logged") as context:
+            context.progress().done(-1)
+            context.progress().done(1)
+    finally:
+        logging.getLogger("progress_ledger").removeHandler(handler)
+    assert figures(job) == {None: (1, 0)}
+
+
+def test_without_a_ledger_wrong_values_are_dropped_counted_and_logged_once(messages: Messages) -> None:
+    with Client().jobs.create("nowhere").execution("careless") as context:
+        for wrong in WRONG_NUMBERS:
+            context.progress().done(wrong)  # type: ignore[arg-type]
+        for wrong in WRONG_LABELS:
+            context.progress(wrong).done(1)  # type: ignore[arg-type]
+        context.progress().done(1)
+    assert context.stats.dropped == len(WRONG_NUMBERS) + len(WRONG_LABELS)
+    assert messages.levels() == ["ERROR", "ERROR"], "one for numbers, one for labels"
+
+
+@pytest.mark.parametrize("name", ["PROGRESS_LEDGER_URL", "PROGRESS_LEDGER_TOKEN"])
+def test_a_wrong_environment_drops_reports_and_fails_questions(
+    name: str, monkeypatch: pytest.MonkeyPatch, messages: Messages
+) -> None:
+    monkeypatch.setenv("PROGRESS_LEDGER_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv(name, "localhost:80 \n")
+    with Client() as ledger:
+        job = ledger.job("01890000-0000-7000-8000-000000000000")
+        with job.execution("tile") as context:
+            context.progress().done(1)
+        assert context.stats.dropped == 1
+        assert not job.finish()
+        assert not ledger.flush()
+        for question in (job.refresh, lambda: ledger.jobs.find(key="k"), lambda: next(job.watch())):
+            with pytest.raises(InvalidValueError, match="PROGRESS_LEDGER_URL or PROGRESS_LEDGER_TOKEN"):
+                question()
+    assert messages.levels() == ["ERROR"]
+
+
+def test_a_wrong_id_of_a_job_drops_reports_and_fails_questions(ledger: Client, messages: Messages) -> None:
+    job = ledger.job("no id")
+    with job.execution("tile") as context:
+        context.progress().done(1)
+    assert context.stats.dropped == 1
+    with pytest.raises(InvalidValueError, match="no id"):
+        job.refresh()
+    assert messages.levels() == ["ERROR"]
 
 
 def test_the_largest_numbers_arrive_and_sums_beyond_them_too(job: Job) -> None:
@@ -106,54 +221,120 @@ def test_the_largest_numbers_arrive_and_sums_beyond_them_too(job: Job) -> None:
     assert figures(job) == {None: (0, 3 * (2**53 - 1)), "zero": (0, 0)}
 
 
-def test_labels_are_taken_as_they_are_and_refused_when_too_long(job: Job) -> None:
+def test_labels_are_taken_as_they_are(job: Job) -> None:
     with job.execution("labels") as context:
         assert context.progress() is context.progress("") is context.progress(None)
         for label in ("é", "e\u0301", " ", "𝄞" * 100, "<b>&"):
             context.progress(label).done(1)
-        for wrong in ("x" * 101, "nul\0", "\ud800", 7):
-            with pytest.raises(InvalidValueError):
-                context.progress(wrong)  # type: ignore[arg-type]
     assert list(figures(job)) == ["é", "e\u0301", " ", "𝄞" * 100, "<b>&"]
 
 
-def test_the_thousand_and_first_label_is_refused(job: Job) -> None:
+def test_reports_for_more_than_a_thousand_labels_are_dropped(job: Job, messages: Messages) -> None:
     with job.execution("labels") as context:
-        for number in range(1000):
+        for number in range(1100):
             context.progress(f"label {number}").done(1)
-        with pytest.raises(InvalidValueError, match="1,000"):
-            context.progress("one more")
-        with pytest.raises(InvalidValueError, match="1,000"):
-            context.progress()
+        context.progress().done(1)
         context.progress("label 7").done(1)
+    assert context.stats.dropped == 101
     found = figures(job)
     assert len(found) == 1000
     assert found["label 7"] == (2, 0)
+    assert messages.levels() == ["ERROR"]
+    assert "1,000" in messages.records[-1].getMessage() or messages.count("1,000") == 1
 
 
-@pytest.mark.parametrize(("task", "attempt"), [("", None), ("t" * 201, None), ("t", 0), ("t", 2**31), ("t", 1.5)])
-def test_wrong_executions_are_refused(job: Job, task: str, attempt: object) -> None:
-    with pytest.raises(InvalidValueError):
-        job.execution(task, attempt=attempt)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("task", "attempt", "execution"),
+    [
+        ("", None, None), ("t" * 201, None, None), (7, None, None), ("\ud800", None, None), ("t", 0, None),
+        ("t", 2**31, None), ("t", 1.5, None), ("t", "2", None), ("t", None, ""), ("t", None, "e" * 201),
+        (Hostile(), Hostile(), Hostile()),
+    ],
+)  # fmt: skip
+def test_reports_of_a_wrong_execution_are_dropped_counted_and_logged_once(
+    job: Job, messages: Messages, task: str, attempt: int, execution: str
+) -> None:
+    with job.execution(task, attempt, execution=execution) as context:
+        progress_ledger.progress("a").add(2)
+        context.progress().done(1)
+        for _ in context.track([1], label="a"):
+            pass
+    context.finish("failed")
+    assert context.stats.dropped == 4
+    assert context.flush()
+    assert job.refresh().tasks.total == 0
+    assert messages.levels() == ["ERROR"]
 
 
-def test_an_execution_is_entered_once_and_ends_as_it_ended(job: Job) -> None:
+def test_an_execution_ends_as_it_ended(job: Job, messages: Messages) -> None:
     with pytest.raises(KeyError), job.execution("breaks"):
         raise KeyError
     with pytest.raises(KeyboardInterrupt), job.execution("is stopped"):
         raise KeyboardInterrupt
     with job.execution("chooses") as context:
+        context.finish("completed")
         context.finish("canceled")
-        with pytest.raises(InvalidValueError):
-            context.finish("completed")
-    with job.execution("works") as context:
+    with job.execution("works"):
         pass
-    with pytest.raises(RuntimeError), context:
-        pass
-    with pytest.raises(RuntimeError):
-        job.execution("never began").finish()
+    job.execution("never began").finish()
     outcomes = {task.task: task.state for task in job.tasks()}
     assert outcomes == {"breaks": "failed", "is stopped": "canceled", "chooses": "canceled", "works": "succeeded"}
+    assert context.stats.dropped == 1
+    assert not job.finish("succeeded")
+    assert messages.levels() == ["ERROR", "ERROR"], "the end of an execution, the end of the job"
+
+
+def test_an_object_that_is_entered_again_continues_its_numbers(job: Job, messages: Messages) -> None:
+    context = job.execution("tile")
+    with pytest.raises(KeyError), context:
+        raise KeyError(context.progress().done(1))
+    assert job.refresh().tasks.failed == 1
+    with context:
+        progress_ledger.progress().done(1)
+        with context:
+            progress_ledger.progress().done(1)
+        progress_ledger.progress().done(1)
+        assert context.flush()
+        assert job.refresh().tasks.running == 0, "its end was recorded, and only a new execution begins anew"
+    assert figures(job) == {None: (4, 0)}
+    assert job.refresh().tasks.succeeded == 1
+    assert {event["verdict"] for event in job.events()} == {"counted"}
+    assert context.stats.dropped == 0
+    assert messages.levels() == ["WARNING"]
+
+
+@pytest.mark.parametrize("shares_client", [True, False])
+def test_an_execution_entered_again_by_name_continues_its_numbers(
+    server: LedgerProcess, job: Job, messages: Messages, shares_client: bool
+) -> None:
+    def enter(client: Client) -> None:
+        with client.job(job.id).execution("tile", attempt=1, execution="named") as context:
+            context.progress("a").done(1)
+            context.progress("b").add(2)
+        assert context.stats.dropped == 0
+
+    with Client(server.url, settings=QUICK) as shared:
+        for _ in range(3):
+            with Client(server.url, settings=QUICK) as client:
+                enter(shared if shares_client else client)
+    assert figures(job) == {"a": (3, 0), "b": (0, 6)}
+    assert {event["verdict"] for event in job.events()} == {"counted"}
+    assert messages.levels() == []
+
+
+def test_threads_that_enter_one_execution_by_name_number_their_reports_apart(job: Job) -> None:
+    def enter() -> None:
+        with job.execution("tile", execution="named") as context:
+            for _ in range(50):
+                context.progress("a").done(1)
+                context.flush()
+
+    workers = [threading.Thread(target=enter) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert figures(job) == {"a": (200, 0)}
 
 
 def test_a_newer_run_supersedes_and_the_older_one_learns_of_it(job: Job, messages: Messages) -> None:
@@ -205,7 +386,7 @@ def test_what_is_reported_after_the_end_counts_too(job: Job) -> None:
     assert figures(job) == {None: (2, 2)}
 
 
-def test_without_a_ledger_nothing_is_reported_and_wrong_values_are_refused_all_the_same() -> None:
+def test_without_a_ledger_everything_can_be_called_and_nothing_is_reported() -> None:
     ledger = Client()
     assert ledger.url is None
     job = ledger.jobs.create("mosaic", tags={"a": "b"})
@@ -213,10 +394,6 @@ def test_without_a_ledger_nothing_is_reported_and_wrong_values_are_refused_all_t
         context.progress("download").add(3)
         for _ in context.track([1, 2, 3]):
             progress_ledger.progress().done(1)
-        with pytest.raises(InvalidValueError):
-            context.progress().done(-1)
-        with pytest.raises(InvalidValueError):
-            context.progress("x" * 101)
         assert not context.superseded
         assert context.check()
     assert job.finish()
@@ -241,6 +418,40 @@ def test_the_current_execution_follows_the_context(job: Job) -> None:
         assert progress_ledger.current() is outer
     assert progress_ledger.current() is not outer
     assert figures(job) == {"deep": (2, 0)}
+
+
+def test_reports_outside_of_every_execution_are_counted_and_logged_once(job: Job, messages: Messages) -> None:
+    context_free = progress_ledger.current()
+    before = context_free.stats.dropped
+    monkey = pytest.MonkeyPatch()
+    with monkey.context() as patch:
+        patch.setattr(context_free, "_losses", LossLog())
+        with job.execution("pool"), ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: progress_ledger.progress("lost").done(), range(10)))
+    assert context_free.stats.dropped == before + 10
+    assert job.refresh().progress == ()
+    assert messages.levels() == ["WARNING"]
+    assert messages.count("carry") == 1
+
+
+def test_threads_and_callbacks_report_to_the_execution_that_is_carried(job: Job) -> None:
+    def work(n: int) -> str:
+        progress_ledger.progress("carried").done(n)
+        return progress_ledger.current().task
+
+    before = progress_ledger.current().stats.dropped
+    with job.execution("pool") as context, ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(context.carry(work), range(10))) == {"pool"}
+        thread = threading.Thread(target=context.carry(work), args=(10,))
+        thread.start()
+        thread.join()
+
+        async def tasks() -> None:
+            await asyncio.gather(*(asyncio.to_thread(work, 1) for _ in range(5)))
+
+        asyncio.run(tasks())
+    assert progress_ledger.current().stats.dropped == before
+    assert figures(job) == {"carried": (60, 0)}
 
 
 def test_track_counts_what_was_finished(job: Job) -> None:

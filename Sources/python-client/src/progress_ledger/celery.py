@@ -30,6 +30,7 @@ from celery.signals import before_task_publish
 
 from .asynchronous import AsyncJob
 from .client import Client
+from .execution import is_within_execution, silent
 from .job import Job
 
 HEADER = "progress_ledger_job"
@@ -89,7 +90,11 @@ class LedgerTask(Task):  # type: ignore[misc]
         # `run`, not `super().__call__`, which would hide the request from the task.
         job = None if self.request.called_directly else job_of(self.request) or _job.get()
         if job is None:
-            return self.run(*arguments, **options)
+            if is_within_execution():
+                return self.run(*arguments, **options)
+            # Not outside of every execution, where reports would be counted as dropped and logged.
+            with silent(str(self.name)):
+                return self.run(*arguments, **options)
         with reporting_to(job), _client().job(job).execution() as execution:
             try:
                 return self.run(*arguments, **options)

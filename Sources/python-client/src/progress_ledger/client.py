@@ -14,11 +14,11 @@ from .connection import Server
 from .errors import InvalidValueError, NotFoundError
 from .job import Job, read
 from .jobs import NO_JOB, Ledger, nobody
-from .requester import Requester
+from .losses import LossLog, logger
+from .requester import Requester, UnusableRequester
 from .rows import Rows
 from .sender import Sender
 from .settings import DEFAULTS, PAGE_SIZE_MAX, Settings
-from .settlement import logger
 from .stats import Stats
 from .transport import Transport
 
@@ -31,24 +31,39 @@ class Configuration:
     token: str | None = field(repr=False)
     settings: Settings
     tls: ssl.SSLContext | None = field(repr=False)
+    problem: InvalidValueError | None = None
+    """What is wrong with the environment, if anything."""
 
     @classmethod
     def read(
         cls, url: str | None, token: str | None, settings: Settings | None, tls: ssl.SSLContext | None
     ) -> Configuration:
-        """What is given, else what the environment says."""
-        token = token or os.environ.get("PROGRESS_LEDGER_TOKEN") or None
-        if token is not None and not (token.isascii() and token.isprintable()):
-            raise InvalidValueError("the token holds characters that no token has")
-        return cls(
-            url or os.environ.get("PROGRESS_LEDGER_URL") or None,
-            token,
-            settings or DEFAULTS,
-            tls,
-        )
+        """What is given, else what the environment says.
+
+        Raises `InvalidValueError` if what is given is wrong. If the environment is, every question raises it, and
+        reports are dropped: a task must not end because of it.
+        """
+        settings = settings or DEFAULTS
+        if url is not None:
+            Server.parse(url, tls)
+        if token is not None:
+            _check_token(token)
+        try:
+            url = url or os.environ.get("PROGRESS_LEDGER_URL") or None
+            token = token or os.environ.get("PROGRESS_LEDGER_TOKEN") or None
+            if url is not None:
+                Server.parse(url, tls)
+            if token is not None:
+                _check_token(token)
+        except InvalidValueError as error:
+            problem = InvalidValueError(f"PROGRESS_LEDGER_URL or PROGRESS_LEDGER_TOKEN is wrong: {error}")
+            return cls(url, None, settings, tls, problem)
+        return cls(url, token, settings, tls)
 
     def connect(self) -> Ledger:
         """The parts of a client; no connection is made yet."""
+        if self.problem is not None:
+            return unusable(self.problem)
         if self.url is None:
             logger.debug("no URL of a ledger is configured: nothing is reported")
             return Ledger(None, None)
@@ -56,6 +71,18 @@ class Configuration:
         lifecycle.watch_signal()
         requester = Requester(transport, self.settings)
         return Ledger(requester, Sender(requester))
+
+
+def _check_token(token: str) -> None:
+    if not isinstance(token, str) or not (token.isascii() and token.isprintable()):
+        raise InvalidValueError("the token holds characters that no token has")
+
+
+def unusable(problem: InvalidValueError) -> Ledger:
+    """The parts of a client that cannot reach anything: reading raises, reporting drops, counts and logs once."""
+    losses = LossLog()
+    losses.log("configuration", "nothing can be reported: %s", problem)
+    return Ledger(UnusableRequester(problem), None, losses=losses, is_lost=True)
 
 
 class Client:
@@ -93,6 +120,8 @@ class Client:
     @property
     def stats(self) -> Stats:
         """What became of the reports of all executions of this client in this process."""
+        if self._ledger.sender is None:
+            return Stats.of_dropped(self._ledger.dropped)
         return Stats.of(self._ledger.sender)
 
     @property
@@ -103,12 +132,16 @@ class Client:
     def job(self, id: str | None = None) -> Job:
         """The job of this id, without asking the ledger: what a worker reports to. Makes no request.
 
-        `id` is `PROGRESS_LEDGER_JOB` unless told; where there is neither, nothing is reported.
+        `id` is `PROGRESS_LEDGER_JOB` unless told; where there is neither, nothing is reported. Never raises: of a job
+        whose id is none, reading raises `InvalidValueError`, and reports are dropped, counted and logged once.
         """
         given = id or os.environ.get("PROGRESS_LEDGER_JOB")
         if not given:
             return Job(Ledger(None, None), NO_JOB, nobody("no job"))
-        return Job(self._ledger, calls.job_id(given))
+        try:
+            return Job(self._ledger, calls.job_id(given))
+        except InvalidValueError as error:
+            return Job(unusable(error), NO_JOB)
 
     def flush(self, timeout: float | None = None) -> bool:
         """Sends everything that waits, and waits until it is recorded, for `Settings.flush_seconds` unless told.
@@ -118,15 +151,15 @@ class Client:
         """
         sender = self._ledger.sender
         if sender is None:
-            return True
-        return sender.flush(sender.settings.flush_seconds if timeout is None else timeout)
+            return not self._ledger.is_lost
+        return sender.flush(values.seconds(timeout, sender.settings.flush_seconds))
 
     def close(self, timeout: float | None = None) -> bool:
         """The same for the last time: logs what could not be sent, and closes the connections."""
         sender, requester = self._ledger.sender, self._ledger.requester
         if sender is None or requester is None:
-            return True
-        is_settled = sender.close(sender.settings.flush_seconds if timeout is None else timeout)
+            return not self._ledger.is_lost
+        is_settled = sender.close(None if timeout is None else values.seconds(timeout, sender.settings.flush_seconds))
         requester.transport.close()
         return is_settled
 

@@ -93,11 +93,11 @@ class Connection(http.client.HTTPConnection):
         self._guarded.deadline = deadline
 
     def open(self, deadline: float) -> None:
-        # The look-up of the name has no limit of its own: the system's resolver keeps to its own, some 10 s.
-        left = max(0.001, deadline - time.monotonic())
-        plain = socket.create_connection((self._server.host, self._server.port), timeout=left)
+        plain = _connect(self._server.host, self._server.port, deadline)
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # One limit for the whole handshake.
+            plain.settimeout(_left(deadline))
             if self._server.tls is not None:
                 plain = self._server.tls.wrap_socket(plain, server_hostname=self._server.host)
         except BaseException:
@@ -121,6 +121,29 @@ class Connection(http.client.HTTPConnection):
         """Closes this process's descriptor, whoever still reads from it, and says nothing to the server."""
         if self._guarded is not None:
             self._guarded.socket.close()
+
+
+def _left(deadline: float) -> float:
+    return max(0.001, deadline - time.monotonic())
+
+
+def _connect(host: str, port: int, deadline: float) -> socket.socket:
+    """A connection to the first address of a host that takes one; all of them share the time until the deadline.
+
+    The look-up of the name has no limit of its own: the system's resolver keeps to its own, some 10 s.
+    """
+    addresses = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    failure: OSError = OSError(f"{host} has no address")
+    for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+        plain = socket.socket(family, kind, protocol)
+        try:
+            plain.settimeout(_left(deadline) / (len(addresses) - tried))
+            plain.connect(address)
+            return plain
+        except OSError as error:
+            plain.close()
+            failure = error
+    raise failure
 
 
 @dataclass(frozen=True)

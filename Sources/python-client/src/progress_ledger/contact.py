@@ -7,6 +7,9 @@ from .settings import Settings
 
 # How long reports do not wait for the projection after it did not get to them within the ledger's 5 s.
 VERDICT_PAUSE_SECONDS = 30.0
+# For how long it is remembered that the end of something has waited in vain. The ends that follow each other when a
+# process stops (of its executions, of its client, of itself) share one wait; those of another hour do not.
+VAIN_WAIT_MEMORY_SECONDS = 60.0
 
 
 class Contact:
@@ -23,6 +26,8 @@ class Contact:
         self._failures = 0
         self._failing_since: float | None = None
         self._is_slow = False
+        self._waited_in_vain = 0.0
+        self._waited_until = float("-inf")
 
     def failed(self, reason: str, asked: float | None, now: float, chance: float) -> bool:
         """A try brought no record. Returns whether an outage begins with it."""
@@ -42,11 +47,23 @@ class Contact:
     def answered(self, took: float, now: float) -> float | None:
         """A try was recorded after so many seconds. Returns how long the outage was that ends with it, if any."""
         self._failures = 0
+        self._waited_in_vain = 0.0
         self.not_before = 0.0
         if took <= self._settings.outage_patience_seconds:
             self._is_slow = False
         began, self._failing_since = self._failing_since, None
         return None if began is None else now - began
+
+    def left_at_end(self, seconds: float, now: float) -> float:
+        """What is left of the time that an end may wait, after the ends before it that waited in vain."""
+        if now - self._waited_until > VAIN_WAIT_MEMORY_SECONDS:
+            self._waited_in_vain = 0.0
+        return max(0.0, seconds - self._waited_in_vain)
+
+    def waited_in_vain(self, began: float, now: float) -> None:
+        """An end has waited and nothing was delivered. Waits at the same time count once."""
+        self._waited_in_vain += max(0.0, now - max(began, self._waited_until))
+        self._waited_until = max(now, self._waited_until)
 
     def missed_verdicts(self, now: float) -> None:
         """The projection did not get to what was recorded."""

@@ -38,6 +38,8 @@ class Judgement:
     retry_after: float | None = None
     last_sequence: int = 0
     verdicts: Sequence[str | None] | None = None
+    was_repeated: bool = False
+    """Whether the request went out twice, so that the ledger may have recorded it twice."""
     refused: Sequence[int] = ()
     """The places of the events that are to blame; empty where the answer does not tell."""
 
@@ -52,13 +54,16 @@ def judge(answer: Answer, count: int) -> Judgement:
     if status == 201 and isinstance(content.get("last_sequence"), int):
         verdicts = content.get("verdicts")
         fits = isinstance(verdicts, list) and len(verdicts) == count
-        return Judgement(Means.RECORDED, last_sequence=content["last_sequence"], verdicts=verdicts if fits else None)
+        return Judgement(
+            Means.RECORDED, last_sequence=content["last_sequence"], verdicts=verdicts if fits else None,
+            was_repeated=answer.was_repeated,
+        )  # fmt: skip
     if status == 500:
         return Judgement(Means.FAULT, reason)
     if status == 413:
         return Judgement(Means.TOO_LARGE, reason)
     # Where a proxy or a wrong URL says 404, the job may well be there: only the ledger itself answers with a problem.
-    if status == 404 and is_problem(answer):
+    if status in (404, 410) and is_problem(answer):
         return Judgement(Means.NO_SUCH_JOB, reason)
     if status in (400, 409, 410, 415, 422):
         # A proxy that refuses by itself may think better of it.

@@ -36,6 +36,34 @@ def detect(environment: Mapping[str, str] | None = None) -> EngineTask | None:
     return None
 
 
+def prefect_run() -> tuple[str, int] | None:
+    """The id of the Prefect task run that the caller is in, and how often it has begun; None outside of one."""
+    prefect = sys.modules.get("prefect.context")
+    if prefect is None:
+        return None
+    try:
+        context = prefect.TaskRunContext.get()
+        return None if context is None else (str(context.task_run.id), int(context.task_run.run_count))
+    except Exception:
+        # What an engine's own code does wrong stops no task.
+        return None
+
+
+def airflow_map_index() -> int | None:
+    """Which instance of a mapped Airflow task this is; None if it is none, or if Airflow does not tell."""
+    for name in ("airflow.sdk", "airflow.operators.python"):
+        module = sys.modules.get(name)
+        if module is None:
+            continue
+        try:
+            index = int(module.get_current_context()["ti"].map_index)
+        except Exception:
+            # Outside of a task, or in another version of Airflow.
+            continue
+        return index if index >= 0 else None
+    return None
+
+
 def _number(variables: Mapping[str, str], name: str, least: int) -> int | None:
     """A variable's value where it is a number that an attempt can be; what an engine sets wrongly stops no task."""
     value = variables.get(name, "")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import logging
 import os
 import socket
 import uuid
@@ -11,17 +13,18 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, Callable, SupportsIndex, TypeVar
 
-from . import calls, values
-from .errors import InvalidValueError, LedgerError
-from .reporter import Counter, Reporter
-from .reporting import Progress, SilentProgress
+from . import calls, engines, lifecycle, values
+from .errors import InvalidValueError
+from .losses import LossLog, logger
+from .reporter import Counter, Reporter, Tally
+from .reporting import DroppedProgress, Progress, SilentProgress
 from .sender import Sender
 from .settings import LABELS_PER_EXECUTION_MAX
-from .settlement import logger
 from .stats import Stats
 from .tracking import Tracking
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 _current: ContextVar[Execution | None] = ContextVar("progress_ledger_execution", default=None)
 
@@ -36,7 +39,10 @@ class Execution:
     failed where an exception leaves it, canceled where that is a `KeyboardInterrupt` or `asyncio.CancelledError`. The
     start and all reports are sent by a thread in the background. Leaving waits until they are recorded, for
     `Settings.flush_seconds` at most, so that an engine is not told that a task is done before the ledger knows it;
-    where the ledger is out of reach it does not wait. Nothing here ever raises because of the ledger.
+    if the ledger is out of reach it does not wait. Nothing here ever raises, neither because of the ledger nor because
+    of a wrong value: what cannot be reported is dropped, counted in `stats.dropped` and logged once.
+
+    An execution is one attempt. To enter it again continues its numbers and is logged: what it reports adds up.
 
     May be used by any number of threads and coroutines, and after a fork by the child too: what a forked child reports
     counts for the same execution, and only the process that entered the context ends it.
@@ -53,6 +59,7 @@ class Execution:
         name: str,
         attempt_source: str | None,
         on_superseded: Callable[[Execution], Any] | None,
+        losses: LossLog | None = None,
     ) -> None:
         self._sender = sender
         self._reporter = reporter
@@ -63,8 +70,14 @@ class Execution:
         self._progress: dict[str | None, Progress] = {}
         self._process: int | None = None
         self._is_finished = False
-        self._token: Token[Execution | None] | None = None
+        # How often it is entered and not left, and the contexts that were current before.
+        self._entries = 0
+        self._tokens: list[Token[Execution | None]] = []
+        self._prefect_run: tuple[str, int] | None = None
         self._on_superseded = on_superseded
+        self._losses = losses or (sender.losses if sender is not None else LossLog())
+        # Counts what an execution without a ledger drops.
+        self._tally = Tally()
         if reporter is not None:
             reporter.on_superseded = self._tell_superseded
 
@@ -94,36 +107,53 @@ class Execution:
     @property
     def stats(self) -> Stats:
         """What became of its reports so far."""
-        return Stats.of(self._sender if self._reporter is not None else None, self._reporter)
+        if self._sender is None or self._reporter is None:
+            return Stats.of_dropped(self._tally.dropped)
+        return Stats.of(self._sender, self._reporter)
 
     def progress(self, label: str | None = None) -> Progress:
         """The indicator of this label, to report to; without a label, the job's default one.
 
-        Refuses a label of more than 100 characters, and the 1,001st label of an execution, with `InvalidValueError`.
-        The same label gives the same object. Costs less than a microsecond.
+        A label is a string of at most 100 characters, and an execution has at most 1,000. Never raises: what is
+        reported for any other label is dropped, counted in `stats.dropped` and logged once. The same label gives the
+        same object. Costs less than a microsecond.
         """
-        found = self._progress.get(label)
-        return found if found is not None else self._make_progress(values.label(label))
+        try:
+            return self._progress.get(label) or self._make_progress(values.label(label))
+        except Exception as error:
+            return self._refuse(error)
 
     def _make_progress(self, label: str | None) -> Progress:
         if self._sender is None or self._reporter is None:
-            self._refuse_too_many(label)
-            return self._progress.setdefault(label, SilentProgress(label))
+            self._require_room(label)
+            return self._progress.setdefault(label, SilentProgress(label, self))
         with self._sender.lock:
             found = self._progress.get(label)
             if found is None:
-                self._refuse_too_many(label)
-                counter = Counter(label)
-                found = Progress(label, self._sender, self._reporter, counter)
-                self._reporter.counters[label] = counter
-                self._progress[label] = found
+                self._require_room(label)
+                # Another object of the same execution, which was entered twice, may have the counter already.
+                counter = self._reporter.counters.setdefault(label, Counter(label))
+                found = self._progress[label] = Progress(label, self._sender, self._reporter, counter)
             return found
 
-    def _refuse_too_many(self, label: str | None) -> None:
+    def _require_room(self, label: str | None) -> None:
         if label not in self._progress and len(self._progress) >= LABELS_PER_EXECUTION_MAX:
             raise InvalidValueError(
                 f"an execution has at most {LABELS_PER_EXECUTION_MAX:,} labels; {label!r} is one more"
             )
+
+    def _refuse(self, error: Exception) -> Progress:
+        self._losses.log("label", f"reports of task {self._task} are dropped: {error}")
+        return DroppedProgress(None, self)
+
+    def drop(self, kind: str | None = None, message: str = "") -> None:
+        """Counts a report that cannot be sent, and logs the first one of its kind. Used by this package itself."""
+        if self._sender is not None and self._reporter is not None:
+            self._sender.drop(self._reporter, kind, message)
+            return
+        self._tally.dropped += 1
+        if kind is not None:
+            self._losses.log(kind, "%s", message)
 
     def track(
         self,
@@ -140,24 +170,60 @@ class Execution:
         each item when it comes. An item in whose turn the loop is left is not done. Asynchronous iterables go with
         `async for`.
         """
-        return Tracking(self.progress(label), iterable, None if total is None else values.increment(total))
+        return Tracking(self.progress(label), iterable, total)
+
+    def carry(self, function: F) -> F:
+        """The function, called in the context of this execution: for threads, pools and callbacks.
+
+            with ThreadPoolExecutor() as pool:
+                pool.map(context.carry(download), tiles)
+
+        Python hands contexts on to coroutines and to `asyncio.to_thread`, and not to other threads: there
+        `progress_ledger.progress()` finds no execution without it.
+        """
+
+        @functools.wraps(function)
+        def carried(*arguments: Any, **options: Any) -> Any:
+            token = _current.set(self)
+            try:
+                return function(*arguments, **options)
+            finally:
+                _current.reset(token)
+
+        return carried  # type: ignore[return-value]
 
     # Its life
 
     def start(self) -> Execution:
         """Starts the run; `with` does it. Returns at once."""
         if self._process is not None:
-            raise RuntimeError("an execution is one run and is entered once; ask the job for another")
+            self._losses.log(
+                "entered again",
+                "execution %s of task %s is entered again: its numbers add up; ask the job for a new execution, so "
+                "that another attempt replaces them",
+                self._name, self._task, level=logging.WARNING,
+            )  # fmt: skip
+            if self._process != os.getpid() or not self._is_finished:
+                return self
         self._process = os.getpid()
+        self._is_finished = False
+        self._prefect_run = engines.prefect_run()
         if self._sender is not None and self._reporter is not None:
             self._sender.start(self._reporter)
         return self
 
     def finish(self, outcome: str = "succeeded") -> None:
-        """Says how the run ended, once; `with` does it. `succeeded`, `failed` or `canceled`. Returns at once."""
-        values.choice(outcome, "the outcome of an execution", values.EXECUTION_OUTCOMES)
-        if self._process is None:
-            raise RuntimeError("an execution that has not begun cannot end; enter it")
+        """Says how the run ended, once; `with` does it. `succeeded`, `failed` or `canceled`. Returns at once.
+
+        Never raises: another outcome is dropped, counted and logged, and so is the end of a run that never began.
+        """
+        try:
+            values.choice(outcome, "the outcome of an execution", values.EXECUTION_OUTCOMES)
+            if self._process is None:
+                raise InvalidValueError("it has not begun: enter it")
+        except InvalidValueError as error:
+            self.drop("end", f"the end of an execution of task {self._task} is dropped: {error}")
+            return
         if self._is_finished or self._process != os.getpid():
             return
         self._is_finished = True
@@ -175,7 +241,7 @@ class Execution:
             return True
         reporter = self._reporter
         has_settled = self._sender.hurry(reporter.job)
-        limit = self._sender.settings.flush_seconds if seconds is None else seconds
+        limit = values.seconds(seconds, self._sender.settings.flush_seconds)
         is_settled = self._sender.wait(lambda: reporter.is_settled or has_settled(), limit, is_patient=True)
         return is_settled and not reporter.tally.dropped
 
@@ -190,7 +256,7 @@ class Execution:
         call = calls.start_execution(self._reporter.job.job, self._task, self._name, self._attempt)
         try:
             started = self._sender.requester.ask(call)
-        except LedgerError as error:
+        except Exception as error:
             logger.debug("the ledger cannot be asked whether an execution counts: %s", error)
             return not self.superseded
         if self._attempt is None:
@@ -201,14 +267,15 @@ class Execution:
 
     def __enter__(self) -> Execution:
         self.start()
-        self._token = _current.set(self)
+        self._entries += 1
+        self._tokens.append(_current.set(self))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._leave(error)
         if self._sender is not None and self._reporter is not None:
             reporter = self._reporter
-            self._sender.wait(lambda: reporter.is_settled, self._sender.settings.flush_seconds, is_patient=False)
+            self._sender.wait_at_end(lambda: reporter.is_settled)
 
     async def __aenter__(self) -> Execution:
         return self.__enter__()
@@ -219,17 +286,29 @@ class Execution:
         self._leave(error)
         if self._sender is not None and self._reporter is not None:
             reporter = self._reporter
-            await self._sender.wait_async(lambda: reporter.is_settled, self._sender.settings.flush_seconds)
+            await self._sender.wait_at_end_async(lambda: reporter.is_settled)
 
     def _leave(self, error: BaseException | None) -> None:
-        if self._token is not None:
+        if self._tokens:
             try:
-                _current.reset(self._token)
+                _current.reset(self._tokens.pop())
             except ValueError:
                 # Left in another context than entered, as generators can be: that one is gone, and this one unchanged.
                 pass
-            self._token = None
-        self.finish(_outcome(error))
+        self._entries -= 1
+        if self._entries <= 0:
+            self.finish(_outcome(error))
+
+    def warn_if_repeated(self) -> None:
+        """Logs once that a task which Prefect tries again reports to an execution that is not its own."""
+        run = engines.prefect_run()
+        if run is not None and run[1] > 1 and (self._prefect_run is None or run[0] != self._prefect_run[0]):
+            self._losses.log(
+                "repeated",
+                "a Prefect task is tried again within execution %s of task %s: what it reports adds up; enter an "
+                "execution of its own in the task, with attempt=task_run.run_count",
+                self._name, self._task, level=logging.WARNING,
+            )  # fmt: skip
 
     def _tell_superseded(self) -> None:
         if self._is_finished:
@@ -258,25 +337,72 @@ def _outcome(error: BaseException | None) -> str:
 
 def new_name() -> str:
     """A name that no other execution has, and that tells which machine it ran on."""
-    # The system may give a host any bytes for a name.
-    host = socket.gethostname()[:64].encode("ascii", "replace").decode()
+    try:
+        # The system may give a host any bytes for a name.
+        host = socket.gethostname()[:64].encode("ascii", "replace").decode()
+    except OSError:
+        host = "host"
     return f"{host}-{uuid.uuid4().hex}"
 
 
+class _LostExecution(Execution):
+    """An execution whose reports cannot be sent: all of them are dropped and counted."""
+
+    def progress(self, label: str | None = None) -> Progress:
+        return DroppedProgress(None, self)
+
+    def finish(self, outcome: str = "succeeded") -> None:
+        self._is_finished = True
+
+
+class _NoExecution(_LostExecution):
+    """The state outside of every execution. What is reported there is dropped, counted and logged once."""
+
+    def drop(self, kind: str | None = None, message: str = "") -> None:
+        self._tally.dropped += 1
+        # A program without a ledger, a unit test for example, loses nothing.
+        level = logging.WARNING if lifecycle.has_ledger() else logging.DEBUG
+        self._losses.log(
+            f"no context {level}",
+            "progress is reported outside of every execution and is dropped: threads of a pool and other processes do "
+            "not inherit the context; use `execution.carry(function)` for threads, and an execution of its own for "
+            "each task of another process",
+            level=level,
+        )
+
+
+_nowhere = _NoExecution(None, None, "outside of any execution", None, "none", None, None)
+
+
 def current() -> Execution:
-    """The execution whose context the caller is in; outside of any, one that reports to nobody.
+    """The execution whose context the caller is in; outside of any, one whose reports are dropped.
 
     Follows `contextvars`: a coroutine or a thread sees the execution that it was started in only where the context goes
-    with it (`asyncio` does that, `threading` does not).
+    with it (`asyncio` does that, `threading` does not; `Execution.carry` does). What is reported outside of any
+    execution is counted in `current().stats.dropped` and logged once.
     """
-    return _current.get() or silent("outside of any execution")
+    return _current.get() or _nowhere
+
+
+def is_within_execution() -> bool:
+    """Whether the caller is in the context of an execution."""
+    return _current.get() is not None
 
 
 def progress(label: str | None = None) -> Progress:
-    """The indicator of this label in the execution whose context the caller is in; outside of any, one of no job."""
-    return current().progress(label)
+    """The indicator of this label in the execution whose context the caller is in; see `current`."""
+    execution = _current.get()
+    if execution is None:
+        return _nowhere.progress(label)
+    execution.warn_if_repeated()
+    return execution.progress(label)
 
 
 def silent(task: str) -> Execution:
-    """An execution that checks what it is given and reports to nobody: the same task runs in a unit test."""
+    """An execution that checks what it is given and sends nothing: the same task runs in a unit test."""
     return Execution(None, None, task, None, "silent", None, None)
+
+
+def lost(task: str, losses: LossLog) -> Execution:
+    """An execution that cannot be reported: what it reports is dropped and counted."""
+    return _LostExecution(None, None, task, None, "none", None, None, losses)

@@ -175,23 +175,25 @@ class Job(Shown, JobBase):
     def finish(self, outcome: str = "completed") -> bool:
         """Says that the job has ended: `completed`, `failed` or `canceled`. Sent after all that this process reported.
 
-        Like all reports it never raises because of the ledger. Returns whether it is recorded; if not, it will be
-        sent as soon as the ledger takes it, unless it refuses it.
+        Like all reports it never raises: another outcome is dropped, counted and logged. Returns whether it is
+        recorded; if not, it will be sent as soon as the ledger takes it, unless it refuses it.
         """
-        outbox = self._begin_finish(outcome)
-        sender = self._ledger.sender
+        if not self._begin_finish(outcome):
+            return False
+        outbox, sender = self._outbox, self._ledger.sender
         if outbox is None or sender is None:
             return True
-        is_settled = sender.wait(lambda: outbox.is_settled, sender.settings.flush_seconds, is_patient=False)
+        is_settled = sender.wait_at_end(lambda: outbox.is_settled)
         return is_settled and not outbox.is_end_lost
 
     async def finish_async(self, outcome: str = "completed") -> bool:
         """The same for a coroutine."""
-        outbox = self._begin_finish(outcome)
-        sender = self._ledger.sender
+        if not self._begin_finish(outcome):
+            return False
+        outbox, sender = self._outbox, self._ledger.sender
         if outbox is None or sender is None:
             return True
-        is_settled = await sender.wait_async(lambda: outbox.is_settled, sender.settings.flush_seconds)
+        is_settled = await sender.wait_at_end_async(lambda: outbox.is_settled)
         return is_settled and not outbox.is_end_lost
 
     # Showing

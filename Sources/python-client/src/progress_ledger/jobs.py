@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -10,7 +11,8 @@ from typing import Any, Callable, SupportsIndex
 from . import engines, values
 from .answers import Snapshot, TaskCounts
 from .errors import InvalidValueError
-from .execution import Execution, new_name
+from .execution import Execution, lost, new_name
+from .losses import LossLog, describe
 from .outbox import JobOutbox
 from .reporter import Reporter
 from .requester import Requester
@@ -18,13 +20,36 @@ from .sender import Sender
 
 
 class Ledger:
-    """What a client consists of. Without a URL, `requester` and `sender` are None and nothing is reported."""
+    """What a client consists of. Without a URL, `requester` and `sender` are None and nothing is reported.
 
-    def __init__(self, requester: Requester | None, sender: Sender | None) -> None:
+    `is_lost` tells that something is configured and cannot be used: then reports are dropped and counted.
+    """
+
+    def __init__(
+        self,
+        requester: Requester | None,
+        sender: Sender | None,
+        *,
+        losses: LossLog | None = None,
+        is_lost: bool = False,
+    ) -> None:
         self.requester = requester
         self.sender = sender
+        self.losses = losses or (sender.losses if sender is not None else LossLog())
+        self.is_lost = is_lost
+        # Without a sender, which counts otherwise.
+        self.dropped = 0
         # One outbox for each job that somebody holds on to; the order of its events is kept in it.
         self._outboxes: weakref.WeakValueDictionary[str, JobOutbox] = weakref.WeakValueDictionary()
+
+    def drop(self, kind: str | None = None, message: str = "") -> None:
+        """Counts a report that cannot be sent and belongs to no execution; logs the first one of its kind."""
+        if self.sender is not None:
+            self.sender.drop(None, kind, message)
+            return
+        self.dropped += 1
+        if kind is not None:
+            self.losses.log(kind, "%s", message)
 
     def outbox(self, job: str) -> JobOutbox | None:
         """Where reports for a job wait."""
@@ -67,18 +92,54 @@ class JobBase:
         when its start arrives. Give attempts of one kind only: those of one engine grow, those of two do not compare.
         `execution`: its name, unique within the task; made up unless told.
         `on_superseded`: called once, in another thread, with the execution, when the ledger says that a newer one
-        counts."""
+        counts.
+
+        Never raises: of an execution whose task, attempt or name is wrong, all reports are dropped, counted in
+        `Execution.stats` and logged once.
+        """
+        try:
+            return self._make_execution(task, attempt, execution, on_superseded)
+        except Exception as error:
+            self._ledger.losses.log(
+                "execution", "an execution of task %s cannot be reported: %s", describe(task), error
+            )
+            return lost(task if isinstance(task, str) else "unknown", self._ledger.losses)
+
+    def _make_execution(
+        self,
+        task: str | None,
+        attempt: SupportsIndex | None,
+        execution: str | None,
+        on_superseded: Callable[[Execution], Any] | None,
+    ) -> Execution:
+        if self._ledger.is_lost:
+            return lost(describe(task), self._ledger.losses)
         engine = engines.detect() if self._takes_engine(task, attempt) else None
         name = task if task is not None else (engine.task if engine else None)
         if name is None:
             raise InvalidValueError("no workflow engine names a task here: give the task's name")
-        values.task(name)
+        name = values.task(name)
+        if task is None and engine is not None and engine.engine == "Airflow":
+            self._warn_if_mapped(name)
         number, source = values.attempt(attempt), None
         if number is None and engine is not None and engine.attempt is not None:
             number, source = engine.attempt, engine.engine
         shown = new_name() if execution is None else values.execution(execution)
-        reporter = Reporter(self._outbox, name, shown, number) if self._outbox is not None else None
-        return Execution(self._ledger.sender, reporter, name, number, shown, source, on_superseded)
+        is_named = execution is not None
+        reporter = None
+        if self._outbox is not None:
+            reporter = Reporter(self._outbox, name, shown, number, is_named=is_named)
+        return Execution(self._ledger.sender, reporter, name, number, shown, source, on_superseded, self._ledger.losses)
+
+    def _warn_if_mapped(self, name: str) -> None:
+        index = engines.airflow_map_index()
+        if index is not None:
+            self._ledger.losses.log(
+                "mapped",
+                "Airflow task %s is mapped (map_index %d): its instances share one name, so that only the last one "
+                "counts; give each a task name of its own",
+                name, index, level=logging.WARNING,
+            )  # fmt: skip
 
     def _takes_engine(self, task: str | None, attempt: SupportsIndex | None) -> bool:
         sender = self._ledger.sender
@@ -89,11 +150,19 @@ class JobBase:
         """The last event of this process's own: what is read is to be no older."""
         return self._outbox.last_sequence if self._outbox is not None else 0
 
-    def _begin_finish(self, outcome: str) -> JobOutbox | None:
-        values.choice(outcome, "the outcome of a job", values.JOB_OUTCOMES)
+    def _begin_finish(self, outcome: str) -> bool:
+        """Has the end of the job sent. Returns False, and counts and logs it, if there is no such outcome."""
+        try:
+            values.choice(outcome, "the outcome of a job", values.JOB_OUTCOMES)
+        except InvalidValueError as error:
+            self._ledger.drop("job end", f"the end of job {self._id} is dropped: {error}")
+            return False
+        if self._ledger.is_lost:
+            self._ledger.drop()
+            return False
         if self._ledger.sender is not None and self._outbox is not None:
             self._ledger.sender.finish_job(self._outbox, outcome)
-        return self._outbox
+        return True
 
     def __repr__(self) -> str:
         if self._known is None:

@@ -12,6 +12,8 @@ import weakref
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from .reporter import process_lineage
+
 if TYPE_CHECKING:
     from .sender import Sender
 
@@ -48,28 +50,49 @@ def _watch_pool_process() -> None:
             util.Finalize(None, close_all, exitpriority=0)
 
 
+def has_ledger() -> bool:
+    """Whether this process is to report anything: it has a client, or it is a worker of one that may have one."""
+    if _senders or os.environ.get("PROGRESS_LEDGER_URL"):
+        return True
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and process.parent_process() is not None
+
+
 def close_all() -> None:
     """Sends what waits in all clients, within the longest of their limits together."""
     senders = list(_senders)
-    seconds = max((sender.settings.flush_seconds for sender in senders), default=0.0)
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     for sender in senders:
-        sender.close(max(0.0, deadline - time.monotonic()))
+        # All of them send while the first one is waited for.
+        sender.hurry_end()
+    for sender in senders:
+        sender.close_since(began)
 
 
-# SIGTERM. Nobody's handler is replaced: only the default, which ends the process at once.
+# Signals that end a process. Nobody's handler is replaced: only the default, which ends the process at once.
+
+_ENDING_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def watch_signal() -> None:
-    """Has SIGTERM end the process a little later, after what waits has been sent."""
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _on_sigterm)
+    """Has SIGTERM and SIGHUP end the process a little later, after what waits has been sent."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    try:
+        for number in _ENDING_SIGNALS:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, _on_signal)
+    except ValueError:
+        # The main thread of a subinterpreter takes no signals.
+        pass
 
 
-def _on_sigterm(number: int, _: FrameType | None) -> None:
+def _on_signal(number: int, _: FrameType | None) -> None:
     # Whoever was interrupted may hold a sender's lock, so the waiting is done by another thread. The process then dies
     # of the signal, as it would have without us; a second signal ends it at once.
-    signal.signal(number, signal.SIG_DFL)
+    for other in _ENDING_SIGNALS:
+        if signal.getsignal(other) is _on_signal:
+            signal.signal(other, signal.SIG_DFL)
     try:
         threading.Thread(target=_close_and_die, args=(number,), name="progress-ledger-end", daemon=True).start()
     except RuntimeError:
@@ -78,6 +101,8 @@ def _on_sigterm(number: int, _: FrameType | None) -> None:
 
 def _close_and_die(number: int) -> None:
     try:
+        for sender in list(_senders):
+            sender.cancel_open()
         close_all()
     finally:
         os.kill(os.getpid(), number)
@@ -88,6 +113,7 @@ def _close_and_die(number: int) -> None:
 
 def _before_fork() -> None:
     _fork_lock.acquire()
+    process_lineage.fork()
     _forking[:] = list(_senders)
     for sender in _forking:
         sender.before_fork()
@@ -101,6 +127,7 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
+    process_lineage.descend()
     for sender in reversed(_forking):
         sender.after_fork_in_child()
     _forking.clear()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple
 
-from .reporter import Counter, Event, Reporter, Tally, Turn
+from .reporter import Counter, Event, Numberings, Reporter, Tally, Turn, process_numberings
 from .settings import INCREMENT_MAX, Settings
 
 
@@ -41,6 +41,8 @@ class Batch:
     """How far its job is settled with it; None where more of the same turn follows."""
     body: bytes = field(init=False)
     faults: int = 0
+    tries: int = 0
+    """How often it was sent."""
     awaits_verdicts: bool = False
     """Whether the last try asked what becomes of the events."""
 
@@ -95,13 +97,12 @@ def _due(job: JobOutbox) -> float:
 class Outbox:
     """What a client has still to send. Its caller holds one lock around every call."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, numberings: Numberings = process_numberings) -> None:
+        self.numberings = numberings
         self._settings = settings
         self._active: dict[JobOutbox, None] = {}
         self.tally = Tally()
         self.size = 0
-        self.forks = 0
-        self.lineage: tuple[int, ...] = ()
 
     @property
     def is_settled(self) -> bool:
@@ -120,7 +121,7 @@ class Outbox:
     def start(self, reporter: Reporter, now: float) -> bool:
         """Notes that an execution begins. False where there is no room for it: then nothing of it will be reported."""
         if self.size >= self._settings.buffered_max or reporter.job.is_unknown:
-            self._drop(reporter)
+            self.drop(reporter)
             return False
         reporter.needs_start = True
         self._touch(reporter, now)
@@ -130,7 +131,7 @@ class Outbox:
         """Notes that a counter has something to be sent. False where there is no room: then it is gone."""
         if self.size >= self._settings.buffered_max or reporter.job.is_unknown:
             counter.total = counter.done = 0
-            self._drop(reporter)
+            self.drop(reporter)
             return False
         counter.is_waiting = True
         self.size += 1
@@ -140,7 +141,7 @@ class Outbox:
     def finish(self, reporter: Reporter, outcome: str, now: float) -> None:
         """Notes how an execution ended."""
         if reporter.job.is_unknown:
-            self._drop(reporter)
+            self.drop(reporter)
             return
         reporter.outcome = outcome
         self._touch(reporter, now)
@@ -160,15 +161,17 @@ class Outbox:
         if job.queue or job.outcome is not None:
             job.due = now
 
-    def _drop(self, reporter: Reporter) -> None:
-        reporter.tally.dropped += 1
+    def drop(self, reporter: Reporter | None) -> None:
+        """Counts a report that is lost."""
+        if reporter is not None:
+            reporter.tally.dropped += 1
         self.tally.dropped += 1
 
     def _give_up(self, job: JobOutbox, reporter: Reporter | None) -> None:
         """An event of this execution, or the end of the job, is not sent any more."""
         if reporter is not None:
             reporter.in_flight -= 1
-            self._drop(reporter)
+            self.drop(reporter)
         else:
             job.is_end_lost = True
             self.tally.dropped += 1
@@ -193,11 +196,11 @@ class Outbox:
 
     def next_due(self) -> float | None:
         """When something is to be sent next; None where nothing waits. What is frozen is due since ever."""
-        return min((_due(job) for job in self._active), default=None)
+        return min((_due(job) for job in list(self._active)), default=None)
 
     def next_batch(self, now: float) -> Batch | None:
         """What is to be sent now, if anything. It stays the next one of its job until it is settled."""
-        job = min(self._active, key=_due, default=None)
+        job = min(list(self._active), key=_due, default=None)
         if job is None or _due(job) > now:
             return None
         if not job.frozen:
@@ -255,7 +258,7 @@ class Outbox:
 
     def _progress(self, reporter: Reporter, counter: Counter) -> Event:
         event = reporter.event("progress")
-        event["report"] = reporter.take_report(self.lineage)
+        event["report"] = reporter.numbering.take(self.numberings.lineage.path)
         if counter.label is not None:
             event["label"] = counter.label
         # One event holds at most 2^53 − 1 units; what is beyond waits for the next.
@@ -294,7 +297,7 @@ class Outbox:
         job = batch.job
         job.frozen.popleft()
         self.size -= len(batch) - len(kept)
-        again = [Batch(job, [batch.entries[place] for place in part]) for part in parts if part]
+        again = [Batch(job, [batch.entries[place] for place in part], tries=batch.tries) for part in parts if part]
         if again:
             again[-1].mark = batch.mark
         else:
@@ -327,14 +330,8 @@ class Outbox:
 
     # Forks
 
-    def fork(self) -> None:
-        """In the parent, before it forks: the child is to know the how-manieth it is."""
-        self.forks += 1
-
     def become_child(self) -> None:
         """In the child: what waits is the parent's, who sends it. What the child reports from now on is its own."""
-        self.lineage += (self.forks,)
-        self.forks = 0
         for job in self._active:
             owners = {owner for batch in job.frozen for _, owner in batch.entries if owner}
             for reporter in owners.union(turn.reporter for turn in job.queue):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections import deque
+import weakref
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Callable
 
 from .settings import REPORT_MAX
@@ -17,7 +19,31 @@ if TYPE_CHECKING:
 RANGE = 2**33
 RANGES = 2**19
 
+# Executions named by the caller whose numbers are remembered after they have ended, because the name may come again.
+# Some 2 MB.
+NAMED_EXECUTIONS_MAX = 10_000
+
 Event = dict[str, Any]
+
+
+class Lineage:
+    """How this process descends from the first one: the index of each fork on the way."""
+
+    def __init__(self) -> None:
+        self.path: tuple[int, ...] = ()
+        self._forks = 0
+
+    def fork(self) -> None:
+        """In the parent, before it forks: so that the child knows its index."""
+        self._forks += 1
+
+    def descend(self) -> None:
+        """In the child."""
+        self.path += (self._forks,)
+        self._forks = 0
+
+
+process_lineage = Lineage()
 
 
 def first_report(origin: tuple[int, ...], lineage: tuple[int, ...], draw: Callable[[int, int], int]) -> int:
@@ -32,6 +58,51 @@ def first_report(origin: tuple[int, ...], lineage: tuple[int, ...], draw: Callab
     if len(descent) == 1 and descent[0] < RANGES:
         return descent[0] * RANGE + 1
     return draw(RANGE * RANGES, REPORT_MAX - RANGE)
+
+
+class Numbering:
+    """The report numbers of one execution in this process. Takes no lock: a fork may come at any time."""
+
+    __slots__ = ("__weakref__", "_numbers", "_origin", "_path")
+
+    def __init__(self, origin: tuple[int, ...]) -> None:
+        self._origin = self._path = origin
+        self._numbers = itertools.count(1)
+
+    def take(self, path: tuple[int, ...]) -> int:
+        """The next number for the process of this lineage."""
+        if self._path != path:
+            self._path = path
+            self._numbers = itertools.count(first_report(self._origin, path, random.SystemRandom().randint))
+        return next(self._numbers)
+
+
+class Numberings:
+    """The numberings of this process, by execution.
+
+    Two objects, clients or contexts that report for the same execution by its name share one: a number that is used
+    twice is a duplicate to the ledger, which counts it once.
+    """
+
+    def __init__(self, lineage: Lineage) -> None:
+        self.lineage = lineage
+        self._all: weakref.WeakValueDictionary[tuple[str, str, str], Numbering] = weakref.WeakValueDictionary()
+        self._named: OrderedDict[tuple[str, str, str], Numbering] = OrderedDict()
+
+    def of(self, job: str, task: str, execution: str, *, is_named: bool) -> Numbering:
+        """The numbering of an execution. That of one named by the caller is kept when it has ended."""
+        key = (job, task, execution)
+        found = self._all.get(key)
+        if found is None:
+            found = self._all.setdefault(key, Numbering(self.lineage.path))
+        if is_named:
+            self._named[key] = found
+            if len(self._named) > NAMED_EXECUTIONS_MAX:
+                self._named.popitem(last=False)
+        return found
+
+
+process_numberings = Numberings(process_lineage)
 
 
 class Tally:
@@ -75,6 +146,7 @@ class Reporter:
     """One execution as this process reports for it."""
 
     __slots__ = (
+        "__weakref__",
         "_calls_told",
         "attempt",
         "counters",
@@ -82,11 +154,9 @@ class Reporter:
         "in_flight",
         "is_superseded",
         "job",
-        "lineage",
         "needs_start",
-        "next_report",
+        "numbering",
         "on_superseded",
-        "origin",
         "outcome",
         "tally",
         "task",
@@ -94,7 +164,9 @@ class Reporter:
         "turns",
     )  # fmt: skip
 
-    def __init__(self, job: JobOutbox, task: str, execution: str, attempt: int | None) -> None:
+    def __init__(
+        self, job: JobOutbox, task: str, execution: str, attempt: int | None, *, is_named: bool = False
+    ) -> None:
         self.job = job
         self.task = task
         self.execution = execution
@@ -106,8 +178,7 @@ class Reporter:
         # The turn in which what is reported now is sent, and how many of its turns are not over.
         self.turn: Turn | None = None
         self.turns = 0
-        self.origin = self.lineage = job.outbox.lineage
-        self.next_report = 1
+        self.numbering = job.outbox.numberings.of(job.job, task, execution, is_named=is_named)
         self.tally = Tally()
         self._calls_told = 0
         self.is_superseded = False
@@ -123,14 +194,6 @@ class Reporter:
         """Events that are on their way or still to be made."""
         counters = sum(counter.is_waiting for counter in self.counters.values())
         return self.in_flight + counters + self.needs_start + (self.outcome is not None)
-
-    def take_report(self, lineage: tuple[int, ...]) -> int:
-        if self.lineage != lineage:
-            self.lineage = lineage
-            self.next_report = first_report(self.origin, lineage, random.SystemRandom().randint)
-        number = self.next_report
-        self.next_report += 1
-        return number
 
     def become_superseded(self) -> list[Callable[[], None]]:
         """Notes that a newer execution counts. Returns whom to tell: each is told once."""

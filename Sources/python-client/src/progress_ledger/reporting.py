@@ -1,21 +1,24 @@
-"""Where a task says what there is to do and what is done."""
+"""The handles through which a task reports what there is to do and what is done."""
 
 from __future__ import annotations
 
-from typing import SupportsIndex
+from typing import TYPE_CHECKING, SupportsIndex
 
 from . import values
 from .reporter import Counter, Reporter
 from .sender import Sender
 from .settings import INCREMENT_MAX
 
+if TYPE_CHECKING:
+    from .execution import Execution
+
 
 class Progress:
     """One indicator of a job, as one execution reports to it.
 
-    `add` and `done` take increments, from 0 to 2^53 − 1, and refuse everything else with `InvalidValueError`. They
-    return at once: a call costs about half a microsecond, a lock and an addition, and never waits for the ledger. Any
-    number of threads may call them.
+    `add` and `done` take increments, integers from 0 to 2^53 − 1. They return at once and never raise: a call costs
+    about half a microsecond, a lock and an addition, and never waits for the ledger. A value that cannot be reported is
+    dropped, counted in `stats.dropped` and logged once. Any number of threads may call them.
     """
 
     __slots__ = ("_counter", "_label", "_lock", "_reporter", "_sender", "_tally")
@@ -37,7 +40,10 @@ class Progress:
         """Declares `n` more units of work. 0 makes the indicator known."""
         # The usual case first: this is the path that tasks take millions of times.
         if type(n) is not int or not 0 <= n <= INCREMENT_MAX:
-            n = values.increment(n)
+            checked = self._checked(n)
+            if checked is None:
+                return
+            n = checked
         counter = self._counter
         with self._lock:
             counter.total += n
@@ -48,7 +54,10 @@ class Progress:
     def done(self, n: SupportsIndex = 1) -> None:
         """Reports `n` more units done."""
         if type(n) is not int or not 0 <= n <= INCREMENT_MAX:
-            n = values.increment(n)
+            checked = self._checked(n)
+            if checked is None:
+                return
+            n = checked
         counter = self._counter
         with self._lock:
             counter.done += n
@@ -56,20 +65,52 @@ class Progress:
             if not counter.is_waiting:
                 self._sender.note(self._reporter, counter)
 
+    def _checked(self, n: object) -> int | None:
+        """The increment as an `int`; None, and counted as dropped, if it is none."""
+        try:
+            return values.increment(n)  # type: ignore[arg-type]
+        except Exception as error:
+            self._sender.drop(self._reporter, "increment", f"a report is dropped: {error}")
+            return None
+
     def __repr__(self) -> str:
         return f"<Progress {self._label!r}>"
 
 
 class SilentProgress(Progress):
-    """An indicator of no job: refuses what the other refuses, and reports to nobody."""
+    """An indicator of an execution without a ledger: checks increments and sends nothing."""
 
-    __slots__ = ()
+    __slots__ = ("_execution",)
 
-    def __init__(self, label: str | None) -> None:
+    def __init__(self, label: str | None, execution: Execution) -> None:
         self._label = label
+        self._execution = execution
 
     def add(self, n: SupportsIndex) -> None:
-        values.increment(n)
+        self._checked(n)
 
     def done(self, n: SupportsIndex = 1) -> None:
-        values.increment(n)
+        self._checked(n)
+
+    def _checked(self, n: object) -> int | None:
+        try:
+            return values.increment(n)  # type: ignore[arg-type]
+        except Exception as error:
+            self._execution.drop("increment", f"a report is dropped: {error}")
+            return None
+
+
+class DroppedProgress(Progress):
+    """An indicator that cannot be reported, because of its label for example: every report is counted as dropped."""
+
+    __slots__ = ("_execution",)
+
+    def __init__(self, label: str | None, execution: Execution) -> None:
+        self._label = label
+        self._execution = execution
+
+    def add(self, n: SupportsIndex) -> None:
+        self._execution.drop()
+
+    def done(self, n: SupportsIndex = 1) -> None:
+        self._execution.drop()

@@ -10,7 +10,7 @@ from typing import Callable, TypeVar
 from .calls import Call, Page
 from .delivery import pause
 from .errors import LedgerError, OutcomeUnknownError, UnavailableError
-from .settings import Settings
+from .settings import DEFAULTS, Settings
 from .transport import ExchangeError, Transport
 
 T = TypeVar("T")
@@ -29,8 +29,11 @@ class Requester:
         limit = self.settings.patience_seconds if patience is None else patience
         while True:
             tries += 1
+            left = limit - (time.monotonic() - began)
+            # One try gets what a request may take; of more, the last one ends with the patience.
+            seconds = min(self.settings.request_seconds, left) if left > 0 else self.settings.request_seconds
             try:
-                return self._ask_once(call)
+                return self._ask_once(call, seconds)
             except (UnavailableError, OutcomeUnknownError) as error:
                 if isinstance(error, OutcomeUnknownError) and not call.is_repeatable:
                     raise
@@ -40,9 +43,9 @@ class Requester:
                     raise
                 time.sleep(wait)
 
-    def _ask_once(self, call: Call[T]) -> T:
+    def _ask_once(self, call: Call[T], seconds: float) -> T:
         try:
-            answer = self.transport.perform(call.request, self.settings.request_seconds, may_reuse=call.is_repeatable)
+            answer = self.transport.perform(call.request, seconds, may_reuse=call.is_repeatable)
         except ExchangeError as error:
             raise _error_of(error) from error
         return call.result(answer)
@@ -54,6 +57,21 @@ class Requester:
             yield from rows
             if cursor is None:
                 return
+
+
+class UnusableRequester(Requester):
+    """Raises what is wrong with the configuration whenever it is asked for something."""
+
+    def __init__(self, problem: LedgerError) -> None:
+        self._problem = problem
+        self.settings = DEFAULTS
+
+    @property
+    def transport(self) -> Transport:  # type: ignore[override]
+        raise self._problem
+
+    def ask(self, call: Call[T], patience: float | None = None) -> T:
+        raise self._problem
 
 
 def _error_of(error: ExchangeError) -> LedgerError:

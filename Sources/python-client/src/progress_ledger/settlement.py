@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Callable
 
 from .contact import Contact
 from .delivery import Judgement, Means
+from .losses import logger
 from .outbox import Batch, Outbox
 from .settings import Settings
-
-logger = logging.getLogger("progress_ledger")
 
 Callback = Callable[[], None]
 
@@ -73,10 +73,12 @@ class Settlement:
             if batch.awaits_verdicts:
                 self._contact.missed_verdicts(now)
         else:
-            kept = [place for place in kept if verdicts[place] not in ("conflict", "over_limit")]
+            # Of a batch that was sent once, a duplicate is another's: a second process uses the same numbers.
+            is_first = batch.tries == 1 and not judgement.was_repeated
+            bad = ("conflict", "over_limit", "duplicate") if is_first else ("conflict", "over_limit")
+            kept = [place for place in kept if verdicts[place] not in bad]
             if len(kept) < len(batch):
-                lost = len(batch) - len(kept)
-                callbacks.append(self.complaint(f"{lost} events contradict what the ledger holds"))
+                callbacks.append(self.complaint(_contradiction(batch, verdicts, set(kept))))
             for (_, reporter), verdict in zip(batch.entries, verdicts):
                 if reporter is not None and verdict == "superseded":
                     reporter.tally.superseded += 1
@@ -96,3 +98,16 @@ class Settlement:
             logger.log(level, "%s (told once)", message)
 
         return complain
+
+
+def _contradiction(batch: Batch, verdicts: Sequence[str | None], kept: set[int]) -> str:
+    """What is wrong with the events of a batch that the ledger has recorded and does not count."""
+    lost = [place for place in range(len(batch)) if place not in kept]
+    event = batch.entries[lost[0]][0]
+    message = (
+        f"{len(lost)} events are recorded and not counted; the first one is a report of execution "
+        f"{event.get('execution')} of task {event.get('task')} with the verdict {verdicts[lost[0]]}"
+    )
+    if verdicts[lost[0]] in ("duplicate", "conflict"):
+        message += ": another process reports for the same execution, or did before; give each an execution of its own"
+    return message

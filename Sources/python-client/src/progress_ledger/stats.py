@@ -21,11 +21,17 @@ class Stats:
     superseded: int
     """Of the recorded ones, those that do not count, because a newer execution of the task had begun."""
     dropped: int
-    """Events that are lost: refused by the ledger, or more than the buffer holds. 0 unless something is wrong."""
+    """Reports that are lost: wrong values, refused by the ledger, or more than the buffer holds. 0 unless something is
+    wrong."""
     failed_requests: int
     """Requests of this client that brought no record: the ledger was down, slow or refused. They are repeated."""
     last_error: str | None
     """What the last failed request failed of."""
+
+    @classmethod
+    def of_dropped(cls, dropped: int) -> Stats:
+        """Those of what has no sender: nothing but losses."""
+        return cls(0, 0, 0, 0, dropped, 0, None)
 
     @classmethod
     def of(cls, sender: Sender | None, reporter: Reporter | None = None) -> Stats:

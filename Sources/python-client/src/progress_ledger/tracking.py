@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from .errors import InvalidValueError
 from .reporting import Progress
 
 T = TypeVar("T")
@@ -14,7 +13,7 @@ T = TypeVar("T")
 class Tracking(Generic[T]):
     """An iterable whose items are reported done one after the other; see `Execution.track`."""
 
-    def __init__(self, progress: Progress, source: Iterable[T] | AsyncIterable[T], total: int | None) -> None:
+    def __init__(self, progress: Progress, source: Iterable[T] | AsyncIterable[T], total: Any) -> None:
         self._progress = progress
         self._source = source
         self._total = total
@@ -25,7 +24,8 @@ class Tracking(Generic[T]):
         if total is None:
             try:
                 total = len(self._source)  # type: ignore[arg-type]
-            except TypeError:
+            except Exception:
+                # It has no length, or one that cannot be told.
                 return False
         self._progress.add(total)
         return True
@@ -35,7 +35,8 @@ class Tracking(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         if not isinstance(self._source, Iterable):
-            raise InvalidValueError(f"{type(self._source).__name__} cannot be iterated; is it one for 'async for'?")
+            # As the loop would without this.
+            raise TypeError(f"'{type(self._source).__name__}' object is not iterable; is it one for 'async for'?")
         is_declared = self._declare()
         for item in self._source:
             if not is_declared:

@@ -35,6 +35,8 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    was_repeated: bool = False
+    """Whether the request was sent twice, because the connection had been closed while it was idle."""
 
 
 class ExchangeError(Exception):
@@ -98,7 +100,7 @@ class Transport:
         `may_reuse` is False for a request that must not be sent twice: a connection that was idle may have been closed
         by the server in the meantime, which nobody can tell from a lost answer.
         """
-        connection, response = self._exchange(request, time.monotonic() + seconds, may_reuse)
+        connection, response, was_repeated = self._exchange(request, time.monotonic() + seconds, may_reuse)
         try:
             body = response.read(ANSWER_BYTES_MAX)
             if not response.isclosed() and response.read(1):
@@ -116,11 +118,11 @@ class Transport:
             self.discard(connection)
         else:
             self._give_back(connection)
-        return Answer(response.status, _lower(response.getheaders()), body)
+        return Answer(response.status, _lower(response.getheaders()), body, was_repeated)
 
     def open(self, request: Request, seconds: float) -> Stream:
         """Sends a request and returns as soon as the answer begins, on a connection of its own."""
-        connection, response = self._exchange(request, time.monotonic() + seconds, False)
+        connection, response, _ = self._exchange(request, time.monotonic() + seconds, False)
         return Stream(self, connection, response)
 
     def close(self) -> None:
@@ -146,15 +148,16 @@ class Transport:
 
     def _exchange(
         self, request: Request, deadline: float, may_reuse: bool
-    ) -> tuple[Connection, http.client.HTTPResponse]:
+    ) -> tuple[Connection, http.client.HTTPResponse, bool]:
         connection = self._take() if may_reuse else None
+        was_repeated = connection is not None
         if connection is not None:
             try:
-                return connection, self._send(connection, request, deadline)
+                return connection, self._send(connection, request, deadline), False
             except (ConnectionError, http.client.BadStatusLine, ssl.SSLEOFError):
                 # Closed while it was idle: the request may be sent again, and is, once, on a new connection.
                 self.discard(connection)
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, http.client.HTTPException, ValueError) as error:
                 self.discard(connection)
                 raise ExchangeError(f"no answer from {self.server.url}: {_words(error)}", sent=True) from error
         connection = Connection(self.server)
@@ -162,12 +165,13 @@ class Transport:
             self._all[connection] = None
         try:
             connection.open(deadline)
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            # `ValueError`: the name of a host that cannot be looked up, for example one with a part of 64 characters.
             self.discard(connection)
             raise ExchangeError(f"no connection to {self.server.url}: {_words(error)}", sent=False) from error
         try:
-            return connection, self._send(connection, request, deadline)
-        except (OSError, http.client.HTTPException) as error:
+            return connection, self._send(connection, request, deadline), was_repeated
+        except (OSError, http.client.HTTPException, ValueError) as error:
             self.discard(connection)
             raise ExchangeError(f"no answer from {self.server.url}: {_words(error)}", sent=True) from error
 

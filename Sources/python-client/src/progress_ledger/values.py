@@ -8,6 +8,10 @@ from typing import SupportsIndex
 
 from . import settings
 from .errors import InvalidValueError
+from .losses import describe
+
+# 30 days: longer waits overflow the system calls of some platforms.
+SECONDS_MAX = 30 * 86_400.0
 
 
 def integer(value: SupportsIndex, name: str, least: int, most: int) -> int:
@@ -16,10 +20,11 @@ def integer(value: SupportsIndex, name: str, least: int, most: int) -> int:
         raise InvalidValueError(f"{name} must be an integer, not {value}")
     try:
         number = operator.index(value)
-    except TypeError:
-        raise InvalidValueError(f"{name} must be an integer, not {value!r}") from None
+    except Exception:
+        # Not only `TypeError`: an object's own `__index__` may raise anything.
+        raise InvalidValueError(f"{name} must be an integer, not {describe(value)}") from None
     if not least <= number <= most:
-        raise InvalidValueError(f"{name} must be from {least} to {most}, not {number}")
+        raise InvalidValueError(f"{name} must be from {least} to {most}, not {describe(number)}")
     return number
 
 
@@ -31,7 +36,7 @@ def increment(value: SupportsIndex) -> int:
 def text(value: str, name: str, least: int, most: int) -> str:
     """The value itself, where the ledger takes it. Lengths are in Unicode scalars."""
     if not isinstance(value, str):
-        raise InvalidValueError(f"{name} must be a string, not {value!r}")
+        raise InvalidValueError(f"{name} must be a string, not {describe(value)}")
     if not least <= len(value) <= most:
         raise InvalidValueError(f"{name} must have {least} to {most} characters, not {len(value)}")
     if "\0" in value:
@@ -41,8 +46,8 @@ def text(value: str, name: str, least: int, most: int) -> str:
             value.encode("utf-8")
         except UnicodeEncodeError:
             raise InvalidValueError(f"{name} must not hold a lone surrogate") from None
-    # A subclass of str could render or compare itself otherwise.
-    return str(value) if type(value) is not str else value
+    # A subclass of `str` could render or compare itself otherwise.
+    return value if type(value) is str else str.__str__(value)
 
 
 def label(value: str | None) -> str | None:
@@ -50,6 +55,15 @@ def label(value: str | None) -> str | None:
     if value is None or value == "":
         return None
     return text(value, "a label", 1, settings.LABEL_LENGTH_MAX)
+
+
+def seconds(value: float | None, default: float) -> float:
+    """A time to wait that every system call accepts; the default for `None` and for what is no number."""
+    try:
+        number = default if value is None else float(value)
+    except Exception:
+        return default
+    return default if number != number else min(max(number, 0.0), SECONDS_MAX)
 
 
 def task(value: str) -> str:
@@ -69,8 +83,8 @@ def attempt(value: SupportsIndex | None) -> int | None:
 
 def choice(value: str, name: str, choices: tuple[str, ...]) -> str:
     """One of some words."""
-    if value not in choices:
-        raise InvalidValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidValueError(f"{name} must be one of {', '.join(choices)}, not {describe(value)}")
     return value
 
 
