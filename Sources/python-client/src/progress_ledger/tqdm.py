@@ -8,79 +8,290 @@ for tile in tqdm(tiles, desc="download"):
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 from tqdm.auto import tqdm as Bar
 
 from .execution import Execution, current
+from .losses import LossLog
+from .outbox import JobOutbox
 from .reporting import Progress
+from .settings import LABEL_LENGTH_MAX
+
+# How far a sum may fall short of a whole number, or of the total, and pass for it: relative to the sum.
+SLACK = 1e-12
+
+_losses = LossLog()
+# By the class, not by `super()`, which takes half as long as `update` itself.
+_move_bar = Bar.update
 
 
 class tqdm(Bar):  # type: ignore[misc]
     """A bar that is also an indicator of the execution whose context it is made in, or of the one that is given.
 
-    Takes what `tqdm` takes, and `execution=` and `label=`; the label is `desc` unless told. Reports also where the bar
-    itself is disabled. Outside of any execution it is a bar and nothing else.
+    Takes what `tqdm` takes, and `execution=` and `label=`; the label is `desc` unless told, cut to 100 characters.
+    Reports also where the bar itself is disabled. Outside of any execution it is a bar and nothing else.
 
-    The ledger counts whole units and takes none back: fractions are reported when they have become whole, and a bar
-    that is moved backwards reports again once it is beyond where it was.
+    It does what `tqdm` does, raises what `tqdm` raises and nothing else, and costs little more: the sender's thread
+    looks at the bar twice a second, and the bar is looked at once more when it is closed. What cannot be reported is
+    dropped, counted in `Execution.stats` and logged once.
+
+    The ledger counts whole units and takes none back. Fractions are reported when they have become whole, a bar that is
+    full is reported as full, and one that is moved backwards reports again once it is beyond where it was seen.
     """
+
+    iterable: Any
+    _source: BarSource | None = None
 
     def __init__(
         self, *arguments: Any, execution: Execution | None = None, label: str | None = None, **options: Any
     ) -> None:
-        self._seen = 0.0
-        self._reported = 0
-        self._declared = 0
-        self._progress: Progress | None = None
         super().__init__(*arguments, **options)
-        if label is None:
-            # A disabled bar forgets its description.
-            label = options.get("desc") or (arguments[1] if len(arguments) > 1 else None)
-        # Descriptions may be of any length; labels are what the ledger takes.
-        self._progress = (execution or current()).progress(label[:100] if label else None)
-        self._seen = float(options.get("initial", 0) or 0)
-        self._report()
+        try:
+            if label is None:
+                # A disabled bar forgets its description.
+                description = options.get("desc") or (arguments[1] if len(arguments) > 1 else None)
+                label = description[:LABEL_LENGTH_MAX] if isinstance(description, str) else None
+            self._source = BarSource(self, (execution or current()).progress(label))
+        except Exception as error:
+            _losses.log("bar", "a bar cannot be reported: %s: %s", type(error).__name__, error)
 
     def __iter__(self) -> Iterator[Any]:
-        try:
-            for item in self.iterable:
-                yield item
-                self.update(1)
-        finally:
-            self.close()
+        source = self._source
+        if source is None or source.is_closed:
+            return super().__iter__()  # type: ignore[no-any-return]
+        if self.disable:
+            return itertools.chain.from_iterable(source.passes(self))
+        # The generator of `tqdm` takes the iterable when it is first asked for an item.
+        self.iterable = _Counted(self, source, self.iterable)
+        return super().__iter__()  # type: ignore[no-any-return]
 
     def update(self, n: Any = 1) -> Any:
-        """Moves the bar, and reports what is new."""
-        self._seen += n
-        self._report()
-        return super().update(n)
+        """Moves the bar."""
+        if type(n) is not int or self.disable:
+            self._note(n)
+        return _move_bar(self, n)
+
+    def _note(self, n: Any) -> None:
+        """Notes a step that the bar's own number does not tell exactly, or at all."""
+        if self._source is not None:
+            self._source.move(n) if self.disable else self._source.add_residue(self.n, n)
 
     def reset(self, total: Any = None) -> None:
         """Begins anew, with as much work again."""
-        self._seen, self._reported, self._declared = 0.0, 0, 0
-        # Draws the bar anew, which declares the total; a disabled one draws nothing.
-        super().reset(total)
-        self._report()
-
-    def refresh(self, *arguments: Any, **options: Any) -> Any:
-        """Draws the bar anew, and declares a total that has been changed."""
-        self._report()
-        return super().refresh(*arguments, **options)
-
-    def _report(self) -> None:
-        if self._progress is None:
+        source = self._source
+        if source is None:
+            super().reset(total)
             return
-        total = getattr(self, "total", None)
-        if total is not None and math.isfinite(total) and math.ceil(total) > self._declared:
-            self._progress.add(math.ceil(total) - self._declared)
-            self._declared = math.ceil(total)
-        done = math.floor(self._seen)
+        source.pause()
+        try:
+            super().reset(total)
+        finally:
+            source.restart()
+
+    def close(self) -> None:
+        """Closes the bar, and reports where it stands."""
+        try:
+            super().close()
+        finally:
+            if self._source is not None:
+                self._source.close(self)
+
+
+class _Counted:
+    """The iterable of a bar, whose items are counted while they are taken, without a step in Python for each."""
+
+    def __init__(self, bar: tqdm, source: BarSource, iterable: Any) -> None:
+        self._bar = weakref.ref(bar)
+        self._source = source
+        self._iterable = iterable
+
+    def __iter__(self) -> Iterator[Any]:
+        bar = self._bar()
+        if bar is not None:
+            bar.iterable = self._iterable
+        return self._source.count(self._iterable)
+
+    def __len__(self) -> int:
+        return len(self._iterable)
+
+
+class BarSource:
+    """Reports to an indicator what a bar shows; see `Sender.watch`.
+
+    A bar holds the only reference to its source, and the source none to its bar.
+    """
+
+    def __init__(self, bar: tqdm, progress: Progress) -> None:
+        self._bar = weakref.ref(bar)
+        self._progress = progress
+        self._sender = getattr(progress, "_sender", None)
+        self._reporter = getattr(progress, "_reporter", None)
+        self._lock: Any = self._sender.lock if self._sender is not None else nullcontext()
+        self._is_hidden = bool(bar.disable)
+        self._is_paused = False
+        self.is_closed = False
+        self._restart()
+        self.sample()
+        if self._sender is not None:
+            self._sender.watch(self)
+
+    def _restart(self) -> None:
+        self._declared = 0
+        self._reported = 0
+        # What a disabled bar was moved, and what floating-point numbers lost of the steps of any bar.
+        self._moved: Any = 0
+        self._residue = 0.0
+        # Of the loop that goes on: where the bar was when it began, and how many items it has asked for.
+        self._base: Any = 0
+        self._taken: itertools.count[int] | None = None
+        self._is_lost = False
+
+    # What the bar does
+
+    def count(self, iterable: Iterable[Any]) -> Iterator[Any]:
+        """The items of an iterable, counted."""
+        bar = self._bar()
+        taken = itertools.count(1)
+        # Takes a number for each item, all of which are true.
+        items = itertools.compress(iterable, taken)
+        self._base, self._taken = (0 if bar is None else bar.n), taken
+        return items
+
+    def passes(self, bar: tqdm) -> Iterator[Iterator[Any]]:
+        """One pass through the iterable of a disabled bar, which lives as long."""
+        yield self.count(bar.iterable)
+        # After the last item, which is done.
+        with self._lock:
+            self._moved += self._items_taken()
+            self._taken = None
+        self.close(bar)
+
+    def move(self, n: Any) -> None:
+        """A disabled bar is moved, which does nothing to it."""
+        if self.is_closed or not self._is_hidden:
+            return
+        try:
+            self.add_residue(self._moved, n)
+            self._moved = self._moved + n
+        except Exception:
+            self._progress.done(n)
+
+    def add_residue(self, before: Any, n: Any) -> None:
+        """Keeps what is lost when a floating-point step is added (Knuth's two-sum)."""
+        if not isinstance(n, float) or not isinstance(before, (int, float)):
+            return
+        try:
+            after = before + n
+            step = after - before
+            residue = (before - (after - step)) + (n - step)
+        except OverflowError:
+            return
+        if math.isfinite(residue):
+            self._residue += residue
+
+    def pause(self) -> None:
+        """Reports where the bar stands, and then nothing until `restart`."""
+        with self._lock:
+            self.sample()
+            self._is_paused = True
+
+    def restart(self) -> None:
+        """The bar begins anew: what it reports from now on comes on top."""
+        with self._lock:
+            self._restart()
+            self._is_paused = False
+            self.sample()
+
+    def close(self, bar: tqdm) -> None:
+        """Reports where the bar stands, for the last time. A weak reference to a bar that ends is empty already."""
+        if self.is_closed:
+            return
+        with self._lock:
+            if not self._is_hidden:
+                # A bar that is closed shows where its loop ended.
+                self._taken = None
+            self._report(bar)
+            self.is_closed = True
+            if self._sender is not None:
+                self._sender.unwatch(self)
+
+    # What is reported
+
+    def sample(self) -> JobOutbox | None:
+        """Reports what is new. Returns the job that has something to be sent, if any."""
+        bar = self._bar()
+        if bar is None or self._is_paused or self.is_closed:
+            return None
+        is_new = self._report(bar)
+        return self._reporter.job if is_new and self._reporter is not None else None
+
+    def forget(self) -> None:
+        """In a forked child: what the bar has done so far is its parent's to report."""
+        bar = self._bar()
+        if bar is None:
+            return
+        try:
+            done, total = self._figures(bar)
+        except Exception:
+            # Nor will it be reported.
+            return
+        self._reported, self._declared = max(self._reported, done), max(self._declared, total)
+
+    def _report(self, bar: tqdm) -> bool:
+        """Reports what is new. Returns whether anything is."""
+        is_new = False
+        try:
+            done, total = self._figures(bar)
+        except Exception:
+            self._lose("what the bar shows")
+            return False
+        if total > self._declared:
+            self._progress.add(total - self._declared)
+            self._declared, is_new = total, True
         if done > self._reported:
             self._progress.done(done - self._reported)
-            self._reported = done
+            self._reported, is_new = done, True
+        return is_new
+
+    def _figures(self, bar: tqdm) -> tuple[int, int]:
+        """How many whole units the bar shows as done and as to be done."""
+        position, total = self._position(bar), getattr(bar, "total", None)
+        if not math.isfinite(position):
+            self._lose(position)
+            position = 0
+        if total is None or not math.isfinite(total):
+            total = 0
+        # Steps that cannot be written in binary, such as 1/3, fall short by less than the slack.
+        reach = position if isinstance(position, int) else position + abs(position) * SLACK
+        done, units = math.floor(reach), math.ceil(total)
+        if 0 < total <= reach:
+            done = max(done, units)
+        return done, units
+
+    def _position(self, bar: tqdm) -> Any:
+        position = bar.n + self._moved if self._moved else bar.n
+        taken = self._items_taken()
+        if taken > 1:
+            # The last item that was taken is not done yet.
+            looped = self._base + taken - 1
+            position = looped + self._moved if self._is_hidden else max(position, looped)
+        return position + self._residue if self._residue else position
+
+    def _items_taken(self) -> int:
+        # A `count` tells its next number by its text alone since Python 3.14.
+        return 0 if self._taken is None else int(repr(self._taken)[6:-1]) - 1
+
+    def _lose(self, value: object) -> None:
+        """Counts once that the bar shows something that cannot be reported."""
+        if not self._is_lost:
+            self._is_lost = True
+            self._progress.done(value)  # type: ignore[arg-type]
 
 
 def trange(*arguments: Any, **options: Any) -> tqdm:
