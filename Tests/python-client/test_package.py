@@ -1,0 +1,79 @@
+"""What is published: sdist and wheel contain what a user of either needs."""
+
+from __future__ import annotations
+
+import email
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+PACKAGE = PROJECT / "Sources" / "python-client"
+REPOSITORY = "https://github.com/progress-ledger/progress-ledger/"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a sdist, and of a wheel that was built from it."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--outdir", str(folder), str(PACKAGE)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=170)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder
+
+
+def contents(built: Path) -> dict[str, dict[str, bytes]]:
+    """The files of both, by their path within the package."""
+    (sdist,) = built.glob("*.tar.gz")
+    (wheel,) = built.glob("*.whl")
+    with tarfile.open(sdist) as archive:
+        members = [member for member in archive.getmembers() if member.isfile()]
+        files = {
+            member.name.partition("/")[2]: archive.extractfile(member).read()  # type: ignore[union-attr]
+            for member in members
+        }
+    with zipfile.ZipFile(wheel) as zipped:
+        return {"sdist": files, "wheel": {name: zipped.read(name) for name in zipped.namelist()}}
+
+
+def test_sdist_and_wheel_contain_the_license_the_readme_and_the_marker_of_types(built: Path) -> None:
+    files = contents(built)
+    license = (PROJECT / "LICENSE").read_bytes()
+    assert (PACKAGE / "LICENSE").read_bytes() == license, "the package has the project's license"
+    assert files["sdist"]["LICENSE"] == license
+    (in_wheel,) = [name for name in files["wheel"] if name.endswith("LICENSE")]
+    assert files["wheel"][in_wheel] == license
+    assert "src/progress_ledger/py.typed" in files["sdist"]
+    assert "progress_ledger/py.typed" in files["wheel"]
+    assert "README.md" in files["sdist"]
+    assert any(name.startswith("examples/") for name in files["sdist"])
+    modules = {path.name for path in (PACKAGE / "src" / "progress_ledger").glob("*.py")}
+    assert modules == {Path(name).name for name in files["wheel"] if name.endswith(".py")}
+    # Nothing of a folder that somebody worked in.
+    assert not [name for kind in files.values() for name in kind if "__pycache__" in name or ".build" in name]
+
+
+def test_the_metadata_names_the_license_and_contains_the_readme(built: Path) -> None:
+    files = contents(built)
+    (name,) = [name for name in files["wheel"] if name.endswith("METADATA")]
+    for text in (files["wheel"][name], files["sdist"]["PKG-INFO"]):
+        metadata = email.message_from_bytes(text)
+        assert metadata["License-Expression"] == "Apache-2.0"
+        assert metadata.get_all("License-File") == ["LICENSE"]
+        assert (PACKAGE / "README.md").read_text() in text.decode()
+
+
+def test_the_readme_links_work_outside_of_the_repository() -> None:
+    text = re.sub(r"```.*?```", "", (PACKAGE / "README.md").read_text(), flags=re.DOTALL)
+    links = re.findall(r"\]\(([^)]*)\)", text)
+    assert links
+    for link in links:
+        assert link.startswith(("https://", "#")), link
+        if link.startswith(REPOSITORY):
+            path = re.sub(r"^(blob|tree)/main/", "", link[len(REPOSITORY) :])
+            assert (PROJECT / path).exists(), f"{link} leads nowhere"
