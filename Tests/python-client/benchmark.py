@@ -5,12 +5,17 @@ python benchmark.py URL
 
 from __future__ import annotations
 
+import io
 import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
+
+from tqdm.auto import tqdm as plain
 
 from progress_ledger import Client
+from progress_ledger.tqdm import tqdm
 
 from ledger_process import LedgerProcess
 
@@ -27,6 +32,34 @@ def measure(name: str, body: Callable[[int], None]) -> None:
         figures.append((time.perf_counter() - began) / CALLS * 1e6)
     figures.sort()
     print(f"{name:<44} {figures[0]:6.2f} µs best  {figures[ROUNDS // 2]:6.2f} µs median")
+
+
+def compare(name: str, bodies: dict[str, Callable[[int], None]]) -> None:
+    """Prints what each of some ways costs, and the last one's part of the first; rounds take turns."""
+    best = dict.fromkeys(bodies, float("inf"))
+    for _ in range(3 * ROUNDS):
+        for way, body in bodies.items():
+            began = time.process_time()
+            body(CALLS)
+            best[way] = min(best[way], (time.process_time() - began) / CALLS * 1e6)
+    first, *_, last = best.values()
+    figures = "  ".join(f"{way} {figure:.3f} µs" for way, figure in best.items())
+    print(f"{name:<44} {figures}  {last / first:.2f} times as much")
+
+
+def bars(cls: Any, disable: bool) -> tuple[Callable[[int], None], Callable[[int], None]]:
+    """A loop over a bar, and a bar that is moved by hand."""
+
+    def loop(calls: int) -> None:
+        for _ in cls(range(calls), desc="bar", file=io.StringIO(), disable=disable):
+            pass
+
+    def by_hand(calls: int) -> None:
+        with cls(total=calls, desc="bar", file=io.StringIO(), disable=disable) as bar:
+            for _ in range(calls):
+                bar.update(1)
+
+    return loop, by_hand
 
 
 def main() -> None:
@@ -75,6 +108,11 @@ def measure_all(url: str) -> None:
             measure("context.progress(LABEL).add(1), 100 labels", many_labels)
             measure("for … in context.track(…)", track)
             measure("progress.done(1), 8 threads", threads)
+            for disable in (False, True):
+                kind = "a disabled bar" if disable else "a bar"
+                (loop, move), (our_loop, our_move) = bars(plain, disable), bars(tqdm, disable)
+                compare(f"for … in tqdm(…), {kind}", {"tqdm": loop, "ours": our_loop})
+                compare(f"update(1), {kind}", {"tqdm": move, "ours": our_move})
         began = time.perf_counter()
         for number in range(200):
             with job.execution(f"short {number}"):
