@@ -13,7 +13,7 @@ from typing import Any
 JOB = "01890000-0000-7000-8000-000000000000"
 
 
-def snapshot(sequence: int, done: int = 0, state: str = "running") -> dict[str, Any]:
+def snapshot(sequence: int, done: int = 0, state: str = "running", **more: Any) -> dict[str, Any]:
     """A snapshot as the ledger writes it."""
     progress = [
         {"label": "a", "done": done, "total": 10, "percent": done * 10, "updated_at": "2026-01-02T03:04:05.000006Z"}
@@ -21,13 +21,13 @@ def snapshot(sequence: int, done: int = 0, state: str = "running") -> dict[str, 
     return {
         "job": JOB, "key": None, "name": "scripted", "tags": {}, "state": state, "sequence": sequence,
         "ledger_sequence": sequence, "created_at": "2026-01-02T03:04:05.000006Z", "tasks": {"total": 1, "running": 1},
-        "progress": progress,
+        "progress": progress, **more,
     }  # fmt: skip
 
 
-def event(sequence: int, done: int = 0, state: str = "running") -> bytes:
+def event(sequence: int, done: int = 0, state: str = "running", **more: Any) -> bytes:
     """The same as a server-sent event."""
-    content = json.dumps(snapshot(sequence, done, state))
+    content = json.dumps(snapshot(sequence, done, state, **more))
     return f"event: snapshot\nid: {sequence}\ndata: {content}\n\n".encode()
 
 
@@ -43,8 +43,8 @@ class Play:
     """What `Content-Length` says; None ends the answer with the connection."""
 
 
-def stream(*pieces: bytes | threading.Event) -> Play:
-    return Play(headers={"Content-Type": "text/event-stream"}, pieces=list(pieces))
+def stream(*pieces: bytes | threading.Event, **headers: str) -> Play:
+    return Play(headers={"Content-Type": "text/event-stream", **headers}, pieces=list(pieces))
 
 
 def chunked(*pieces: bytes) -> Play:

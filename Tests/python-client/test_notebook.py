@@ -19,7 +19,7 @@ import pytest
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
-from progress_ledger import Client, Settings, Snapshot, view
+from progress_ledger import AsyncClient, Client, Settings, Snapshot, view
 from progress_ledger.display import Display
 from progress_ledger.view import View
 
@@ -110,7 +110,8 @@ def test_a_view_tells_that_it_reconnects_and_that_it_gave_up(monkeypatch: pytest
     frames = Frames(monkeypatch)
     shown = threading.Event()
     frames.on_frame = lambda frame: shown.set() if frame.snapshot and frame.snapshot.sequence == 2 else None
-    server = ScriptedServer(stream(event(1, 3)), stream(event(2, 4), b": beat\n\n", shown))
+    date = "Fri, 02 Jan 2026 03:14:05 GMT"
+    server = ScriptedServer(stream(event(1, 3), Date=date), stream(event(2, 4), b": beat\n\n", shown, Date=date))
     settings = Settings(pause_seconds_min=0.6, pause_seconds_max=0.6, outage_seconds_max=1.0)
     job = Client(server.url, settings=settings).job(JOB)
     assert job.display().wait(30)
@@ -132,6 +133,47 @@ def test_showing_a_job_never_fails(server: LedgerProcess, monkeypatch: pytest.Mo
     assert "not read yet" in shown["text/plain"]
     nobody = Client().jobs.create("nobody")._repr_mimebundle_()
     assert "nobody  running" in nobody["text/plain"]
+
+
+def test_the_live_view_feeds_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    Frames(monkeypatch)
+    server = ScriptedServer(stream(event(1, 3), event(2, 10, "completed"), b"event: end\ndata: {}\n\n"))
+    job = Client(server.url, settings=QUICK).job(JOB)
+    assert job.display().wait(30)
+    assert job.known is not None
+    assert (job.state, job.progress[0].done) == ("completed", 10)
+
+
+def test_rows_are_tables_at_the_end_of_a_cell(server: LedgerProcess) -> None:
+    ledger = Client(server.url)
+    name = "<b>table</b>\u202e"
+    job = ledger.jobs.create(name)
+    with job.execution("tile", attempt=3) as context:
+        context.progress("a").done(2)
+    for rows, wanted in (
+        (ledger.jobs.list(name=name), job.id),
+        (job.tasks(), "tile"),
+        (job.events(), "execution_started"),
+        (job.history("a"), "sequence"),
+        (job.explain("a").executions, "counted_done"),
+        (AsyncClient(server.url).jobs.list(name=name), job.id),
+    ):
+        bundle = rows._repr_mimebundle_()
+        assert wanted in bundle["text/plain"]
+        assert wanted in bundle["text/html"]
+        assert bundle["text/html"].startswith("<div")
+        for wrong in ("<b>", "\u202e"):
+            assert wrong not in bundle["text/html"]
+        assert "\u202e" not in bundle["text/plain"]
+    assert ledger.jobs.list(name=name).to_pandas()["job"].tolist() == [job.id]
+    for _ in range(30):
+        ledger.jobs.create("many")
+    text = ledger.jobs.list(name="many")._repr_mimebundle_()["text/plain"]
+    assert len(text.splitlines()) == view.TABLE_ROWS_MAX + 2
+    assert text.endswith("…")
+    assert ledger.jobs.list(name="none")._repr_mimebundle_()["text/plain"] == "no rows"
+    away = Client("http://127.0.0.1:9", settings=Settings(patience_seconds=0))
+    assert "cannot be read" in away.jobs.list()._repr_mimebundle_()["text/html"]
 
 
 def test_outside_of_a_notebook_a_job_is_printed_once(server: LedgerProcess, capsys: pytest.CaptureFixture[str]) -> None:

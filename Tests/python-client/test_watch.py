@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ def test_a_lost_stream_resumes_after_the_last_snapshot_without_a_gap_or_a_repeti
     server = scripted(
         stream(event(1), event(2, 2), half),
         whole(503, None, **{"Retry-After": "0"}),
-        stream(event(2, 2), event(3, 3), event(1)),
+        stream(event(2, 2), event(3, 3), event(1, ledger_sequence=3)),
         stream(event(4, 10, "completed"), END),
     )
     watch = job_at(server).watch()
@@ -77,6 +78,84 @@ def test_a_lost_stream_resumes_after_the_last_snapshot_without_a_gap_or_a_repeti
     assert [type(update) for update in updates].count(Interruption) == 3
     assert [type(update) for update in updates].count(Heartbeat) == 2
     assert [headers.get("last-event-id") for _, headers in server.requests] == [None, "2", "2", "3"]
+
+
+def test_a_ledger_that_went_back_to_an_earlier_state_is_followed(scripted: type[ScriptedServer]) -> None:
+    server = scripted(
+        stream(event(9, 9)),
+        stream(event(5, 5), event(6, 6)),
+        whole(404, {}),
+        whole(200, snapshot(3, 3), ETag='W/"3"'),
+        whole(200, snapshot(4, 10, "completed"), ETag='W/"4"'),
+    )
+    job = job_at(server)
+    assert [snapshot.sequence for snapshot in job.watch()] == [9, 5, 6, 3, 4]
+    assert job.progress[0].done == 10
+
+
+def test_an_own_report_that_the_ledger_lost_is_waited_for_once(scripted: type[ScriptedServer]) -> None:
+    server = scripted(
+        whole(201, {"first_sequence": 2, "last_sequence": 9, "verdicts": None}),
+        whole(200, snapshot(4)), whole(504, {}), whole(200, snapshot(4)),
+    )  # fmt: skip
+    client = Client(server.url, settings=QUICK)
+    job = client.job(JOB)
+    job.execution("tile").start()
+    assert client.flush()
+    assert job.refresh().sequence == 4
+    assert job.refresh().sequence == 4
+    assert [path.rpartition("?")[2] for path, _ in server.requests] == [
+        "wait=folded", f"/v1/jobs/{JOB}", "min_sequence=9", f"/v1/jobs/{JOB}",
+    ]  # fmt: skip
+
+
+def test_the_jobs_snapshot_follows_its_watch(scripted: type[ScriptedServer]) -> None:
+    server = scripted(stream(event(1), event(2, 5), event(3, 10, "completed"), END))
+    job = job_at(server)
+    for seen in job.watch():
+        assert job.snapshot == seen
+        assert job.progress == seen.progress
+    assert job.state == "completed"
+
+
+NOW = "2026-01-02T03:14:05.000006Z"
+DATE = "Fri, 02 Jan 2026 03:14:05 GMT"
+
+
+@pytest.mark.parametrize(
+    "headers_and_fields",
+    [({}, {"now": NOW}), ({"Date": DATE}, {}), ({"Date": "Fri, 02 Jan 2026 09:00:00 GMT"}, {"now": NOW})],
+)
+def test_ages_are_those_of_the_ledgers_clock(
+    scripted: type[ScriptedServer], headers_and_fields: tuple[dict[str, str], dict[str, str]]
+) -> None:
+    headers, fields = headers_and_fields
+    text = job_at(scripted(whole(200, snapshot(1, 1, **fields), **headers)))._repr_mimebundle_()["text/plain"]
+    # `10 min` or, by a header with whole seconds, a moment less.
+    assert re.search(r"no change for (10|9) min", text), text
+    assert "as of 2026-01-02 " in text
+
+
+def test_a_ledger_without_a_clock_shows_no_ages(scripted: type[ScriptedServer]) -> None:
+    text = job_at(scripted(whole(200, snapshot(1, 1))))._repr_mimebundle_()["text/plain"]
+    assert "no change" not in text
+    assert "as of" not in text
+
+
+def test_a_stream_has_the_clock_of_its_events_or_of_its_head(scripted: type[ScriptedServer]) -> None:
+    server = scripted(
+        stream(event(1), event(2, now="2026-01-02T05:00:00Z"), event(3), Date=DATE), stream(event(4, 1, "failed"), END)
+    )
+    snapshots = list(job_at(server).watch())
+    assert [str(snapshot.now)[:16] for snapshot in snapshots] == [
+        "2026-01-02 03:14", "2026-01-02 05:00", "2026-01-02 05:00", "2026-01-02 05:00",
+    ]  # fmt: skip
+
+
+def test_another_time_alone_is_no_news(scripted: type[ScriptedServer]) -> None:
+    first, second = event(1, now=NOW), event(1, now="2026-01-02T05:00:00Z")
+    server = scripted(stream(first, second, event(2, 1, "failed"), END))
+    assert [snapshot.sequence for snapshot in job_at(server).watch()] == [1, 2]
 
 
 def test_a_stream_in_chunks_is_followed_too(scripted: type[ScriptedServer]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -88,15 +88,18 @@ class Snapshot:
     tasks: TaskCounts
     progress: tuple[Indicator, ...]
     """In the order in which the labels were first named."""
+    now: datetime | None = field(default=None, compare=False)
+    """The ledger's clock when it answered, to compute ages from; None if it did not tell."""
 
     @classmethod
-    def read(cls, content: Content) -> Snapshot:
+    def read(cls, content: Content, now: datetime | None = None) -> Snapshot:
+        """Reads a job object. `now` is the ledger's clock if the object itself does not contain it."""
         return cls(
             content["job"], content.get("key"), content["name"], dict(content.get("tags") or {}), content["state"],
             content["sequence"], content.get("ledger_sequence", content["sequence"]),
             moment(content.get("created_at")), moment(content.get("started_at")), moment(content.get("updated_at")),
             moment(content.get("finished_at")), TaskCounts.read(content.get("tasks") or {}),
-            tuple(Indicator.read(entry) for entry in content.get("progress") or ()),
+            tuple(Indicator.read(entry) for entry in content.get("progress") or ()), moment(content.get("now")) or now,
         )  # fmt: skip
 
     @property

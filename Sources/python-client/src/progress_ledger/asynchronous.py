@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Any, Callable, SupportsIndex, TypeVar
@@ -42,7 +42,7 @@ def _rows(rows: Iterable[T], change: Callable[[T], Any] = lambda row: row) -> As
             if len(part) < ROWS_AT_ONCE:
                 return
 
-    return AsyncRows(read)
+    return AsyncRows(read, rows)
 
 
 class AsyncClient:
@@ -135,6 +135,10 @@ class AsyncJob(Shown):
 
     def __init__(self, job: Job) -> None:
         self._job = job
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The job as a row of a table; see `Job.rows`."""
+        return self._job.rows()
 
     @property
     def id(self) -> str:

@@ -10,7 +10,8 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from . import values
-from .answers import Conservation, Contribution, HistoryPoint, JobTask, Snapshot, Started
+from .answers import Conservation, Contribution, HistoryPoint, JobTask, Snapshot, Started, moment
+from .clock import response_date
 from .delivery import read_object, retry_after
 from .errors import (
     ConflictError,
@@ -43,7 +44,12 @@ class Call(Generic[T]):
         if answer.status not in self.accepts:
             raise error_of(answer)
         try:
-            return self.read(json.loads(answer.body) if answer.body else None)
+            content = json.loads(answer.body) if answer.body else None
+            date = response_date(answer.headers)
+            if isinstance(content, dict) and date is not None:
+                # Of a ledger whose job objects do not contain its clock.
+                content.setdefault("now", date.isoformat())
+            return self.read(content)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UnexpectedAnswerError(
                 f"the answer cannot be read: {error!r}; is it a progress ledger of this version?", status=answer.status
@@ -120,7 +126,10 @@ def list_jobs(
     parameters.update({f"tag.{tag}": content for tag, content in values.tags(tags).items()})
     return Call(
         _get("/v1/jobs", parameters),
-        lambda content: ([Snapshot.read(entry) for entry in content["jobs"]], content.get("next_cursor")),
+        lambda content: (
+            [Snapshot.read(entry, moment(content.get("now"))) for entry in content["jobs"]],
+            content.get("next_cursor"),
+        ),
     )
 
 

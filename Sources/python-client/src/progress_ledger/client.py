@@ -204,8 +204,7 @@ class Jobs:
                 raise NotFoundError(f"there is no job of the key {key!r} in this ledger")
             return found
         job = calls.job_id(id or "")
-        outbox = self._ledger.outbox(job)
-        snapshot = read(self._ledger.requester, job, outbox.last_sequence if outbox else 0)
+        snapshot = read(self._ledger.requester, job, self._ledger.outbox(job))
         return Job(self._ledger, job, snapshot)
 
     def list(

@@ -15,6 +15,7 @@ from typing import Any, Callable
 
 from . import view as views
 from .answers import Snapshot
+from .clock import ServerClock
 from .errors import LedgerError
 from .transport import ExchangeError
 from .view import View
@@ -26,9 +27,9 @@ FRAME_SECONDS = 0.25
 IDLE_FRAME_SECONDS = 15.0
 
 
-def now() -> datetime:
-    """The wall clock, for people to read; nothing is decided by it but how old a figure looks."""
-    return datetime.now(timezone.utc)
+def _time_of(clock: ServerClock) -> datetime:
+    """A time of day to show: the ledger's, or the viewer's own before the ledger has told. No age depends on it."""
+    return clock.now() or datetime.now(timezone.utc)
 
 
 def bundle(shown: View) -> dict[str, str]:
@@ -41,6 +42,7 @@ class Shown:
 
     _id: str
     _known: Snapshot | None
+    _clock: ServerClock
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return bundle(self._view())
@@ -63,8 +65,10 @@ class Shown:
             snapshot = self._read_for_view()
         except (LedgerError, ExchangeError) as error:
             # Showing a job never fails: it says that it is old.
-            return View(self._id, self._known, now(), trouble=str(error), trouble_since=now())
-        return View(self._id, snapshot, now(), as_of=now(), is_final=snapshot.is_finished)
+            now = self._clock.now()
+            return View(self._id, self._known, now, trouble=str(error), trouble_since=_time_of(self._clock))
+        now = self._clock.now()
+        return View(self._id, snapshot, now, as_of=now, is_final=snapshot.is_finished)
 
 
 def is_notebook() -> bool:
@@ -77,18 +81,19 @@ def is_notebook() -> bool:
 class Display:
     """A live view. Its threads are daemons and end with the job, with `close`, or with an outage that is too long."""
 
-    def __init__(self, watch: Watch, job: str, known: Snapshot | None) -> None:
+    def __init__(self, watch: Watch, job: str, known: Snapshot | None, clock: ServerClock) -> None:
         self.id = uuid.uuid4().hex
         self._watch = watch
         self._changed = threading.Condition()
-        self._view = View(job, known, now())
+        self._clock = clock
+        self._view = View(job, known, clock.now())
         self._is_dirty = False
         self._ended = threading.Event()
 
     @classmethod
-    def show(cls, watch: Watch, job: str, known: Snapshot | None) -> Display:
-        """Shows a first frame at once and keeps it fresh."""
-        display = cls(watch, job, known)
+    def show(cls, watch: Watch, job: str, known: Snapshot | None, clock: ServerClock) -> Display:
+        """Shows a first frame at once and keeps it fresh. `clock` is set by each snapshot of the watch."""
+        display = cls(watch, job, known, clock)
         display._publish(display._view, update=False)
         for body, name in ((display._follow, "watch"), (display._paint, "paint")):
             # A frame is a message of the cell that runs when it is sent, not of the one that showed the view: front
@@ -111,16 +116,22 @@ class Display:
             for update in self._watch.updates():
                 if isinstance(update, Snapshot):
                     self._change(
-                        snapshot=update, as_of=now(), trouble=None, trouble_since=None, is_final=update.is_finished
+                        snapshot=update,
+                        as_of=self._clock.now(),
+                        trouble=None,
+                        trouble_since=None,
+                        is_final=update.is_finished,
                     )
                 elif isinstance(update, Heartbeat):
-                    self._change(as_of=now(), trouble=None, trouble_since=None)
+                    self._change(as_of=self._clock.now(), trouble=None, trouble_since=None)
                 elif isinstance(update, Interruption):
-                    self._change(trouble=update.reason, trouble_since=self._view.trouble_since or now())
+                    self._change(trouble=update.reason, trouble_since=self._view.trouble_since or _time_of(self._clock))
             self._change(is_final=True)
         except Exception as error:
             # Whatever it is, a view that nobody keeps fresh says so.
-            self._change(trouble=str(error), trouble_since=self._view.trouble_since or now(), is_final=True)
+            self._change(
+                trouble=str(error), trouble_since=self._view.trouble_since or _time_of(self._clock), is_final=True
+            )
 
     def _change(self, **fields: Any) -> None:
         with self._changed:
@@ -134,7 +145,7 @@ class Display:
                 with self._changed:
                     self._changed.wait_for(lambda: self._is_dirty, IDLE_FRAME_SECONDS)
                     self._is_dirty = False
-                    shown = View(**{**vars(self._view), "now": now()})
+                    shown = View(**{**vars(self._view), "now": self._clock.now()})
                 self._publish(shown, update=True)
                 if shown.is_final:
                     return

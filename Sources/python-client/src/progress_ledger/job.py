@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from .answers import Conservation, Contribution, HistoryPoint, Indicator, JobTas
 from .display import Display, Shown
 from .errors import InvalidValueError, NotFoundError, OutcomeUnknownError, UnavailableError
 from .jobs import JobBase, event_filters, nobody, time_text
+from .outbox import JobOutbox
 from .requester import Requester
 from .rows import Rows
 from .watching import Watch, wait
@@ -61,8 +63,7 @@ class Job(Shown, JobBase):
 
         Raises `NotFoundError` where there is no such job, and `UnavailableError` where the ledger does not answer.
         """
-        self._known = read(self._ledger.requester, self._id, self._min_sequence())
-        return self._known
+        return self._remember(read(self._ledger.requester, self._id, self._outbox))
 
     @property
     def name(self) -> str:
@@ -97,6 +98,8 @@ class Job(Shown, JobBase):
     def watch(self) -> Watch:
         """An iterator over the job's snapshots as they change, until it has finished; see `Watch`.
 
+        Each one becomes the job's `snapshot`.
+
         for snapshot in job.watch():
             print(snapshot)
         """
@@ -106,14 +109,13 @@ class Job(Shown, JobBase):
         """The same until a time of `time.monotonic()`; then it raises `TimeoutError`."""
         if self._ledger.requester is None:
             return _NobodyWatch(self.snapshot)
-        return Watch(self._ledger.requester, self._id, deadline)
+        return Watch(self._ledger.requester, self._id, deadline, self._remember)
 
     def wait(self, timeout: float | None = None) -> Snapshot:
         """Waits until the job has finished; returns its last snapshot. Raises `TimeoutError` after so many seconds."""
         if self._ledger.requester is None:
             return self.snapshot
-        self._known = wait(self._ledger.requester, self._id, timeout)
-        return self._known
+        return wait(self.watch_until(None if timeout is None else time.monotonic() + timeout))
 
     def history(self, label: str | None = None, points: int = 500) -> Rows[HistoryPoint]:
         """How an indicator came to its numbers: at most so many points (2 to 10,000), every decrease with its cause."""
@@ -200,27 +202,38 @@ class Job(Shown, JobBase):
 
     def display(self) -> Display:
         """Shows the job in a notebook, live, and returns the view: `wait()` waits until it stands still."""
-        return Display.show(self.watch(), self._id, self._known)
+        return Display.show(self.watch(), self._id, self._known, self._clock)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The job as a row of a table."""
+        snapshot = self.snapshot
+        yield {
+            "job": self._id, "name": snapshot.name, "key": snapshot.key, "state": snapshot.state,
+            "percent": snapshot.percent, "tasks": snapshot.tasks.total, "created_at": snapshot.created_at,
+            "updated_at": snapshot.updated_at, "finished_at": snapshot.finished_at,
+        }  # fmt: skip
 
     def _read_for_view(self) -> Snapshot:
         requester = self._ledger.requester
         if requester is not None:
-            self._known = requester.ask(calls.read_job(self._id), VIEW_PATIENCE_SECONDS)
+            return self._remember(requester.ask(calls.read_job(self._id), VIEW_PATIENCE_SECONDS))
         return self.snapshot
 
 
-def read(requester: Requester | None, job: str, min_sequence: int) -> Snapshot:
+def read(requester: Requester | None, job: str, outbox: JobOutbox | None) -> Snapshot:
     """A job's snapshot, with everything in it that the ledger had recorded before, where the projection gets there."""
     if requester is None:
         return nobody(job)
     snapshot = requester.ask(calls.read_job(job))
-    wanted = max(min_sequence, snapshot.ledger_sequence)
+    wanted = max(0 if outbox is None else outbox.last_sequence, snapshot.ledger_sequence)
     if snapshot.sequence < wanted:
         try:
             return requester.ask(calls.read_job(job, wanted), patience=0)
         except (UnavailableError, OutcomeUnknownError, InvalidValueError):
-            # The projection is behind by more than 5 s, or the ledger was restored to an earlier state: what there is.
-            pass
+            # The projection is behind by more than 5 s, or the ledger went back to an earlier state: what there is.
+            if outbox is not None and snapshot.ledger_sequence < outbox.last_sequence:
+                # What is lost is not waited for each time.
+                outbox.last_sequence = snapshot.ledger_sequence
     return snapshot
 
 

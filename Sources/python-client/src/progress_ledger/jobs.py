@@ -10,6 +10,7 @@ from typing import Any, Callable, SupportsIndex
 
 from . import engines, values
 from .answers import Snapshot, TaskCounts
+from .clock import ServerClock
 from .errors import InvalidValueError
 from .execution import Execution, lost, new_name
 from .losses import LossLog, describe
@@ -69,12 +70,21 @@ class JobBase:
         self._ledger = ledger
         self._id = id
         self._outbox = ledger.outbox(id)
-        self._known = snapshot
+        self._known: Snapshot | None = None
+        self._clock = ServerClock()
+        if snapshot is not None:
+            self._remember(snapshot)
 
     @property
     def id(self) -> str:
         """The id that the ledger gave it."""
         return self._id
+
+    def _remember(self, snapshot: Snapshot) -> Snapshot:
+        """Keeps a snapshot that has just been read."""
+        self._known = snapshot
+        self._clock.set(snapshot.now)
+        return snapshot
 
     def execution(
         self,
@@ -145,10 +155,6 @@ class JobBase:
         sender = self._ledger.sender
         allows = sender is None or sender.settings.attempt_from_engine
         return allows and (task is None or attempt is None)
-
-    def _min_sequence(self) -> int:
-        """The last event of this process's own: what is read is to be no older."""
-        return self._outbox.last_sequence if self._outbox is not None else 0
 
     def _begin_finish(self, outcome: str) -> bool:
         """Has the end of the job sent. Returns False, and counts and logs it, if there is no such outcome."""

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
+from html import escape
+from itertools import islice
 from typing import Any, Callable, Generic, Protocol, TypeVar, cast
+
+from . import view as views
+from .errors import LedgerError
 
 T = TypeVar("T")
 
@@ -30,15 +35,42 @@ class Rows(Generic[T]):
         """All rows as a `pandas.DataFrame`. Raises `ImportError` where pandas is not installed."""
         return frame(self)
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return _bundle(self)
+
+
+def _bundle(rows: Iterable[Any]) -> dict[str, str]:
+    """The first rows as a table, for notebooks. Says what went wrong instead of raising it."""
+    try:
+        found = list(islice(_flat(rows), views.TABLE_ROWS_MAX + 1))
+    except LedgerError as error:
+        message = f"the rows cannot be read: {error}"
+        return {"text/plain": views.printable(message), "text/html": f"<div>{escape(views.printable(message))}</div>"}
+    shown, has_more = found[: views.TABLE_ROWS_MAX], len(found) > views.TABLE_ROWS_MAX
+    return {"text/plain": views.table_text(shown, has_more), "text/html": views.table_html(shown, has_more)}
+
+
+def _flat(values: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    for value in values:
+        if isinstance(value, dict):
+            yield value
+        else:
+            yield from cast(_Tabular, value).rows()
+
 
 class AsyncRows(Generic[T]):
     """The same for `async for`."""
 
-    def __init__(self, read: Callable[[], AsyncIterator[T]]) -> None:
+    def __init__(self, read: Callable[[], AsyncIterator[T]], rows: Iterable[Any] = ()) -> None:
         self._read = read
+        self._rows = rows
 
     def __aiter__(self) -> AsyncIterator[T]:
         return self._read()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        # Shown at once, as a notebook wants it, and not awaited: it waits for the ledger as `Rows` does.
+        return _bundle(self._rows)
 
     async def all(self) -> list[T]:
         """All rows at once."""
@@ -55,7 +87,4 @@ def frame(values: Iterable[Any]) -> Any:
         import pandas
     except ImportError as error:
         raise ImportError("to_pandas() needs pandas: pip install 'progress-ledger[pandas]'") from error
-    rows: list[Any] = []
-    for value in values:
-        rows.extend([value] if isinstance(value, dict) else cast(_Tabular, value).rows())
-    return pandas.DataFrame(rows)
+    return pandas.DataFrame(list(_flat(values)))

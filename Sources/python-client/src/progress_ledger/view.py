@@ -1,4 +1,4 @@
-"""How a job is shown: as HTML and as text, from what is known of it. Pure: the clock is the caller's.
+"""How a job is shown: as HTML and as text, from what is known of it. Pure: the time is given.
 
 The HTML has inline styles only, and colors that stand out on light and on dark ground alike, so that it looks the same
 in JupyterLab, VS Code, Colab and an exported page, and stays readable where styles are taken away (GitHub).
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
+from typing import Any
 
 from .answers import Indicator, Snapshot
 
@@ -29,8 +30,8 @@ class View:
 
     job: str
     snapshot: Snapshot | None
-    now: datetime
-    """When it is shown."""
+    now: datetime | None
+    """When it is shown, by the ledger's clock; None if that is not known."""
     as_of: datetime | None = None
     """Until when the snapshot is known to hold."""
     trouble: str | None = None
@@ -55,7 +56,7 @@ class Row:
     """`empty`, `unknown` (its total), `waiting`, `moving`, `stalled`, `complete` or `over`."""
 
 
-def rows(snapshot: Snapshot, now: datetime) -> list[Row]:
+def rows(snapshot: Snapshot, now: datetime | None) -> list[Row]:
     """The indicators in the order in which they are shown."""
     shown = list(snapshot.progress)
     if len(shown) > ROWS_MAX:
@@ -68,7 +69,7 @@ def _is_done(indicator: Indicator) -> bool:
     return indicator.total > 0 and indicator.done >= indicator.total
 
 
-def _row(indicator: Indicator, snapshot: Snapshot, now: datetime) -> Row:
+def _row(indicator: Indicator, snapshot: Snapshot, now: datetime | None) -> Row:
     done, total = indicator.done, indicator.total
     color = COLORS.get(snapshot.state, COLORS["running"])
     if snapshot.state == "running" and _is_done(indicator):
@@ -97,8 +98,10 @@ def _row(indicator: Indicator, snapshot: Snapshot, now: datetime) -> Row:
     return Row(label, percent, figures, ", ".join(notes), share, color, standing)
 
 
-def _seconds_still(indicator: Indicator, now: datetime) -> float:
-    return 0.0 if indicator.updated_at is None else (now - indicator.updated_at).total_seconds()
+def _seconds_still(indicator: Indicator, now: datetime | None) -> float:
+    if indicator.updated_at is None or now is None:
+        return 0.0
+    return (now - indicator.updated_at).total_seconds()
 
 
 def duration(seconds: float) -> str:
@@ -286,3 +289,41 @@ def _bar(row: Row) -> str:
 
 def _escaped(value: str) -> str:
     return escape(printable(value), quote=True)
+
+
+# Rows of a table that are shown; all of them are there for a loop and for pandas.
+TABLE_ROWS_MAX = 20
+
+
+def table_text(rows: list[dict[str, Any]], has_more: bool) -> str:
+    """Rows as lines of plain text."""
+    if not rows:
+        return "no rows"
+    columns = list(rows[0])
+    cells = [columns, *([printable(_cell(row.get(column))) for column in columns] for row in rows)]
+    widths = [max(len(line[place]) for line in cells) for place in range(len(columns))]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in cells]
+    return "\n".join([*lines, "…"] if has_more else lines)
+
+
+def table_html(rows: list[dict[str, Any]], has_more: bool) -> str:
+    """Rows as an HTML table."""
+    if not rows:
+        return "<div>no rows</div>"
+    style = "text-align:left;padding:.15rem .8rem .15rem 0;white-space:nowrap"
+    head = "".join(f'<th style="{style}">{_escaped(column)}</th>' for column in rows[0])
+    body = "".join(
+        "<tr>" + "".join(f'<td style="{style}">{_escaped(_cell(row.get(column)))}</td>' for column in rows[0]) + "</tr>"
+        for row in rows
+    )
+    more = "<div>…</div>" if has_more else ""
+    return (
+        f'<div class="progress-ledger" style="{FONT}"><table style="border-collapse:collapse">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}</div>"
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value.strftime("%Y-%m-%d %H:%M:%S") if isinstance(value, datetime) else str(value)

@@ -10,10 +10,12 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
-from typing import Union
+from datetime import datetime
+from typing import Callable, Union
 
 from .answers import Snapshot
 from .calls import error_of, read_job
+from .clock import ServerClock, response_date
 from .delivery import pause
 from .errors import NotFoundError, OutcomeUnknownError, UnavailableError, UnexpectedAnswerError
 from .event_stream import EventReader, ServerEvent
@@ -44,12 +46,20 @@ Update = Union[Snapshot, Heartbeat, Interruption]
 class Watch(Iterator[Snapshot]):
     """Iterates over a job's snapshots, none older than the one before, and ends after that of the finished job.
 
+    A lower sequence comes only after the ledger went back to an earlier state, by a failover or a restore.
+
     Made by `Job.watch`. Begins with how the job stands. A slow reader misses snapshots between, never the last one.
     Where the ledger does not answer it tries again with growing pauses, and raises `UnavailableError` after
     `Settings.outage_seconds_max`. Close it, from any thread, to end it earlier; `with` does.
     """
 
-    def __init__(self, requester: Requester, job: str, deadline: float | None = None) -> None:
+    def __init__(
+        self,
+        requester: Requester,
+        job: str,
+        deadline: float | None = None,
+        on_snapshot: Callable[[Snapshot], object] | None = None,
+    ) -> None:
         self._requester = requester
         self._settings = requester.settings
         self._job = job
@@ -59,6 +69,8 @@ class Watch(Iterator[Snapshot]):
         self._streams = True
         self._tag: str | None = None
         self._last: Snapshot | None = None
+        self._on_snapshot = on_snapshot
+        self._clock = ServerClock()
         self._updates = self._follow()
 
     def __iter__(self) -> Iterator[Snapshot]:
@@ -116,6 +128,7 @@ class Watch(Iterator[Snapshot]):
             try:
                 if self._closed.is_set():
                     return
+                self._clock.set(response_date(stream.headers))
                 if stream.status == 200 and stream.headers.get("content-type", "").startswith("text/event-stream"):
                     yield from self._receive_stream(stream)
                     return
@@ -153,7 +166,7 @@ class Watch(Iterator[Snapshot]):
         if event.type is None:
             yield Heartbeat()
         elif event.type == "snapshot":
-            yield from self._take(_read(event.data))
+            yield from self._take(_read(event.data, self._clock.now()))
 
     def _finish(self) -> Iterator[Update]:
         """After the end was announced: the last snapshot, where the stream did not bring it."""
@@ -161,11 +174,16 @@ class Watch(Iterator[Snapshot]):
             yield from self._take(self._requester.ask(read_job(self._job)))
 
     def _take(self, snapshot: Snapshot) -> Iterator[Update]:
+        self._clock.set(snapshot.now)
         last = self._last
-        if last is not None and (snapshot == last or snapshot.sequence < last.sequence):
+        # A snapshot may be older than the last one, from a server that lags behind; but if the ledger itself ends
+        # before what was seen, it went back to an earlier state, after a failover or a restore.
+        if last is not None and (snapshot == last or snapshot.sequence < last.sequence <= snapshot.ledger_sequence):
             yield Heartbeat()
             return
         self._last = snapshot
+        if self._on_snapshot is not None:
+            self._on_snapshot(snapshot)
         yield snapshot
 
     def _poll(self) -> Iterator[Update]:
@@ -183,7 +201,7 @@ class Watch(Iterator[Snapshot]):
                 yield Heartbeat()
             elif answer.status == 200:
                 self._tag = answer.headers.get("etag")
-                snapshot = _read(answer.body)
+                snapshot = _read(answer.body, response_date(answer.headers))
                 yield from self._take(snapshot)
                 if snapshot.is_finished:
                     return
@@ -202,20 +220,19 @@ class Watch(Iterator[Snapshot]):
         return min(seconds, left)
 
 
-def _read(content: str | bytes) -> Snapshot:
+def _read(content: str | bytes, now: datetime | None) -> Snapshot:
     try:
-        return Snapshot.read(json.loads(content))
+        return Snapshot.read(json.loads(content), now)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnexpectedAnswerError(f"a snapshot cannot be read: {error!r}") from error
 
 
-def wait(requester: Requester, job: str, seconds: float | None) -> Snapshot:
-    """The snapshot of the finished job. Raises `TimeoutError` after so many seconds, if told."""
-    deadline = None if seconds is None else time.monotonic() + seconds
-    with Watch(requester, job, deadline) as watch:
+def wait(watch: Watch) -> Snapshot:
+    """The last snapshot of a watch. Raises `TimeoutError` at its deadline."""
+    with watch:
         last = deque(watch, maxlen=1)
     if not last:
-        raise NotFoundError(f"nothing is known of job {job}")
+        raise NotFoundError("nothing is known of the job")
     return last[0]
 
 

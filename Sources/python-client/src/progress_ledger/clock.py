@@ -1,0 +1,36 @@
+"""The ledger's clock, for ages that a viewer's clock cannot make wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+
+
+class ServerClock:
+    """The time of the ledger: what its last response said, and the time since by a steady clock."""
+
+    def __init__(self) -> None:
+        self._known: tuple[datetime, float] | None = None
+
+    def set(self, now: datetime | None) -> None:
+        """Takes the time of a response that has just come; None, if it has none, changes nothing."""
+        if now is not None:
+            self._known = now, time.monotonic()
+
+    def now(self) -> datetime | None:
+        """The time of the ledger; None before its first response."""
+        if self._known is None:
+            return None
+        then, read_at = self._known
+        return then + timedelta(seconds=time.monotonic() - read_at)
+
+
+def response_date(headers: Mapping[str, str]) -> datetime | None:
+    """The `Date` of a response; None if it has none that can be read."""
+    try:
+        date = parsedate_to_datetime(headers.get("date", ""))
+    except (TypeError, ValueError):
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=timezone.utc)
