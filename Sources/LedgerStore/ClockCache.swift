@@ -23,6 +23,9 @@ package struct ClockCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         self.costMax = costMax
     }
 
+    /// The keys of all values.
+    package var keys: [Key] { Array(indices.keys) }
+
     /// The value of a key, without anybody having asked for it.
     package func peek(_ key: Key) -> Value? { indices[key].map { places[Int($0)].value } }
 

@@ -26,11 +26,14 @@ public final class PostgresLedger: Service {
 
         public init() {}
 
+        /// The most connections in all, beside one that listens to other processes.
+        public var connectionsTotal: Int { connectionsMax + appendConnectionsMax + replayConnectionsMax }
+
         /// Shares a number of connections out to the pools, as their usual sizes are to each other; each has one at
-        /// least. One more listens to other processes.
+        /// least.
         public mutating func share(connections: Int) {
             let usual = (reading: connectionsMax, appending: appendConnectionsMax, replaying: replayConnectionsMax)
-            let sum = usual.reading + usual.appending + usual.replaying
+            let sum = connectionsTotal
             appendConnectionsMax = max(1, min(usual.appending, connections * usual.appending / sum))
             replayConnectionsMax = max(1, connections * usual.replaying / sum)
             connectionsMax = max(1, connections - appendConnectionsMax - replayConnectionsMax)
@@ -63,6 +66,9 @@ public final class PostgresLedger: Service {
     let lagMeter: LagMeter
     let appendPool: Pool
     private let hints: HintSender
+    /// Jobs that may have lost what was acknowledged; none in particular means any.
+    private let lossSource: AsyncStream<[JobID]>
+    private let lossSink: AsyncStream<[JobID]>.Continuation
     private let target: ConnectionTarget
     private let instance: String
     private let logger: Logger
@@ -114,7 +120,12 @@ public final class PostgresLedger: Service {
         lagMeter = LagMeter(reader: StatusReader(pool: pool))
         let hints = hints
         let signals = signals
-        appender = Appender(pool: appendPool, laneCount: settings.appendLanes, logger: logger) { jobs in
+        let (lossSource, lossSink) = AsyncStream.makeStream(of: [JobID].self, bufferingPolicy: .bufferingOldest(100))
+        self.lossSource = lossSource
+        self.lossSink = lossSink
+        appender = Appender(
+            pool: appendPool, laneCount: settings.appendLanes, logger: logger, onWentBack: { lossSink.yield($0) }
+        ) { jobs in
             signals.appended(jobs)
             guard hints.hasPeers else { return }
             Task(name: "hint-appended") { await hints.appended(jobs) }
@@ -126,13 +137,28 @@ public final class PostgresLedger: Service {
         try await Migrator(target: target, logger: logger).check()
     }
 
+    /// Checks that the database gives sessions what the ledger needs: its role, its encoding, and a session for each
+    /// connection. A standby passes: it may be promoted later.
+    ///
+    /// - Throws: ``PQError/Code/sessionRefused`` with the remedy.
+    public static func checkSession(
+        of target: ConnectionTarget, settings: Settings = Settings(), logger: Logger
+    ) async throws(PQError) {
+        var pool = Pool.Settings()
+        pool.connectionsMax = 2
+        pool.session = LedgerSession.requirements(role: settings.role, statementTimeout: .seconds(10))
+        _ = try await Pool(target: target, settings: pool, logger: logger).checkSession()
+    }
+
     /// Listens to other processes until the task is cancelled or the service group shuts down, then writes what was
     /// taken and closes the connections.
     public func run() async throws {
         let partitions = Task(name: "partitions") { await makePartitions() }
         let presence = Task(name: "presence") { await tellPresence() }
         let work = Task(name: "worker-board") { await tellWork() }
+        let losses = Task(name: "acknowledged-heads") { await compareAcknowledged() }
         defer {
+            losses.cancel()
             work.cancel()
             partitions.cancel()
             presence.cancel()
@@ -155,6 +181,7 @@ public final class PostgresLedger: Service {
         switch event {
         case .connected:
             signals.wantSweep()
+            lossSink.yield([])
             await hub.catchUp()
             await hints.tellPresence()
         case .disconnected(let error):
@@ -171,6 +198,28 @@ public final class PostgresLedger: Service {
                 if jobs.count == items.count { signals.appended(jobs) } else { signals.wantSweep() }
             } else {
                 await hearFolded(items)
+            }
+        }
+    }
+
+    /// Compares what was acknowledged with the ledger, whenever it may have gone back.
+    private func compareAcknowledged() async {
+        for await jobs in lossSource {
+            do throws(PQError) {
+                for loss in try await appender.acknowledged.check(jobs.isEmpty ? nil : jobs, on: pool) {
+                    logger.error(
+                        """
+                        acknowledged events are no longer in the ledger: the database was restored, or failed over to a \
+                        standby that did not have them
+                        """,
+                        metadata: [
+                            "job": "\(loss.job)", "sequence.acknowledged": "\(loss.acknowledged)",
+                            "sequence.found": "\(loss.found)",
+                        ])
+                }
+            } catch {
+                logger.warning(
+                    "what was acknowledged could not be compared with the ledger", metadata: ["error": "\(error)"])
             }
         }
     }

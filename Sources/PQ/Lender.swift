@@ -33,6 +33,8 @@ actor Lender {
     private var restingSince: [ObjectIdentifier: ContinuousClock.Instant] = [:]
     /// How often another connection is tried for when the server has no more, while other pools give theirs back.
     private static let refusedAttemptsMax = 4
+    /// How often two connections are compared to tell whether a pooler keeps their sessions apart.
+    private static let poolerChecks = 8
     /// How long a server process takes, about, to leave after its connection was closed.
     private static let leavingTime: Duration = .milliseconds(50)
 
@@ -113,8 +115,54 @@ actor Lender {
         var settings = settings
         settings.session.isWritable = settings.session.isWritable && isWritable
         let (connection, facts) = try await make(settings)
+        do throws(PQError) {
+            if facts.isPooled { try await checkPooler(connection, settings) }
+        } catch {
+            await connection.close()
+            throw error
+        }
         await connection.close()
         return facts
+    }
+
+    /// Refuses a pooler that gives each transaction another session: settings, roles and prepared statements of one client
+    /// would then be met by another.
+    ///
+    /// A value is left in one session and looked for from there and from a second connection. A pooler that keeps
+    /// sessions apart shows it to the first only, every time.
+    private func checkPooler(_ connection: Connection, _ settings: Pool.Settings) async throws(PQError) {
+        let token = String(UInt64.random(in: 0 ... .max), radix: 36)
+        let (other, _) = try await make(settings)
+        var isShared = false
+        do throws(PQError) {
+            _ = try await ask("select set_config('progress_ledger.session', $1, false)", [.text(token)], connection)
+            let look = "select coalesce(current_setting('progress_ledger.session', true), '')"
+            for _ in 1...Self.poolerChecks where !isShared {
+                let seen = try await ask(look, [], other)
+                let kept = try await ask(look, [], connection)
+                isShared = seen == token || kept != token
+            }
+        } catch {
+            await other.close()
+            throw error
+        }
+        await other.close()
+        guard isShared else { return }
+        throw PQError(
+            .sessionRefused,
+            """
+            a pooler gives every transaction another session. Use its session mode (PgBouncer: pool_mode = session), or \
+            connect to PostgreSQL directly
+            """)
+    }
+
+    private func ask(
+        _ sql: String, _ parameters: [Parameter], _ connection: Connection
+    ) async throws(PQError) -> String {
+        let rows = try await connection.run(
+            [Query(sql, parameters, prepare: false)], by: .now + settings.connectDeadline, commits: .cancellable)
+        guard let row = rows.first?.first else { throw PQError(.decoding, "the statement gave no result") }
+        return try row.decode(0)
     }
 
     func close() async {

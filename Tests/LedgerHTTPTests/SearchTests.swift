@@ -45,16 +45,16 @@ struct SearchTests {
     }
 
     @Test("the pages' script hides the scalars that the server hides")
-    func hiddenScalars() throws {
-        let file = URL(filePath: #filePath).deletingLastPathComponent()
-            .appending(path: "../../Sources/LedgerHTTP/Pages/Files/text.js").standardized
-        let script = try String(contentsOf: file, encoding: .utf8)
-        let start = try #require(script.range(of: "const hidden = /["))
+    func hiddenScalars() async throws {
+        let script = try await withServer { client, _ in
+            String(decoding: try await client.get("/pages/invisible.js").body, as: UTF8.self)
+        }
+        let start = try #require(script.range(of: "export const invisible = /["))
         let end = try #require(script.range(of: "]/gu;", range: start.upperBound..<script.endIndex))
         var ranges: [ClosedRange<UInt32>] = []
         var rest = script[start.upperBound..<end.lowerBound]
         func scalar() throws -> UInt32 {
-            let match = try #require(rest.prefixMatch(of: /\\u(?:\{([0-9a-f]+)\}|([0-9a-f]{4}))/))
+            let match = try #require(rest.prefixMatch(of: /\\u(?:\{([0-9a-fA-F]+)\}|([0-9a-f]{4}))/))
             rest = rest[match.range.upperBound...]
             return try #require(UInt32(match.1 ?? match.2 ?? "", radix: 16))
         }

@@ -21,12 +21,14 @@ struct ProjectCommand: AsyncParsableCommand {
         let choice = try service.databaseChoice(configuration)
         let drain = try times.drain(configuration)
         let wait = try times.databaseWait(configuration)
+        let store = try times.storeSettings(configuration)
         let logger = try service.makeLogger(configuration)
         try await ServiceRunner(drain: drain, logger: logger).obeyingSignals { runner in
             try await OpenDatabase.with(choice, logger: logger) { database in
                 try await SchemaGate.pass(
                     database, mayMigrate: false, wait: DatabaseWait(limit: wait, logger: logger), logger: logger)
-                let ledger = PostgresLedger(target: database.target, logger: logger.labeled("store"))
+                let ledger = PostgresLedger(
+                    target: database.target, settings: store, logger: logger.labeled("store"))
                 let worker = ProjectionWorker(ledger: ledger, logger: logger.labeled("projection"))
                 let replays = ReplayRunner(ledger: ledger, logger: logger.labeled("replay"))
                 try await runner.run([ledger, worker, replays])

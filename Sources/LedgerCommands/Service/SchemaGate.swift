@@ -22,5 +22,6 @@ enum SchemaGate {
         guard case .current = status else {
             throw CommandFailure(.schema, "This version cannot work on \(database.target): \(status.explanation).")
         }
+        try await PostgresLedger.checkSession(of: database.target, logger: logger)
     }
 }

@@ -50,6 +50,7 @@ struct ServeCommand: AsyncParsableCommand {
         let choice = try service.databaseChoice(configuration)
         let drain = try times.drain(configuration)
         let wait = try times.databaseWait(configuration)
+        let store = try times.storeSettings(configuration)
         var settings = ServerSettings()
         settings.host = address.host
         settings.port = address.port
@@ -64,7 +65,7 @@ struct ServeCommand: AsyncParsableCommand {
                 try await SchemaGate.pass(
                     database, mayMigrate: mayMigrate, wait: DatabaseWait(limit: wait, logger: logger), logger: logger)
                 let services = try await Self.services(
-                    on: database, projects: projects, settings: ready, logger: logger)
+                    on: database, projects: projects, store: store, settings: ready, logger: logger)
                 try await runner.run(services)
             }
         }
@@ -97,9 +98,10 @@ struct ServeCommand: AsyncParsableCommand {
 
     /// The services in the order in which they start; they stop in reverse, so that no request loses its ledger.
     private static func services(
-        on database: OpenDatabase, projects: Bool, settings: ServerSettings, logger: Logger
+        on database: OpenDatabase, projects: Bool, store: PostgresLedger.Settings, settings: ServerSettings,
+        logger: Logger
     ) async throws -> [any Service] {
-        let ledger = PostgresLedger(target: database.target, logger: logger.labeled("store"))
+        let ledger = PostgresLedger(target: database.target, settings: store, logger: logger.labeled("store"))
         var services: [any Service] = [ledger]
         if projects {
             services += [

@@ -1,6 +1,7 @@
 import ArgumentParser
 import FoundationEssentials
 import Glibc
+import LedgerStore
 import Logging
 
 /// What `serve`, `project` and `migrate` have in common: the configuration file, the database and the log.
@@ -79,6 +80,27 @@ struct ServiceTimes: ParsableArguments {
             "How long to wait at the start for a database that is away or recovers (0: not at all). PROGRESS_LEDGER_WAIT_FOR_DATABASE; 60.",
             valueName: "seconds"))
     var waitForDatabase: String?
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "The most connections to PostgreSQL, beside one for notifications. PROGRESS_LEDGER_DATABASE_CONNECTIONS; 21.",
+            valueName: "count"))
+    var databaseConnections: String?
+
+    func storeSettings(_ configuration: Configuration) throws(CommandFailure) -> PostgresLedger.Settings {
+        var settings = PostgresLedger.Settings()
+        let connections = try configuration.read(
+            .databaseConnections, flag: databaseConnections, named: "--database-connections",
+            else: settings.connectionsTotal
+        ) {
+            Int($0).flatMap { (3...1_000).contains($0) ? $0 : nil }
+        } wanted: {
+            "a whole number from 3 to 1000"
+        }
+        settings.share(connections: connections)
+        return settings
+    }
 
     func drain(_ configuration: Configuration) throws(CommandFailure) -> Duration {
         try configuration.seconds(.drainSeconds, flag: drainSeconds, named: "--drain-seconds", else: 30)

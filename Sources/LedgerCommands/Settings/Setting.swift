@@ -5,6 +5,7 @@ enum Setting: String, CaseIterable, Sendable {
     case port = "PROGRESS_LEDGER_PORT"
     case database = "PROGRESS_LEDGER_DATABASE"
     case data = "PROGRESS_LEDGER_DATA"
+    case databaseConnections = "PROGRESS_LEDGER_DATABASE_CONNECTIONS"
     case logLevel = "PROGRESS_LEDGER_LOG_LEVEL"
     case logFormat = "PROGRESS_LEDGER_LOG_FORMAT"
     case drainSeconds = "PROGRESS_LEDGER_DRAIN_SECONDS"
@@ -26,7 +27,10 @@ enum Setting: String, CaseIterable, Sendable {
     /// parts read from the environment themselves.
     var isAllowedInFile: Bool {
         switch self {
-        case .host, .port, .database, .data, .logLevel, .logFormat, .drainSeconds, .waitForDatabase, .watchersMax: true
+        case .host, .port, .database, .data, .databaseConnections, .logLevel, .logFormat, .drainSeconds,
+            .waitForDatabase,
+            .watchersMax:
+            true
         case .url, .config, .job, .task, .execution, .attempt, .anchorKey, .postgresBin, .postgresUser: false
         }
     }

@@ -44,6 +44,10 @@ final class Appender: Sendable {
     private let lanes: Mutex<AppendLanes>
     private let heads = Mutex(HeadCache())
     private let figures = Mutex(Figures())
+    /// What was acknowledged, to be compared with the ledger.
+    let acknowledged = AcknowledgedHeads()
+    /// Called with jobs that are no longer as far as what was acknowledged of them.
+    private let onWentBack: @Sendable ([JobID]) -> Void
     private let isWatching = Atomic(false)
 
     /// What has been done since the start.
@@ -63,8 +67,10 @@ final class Appender: Sendable {
     }
 
     init(
-        pool: Pool, laneCount: Int, logger: Logger, onAppended: @escaping @Sendable ([JobID]) -> Void
+        pool: Pool, laneCount: Int, logger: Logger, onWentBack: @escaping @Sendable ([JobID]) -> Void = { _ in },
+        onAppended: @escaping @Sendable ([JobID]) -> Void
     ) {
+        self.onWentBack = onWentBack
         reactor = pool.reactor
         flusher = Flusher(pool: pool)
         lanes = Mutex(AppendLanes(count: laneCount))
@@ -144,6 +150,7 @@ final class Appender: Sendable {
     /// Remembers where a job stands that was just created: most are written to at once, by who created them.
     func noteCreated(_ new: JobCreator.NewJob) {
         heads.withLock { $0.learn([new.id: new.head], clock: new.clock, readAt: new.readAt) }
+        acknowledged.acknowledge([(new.id, new.head)])
     }
 
     /// Takes no more, and returns when what was taken is written or has failed.
@@ -301,6 +308,8 @@ final class Appender: Sendable {
         let outcome = try await flusher.flush(requests)
         // Where no head had moved, it was the time that was wrong.
         let moved = outcome.plan.moved(since: known)
+        let back = outcome.plan.wentBack(since: known)
+        if !back.isEmpty { onWentBack(back) }
         heads.withLock { $0.noteOvertaken(moved) }
         figures.withLock { if moved.isEmpty { $0.late += 1 } else { $0.overtaken += 1 } }
         return noteSuccess(outcome)
@@ -347,7 +356,9 @@ final class Appender: Sendable {
             figures.groups += 1
             figures.events += UInt64(plan.columns.count)
         }
-        onAppended(plan.newHeads.map(\.job))
+        let heads = plan.newHeads
+        acknowledged.acknowledge(heads)
+        onAppended(heads.map(\.job))
         return plan.results
     }
 

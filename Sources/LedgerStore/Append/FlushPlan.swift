@@ -105,6 +105,13 @@ struct FlushPlan {
         heads.filter { job, head in before[job]?.chain.head != head.chain.head }.map(\.key)
     }
 
+    /// The jobs that were not as far as they are given here, or not by the same events.
+    func wentBack(since heads: [JobID: JobHead]) -> [JobID] {
+        heads.filter { job, head in
+            before[job].map { $0.sequence <= head.sequence && $0.chain.head != head.chain.head } ?? true
+        }.map(\.key)
+    }
+
     private var headParameters: [Parameter] {
         let heads = newHeads
         return [
