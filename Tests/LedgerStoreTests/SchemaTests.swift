@@ -98,6 +98,7 @@ struct SchemaTests {
         let released = [
             "0001_ledger.sql": Self.frozenLedger, "0002_discards_by_execution.sql": Self.frozenDiscards,
             "0003_replays.sql": Self.frozenReplays, "0004_workers.sql": Self.frozenWorkers,
+            "0005_guarantees.sql": Self.frozenGuarantees,
         ]
         for migration in Migration.all {
             #expect(
@@ -105,6 +106,7 @@ struct SchemaTests {
         }
     }
 
+    private static let frozenGuarantees = "1cce898b6d347383c82537af70bbf3770d6e1792ae3c68020af08149868e7021"
     private static let frozenReplays = "5dd92af9062ecf5601879ab646197d691ac47ff9233e3a463746edcc3aebfb8c"
     private static let frozenWorkers = "12f8d3e2fc852f61558fda97d759143d876f1ecd800ec656c3aed0d08ad97b9b"
     private static let frozenDiscards = "62bc9d233a1fad1c9dfd9d86ff233a988d8f1b224d6e5d67c0b42ee4e47f4ee0"

@@ -61,8 +61,14 @@ struct Importer: Sendable {
                     "select ledger.make_event_partition(to_timestamp($1::float8 / 1000))",
                     [.float8(Double(milliseconds))]))
         } catch {
-            guard error.sqlState?.rawValue == "LG002" else { throw error }
-            throw Refusal.notWhole("the job's id says that it was created outside the years 2000 to 2199")
+            switch error.sqlState?.rawValue {
+            case "LG002":
+                throw Refusal.notWhole("the job's id says that it was created before 2020, or in the future")
+            case "LG003":
+                let hint = error.server?.hint.map { ". \($0)" } ?? ""
+                throw Refusal.notWhole("\(error.server?.message ?? "too many partitions")\(hint)")
+            default: throw error
+            }
         }
     }
 
