@@ -12,8 +12,11 @@ struct MigrateCommand: AsyncParsableCommand {
             database that a newer version has migrated, and one whose applied migrations are not those of this build.
             """)
 
-    @Flag(help: "Only tell; exit code 7 where the schema is not the one of this version.")
+    @Flag(help: "Only tell; exit code 7 where the schema is not the one of this version, or is not protected.")
     var check = false
+
+    @Flag(name: .customLong("print"), help: "Print the SQL for an administrator instead of running it.")
+    var prints = false
 
     @Flag(help: "Print JSON.")
     var json = false
@@ -33,42 +36,58 @@ struct MigrateCommand: AsyncParsableCommand {
         }
         try await OpenDatabase.with(choice, logger: logger) { database in
             let migrator = Migrator(target: database.target, logger: logger)
-            if check {
+            if prints {
+                Console.standard.print(try await migrator.script())
+            } else if check {
                 let status = try await migrator.check()
-                Console.standard.print(json ? Self.json(status) : "\(database.target): \(status.explanation)")
-                guard case .current = status else { throw ExitCode(ExitStatus.schema.rawValue) }
+                let faults = try await migrator.guaranteeFaults()
+                let lines = ["\(database.target): \(status.explanation)"] + faults
+                Console.standard.print(json ? Self.json(status, faults) : lines.joined(separator: "\n"))
+                guard case .current = status, faults.isEmpty else { throw ExitCode(ExitStatus.schema.rawValue) }
             } else {
-                let applied = try await migrator.migrate()
-                Console.standard.print(json ? Self.json(applied: applied) : Self.text(applied: applied))
+                let outcome = try await migrator.bringUp()
+                Console.standard.print(json ? Self.json(outcome) : Self.text(outcome))
+                guard outcome.faults.isEmpty else { throw ExitCode(ExitStatus.schema.rawValue) }
             }
         }
     }
 
-    private static func text(applied: [String]) -> String {
-        applied.isEmpty
+    private static func text(_ outcome: Migrator.Outcome) -> String {
+        let applied =
+            outcome.applied.isEmpty
             ? "The schema is the one of this version already."
-            : "Applied \(applied.joined(separator: ", ")): the schema is the one of this version now."
+            : "Applied \(outcome.applied.joined(separator: ", ")): the schema is the one of this version now."
+        let lines =
+            outcome.repaired.map { "Restored: \($0)." }
+            + outcome.faults.map { "Not protected, and left for you to decide: \($0)." }
+        return ([applied] + lines).joined(separator: "\n")
     }
 
-    private static func json(applied: [String]) -> String {
+    private static func json(_ outcome: Migrator.Outcome) -> String {
         var writer = JSONWriter()
         writer.object { writer in
-            writer.name("applied")
-            writer.array(applied) { $0.string($1) }
+            for (name, texts) in [
+                ("applied", outcome.applied), ("repaired", outcome.repaired), ("guarantee_faults", outcome.faults),
+            ] {
+                writer.name(name)
+                writer.array(texts) { $0.string($1) }
+            }
         }
         return String(decoding: writer.bytes, as: UTF8.self)
     }
 
-    private static func json(_ status: SchemaStatus) -> String {
-        if case .current = status { return json(isCurrent: true, status.explanation) }
-        return json(isCurrent: false, status.explanation)
+    private static func json(_ status: SchemaStatus, _ faults: [String]) -> String {
+        if case .current = status { return json(isCurrent: true, status.explanation, faults) }
+        return json(isCurrent: false, status.explanation, faults)
     }
 
-    private static func json(isCurrent: Bool, _ explanation: String) -> String {
+    private static func json(isCurrent: Bool, _ explanation: String, _ faults: [String] = []) -> String {
         var writer = JSONWriter()
         writer.object { writer in
             writer.field("is_current", isCurrent)
             writer.field("explanation", explanation)
+            writer.name("guarantee_faults")
+            writer.array(faults) { $0.string($1) }
         }
         return String(decoding: writer.bytes, as: UTF8.self)
     }

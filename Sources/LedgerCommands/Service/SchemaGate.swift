@@ -13,9 +13,15 @@ enum SchemaGate {
     private static func pass(_ database: OpenDatabase, mayMigrate: Bool, logger: Logger) async throws {
         let migrator = Migrator(target: database.target, logger: logger)
         if mayMigrate || database.isPrivate {
-            let applied = try await migrator.migrate()
-            if !applied.isEmpty {
-                logger.info("brought the schema up to date", metadata: ["schema.applied": "\(applied)"])
+            let outcome = try await migrator.bringUp()
+            if !outcome.applied.isEmpty {
+                logger.info("brought the schema up to date", metadata: ["schema.applied": "\(outcome.applied)"])
+            }
+            for fault in outcome.repaired {
+                logger.notice("restored a guarantee of the ledger", metadata: ["guarantee.fault": "\(fault)"])
+            }
+            for fault in outcome.faults {
+                logger.error("the ledger is not protected", metadata: ["guarantee.fault": "\(fault)"])
             }
         }
         let status = try await migrator.check()

@@ -4,35 +4,6 @@ public import LedgerSchema
 public import Logging
 public import PQ
 
-/// How a database's schema compares with the one that this build needs.
-public enum SchemaStatus: Sendable, Equatable {
-    /// All migrations of this build are there, and no others.
-    case current(version: Int)
-    /// These files are still to be applied.
-    case behind(files: [String])
-    /// A newer build has migrated the database: this one must not touch it.
-    case newer(version: Int)
-    /// A migration was applied with another content than this build has.
-    case edited(file: String)
-    /// There is a schema `ledger` that no migrator made.
-    case foreign
-
-    /// What it means and what to do, in a sentence.
-    public var explanation: String {
-        switch self {
-        case .current(let version): "the schema is at version \(version), as this build needs it"
-        case .behind(let files):
-            "the schema lacks \(files.joined(separator: ", ")): run `progress-ledger migrate`"
-        case .newer(let version):
-            "the database is at version \(version), which is newer than this build knows: run a newer build"
-        case .edited(let file):
-            "\(file) was applied with another content than this build has: a released migration must never be edited"
-        case .foreign:
-            "there is a schema named ledger without records of migrations: it was made by other means, and is left alone"
-        }
-    }
-}
-
 /// A migration that could not be applied.
 public struct MigrationError: Error, Sendable, CustomStringConvertible {
     /// What went wrong and what to do.
@@ -45,19 +16,26 @@ public struct MigrationError: Error, Sendable, CustomStringConvertible {
 /// together with its record, one migrator at a time.
 public struct Migrator: Sendable {
     private static let lockName = "ledger.migrator"
-    /// How long another migrator may take before this one gives up.
-    private static let lockDeadline: Duration = .seconds(120)
+    /// How often it is looked whether another migrator has ended, and how often it is said that it has not.
+    private static let lockPauses: (look: Duration, log: Duration) = (.milliseconds(200), .seconds(10))
     /// How long one file may take.
     private static let fileDeadline: Duration = .seconds(3_600)
 
     private let target: ConnectionTarget
     private let logger: Logger
     private let migrations: [Migration]
+    private let lockPatience: Duration
 
     /// A migrator of this database. The user it connects as must be allowed to make schemas and, for the first
     /// migration, roles.
-    public init(target: ConnectionTarget, migrations: [Migration] = Migration.all, logger: Logger) {
+    ///
+    /// - Parameter lockPatience: How long another migrator may take before this one gives up.
+    public init(
+        target: ConnectionTarget, migrations: [Migration] = Migration.all, lockPatience: Duration = .seconds(120),
+        logger: Logger
+    ) {
         self.target = target
+        self.lockPatience = lockPatience
         self.logger = logger
         self.migrations = migrations
         for (index, migration) in migrations.enumerated() {
@@ -70,27 +48,188 @@ public struct Migrator: Sendable {
         try await withLease { lease in try await self.status(&lease) }
     }
 
-    /// Applies what is missing.
+    /// In which ways the database does not keep the ledger append-only; empty if it does or has no schema yet.
+    public func guaranteeFaults() async throws -> [String] {
+        try await withLease { lease in
+            guard case .current = try await self.status(&lease) else { return [] }
+            return try GuaranteeReader.faults(try await lease.query(GuaranteeReader.query))
+        }
+    }
+
+    /// What a migrator has done.
+    public struct Outcome: Sendable, Equatable {
+        /// The files that were applied.
+        public var applied: [String] = []
+        /// The guarantees that were not kept and are now.
+        public var repaired: [String] = []
+        /// The guarantees that are not kept and that a person must see to.
+        public var faults: [String] = []
+    }
+
+    /// Applies what is missing and restores the guarantees.
     ///
     /// - Returns: The files that were applied; none where the schema was current.
     /// - Throws: ``MigrationError`` where the database is newer, a migration was edited or one fails; then nothing of
     ///   that file remains.
     public func migrate() async throws -> [String] {
+        try await bringUp().applied
+    }
+
+    /// Applies what is missing and restores the guarantees, and says what it did.
+    ///
+    /// - Throws: As ``migrate()``.
+    public func bringUp() async throws -> Outcome {
         try await withLease { lease in
-            _ = try await lease.query(
-                Query("select pg_advisory_lock(hashtextextended($1, 0))", [.text(Self.lockName)]),
-                deadline: Self.lockDeadline)
-            let status = try await self.status(&lease)
-            guard case .behind(let files) = status else {
-                if case .current = status { return [] }
+            try await self.checkWritable(&lease)
+            try await self.lock(&lease)
+            try await self.becomeOwner(&lease)
+            var outcome = Outcome()
+            switch try await self.status(&lease) {
+            case .current:
+                try await Preparation.ensureRole(&lease)
+            case .behind(let files):
+                if files.count == self.migrations.count {
+                    try await Preparation.checkFirst(&lease)
+                } else {
+                    try await Preparation.ensureRole(&lease)
+                }
+                for migration in self.migrations where files.contains(migration.file) {
+                    try await self.apply(migration, &lease)
+                }
+                outcome.applied = files
+            case let status:
                 throw MigrationError(description: status.explanation, cause: nil)
             }
-            for migration in self.migrations where files.contains(migration.file) {
-                try await self.apply(migration, &lease)
-            }
-            return files
+            try await self.restoreGuarantees(&outcome, &lease)
+            return outcome
         }
     }
+
+    /// The SQL that does what ``bringUp()`` would, for an administrator to run in psql.
+    ///
+    /// - Throws: ``MigrationError`` if this build may not touch the database.
+    public func script() async throws -> String {
+        try await withLease { lease in
+            let user = try await lease.query(Query("select session_user::text"))[0].decode(0, as: String.self)
+            let status = try await self.status(&lease)
+            let files: [String] =
+                switch status {
+                case .current: []
+                case .behind(let files): files
+                case .inaccessible: []
+                default: throw MigrationError(description: status.explanation, cause: nil)
+                }
+            return PreparationSQL.script(self.migrations.filter { files.contains($0.file) }, login: user)
+        }
+    }
+
+    /// Restores what ``Guarantees`` lists, if a release that has all of it is applied.
+    private func restoreGuarantees(_ outcome: inout Outcome, _ lease: inout Lease) async throws {
+        guard migrations.count >= Migration.all.count else { return }
+        let faults = try GuaranteeReader.faults(try await lease.query(GuaranteeReader.query))
+        guard !faults.isEmpty else { return }
+        do {
+            try await lease.withTransaction { transaction in
+                _ = try await transaction.commit(
+                    after: [Query("set local lock_timeout = '5s'", prepare: false)] + GuaranteeRepair.statements)
+            }
+        } catch let error as PQError {
+            throw MigrationError(
+                description: "the ledger is not protected (\(faults.joined(separator: "; "))), and restoring that "
+                    + "failed: \(error.description)", cause: error)
+        }
+        outcome.faults = try GuaranteeReader.faults(try await lease.query(GuaranteeReader.query))
+        outcome.repaired = faults.filter { !outcome.faults.contains($0) }
+    }
+
+    // MARK: The session
+
+    /// A standby or a database that is read-only takes no migration.
+    private func checkWritable(_ lease: inout Lease) async throws {
+        let row = try await lease.query(
+            Query("select pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'"))[0]
+        guard try !row.decode(0, as: Bool.self) else {
+            throw MigrationError(description: "the database is a standby: migrate its primary", cause: nil)
+        }
+        guard try !row.decode(1, as: Bool.self) else {
+            throw MigrationError(
+                description: "the database is read-only for this user (default_transaction_read_only)", cause: nil)
+        }
+    }
+
+    /// Waits for another migrator, and says which one.
+    private func lock(_ lease: inout Lease) async throws {
+        let begun = ContinuousClock.now
+        var logged: ContinuousClock.Instant?
+        while true {
+            let rows = try await lease.query(
+                Query("select pg_try_advisory_lock(hashtextextended($1, 0))", [.text(Self.lockName)]))
+            if try rows[0].decode(0, as: Bool.self) { return }
+            let holder = try await holder(&lease)
+            guard begun.duration(to: .now) < lockPatience else {
+                throw MigrationError(
+                    description: "another migrator is at work: \(holder). Wait until it has ended, or end its session",
+                    cause: nil)
+            }
+            if logged.map({ $0.duration(to: .now) >= Self.lockPauses.log }) ?? true {
+                logger.warning("waiting for another migrator", metadata: ["migrator.holder": "\(holder)"])
+                logged = .now
+            }
+            try await Task.sleep(for: Self.lockPauses.look)
+        }
+    }
+
+    private func holder(_ lease: inout Lease) async throws(PQError) -> String {
+        let rows = try await lease.query(
+            Query(
+                """
+                select
+                    held.pid, coalesce(session.usename::text, 'unknown'), coalesce(session.application_name, ''),
+                    coalesce(host(session.client_addr), 'the same machine'),
+                    coalesce(extract(epoch from clock_timestamp() - session.backend_start), 0)::bigint
+                from pg_locks as held
+                left join pg_stat_activity as session on session.pid = held.pid
+                where held.locktype = 'advisory' and held.granted and held.objsubid = 1
+                    and held.database = (select oid from pg_database where datname = current_database())
+                    and ((held.classid::bigint << 32) | held.objid::bigint) = hashtextextended($1, 0)
+                """, [.text(Self.lockName)]))
+        guard let row = rows.first else { return "it has just ended" }
+        let process = try row.decode(0, as: Int32.self)
+        let (user, application) = (try row.decode(1, as: String.self), try row.decode(2, as: String.self))
+        let (machine, seconds) = (try row.decode(3, as: String.self), try row.decode(4, as: Int64.self))
+        return "process \(process) (\(application.isEmpty ? "unnamed" : application)) of user \(user) from \(machine), "
+            + "connected for \(seconds) s"
+    }
+
+    /// Takes the role that owns the schema, if this user may: what is made belongs to that role again.
+    private func becomeOwner(_ lease: inout Lease) async throws(PQError) {
+        let rows = try await lease.query(
+            Query(
+                """
+                select pg_get_userbyid(nspowner)::text
+                from pg_namespace
+                where nspname = 'ledger' and pg_get_userbyid(nspowner) <> current_user
+                    and pg_has_role(current_user, nspowner, 'MEMBER')
+                """))
+        guard let owner = try rows.first?.decode(0, as: String.self) else { return }
+        _ = try await lease.query(Query("select set_config('role', $1, false)", [.text(owner)]))
+    }
+
+    /// What this user's or this database's settings may not change: how long a migration may take, and what its names
+    /// mean.
+    private static let settings = Query(
+        """
+        select set_config(wanted.name, wanted.value, false)
+        from (
+            values
+                ('statement_timeout', '0'), ('lock_timeout', '0'), ('idle_in_transaction_session_timeout', '0'),
+                ('idle_session_timeout', '0'), ('transaction_timeout', '0'), ('search_path', 'pg_catalog, pg_temp'),
+                ('default_transaction_isolation', 'read committed'), ('timezone', 'UTC'), ('row_security', 'off'),
+                ('standard_conforming_strings', 'on'), ('check_function_bodies', 'on'), ('jit', 'off')
+        ) as wanted (name, value)
+        join pg_settings as known on known.name = lower(wanted.name) or known.name = wanted.name
+            or (known.name = 'TimeZone' and wanted.name = 'timezone')
+        """, prepare: false)
 
     private func withLease<R>(_ body: (inout Lease) async throws -> R) async throws -> R {
         var settings = Pool.Settings()
@@ -98,7 +237,12 @@ public struct Migrator: Sendable {
         settings.applicationName = "progress-ledger migrate"
         let pool = Pool(target: target, settings: settings, logger: logger)
         do {
-            let result = try await pool.withConnection(body)
+            let result = try await pool.withConnection { lease in
+                // First and by itself: the limit that it lifts holds for it as well.
+                try await lease.script("set statement_timeout = 0")
+                _ = try await lease.query(Self.settings)
+                return try await body(&lease)
+            }
             await pool.close()
             return result
         } catch {
@@ -108,10 +252,27 @@ public struct Migrator: Sendable {
     }
 
     private func status(_ lease: inout Lease) async throws(PQError) -> SchemaStatus {
-        let found = try await lease.query(
-            Query("select to_regnamespace('ledger') is not null, to_regclass('ledger.schema_migration') is not null"))
-        guard try found[0].decode(0, as: Bool.self) else { return .behind(files: migrations.map(\.file)) }
-        guard try found[0].decode(1, as: Bool.self) else { return .foreign }
+        let found = try await lease.query(Self.findings)
+        let encoding = try found[0].decode(0, as: String.self)
+        guard encoding == "UTF8" else { return .unsupportedEncoding(encoding) }
+        guard try found[0].decode(1, as: Bool.self) else { return .behind(files: migrations.map(\.file)) }
+        if try !found[0].decode(2, as: Bool.self) {
+            // A login that inherits nothing has to take the role first.
+            guard try found[0].decode(3, as: Bool.self) else {
+                return .inaccessible(user: try found[0].decode(4, as: String.self))
+            }
+            _ = try await lease.query(
+                Query("select set_config('role', $1, false)", [.text(Guarantees.serviceRole)]))
+        }
+        let tables = try await lease.query(Self.tables)
+        guard try tables[0].decode(0, as: Bool.self) else { return .foreign }
+        if let catalog = try tables[0].decodeIfPresent(1, as: String.self) {
+            let distributed = try await lease.query(
+                Query(
+                    "select exists (select from \(catalog) where logicalrelid::oid = 'ledger.event'::regclass::oid)",
+                    prepare: false))
+            if try distributed[0].decode(0, as: Bool.self) { return .distributed }
+        }
         let rows = try await lease.query(
             Query("select version, sha256 from ledger.schema_migration order by version"))
         guard !rows.isEmpty else { return .foreign }
@@ -124,6 +285,37 @@ public struct Migrator: Sendable {
         let pending = migrations.dropFirst(rows.count)
         return pending.isEmpty ? .current(version: rows.count) : .behind(files: pending.map(\.file))
     }
+
+    private static let findings = Query(
+        """
+        select
+            pg_encoding_to_char(database.encoding)::text, schema.oid is not null,
+            coalesce(has_schema_privilege(schema.oid, 'usage'), false),
+            coalesce(pg_has_role(service.oid, 'MEMBER'), false), current_user::text
+        from pg_database as database
+        left join pg_namespace as schema on schema.nspname = 'ledger'
+        left join pg_roles as service on service.rolname = $1
+        where database.datname = current_database()
+        """, [.text(Guarantees.serviceRole)])
+
+    /// Whether a migrator made the schema, and the catalog in which Citus lists what it distributes.
+    private static let tables = Query(
+        """
+        select
+            exists (
+                select from pg_class where relname = 'schema_migration' and relnamespace = 'ledger'::regnamespace
+            ),
+            (
+                select format('%I.%I', schema.nspname, class.relname)
+                from pg_class as class
+                join pg_namespace as schema on schema.oid = class.relnamespace
+                join pg_attribute as attribute
+                    on attribute.attrelid = class.oid and attribute.attname = 'logicalrelid'
+                join pg_class as event on event.relname = 'event' and event.relnamespace = 'ledger'::regnamespace
+                where class.relname = 'pg_dist_partition'
+                limit 1
+            )
+        """)
 
     private func apply(_ migration: Migration, _ lease: inout Lease) async throws {
         let started = ContinuousClock.now

@@ -1,0 +1,133 @@
+internal import LedgerSchema
+internal import PQ
+
+/// What must be so in the whole cluster before a schema can be made in one of its databases: the service's role, and
+/// the right to work as it.
+enum Preparation {
+    /// What the user of a session may do about it.
+    private struct Rights {
+        let login: String
+        let database: String
+        let roleExists: Bool
+        let isSuperuser: Bool
+        let mayCreateRoles: Bool
+        let mayCreateSchemas: Bool
+        let isMember: Bool
+        /// Whether the user may make others, and itself, members of the role.
+        let mayGrant: Bool
+
+        init(_ lease: inout Lease) async throws(PQError) {
+            let row = try await lease.query(Query(Self.sql, [.text(Guarantees.serviceRole)]))[0]
+            login = try row.decode(0)
+            database = try row.decode(1)
+            roleExists = try row.decode(2)
+            isSuperuser = try row.decode(3)
+            mayCreateRoles = try row.decode(4)
+            mayCreateSchemas = try row.decode(5)
+            isMember = try row.decode(6)
+            mayGrant = try row.decode(7)
+        }
+
+        // Before PostgreSQL 16, whoever may create roles may grant any of them; since then only those that it has the
+        // admin option of.
+        private static let sql = """
+            select
+                session_user::text, current_database()::text, service.oid is not null, login.rolsuper,
+                login.rolsuper or login.rolcreaterole,
+                has_database_privilege(login.oid, current_database(), 'create'),
+                coalesce(pg_has_role(login.oid, service.oid, 'MEMBER'), false),
+                login.rolsuper
+                    or (login.rolcreaterole and current_setting('server_version_num')::integer < 160000)
+                    or coalesce(pg_has_role(login.oid, service.oid, 'MEMBER WITH ADMIN OPTION'), false)
+            from pg_roles as login
+            left join pg_roles as service on service.rolname = $1
+            where login.rolname = session_user
+            """
+    }
+
+    /// Checks that the first migration, which makes the schema and the role, can be applied.
+    ///
+    /// - Throws: ``MigrationError`` with the SQL that an administrator has to run first.
+    static func checkFirst(_ lease: inout Lease) async throws {
+        let rights = try await Rights(&lease)
+        var statements: [String] = []
+        let user = PreparationSQL.quoted(rights.login)
+        if !rights.mayCreateSchemas {
+            statements.append("grant create on database \(PreparationSQL.quoted(rights.database)) to \(user);")
+        }
+        if !rights.roleExists, !rights.mayCreateRoles {
+            statements.append("create role \(Guarantees.serviceRole) nologin;")
+        }
+        if rights.roleExists ? !rights.mayGrant : !rights.mayCreateRoles {
+            statements.append("grant \(Guarantees.serviceRole) to \(user) with admin option;")
+        }
+        guard statements.isEmpty else { throw missingRights(of: rights.login, statements) }
+    }
+
+    /// Makes sure that the role exists and that this user may work as it: neither is part of a dump.
+    ///
+    /// - Throws: ``MigrationError`` with the SQL that an administrator has to run.
+    static func ensureRole(_ lease: inout Lease) async throws {
+        var rights = try await Rights(&lease)
+        if rights.roleExists, rights.isMember { return }
+        let grant = "grant \(Guarantees.serviceRole) to \(PreparationSQL.quoted(rights.login))"
+        // As the one who has logged in: the owner of the schema may be another role, with fewer rights.
+        let role = try await lease.query(Query("select current_setting('role')"))[0].decode(0, as: String.self)
+        _ = try await lease.query(Query("select set_config('role', 'none', false)"))
+        if !rights.roleExists {
+            guard rights.mayCreateRoles else {
+                throw missingRights(
+                    of: rights.login, ["create role \(Guarantees.serviceRole) nologin;", "\(grant);"])
+            }
+            _ = try await lease.query(Query("create role \(Guarantees.serviceRole) nologin", prepare: false))
+            rights = try await Rights(&lease)
+        }
+        if !rights.isSuperuser {
+            guard rights.mayGrant else { throw missingRights(of: rights.login, ["\(grant);"]) }
+            _ = try await lease.query(Query(grant, prepare: false))
+        }
+        _ = try await lease.query(Query("select set_config('role', $1, false)", [.text(role)]))
+    }
+
+    private static func missingRights(of user: String, _ statements: [String]) -> MigrationError {
+        MigrationError(
+            description: "user \(user) lacks rights that migrating needs. Let an administrator run this in the "
+                + "database, then migrate again:\n  \(statements.joined(separator: "\n  "))\n", cause: nil)
+    }
+}
+
+/// SQL that is printed for an administrator.
+enum PreparationSQL {
+    /// An identifier in quotation marks.
+    static func quoted(_ identifier: String) -> String {
+        var text = "\""
+        for scalar in identifier.unicodeScalars {
+            if scalar == "\"" { text += "\"" }
+            text.unicodeScalars.append(scalar)
+        }
+        return text + "\""
+    }
+
+    /// What brings a database up, to be run by psql as a superuser or as the owner of the schema.
+    ///
+    /// - Parameters:
+    ///   - migrations: Those that are missing.
+    ///   - login: The user that the service logs in as.
+    static func script(_ migrations: [Migration], login: String) -> String {
+        var parts = ["\\set ON_ERROR_STOP on", "set search_path = pg_catalog, pg_temp;"]
+        for migration in migrations {
+            parts.append(
+                """
+                begin;
+                \(migration.sql)
+                insert into ledger.schema_migration (version, file, sha256, duration_microseconds)
+                values (\(migration.version), '\(migration.file)', '\(migration.sha256)', 0);
+                commit;
+                """)
+        }
+        parts.append("begin;")
+        parts += GuaranteeRepair.statements.map { "\($0.sql);" }
+        parts += ["commit;", "grant \(Guarantees.serviceRole) to \(quoted(login));"]
+        return parts.joined(separator: "\n")
+    }
+}

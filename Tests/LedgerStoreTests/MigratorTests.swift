@@ -1,0 +1,276 @@
+import Ledger
+import LedgerSchema
+import LedgerStore
+import LedgerTestSupport
+import Logging
+import PQ
+import Synchronization
+import Testing
+
+@Suite("Migrators and the cluster around them", .serialized)
+struct MigratorTests {
+    private func withPool<R>(
+        _ target: ConnectionTarget, _ name: String = "test", _ body: (Pool) async throws -> R
+    ) async throws -> R {
+        var settings = Pool.Settings()
+        settings.applicationName = name
+        let pool = Pool(target: target, settings: settings, logger: TestCluster.logger)
+        let result: Result<R, any Error>
+        do { result = .success(try await body(pool)) } catch { result = .failure(error) }
+        await pool.close()
+        return try result.get()
+    }
+
+    private func migrator(_ target: ConnectionTarget, patience: Duration = .seconds(120)) -> Migrator {
+        Migrator(target: target, lockPatience: patience, logger: TestCluster.logger)
+    }
+
+    /// Runs the closure with a login of these attributes that may make schemas in the database; it is dropped afterwards.
+    private func withLogin(
+        _ name: String, _ attributes: String, in target: ConnectionTarget,
+        _ body: (ConnectionTarget) async throws -> Void
+    ) async throws {
+        let database = try #require(target["dbname"])
+        try await withPool(target) { pool in
+            _ = try await pool.query(Query("drop role if exists \(name)", prepare: false))
+            _ = try await pool.query(Query("create role \(name) login \(attributes)", prepare: false))
+            _ = try await pool.query(Query("grant create on database \(database) to \(name)", prepare: false))
+            let result: Result<Void, any Error>
+            do { result = .success(try await body(target.setting("user", name))) } catch { result = .failure(error) }
+            _ = try await pool.query(Query("drop owned by \(name) cascade", prepare: false))
+            _ = try await pool.query(Query("drop role \(name)", prepare: false))
+            try result.get()
+        }
+    }
+
+    @Test("a user without CREATEROLE is told what an administrator has to run, and migrates after that")
+    func withoutCreateRole() async throws {
+        try await withTestDatabase { target in
+            // The role is there: another ledger of the cluster has made it.
+            try await withPool(target) { pool in
+                _ = try await pool.query(
+                    Query(
+                        """
+                        do $$ begin create role progress_ledger_service nologin;
+                        exception when duplicate_object or unique_violation then null; end $$
+                        """, prepare: false))
+            }
+            try await withLogin("mig_plain", "", in: target) { login in
+                let error = await #expect(throws: MigrationError.self) { try await migrator(login).migrate() }
+                let statement = "grant progress_ledger_service to \"mig_plain\" with admin option;"
+                #expect(error?.description.contains(statement) == true, "\(String(describing: error))")
+                #expect(try await migrator(login).check() != .foreign)
+                try await withPool(target) { _ = try await $0.query(Query(statement, prepare: false)) }
+                let applied = try await migrator(login).migrate()
+                #expect(!applied.isEmpty)
+                #expect(try await migrator(login).guaranteeFaults() == [])
+            }
+        }
+    }
+
+    @Test("a user who may not make schemas is told the grant that is missing")
+    func withoutCreate() async throws {
+        try await withTestDatabase { target in
+            let database = try #require(target["dbname"])
+            try await withLogin("mig_reader", "createrole", in: target) { login in
+                try await withPool(target) { pool in
+                    _ = try await pool.query(
+                        Query("revoke create on database \(database) from mig_reader", prepare: false))
+                }
+                let error = await #expect(throws: MigrationError.self) { try await migrator(login).migrate() }
+                #expect(error?.description.contains("grant create on database \"\(database)\"") == true)
+            }
+        }
+    }
+
+    @Test("the grant of the role, which no dump contains, is repeated by migrate")
+    func grantIsRepeated() async throws {
+        try await withTestDatabase { target in
+            try await withLogin("mig_restorer", "createrole", in: target) { login in
+                _ = try await migrator(login).migrate()
+                try await withPool(target) { pool in
+                    _ = try await pool.query(
+                        Query("revoke progress_ledger_service from mig_restorer", prepare: false))
+                }
+                let applied = try await migrator(login).migrate()
+                #expect(applied.isEmpty)
+                try await withPool(login) { pool in
+                    let role = try await pool.withTransaction { transaction in
+                        _ = try await transaction.query(
+                            Query("set local role progress_ledger_service", prepare: false))
+                        return try await transaction.query(Query("select current_user::text"))[0].decode(
+                            0, as: String.self)
+                    }
+                    #expect(role == "progress_ledger_service")
+                }
+            }
+        }
+    }
+
+    @Test("a login that inherits nothing checks the schema and serves, and a stranger is told the grant")
+    func noInherit() async throws {
+        try await withLedgerDatabase { target in
+            try await withLogin("mig_server", "noinherit", in: target) { login in
+                #expect(try await migrator(login).check() == .inaccessible(user: "mig_server"))
+                try await withPool(target) { pool in
+                    _ = try await pool.query(Query("grant progress_ledger_service to mig_server", prepare: false))
+                }
+                guard case .current = try await migrator(login).check() else {
+                    Issue.record("the schema is not found")
+                    return
+                }
+                try await withRunningLedger(on: login) { ledger in
+                    let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                    #expect(try await ledger.job(job)?.snapshot.sequence == 1)
+                    #expect(await ledger.readiness().isReady)
+                }
+            }
+        }
+    }
+
+    @Test("what a member of the owner migrates belongs to the owner")
+    func memberOfOwner() async throws {
+        try await withTestDatabase { target in
+            try await withLogin("mig_owner", "createrole", in: target) { owner in
+                _ = try await Migrator(
+                    target: owner, migrations: Array(Migration.all.prefix(4)), logger: TestCluster.logger
+                ).migrate()
+                // A superuser goes on.
+                _ = try await migrator(target).migrate()
+                #expect(try await migrator(target).guaranteeFaults() == [])
+                try await withPool(target) { pool in
+                    let rows = try await pool.query(
+                        Query(
+                            """
+                            select count(*) from pg_class where relnamespace = 'ledger'::regnamespace
+                                and pg_get_userbyid(relowner) <> 'mig_owner'
+                            """))
+                    #expect(try rows[0].decode(0, as: Int.self) == 0)
+                }
+            }
+        }
+    }
+
+    @Test("a migrator behind another says who holds the lock, and gives up in time")
+    func behindAnother() async throws {
+        try await withTestDatabase { target in
+            try await withPool(target, "the other migrator") { pool in
+                try await pool.withConnection { lease in
+                    _ = try await lease.query(
+                        Query("select pg_advisory_lock(hashtextextended('ledger.migrator', 0))"))
+                    let log = RecordedLog()
+                    let waiting = Migrator(target: target, lockPatience: .milliseconds(500), logger: log.logger)
+                    let error = await #expect(throws: MigrationError.self) { try await waiting.migrate() }
+                    let holder = "process \(lease.backendProcess) (the other migrator)"
+                    #expect(error?.description.contains(holder) == true, "\(String(describing: error))")
+                    #expect(log.lines.contains { $0.contains("waiting for another migrator") && $0.contains(holder) })
+                }
+            }
+        }
+    }
+
+    @Test("time limits of the role do not cut a migration off")
+    func timeLimits() async throws {
+        try await withTestDatabase { target in
+            try await withLogin("mig_hasty", "createrole", in: target) { login in
+                try await withPool(target) { pool in
+                    for setting in [
+                        "statement_timeout = '100ms'", "lock_timeout = '1ms'", "search_path = 'public'",
+                        "default_transaction_isolation = 'serializable'",
+                    ] {
+                        _ = try await pool.query(Query("alter role mig_hasty set \(setting)", prepare: false))
+                    }
+                }
+                let slow = Migration(
+                    version: Migration.all.count + 1, file: "9999_slow.sql", sql: "select pg_sleep(0.3)")
+                let applied = try await Migrator(
+                    target: login, migrations: Migration.all + [slow], logger: TestCluster.logger
+                ).migrate()
+                #expect(applied == Migration.all.map(\.file) + [slow.file])
+            }
+        }
+    }
+
+    @Test("a read-only database is named as such")
+    func readOnly() async throws {
+        try await withTestDatabase { target in
+            let readOnly = target.settingOnServer([("default_transaction_read_only", "on")])
+            let error = await #expect(throws: MigrationError.self) { try await migrator(readOnly).migrate() }
+            #expect(error?.description.contains("read-only") == true)
+        }
+    }
+
+    @Test("databases of other encodings than UTF8 are refused", arguments: ["LATIN1", "SQL_ASCII"])
+    func encodings(_ encoding: String) async throws {
+        try await withTestDatabase { target in
+            let name = "\(try #require(target["dbname"]))_\(encoding.lowercased())"
+            try await withPool(target) { pool in
+                _ = try await pool.query(
+                    Query(
+                        "create database \(name) encoding '\(encoding)' template template0 locale 'C'", prepare: false))
+                let other = target.setting("dbname", name)
+                #expect(try await migrator(other).check() == .unsupportedEncoding(encoding))
+                let error = await #expect(throws: MigrationError.self) { try await migrator(other).migrate() }
+                #expect(error?.description.contains("encoding 'UTF8'") == true)
+                _ = try await pool.query(Query("drop database \(name)", prepare: false))
+            }
+        }
+    }
+
+    @Test("an event table that Citus distributes is refused; one that it does not is not")
+    func citus() async throws {
+        try await withLedgerDatabase { target in
+            try await withPool(target) { pool in
+                // What Citus keeps of each table that it distributes.
+                _ = try await pool.query(
+                    Query("create table public.pg_dist_partition (logicalrelid regclass)", prepare: false))
+                #expect(try await migrator(target).check() == .current(version: Migration.all.count))
+                _ = try await pool.query(
+                    Query("insert into public.pg_dist_partition values ('ledger.event')", prepare: false))
+                #expect(try await migrator(target).check() == .distributed)
+                await #expect(throws: MigrationError.self) { try await migrator(target).migrate() }
+            }
+        }
+    }
+
+    @Test("the printed SQL brings an empty database up, and may be run again")
+    func printed() async throws {
+        try await withTestDatabase { target in
+            let script = try await migrator(target).script()
+            // psql's own commands are not for the server.
+            let sql = script.split(separator: "\n", omittingEmptySubsequences: false).filter { !$0.hasPrefix("\\") }
+            try await withPool(target) { pool in
+                try await pool.withConnection { try await $0.script(sql.joined(separator: "\n")) }
+            }
+            #expect(try await migrator(target).check() == .current(version: Migration.all.count))
+            #expect(try await migrator(target).guaranteeFaults() == [])
+            let again = try await migrator(target).script()
+            #expect(!again.contains("create schema"))
+        }
+    }
+}
+
+/// A log that a test reads.
+private final class RecordedLog: LogHandler, Sendable {
+    private let recorded = Mutex<[String]>([])
+
+    var lines: [String] { recorded.withLock { $0 } }
+    var logger: Logger { Logger(label: "test") { _ in self } }
+    var logLevel: Logger.Level {
+        get { .trace }
+        set {}
+    }
+    var metadata: Logger.Metadata {
+        get { [:] }
+        set {}
+    }
+
+    subscript(metadataKey _: String) -> Logger.Metadata.Value? {
+        get { nil }
+        set {}
+    }
+
+    func log(event: LogEvent) {
+        recorded.withLock { $0.append("\(event.message) \(event.metadata ?? [:])") }
+    }
+}
