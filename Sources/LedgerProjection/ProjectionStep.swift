@@ -171,35 +171,60 @@ struct ProjectionStep {
         """
     }
 
-    /// Of these jobs, those that are behind; and of these, the ones whose next event is not there.
-    func behind(_ jobs: [JobID]) async throws(PQError) -> (held: [JobID], broken: [JobID]) {
+    /// Why jobs that should have moved did not.
+    struct Lag {
+        /// Jobs that another worker holds, or that have moved since.
+        var held: [JobID] = []
+        /// Jobs whose next event is not there.
+        var broken: [JobID] = []
+        /// Jobs whose live snapshot is missing.
+        var missing: [JobID] = []
+    }
+
+    /// Of these jobs, those that are behind.
+    func behind(_ jobs: [JobID]) async throws(PQError) -> Lag {
         let rows = try await pool.query(
             Query(
                 """
                 select
-                    head.job_id,
+                    head.job_id, snapshot.sequence is null,
                     exists (
                         select from ledger.event
                         where event.job_id = head.job_id and event.sequence = snapshot.sequence + 1
                     )
                 from ledger.job_head as head
-                join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
-                where head.job_id = any ($1) and head.sequence > snapshot.sequence
+                left join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
+                where head.job_id = any ($1) and head.sequence > coalesce(snapshot.sequence, 0)
                 """, [.uuids(jobs.map(\.uuidBytes))]))
-        var (held, broken): ([JobID], [JobID]) = ([], [])
+        var lag = Lag()
         for row in rows {
             let job = JobID(uuid: try row.decode(0))
-            if try row.decode(1, as: Bool.self) { held.append(job) } else { broken.append(job) }
+            if try row.decode(1, as: Bool.self) {
+                lag.missing.append(job)
+            } else if try row.decode(2, as: Bool.self) {
+                lag.held.append(job)
+            } else {
+                lag.broken.append(job)
+            }
         }
-        return (held, broken)
+        return lag
     }
 
-    /// Of a part of all jobs, newest first, those that are behind; and where the next part begins, if there is one.
-    func sweep(before cursor: JobID?) async throws -> (behind: [JobID], next: JobID?) {
-        // A head without a snapshot, which should not be, is passed over; what is beyond it is looked at all the same.
+    /// What a sweep has found in a part of all jobs.
+    struct Sweep {
+        /// Jobs whose live snapshot is behind the ledger.
+        var behind: [JobID] = []
+        /// Jobs whose live snapshot is missing: somebody has dropped the projection.
+        var missing: [JobID] = []
+        /// Where the next part begins; nil after the last one.
+        var next: JobID?
+    }
+
+    /// Looks at a part of all jobs, newest first.
+    func sweep(before cursor: JobID?) async throws -> Sweep {
         let page = Query(
             """
-            select head.job_id, coalesce(head.sequence > snapshot.sequence, false)
+            select head.job_id, head.sequence > coalesce(snapshot.sequence, 0), snapshot.sequence is null
             from (
                 select job_id, sequence from ledger.job_head
                 where job_id < $1 order by job_id desc limit $2
@@ -218,10 +243,13 @@ struct ProjectionStep {
         let rows = try await pool.withTransaction(readOnly: true) { transaction in
             try await transaction.commit(after: [OrderedLookup.planning, page])[1]
         }
-        var behind: [JobID] = []
-        for row in rows where try row.decode(1, as: Bool.self) { behind.append(JobID(uuid: try row.decode(0))) }
-        guard rows.count == settings.sweepJobsMax, let last = rows.last else { return (behind, nil) }
-        return (behind, JobID(uuid: try last.decode(0)))
+        var sweep = Sweep()
+        for row in rows where try row.decode(1, as: Bool.self) {
+            let job = JobID(uuid: try row.decode(0))
+            if try row.decode(2, as: Bool.self) { sweep.missing.append(job) } else { sweep.behind.append(job) }
+        }
+        if rows.count == settings.sweepJobsMax, let last = rows.last { sweep.next = JobID(uuid: try last.decode(0)) }
+        return sweep
     }
 }
 

@@ -73,17 +73,33 @@ public struct ProjectionWorker: Service {
 
     private func sweep(_ step: ProjectionStep, _ desk: Desk) async {
         var cursor: JobID?
+        var isAnyMissing = false
         repeat {
             do {
-                let (behind, next) = try await step.sweep(before: cursor)
-                desk.signals.appended(behind)
-                cursor = next
+                let found = try await step.sweep(before: cursor)
+                if !found.missing.isEmpty {
+                    isAnyMissing = true
+                    ledger.missingSnapshots.note(true)
+                    try await beginAgain(found.missing)
+                }
+                desk.signals.appended(found.behind + found.missing)
+                cursor = found.next
             } catch {
                 logger.warning("jobs that are behind could not be looked for", metadata: ["error": "\(error)"])
                 await ledger.noteFailedStep(of: [], error)
                 return
             }
         } while cursor != nil && !Task.isCancelled
+        if cursor == nil { ledger.missingSnapshots.note(isAnyMissing) }
+    }
+
+    /// Makes the missing projections of these jobs again, empty: their events are folded next.
+    private func beginAgain(_ jobs: [JobID]) async throws {
+        let made = try await ledger.restoreSnapshots(of: jobs)
+        guard !made.isEmpty else { return }
+        logger.warning(
+            "projections were missing and are built anew",
+            metadata: ["job.count": "\(made.count)", "job.first": "\(made.first?.description ?? "")"])
     }
 
     private func fold(_ jobs: [JobID], _ step: ProjectionStep, _ desk: Desk) async {
@@ -107,13 +123,18 @@ public struct ProjectionWorker: Service {
         }
     }
 
-    /// A job that was not claimed is either up to date or held by another worker, who may have read its events before
-    /// the latest was there.
+    /// A job that was not claimed is up to date, or its snapshot is missing, or another worker holds it, which may have
+    /// read its events before the latest was there.
     private func lookAgain(_ jobs: [JobID], _ step: ProjectionStep, _ desk: Desk) async throws {
         guard !jobs.isEmpty else { return }
-        let (held, broken) = try await step.behind(jobs)
-        if !held.isEmpty { await desk.postpone(held, for: settings.heldPause) }
-        guard !broken.isEmpty else { return }
+        let lag = try await step.behind(jobs)
+        if !lag.held.isEmpty { await desk.postpone(lag.held, for: settings.heldPause) }
+        if !lag.missing.isEmpty {
+            try await beginAgain(lag.missing)
+            desk.signals.appended(lag.missing)
+        }
+        guard !lag.broken.isEmpty else { return }
+        let broken = lag.broken
         let missing = StoreError(
             .incomplete, "its next event is not there: its month was retired while it was behind, or it was removed",
             jobs: broken)

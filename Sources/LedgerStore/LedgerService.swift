@@ -365,7 +365,7 @@ public struct ExecutionStanding: Hashable, Sendable {
 public struct Readiness: Sendable {
     /// One thing that must be so.
     public struct Check: Sendable {
-        /// What is checked: `database`, `schema`, `projection`.
+        /// What is checked: `database`, `schema`, `projection`, `guarantees`, `partitions`, `appends`.
         public var name: String
         public var isPassed: Bool
         /// What was found, and what to do about it where it failed.

@@ -52,6 +52,8 @@ public final class PostgresLedger: Service {
     /// What wakes a replay runner in this process.
     public let replayBell = ReplayBell()
 
+    /// Whether a job without a snapshot has been seen lately.
+    package let missingSnapshots: MissingSnapshots
     let appender: Appender
     let hub = ChangeHub()
     let snapshots: SnapshotReader
@@ -63,7 +65,9 @@ public final class PostgresLedger: Service {
     let replays: ReplayStore
     let workers = WorkerRegistry()
     let board: WorkerBoard
-    let lagMeter: LagMeter
+    let lagMeter: CachedReading<LedgerStatus.Lag>
+    let guaranteeReading: CachedReading<[String]>
+    let partitionReading: CachedReading<[String]>
     let appendPool: Pool
     private let hints: HintSender
     /// Jobs that may have lost what was acknowledged; none in particular means any.
@@ -105,7 +109,8 @@ public final class PostgresLedger: Service {
             role: settings.role, statementTimeout: .seconds(320), idleTimeout: .seconds(320))
         replayPool = makePool(settings.replayConnectionsMax, "replay", replaying)
         hints = HintSender(pool: pool, instance: instance, logger: logger)
-        snapshots = SnapshotReader(pool: pool)
+        missingSnapshots = MissingSnapshots()
+        snapshots = SnapshotReader(pool: pool, missing: missingSnapshots)
         let reader = snapshots
         stamps = SharedLookup(on: pool.reactor, jobsMax: 1_000) { jobs throws(PQError) in try await reader.stamps(jobs)
         }
@@ -117,7 +122,19 @@ public final class PostgresLedger: Service {
         folder = HistoryFolder(pool: pool)
         replays = ReplayStore(pool: replayPool)
         board = WorkerBoard(pool: pool, instance: instance, logger: logger)
-        lagMeter = LagMeter(reader: StatusReader(pool: pool))
+        let status = StatusReader(pool: pool)
+        let missing = missingSnapshots
+        lagMeter = CachedReading(ageMax: .seconds(2)) { () async throws(PQError) in
+            let lag = try await status.lag()
+            missing.note(lag.missingSnapshots > 0)
+            return lag
+        }
+        guaranteeReading = CachedReading(ageMax: .seconds(10)) { () async throws(PQError) in
+            try await status.guaranteeFaults()
+        }
+        partitionReading = CachedReading(ageMax: .seconds(10)) { () async throws(PQError) in
+            try await status.missingPartitions()
+        }
         let hints = hints
         let signals = signals
         let (lossSource, lossSink) = AsyncStream.makeStream(of: [JobID].self, bufferingPolicy: .bufferingOldest(100))

@@ -94,7 +94,7 @@ struct ReplayCheckTests {
             var jobs: [ReplayDesk.Job] = []
             for seed in UInt64(0)..<5 {
                 let job = try await ReplayTests.randomJob(ledger, events: 100, seed: 110 + seed)
-                jobs.append(ReplayDesk.Job(id: job, events: 100, previous: 1, projection: 2))
+                jobs.append(ReplayDesk.Job(id: job, events: 100, previous: 1, projection: 2, wasMissing: false))
             }
             let memory = ReplayMemory()
             var settings = ReplaySettings()

@@ -188,4 +188,32 @@ struct ReplayEndTests {
             return nil
         }
     }
+
+    @Test("a replay ends even if the database grants it one connection only", arguments: [true, false])
+    func oneConnection(isCanceled: Bool) async throws {
+        try await withLedgerDatabase { target in
+            var settings = PostgresLedger.Settings()
+            settings.replayConnectionsMax = 1
+            var replays = Base.small
+            replays.concurrency = 1
+            replays.failuresMax = isCanceled ? 1_000 : 1
+            try await withRunningLedger(on: target, replays: replays, settings: settings) { ledger in
+                _ = try await Base.randomJob(ledger, events: 50, seed: 96)
+                let id = try await ledger.beginReplay(Replay.Request(applies: true)).id
+                if isCanceled {
+                    // The only connection is lent to the batch, which waits in vain for another one.
+                    try await eventually {
+                        do throws(StoreError) { return try await ledger.dropReplay(id) != nil } catch { return false }
+                    }
+                }
+                // Asked on another pool, which is not exhausted.
+                try await eventually {
+                    let rows = try await ledger.pool.query(
+                        Query("select state from ledger.replay where finished_at is not null"))
+                    return try rows.first?.decode(0, as: String.self) == (isCanceled ? "canceled" : "failed")
+                }
+                try await eventually { try await ledger.job(id)?.snapshot.state == (isCanceled ? .canceled : .failed) }
+            }
+        }
+    }
 }

@@ -161,4 +161,143 @@ struct StatusTests {
             }
         }
     }
+
+    @Test("a worker that was killed while the clock was ahead is lost at once, and is forgotten like any other")
+    func workerOfTheFuture() async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, projection: nil) { watcher in
+                let inserted = try await tamper(
+                    target,
+                    """
+                    insert into ledger.worker (worker, host, process, seen_at)
+                    values ('dead', 'h', 1, clock_timestamp() + interval '3 days')
+                    """, [])
+                #expect(inserted == 1)
+                let dead = try #require(try await watcher.status().workers.first)
+                #expect(dead.worker == "dead" && dead.isLost)
+                let up = await watcher.statistics().first { $0.name == "progress_ledger_projection_workers" }
+                #expect(up?.value == 0)
+                try await withRunningLedger(on: target) { ledger in
+                    // What a worker says of itself puts the other's word into the past, from where it is forgotten.
+                    try await eventually { try await ledger.status().workers.contains { $0.worker != "dead" } }
+                    let rows = try await ledger.pool.query(
+                        Query("select seen_at <= clock_timestamp() from ledger.worker where worker = 'dead'"))
+                    #expect(try rows.first?.decode(0, as: Bool.self) == true)
+                    #expect(try await ledger.status().workers.first { $0.worker == "dead" }?.isLost == true)
+                }
+            }
+        }
+    }
+
+    @Test(
+        "what holds vacuum back is named with its age: transactions, prepared ones and slots; and dead rows are counted"
+    )
+    func vacuumHolders() async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, projection: nil) { ledger in
+                let database = try #require(target["dbname"])
+                let slot = "slot_\(database)"
+                var settings = Pool.Settings()
+                settings.applicationName = "a backup"
+                let pool = Pool(target: target, settings: settings, logger: TestCluster.logger)
+                let canPrepare = try await pool.query(
+                    Query(
+                        "select current_setting('max_prepared_transactions')::integer > 0, "
+                            + "current_setting('wal_level') = 'logical'"))[0]
+                let (prepares, hasSlots) = try (
+                    canPrepare.decode(0, as: Bool.self), canPrepare.decode(1, as: Bool.self)
+                )
+                // Making a slot waits for transactions that are open.
+                if hasSlots {
+                    _ = try await pool.query(
+                        Query("select pg_create_logical_replication_slot($1, 'pgoutput')", [.text(slot)]))
+                }
+                if prepares {
+                    try await pool.withConnection { lease in
+                        try await lease.script(
+                            "begin; create table public.held (n int); prepare transaction '\(database)'")
+                    }
+                }
+                try await pool.withTransaction(isolation: .repeatableRead) { transaction in
+                    _ = try await transaction.query(Query("select txid_current()"))
+                    // Only what lasts is listed.
+                    #expect(try await ledger.status().vacuumHolders.allSatisfy { $0.kind != .transaction })
+                    try await eventually {
+                        try await ledger.status().vacuumHolders.contains { $0.name == "a backup" }
+                    }
+                    let holders = try await ledger.status().vacuumHolders
+                    let backup = try #require(holders.first { $0.name == "a backup" })
+                    #expect(backup.kind == .transaction && backup.process != nil && backup.seconds ?? 0 >= 10)
+                    #expect(!prepares || holders.contains { $0.kind == .preparedTransaction && $0.name == database })
+                    #expect(!hasSlots || holders.contains { $0.kind == .replicationSlot && $0.name == slot })
+                    let figures = await ledger.statistics()
+                    #expect(figures.first { $0.name == "progress_ledger_vacuum_holder_seconds" }?.value ?? 0 >= 10)
+                    #expect(
+                        figures.contains {
+                            $0.name == "progress_ledger_table_dead_rows"
+                                && $0.labels.contains { $0.name == "table" && $0.value == "job_head" }
+                        })
+                }
+                if prepares { _ = try await pool.query(Query("rollback prepared '\(database)'", prepare: false)) }
+                if hasSlots { _ = try await pool.query(Query("select pg_drop_replication_slot($1)", [.text(slot)])) }
+                await pool.close()
+                #expect(try await ledger.status().tables.map(\.table).contains("job_head"))
+            }
+        }
+    }
+
+    @Test("readiness is red and status names the month if a partition of this month or the next is not attached")
+    func missingPartition() async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, projection: nil) { ledger in
+                let months = try await ledger.status().missingPartitions
+                #expect(months.isEmpty)
+                #expect(await ledger.readiness().checks.first { $0.name == "partitions" }?.isPassed == true)
+            }
+            try await withRunningLedger(on: target, projection: nil) { ledger in
+                try await retireAllMonths(ledger)
+                let months = try await ledger.status().missingPartitions
+                #expect(months.count == 2 && months == months.sorted())
+                let check = try #require(await ledger.readiness().checks.first { $0.name == "partitions" })
+                #expect(!check.isPassed && months.allSatisfy { check.detail.contains($0) }, "\(check)")
+                // One partition for several months serves as well.
+                _ = try await tamper(
+                    target,
+                    """
+                    create table ledger.event_years partition of ledger.event
+                    for values from (minvalue) to ('ffffffff-0000-7000-8000-000000000000')
+                    """, [])
+                #expect(try await ledger.status().missingPartitions == [])
+            }
+        }
+    }
+
+    @Test("readiness is red while appends fail because the disk is full, and green after one has succeeded")
+    func diskFull() async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, projection: nil) { ledger in
+                let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                _ = try await tamper(
+                    target,
+                    """
+                    create function public.no_room() returns trigger language plpgsql as $$
+                    begin raise exception 'no room' using errcode = '53100'; end $$
+                    """, [])
+                _ = try await tamper(
+                    target,
+                    """
+                    create trigger no_room before insert on ledger.event
+                    for each statement execute function public.no_room()
+                    """, [])
+                await #expect(throws: StoreError.self) { try await ledger.append([Self.report()], to: job) }
+                let check = try #require(await ledger.readiness().checks.first { $0.name == "appends" })
+                #expect(!check.isPassed && check.detail.contains("no room"), "\(check)")
+                #expect(try await ledger.status().appendFailure?.state == "53100")
+                _ = try await tamper(target, "drop trigger no_room on ledger.event", [])
+                _ = try await ledger.append([Self.report()], to: job)
+                #expect(await ledger.readiness().checks.first { $0.name == "appends" }?.isPassed == true)
+                #expect(try await ledger.status().appendFailure == nil)
+            }
+        }
+    }
 }

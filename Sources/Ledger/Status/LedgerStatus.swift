@@ -8,10 +8,15 @@ public struct LedgerStatus: Hashable, Sendable {
         public var events: Int64
         /// The age of the oldest of them; 0 where none is lacking.
         public var seconds: Double
+        /// Jobs that have no snapshot at all: somebody has dropped their projections. They are among ``jobs``.
+        public var missingSnapshots: Int64
         /// The jobs that lack the oldest events; at most ``LedgerStatus/listMax``.
         public var mostBehind: [BehindJob]
 
-        public init(jobs: Int64, events: Int64, seconds: Double, mostBehind: [BehindJob] = []) {
+        public init(
+            jobs: Int64, events: Int64, seconds: Double, missingSnapshots: Int64 = 0, mostBehind: [BehindJob] = []
+        ) {
+            self.missingSnapshots = missingSnapshots
             self.jobs = jobs
             self.events = events
             self.seconds = seconds
@@ -136,6 +141,57 @@ public struct LedgerStatus: Hashable, Sendable {
         }
     }
 
+    /// Something that keeps vacuum from removing old row versions.
+    public struct VacuumHolder: Hashable, Sendable {
+        /// What it is.
+        public enum Kind: String, CaseIterable, Hashable, Sendable {
+            /// A transaction that is open.
+            case transaction
+            /// A transaction that was prepared for a two-phase commit.
+            case preparedTransaction = "prepared_transaction"
+            /// A replication slot, whether or not anything reads from it.
+            case replicationSlot = "replication_slot"
+            /// A standby that reports its own transactions (`hot_standby_feedback`).
+            case standby
+        }
+
+        public var kind: Kind
+        /// The application, the global identifier, or the name of the slot or standby.
+        public var name: String
+        /// The process that serves it; nil if there is none.
+        public var process: Int32?
+        /// How long the transaction has lasted; nil for what is no transaction.
+        public var seconds: Double?
+        /// How many transactions have begun since the oldest one that it holds.
+        public var transactions: Int64
+
+        public init(kind: Kind, name: String, process: Int32?, seconds: Double?, transactions: Int64) {
+            self.kind = kind
+            self.name = name
+            self.process = process
+            self.seconds = seconds
+            self.transactions = transactions
+        }
+    }
+
+    /// How many dead row versions a table has, by PostgreSQL's statistics.
+    public struct TableHealth: Hashable, Sendable {
+        /// The table, without its schema.
+        public var table: String
+        public var liveRows: Int64
+        /// Versions that vacuum has not removed yet.
+        public var deadRows: Int64
+        /// When it was last vacuumed; nil if it never was.
+        public var vacuumedAt: Timestamp?
+
+        public init(table: String, liveRows: Int64, deadRows: Int64, vacuumedAt: Timestamp?) {
+            self.table = table
+            self.liveRows = liveRows
+            self.deadRows = deadRows
+            self.vacuumedAt = vacuumedAt
+        }
+    }
+
     /// Entries of a list, at most.
     public static let listMax = 20
     /// Blocked transactions that are listed, at most: more than a server has connections.
@@ -151,6 +207,16 @@ public struct LedgerStatus: Hashable, Sendable {
     public var blocked: [Blocked]
     /// The replay that is under way.
     public var replay: JobID?
+    /// What holds vacuum back, the oldest first; at most ``listMax``.
+    public var vacuumHolders: [VacuumHolder] = []
+    /// The tables whose rows change all the time.
+    public var tables: [TableHealth] = []
+    /// In which ways the database does not keep the ledger append-only, as sentences; empty if it does.
+    public var guaranteeFaults: [String] = []
+    /// The months, of this one and the next, whose partition is not attached, such as `2026-11`.
+    public var missingPartitions: [String] = []
+    /// The last failure of an append on the server that was asked; nil if one has succeeded since.
+    public var appendFailure: Failure?
 
     public init(
         lag: Lag, workers: [Worker], stuckJobs: [StuckJob], stuckJobCount: Int64, blocked: [Blocked], replay: JobID?

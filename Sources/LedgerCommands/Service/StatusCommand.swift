@@ -43,6 +43,12 @@ enum StatusText {
                 : "behind   \(status.lag.jobs) jobs, by \(status.lag.events) events, the oldest of "
                     + "\(seconds(status.lag.seconds)) ago"
         ]
+        if status.lag.missingSnapshots > 0 {
+            lines.append("missing  the projections of \(status.lag.missingSnapshots) jobs: a worker builds them anew")
+        }
+        lines += status.guaranteeFaults.map { "guarded  no: \($0)" }
+        lines += status.missingPartitions.map { "months   the partition of \($0) is not attached" }
+        if let failure = status.appendFailure { lines.append("appends  failed: \(Self.failure(failure))") }
         if let replay = status.replay { lines.append("replay   \(replay) is under way") }
         lines += section("workers  ", workers(status.workers), empty: "none: nobody folds what is appended")
         if !status.lag.mostBehind.isEmpty {
@@ -53,6 +59,8 @@ enum StatusText {
             lines += section("behind   ", table.lines, empty: "")
         }
         if !status.stuckJobs.isEmpty { lines += section("stuck    ", stuck(status.stuckJobs), empty: "") }
+        if !status.vacuumHolders.isEmpty { lines += section("vacuum   ", holders(status.vacuumHolders), empty: "") }
+        if !status.tables.isEmpty { lines += section("tables   ", tables(status.tables), empty: "") }
         if !status.blocked.isEmpty { lines += section("blocked  ", blocked(status.blocked), empty: "") }
         return lines
     }
@@ -60,6 +68,12 @@ enum StatusText {
     /// What needs a look, in sentences.
     static func troubles(_ status: LedgerStatus) -> [String] {
         var troubles: [String] = []
+        if !status.guaranteeFaults.isEmpty { troubles.append("The database does not keep the ledger append-only.") }
+        if !status.missingPartitions.isEmpty { troubles.append("A partition is not attached.") }
+        if status.appendFailure != nil { troubles.append("Appends fail.") }
+        if let holder = status.vacuumHolders.first(where: { $0.transactions > holderTransactionsMax }) {
+            troubles.append("\(describe(holder)) holds vacuum back.")
+        }
         if status.stuckJobCount > 0 { troubles.append("\(status.stuckJobCount) jobs are stuck.") }
         let lost = status.workers.count { $0.isLost }
         if lost > 0 { troubles.append("\(lost) workers are lost.") }
@@ -90,6 +104,41 @@ enum StatusText {
             ])
         }
         return table.lines + (lost.count > lostMax ? ["… and \(lost.count - lostMax) more that are lost"] : [])
+    }
+
+    /// From so many transactions on, what holds vacuum back makes appends slower.
+    private static let holderTransactionsMax: Int64 = 100_000
+
+    private static func describe(_ holder: LedgerStatus.VacuumHolder) -> String {
+        let kind =
+            switch holder.kind {
+            case .transaction: "Transaction of"
+            case .preparedTransaction: "Prepared transaction"
+            case .replicationSlot: "Replication slot"
+            case .standby: "Standby"
+            }
+        return "\(kind) \(VisibleText.escape(holder.name))"
+    }
+
+    private static func holders(_ holders: [LedgerStatus.VacuumHolder]) -> [String] {
+        var table = Table([("HELD BACK BY", .left), ("PROCESS", .right), ("FOR", .right), ("TRANSACTIONS", .right)])
+        for holder in holders {
+            table.add([
+                describe(holder), holder.process.map { String($0) } ?? "", holder.seconds.map(seconds) ?? "",
+                String(holder.transactions),
+            ])
+        }
+        return table.lines
+    }
+
+    private static func tables(_ tables: [LedgerStatus.TableHealth]) -> [String] {
+        var table = Table([("TABLE", .left), ("ROWS", .right), ("DEAD", .right), ("VACUUMED", .left)])
+        for one in tables where one.liveRows + one.deadRows > 0 {
+            table.add([
+                one.table, String(one.liveRows), String(one.deadRows), one.vacuumedAt.map(RFC3339.text) ?? "never",
+            ])
+        }
+        return table.lines
     }
 
     private static func stuck(_ jobs: [LedgerStatus.StuckJob]) -> [String] {

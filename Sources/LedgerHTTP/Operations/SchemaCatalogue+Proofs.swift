@@ -53,12 +53,35 @@ extension SchemaCatalogue {
                     Field("lag", .reference("Lag")), Field("workers", .array(.reference("Worker"))),
                     Field("stuck_jobs", .array(.reference("StuckJob"))), Field("stuck_job_count", .integer(nil)),
                     Field("blocked", .array(.reference("BlockedSession"))), Field("replay", .nullable(.text(max: nil))),
+                    Field("vacuum", .reference("Vacuum")), Field("guarantee_faults", .array(.text(max: nil))),
+                    Field("missing_partitions", .array(.text(max: nil))),
+                    Field("append_failure", .nullable(.reference("Failure"))),
+                ]),
+            object(
+                "Vacuum",
+                [
+                    Field("held_back_by", .array(.reference("VacuumHolder"))),
+                    Field("tables", .array(.reference("TableHealth"))),
+                ]),
+            object(
+                "VacuumHolder",
+                [
+                    Field("kind", .choice(LedgerStatus.VacuumHolder.Kind.allCases.map(\.rawValue))),
+                    Field("name", .text(max: nil)), Field("process", .nullable(.integer(nil))),
+                    Field("microseconds", .nullable(.integer(nil))), Field("transactions", .integer(nil)),
+                ]),
+            object(
+                "TableHealth",
+                [
+                    Field("table", .text(max: nil)), Field("live_rows", .integer(nil)),
+                    Field("dead_rows", .integer(nil)),
+                    Field("vacuumed_at", .nullable(.moment)),
                 ]),
             object(
                 "Lag",
                 [
                     Field("jobs", .integer(nil)), Field("events", .integer(nil)), Field("microseconds", .integer(nil)),
-                    Field("most_behind", .array(.reference("BehindJob"))),
+                    Field("missing_snapshots", .integer(nil)), Field("most_behind", .array(.reference("BehindJob"))),
                 ]),
             object(
                 "BehindJob",

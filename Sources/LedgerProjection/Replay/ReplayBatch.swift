@@ -18,6 +18,7 @@ struct ReplayBatch: Sendable {
         let reporter = ReplayReporter(ledger: ledger, logger: logger)
         try await reporter.begin(batch, of: replay.id, desk)
         do {
+            try await foldMissing(jobs.filter(\.wasMissing), of: replay)
             if replay.policy == .last {
                 let rest = try await check(jobs, of: replay, reporter)
                 if !rest.isEmpty {
@@ -36,6 +37,29 @@ struct ReplayBatch: Sendable {
             throw error
         }
         await reporter.finish(.succeeded)
+    }
+
+    /// Looks without any progress, until projections that others hold are compared as they are.
+    private static let idleLooksMax = 100
+
+    /// Folds the live projections that were missing as far as the ledger was when the replay began. Workers do the same,
+    /// and may be in front.
+    private func foldMissing(_ jobs: [ReplayDesk.Job], of replay: ReplayDesk.Current) async throws {
+        let step = ProjectionStep(pool: pool, settings: ProjectionSettings())
+        var idleLooks = 0
+        while idleLooks < Self.idleLooksMax {
+            let behind = try await desk.unfolded(jobs)
+            if behind.isEmpty { return }
+            var folded = 0
+            for start in stride(from: 0, to: behind.count, by: settings.jobsPerStepMax) {
+                try await desk.checkRunning(replay.id)
+                let group = Array(behind[start..<min(behind.count, start + settings.jobsPerStepMax)])
+                folded += try await step.run(group).eventCount
+            }
+            if folded > 0 { continue }
+            idleLooks += 1
+            try await Task.sleep(for: step.settings.heldPause)
+        }
     }
 
     /// A job that is still to be built, and how many of its events were reported as done before.
@@ -123,7 +147,7 @@ struct ReplayBatch: Sendable {
         guard replay.applies else {
             // Nothing was stored, unless somebody was broken off who had to.
             let stale = try await desk.stale(among: equal.map { ($0.job, $0.projection) })
-            _ = try await pool.pipeline((stale.isEmpty ? [] : ReplayDesk.clearing(stale)) + [agreement])
+            _ = try await pool.commit((stale.isEmpty ? [] : ReplayDesk.clearing(stale)) + [agreement])
             return
         }
         try await pool.withTransaction { transaction in
@@ -281,7 +305,7 @@ struct ReplayBatch: Sendable {
                 job.id, at: .sequence(view.snapshot.sequence), counting: replay.policy)
             guard let replayed else { throw StoreError(.incomplete, "the job is not there any more") }
             let differences = ReplayComparison.differences(view.snapshot, replayed.snapshot)
-            _ = try await pool.pipeline(ReplayComparison.statements(job, differences, of: replay.id))
+            _ = try await pool.commit(ReplayComparison.statements(job, differences, of: replay.id))
         } catch let error as StoreError where error.code == .incomplete || error.code == .corrupt {
             try await desk.skip(job, of: replay.id, because: error.message)
         }

@@ -1,4 +1,5 @@
 internal import Ledger
+internal import LedgerStore
 internal import PQ
 
 /// What the database says of a replay that is under way, and who works on which part of it.
@@ -24,6 +25,8 @@ struct ReplayDesk: Sendable {
         let previous: Int16
         /// The projection that is built.
         let projection: Int16
+        /// Whether there was no live projection when the replay began.
+        let wasMissing: Bool
     }
 
     /// The replay is not to go on.
@@ -60,10 +63,17 @@ struct ReplayDesk: Sendable {
     }
 
     func replay(_ id: JobID) async throws(PQError) -> Current {
-        let rows = try await pool.query(
-            Query(
-                "select job_id, state, policy, applies, error from ledger.replay where job_id = $1",
-                [.uuid(id.uuidBytes)]))
+        try Self.replay(id, in: try await pool.query(Self.query(id)))
+    }
+
+    /// The statement that reads what ``replay(_:in:)`` decodes.
+    static func query(_ id: JobID) -> Query {
+        Query(
+            "select job_id, state, policy, applies, error from ledger.replay where job_id = $1",
+            [.uuid(id.uuidBytes)])
+    }
+
+    static func replay(_ id: JobID, in rows: Rows) throws(PQError) -> Current {
         guard let row = rows.first else { throw PQError(.decoding, "replay \(id) is not there any more") }
         return try Self.current(row)
     }
@@ -103,7 +113,7 @@ struct ReplayDesk: Sendable {
         try await jobs(
             Query(
                 """
-                select job_id, events, previous, projection
+                select job_id, events, previous, projection, was_missing
                 from ledger.replay_job
                 where replay = $1 and batch = $2 and state in ('pending', 'building')
                 order by job_id
@@ -115,7 +125,7 @@ struct ReplayDesk: Sendable {
         try await jobs(
             Query(
                 """
-                select job_id, events, previous, projection
+                select job_id, events, previous, projection, was_missing
                 from ledger.replay_job
                 where replay = $1 and state = 'compared' and job_id > $2
                 order by job_id
@@ -132,9 +142,25 @@ struct ReplayDesk: Sendable {
             jobs.append(
                 Job(
                     id: JobID(uuid: try row.decode(0)), events: try row.decode(1), previous: try row.decode(2),
-                    projection: try row.decode(3)))
+                    projection: try row.decode(3), wasMissing: try row.decode(4)))
         }
         return jobs
+    }
+
+    /// Those of these jobs whose live projection is not yet as far as the ledger was when the replay began.
+    func unfolded(_ jobs: [Job]) async throws(PQError) -> [JobID] {
+        guard !jobs.isEmpty else { return [] }
+        let rows = try await pool.query(
+            Query(
+                """
+                select live.job_id
+                from unnest($1::uuid[], $2::bigint[]) as wanted (job_id, sequence)
+                join ledger.snapshot as live on live.job_id = wanted.job_id and live.is_live
+                where live.sequence < wanted.sequence
+                """, [.uuids(jobs.map(\.id.uuidBytes)), .int8s(jobs.map(\.events))]))
+        var unfolded: [JobID] = []
+        for row in rows { unfolded.append(JobID(uuid: try row.decode(0))) }
+        return unfolded
     }
 
     /// Makes the empty projections that are to be built, unless they are there; none where the replay is not to go on.
@@ -153,7 +179,7 @@ struct ReplayDesk: Sendable {
                     )
                 """, numbers)
         }
-        _ = try await pool.pipeline(
+        _ = try await pool.commit(
             orphans + [
                 Query(
                     """
@@ -193,7 +219,7 @@ struct ReplayDesk: Sendable {
 
     /// Notes that a job cannot be replayed, and clears away what was built of it.
     func skip(_ job: Job, of replay: JobID, because reason: String) async throws(PQError) {
-        _ = try await pool.pipeline(
+        _ = try await pool.commit(
             Self.clearing([(job.id, job.projection)]) + [
                 Query(
                     """

@@ -27,8 +27,11 @@ struct ReplayEnd: Sendable {
     }
 
     /// Does what is to be done at the end, if it is the end.
-    func bring(_ id: JobID) async throws {
-        let replay = try await desk.replay(id)
+    ///
+    /// - Parameter lease: The connection that holds the lock. Cancelling needs no other one: a replay ends even if the
+    ///   database grants no more connections.
+    func bring(_ id: JobID, _ lease: inout Lease) async throws {
+        let replay = try ReplayDesk.replay(id, in: try await lease.query(ReplayDesk.query(id)))
         let reporter = ReplayReporter(ledger: ledger, logger: logger)
         switch replay.state {
         case .running:
@@ -38,13 +41,15 @@ struct ReplayEnd: Sendable {
                 try await reporter.end(id, .completed)
                 try await forgetOthers(than: id)
             } else {
+                try Self.checkEnded(try await pool.query(Self.end(id, .running, .done)))
                 try await reporter.end(id, .completed)
-                try await end(id, .running, .done)
             }
         case .canceling:
-            try await clear(id)
-            try await reporter.end(id, replay.error == nil ? .canceled : .failed)
-            try await end(id, .canceling, replay.error == nil ? .canceled : .failed)
+            let state: Replay.State = replay.error == nil ? .canceled : .failed
+            try await clear(id, &lease)
+            try Self.checkEnded(try await lease.query(Self.end(id, .canceling, state)))
+            // A report that fails is repeated: see ``ReplayDesk/unreported()``.
+            try await reporter.end(id, state.outcome)
         case .reverting:
             do {
                 try await switchOver(id, to: .previous, state: .reverted)
@@ -62,15 +67,17 @@ struct ReplayEnd: Sendable {
         }
     }
 
-    /// Ends it, unless somebody has changed it meanwhile.
-    private func end(_ id: JobID, _ expected: Replay.State, _ state: Replay.State) async throws {
-        let rows = try await pool.query(
-            Query(
-                """
-                update ledger.replay
-                set state = $3, finished_at = clock_timestamp()
-                where job_id = $1 and state = $2
-                """, [.uuid(id.uuidBytes), .text(expected.rawValue), .text(state.rawValue)]))
+    /// The statement that ends it, unless somebody has changed it meanwhile.
+    private static func end(_ id: JobID, _ expected: Replay.State, _ state: Replay.State) -> Query {
+        Query(
+            """
+            update ledger.replay
+            set state = $3, finished_at = clock_timestamp()
+            where job_id = $1 and state = $2
+            """, [.uuid(id.uuidBytes), .text(expected.rawValue), .text(state.rawValue)])
+    }
+
+    private static func checkEnded(_ rows: Rows) throws {
         guard rows.affectedRows == 1 else { throw ReplayDesk.Interrupted() }
     }
 
@@ -84,15 +91,16 @@ struct ReplayEnd: Sendable {
     }
 
     /// Removes what a cancelled replay has built.
-    private func clear(_ id: JobID) async throws(PQError) {
-        let rows = try await pool.query(
+    private func clear(_ id: JobID, _ lease: inout Lease) async throws {
+        let rows = try await lease.query(
             Query("select job_id, projection from ledger.replay_job where replay = $1", [.uuid(id.uuidBytes)]))
         var built: [(job: JobID, number: Int16)] = []
         for row in rows { built.append((JobID(uuid: try row.decode(0)), try row.decode(1))) }
         for start in stride(from: 0, to: built.count, by: Self.pageSize) {
-            _ = try await pool.pipeline(
-                ReplayDesk.clearing(Array(built[start..<min(built.count, start + Self.pageSize)])),
-                deadline: .seconds(300))
+            let page = Array(built[start..<min(built.count, start + Self.pageSize)])
+            try await lease.withTransaction(deadline: .seconds(300)) { transaction in
+                _ = try await transaction.commit(after: ReplayDesk.clearing(page))
+            }
         }
     }
 

@@ -69,9 +69,8 @@ public struct ReplayRunner: Service {
             guard try await desk.lock("end", of: replay.id, &lease) else { return }
             let result: Result<Void, any Error>
             do {
-                result = .success(
-                    try await ReplayEnd(ledger: ledger, desk: desk, settings: settings, logger: logger).bring(replay.id)
-                )
+                let end = ReplayEnd(ledger: ledger, desk: desk, settings: settings, logger: logger)
+                result = .success(try await end.bring(replay.id, &lease))
             } catch {
                 result = .failure(error)
             }

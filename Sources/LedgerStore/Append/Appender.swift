@@ -49,6 +49,11 @@ final class Appender: Sendable {
     /// Called with jobs that are no longer as far as what was acknowledged of them.
     private let onWentBack: @Sendable ([JobID]) -> Void
     private let isWatching = Atomic(false)
+    /// The last group that failed; nil if one has succeeded since.
+    private let failure = Mutex<(failure: LedgerStatus.Failure, at: ContinuousClock.Instant)?>(nil)
+    /// For so long a failure is told. A server that is sent nothing because of it could not find out otherwise that
+    /// appends succeed again.
+    private static let failureAgeMax: Duration = .seconds(30)
 
     /// What has been done since the start.
     struct Figures: Sendable {
@@ -62,8 +67,6 @@ final class Appender: Sendable {
         var refused: UInt64 = 0
         var failed: UInt64 = 0
         var pendingEvents = 0
-        /// Why the last group was not written, and when; nil once one has been.
-        var lastFailure: (error: PQError, at: ContinuousClock.Instant)?
     }
 
     init(
@@ -164,6 +167,12 @@ final class Appender: Sendable {
         var figures = figures.withLock { $0 }
         figures.pendingEvents = lanes.withLock { $0.pendingEvents }
         return figures
+    }
+
+    /// The last failure of a group of appends; nil if one has succeeded since, or half a minute has passed.
+    var lastFailure: LedgerStatus.Failure? {
+        guard let last = failure.withLock({ $0 }), last.at.duration(to: .now) < Self.failureAgeMax else { return nil }
+        return last.failure
     }
 
     private func start(_ lane: Int) {
@@ -351,8 +360,8 @@ final class Appender: Sendable {
     }
 
     private func noteSuccess(_ plan: FlushPlan) -> [AppendResult] {
+        failure.withLock { $0 = nil }
         figures.withLock { figures in
-            figures.lastFailure = nil
             figures.groups += 1
             figures.events += UInt64(plan.columns.count)
         }
@@ -363,12 +372,14 @@ final class Appender: Sendable {
     }
 
     private func noteFailure(_ error: PQError, _ requests: [AppendRequest]) -> [AppendResult] {
-        figures.withLock { figures in
-            figures.failed += UInt64(requests.count)
-            figures.lastFailure = (error, .now)
-        }
+        figures.withLock { $0.failed += UInt64(requests.count) }
         guard !error.isMissingPartition else {
             return requests.map { .failure(.detached($0.parts.map(\.job))) }
+        }
+        failure.withLock {
+            $0 = (
+                LedgerStatus.Failure(at: .now, state: error.sqlState?.rawValue, message: error.message), .now
+            )
         }
         let storeError = StoreError(error, while: "appending events")
         return requests.map { _ in .failure(storeError) }

@@ -14,9 +14,49 @@ extension PostgresLedger {
             checks.append(Readiness.Check(name: "database", isPassed: false, detail: error.description))
             return Readiness(checks: checks)
         }
-        checks.append(await schemaCheck())
-        checks.append(await projectionCheck())
+        let schema = await schemaCheck()
+        checks.append(schema)
+        // Without the schema the others have nothing to look at.
+        guard schema.isPassed else { return Readiness(checks: checks) }
+        checks += [await projectionCheck(), await guaranteeCheck(), await partitionCheck(), appendCheck()]
         return Readiness(checks: checks)
+    }
+
+    /// Whether the database itself keeps the ledger append-only.
+    private func guaranteeCheck() async -> Readiness.Check {
+        do throws(PQError) {
+            let faults = try await guaranteeReading.value()
+            let remedy = "; run `progress-ledger migrate`"
+            return Readiness.Check(
+                name: "guarantees", isPassed: faults.isEmpty,
+                detail: faults.isEmpty
+                    ? "the database keeps the ledger append-only" : faults.joined(separator: "; ") + remedy)
+        } catch {
+            return Readiness.Check(name: "guarantees", isPassed: false, detail: error.description)
+        }
+    }
+
+    /// Whether jobs can be created this month and the next.
+    private func partitionCheck() async -> Readiness.Check {
+        do throws(PQError) {
+            let months = try await partitionReading.value()
+            return Readiness.Check(
+                name: "partitions", isPassed: months.isEmpty,
+                detail: months.isEmpty
+                    ? "those of this month and the next are attached"
+                    : "the partition of \(months.joined(separator: " and of ")) is not attached to ledger.event: "
+                        + "no job can be created or appended to in it; attach it again")
+        } catch {
+            return Readiness.Check(name: "partitions", isPassed: false, detail: error.description)
+        }
+    }
+
+    /// Whether the last append of this server failed because the database has no room for it.
+    private func appendCheck() -> Readiness.Check {
+        guard let failure = appender.lastFailure, failure.isResourceExhausted else {
+            return Readiness.Check(name: "appends", isPassed: true, detail: "no append fails for want of resources")
+        }
+        return Readiness.Check(name: "appends", isPassed: false, detail: "appends fail: \(failure.message)")
     }
 
     private func schemaCheck() async -> Readiness.Check {
@@ -35,7 +75,7 @@ extension PostgresLedger {
     /// holds yet.
     private func projectionCheck() async -> Readiness.Check {
         do throws(PQError) {
-            let lag = try await lagMeter.lag()
+            let lag = try await lagMeter.value()
             let state = workers.current
             let error = state.isFailing ? state.lastFailure.map { "; the last error here: \($0)" } ?? "" : ""
             guard lag.seconds <= Double(Self.lagMax.components.seconds) else {
@@ -54,7 +94,11 @@ extension PostgresLedger {
     }
 
     public func status() async throws(StoreError) -> LedgerStatus {
-        do throws(PQError) { return try await StatusReader(pool: pool).status() } catch {
+        do throws(PQError) {
+            var status = try await StatusReader(pool: pool).status()
+            status.appendFailure = appender.lastFailure
+            return status
+        } catch {
             throw StoreError(error, while: "reading how the ledger fares")
         }
     }
@@ -121,6 +165,19 @@ extension PostgresLedger {
             gauge("projection_lag_jobs", "Jobs whose snapshot is behind.", Double(lag.jobs)),
             gauge("projection_lag_events", "Events that these snapshots lack.", Double(lag.events)),
             gauge("projection_lag_seconds", "Age of the oldest event that one of them lacks.", lag.seconds),
+            gauge("projection_missing_snapshots", "Jobs that have no snapshot.", Double(lag.missingSnapshots)),
+            gauge(
+                "guarantee_faults", "Ways in which the database does not keep the ledger append-only.",
+                Double(status.guaranteeFaults.count)),
+            gauge(
+                "missing_partitions", "Months, of this one and the next, whose partition is not attached.",
+                Double(status.missingPartitions.count)),
+            gauge(
+                "vacuum_holder_transactions", "Age of the oldest transaction that holds vacuum back, in transactions.",
+                Double(status.vacuumHolders.map(\.transactions).max() ?? 0)),
+            gauge(
+                "vacuum_holder_seconds", "How long the longest transaction that holds vacuum back has lasted.",
+                status.vacuumHolders.compactMap(\.seconds).max() ?? 0),
             gauge("projection_workers", "Workers that live.", Double(status.workers.count { !$0.isLost })),
             gauge(
                 "projection_stuck_jobs", "Jobs that could not be folded when last tried.",
@@ -131,6 +188,11 @@ extension PostgresLedger {
                 status.blocked.map(\.session.seconds).max() ?? 0),
             gauge("replay_running", "Whether a replay is under way.", status.replay == nil ? 0 : 1),
         ]
+        statistics += status.tables.map { table in
+            gauge(
+                "table_dead_rows", "Row versions that vacuum has not removed yet.", Double(table.deadRows),
+                [("table", table.table)])
+        }
         statistics += status.workers.map { worker in
             gauge("worker_up", "Whether a worker has said lately that it lives.", worker.isLost ? 0 : 1, labels(worker))
         }
@@ -152,4 +214,9 @@ extension PostgresLedger {
 
 extension LedgerStatus.Failure: CustomStringConvertible {
     public var description: String { message }
+}
+
+extension LedgerStatus.Failure {
+    /// Whether the database lacked room, memory or connections (SQLSTATE class 53).
+    var isResourceExhausted: Bool { state?.hasPrefix("53") ?? false }
 }

@@ -6,7 +6,7 @@ struct StatusReader: Sendable {
     let pool: Pool
 
     /// Where all jobs are looked at, PostgreSQL may read its tables as a whole, which lookups by key must not.
-    private static let planning = [
+    static let planning = [
         "enable_hashjoin = on", "enable_seqscan = on", "plan_cache_mode = force_custom_plan",
     ].map { Query("set local \($0)", prepare: false) }
 
@@ -15,15 +15,33 @@ struct StatusReader: Sendable {
     func status() async throws(PQError) -> LedgerStatus {
         let lag = try await lag()
         let results = try await inTransaction(
-            [Self.workers, Self.stuckJobs, Self.replay, Self.asOurselves, Self.blocked])
+            [
+                Self.workers, Self.stuckJobs, Self.replay, GuaranteeReader.query, Self.partitions, Self.asOurselves,
+                Self.blocked, Self.vacuumHolders, Self.tables,
+            ])
         var workers: [LedgerStatus.Worker] = []
         for row in results[0] { workers.append(try Self.worker(row)) }
         var stuck: [LedgerStatus.StuckJob] = []
         for row in results[1] { stuck.append(try Self.stuckJob(row)) }
-        return LedgerStatus(
+        var status = LedgerStatus(
             lag: lag, workers: workers, stuckJobs: stuck,
-            stuckJobCount: try results[1].first?.decode(7) ?? 0, blocked: try Self.blockedSessions(results[4]),
+            stuckJobCount: try results[1].first?.decode(7) ?? 0, blocked: try Self.blockedSessions(results[6]),
             replay: try results[2].first?.jobID(0))
+        status.guaranteeFaults = try GuaranteeReader.faults(results[3])
+        status.missingPartitions = try Self.months(results[4])
+        for row in results[7] { status.vacuumHolders.append(try Self.vacuumHolder(row)) }
+        for row in results[8] { status.tables.append(try Self.table(row)) }
+        return status
+    }
+
+    /// In which ways the database does not keep the ledger append-only.
+    func guaranteeFaults() async throws(PQError) -> [String] {
+        try GuaranteeReader.faults(try await inTransaction([GuaranteeReader.query])[0])
+    }
+
+    /// The months, of this one and the next, whose partition is not attached.
+    func missingPartitions() async throws(PQError) -> [String] {
+        try Self.months(try await inTransaction([Self.partitions])[0])
     }
 
     /// Settings that are to hold for these statements alone need a transaction that says that it is one.
@@ -50,7 +68,8 @@ struct StatusReader: Sendable {
                     with behind as materialized (
                         select
                             head.job_id, head.sequence - coalesce(snapshot.sequence, 0) as events,
-                            coalesce(snapshot.sequence, 0) + 1 as next, head.recorded_at
+                            coalesce(snapshot.sequence, 0) + 1 as next, head.recorded_at,
+                            snapshot.sequence is null as is_missing
                         from ledger.job_head as head
                         left join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
                         where head.sequence > coalesce(snapshot.sequence, 0)
@@ -72,10 +91,11 @@ struct StatusReader: Sendable {
                     )
                     select
                         null::uuid, (select coalesce(sum(events), 0)::bigint from behind),
-                        coalesce(max(seconds), 0), (select count(*) from behind)
+                        coalesce(max(seconds), 0), (select count(*) from behind),
+                        (select count(*) from behind where is_missing)
                     from aged
                     union all
-                    (select job_id, events, seconds, 0 from aged order by seconds desc limit $1)
+                    (select job_id, events, seconds, 0, 0 from aged order by seconds desc limit $1)
                     """, [.int8(Int64(LedgerStatus.listMax))])
             ])
         guard let rows = results.last else { throw PQError(.decoding, "the lag has no result") }
@@ -86,6 +106,7 @@ struct StatusReader: Sendable {
                     LedgerStatus.BehindJob(job: JobID(job), events: try row.decode(1), seconds: try row.decode(2)))
             } else {
                 lag.jobs = try row.decode(3)
+                lag.missingSnapshots = try row.decode(4)
                 lag.events = try row.decode(1)
                 lag.seconds = try row.decode(2)
             }
@@ -98,13 +119,12 @@ struct StatusReader: Sendable {
     private static let workers = Query(
         """
         select
-            worker, host, process, started_at, seen_at,
-            seen_at < clock_timestamp() - $1 * interval '1 second', folded_at, folded_events, steps, failures,
-            pending_jobs, failed_at, error_state, error
+            worker, host, process, started_at, seen_at, \(WorkerBoard.isLost), folded_at, folded_events, steps,
+            failures, pending_jobs, failed_at, error_state, error
         from ledger.worker
-        order by seen_at < clock_timestamp() - $1 * interval '1 second', seen_at desc, worker
-        limit $2
-        """, [.int8(Int64(WorkerBoard.lostSeconds)), .int8(1_000)])
+        order by \(WorkerBoard.isLost), seen_at desc, worker
+        limit $1
+        """, [.int8(1_000)])
 
     private static func worker(_ row: Row) throws(PQError) -> LedgerStatus.Worker {
         var failure: LedgerStatus.Failure?
@@ -185,5 +205,111 @@ struct StatusReader: Sendable {
             process: try row.decode(column), application: try row.decodeIfPresent(column + 1) ?? "",
             state: try row.decodeIfPresent(column + 2), seconds: try row.decodeIfPresent(column + 3) ?? 0,
             statement: try row.decodeIfPresent(column + 4))
+    }
+
+    // MARK: Partitions
+
+    /// A partition that holds several months counts for each of them. A bound that is open is null here.
+    private static let partitions = Query(
+        """
+        select to_char(month at time zone 'UTC', 'YYYY-MM')
+        from (
+            select date_trunc('month', clock_timestamp() at time zone 'UTC') at time zone 'UTC' as this_month,
+                (date_trunc('month', clock_timestamp() at time zone 'UTC') + interval '1 month') at time zone 'UTC'
+                    as next_month,
+                (date_trunc('month', clock_timestamp() at time zone 'UTC') + interval '2 months') at time zone 'UTC'
+                    as month_after
+        ) as clock
+        cross join lateral (values (this_month, next_month), (next_month, month_after)) as wanted (month, following)
+        where not exists (
+            select from pg_inherits as attached
+            join pg_class as part on part.oid = attached.inhrelid
+            join pg_class as parent on parent.oid = attached.inhparent and parent.relname = 'event'
+            join pg_namespace as schema on schema.oid = parent.relnamespace and schema.nspname = 'ledger'
+            cross join lateral regexp_match(
+                pg_get_expr(part.relpartbound, part.oid), 'FROM \\((.*)\\) TO \\((.*)\\)'
+            ) as bound (texts)
+            where not attached.inhdetachpending and bound.texts is not null
+                and case bound.texts[1] when 'MINVALUE' then true
+                    else trim(bound.texts[1], $$'$$)::uuid <= ledger.first_job_id(month) end
+                and case bound.texts[2] when 'MAXVALUE' then true
+                    else trim(bound.texts[2], $$'$$)::uuid >= ledger.first_job_id(following) end
+        )
+        order by month
+        """)
+
+    private static func months(_ rows: Rows) throws(PQError) -> [String] {
+        var months: [String] = []
+        for row in rows { months.append(try row.decode(0)) }
+        return months
+    }
+
+    // MARK: Vacuum
+
+    /// What holds vacuum back for longer is listed; any statement does so for a moment.
+    private static let holdingSeconds = 10.0
+    /// The same for a transaction whose beginning the ledger's role may not see.
+    private static let holdingTransactions: Int64 = 1_000
+
+    private static let vacuumHolders = Query(
+        """
+        select kind, name, process, seconds, transactions
+        from (
+            select
+                case backend_type when 'walsender' then 'standby' else 'transaction' end as kind,
+                coalesce(nullif(application_name, ''), 'unnamed session of ' || coalesce(usename, 'nobody')) as name,
+                pid as process,
+                case when backend_type <> 'walsender' then
+                    extract(epoch from clock_timestamp() - xact_start)::float8
+                end as seconds,
+                greatest(age(backend_xid), age(backend_xmin))::bigint as transactions
+            from pg_stat_activity
+            where (backend_xid is not null or backend_xmin is not null) and pid <> pg_backend_pid()
+                and (datname = current_database() or backend_type = 'walsender')
+            union all
+            select
+                'prepared_transaction', gid, null, extract(epoch from clock_timestamp() - prepared)::float8,
+                age(transaction)::bigint
+            from pg_prepared_xacts
+            where database = current_database()
+            union all
+            select
+                'replication_slot', slot_name, active_pid, null, greatest(age(xmin), age(catalog_xmin))::bigint
+            from pg_replication_slots
+            where xmin is not null or catalog_xmin is not null
+        ) as holder
+        where kind in ('replication_slot', 'prepared_transaction') or seconds >= $1
+            or (seconds is null and transactions >= $2)
+        order by transactions desc, seconds desc nulls last, name
+        limit $3
+        """, [.float8(holdingSeconds), .int8(holdingTransactions), .int8(Int64(LedgerStatus.listMax))])
+
+    private static func vacuumHolder(_ row: Row) throws(PQError) -> LedgerStatus.VacuumHolder {
+        guard let kind = LedgerStatus.VacuumHolder.Kind(rawValue: try row.decode(0)) else {
+            throw PQError(.decoding, "something of an unknown kind holds vacuum back")
+        }
+        return LedgerStatus.VacuumHolder(
+            kind: kind, name: try row.decodeIfPresent(1) ?? "", process: try row.decodeIfPresent(2),
+            seconds: try row.decodeIfPresent(3), transactions: try row.decodeIfPresent(4) ?? 0)
+    }
+
+    private static let tables = Query(
+        """
+        select
+            relname::text, coalesce(n_live_tup, 0), coalesce(n_dead_tup, 0), greatest(last_vacuum, last_autovacuum)
+        from pg_stat_all_tables
+        where schemaname = 'ledger' and relname = any ($1)
+        order by relname
+        """,
+        [
+            .texts([
+                "job_head", "snapshot", "indicator", "task", "execution", "report_page", "worker", "replay_job",
+            ])
+        ])
+
+    private static func table(_ row: Row) throws(PQError) -> LedgerStatus.TableHealth {
+        LedgerStatus.TableHealth(
+            table: try row.decode(0), liveRows: try row.decode(1), deadRows: try row.decode(2),
+            vacuumedAt: try row.timestampIfPresent(3))
     }
 }

@@ -13,6 +13,16 @@ struct WorkerBoard: Sendable {
     static let interval: Duration = .seconds(5)
     /// After how many seconds without a word a worker is taken for lost: three words of it have not come.
     static let lostSeconds = 20
+    /// Whether a row of `ledger.worker` is of a worker that is lost.
+    ///
+    /// A time in the future is no evidence of life: the database's clock was set back since. A worker that lives says so
+    /// again within seconds.
+    static let isLost = """
+        (
+            seen_at < clock_timestamp() - interval '\(lostSeconds) s'
+            or seen_at > clock_timestamp() + interval '\(interval.components.seconds) s'
+        )
+        """
     /// After how many seconds a lost one is forgotten: long enough to be seen, and not so long that one whose place
     /// another has taken is a trouble still.
     private static let forgottenSeconds = 600
@@ -23,9 +33,9 @@ struct WorkerBoard: Sendable {
     /// were few.
     static let isBehind = """
         coalesce((
-            select head.sequence > snapshot.sequence
+            select head.sequence > coalesce(snapshot.sequence, 0)
             from ledger.job_head as head
-            join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
+            left join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
             where head.job_id = stuck.job_id
         ), false)
         """
@@ -61,6 +71,12 @@ struct WorkerBoard: Sendable {
                         .int8(Int64(pendingJobs)), .text(state.lastFailure?.state),
                         .text(state.lastFailure.map { String($0.message.prefix(2_000)) }),
                     ]),
+                // What was said by a clock that has been set back since is as old as what is just lost.
+                Query(
+                    """
+                    update ledger.worker set seen_at = clock_timestamp() - $1 * interval '1 second'
+                    where seen_at > clock_timestamp() + $2 * interval '1 second'
+                    """, [.int8(Int64(Self.lostSeconds)), .int8(Self.interval.components.seconds)]),
                 Query(
                     "delete from ledger.worker where seen_at < clock_timestamp() - $1 * interval '1 second'",
                     [.int8(Int64(Self.forgottenSeconds))]),
@@ -103,7 +119,7 @@ struct WorkerBoard: Sendable {
     /// What is told here is for people only: where it cannot be written, nothing else suffers.
     private func write(_ queries: [Query], _ failure: Logger.Message) async {
         do throws(PQError) {
-            _ = try await pool.pipeline(queries, deadline: .seconds(5))
+            _ = try await pool.commit(queries, deadline: .seconds(5))
         } catch {
             if !Task.isCancelled { logger.warning(failure, metadata: ["error": "\(error)"]) }
         }

@@ -83,11 +83,12 @@ struct ExplainReader: Sendable {
                 indicator.received_done, indicator.counted_total, indicator.counted_done, indicator.superseded_total,
                 indicator.superseded_done, indicator.discarded_total, indicator.discarded_done,
                 indicator.counted_events, indicator.superseded_events, indicator.updated_at
-            from ledger.snapshot
+            from ledger.job
+            left join ledger.snapshot on snapshot.job_id = job.job_id and snapshot.is_live
             left join ledger.indicator
                 on indicator.job_id = snapshot.job_id and indicator.projection = snapshot.projection
                 and indicator.label = $2
-            where snapshot.job_id = $1 and snapshot.is_live
+            where job.job_id = $1
             """, [.uuid(job.uuid), .text(label?.text ?? "")])
     }
 

@@ -99,7 +99,8 @@ final class HistoryFolder: Sendable {
     private func withAdmission<R>(
         _ job: JobView, _ body: () async throws(StoreError) -> R
     ) async throws(StoreError) -> R {
-        let executions = job.snapshot.tasks.executions
+        // The snapshot may be behind or missing. Each event that it lacks begins at most one execution.
+        let executions = job.snapshot.tasks.executions + max(0, job.ledgerSequence - job.snapshot.sequence)
         let mayBegin = underWay.withLock { underWay in
             guard underWay.histories == 0 || underWay.executions + executions <= Self.executionsMax,
                 underWay.histories < Self.atOnceMax

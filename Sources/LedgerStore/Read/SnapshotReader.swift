@@ -1,23 +1,30 @@
 internal import Ledger
 internal import PQ
+internal import Synchronization
 
 /// Reads jobs with their snapshots: one query, whether for one job or for a page of them.
+///
+/// Which jobs there are is decided by the ledger itself. A job whose snapshot is missing is read with an empty one at
+/// sequence 0.
 struct SnapshotReader: Sendable {
     let pool: Pool
+    /// Whether a job without a snapshot has been seen lately.
+    let missing: MissingSnapshots
 
     /// What a row holds, whatever picks the jobs. Each job's indicators come as arrays, in order.
     private static func columns(showing indicators: String = "shown.counted_events > 0") -> String {
         """
         select
             job.job_id, job.created_at, job.name, job.key, tag.names, tag.contents,
-            head.sequence, snapshot.sequence, snapshot.state, snapshot.created_at, snapshot.started_at,
-            snapshot.updated_at, snapshot.finished_at, snapshot.tasks_running, snapshot.tasks_succeeded,
-            snapshot.tasks_failed, snapshot.tasks_canceled, snapshot.executions,
+            head.sequence, \(sequence), \(state), snapshot.created_at, snapshot.started_at,
+            snapshot.updated_at, snapshot.finished_at, coalesce(snapshot.tasks_running, 0),
+            coalesce(snapshot.tasks_succeeded, 0), coalesce(snapshot.tasks_failed, 0),
+            coalesce(snapshot.tasks_canceled, 0), coalesce(snapshot.executions, 0),
             indicator.labels, indicator.counted_totals, indicator.counted_dones, indicator.superseded_totals,
-            indicator.superseded_dones, indicator.updated_ats, snapshot.projection, head.hash, snapshot.xmin
+            indicator.superseded_dones, indicator.updated_ats, \(projection), head.hash, \(writer)
         from ledger.job
         join ledger.job_head as head on head.job_id = job.job_id
-        join ledger.snapshot on snapshot.job_id = job.job_id and snapshot.is_live
+        left join ledger.snapshot on snapshot.job_id = job.job_id and snapshot.is_live
         cross join lateral (
             select array_agg(key) as names, array_agg(value) as contents from jsonb_each_text(job.tags)
         ) as tag
@@ -37,6 +44,14 @@ struct SnapshotReader: Sendable {
         """
     }
 
+    // What is read of a snapshot, and of one that is missing.
+    private static let sequence = "coalesce(snapshot.sequence, 0)"
+    private static let state = "coalesce(snapshot.state, '\(JobState.running.rawValue)')"
+    private static let projection = "coalesce(snapshot.projection, \(missingProjection)::smallint)"
+    private static let writer = "coalesce(snapshot.xmin, '0'::xid)"
+    /// The number that stands for a missing projection: those that are stored are numbered from 1.
+    private static let missingProjection: Int16 = 0
+
     /// The statement that reads one job; tests look at its plan.
     static let oneJob = "\(columns())\nwhere job.job_id = $1"
 
@@ -46,7 +61,13 @@ struct SnapshotReader: Sendable {
     func job(_ id: JobID) async throws(PQError) -> StampedJob? {
         let rows = try await pool.query(Query(Self.oneJob, [.uuid(id.uuid)]))
         guard let row = rows.first else { return nil }
-        return try Self.decode(row)
+        return noted(try Self.decode(row))
+    }
+
+    /// Notes whether the snapshot of a job that was read is missing.
+    private func noted(_ job: StampedJob) -> StampedJob {
+        if job.stamp.projection == Self.missingProjection { missing.note(true) }
+        return job
     }
 
     /// The statement that reads several jobs; tests look at its plan.
@@ -64,7 +85,7 @@ struct SnapshotReader: Sendable {
             do throws(PQError) {
                 var jobs: [JobID: StampedJob] = [:]
                 for row in rows {
-                    let job = try Self.decode(row)
+                    let job = noted(try Self.decode(row))
                     jobs[job.view.id] = job
                 }
                 return .success(jobs)
@@ -75,9 +96,9 @@ struct SnapshotReader: Sendable {
 
     /// What picks the columns of a stamp; tests look at its plan.
     static let stamps = """
-        select head.job_id, head.sequence, head.hash, snapshot.sequence, snapshot.projection, snapshot.xmin
+        select head.job_id, head.sequence, head.hash, \(sequence), \(projection), \(writer)
         from ledger.job_head as head
-        join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
+        left join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
         where head.job_id = any($1)
         """
 
@@ -96,7 +117,7 @@ struct SnapshotReader: Sendable {
     func jobCountingAll(_ id: JobID) async throws(PQError) -> JobView? {
         let rows = try await pool.query(Query(Self.oneJobAttempted, [.uuid(id.uuid)]))
         guard let row = rows.first else { return nil }
-        var view = try Self.decode(row).view
+        var view = noted(try Self.decode(row)).view
         for index in view.snapshot.indicators.indices {
             view.snapshot.indicators[index].counted = view.snapshot.indicators[index].attempted
         }
@@ -108,31 +129,32 @@ struct SnapshotReader: Sendable {
     /// Costs by the page where nothing, a state, a name or a key is asked for. Where tags or a text are, all jobs may be
     /// looked through for them.
     func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) async throws(PQError) -> [JobView] {
-        let query = Self.page(filter, limit: limit, after: cursor)
-        let rows = try await Self.isWalkedByState(filter) ? pool.lookUp([query])[0] : pool.query(query)
+        let isWalkedByState = isWalkedByState(filter)
+        let query = Self.page(filter, limit: limit, after: cursor, byState: isWalkedByState)
+        let rows = try await isWalkedByState ? pool.lookUp([query])[0] : pool.query(query)
         var views: [JobView] = []
-        for row in rows { views.append(try Self.decode(row).view) }
+        for row in rows { views.append(noted(try Self.decode(row)).view) }
         return views
     }
 
     /// Whether the jobs are found in the order of the index by state: few of many may have it. One that names fewer is
-    /// better.
-    private static func isWalkedByState(_ filter: JobFilter) -> Bool {
-        filter.state != nil && filter.name == nil && filter.key == nil
+    /// better. A job without a snapshot is not in that index, and is shown as running.
+    private func isWalkedByState(_ filter: JobFilter) -> Bool {
+        guard let state = filter.state, filter.name == nil, filter.key == nil else { return false }
+        return state != .running || !missing.isKnown
     }
 
-    private static func page(_ filter: JobFilter, limit: Int, after cursor: JobID?) -> Query {
+    private static func page(_ filter: JobFilter, limit: Int, after cursor: JobID?, byState: Bool) -> Query {
         var conditions: [String] = []
         var parameters: [Parameter] = []
         func require(_ condition: (String) -> String, _ parameter: Parameter) {
             parameters.append(parameter)
             conditions.append(condition("$\(parameters.count)"))
         }
-        let byState = isWalkedByState(filter)
         if let cursor { require({ "\(byState ? "snapshot" : "job").job_id < \($0)" }, .uuid(cursor.uuid)) }
         if let state = filter.state {
             require(
-                { byState ? "snapshot.state between \($0) and \($0)" : "snapshot.state = \($0)" },
+                { byState ? "snapshot.state between \($0) and \($0)" : "\(Self.state) = \($0)" },
                 .text(state.rawValue))
         }
         if let name = filter.name { require({ "job.name = \($0)" }, .text(name.text)) }
@@ -210,4 +232,20 @@ struct SnapshotReader: Sendable {
                 attempted: counted + superseded, updatedAt: Timestamp(updatedAts[index]))
         }
     }
+}
+
+/// Whether a job without a snapshot has been seen lately, in this process.
+///
+/// A projection may be dropped at any time, and a worker makes the missing snapshots again within seconds. Until then a
+/// list of running jobs is read in the order of all jobs, because the index by state does not have those.
+package final class MissingSnapshots: Sendable {
+    private let isSeen = Atomic(false)
+
+    package init() {}
+
+    /// Whether one has been seen since all snapshots were there.
+    var isKnown: Bool { isSeen.load(ordering: .relaxed) }
+
+    /// Notes that a snapshot is missing, or that a look at all jobs has found none missing.
+    package func note(_ isMissing: Bool) { isSeen.store(isMissing, ordering: .relaxed) }
 }

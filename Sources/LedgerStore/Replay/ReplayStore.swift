@@ -9,13 +9,16 @@ struct ReplayStore: Sendable {
     private static let batchEvents: Int64 = 200_000
     private static let jobWeight: Int64 = 100
 
-    /// Records a replay that was asked for, with its jobs: those that there are now.
+    /// Records a replay that was asked for, with its jobs: those that the ledger has now.
+    ///
+    /// A job whose live projection is missing gets an empty one, and counts as a difference.
     ///
     /// - Parameter id: The job that tells how far it is, which is not replayed itself.
     /// - Returns: Whether it was recorded: one at a time.
     func begin(_ request: Replay.Request, as id: JobID) async throws(PQError) -> Bool {
         do throws(PQError) {
-            _ = try await pool.pipeline(
+            _ = try await SnapshotRestorer(pool: pool).restore(request.job.map { [$0] })
+            _ = try await pool.commit(
                 [
                     Query(
                         """
@@ -28,31 +31,39 @@ struct ReplayStore: Sendable {
                     // The number of a projection is the next one of its job that nothing is stored under.
                     Query(
                         """
-                        insert into ledger.replay_job (replay, job_id, events, previous, projection, batch)
+                        insert into ledger.replay_job (
+                            replay, job_id, events, previous, projection, was_missing, batch
+                        )
                         select
-                            $1, live.job_id, live.sequence, live.projection, free.number,
+                            $1, one.job_id, one.events, one.projection, \(SnapshotRestorer.freeNumber(of: "one.job_id")),
+                            one.was_missing,
                             (
                                 coalesce(
-                                    sum(live.sequence + $3::bigint) over (
-                                        order by live.job_id rows between unbounded preceding and 1 preceding
+                                    sum(one.events + $3::bigint) over (
+                                        order by one.job_id rows between unbounded preceding and 1 preceding
                                     ), 0
                                 ) / $4::bigint
                             )::integer
-                        from ledger.snapshot as live
-                        cross join lateral (
-                            select number::smallint
-                            from generate_series(1, 32767) as number
-                            where not exists (
-                                select from ledger.snapshot as taken
-                                where taken.job_id = live.job_id and taken.projection = number
-                            )
-                            limit 1
-                        ) as free
-                        where live.is_live and live.job_id <> $1 and ($2::uuid is null or live.job_id = $2)
+                        from (
+                            -- A job is created with a snapshot at 1, so only a projection that was dropped is at 0.
+                            select
+                                live.job_id, live.projection, live.sequence = 0 as was_missing,
+                                case live.sequence when 0 then head.sequence else live.sequence end as events
+                            from ledger.snapshot as live
+                            join ledger.job_head as head on head.job_id = live.job_id
+                            where live.is_live and live.job_id <> $1 and ($2::uuid is null or live.job_id = $2)
+                        ) as one
                         """,
                         [
                             .uuid(id.uuid), .uuid(request.job?.uuid), .int8(Self.jobWeight), .int8(Self.batchEvents),
                         ]),
+                    Query(
+                        """
+                        insert into ledger.replay_difference (replay, job_id, number, part, key, live, replayed)
+                        select replay, job_id, 0, 'snapshot', '', null, format('%s events', events)
+                        from ledger.replay_job
+                        where replay = $1 and was_missing
+                        """, [.uuid(id.uuid)]),
                 ], deadline: .seconds(300))
             return true
         } catch {
@@ -166,7 +177,7 @@ struct ReplayStore: Sendable {
             )
             """
         let parameters: [Parameter] = [.uuids(jobs), .int2s(numbers), .uuid(id.uuid)]
-        _ = try await pool.pipeline(
+        _ = try await pool.commit(
             [Query("select 1 from \(stale) order by kept.job_id, kept.projection for update of kept", parameters)]
                 + ["indicator", "task", "execution", "report_page", "discard", "snapshot"].map { table in
                     Query(
@@ -221,7 +232,7 @@ struct ReplayStore: Sendable {
                     ), 0
                 )::bigint as events_done,
                 count(*) filter (where one.state = 'skipped') as skipped,
-                coalesce(sum(one.difference_count), 0)::bigint as differences
+                coalesce(sum(one.difference_count + one.was_missing::integer), 0)::bigint as differences
             from ledger.replay_job as one
             left join ledger.snapshot as built
                 on one.state = 'building' and built.job_id = one.job_id and built.projection = one.projection

@@ -8,6 +8,7 @@ extension LedgerStatus {
                 writer.field("jobs", lag.jobs)
                 writer.field("events", lag.events)
                 writer.field("microseconds", Int64(lag.seconds * 1e6))
+                writer.field("missing_snapshots", lag.missingSnapshots)
                 writer.name("most_behind")
                 writer.array(lag.mostBehind) { writer, job in
                     writer.object { writer in
@@ -33,6 +34,19 @@ extension LedgerStatus {
                 }
             }
             writer.field("replay", replay?.description)
+            writer.name("vacuum")
+            writer.object { writer in
+                writer.name("held_back_by")
+                writer.array(vacuumHolders) { $1.write(to: &$0) }
+                writer.name("tables")
+                writer.array(tables) { $1.write(to: &$0) }
+            }
+            writer.name("guarantee_faults")
+            writer.array(guaranteeFaults) { $0.string($1) }
+            writer.name("missing_partitions")
+            writer.array(missingPartitions) { $0.string($1) }
+            writer.name("append_failure")
+            if let appendFailure { appendFailure.write(to: &writer) } else { writer.null() }
         }
     }
 
@@ -44,6 +58,7 @@ extension LedgerStatus {
         lag.jobs = try reader.integer("jobs")
         lag.events = try reader.integer("events")
         lag.seconds = Double(try reader.integer("microseconds")) / 1e6
+        if given["missing_snapshots"] != nil { lag.missingSnapshots = try reader.integer("missing_snapshots") }
         for element in given["most_behind"]?.elements ?? [] {
             let job = AnswerReader(element)
             lag.mostBehind.append(
@@ -66,6 +81,59 @@ extension LedgerStatus {
         self.init(
             lag: lag, workers: workers, stuckJobs: stuck,
             stuckJobCount: try AnswerReader(value).integer("stuck_job_count"), blocked: blocked, replay: replay)
+        for element in value["vacuum"]?["held_back_by"]?.elements ?? [] {
+            vacuumHolders.append(try VacuumHolder(element))
+        }
+        for element in value["vacuum"]?["tables"]?.elements ?? [] { tables.append(try TableHealth(element)) }
+        guaranteeFaults = (value["guarantee_faults"]?.elements ?? []).compactMap(\.text)
+        missingPartitions = (value["missing_partitions"]?.elements ?? []).compactMap(\.text)
+        appendFailure = try Failure(value["append_failure"])
+    }
+}
+
+extension LedgerStatus.VacuumHolder {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("kind", kind.rawValue)
+            writer.field("name", name)
+            writer.field("process", process)
+            writer.field("microseconds", seconds.map { Int64($0 * 1e6) })
+            writer.field("transactions", transactions)
+        }
+    }
+
+    fileprivate init(_ value: JSONValue) throws(AnswerError) {
+        let reader = AnswerReader(value)
+        guard let kind = Kind(rawValue: try reader.text("kind")) else { throw AnswerError(field: "kind") }
+        var process: Int32?
+        if let given = value["process"], given != .null {
+            process = Int32(truncatingIfNeeded: try reader.integer("process"))
+        }
+        var seconds: Double?
+        if let given = value["microseconds"], given != .null {
+            seconds = Double(try reader.integer("microseconds")) / 1e6
+        }
+        self.init(
+            kind: kind, name: try reader.text("name"), process: process, seconds: seconds,
+            transactions: try reader.integer("transactions"))
+    }
+}
+
+extension LedgerStatus.TableHealth {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("table", table)
+            writer.field("live_rows", liveRows)
+            writer.field("dead_rows", deadRows)
+            writer.field("vacuumed_at", vacuumedAt.map(RFC3339.text))
+        }
+    }
+
+    fileprivate init(_ value: JSONValue) throws(AnswerError) {
+        let reader = AnswerReader(value)
+        self.init(
+            table: try reader.text("table"), liveRows: try reader.integer("live_rows"),
+            deadRows: try reader.integer("dead_rows"), vacuumedAt: try reader.momentIfPresent("vacuumed_at"))
     }
 }
 

@@ -78,7 +78,7 @@ struct Operation: Sendable {
     /// The look at all jobs for those that are behind: it comes when it comes, and is judged by itself.
     static let sweep = Operation(
         "the sweep",
-        statements: ["head.sequence > snapshot.sequence, false) from ( select job_id, sequence from ledger.job_head"],
+        statements: ["snapshot.sequence is null from ( select job_id, sequence from ledger.job_head"],
         rowsMax: jobsRows, pagesMax: 3 * jobsRows, isAlone: true
     ) { ledger, _ in ledger.signals.wantSweep() }
 

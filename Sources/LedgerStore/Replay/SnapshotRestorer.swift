@@ -1,0 +1,100 @@
+package import Ledger
+internal import PQ
+
+/// Makes live projections again that somebody has dropped: empty ones at sequence 0, for workers to fold.
+///
+/// Which jobs there are is decided by their heads, never by projections.
+struct SnapshotRestorer: Sendable {
+    let pool: Pool
+
+    /// Jobs whose projections are made again in one transaction.
+    private static let jobsMax = 500
+    /// What is left of a dropped projection may be a million rows, which are deleted.
+    private static let deadline: Duration = .seconds(300)
+
+    /// - Parameter jobs: The jobs to look at; nil for all of them, which costs a pass over the heads.
+    /// - Returns: Those whose projection was missing.
+    func restore(_ jobs: [JobID]?) async throws(PQError) -> [JobID] {
+        let jobs = if let jobs { jobs } else { try await missing() }
+        var made: [JobID] = []
+        for start in stride(from: 0, to: jobs.count, by: Self.jobsMax) {
+            let part = jobs[start..<min(jobs.count, start + Self.jobsMax)]
+            let results = try await pool.commit(Self.statements(for: part.map(\.uuid)), deadline: Self.deadline)
+            for row in results[results.count - 1] { made.append(try row.jobID(0)) }
+        }
+        return made
+    }
+
+    private func missing() async throws(PQError) -> [JobID] {
+        let results = try await pool.commit(
+            StatusReader.planning + [
+                Query(
+                    """
+                    select head.job_id
+                    from ledger.job_head as head
+                    where not exists (
+                        select from ledger.snapshot where snapshot.job_id = head.job_id and snapshot.is_live
+                    )
+                    order by head.job_id
+                    """)
+            ], deadline: Self.deadline)
+        var jobs: [JobID] = []
+        for row in results[results.count - 1] { jobs.append(try row.jobID(0)) }
+        return jobs
+    }
+
+    /// Rows that a projection without a snapshot has left behind are deleted first: they would be folded into.
+    ///
+    /// Two workers may do this at the same time. The second one waits for the rows that the first one deletes, and then
+    /// finds the snapshot.
+    private static func statements(for jobs: [UUIDBytes?]) -> [Query] {
+        let parts = ["indicator", "task", "execution", "report_page", "discard"]
+        let orphans = parts.map { table in
+            Query(
+                """
+                delete from ledger.\(table) as orphan
+                using unnest($1::uuid[]) as dropped (job_id)
+                where orphan.job_id = dropped.job_id
+                    and not exists (
+                        select from ledger.snapshot as owner
+                        where owner.job_id = orphan.job_id and owner.projection = orphan.projection
+                    )
+                """, [.uuids(jobs)])
+        }
+        let insert = Query(
+            """
+            insert into ledger.snapshot (job_id, projection, sequence)
+            select head.job_id, \(freeNumber(of: "head.job_id")), 0
+            from unnest($1::uuid[]) as dropped (job_id)
+            join ledger.job_head as head on head.job_id = dropped.job_id
+            where not exists (
+                select from ledger.snapshot as live where live.job_id = head.job_id and live.is_live
+            )
+            on conflict do nothing
+            returning job_id
+            """, [.uuids(jobs)])
+        let patience = Query("set local statement_timeout = '320s'", prepare: false)
+        return [patience] + orphans + [insert]
+    }
+
+    /// What selects the lowest number under which no projection of a job is stored.
+    static func freeNumber(of job: String) -> String {
+        """
+        (
+            select number::smallint
+            from generate_series(1, 32767) as number
+            where not exists (
+                select from ledger.snapshot as taken where taken.job_id = \(job) and taken.projection = number
+            )
+            limit 1
+        )
+        """
+    }
+}
+
+extension PostgresLedger {
+    /// Makes the live projections of these jobs again where they are missing, empty, and says which were.
+    package func restoreSnapshots(of jobs: [JobID]) async throws -> [JobID] {
+        try await SnapshotRestorer(pool: pool).restore(jobs)
+    }
+}
