@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// The cost of a call, while the sender sends to a real server. It is printed by Scripts/test-go and must stay below
-// 2 µs; a test of it would fail on a busy machine and prove nothing.
+// Cost of a call while the sender sends to a real server.
+//
+// Scripts/test-go prints it. It must stay below 2 µs; an assertion would fail on a busy machine and prove nothing.
 
 func BenchmarkDone(b *testing.B) {
 	job := newTestJob(b, newTestClient(b, sharedURL(b)))

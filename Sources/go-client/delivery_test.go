@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// newDelivery is a delivery whose start is recorded at the given time.
+// newDelivery returns a delivery with a recorded start.
 func newDelivery(now time.Time) *delivery {
 	d := &delivery{
 		interval: time.Second, checkInterval: 10 * time.Second, isStartAllowed: true, batchSizeMax: batchSizeDefault,
@@ -19,10 +19,10 @@ func newDelivery(now time.Time) *delivery {
 	return d
 }
 
-// at is a clock that stands still.
+// fixedClock returns a clock that always shows the same time.
 func fixedClock(now time.Time) func() time.Time { return func() time.Time { return now } }
 
-// expectStep compares what is to be done now with what must be.
+// expectStep fails the test unless the next step is of this kind.
 func expectStep(t *testing.T, d *delivery, now time.Time, wanted stepKind) step {
 	t.Helper()
 	step := d.next(now)
@@ -32,7 +32,7 @@ func expectStep(t *testing.T, d *delivery, now time.Time, wanted stepKind) step 
 	return step
 }
 
-func TestIncrementsAreSentWithinAnIntervalAndShareTheirReports(t *testing.T) {
+func TestIncrementsWithinAnIntervalShareOneReport(t *testing.T) {
 	now := time.Now()
 	d := newDelivery(now)
 	for i := 0; i < 5; i++ {
@@ -52,7 +52,7 @@ func TestIncrementsAreSentWithinAnIntervalAndShareTheirReports(t *testing.T) {
 	}
 }
 
-func TestAParcelIsFrozenUntilItIsSettled(t *testing.T) {
+func TestABatchIsFrozenUntilItIsSettled(t *testing.T) {
 	now := time.Now()
 	d := newDelivery(now)
 	_, err := d.report("a", 0, 1, fixedClock(now))
@@ -74,7 +74,7 @@ func TestAParcelIsFrozenUntilItIsSettled(t *testing.T) {
 	}
 }
 
-func TestSumsAreCutIntoIncrementsThatTheLedgerTakes(t *testing.T) {
+func TestLargeSumsAreSplitIntoValidIncrements(t *testing.T) {
 	now := time.Now()
 	d := newDelivery(now)
 	d.batchSizeMax = 10
@@ -91,7 +91,7 @@ func TestSumsAreCutIntoIncrementsThatTheLedgerTakes(t *testing.T) {
 	for !d.isDelivered(target) {
 		sending := expectStep(t, d, now, stepSend)
 		if len(sending.batch.events) > d.batchSizeMax {
-			t.Fatalf("a parcel has %d events", len(sending.batch.events))
+			t.Fatalf("a batch has %d events", len(sending.batch.events))
 		}
 		for _, event := range sending.batch.events {
 			if event.Total > IncrementMax || event.Done > IncrementMax || reports[event.Report] {
@@ -112,7 +112,7 @@ func TestSumsAreCutIntoIncrementsThatTheLedgerTakes(t *testing.T) {
 	}
 }
 
-func TestAnEndIsSentWithTheLastReportsAndIsTheLast(t *testing.T) {
+func TestTheEndFollowsTheLastReports(t *testing.T) {
 	now := time.Now()
 	d := newDelivery(now)
 	_, err := d.report("a", 0, 1, fixedClock(now))
@@ -132,7 +132,7 @@ func TestAnEndIsSentWithTheLastReportsAndIsTheLast(t *testing.T) {
 	}
 }
 
-func TestAFullParcelIsFollowedByTheEnd(t *testing.T) {
+func TestAFullBatchIsFollowedByTheEnd(t *testing.T) {
 	now := time.Now()
 	d := newDelivery(now)
 	d.batchSizeMax = 2
@@ -152,7 +152,7 @@ func TestAFullParcelIsFollowedByTheEnd(t *testing.T) {
 	expectStep(t, d, now, stepStop)
 }
 
-func TestPausesGrowAreSpreadAndHonorWhatTheLedgerAsksFor(t *testing.T) {
+func TestPausesGrowAreSpreadAndHonorRetryAfter(t *testing.T) {
 	for failures := 1; failures < 100; failures++ {
 		least, most := backoff(failures, 0), backoff(failures, 1)
 		if most > pauseMax || least*2 != most || most < pauseMin {
@@ -167,7 +167,7 @@ func TestPausesGrowAreSpreadAndHonorWhatTheLedgerAsksFor(t *testing.T) {
 	_, err := d.report("a", 0, 1, fixedClock(now))
 	must(t, err)
 	d.requestFailed(errors.New("overloaded"), now, 30*time.Second, 0)
-	// The end cuts our own pause short, and not the one that the ledger asked for.
+	// The end skips the client's own pause, but not the one that the ledger asked for.
 	d.end(Succeeded, now)
 	if waiting := expectStep(t, d, now, stepWait); waiting.until.Before(now.Add(30 * time.Second)) {
 		t.Errorf("it comes back after %v", waiting.until.Sub(now))
@@ -176,7 +176,7 @@ func TestPausesGrowAreSpreadAndHonorWhatTheLedgerAsksFor(t *testing.T) {
 	expectStep(t, d, now, stepSend)
 }
 
-func TestAnEndedExecutionGivesUpAtLast(t *testing.T) {
+func TestAnEndedExecutionGivesUpEventually(t *testing.T) {
 	now := time.Now()
 	d := newDelivery(now)
 	_, err := d.report("a", 0, 1, fixedClock(now))
@@ -190,16 +190,17 @@ func TestAnEndedExecutionGivesUpAtLast(t *testing.T) {
 	expectStep(t, d, waiting.until, stepStop)
 	d.abandon()
 	d.abandon()
-	// The report and the end.
+	// The report and the end are dropped.
 	if d.counts.Dropped != 2 {
 		t.Errorf("%d were dropped", d.counts.Dropped)
 	}
 }
 
-// A clock that is set forward or back must not move a pause, an interval or the time to give up: so every time that is
-// waited for has to bear the monotonic reading that it was made from, which Go compares instead of the clock's. A time
-// loses it by being rounded, written down or moved to another zone.
-func TestTheClockMayBeSetWhileWeWait(t *testing.T) {
+// Setting the clock must not change a pause, an interval or the time to give up.
+//
+// So every awaited time needs a monotonic reading, which Go compares instead of the clock time. Rounding, formatting or
+// changing the zone removes it.
+func TestSettingTheClockDoesNotChangeAnyWait(t *testing.T) {
 	now := time.Now()
 	d := newDelivery(now)
 	_, err := d.report("a", 0, 1, time.Now)
@@ -215,7 +216,7 @@ func TestTheClockMayBeSetWhileWeWait(t *testing.T) {
 			t.Errorf("%s has no monotonic reading: %v", name, moment)
 		}
 	}
-	// The only wait that another clock has a say in is a Retry-After that is a date; it is bounded on both sides.
+	// Only a date in Retry-After depends on another clock. It is limited in both directions.
 	for _, hours := range []time.Duration{-10_000, -1, 0, 1, 10_000} {
 		date := time.Now().Add(hours * time.Hour).UTC().Format(http.TimeFormat)
 		wait := retryAfter(&httpResponse{header: http.Header{"Retry-After": {date}}}, time.Now())
@@ -225,7 +226,7 @@ func TestTheClockMayBeSetWhileWeWait(t *testing.T) {
 	}
 }
 
-func TestPatienceIsSpentOnceInAnOutage(t *testing.T) {
+func TestAllExecutionsInAnOutageShareOneWait(t *testing.T) {
 	now := time.Now()
 	logged := &recordingLogger{}
 	h := &health{logger: logged, now: func() time.Time { return now }}
@@ -250,7 +251,7 @@ func TestPatienceIsSpentOnceInAnOutage(t *testing.T) {
 	if left := h.remainingWait(5 * time.Second); left != 5*time.Second {
 		t.Errorf("after the outage %v are left", left)
 	}
-	// A ledger that comes and goes does not fill the log.
+	// An unstable ledger does not fill the log.
 	for i := 0; i < 100; i++ {
 		h.recordFailure("ledger", errors.New("away"))
 		h.recordSuccess("ledger")
@@ -260,7 +261,7 @@ func TestPatienceIsSpentOnceInAnOutage(t *testing.T) {
 	}
 }
 
-func TestHalvesOfAParcelKeepTheirNumbers(t *testing.T) {
+func TestHalvesOfABatchKeepTheirNumbers(t *testing.T) {
 	now := time.Now()
 	d := newDelivery(now)
 	for i := 0; i < 5; i++ {

@@ -30,10 +30,10 @@ func Example() {
 }
 
 func ExampleJob_StartExecution() {
-	var job *ledger.Job // As client.Job(id) returns it; a nil one is silent.
+	var job *ledger.Job // from client.Job(id); a nil one is silent
 	ctx, execution, err := job.StartExecution(context.Background(), "tile-17", ledger.Attempt(2))
 	if err != nil {
-		log.Fatal(err) // A task or an attempt that cannot be recorded.
+		log.Print(err) // an invalid task or attempt, which is not reported
 	}
 	defer execution.Close()
 	fmt.Println(ledger.Progress("download").Add(ctx, 10))
@@ -58,7 +58,7 @@ func ExampleJobs_Get() {
 	for _, indicator := range job.Progress {
 		fmt.Printf("%s: %d/%d\n", indicator.Label, indicator.Done, indicator.Total)
 	}
-	// The job can be reported to even so.
+	// The job accepts reports all the same.
 	fmt.Println(job.Run(ctx, "tile-17", func(ctx context.Context) error {
 		files := []string{"a", "b"}
 		return ledger.Add(ctx, "download", len(files))

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestTheExamplesPrintWhatTheyMust(t *testing.T) {
+func TestTheExamplesPrintTheExpectedOutput(t *testing.T) {
 	for example, wanted := range map[string]string{
 		"subtasks": "(default): 10/10\n",
 		"workflow": "finalize: 1/1\nstep1: 4/4\nstep2: 4/4\n",

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// A program's end, with all that waits in it: an execution, the job and the client.
+// Ends of programs, with everything that waits: executions, the job and the client.
 
-// unresponsiveServer accepts connections and requests, and answers none.
+// unresponsiveServer returns the URL of a server that accepts connections and never responds.
 func unresponsiveServer(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -21,7 +21,7 @@ func unresponsiveServer(t *testing.T) string {
 	return "http://" + listener.Addr().String()
 }
 
-// absentServer refuses connections.
+// absentServer returns a URL that refuses connections.
 func absentServer(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -30,7 +30,7 @@ func absentServer(t *testing.T) string {
 	return "http://" + listener.Addr().String()
 }
 
-func TestAProgramsEndWaitsOnceAndLogsOneLineIfTheLedgerIsAway(t *testing.T) {
+func TestTheEndOfAProgramWaitsOnceAndLogsOneLineInAnOutage(t *testing.T) {
 	for name, url := range map[string]string{"hangs": unresponsiveServer(t), "refuses": absentServer(t)} {
 		name, url := name, url
 		t.Run(name, func(t *testing.T) {
@@ -49,7 +49,7 @@ func TestAProgramsEndWaitsOnceAndLogsOneLineIfTheLedgerIsAway(t *testing.T) {
 			if err := client.Close(); !errors.Is(err, ErrUndelivered) {
 				t.Errorf("closing gives %v", err)
 			}
-			// The close wait is 5 s; the rest is for a busy machine.
+			// The close wait is 5 s. The rest is for a busy machine.
 			if waited := time.Since(began); waited > closeWaitDefault+2*time.Second {
 				t.Errorf("the end took %v", waited)
 			}
@@ -60,7 +60,7 @@ func TestAProgramsEndWaitsOnceAndLogsOneLineIfTheLedgerIsAway(t *testing.T) {
 	}
 }
 
-func TestReportsGivenUpLongAfterTheOutageWasLoggedAreLoggedToo(t *testing.T) {
+func TestALossLongAfterTheStartOfTheOutageIsLogged(t *testing.T) {
 	logged := &recordingLogger{}
 	now := time.Now()
 	h := &health{logger: logged, now: func() time.Time { return now }}
@@ -77,7 +77,7 @@ func TestReportsGivenUpLongAfterTheOutageWasLoggedAreLoggedToo(t *testing.T) {
 	}
 }
 
-func TestAWaitDuringWhichTheLedgerAnsweredStartsNoOutage(t *testing.T) {
+func TestATimedOutWaitWithResponsesStartsNoOutage(t *testing.T) {
 	logged := &recordingLogger{}
 	now := time.Now()
 	h := &health{logger: logged, now: func() time.Time { return now }}
@@ -123,7 +123,7 @@ func TestClosingTriesOnceMoreInAnOutage(t *testing.T) {
 	expectProgress(t, job, "(default): 3/0")
 }
 
-func TestTheEndOfAJobIsDeliveredAfterAnOutageBehindItsExecutions(t *testing.T) {
+func TestAfterAnOutageTheEndOfAJobFollowsItsExecutions(t *testing.T) {
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
 	proxy := newFaultProxy(t, sharedURL(t), func(string, int) fault { return fault{cutBefore: true} })
 	client := newTestClient(t, proxy.URL, WithCloseWait(0))
@@ -139,7 +139,7 @@ func TestTheEndOfAJobIsDeliveredAfterAnOutageBehindItsExecutions(t *testing.T) {
 	proxy.setFault(nil)
 	must(t, client.Flush(testContext(t)))
 	expectProgress(t, job, "(default): 3/0")
-	if snapshot := settled(t, job); snapshot.State != JobCompleted {
+	if snapshot := settledSnapshot(t, job); snapshot.State != JobCompleted {
 		t.Errorf("the job is %s", snapshot.State)
 	}
 	events := job.Events(testContext(t), EventFilter{Descending: true})

@@ -11,36 +11,35 @@ import (
 	"time"
 )
 
-// faultProxy stands between a client and a server and does to requests what a network, a proxy or a server in trouble
-// does to them.
+// faultProxy is a proxy that injects the faults of networks, proxies and servers.
 type faultProxy struct {
 	*httptest.Server
 
 	mu      sync.Mutex
 	backend string
-	// fault decides what happens to a request; nil lets all pass. It is given how many requests of the same kind, by
-	// method and last part of the path, came before.
+	// fault returns the fault of a request, given its kind and the number of earlier requests of that kind. Nil passes
+	// all requests.
 	fault func(kind string, before int) fault
 	seen  map[string]int
-	// passed has the bodies that reached the server, by kind.
+	// passed holds the request bodies that reached the server, by kind.
 	passed map[string][]string
-	// arrived hears of every request before its fault is done to it.
+	// arrived receives the kind of every request before its fault.
 	arrived chan string
 }
 
-// fault is what happens to one request.
+// fault is a fault of one request.
 type fault struct {
-	// hold keeps the request back until this channel is closed.
+	// hold delays the request until this channel is closed.
 	hold <-chan struct{}
-	// cutBefore ends the connection without passing the request on; cutAfter when the server has answered.
+	// cutBefore closes the connection before the request is forwarded, cutAfter after the server's response.
 	cutBefore, cutAfter bool
-	// status answers so instead of the server, as it stands in answer.
+	// status, unless 0, is a response in place of the server's, with the following properties.
 	status     int
 	retryAfter string
 	location   string
 	mediaType  string
 	body       string
-	// slow keeps the server's answer back for so long.
+	// slow delays the server's response.
 	slow time.Duration
 }
 
@@ -58,7 +57,7 @@ func newFaultProxy(t testing.TB, backend string, decide func(kind string, before
 	return proxy
 }
 
-// kindOf tells requests apart: "POST /events", "POST /executions", "GET /progress", …
+// kindOf returns the kind of a request: "POST /events", "POST /executions", "GET /progress", …
 func kindOf(r *http.Request) string {
 	path := r.URL.Path
 	for i := len(path) - 1; i >= 0; i-- {
@@ -112,7 +111,7 @@ func (p *faultProxy) serve(writer http.ResponseWriter, incoming *http.Request) {
 	outgoing.Header = incoming.Header.Clone()
 	response, err := http.DefaultTransport.RoundTrip(outgoing)
 	if err != nil {
-		// As far as the client can tell, the server is away.
+		// The client must see an unreachable server.
 		panic(http.ErrAbortHandler)
 	}
 	defer response.Body.Close()
@@ -136,7 +135,7 @@ func (p *faultProxy) serve(writer http.ResponseWriter, incoming *http.Request) {
 	_, _ = writer.Write(content)
 }
 
-// setFault changes what happens from now on.
+// setFault sets the faults from now on.
 func (p *faultProxy) setFault(decide func(kind string, before int) fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -150,7 +149,7 @@ func (p *faultProxy) setBackend(url string) {
 	p.backend = url
 }
 
-// bodies are the requests of this kind that reached the server.
+// bodies returns the bodies of the requests of this kind that reached the server.
 func (p *faultProxy) bodies(kind string) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -173,7 +172,7 @@ func (p *faultProxy) await(t testing.TB, kind string) {
 	}
 }
 
-// problem is an answer as the ledger gives it.
+// problem returns an error response of the ledger.
 func problem(status int, title string) fault {
 	return fault{
 		status: status, mediaType: "application/problem+json",

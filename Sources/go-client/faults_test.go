@@ -13,9 +13,8 @@ import (
 	"time"
 )
 
-// reportSome reports 3 of 5 on one indicator and 2 of 2 on another, flushing in between, so that several requests are
-// needed; and finishes.
-func reportSome(t *testing.T, job *Job) *Execution {
+// reportAndFinish reports 3 of 5 on one indicator and 2 of 2 on another, in several requests, and finishes.
+func reportAndFinish(t *testing.T, job *Job) *Execution {
 	t.Helper()
 	ctx, execution := start(t, job, "tile")
 	must(t, Progress("a").Add(ctx, 5))
@@ -58,7 +57,7 @@ func TestNumbersAreExactWhateverHappensToRequests(t *testing.T) {
 		},
 		"a redirect comes first": func(kind string, before int) fault {
 			if before%2 == 0 {
-				// Who follows it believes that the report was taken: it leads to something that says so.
+				// The target of the redirect claims to have recorded the report.
 				return fault{status: 307, location: elsewhere.URL}
 			}
 			return fault{}
@@ -82,7 +81,7 @@ func TestNumbersAreExactWhateverHappensToRequests(t *testing.T) {
 			t.Parallel()
 			job := newTestJob(t, newTestClient(t, sharedURL(t)))
 			proxy := newFaultProxy(t, sharedURL(t), decide)
-			execution := reportSome(t, newTestClient(t, proxy.URL).Job(job.ID))
+			execution := reportAndFinish(t, newTestClient(t, proxy.URL).Job(job.ID))
 			expectProgress(t, job, "a: 3/5", "b: 2/2")
 			if stats := execution.Stats(); stats.Failures < 2 || stats.Dropped != 0 || stats.Delivered != stats.Reports {
 				t.Errorf("the stats are %+v", stats)
@@ -95,7 +94,7 @@ func TestNumbersAreExactWhateverHappensToRequests(t *testing.T) {
 	}
 }
 
-func TestALostAnswerIsFollowedByTheSameRequestWithTheSameContent(t *testing.T) {
+func TestALostResponseIsFollowedByAnIdenticalRequest(t *testing.T) {
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
 	lost := make(chan struct{})
 	proxy := newFaultProxy(t, sharedURL(t), func(kind string, before int) fault {
@@ -108,7 +107,7 @@ func TestALostAnswerIsFollowedByTheSameRequestWithTheSameContent(t *testing.T) {
 	must(t, DefaultProgress().Done(ctx, 1))
 	execution.requestFlush()
 	proxy.await(t, "POST /events")
-	// The first request is frozen: what comes now must not join it.
+	// The first request is frozen: later increments must not join it.
 	must(t, DefaultProgress().Done(ctx, 10))
 	close(lost)
 	must(t, execution.Finish(ctx, Succeeded))
@@ -167,8 +166,8 @@ func TestAnExecutionSurvivesARestartOfTheServer(t *testing.T) {
 	}
 }
 
-func TestNothingWaitsForALedgerThatDoesNotAnswer(t *testing.T) {
-	// It accepts connections and says nothing, which is the worst.
+func TestNothingWaitsForAnUnresponsiveLedgerWithoutACloseWait(t *testing.T) {
+	// It accepts connections and never responds, which is the worst case.
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer listener.Close()
@@ -199,7 +198,7 @@ func TestNothingWaitsForALedgerThatDoesNotAnswer(t *testing.T) {
 	if err := client.Close(); !errors.Is(err, ErrUndelivered) {
 		t.Errorf("closing gives %v", err)
 	}
-	// Nothing goes on behind a closed client, and what was given up is counted: the start, the reports and the end.
+	// A closed client sends nothing, and counts the start, the report and the end as dropped.
 	for _, execution := range executions {
 		<-execution.stopped
 		if stats := execution.Stats(); stats.Dropped != 3 || stats.Pending != 0 {
@@ -208,7 +207,7 @@ func TestNothingWaitsForALedgerThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
-func TestWhatWaitsForTheEndOfAnOutageIsLimited(t *testing.T) {
+func TestTheNumberOfUndeliveredExecutionsIsLimited(t *testing.T) {
 	proxy := newFaultProxy(t, "", func(string, int) fault { return fault{cutBefore: true} })
 	client := newTestClient(t, proxy.URL, WithCloseWait(0))
 	client.draining = drainingMax - 1
@@ -222,7 +221,7 @@ func TestWhatWaitsForTheEndOfAnOutageIsLimited(t *testing.T) {
 	}
 }
 
-func TestASlowLedgerIsAskedLessOften(t *testing.T) {
+func TestASlowLedgerGetsFewerRequests(t *testing.T) {
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
 	release := make(chan struct{})
 	proxy := newFaultProxy(t, sharedURL(t), func(kind string, before int) fault {
@@ -246,7 +245,7 @@ func TestASlowLedgerIsAskedLessOften(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatComesAfterWeHaveGivenUpWaitingChangesNothing(t *testing.T) {
+func TestAResponseAfterTheTimeoutChangesNothing(t *testing.T) {
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
 	proxy := newFaultProxy(t, sharedURL(t), func(kind string, before int) fault {
 		if before == 0 {
@@ -256,14 +255,14 @@ func TestAnAnswerThatComesAfterWeHaveGivenUpWaitingChangesNothing(t *testing.T) 
 	})
 	client := newTestClient(t, proxy.URL)
 	client.requestWait = 200 * time.Millisecond
-	execution := reportSome(t, client.Job(job.ID))
+	execution := reportAndFinish(t, client.Job(job.ID))
 	expectProgress(t, job, "a: 3/5", "b: 2/2")
 	if stats := execution.Stats(); stats.Failures < 2 || stats.Dropped != 0 {
 		t.Errorf("the stats are %+v", stats)
 	}
 }
 
-func TestARejectedTokenIsToldAtOnceToWhoReads(t *testing.T) {
+func TestARefusedTokenFailsReadsAtOnce(t *testing.T) {
 	proxy := newFaultProxy(t, "", func(kind string, before int) fault {
 		if before > 0 {
 			t.Error("it was tried again")
@@ -277,7 +276,7 @@ func TestARejectedTokenIsToldAtOnceToWhoReads(t *testing.T) {
 	}
 }
 
-func TestAnOutageIsLoggedOnceAndWhatItKeptBackIsDeliveredAfterIt(t *testing.T) {
+func TestAnOutageIsLoggedOnceAndReportsAreDeliveredAfterIt(t *testing.T) {
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
 	proxy := newFaultProxy(t, sharedURL(t), func(string, int) fault { return fault{cutBefore: true} })
 	logged := &recordingLogger{}
@@ -288,7 +287,7 @@ func TestAnOutageIsLoggedOnceAndWhatItKeptBackIsDeliveredAfterIt(t *testing.T) {
 	for i := 0; i < executions; i++ {
 		ctx, execution := start(t, client.Job(job.ID), fmt.Sprint("tile-", i))
 		must(t, DefaultProgress().Done(ctx, 1))
-		// It ends in the outage, and waits for nothing.
+		// It ends during the outage, without a wait.
 		_ = execution.Finish(ctx, Succeeded)
 	}
 	for i := 0; i < 2*executions; i++ {
@@ -303,7 +302,7 @@ func TestAnOutageIsLoggedOnceAndWhatItKeptBackIsDeliveredAfterIt(t *testing.T) {
 	}
 }
 
-func TestARefusedReportIsDroppedLoggedAndCountedAndTheOthersGoOn(t *testing.T) {
+func TestARefusedReportIsDroppedLoggedAndCountedAndBlocksNoOther(t *testing.T) {
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
 	proxy := newFaultProxy(t, sharedURL(t), func(kind string, before int) fault {
 		if kind == "POST /events" && before == 0 {
@@ -329,7 +328,7 @@ func TestARefusedReportIsDroppedLoggedAndCountedAndTheOthersGoOn(t *testing.T) {
 	}
 }
 
-func TestAJobThatTheLedgerDoesNotKnowIsRefusedOnceAndHurtsNobody(t *testing.T) {
+func TestAnUnknownJobIsLoggedOnceAndDoesNotHurtTheTask(t *testing.T) {
 	logged := &recordingLogger{}
 	client := newTestClient(t, sharedURL(t), WithLogger(logged))
 	ctx, execution := start(t, client.Job("0190b2c4-0000-7000-8000-000000000000"), "tile")
@@ -347,10 +346,10 @@ func TestAJobThatTheLedgerDoesNotKnowIsRefusedOnceAndHurtsNobody(t *testing.T) {
 	}
 }
 
-func TestARequestThatIsTooLargeIsCutInHalves(t *testing.T) {
+func TestAnOversizedRequestIsHalved(t *testing.T) {
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
 	proxy := newFaultProxy(t, sharedURL(t), nil)
-	// The limit is that of a proxy, which says so in its own words.
+	// The limit is that of a proxy, with its own error page.
 	proxy.setFault(func(kind string, before int) fault {
 		if kind == "POST /events" && before < 3 {
 			return fault{status: http.StatusRequestEntityTooLarge, mediaType: "text/html", body: "too large"}
@@ -370,7 +369,7 @@ func TestARequestThatIsTooLargeIsCutInHalves(t *testing.T) {
 	}
 }
 
-func TestCreatingAJobWithAKeyIsRepeatedAndWithoutOneIsNot(t *testing.T) {
+func TestCreationOfAJobIsRepeatedOnlyWithAKey(t *testing.T) {
 	proxy := newFaultProxy(t, sharedURL(t), func(kind string, before int) fault { return fault{cutAfter: before == 0} })
 	client := newTestClient(t, proxy.URL)
 	key := "key of " + t.Name() + time.Now().String()

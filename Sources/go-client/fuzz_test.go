@@ -14,21 +14,21 @@ import (
 	"unicode/utf8"
 )
 
-// Whatever arrives from outside is read without harm, however it is cut into pieces.
+// Fuzz tests of all parsers of external input.
 
 func FuzzEventStream(f *testing.F) {
 	f.Add([]byte(": hello\n\nevent: snapshot\nid: 7\ndata: {}\n\nevent: end\n\n"))
 	f.Add([]byte("\xEF\xBB\xBFdata: a\r\ndata: b\rid\r\n\r\n\n"))
 	f.Add([]byte("event:x\r\n\ndata\n\nid: \x00\n\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		whole := eventsOf(t, bytes.NewReader(text))
-		pieces := eventsOf(t, iotest.OneByteReader(bytes.NewReader(text)))
+		whole := parseEvents(t, bytes.NewReader(text))
+		pieces := parseEvents(t, iotest.OneByteReader(bytes.NewReader(text)))
 		if !reflect.DeepEqual(whole, pieces) {
 			t.Errorf("read at once it is %q, and byte by byte %q", whole, pieces)
 		}
-		// Which of the line ends is used makes no difference where the text has only one of them.
+		// The kind of line end makes no difference.
 		if !bytes.ContainsRune(text, '\r') {
-			other := eventsOf(t, bytes.NewReader(bytes.ReplaceAll(text, []byte("\n"), []byte("\r\n"))))
+			other := parseEvents(t, bytes.NewReader(bytes.ReplaceAll(text, []byte("\n"), []byte("\r\n"))))
 			if !reflect.DeepEqual(whole, other) {
 				t.Errorf("with carriage returns %q becomes %q", whole, other)
 			}
@@ -36,7 +36,7 @@ func FuzzEventStream(f *testing.F) {
 	})
 }
 
-func eventsOf(t *testing.T, stream io.Reader) (events []streamEvent) {
+func parseEvents(t *testing.T, stream io.Reader) (events []streamEvent) {
 	t.Helper()
 	reader := newEventStream(stream, "", func() {})
 	for {
@@ -81,7 +81,7 @@ func FuzzSnapshot(f *testing.F) {
 		}
 		written, err := json.Marshal(snapshot)
 		if err != nil {
-			// RFC 3339 writes no years beyond 9999, which only a fuzzer has.
+			// RFC 3339 has no years beyond 9999, which only a fuzzer uses.
 			return
 		}
 		must(t, json.Unmarshal(written, &again))

@@ -10,12 +10,12 @@ import (
 	"testing"
 )
 
-// No call ever panics, ends or blocks the task, whatever it is given.
+// No call panics, ends or blocks the task, whatever its arguments.
 
-// nilContext is what a caller without a context may pass.
+// nilContext is the context of a caller without one.
 var nilContext context.Context
 
-func TestNilReceiversAndNilContextsHurtNobody(t *testing.T) {
+func TestNilReceiversContextsAndOptionsDoNotPanic(t *testing.T) {
 	real := newTestClient(t, sharedURL(t))
 	job := newTestJob(t, real)
 	for name, client := range map[string]*Client{"nil": nil, "zero": {}, "silent": silentClient(t), "real": real} {
@@ -80,7 +80,7 @@ func TestNilReceiversAndNilContextsHurtNobody(t *testing.T) {
 	}
 }
 
-func TestAWrongConfigurationGivesASilentClient(t *testing.T) {
+func TestAnInvalidConfigurationGivesASilentClient(t *testing.T) {
 	for name, make := range map[string]func() (*Client, error){
 		"URL":    func() (*Client, error) { return NewClient("nonsense") },
 		"option": func() (*Client, error) { return NewClient("http://host", nil, WithInterval(-1)) },
@@ -96,7 +96,7 @@ func TestAWrongConfigurationGivesASilentClient(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeReportedIsDroppedCountedAndLoggedOnce(t *testing.T) {
+func TestInvalidReportsAreDroppedCountedAndLoggedOnce(t *testing.T) {
 	logged := &recordingLogger{}
 	client := newTestClient(t, sharedURL(t), WithLogger(logged))
 	job := newTestJob(t, client)
@@ -138,7 +138,7 @@ func TestWhatCannotBeReportedIsDroppedCountedAndLoggedOnce(t *testing.T) {
 	}
 }
 
-func TestATaskThatCannotBeReportedIsDoneAllTheSame(t *testing.T) {
+func TestRunDoesTheWorkEvenIfTheTaskIsInvalid(t *testing.T) {
 	logged := &recordingLogger{}
 	client := newTestClient(t, sharedURL(t), WithLogger(logged))
 	job := newTestJob(t, client)
@@ -161,17 +161,17 @@ func TestATaskThatCannotBeReportedIsDoneAllTheSame(t *testing.T) {
 	}
 }
 
-// hostileTransport panics, as a round tripper of the caller's may.
+// hostileTransport panics, as a caller's own round tripper may.
 type hostileTransport struct{}
 
 func (hostileTransport) RoundTrip(*http.Request) (*http.Response, error) { panic("hostile") }
 
-// hostileLogger panics as well.
+// hostileLogger panics, too.
 type hostileLogger struct{}
 
 func (hostileLogger) Printf(string, ...any) { panic("hostile") }
 
-func TestPanicsOfTheCallersOwnPartsDoNotEndTheProgram(t *testing.T) {
+func TestPanicsOfCallbacksLoggersAndTransportsDoNotEndTheProgram(t *testing.T) {
 	client, err := NewClient("http://127.0.0.1:1", WithHTTPClient(&http.Client{Transport: hostileTransport{}}),
 		WithLogger(hostileLogger{}), WithCloseWait(0))
 	must(t, err)
@@ -215,7 +215,7 @@ func canceledContext() context.Context {
 	return ctx
 }
 
-// brokenTransport refuses everything at once.
+// brokenTransport fails every request at once.
 type brokenTransport struct{}
 
 func (brokenTransport) RoundTrip(*http.Request) (*http.Response, error) {

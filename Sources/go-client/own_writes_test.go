@@ -80,11 +80,11 @@ func TestEveryReadContainsWhatTheSameClientWroteBefore(t *testing.T) {
 	}
 }
 
-// laggingServer answers reads of a job whose head and projection are given, as the ledger does.
+// laggingServer serves a job with a given head and a projection that lags behind it.
 type laggingServer struct {
 	*httptest.Server
 	mu sync.Mutex
-	// head and folded are the last events of the ledger and of its projection.
+	// head and folded are the sequences of the ledger's last event and of its projection.
 	head, folded int
 	requests     []string
 }
@@ -111,8 +111,8 @@ func newLaggingServer(t *testing.T, status int) *laggingServer {
 	return server
 }
 
-func TestAReadBehindALaggingOrRestoredLedgerGivesWhatThereIs(t *testing.T) {
-	// A ledger without such an event answered 422 at first, and answers 504 after its wait.
+func TestAReadOfALaggingOrRestoredLedgerReturnsTheCurrentSnapshot(t *testing.T) {
+	// For a sequence beyond the head, older ledgers respond 422 at once, newer ones 504 after a wait.
 	for _, status := range []int{http.StatusGatewayTimeout, http.StatusUnprocessableEntity} {
 		server := newLaggingServer(t, status)
 		server.head, server.folded = 9, 6
@@ -126,7 +126,7 @@ func TestAReadBehindALaggingOrRestoredLedgerGivesWhatThereIs(t *testing.T) {
 		if written, _ := client.ownWrites.last("j"); written != 9 {
 			t.Errorf("%d: after a lag the client remembers %d", status, written)
 		}
-		// The ledger is restored to a state without the client's events: it must not be asked for them for ever.
+		// After a restore to a state without these events, reads must not wait for them again.
 		server.head = 6
 		_, err = job.Snapshot(testContext(t))
 		must(t, err)
@@ -136,7 +136,7 @@ func TestAReadBehindALaggingOrRestoredLedgerGivesWhatThereIs(t *testing.T) {
 		if len(server.requests) != 1 || server.requests[0] != "" {
 			t.Errorf("%d: after a restore it is asked %q", status, server.requests)
 		}
-		// What the caller asks for explicitly is not replaced.
+		// An explicit request of the caller is not replaced.
 		if status == http.StatusUnprocessableEntity {
 			if _, err := job.Snapshot(testContext(t), AtLeast(9)); !errors.Is(err, ErrInvalid) {
 				t.Errorf("a sequence that is not there gives %v", err)

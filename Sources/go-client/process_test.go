@@ -15,11 +15,9 @@ import (
 	"time"
 )
 
-// What happens to a whole process is tested with processes of this very program, which play a role instead of running
-// tests.
+// Tests of whole processes use processes of the test program, which play a role instead of running tests.
 
-// playRole is what such a process does. It says on its standard output when it is where the test wants it, and does
-// what is written to its standard input.
+// playRole runs such a process. It prints "ready" in the state that the test needs, and then reads its standard input.
 func playRole(role string) {
 	client, err := NewClient("", WithLogger(&recordingLogger{}))
 	if err != nil {
@@ -37,7 +35,7 @@ func playRole(role string) {
 	}
 	switch role {
 	case "killed":
-		// What is flushed is safe; what comes after it is lost with the process.
+		// Flushed reports are safe. Later ones are lost with the process.
 		report(3)
 		if err := execution.Flush(ctx); err != nil {
 			panic(err)
@@ -88,8 +86,8 @@ func playRole(role string) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// child starts a process that plays a role, and waits until it is ready.
-func child(t *testing.T, role, url string, job *Job) *exec.Cmd {
+// startChild starts a process that plays a role, and waits until it is ready.
+func startChild(t *testing.T, role, url string, job *Job) *exec.Cmd {
 	t.Helper()
 	program, err := os.Executable()
 	must(t, err)
@@ -110,22 +108,22 @@ func child(t *testing.T, role, url string, job *Job) *exec.Cmd {
 	return command
 }
 
-func TestAKilledProcessLeavesWhatItSentAndNothingTwice(t *testing.T) {
+func TestReportsOfAKilledProcessCountOnce(t *testing.T) {
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
-	// Each answer is lost once, so each report was sent twice.
+	// Each response is lost once, so each report is sent twice.
 	proxy := newFaultProxy(t, sharedURL(t), func(kind string, before int) fault { return fault{cutAfter: before%2 == 0} })
-	command := child(t, "killed", proxy.URL, job)
+	command := startChild(t, "killed", proxy.URL, job)
 	must(t, command.Process.Kill())
 	_ = command.Wait()
 	expectProgress(t, job, "(default): 3/0")
-	// The run that takes its place begins from nothing.
+	// The next execution starts from zero.
 	ctx, execution := start(t, job, "child")
 	must(t, DefaultProgress().Done(ctx, 5))
 	must(t, execution.Finish(ctx, Succeeded))
 	expectProgress(t, job, "(default): 5/0")
 }
 
-// expectEndBy waits until the process has ended, which must be by the signal.
+// expectEndBy waits for the end of the process, and fails the test unless the signal ended it.
 func expectEndBy(t *testing.T, command *exec.Cmd, wanted syscall.Signal) {
 	t.Helper()
 	err := command.Wait()
@@ -135,17 +133,17 @@ func expectEndBy(t *testing.T, command *exec.Cmd, wanted syscall.Signal) {
 	}
 }
 
-func TestASignalSendsEverythingCancelsTheExecutionAndEndsTheProcess(t *testing.T) {
+func TestASignalCancelsTheExecutionSendsEverythingAndEndsTheProcess(t *testing.T) {
 	for _, received := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT} {
 		received := received
 		t.Run(received.String(), func(t *testing.T) {
 			t.Parallel()
 			job := newTestJob(t, newTestClient(t, sharedURL(t)))
-			command := child(t, "terminated", sharedURL(t), job)
+			command := startChild(t, "terminated", sharedURL(t), job)
 			must(t, command.Process.Signal(received))
 			expectEndBy(t, command, received)
 			expectProgress(t, job, "(default): 7/0")
-			if counts := settled(t, job).Tasks; counts.Canceled != 1 || counts.Running != 0 {
+			if counts := settledSnapshot(t, job).Tasks; counts.Canceled != 1 || counts.Running != 0 {
 				t.Errorf("the tasks are %+v", counts)
 			}
 		})
@@ -158,18 +156,18 @@ func TestASignalDoesNotEndTheProcessWhileAnotherClientSends(t *testing.T) {
 		return fault{slow: 200 * time.Millisecond}
 	})
 	t.Setenv("PROGRESS_LEDGER_SLOW_URL", proxy.URL)
-	command := child(t, "two clients", sharedURL(t), job)
+	command := startChild(t, "two clients", sharedURL(t), job)
 	must(t, command.Process.Signal(syscall.SIGTERM))
 	expectEndBy(t, command, syscall.SIGTERM)
-	snapshot := settled(t, job)
+	snapshot := settledSnapshot(t, job)
 	if slow, _ := snapshot.Indicator("slow"); slow.Done.String() != "9" || snapshot.Tasks.Canceled != 2 {
 		t.Errorf("the snapshot is %+v", snapshot)
 	}
 }
 
-func TestATaskWhoseContextASignalCancelsEndsAsCanceledWithEverythingSent(t *testing.T) {
+func TestACanceledContextEndsTheExecutionAsCanceledAndSendsEverything(t *testing.T) {
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
-	command := child(t, "context", sharedURL(t), job)
+	command := startChild(t, "context", sharedURL(t), job)
 	must(t, command.Process.Signal(syscall.SIGTERM))
 	if err := command.Wait(); err != nil {
 		t.Errorf("it ended with %v", err)
@@ -181,9 +179,9 @@ func TestATaskWhoseContextASignalCancelsEndsAsCanceledWithEverythingSent(t *test
 	}
 }
 
-func TestASecondSignalEndsTheProcessAtOnceAndAnEarlyOneDoesNot(t *testing.T) {
+func TestOnlyASecondSignalAfterASecondEndsTheProcessAtOnce(t *testing.T) {
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
-	command := child(t, "hanging", unresponsiveServer(t), job)
+	command := startChild(t, "hanging", unresponsiveServer(t), job)
 	began := time.Now()
 	must(t, command.Process.Signal(syscall.SIGTERM))
 	must(t, command.Process.Signal(syscall.SIGTERM))
@@ -255,7 +253,7 @@ func TestThousandsOfGoroutinesLoseNothing(t *testing.T) {
 		}()
 	}
 	all.Wait()
-	snapshot := settled(t, job)
+	snapshot := settledSnapshot(t, job)
 	if len(snapshot.Progress) != 10 {
 		t.Errorf("there are %d indicators", len(snapshot.Progress))
 	}

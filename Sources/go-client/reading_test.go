@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// superseding is a job in which a task was started twice: 4 of 10 were done in vain.
-func superseding(t *testing.T) (*Client, *Job) {
+// newSupersededJob returns a job with a task that was started twice, with 4 of 10 units wasted.
+func newSupersededJob(t *testing.T) (*Client, *Job) {
 	t.Helper()
 	client := newTestClient(t, sharedURL(t))
 	job := newTestJob(t, client)
@@ -27,7 +27,7 @@ func superseding(t *testing.T) (*Client, *Job) {
 }
 
 func TestEveryNumberIsExplained(t *testing.T) {
-	_, job := superseding(t)
+	_, job := newSupersededJob(t)
 	explanation, err := job.Explain(testContext(t), "a")
 	must(t, err)
 	whole := explanation.Conservation
@@ -48,7 +48,7 @@ func TestEveryNumberIsExplained(t *testing.T) {
 }
 
 func TestADecreaseHasItsCause(t *testing.T) {
-	_, job := superseding(t)
+	_, job := newSupersededJob(t)
 	history, err := job.History(testContext(t), "a", 0)
 	must(t, err)
 	var cause *HistoryCause
@@ -67,8 +67,8 @@ func TestADecreaseHasItsCause(t *testing.T) {
 	}
 }
 
-func TestTheHistoryIsReadPageByPageAndFiltered(t *testing.T) {
-	_, job := superseding(t)
+func TestEventsArePagedAndFiltered(t *testing.T) {
+	_, job := newSupersededJob(t)
 	counts := map[Verdict]int{}
 	sequence := int64(0)
 	events := job.Events(testContext(t), EventFilter{})
@@ -95,7 +95,7 @@ func TestTheHistoryIsReadPageByPageAndFiltered(t *testing.T) {
 }
 
 func TestTasksShowTheirExecutions(t *testing.T) {
-	_, job := superseding(t)
+	_, job := newSupersededJob(t)
 	tasks := job.Tasks(testContext(t), TaskFilter{State: TaskSucceeded})
 	if !tasks.Next() {
 		t.Fatal(tasks.Err())
@@ -110,8 +110,8 @@ func TestTasksShowTheirExecutions(t *testing.T) {
 	}
 }
 
-func TestSnapshotsOfThePastAndByOtherRules(t *testing.T) {
-	_, job := superseding(t)
+func TestSnapshotsOfThePastAndByOtherPolicies(t *testing.T) {
+	_, job := newSupersededJob(t)
 	created, err := job.Snapshot(testContext(t), AtSequence(1))
 	must(t, err)
 	if created.Sequence != 1 || len(created.Progress) != 0 || created.Name != "test "+t.Name() {
@@ -131,14 +131,14 @@ func TestJobsAreFoundAndListed(t *testing.T) {
 	client := newTestClient(t, sharedURL(t))
 	tag := fmt.Sprint(time.Now().UnixNano())
 	var newest *Job
-	// More than a page of them.
+	// More than one page.
 	for i := 0; i <= pageSize; i++ {
 		var err error
 		newest, err = client.CreateJob(testContext(t), "listed", Tag("run", tag))
 		must(t, err)
 	}
 	must(t, newest.Finish(testContext(t), JobFailed))
-	settled(t, newest)
+	settledSnapshot(t, newest)
 	count := 0
 	jobs := client.ListJobs(testContext(t), JobFilter{Name: "listed", Tags: map[string]string{"run": tag}})
 	for jobs.Next() {

@@ -77,7 +77,7 @@ func TestTheJobsOfAClientAreCreatedFoundAndListed(t *testing.T) {
 	if jobs := client.Jobs.List(testContext(t), JobFilter{Key: t.Name()}); !jobs.Next() || jobs.Value().ID != created.ID {
 		t.Errorf("it is not listed: %v", jobs.Err())
 	}
-	// Whoever ignores the error can go on all the same.
+	// A caller that ignores the error can continue.
 	for name, client := range map[string]*Client{"real": client, "zero": {}} {
 		lost, err := client.Jobs.Get(testContext(t), "0190b2c4-0000-7000-8000-000000000000")
 		if name == "real" && !errors.Is(err, ErrNotFound) || err == nil || len(lost.Progress) != 0 {
@@ -113,7 +113,7 @@ func TestRunRecordsHowTheWorkEnded(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("the canceled work's error became %v", err)
 	}
-	settled(t, job)
+	settledSnapshot(t, job)
 	found := map[string]TaskState{}
 	tasks := job.Tasks(testContext(t), TaskFilter{})
 	for tasks.Next() {

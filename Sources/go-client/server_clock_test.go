@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// newShiftedServer answers every read of a job by a clock that is so much ahead of ours. It gives the clock in the job
-// itself, or in the Date header alone.
+// newShiftedServer serves a job by a clock that differs from the local one. The clock is in the job or in the Date
+// header.
 func newShiftedServer(t *testing.T, shift time.Duration, isInJob bool) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(writer http.ResponseWriter, incoming *http.Request) {
@@ -20,7 +20,7 @@ func newShiftedServer(t *testing.T, shift time.Duration, isInJob bool) string {
 		writer.Header().Set("Date", now.Format(http.TimeFormat))
 		if isInJob {
 			text = strings.Replace(text, `"name"`, fmt.Sprintf(`"now": %q, "name"`, now.Format(time.RFC3339Nano)), 1)
-			// Not to be believed then: a cache or proxy may have set it.
+			// A cache or proxy may have set the header, so the job's clock takes precedence.
 			writer.Header().Set("Date", now.Add(time.Hour).Format(http.TimeFormat))
 		}
 		mediaType := "application/json"
@@ -38,7 +38,7 @@ func newShiftedServer(t *testing.T, shift time.Duration, isInJob bool) string {
 	return server.URL
 }
 
-func TestAgesGoByTheClockOfTheLedger(t *testing.T) {
+func TestAgesUseTheClockOfTheLedger(t *testing.T) {
 	for _, shift := range []time.Duration{-10 * time.Minute, 0, 10 * time.Minute} {
 		for _, isInJob := range []bool{true, false} {
 			client := newTestClient(t, newShiftedServer(t, shift, isInJob))
@@ -60,7 +60,7 @@ func TestAgesGoByTheClockOfTheLedger(t *testing.T) {
 			for name, read := range reads {
 				snapshot, err := read()
 				must(t, err)
-				// The header is a whole second; the rest is for a busy machine.
+				// The header has whole seconds. The rest is for a busy machine.
 				age, isKnown := snapshot.Since(snapshot.UpdatedAt)
 				if !isKnown || age < 59*time.Second || age > 90*time.Second {
 					t.Errorf("%s of a clock %v off, in the job %v: the age is %v, %v", name, shift, isInJob, age, isKnown)
@@ -70,14 +70,14 @@ func TestAgesGoByTheClockOfTheLedger(t *testing.T) {
 	}
 }
 
-func TestAnAgeGrowsWhileASnapshotIsKeptAndIsNeverNegative(t *testing.T) {
+func TestAnAgeGrowsAndIsNeverNegative(t *testing.T) {
 	now := time.Date(2026, 1, 31, 10, 0, 0, 0, time.UTC)
 	snapshot := &Snapshot{UpdatedAt: now.Add(-time.Minute)}
 	if _, isKnown := snapshot.Since(snapshot.UpdatedAt); isKnown {
 		t.Error("an age is known without a clock")
 	}
 	snapshot.receive(serverClock{now: now, readAt: time.Now().Add(-time.Hour)}, time.Now().Add(-time.Minute))
-	// The head of the stream is an hour old, and the snapshot in it a minute.
+	// The header of the stream is an hour old, the snapshot a minute.
 	if snapshot.Now.Sub(now.Add(59*time.Minute)).Abs() > time.Second {
 		t.Errorf("the ledger's clock was %v", snapshot.Now)
 	}
@@ -95,7 +95,7 @@ func TestAnAgeGrowsWhileASnapshotIsKeptAndIsNeverNegative(t *testing.T) {
 	}
 }
 
-func TestAnotherTimeOfTheClockIsNoNews(t *testing.T) {
+func TestAWatchIgnoresTheClockOfASnapshot(t *testing.T) {
 	first := Snapshot{Job: "j", State: JobRunning, Sequence: 3, Now: time.Now()}
 	w := &watch{last: &first}
 	again := first

@@ -15,18 +15,18 @@ import (
 	"time"
 )
 
-// The tests run against the real server, which PROGRESS_LEDGER_BINARY names.
+// The tests use a real server, the program in PROGRESS_LEDGER_BINARY.
 
 // testServer is a server with a private database.
 type testServer struct {
 	url     string
 	data    string
 	command *exec.Cmd
-	// endWatchdog ends the process that stops the server should the tests end without having done so.
+	// endWatchdog ends the watchdog, which stops the server if the tests end without stopping it.
 	endWatchdog func()
 }
 
-// shared is the server of all tests that do not break theirs.
+// shared is the server of all tests that do not stop theirs.
 var shared struct {
 	once   sync.Once
 	server *testServer
@@ -45,8 +45,10 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// newDataFolder is a folder for a private database: below /var/lib as root, because PostgreSQL then runs as another
-// account that must reach it, and in any case one with a short name, because a Unix socket lies in it.
+// newDataFolder creates a folder for a private database.
+//
+// As root it is below /var/lib, because PostgreSQL then runs as another account and must reach it. Its path is short,
+// because it contains a Unix socket.
 func newDataFolder() (string, error) {
 	parent := "/tmp"
 	if os.Getuid() == 0 {
@@ -59,7 +61,7 @@ func newDataFolder() (string, error) {
 	return folder, os.Chmod(folder, 0o755)
 }
 
-// startServer serves the data in this folder.
+// startServer starts a server on the data in this folder.
 func startServer(data string) (*testServer, error) {
 	binary := os.Getenv("PROGRESS_LEDGER_BINARY")
 	if binary == "" {
@@ -67,7 +69,7 @@ func startServer(data string) (*testServer, error) {
 	}
 	command := exec.Command(binary, "serve", "--port", "0", "--data", data+"/data", "--log-level", "error")
 	command.Stderr = os.Stderr
-	// A group of its own: Ctrl-C must not reach the database before we stop the server.
+	// In its own process group, so that Ctrl-C does not reach the database before the server is stopped.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	output, err := command.StdoutPipe()
 	if err != nil {
@@ -92,8 +94,9 @@ func startServer(data string) (*testServer, error) {
 	return &testServer{url: url, data: data, command: command, endWatchdog: endWatchdog}, nil
 }
 
-// startWatchdog lets a process stop this one when ours has ended, by a panic or a time limit: then the other end of its
-// standard input is closed, whatever ended us.
+// startWatchdog starts a process that stops the server when the tests have ended, even by a panic or a time limit.
+//
+// The end of the test process closes the watchdog's standard input.
 func startWatchdog(pid int) (end func(), err error) {
 	watchdog := exec.Command("sh", "-c", `read -r line; kill -TERM "$1"`, "watchdog", fmt.Sprint(pid))
 	watchdog.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -111,7 +114,7 @@ func startWatchdog(pid int) (end func(), err error) {
 	}, nil
 }
 
-// stop ends the server by this signal.
+// stop ends the server with this signal.
 func (s *testServer) stop(signal syscall.Signal) error {
 	s.endWatchdog()
 	if err := s.command.Process.Signal(signal); err != nil {
@@ -130,7 +133,7 @@ func (s *testServer) remove() {
 	}
 }
 
-// sharedURL is where the shared server is.
+// sharedURL returns the URL of the shared server.
 func sharedURL(t testing.TB) string {
 	t.Helper()
 	shared.once.Do(func() {
@@ -145,7 +148,7 @@ func sharedURL(t testing.TB) string {
 	return shared.server.url
 }
 
-// ownServer is a server that the test may stop; restart gives one with the same data at another port.
+// ownServer starts a server that the test may stop and restart.
 func ownServer(t *testing.T) *testServer {
 	t.Helper()
 	data, err := newDataFolder()
@@ -160,7 +163,7 @@ func ownServer(t *testing.T) *testServer {
 	return server
 }
 
-// restart ends the server by this signal and serves its data again.
+// restart ends the server with this signal, and starts another one on the same data, at another port.
 func (s *testServer) restart(t *testing.T, signal syscall.Signal) {
 	t.Helper()
 	if err := s.stop(signal); err != nil {
@@ -173,7 +176,7 @@ func (s *testServer) restart(t *testing.T, signal syscall.Signal) {
 	*s = *next
 }
 
-// quiet is a logger that keeps what it is told.
+// recordingLogger is a logger that keeps its lines in memory.
 type recordingLogger struct {
 	mu    sync.Mutex
 	lines []string
@@ -193,8 +196,8 @@ func (q *recordingLogger) all() []string {
 
 var _ Logger = log.Default()
 
-// patience is how long a test waits for what must happen. It is long, because a machine may be slow, and is never
-// waited for where things go right.
+// testTimeout is the limit of every wait in the tests. It is long, because a machine may be slow, and only failing
+// tests reach it.
 const testTimeout = 60 * time.Second
 
 func testContext(t testing.TB) context.Context {
@@ -204,7 +207,7 @@ func testContext(t testing.TB) context.Context {
 	return ctx
 }
 
-// newTestClient is a client that logs nowhere.
+// newTestClient returns a client without visible log.
 func newTestClient(t testing.TB, url string, options ...ClientOption) *Client {
 	t.Helper()
 	client, err := NewClient(url, append([]ClientOption{WithLogger(&recordingLogger{}), WithCloseWait(testTimeout)}, options...)...)
@@ -224,8 +227,8 @@ func newTestJob(t testing.TB, client *Client) *Job {
 	return job
 }
 
-// settled is the job's snapshot when everything that is in the ledger is in it.
-func settled(t testing.TB, job *Job) *Snapshot {
+// settledSnapshot returns the job's snapshot after the projection has reached the last event.
+func settledSnapshot(t testing.TB, job *Job) *Snapshot {
 	t.Helper()
 	ctx := testContext(t)
 	now, err := job.Snapshot(ctx)
@@ -239,11 +242,11 @@ func settled(t testing.TB, job *Job) *Snapshot {
 	return snapshot
 }
 
-// expectProgress compares a job's indicators, written as in "download: 3/10", with what they must be.
+// expectProgress compares a job's indicators with the expected ones, such as "download: 3/10".
 func expectProgress(t testing.TB, job *Job, wanted ...string) {
 	t.Helper()
 	var found []string
-	for _, indicator := range settled(t, job).Progress {
+	for _, indicator := range settledSnapshot(t, job).Progress {
 		found = append(found, indicator.String())
 	}
 	if strings.Join(found, ", ") != strings.Join(wanted, ", ") {
@@ -251,7 +254,7 @@ func expectProgress(t testing.TB, job *Job, wanted ...string) {
 	}
 }
 
-// must fails the test on an error.
+// must fails the test if there is an error.
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -259,7 +262,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// start starts an execution that must start.
+// start starts an execution, and fails the test if that is impossible.
 func start(t testing.TB, job *Job, task string, options ...StartOption) (context.Context, *Execution) {
 	t.Helper()
 	ctx, execution, err := job.StartExecution(testContext(t), task, options...)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// awaitSuperseded waits until the execution knows that it is superseded.
+// awaitSuperseded waits until the execution has noticed that it is superseded.
 func awaitSuperseded(t *testing.T, execution *Execution) {
 	t.Helper()
 	select {
@@ -23,7 +23,7 @@ func awaitSuperseded(t *testing.T, execution *Execution) {
 	}
 }
 
-func TestAZombieLearnsOfItFromItsStart(t *testing.T) {
+func TestAZombieNoticesByItsStart(t *testing.T) {
 	client := newTestClient(t, sharedURL(t))
 	job := newTestJob(t, client)
 	_, newer := start(t, job, "tile", Attempt(2))
@@ -42,8 +42,8 @@ func TestAZombieLearnsOfItFromItsStart(t *testing.T) {
 	}
 }
 
-func TestAnExecutionLearnsOfItFromItsReports(t *testing.T) {
-	// Reads of the history are refused, so that only the verdicts can tell.
+func TestASupersededExecutionNoticesByItsReports(t *testing.T) {
+	// Reads of the events are refused, so that only the verdicts remain.
 	proxy := newFaultProxy(t, sharedURL(t), func(kind string, before int) fault {
 		if kind == "GET /events" {
 			return problem(http.StatusGone, "Retired")
@@ -81,7 +81,7 @@ func TestAnExecutionLearnsOfItFromItsReports(t *testing.T) {
 	if len(called) > 0 {
 		t.Error("the callback was called twice")
 	}
-	if snapshot := settled(t, job); len(snapshot.Progress) != 0 {
+	if snapshot := settledSnapshot(t, job); len(snapshot.Progress) != 0 {
 		t.Errorf("what the zombie did counts: %v", snapshot.Progress)
 	}
 	tasks := job.Tasks(testContext(t), TaskFilter{})
@@ -90,7 +90,7 @@ func TestAnExecutionLearnsOfItFromItsReports(t *testing.T) {
 	}
 }
 
-func TestAnExecutionThatReportsNothingLearnsOfIt(t *testing.T) {
+func TestASupersededExecutionWithoutReportsNotices(t *testing.T) {
 	client := newTestClient(t, sharedURL(t), WithLookInterval(checkIntervalMin))
 	job := newTestJob(t, client)
 	_, zombie := start(t, job, "tile")
@@ -105,14 +105,14 @@ func TestAnExecutionThatReportsNothingLearnsOfIt(t *testing.T) {
 	}
 }
 
-func TestTheSameTaskEnteredTwiceIsTwoExecutionsAndTheSecondCountsInFull(t *testing.T) {
+func TestASecondStartOfATaskIsAnotherExecutionAndCountsInFull(t *testing.T) {
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
 	logged := &recordingLogger{}
 	ctx, first := start(t, newTestClient(t, sharedURL(t), WithLogger(logged), WithLookInterval(checkIntervalMin)).Job(job.ID),
 		"tile", Attempt(1))
 	must(t, DefaultProgress().Done(ctx, 1))
 	must(t, first.Flush(ctx))
-	// As from a second process, with the same attempt.
+	// A second process does the same, with the same attempt.
 	later, second := start(t, newTestClient(t, sharedURL(t)).Job(job.ID), "tile", Attempt(1))
 	must(t, DefaultProgress().Done(later, 10))
 	must(t, second.Flush(later))
@@ -129,7 +129,7 @@ func TestTheSameTaskEnteredTwiceIsTwoExecutionsAndTheSecondCountsInFull(t *testi
 	}
 }
 
-func TestReportsThatCollideWithThoseOfAnotherReporterAreCountedAndLogged(t *testing.T) {
+func TestReportsThatCollideWithAnotherReporterAreCountedAndLogged(t *testing.T) {
 	for _, verdict := range []Verdict{VerdictDuplicate, VerdictConflict, VerdictOverLimit} {
 		verdict := verdict
 		t.Run(string(verdict), func(t *testing.T) {
@@ -159,7 +159,7 @@ func TestReportsThatCollideWithThoseOfAnotherReporterAreCountedAndLogged(t *test
 			}
 		})
 	}
-	// A duplicate of a report whose answer was lost is as it should be.
+	// A duplicate after a lost response is expected.
 	d := newDelivery(time.Now())
 	_, err := d.report("a", 0, 1, time.Now)
 	must(t, err)
@@ -171,11 +171,11 @@ func TestReportsThatCollideWithThoseOfAnotherReporterAreCountedAndLogged(t *test
 	}
 }
 
-func TestAResubmissionWithATooLowAttemptIsWarnedAbout(t *testing.T) {
+func TestAResubmissionWithATooLowAttemptIsLogged(t *testing.T) {
 	logged := &recordingLogger{}
 	client := newTestClient(t, sharedURL(t), WithLogger(logged))
 	job := newTestJob(t, client)
-	// The first submission was restarted twice; the second one begins again.
+	// The first submission was restarted twice. The second one starts to count again.
 	t.Setenv("SLURM_JOB_ID", "77")
 	t.Setenv("SLURM_RESTART_COUNT", "2")
 	_, before := start(t, job, "tile", AttemptFromEnvironment())
@@ -228,11 +228,11 @@ func TestAStartThatTheLedgerHasLostIsRecordedAgain(t *testing.T) {
 	}
 }
 
-func TestAnExecutionThatLooksIsNotSupersededByIt(t *testing.T) {
+func TestACheckDoesNotSupersedeItsOwnExecution(t *testing.T) {
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
 	proxy := newFaultProxy(t, sharedURL(t), nil)
 	_, execution := start(t, newTestClient(t, proxy.URL, WithLookInterval(checkIntervalMin)).Job(job.ID), "tile")
-	// When it looks for the second time, it has dealt with what the first told.
+	// At the second check, the result of the first one has been processed.
 	proxy.await(t, "GET /events")
 	proxy.await(t, "GET /events")
 	if execution.Stats().IsSuperseded {
@@ -256,7 +256,7 @@ func TestExecutionsOfATaskStartInTheOrderOfTheCalls(t *testing.T) {
 	proxy.await(t, "POST /executions")
 	later, second := start(t, client.Job(job.ID), "tile")
 	must(t, DefaultProgress().Done(later, 10))
-	// Another task is not held up: when it has started, the second would have too.
+	// Another task is not delayed. When it has started, the second execution would have started too.
 	_, other := start(t, client.Job(job.ID), "other")
 	must(t, other.Started(ctx))
 	if second.Stats().Requests != 0 {

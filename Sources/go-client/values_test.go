@@ -8,14 +8,14 @@ import (
 	"testing"
 )
 
-// silentClient has no URL, whatever the environment of the tests says.
+// silentClient returns a client without a URL, whatever the environment of the tests.
 func silentClient(t testing.TB) *Client {
 	t.Helper()
 	t.Setenv("PROGRESS_LEDGER_URL", "")
 	return newTestClient(t, "")
 }
 
-func TestWrongValuesAreRefusedAtTheCall(t *testing.T) {
+func TestInvalidValuesAreRefusedByTheCall(t *testing.T) {
 	long := strings.Repeat("é", LabelScalarsMax)
 	cases := []struct {
 		name, label string
@@ -58,14 +58,14 @@ func TestWrongValuesAreRefusedAtTheCall(t *testing.T) {
 		}
 	}
 	must(t, execution.Finish(testContext(t), Succeeded))
-	// What was refused has left nothing behind, and what was not is as the server wants it.
+	// Refused reports leave no trace, and the server accepts all others.
 	expectProgress(t, job, fmt.Sprintf("a: %d/0", int64(IncrementMax)), long+": 1/0")
 	if stats := execution.Stats(); stats.Invalid != 7 || stats.Calls != 3 || stats.Dropped != 0 {
 		t.Errorf("the stats are %+v", stats)
 	}
 }
 
-func TestTheThousandAndFirstLabelIsRefusedAndTheThousandArrive(t *testing.T) {
+func TestOnlyTheFirstThousandLabelsAreReported(t *testing.T) {
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
 	ctx, execution := start(t, job, "tile")
 	must(t, DefaultProgress().Done(ctx, 1))
@@ -77,7 +77,7 @@ func TestTheThousandAndFirstLabelIsRefusedAndTheThousandArrive(t *testing.T) {
 	}
 	must(t, Progress("label 7").Done(ctx, 1))
 	must(t, execution.Finish(ctx, Succeeded))
-	if snapshot := settled(t, job); len(snapshot.Progress) != LabelsMax {
+	if snapshot := settledSnapshot(t, job); len(snapshot.Progress) != LabelsMax {
 		t.Errorf("there are %d indicators", len(snapshot.Progress))
 	}
 	if stats := execution.Stats(); stats.Delivered != LabelsMax || stats.Discarded != 0 {
@@ -85,7 +85,7 @@ func TestTheThousandAndFirstLabelIsRefusedAndTheThousandArrive(t *testing.T) {
 	}
 }
 
-func TestWrongStartsAreRefusedAndHurtNobody(t *testing.T) {
+func TestInvalidStartsReturnAUsableExecution(t *testing.T) {
 	job := newTestClient(t, sharedURL(t)).Job("whatever")
 	cases := map[string]func() (context.Context, *Execution, error){
 		"no task": func() (context.Context, *Execution, error) { return job.StartExecution(testContext(t), "") },
@@ -104,7 +104,7 @@ func TestWrongStartsAreRefusedAndHurtNobody(t *testing.T) {
 		if !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s gives %v", name, err)
 		}
-		// Who ignores the error goes on all the same.
+		// A caller that ignores the error can continue.
 		must(t, DefaultProgress().Done(ctx, 1))
 		must(t, execution.Flush(ctx))
 		must(t, execution.Close())
@@ -170,14 +170,14 @@ func TestAClosedClientReportsNothing(t *testing.T) {
 	if err := execution.Finish(later, Succeeded); !errors.Is(err, ErrUndelivered) {
 		t.Errorf("finishing gives %v", err)
 	}
-	// The start, the report and the end.
+	// The start and the report are dropped.
 	if stats := execution.Stats(); stats.Dropped != 2 || stats.Pending != 0 {
 		t.Errorf("the stats are %+v", stats)
 	}
 	expectProgress(t, job, "(default): 1/0")
 }
 
-func TestAWrongConfigurationNamesTheSetting(t *testing.T) {
+func TestAnInvalidConfigurationNamesTheSetting(t *testing.T) {
 	for _, url := range []string{"localhost:8080", "ftp://host", "http://", "http://host/?a=b", "http://ho st"} {
 		if _, err := NewClient(url); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%q gives %v", url, err)
@@ -203,7 +203,7 @@ func TestAWrongConfigurationNamesTheSetting(t *testing.T) {
 	}
 }
 
-func TestWrongJobsAreRefusedAtTheCall(t *testing.T) {
+func TestInvalidJobsAreRefusedByTheCall(t *testing.T) {
 	client := silentClient(t)
 	many := make([]CreateOption, 51)
 	for i := range many {
@@ -222,7 +222,7 @@ func TestWrongJobsAreRefusedAtTheCall(t *testing.T) {
 	}
 }
 
-func TestAttemptsComeFromTheEngine(t *testing.T) {
+func TestAttemptsComeFromTheVariablesOfTheEngine(t *testing.T) {
 	cases := []struct {
 		name      string
 		variables map[string]string

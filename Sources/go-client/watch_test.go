@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// snapshotText is a snapshot as the ledger writes it.
+// snapshotText returns a snapshot in the ledger's format.
 func snapshotText(sequence int, state JobState) string {
 	return laggingSnapshotText(sequence, sequence, state)
 }
 
-// laggingSnapshotText is a snapshot that lags behind the ledger's last event.
+// laggingSnapshotText returns a snapshot that lags behind the ledger's last event.
 func laggingSnapshotText(sequence, head int, state JobState) string {
 	return fmt.Sprintf(`{"job": "j", "name": "n", "tags": {}, "state": %q, "sequence": %d, "ledger_sequence": %d, `+
 		`"created_at": "2026-01-31T10:00:00.000001Z", "tasks": {}, "progress": [{"label": null, "done": %d, "total": 9}]}`,
@@ -32,11 +32,11 @@ func laggingEvent(sequence, head int, state JobState) string {
 	return fmt.Sprintf("event: snapshot\nid: %d\ndata: %s\n\n", sequence, laggingSnapshotText(sequence, head, state))
 }
 
-// scriptedServer answers the watch route with one part of a script after another, and cuts the connection after each.
+// scriptedServer sends one part of a script per request of the watch route, and then cuts the connection.
 type scriptedServer struct {
 	*httptest.Server
 	mu sync.Mutex
-	// resumed has the Last-Event-ID of every connection.
+	// resumed holds the Last-Event-ID of every connection.
 	resumed []string
 }
 
@@ -73,8 +73,8 @@ func newScriptedServer(t *testing.T, parts ...string) *scriptedServer {
 	return server
 }
 
-// watched is the sequences that a watch gives out.
-func watched(t *testing.T, snapshots *Iterator[*Snapshot]) string {
+// watchedSequences returns the sequences of all snapshots of a watch.
+func watchedSequences(t *testing.T, snapshots *Iterator[*Snapshot]) string {
 	t.Helper()
 	var sequences []string
 	for snapshots.Next() {
@@ -83,17 +83,17 @@ func watched(t *testing.T, snapshots *Iterator[*Snapshot]) string {
 	return strings.Join(sequences, " ")
 }
 
-func TestAWatchResumesWhereItWasAndEndsWithTheJob(t *testing.T) {
+func TestAWatchResumesAfterTheLastSnapshotAndEndsWithTheJob(t *testing.T) {
 	server := newScriptedServer(t,
 		": welcome\n\n"+snapshotEvent(3, JobRunning)+": heartbeat\n\n"+snapshotEvent(5, JobRunning)+"event: snapshot\nid: 6\ndata: {\"brok",
 		"503",
-		// Another server, which lags behind, and then says again what has been seen.
+		// Another server lags behind, and then repeats the last snapshot.
 		laggingEvent(4, 5, JobRunning)+snapshotEvent(5, JobRunning),
 		"retry: 1\r\n\r\nevent: something new\ndata: x\n\n"+strings.ReplaceAll(snapshotEvent(7, JobRunning), "\n", "\r\n")+
 			snapshotEvent(9, JobCompleted)+"event: end\nid: 9\ndata: {}\n\n",
 	)
 	snapshots := newTestClient(t, server.URL).Job("j").Watch(testContext(t))
-	if found := watched(t, snapshots); found != "3 5 7 9" || snapshots.Err() != nil {
+	if found := watchedSequences(t, snapshots); found != "3 5 7 9" || snapshots.Err() != nil {
 		t.Errorf("watched was %q, %v", found, snapshots.Err())
 	}
 	if resumed := fmt.Sprintf("%q", server.resumed); resumed != `["" "5" "5" "5"]` {
@@ -111,7 +111,7 @@ func TestAWatchFollowsALedgerThatWentBackToAnEarlierState(t *testing.T) {
 		snapshotEvent(8, JobCompleted)+"event: end\n\n",
 	)
 	snapshots := newTestClient(t, server.URL).Job("j").Watch(testContext(t))
-	if found := watched(t, snapshots); found != "10 6 7 8" || snapshots.Err() != nil {
+	if found := watchedSequences(t, snapshots); found != "10 6 7 8" || snapshots.Err() != nil {
 		t.Errorf("watched was %q, %v", found, snapshots.Err())
 	}
 	if resumed := fmt.Sprintf("%q", server.resumed); resumed != `["" "10" "7"]` {
@@ -137,21 +137,21 @@ func TestAPollFollowsALedgerThatWentBackToAnEarlierState(t *testing.T) {
 	}))
 	defer server.Close()
 	snapshots := newTestClient(t, server.URL).Job("j").Watch(testContext(t))
-	if found := watched(t, snapshots); found != "10 6 7" || snapshots.Err() != nil {
+	if found := watchedSequences(t, snapshots); found != "10 6 7" || snapshots.Err() != nil {
 		t.Errorf("watched was %q, %v", found, snapshots.Err())
 	}
 }
 
-func TestAStreamThatFallsSilentIsOpenedAgain(t *testing.T) {
+func TestAnIdleStreamIsOpenedAgain(t *testing.T) {
 	server := newScriptedServer(t,
 		snapshotEvent(2, JobRunning)+": silence", snapshotEvent(3, JobCompleted)+"event: end\n\n")
 	snapshots := newTestClient(t, server.URL).Job("j").watch(testContext(t), 50*time.Millisecond)
-	if found := watched(t, snapshots); found != "2 3" || snapshots.Err() != nil {
+	if found := watchedSequences(t, snapshots); found != "2 3" || snapshots.Err() != nil {
 		t.Errorf("watched was %q, %v", found, snapshots.Err())
 	}
 }
 
-func TestAStreamThatNothingComesThroughOfIsReplacedByPolls(t *testing.T) {
+func TestABufferedStreamIsReplacedByPolls(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)
 	proxy := newFaultProxy(t, sharedURL(t), func(kind string, before int) fault {
@@ -162,9 +162,9 @@ func TestAStreamThatNothingComesThroughOfIsReplacedByPolls(t *testing.T) {
 	})
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
 	must(t, job.Finish(testContext(t), JobCompleted))
-	settled(t, job)
+	settledSnapshot(t, job)
 	snapshots := newTestClient(t, proxy.URL).Job(job.ID).watch(testContext(t), 50*time.Millisecond)
-	if found := watched(t, snapshots); found != "2" || snapshots.Err() != nil {
+	if found := watchedSequences(t, snapshots); found != "2" || snapshots.Err() != nil {
 		t.Errorf("watched was %q, %v", found, snapshots.Err())
 	}
 }
@@ -182,7 +182,7 @@ func TestAWatchEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestAWatchEndsWhereTheTokenIsRefused(t *testing.T) {
+func TestAWatchEndsIfTheTokenIsRefused(t *testing.T) {
 	proxy := newFaultProxy(t, "http://nowhere", func(string, int) fault { return problem(403, "Forbidden") })
 	snapshots := newTestClient(t, proxy.URL).Job("j").Watch(testContext(t))
 	var refusal *Problem
@@ -191,7 +191,7 @@ func TestAWatchEndsWhereTheTokenIsRefused(t *testing.T) {
 	}
 }
 
-func TestTheServerCanBeWatchedWhicheverWayItHas(t *testing.T) {
+func TestTheServerCanBeWatchedByStreamAndByPolls(t *testing.T) {
 	hasRoute := func(kind string, before int) fault { return fault{} }
 	noRoute := func(kind string, before int) fault {
 		if kind == "GET /watch" {
@@ -218,7 +218,7 @@ func TestTheServerCanBeWatchedWhicheverWayItHas(t *testing.T) {
 			for i := int64(1); i <= 5; i++ {
 				must(t, DefaultProgress().Done(ctx, 1))
 				must(t, execution.Flush(ctx))
-				// Each change is seen before the next one is made: so the watch is live.
+				// The test sees each change before it makes the next one, so the watch is live.
 				for {
 					if !snapshots.Next() {
 						t.Fatal(snapshots.Err())
@@ -250,7 +250,7 @@ func TestTheServerCanBeWatchedWhicheverWayItHas(t *testing.T) {
 	}
 }
 
-func TestAJobThatIsNotThereCannotBeWatched(t *testing.T) {
+func TestAnUnknownJobCannotBeWatched(t *testing.T) {
 	job := newTestClient(t, sharedURL(t)).Job("0190b2c4-0000-7000-8000-000000000000")
 	if _, err := job.Wait(testContext(t)); !errors.Is(err, ErrNotFound) {
 		t.Errorf("waiting gives %v", err)
