@@ -35,14 +35,16 @@ func OnSuperseded(call func(*Execution)) StartOption {
 	return func(s *startSettings) { s.onSuperseded = call }
 }
 
-// CancelWhenSuperseded cancels the context of StartExecution when a newer execution of the task has started.
+// CancelWhenSuperseded cancels the task's context when a newer execution starts.
 //
 // The context is canceled at the end of the execution, too.
 func CancelWhenSuperseded() StartOption {
 	return func(s *startSettings) { s.cancelWhenSuperseded = true }
 }
 
-// AttemptFromEnvironment takes the attempt from variables of the workflow engine. The first one that is set counts:
+// AttemptFromEnvironment takes the attempt from variables of the workflow engine.
+//
+// The first one that is set counts:
 //
 //	PROGRESS_LEDGER_ATTEMPT         the attempt itself, for every other engine
 //	AIRFLOW_CTX_TRY_NUMBER          Airflow: the try, from 1
@@ -74,7 +76,7 @@ func AttemptFromEnvironment() StartOption {
 	}
 }
 
-// attemptFrom reads the attempt, and returns the name of its variable; "" if there is none.
+// attemptFrom returns the attempt and the name of its variable; "" without one.
 func attemptFrom(lookup func(string) (string, bool)) (attempt int, source string, err error) {
 	get := func(name string) string {
 		text, _ := lookup(name)

@@ -94,7 +94,7 @@ func WithLogger(logger Logger) ClientOption {
 	}
 }
 
-// WithInterval sets the time for which increments are collected before they are sent.
+// WithInterval sets how long increments are collected before they are sent.
 //
 // The default is 800 ms, the maximum 1 s.
 func WithInterval(interval time.Duration) ClientOption {
@@ -135,7 +135,7 @@ func WithLookInterval(interval time.Duration) ClientOption {
 	}
 }
 
-// NewClient makes a client of the ledger at this URL, such as http://127.0.0.1:8080.
+// NewClient makes a client of the ledger at a URL like http://127.0.0.1:8080.
 //
 // A path is kept, for a proxy that serves the ledger below it. An empty URL means PROGRESS_LEDGER_URL; if that is empty
 // too, the client is silent.
@@ -225,7 +225,7 @@ func (c *Client) flushAll(ctx context.Context) error {
 	return first
 }
 
-// Close sends the last reports, waits for them (see WithCloseWait), and gives up the rest.
+// Close sends the last reports, waits for them, and gives up the rest.
 //
 // Afterwards nothing is sent: reports of open executions are dropped and counted. A second call does nothing.
 func (c *Client) Close() error {
@@ -275,8 +275,9 @@ func (c *Client) giveUp() {
 	}
 }
 
-// lastWait returns the wait of the end of a job or of the client. It suffices for one try even if an outage has used up
-// the common wait.
+// lastWait returns the wait of the end of a job or of the client.
+//
+// It suffices for one try even if an outage has used up the common wait.
 func (c *Client) lastWait() time.Duration {
 	least := c.closeWait / lastWaitPart
 	if wait := c.health.remainingWait(c.closeWait - least); wait > least {
@@ -297,7 +298,9 @@ func (c *Client) takeSlot(life context.Context) error {
 
 func (c *Client) freeSlot() { <-c.slots }
 
-// registerJobEnd queues the end of a job behind the job's ended executions. It returns false if the client is closed.
+// registerJobEnd queues the end of a job behind the job's ended executions.
+//
+// It returns false if the client is closed.
 func (c *Client) registerJobEnd(end *jobEnd) (isOpen bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -336,7 +339,7 @@ func (c *Client) unsettledEnds() []*jobEnd {
 	return ends
 }
 
-// mayDrainJobEnd reports whether the end of a job may be delivered in the background.
+// mayDrainJobEnd reports whether a job's end may be delivered in the background.
 func (c *Client) mayDrainJobEnd() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -353,8 +356,9 @@ func (c *Client) liveExecutions() []*Execution {
 	return executions
 }
 
-// register adds an execution. It returns the pending start of an earlier execution of the same task, or nil, and false
-// if the client is closed.
+// register adds an execution.
+//
+// It returns the pending start of an earlier execution of the same task, or nil, and false if the client is closed.
 func (c *Client) register(e *Execution, key taskKey) (predecessor <-chan struct{}, isOpen bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -144,7 +144,9 @@ func (d *delivery) next(now time.Time) step {
 	return d.wait(times...)
 }
 
-// wait returns a wait until the first of these times, or until an ended execution gives up.
+// wait returns a wait until the first of these times.
+//
+// An ended execution waits until it gives up, at most.
 func (d *delivery) wait(times ...time.Time) step {
 	if d.isEnded {
 		times = append(times, d.drainUntil)
@@ -165,7 +167,9 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// sealBatch freezes the buffer's contents if they are due and the previous batch is settled.
+// sealBatch freezes the buffer's contents if they are due.
+//
+// The previous batch must be settled.
 func (d *delivery) sealBatch(now time.Time) {
 	isFinishing := d.isEnded && !d.isFinishQueued
 	if len(d.batches) > 0 || d.buffer.isEmpty() && !isFinishing {
@@ -190,7 +194,9 @@ func (d *delivery) sealBatch(now time.Time) {
 	d.batches = append(d.batches, newBatch(events, completedGeneration))
 }
 
-// report adds increments. It returns whether to wake the sender, which only the first report in the buffer needs.
+// report adds increments.
+//
+// It returns whether to wake the sender, which only the first report in the buffer needs.
 func (d *delivery) report(label string, total, done int64, now func() time.Time) (wake bool, err error) {
 	if d.isEnded {
 		d.counts.Dropped++
@@ -214,7 +220,7 @@ func (d *delivery) report(label string, total, done int64, now func() time.Time)
 	return wasEmpty, nil
 }
 
-// flush makes everything reported so far due now, and returns the generation to wait for.
+// flush makes all reports due now, and returns the generation to wait for.
 func (d *delivery) flush() (target int64) {
 	target = d.generation
 	if !d.buffer.isEmpty() {
@@ -234,7 +240,9 @@ func (d *delivery) isDelivered(target int64) bool {
 	return d.start != startPending && d.deliveredGeneration >= target
 }
 
-// end records that nothing more will be reported. One try follows at once, whatever the pause.
+// end records that nothing more will be reported.
+//
+// One try follows at once, whatever the pause.
 func (d *delivery) end(outcome Outcome, now time.Time) {
 	d.isEnded = true
 	d.outcome = outcome

@@ -4,7 +4,9 @@ import "time"
 
 // Results of requests, as they change a delivery.
 
-// startWasRecorded records a successful start. The attempt is 0 if the response does not contain it.
+// startWasRecorded records a successful start.
+//
+// The attempt is 0 if the response does not contain it.
 func (d *delivery) startWasRecorded(attempt int, sequence int64, now time.Time) {
 	d.requestSucceeded()
 	d.startSequence = sequence
@@ -15,13 +17,13 @@ func (d *delivery) startWasRecorded(attempt int, sequence int64, now time.Time) 
 	}
 }
 
-// startWasLost lets the start be sent again, because the ledger does not contain it any more.
+// startWasLost schedules the start again, which the ledger has lost.
 func (d *delivery) startWasLost(now time.Time) {
 	d.checked(now)
 	d.start = startPending
 }
 
-// startWasRejected records a start, and with it an execution, that the ledger will never record.
+// startWasRejected ends the delivery, because the ledger rejected the start.
 func (d *delivery) startWasRejected(err error) {
 	d.countFailure(err)
 	d.start = startRejected
@@ -33,7 +35,9 @@ func (d *delivery) checked(now time.Time) {
 	d.checkAt = now.Add(d.checkInterval)
 }
 
-// checkWasRejected records a check that the ledger refused. The next one follows after the usual interval.
+// checkWasRejected records a check that the ledger refused.
+//
+// The next one follows after the usual interval.
 func (d *delivery) checkWasRejected(err error, now time.Time) {
 	d.countFailure(err)
 	d.checkAt = now.Add(d.checkInterval)
@@ -79,7 +83,7 @@ func backoff(failures int, randomFraction float64) time.Duration {
 	return time.Duration(float64(pause) * (0.5 + randomFraction/2))
 }
 
-// settled removes the batch in flight after the ledger has recorded it or rejected it for good.
+// settled removes the batch in flight, which the ledger has recorded or rejected.
 func (d *delivery) settled() {
 	if len(d.batches) == 0 {
 		return
@@ -90,7 +94,9 @@ func (d *delivery) settled() {
 	d.batches = d.batches[1:]
 }
 
-// accepted records that the ledger has recorded the batch in flight. Verdicts are nil if they were not requested.
+// accepted records that the ledger has recorded the batch in flight.
+//
+// Verdicts are nil if they were not requested.
 //
 // Reports of one sender never collide. A verdict that discards one means that another reporter uses the same execution
 // name. A duplicate is expected if the batch was sent before.
@@ -117,7 +123,9 @@ func (d *delivery) accepted(verdicts []Verdict, now time.Time, checked bool) (is
 	return isSuperseded, collision
 }
 
-// refused drops the batch in flight, which the ledger will never record, so that it does not block later ones.
+// refused drops the batch in flight, which the ledger has rejected for good.
+//
+// Otherwise it would block later ones.
 func (d *delivery) refused(err error) {
 	d.countFailure(err)
 	d.failures = 0
@@ -127,7 +135,7 @@ func (d *delivery) refused(err error) {
 	d.settled()
 }
 
-// tooLarge splits the batch in flight, which is too large for the ledger or for a proxy.
+// tooLarge splits the batch in flight, which the ledger or a proxy refused.
 //
 // The halves keep their report numbers: if the whole was recorded after all, they change nothing.
 func (d *delivery) tooLarge(err error) {

@@ -1,4 +1,4 @@
-// Package ledger reports the progress of distributed jobs to a progress ledger, and reads it.
+// Package ledger is the client of a progress ledger for distributed jobs.
 //
 // A job is a distributed computation that somebody watches. It has tasks, and each attempt to carry out a task is an
 // execution. An execution declares units of work on indicators, each identified by a label, and reports units as done.

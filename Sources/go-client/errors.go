@@ -88,7 +88,7 @@ func (p *Problem) Error() string {
 	return text
 }
 
-// Is makes a Problem match ErrNotFound, ErrConflict, ErrInvalid or ErrUnavailable by its status.
+// Is compares by status with ErrNotFound, ErrConflict, ErrInvalid, ErrUnavailable.
 func (p *Problem) Is(target error) bool {
 	if p == nil {
 		return false

@@ -26,14 +26,16 @@ type eventStream struct {
 	isAfterReturn bool
 }
 
-// streamEventBytesMax limits an event in memory, as responseBytesMax does a response.
+// streamEventBytesMax limits an event in memory.
 const streamEventBytesMax = responseBytesMax
 
 func newEventStream(stream io.Reader, lastID string, onActivity func()) *eventStream {
 	return &eventStream{lines: bufio.NewReader(stream), onActivity: onActivity, lastID: lastID}
 }
 
-// next returns the next complete event, or io.EOF or io.ErrUnexpectedEOF if the stream ends before.
+// next returns the next complete event.
+//
+// If the stream ends before, the error is io.EOF or io.ErrUnexpectedEOF.
 func (s *eventStream) next() (streamEvent, error) {
 	event := streamEvent{}
 	hasData := false
@@ -73,7 +75,7 @@ func (s *eventStream) next() (streamEvent, error) {
 	}
 }
 
-// line returns the next line without its end: a line feed, a carriage return, or both.
+// line returns the next line without its line feed, carriage return, or both.
 func (s *eventStream) line() ([]byte, error) {
 	var line []byte
 	for {

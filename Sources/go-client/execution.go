@@ -15,7 +15,9 @@ import (
 // Outcome is the result of an execution.
 type Outcome string
 
-// The outcomes of executions. A failed execution still counts, as provisional, until a newer one starts.
+// The outcomes of executions.
+//
+// A failed execution still counts, as provisional, until a newer one starts.
 const (
 	Succeeded Outcome = "succeeded"
 	Failed    Outcome = "failed"
@@ -54,7 +56,7 @@ type Execution struct {
 	changed chan struct{}
 }
 
-// newExecution makes an execution without a sender, which Job.StartExecution starts.
+// newExecution makes an execution. Job.StartExecution starts its sender.
 func newExecution(c *Client, job string, task string, settings startSettings) *Execution {
 	name := newExecutionName()
 	e := &Execution{
@@ -159,7 +161,7 @@ func (e *Execution) wakeSender() {
 	}
 }
 
-// Superseded returns a channel that is closed when a newer execution of the task has started.
+// Superseded returns a channel that a newer execution of the task closes.
 //
 // From then on reports of this execution are recorded but do not count, so it should stop. The client notices within
 // its check interval (WithLookInterval), and at once if a newer execution existed from the beginning.
@@ -211,7 +213,7 @@ func (e *Execution) Started(ctx context.Context) error {
 	return nil
 }
 
-// Flush sends everything reported so far at once, and waits until the ledger has recorded it.
+// Flush sends everything reported so far, and waits until it is recorded.
 //
 // It waits until the context ends, and a minute at most. The error is ErrUndelivered, with the reason, if the time was
 // too short or the ledger refused something. It does not concern the work. Undelivered reports are sent later.
@@ -285,7 +287,9 @@ func (e *Execution) loss() error {
 	return e.undelivered()
 }
 
-// undelivered returns the reason for undelivered reports. The caller holds the lock.
+// undelivered returns the reason for undelivered reports.
+//
+// The caller holds the lock.
 func (e *Execution) undelivered() error {
 	counts := e.delivery.counts
 	what := "reports are not recorded yet"

@@ -12,7 +12,7 @@ import (
 
 // Ends of programs, with everything that waits: executions, the job and the client.
 
-// unresponsiveServer returns the URL of a server that accepts connections and never responds.
+// unresponsiveServer accepts connections and never responds.
 func unresponsiveServer(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

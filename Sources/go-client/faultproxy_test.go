@@ -57,7 +57,7 @@ func newFaultProxy(t testing.TB, backend string, decide func(kind string, before
 	return proxy
 }
 
-// kindOf returns the kind of a request: "POST /events", "POST /executions", "GET /progress", …
+// kindOf returns the kind of a request, such as "POST /events".
 func kindOf(r *http.Request) string {
 	path := r.URL.Path
 	for i := len(path) - 1; i >= 0; i-- {

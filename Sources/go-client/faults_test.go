@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// reportAndFinish reports 3 of 5 on one indicator and 2 of 2 on another, in several requests, and finishes.
+// reportAndFinish reports 3/5 and 2/2 on two indicators, in several requests.
 func reportAndFinish(t *testing.T, job *Job) *Execution {
 	t.Helper()
 	ctx, execution := start(t, job, "tile")

@@ -76,7 +76,9 @@ func (e *Execution) end(ctx context.Context, outcome Outcome) error {
 	return e.undelivered()
 }
 
-// queueFinish queues the outcome behind the last reports. It returns false if the execution had ended before.
+// queueFinish queues the outcome behind the last reports.
+//
+// It returns false if the execution had ended before.
 func (e *Execution) queueFinish(outcome Outcome) (isFirst bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

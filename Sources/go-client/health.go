@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Logger receives the client's warnings, each kind of them once. *log.Logger implements it.
+// Logger receives each kind of warning once. *log.Logger implements it.
 type Logger interface {
 	Printf(format string, arguments ...any)
 }
@@ -48,7 +48,9 @@ func (h *health) recordFailure(address string, err error) {
 	}
 }
 
-// recordTimeout records a wait for the last reports that timed out. It starts an outage if no response came meanwhile.
+// recordTimeout records a wait for the last reports that timed out.
+//
+// It starts an outage if no response came meanwhile.
 func (h *health) recordTimeout(address string, began time.Time, wait time.Duration) {
 	if wait < outageWaitMin {
 		return
@@ -64,7 +66,9 @@ func (h *health) recordTimeout(address string, began time.Time, wait time.Durati
 	}
 }
 
-// logLoss logs that reports were given up, unless the outage was logged in the last minute.
+// logLoss logs that reports were given up.
+//
+// It logs nothing if the outage was logged in the last minute.
 func (h *health) logLoss(address string, count int64, cause error) {
 	h.mu.Lock()
 	isLogged := h.isLogged && h.now().Sub(h.loggedAt) < logPauseMin
@@ -91,7 +95,7 @@ func (h *health) recordSuccess(address string) {
 	}
 }
 
-// log passes a line to the caller's logger, and recovers from its panic, which would end the program.
+// log passes a line to the caller's logger, and recovers from its panic.
 func (h *health) log(format string, arguments ...any) {
 	defer func() { _ = recover() }()
 	if h.logger != nil {
@@ -106,7 +110,7 @@ func (h *health) logOnce(kind, format string, arguments ...any) {
 	}
 }
 
-// isFirstOfKind reports whether nothing of this kind has been logged, and remembers the kind.
+// isFirstOfKind reports whether a kind is new, and remembers it.
 func (h *health) isFirstOfKind(kind string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -120,7 +124,7 @@ func (h *health) isFirstOfKind(kind string) bool {
 	return true
 }
 
-// remainingWait returns the rest of a wait in an outage, which all executions share.
+// remainingWait returns the rest of the wait that executions share in an outage.
 func (h *health) remainingWait(wait time.Duration) time.Duration {
 	now := h.now()
 	h.mu.Lock()

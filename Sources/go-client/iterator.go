@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Iterator iterates over a list of the ledger, which it reads page by page, or over live snapshots.
+// Iterator iterates over a list of the ledger, page by page, or over snapshots.
 //
 //	tasks := job.Tasks(ctx, ledger.TaskFilter{State: ledger.TaskFailed})
 //	for tasks.Next() {
@@ -30,7 +30,9 @@ type Iterator[T any] struct {
 	isOver  bool
 }
 
-// Next advances to the next value, and may wait for the ledger. It returns false at the end and after an error.
+// Next advances to the next value, and may wait for the ledger.
+//
+// It returns false at the end and after an error.
 func (i *Iterator[T]) Next() bool {
 	if i == nil || i.isOver || i.advance == nil {
 		return false

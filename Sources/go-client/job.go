@@ -9,7 +9,7 @@ import (
 	"net/url"
 )
 
-// Job is a job of the ledger: its constant properties, and the methods to report to it and to read it.
+// Job is a job of the ledger, to report to and to read.
 //
 // A nil Job, or one without an ID, is silent: its executions report nothing, and reads fail with ErrNotConfigured.
 type Job struct {
@@ -79,7 +79,7 @@ func (d *jobDescription) check() error {
 	return nil
 }
 
-// CreateJob creates a job, or returns the one that was created with the same key and content.
+// CreateJob creates a job, or returns the one with the same key and content.
 //
 // The name has 1 to 200 Unicode scalars. The call waits for the ledger, and retries for 10 s while it is unreachable.
 // Without a key it is not repeated after a lost response, because that could create two jobs.
@@ -114,7 +114,7 @@ func (c *Client) CreateJob(ctx context.Context, name string, options ...CreateOp
 	return c.found(&snapshot), nil
 }
 
-// Job returns the job with this ID without a request, for a worker that was given the ID.
+// Job returns the job with this ID without a request, for a worker.
 //
 // If the ledger does not know the ID, reads return ErrNotFound, and the first refused report is logged. An empty ID
 // makes the job silent.
@@ -209,9 +209,9 @@ func (j *Job) Progress() []Indicator {
 	return j.Found.Progress
 }
 
-// Indicator returns the indicator with this label of when the job was created, found or listed, and whether it exists.
+// Indicator returns the indicator with this label, and whether it exists.
 //
-// The default indicator has the label "".
+// It is that of when the job was created, found or listed. The default indicator has the label "".
 func (j *Job) Indicator(label string) (indicator Indicator, isThere bool) {
 	if j == nil {
 		return Indicator{Label: label}, false
@@ -221,7 +221,7 @@ func (j *Job) Indicator(label string) (indicator Indicator, isThere bool) {
 
 func (j *Job) isSilent() bool { return j == nil || j.ID == "" || j.client.IsSilent() }
 
-// StartExecution starts a new execution of a task, which supersedes all earlier ones.
+// StartExecution starts an execution of a task, superseding all earlier ones.
 //
 // The task's name has 1 to 200 Unicode scalars. In the returned context, Progress and DefaultProgress report to the
 // execution.

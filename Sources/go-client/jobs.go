@@ -2,7 +2,9 @@ package ledger
 
 import "context"
 
-// Jobs creates, finds and lists jobs, as in client.Jobs.Get(ctx, id). The zero value is silent.
+// Jobs creates, finds and lists jobs, as in client.Jobs.Get(ctx, id).
+//
+// The zero value is silent.
 type Jobs struct{ client *Client }
 
 // JobProgress is a Job with the indicators of when it was read.
@@ -17,7 +19,9 @@ func (j Jobs) Create(ctx context.Context, name string, options ...CreateOption) 
 	return j.client.CreateJob(ctx, name, options...)
 }
 
-// Get reads the job with this ID and its progress. The errors are those of Client.FindJob.
+// Get reads the job with this ID and its progress.
+//
+// The errors are those of Client.FindJob.
 //
 // With an error the returned job has no progress, but accepts reports, like one of Client.Job.
 func (j Jobs) Get(ctx context.Context, id string) (*JobProgress, error) {
@@ -28,7 +32,9 @@ func (j Jobs) Get(ctx context.Context, id string) (*JobProgress, error) {
 	return &JobProgress{Job: job, Progress: job.Progress()}, nil
 }
 
-// GetByKey reads the job with this key and its progress. The errors are those of Client.FindJobByKey.
+// GetByKey reads the job with this key and its progress.
+//
+// The errors are those of Client.FindJobByKey.
 //
 // With an error the returned job has no progress and is silent.
 func (j Jobs) GetByKey(ctx context.Context, key string) (*JobProgress, error) {

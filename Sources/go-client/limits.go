@@ -32,7 +32,7 @@ const (
 	taskScalarsMax     = 200
 )
 
-// Limits of this package: every queue, retry and wait, with the reason for its number.
+// Limits of this package for queues, retries and waits, with their reasons.
 const (
 	// intervalDefault is the time for which increments are collected before they are sent. The contract is "at most 1 s
 	// old"; the rest is for a busy scheduler.
@@ -95,7 +95,9 @@ const (
 	logPauseMin = time.Minute
 )
 
-// checkText validates a text as the ledger does: UTF-8 without NUL, with a limited number of Unicode scalars.
+// checkText validates a text as the ledger does.
+//
+// It must be UTF-8 without NUL, with a limited number of Unicode scalars.
 func checkText(field, text string, scalarsMin, scalarsMax int) error {
 	switch {
 	case !utf8.ValidString(text):

@@ -18,7 +18,9 @@ const (
 	JobCanceled  JobState = "canceled"
 )
 
-// TaskState is the state of a task: its last execution's outcome, TaskRunning or TaskAbandoned.
+// TaskState is the state of a task.
+//
+// It is the outcome of the last execution, TaskRunning or TaskAbandoned.
 type TaskState string
 
 // The states of a task.
@@ -34,7 +36,9 @@ const (
 // Verdict is the ledger's classification of an event.
 type Verdict string
 
-// The verdicts. Only counted events count. Duplicates, conflicts and those over the limit are discarded.
+// The verdicts.
+//
+// Only counted events count. Duplicates, conflicts and those over the limit are discarded.
 const (
 	VerdictCounted    Verdict = "counted"
 	VerdictSuperseded Verdict = "superseded"
@@ -72,7 +76,9 @@ type Snapshot struct {
 	receivedAt time.Time
 }
 
-// UnmarshalJSON returns an error if the text is no snapshot, for example because the server is no ledger.
+// UnmarshalJSON decodes and validates a snapshot.
+//
+// The server may be no ledger.
 func (s *Snapshot) UnmarshalJSON(text []byte) error {
 	type plain Snapshot
 	var snapshot plain
@@ -86,7 +92,9 @@ func (s *Snapshot) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Indicator returns the indicator with this label, and whether it exists. The default one has the label "".
+// Indicator returns the indicator with this label, and whether it exists.
+//
+// The default one has the label "".
 func (s *Snapshot) Indicator(label string) (indicator Indicator, isThere bool) {
 	if s == nil {
 		return Indicator{Label: label}, false
@@ -137,7 +145,7 @@ func (i Indicator) Percent() (percent int64, isKnown bool) {
 	return percent, true
 }
 
-// String returns text such as "download: 3/10", with "(default)" for the default indicator.
+// String returns text such as "download: 3/10" or "(default): 3/10".
 func (i Indicator) String() string {
 	label := i.Label
 	if label == "" {
@@ -256,7 +264,9 @@ type ExplainedExecution struct {
 	SupersededBy *ExecutionReference `json:"superseded_by"`
 }
 
-// Conservation holds all units of an indicator by their fate. Attempted = counted + superseded.
+// Conservation holds all units of an indicator by their fate.
+//
+// Attempted = counted + superseded.
 type Conservation struct {
 	Received   Sum `json:"received"`
 	Counted    Sum `json:"counted"`
@@ -282,7 +292,7 @@ type HistoryPoint struct {
 	Cause *HistoryCause `json:"cause"`
 }
 
-// HistoryCause is a superseding execution, with the superseded one and the units that were lost.
+// HistoryCause is a superseding execution, the superseded one, and the lost units.
 type HistoryCause struct {
 	Task string `json:"task"`
 	ExecutionReference

@@ -10,13 +10,13 @@ import (
 	"sync"
 )
 
-// ownWrites remembers this client's last event of each job, so that its reads can wait for that event.
+// ownWrites remembers this client's last event of each job, for its reads.
 type ownWrites struct {
 	mu   sync.Mutex
 	jobs map[string]writePosition
 }
 
-// writePosition holds the sequences of this client's last event of a job and of the newest snapshot it has read.
+// writePosition is the last event written and the newest snapshot read of a job.
 type writePosition struct {
 	written, folded int64
 }
@@ -67,7 +67,9 @@ func (w *ownWrites) saw(job string, sequence int64) {
 	}
 }
 
-// last returns this client's last event of the job, 0 if there is none, and whether it was seen in a snapshot.
+// last returns this client's last event, and whether it was seen in a snapshot.
+//
+// The event is 0 if there is none.
 func (w *ownWrites) last(job string) (written int64, isFolded bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -75,14 +77,14 @@ func (w *ownWrites) last(job string) (written int64, isFolded bool) {
 	return position.written, position.folded >= position.written
 }
 
-// forget removes the job, after its ledger was restored to a state without these events.
+// forget removes a job, after a restore to a state without these events.
 func (w *ownWrites) forget(job string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.jobs, strings.ToLower(job))
 }
 
-// unfolded returns the jobs with events of this client that were not seen in a snapshot.
+// unfolded returns the jobs with events that were not seen in a snapshot.
 func (w *ownWrites) unfolded() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -127,23 +129,25 @@ func (j *Job) seen(snapshot *Snapshot, err error) (*Snapshot, error) {
 	return snapshot, nil
 }
 
-// isLag reports whether the ledger refused to wait longer for a sequence (504), or has no such sequence (422).
+// isLag reports whether the ledger did not reach a sequence.
+//
+// It responds 504 after its wait, and older ledgers respond 422 for a sequence beyond the last.
 func isLag(err error) bool {
 	var problem *Problem
 	return errors.As(err, &problem) &&
 		(problem.Status == http.StatusGatewayTimeout || problem.Status == http.StatusUnprocessableEntity)
 }
 
-// catchUp waits until the projection contains this client's events, for routes without min_sequence.
+// catchUp waits until the projection contains this client's events.
 //
-// It ignores errors: the read that follows meets them too.
+// Routes without min_sequence need it. It ignores errors: the read that follows meets them too.
 func (j *Job) catchUp(ctx context.Context) {
 	if _, isFolded := j.client.ownWrites.last(j.ID); !isFolded {
 		_, _ = j.readSnapshot(ctx, url.Values{})
 	}
 }
 
-// catchUpAll waits until the projection contains this client's events of all jobs, for callRetryMax at most.
+// catchUpAll waits for the projection of all jobs, for callRetryMax at most.
 func (c *Client) catchUpAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(orBackground(ctx), callRetryMax)
 	defer cancel()

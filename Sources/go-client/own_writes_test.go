@@ -80,7 +80,7 @@ func TestEveryReadContainsWhatTheSameClientWroteBefore(t *testing.T) {
 	}
 }
 
-// laggingServer serves a job with a given head and a projection that lags behind it.
+// laggingServer serves a job with a given head and a lagging projection.
 type laggingServer struct {
 	*httptest.Server
 	mu sync.Mutex

@@ -17,7 +17,9 @@ import (
 
 // Tests of whole processes use processes of the test program, which play a role instead of running tests.
 
-// playRole runs such a process. It prints "ready" in the state that the test needs, and then reads its standard input.
+// playRole runs such a process.
+//
+// It prints "ready" in the state that the test needs, and then reads its standard input.
 func playRole(role string) {
 	client, err := NewClient("", WithLogger(&recordingLogger{}))
 	if err != nil {
@@ -123,7 +125,7 @@ func TestReportsOfAKilledProcessCountOnce(t *testing.T) {
 	expectProgress(t, job, "(default): 5/0")
 }
 
-// expectEndBy waits for the end of the process, and fails the test unless the signal ended it.
+// expectEndBy fails the test unless the signal ends the process.
 func expectEndBy(t *testing.T, command *exec.Cmd, wanted syscall.Signal) {
 	t.Helper()
 	err := command.Wait()

@@ -5,20 +5,24 @@ import (
 	"math"
 )
 
-// ProgressReporter reports on one indicator of the execution of a context. It is a value that can be kept and shared.
+// ProgressReporter reports on one indicator of the execution of a context.
+//
+// It is a value that can be kept and shared.
 type ProgressReporter struct {
 	label string
 }
 
-// Progress returns a reporter for the indicator with this label, of up to 100 Unicode scalars.
+// Progress returns a reporter for the indicator with this label.
 //
-// The default indicator has the label "". Add and Done refuse an invalid label.
+// A label has up to 100 Unicode scalars. The default indicator has the label "". Add and Done refuse an invalid label.
 func Progress(label string) ProgressReporter { return ProgressReporter{label: label} }
 
-// DefaultProgress returns a reporter for the default indicator, which has no label.
+// DefaultProgress returns a reporter for the default indicator, without a label.
 func DefaultProgress() ProgressReporter { return ProgressReporter{} }
 
-// Add declares n more units of work, from 0 to IncrementMax. Zero declares the indicator.
+// Add declares n more units of work, from 0 to IncrementMax.
+//
+// Zero declares the indicator.
 //
 // It returns at once: it adds a number under a lock, and a background sender sends it within a second. Errors:
 // *InvalidError for a value that cannot be recorded (a number that is negative or above IncrementMax, a label that is
@@ -31,7 +35,9 @@ func (p ProgressReporter) Add(ctx context.Context, n int64) error {
 	return FromContext(ctx).Add(p.label, n)
 }
 
-// Done reports n more units of work as done, from 0 to IncrementMax. Cost and errors are those of Add.
+// Done reports n more units of work as done, from 0 to IncrementMax.
+//
+// Cost and errors are those of Add.
 func (p ProgressReporter) Done(ctx context.Context, n int64) error {
 	return FromContext(ctx).Done(p.label, n)
 }
@@ -55,7 +61,9 @@ func Done[N Integer](ctx context.Context, label string, n N) error {
 	return Progress(label).Done(ctx, increment(n))
 }
 
-// increment converts a number to int64. Larger ones become the largest int64, which is refused as they are.
+// increment converts a number to int64.
+//
+// Larger ones become the largest int64, which is refused as they are.
 func increment[N Integer](n N) int64 {
 	if n > 0 && uint64(n) > math.MaxInt64 {
 		return math.MaxInt64
@@ -66,20 +74,20 @@ func increment[N Integer](n N) int64 {
 // contextKey is the key of the execution in a context.
 type contextKey struct{}
 
-// NewContext returns a context in which Progress and DefaultProgress report to this execution.
+// NewContext returns a context for reports to this execution.
 //
 // StartExecution does this itself. NewContext is for work with a context from elsewhere.
 func NewContext(ctx context.Context, execution *Execution) context.Context {
 	return context.WithValue(orBackground(ctx), contextKey{}, execution)
 }
 
-// FromContext returns the execution of a context; nil, which is silent, if there is none.
+// FromContext returns the execution of a context, or nil, which is silent.
 func FromContext(ctx context.Context) *Execution {
 	execution, _ := orBackground(ctx).Value(contextKey{}).(*Execution)
 	return execution
 }
 
-// orBackground replaces a nil context, with which the standard library would panic.
+// orBackground replaces a nil context, on which the standard library panics.
 func orBackground(ctx context.Context) context.Context {
 	if ctx == nil {
 		return context.Background()

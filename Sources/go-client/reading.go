@@ -84,7 +84,7 @@ func (j *Job) History(ctx context.Context, label string, points int) (*History, 
 	return &history, nil
 }
 
-// Explain reads how much each execution contributed to the indicator with this label, and how much of it counts.
+// Explain breaks the indicator with this label down by execution.
 //
 // The default indicator has the label "". The result holds all executions that reported on it, some 300 bytes for each.
 // Errors: ErrNotFound, also if no event names the indicator; ErrUnavailable; ErrNotConfigured.
@@ -113,7 +113,9 @@ func (j *Job) Explain(ctx context.Context, label string) (*Explanation, error) {
 	}
 }
 
-// join adds the tasks of the next page, which may continue the last task of the previous one.
+// join adds the tasks of the next page.
+//
+// They may continue the last task of the previous page.
 func (e *Explanation) join(tasks []ExplainedTask) {
 	for _, task := range tasks {
 		if last := len(e.Tasks) - 1; last >= 0 && e.Tasks[last].Task == task.Task {
@@ -130,7 +132,7 @@ type TaskFilter struct {
 	State TaskState
 }
 
-// Tasks lists the job's tasks with their executions, in the order of their first events.
+// Tasks lists the job's tasks with executions, in the order of their first events.
 func (j *Job) Tasks(ctx context.Context, filter TaskFilter) *Iterator[TaskSummary] {
 	if j.isSilent() {
 		return failedIterator[TaskSummary](ErrNotConfigured)
@@ -198,7 +200,7 @@ func (j *Job) Events(ctx context.Context, filter EventFilter) *Iterator[Event] {
 		})
 }
 
-// get reads a resource of the job, after the projection contains what this client wrote to the job.
+// get reads a resource of the job, including this client's writes.
 func (j *Job) get(ctx context.Context, what string, query url.Values, into any) error {
 	if j.isSilent() {
 		return ErrNotConfigured

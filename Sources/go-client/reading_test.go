@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// newSupersededJob returns a job with a task that was started twice, with 4 of 10 units wasted.
+// newSupersededJob returns a job with a task started twice, and 4 units wasted.
 func newSupersededJob(t *testing.T) (*Client, *Job) {
 	t.Helper()
 	client := newTestClient(t, sharedURL(t))

@@ -2,7 +2,7 @@ package ledger
 
 import "fmt"
 
-// amount is an unsent sum: full times IncrementMax, plus a rest of at most IncrementMax.
+// amount is an unsent sum: full times IncrementMax, plus at most once that.
 //
 // One event carries at most IncrementMax, so this is also how a sum is split into events.
 type amount struct {
@@ -38,7 +38,7 @@ type pendingIndicator struct {
 	isDirty bool
 }
 
-// reportBuffer sums up the increments of one execution and turns them into numbered events.
+// reportBuffer sums up increments of one execution, and makes numbered events.
 //
 // It is bounded: increments of the same indicator are added up, and there are at most LabelsMax indicators. It uses no
 // clock, network or lock.
@@ -59,7 +59,9 @@ type identity struct {
 	attempt int32
 }
 
-// event is an event as sent. An absent increment is 0; an absent label is the default indicator.
+// event is an event as sent.
+//
+// An absent increment is 0; an absent label is the default indicator.
 type event struct {
 	Type      string `json:"type,omitempty"`
 	Task      string `json:"task,omitempty"`
@@ -86,7 +88,9 @@ func (b *reportBuffer) add(pending *pendingIndicator, total, done int64) {
 	}
 }
 
-// accept validates a report as the ledger does, and returns the entry of its label. A known label is not checked again.
+// accept validates a report, and returns the entry of its label.
+//
+// A known label is not checked again.
 func (b *reportBuffer) accept(label string, total, done int64) (*pendingIndicator, error) {
 	if pending, isKnown := b.indicators[label]; isKnown {
 		return pending, checkIncrements(total, done)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// run sends the reports of one execution until everything is delivered or given up.
+// run sends the reports of one execution until all are delivered or given up.
 //
 // Only this goroutine sends for the execution, so at most one request is in flight and reports arrive in order.
 func (e *Execution) run(predecessor <-chan struct{}) {
@@ -57,7 +57,9 @@ func (e *Execution) allowStart() {
 	e.mu.Unlock()
 }
 
-// pause waits until a time, a wake-up or the predecessor's start, and returns whether it was the last of these.
+// pause waits for a time, a wake-up or the predecessor's start.
+//
+// It returns whether it was the last of these.
 func (e *Execution) pause(until time.Time, predecessor <-chan struct{}) (hasPredecessorStarted bool) {
 	var elapsed <-chan time.Time
 	if !until.IsZero() {
@@ -75,7 +77,7 @@ func (e *Execution) pause(until time.Time, predecessor <-chan struct{}) (hasPred
 	return false
 }
 
-// stop releases everything that waits for the execution, and lets the next one of its task start.
+// stop releases all waiters, and lets the task's next execution start.
 func (e *Execution) stop() {
 	e.mu.Lock()
 	isStartDone := e.delivery.start != startPending
@@ -244,7 +246,7 @@ func (e *Execution) settle(
 	return false, ""
 }
 
-// checkSuperseded checks whether a newer execution has started, for an execution that has nothing to report.
+// checkSuperseded checks for a newer execution when there is nothing to report.
 //
 // The verdict of its start event is then superseded. The event is read by its sequence, which costs the ledger next to
 // nothing however long the history is.
@@ -308,7 +310,7 @@ func (e *Execution) markSuperseded(isLogged bool) {
 	}
 }
 
-// callOnSuperseded calls the task's callback, and recovers from its panic, which would end the program.
+// callOnSuperseded calls the task's callback, and recovers from its panic.
 func (e *Execution) callOnSuperseded() {
 	defer func() {
 		if panicked := recover(); panicked != nil {
@@ -321,7 +323,9 @@ func (e *Execution) callOnSuperseded() {
 // jobPath returns the path of a job's resource.
 func jobPath(job, rest string) string { return "/v1/jobs/" + url.PathEscape(job) + rest }
 
-// randomFraction returns a random number from 0 to 1 for pauses. math/rand would give every process the same ones.
+// randomFraction returns a random number from 0 to 1 for pauses.
+//
+// math/rand would give every process the same ones.
 func randomFraction() float64 {
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {

@@ -43,7 +43,7 @@ func (s *Snapshot) receive(clock serverClock, at time.Time) {
 	s.receivedAt = at
 }
 
-// Since returns the age of a time of the ledger's clock, such as UpdatedAt of an indicator.
+// Since returns the age of a time of the ledger's clock, such as UpdatedAt.
 //
 // It is computed from the ledger's clock and the time since the response, independent of the local clock. It is never
 // negative. It is unknown for a zero time, and for a response without a clock.

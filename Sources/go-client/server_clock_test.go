@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// newShiftedServer serves a job by a clock that differs from the local one. The clock is in the job or in the Date
-// header.
+// newShiftedServer serves a job by a clock that differs from the local one.
+//
+// The clock is in the job or in the Date header.
 func newShiftedServer(t *testing.T, shift time.Duration, isInJob bool) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(writer http.ResponseWriter, incoming *http.Request) {

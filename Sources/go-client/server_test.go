@@ -94,9 +94,9 @@ func startServer(data string) (*testServer, error) {
 	return &testServer{url: url, data: data, command: command, endWatchdog: endWatchdog}, nil
 }
 
-// startWatchdog starts a process that stops the server when the tests have ended, even by a panic or a time limit.
+// startWatchdog starts a process to stop the server at the end of the tests.
 //
-// The end of the test process closes the watchdog's standard input.
+// It works even after a panic or a time limit. The end of the test process closes the watchdog's standard input.
 func startWatchdog(pid int) (end func(), err error) {
 	watchdog := exec.Command("sh", "-c", `read -r line; kill -TERM "$1"`, "watchdog", fmt.Sprint(pid))
 	watchdog.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -163,7 +163,7 @@ func ownServer(t *testing.T) *testServer {
 	return server
 }
 
-// restart ends the server with this signal, and starts another one on the same data, at another port.
+// restart replaces the server by one on the same data, at another port.
 func (s *testServer) restart(t *testing.T, signal syscall.Signal) {
 	t.Helper()
 	if err := s.stop(signal); err != nil {
@@ -196,8 +196,9 @@ func (q *recordingLogger) all() []string {
 
 var _ Logger = log.Default()
 
-// testTimeout is the limit of every wait in the tests. It is long, because a machine may be slow, and only failing
-// tests reach it.
+// testTimeout is the limit of every wait in the tests.
+//
+// It is long, because a machine may be slow, and only failing tests reach it.
 const testTimeout = 60 * time.Second
 
 func testContext(t testing.TB) context.Context {
@@ -227,7 +228,7 @@ func newTestJob(t testing.TB, client *Client) *Job {
 	return job
 }
 
-// settledSnapshot returns the job's snapshot after the projection has reached the last event.
+// settledSnapshot returns the job's snapshot with all events folded.
 func settledSnapshot(t testing.TB, job *Job) *Snapshot {
 	t.Helper()
 	ctx := testContext(t)
@@ -242,7 +243,7 @@ func settledSnapshot(t testing.TB, job *Job) *Snapshot {
 	return snapshot
 }
 
-// expectProgress compares a job's indicators with the expected ones, such as "download: 3/10".
+// expectProgress compares a job's indicators with texts such as "download: 3/10".
 func expectProgress(t testing.TB, job *Job, wanted ...string) {
 	t.Helper()
 	var found []string

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// FlushOnSignal cancels executions and sends everything before a signal ends the process.
+// FlushOnSignal cancels executions and sends all before a signal ends the process.
 //
 // The default signals are SIGTERM, SIGINT and SIGHUP. On the first of them, open executions end as canceled, everything
 // is sent, and the client is closed, within the client's close wait. Then the signal ends the process, as it does
@@ -51,7 +51,9 @@ type signalHook struct {
 	stopped chan struct{}
 }
 
-// signalHooks holds the hooks of all clients: none may end the process while another client is still sending.
+// signalHooks holds the hooks of all clients.
+//
+// None may end the process while another client is still sending.
 var signalHooks hookSet
 
 type hookSet struct {
@@ -86,7 +88,9 @@ func (s *hookSet) take() []*signalHook {
 	return accepted
 }
 
-// run waits for a signal. The first hook to receive it closes the clients of all hooks concurrently.
+// run waits for a signal.
+//
+// The first hook to receive it closes the clients of all hooks concurrently.
 func (h *signalHook) run() {
 	var received os.Signal
 	select {
@@ -137,7 +141,9 @@ func (c *Client) cancelAll() {
 	}
 }
 
-// endBy ends this process by the signal, so that its parent sees the reason. If that is impossible, it exits with 1.
+// endBy ends this process by the signal, so that its parent sees the reason.
+//
+// If that is impossible, it exits with 1.
 func endBy(received os.Signal) {
 	process, err := os.FindProcess(os.Getpid())
 	if err == nil {

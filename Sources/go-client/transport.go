@@ -36,8 +36,9 @@ type httpResponse struct {
 	receivedAt time.Time
 }
 
-// newTransport makes a transport with its own connections, which are closed before the ledger closes them, idle for 75
-// s.
+// newTransport makes a transport with its own connections.
+//
+// It closes idle ones before the ledger does so, after 75 s.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
@@ -115,7 +116,7 @@ const (
 	rejected
 )
 
-// classify returns the disposition of a request, and the reason unless it was accepted.
+// classify returns the disposition of a request, and the reason if not accepted.
 //
 // Only the ledger itself rejects for good, with problem+json. The response of a proxy, such as a 404 during a
 // deployment, is temporary. So is a refused token: the operator may correct it, and until then the pauses are long.
@@ -148,7 +149,9 @@ func isJSON(header http.Header, wanted string) bool {
 	return err == nil && mediaType == wanted
 }
 
-// parseProblem reads the problem of a response; without a usable body it has only the status.
+// parseProblem reads the problem of a response.
+//
+// Without a usable body it has only the status.
 func parseProblem(a *httpResponse) *Problem {
 	var problem Problem
 	if isJSON(a.header, "application/problem+json") {
@@ -163,7 +166,9 @@ func parseProblem(a *httpResponse) *Problem {
 	return &problem
 }
 
-// retryAfter returns the wait that the response asks for, as seconds or a date, limited to a minute.
+// retryAfter returns the wait that the response asks for, a minute at most.
+//
+// The header contains seconds or a date.
 func retryAfter(a *httpResponse, now time.Time) time.Duration {
 	if a == nil {
 		return 0
@@ -184,7 +189,7 @@ func retryAfter(a *httpResponse, now time.Time) time.Duration {
 	return wait
 }
 
-// call sends a request for a waiting caller, and decodes the response into the given value.
+// call sends a request for a waiting caller, and decodes the response.
 //
 // It retries for 10 s while the ledger is unreachable, and takes 15 s at most in all. A refused token is an error at
 // once. A request that is not repeatable is retried only if no connection was made.
@@ -229,7 +234,9 @@ func (c *Client) call(ctx context.Context, r request, isRepeatable bool, into an
 	}
 }
 
-// isAuthenticationFailure reports whether the token was refused. A waiting caller gets this error at once.
+// isAuthenticationFailure reports whether the token was refused.
+//
+// A waiting caller gets this error at once.
 func isAuthenticationFailure(a *httpResponse) bool {
 	return a != nil && (a.status == http.StatusUnauthorized || a.status == http.StatusForbidden)
 }

@@ -26,7 +26,7 @@ func unitsOf(n *big.Int) Units {
 	return Units{large: n}
 }
 
-// Int64 returns the sum and true, or the nearest int64 and false if the sum does not fit.
+// Int64 returns the sum and true, or the nearest int64 and false.
 func (u Units) Int64() (n int64, fits bool) {
 	if u.large == nil {
 		return u.small, true
@@ -54,7 +54,9 @@ func (u Units) Big() *big.Int {
 	return new(big.Int).Set(u.large)
 }
 
-// Compare returns -1, 0 or 1 as u is less than, equal to or greater than other. Use it, not ==.
+// Compare returns -1, 0 or 1 as u is less than, equal to or greater than other.
+//
+// Use it, not ==.
 func (u Units) Compare(other Units) int {
 	if u.large == nil && other.large == nil {
 		switch {
@@ -87,7 +89,9 @@ func (u Units) Format(state fmt.State, verb rune) {
 // MarshalJSON writes the sum as a JSON integer.
 func (u Units) MarshalJSON() ([]byte, error) { return []byte(u.String()), nil }
 
-// UnmarshalJSON reads a JSON integer of any size; null leaves the value unchanged, as usual in Go.
+// UnmarshalJSON reads a JSON integer of any size.
+//
+// Null leaves the value unchanged, as usual in Go.
 func (u *Units) UnmarshalJSON(text []byte) error {
 	if string(text) == "null" {
 		return nil

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Watch iterates over the job's snapshots as they change, until the job has finished.
+// Watch iterates over the job's changing snapshots until the job has finished.
 //
 // It starts with the current snapshot and ends with that of the finished job. Snapshots in quick succession may be left
 // out. None comes twice, and none is older than the one before, unless the ledger itself went back to an earlier state.
@@ -39,7 +39,9 @@ func (j *Job) watch(ctx context.Context, idleTimeout time.Duration) *Iterator[*S
 	}
 }
 
-// Wait waits until the job has finished, and returns its last snapshot. Outages and errors are handled as by Watch.
+// Wait waits until the job has finished, and returns its last snapshot.
+//
+// Outages and errors are handled as by Watch.
 func (j *Job) Wait(ctx context.Context) (*Snapshot, error) {
 	snapshots := j.Watch(ctx)
 	defer snapshots.Close()
@@ -116,7 +118,7 @@ func (w *watch) next() (*Snapshot, bool, error) {
 	}
 }
 
-// isBlockedByProxy reports whether a stream timed out before any data, not even a header, arrived.
+// isBlockedByProxy reports whether a stream timed out before its header.
 //
 // Then a proxy buffers the stream. It will do so each time, but long polls pass.
 func (w *watch) isBlockedByProxy() bool {
@@ -169,7 +171,7 @@ type finalError struct{ cause error }
 
 func (e *finalError) Error() string { return e.cause.Error() }
 
-// receive waits for one event or poll, and returns its snapshot; nil if it has none.
+// receive waits for one event or poll, and returns its snapshot, or nil.
 func (w *watch) receive() (*Snapshot, error) {
 	if w.isPolling {
 		return w.poll()
@@ -263,7 +265,7 @@ func (w *watch) refused(a *httpResponse) error {
 	return w.problem(a)
 }
 
-// problem returns the error of a response, as a finalError if a retry would not help.
+// problem returns the error of a response; a finalError if retries are useless.
 func (w *watch) problem(a *httpResponse) error {
 	found, cause := classify(a, nil)
 	if found == rejected || isAuthenticationFailure(a) {

@@ -32,7 +32,7 @@ func laggingEvent(sequence, head int, state JobState) string {
 	return fmt.Sprintf("event: snapshot\nid: %d\ndata: %s\n\n", sequence, laggingSnapshotText(sequence, head, state))
 }
 
-// scriptedServer sends one part of a script per request of the watch route, and then cuts the connection.
+// scriptedServer sends one part of a script per watch request, then disconnects.
 type scriptedServer struct {
 	*httptest.Server
 	mu sync.Mutex
