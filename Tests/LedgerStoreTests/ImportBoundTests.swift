@@ -1,4 +1,5 @@
 import Ledger
+import LedgerChain
 import LedgerStore
 import LedgerTestSupport
 import PQ

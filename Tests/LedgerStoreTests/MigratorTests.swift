@@ -194,7 +194,7 @@ struct MigratorTests {
     @Test("a read-only database is named as such")
     func readOnly() async throws {
         try await withTestDatabase { target in
-            let readOnly = target.settingOnServer([("default_transaction_read_only", "on")])
+            let readOnly = target.setting("options", "-c default_transaction_read_only=on")
             let error = await #expect(throws: MigrationError.self) { try await migrator(readOnly).migrate() }
             #expect(error?.description.contains("read-only") == true)
         }
