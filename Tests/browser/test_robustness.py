@@ -306,3 +306,22 @@ def test_a_stream_that_falls_silent_is_replaced_by_polling(browser, ledger, url)
     finally:
         browser.open("about:blank")
         proxy.close()
+
+
+def test_tasks_without_an_end_are_abandoned_when_their_job_has_ended(browser, ledger, url):
+    job = ledger.create("abandoned")
+    ledger.append(job, start("t", 1), progress("t", "tiles", total=2, done=1))
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    assert browser.text("[data-count=running] dd") == "1"
+    assert not browser.find("[data-count=abandoned]").is_displayed()
+    ledger.finish(job)
+
+    def is_shown():
+        return (browser.text("[data-count=running] dd"), browser.text("[data-count=abandoned] dd"),
+                browser.text("#tasks .outcome")) == ("0", "1", "abandoned")
+
+    browser.wait(is_shown)
+    assert browser.find("[data-count=abandoned]").is_displayed()
+    # The server renders the same.
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    assert is_shown()
