@@ -1,8 +1,7 @@
-/// The Unicode scalars that are not to be shown as they are: invisible ones, those that end a line, and those that show
-/// what follows in another order.
+/// The Unicode scalars that texts for people show escaped.
 ///
-/// One table for every place that shows a caller's text: pages, badges and terminals. `text.js` has it as a regular
-/// expression; a test compares the two.
+/// They are invisible, end a line, or change the order of the characters after them. One table serves every place that
+/// shows a caller's text: pages, badges, terminals, and the scripts of the pages, for which a module is generated from it.
 public enum HiddenScalars {
     /// Whether a scalar is one of them. Letters of any script, emoji and combining marks are not.
     public static func contains(_ scalar: Unicode.Scalar) -> Bool {
