@@ -70,7 +70,8 @@ def test_the_metadata_names_the_license_and_contains_the_readme(built: Path) -> 
 
 def test_the_readme_links_work_outside_of_the_repository() -> None:
     text = re.sub(r"```.*?```", "", (PACKAGE / "README.md").read_text(), flags=re.DOTALL)
-    links = re.findall(r"\]\(([^)]*)\)", text)
+    links = re.findall(r"\]\(([^)]*)\)|^\[[^]]*\]: (.*)$", text, flags=re.MULTILINE)
+    links = [inline or reference for inline, reference in links]
     assert links
     for link in links:
         assert link.startswith(("https://", "#")), link

@@ -360,6 +360,25 @@ def test_a_newer_run_supersedes_and_the_older_one_learns_of_it(job: Job, message
     assert messages.levels() == ["WARNING"]
 
 
+def test_a_callback_that_waits_or_fails_holds_up_no_reports(job: Job, messages: Messages) -> None:
+    goes_on = threading.Event()
+
+    def wait_and_fail(_: object) -> None:
+        goes_on.wait(60)
+        raise OSError("no such luck")
+
+    with job.execution("tile", attempt=1, on_superseded=wait_and_fail) as zombie:
+        with job.execution("tile", attempt=2):
+            pass
+        zombie.progress().done(1)
+        assert zombie.flush()
+        assert zombie.superseded
+        zombie.progress().done(1)
+        assert zombie.flush()
+    goes_on.set()
+    messages.wait_for("on_superseded failed")
+
+
 def test_a_silent_zombie_learns_of_it_when_it_asks(job: Job) -> None:
     with job.execution("tile", attempt=1) as zombie:
         assert zombie.check()

@@ -8,8 +8,8 @@
         context.progress().add(10)
         context.progress("download").done(1)
 
-Reporting never raises because of the ledger, never waits for it, and costs a microsecond. It refuses to be anything
-else: it schedules nothing, retries no task and draws no conclusions; what counts is the ledger's to say.
+Reporting never raises, never waits for the ledger, and costs a microsecond. It refuses to be anything else: it
+schedules nothing, retries no task and draws no conclusions; what counts is the ledger's to say.
 """
 
 from .answers import (

@@ -59,6 +59,8 @@ class TaskCounts:
     succeeded: int = 0
     failed: int = 0
     canceled: int = 0
+    abandoned: int = 0
+    """Tasks without an end in a job that has ended."""
     executions: int = 0
     superseded_executions: int = 0
 

@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import socket
+import threading
 import uuid
 from collections.abc import AsyncIterable, Iterable
 from contextvars import ContextVar, Token
@@ -320,7 +321,18 @@ class Execution:
             self._name, self._task, source,
         )  # fmt: skip
         if self._on_superseded is not None:
-            self._on_superseded(self)
+            try:
+                # In a thread of its own: the sender's must not wait for what a callback waits for.
+                threading.Thread(target=self._call_on_superseded, name="progress-ledger-callback", daemon=True).start()
+            except RuntimeError:
+                self._call_on_superseded()
+
+    def _call_on_superseded(self) -> None:
+        try:
+            if self._on_superseded is not None:
+                self._on_superseded(self)
+        except Exception:
+            logger.exception("on_superseded failed for execution %s of task %s", self._name, self._task)
 
     def __repr__(self) -> str:
         attempt = "" if self._attempt is None else f" attempt {self._attempt}"

@@ -112,5 +112,5 @@ def tags(value: Mapping[str, str] | None) -> dict[str, str]:
 EXECUTION_OUTCOMES = ("succeeded", "failed", "canceled")
 JOB_OUTCOMES = ("completed", "failed", "canceled")
 JOB_STATES = ("running", "completed", "failed", "canceled")
-TASK_STATES = ("running", "succeeded", "failed", "canceled")
+TASK_STATES = ("running", "succeeded", "failed", "canceled", "abandoned")
 POLICIES = ("last", "last_successful", "all")

@@ -127,7 +127,7 @@ def tasks_line(snapshot: Snapshot) -> str:
         f"{count:,} {name}"
         for name, count in (
             ("running", tasks.running), ("succeeded", tasks.succeeded), ("failed", tasks.failed),
-            ("canceled", tasks.canceled),
+            ("canceled", tasks.canceled), ("abandoned", tasks.abandoned),
         )
         if count
     ]  # fmt: skip
