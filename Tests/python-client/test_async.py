@@ -136,7 +136,7 @@ def test_leaving_a_watch_ends_its_thread(server: LedgerProcess) -> None:
             assert not thread.is_alive()
 
 
-def test_without_a_ledger_coroutines_report_to_nobody() -> None:
+def test_without_a_ledger_coroutines_report_nothing() -> None:
     async def run() -> None:
         async with AsyncClient() as ledger:
             job = await ledger.jobs.create("nobody")

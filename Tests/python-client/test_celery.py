@@ -103,7 +103,7 @@ def test_tasks_without_the_base_know_their_attempt_too(broker: str, worker: Path
     assert (task, attempt) == (f"celery_tasks.plain[{result.id}]", 1)
 
 
-def test_a_task_that_is_called_directly_reports_to_nobody() -> None:
+def test_a_task_that_is_called_directly_reports_nothing() -> None:
     import celery_tasks
 
     began = time.monotonic()

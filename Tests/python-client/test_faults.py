@@ -19,7 +19,7 @@ from ledger_process import LedgerProcess
 UNAVAILABLE = Answer(503, {"title": "Overloaded", "status": 503}, {"Retry-After": "0"})
 
 
-def test_a_report_whose_answer_was_lost_is_repeated_as_it_was_and_counts_once(
+def test_a_report_with_a_lost_response_is_repeated_unchanged_and_counts_once(
     proxy: FaultProxy, faulty: Client, ledger: Client
 ) -> None:
     job = faulty.jobs.create("lost answers")
@@ -113,7 +113,7 @@ def test_an_outage_is_logged_once_counted_and_slows_nothing(
         assert context.stats.last_error
         assert context.stats.recorded == 0
     # The ledger has been away for longer than anybody waits: the end of an execution waits no more.
-    while not faulty._ledger.sender.contact.is_away(time.monotonic()):  # type: ignore[union-attr]
+    while not faulty._ledger.sender.health.is_away(time.monotonic()):  # type: ignore[union-attr]
         proxy.wait_until_seen(len(proxy.appends) + 1)
     began = time.perf_counter()
     for number in range(50):
@@ -129,7 +129,7 @@ def test_an_outage_is_logged_once_counted_and_slows_nothing(
     assert slowest < 3, "one call in 20,000 may have to share a core; none waits for the ledger"
 
 
-def test_a_slow_ledger_holds_nobody_up(proxy: FaultProxy, ledger: Client) -> None:
+def test_a_slow_ledger_does_not_delay_executions(proxy: FaultProxy, ledger: Client) -> None:
     settings = Settings(report_seconds=0.02, flush_seconds=1, pause_seconds_min=0.01, pause_seconds_max=0.05)
     faulty = Client(proxy.url, settings=settings)
     job = faulty.jobs.create("slow")
@@ -149,7 +149,7 @@ def test_a_slow_ledger_holds_nobody_up(proxy: FaultProxy, ledger: Client) -> Non
     assert figures(ledger.jobs.find(job.id)) == {None: (51, 0)}
 
 
-def test_an_answer_that_comes_too_late_is_taken_for_lost(proxy: FaultProxy, ledger: Client) -> None:
+def test_a_late_response_counts_as_lost(proxy: FaultProxy, ledger: Client) -> None:
     settings = Settings(report_seconds=0.02, request_seconds=0.3, pause_seconds_min=0.01, pause_seconds_max=0.05)
     faulty = Client(proxy.url, settings=settings)
     job = faulty.jobs.create("late")
@@ -166,7 +166,7 @@ def test_an_answer_that_comes_too_late_is_taken_for_lost(proxy: FaultProxy, ledg
     assert figures(ledger.jobs.find(job.id)) == {None: (7, 0)}
 
 
-def test_events_that_are_refused_are_given_up_and_the_others_are_not(
+def test_refused_events_are_dropped_and_the_others_are_kept(
     proxy: FaultProxy, faulty: Client, ledger: Client, messages: Messages
 ) -> None:
     job = faulty.jobs.create("refused")
@@ -183,7 +183,7 @@ def test_events_that_are_refused_are_given_up_and_the_others_are_not(
     assert figures(ledger.jobs.find(job.id)) == {"a": (1, 0), "c": (1, 0)}
 
 
-def test_a_refusal_that_names_no_event_finds_the_one_to_blame(
+def test_a_refusal_without_details_drops_the_refused_event_only(
     proxy: FaultProxy, faulty: Client, ledger: Client
 ) -> None:
     job = faulty.jobs.create("refused")
@@ -198,7 +198,7 @@ def test_a_refusal_that_names_no_event_finds_the_one_to_blame(
     assert figures(ledger.jobs.find(job.id)) == {"b": (1, 0), "c": (1, 0), "d": (1, 0)}
 
 
-def test_a_ledger_that_blames_itself_for_ever_costs_the_event_to_blame_only(proxy: FaultProxy, ledger: Client) -> None:
+def test_permanent_errors_of_the_ledger_drop_the_failing_event_only(proxy: FaultProxy, ledger: Client) -> None:
     settings = Settings(report_seconds=0.02, pause_seconds_min=0.001, pause_seconds_max=0.002, refusals_max=3)
     faulty = Client(proxy.url, settings=settings)
     job = faulty.jobs.create("faults")
@@ -227,7 +227,7 @@ def test_a_request_that_is_too_large_is_sent_in_parts(proxy: FaultProxy, faulty:
     assert figures(ledger.jobs.find(job.id)) == {f"label {number}": (number, 0) for number in range(100)}
 
 
-def test_a_token_that_is_not_taken_loses_nothing(proxy: FaultProxy, faulty: Client, ledger: Client) -> None:
+def test_a_refused_token_loses_nothing(proxy: FaultProxy, faulty: Client, ledger: Client) -> None:
     job = faulty.jobs.create("token")
     proxy.inject(Answer(401), Answer(403), Answer(404), Answer(301, {}, {"Location": "/elsewhere"}), Answer(200))
     # A proxy on the way that refuses by itself, for a while.
@@ -340,7 +340,7 @@ print(job.refresh().progress[0].done)
     assert (result.stdout, result.stderr) == ("3\n", "")
 
 
-def test_what_needs_an_answer_raises_after_a_while() -> None:
+def test_questions_raise_after_their_patience() -> None:
     ledger = Client("http://127.0.0.1:9", settings=Settings(patience_seconds=0.2, pause_seconds_min=0.01))
     with pytest.raises(UnavailableError):
         ledger.jobs.create("nowhere")

@@ -50,7 +50,7 @@ def bundle_of(cell: Any) -> dict[str, str]:
     return dict(output["data"])
 
 
-def test_a_job_at_the_end_of_a_cell_follows_its_job_and_what_is_saved_is_its_end(executed: Any) -> None:
+def test_a_job_at_the_end_of_a_cell_is_followed_and_saved_in_its_last_state(executed: Any) -> None:
     shown = bundle_of(executed.cells[2])
     assert set(shown) == {"text/html", "text/plain"}, "both, always, and nothing that needs a live kernel"
     text = shown["text/plain"]
@@ -106,7 +106,7 @@ class Frames:
         self.on_frame(shown)
 
 
-def test_a_view_tells_that_it_reconnects_and_that_it_gave_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_view_shows_that_it_reconnects_and_that_it_gave_up(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = Frames(monkeypatch)
     shown = threading.Event()
     frames.on_frame = lambda frame: shown.set() if frame.snapshot and frame.snapshot.sequence == 2 else None
@@ -245,7 +245,7 @@ def test_percent_is_rounded_down_and_each_case_looks_its_own_way() -> None:
 
 
 @pytest.mark.parametrize("name", list(GALLERY))
-def test_nothing_that_a_caller_names_gets_into_the_page(name: str) -> None:
+def test_names_cannot_inject_markup_or_control_characters(name: str) -> None:
     html, text = view.html(GALLERY[name]), view.text(GALLERY[name])
     for wrong in ("<script", "<img", "<b>", "\u202e", "\x1b", 'alert(1)">'):
         assert wrong not in html
@@ -255,7 +255,7 @@ def test_nothing_that_a_caller_names_gets_into_the_page(name: str) -> None:
     assert Counter(opened) == Counter(closed)
 
 
-def test_of_very_many_indicators_those_that_are_not_done_are_shown() -> None:
+def test_unfinished_indicators_are_shown_first_if_there_are_too_many() -> None:
     entries = [(f"done {number}", 1, 1) for number in range(100)] + [("open", 1, 2)]
     frame = shown("running", *entries)
     assert frame.snapshot is not None
@@ -345,7 +345,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_browser_shows_every_case_by_day_and_by_night(theme: str, pictures: Path) -> None:
+def test_a_browser_shows_every_case_in_light_and_dark_themes(theme: str, pictures: Path) -> None:
     found = colors(picture(gallery_notebook(), theme, pictures / f"gallery-{theme}.png", 1700))
     ground = found.most_common(1)[0][0]
     assert (sum(ground) > 600) == (theme == "light")

@@ -1,4 +1,4 @@
-"""The decisions: what goes out, how it is repeated, what an answer means. No network, no clock."""
+"""The decisions: what is sent, how it is repeated, what a response means. No network, no clock."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import random
 
 import pytest
 
-from progress_ledger.contact import Contact
-from progress_ledger.delivery import Judgement, Means, judge, pause
+from progress_ledger.disposition import Action, Disposition, disposition_of, retry_pause
 from progress_ledger.outbox import JobOutbox, Outbox
 from progress_ledger.reporter import Counter, Lineage, Numberings, Reporter
+from progress_ledger.server_health import ServerHealth
 from progress_ledger.settings import Settings
 from progress_ledger.settlement import Settlement
-from progress_ledger.transport import Answer
+from progress_ledger.transport import Response
 
 SETTINGS = Settings(events_per_request_max=4, buffered_max=50)
 
@@ -55,7 +55,7 @@ def test_increments_gather_until_they_are_due_and_the_start_is_due_at_once() -> 
     assert outbox.size == 0
 
 
-def test_what_is_frozen_never_changes_and_what_comes_later_waits() -> None:
+def test_a_frozen_batch_never_changes_and_later_increments_wait() -> None:
     outbox = empty_outbox()
     tile = reporter(outbox)
     report(outbox, tile, "a", 1)
@@ -111,7 +111,7 @@ def test_parts_keep_their_numbers_and_order() -> None:
     whole = outbox.next_batch(9.0)
     assert whole is not None
     outbox.replace(whole, [[0, 1], [3]])
-    assert tile.tally.dropped == 1
+    assert tile.counts.dropped == 1
     for expected in ([("a", 1), ("b", 2)], [("d", 4)]):
         part = outbox.next_batch(9.0)
         assert part is not None
@@ -119,10 +119,10 @@ def test_parts_keep_their_numbers_and_order() -> None:
         outbox.settle(part, range(len(part)))
     assert outbox.is_settled
     assert tile.is_settled
-    assert (tile.tally.recorded, tile.waiting, outbox.size) == (3, 0, 0)
+    assert (tile.counts.recorded, tile.waiting, outbox.size) == (3, 0, 0)
 
 
-def test_a_goal_is_settled_with_what_was_reported_before_it_whatever_comes_later() -> None:
+def test_a_goal_is_settled_with_the_reports_before_it_whatever_follows() -> None:
     outbox = empty_outbox()
     tile = reporter(outbox)
     job = tile.job
@@ -156,7 +156,7 @@ def test_a_goal_is_settled_with_what_was_reported_before_it_whatever_comes_later
     assert job.has_settled(later), "what is given up is settled"
 
 
-def test_a_goal_is_reached_where_others_never_rest() -> None:
+def test_a_goal_is_reached_while_others_never_stop_reporting() -> None:
     outbox = empty_outbox()
     job = JobOutbox(outbox, "job")
     busy = [reporter(outbox, f"busy {number}", job) for number in range(9)]
@@ -176,7 +176,7 @@ def test_a_goal_is_reached_where_others_never_rest() -> None:
     assert not job.is_settled
 
 
-def test_an_execution_that_never_rests_keeps_nobody_from_its_turn() -> None:
+def test_an_execution_that_never_stops_reporting_delays_no_other() -> None:
     outbox = empty_outbox()
     job = JobOutbox(outbox, "job")
     busy, mine = reporter(outbox, "busy", job), reporter(outbox, "mine", job)
@@ -205,7 +205,7 @@ def test_an_execution_that_never_rests_keeps_nobody_from_its_turn() -> None:
     assert (outbox.size, sum(counter.done for counter in busy.counters.values())) == (0, 0)
 
 
-def test_a_goal_in_the_midst_of_a_turn_waits_for_what_was_reported_since_it_began() -> None:
+def test_a_goal_within_a_ticket_waits_for_reports_since_its_start() -> None:
     outbox = empty_outbox()
     tile = reporter(outbox)
     job = tile.job
@@ -263,7 +263,7 @@ def test_jobs_take_turns() -> None:
     assert served == ["0", "1", "2"]
 
 
-def test_a_child_has_nothing_of_its_parents_to_send() -> None:
+def test_a_forked_child_does_not_send_reports_of_its_parent() -> None:
     outbox = empty_outbox()
     tile = reporter(outbox)
     outbox.start(tile, 0.0)
@@ -316,85 +316,85 @@ def test_any_order_of_everything_conserves_every_unit() -> None:
 PROBLEM = {"content-type": "application/problem+json"}
 
 
-def answer(status: int, content: object = None, **headers: str) -> Answer:
-    return Answer(status, headers, json.dumps(content).encode() if content is not None else b"")
+def answer(status: int, content: object = None, **headers: str) -> Response:
+    return Response(status, headers, json.dumps(content).encode() if content is not None else b"")
 
 
 @pytest.mark.parametrize(
-    ("given", "means"),
+    ("given", "action"),
     [
-        (answer(201, {"first_sequence": 2, "last_sequence": 3}), Means.RECORDED),
-        (answer(200, {"first_sequence": 2, "last_sequence": 3}), Means.TRY_AGAIN),
-        (answer(201, {}), Means.TRY_AGAIN),
-        (Answer(201, {}, b"<html>"), Means.TRY_AGAIN),
-        (answer(302), Means.TRY_AGAIN),
-        (answer(400), Means.FAULT),
-        (answer(400, {}, **PROBLEM), Means.REFUSED),
-        (answer(401), Means.TRY_AGAIN),
-        (answer(403), Means.TRY_AGAIN),
-        (answer(404), Means.TRY_AGAIN),
-        (answer(404, {}, **PROBLEM), Means.NO_SUCH_JOB),
-        (answer(409, {}, **PROBLEM), Means.REFUSED),
-        (answer(413), Means.TOO_LARGE),
-        (answer(422, {}, **PROBLEM), Means.REFUSED),
-        (answer(429), Means.TRY_AGAIN),
-        (answer(500), Means.FAULT),
-        (answer(502), Means.TRY_AGAIN),
-        (answer(503), Means.TRY_AGAIN),
+        (answer(201, {"first_sequence": 2, "last_sequence": 3}), Action.RECORDED),
+        (answer(200, {"first_sequence": 2, "last_sequence": 3}), Action.TRY_AGAIN),
+        (answer(201, {}), Action.TRY_AGAIN),
+        (Response(201, {}, b"<html>"), Action.TRY_AGAIN),
+        (answer(302), Action.TRY_AGAIN),
+        (answer(400), Action.FAULT),
+        (answer(400, {}, **PROBLEM), Action.REFUSED),
+        (answer(401), Action.TRY_AGAIN),
+        (answer(403), Action.TRY_AGAIN),
+        (answer(404), Action.TRY_AGAIN),
+        (answer(404, {}, **PROBLEM), Action.NO_SUCH_JOB),
+        (answer(409, {}, **PROBLEM), Action.REFUSED),
+        (answer(413), Action.TOO_LARGE),
+        (answer(422, {}, **PROBLEM), Action.REFUSED),
+        (answer(429), Action.TRY_AGAIN),
+        (answer(500), Action.FAULT),
+        (answer(502), Action.TRY_AGAIN),
+        (answer(503), Action.TRY_AGAIN),
     ],
 )
-def test_what_an_answer_means(given: Answer, means: Means) -> None:
-    assert judge(given, 2).means is means
+def test_a_response_maps_to_one_action(given: Response, action: Action) -> None:
+    assert disposition_of(given, 2).action is action
 
 
-def test_the_places_of_refused_events_are_read_and_nonsense_is_not() -> None:
+def test_the_indexes_of_refused_events_are_read_and_nonsense_is_not() -> None:
     errors = [{"pointer": pointer} for pointer in ("/1/done", "/0", "/7/done", "/x/done", "done", "", 3, "/²")]
-    assert judge(answer(422, {"errors": [*errors, "no object", None]}), 2).refused == [0, 1]
-    assert judge(answer(422, {"errors": "none"}), 2).refused == []
+    assert disposition_of(answer(422, {"errors": [*errors, "no object", None]}), 2).refused == [0, 1]
+    assert disposition_of(answer(422, {"errors": "none"}), 2).refused == []
 
 
 def test_pauses_grow_are_random_and_honor_what_the_ledger_asks() -> None:
     settings = Settings(pause_seconds_min=0.1, pause_seconds_max=15, retry_after_seconds_max=300)
-    assert pause(1, None, 0.0, settings) == 0.05
-    assert pause(1, None, 1.0, settings) == 0.1
-    assert pause(3, None, 1.0, settings) == pytest.approx(0.4)
-    assert pause(50_000, None, 1.0, settings) == 15
-    assert 7 <= pause(1, 7, 0.5, settings) <= 8
-    assert pause(1, 10**9, 0.0, settings) == 300
-    assert judge(answer(503, None, **{"retry-after": "2"}), 1).retry_after == 2
+    assert retry_pause(1, None, 0.0, settings) == 0.05
+    assert retry_pause(1, None, 1.0, settings) == 0.1
+    assert retry_pause(3, None, 1.0, settings) == pytest.approx(0.4)
+    assert retry_pause(50_000, None, 1.0, settings) == 15
+    assert 7 <= retry_pause(1, 7, 0.5, settings) <= 8
+    assert retry_pause(1, 10**9, 0.0, settings) == 300
+    assert disposition_of(answer(503, None, **{"retry-after": "2"}), 1).retry_after == 2
     for nonsense in ("soon", "-1", "inf", "nan", ""):
-        assert judge(answer(503, None, **{"retry-after": nonsense}), 1).retry_after is None
+        assert disposition_of(answer(503, None, **{"retry-after": nonsense}), 1).retry_after is None
 
 
-def test_nobody_waits_for_a_ledger_that_is_away_or_slow() -> None:
-    contact = Contact(Settings(outage_patience_seconds=1.0))
-    assert contact.patience(5.0, 0.0, is_patient=False) == 5.0
-    assert contact.failed("down", None, 0.0, 0.5)
-    assert not contact.failed("down", None, 0.5, 0.5), "an outage is told once"
-    assert contact.patience(5.0, 0.25, is_patient=False) == 0.75
-    assert contact.patience(5.0, 1.0, is_patient=False) is None
-    assert contact.patience(5.0, 1.0, is_patient=True) == 4.0
-    assert contact.answered(0.1, 3.0) == 3.0
-    assert contact.answered(0.1, 4.0) is None
-    assert contact.patience(5.0, 5.0, is_patient=False) is None
-    assert contact.patience(9.0, 6.0, is_patient=False) is None, "somebody has waited in vain"
-    contact.answered(2.0, 8.0)
-    assert contact.patience(9.0, 8.0, is_patient=False) is None, "it is still slow"
-    contact.answered(0.5, 8.5)
-    assert contact.patience(9.0, 8.5, is_patient=False) == 0.5
+def test_ends_do_not_wait_for_a_ledger_that_is_away_or_slow() -> None:
+    health = ServerHealth(Settings(outage_patience_seconds=1.0))
+    assert health.wait_limit(5.0, 0.0, is_patient=False) == 5.0
+    assert health.record_failure("down", None, 0.0, 0.5)
+    assert not health.record_failure("down", None, 0.5, 0.5), "an outage is told once"
+    assert health.wait_limit(5.0, 0.25, is_patient=False) == 0.75
+    assert health.wait_limit(5.0, 1.0, is_patient=False) is None
+    assert health.wait_limit(5.0, 1.0, is_patient=True) == 4.0
+    assert health.record_success(0.1, 3.0) == 3.0
+    assert health.record_success(0.1, 4.0) is None
+    assert health.wait_limit(5.0, 5.0, is_patient=False) is None
+    assert health.wait_limit(9.0, 6.0, is_patient=False) is None, "somebody has waited in vain"
+    health.record_success(2.0, 8.0)
+    assert health.wait_limit(9.0, 8.0, is_patient=False) is None, "it is still slow"
+    health.record_success(0.5, 8.5)
+    assert health.wait_limit(9.0, 8.5, is_patient=False) == 0.5
 
 
 def test_a_lagging_projection_is_asked_again_after_a_while_however_many_reports_there_are() -> None:
     settings = Settings()
-    outbox, contact = empty_outbox(settings), Contact(settings)
-    settlement = Settlement(outbox, contact, settings)
+    outbox, health = empty_outbox(settings), ServerHealth(settings)
+    settlement = Settlement(outbox, health, settings)
     tile = reporter(outbox)
     asked = []
     for now in range(0, 100, 5):
         report(outbox, tile, "a", 1, float(now))
         batch = outbox.next_batch(now + 1.0)
         assert batch is not None
-        batch.awaits_verdicts = now >= contact.verdicts_not_before
+        batch.awaits_verdicts = now >= health.verdicts_not_before
         asked.append(batch.awaits_verdicts)
-        settlement.settle(batch, Judgement(Means.RECORDED, last_sequence=1), 0.1, float(now), 0.5)
+        settlement.settle(batch, Disposition(Action.RECORDED, last_sequence=1), 0.1, float(now), 0.5)
     assert [now * 5 for now, was_asked in enumerate(asked) if was_asked] == [0, 30, 60, 90]

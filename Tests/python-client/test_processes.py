@@ -65,7 +65,7 @@ def programs(server: LedgerProcess, job: Job) -> Iterator[type[Program]]:
         program.process.communicate()
 
 
-def test_the_end_of_the_process_sends_what_waits(programs: type[Program], job: Job) -> None:
+def test_the_end_of_the_process_sends_unsent_reports(programs: type[Program], job: Job) -> None:
     programs(
         """
         context = job.execution("tile").start()
@@ -76,7 +76,7 @@ def test_the_end_of_the_process_sends_what_waits(programs: type[Program], job: J
     assert job.refresh().tasks.running == 1
 
 
-def test_an_exception_ends_the_execution_and_sends_what_waits(programs: type[Program], job: Job) -> None:
+def test_an_exception_ends_the_execution_and_sends_unsent_reports(programs: type[Program], job: Job) -> None:
     program = programs(
         """
         with job.execution("tile") as context:
@@ -89,7 +89,7 @@ def test_an_exception_ends_the_execution_and_sends_what_waits(programs: type[Pro
     assert job.refresh().tasks.failed == 1
 
 
-def test_the_end_of_a_process_whose_thread_could_not_start_sends_what_waits(programs: type[Program], job: Job) -> None:
+def test_a_process_whose_sender_thread_cannot_start_sends_at_its_end(programs: type[Program], job: Job) -> None:
     programs(
         """
         def refuse(self):
@@ -174,7 +174,7 @@ BUSY = """
 """
 
 
-def test_a_flush_does_not_wait_for_what_is_reported_meanwhile(programs: type[Program], job: Job) -> None:
+def test_a_flush_does_not_wait_for_later_reports(programs: type[Program], job: Job) -> None:
     program = programs(
         BUSY
         + """
@@ -189,7 +189,7 @@ def test_a_flush_does_not_wait_for_what_is_reported_meanwhile(programs: type[Pro
     assert figures(job)["mine"] == (5, 0)
 
 
-def test_sigterm_sends_what_waits_of_a_process_that_goes_on(programs: type[Program], job: Job) -> None:
+def test_sigterm_sends_unsent_reports_while_the_process_continues_to_report(programs: type[Program], job: Job) -> None:
     program = programs(
         BUSY
         + """
@@ -262,7 +262,7 @@ def test_a_handler_of_the_program_stays(programs: type[Program], job: Job) -> No
     assert job.refresh().tasks.failed == 1
 
 
-def test_of_a_killed_process_counts_what_was_sent_and_nothing_twice(programs: type[Program], job: Job) -> None:
+def test_reports_of_a_killed_process_count_if_they_were_sent_and_only_once(programs: type[Program], job: Job) -> None:
     program = programs(
         """
         context = job.execution("tile", attempt=1).start()
@@ -284,7 +284,7 @@ def test_of_a_killed_process_counts_what_was_sent_and_nothing_twice(programs: ty
     assert {event["verdict"] for event in job.events()} == {"counted"}
 
 
-def test_what_cannot_be_sent_before_the_end_is_told(programs: type[Program], proxy: FaultProxy) -> None:
+def test_reports_lost_at_the_end_of_the_process_are_logged(programs: type[Program], proxy: FaultProxy) -> None:
     proxy.inject_always(CutBefore())
     program = programs(
         """
@@ -352,10 +352,10 @@ def test_an_end_without_a_ledger_waits_five_seconds_in_all_and_logs_once(
     assert seconds < 5 + 3, f"{seconds:.1f} s"
     clients = 2 if ending == "of two clients" else 1
     assert output.count("could not be sent before the end") == clients, output
-    assert output.count("reports wait, the task goes on") <= clients, output
+    assert output.count("the ledger does not take reports") <= clients, output
 
 
-def test_an_execution_of_two_processes_is_told_and_counted_as_dropped(programs: type[Program], job: Job) -> None:
+def test_a_second_process_in_one_execution_is_logged_and_counted_as_dropped(programs: type[Program], job: Job) -> None:
     source = """
         context = job.execution("tile", attempt=1, execution="shared").start()
         context.progress("same").done(1)
@@ -401,7 +401,7 @@ def test_reports_of_a_process_without_a_context_are_counted_and_logged_once(
     assert result.stderr.count("outside of every execution") == 1, result.stderr
 
 
-def test_a_child_reports_for_the_same_execution_and_sends_nothing_of_its_parents(
+def test_a_forked_child_reports_to_the_same_execution_and_sends_nothing_of_its_parent(
     programs: type[Program], job: Job
 ) -> None:
     program = programs(
@@ -487,7 +487,7 @@ def test_no_thread_of_the_client_imports_anything(programs: type[Program]) -> No
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_the_processes_of_a_pool_send_what_they_owe_when_they_end(
+def test_pool_processes_send_unsent_reports_when_they_end(
     server: LedgerProcess, job: Job, method: str, tmp_path: Path
 ) -> None:
     source = tmp_path / "pool.py"

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 import pytest
 
 from progress_ledger import Client, InvalidValueError, Job, NotFoundError, UnexpectedAnswerError, calls
-from progress_ledger.transport import Answer
+from progress_ledger.transport import Response
 
 from ledger_process import LedgerProcess
 from scripted_server import JOB, ScriptedServer, snapshot, whole
@@ -86,7 +86,7 @@ def test_many_tasks_and_events_come_in_pages(ledger: Client, job: Job) -> None:
     assert explanation.conservation.counted.done == 1100
 
 
-def test_history_tells_every_decrease_and_its_cause(rerun: Job) -> None:
+def test_history_contains_every_decrease_and_its_cause(rerun: Job) -> None:
     points = list(rerun.history("download"))
     (fall,) = [point for point in points if point.cause is not None]
     assert (fall.done, fall.total) == (0, 0)
@@ -100,7 +100,7 @@ def test_history_tells_every_decrease_and_its_cause(rerun: Job) -> None:
         list(rerun.history("upload"))
 
 
-def test_explain_says_where_each_unit_went(rerun: Job) -> None:
+def test_explain_accounts_for_every_unit(rerun: Job) -> None:
     explanation = rerun.explain("download")
     first, second = explanation
     assert (first.superseded.done, first.counted.done, first.superseded_by) == (5, 0, ("run 2", 2))
@@ -133,7 +133,7 @@ def test_rows_become_data_frames(rerun: Job) -> None:
     assert len(rerun.events().to_pandas()) == rerun.refresh().sequence
 
 
-def test_without_pandas_the_error_says_what_to_do(rerun: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pandas_the_error_names_the_package_to_install(rerun: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
     with pytest.raises(ImportError, match=r"progress-ledger\[pandas\]"):
         rerun.history("download").to_pandas()
@@ -152,7 +152,7 @@ def test_the_overall_figure_of_a_running_job_is_never_100(job: Job) -> None:
     assert job.refresh().percent == 100
 
 
-def test_a_read_waits_for_what_was_recorded_before_it() -> None:
+def test_a_read_contains_everything_recorded_before_it() -> None:
     behind, level = {**snapshot(3), "ledger_sequence": 5}, snapshot(5)
     server = ScriptedServer(whole(200, behind), whole(200, level))
     assert Client(server.url).jobs.find(JOB).snapshot.sequence == 5
@@ -162,13 +162,13 @@ def test_a_read_waits_for_what_was_recorded_before_it() -> None:
     assert (found.sequence, found.ledger_sequence) == (3, 5), "what there is, where the projection does not get there"
 
 
-def test_an_answer_that_is_none_of_the_ledgers_is_told() -> None:
+def test_a_foreign_response_raises() -> None:
     call = calls.read_job("01890000-0000-7000-8000-000000000000")
     for body in (b"<html>", b"[]", b"{}", b""):
         with pytest.raises(UnexpectedAnswerError):
-            call.result(Answer(200, {}, body))
+            call.result(Response(200, {}, body))
     with pytest.raises(UnexpectedAnswerError):
-        call.result(Answer(302, {}, b""))
+        call.result(Response(302, {}, b""))
 
 
 def test_a_url_is_checked_when_it_is_given(server: LedgerProcess) -> None:

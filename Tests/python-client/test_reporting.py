@@ -76,7 +76,7 @@ def test_a_thousand_executions_at_once_are_all_recorded(ledger: Client, job: Job
     assert job.refresh().tasks.succeeded == 1000
 
 
-def test_a_report_waits_for_the_end_of_nothing(server: LedgerProcess) -> None:
+def test_a_report_is_recorded_within_a_second_while_its_execution_runs(server: LedgerProcess) -> None:
     """With the usual settings: what was reported is recorded a second later, while the execution goes on."""
     with Client(server.url) as ledger:
         job = ledger.jobs.create("live")
@@ -147,7 +147,7 @@ def test_a_loop_with_a_wrong_total_or_length_goes_on(job: Job) -> None:
 
 
 @pytest.mark.parametrize("wrong", [None, "soon", float("nan"), -1.0, Hostile()])
-def test_a_wrong_time_to_wait_is_none(job: Job, ledger: Client, wrong: object) -> None:
+def test_an_invalid_timeout_is_replaced_by_the_default(job: Job, ledger: Client, wrong: object) -> None:
     with job.execution("waits") as context:
         context.progress().done(1)
         context.flush(wrong)  # type: ignore[arg-type]
@@ -337,7 +337,7 @@ def test_threads_that_enter_one_execution_by_name_number_their_reports_apart(job
     assert figures(job) == {"a": (200, 0)}
 
 
-def test_a_newer_run_supersedes_and_the_older_one_learns_of_it(job: Job, messages: Messages) -> None:
+def test_a_newer_execution_supersedes_and_the_older_one_learns_of_it(job: Job, messages: Messages) -> None:
     told = threading.Event()
     with job.execution("tile", attempt=1, on_superseded=lambda _: told.set()) as zombie:
         zombie.progress().add(5)
@@ -379,7 +379,7 @@ def test_a_callback_that_waits_or_fails_holds_up_no_reports(job: Job, messages: 
     messages.wait_for("on_superseded failed")
 
 
-def test_a_silent_zombie_learns_of_it_when_it_asks(job: Job) -> None:
+def test_a_silent_zombie_learns_by_asking_that_it_is_superseded(job: Job) -> None:
     with job.execution("tile", attempt=1) as zombie:
         assert zombie.check()
         with job.execution("tile", attempt=2) as newer:
@@ -397,7 +397,7 @@ def test_the_ledger_numbers_executions_without_attempt(job: Job) -> None:
     assert figures(job) == {None: (1, 0)}
 
 
-def test_what_is_reported_after_the_end_counts_too(job: Job) -> None:
+def test_reports_after_the_end_of_an_execution_count(job: Job) -> None:
     with job.execution("late") as context:
         context.progress().add(2)
     context.progress().done(2)
@@ -473,7 +473,7 @@ def test_threads_and_callbacks_report_to_the_execution_that_is_carried(job: Job)
     assert figures(job) == {"carried": (60, 0)}
 
 
-def test_track_counts_what_was_finished(job: Job) -> None:
+def test_track_counts_finished_items(job: Job) -> None:
     with job.execution("loops") as context:
         assert list(context.track(range(7), label="sized")) == list(range(7))
         assert list(context.track((number for number in range(3)), label="unsized")) == [0, 1, 2]
@@ -498,7 +498,7 @@ def test_track_goes_with_async_for(job: Job) -> None:
     assert figures(job) == {"tiles": (4, 4)}
 
 
-def test_a_job_that_is_not_there_costs_the_task_nothing(ledger: Client, messages: Messages) -> None:
+def test_an_unknown_job_does_not_disturb_the_task(ledger: Client, messages: Messages) -> None:
     job = ledger.job("01890000-0000-7000-8000-000000000000")
     with job.execution("lost") as context:
         for _ in range(100):
@@ -515,7 +515,7 @@ def test_a_job_that_is_not_there_costs_the_task_nothing(ledger: Client, messages
         ledger.jobs.find(job.id)
 
 
-def test_a_full_buffer_loses_the_newest_and_says_so(server: LedgerProcess, messages: Messages) -> None:
+def test_a_full_buffer_drops_the_newest_reports_and_logs_it(server: LedgerProcess, messages: Messages) -> None:
     ledger = Client(server.url, settings=Settings(report_seconds=60, buffered_max=3))
     job = ledger.jobs.create("full")
     context = job.execution("narrow").start()
@@ -533,7 +533,7 @@ def test_a_full_buffer_loses_the_newest_and_says_so(server: LedgerProcess, messa
     assert messages.levels() == ["ERROR"]
 
 
-def test_a_context_that_is_left_elsewhere_than_entered_is_left_all_the_same(job: Job) -> None:
+def test_a_context_can_be_left_in_another_context_than_it_was_entered_in(job: Job) -> None:
     execution = job.execution("tile")
     contextvars.copy_context().run(execution.__enter__)
     execution.progress().done(1)
@@ -542,7 +542,7 @@ def test_a_context_that_is_left_elsewhere_than_entered_is_left_all_the_same(job:
     assert job.refresh().tasks.succeeded == 1
 
 
-def test_a_token_that_is_none_is_refused() -> None:
+def test_an_invalid_token_is_refused() -> None:
     for wrong in ("two\nlines", "ünicode", "nul\0"):
         with pytest.raises(InvalidValueError):
             Client("http://127.0.0.1:9", token=wrong)

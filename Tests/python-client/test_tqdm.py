@@ -83,7 +83,7 @@ def test_a_bar_that_is_full_is_full_and_no_other_is(
     assert figures(job) == {None: expected}
 
 
-def test_what_a_bar_cannot_report_is_dropped_counted_and_logged_once(job: Job, messages: Messages) -> None:
+def test_values_a_bar_cannot_report_are_dropped_counted_and_logged_once(job: Job, messages: Messages) -> None:
     with job.execution("hostile") as context:
         for epoch in range(1100):
             for _ in tqdm(range(2), desc=f"Epoch {epoch}", file=io.StringIO(), disable=epoch % 2 == 0):
@@ -308,7 +308,7 @@ def test_a_forked_child_reports_nothing_of_its_parents_bar(job: Job) -> None:
     assert figures(job) == {"a": (9, 10)}
 
 
-def test_nothing_asks_a_bar_that_has_ended(job: Job) -> None:
+def test_a_closed_bar_is_not_polled(job: Job) -> None:
     with job.execution("loop") as context:
         for _ in tqdm(range(3), file=io.StringIO()):
             pass

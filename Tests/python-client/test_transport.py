@@ -54,7 +54,7 @@ class Dripping(threading.Thread):
 @pytest.mark.parametrize(
     "answer", [b"", b"HTTP/1.1 200 OK\r\nX-", b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"]
 )
-def test_a_server_that_drips_is_given_up_at_the_deadline(answer: bytes) -> None:
+def test_a_server_that_sends_slowly_is_abandoned_at_the_deadline(answer: bytes) -> None:
     server = Dripping(answer)
     began = time.monotonic()
     with pytest.raises(ExchangeError) as raised:
@@ -64,7 +64,7 @@ def test_a_server_that_drips_is_given_up_at_the_deadline(answer: bytes) -> None:
     server.close()
 
 
-def test_an_answer_that_breaks_off_is_no_answer() -> None:
+def test_a_response_that_breaks_off_is_an_error() -> None:
     server = ScriptedServer(Play(200, {}, [b"{}"], length=10), whole(200, {}))
     way = transport(server.url)
     with pytest.raises(ExchangeError, match="broke off"):
@@ -106,7 +106,7 @@ def test_idle_connections_grow_old(proxy: FaultProxy) -> None:
     assert len(way._all) == 1
 
 
-def test_what_must_not_be_sent_twice_takes_a_new_connection(proxy: FaultProxy) -> None:
+def test_requests_that_must_not_be_repeated_use_a_new_connection(proxy: FaultProxy) -> None:
     way = transport(proxy.url)
     ask = Request("GET", "/healthz")
     way.perform(ask, 5)
@@ -136,7 +136,7 @@ def encrypted(certificate: Path, proxy: FaultProxy) -> str:
     return proxy.url.replace("http://127.0.0.1", "https://localhost")
 
 
-def test_https_is_spoken_with_who_has_the_right_certificate(encrypted: str, certificate: Path) -> None:
+def test_https_requires_a_valid_certificate(encrypted: str, certificate: Path) -> None:
     trusting = ssl.create_default_context(cafile=str(certificate) + ".crt")
     with Client(encrypted, tls=trusting) as ledger:
         job = ledger.jobs.create("encrypted")

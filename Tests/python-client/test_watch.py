@@ -152,7 +152,7 @@ def test_a_stream_has_the_clock_of_its_events_or_of_its_head(scripted: type[Scri
     ]  # fmt: skip
 
 
-def test_another_time_alone_is_no_news(scripted: type[ScriptedServer]) -> None:
+def test_a_changed_clock_alone_is_not_a_new_snapshot(scripted: type[ScriptedServer]) -> None:
     first, second = event(1, now=NOW), event(1, now="2026-01-02T05:00:00Z")
     server = scripted(stream(first, second, event(2, 1, "failed"), END))
     assert [snapshot.sequence for snapshot in job_at(server).watch()] == [1, 2]
@@ -166,12 +166,12 @@ def test_a_stream_in_chunks_is_followed_too(scripted: type[ScriptedServer]) -> N
     assert [snapshot.sequence for snapshot in job_at(server).watch()] == [1, 2]
 
 
-def test_an_end_that_came_without_the_last_snapshot_is_looked_up(scripted: type[ScriptedServer]) -> None:
+def test_a_stream_that_ends_without_the_last_snapshot_is_followed_by_a_read(scripted: type[ScriptedServer]) -> None:
     server = scripted(stream(event(1), END), whole(200, snapshot(5, 10, "failed")))
     assert [snapshot.sequence for snapshot in job_at(server).watch()] == [1, 5]
 
 
-def test_a_silent_stream_is_taken_for_dead_and_heartbeats_keep_it_alive(scripted: type[ScriptedServer]) -> None:
+def test_a_silent_stream_counts_as_dead_and_heartbeats_keep_it_alive(scripted: type[ScriptedServer]) -> None:
     never = threading.Event()
     server = scripted(stream(event(1), never), stream(event(2, 10, "completed"), END))
     settings = replace(QUICK, silence_seconds_max=0.2)
@@ -180,7 +180,7 @@ def test_a_silent_stream_is_taken_for_dead_and_heartbeats_keep_it_alive(scripted
     never.set()
 
 
-def test_a_watch_that_is_closed_ends_whoever_waits_for_it(scripted: type[ScriptedServer]) -> None:
+def test_closing_a_watch_ends_the_thread_that_waits_for_it(scripted: type[ScriptedServer]) -> None:
     never = threading.Event()
     server = scripted(stream(event(1), never))
     watch = job_at(server).watch()
@@ -192,7 +192,7 @@ def test_a_watch_that_is_closed_ends_whoever_waits_for_it(scripted: type[Scripte
     never.set()
 
 
-def test_wait_gives_up_when_it_is_told_to(scripted: type[ScriptedServer]) -> None:
+def test_wait_raises_at_its_timeout(scripted: type[ScriptedServer]) -> None:
     never = threading.Event()
     server = scripted(stream(event(1), never))
     with pytest.raises(TimeoutError):
@@ -208,7 +208,7 @@ def test_a_ledger_that_stays_away_ends_the_watch(scripted: type[ScriptedServer])
         list(watch)
 
 
-def test_refusals_and_nonsense_are_told(scripted: type[ScriptedServer]) -> None:
+def test_refusals_raise_and_malformed_snapshots_are_retried(scripted: type[ScriptedServer]) -> None:
     with pytest.raises(UnauthorizedError):
         next(job_at(scripted(whole(401))).watch())
     with pytest.raises(NotFoundError):
@@ -280,7 +280,7 @@ def test_wait_returns_the_last_snapshot(job: Job) -> None:
     assert job.state == "failed"
 
 
-def test_a_watch_of_no_job_says_so(ledger: Client) -> None:
+def test_a_watch_of_an_unknown_job_raises(ledger: Client) -> None:
     with pytest.raises(NotFoundError):
         next(ledger.job(JOB).watch())
 

@@ -1,4 +1,4 @@
-"""What the ledger answers, as values. They do not change after they were read: they say how things stood."""
+"""The ledger's results as immutable values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _moment(value: str) -> datetime:
 
 @dataclass(frozen=True)
 class Indicator:
-    """How far one part of a job is: `done` of `total` units."""
+    """The progress of one part of a job: `done` of `total` units."""
 
     label: str | None
     """None is the job's default indicator."""
@@ -31,7 +31,7 @@ class Indicator:
     percent: int | None
     """Rounded down. May exceed 100; None while there is nothing to be done."""
     attempted_done: int
-    """What was done in all, including what was done for nothing by executions that do not count any more."""
+    """All units done, including those of executions that do not count any more."""
     attempted_total: int
     updated_at: datetime | None
 
@@ -91,11 +91,17 @@ class Snapshot:
     progress: tuple[Indicator, ...]
     """In the order in which the labels were first named."""
     now: datetime | None = field(default=None, compare=False)
-    """The ledger's clock when it answered, to compute ages from; None if it did not tell."""
+    """The ledger's clock at the time of the response, to compute ages from.
+
+    None if unknown.
+    """
 
     @classmethod
     def read(cls, content: Content, now: datetime | None = None) -> Snapshot:
-        """Reads a job object. `now` is the ledger's clock if the object itself does not contain it."""
+        """Reads a job object.
+
+        `now` is the ledger's clock if the object itself does not contain it.
+        """
         return cls(
             content["job"], content.get("key"), content["name"], dict(content.get("tags") or {}), content["state"],
             content["sequence"], content.get("ledger_sequence", content["sequence"]),
@@ -111,7 +117,9 @@ class Snapshot:
 
     @property
     def percent(self) -> int | None:
-        """How far the whole job is, in percent, rounded down: the mean of its indicators, whose units do not add up.
+        """How far the whole job is, in percent, rounded down.
+
+        The mean of its indicators' percentages, because their units differ.
 
         No indicator counts beyond its total. One that declares nothing counts as not begun while the job runs, and not
         at all when it has ended. A job that runs is never at 100. None where no indicator counts.
@@ -127,7 +135,7 @@ class Snapshot:
         return percent if self.is_finished else min(percent, 99)
 
     def indicator(self, label: str | None = None) -> Indicator | None:
-        """The indicator of this label; None where no counted event names it."""
+        """The indicator with this label; None if no counted event names it."""
         wanted = label or None
         return next((indicator for indicator in self.progress if indicator.label == wanted), None)
 
@@ -141,10 +149,10 @@ class Run:
     """One execution of a task, as the ledger knows it."""
 
     execution: str | None
-    """None where nobody named it."""
+    """None if the caller did not name it."""
     attempt: int
     outcome: str | None
-    """`succeeded`, `failed`, `canceled`; None while it runs, or where nobody said."""
+    """`succeeded`, `failed` or `canceled`; None without a reported end."""
     first_sequence: int
     last_sequence: int
     started_at: datetime
@@ -168,7 +176,7 @@ class Run:
 
 @dataclass(frozen=True)
 class JobTask:
-    """A task of a job, with its runs in the order in which they began."""
+    """A task of a job, with its executions in the order of their beginning."""
 
     task: str
     state: str
@@ -188,7 +196,10 @@ class JobTask:
 
 @dataclass(frozen=True)
 class Cause:
-    """Why an indicator fell: a newer run of a task began, and what the one before had done does not count any more."""
+    """The cause of a decrease.
+
+    A newer execution of a task began, and the one before does not count any more.
+    """
 
     task: str
     execution: str | None
@@ -212,14 +223,14 @@ class Cause:
 
 @dataclass(frozen=True)
 class HistoryPoint:
-    """Where an indicator stood at one sequence."""
+    """The state of an indicator at one sequence."""
 
     sequence: int
     at: datetime
     total: int
     done: int
     cause: Cause | None
-    """Only where the numbers fell."""
+    """Only if the numbers decreased."""
 
     @classmethod
     def read(cls, content: Content) -> HistoryPoint:
@@ -251,7 +262,7 @@ class Units:
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one execution gave to an indicator, and what became of it."""
+    """The units of one execution in an indicator, by verdict."""
 
     task: str
     execution: str | None
@@ -260,7 +271,7 @@ class Contribution:
     superseded: Units
     discarded: Units
     superseded_by: tuple[str | None, int] | None
-    """The execution and attempt that took its place."""
+    """The execution and attempt that superseded it."""
 
     @classmethod
     def read(cls, task: str, content: Content) -> Contribution:
@@ -297,7 +308,7 @@ class Conservation:
 
 @dataclass(frozen=True)
 class Started:
-    """How the ledger knows an execution: its answer to the start."""
+    """The ledger's response to the start of an execution."""
 
     attempt: int | None
     is_last: bool

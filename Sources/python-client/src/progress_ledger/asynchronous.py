@@ -1,4 +1,7 @@
-"""The same for coroutines. Waiting for answers is done by threads of the loop's executor; reporting needs none."""
+"""The client for coroutines.
+
+Requests wait in threads of the loop's executor; reporting needs none.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ ROWS_AT_ONCE = 200
 
 
 async def _apart(ask: Callable[[], T]) -> T:
-    """Asks in a thread. Where the coroutine is canceled, the thread still waits for its answer and drops it."""
+    """Runs a request in a thread.
+
+    If the coroutine is canceled, the thread still waits and drops the result.
+    """
     return await asyncio.get_running_loop().run_in_executor(None, ask)
 
 
@@ -68,7 +74,7 @@ class AsyncClient:
 
     @property
     def url(self) -> str | None:
-        """Where the ledger is; None where none is configured and nothing is reported."""
+        """The address of the ledger; None if none is configured and nothing is reported."""
         return self._client.url
 
     @property
@@ -78,11 +84,11 @@ class AsyncClient:
 
     @property
     def stats(self) -> Stats:
-        """What became of the reports of this client in this process."""
+        """Counts of the reports of this client in this process."""
         return self._client.stats
 
     def job(self, id: str | None = None) -> AsyncJob:
-        """The job of this id, without asking the ledger; see `Client.job`."""
+        """Returns the job with this id, without a request; see `Client.job`."""
         return AsyncJob(self._client.job(id))
 
     async def flush(self, timeout: float | None = None) -> bool:
@@ -90,7 +96,7 @@ class AsyncClient:
         return await _apart(lambda: self._client.flush(timeout))
 
     async def close(self, timeout: float | None = None) -> bool:
-        """The same for the last time; see `Client.close`."""
+        """Sends everything, and closes the connections; see `Client.close`."""
         return await _apart(lambda: self._client.close(timeout))
 
     async def __aenter__(self) -> AsyncClient:
@@ -114,7 +120,7 @@ class AsyncJobs:
         return AsyncJob(await _apart(lambda: self._jobs.create(name, key, tags)))
 
     async def find(self, id: str | None = None, *, key: str | None = None) -> AsyncJob:
-        """The job of this id, or of this key, as it stands now; see `Jobs.find`."""
+        """Returns the job with this id or key, as it is now; see `Jobs.find`."""
         return AsyncJob(await _apart(lambda: self._jobs.find(id, key=key)))
 
     def list(
@@ -142,12 +148,12 @@ class AsyncJob(Shown):
 
     @property
     def id(self) -> str:
-        """The id that the ledger gave it."""
+        """The id assigned by the ledger."""
         return self._job.id
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """How the job stood when it was last read; None if it never was."""
+        """The snapshot that was read last; None if none was."""
         return self._job.known
 
     @property
@@ -168,11 +174,11 @@ class AsyncJob(Shown):
         execution: str | None = None,
         on_superseded: Callable[[Execution], Any] | None = None,
     ) -> Execution:
-        """A new run of a task, for `async with`; see `Job.execution`."""
+        """A new execution of a task, for `async with`; see `Job.execution`."""
         return self._job.execution(task, attempt, execution=execution, on_superseded=on_superseded)
 
     async def refresh(self) -> Snapshot:
-        """Reads how the job stands now; see `Job.refresh`."""
+        """Reads the current snapshot; see `Job.refresh`."""
         return await _apart(self._job.refresh)
 
     async def snapshot_at(
@@ -182,11 +188,14 @@ class AsyncJob(Shown):
         return await _apart(lambda: self._job.snapshot_at(sequence, at, policy))
 
     def watch(self) -> AsyncGenerator[Snapshot, None]:
-        """The job's snapshots as they change, until it has finished: for `async for`. Leaving the loop ends it."""
+        """The job's snapshots as they change, until it has finished: for `async for`.
+
+        Leaving the loop ends it.
+        """
         return follow(self._job.watch())
 
     async def wait(self, timeout: float | None = None) -> Snapshot:
-        """Waits until the job has finished; returns its last snapshot. Raises `TimeoutError` after so many seconds."""
+        """Waits until the job has finished, and returns its last snapshot; see `Job.wait`."""
         watch = self._job.watch() if timeout is None else self._job.watch_until(time.monotonic() + timeout)
         last: deque[Snapshot] = deque(maxlen=1)
         async for snapshot in follow(watch):
@@ -194,11 +203,11 @@ class AsyncJob(Shown):
         return last[0] if last else await self.refresh()
 
     def history(self, label: str | None = None, points: int = 500) -> AsyncRows[HistoryPoint]:
-        """How an indicator came to its numbers; see `Job.history`."""
+        """The history of an indicator; see `Job.history`."""
         return _rows(self._job.history(label, points))
 
     async def explain(self, label: str | None = None, at_sequence: int | None = None) -> Explanation:
-        """Why an indicator is what it is; see `Job.explain`."""
+        """Explains an indicator; see `Job.explain`."""
         return await _apart(lambda: self._job.explain(label, at_sequence))
 
     def tasks(self, state: str | None = None) -> AsyncRows[JobTask]:
@@ -206,11 +215,11 @@ class AsyncJob(Shown):
         return _rows(self._job.tasks(state))
 
     def events(self, **filters: Any) -> AsyncRows[dict[str, Any]]:
-        """The job's history, event by event; see `Job.events`."""
+        """The job's events; see `Job.events`."""
         return _rows(self._job.events(**filters))
 
     async def finish(self, outcome: str = "completed") -> bool:
-        """Says that the job has ended; see `Job.finish`."""
+        """Reports the end of the job; see `Job.finish`."""
         return await self._job.finish_async(outcome)
 
     def display(self) -> Display:

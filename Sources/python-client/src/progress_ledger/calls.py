@@ -1,4 +1,7 @@
-"""What can be asked of a ledger, as values: a request, whether it may be repeated, and how to read its answer."""
+"""The questions to a ledger as values.
+
+The request, whether it is idempotent, and the decoder of its result.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from uuid import UUID
 from . import values
 from .answers import Conservation, Contribution, HistoryPoint, JobTask, Snapshot, Started, moment
 from .clock import response_date
-from .delivery import read_object, retry_after
+from .disposition import read_object, retry_after
 from .errors import (
     ConflictError,
     InvalidValueError,
@@ -24,7 +27,7 @@ from .errors import (
     UnexpectedAnswerError,
 )
 from .settings import PAGE_SIZE_MAX
-from .transport import Answer, Request
+from .transport import Request, Response
 
 T = TypeVar("T")
 Page = tuple[list[T], Optional[str]]
@@ -32,37 +35,38 @@ Page = tuple[list[T], Optional[str]]
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One question. `is_repeatable`: whether asking twice is the same as asking once."""
+    """One question to the ledger. `is_repeatable`: whether it is idempotent."""
 
     request: Request
     read: Callable[[Any], T]
     is_repeatable: bool = True
     accepts: tuple[int, ...] = (200, 201)
 
-    def result(self, answer: Answer) -> T:
-        """What the answer says; raises what it complains of."""
-        if answer.status not in self.accepts:
-            raise error_of(answer)
+    def result(self, response: Response) -> T:
+        """Decodes a response. Raises the error that it reports."""
+        if response.status not in self.accepts:
+            raise error_of(response)
         try:
-            content = json.loads(answer.body) if answer.body else None
-            date = response_date(answer.headers)
+            content = json.loads(response.body) if response.body else None
+            date = response_date(response.headers)
             if isinstance(content, dict) and date is not None:
-                # Of a ledger whose job objects do not contain its clock.
+                # For a ledger whose job objects do not contain its clock.
                 content.setdefault("now", date.isoformat())
             return self.read(content)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UnexpectedAnswerError(
-                f"the answer cannot be read: {error!r}; is it a progress ledger of this version?", status=answer.status
+                f"the response cannot be read: {error!r}; is it a progress ledger of this version?",
+                status=response.status,
             ) from error
 
 
-def error_of(answer: Answer) -> LedgerError:
-    """What an answer complains of."""
-    content = read_object(answer.body)
-    message = str(content.get("detail") or content.get("title") or f"the ledger answered {answer.status}")
+def error_of(response: Response) -> LedgerError:
+    """The error that a response reports."""
+    content = read_object(response.body)
+    message = str(content.get("detail") or content.get("title") or f"the ledger answered {response.status}")
     errors = content.get("errors")
-    known: dict[str, Any] = {"status": answer.status, "errors": errors if isinstance(errors, list) else []}
-    status = answer.status
+    known: dict[str, Any] = {"status": response.status, "errors": errors if isinstance(errors, list) else []}
+    status = response.status
     if status in (401, 403):
         return UnauthorizedError(f"{message} (the token is given as token= or in PROGRESS_LEDGER_TOKEN)", **known)
     if status in (404, 410):
@@ -74,12 +78,12 @@ def error_of(answer: Answer) -> LedgerError:
     if status == 503 and content.get("title") == "Outcome unknown":
         return OutcomeUnknownError(message, **known)
     if status in (408, 425, 429, 502, 503, 504):
-        return UnavailableError(message, retry_after=retry_after(answer), **known)
+        return UnavailableError(message, retry_after=retry_after(response), **known)
     return UnexpectedAnswerError(message, **known)
 
 
 def job_id(value: str) -> str:
-    """The id of a job as the ledger writes it."""
+    """The canonical text of a job id."""
     try:
         return str(UUID(value))
     except (ValueError, AttributeError, TypeError):
@@ -101,7 +105,7 @@ def create_job(name: str, key: str | None, tags: Mapping[str, str] | None) -> Ca
         content["key"] = key
     if values.tags(tags):
         content["tags"] = values.tags(tags)
-    # Without a key, asking twice makes two jobs.
+    # Without a key, repeating it creates two jobs.
     return Call(_post("/v1/jobs", content), Snapshot.read, is_repeatable=key is not None)
 
 
@@ -160,7 +164,7 @@ def history(job: str, label: str | None, points: int) -> Call[list[HistoryPoint]
 
 @dataclass(frozen=True)
 class ExplanationPage:
-    """A part of an explanation."""
+    """One page of an explanation."""
 
     contributions: list[Contribution]
     conservation: Conservation
@@ -195,9 +199,9 @@ def start_execution(job: str, task: str, execution: str, attempt: int | None) ->
     content: dict[str, Any] = {"task": task, "execution": execution}
     if attempt is not None:
         content["attempt"] = attempt
-    # 409 is an answer too: it is how a zombie learns that it is one.
+    # 409 is a result too: it tells a zombie that it is superseded.
     return Call(
         _post(f"/v1/jobs/{job}/executions", content),
-        lambda answer: Started(answer.get("attempt"), "last" not in answer),
+        lambda response: Started(response.get("attempt"), "last" not in response),
         accepts=(201, 409),
     )

@@ -1,4 +1,6 @@
-"""Celery tasks as executions: the job travels with the messages, the attempt is Celery's.
+"""Celery tasks as executions.
+
+The job travels with the messages, the attempt is Celery's.
 
 from progress_ledger import progress
 from progress_ledger.celery import LedgerTask, reporting_to
@@ -41,7 +43,10 @@ _lock = threading.Lock()
 
 
 def use(client: Client) -> None:
-    """Has the tasks of this process report by this client. Unless told, it is one that the environment configures."""
+    """Sets the client of this process's tasks.
+
+    By default the environment configures it.
+    """
     with _lock:
         _clients[:] = [client]
 
@@ -55,7 +60,7 @@ def _client() -> Client:
 
 @contextmanager
 def reporting_to(job: Job | AsyncJob | str) -> Iterator[None]:
-    """Within it, every task that is sent reports to this job."""
+    """A context in which every task that is sent reports to this job."""
     token = _job.set(job if isinstance(job, str) else job.id)
     try:
         yield
@@ -64,7 +69,7 @@ def reporting_to(job: Job | AsyncJob | str) -> Iterator[None]:
 
 
 def job_of(request: Any) -> str | None:
-    """The id of the job that came with a message."""
+    """The job id in a message."""
     found = getattr(request, HEADER, None) or (getattr(request, "headers", None) or {}).get(HEADER)
     return found if isinstance(found, str) and found else None
 
@@ -78,10 +83,10 @@ def _pass_on(headers: dict[str, Any] | None = None, **_: Any) -> None:
 
 
 class LedgerTask(Task):  # type: ignore[misc]
-    """A base for tasks: each run of the task is an execution of the job that came with the message.
+    """A base for tasks: each delivery is an execution in the job of the message.
 
-    Within it, `progress_ledger.progress` and `progress_ledger.current` are the run's. A task without a job, one that is
-    called directly in a unit test for example, reports to nobody.
+    Within it, `progress_ledger.progress` and `progress_ledger.current` belong to the execution. A task without a job,
+    called directly in a unit test for example, reports nothing.
     """
 
     abstract = True

@@ -1,4 +1,4 @@
-"""The way to a ledger."""
+"""The synchronous client."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from .transport import Transport
 
 @dataclass(frozen=True)
 class Configuration:
-    """Where a ledger is and how to deal with it."""
+    """The address of a ledger and the settings of a client."""
 
     url: str | None
     token: str | None = field(repr=False)
     settings: Settings
     tls: ssl.SSLContext | None = field(repr=False)
     problem: InvalidValueError | None = None
-    """What is wrong with the environment, if anything."""
+    """The error in the environment, if any."""
 
     @classmethod
     def read(
         cls, url: str | None, token: str | None, settings: Settings | None, tls: ssl.SSLContext | None
     ) -> Configuration:
-        """What is given, else what the environment says.
+        """Reads the arguments, then the environment.
 
-        Raises `InvalidValueError` if what is given is wrong. If the environment is, every question raises it, and
+        Raises `InvalidValueError` if an argument is wrong. If the environment is wrong, every question raises it and
         reports are dropped: a task must not end because of it.
         """
         settings = settings or DEFAULTS
@@ -79,14 +79,17 @@ def _check_token(token: str) -> None:
 
 
 def unusable(problem: InvalidValueError) -> Ledger:
-    """The parts of a client that cannot reach anything: reading raises, reporting drops, counts and logs once."""
+    """The parts of a client that cannot reach anything.
+
+    Reading raises, reporting drops, counts and logs once.
+    """
     losses = LossLog()
     losses.log("configuration", "nothing can be reported: %s", problem)
     return Ledger(UnusableRequester(problem), None, losses=losses, is_lost=True)
 
 
 class Client:
-    """A ledger, for code that waits for answers.
+    """A ledger, for synchronous code.
 
         ledger = Client("http://localhost:8080")
         job = ledger.jobs.create("mosaic", key="mosaic-2026-11-23")
@@ -114,12 +117,12 @@ class Client:
 
     @property
     def url(self) -> str | None:
-        """Where the ledger is; None where none is configured and nothing is reported."""
+        """The address of the ledger; None if none is configured and nothing is reported."""
         return self._configuration.url
 
     @property
     def stats(self) -> Stats:
-        """What became of the reports of all executions of this client in this process."""
+        """Counts of the reports of all executions of this client in this process."""
         if self._ledger.sender is None:
             return Stats.of_dropped(self._ledger.dropped)
         return Stats.of(self._ledger.sender)
@@ -130,10 +133,10 @@ class Client:
         return Jobs(self._ledger)
 
     def job(self, id: str | None = None) -> Job:
-        """The job of this id, without asking the ledger: what a worker reports to. Makes no request.
+        """Returns the job with this id, for a worker that reports to it. Makes no request.
 
-        `id` is `PROGRESS_LEDGER_JOB` unless told; where there is neither, nothing is reported. Never raises: of a job
-        whose id is none, reading raises `InvalidValueError`, and reports are dropped, counted and logged once.
+        `id` is `PROGRESS_LEDGER_JOB` by default; without either, nothing is reported. Never raises: if the id is not
+        valid, reading the job raises `InvalidValueError`, and reports are dropped, counted and logged once.
         """
         given = id or os.environ.get("PROGRESS_LEDGER_JOB")
         if not given:
@@ -144,10 +147,12 @@ class Client:
             return Job(unusable(error), NO_JOB)
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Sends everything that waits, and waits until it is recorded, for `Settings.flush_seconds` unless told.
+        """Sends everything, and waits until it is recorded.
 
-        Returns whether all that was reported so far is: False also where something was given up, which the log tells.
-        Waits also for a ledger that is out of reach.
+        `timeout` is `Settings.flush_seconds` by default.
+
+        Returns whether everything reported so far is recorded: False also if something was dropped, which is logged.
+        Waits for a ledger that is out of reach, too.
         """
         sender = self._ledger.sender
         if sender is None:
@@ -155,7 +160,10 @@ class Client:
         return sender.flush(values.seconds(timeout, sender.settings.flush_seconds))
 
     def close(self, timeout: float | None = None) -> bool:
-        """The same for the last time: logs what could not be sent, and closes the connections."""
+        """Sends everything, logs a loss, and closes the connections.
+
+        Returns what `flush` returns.
+        """
         sender, requester = self._ledger.sender, self._ledger.requester
         if sender is None or requester is None:
             return not self._ledger.is_lost
@@ -182,7 +190,9 @@ class Jobs:
         self._ledger = ledger
 
     def create(self, name: str, key: str | None = None, tags: Mapping[str, str] | None = None) -> Job:
-        """A new job; with a key, the one that has this key and the same name and tags already, if any.
+        """A new job.
+
+        With a key, the existing job if one has this key and the same name and tags.
 
         `name`: 1 to 200 characters. `key`: unique in the ledger, 1 to 200 characters. `tags`: up to 50.
         Raises `ConflictError` where another job has the key, and `UnavailableError` where the ledger does not answer
@@ -195,7 +205,10 @@ class Jobs:
         return Job(self._ledger, snapshot.job, snapshot)
 
     def find(self, id: str | None = None, *, key: str | None = None) -> Job:
-        """The job of this id, or of this key, as it stands now. Raises `NotFoundError` where there is none."""
+        """Returns the job with this id or key, as it is now.
+
+        Raises `NotFoundError` if there is none.
+        """
         if self._ledger.requester is None:
             return Job(self._ledger, NO_JOB, nobody(key or id or "no job", key))
         if key is not None:
@@ -216,7 +229,9 @@ class Jobs:
         tags: Mapping[str, str] | None = None,
         limit: int | None = None,
     ) -> Rows[Job]:
-        """The ledger's jobs that fit, newest first, each with its snapshot; `limit` of them at most.
+        """The ledger's jobs that fit, newest first, each with its snapshot.
+
+        `limit` of them at most.
 
         Iterating asks for page after page.
         """

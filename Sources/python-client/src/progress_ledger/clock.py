@@ -1,4 +1,4 @@
-"""The ledger's clock, for ages that a viewer's clock cannot make wrong."""
+"""The ledger's clock, so that ages do not depend on the viewer's."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from email.utils import parsedate_to_datetime
 
 
 class ServerClock:
-    """The time of the ledger: what its last response said, and the time since by a steady clock."""
+    """The ledger's time: that of its last response, plus the monotonic time since."""
 
     def __init__(self) -> None:
         self._known: tuple[datetime, float] | None = None
 
     def set(self, now: datetime | None) -> None:
-        """Takes the time of a response that has just come; None, if it has none, changes nothing."""
+        """Takes the time of a response that has just come.
+
+        None changes nothing.
+        """
         if now is not None:
             self._known = now, time.monotonic()
 

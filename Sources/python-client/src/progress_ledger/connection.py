@@ -6,8 +6,8 @@ at a time holds nobody up.
 
 from __future__ import annotations
 
-# Looking up a host's name imports this when it is first done, in the sender's thread. A process that forks in the
-# middle of an import has half a module in its child, for good: so it is imported here.
+# The first name lookup imports this, in the sender's thread. A process that forks during an import leaves half a module
+# in its child for good; hence the import here.
 import encodings.idna  # noqa: F401
 import http.client
 import io
@@ -24,7 +24,7 @@ READ_BYTES = 65_536
 
 
 class _DeadlineReader(io.RawIOBase):
-    """Reads from a socket, each time within what is left until the deadline."""
+    """A reader of a socket with one deadline for all reads."""
 
     def __init__(self, connection: _DeadlineSocket) -> None:
         self._connection = connection
@@ -43,7 +43,7 @@ class _DeadlineReader(io.RawIOBase):
 
 
 class _DeadlineSocket:
-    """The part of a socket that `http.client` uses, with one deadline for all that happens on it."""
+    """The socket for `http.client`, with one deadline for all operations."""
 
     def __init__(self, wrapped: socket.socket) -> None:
         self.socket = wrapped
@@ -54,7 +54,7 @@ class _DeadlineSocket:
     def limit(self) -> None:
         left = self.deadline - time.monotonic()
         if left <= 0:
-            raise socket.timeout("the answer took too long")
+            raise socket.timeout("the response took too long")
         self.socket.settimeout(left)
 
     def makefile(self, mode: str, *_: Any, **__: Any) -> io.BufferedReader:
@@ -107,7 +107,7 @@ class Connection(http.client.HTTPConnection):
         self.sock = self._guarded
 
     def abort(self) -> None:
-        """Ends whatever another thread waits for on this connection."""
+        """Ends the wait of another thread on this connection."""
         guarded = self._guarded
         if guarded is not None:
             try:
@@ -118,7 +118,7 @@ class Connection(http.client.HTTPConnection):
                 pass
 
     def drop(self) -> None:
-        """Closes this process's descriptor, whoever still reads from it, and says nothing to the server."""
+        """Closes the descriptor of this process without telling the server."""
         if self._guarded is not None:
             self._guarded.socket.close()
 
@@ -128,9 +128,11 @@ def _left(deadline: float) -> float:
 
 
 def _connect(host: str, port: int, deadline: float) -> socket.socket:
-    """A connection to the first address of a host that takes one; all of them share the time until the deadline.
+    """Connects to the first address of a host that accepts.
 
-    The look-up of the name has no limit of its own: the system's resolver keeps to its own, some 10 s.
+    All of them share the deadline.
+
+    The name lookup has only the limit of the system's resolver, about 10 s.
     """
     addresses = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
     failure: OSError = OSError(f"{host} has no address")
@@ -148,7 +150,10 @@ def _connect(host: str, port: int, deadline: float) -> socket.socket:
 
 @dataclass(frozen=True)
 class Server:
-    """Where the ledger is: `http://HOST:PORT` or `https://…`, with a path where a proxy serves it below one."""
+    """The address of a ledger.
+
+    `http://HOST:PORT` or `https://…`, with a path behind some proxies.
+    """
 
     host: str
     port: int

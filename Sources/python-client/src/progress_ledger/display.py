@@ -1,4 +1,6 @@
-"""A job's view in a notebook: kept fresh by threads of its own, and complete when it is saved.
+"""A job's view in a notebook.
+
+Kept fresh by threads of its own, and complete when it is saved.
 
 Each frame holds the whole view as HTML and as text, and takes the place of the one before by its display id, so that a
 notebook that is saved, exported or shared shows the last one. No widget, no script, no connection of the browser's.
@@ -28,17 +30,20 @@ IDLE_FRAME_SECONDS = 15.0
 
 
 def _time_of(clock: ServerClock) -> datetime:
-    """A time of day to show: the ledger's, or the viewer's own before the ledger has told. No age depends on it."""
+    """A time of day to show: the ledger's if known, else the viewer's.
+
+    No age depends on it.
+    """
     return clock.now() or datetime.now(timezone.utc)
 
 
 def bundle(shown: View) -> dict[str, str]:
-    """A view in both forms, always: which one is shown is for the notebook, the exporter or the terminal to say."""
+    """A view as HTML and text: the notebook, the exporter or the terminal chooses."""
     return {"text/html": views.html(shown), "text/plain": views.text(shown)}
 
 
 class Shown:
-    """What a job is in a notebook, an IPython terminal or anything else that knows IPython's protocol."""
+    """The display of a job by IPython's protocol, in notebooks and terminals."""
 
     _id: str
     _known: Snapshot | None
@@ -64,7 +69,7 @@ class Shown:
         try:
             snapshot = self._read_for_view()
         except (LedgerError, ExchangeError) as error:
-            # Showing a job never fails: it says that it is old.
+            # Showing a job never fails: the view says that it is old.
             now = self._clock.now()
             return View(self._id, self._known, now, trouble=str(error), trouble_since=_time_of(self._clock))
         now = self._clock.now()
@@ -72,14 +77,17 @@ class Shown:
 
 
 def is_notebook() -> bool:
-    """Whether a kernel runs this process, which has a front end that can replace what it shows."""
+    """Whether this process is a kernel with a front end that can replace its output."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return getattr(shell, "kernel", None) is not None
 
 
 class Display:
-    """A live view. Its threads are daemons and end with the job, with `close`, or with an outage that is too long."""
+    """A live view.
+
+    Its threads are daemons and end with the job, with `close`, or with an outage that is too long.
+    """
 
     def __init__(self, watch: Watch, job: str, known: Snapshot | None, clock: ServerClock) -> None:
         self.id = uuid.uuid4().hex
@@ -92,7 +100,10 @@ class Display:
 
     @classmethod
     def show(cls, watch: Watch, job: str, known: Snapshot | None, clock: ServerClock) -> Display:
-        """Shows a first frame at once and keeps it fresh. `clock` is set by each snapshot of the watch."""
+        """Shows a first frame at once and keeps it fresh.
+
+        `clock` is set by each snapshot of the watch.
+        """
         display = cls(watch, job, known, clock)
         display._publish(display._view, update=False)
         for body, name in ((display._follow, "watch"), (display._paint, "paint")):
@@ -128,7 +139,7 @@ class Display:
                     self._change(trouble=update.reason, trouble_since=self._view.trouble_since or _time_of(self._clock))
             self._change(is_final=True)
         except Exception as error:
-            # Whatever it is, a view that nobody keeps fresh says so.
+            # Whatever the error, a view that is no longer updated says so.
             self._change(
                 trouble=str(error), trouble_since=self._view.trouble_since or _time_of(self._clock), is_final=True
             )

@@ -1,4 +1,4 @@
-"""Which attempt the workflow engine says this process is, by the environment that the engine sets."""
+"""The task and attempt of this process, from its workflow engine's variables."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from .settings import ATTEMPT_MAX, TASK_LENGTH_MAX
 
 @dataclass(frozen=True)
 class EngineTask:
-    """What an engine says of the work that it has given to this process."""
+    """The work that an engine has given to this process."""
 
     engine: str
     """The engine's name, for messages."""
     attempt: int | None
-    """Which attempt it is, from 1 on; None where the engine does not tell."""
+    """Its attempt, from 1 on; None if the engine does not provide it."""
     task: str | None = None
-    """What the engine calls it; None where it has no name."""
+    """The engine's name for it; None if there is none."""
 
 
 def detect(environment: Mapping[str, str] | None = None) -> EngineTask | None:
-    """The engine's word on this process; None where no engine is known to run it.
+    """Returns the engine's task of this process; None if no known engine runs it.
 
     Asked in this order, the most particular first: `PROGRESS_LEDGER_ATTEMPT`, the Celery task that this thread runs,
     Airflow, AWS Batch, Slurm, Kubernetes. Costs some microseconds.
@@ -37,7 +37,7 @@ def detect(environment: Mapping[str, str] | None = None) -> EngineTask | None:
 
 
 def prefect_run() -> tuple[str, int] | None:
-    """The id of the Prefect task run that the caller is in, and how often it has begun; None outside of one."""
+    """The id and run count of the current Prefect task run; None outside of one."""
     prefect = sys.modules.get("prefect.context")
     if prefect is None:
         return None
@@ -45,12 +45,12 @@ def prefect_run() -> tuple[str, int] | None:
         context = prefect.TaskRunContext.get()
         return None if context is None else (str(context.task_run.id), int(context.task_run.run_count))
     except Exception:
-        # What an engine's own code does wrong stops no task.
+        # A failure in the engine's own code must not end a task.
         return None
 
 
 def airflow_map_index() -> int | None:
-    """Which instance of a mapped Airflow task this is; None if it is none, or if Airflow does not tell."""
+    """The map index of the current Airflow task; None if it is not mapped or unknown."""
     for name in ("airflow.sdk", "airflow.operators.python"):
         module = sys.modules.get(name)
         if module is None:
@@ -65,7 +65,10 @@ def airflow_map_index() -> int | None:
 
 
 def _number(variables: Mapping[str, str], name: str, least: int) -> int | None:
-    """A variable's value where it is a number that an attempt can be; what an engine sets wrongly stops no task."""
+    """The value of a variable if it is a valid attempt.
+
+    A wrong value must not end a task.
+    """
     value = variables.get(name, "")
     if not (value.isascii() and value.isdigit() and len(value) <= 10):
         return None

@@ -1,4 +1,4 @@
-"""Why the ledger did not do as it was asked. Reporting never raises these; reading and creating do."""
+"""The errors of reading and creating. Reporting raises none of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class LedgerError(Exception):
-    """Something that was asked of the ledger failed. Switch on the class, never on the text.
+    """A failed request. Switch on the class, never on the text.
 
     `status` is that of the HTTP answer, where there was one; `errors` are the ledger's own words on each wrong field.
     """
@@ -19,7 +19,10 @@ class LedgerError(Exception):
 
 
 class InvalidValueError(LedgerError, ValueError):
-    """A value that the ledger would refuse, or has refused: negative, fractional, too large, too long."""
+    """A value that the ledger would refuse, or has refused.
+
+    It is negative, fractional, too large or too long, for example.
+    """
 
 
 class NotFoundError(LedgerError, LookupError):
@@ -27,7 +30,7 @@ class NotFoundError(LedgerError, LookupError):
 
 
 class ConflictError(LedgerError):
-    """It contradicts what the ledger holds already: a key that belongs to another job, for example."""
+    """A conflict with recorded data: a key that belongs to another job, for example."""
 
 
 class UnauthorizedError(LedgerError):
@@ -35,7 +38,10 @@ class UnauthorizedError(LedgerError):
 
 
 class UnavailableError(LedgerError):
-    """The ledger could not be reached, or could take no more. Nothing was taken, and trying again later is safe."""
+    """The ledger could not be reached, or could take no more.
+
+    Nothing was recorded, and a retry is safe.
+    """
 
     def __init__(
         self,

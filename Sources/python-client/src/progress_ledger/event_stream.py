@@ -1,4 +1,4 @@
-"""Reads server-sent events from bytes, as they come, in the format of the HTML standard."""
+"""An incremental parser of server-sent events, as the HTML standard defines them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ServerEvent:
 
 
 class EventReader:
-    """Takes pieces of a stream and gives the events that are complete."""
+    """Parses pieces of a stream into complete events."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -31,7 +31,10 @@ class EventReader:
         self._size = 0
 
     def feed(self, piece: bytes) -> Iterator[ServerEvent]:
-        """The events that end in this piece. Raises `UnexpectedAnswerError` for one that is far too long."""
+        """The events that end in this piece.
+
+        Raises `UnexpectedAnswerError` for one that is far too long.
+        """
         self._rest += piece
         while True:
             line = self._take_line()
@@ -44,7 +47,7 @@ class EventReader:
                 yield event
 
     def _take_line(self) -> bytes | None:
-        ends = [place for place in (self._rest.find(b"\n"), self._rest.find(b"\r")) if place >= 0]
+        ends = [index for index in (self._rest.find(b"\n"), self._rest.find(b"\r")) if index >= 0]
         if not ends:
             return None
         end = min(ends)

@@ -1,4 +1,4 @@
-"""One run of a task, as the code of the task sees it."""
+"""One execution of a task, as used by the code of the task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any, Callable, SupportsIndex, TypeVar
 from . import calls, engines, lifecycle, values
 from .errors import InvalidValueError
 from .losses import LossLog, logger
-from .reporter import Counter, Reporter, Tally
+from .reporter import Counter, ReportCounts, Reporter
 from .reporting import DroppedProgress, Progress, SilentProgress
 from .sender import Sender
 from .settings import LABELS_PER_EXECUTION_MAX
@@ -31,14 +31,14 @@ _current: ContextVar[Execution | None] = ContextVar("progress_ledger_execution",
 
 
 class Execution:
-    """One run of a task: a context, in which progress is reported.
+    """One execution of a task: a context in which progress is reported.
 
         with job.execution("tile-17", attempt=2) as context:
             context.progress("download").done(1)
 
-    Entering it starts the run, which supersedes every earlier run of the task; leaving it says how it ended: succeeded,
-    failed where an exception leaves it, canceled where that is a `KeyboardInterrupt` or `asyncio.CancelledError`. The
-    start and all reports are sent by a thread in the background. Leaving waits until they are recorded, for
+    Entering it starts the execution, which supersedes all earlier ones of the task. Leaving it reports its outcome:
+    succeeded, failed after an exception, canceled after `KeyboardInterrupt` or `asyncio.CancelledError`. A background
+    thread sends the start and all reports. Leaving waits until they are recorded, for
     `Settings.flush_seconds` at most, so that an engine is not told that a task is done before the ledger knows it;
     if the ledger is out of reach it does not wait. Nothing here ever raises, neither because of the ledger nor because
     of a wrong value: what cannot be reported is dropped, counted in `stats.dropped` and logged once.
@@ -71,35 +71,38 @@ class Execution:
         self._progress: dict[str | None, Progress] = {}
         self._process: int | None = None
         self._is_finished = False
-        # How often it is entered and not left, and the contexts that were current before.
+        # The number of open entries, and the contexts before them.
         self._entries = 0
         self._tokens: list[Token[Execution | None]] = []
         self._prefect_run: tuple[str, int] | None = None
         self._on_superseded = on_superseded
         self._losses = losses or (sender.losses if sender is not None else LossLog())
-        # Counts what an execution without a ledger drops.
-        self._tally = Tally()
+        # The losses of an execution without a ledger.
+        self._counts = ReportCounts()
         if reporter is not None:
             reporter.on_superseded = self._tell_superseded
 
     @property
     def task(self) -> str:
-        """The task that this is a run of."""
+        """The name of its task."""
         return self._task
 
     @property
     def execution(self) -> str:
-        """The name of this run, unique within its task."""
+        """The name of this execution, unique within its task."""
         return self._name
 
     @property
     def attempt(self) -> int | None:
-        """The attempt that was given or that the engine told; None where the ledger numbers the run, until `check`."""
+        """The attempt given or read from the engine.
+
+        None, until `check`, if the ledger assigns it.
+        """
         return self._attempt
 
     @property
     def superseded(self) -> bool:
-        """Whether the ledger has said that a newer run of the task counts. A zombie asks this and stops.
+        """Whether a newer execution of the task counts, so that this one should stop.
 
         Known from the answer to the first report after the newer run began: no request is made here.
         """
@@ -107,13 +110,15 @@ class Execution:
 
     @property
     def stats(self) -> Stats:
-        """What became of its reports so far."""
+        """Counts of its reports so far."""
         if self._sender is None or self._reporter is None:
-            return Stats.of_dropped(self._tally.dropped)
+            return Stats.of_dropped(self._counts.dropped)
         return Stats.of(self._sender, self._reporter)
 
     def progress(self, label: str | None = None) -> Progress:
-        """The indicator of this label, to report to; without a label, the job's default one.
+        """The indicator of this label, to report to.
+
+        Without a label, the job's default indicator.
 
         A label is a string of at most 100 characters, and an execution has at most 1,000. Never raises: what is
         reported for any other label is dropped, counted in `stats.dropped` and logged once. The same label gives the
@@ -148,11 +153,14 @@ class Execution:
         return DroppedProgress(None, self)
 
     def drop(self, kind: str | None = None, message: str = "") -> None:
-        """Counts a report that cannot be sent, and logs the first one of its kind. Used by this package itself."""
+        """Counts a report that cannot be sent, and logs the first one of its kind.
+
+        Used by this package itself.
+        """
         if self._sender is not None and self._reporter is not None:
             self._sender.drop(self._reporter, kind, message)
             return
-        self._tally.dropped += 1
+        self._counts.dropped += 1
         if kind is not None:
             self._losses.log(kind, "%s", message)
 
@@ -174,7 +182,9 @@ class Execution:
         return Tracking(self.progress(label), iterable, total)
 
     def carry(self, function: F) -> F:
-        """The function, called in the context of this execution: for threads, pools and callbacks.
+        """The function, called in the context of this execution.
+
+        For threads, pools and callbacks.
 
             with ThreadPoolExecutor() as pool:
                 pool.map(context.carry(download), tiles)
@@ -196,7 +206,7 @@ class Execution:
     # Its life
 
     def start(self) -> Execution:
-        """Starts the run; `with` does it. Returns at once."""
+        """Starts the execution, as `with` does. Returns at once."""
         if self._process is not None:
             self._losses.log(
                 "entered again",
@@ -214,9 +224,11 @@ class Execution:
         return self
 
     def finish(self, outcome: str = "succeeded") -> None:
-        """Says how the run ended, once; `with` does it. `succeeded`, `failed` or `canceled`. Returns at once.
+        """Reports the outcome, once, as `with` does: `succeeded`, `failed` or `canceled`.
 
-        Never raises: another outcome is dropped, counted and logged, and so is the end of a run that never began.
+        Returns at once.
+
+        Never raises: another outcome, or the end of an execution that never began, is dropped, counted and logged.
         """
         try:
             values.choice(outcome, "the outcome of an execution", values.EXECUTION_OUTCOMES)
@@ -232,7 +244,7 @@ class Execution:
             self._sender.finish(self._reporter, outcome)
 
     def flush(self, seconds: float | None = None) -> bool:
-        """Sends what waits, and waits until the ledger has recorded it.
+        """Sends all reports and waits until the ledger has recorded them.
 
         Returns whether it has recorded all that was reported so far: False also where something was given up. What
         other threads report meanwhile is not waited for. `seconds` is `Settings.flush_seconds` unless told; a ledger
@@ -241,15 +253,15 @@ class Execution:
         if self._sender is None or self._reporter is None:
             return True
         reporter = self._reporter
-        has_settled = self._sender.hurry(reporter.job)
+        has_settled = self._sender.expedite(reporter.job)
         limit = values.seconds(seconds, self._sender.settings.flush_seconds)
         is_settled = self._sender.wait(lambda: reporter.is_settled or has_settled(), limit, is_patient=True)
-        return is_settled and not reporter.tally.dropped
+        return is_settled and not reporter.counts.dropped
 
     def check(self) -> bool:
-        """Asks the ledger whether this run still counts; False tells a zombie to stop.
+        """Asks the ledger whether this execution still counts; if not, it should stop.
 
-        For runs that are silent for long: all others learn of it by reporting. Waits for the answer, for
+        For executions that report rarely: the others learn of it by reporting. Waits for the answer, for
         `Settings.patience_seconds` at most; where there is none, it is what is known. The ledger notes the question.
         """
         if self._sender is None or self._reporter is None:
@@ -301,7 +313,7 @@ class Execution:
             self.finish(_outcome(error))
 
     def warn_if_repeated(self) -> None:
-        """Logs once that a task which Prefect tries again reports to an execution that is not its own."""
+        """Logs once that a retried Prefect task reports to another's execution."""
         run = engines.prefect_run()
         if run is not None and run[1] > 1 and (self._prefect_run is None or run[0] != self._prefect_run[0]):
             self._losses.log(
@@ -313,16 +325,16 @@ class Execution:
 
     def _tell_superseded(self) -> None:
         if self._is_finished:
-            # Engines start the next run while the one before is ending: there is nothing left to stop.
+            # Engines start the next execution while this one is ending: there is nothing left to stop.
             return
         source = f" (its attempt, {self._attempt}, is {self._attempt_source}'s)" if self._attempt_source else ""
         logger.warning(
-            "execution %s of task %s is superseded%s: a newer one counts, this one should stop",
+            "execution %s of task %s is superseded%s: a newer execution counts, this one should stop",
             self._name, self._task, source,
         )  # fmt: skip
         if self._on_superseded is not None:
             try:
-                # In a thread of its own: the sender's must not wait for what a callback waits for.
+                # In a thread of its own: the sender must not wait for a callback.
                 threading.Thread(target=self._call_on_superseded, name="progress-ledger-callback", daemon=True).start()
             except RuntimeError:
                 self._call_on_superseded()
@@ -348,9 +360,9 @@ def _outcome(error: BaseException | None) -> str:
 
 
 def new_name() -> str:
-    """A name that no other execution has, and that tells which machine it ran on."""
+    """A unique name that begins with the name of this host."""
     try:
-        # The system may give a host any bytes for a name.
+        # The name of a host may contain any bytes.
         host = socket.gethostname()[:64].encode("ascii", "replace").decode()
     except OSError:
         host = "host"
@@ -368,10 +380,13 @@ class _LostExecution(Execution):
 
 
 class _NoExecution(_LostExecution):
-    """The state outside of every execution. What is reported there is dropped, counted and logged once."""
+    """The state outside of every execution.
+
+    What is reported there is dropped, counted and logged once.
+    """
 
     def drop(self, kind: str | None = None, message: str = "") -> None:
-        self._tally.dropped += 1
+        self._counts.dropped += 1
         # A program without a ledger, a unit test for example, loses nothing.
         level = logging.WARNING if lifecycle.has_ledger() else logging.DEBUG
         self._losses.log(
@@ -387,7 +402,9 @@ _nowhere = _NoExecution(None, None, "outside of any execution", None, "none", No
 
 
 def current() -> Execution:
-    """The execution whose context the caller is in; outside of any, one whose reports are dropped.
+    """The execution whose context the caller is in.
+
+    Outside of any, one whose reports are dropped.
 
     Follows `contextvars`: a coroutine or a thread sees the execution that it was started in only where the context goes
     with it (`asyncio` does that, `threading` does not; `Execution.carry` does). What is reported outside of any
@@ -402,7 +419,10 @@ def is_within_execution() -> bool:
 
 
 def progress(label: str | None = None) -> Progress:
-    """The indicator of this label in the execution whose context the caller is in; see `current`."""
+    """The indicator of this label in the execution whose context the caller is in.
+
+    See `current`.
+    """
     execution = _current.get()
     if execution is None:
         return _nowhere.progress(label)
@@ -411,10 +431,10 @@ def progress(label: str | None = None) -> Progress:
 
 
 def silent(task: str) -> Execution:
-    """An execution that checks what it is given and sends nothing: the same task runs in a unit test."""
+    """An execution for unit tests: checks values and sends nothing."""
     return Execution(None, None, task, None, "silent", None, None)
 
 
 def lost(task: str, losses: LossLog) -> Execution:
-    """An execution that cannot be reported: what it reports is dropped and counted."""
+    """An execution that cannot be reported: its reports are dropped and counted."""
     return _LostExecution(None, None, task, None, "none", None, None, losses)

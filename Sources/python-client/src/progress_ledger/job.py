@@ -1,4 +1,4 @@
-"""A job, for code that waits for answers."""
+"""A job, for synchronous code."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from .requester import Requester
 from .rows import Rows
 from .watching import Watch, wait
 
-# How long a cell of a notebook tries to reach the ledger before it shows what it has.
+# How long a notebook cell waits for the ledger before it shows the last known state.
 VIEW_PATIENCE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Where each unit of an indicator went. Iterates over the executions; `to_pandas()` makes a table of them."""
+    """The contribution of each execution to an indicator.
+
+    Iterable; `to_pandas()` makes a data frame.
+    """
 
     label: str | None
     sequence: int
@@ -50,18 +53,18 @@ class Job(Shown, JobBase):
 
     @property
     def known(self) -> Snapshot | None:
-        """How the job stood when it was last read; None if it never was. Makes no request."""
+        """The snapshot that was read last; None if none was. Makes no request."""
         return self._known
 
     @property
     def snapshot(self) -> Snapshot:
-        """How the job stood when it was last read; read now if it never was."""
+        """The snapshot that was read last; read now if none was."""
         return self._known if self._known is not None else self.refresh()
 
     def refresh(self) -> Snapshot:
-        """Reads how the job stands now, with everything in it that was recorded before.
+        """Reads the current snapshot, with everything recorded before.
 
-        Raises `NotFoundError` where there is no such job, and `UnavailableError` where the ledger does not answer.
+        Raises `NotFoundError` if there is no such job, and `UnavailableError` if the ledger does not answer.
         """
         return self._remember(read(self._ledger.requester, self._id, self._outbox))
 
@@ -88,7 +91,10 @@ class Job(Shown, JobBase):
     def snapshot_at(
         self, sequence: int | None = None, at: datetime | str | None = None, policy: str = "last"
     ) -> Snapshot:
-        """The job as it was at a sequence or a time, or counted by another policy: `last_successful`, `all`."""
+        """The job as it was at a sequence or a time, or counted by another policy.
+
+        The policy is `last`, `last_successful` or `all`.
+        """
         if sequence is not None and at is not None:
             raise InvalidValueError("give a sequence or a time, not both")
         if self._ledger.requester is None:
@@ -96,7 +102,9 @@ class Job(Shown, JobBase):
         return self._ledger.requester.ask(calls.read_past(self._id, sequence, time_text(at), policy))
 
     def watch(self) -> Watch:
-        """An iterator over the job's snapshots as they change, until it has finished; see `Watch`.
+        """An iterator over the job's snapshots as they change, until it has finished.
+
+        See `Watch`.
 
         Each one becomes the job's `snapshot`.
 
@@ -112,13 +120,19 @@ class Job(Shown, JobBase):
         return Watch(self._ledger.requester, self._id, deadline, self._remember)
 
     def wait(self, timeout: float | None = None) -> Snapshot:
-        """Waits until the job has finished; returns its last snapshot. Raises `TimeoutError` after so many seconds."""
+        """Waits until the job has finished, and returns its last snapshot.
+
+        Raises `TimeoutError` after `timeout` seconds.
+        """
         if self._ledger.requester is None:
             return self.snapshot
         return wait(self.watch_until(None if timeout is None else time.monotonic() + timeout))
 
     def history(self, label: str | None = None, points: int = 500) -> Rows[HistoryPoint]:
-        """How an indicator came to its numbers: at most so many points (2 to 10,000), every decrease with its cause."""
+        """The history of an indicator.
+
+        At most `points` points (2 to 10,000), every decrease with its cause.
+        """
         requester = self._ledger.requester
         if requester is None:
             return Rows(lambda: ())
@@ -126,7 +140,9 @@ class Job(Shown, JobBase):
         return Rows(lambda: requester.ask(call))
 
     def explain(self, label: str | None = None, at_sequence: int | None = None) -> Explanation:
-        """Why an indicator is what it is: what each execution gave to it, and what of that counts.
+        """Explains an indicator.
+
+        The contribution of each execution, and how much of it counts.
 
         Raises `NotFoundError` where no event has named the indicator.
         """
@@ -145,7 +161,10 @@ class Job(Shown, JobBase):
         return Explanation(label or None, first.sequence, first.conservation, Rows(contributions))
 
     def tasks(self, state: str | None = None) -> Rows[JobTask]:
-        """The job's tasks with their executions, in the order in which they began; of one state, if told."""
+        """The job's tasks with their executions, in the order of their beginning.
+
+        All or of one state.
+        """
         requester = self._ledger.requester
         if requester is None:
             return Rows(lambda: ())
@@ -162,7 +181,7 @@ class Job(Shown, JobBase):
         verdict: str | None = None,
         order: str = "asc",
     ) -> Rows[dict[str, Any]]:
-        """The job's history, event by event, as the ledger's own objects, with what became of each (`verdict`).
+        """The job's events as the ledger's own objects, each with its `verdict`.
 
         `label=""` asks for the default indicator; None for all.
         """
@@ -175,7 +194,9 @@ class Job(Shown, JobBase):
     # Reporting
 
     def finish(self, outcome: str = "completed") -> bool:
-        """Says that the job has ended: `completed`, `failed` or `canceled`. Sent after all that this process reported.
+        """Reports the end of the job: `completed`, `failed` or `canceled`.
+
+        Sent after all reports of this process.
 
         Like all reports it never raises: another outcome is dropped, counted and logged. Returns whether it is
         recorded; if not, it will be sent as soon as the ledger takes it, unless it refuses it.
@@ -201,7 +222,10 @@ class Job(Shown, JobBase):
     # Showing
 
     def display(self) -> Display:
-        """Shows the job in a notebook, live, and returns the view: `wait()` waits until it stands still."""
+        """Shows the job in a notebook, live.
+
+        Returns the view: its `wait()` waits for the end.
+        """
         return Display.show(self.watch(), self._id, self._known, self._clock)
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -221,7 +245,7 @@ class Job(Shown, JobBase):
 
 
 def read(requester: Requester | None, job: str, outbox: JobOutbox | None) -> Snapshot:
-    """A job's snapshot, with everything in it that the ledger had recorded before, where the projection gets there."""
+    """Reads a snapshot with everything recorded before, if it is folded in time."""
     if requester is None:
         return nobody(job)
     snapshot = requester.ask(calls.read_job(job))
@@ -230,15 +254,15 @@ def read(requester: Requester | None, job: str, outbox: JobOutbox | None) -> Sna
         try:
             return requester.ask(calls.read_job(job, wanted), patience=0)
         except (UnavailableError, OutcomeUnknownError, InvalidValueError):
-            # The projection is behind by more than 5 s, or the ledger went back to an earlier state: what there is.
+            # The projection is behind by more than 5 s, or the ledger went back to an earlier state.
             if outbox is not None and snapshot.ledger_sequence < outbox.last_sequence:
-                # What is lost is not waited for each time.
+                # Do not wait for the lost events each time.
                 outbox.last_sequence = snapshot.ledger_sequence
     return snapshot
 
 
 class _NobodyWatch(Watch):
-    """The watch of a job that no ledger knows: one snapshot."""
+    """The watch of a job without a ledger: one snapshot."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._updates = iter((snapshot,))

@@ -1,4 +1,4 @@
-"""What happens to unsent reports when a process forks, is told to stop, or ends."""
+"""Delivery of unsent reports when a process forks, receives a signal, or ends."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from .sender import Sender
 
 _senders: weakref.WeakSet[Sender] = weakref.WeakSet()
-# Two threads may fork at once; each takes the locks of all senders, and in the same order only if one after the other.
+# Two threads may fork at once. Each takes the locks of all senders: one after the other, or they could deadlock.
 _fork_lock = threading.RLock()
 _forking: list[Sender] = []
 _watched_process: int | None = None
 
 
 def register(sender: Sender) -> None:
-    """Has a sender take part in forks and in the end of the process."""
+    """Registers a sender for forks and for the end of the process."""
     _senders.add(sender)
 
 
 def watch_process() -> None:
-    """Sees to it that this process sends what waits before it ends. May be called any number of times."""
+    """Makes this process send unsent reports before it ends. Idempotent."""
     global _watched_process
     if _watched_process != os.getpid():
         if _watched_process is None:
@@ -41,7 +41,7 @@ def watch_process() -> None:
 
 
 def _watch_pool_process() -> None:
-    """A child of a process pool ends without `atexit`; it has its own list of what to do at its end."""
+    """Registers with the finalizers of a pool process, which ends without `atexit`."""
     for package in ("multiprocessing", "billiard"):
         process, util = sys.modules.get(f"{package}.process"), sys.modules.get(f"{package}.util")
         if process is None or util is None:
@@ -51,7 +51,10 @@ def _watch_pool_process() -> None:
 
 
 def has_ledger() -> bool:
-    """Whether this process is to report anything: it has a client, or it is a worker of one that may have one."""
+    """Whether this process should report.
+
+    It has a client, or its parent process may have one.
+    """
     if _senders or os.environ.get("PROGRESS_LEDGER_URL"):
         return True
     process = sys.modules.get("multiprocessing.process")
@@ -59,23 +62,23 @@ def has_ledger() -> bool:
 
 
 def close_all() -> None:
-    """Sends what waits in all clients, within the longest of their limits together."""
+    """Sends the unsent reports of all clients, within the longest of their limits."""
     senders = list(_senders)
     began = time.monotonic()
     for sender in senders:
-        # All of them send while the first one is waited for.
-        sender.hurry_end()
+        # All of them send while this thread waits for the first one.
+        sender.expedite_all()
     for sender in senders:
         sender.close_since(began)
 
 
-# Signals that end a process. Nobody's handler is replaced: only the default, which ends the process at once.
+# Signals that end a process. Only the default action is replaced, never a handler of the program.
 
 _ENDING_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def watch_signal() -> None:
-    """Has SIGTERM and SIGHUP end the process a little later, after what waits has been sent."""
+    """Makes SIGTERM and SIGHUP end the process after unsent reports have been sent."""
     if threading.current_thread() is not threading.main_thread():
         return
     try:
@@ -83,13 +86,13 @@ def watch_signal() -> None:
             if signal.getsignal(number) is signal.SIG_DFL:
                 signal.signal(number, _on_signal)
     except ValueError:
-        # The main thread of a subinterpreter takes no signals.
+        # The main thread of a subinterpreter cannot handle signals.
         pass
 
 
 def _on_signal(number: int, _: FrameType | None) -> None:
-    # Whoever was interrupted may hold a sender's lock, so the waiting is done by another thread. The process then dies
-    # of the signal, as it would have without us; a second signal ends it at once.
+    # The interrupted code may hold a sender's lock, so another thread does the waiting. The process then dies of the
+    # signal, as it would have otherwise; a second signal ends it at once.
     for other in _ENDING_SIGNALS:
         if signal.getsignal(other) is _on_signal:
             signal.signal(other, signal.SIG_DFL)

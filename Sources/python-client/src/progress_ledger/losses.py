@@ -15,7 +15,10 @@ class LossLog:
         self._logged: set[str] = set()
 
     def log(self, kind: str, message: str, *arguments: object, level: int = logging.ERROR) -> None:
-        """Logs a message unless one of this kind was logged before. Never raises, whatever the handlers do."""
+        """Logs a message unless one of this kind was logged before.
+
+        Never raises, whatever the handlers do.
+        """
         if kind in self._logged:
             return
         self._logged.add(kind)
@@ -31,7 +34,10 @@ class LossLog:
 
 
 def describe(value: object) -> str:
-    """A short description of any value. Never raises: `repr` of a value may do anything."""
+    """A short description of any value.
+
+    Never raises: `repr` of a value may do anything.
+    """
     try:
         if isinstance(value, int) and value.bit_length() > 100:
             return f"an integer of {value.bit_length()} bits"

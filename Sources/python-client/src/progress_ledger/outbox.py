@@ -1,9 +1,10 @@
-"""What a process has reported and the ledger has not recorded yet. Sends nothing, reads no clock, takes no lock.
+"""The reports of a process that the ledger has not recorded yet.
 
-The rule that keeps numbers exact: what goes out is **frozen** first. A frozen batch has its report numbers and its
-bytes for good; while nobody knows whether the ledger recorded it, it is repeated as it is, and increments that come
-meanwhile gather for the next batch. So a report that the ledger already has is recognized by its number and its equal
-content, and counts once.
+Sends nothing, reads no clock, takes no lock.
+
+The rule that keeps totals exact: reports are **frozen** before they are sent. A frozen batch keeps its report numbers
+and its bytes. While its outcome is unknown it is repeated unchanged, and new increments gather for the next batch.
+Therefore the ledger recognizes a report that it already has by its number and its equal content, and counts it once.
 """
 
 from __future__ import annotations
@@ -15,36 +16,36 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple
 
-from .reporter import Counter, Event, Numberings, Reporter, Tally, Turn, process_numberings
+from .reporter import Counter, Event, FlushTicket, Numberings, ReportCounts, Reporter, process_numberings
 from .settings import INCREMENT_MAX, Settings
 
 
-class Mark(NamedTuple):
-    """How far a job is, in what was frozen for it or in what is settled of that."""
+class Watermark(NamedTuple):
+    """A position in the send queue of a job: how much of it is frozen, or settled."""
 
-    turns: int = 0
-    """How many turns of executions are over: see `Turn`."""
+    tickets: int = 0
+    """The number of completed tickets: see `FlushTicket`."""
     ends: int = 0
-    """How often its end was frozen, which waits until no execution has anything to say."""
+    """The number of frozen ends of the job; an end is frozen when the queue is empty."""
 
-    def covers(self, goal: Mark) -> bool:
-        return self.turns >= goal.turns and self.ends >= goal.ends
+    def covers(self, goal: Watermark) -> bool:
+        return self.tickets >= goal.tickets and self.ends >= goal.ends
 
 
 @dataclass(eq=False)
 class Batch:
-    """Events of one job that go out together, and again, exactly as they are."""
+    """Events of one job that are sent together, and repeated unchanged."""
 
     job: JobOutbox
     entries: list[tuple[Event, Reporter | None]]
-    mark: Mark | None = None
-    """How far its job is settled with it; None where more of the same turn follows."""
+    watermark: Watermark | None = None
+    """The position that it settles; None if another batch of the same ticket follows."""
     body: bytes = field(init=False)
     faults: int = 0
     tries: int = 0
-    """How often it was sent."""
+    """The number of requests that sent it."""
     awaits_verdicts: bool = False
-    """Whether the last try asked what becomes of the events."""
+    """Whether the last request asked for verdicts."""
 
     def __post_init__(self) -> None:
         events = [event for event, _ in self.entries]
@@ -55,53 +56,53 @@ class Batch:
 
 
 class JobOutbox:
-    """What waits for one job."""
+    """The unsent reports of one job."""
 
     def __init__(self, outbox: Outbox, job: str) -> None:
         self.outbox = outbox
         self.job = job
-        self.queue: deque[Turn] = deque()
+        self.queue: deque[FlushTicket] = deque()
         self.frozen: deque[Batch] = deque()
         self.outcome: str | None = None
         self.due: float | None = None
         self.last_sequence = 0
         self.is_unknown = False
         self.is_end_lost = False
-        self.taken = Mark()
-        self.settled = Mark()
+        self.taken = Watermark()
+        self.settled = Watermark()
 
     @property
     def is_settled(self) -> bool:
         return not self.frozen and not self.queue and self.outcome is None
 
     @property
-    def goal(self) -> Mark:
-        """What to wait for that everything reported so far be settled: see `has_settled`."""
-        return Mark(self.taken.turns + len(self.queue), self.taken.ends + (self.outcome is not None))
+    def goal(self) -> Watermark:
+        """The position at which everything reported so far is settled: see `has_settled`."""
+        return Watermark(self.taken.tickets + len(self.queue), self.taken.ends + (self.outcome is not None))
 
-    def has_settled(self, goal: Mark) -> bool:
-        """Whether what was reported when this was the goal is recorded, or given up. What came later may wait."""
+    def has_settled(self, goal: Watermark) -> bool:
+        """Whether everything reported before this goal is recorded or dropped."""
         return self.is_settled or self.settled.covers(goal)
 
     def settle(self, batch: Batch) -> None:
-        """Nothing of a batch waits any more."""
-        if batch.mark is not None:
-            self.settled = batch.mark
+        """Advances the settled position past a batch."""
+        if batch.watermark is not None:
+            self.settled = batch.watermark
 
 
 def _due(job: JobOutbox) -> float:
-    """When a job with something to send is to be served."""
+    """The time at which the reports of a job are due."""
     return -inf if job.frozen or job.due is None else job.due
 
 
 class Outbox:
-    """What a client has still to send. Its caller holds one lock around every call."""
+    """The unsent reports of one client. The caller holds one lock around every call."""
 
     def __init__(self, settings: Settings, numberings: Numberings = process_numberings) -> None:
         self.numberings = numberings
         self._settings = settings
         self._active: dict[JobOutbox, None] = {}
-        self.tally = Tally()
+        self.counts = ReportCounts()
         self.size = 0
 
     @property
@@ -110,16 +111,19 @@ class Outbox:
 
     @property
     def waiting(self) -> int:
-        """Events that are on their way or still to be made. Costs a pass over all that waits."""
+        """Events in flight and events still to be made. Costs a pass over the queue."""
         frozen = sum(len(batch) for job in self._active for batch in job.frozen)
-        reporters = {turn.reporter for job in self._active for turn in job.queue}
+        reporters = {ticket.reporter for job in self._active for ticket in job.queue}
         made_of = sum(reporter.waiting - reporter.in_flight for reporter in reporters)
         return frozen + made_of + sum(job.outcome is not None for job in self._active)
 
-    # What was reported
+    # Reporting
 
     def start(self, reporter: Reporter, now: float) -> bool:
-        """Notes that an execution begins. False where there is no room for it: then nothing of it will be reported."""
+        """Queues the start of an execution.
+
+        Returns False, and counts it as dropped, if the buffer is full.
+        """
         if self.size >= self._settings.buffered_max or reporter.job.is_unknown:
             self.drop(reporter)
             return False
@@ -128,7 +132,10 @@ class Outbox:
         return True
 
     def note(self, reporter: Reporter, counter: Counter, now: float) -> bool:
-        """Notes that a counter has something to be sent. False where there is no room: then it is gone."""
+        """Queues a counter.
+
+        Returns False, and drops its increments, if the buffer is full.
+        """
         if self.size >= self._settings.buffered_max or reporter.job.is_unknown:
             counter.total = counter.done = 0
             self.drop(reporter)
@@ -139,7 +146,7 @@ class Outbox:
         return True
 
     def finish(self, reporter: Reporter, outcome: str, now: float) -> None:
-        """Notes how an execution ended."""
+        """Queues the end of an execution."""
         if reporter.job.is_unknown:
             self.drop(reporter)
             return
@@ -147,59 +154,65 @@ class Outbox:
         self._touch(reporter, now)
 
     def finish_job(self, job: JobOutbox, outcome: str, now: float) -> None:
-        """Notes how a job ended: sent after everything that was reported for it before."""
+        """Queues the end of a job, after everything reported for it before."""
         job.outcome = outcome
         job.is_end_lost = False
         self._activate(job, now)
 
     def active(self) -> list[JobOutbox]:
-        """The jobs for which something is to be sent."""
+        """The jobs with unsent reports."""
         return list(self._active)
 
-    def hurry(self, job: JobOutbox, now: float) -> None:
-        """What waits for a job is to be sent at once."""
+    def expedite(self, job: JobOutbox, now: float) -> None:
+        """Makes the unsent reports of a job due now."""
         if job.queue or job.outcome is not None:
             job.due = now
 
     def drop(self, reporter: Reporter | None) -> None:
         """Counts a report that is lost."""
         if reporter is not None:
-            reporter.tally.dropped += 1
-        self.tally.dropped += 1
+            reporter.counts.dropped += 1
+        self.counts.dropped += 1
 
     def _give_up(self, job: JobOutbox, reporter: Reporter | None) -> None:
-        """An event of this execution, or the end of the job, is not sent any more."""
+        """Drops an event of an execution, or the end of the job."""
         if reporter is not None:
             reporter.in_flight -= 1
             self.drop(reporter)
         else:
             job.is_end_lost = True
-            self.tally.dropped += 1
+            self.counts.dropped += 1
 
-    def _touch(self, reporter: Reporter, due: float) -> Turn:
-        """Has an execution sent by then. Returns its turn, which has not begun."""
-        turn = reporter.turn
-        if turn is None:
-            turn = reporter.turn = Turn(reporter)
-            reporter.turns += 1
-            reporter.job.queue.append(turn)
+    def _touch(self, reporter: Reporter, due: float) -> FlushTicket:
+        """Makes an execution due by then. Returns its open ticket."""
+        ticket = reporter.ticket
+        if ticket is None:
+            ticket = reporter.ticket = FlushTicket(reporter)
+            reporter.tickets += 1
+            reporter.job.queue.append(ticket)
             self.size += 1
         self._activate(reporter.job, due)
-        return turn
+        return ticket
 
     def _activate(self, job: JobOutbox, due: float) -> None:
         self._active[job] = None
         if job.due is None or due < job.due:
             job.due = due
 
-    # What goes out
+    # Sending
 
     def next_due(self) -> float | None:
-        """When something is to be sent next; None where nothing waits. What is frozen is due since ever."""
+        """The time of the next batch; None if nothing is unsent.
+
+        Frozen batches are always due.
+        """
         return min((_due(job) for job in list(self._active)), default=None)
 
     def next_batch(self, now: float) -> Batch | None:
-        """What is to be sent now, if anything. It stays the next one of its job until it is settled."""
+        """The batch to send now, if any.
+
+        It stays the next one of its job until it is settled.
+        """
         job = min(list(self._active), key=_due, default=None)
         if job is None or _due(job) > now:
             return None
@@ -210,50 +223,50 @@ class Outbox:
     def _freeze(self, job: JobOutbox) -> None:
         entries: list[tuple[Event, Reporter | None]] = []
         most = self._settings.events_per_request_max
-        turns, ends = job.taken
+        tickets, ends = job.taken
         while job.queue and len(entries) < most:
-            if not self._freeze_turn(job.queue[0], entries, most):
+            if not self._freeze_ticket(job.queue[0], entries, most):
                 break
             job.queue.popleft()
             self.size -= 1
-            turns += 1
+            tickets += 1
         if job.outcome is not None and not job.queue and len(entries) < most:
             entries.append(({"type": "job_finished", "outcome": job.outcome}, None))
             job.outcome = None
             ends += 1
-        job.taken = Mark(turns, ends)
+        job.taken = Watermark(tickets, ends)
         if not job.queue and job.outcome is None:
             job.due = None
         for _, owner in entries:
             if owner is not None:
                 owner.in_flight += 1
-                self.tally.calls += owner.take_calls()
+                self.counts.calls += owner.take_calls()
         self.size += len(entries)
         job.frozen.append(Batch(job, entries, job.taken))
 
-    def _freeze_turn(self, turn: Turn, entries: list[tuple[Event, Reporter | None]], most: int) -> bool:
-        """Moves what an execution says in its turn into `entries`; False where there was no room for all of it."""
-        reporter = turn.reporter
-        if reporter.turn is turn:
-            reporter.turn = None
+    def _freeze_ticket(self, ticket: FlushTicket, entries: list[tuple[Event, Reporter | None]], most: int) -> bool:
+        """Freezes a ticket into `entries`. Returns False if they were full before its end."""
+        reporter = ticket.reporter
+        if reporter.ticket is ticket:
+            reporter.ticket = None
         if reporter.needs_start:
             entries.append((reporter.event("execution_started"), reporter))
             reporter.needs_start = False
-        while turn.counters:
-            while turn.counters[0].is_waiting:
+        while ticket.counters:
+            while ticket.counters[0].is_waiting:
                 if len(entries) >= most:
                     return False
-                entries.append((self._progress(reporter, turn.counters[0]), reporter))
-            turn.counters.popleft()
-        # The end comes after whatever was reported, which may wait for a turn that is still to come.
-        if reporter.outcome is not None and reporter.turns == 1:
+                entries.append((self._progress(reporter, ticket.counters[0]), reporter))
+            ticket.counters.popleft()
+        # The end follows all reports, some of which may be in a later ticket.
+        if reporter.outcome is not None and reporter.tickets == 1:
             if len(entries) >= most:
                 return False
             event = reporter.event("execution_finished")
             event["outcome"] = reporter.outcome
             entries.append((event, reporter))
             reporter.outcome = None
-        reporter.turns -= 1
+        reporter.tickets -= 1
         return True
 
     def _progress(self, reporter: Reporter, counter: Counter) -> Event:
@@ -261,7 +274,7 @@ class Outbox:
         event["report"] = reporter.numbering.take(self.numberings.lineage.path)
         if counter.label is not None:
             event["label"] = counter.label
-        # One event holds at most 2^53 − 1 units; what is beyond waits for the next.
+        # One event contains at most 2^53 − 1 units; the rest follows in the next.
         total, done = min(counter.total, INCREMENT_MAX), min(counter.done, INCREMENT_MAX)
         if total:
             event["total"] = total
@@ -274,39 +287,39 @@ class Outbox:
             self.size -= 1
         return event
 
-    # What became of it
+    # Settling
 
     def settle(self, batch: Batch, kept: Iterable[int]) -> None:
-        """The events at these places are recorded; the others are given up."""
+        """Settles a batch: the events at these indexes are recorded, the others dropped."""
         recorded = set(kept)
-        for place, (_, reporter) in enumerate(batch.entries):
-            if place not in recorded:
+        for index, (_, reporter) in enumerate(batch.entries):
+            if index not in recorded:
                 self._give_up(batch.job, reporter)
             elif reporter is not None:
                 reporter.in_flight -= 1
-                reporter.tally.recorded += 1
-                self.tally.recorded += 1
+                reporter.counts.recorded += 1
+                self.counts.recorded += 1
         self._remove(batch)
 
     def replace(self, batch: Batch, parts: list[list[int]]) -> None:
-        """Sends a batch again in parts, in order; what is in none of them is given up."""
-        kept = {place for part in parts for place in part}
-        for place, (_, reporter) in enumerate(batch.entries):
-            if place not in kept:
+        """Replaces a batch by parts of it, in order, and drops the events in none of them."""
+        kept = {index for part in parts for index in part}
+        for index, (_, reporter) in enumerate(batch.entries):
+            if index not in kept:
                 self._give_up(batch.job, reporter)
         job = batch.job
         job.frozen.popleft()
         self.size -= len(batch) - len(kept)
-        again = [Batch(job, [batch.entries[place] for place in part], tries=batch.tries) for part in parts if part]
+        again = [Batch(job, [batch.entries[index] for index in part], tries=batch.tries) for part in parts if part]
         if again:
-            again[-1].mark = batch.mark
+            again[-1].watermark = batch.watermark
         else:
             job.settle(batch)
         job.frozen.extendleft(reversed(again))
         self._rest(job)
 
     def abandon(self, job: JobOutbox) -> int:
-        """There is no such job: nothing that waits for it can ever be sent. Returns how much that was."""
+        """Drops everything for a job that does not exist. Returns the number of events."""
         job.is_unknown = True
         count = 0
         while job.frozen or job.queue or job.outcome is not None:
@@ -323,7 +336,7 @@ class Outbox:
         self._rest(batch.job)
 
     def _rest(self, job: JobOutbox) -> None:
-        """Forgets a job that has nothing more to send."""
+        """Deactivates a job without unsent reports."""
         if job.is_settled:
             self._active.pop(job, None)
             job.due = None
@@ -331,13 +344,13 @@ class Outbox:
     # Forks
 
     def become_child(self) -> None:
-        """In the child: what waits is the parent's, who sends it. What the child reports from now on is its own."""
+        """Empties the outbox in a forked child: the parent sends what is in it."""
         for job in self._active:
             owners = {owner for batch in job.frozen for _, owner in batch.entries if owner}
-            for reporter in owners.union(turn.reporter for turn in job.queue):
+            for reporter in owners.union(ticket.reporter for ticket in job.queue):
                 reporter.in_flight = 0
-                reporter.turn = None
-                reporter.turns = 0
+                reporter.ticket = None
+                reporter.tickets = 0
                 reporter.needs_start = False
                 reporter.outcome = None
                 for counter in reporter.counters.values():
@@ -349,4 +362,4 @@ class Outbox:
             job.settled = job.taken
         self._active.clear()
         self.size = 0
-        self.tally = Tally()
+        self.counts = ReportCounts()

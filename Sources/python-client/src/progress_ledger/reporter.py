@@ -1,4 +1,7 @@
-"""One execution as a process reports for it: what waits, how reports are numbered, what became of them."""
+"""The state of one execution in a reporting process.
+
+Unsent reports, their numbers, and counts.
+"""
 
 from __future__ import annotations
 
@@ -13,32 +16,31 @@ from .settings import REPORT_MAX
 if TYPE_CHECKING:
     from .outbox import JobOutbox
 
-# Processes that report for the same execution after a fork must never use the same number. The process that started the
-# execution has the first range of 2^33 numbers, its first child the second one, and so on for 2^19 children; a child's
-# child draws its numbers from the upper half of all, where a range that meets another is less likely than 1 in 10^6.
+# After a fork, two processes that report for one execution must never use the same number. The process that started the
+# execution has the first range of 2^33 numbers, its first child the second one, and so on for 2^19 children. Deeper
+# descendants draw a random range from the upper half of all numbers: two overlap with a probability below 1 in 10^6.
 RANGE = 2**33
 RANGES = 2**19
 
-# Executions named by the caller whose numbers are remembered after they have ended, because the name may come again.
-# Some 2 MB.
+# The caller may use the name of an ended execution again: the numbers of so many are kept. About 2 MB.
 NAMED_EXECUTIONS_MAX = 10_000
 
 Event = dict[str, Any]
 
 
 class Lineage:
-    """How this process descends from the first one: the index of each fork on the way."""
+    """The descent of this process from the first one: the index of each fork."""
 
     def __init__(self) -> None:
         self.path: tuple[int, ...] = ()
         self._forks = 0
 
     def fork(self) -> None:
-        """In the parent, before it forks: so that the child knows its index."""
+        """Counts a fork, in the parent before it happens."""
         self._forks += 1
 
     def descend(self) -> None:
-        """In the child."""
+        """Appends the fork index, in the child."""
         self.path += (self._forks,)
         self._forks = 0
 
@@ -47,10 +49,10 @@ process_lineage = Lineage()
 
 
 def first_report(origin: tuple[int, ...], lineage: tuple[int, ...], draw: Callable[[int, int], int]) -> int:
-    """The first number of a process's reports for an execution.
+    """The first report number of a process for an execution.
 
-    `lineage` is how the process descends from the first one: the how-manieth fork of each ancestor. `origin` is that of
-    the process that started the execution.
+    `lineage` is the fork index of each ancestor of the process; `origin` is the lineage of the process that started the
+    execution.
     """
     descent = lineage[len(origin) :]
     if not descent:
@@ -61,7 +63,10 @@ def first_report(origin: tuple[int, ...], lineage: tuple[int, ...], draw: Callab
 
 
 class Numbering:
-    """The report numbers of one execution in this process. Takes no lock: a fork may come at any time."""
+    """The report numbers of one execution in this process.
+
+    Takes no lock, because another thread may fork at any time.
+    """
 
     __slots__ = ("__weakref__", "_numbers", "_origin", "_path")
 
@@ -70,7 +75,7 @@ class Numbering:
         self._numbers = itertools.count(1)
 
     def take(self, path: tuple[int, ...]) -> int:
-        """The next number for the process of this lineage."""
+        """Returns the next number for the process with this lineage."""
         if self._path != path:
             self._path = path
             self._numbers = itertools.count(first_report(self._origin, path, random.SystemRandom().randint))
@@ -80,8 +85,8 @@ class Numbering:
 class Numberings:
     """The numberings of this process, by execution.
 
-    Two objects, clients or contexts that report for the same execution by its name share one: a number that is used
-    twice is a duplicate to the ledger, which counts it once.
+    Objects, clients and contexts that report to the same named execution share one numbering: the ledger would discard
+    a number that is used twice as a duplicate.
     """
 
     def __init__(self, lineage: Lineage) -> None:
@@ -90,7 +95,10 @@ class Numberings:
         self._named: OrderedDict[tuple[str, str, str], Numbering] = OrderedDict()
 
     def of(self, job: str, task: str, execution: str, *, is_named: bool) -> Numbering:
-        """The numbering of an execution. That of one named by the caller is kept when it has ended."""
+        """Returns the numbering of an execution.
+
+        If the caller named it, it is kept after its end.
+        """
         key = (job, task, execution)
         found = self._all.get(key)
         if found is None:
@@ -105,8 +113,8 @@ class Numberings:
 process_numberings = Numberings(process_lineage)
 
 
-class Tally:
-    """What became of reports, counted."""
+class ReportCounts:
+    """Counts of reports by their fate."""
 
     __slots__ = ("calls", "dropped", "recorded", "superseded")
 
@@ -118,7 +126,7 @@ class Tally:
 
 
 class Counter:
-    """What was reported of one label of one execution and is not frozen yet."""
+    """The increments of one label of one execution that are not frozen yet."""
 
     __slots__ = ("done", "is_waiting", "label", "total")
 
@@ -129,10 +137,12 @@ class Counter:
         self.is_waiting = False
 
 
-class Turn:
-    """What an execution has to say when its turn comes. Nothing is added once that has begun.
+class FlushTicket:
+    """The place of one execution in the send queue, with the counters to send.
 
-    So everybody's turn comes, also where nobody ever rests, and what was reported before is told from what came after.
+    Closed as soon as its counters are being frozen: later reports open another ticket at the end of the queue.
+    Therefore every execution gets its share even if others never stop reporting, and a flush knows which reports came
+    before it.
     """
 
     __slots__ = ("counters", "reporter")
@@ -143,13 +153,14 @@ class Turn:
 
 
 class Reporter:
-    """One execution as this process reports for it."""
+    """The reporting state of one execution in this process."""
 
     __slots__ = (
         "__weakref__",
         "_calls_told",
         "attempt",
         "counters",
+        "counts",
         "execution",
         "in_flight",
         "is_superseded",
@@ -158,10 +169,9 @@ class Reporter:
         "numbering",
         "on_superseded",
         "outcome",
-        "tally",
         "task",
-        "turn",
-        "turns",
+        "ticket",
+        "tickets",
     )  # fmt: skip
 
     def __init__(
@@ -175,28 +185,28 @@ class Reporter:
         self.needs_start = False
         self.outcome: str | None = None
         self.in_flight = 0
-        # The turn in which what is reported now is sent, and how many of its turns are not over.
-        self.turn: Turn | None = None
-        self.turns = 0
+        # The open ticket, and the number of tickets that are not settled.
+        self.ticket: FlushTicket | None = None
+        self.tickets = 0
         self.numbering = job.outbox.numberings.of(job.job, task, execution, is_named=is_named)
-        self.tally = Tally()
+        self.counts = ReportCounts()
         self._calls_told = 0
         self.is_superseded = False
         self.on_superseded: Callable[[], None] | None = None
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing of it waits or is on its way."""
-        return self.turns == 0 and self.in_flight == 0
+        """Whether nothing is queued or in flight."""
+        return self.tickets == 0 and self.in_flight == 0
 
     @property
     def waiting(self) -> int:
-        """Events that are on their way or still to be made."""
+        """Events in flight and events still to be made."""
         counters = sum(counter.is_waiting for counter in self.counters.values())
         return self.in_flight + counters + self.needs_start + (self.outcome is not None)
 
     def become_superseded(self) -> list[Callable[[], None]]:
-        """Notes that a newer execution counts. Returns whom to tell: each is told once."""
+        """Marks it as superseded. Returns the callbacks to run, once."""
         if self.is_superseded or self.on_superseded is None:
             self.is_superseded = True
             return []
@@ -204,9 +214,9 @@ class Reporter:
         return [self.on_superseded]
 
     def take_calls(self) -> int:
-        """The calls since this was asked last."""
-        told, self._calls_told = self._calls_told, self.tally.calls
-        return self.tally.calls - told
+        """Returns the number of calls since the last time."""
+        told, self._calls_told = self._calls_told, self.counts.calls
+        return self.counts.calls - told
 
     def event(self, type: str) -> Event:
         event: Event = {"type": type, "task": self.task, "execution": self.execution}

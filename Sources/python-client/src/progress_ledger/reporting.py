@@ -1,4 +1,4 @@
-"""The handles through which a task reports what there is to do and what is done."""
+"""The indicators to which a task reports its total and its progress."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Progress:
     dropped, counted in `stats.dropped` and logged once. Any number of threads may call them.
     """
 
-    __slots__ = ("_counter", "_label", "_lock", "_reporter", "_sender", "_tally")
+    __slots__ = ("_counter", "_counts", "_label", "_lock", "_reporter", "_sender")
 
     def __init__(self, label: str | None, sender: Sender, reporter: Reporter, counter: Counter) -> None:
         self._label = label
@@ -29,7 +29,7 @@ class Progress:
         self._lock = sender.lock
         self._reporter = reporter
         self._counter = counter
-        self._tally = reporter.tally
+        self._counts = reporter.counts
 
     @property
     def label(self) -> str | None:
@@ -47,7 +47,7 @@ class Progress:
         counter = self._counter
         with self._lock:
             counter.total += n
-            self._tally.calls += 1
+            self._counts.calls += 1
             if not counter.is_waiting:
                 self._sender.note(self._reporter, counter)
 
@@ -61,7 +61,7 @@ class Progress:
         counter = self._counter
         with self._lock:
             counter.done += n
-            self._tally.calls += 1
+            self._counts.calls += 1
             if not counter.is_waiting:
                 self._sender.note(self._reporter, counter)
 
@@ -78,7 +78,10 @@ class Progress:
 
 
 class SilentProgress(Progress):
-    """An indicator of an execution without a ledger: checks increments and sends nothing."""
+    """An indicator of an execution without a ledger.
+
+    Checks increments and sends nothing.
+    """
 
     __slots__ = ("_execution",)
 
@@ -101,7 +104,10 @@ class SilentProgress(Progress):
 
 
 class DroppedProgress(Progress):
-    """An indicator that cannot be reported, because of its label for example: every report is counted as dropped."""
+    """An indicator that cannot be reported, because of its label for example.
+
+    Every report is counted as dropped.
+    """
 
     __slots__ = ("_execution",)
 

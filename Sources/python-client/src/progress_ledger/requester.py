@@ -1,4 +1,4 @@
-"""Asks the ledger and waits for the answer, trying again where that is safe."""
+"""Sends questions to the ledger, waits for responses, and retries if that is safe."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Callable, TypeVar
 
 from .calls import Call, Page
-from .delivery import pause
+from .disposition import retry_pause
 from .errors import LedgerError, OutcomeUnknownError, UnavailableError
 from .settings import DEFAULTS, Settings
 from .transport import ExchangeError, Transport
@@ -17,20 +17,23 @@ T = TypeVar("T")
 
 
 class Requester:
-    """Asks on behalf of a client. Any number of threads may use it."""
+    """The synchronous requests of one client. Thread-safe."""
 
     def __init__(self, transport: Transport, settings: Settings) -> None:
         self.transport = transport
         self.settings = settings
 
     def ask(self, call: Call[T], patience: float | None = None) -> T:
-        """The answer to a call. Tries for `Settings.patience_seconds` unless told, then raises the last failure."""
+        """Returns the result of a call.
+
+        Retries for `patience` or `Settings.patience_seconds`, then raises.
+        """
         began, tries = time.monotonic(), 0
         limit = self.settings.patience_seconds if patience is None else patience
         while True:
             tries += 1
             left = limit - (time.monotonic() - began)
-            # One try gets what a request may take; of more, the last one ends with the patience.
+            # The last try ends with the patience. A single one gets the whole time of a request.
             seconds = min(self.settings.request_seconds, left) if left > 0 else self.settings.request_seconds
             try:
                 return self._ask_once(call, seconds)
@@ -38,20 +41,20 @@ class Requester:
                 if isinstance(error, OutcomeUnknownError) and not call.is_repeatable:
                     raise
                 asked = error.retry_after if isinstance(error, UnavailableError) else None
-                wait = pause(tries, asked, random.random(), self.settings)
+                wait = retry_pause(tries, asked, random.random(), self.settings)
                 if time.monotonic() + wait - began > limit:
                     raise
                 time.sleep(wait)
 
     def _ask_once(self, call: Call[T], seconds: float) -> T:
         try:
-            answer = self.transport.perform(call.request, seconds, may_reuse=call.is_repeatable)
+            response = self.transport.perform(call.request, seconds, may_reuse=call.is_repeatable)
         except ExchangeError as error:
             raise _error_of(error) from error
-        return call.result(answer)
+        return call.result(response)
 
     def pages(self, next_page: Callable[[str | None], Call[Page[T]]], cursor: str | None = None) -> Iterator[T]:
-        """All rows of an answer that comes in pages; each page is asked for when it is needed."""
+        """All rows of a paged result; each page is requested when it is needed."""
         while True:
             rows, cursor = self.ask(next_page(cursor))
             yield from rows
@@ -60,7 +63,7 @@ class Requester:
 
 
 class UnusableRequester(Requester):
-    """Raises what is wrong with the configuration whenever it is asked for something."""
+    """A requester without a usable configuration: every question raises its problem."""
 
     def __init__(self, problem: LedgerError) -> None:
         self._problem = problem

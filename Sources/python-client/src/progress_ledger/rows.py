@@ -1,4 +1,4 @@
-"""Rows that the ledger is asked for page by page, while they are taken."""
+"""Results that are read page by page during iteration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ class _Tabular(Protocol):
 
 
 class Rows(Generic[T]):
-    """Rows of an answer, as values. Iterating asks the ledger, page by page, in bounded memory, and anew each time.
+    """The rows of a result.
+
+    Each iteration reads them anew, page by page, in bounded memory.
 
     for task in job.tasks(): ...
     list(job.history("download"))
@@ -32,7 +34,10 @@ class Rows(Generic[T]):
         return iter(self._read())
 
     def to_pandas(self) -> Any:
-        """All rows as a `pandas.DataFrame`. Raises `ImportError` where pandas is not installed."""
+        """All rows as a `pandas.DataFrame`.
+
+        Raises `ImportError` if pandas is not installed.
+        """
         return frame(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
@@ -40,7 +45,7 @@ class Rows(Generic[T]):
 
 
 def _bundle(rows: Iterable[Any]) -> dict[str, str]:
-    """The first rows as a table, for notebooks. Says what went wrong instead of raising it."""
+    """The first rows as a table, for notebooks. Shows an error instead of raising it."""
     try:
         found = list(islice(_flat(rows), views.TABLE_ROWS_MAX + 1))
     except LedgerError as error:
@@ -59,7 +64,7 @@ def _flat(values: Iterable[Any]) -> Iterator[dict[str, Any]]:
 
 
 class AsyncRows(Generic[T]):
-    """The same for `async for`."""
+    """Variant of `Rows` for `async for`."""
 
     def __init__(self, read: Callable[[], AsyncIterator[T]], rows: Iterable[Any] = ()) -> None:
         self._read = read
@@ -77,12 +82,15 @@ class AsyncRows(Generic[T]):
         return [row async for row in self]
 
     async def to_pandas(self) -> Any:
-        """All rows as a `pandas.DataFrame`. Raises `ImportError` where pandas is not installed."""
+        """All rows as a `pandas.DataFrame`.
+
+        Raises `ImportError` if pandas is not installed.
+        """
         return frame(await self.all())
 
 
 def frame(values: Iterable[Any]) -> Any:
-    """A `pandas.DataFrame` of values that tell their own rows, or are rows already."""
+    """A `pandas.DataFrame` of values with rows of their own, or of rows."""
     try:
         import pandas
     except ImportError as error:

@@ -1,7 +1,7 @@
-"""The thread that sends what was reported.
+"""The background thread that sends the reports of a client.
 
-One for each client and process, started by the first report and ended when it has been idle for a while. It is the only
-one that waits for the ledger; whoever reports takes a lock for some hundred nanoseconds.
+One per client and process, started by the first report and ended after some idle time. Only this thread waits for the
+ledger; a report holds a lock for some hundred nanoseconds.
 """
 
 from __future__ import annotations
@@ -14,24 +14,27 @@ import weakref
 from typing import Callable, Protocol
 
 from . import lifecycle
-from .contact import Contact
-from .delivery import Judgement, Means, judge
+from .disposition import Action, Disposition, disposition_of
 from .losses import LossLog, logger
 from .outbox import Batch, JobOutbox, Outbox
 from .reporter import Counter, Reporter
 from .requester import Requester
+from .server_health import ServerHealth
 from .settlement import Callback, Settlement
 from .transport import ExchangeError, Request
 
 
 class Source(Protocol):
-    """Something that is asked for its progress from time to time instead of reporting it: a bar of tqdm."""
+    """A source of progress that is polled instead of reporting: a bar of tqdm."""
 
     def sample(self) -> JobOutbox | None:
-        """Reports what is new, with the sender's lock held. Returns the job that has something to be sent, if any."""
+        """Reports new progress, with the sender's lock held.
+
+        Returns the job that is due, if any.
+        """
 
     def forget(self) -> None:
-        """In a forked child: what was not reported yet is the parent's to report."""
+        """Skips unreported progress in a forked child: the parent reports it."""
 
 
 class Sender:
@@ -43,7 +46,7 @@ class Sender:
         settings = requester.settings
         self.settings = settings
         self.outbox = Outbox(settings)
-        # Re-entrant, because a signal handler or a finalizer may report in the middle of a report of its own thread.
+        # Re-entrant, because a signal handler or a finalizer may report while its thread is reporting.
         self.lock = threading.RLock()
         self._wake = threading.Condition(self.lock)
         self._settled = threading.Condition(self.lock)
@@ -54,8 +57,8 @@ class Sender:
         lifecycle.register(self)
 
     def _reset(self) -> None:
-        self.contact = Contact(self.settings)
-        self._settlement = Settlement(self.outbox, self.contact, self.settings)
+        self.health = ServerHealth(self.settings)
+        self._settlement = Settlement(self.outbox, self.health, self.settings)
         self._thread: threading.Thread | None = None
         self._listeners: dict[Callback, None] = {}
         self._wakes_at: float | None = None
@@ -64,22 +67,22 @@ class Sender:
         self._open: weakref.WeakSet[Reporter] = weakref.WeakSet()
         self._samples_at = 0.0
 
-    # What is reported. All of these return at once.
+    # Reporting. All of these return at once.
 
     def start(self, reporter: Reporter) -> None:
-        """Has an execution start."""
+        """Queues the start of an execution."""
         with self.lock:
             self._open.add(reporter)
             if self.outbox.start(reporter, time.monotonic()):
-                self._call(reporter.job)
+                self._wake_for(reporter.job)
             else:
                 self._has_overflowed = not reporter.job.is_unknown
 
     def note(self, reporter: Reporter, counter: Counter) -> None:
-        """Has a counter sent that had nothing to be sent before. The caller holds the lock."""
+        """Queues a counter that was empty. The caller holds the lock."""
         try:
             if self.outbox.note(reporter, counter, time.monotonic()):
-                self._call(reporter.job)
+                self._wake_for(reporter.job)
             else:
                 self._has_overflowed = not reporter.job.is_unknown
         except Exception as error:
@@ -94,21 +97,21 @@ class Sender:
             self.losses.log(kind, "%s", message)
 
     def finish(self, reporter: Reporter, outcome: str) -> None:
-        """Has an execution end, with what its bars show."""
+        """Queues the end of an execution, after the progress of its bars."""
         with self.lock:
             self._sample()
             self._open.discard(reporter)
             self.outbox.finish(reporter, outcome, time.monotonic())
-            self._call(reporter.job)
+            self._wake_for(reporter.job)
 
     def cancel_open(self) -> None:
-        """Has every execution end as canceled that has begun in this process and not ended."""
+        """Ends every open execution of this process as canceled."""
         with self.lock:
             for reporter in list(self._open):
                 self.finish(reporter, "canceled")
 
     def watch(self, source: Source) -> None:
-        """Asks a source for its progress from now on, twice a second or as often as reports are sent."""
+        """Polls a source from now on, every `Settings.report_seconds`."""
         with self.lock:
             self._sources.add(source)
             if len(self._sources) == 1:
@@ -119,43 +122,46 @@ class Sender:
                 self._wake.notify()
 
     def unwatch(self, source: Source) -> None:
-        """Asks a source no more."""
+        """Stops polling a source."""
         with self.lock:
             self._sources.discard(source)
 
     def _sample(self) -> None:
-        """Asks all sources for their progress. The caller holds the lock."""
+        """Polls all sources. The caller holds the lock."""
         now = time.monotonic()
         for source in list(self._sources):
             job = source.sample()
             if job is not None:
-                # It is as old as the time between two samples already: it waits no more.
-                self.outbox.hurry(job, now)
+                # Its age is up to one polling interval already: it is due now.
+                self.outbox.expedite(job, now)
         self._samples_at = now + self.settings.report_seconds
 
     def supersede(self, reporter: Reporter) -> None:
-        """The ledger has said that an execution does not count any more."""
+        """Marks an execution as superseded."""
         with self.lock:
             callbacks = reporter.become_superseded()
-        _tell(callbacks)
+        _run_callbacks(callbacks)
 
     def finish_job(self, job: JobOutbox, outcome: str) -> None:
-        """Has a job end, after everything that was reported for it."""
+        """Queues the end of a job, after everything reported for it."""
         with self.lock:
             self.outbox.finish_job(job, outcome, time.monotonic())
-            self._call(job)
+            self._wake_for(job)
 
-    def hurry(self, job: JobOutbox) -> Callable[[], bool]:
-        """Has what waits for a job sent now. Returns what tells whether that is settled, with the lock held."""
+    def expedite(self, job: JobOutbox) -> Callable[[], bool]:
+        """Makes a job due now.
+
+        Returns a check, to call with the lock held, whether its reports are settled.
+        """
         with self.lock:
             self._sample()
-            self.outbox.hurry(job, time.monotonic())
-            self._call(job)
+            self.outbox.expedite(job, time.monotonic())
+            self._wake_for(job)
             goal = job.goal
         return lambda: job.has_settled(goal)
 
-    def _call(self, job: JobOutbox) -> None:
-        """Sees to it that the thread runs and wakes up in time for a job."""
+    def _wake_for(self, job: JobOutbox) -> None:
+        """Starts the thread, or wakes it up in time for a job."""
         if self._thread is None:
             self._require_thread()
         elif self._wakes_at is not None and job.due is not None and job.due < self._wakes_at:
@@ -170,55 +176,59 @@ class Sender:
         try:
             thread.start()
         except RuntimeError as error:
-            # No more threads, or the interpreter ends. The end of the process sends what waits by itself.
-            self.contact.last_error = f"the sender's thread cannot start: {error}"
+            # No more threads, or the interpreter ends. The end of the process sends the reports itself.
+            self.health.last_error = f"the sender's thread cannot start: {error}"
             return
         self._thread = thread
 
     # Waiting for it
 
     def wait(self, is_done: Callable[[], bool], seconds: float, *, is_patient: bool) -> bool:
-        """Waits until something is delivered, for so long at most. Returns whether it is.
+        """Waits up to `seconds` for a delivery. Returns whether it happened.
 
-        Gives up early where the ledger is out of reach or was too slow before, unless `is_patient`.
+        Gives up early if the ledger is out of reach or was too slow before, unless `is_patient`.
         """
         deadline = time.monotonic() + seconds
         with self.lock:
             if threading.current_thread() is self._thread:
-                # A callback waits for the thread that runs it: nothing can happen meanwhile.
+                # A callback that waits for its own thread: nothing will change.
                 return is_done()
             while not is_done():
-                left = self.contact.patience(deadline, time.monotonic(), is_patient)
+                left = self.health.wait_limit(deadline, time.monotonic(), is_patient)
                 if left is None:
                     return False
                 self._settled.wait(left)
             return True
 
     def wait_at_end(self, is_done: Callable[[], bool]) -> bool:
-        """Waits at the end of an execution or a job, for `Settings.flush_seconds` at most; all ends share that time
-        while the ledger does not answer."""
+        """Waits for a delivery at the end of an execution or a job.
+
+        Waits up to `Settings.flush_seconds`.
+
+        All ends share that time while the ledger does not answer.
+        """
         began = time.monotonic()
         with self.lock:
-            left = self.contact.left_at_end(self.settings.flush_seconds, began)
+            left = self.health.end_time_left(self.settings.flush_seconds, began)
         is_delivered = self.wait(is_done, left, is_patient=False)
         if not is_delivered:
             with self.lock:
-                self.contact.waited_in_vain(began, time.monotonic())
+                self.health.record_vain_wait(began, time.monotonic())
         return is_delivered
 
     async def wait_at_end_async(self, is_done: Callable[[], bool]) -> bool:
-        """The same for a coroutine."""
+        """Coroutine variant of `wait_at_end`."""
         began = time.monotonic()
         with self.lock:
-            left = self.contact.left_at_end(self.settings.flush_seconds, began)
+            left = self.health.end_time_left(self.settings.flush_seconds, began)
         is_delivered = await self.wait_async(is_done, left)
         if not is_delivered:
             with self.lock:
-                self.contact.waited_in_vain(began, time.monotonic())
+                self.health.record_vain_wait(began, time.monotonic())
         return is_delivered
 
     async def wait_async(self, is_done: Callable[[], bool], seconds: float) -> bool:
-        """The same for a coroutine, without a thread."""
+        """Coroutine variant of `wait`, without a thread."""
         deadline = time.monotonic() + seconds
         loop = asyncio.get_running_loop()
         event = asyncio.Event()
@@ -227,7 +237,7 @@ class Sender:
             try:
                 loop.call_soon_threadsafe(event.set)
             except RuntimeError:
-                # The loop was closed before the listener was taken away.
+                # The loop was closed before the listener was removed.
                 pass
 
         with self.lock:
@@ -238,76 +248,82 @@ class Sender:
                 with self.lock:
                     if is_done():
                         return True
-                    left = self.contact.patience(deadline, time.monotonic(), False)
+                    left = self.health.wait_limit(deadline, time.monotonic(), False)
                 if left is None:
                     return False
                 try:
                     await asyncio.wait_for(event.wait(), left)
                 except asyncio.TimeoutError:
-                    # What is to be done then, the next turn decides.
+                    # The next iteration decides.
                     continue
         finally:
             with self.lock:
                 self._listeners.pop(listener, None)
 
     def flush(self, seconds: float) -> bool:
-        """Sends everything reported so far now. Returns whether the ledger has recorded it all."""
-        return self._settle(seconds) and not self.outbox.tally.dropped
+        """Sends everything reported so far.
+
+        Returns whether the ledger has recorded all of it.
+        """
+        return self._settle(seconds) and not self.outbox.counts.dropped
 
     def _settle(self, seconds: float) -> bool:
-        """Sends everything reported so far now. Returns whether nothing of it waits any more."""
+        """Sends everything reported so far.
+
+        Returns whether all of it is recorded or dropped.
+        """
         with self.lock:
             self._sample()
-            settled = [self.hurry(job) for job in self.outbox.active()]
+            settled = [self.expedite(job) for job in self.outbox.active()]
         return self.wait(lambda: all(is_settled() for is_settled in settled), seconds, is_patient=True)
 
-    def hurry_end(self) -> None:
-        """Has everything sent at once that waits, however long the pause was to be."""
+    def expedite_all(self) -> None:
+        """Makes everything due now, whatever the pause between requests."""
         with self.lock:
             self._sample()
             for job in self.outbox.active():
-                self.outbox.hurry(job, time.monotonic())
-            # The last chance is not slept through.
-            self.contact.not_before = 0.0
+                self.outbox.expedite(job, time.monotonic())
+            # The last chance must not be spent in a pause.
+            self.health.not_before = 0.0
             self._wakes_at = None
             self._wake.notify()
 
     def close_since(self, began: float) -> None:
-        """Closes at the end of the process, which began then, within what is left of the time that ends share."""
+        """Closes at the end of the process, within the time that is left since `began`."""
         now = time.monotonic()
         with self.lock:
-            left = self.contact.left_at_end(self.settings.flush_seconds, now)
+            left = self.health.end_time_left(self.settings.flush_seconds, now)
         self.close(max(0.0, began + left - now))
 
     def close(self, seconds: float | None = None) -> bool:
-        """Sends everything, says once what could not be sent, and ends the thread.
+        """Sends everything, logs a loss once, and ends the thread.
 
-        Waits for so long. Unless told, waits for `Settings.flush_seconds` less what other ends have waited in vain.
+        Waits up to `seconds`; by default `Settings.flush_seconds` minus the vain waits of other ends.
         """
         began = time.monotonic()
         with self.lock:
-            limit = self.contact.left_at_end(self.settings.flush_seconds, began) if seconds is None else seconds
-        self.hurry_end()
+            limit = self.health.end_time_left(self.settings.flush_seconds, began) if seconds is None else seconds
+        self.expedite_all()
         deadline = began + limit
         self._ensure_delivery(deadline)
         is_settled = self._settle(deadline - time.monotonic())
         with self.lock:
             self._is_closing = True
             lost = 0 if is_settled else self.outbox.waiting
-            reason = self.contact.last_error or "no answer yet"
+            reason = self.health.last_error or "no response yet"
             if lost:
-                self.contact.waited_in_vain(began, time.monotonic())
+                self.health.record_vain_wait(began, time.monotonic())
             self._wake.notify()
         if lost:
             self.losses.log("end", "%d reports could not be sent before the end: %s", lost, reason)
-        return is_settled and not self.outbox.tally.dropped
+        return is_settled and not self.outbox.counts.dropped
 
     def _ensure_delivery(self, deadline: float) -> None:
-        """Sends in this thread where there is no other: an interpreter that ends starts none."""
+        """Sends in this thread if there is no other: an ending interpreter starts none."""
         with self.lock:
             if self._thread is not None and self._thread.is_alive():
                 return
-            # Of two threads that send, each would take the other's batch for its own.
+            # Two sending threads would settle each other's batches.
             self._thread = threading.current_thread()
         try:
             while (now := time.monotonic()) < deadline:
@@ -315,8 +331,8 @@ class Sender:
                     if self.outbox.is_settled:
                         return
                     for job in self.outbox.active():
-                        self.outbox.hurry(job, now)
-                    pause = self.contact.not_before - now
+                        self.outbox.expedite(job, now)
+                    pause = self.health.not_before - now
                     batch = self.outbox.next_batch(now) if pause <= 0 else None
                 if batch is not None:
                     self._deliver(batch, deadline - now)
@@ -336,7 +352,7 @@ class Sender:
                     return
                 self._deliver(batch)
         finally:
-            # Also where a callback ended this thread: the next report starts another.
+            # Also if a callback ended this thread: the next report starts another.
             with self.lock:
                 if self._thread is threading.current_thread():
                     self._thread = None
@@ -348,13 +364,13 @@ class Sender:
                 if self._sources and now >= self._samples_at:
                     self._sample()
                 due = self.outbox.next_due()
-                if due is not None and due <= now and now >= self.contact.not_before:
+                if due is not None and due <= now and now >= self.health.not_before:
                     self._wakes_at = None
                     return self.outbox.next_batch(now)
                 if due is None and self._is_closing:
                     self._thread = None
                     return None
-                ends = now + self.settings.idle_thread_seconds if due is None else max(due, self.contact.not_before)
+                ends = now + self.settings.idle_thread_seconds if due is None else max(due, self.health.not_before)
                 if self._sources:
                     ends = min(ends, self._samples_at)
                 self._wakes_at = ends
@@ -364,35 +380,37 @@ class Sender:
                     return None
 
     def _deliver(self, batch: Batch, seconds: float | None = None) -> None:
-        """Sends a batch once, within so many seconds if told, and does what the answer asks for."""
+        """Sends a batch once, within `seconds` if given, and applies the response."""
         began = time.monotonic()
         target = f"/v1/jobs/{batch.job.job}/events"
-        batch.awaits_verdicts = began >= self.contact.verdicts_not_before
+        batch.awaits_verdicts = began >= self.health.verdicts_not_before
         if batch.awaits_verdicts:
             target += "?wait=folded"
         try:
             limit = self.settings.request_seconds
             limit = limit if seconds is None else min(limit, seconds)
             batch.tries += 1
-            answer = self._transport.perform(Request("POST", target, batch.body), limit)
-            judgement = judge(answer, len(batch))
+            response = self._transport.perform(Request("POST", target, batch.body), limit)
+            disposition = disposition_of(response, len(batch))
         except ExchangeError as error:
-            judgement = Judgement(Means.TRY_AGAIN, str(error))
+            disposition = Disposition(Action.TRY_AGAIN, str(error))
         except Exception as error:
-            # Nothing that the network or a server does may end this thread: the task would go unreported.
-            logger.debug("an exchange failed in an unforeseen way", exc_info=True)
-            judgement = Judgement(Means.TRY_AGAIN, f"{type(error).__name__}: {error}")
+            # No failure of the network or of a server may end this thread.
+            logger.debug("unexpected failure of a request", exc_info=True)
+            disposition = Disposition(Action.TRY_AGAIN, f"{type(error).__name__}: {error}")
         with self.lock:
             now = time.monotonic()
-            callbacks = self._settlement.settle(batch, judgement, now - began, now, random.random())
+            callbacks = self._settlement.settle(batch, disposition, now - began, now, random.random())
             if self._has_overflowed:
-                callbacks.append(self._settlement.complaint("the buffer is full: executions or increments are lost"))
+                callbacks.append(
+                    self._settlement.loss_callback("the buffer is full: executions or increments are lost")
+                )
                 self._has_overflowed = False
             self._settled.notify_all()
             callbacks.extend(self._listeners)
-        _tell(callbacks)
+        _run_callbacks(callbacks)
 
-    # Forks: the parent holds the lock meanwhile, so that the child finds everything in order.
+    # Forks: the parent holds the lock during a fork, so that the child inherits a consistent state.
 
     def before_fork(self) -> None:
         self.lock.acquire()
@@ -401,7 +419,7 @@ class Sender:
         self.lock.release()
 
     def after_fork_in_child(self) -> None:
-        # Their waiters do not exist in the child.
+        # The threads that wait for them do not exist in the child.
         self._wake = threading.Condition(self.lock)
         self._settled = threading.Condition(self.lock)
         self.outbox.become_child()
@@ -413,10 +431,10 @@ class Sender:
         self.lock.release()
 
 
-def _tell(callbacks: list[Callback]) -> None:
-    """Calls what is to be called without the lock; what is wrong with it is the caller's, and is logged."""
+def _run_callbacks(callbacks: list[Callback]) -> None:
+    """Runs callbacks without the lock, and logs their failures."""
     for callback in callbacks:
         try:
             callback()
         except Exception:
-            logger.exception("a callback failed that was to be told of a report's fate")
+            logger.exception("a callback about delivered reports failed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# What the ledger itself allows (GET /v1/limits); checked here too, so that a mistake shows where it is made.
+# The limits of the ledger itself (GET /v1/limits), checked here too, so that an error is reported at its cause.
 INCREMENT_MAX = 2**53 - 1
 ATTEMPT_MAX = 2**31 - 1
 REPORT_MAX = 2**53 - 1
@@ -23,61 +23,89 @@ PREFER_WAIT_SECONDS_MAX = 30
 
 @dataclass(frozen=True)
 class Settings:
-    """Limits and waits of one client. All times are in seconds of a clock that no adjustment moves."""
+    """Limits and waits of one client.
+
+    All times are in seconds of a monotonic clock.
+    """
 
     report_seconds: float = 0.5
-    """How long an increment may wait for others to be sent with it. A report is recorded at most 1 s after the call
-    where the ledger answers; half of that is left for the request."""
+    """How long an increment may wait for others to be sent with it.
+
+    A report is recorded at most 1 s after the call if the ledger answers; half of that is left for the request.
+    """
 
     request_seconds: float = 10.0
-    """How long one request may take, from the connection to the last byte. The ledger waits up to 5 s for its
-    projection, and needs some milliseconds for everything else."""
+    """The limit of one request, from the connection to the last byte.
+
+    The ledger waits up to 5 s for its projection, and needs some milliseconds for everything else.
+    """
 
     flush_seconds: float = 5.0
-    """How long leaving an execution, `flush`, `Job.finish` and the end of the process wait for what is still to be
-    sent. 0 never waits. Kubernetes and Slurm leave 30 s between SIGTERM and SIGKILL."""
+    """How long an end waits for unsent reports.
+
+    Applies to leaving an execution, `flush`, `Job.finish` and the end of the process. 0 never waits. Kubernetes and
+    Slurm leave 30 s between SIGTERM and SIGKILL.
+    """
 
     outage_patience_seconds: float = 1.0
-    """For how long a ledger out of reach is waited for where an execution ends; after that, the end of an execution
-    waits for nothing until the ledger has answered again. A restart of the ledger takes less."""
+    """How long the end of an execution waits for an unreachable ledger.
+
+    After that, ends wait for nothing until the ledger has answered again. A restart of the ledger takes less.
+    """
 
     patience_seconds: float = 10.0
-    """For how long a call that needs an answer (create, find, history, …) is tried again before it raises."""
+    """How long a question (create, find, history, …) is retried before it raises."""
 
     outage_seconds_max: float = 600.0
-    """For how long `watch` and `wait` stand by a ledger that does not answer before they raise."""
+    """How long `watch` and `wait` retry an unreachable ledger before they raise."""
 
     silence_seconds_max: float = 45.0
-    """How long a stream of snapshots may say nothing, not even a heartbeat, before it is taken for dead."""
+    """The silence, without a heartbeat, after which a stream counts as dead."""
 
     pause_seconds_min: float = 0.1
-    """The pause before the first repetition of a failed request; doubled with each further one."""
+    """The pause before the first retry; doubles with each further one."""
 
     pause_seconds_max: float = 15.0
-    """The longest pause, unless the ledger asks for more: how long a ledger that is back waits for reports at most."""
+    """The longest pause between retries, unless the ledger asks for more.
+
+    This is also the longest time that a ledger that is back waits for reports.
+    """
 
     retry_after_seconds_max: float = 300.0
     """The longest pause that the ledger may ask for with Retry-After."""
 
     idle_connection_seconds: float = 30.0
-    """How long a connection may lie idle before it is not used again; the ledger closes it after 75 s."""
+    """The longest idle time of a connection that is reused.
+
+    The ledger closes it after 75 s.
+    """
 
     idle_thread_seconds: float = 30.0
-    """How long the sender's thread waits for work before it ends; the next report starts another one."""
+    """The idle time after which the sender's thread ends.
+
+    The next report starts another one.
+    """
 
     events_per_request_max: int = 1_000
-    """Events in one request: well below the ledger's 10,000, and some 300 kB at most with the longest names."""
+    """The largest number of events in one request.
+
+    Well below the ledger's 10,000; about 300 kB with the longest names.
+    """
 
     buffered_max: int = 100_000
-    """Counters and events that wait to be sent, in one process. Increments of one label are one counter, however many
-    they are, so that only new executions and labels can run into this. Some 50 MB at most."""
+    """The largest number of unsent counters and events in one process.
+
+    All increments of one label are one counter, so that only new executions and labels fill the buffer. About 50 MB.
+    """
 
     refusals_max: int = 8
-    """How often an answer that blames the ledger's own fault (500) is met with the same request before the events in it
-    are sent one by one, and then given up one by one."""
+    """How often a batch is repeated after an error of the ledger itself (500).
+
+    After that its events are sent one by one, and those that still fail are dropped.
+    """
 
     attempt_from_engine: bool = True
-    """Whether an execution without an attempt takes that of the workflow engine that runs the process."""
+    """Whether the workflow engine provides the attempt of an execution without one."""
 
 
 DEFAULTS = Settings()

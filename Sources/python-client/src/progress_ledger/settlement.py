@@ -1,4 +1,7 @@
-"""What the answer to a batch does to what waits, and who is told of it. No I/O, no clock."""
+"""Applies the response to a batch to its outbox, and collects what to log.
+
+No I/O, no clock.
+"""
 
 from __future__ import annotations
 
@@ -6,103 +9,115 @@ import logging
 from collections.abc import Sequence
 from typing import Callable
 
-from .contact import Contact
-from .delivery import Judgement, Means
+from .disposition import Action, Disposition
 from .losses import logger
 from .outbox import Batch, Outbox
+from .server_health import ServerHealth
 from .settings import Settings
 
 Callback = Callable[[], None]
 
 
 class Settlement:
-    """Settles the batches of one outbox. Its caller holds the outbox's lock."""
+    """Settles the batches of one outbox. The caller holds the outbox's lock."""
 
-    def __init__(self, outbox: Outbox, contact: Contact, settings: Settings) -> None:
+    def __init__(self, outbox: Outbox, health: ServerHealth, settings: Settings) -> None:
         self._outbox = outbox
-        self._contact = contact
+        self._health = health
         self._settings = settings
-        self._has_complained = False
+        self._has_logged = False
 
-    def settle(self, batch: Batch, judgement: Judgement, took: float, now: float, chance: float) -> list[Callback]:
-        """Does what the answer to a batch asks for. Returns what is to be called when the lock is free again.
+    def settle(self, batch: Batch, disposition: Disposition, took: float, now: float, chance: float) -> list[Callback]:
+        """Applies the disposition of a batch.
 
-        `took` is how long the answer took; `chance` is a random number from 0 to 1.
+        Returns callbacks to run after the lock is released.
+
+        `took` is the duration of the request in seconds; `chance` is a random number from 0 to 1.
         """
         callbacks: list[Callback] = []
-        means, reason = judgement.means, judgement.reason
-        if means is Means.FAULT:
+        action, reason = disposition.action, disposition.reason
+        if action is Action.FAULT:
             batch.faults += 1
-            means = Means.REFUSED if batch.faults >= self._settings.refusals_max else Means.TRY_AGAIN
-        if means is Means.RECORDED:
-            self._recorded(batch, judgement, took, now, callbacks)
-        elif means is Means.TRY_AGAIN:
-            if self._contact.failed(reason, judgement.retry_after, now, chance):
-                callbacks.append(lambda: logger.warning("reports wait, the task goes on: %s (told once)", reason))
-        elif means is Means.NO_SUCH_JOB:
-            self._contact.blamed(reason)
+            action = Action.REFUSED if batch.faults >= self._settings.refusals_max else Action.TRY_AGAIN
+        if action is Action.RECORDED:
+            self._recorded(batch, disposition, took, now, callbacks)
+        elif action is Action.TRY_AGAIN:
+            if self._health.record_failure(reason, disposition.retry_after, now, chance):
+                callbacks.append(
+                    lambda: logger.warning(
+                        "the ledger does not take reports, which wait while the task continues: %s (logged once)",
+                        reason,
+                    )
+                )
+        elif action is Action.NO_SUCH_JOB:
+            self._health.record_refusal(reason)
             count = self._outbox.abandon(batch.job)
-            callbacks.append(self.complaint(f"{count} events are lost: {reason}"))
+            callbacks.append(self.loss_callback(f"{count} events are lost: {reason}"))
         else:
-            self._contact.blamed(reason)
-            self._divide(batch, judgement, callbacks)
+            self._health.record_refusal(reason)
+            self._divide(batch, disposition, callbacks)
         return callbacks
 
-    def _divide(self, batch: Batch, judgement: Judgement, callbacks: list[Callback]) -> None:
-        """Finds the events that the ledger does not take, and goes on without them."""
-        places = list(range(len(batch)))
-        if judgement.refused:
-            bad = set(judgement.refused)
-            self._outbox.replace(batch, [[place for place in places if place not in bad]])
+    def _divide(self, batch: Batch, disposition: Disposition, callbacks: list[Callback]) -> None:
+        """Drops the refused events, or splits the batch to find them."""
+        indexes = list(range(len(batch)))
+        if disposition.refused:
+            bad = set(disposition.refused)
+            self._outbox.replace(batch, [[index for index in indexes if index not in bad]])
             lost = len(bad)
         elif len(batch) > 1:
             half = len(batch) // 2
-            self._outbox.replace(batch, [places[:half], places[half:]])
+            self._outbox.replace(batch, [indexes[:half], indexes[half:]])
             return
         else:
             self._outbox.settle(batch, ())
             lost = 1
-        callbacks.append(self.complaint(f"{lost} events were refused and are lost: {judgement.reason}"))
+        callbacks.append(self.loss_callback(f"{lost} events were refused and are lost: {disposition.reason}"))
 
-    def _recorded(self, batch: Batch, judgement: Judgement, took: float, now: float, callbacks: list[Callback]) -> None:
+    def _recorded(
+        self, batch: Batch, disposition: Disposition, took: float, now: float, callbacks: list[Callback]
+    ) -> None:
         job = batch.job
-        job.last_sequence = max(job.last_sequence, judgement.last_sequence)
-        verdicts = judgement.verdicts
+        job.last_sequence = max(job.last_sequence, disposition.last_sequence)
+        verdicts = disposition.verdicts
         kept = list(range(len(batch)))
         if verdicts is None:
             if batch.awaits_verdicts:
-                self._contact.missed_verdicts(now)
+                self._health.record_missed_verdicts(now)
         else:
-            # Of a batch that was sent once, a duplicate is another's: a second process uses the same numbers.
-            is_first = batch.tries == 1 and not judgement.was_repeated
+            # A duplicate in a batch that was sent once comes from another process that uses the same numbers.
+            is_first = batch.tries == 1 and not disposition.was_repeated
             bad = ("conflict", "over_limit", "duplicate") if is_first else ("conflict", "over_limit")
-            kept = [place for place in kept if verdicts[place] not in bad]
+            kept = [index for index in kept if verdicts[index] not in bad]
             if len(kept) < len(batch):
-                callbacks.append(self.complaint(_contradiction(batch, verdicts, set(kept))))
+                callbacks.append(self.loss_callback(_contradiction(batch, verdicts, set(kept))))
             for (_, reporter), verdict in zip(batch.entries, verdicts):
                 if reporter is not None and verdict == "superseded":
-                    reporter.tally.superseded += 1
-                    self._outbox.tally.superseded += 1
+                    reporter.counts.superseded += 1
+                    self._outbox.counts.superseded += 1
                     callbacks.extend(reporter.become_superseded())
         self._outbox.settle(batch, kept)
-        outage = self._contact.answered(took, now)
+        outage = self._health.record_success(took, now)
         if outage is not None:
             callbacks.append(lambda: logger.info("the ledger takes reports again, after %.0f s", outage))
 
-    def complaint(self, message: str) -> Callback:
-        """Says once that something is lost; after that, only to who listens closely."""
+    def loss_callback(self, message: str) -> Callback:
+        """A callback that logs a loss.
 
-        def complain() -> None:
-            level = logging.DEBUG if self._has_complained else logging.ERROR
-            self._has_complained = True
-            logger.log(level, "%s (told once)", message)
+        The first one as an error, later ones for debugging.
+        """
 
-        return complain
+        def log() -> None:
+            level = logging.DEBUG if self._has_logged else logging.ERROR
+            self._has_logged = True
+            logger.log(level, "%s (logged once)", message)
+
+        return log
 
 
 def _contradiction(batch: Batch, verdicts: Sequence[str | None], kept: set[int]) -> str:
-    """What is wrong with the events of a batch that the ledger has recorded and does not count."""
-    lost = [place for place in range(len(batch)) if place not in kept]
+    """The message about events of a batch that are recorded and not counted."""
+    lost = [index for index in range(len(batch)) if index not in kept]
     event = batch.entries[lost[0]][0]
     message = (
         f"{len(lost)} events are recorded and not counted; the first one is a report of execution "

@@ -1,4 +1,4 @@
-"""What became of reports, counted."""
+"""Counts of reports by their fate, as users see them."""
 
 from __future__ import annotations
 
@@ -10,38 +10,43 @@ from .sender import Sender
 
 @dataclass(frozen=True)
 class Stats:
-    """What became of the reports of one execution, or of all of a client, in this process."""
+    """Counts of the reports of one execution, or of a whole client, in this process."""
 
     calls: int
     """Calls of `add` and `done`."""
     waiting: int
     """Events that the ledger has not recorded yet."""
     recorded: int
-    """Events that the ledger has recorded. One event holds the increments of up to a second."""
+    """Events that the ledger has recorded.
+
+    One event contains the increments of up to a second.
+    """
     superseded: int
-    """Of the recorded ones, those that do not count, because a newer execution of the task had begun."""
+    """Recorded events that a newer execution of the task supersedes."""
     dropped: int
-    """Reports that are lost: wrong values, refused by the ledger, or more than the buffer holds. 0 unless something is
+    """Reports that are lost.
+
+    Wrong values, refused by the ledger, or more than the buffer holds. 0 unless something is
     wrong."""
     failed_requests: int
-    """Requests of this client that brought no record: the ledger was down, slow or refused. They are repeated."""
+    """Failed requests of this client, all of which are repeated."""
     last_error: str | None
-    """What the last failed request failed of."""
+    """The reason of the last failure."""
 
     @classmethod
     def of_dropped(cls, dropped: int) -> Stats:
-        """Those of what has no sender: nothing but losses."""
+        """The counts without a sender: losses only."""
         return cls(0, 0, 0, 0, dropped, 0, None)
 
     @classmethod
     def of(cls, sender: Sender | None, reporter: Reporter | None = None) -> Stats:
-        """Of one reporter, or of all that a sender has had."""
+        """The counts of one reporter, or of all reporters of a sender."""
         if sender is None:
             return cls(0, 0, 0, 0, 0, 0, None)
         with sender.lock:
-            tally = sender.outbox.tally if reporter is None else reporter.tally
+            counts = sender.outbox.counts if reporter is None else reporter.counts
             waiting = sender.outbox.waiting if reporter is None else reporter.waiting
             return cls(
-                tally.calls, waiting, tally.recorded, tally.superseded, tally.dropped, sender.contact.failed_requests,
-                sender.contact.last_error,
+                counts.calls, waiting, counts.recorded, counts.superseded, counts.dropped,
+                sender.health.failed_requests, sender.health.last_error,
             )  # fmt: skip

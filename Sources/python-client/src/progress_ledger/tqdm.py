@@ -32,7 +32,7 @@ _move_bar = Bar.update
 
 
 class tqdm(Bar):  # type: ignore[misc]
-    """A bar that is also an indicator of the execution whose context it is made in, or of the one that is given.
+    """A bar that is also an indicator of an execution: the current or the given one.
 
     Takes what `tqdm` takes, and `execution=` and `label=`; the label is `desc` unless told, cut to 100 characters.
     Reports also where the bar itself is disabled. Outside of any execution it is a bar and nothing else.
@@ -51,7 +51,7 @@ class tqdm(Bar):  # type: ignore[misc]
     def __init__(
         self, *arguments: Any, execution: Execution | None = None, label: str | None = None, **options: Any
     ) -> None:
-        # How far a disabled bar was moved, which does not move itself. First, where CPython finds it fastest.
+        # The position of a disabled bar, whose own number does not move. Set first, where CPython finds it fastest.
         self._moved: Any = 0
         super().__init__(*arguments, **options)
         try:
@@ -87,7 +87,7 @@ class tqdm(Bar):  # type: ignore[misc]
         return _move_bar(self, n)
 
     def _note(self, n: Any) -> None:
-        """Notes a step whose sum is not exact, or that the bar's own number does not contain at all."""
+        """Records a step that rounds, or a step of a disabled bar."""
         source = self._source
         if source is None or source.is_closed:
             return
@@ -106,7 +106,7 @@ class tqdm(Bar):  # type: ignore[misc]
         if source is None:
             super().reset(total)
             return
-        source.pause()
+        source.retry_pause()
         try:
             super().reset(total)
         finally:
@@ -114,7 +114,7 @@ class tqdm(Bar):  # type: ignore[misc]
             source.restart()
 
     def close(self) -> None:
-        """Closes the bar, and reports where it stands."""
+        """Closes the bar, and reports its last position."""
         try:
             super().close()
         finally:
@@ -123,7 +123,7 @@ class tqdm(Bar):  # type: ignore[misc]
 
 
 class _Counted:
-    """The iterable of a bar, whose items are counted while they are taken, without a step in Python for each."""
+    """The iterable of a bar that counts its items without Python code for each."""
 
     def __init__(self, bar: tqdm, source: BarSource, iterable: Any) -> None:
         self._bar = weakref.ref(bar)
@@ -141,7 +141,7 @@ class _Counted:
 
 
 class BarSource:
-    """Reports to an indicator what a bar shows; see `Sender.watch`.
+    """Reports the position of a bar to an indicator; see `Sender.watch`.
 
     A bar holds the only reference to its source, and the source none to its bar.
     """
@@ -163,14 +163,14 @@ class BarSource:
     def _restart(self) -> None:
         self._declared = 0
         self._reported = 0
-        # What floating-point numbers lost of the bar's steps.
+        # The sum of the rounding errors of the bar's position.
         self._residue = 0.0
-        # Of the loop that goes on: where the bar was when it began, and how many items it has asked for.
+        # The current loop: the position at its start, and a counter of the items it has taken.
         self._base: Any = 0
         self._taken: itertools.count[int] | None = None
         self._is_lost = False
 
-    # What the bar does
+    # The bar
 
     def count(self, iterable: Iterable[Any]) -> Iterator[Any]:
         """The items of an iterable, counted."""
@@ -191,11 +191,11 @@ class BarSource:
         self.close(bar)
 
     def lose(self, n: Any) -> None:
-        """A step that is no number: dropped, counted and logged once."""
+        """Drops, counts and logs once a step that is not a number."""
         self._progress.done(n)
 
     def add_residue(self, before: Any, n: Any) -> None:
-        """Keeps what is lost when a floating-point step is added (Knuth's two-sum)."""
+        """Records the rounding error of a floating-point step (Knuth's two-sum)."""
         if not isinstance(n, float) or not isinstance(before, (int, float)):
             return
         try:
@@ -207,36 +207,39 @@ class BarSource:
         if math.isfinite(residue):
             self._residue += residue
 
-    def pause(self) -> None:
-        """Reports where the bar stands, and then nothing until `restart`."""
+    def retry_pause(self) -> None:
+        """Reports the position, and then nothing until `restart`."""
         with self._lock:
             self.sample()
             self._is_paused = True
 
     def restart(self) -> None:
-        """The bar begins anew: what it reports from now on comes on top."""
+        """Starts again from zero; later reports add to the earlier ones."""
         with self._lock:
             self._restart()
             self._is_paused = False
             self.sample()
 
     def close(self, bar: tqdm) -> None:
-        """Reports where the bar stands, for the last time. A weak reference to a bar that ends is empty already."""
+        """Reports the last position.
+
+        Takes the bar, because a weak reference to a dying bar is empty.
+        """
         if self.is_closed:
             return
         with self._lock:
             if not self._is_hidden:
-                # A bar that is closed shows where its loop ended.
+                # The position of a closed bar is where its loop ended.
                 self._taken = None
             self._report(bar)
             self.is_closed = True
             if self._sender is not None:
                 self._sender.unwatch(self)
 
-    # What is reported
+    # Reporting
 
     def sample(self) -> JobOutbox | None:
-        """Reports what is new. Returns the job that has something to be sent, if any."""
+        """Reports new progress. Returns the job that is due, if any."""
         bar = self._bar()
         if bar is None or self._is_paused or self.is_closed:
             return None
@@ -244,7 +247,7 @@ class BarSource:
         return self._reporter.job if is_new and self._reporter is not None else None
 
     def forget(self) -> None:
-        """In a forked child: what the bar has done so far is its parent's to report."""
+        """Skips the progress so far, which the parent process reports."""
         bar = self._bar()
         if bar is None:
             return
@@ -256,7 +259,7 @@ class BarSource:
         self._reported, self._declared = max(self._reported, done), max(self._declared, total)
 
     def _report(self, bar: tqdm) -> bool:
-        """Reports what is new. Returns whether anything is."""
+        """Reports new progress. Returns whether there is any."""
         is_new = False
         try:
             done, total = self._figures(bar)
@@ -272,7 +275,7 @@ class BarSource:
         return is_new
 
     def _figures(self, bar: tqdm) -> tuple[int, int]:
-        """How many whole units the bar shows as done and as to be done."""
+        """The whole units of the bar: done and total."""
         position, total = self._position(bar), getattr(bar, "total", None)
         if not math.isfinite(position):
             self._lose(position)
@@ -296,11 +299,11 @@ class BarSource:
         return position + self._residue if self._residue else position
 
     def _items_taken(self) -> int:
-        # A `count` tells its next number by its text alone since Python 3.14.
+        # Since Python 3.14 only the text of a `count` contains its next number.
         return 0 if self._taken is None else int(repr(self._taken)[6:-1]) - 1
 
     def _lose(self, value: object) -> None:
-        """Counts once that the bar shows something that cannot be reported."""
+        """Drops, counts and logs once a position that cannot be reported."""
         if not self._is_lost:
             self._is_lost = True
             self._progress.done(value)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Tracking(Generic[T]):
-    """An iterable whose items are reported done one after the other; see `Execution.track`."""
+    """An iterable that reports each item as done; see `Execution.track`."""
 
     def __init__(self, progress: Progress, source: Iterable[T] | AsyncIterable[T], total: Any) -> None:
         self._progress = progress
@@ -19,13 +19,13 @@ class Tracking(Generic[T]):
         self._total = total
 
     def _declare(self) -> bool:
-        """Declares all the work there is, where its amount is known. Returns whether it is."""
+        """Declares the total, if it is known. Returns whether it is."""
         total = self._total
         if total is None:
             try:
                 total = len(self._source)  # type: ignore[arg-type]
             except Exception:
-                # It has no length, or one that cannot be told.
+                # No length, or an object that fails to compute it.
                 return False
         self._progress.add(total)
         return True

@@ -1,4 +1,7 @@
-"""HTTP/1.1 to one server: bounded connections, a deadline for each exchange, and no decision about trying again."""
+"""HTTP/1.1 to one server.
+
+Bounded connections, a deadline for each exchange, and no decision about trying again.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,15 @@ from typing import Callable
 
 from .connection import READ_BYTES, Connection, Server
 
-# The largest answer that is held in memory: a page of 1,000 tasks with long names stays below.
-ANSWER_BYTES_MAX = 64 << 20
-# Idle connections that are kept. A client has one sender; more are of threads that read.
+# The largest response in memory: a page of 1,000 tasks with long names is smaller.
+RESPONSE_BYTES_MAX = 64 << 20
+# Idle connections to keep: one for the sender, the others for threads that read.
 IDLE_CONNECTIONS_MAX = 4
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it goes out. The same object may be sent any number of times: it never changes."""
+    """An HTTP request. Immutable, so that it can be sent any number of times."""
 
     method: str
     target: str
@@ -29,18 +32,21 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A whole answer. The names of `headers` are in lower case."""
+class Response:
+    """A complete HTTP response. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     was_repeated: bool = False
-    """Whether the request was sent twice, because the connection had been closed while it was idle."""
+    """Whether the request was sent twice, because the idle connection had been closed."""
 
 
 class ExchangeError(Exception):
-    """An exchange that brought no answer. `sent` tells whether the server may have got the request."""
+    """An exchange without a response.
+
+    `sent`: whether the server may have received the request.
+    """
 
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)
@@ -48,7 +54,7 @@ class ExchangeError(Exception):
 
 
 class Stream:
-    """An answer that is taken piece by piece. Close it, from any thread, to end it."""
+    """A response that is read piece by piece. Close it, from any thread, to end it."""
 
     def __init__(self, transport: Transport, connection: Connection, response: http.client.HTTPResponse) -> None:
         self.status = response.status
@@ -58,7 +64,10 @@ class Stream:
         self._response = response
 
     def pieces(self, silence_seconds_max: Callable[[], float]) -> Iterator[bytes]:
-        """What comes, as it comes. Raises `ExchangeError` after a silence of so long, asked for before each piece."""
+        """The body, piece by piece.
+
+        Raises `ExchangeError` after a silence; its limit is asked for before each piece.
+        """
         try:
             while True:
                 self._connection.set_deadline(time.monotonic() + silence_seconds_max())
@@ -74,9 +83,9 @@ class Stream:
     def read(self) -> bytes:
         """The rest, within the deadline of the exchange."""
         try:
-            return self._response.read(ANSWER_BYTES_MAX)
+            return self._response.read(RESPONSE_BYTES_MAX)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise ExchangeError(f"the answer broke off: {_words(error)}", sent=True) from error
+            raise ExchangeError(f"the response broke off: {_words(error)}", sent=True) from error
 
     def close(self) -> None:
         self._connection.abort()
@@ -94,23 +103,23 @@ class Transport:
         self._idle: list[Connection] = []
         self._all: dict[Connection, None] = {}
 
-    def perform(self, request: Request, seconds: float, *, may_reuse: bool = True) -> Answer:
-        """Sends a request once and returns its answer, whatever its status.
+    def perform(self, request: Request, seconds: float, *, may_reuse: bool = True) -> Response:
+        """Sends a request once and returns its response, whatever its status.
 
-        `may_reuse` is False for a request that must not be sent twice: a connection that was idle may have been closed
-        by the server in the meantime, which nobody can tell from a lost answer.
+        `may_reuse` is False for a request that must not be sent twice: the server may have closed an idle connection,
+        which looks like a lost response.
         """
         connection, response, was_repeated = self._exchange(request, time.monotonic() + seconds, may_reuse)
         try:
-            body = response.read(ANSWER_BYTES_MAX)
+            body = response.read(RESPONSE_BYTES_MAX)
             if not response.isclosed() and response.read(1):
-                raise ExchangeError(f"the answer is longer than {ANSWER_BYTES_MAX} bytes", sent=True)
+                raise ExchangeError(f"the response is longer than {RESPONSE_BYTES_MAX} bytes", sent=True)
             if len(body) < int(response.headers.get("Content-Length") or 0) and response.status != 304:
-                # `http.client` tells this only to who reads without a limit.
-                raise ExchangeError("the answer broke off", sent=True)
+                # `http.client` checks this only for reads without a limit.
+                raise ExchangeError("the response broke off", sent=True)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.discard(connection)
-            raise ExchangeError(f"the answer broke off: {_words(error)}", sent=True) from error
+            raise ExchangeError(f"the response broke off: {_words(error)}", sent=True) from error
         except BaseException:
             self.discard(connection)
             raise
@@ -118,23 +127,23 @@ class Transport:
             self.discard(connection)
         else:
             self._give_back(connection)
-        return Answer(response.status, _lower(response.getheaders()), body, was_repeated)
+        return Response(response.status, _lower(response.getheaders()), body, was_repeated)
 
     def open(self, request: Request, seconds: float) -> Stream:
-        """Sends a request and returns as soon as the answer begins, on a connection of its own."""
+        """Sends a request on a new connection and returns as soon as the response begins."""
         connection, response, _ = self._exchange(request, time.monotonic() + seconds, False)
         return Stream(self, connection, response)
 
     def close(self) -> None:
-        """Closes the connections that nobody uses."""
+        """Closes the idle connections."""
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
             self.discard(connection)
 
     def forget(self) -> None:
-        """In a forked child: the connections are the parent's. Closes the child's copies of their descriptors."""
-        # The lock may be held by a thread that the child does not have.
+        """Closes a forked child's copies of the parent's connections."""
+        # A thread that does not exist in the child may hold the lock.
         self._lock = threading.Lock()
         connections, self._all, self._idle = list(self._all), {}, []
         for connection in connections:
@@ -155,11 +164,11 @@ class Transport:
             try:
                 return connection, self._send(connection, request, deadline), False
             except (ConnectionError, http.client.BadStatusLine, ssl.SSLEOFError):
-                # Closed while it was idle: the request may be sent again, and is, once, on a new connection.
+                # Closed while it was idle: the request is sent again, once, on a new connection.
                 self.discard(connection)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 self.discard(connection)
-                raise ExchangeError(f"no answer from {self.server.url}: {_words(error)}", sent=True) from error
+                raise ExchangeError(f"no response from {self.server.url}: {_words(error)}", sent=True) from error
         connection = Connection(self.server)
         with self._lock:
             self._all[connection] = None
@@ -173,7 +182,7 @@ class Transport:
             return connection, self._send(connection, request, deadline), was_repeated
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.discard(connection)
-            raise ExchangeError(f"no answer from {self.server.url}: {_words(error)}", sent=True) from error
+            raise ExchangeError(f"no response from {self.server.url}: {_words(error)}", sent=True) from error
 
     def _send(self, connection: Connection, request: Request, deadline: float) -> http.client.HTTPResponse:
         connection.set_deadline(deadline)

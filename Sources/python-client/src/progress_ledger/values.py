@@ -1,4 +1,4 @@
-"""Refuses wrong values where they are given, in the words of the ledger's specification."""
+"""Validation of values, in the words of the ledger's specification."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ SECONDS_MAX = 30 * 86_400.0
 
 
 def integer(value: SupportsIndex, name: str, least: int, most: int) -> int:
-    """The value as an `int`. Integers of other libraries (numpy's, for example) are integers too."""
+    """The value as an `int`.
+
+    Integers of other libraries (numpy's, for example) are integers too.
+    """
     if isinstance(value, bool):
         raise InvalidValueError(f"{name} must be an integer, not {value}")
     try:
@@ -34,7 +37,7 @@ def increment(value: SupportsIndex) -> int:
 
 
 def text(value: str, name: str, least: int, most: int) -> str:
-    """The value itself, where the ledger takes it. Lengths are in Unicode scalars."""
+    """The value itself, if the ledger accepts it. Lengths are in Unicode scalars."""
     if not isinstance(value, str):
         raise InvalidValueError(f"{name} must be a string, not {describe(value)}")
     if not least <= len(value) <= most:
@@ -58,7 +61,10 @@ def label(value: str | None) -> str | None:
 
 
 def seconds(value: float | None, default: float) -> float:
-    """A time to wait that every system call accepts; the default for `None` and for what is no number."""
+    """A time to wait that every system call accepts.
+
+    The default for None and for other types.
+    """
     try:
         number = default if value is None else float(value)
     except Exception:
@@ -77,7 +83,7 @@ def execution(value: str) -> str:
 
 
 def attempt(value: SupportsIndex | None) -> int | None:
-    """An attempt, or None where the ledger is to number the execution."""
+    """An attempt, or None if the ledger assigns it."""
     return None if value is None else integer(value, "an attempt", 1, settings.ATTEMPT_MAX)
 
 

@@ -1,4 +1,4 @@
-"""How a job is shown: as HTML and as text, from what is known of it. Pure: the time is given.
+"""Rendering of a job as HTML and as text. Pure: the time is given.
 
 The HTML has inline styles only, and colors that stand out on light and on dark ground alike, so that it looks the same
 in JupyterLab, VS Code, Colab and an exported page, and stays readable where styles are taken away (GitHub).
@@ -15,7 +15,7 @@ from .answers import Indicator, Snapshot
 
 # Indicators that are shown; of more, those that are done are left out first.
 ROWS_MAX = 40
-# For how long an unfinished indicator may stand still before it looks so.
+# The time without a change after which an unfinished indicator is shown as stalled.
 STALLED_SECONDS = 60.0
 
 COLORS = {"running": "#2f74e0", "completed": "#1f9d57", "failed": "#d64545", "canceled": "#7d8590"}
@@ -26,19 +26,19 @@ FONT = "font:13px/1.45 system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue
 
 @dataclass(frozen=True)
 class View:
-    """What is known of a job, and how fresh that is."""
+    """The known state of a job, and its freshness."""
 
     job: str
     snapshot: Snapshot | None
     now: datetime | None
     """When it is shown, by the ledger's clock; None if that is not known."""
     as_of: datetime | None = None
-    """Until when the snapshot is known to hold."""
+    """The last time at which the snapshot was current."""
     trouble: str | None = None
-    """Why nothing newer is known, where the ledger does not answer."""
+    """The error that prevents a newer snapshot, if any."""
     trouble_since: datetime | None = None
     is_final: bool = False
-    """Whether nothing will follow."""
+    """Whether this is the last view."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class Row:
     figures: str
     note: str
     share: int | None
-    """How much of the bar is full, in percent; None where there is no telling."""
+    """The full part of the bar in percent; None if the total is unknown."""
     color: str
     standing: str
-    """`empty`, `unknown` (its total), `waiting`, `moving`, `stalled`, `complete` or `over`."""
+    """`empty`, `unknown`, `waiting`, `moving`, `stalled`, `complete` or `over`."""
 
 
 def rows(snapshot: Snapshot, now: datetime | None) -> list[Row]:
@@ -113,7 +113,7 @@ def duration(seconds: float) -> str:
 
 
 def headline(view: View) -> str:
-    """State and overall figure in words."""
+    """The state and the overall percentage."""
     snapshot = view.snapshot
     if snapshot is None:
         return "not read yet"
@@ -121,7 +121,7 @@ def headline(view: View) -> str:
 
 
 def tasks_line(snapshot: Snapshot) -> str:
-    """How the tasks stand, in words; empty where there is none."""
+    """The number of tasks by state; empty without tasks."""
     tasks = snapshot.tasks
     words = [
         f"{count:,} {name}"
@@ -141,7 +141,7 @@ def tasks_line(snapshot: Snapshot) -> str:
 
 
 def footer(view: View) -> str:
-    """How fresh all this is."""
+    """The freshness of the view."""
     parts = []
     if view.as_of is not None:
         parts.append(f"as of {view.as_of.astimezone().strftime('%Y-%m-%d %H:%M:%S %Z')}")
@@ -154,7 +154,7 @@ def footer(view: View) -> str:
 
 
 def trouble_line(view: View) -> str:
-    """What keeps the view from being fresh; empty where nothing does."""
+    """The error that keeps the view from being fresh; empty without one."""
     if view.trouble is None:
         return ""
     since = f" since {view.trouble_since.astimezone().strftime('%H:%M:%S')}" if view.trouble_since else ""
@@ -190,7 +190,7 @@ def _text_bar(row: Row) -> str:
 
 
 def printable(value: str) -> str:
-    """A text with whatever could move a terminal's cursor, or turn its direction, made visible."""
+    """A text without control and direction characters, which are made visible."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in value)
 
 
@@ -227,7 +227,7 @@ def html(view: View) -> str:
 def _state(view: View, stale: bool) -> str:
     state = view.snapshot.state if view.snapshot is not None else "not read yet"
     color = AMBER if stale else COLORS.get(state, COLORS["canceled"])
-    # Hollow while nobody knows whether it is still so.
+    # Hollow while the state may have changed.
     look = f"color:{color};background:transparent" if stale else f"color:#fff;background:{color}"
     return (
         f'<span style="border:1px solid {color};border-radius:999px;padding:0 .55em;font-size:11.5px;font-weight:600;'
@@ -279,7 +279,7 @@ def _bar(row: Row) -> str:
     fill = row.color
     if row.standing == "stalled":
         fill = f"repeating-linear-gradient(90deg,{row.color} 0 5px,rgba(127,127,127,.35) 5px 7px)"
-    # A sliver for what is not nothing, and never the whole bar for what is not all.
+    # At least a sliver for some progress, and never the whole bar for less than all.
     width = f"max({row.share}%,3px)" if row.figures[0] != "0" else "0"
     return (
         f'<div {frame} style="{shape};background:{TRACK}">'
@@ -301,7 +301,7 @@ def table_text(rows: list[dict[str, Any]], has_more: bool) -> str:
         return "no rows"
     columns = list(rows[0])
     cells = [columns, *([printable(_cell(row.get(column))) for column in columns] for row in rows)]
-    widths = [max(len(line[place]) for line in cells) for place in range(len(columns))]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(columns))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in cells]
     return "\n".join([*lines, "…"] if has_more else lines)
 

@@ -1,4 +1,7 @@
-"""Following a job: its snapshots as they change, through restarts of the ledger, until the job has finished."""
+"""Following a job.
+
+Its snapshots as they change, through restarts of the ledger, until the job has finished.
+"""
 
 from __future__ import annotations
 
@@ -16,26 +19,26 @@ from typing import Callable, Union
 from .answers import Snapshot
 from .calls import error_of, read_job
 from .clock import ServerClock, response_date
-from .delivery import pause
+from .disposition import retry_pause
 from .errors import NotFoundError, OutcomeUnknownError, UnavailableError, UnexpectedAnswerError
 from .event_stream import EventReader, ServerEvent
 from .requester import Requester
-from .transport import Answer, ExchangeError, Request, Stream
+from .transport import ExchangeError, Request, Response, Stream
 
-# The longest that one long poll waits; a watch that is closed is noticed no later.
+# The longest wait of one poll, and so the longest delay of a close.
 POLL_WAIT_SECONDS = 10
-# Between two polls of a job that changes all the time.
+# The pause between two polls of a job that changes constantly.
 POLL_PAUSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """The ledger has said that the last snapshot still holds."""
+    """Confirmation by the ledger that the last snapshot is current."""
 
 
 @dataclass(frozen=True)
 class Interruption:
-    """The ledger does not answer; the watch goes on trying."""
+    """A failure to reach the ledger; the watch continues to try."""
 
     reason: str
 
@@ -44,7 +47,7 @@ Update = Union[Snapshot, Heartbeat, Interruption]
 
 
 class Watch(Iterator[Snapshot]):
-    """Iterates over a job's snapshots, none older than the one before, and ends after that of the finished job.
+    """Iterates over a job's snapshots in order, up to that of the finished job.
 
     A lower sequence comes only after the ledger went back to an earlier state, by a failover or a restore.
 
@@ -83,11 +86,11 @@ class Watch(Iterator[Snapshot]):
         raise StopIteration
 
     def updates(self) -> Iterator[Update]:
-        """The same with heartbeats and interruptions between: for whoever shows how fresh a snapshot is."""
+        """Iterates over heartbeats and interruptions too, to show how fresh a snapshot is."""
         return self._updates
 
     def close(self) -> None:
-        """Ends the watch; whoever waits for its next snapshot is told that there is none."""
+        """Ends the watch, also for a thread that waits for its next snapshot."""
         self._closed.set()
         stream = self._stream
         if stream is not None:
@@ -117,7 +120,7 @@ class Watch(Iterator[Snapshot]):
                     raise UnavailableError(f"the ledger has not answered for long: {error}") from error
                 yield Interruption(str(error))
                 asked = error.retry_after if isinstance(error, UnavailableError) else None
-                self._closed.wait(self._within(pause(failures, asked, random.random(), self._settings)))
+                self._closed.wait(self._within(retry_pause(failures, asked, random.random(), self._settings)))
 
     def _receive(self) -> Iterator[Update]:
         """Follows the job until it has finished, or until the connection is lost."""
@@ -145,11 +148,11 @@ class Watch(Iterator[Snapshot]):
         return headers
 
     def _judge(self, stream: Stream) -> None:
-        """What it means that there is no stream: raises, or goes on by asking again and again."""
-        answer = Answer(stream.status, stream.headers, stream.read())
+        """Raises the error of a response without a stream, or switches to polling."""
+        response = Response(stream.status, stream.headers, stream.read())
         if stream.status in (401, 403, 408, 425, 429) or (stream.status >= 500 and stream.status != 501):
-            raise error_of(answer)
-        # A ledger without the route, or a proxy that does not pass it on. Whether there is the job, the poll will tell.
+            raise error_of(response)
+        # A ledger without the route, or a proxy that blocks it. Polling shows whether the job exists.
         self._streams = False
 
     def _receive_stream(self, stream: Stream) -> Iterator[Update]:
@@ -169,7 +172,7 @@ class Watch(Iterator[Snapshot]):
             yield from self._take(_read(event.data, self._clock.now()))
 
     def _finish(self) -> Iterator[Update]:
-        """After the end was announced: the last snapshot, where the stream did not bring it."""
+        """Reads the last snapshot if the stream ended without it."""
         if self._last is None or not self._last.is_finished:
             yield from self._take(self._requester.ask(read_job(self._job)))
 
@@ -187,31 +190,31 @@ class Watch(Iterator[Snapshot]):
         yield snapshot
 
     def _poll(self) -> Iterator[Update]:
-        """Asks for the snapshot as soon as it is another one, again and again."""
+        """Polls for the next snapshot."""
         while not self._closed.is_set():
             wait = int(self._within(POLL_WAIT_SECONDS))
             headers = {"Prefer": f"wait={wait}"} if wait else {}
             if self._tag is not None:
                 headers["If-None-Match"] = self._tag
-            answer = self._requester.transport.perform(
+            response = self._requester.transport.perform(
                 Request("GET", f"/v1/jobs/{self._job}/progress", headers=headers),
                 wait + self._settings.request_seconds,
             )
-            if answer.status == 304:
+            if response.status == 304:
                 yield Heartbeat()
-            elif answer.status == 200:
-                self._tag = answer.headers.get("etag")
-                snapshot = _read(answer.body, response_date(answer.headers))
+            elif response.status == 200:
+                self._tag = response.headers.get("etag")
+                snapshot = _read(response.body, response_date(response.headers))
                 yield from self._take(snapshot)
                 if snapshot.is_finished:
                     return
             else:
-                raise error_of(answer)
-            # Also where nothing changed: a proxy may not know how to wait.
+                raise error_of(response)
+            # Also without a change: a proxy may ignore `Prefer: wait`.
             self._closed.wait(self._within(POLL_PAUSE_SECONDS))
 
     def _within(self, seconds: float) -> float:
-        """So many seconds, or what is left of the watch's own time. Raises `TimeoutError` where nothing is."""
+        """Limits a wait to the watch's deadline. Raises `TimeoutError` after it."""
         if self._deadline is None:
             return seconds
         left = self._deadline - time.monotonic()
@@ -237,7 +240,9 @@ def wait(watch: Watch) -> Snapshot:
 
 
 async def follow(watch: Watch) -> AsyncGenerator[Snapshot, None]:
-    """A watch for `async for`. A thread of its own waits for the ledger, so that watches do not wait for each other.
+    """A watch for `async for`.
+
+    A thread of its own waits for the ledger, so that watches do not wait for each other.
 
     Holds one snapshot: where the reader is slow, a later one takes its place.
     """
@@ -264,7 +269,7 @@ async def follow(watch: Watch) -> AsyncGenerator[Snapshot, None]:
         try:
             loop.call_soon_threadsafe(end, error)
         except RuntimeError:
-            # The loop was closed meanwhile: nobody waits any more.
+            # The loop was closed: nothing waits for the watch.
             watch.close()
 
     threading.Thread(target=run, name="progress-ledger-watch", daemon=True).start()

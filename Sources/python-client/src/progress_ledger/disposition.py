@@ -1,0 +1,130 @@
+"""Decides what to do with a batch after a response, and when to retry it.
+
+No clock, no I/O.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from .settings import Settings
+from .transport import Response
+
+
+class Action(Enum):
+    """The next step for a batch after a request."""
+
+    RECORDED = "recorded"
+    """Every event is in the ledger."""
+    TRY_AGAIN = "try again"
+    """Nothing was recorded, or the outcome is unknown: repeat the batch unchanged."""
+    FAULT = "fault"
+    """The ledger failed, or a proxy refused.
+
+    Repeat the batch unchanged, a limited number of times.
+    """
+    TOO_LARGE = "too large"
+    """Nothing was recorded: send the batch in smaller parts."""
+    REFUSED = "refused"
+    """Nothing was recorded, and the named events never will be."""
+    NO_SUCH_JOB = "no such job"
+    """The job does not exist or is retired: drop everything for it."""
+
+
+@dataclass(frozen=True)
+class Disposition:
+    """The reading of one response to an append."""
+
+    action: Action
+    reason: str = ""
+    retry_after: float | None = None
+    last_sequence: int = 0
+    verdicts: Sequence[str | None] | None = None
+    was_repeated: bool = False
+    """Whether the request was sent twice, so that events may be recorded twice."""
+    refused: Sequence[int] = ()
+    """The indexes of the refused events; empty if the response does not name them."""
+
+
+def disposition_of(response: Response, count: int) -> Disposition:
+    """Reads the response to an append of `count` events."""
+    status = response.status
+    content = read_object(response.body)
+    reason = f"HTTP {status}"
+    if content.get("detail"):
+        reason += f": {content['detail']}"
+    if status == 201 and isinstance(content.get("last_sequence"), int):
+        verdicts = content.get("verdicts")
+        fits = isinstance(verdicts, list) and len(verdicts) == count
+        return Disposition(
+            Action.RECORDED, last_sequence=content["last_sequence"], verdicts=verdicts if fits else None,
+            was_repeated=response.was_repeated,
+        )  # fmt: skip
+    if status == 500:
+        return Disposition(Action.FAULT, reason)
+    if status == 413:
+        return Disposition(Action.TOO_LARGE, reason)
+    # A 404 of a proxy or of a wrong URL proves nothing about the job: only the ledger itself sends problem details.
+    if status in (404, 410) and is_problem(response):
+        return Disposition(Action.NO_SUCH_JOB, reason)
+    if status in (400, 409, 410, 415, 422):
+        # A refusal by a proxy may pass.
+        action = Action.REFUSED if is_problem(response) else Action.FAULT
+        return Disposition(action, reason, refused=_refused_indexes(content.get("errors"), count))
+    # The rest passes or can be repaired while the process runs: overload, restarts, gateways, tokens, redirects.
+    return Disposition(Action.TRY_AGAIN, reason, retry_after=retry_after(response))
+
+
+def retry_after(response: Response) -> float | None:
+    """The seconds of `Retry-After`.
+
+    A date is ignored: it would need both clocks to be right.
+    """
+    try:
+        seconds = float(response.headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+def is_problem(response: Response) -> bool:
+    """Whether it is a problem of the ledger itself (RFC 9457)."""
+    return response.headers.get("content-type", "").startswith("application/problem+json")
+
+
+def read_object(body: bytes) -> Mapping[str, Any]:
+    """The JSON object in a body; an empty one if there is none."""
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _refused_indexes(errors: Any, count: int) -> list[int]:
+    """The indexes of the events in pointers such as `/2/done`."""
+    indexes = set()
+    for error in errors if isinstance(errors, list) else ():
+        pointer = error.get("pointer") if isinstance(error, dict) else None
+        first = pointer.split("/")[1] if isinstance(pointer, str) and pointer.count("/") else ""
+        if first.isascii() and first.isdigit() and int(first) < count:
+            indexes.add(int(first))
+    return sorted(indexes)
+
+
+def retry_pause(failures: int, asked: float | None, chance: float, settings: Settings) -> float:
+    """The seconds before the next request.
+
+    Doubles with each consecutive failure, with a random part so that clients that failed together do not return
+    together, and is never shorter than the ledger asked for.
+    """
+    # 2^30 times the first pause exceeds every sensible limit.
+    ceiling = min(settings.pause_seconds_max, settings.pause_seconds_min * 2.0 ** min(failures - 1, 30))
+    own = ceiling * (0.5 + chance / 2)
+    if asked is None:
+        return own
+    return max(own, min(asked, settings.retry_after_seconds_max) * (1 + chance / 10))
