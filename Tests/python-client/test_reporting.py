@@ -23,12 +23,12 @@ def test_the_example_of_the_readme_works(server: LedgerProcess, monkeypatch: pyt
     ledger = Client()
     job = ledger.jobs.create("mosaic", key="mosaic-2026-11-23")
     with job.execution("tile-17", attempt=2) as context:
-        context.progress().add(10)
+        context.progress("download").add(10)
         context.progress("download").done(1)
     lines = [
         f"{indicator.label}: {indicator.done}/{indicator.total}" for indicator in ledger.jobs.find(job.id).progress
     ]
-    assert lines == ["None: 0/10", "download: 1/0"]
+    assert lines == ["download: 1/10"]
     assert ledger.jobs.create("mosaic", key="mosaic-2026-11-23").id == job.id
     with pytest.raises(ConflictError):
         ledger.jobs.create("another", key="mosaic-2026-11-23")

@@ -5,7 +5,7 @@
     ledger = Client("http://localhost:8080")
     job = ledger.jobs.create("mosaic", key="mosaic-2026-11-23")
     with job.execution("tile-17", attempt=2) as context:
-        context.progress().add(10)
+        context.progress("download").add(10)
         context.progress("download").done(1)
 
 Reporting never raises, never waits for the ledger, and costs a microsecond. It refuses to be anything else: it
