@@ -7,6 +7,7 @@ import io
 import itertools
 import math
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -316,6 +317,44 @@ def test_a_closed_bar_is_not_polled(job: Job) -> None:
             pass
         tqdm(total=1, disable=True).update(1)
         assert not context._sender._sources  # type: ignore[union-attr]
+
+
+def python_calls(body: Callable[[], None]) -> int:
+    """The number of calls of Python functions in this thread."""
+    count = 0
+
+    def profile(frame: Any, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(profile)
+    try:
+        body()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("disable", [False, True])
+def test_a_bar_runs_no_python_code_for_an_item_and_one_function_for_an_update(job: Job, disable: bool) -> None:
+    """Independent of time: a step in Python for each item would double the price of `tqdm`."""
+    items = 2000
+
+    def loop(cls: Any) -> None:
+        for _ in cls(range(items), file=io.StringIO(), disable=disable, mininterval=3600):
+            pass
+
+    def by_hand(cls: Any) -> None:
+        with cls(total=items, file=io.StringIO(), disable=disable, mininterval=3600) as bar:
+            for _ in range(items):
+                bar.update(1)
+
+    with job.execution("price"):
+        for body, calls in ((loop, 0), (by_hand, 0 if disable else items)):
+            # The first bar of a process makes locks, which takes thousands of calls.
+            body(plain)
+            extra = python_calls(lambda: body(tqdm)) - python_calls(lambda: body(plain))  # noqa: B023
+            assert extra <= calls + 200, f"{extra} calls more than tqdm for {items} items"
 
 
 def test_outside_of_any_execution_it_is_a_bar() -> None:
