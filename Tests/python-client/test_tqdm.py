@@ -187,11 +187,14 @@ class Recorder:
         self.units += n
 
 
+# Of tqdm itself, about bars that are beyond their total.
+pytestmark = pytest.mark.filterwarnings("ignore::tqdm.TqdmWarning")
+
 FUZZ_SEED = int(os.environ.get("PROGRESS_LEDGER_FUZZ_SEED", time.time_ns() % 2**32))
 
 
-# Of tqdm itself, when it draws nonsense and when a bar that it could not draw is collected.
-@pytest.mark.filterwarnings("ignore::tqdm.TqdmWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+# Of tqdm itself, about bars that it could not draw.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("has_ledger", [False, True])
 def test_a_bar_does_what_tqdm_does_and_raises_nothing_else(server: LedgerProcess, has_ledger: bool) -> None:
     ledger = Client(server.url if has_ledger else None, settings=QUICK)
