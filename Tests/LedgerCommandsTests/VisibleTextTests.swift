@@ -43,7 +43,7 @@ struct VisibleTextTests {
             ])
     }
 
-    @Test("a table is cut to the terminal, ids and numbers are not, and wide characters keep its columns")
+    @Test("a table is cut to the terminal, but not ids and numbers; wide letters keep its columns")
     func tablesAreCut() {
         var table = Table([("JOB", .whole), ("DONE", .right), ("NAME", .left), ("STATE", .whole)])
         table.add(["0190b5a1", "7", String(repeating: "\u{2705}", count: 20), "running"])
@@ -104,7 +104,7 @@ struct VisibleTextTests {
         #expect(SnapshotText.summary(jobs[0].snapshot.indicators, width: 60).hasSuffix("+ 997 more"))
     }
 
-    @Test("tasks and a job tell which execution has not reported for five minutes, by the server's clock")
+    @Test("tasks and a job tell which execution has not reported for five minutes")
     func silenceIsTold() throws {
         let start = Timestamp(microseconds: 1_000_000_000)
         func task(_ name: Name, _ outcome: ExecutionOutcome? = nil, silent seconds: Int64) -> TaskSummary {

@@ -66,7 +66,7 @@ struct OutageTests {
                 == WrittenSequences.jobsMax)
     }
 
-    @Test("of a ledger that hangs, all ends together are waited for once, for five seconds, and one line is logged")
+    @Test("all ends together wait five seconds for a ledger that hangs, and one line is logged")
     func waitsOnceForHangingLedgers() async throws {
         let silence = [ScriptedServer.Reaction](repeating: .silence, count: 100)
         try await ScriptedServer.run(silence) { server in
@@ -100,7 +100,7 @@ struct OutageTests {
         #expect(recorder.logged.count == 1, "\(recorder.logged)")
     }
 
-    @Test("nothing that a task reports fails it: what cannot be is refused, counted, and logged once of each kind")
+    @Test("what cannot be reported fails no task: it is refused, counted, and logged once")
     func impossibleReports() async throws {
         let recorder = LogRecorder()
         let job = try LedgerClient(url: "http://127.0.0.1:9").job(reporting: job, logger: recorder.logger)

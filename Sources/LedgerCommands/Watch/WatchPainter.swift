@@ -62,38 +62,38 @@ struct WatchPainter {
         guard room > 0 else { return [] }
         let snapshot = scene.job.snapshot
         guard !snapshot.indicators.isEmpty else { return [paint("  no units declared", .dim)] }
-        let columns = Columns(Array(snapshot.indicators.prefix(Self.measuredMax)), style)
-        // No more can be shown than there are lines.
         if snapshot.indicators.count <= room {
+            let columns = Columns(snapshot.indicators, style)
             let blocks = snapshot.indicators.map { block($0, columns, scene) }
             if blocks.reduce(0, { $0 + $1.count }) <= room { return blocks.flatMap { $0 } }
         }
-        let open = snapshot.indicators.filter { $0.standing(in: snapshot.state, at: scene.now) != .complete }
-        return fit(open, complete: snapshot.indicators.count - open.count, room: room, columns, scene)
+        return fit(snapshot.indicators, room: room, scene)
     }
 
-    /// Indicators whose labels and numbers are measured for the columns: more than a terminal has lines.
-    private static let measuredMax = 1_000
-
-    /// The first open indicators, and a line with how many more there are and how many are complete.
+    /// Some of the indicators, the open ones before complete ones, and a line with how many there are beside them.
     ///
-    /// Of the last one the note below it may be left out. A single line is an indicator, if there is one.
-    private func fit(
-        _ open: [Snapshot.Indicator], complete: Int, room: Int, _ columns: Columns, _ scene: Scene
-    ) -> [String] {
-        var lines: [String] = []
-        var shown = 0
-        for (index, indicator) in open.enumerated() {
-            let isLast = index == open.count - 1 && complete == 0
-            let free = room - lines.count - (isLast || room == 1 ? 0 : 1)
-            guard free > 0 else { break }
-            lines += block(indicator, columns, scene).prefix(free)
-            shown += 1
+    /// Of the last one the note below it may be left out. A single line is an indicator.
+    private func fit(_ indicators: [Snapshot.Indicator], room: Int, _ scene: Scene) -> [String] {
+        let state = scene.job.snapshot.state
+        let isComplete = indicators.map { $0.standing(in: state, at: scene.now) == .complete }
+        let candidates = indicators.indices.filter { !isComplete[$0] } + indicators.indices.filter { isComplete[$0] }
+        // No more can be shown than there are lines.
+        let columns = Columns(candidates.prefix(room).map { indicators[$0] }, style)
+        var blocks: [(index: Int, lines: [String])] = []
+        var free = room
+        for (position, index) in candidates.enumerated() {
+            let reserved = position == candidates.count - 1 || room == 1 ? 0 : 1
+            guard free > reserved else { break }
+            let lines = Array(block(indicators[index], columns, scene).prefix(free - reserved))
+            blocks.append((index, lines))
+            free -= lines.count
         }
-        let more = open.count > shown ? ["\(open.count - shown) more"] : []
-        let folded = complete > 0 ? ["\(complete) complete"] : []
-        guard lines.count < room, !(more + folded).isEmpty else { return lines }
-        return lines + [paint("  + " + (more + folded).joined(separator: ", "), .dim)]
+        let left = candidates.dropFirst(blocks.count)
+        let complete = left.count { isComplete[$0] }
+        let more = left.count > complete ? ["\(left.count - complete) more"] : []
+        let rest = more + (complete > 0 ? ["\(complete) complete"] : [])
+        let lines = blocks.sorted { $0.index < $1.index }.flatMap(\.lines)
+        return rest.isEmpty || free == 0 ? lines : lines + [paint("  + " + rest.joined(separator: ", "), .dim)]
     }
 
     // MARK: The job

@@ -44,7 +44,7 @@ struct WatchLinesTests {
         #expect(lines.line(Self.job([1, 100], state: .completed), now: Self.start + .seconds(1), isLast: true) == nil)
     }
 
-    @Test("of 300 indicators that change all the time, a line of at most 200 cells comes every ten seconds")
+    @Test("300 indicators that change all the time are a line of 200 cells every ten seconds")
     func volumeIsBounded() {
         var lines = WatchLines()
         var printed: [String] = []

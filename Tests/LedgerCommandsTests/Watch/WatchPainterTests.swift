@@ -110,6 +110,9 @@ struct WatchPainterTests {
         #expect(lines.count == 11)
         #expect(lines[2].hasPrefix("  i0 ") && lines[3].hasPrefix("  i4 "))
         #expect(lines[10] == "  + 2 more, 30 complete", "\(lines)")
+        let complete = (0..<40).map { Self.indicator(Name("i\($0)"), 2, 2) }
+        let end = Self.lines(Self.job(complete, state: .completed), height: 12)
+        #expect(end[2].hasPrefix("  i0 ") && end[9].hasPrefix("  i7 ") && end[10] == "  + 32 complete", "\(end)")
         let open = (0..<40).map { Self.indicator(Name("i\($0)"), 1, 2) }
         #expect(Self.lines(Self.job(open), height: 12).last == "  + 32 more")
     }
