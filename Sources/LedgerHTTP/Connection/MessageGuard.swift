@@ -18,6 +18,8 @@ final class MessageGuard: ChannelDuplexHandler, RemovableChannelHandler {
     /// How long a client whose body is not wanted has to read its response. Closing at once would reset the connection
     /// under the bytes that are still on their way, and the response would be lost with them.
     private static let lingering = TimeAmount.seconds(2)
+    /// How many times it gets as long again while it goes on sending: most read a response only once they have sent all.
+    private static let lingeringRounds = 10
 
     /// A request that was handed on and has no complete response.
     private struct OpenRequest {
@@ -49,6 +51,8 @@ final class MessageGuard: ChannelDuplexHandler, RemovableChannelHandler {
     /// Whether the response under way is the last one.
     private var isLast = false
     private var closing: Scheduled<Void>?
+    /// Whether something has arrived since it was last decided to wait.
+    private var hasArrived = false
 
     init(
         settings: ServerSettings, metrics: HTTPMetrics, date: HTTPDate, upgrade: UpgradeSignal,
@@ -86,7 +90,7 @@ final class MessageGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch (unwrapInboundIn(data), reading) {
-        case (_, .nothing): break
+        case (_, .nothing): hasArrived = true
         case (.head(let head), _): take(head, context)
         case (.body, _): context.fireChannelRead(data)
         case (.end, .message(let isUpgrade)):
@@ -214,8 +218,16 @@ final class MessageGuard: ChannelDuplexHandler, RemovableChannelHandler {
         reading = .nothing
         guard context.channel.isActive, closing == nil else { return }
         context.close(mode: .output, promise: nil)
-        closing = context.eventLoop.assumeIsolated().scheduleTask(in: Self.lingering) { context.close(promise: nil) }
+        wait(context, rounds: Self.lingeringRounds)
         context.read()
+    }
+
+    private func wait(_ context: ChannelHandlerContext, rounds: Int) {
+        hasArrived = false
+        closing = context.eventLoop.assumeIsolated().scheduleTask(in: Self.lingering) {
+            guard self.hasArrived, rounds > 0 else { return context.close(promise: nil) }
+            self.wait(context, rounds: rounds - 1)
+        }
     }
 }
 
