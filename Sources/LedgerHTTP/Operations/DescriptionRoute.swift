@@ -114,7 +114,13 @@ enum DescriptionRoute {
             }
             guard let schema = outcome.schema else { return }
             writer.name("content")
-            writer.object { content(outcome.mediaType, schema: schema, to: &$0) }
+            writer.object { writer in
+                content(outcome.mediaType, schema: schema, to: &writer)
+                // What a page cannot show it says as a page, and what comes before it as any other problem.
+                if outcome.status >= 400, route.outcomes.contains(where: { $0.mediaType == "text/html" }) {
+                    content("text/html", schema: "Text", to: &writer)
+                }
+            }
         }
     }
 
