@@ -206,10 +206,13 @@ public struct JobView: Hashable, Sendable {
     public var snapshot: Snapshot
     /// The number of the projection that it was read from: another one after a replay was applied.
     public var projection: Int16
+    /// The hash of the last event in the snapshot. It identifies the history: after a failover that lost events, or from a
+    /// restored copy, the same sequences come again with other events.
+    public var history: EventHash
 
     public init(
         id: JobID, description: JobDescription, createdAt: Timestamp, ledgerSequence: Int64, snapshot: Snapshot,
-        projection: Int16 = 1
+        projection: Int16 = 1, history: EventHash = .none
     ) {
         self.id = id
         self.description = description
@@ -217,6 +220,7 @@ public struct JobView: Hashable, Sendable {
         self.ledgerSequence = ledgerSequence
         self.snapshot = snapshot
         self.projection = projection
+        self.history = history
     }
 }
 

@@ -9,6 +9,9 @@ struct ServerSentEvent: Equatable, Sendable {
     var data = ""
     var comment: String?
 
+    /// The sequence that its id begins with.
+    var sequence: String? { id.flatMap { $0.split(separator: "-").first }.map(String.init) }
+
     var json: JSONValue { get throws { try JSONReader.read(Array(data.utf8)) } }
 }
 

@@ -37,7 +37,9 @@ struct SearchTests {
                 #expect(found == Set(Self.names.map { Name($0) }.filter { $0.contains(Name(part)) }), "\(part)")
                 let filter = JobFilter(search: Name(part))
                 for view in try await ledger.jobs(JobFilter(), limit: 100, after: nil) {
-                    #expect(filter.matches(WatchFrame(view)) == found.contains(view.description.name), "\(part)")
+                    #expect(
+                        filter.matches(WatchFrame(view, readSince: .now)) == found.contains(view.description.name),
+                        "\(part)")
                 }
             }
             #expect(Name("ÉTUDE one").contains("étude"))

@@ -12,7 +12,8 @@ struct WatchBookTests {
     }
 
     private static func frame(
-        _ job: Int, _ sequence: Int64, projection: Int16 = 1, state: JobState = .running, name: Name = "n"
+        _ job: Int, _ sequence: Int64, projection: Int16 = 1, state: JobState = .running, name: Name = "n",
+        history: UInt64 = 0, readSince began: ContinuousClock.Instant = .now
     ) -> WatchFrame {
         let moment = Timestamp(microseconds: 0)
         return WatchFrame(
@@ -20,7 +21,8 @@ struct WatchBookTests {
                 id: ids[job], description: JobDescription(name: name), createdAt: moment, ledgerSequence: sequence,
                 snapshot: Snapshot(
                     sequence: sequence, state: state, createdAt: moment, startedAt: nil, updatedAt: moment,
-                    finishedAt: nil, tasks: TaskCounts(), indicators: []), projection: projection))
+                    finishedAt: nil, tasks: TaskCounts(), indicators: []), projection: projection,
+                history: EventHash(history, 0, 0, 0)), readSince: began)
     }
 
     private static func jobs(_ deliveries: [WatchBook.Delivery]) -> [JobID] {
@@ -73,12 +75,49 @@ struct WatchBookTests {
         var book = WatchBook()
         let subject = WatchBook.Subject.job(Self.ids[0])
         _ = book.join(subject, reading: [Self.frame(0, 5)], WatchMailbox())
-        #expect(book.isKnown(subject, from: nil) && book.isKnown(subject, from: 5) && !book.isKnown(subject, from: 6))
+        #expect(book.isKnown(subject, from: nil))
+        #expect(book.isKnown(subject, from: WatchPosition("5")) && !book.isKnown(subject, from: WatchPosition("6")))
+        let began = ContinuousClock.now
         let joined = book.join(subject, reading: [Self.frame(0, 7)], WatchMailbox())
         // The one who was there gets it too.
         #expect(Self.jobs(joined.deliveries).count == 2)
-        #expect(book.publish(Self.frame(0, 6)).isEmpty)
+        // Read at the same time as the one before, and older.
+        #expect(book.publish(Self.frame(0, 6, readSince: began)).isEmpty)
         #expect(book.publish(Self.frame(0, 8)).count == 2)
+    }
+
+    @Test("a ledger that was set back is shown, in streams of a job and of lists, and then goes on")
+    func setBack() {
+        var book = WatchBook()
+        let list = WatchBook.List(filter: JobFilter(), limit: 2, cursor: nil)
+        _ = book.join(.job(Self.ids[0]), reading: [Self.frame(0, 10, history: 1)], WatchMailbox())
+        _ = book.join(.list(list), reading: [Self.frame(0, 10, history: 1)], WatchMailbox())
+        // Nothing new: the same history.
+        #expect(book.publish(Self.frame(0, 10, history: 1)).isEmpty)
+        #expect(book.publish(Self.frame(0, 5, history: 2)).count == 2)
+        #expect(book.publish(Self.frame(0, 5, history: 2)).isEmpty)
+        // The same sequence as in the history that was lost, with other events.
+        #expect(book.publish(Self.frame(0, 10, history: 3)).count == 2)
+        #expect(book.publish(Self.frame(0, 10, history: 4)).count == 2)
+    }
+
+    @Test("a position of a stream names the history, and one without it is known by no server")
+    func positions() {
+        let frame = Self.frame(0, 10, history: 0xABC)
+        #expect(WatchPosition(frame.version).text == "10-abc")
+        #expect(WatchPosition("10-abc") == WatchPosition(frame.version))
+        #expect(WatchPosition("10") != WatchPosition(frame.version))
+        for strange in ["", "x", "10-", "10-xyz", "10-1-2", "-", "99999999999999999999"] {
+            #expect(WatchPosition(strange) == nil, "\(strange)")
+        }
+        var text = WatchText(job: Self.ids[0], known: WatchPosition("10-abc"))
+        var mail = WatchMailbox.Mail()
+        mail.put(frame)
+        #expect(text.parts(of: mail).parts == [frame.id])
+        for known in ["10", "10-abd", "9-abc"] {
+            text = WatchText(job: Self.ids[0], known: WatchPosition(known))
+            #expect(text.parts(of: mail).parts == [frame.snapshotWithID], "\(known)")
+        }
     }
 
     @Test("a full list takes newer jobs in, lets the oldest go, and asks for older ones when there is room")

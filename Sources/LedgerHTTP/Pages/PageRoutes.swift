@@ -146,7 +146,7 @@ struct PageRoutes: Sendable {
         let job = try call.job()
         _ = try call.parameters()
         guard let view = try await service.job(job) else { throw HTTPProblem.noSuchJob(job.description) }
-        let tag = "W/\"badge-\(view.projection)-\(view.snapshot.sequence)\""
+        let tag = "W/\"badge-\(view.projection)-\(view.snapshot.sequence)-\(String(view.history.prefix, radix: 16))\""
         if EntityTag(tag).isAmong(call.request.headers[values: .ifNoneMatch]) {
             return Answer(status: .notModified, headers: [.eTag: tag])
         }

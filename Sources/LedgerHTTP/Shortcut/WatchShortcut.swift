@@ -223,7 +223,7 @@ final class WatchShortcut: ChannelDuplexHandler, RemovableChannelHandler, InputH
 struct WatchRequest {
     let job: JobID
     /// The snapshot that the client has already.
-    let known: Int64?
+    let known: WatchPosition?
 
     init?(_ head: HTTPRequest) {
         guard head.method == .get, let path = ShortPath(head), path.end.elementsEqual("/watch".utf8),
@@ -231,6 +231,6 @@ struct WatchRequest {
         else { return nil }
         self.job = job
         // An id that is none of ours says nothing of what the client has, so it gets what there is.
-        known = head.headerFields[.lastEventID].flatMap { Int64($0) }
+        known = head.headerFields[.lastEventID].flatMap { WatchPosition($0) }
     }
 }

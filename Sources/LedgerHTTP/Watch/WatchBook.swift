@@ -46,6 +46,18 @@ struct WatchBook {
             return oldest.map { job >= $0 } ?? true
         }
 
+        /// Takes a newer snapshot of a job that it holds and goes on holding; nil where which jobs it holds may change.
+        ///
+        /// Costs a lookup, however long the list is: most snapshots are of this kind.
+        mutating func update(_ frame: WatchFrame) -> [Delivery]? {
+            let isHeld = frames[frame.job] != nil
+            guard mayHold(frame.job), isHeld || list.filter.matches(frame) else { return [] }
+            guard isHeld, list.filter.matches(frame) else { return nil }
+            guard let known = frames[frame.job], frame.isNews(after: known) else { return [] }
+            frames[frame.job] = frame
+            return mailboxes.values.map { .frame(frame, $0) }
+        }
+
         /// Puts these in place of what it held.
         mutating func hold(_ frames: [JobID: WatchFrame]) {
             let newest = frames.keys.sorted(by: >).prefix(list.limit)
@@ -78,9 +90,9 @@ struct WatchBook {
     /// Whether what this shows is known, so that it need not be read for who joins.
     ///
     /// - Parameter known: What who joins has already, maybe from another server: what is older is of no use to him.
-    func isKnown(_ subject: Subject, from known: Int64?) -> Bool {
+    func isKnown(_ subject: Subject, from known: WatchPosition?) -> Bool {
         switch subject {
-        case .job(let job): jobs[job].map { $0.latest.version.sequence >= known ?? 0 } ?? false
+        case .job(let job): jobs[job].map { $0.latest.version.sequence >= known?.sequence ?? 0 } ?? false
         case .list(let list): lists[list] != nil
         }
     }
@@ -184,7 +196,12 @@ struct WatchBook {
             jobs[frame.job]?.latest = frame
             deliveries += entry.mailboxes.values.map { .frame(frame, $0) }
         }
-        for (list, entry) in lists where entry.mayHold(frame.job) {
+        for list in Array(lists.keys) {
+            if let updates = lists[list]?.update(frame) {
+                deliveries += updates
+                continue
+            }
+            guard let entry = lists[list] else { continue }
             var frames = entry.frames
             if list.filter.matches(frame) {
                 if frames[frame.job].map({ frame.isNews(after: $0) }) ?? true { frames[frame.job] = frame }

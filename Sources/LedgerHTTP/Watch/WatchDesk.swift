@@ -67,24 +67,28 @@ final class WatchDesk: Sendable {
     /// Lets somebody watch a job; nil where there is none of this id.
     ///
     /// - Parameter known: The snapshot that he has already.
-    func join(_ job: JobID, from known: Int64?) async throws -> WatchTicket? {
+    func join(_ job: JobID, from known: WatchPosition?) async throws -> WatchTicket? {
         try await join(.job(job), from: known) {
+            let began = ContinuousClock.now
             guard let view = try await service.job(job) else { return nil }
-            return [WatchFrame(view)]
+            return [WatchFrame(view, readSince: began)]
         }
     }
 
     /// Lets somebody watch a list of jobs.
     func join(_ list: WatchBook.List) async throws -> WatchTicket {
         let ticket = try await join(.list(list), from: nil) {
-            try await service.jobs(list.filter, limit: list.limit, after: list.cursor).map { WatchFrame($0) }
+            let began = ContinuousClock.now
+            return try await service.jobs(list.filter, limit: list.limit, after: list.cursor).map {
+                WatchFrame($0, readSince: began)
+            }
         }
         guard let ticket else { throw refusal }
         return ticket
     }
 
     private func join(
-        _ subject: WatchBook.Subject, from known: Int64?, read: () async throws -> [WatchFrame]?
+        _ subject: WatchBook.Subject, from known: WatchPosition?, read: () async throws -> [WatchFrame]?
     ) async throws -> WatchTicket? {
         let isKnown = try state.withLock { state in
             try admit(subject, state)
@@ -121,7 +125,7 @@ final class WatchDesk: Sendable {
     ///
     /// - Parameter take: Called once, on any thread, at once where the job is watched already. Gets nil where he may not
     ///   watch it, or cannot: ``join(_:from:)`` tells why.
-    func join(_ job: JobID, from known: Int64?, _ take: @escaping @Sendable (WatchTicket?) -> Void) {
+    func join(_ job: JobID, from known: WatchPosition?, _ take: @escaping @Sendable (WatchTicket?) -> Void) {
         let isKnown = state.withLock { $0.book.isKnown(.job(job), from: known) }
         do throws(HTTPProblem) {
             if isKnown, let ticket = try enter(.job(job), reading: [], isKnown: true) { return take(ticket) }
@@ -146,9 +150,10 @@ final class WatchDesk: Sendable {
                 }
                 if arrivals.isEmpty { break }
                 var frames: [JobID: WatchFrame] = [:]
+                let began = ContinuousClock.now
                 do throws(StoreError) {
                     for view in try await service.jobs(Array(Set(arrivals.map(\.job)))) {
-                        frames[view.id] = WatchFrame(view)
+                        frames[view.id] = WatchFrame(view, readSince: began)
                     }
                 } catch {
                     // The general route, to which they are handed on, tells them why.
@@ -250,15 +255,17 @@ final class WatchDesk: Sendable {
         var reading = state.withLock { $0.book.take(jobsMax: Self.jobsPerRound, listsMax: Self.listsPerRound) }
         do throws(StoreError) {
             while !reading.jobs.isEmpty {
+                let began = ContinuousClock.now
                 let views = try await service.jobs(Array(reading.jobs.prefix(Self.jobsAtOnce)))
                 reading.jobs.removeFirst(min(Self.jobsAtOnce, reading.jobs.count))
-                let frames = views.map { WatchFrame($0) }
+                let frames = views.map { WatchFrame($0, readSince: began) }
                 Self.deliver(state.withLock { state in frames.flatMap { state.book.publish($0) } })
             }
             while let list = reading.lists.first {
+                let began = ContinuousClock.now
                 let views = try await service.jobs(list.filter, limit: list.limit, after: list.cursor)
                 reading.lists.removeFirst()
-                let frames = views.map { WatchFrame($0) }
+                let frames = views.map { WatchFrame($0, readSince: began) }
                 Self.deliver(state.withLock { $0.book.publish(frames, in: list) })
             }
         } catch {

@@ -11,15 +11,20 @@ final class WatchFrame: Sendable {
         /// Another one after a replay was applied, which changes numbers without an event.
         let projection: Int16
         let sequence: Int64
+        /// The beginning of the hash of its last event, which identifies the history.
+        let history: UInt64
     }
 
     let job: JobID
     let version: Version
     let description: JobDescription
     let state: JobState
+    /// When its reading began and ended: one that was read after another is newer, whatever its sequence.
+    private let readBegan: ContinuousClock.Instant
+    private let readEnded: ContinuousClock.Instant
     /// Whether the job has finished and everything in its ledger is in this snapshot.
     let isEnd: Bool
-    /// `id: SEQUENCE`, for the stream of one job: there is no order over several.
+    /// `id: SEQUENCE-HASH`, for the stream of one job: there is no order over several.
     let id: ByteBuffer
     /// The event `snapshot`.
     let snapshot: ByteBuffer
@@ -28,13 +33,17 @@ final class WatchFrame: Sendable {
     /// The event `end`, which follows where this is the end.
     let end: ByteBuffer
 
-    init(_ view: JobView) {
+    /// - Parameter began: When its reading began.
+    init(_ view: JobView, readSince began: ContinuousClock.Instant) {
         job = view.id
-        version = Version(projection: view.projection, sequence: view.snapshot.sequence)
+        readBegan = began
+        readEnded = .now
+        version = Version(
+            projection: view.projection, sequence: view.snapshot.sequence, history: view.history.prefix)
         description = view.description
         state = view.snapshot.state
         isEnd = state != .running && view.snapshot.sequence == view.ledgerSequence
-        var both = ByteBuffer(string: "id: \(version.sequence)\n")
+        var both = ByteBuffer(string: "id: \(WatchPosition(version).text)\n")
         let idLength = both.readableBytes
         var event = WatchFrame.event("snapshot") { JobAnswer(view).write(to: &$0) }
         both.writeBuffer(&event)
@@ -60,6 +69,8 @@ final class WatchFrame: Sendable {
         description = frame.description
         state = frame.state
         isEnd = frame.isEnd
+        readBegan = frame.readBegan
+        readEnded = frame.readEnded
         end = frame.end
         var bytes = Array(frame.snapshotWithID.readableBytesView)
         let idLength = frame.id.readableBytes
@@ -70,12 +81,14 @@ final class WatchFrame: Sendable {
         snapshot = both
     }
 
-    /// Whether it is another snapshot than this one, and not an older one: two may be read at the same time and arrive in
-    /// either order. After a replay the numbers are others at the same sequence.
+    /// Whether it is another snapshot than this one, and not an older one.
+    ///
+    /// Two may be read at the same time and arrive in either order; then the higher sequence is newer. One that was read
+    /// later is newer in any case: a lower sequence means that the ledger was set back.
     func isNews(after known: WatchFrame) -> Bool {
+        guard version != known.version else { return isEnd != known.isEnd }
         guard version.projection == known.version.projection else { return true }
-        return version.sequence == known.version.sequence
-            ? isEnd != known.isEnd : version.sequence > known.version.sequence
+        return version.sequence > known.version.sequence || readBegan > known.readEnded
     }
 
     /// The event `list`: which jobs a list holds, newest first.
@@ -102,4 +115,31 @@ final class WatchFrame: Sendable {
         buffer.writeString("\n\n")
         return buffer
     }
+}
+
+/// What a watcher has seen of a job: the id of an event of its stream, `SEQUENCE-HASH`.
+struct WatchPosition: Hashable, Sendable {
+    let sequence: Int64
+    /// The beginning of that event's hash; nil where a client knows only a sequence, which says nothing of the history.
+    let history: UInt64?
+
+    init(_ version: WatchFrame.Version) {
+        sequence = version.sequence
+        history = version.history
+    }
+
+    /// Reads a `Last-Event-ID`; nil where it is none of ours.
+    init?(_ text: String) {
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count <= 2, let sequence = Int64(parts[0]) else { return nil }
+        self.sequence = sequence
+        guard parts.count == 2 else {
+            history = nil
+            return
+        }
+        guard let history = UInt64(parts[1], radix: 16) else { return nil }
+        self.history = history
+    }
+
+    var text: String { "\(sequence)" + (history.map { "-\(String($0, radix: 16))" } ?? "") }
 }

@@ -19,7 +19,7 @@ struct WatchRoutes: Sendable {
             Route(
                 method: .get, path: "/v1/jobs/{job}/watch", operation: "watchJob",
                 summary:
-                    "Server-sent events: snapshot (id: its sequence; data: as of GET /v1/jobs/{job}), at once and then "
+                    "Server-sent events: snapshot (id: its sequence and the history it belongs to; data: as of GET /v1/jobs/{job}), at once and then "
                     + "whenever it changes, at most ten a second; end when the job has finished. Comments keep the "
                     + "connection alive. Resumes by Last-Event-ID",
                 outcomes: [
@@ -58,7 +58,7 @@ struct WatchRoutes: Sendable {
         let job = try call.job()
         _ = try call.parameters()
         // An id that is none of ours says nothing of what the client has, so it gets what there is.
-        let known = call.request.headers[.lastEventID].flatMap { Int64($0) }
+        let known = call.request.headers[.lastEventID].flatMap { WatchPosition($0) }
         guard let ticket = try await desk.join(job, from: known) else {
             throw HTTPProblem.noSuchJob(job.description)
         }

@@ -9,7 +9,7 @@ struct WatchStream: Sendable {
     /// The job, where it is one that is watched, and not a list.
     let job: JobID?
     /// The snapshot that the client has already: its `Last-Event-ID`.
-    let known: Int64?
+    let known: WatchPosition?
 
     static let headers: HTTPFields = [
         .contentType: "text/event-stream", .cacheControl: "no-store",
@@ -48,9 +48,9 @@ struct WatchText: Sendable {
     /// The job, where it is one that is watched, and not a list.
     let job: JobID?
     /// The snapshot that the client has already.
-    private var known: Int64?
+    private var known: WatchPosition?
 
-    init(job: JobID?, known: Int64?) {
+    init(job: JobID?, known: WatchPosition?) {
         self.job = job
         self.known = known
     }
@@ -79,8 +79,8 @@ struct WatchText: Sendable {
 
     /// Whether the client has this snapshot already. Of a job that a replay has been applied to a sequence does not tell:
     /// then it is sent once more rather than once too little.
-    private static func has(_ known: Int64?, _ frame: WatchFrame) -> Bool {
-        known == frame.version.sequence && frame.version.projection == 1
+    private static func has(_ known: WatchPosition?, _ frame: WatchFrame) -> Bool {
+        known == WatchPosition(frame.version) && frame.version.projection == 1
     }
 }
 

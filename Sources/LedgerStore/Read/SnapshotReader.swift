@@ -61,7 +61,7 @@ struct SnapshotReader: Sendable {
     func job(_ id: JobID) async throws(PQError) -> StampedJob? {
         let rows = try await pool.query(Query(Self.oneJob, [.uuid(id.uuid)]))
         guard let row = rows.first else { return nil }
-        return noted(try Self.decode(row))
+        return try await withHistories([noted(try Self.decode(row))]).first
     }
 
     /// Notes whether the snapshot of a job that was read is missing.
@@ -91,7 +91,43 @@ struct SnapshotReader: Sendable {
                 return .success(jobs)
             } catch { return .failure(error) }
         }
-        return try result.get()
+        let jobs = try result.get()
+        guard jobs.values.contains(where: { $0.isBehind }) else { return jobs }
+        return Dictionary(
+            try await withHistories(Array(jobs.values)).map { ($0.view.id, $0) },
+            uniquingKeysWith: { first, _ in first })
+    }
+
+    /// Finds the histories of snapshots that are behind the ledger; those of the others are those of the heads.
+    ///
+    /// A query of its own, since most are not behind: within the other queries the lookup would cost every reader 30 µs,
+    /// and more with every month.
+    private func withHistories(_ jobs: [StampedJob]) async throws(PQError) -> [StampedJob] {
+        let behind = jobs.filter(\.isBehind).map { (job: $0.view.id, sequence: $0.stamp.sequence) }
+        guard !behind.isEmpty else { return jobs }
+        let found = try await histories(behind)
+        return jobs.map { job in
+            var job = job
+            if let history = found[job.view.id] {
+                job.view.history = history
+                job.stamp.history = history
+            }
+            return job
+        }
+    }
+
+    /// The hashes of these events.
+    private func histories(_ events: [(job: JobID, sequence: Int64)]) async throws(PQError) -> [JobID: EventHash] {
+        let rows = try await pool.query(
+            Query(
+                """
+                select event.job_id, event.hash
+                from unnest($1::uuid[], $2::bigint[]) as wanted (job_id, sequence)
+                join ledger.event on event.job_id = wanted.job_id and event.sequence = wanted.sequence
+                """, [.uuids(events.map(\.job.uuid)), .int8s(events.map(\.sequence))]))
+        var found: [JobID: EventHash] = [:]
+        for row in rows { found[try row.jobID(0)] = try row.eventHash(1) }
+        return found
     }
 
     /// What picks the columns of a stamp; tests look at its plan.
@@ -110,6 +146,11 @@ struct SnapshotReader: Sendable {
                 ledgerSequence: try row.decode(1), head: try row.eventHash(2), sequence: try row.decode(3),
                 projection: try row.decode(4), writer: try row.decode(5))
         }
+        let behind = stamps.filter { $0.value.sequence < $0.value.ledgerSequence }
+        if !behind.isEmpty {
+            let found = try await histories(behind.map { (job: $0.key, sequence: $0.value.sequence) })
+            for (job, history) in found { stamps[job]?.history = history }
+        }
         return stamps
     }
 
@@ -117,7 +158,7 @@ struct SnapshotReader: Sendable {
     func jobCountingAll(_ id: JobID) async throws(PQError) -> JobView? {
         let rows = try await pool.query(Query(Self.oneJobAttempted, [.uuid(id.uuid)]))
         guard let row = rows.first else { return nil }
-        var view = noted(try Self.decode(row)).view
+        guard var view = try await withHistories([noted(try Self.decode(row))]).first?.view else { return nil }
         for index in view.snapshot.indicators.indices {
             view.snapshot.indicators[index].counted = view.snapshot.indicators[index].attempted
         }
@@ -132,9 +173,9 @@ struct SnapshotReader: Sendable {
         let isWalkedByState = isWalkedByState(filter)
         let query = Self.page(filter, limit: limit, after: cursor, byState: isWalkedByState)
         let rows = try await isWalkedByState ? pool.lookUp([query])[0] : pool.query(query)
-        var views: [JobView] = []
-        for row in rows { views.append(noted(try Self.decode(row)).view) }
-        return views
+        var jobs: [StampedJob] = []
+        for row in rows { jobs.append(noted(try Self.decode(row))) }
+        return try await withHistories(jobs).map(\.view)
     }
 
     /// Whether the jobs are found in the order of the index by state: few of many may have it. One that names fewer is
@@ -213,7 +254,7 @@ struct SnapshotReader: Sendable {
             id: try row.jobID(0),
             description: JobDescription(name: try row.name(2), key: try row.nameIfPresent(3), tags: tags),
             createdAt: try row.timestamp(1), ledgerSequence: stamp.ledgerSequence, snapshot: snapshot,
-            projection: stamp.projection)
+            projection: stamp.projection, history: stamp.history)
         return StampedJob(view: view, stamp: stamp)
     }
 
@@ -248,4 +289,9 @@ package final class MissingSnapshots: Sendable {
 
     /// Notes that a snapshot is missing, or that a look at all jobs has found none missing.
     package func note(_ isMissing: Bool) { isSeen.store(isMissing, ordering: .relaxed) }
+}
+
+extension StampedJob {
+    /// Whether the snapshot is behind the ledger.
+    fileprivate var isBehind: Bool { stamp.sequence < stamp.ledgerSequence }
 }

@@ -16,8 +16,12 @@ public struct SnapshotStamp: Hashable, Sendable {
     public let projection: Int16
     /// The transaction that wrote the snapshot's row.
     public let writer: UInt32
+    /// The hash of the last event in the snapshot; ``EventHash/none`` while it is not known.
+    public internal(set) var history: EventHash
 
+    /// A stamp, whose history is that of the head if the snapshot has reached it.
     public init(ledgerSequence: Int64, head: EventHash, sequence: Int64, projection: Int16, writer: UInt32) {
+        history = sequence == ledgerSequence ? head : .none
         self.ledgerSequence = ledgerSequence
         self.head = head
         self.sequence = sequence
@@ -32,6 +36,12 @@ public struct EventHash: Hashable, Sendable {
     private let second: UInt64
     private let third: UInt64
     private let fourth: UInt64
+
+    /// The hash of no event.
+    public static let none = EventHash(0, 0, 0, 0)
+
+    /// The first eight bytes, by which a snapshot's readers tell one history of a job from another.
+    public var prefix: UInt64 { first }
 
     /// The hash of these bytes, eight in each number.
     public init(_ first: UInt64, _ second: UInt64, _ third: UInt64, _ fourth: UInt64) {
