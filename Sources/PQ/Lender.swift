@@ -31,8 +31,6 @@ actor Lender {
     private var alive: [ObjectIdentifier: Connection] = [:]
     /// Since when the idle connections rest.
     private var restingSince: [ObjectIdentifier: ContinuousClock.Instant] = [:]
-    /// How often another connection is tried for when the server has no more, while other pools give theirs back.
-    private static let refusedAttemptsMax = 4
     /// How often two connections are compared to tell whether a pooler keeps their sessions apart.
     private static let poolerChecks = 8
     /// How long a server process takes, about, to leave after its connection was closed.
@@ -207,18 +205,19 @@ actor Lender {
 
     /// Makes a connection; if the server has no more of them, takes the place of one that rests in another pool.
     private func makeOrTakeOver() async throws(PQError) -> Connection {
-        var attempt = 1
+        let end = ContinuousClock.now + settings.acquireDeadline
         while true {
             do throws(PQError) {
                 return try await make(settings).connection
             } catch {
-                guard error.sqlState == .tooManyConnections, attempt < Self.refusedAttemptsMax,
-                    await settings.group?.giveBackOne(except: self) ?? false
+                // One of our own is waited for by the caller, in its turn; others must first come to rest.
+                guard error.sqlState == .tooManyConnections, state.lentCount == 0, let group = settings.group,
+                    .now < end
                 else { throw error }
-                do { try await Task.sleep(for: Self.leavingTime * attempt) } catch {
+                _ = await group.giveBackOne(except: self)
+                do { try await Task.sleep(for: Self.leavingTime) } catch {
                     throw PQError(.cancelled, "cancelled while connecting")
                 }
-                attempt += 1
             }
         }
     }

@@ -8,6 +8,8 @@ public struct SessionRequirements: Sendable {
     public var newerSettings: [(version: Int, name: String, value: String)] = []
     /// The role that the session takes, after the settings; nil keeps the one that logs in.
     public var role: String?
+    /// Whether databases of other encodings than UTF8 are accepted, by a program that only looks at them.
+    public var acceptsAnyEncoding = false
     /// Whether commits wait for the disk: `synchronous_commit = off` becomes `on`; other values stay as they are.
     public var isDurable = false
     /// Whether the session writes: a server in recovery, and a read-only database, are refused.
@@ -38,7 +40,7 @@ extension SessionRequirements {
     /// The statements that make the session, the last of which returns its facts.
     func statements(serverVersion: Int) -> [Query] {
         // A warning that a commit was not replicated must reach us: see CommitProof.
-        var settings = [(name: "client_min_messages", value: "warning")] + settings
+        var settings = [(name: "client_min_messages", value: "notice")] + settings
         settings += newerSettings.filter { serverVersion >= $0.version }.map { ($0.name, $0.value) }
         var calls = settings.indices.map { "set_config($\(2 * $0 + 1), $\(2 * $0 + 2), false)" }
         if isDurable {
@@ -75,7 +77,7 @@ extension SessionRequirements {
                 directly, or through a pooler in session mode
                 """)
         }
-        guard facts.encoding == "UTF8" else {
+        guard facts.encoding == "UTF8" || acceptsAnyEncoding else {
             return PQError(
                 .sessionRefused,
                 """

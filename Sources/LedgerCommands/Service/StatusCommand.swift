@@ -46,6 +46,7 @@ enum StatusText {
         if status.lag.missingSnapshots > 0 {
             lines.append("missing  the projections of \(status.lag.missingSnapshots) jobs: a worker builds them anew")
         }
+        lines += status.durabilityFaults.map { "durable  no: \($0)" }
         lines += status.guaranteeFaults.map { "guarded  no: \($0)" }
         lines += status.missingPartitions.map { "months   the partition of \($0) is not attached" }
         if let failure = status.appendFailure { lines.append("appends  failed: \(Self.failure(failure))") }
@@ -68,6 +69,7 @@ enum StatusText {
     /// What needs a look, in sentences.
     static func troubles(_ status: LedgerStatus) -> [String] {
         var troubles: [String] = []
+        if !status.durabilityFaults.isEmpty { troubles.append("Commits are not as durable as they should be.") }
         if !status.guaranteeFaults.isEmpty { troubles.append("The database does not keep the ledger append-only.") }
         if !status.missingPartitions.isEmpty { troubles.append("A partition is not attached.") }
         if status.appendFailure != nil { troubles.append("Appends fail.") }

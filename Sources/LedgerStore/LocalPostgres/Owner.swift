@@ -38,7 +38,7 @@ package struct Owner {
         guard chmod(path, mode) == 0 else { throw failure(path) }
     }
 
-    func writeFile(_ path: String, _ text: String) throws(LocalPostgresError) {
+    package func writeFile(_ path: String, _ text: String) throws(LocalPostgresError) {
         guard FileManager.default.createFile(atPath: path, contents: Data(text.utf8)) else { throw failure(path) }
         try give(path)
     }

@@ -18,7 +18,10 @@ extension PostgresLedger {
         checks.append(schema)
         // Without the schema the others have nothing to look at.
         guard schema.isPassed else { return Readiness(checks: checks) }
-        checks += [await projectionCheck(), await guaranteeCheck(), await partitionCheck(), appendCheck()]
+        checks += [
+            await writingCheck(), await projectionCheck(), await guaranteeCheck(), await partitionCheck(),
+            appendCheck(),
+        ]
         return Readiness(checks: checks)
     }
 
@@ -97,6 +100,14 @@ extension PostgresLedger {
         do throws(PQError) {
             var status = try await StatusReader(pool: pool).status()
             status.appendFailure = appender.lastFailure
+            let (refusal, remarks) = try await durability()
+            status.durabilityFaults = [refusal].compactMap { $0 } + remarks
+            status.durabilityFaults += appender.acknowledged.losses.latest.map { loss in
+                """
+                this server acknowledged job \(loss.job) up to event \(loss.acknowledged), and the ledger went on from \
+                event \(loss.found): the database was restored, or failed over to a standby that lagged
+                """
+            }
             return status
         } catch {
             throw StoreError(error, while: "reading how the ledger fares")
@@ -127,6 +138,10 @@ extension PostgresLedger {
             counter(
                 "append_round_trips_total", "Round trips for appending and for creating jobs.", appending.roundTrips),
             counter("append_refused_total", "Appends refused because too many waited.", append.refused),
+            counter(
+                "acknowledged_lost_jobs_total",
+                "Jobs of which this server acknowledged events that are no longer in the ledger.",
+                appender.acknowledged.losses.count),
             counter("append_failed_total", "Appends that the database did not take.", append.failed),
             gauge("append_pending_events", "Events that wait to be written.", Double(append.pendingEvents)),
             counter("projection_folded_events_total", "Events folded by this process.", worker.foldedEvents),

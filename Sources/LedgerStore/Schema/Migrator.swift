@@ -235,6 +235,7 @@ public struct Migrator: Sendable {
         var settings = Pool.Settings()
         settings.connectionsMax = 1
         settings.applicationName = "progress-ledger migrate"
+        settings.session.acceptsAnyEncoding = true
         let pool = Pool(target: target, settings: settings, logger: logger)
         do {
             let result = try await pool.withConnection { lease in

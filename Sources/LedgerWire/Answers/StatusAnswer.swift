@@ -41,6 +41,8 @@ extension LedgerStatus {
                 writer.name("tables")
                 writer.array(tables) { $1.write(to: &$0) }
             }
+            writer.name("durability_faults")
+            writer.array(durabilityFaults) { $0.string($1) }
             writer.name("guarantee_faults")
             writer.array(guaranteeFaults) { $0.string($1) }
             writer.name("missing_partitions")
@@ -85,6 +87,7 @@ extension LedgerStatus {
             vacuumHolders.append(try VacuumHolder(element))
         }
         for element in value["vacuum"]?["tables"]?.elements ?? [] { tables.append(try TableHealth(element)) }
+        durabilityFaults = (value["durability_faults"]?.elements ?? []).compactMap(\.text)
         guaranteeFaults = (value["guarantee_faults"]?.elements ?? []).compactMap(\.text)
         missingPartitions = (value["missing_partitions"]?.elements ?? []).compactMap(\.text)
         appendFailure = try Failure(value["append_failure"])

@@ -1,0 +1,98 @@
+public import Ledger
+internal import PQ
+
+extension PostgresLedger {
+    /// A job whose acknowledged events are no longer in the ledger.
+    public struct LostJob: Hashable, Sendable {
+        public var job: JobID
+        /// The last sequence that this server acknowledged.
+        public var acknowledged: Int64
+        /// The last sequence in the ledger when the loss was found.
+        public var found: Int64
+    }
+
+    /// The jobs that this server found to have gone back behind what it acknowledged, the latest last; at most 20.
+    public var lostJobs: [LostJob] {
+        get async {
+            appender.acknowledged.losses.latest.map {
+                LostJob(job: $0.job, acknowledged: $0.acknowledged, found: $0.found)
+            }
+        }
+    }
+
+    /// How the database keeps what is committed, and what commits wait for. Two short queries.
+    func durability() async throws(PQError) -> (refusal: String?, remarks: [String]) {
+        let row: Row
+        do {
+            row = try await pool.withTransaction(readOnly: true, deadline: .seconds(3)) { transaction in
+                // PostgreSQL shows what sessions wait for to the role that logged in, not to the one it has taken.
+                let results = try await transaction.commit(after: [
+                    Query("set local role none", prepare: false), Self.durabilityQuery,
+                ])
+                guard let row = results[1].first else { throw PQError(.decoding, "no row of settings") }
+                return row
+            }
+        } catch let error as PQError {
+            throw error
+        } catch {
+            throw PQError(.misuse, "\(error)")
+        }
+        if try row.decode(0, as: Bool.self) {
+            return (
+                "the server is in recovery and takes no writes: it is a standby, or has not been promoted yet", []
+            )
+        }
+        if try row.decode(1, as: Bool.self) {
+            return ("the database is read only: default_transaction_read_only is on", [])
+        }
+        var remarks: [String] = []
+        if try !row.decode(2, as: Bool.self) {
+            remarks.append("fsync is off: a crash of PostgreSQL's machine loses what was acknowledged. Turn it on")
+        }
+        let waiting = try row.decode(3, as: Int64.self)
+        if waiting > 0 {
+            remarks.append(
+                """
+                \(waiting) commits wait for a synchronous standby, one for \(try row.decode(4, as: Int64.self)) s: bring \
+                the standby back, or change synchronous_standby_names
+                """)
+        }
+        return (nil, remarks)
+    }
+
+    /// What new sessions of this database get, and the commits that have waited for a standby for more than a second.
+    private static let durabilityQuery = Query(
+        """
+        select pg_is_in_recovery(),
+            coalesce(
+                (
+                    select bool_or(option in ('default_transaction_read_only=on', 'default_transaction_read_only=true'))
+                    from pg_db_role_setting as setting
+                    cross join lateral unnest(setting.setconfig) as given (option)
+                    where setting.setdatabase in (
+                            0, (select oid from pg_database where datname = current_database())
+                        )
+                        and setting.setrole in (0, (select oid from pg_roles where rolname = session_user))
+                ), false)
+                or current_setting('default_transaction_read_only')::boolean,
+            current_setting('fsync')::boolean, count(waiting.pid),
+            coalesce(max(extract(epoch from clock_timestamp() - waiting.state_change))::bigint, 0)
+        from (select 1) as one
+        left join pg_stat_activity as waiting
+            on waiting.datname = current_database() and waiting.wait_event = 'SyncRep'
+                and waiting.state_change < clock_timestamp() - interval '1 second'
+        """)
+
+    /// Whether the database takes writes, and keeps them.
+    func writingCheck() async -> Readiness.Check {
+        do throws(PQError) {
+            let (refusal, remarks) = try await durability()
+            if let refusal { return Readiness.Check(name: "writing", isPassed: false, detail: refusal) }
+            return Readiness.Check(
+                name: "writing", isPassed: !remarks.contains { $0.contains("standby") },
+                detail: remarks.isEmpty ? "the database takes writes" : remarks.joined(separator: "; "))
+        } catch {
+            return Readiness.Check(name: "writing", isPassed: false, detail: error.description)
+        }
+    }
+}

@@ -1,0 +1,67 @@
+internal import FoundationEssentials
+internal import Glibc
+internal import LedgerStore
+public import PQ
+
+/// PgBouncer before a database, for as long as a closure runs.
+public enum TestPooler {
+    /// Where the program is; nil if it is not installed.
+    public static var program: String? {
+        ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].first { access($0, X_OK) == 0 }
+    }
+
+    /// Runs the closure with a pooler before this database.
+    ///
+    /// - Parameter mode: `session`, `transaction` or `statement`.
+    public static func with<R>(
+        _ mode: String, before target: ConnectionTarget, _ body: (ConnectionTarget) async throws -> R
+    ) async throws -> R {
+        guard let program else { throw Failure(description: "PgBouncer is not installed; Scripts/setup installs it") }
+        let owner = try Owner.current(
+            runAs: ProcessInfo.processInfo.environment[LocalPostgres.userVariable] ?? "postgres")
+        let folder = "/tmp/ledger-pooler-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+        try owner.makeFolder(folder, mode: 0o700, isOurs: false)
+        let port = Int.random(in: 20_000...60_000)
+        let text = """
+            [databases]
+            * = host=\(target["host"] ?? "") port=\(target["port"] ?? "5432")
+            [pgbouncer]
+            listen_addr =
+            listen_port = \(port)
+            unix_socket_dir = \(folder)
+            auth_type = any
+            pool_mode = \(mode)
+            default_pool_size = 20
+            max_client_conn = 200
+            logfile = \(folder)/log
+            pidfile = \(folder)/pid
+            ignore_startup_parameters = extra_float_digits
+            """
+        // With "auth_type = any" a database needs a user of its own.
+        let user = target["user"] ?? "postgres"
+        let configuration = text.replacing(
+            "port=\(target["port"] ?? "5432")", with: "port=\(target["port"] ?? "5432") user=\(user)")
+        try owner.writeFile("\(folder)/pgbouncer.ini", configuration + "\n")
+        let runner = Program(prefix: owner.prefix, log: "\(folder).log")
+        let started = try await runner.run([program, "-d", "\(folder)/pgbouncer.ini"], deadline: .seconds(30))
+        guard started.exitCode == 0 else { throw Failure(description: started.output) }
+        let result: Result<R, any Error>
+        do {
+            result = .success(try await body(target.setting("host", folder).setting("port", String(port))))
+        } catch {
+            result = .failure(error)
+        }
+        if let pid = FileManager.default.contents(atPath: "\(folder)/pid"),
+            let process = Int32(String(decoding: pid, as: UTF8.self).split(separator: "\n").first ?? "")
+        {
+            kill(process, SIGKILL)
+        }
+        // By the account that owns them, and not by Foundation, which refuses to remove the socket.
+        _ = try await runner.run(["rm", "-rf", folder, "\(folder).log"], deadline: .seconds(30))
+        return try result.get()
+    }
+
+    private struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+}

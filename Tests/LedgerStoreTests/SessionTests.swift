@@ -1,0 +1,323 @@
+import Ledger
+import LedgerStore
+import LedgerTestSupport
+import Logging
+import PQ
+import Testing
+
+/// What sessions guarantee whatever the database's administrator has set, and what is refused.
+@Suite("Sessions", .timeLimit(.minutes(10)))
+struct SessionTests {
+    private static let silent = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+
+    private static func report(_ number: Int64) -> EventDraft {
+        EventDraft(
+            .progress(ProgressReport(reference: ExecutionReference(task: "t", execution: "e"), report: number, done: 1))
+        )
+    }
+
+    private func administrator<R>(_ target: ConnectionTarget, _ body: (Pool) async throws -> R) async throws -> R {
+        let pool = Pool(target: target, logger: Self.silent)
+        let result: Result<R, any Error>
+        do { result = .success(try await body(pool)) } catch { result = .failure(error) }
+        await pool.close()
+        return try result.get()
+    }
+
+    private func alter(_ target: ConnectionTarget, _ settings: String...) async throws {
+        let name = try #require(target["dbname"])
+        try await administrator(target) { pool in
+            for setting in settings {
+                _ = try await pool.query(Query("alter database \(name) set \(setting)", prepare: false))
+            }
+        }
+    }
+
+    @Test("defaults of the database change nothing that the ledger promises")
+    func defaults() async throws {
+        try await withLedgerDatabase { target in
+            try await alter(
+                target, "synchronous_commit = off", "statement_timeout = '300ms'", "lock_timeout = '1ms'",
+                "idle_session_timeout = '300ms'", "client_min_messages = error",
+                "default_transaction_isolation = serializable", "default_transaction_deferrable = on",
+                "search_path = public", "timezone = 'Asia/Tokyo'", "client_encoding = latin1")
+            try await withRunningLedger(on: target) { ledger in
+                let job = try await ledger.createJob(JobDescription(name: "n\u{e9}\u{1F600}")).view
+                #expect(job.description.name == "n\u{e9}\u{1F600}")
+                #expect(try await ledger.append([Self.report(1)], to: job.id) == 2...2)
+                #expect(try await ledger.waitUntilFolded(job.id, sequence: 2, deadline: .patience))
+                // Longer than any of the limits that were set.
+                _ = try await ledger.pool.query(Query("select pg_sleep(0.6)"))
+                for pool in [ledger.pool, ledger.replayPool] {
+                    let row = try await pool.query(
+                        Query(
+                            """
+                            select current_setting('synchronous_commit'), current_setting('client_min_messages'),
+                                current_setting('transaction_isolation'), current_setting('client_encoding')
+                            """))[0]
+                    #expect(try row.decode(0, as: String.self) == "on")
+                    #expect(try row.decode(1, as: String.self) == "notice")
+                    #expect(try row.decode(2, as: String.self) == "read committed")
+                    #expect(try row.decode(3, as: String.self) == "UTF8")
+                }
+            }
+        }
+    }
+
+    @Test("a weaker wait for standbys that somebody chose stays", arguments: ["local", "remote_write"])
+    func chosenCommit(_ value: String) async throws {
+        try await withLedgerDatabase { target in
+            try await alter(target, "synchronous_commit = \(value)")
+            try await withRunningLedger(on: target, projection: nil) { ledger in
+                let row = try await ledger.pool.query(Query("select current_setting('synchronous_commit')"))[0]
+                #expect(try row.decode(0, as: String.self) == value)
+            }
+        }
+    }
+
+    @Test("a read-only database takes nothing and says so, and is written to as soon as it may be")
+    func readOnly() async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, projection: nil) { ledger in
+                let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                try await alter(target, "default_transaction_read_only = on")
+                // Sessions that are there keep what they began with; these are as new ones are.
+                try await administrator(target) { pool in
+                    _ = try await pool.query(
+                        Query(
+                            """
+                            select pg_terminate_backend(pid) from pg_stat_activity
+                            where application_name like 'progress-ledger%' and datname = current_database()
+                                and pid <> pg_backend_pid()
+                            """))
+                }
+                try await eventually {
+                    do throws(StoreError) {
+                        _ = try await ledger.append([Self.report(1)], to: job)
+                        return false
+                    } catch {
+                        return error.code == .unavailable && error.message.contains("read only")
+                    }
+                }
+                let creation = await #expect(throws: StoreError.self) {
+                    try await ledger.createJob(JobDescription(name: "n"))
+                }
+                #expect(creation?.code == .unavailable)
+                #expect(await ledger.readiness().checks.contains { !$0.isPassed && $0.detail.contains("read only") })
+                // Reading goes on.
+                #expect(try await ledger.job(job)?.id == job)
+                try await administrator(target.setting("options", "-c default_transaction_read_only=off")) { pool in
+                    let name = try #require(target["dbname"])
+                    _ = try await pool.query(
+                        Query("alter database \(name) reset default_transaction_read_only", prepare: false))
+                }
+                try await eventually {
+                    do { return try await ledger.append([Self.report(1)], to: job).lowerBound >= 2 } catch {
+                        return false
+                    }
+                }
+            }
+        }
+    }
+
+    @Test("a standby takes no writes and says so, and does once it is promoted, without a restart")
+    func standby() async throws {
+        try await withReplicatedServer(isSynchronous: false) { primary, standby in
+            _ = try await Migrator(target: primary.target, logger: Self.silent).migrate()
+            let job = try await withRunningLedger(on: primary.target, logger: Self.silent) { ledger in
+                try await ledger.createJob(JobDescription(name: "n")).view.id
+            }
+            try await withRunningLedger(on: standby.target, logger: Self.silent) { ledger in
+                try await eventually { try await ledger.job(job) != nil }
+                let error = await #expect(throws: StoreError.self) {
+                    try await ledger.append([Self.report(1)], to: job)
+                }
+                #expect(error?.code == .unavailable)
+                #expect(error?.retryAfter != nil)
+                #expect(await ledger.readiness().checks.contains { !$0.isPassed && $0.detail.contains("recovery") })
+                try await PostgresLedger.checkSession(of: standby.target, logger: Self.silent)
+                try await primary.kill()
+                try await standby.promote()
+                try await eventually {
+                    do { return try await ledger.append([Self.report(1)], to: job) == 2...2 } catch { return false }
+                }
+                #expect(try await ledger.waitUntilFolded(job, sequence: 2, deadline: .patience))
+                try await eventually { await ledger.readiness().checks.allSatisfy(\.isPassed) }
+            }
+        }
+    }
+
+    @Test("a server that lost acknowledged events names the jobs that went back, once")
+    func lostAcknowledgements() async throws {
+        try await withReplicatedServer(isSynchronous: false) { primary, standby in
+            let hosts = "\(primary.target["host"] ?? ""),\(standby.target["host"] ?? "")"
+            let both = primary.target.setting("host", hosts).setting("port", "5432,5432")
+                .setting("target_session_attrs", "read-write")
+            _ = try await Migrator(target: both, logger: Self.silent).migrate()
+            try await withRunningLedger(on: both, logger: Self.silent) { ledger in
+                let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                let kept = try await ledger.createJob(JobDescription(name: "kept")).view.id
+                _ = try await ledger.append((1...5).map { Self.report($0) }, to: job)
+                try await administrator(standby.target) { pool in
+                    try await eventually {
+                        try await pool.query(Query("select sequence from ledger.job_head where sequence = 6")).count
+                            == 1
+                    }
+                }
+                try await standby.kill()
+                _ = try await ledger.append((6...10).map { Self.report($0) }, to: job)
+                #expect(try await ledger.waitUntilFolded(job, sequence: 11, deadline: .patience))
+                try await primary.kill()
+                try await standby.start()
+                try await standby.promote()
+                try await eventually { await ledger.lostJobs.contains { $0.job == job } }
+                let lost = await ledger.lostJobs
+                #expect(lost.map(\.job) == [job], "\(kept) lost nothing")
+                #expect(lost.first?.acknowledged == 11 && lost.first?.found == 6)
+                // What is remembered in memory is not shown, and what is appended goes on from there.
+                try await eventually {
+                    do { return try await ledger.append([Self.report(6)], to: job) == 7...7 } catch { return false }
+                }
+                try await eventually { try await ledger.job(job)?.snapshot.sequence == 7 }
+                #expect(await ledger.lostJobs.count == 1)
+                let metrics = await ledger.statistics()
+                #expect(metrics.first { $0.name == "progress_ledger_acknowledged_lost_jobs_total" }?.value == 1)
+            }
+        }
+    }
+
+    @Test("a pooler in session mode works; one that shares sessions is refused with the remedy")
+    func poolers() async throws {
+        try await withLedgerDatabase { target in
+            try await TestPooler.with("session", before: target) { pooled in
+                try await PostgresLedger.checkSession(of: pooled, logger: Self.silent)
+                try await withRunningLedger(on: pooled) { ledger in
+                    let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                    #expect(try await ledger.append([Self.report(1)], to: job) == 2...2)
+                    #expect(try await ledger.waitUntilFolded(job, sequence: 2, deadline: .patience))
+                    let role = try await ledger.pool.query(Query("select current_user::text"))[0]
+                    #expect(try role.decode(0, as: String.self) == "progress_ledger_service")
+                }
+            }
+            for mode in ["transaction", "statement"] {
+                try await TestPooler.with(mode, before: target) { pooled in
+                    let error = await #expect(throws: PQError.self) {
+                        try await PostgresLedger.checkSession(of: pooled, logger: Self.silent)
+                    }
+                    #expect(error?.code == .sessionRefused, "\(mode): \(String(reflecting: error))")
+                    #expect(error?.message.contains("pool_mode = session") == true, "\(mode)")
+                }
+            }
+        }
+    }
+
+    @Test("a login that may not take the service's role is refused as such")
+    func missingRole() async throws {
+        try await withLedgerDatabase { target in
+            let login = "login_\(UInt32.random(in: 0 ... .max))"
+            try await administrator(target) { pool in
+                _ = try await pool.query(Query("create role \(login) login", prepare: false))
+            }
+            let error = await #expect(throws: PQError.self) {
+                try await PostgresLedger.checkSession(of: target.setting("user", login), logger: Self.silent)
+            }
+            #expect(error?.code == .sessionRefused)
+            #expect(error?.sqlState == .insufficientPrivilege)
+            try await administrator(target) { pool in
+                _ = try await pool.query(Query("drop role \(login)", prepare: false))
+            }
+        }
+    }
+
+    @Test("a role with few connections: pools take turns, and everything goes on")
+    func fewConnections() async throws {
+        try await withLedgerDatabase { target in
+            let login = "limited_\(UInt32.random(in: 0 ... .max))"
+            try await administrator(target) { pool in
+                _ = try await pool.query(
+                    Query(
+                        "create role \(login) login connection limit 3 in role progress_ledger_service",
+                        prepare: false))
+            }
+            try await withRunningLedger(on: target.setting("user", login), logger: Self.silent) { ledger in
+                for number in Int64(1)...5 {
+                    let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                    async let other = ledger.job(job)
+                    #expect(try await ledger.append([Self.report(number)], to: job) == 2...2)
+                    #expect(try await other != nil)
+                    #expect(try await ledger.waitUntilFolded(job, sequence: 2, deadline: .patience))
+                }
+            }
+            try await administrator(target) { pool in
+                try await eventually {
+                    try await pool.query(Query("select 1 from pg_stat_activity where usename = '\(login)'")).isEmpty
+                }
+                _ = try await pool.query(Query("drop role \(login)", prepare: false))
+            }
+        }
+    }
+
+    @Test("a pool gives connections back that rest")
+    func resting() async throws {
+        try await withTestDatabase { target in
+            var settings = Pool.Settings()
+            settings.idleMax = .milliseconds(100)
+            let pool = Pool(target: target, settings: settings, logger: Self.silent)
+            try await withThrowingDiscardingTaskGroup { group in
+                for _ in 1...4 { group.addTask { _ = try await pool.query(Query("select pg_sleep(0.05)")) } }
+            }
+            try await eventually { await pool.statistics.connections == 0 }
+            #expect(try await pool.query(Query("select 1")).count == 1)
+            await pool.close()
+        }
+    }
+
+    @Test("an append to a month that was detached fails alone: others of its group are written")
+    func guiltyAlone() async throws {
+        try await withLedgerDatabase { target in
+            // A job of 2020, whose month has no partition any more.
+            let guilty = JobID(high: 0x016f_5e66_e800_7000, low: 0x8000_0000_0000_0001)
+            try await administrator(target) { pool in
+                _ = try await pool.pipeline([
+                    Query(
+                        "insert into ledger.job (job_id, name, tags, created_at) values ($1, 'old', '{}', '2020-01-01Z')",
+                        [.uuid(UUIDBytes(high: guilty.high, low: guilty.low))]),
+                    Query(
+                        """
+                        insert into ledger.job_head (job_id, sequence, recorded_at, hash)
+                        values ($1, 1, '2020-01-01Z', decode(repeat('00', 32), 'hex'))
+                        """, [.uuid(UUIDBytes(high: guilty.high, low: guilty.low))]),
+                ])
+            }
+            var settings = PostgresLedger.Settings()
+            settings.appendLanes = 1
+            try await withRunningLedger(
+                on: target, projection: nil, settings: settings, logger: Self.silent
+            ) { ledger in
+                var innocent: [JobID] = []
+                for _ in 1...20 { innocent.append(try await ledger.createJob(JobDescription(name: "new")).view.id) }
+                // While a head is locked, all that comes waits for one group.
+                let results = try await administrator(target) { pool in
+                    try await pool.withTransaction { transaction in
+                        _ = try await transaction.query(
+                            Query(
+                                "select 1 from ledger.job_head where job_id = $1 for update",
+                                [.uuid(UUIDBytes(high: innocent[0].high, low: innocent[0].low))]))
+                        let appends = (innocent + [guilty]).map { job in
+                            Task { try await ledger.append([Self.report(1)], to: job) }
+                        }
+                        try await eventually { try await !ledger.status().blocked.isEmpty }
+                        _ = try await transaction.commit()
+                        var results: [Result<ClosedRange<Int64>, any Error>] = []
+                        for append in appends { results.append(await append.result) }
+                        return results
+                    }
+                }
+                for result in results.dropLast() { #expect(try result.get() == 2...2) }
+                let error = #expect(throws: StoreError.self) { try results[20].get() }
+                #expect(error?.code == .incomplete)
+                #expect(error?.jobs == [guilty])
+            }
+        }
+    }
+}
