@@ -99,6 +99,12 @@ $$;
 alter table ledger.replay_job add column was_missing boolean not null default false;
 comment on column ledger.replay_job.was_missing is 'Whether the job had no live projection when the replay began: that is a difference.';
 
+-- Of older replays their jobs are not kept, but counted.
+alter table ledger.replay
+    add column jobs bigint, add column jobs_done bigint, add column events bigint, add column events_done bigint,
+    add column skipped bigint, add column differences bigint;
+comment on column ledger.replay.jobs is 'How many jobs it had; null while they are listed in replay_job.';
+
 -- Vacuum -------------------------------------------------------------------------------------------------------------
 
 -- Every append and every step leaves a dead version. Pages are pruned on the way, but index entries of versions that

@@ -189,6 +189,33 @@ struct ReplayEndTests {
         }
     }
 
+    @Test("the jobs of old replays are counted and no longer listed")
+    func oldReplays() async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, replays: Base.small) { ledger in
+                _ = try await Base.randomJob(ledger, events: 50, seed: 97)
+                let oldest = try await Base.end(of: try await ledger.beginReplay(Replay.Request()).id, ledger)
+                #expect(oldest.jobs.total == 1 && oldest.events.done == 50)
+                // As many replays as stay listed, which have ended.
+                for number in 0..<20 {
+                    let id = try await ledger.createJob(JobDescription(name: "replay")).view.id
+                    _ = try await ledger.pool.query(
+                        Query(
+                            "insert into ledger.replay (job_id, applies, policy, state) values ($1, false, 'last', 'done')",
+                            [.uuid(UUIDBytes(high: id.high, low: id.low))]), deadline: .seconds(10))
+                    if number == 0 { #expect(try await ledger.replay(oldest.id) == oldest) }
+                }
+                _ = try await Base.end(of: try await ledger.beginReplay(Replay.Request()).id, ledger)
+                #expect(try await ledger.replay(oldest.id) == oldest)
+                let listed = try await ledger.pool.query(
+                    Query(
+                        "select count(*) from ledger.replay_job where replay = $1",
+                        [.uuid(UUIDBytes(high: oldest.id.high, low: oldest.id.low))]))
+                #expect(try listed[0].decode(0, as: Int.self) == 0)
+            }
+        }
+    }
+
     @Test("a replay ends even if the database grants it one connection only", arguments: [true, false])
     func oneConnection(isCanceled: Bool) async throws {
         try await withLedgerDatabase { target in

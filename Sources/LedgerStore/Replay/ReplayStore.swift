@@ -18,6 +18,7 @@ struct ReplayStore: Sendable {
     func begin(_ request: Replay.Request, as id: JobID) async throws(PQError) -> Bool {
         do throws(PQError) {
             _ = try await SnapshotRestorer(pool: pool).restore(request.job.map { [$0] })
+            _ = try await pool.commit(Self.forgettingJobs, deadline: .seconds(300))
             _ = try await pool.commit(
                 [
                     Query(
@@ -70,6 +71,55 @@ struct ReplayStore: Sendable {
             if error.server?.constraint == "replay_under_way" { return false }
             throw error
         }
+    }
+
+    /// Replays whose jobs stay listed; of older ones they are counted.
+    private static let listedMax: Int64 = 20
+
+    /// The statements that count the jobs of old replays, and delete their list: a row for each job and each replay would
+    /// stay for ever otherwise. Those that keep projections are not among them, and differences stay.
+    private static let forgettingJobs = [
+        Query(
+            """
+            update ledger.replay
+            set jobs = part.jobs, jobs_done = part.jobs_done, events = part.events, events_done = part.events_done,
+                skipped = part.skipped, differences = part.differences
+            from (
+                select one.replay, \(counts(eventsOfBuilding: "0"))
+                from ledger.replay_job as one
+                where one.replay in (
+                    select job_id from ledger.replay
+                    where jobs is null and not keeps
+                        and state in ('applied', 'done', 'reverted', 'canceled', 'failed')
+                        and job_id not in (select job_id from ledger.replay order by job_id desc limit $1)
+                )
+                group by one.replay
+            ) as part
+            where part.replay = replay.job_id
+            """, [.int8(listedMax)]),
+        Query(
+            """
+            delete from ledger.replay_job
+            where replay in (select job_id from ledger.replay where jobs is not null) and state <> 'skipped'
+            """),
+    ]
+
+    /// What counts the jobs `one` of a replay.
+    private static func counts(eventsOfBuilding: String) -> String {
+        """
+        count(*) as jobs, count(*) filter (where one.state in ('compared', 'skipped')) as jobs_done,
+        coalesce(sum(one.events), 0)::bigint as events,
+        coalesce(
+            sum(
+                case
+                    when one.state in ('compared', 'skipped') then one.events
+                    when one.state = 'building' then \(eventsOfBuilding)
+                end
+            ), 0
+        )::bigint as events_done,
+        count(*) filter (where one.state = 'skipped') as skipped,
+        coalesce(sum(one.difference_count + one.was_missing::integer), 0)::bigint as differences
+        """
     }
 
     /// A replay with its differences; nil where there is none of this id.
@@ -216,23 +266,13 @@ struct ReplayStore: Sendable {
     private static let summary = """
         select
             replay.job_id, replay.only_job, replay.policy, replay.applies, replay.state, replay.created_at,
-            replay.finished_at, replay.error, part.jobs, part.jobs_done, part.events, part.events_done, part.skipped,
-            part.differences, replay.keeps
+            replay.finished_at, replay.error, coalesce(replay.jobs, part.jobs),
+            coalesce(replay.jobs_done, part.jobs_done), coalesce(replay.events, part.events),
+            coalesce(replay.events_done, part.events_done), coalesce(replay.skipped, part.skipped),
+            coalesce(replay.differences, part.differences), replay.keeps
         from ledger.replay
         cross join lateral (
-            select
-                count(*) as jobs, count(*) filter (where one.state in ('compared', 'skipped')) as jobs_done,
-                coalesce(sum(one.events), 0)::bigint as events,
-                coalesce(
-                    sum(
-                        case
-                            when one.state in ('compared', 'skipped') then one.events
-                            when one.state = 'building' then least(one.events, built.sequence)
-                        end
-                    ), 0
-                )::bigint as events_done,
-                count(*) filter (where one.state = 'skipped') as skipped,
-                coalesce(sum(one.difference_count + one.was_missing::integer), 0)::bigint as differences
+            select \(counts(eventsOfBuilding: "least(one.events, built.sequence)"))
             from ledger.replay_job as one
             left join ledger.snapshot as built
                 on one.state = 'building' and built.job_id = one.job_id and built.projection = one.projection
