@@ -124,8 +124,9 @@ public final class PostgresLedger: Service {
         board = WorkerBoard(pool: pool, instance: instance, logger: logger)
         let status = StatusReader(pool: pool)
         let missing = missingSnapshots
+        let ages = FutureAges()
         lagMeter = CachedReading(ageMax: .seconds(2)) { () async throws(PQError) in
-            let lag = try await status.lag()
+            let lag = try await status.lag(ages)
             missing.note(lag.missingSnapshots > 0)
             return lag
         }

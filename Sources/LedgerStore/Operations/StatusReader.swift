@@ -60,7 +60,9 @@ struct StatusReader: Sendable {
     // MARK: Lag
 
     /// How far the snapshots of all jobs are behind. Costs a pass over the heads: some 200,000 a second.
-    func lag() async throws(PQError) -> LedgerStatus.Lag {
+    ///
+    /// - Parameter ages: What knows for how long events with a time in the future have been lacking.
+    func lag(_ ages: FutureAges? = nil) async throws(PQError) -> LedgerStatus.Lag {
         let results = try await inTransaction(
             Self.planning + [
                 Query(
@@ -76,11 +78,9 @@ struct StatusReader: Sendable {
                     ), aged as materialized (
                         -- Of an event that is not there, as of one whose clock was ahead, the head's time is taken.
                         select
-                            behind.job_id, behind.events,
-                            greatest(
-                                extract(
-                                    epoch from clock_timestamp() - coalesce(missing.recorded_at, behind.recorded_at)
-                                ), 0
+                            behind.job_id, behind.events, behind.next,
+                            extract(
+                                epoch from clock_timestamp() - coalesce(missing.recorded_at, behind.recorded_at)
                             )::float8 as seconds
                         from behind
                         left join lateral (
@@ -91,17 +91,25 @@ struct StatusReader: Sendable {
                     )
                     select
                         null::uuid, (select coalesce(sum(events), 0)::bigint from behind),
-                        coalesce(max(seconds), 0), (select count(*) from behind),
-                        (select count(*) from behind where is_missing)
+                        greatest(coalesce(max(seconds), 0), 0), (select count(*) from behind),
+                        (select count(*) from behind where is_missing), null::bigint
                     from aged
                     union all
-                    (select job_id, events, seconds, 0, 0 from aged order by seconds desc limit $1)
+                    (
+                        select job_id, events, greatest(seconds, 0), 0, 0, null
+                        from aged order by seconds desc limit $1
+                    )
+                    union all
+                    (select job_id, 0, 0, 0, 0, next from aged where seconds < 0 order by job_id limit $1)
                     """, [.int8(Int64(LedgerStatus.listMax))])
             ])
         guard let rows = results.last else { throw PQError(.decoding, "the lag has no result") }
         var lag = LedgerStatus.Lag(jobs: 0, events: 0, seconds: 0)
+        var future: [JobID: Int64] = [:]
         for row in rows {
-            if let job = try row.decodeIfPresent(0, as: UUIDBytes.self) {
+            if let next = try row.decodeIfPresent(5, as: Int64.self) {
+                future[try row.jobID(0)] = next
+            } else if let job = try row.decodeIfPresent(0, as: UUIDBytes.self) {
                 lag.mostBehind.append(
                     LedgerStatus.BehindJob(job: JobID(job), events: try row.decode(1), seconds: try row.decode(2)))
             } else {
@@ -111,6 +119,7 @@ struct StatusReader: Sendable {
                 lag.seconds = try row.decode(2)
             }
         }
+        if let ages { lag.seconds = max(lag.seconds, ages.oldest(of: future)) }
         return lag
     }
 
