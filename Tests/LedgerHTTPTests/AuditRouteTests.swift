@@ -146,7 +146,11 @@ struct AuditRouteTests {
             let id = try #require(JobID(job))
             let isFolded = try await ledger.waitUntilFolded(id, sequence: 3, deadline: .patience)
             #expect(isFolded)
-            #expect(try await client.get("/v1/jobs/\(job)").json == shown)
+            var imported = try JobAnswer(try await client.get("/v1/jobs/\(job)").json)
+            var exported = try JobAnswer(shown)
+            // The server's clock goes on.
+            (imported.now, exported.now) = (nil, nil)
+            #expect(imported == exported)
             let later = [lines[0], lines[3]].joined(separator: "\n").replacing(job, with: Self.nobody)
             #expect(try await client.post("/v1/imports", later, type: type).status == 409)
         }

@@ -29,7 +29,7 @@ struct DroppedProjectionTests {
         return job
     }
 
-    @Test("without a worker, a job whose snapshot is missing is read as empty at sequence 0 with its lag")
+    @Test("without a worker, a job whose snapshot is missing is empty at sequence 0 and has a lag")
     func readsWithoutSnapshot() async throws {
         try await withLedgerDatabase { target in
             let job = try await withRunningLedger(on: target) { try await makeJob($0) }
@@ -57,7 +57,7 @@ struct DroppedProjectionTests {
         }
     }
 
-    @Test("a stamp of a job without a snapshot differs from every stamp that it had, and from the next one")
+    @Test("the stamp of a job without a snapshot differs from the one that it had before")
     func stamps() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in

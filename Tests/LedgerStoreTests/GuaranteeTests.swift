@@ -24,7 +24,7 @@ struct GuaranteeTests {
         Migrator(target: target, logger: TestCluster.logger)
     }
 
-    @Test("a migrated database keeps all guarantees, also in partitions made later, and readiness says so")
+    @Test("a migrated database keeps all guarantees, also in partitions that are made later")
     func kept() async throws {
         try await withLedgerDatabase { target in
             try await run(target, ["select ledger.make_event_partition('2031-05-01')"])
@@ -103,7 +103,7 @@ struct GuaranteeTests {
         }
     }
 
-    @Test("readiness and status name a disabled trigger, as a restore with --disable-triggers leaves it")
+    @Test("readiness and status name a trigger that a restore with --disable-triggers weakened")
     func readiness() async throws {
         try await withLedgerDatabase { target in
             // What pg_restore --data-only --disable-triggers does around the data of a table.

@@ -43,7 +43,7 @@ struct MigratorTests {
         }
     }
 
-    @Test("a user without CREATEROLE is told what an administrator has to run, and migrates after that")
+    @Test("a user without CREATEROLE is told what an administrator has to run, and then migrates")
     func withoutCreateRole() async throws {
         try await withTestDatabase { target in
             // The role is there: another ledger of the cluster has made it.
@@ -107,7 +107,7 @@ struct MigratorTests {
         }
     }
 
-    @Test("a login that inherits nothing checks the schema and serves, and a stranger is told the grant")
+    @Test("a login that inherits nothing checks the schema and serves; a stranger is told the grant")
     func noInherit() async throws {
         try await withLedgerDatabase { target in
             try await withLogin("mig_server", "noinherit", in: target) { login in

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Starts of executions")
 struct StartTests {
-    @Test("each of many concurrent starts of a task was last when it arrived, and is told so afterwards")
+    @Test("each of many concurrent starts of a task was last when it arrived, and is told so")
     func concurrent() async throws {
         try await withLedger { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
@@ -34,7 +34,7 @@ struct StartTests {
         }
     }
 
-    @Test("a start of an older execution is told which one was last when it arrived, not which one is last now")
+    @Test("a start of an older execution is told which one was last when it arrived")
     func zombie() async throws {
         try await withLedger { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id

@@ -162,7 +162,7 @@ struct StatusTests {
         }
     }
 
-    @Test("a worker that was killed while the clock was ahead is lost at once, and is forgotten like any other")
+    @Test("a worker that was killed while the clock was ahead is lost at once")
     func workerOfTheFuture() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { watcher in
@@ -189,9 +189,7 @@ struct StatusTests {
         }
     }
 
-    @Test(
-        "what holds vacuum back is named with its age: transactions, prepared ones and slots; and dead rows are counted"
-    )
+    @Test("transactions, prepared ones and slots that hold vacuum back are named with their age")
     func vacuumHolders() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in
@@ -246,7 +244,7 @@ struct StatusTests {
         }
     }
 
-    @Test("readiness is red and status names the month if a partition of this month or the next is not attached")
+    @Test("readiness is red and status names the month if the partition of this or the next is missing")
     func missingPartition() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in
@@ -272,7 +270,7 @@ struct StatusTests {
         }
     }
 
-    @Test("readiness is red while appends fail because the disk is full, and green after one has succeeded")
+    @Test("readiness is red while appends fail on a full disk, and green after one has succeeded")
     func diskFull() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in

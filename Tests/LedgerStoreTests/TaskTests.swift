@@ -102,8 +102,7 @@ struct TaskTests {
         }
     }
 
-    @Test(
-        "tasks without an end are abandoned once their job has ended, now and then, and run again when it is reopened")
+    @Test("tasks without an end are abandoned once their job has ended, until it is reopened")
     func abandoned() async throws {
         func started(_ task: Name, _ attempt: Int32 = 1) -> EventDraft {
             EventDraft(.executionStarted(ExecutionReference(task: task, attempt: attempt)))

@@ -71,7 +71,7 @@ struct AuditTests {
                 _ = try await tamper(
                     target,
                     """
-                    update ledger.job_head as head set sequence = 30, hash = event.hash
+                    update ledger.job_head as head set sequence = 30, hash = event.hash, recorded_at = event.recorded_at
                     from ledger.event where head.job_id = $1 and event.job_id = $1 and event.sequence = 30
                     """, [id])
                 let alone = try await CommandRun.ledger("verify", job, "--server", url)
@@ -134,7 +134,9 @@ struct AuditTests {
                     #expect(run.errors.contains(expected), "\(run)")
                 }
                 let there = try await CommandRun.ledger("show", job, "--json", "--min-sequence", "44", "--server", url)
-                #expect(there.output == shown)
+                // The server's clock goes on.
+                let now = /"now":"[^"]*"/
+                #expect(there.output.replacing(now, with: "") == shown.replacing(now, with: ""))
             }
         }
     }
