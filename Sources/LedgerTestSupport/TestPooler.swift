@@ -45,6 +45,7 @@ public enum TestPooler {
         let runner = Program(prefix: owner.prefix, log: "\(folder).log")
         let started = try await runner.run([program, "-d", "\(folder)/pgbouncer.ini"], deadline: .seconds(30))
         guard started.exitCode == 0 else { throw Failure(description: started.output) }
+        try await eventually { FileManager.default.fileExists(atPath: "\(folder)/.s.PGSQL.\(port)") }
         let result: Result<R, any Error>
         do {
             result = .success(try await body(target.setting("host", folder).setting("port", String(port))))

@@ -188,7 +188,13 @@ actor Lender {
 
     private func connect() async throws(PQError) -> Connection {
         do throws(PQError) {
-            let connection = try await makeOrTakeOver()
+            let connection: Connection
+            switch try await makeOrTakeOver() {
+            case .made(let new): connection = new
+            case .rested(let old):
+                restingSince[ObjectIdentifier(old)] = nil
+                return old
+            }
             state.connected()
             figures.connected += 1
             alive[ObjectIdentifier(connection)] = connection
@@ -203,13 +209,22 @@ actor Lender {
         }
     }
 
+    private enum Acquired {
+        case made(Connection)
+        /// It had been lent meanwhile, and came back.
+        case rested(Connection)
+    }
+
     /// Makes a connection; if the server has no more of them, takes the place of one that rests in another pool.
-    private func makeOrTakeOver() async throws(PQError) -> Connection {
+    private func makeOrTakeOver() async throws(PQError) -> Acquired {
         let end = ContinuousClock.now + settings.acquireDeadline
         while true {
             do throws(PQError) {
-                return try await make(settings).connection
+                return .made(try await make(settings).connection)
             } catch {
+                if error.sqlState == .tooManyConnections, let rested = state.takeIdleInstead() {
+                    return .rested(rested)
+                }
                 // One of our own is waited for by the caller, in its turn; others must first come to rest.
                 guard error.sqlState == .tooManyConnections, state.lentCount == 0, let group = settings.group,
                     .now < end

@@ -72,6 +72,14 @@ struct PoolState<Handle, Waiter> {
         lentCount += 1
     }
 
+    /// A caller that waits for a new connection takes one that has come to rest meanwhile; nil if there is none.
+    mutating func takeIdleInstead() -> Handle? {
+        guard let handle = idle.popLast() else { return nil }
+        connectingCount -= 1
+        lentCount += 1
+        return handle
+    }
+
     /// A connection could not be made because the server has no more; its caller waits for one that is lent.
     ///
     /// - Returns: Whether there is one to wait for, and room to wait.
