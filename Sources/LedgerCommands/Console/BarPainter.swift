@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Glibc
 
 /// Says on standard error how far something is that takes its time: a bar that is painted over on a terminal, and
@@ -20,8 +21,10 @@ final class BarPainter {
 
     /// So many are done.
     func show(done: Int64, total: Int64, _ remark: String = "") {
+        let style = Screen.style(environment: ProcessInfo.processInfo.environment, of: STDERR_FILENO)
         let line = Self.line(
-            done: done, total: total, unit: unit, elapsed: started.duration(to: .now), width: isTerminal ? width : 0)
+            done: done, total: total, unit: unit, elapsed: started.duration(to: .now), width: isTerminal ? width : 0,
+            style)
         let text = remark.isEmpty ? line : "\(line)  \(VisibleText.escape(remark))"
         let now = ContinuousClock.now
         guard isTerminal else {
@@ -32,7 +35,8 @@ final class BarPainter {
         if let paintedAt, paintedAt.duration(to: now) < Self.pauses.terminal, done < total { return }
         paintedAt = now
         isPainted = true
-        Console.standard.noteRaw("\r\u{1B}[K\(text)")
+        // A line that wraps would be painted over in part only.
+        Console.standard.noteRaw("\r\u{1B}[K\(TerminalText.cut(text, to: style.width - 1, style))")
     }
 
     /// Takes the bar off the screen, so that what is said next stands on a line of its own.
@@ -43,10 +47,14 @@ final class BarPainter {
     }
 
     /// Percent is rounded down.
-    static func line(done: Int64, total: Int64, unit: String, elapsed: Duration, width: Int) -> String {
+    static func line(
+        done: Int64, total: Int64, unit: String, elapsed: Duration, width: Int, _ style: TerminalStyle = TerminalStyle()
+    ) -> String {
         let percent = total == 0 ? 100 : Int(min(100, done * 100 / total))
         let filled = percent * width / 100
-        let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
+        let bar =
+            String(repeating: style.hasUnicode ? "█" : "#", count: filled)
+            + String(repeating: style.hasUnicode ? "░" : ".", count: width - filled)
         return (width > 0 ? "\(bar)  " : "")
             + "\(percent) %  \(done)/\(total) \(unit)  \(elapsed.components.seconds) s"
     }

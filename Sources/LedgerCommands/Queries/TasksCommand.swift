@@ -64,7 +64,8 @@ struct TasksCommand: AsyncParsableCommand {
         _ execution: ExecutionSummary, of task: TaskSummary, _ now: Timestamp?
     ) -> String {
         if let outcome = execution.outcome { return outcome.rawValue }
-        guard execution.isCounted else { return TaskState.running.rawValue }
+        // A superseded one may run still, as a zombie, or have been lost: nobody has said.
+        guard execution.isCounted else { return "unfinished" }
         guard task.state == .running, let now, SilentExecution.silence(of: execution, now: now) != nil else {
             return task.state.rawValue
         }

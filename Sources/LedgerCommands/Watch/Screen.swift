@@ -19,10 +19,10 @@ final class Screen {
     }
 
     /// What the terminal can show now; it may have been resized.
-    static func style(environment: [String: String]) -> TerminalStyle {
+    static func style(environment: [String: String], of descriptor: Int32 = STDOUT_FILENO) -> TerminalStyle {
         var style = TerminalStyle()
         var size = winsize()
-        if ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 {
+        if ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 {
             style.width = Int(size.ws_col)
             style.height = Int(size.ws_row)
         }
