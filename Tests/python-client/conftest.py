@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from programs import programs  # noqa: F401  a fixture
 from progress_ledger import Client, Job, Settings
 
 from fault_proxy import FaultProxy
