@@ -160,7 +160,7 @@ browser_programs() {
 
 # The Python of the environment for tests in a browser, made where it is missing or its requirements have changed.
 browser_python() {
-    local folder="$project/.build-browser" requirements="$project/Tests/browser/requirements.txt"
+    local folder="$project/.build-browser/environment" requirements="$project/Tests/browser/requirements.txt"
     if ! cmp --silent "$requirements" "$folder/requirements.txt"; then
         say "browser: making a Python environment in $folder"
         python3 -m venv --clear "$folder" >&2

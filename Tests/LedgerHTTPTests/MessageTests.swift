@@ -186,7 +186,10 @@ struct MessageTests {
             for _ in 0..<3 { idle.append(try await client.connect()) }
             try await idle[0].channel.writeAndFlush(ByteBuffer(string: "GET /healthz HT"))
             #expect(try await client.get("/healthz").status == 200)
-            for channel in idle { try await channel.executeThenClose { _, _ in } }
+            for channel in idle {
+                // Some of them the server has closed, to make room.
+                do { try await channel.executeThenClose { _, _ in } } catch is ChannelError { continue }
+            }
             try await EventSource.open(client, "/v1/jobs/\(job)/watch") { _ in
                 try await EventSource.open(client, "/v1/jobs/\(job)/watch") { _ in
                     try await EventSource.open(client, "/v1/jobs/\(job)/watch") { _ in

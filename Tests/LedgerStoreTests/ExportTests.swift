@@ -146,10 +146,10 @@ struct ExportTests {
         }
     }
 
-    @Test("a job of a month that has no partition here is taken, and one of no year is refused")
+    @Test("a job of a month that has no partition here is taken, and one of a month before 2020 is refused")
     func otherMonths() async throws {
         try await withLedger { ledger in
-            for (milliseconds, isTaken) in [(1_000_000_000_000 as UInt64, true), (1_000_000_000, false)] {
+            for (milliseconds, isTaken) in [(1_600_000_000_000 as UInt64, true), (1_000_000_000_000, false)] {
                 let job = JobID(high: milliseconds << 16 | 0x7000, low: 0x8000_0000_0000_0001)
                 let event = Event(
                     sequence: 1, recordedAt: Timestamp(microseconds: 1_000_000_000_000_000),

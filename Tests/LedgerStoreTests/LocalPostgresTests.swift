@@ -97,7 +97,7 @@ struct LocalPostgresTests {
 
     @Test("a data folder with a long path gets a socket in a short one")
     func longPaths() async throws {
-        try await withFolder(String(repeating: "long", count: 30)) { folder in
+        try await withFolder(UUID().uuidString + String(repeating: "long", count: 25)) { folder in
             let postgres = try await start(folder)
             try await postgres.ensureDatabase("kept")
             #expect(try await query(postgres, "select 1") == 1)

@@ -8,8 +8,8 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-
 from programs import programs  # noqa: F401  a fixture
+
 from progress_ledger import Client, Job, Settings
 
 from fault_proxy import FaultProxy

@@ -9,8 +9,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-
 from programs import BEGIN, Program
+
 from progress_ledger import Job
 
 from conftest import figures

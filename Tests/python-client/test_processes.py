@@ -9,8 +9,8 @@ import threading
 import time
 
 import pytest
-
 from programs import Program
+
 from progress_ledger import Job
 
 from conftest import figures

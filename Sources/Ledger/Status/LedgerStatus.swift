@@ -213,9 +213,11 @@ public struct LedgerStatus: Hashable, Sendable {
     public var tables: [TableHealth] = []
     /// In which ways the database does not keep the ledger append-only, as sentences; empty if it does.
     public var guaranteeFaults: [String] = []
-    /// What weakens or holds up commits, as sentences: a database that takes no writes, `fsync = off`, standbys that are
-    /// away, and acknowledged events that are no longer in the ledger. Empty if there is nothing.
+    /// What keeps commits from being durable, as sentences: a database that takes no writes, standbys that are away, and
+    /// acknowledged events that are no longer in the ledger. Empty if there is nothing.
     public var durabilityFaults: [String] = []
+    /// What somebody has chosen that weakens commits, as sentences: `fsync = off`.
+    public var durabilityRemarks: [String] = []
     /// The months, of this one and the next, whose partition is not attached, such as `2026-11`.
     public var missingPartitions: [String] = []
     /// The last failure of an append on the server that was asked; nil if one has succeeded since.

@@ -50,9 +50,11 @@ final class CreateScript: LoadScript, @unchecked Sendable {
     }
 
     func answered(_ connection: Int, _ answer: LoadAnswer) {
-        // {"job":"…36 characters…"
-        guard let place = placeOf[connection], answer.body.count > 44 else { return }
-        stock.jobs[place] = String(decoding: answer.body.dropFirst(8).prefix(36), as: UTF8.self)
+        // {"now":"…","job":"…36 characters…"
+        guard let place = placeOf[connection], let name = answer.body.firstRange(of: Array("\"job\":\"".utf8)) else {
+            return
+        }
+        stock.jobs[place] = String(decoding: answer.body[name.upperBound...].prefix(36), as: UTF8.self)
     }
 }
 

@@ -47,6 +47,7 @@ enum StatusText {
             lines.append("missing  the projections of \(status.lag.missingSnapshots) jobs: a worker builds them anew")
         }
         lines += status.durabilityFaults.map { "durable  no: \($0)" }
+        lines += status.durabilityRemarks.map { "durable  \($0)" }
         lines += status.guaranteeFaults.map { "guarded  no: \($0)" }
         lines += status.missingPartitions.map { "months   the partition of \($0) is not attached" }
         if let failure = status.appendFailure { lines.append("appends  failed: \(Self.failure(failure))") }

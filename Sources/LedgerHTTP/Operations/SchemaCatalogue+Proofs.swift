@@ -55,6 +55,7 @@ extension SchemaCatalogue {
                     Field("blocked", .array(.reference("BlockedSession"))), Field("replay", .nullable(.text(max: nil))),
                     Field("vacuum", .reference("Vacuum")), Field("guarantee_faults", .array(.text(max: nil))),
                     Field("durability_faults", .array(.text(max: nil))),
+                    Field("durability_remarks", .array(.text(max: nil))),
                     Field("missing_partitions", .array(.text(max: nil))),
                     Field("append_failure", .nullable(.reference("Failure"))),
                 ]),

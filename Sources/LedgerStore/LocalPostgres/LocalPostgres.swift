@@ -370,5 +370,7 @@ public struct LocalPostgres: Sendable {
         guard result.exitCode == 0 || serverProcess == nil else {
             throw LocalPostgresError(.programFailed, "the private PostgreSQL does not stop:\n\(result.output)")
         }
+        // The next start may be another user's, who could not use it.
+        if !socketFolder.hasPrefix(folder) { rmdir(socketFolder) }
     }
 }

@@ -20,8 +20,8 @@ extension PostgresLedger {
         }
     }
 
-    /// How the database keeps what is committed, and what commits wait for. Two short queries.
-    func durability() async throws(PQError) -> (refusal: String?, remarks: [String]) {
+    /// What keeps the database from taking and keeping writes, and what weakens it by somebody's choice.
+    func durability() async throws(PQError) -> (faults: [String], remarks: [String]) {
         let row: Row
         do {
             row = try await pool.withTransaction(readOnly: true, deadline: .seconds(3)) { transaction in
@@ -39,25 +39,26 @@ extension PostgresLedger {
         }
         if try row.decode(0, as: Bool.self) {
             return (
-                "the server is in recovery and takes no writes: it is a standby, or has not been promoted yet", []
+                ["the server is in recovery and takes no writes: it is a standby, or has not been promoted yet"], []
             )
         }
         if try row.decode(1, as: Bool.self) {
-            return ("the database is read only: default_transaction_read_only is on", [])
+            return (["the database is read only: default_transaction_read_only is on"], [])
         }
+        var faults: [String] = []
         var remarks: [String] = []
         if try !row.decode(2, as: Bool.self) {
             remarks.append("fsync is off: a crash of PostgreSQL's machine loses what was acknowledged. Turn it on")
         }
         let waiting = try row.decode(3, as: Int64.self)
         if waiting > 0 {
-            remarks.append(
+            faults.append(
                 """
                 \(waiting) commits wait for a synchronous standby, one for \(try row.decode(4, as: Int64.self)) s: bring \
                 the standby back, or change synchronous_standby_names
                 """)
         }
-        return (nil, remarks)
+        return (faults, remarks)
     }
 
     /// What new sessions of this database get, and the commits that have waited for a standby for more than a second.
@@ -86,11 +87,11 @@ extension PostgresLedger {
     /// Whether the database takes writes, and keeps them.
     func writingCheck() async -> Readiness.Check {
         do throws(PQError) {
-            let (refusal, remarks) = try await durability()
-            if let refusal { return Readiness.Check(name: "writing", isPassed: false, detail: refusal) }
+            let (faults, remarks) = try await durability()
+            let all = faults + remarks
             return Readiness.Check(
-                name: "writing", isPassed: !remarks.contains { $0.contains("standby") },
-                detail: remarks.isEmpty ? "the database takes writes" : remarks.joined(separator: "; "))
+                name: "writing", isPassed: faults.isEmpty,
+                detail: all.isEmpty ? "the database takes writes" : all.joined(separator: "; "))
         } catch {
             return Readiness.Check(name: "writing", isPassed: false, detail: error.description)
         }

@@ -100,8 +100,7 @@ extension PostgresLedger {
         do throws(PQError) {
             var status = try await StatusReader(pool: pool).status()
             status.appendFailure = appender.lastFailure
-            let (refusal, remarks) = try await durability()
-            status.durabilityFaults = [refusal].compactMap { $0 } + remarks
+            (status.durabilityFaults, status.durabilityRemarks) = try await durability()
             status.durabilityFaults += appender.acknowledged.losses.latest.map { loss in
                 """
                 this server acknowledged job \(loss.job) up to event \(loss.acknowledged), and the ledger went on from \

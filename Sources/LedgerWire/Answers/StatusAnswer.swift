@@ -43,6 +43,8 @@ extension LedgerStatus {
             }
             writer.name("durability_faults")
             writer.array(durabilityFaults) { $0.string($1) }
+            writer.name("durability_remarks")
+            writer.array(durabilityRemarks) { $0.string($1) }
             writer.name("guarantee_faults")
             writer.array(guaranteeFaults) { $0.string($1) }
             writer.name("missing_partitions")
@@ -87,6 +89,7 @@ extension LedgerStatus {
             vacuumHolders.append(try VacuumHolder(element))
         }
         for element in value["vacuum"]?["tables"]?.elements ?? [] { tables.append(try TableHealth(element)) }
+        durabilityRemarks = (value["durability_remarks"]?.elements ?? []).compactMap(\.text)
         durabilityFaults = (value["durability_faults"]?.elements ?? []).compactMap(\.text)
         guaranteeFaults = (value["guarantee_faults"]?.elements ?? []).compactMap(\.text)
         missingPartitions = (value["missing_partitions"]?.elements ?? []).compactMap(\.text)
