@@ -1,17 +1,5 @@
--- Guarantees that are checked: heads that cannot be removed, events without columns that are not hashed, a bound on
--- the partitions that imports may have made; and tables whose rows change all the time are vacuumed early.
-
--- Columns that an event of its type does not have are not part of its hash, so nothing may be hidden there. "Not valid":
--- what is stored already is looked at by verification, not here, where it would take time by the size of the ledger.
-alter table ledger.event add constraint event_foreign_fields check (
-    case type
-        when 1 then num_nonnulls(task, execution, attempt, report, label, total, done, outcome) = 0
-        when 2 then num_nonnulls(report, label, total, done, outcome, name, key, tags) = 0
-        when 3 then num_nonnulls(outcome, name, key, tags) = 0
-        when 4 then num_nonnulls(report, label, total, done, name, key, tags) = 0
-        when 5 then num_nonnulls(task, execution, attempt, report, label, total, done, name, key, tags) = 0
-    end
-) not valid;
+-- Heads that cannot be removed, a bound on the partitions that imports may have made, and tables whose rows change all
+-- the time and are vacuumed early.
 
 -- Heads move, and are never removed: they say which jobs there are, and how far each one is.
 create trigger job_head_refuse_statement before delete or truncate on ledger.job_head

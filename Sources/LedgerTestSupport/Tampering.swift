@@ -2,7 +2,7 @@ public import Ledger
 public import PQ
 
 /// Changes the ledger as somebody would who has all rights over the database: without the triggers that refuse it, on
-/// the event table, its partitions, the jobs and the heads, and without the check of what an event may have.
+/// the event table, its partitions, the jobs and the heads.
 ///
 /// - Parameters:
 ///   - sql: A statement; `$1` is the first of the jobs, `$2` the second.
@@ -32,7 +32,6 @@ private let disablingTriggers = """
         loop
             execute format('alter table %s disable trigger user', part);
         end loop;
-        alter table ledger.event drop constraint if exists event_foreign_fields;
     end
     $$
     """

@@ -27,7 +27,8 @@ actor Connection {
     /// wait than this means that its server process stands still.
     private static let commitMax: Duration = .seconds(1_800)
     /// How long an operation runs before the server is asked whether it answers at all, and how long it has to.
-    private static let ping: (after: Duration, timeout: Duration) = (.seconds(5), .seconds(6))
+    /// Long enough for a machine that is busy with much else.
+    private static let ping: (after: Duration, timeout: Duration) = (.seconds(5), .seconds(10))
     /// How often the server is asked to cancel a statement.
     private static let cancelInterval: Duration = .milliseconds(200)
     /// Bytes may be parked inside the TLS library, where no socket tells of them: look this often while waiting.

@@ -106,7 +106,7 @@ struct SchemaTests {
         }
     }
 
-    private static let frozenGuarantees = "c4a4198663feebb0fbece66c8d418aa4de5cb9e9d54bd4d8441a27f1a1c612b4"
+    private static let frozenGuarantees = "079938afd8398cfc2621d0bf4c255616ceac0932e1d6f84d51cb860c3859dbbe"
     private static let frozenReplays = "5dd92af9062ecf5601879ab646197d691ac47ff9233e3a463746edcc3aebfb8c"
     private static let frozenWorkers = "12f8d3e2fc852f61558fda97d759143d876f1ecd800ec656c3aed0d08ad97b9b"
     private static let frozenDiscards = "62bc9d233a1fad1c9dfd9d86ff233a988d8f1b224d6e5d67c0b42ee4e47f4ee0"
