@@ -1,0 +1,197 @@
+"""A second implementation of the fold of a job's events to its snapshot.
+
+It follows the specification and shares no code with the product. It favours being obvious over being fast: a snapshot
+is summed up from all executions each time.
+"""
+
+LABELS_MAX = 1000
+DISCARDED = {"conflict", "duplicate", "over_limit"}
+
+
+class Execution:
+    """One attempt to carry out a task."""
+
+    def __init__(self, name, attempt, first):
+        self.name = name
+        self.attempt = attempt
+        self.first = first
+        self.outcome = None
+        self.reports = {}
+        self.sums = {}
+
+    @property
+    def order(self):
+        return (self.attempt, self.first)
+
+
+class Task:
+    """The executions of a task, in the order of their first events."""
+
+    def __init__(self):
+        self.executions = []
+
+    @property
+    def last(self):
+        return max(self.executions, key=lambda execution: execution.order)
+
+    def find(self, name, attempt):
+        """The known execution that an event names, or None."""
+        for execution in self.executions:
+            if name is not None and execution.name == name:
+                return execution
+            if name is None and execution.attempt == (attempt or 1):
+                return execution
+        return None
+
+    def make(self, name, attempt, sequence):
+        """An execution that an event names for the first time; not yet one of the task's."""
+        if attempt is None:
+            highest = max((execution.attempt for execution in self.executions), default=0)
+            attempt = highest + 1 if name is not None else 1
+        return Execution(name, attempt, sequence)
+
+
+class Fold:
+    """The state of one job after its events so far, each with its caller's fields."""
+
+    def __init__(self):
+        self.sequence = 0
+        self.state = "running"
+        self.tasks = {}
+        # The sums received and discarded by label, in the order of the labels' first events.
+        self.labels = {}
+        # Each event on arrival, by its sequence: (verdict, execution, task, sequence of the original).
+        self.arrivals = {}
+
+    def add(self, event, sequence=None):
+        """Folds the next event. Its sequence is given only where one may be missing."""
+        self.sequence = sequence or self.sequence + 1
+        kind = event["type"]
+        if kind == "job_created":
+            self.arrivals[self.sequence] = ("counted", None, None, None)
+        elif kind == "job_finished":
+            self.state = event["outcome"]
+            self.arrivals[self.sequence] = ("counted", None, None, None)
+        else:
+            self.arrivals[self.sequence] = self._add_to_execution(event, kind)
+
+    def _add_to_execution(self, event, kind):
+        task = self.tasks.get(event["task"], Task())
+        name, attempt = event.get("execution"), event.get("attempt")
+        execution = task.find(name, attempt)
+        is_new = execution is None
+        if is_new:
+            execution = task.make(name, attempt, self.sequence)
+        verdict, original = self._decide(event, kind, execution)
+        amounts = (event.get("total", 0), event.get("done", 0))
+        label = event.get("label", "")
+        if kind == "progress":
+            received = self.labels.setdefault(label, {"received": [0, 0], "discarded": [0, 0]})
+            _increase(received["received"], amounts)
+            if verdict in DISCARDED:
+                _increase(received["discarded"], amounts)
+        if verdict in DISCARDED:
+            return (verdict, execution, event["task"], original)
+        if is_new:
+            self.tasks[event["task"]] = task
+            task.executions.append(execution)
+            if task.last is execution:
+                self.state = "running"
+        if event.get("report") is not None:
+            execution.reports[event["report"]] = (_content(event), self.sequence)
+        if kind == "progress":
+            _increase(execution.sums.setdefault(label, [0, 0]), amounts)
+        elif kind == "execution_finished":
+            execution.outcome = event["outcome"]
+        return ("counted" if task.last is execution else "superseded", execution, event["task"], None)
+
+    def _decide(self, event, kind, execution):
+        """Rules 1 to 3: a discarded event's verdict and the sequence of its original."""
+        if event.get("attempt") is not None and event["attempt"] != execution.attempt:
+            return "conflict", None
+        earlier = execution.reports.get(event.get("report"))
+        if earlier is not None:
+            content, sequence = earlier
+            return "duplicate" if content == _content(event) else "conflict", sequence
+        is_new_label = kind == "progress" and event.get("label", "") not in execution.sums
+        if is_new_label and len(execution.sums) >= LABELS_MAX:
+            return "over_limit", None
+        return None, None
+
+    def verdict(self, sequence):
+        """The verdict of an event as of now, and whether the event came late."""
+        verdict, execution, task, _ = self.arrivals[sequence]
+        if verdict == "counted" and execution is not None and self.tasks[task].last is not execution:
+            return "superseded", False
+        return verdict, verdict == "superseded"
+
+    def sums(self, label):
+        """The sums [total, done] of a label: received, counted, superseded and discarded."""
+        counted, superseded = [0, 0], [0, 0]
+        for task in self.tasks.values():
+            last = task.last
+            for execution in task.executions:
+                _increase(counted if execution is last else superseded, execution.sums.get(label, (0, 0)))
+        return {**self.labels[label], "counted": counted, "superseded": superseded}
+
+    def snapshot(self):
+        """The snapshot that the ledger must show now, without times and names."""
+        lasts = [task.last for task in self.tasks.values()]
+        progress = []
+        for label in self.labels:
+            if not any(label in last.sums for last in lasts):
+                continue
+            sums = self.sums(label)
+            (total, done), (wasted_total, wasted_done) = sums["counted"], sums["superseded"]
+            progress.append(
+                {
+                    "label": label,
+                    "done": done,
+                    "total": total,
+                    "percent": 100 * done // total if total else None,
+                    "attempted_done": done + wasted_done,
+                    "attempted_total": total + wasted_total,
+                    "wasted_done": wasted_done,
+                    "wasted_total": wasted_total,
+                }
+            )
+        return {"sequence": self.sequence, "state": self.state, "tasks": self._tasks(lasts), "progress": progress}
+
+    def _tasks(self, lasts):
+        executions = sum(len(task.executions) for task in self.tasks.values())
+        tasks = {"total": len(lasts), "running": 0, "succeeded": 0, "failed": 0, "canceled": 0, "abandoned": 0}
+        tasks |= {"executions": executions, "superseded_executions": executions - len(lasts)}
+        for last in lasts:
+            without_end = "running" if self.state == "running" else "abandoned"
+            tasks[last.outcome or without_end] += 1
+        return tasks
+
+
+def shown_snapshot(job):
+    """A snapshot that a server shows, in the form of the fold's."""
+    fields = ("done", "total", "percent", "attempted_done", "attempted_total", "wasted_done", "wasted_total")
+    return {
+        "sequence": job["sequence"],
+        "state": job["state"],
+        "tasks": job["tasks"],
+        "progress": [
+            {"label": shown["label"] or "", **{field: shown[field] for field in fields}} for shown in job["progress"]
+        ],
+    }
+
+
+def given_event(shown):
+    """An event as its caller gave it, from an event that a server shows."""
+    shown_only = {"sequence", "recorded_at", "inferred", "verdict", "late", "superseded_by", "duplicate_of", "hash"}
+    left_out = shown_only | set(shown.get("inferred", ()))
+    return {field: value for field, value in shown.items() if field not in left_out}
+
+
+def _content(event):
+    """The content of a report; with the same number it makes a duplicate."""
+    return (event["type"], event.get("label", ""), event.get("total", 0), event.get("done", 0))
+
+
+def _increase(sums, amounts):
+    sums[0] += amounts[0]
+    sums[1] += amounts[1]
