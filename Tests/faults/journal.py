@@ -1,0 +1,113 @@
+"""The test's own record of all requests and their answers."""
+
+import dataclasses
+import datetime
+import threading
+import time
+
+ACKNOWLEDGED, REFUSED, UNKNOWN = "acknowledged", "refused", "unknown"
+
+_MARKERS_BEGIN = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+
+
+def clock():
+    """The time now as it is in the logs of the processes."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+
+@dataclasses.dataclass
+class Exchange:
+    """One request with events, and its outcome.
+
+    Each event carries a marker of its own in its field `at`. So an event in the ledger identifies the request that
+    brought it, even if the same report was sent several times.
+    """
+
+    events: list  # (job, event)
+    outcome: str
+    answer: str
+    first_sequences: dict  # by job, if it was acknowledged
+    time: float = dataclasses.field(default_factory=time.monotonic)
+
+
+@dataclasses.dataclass
+class Start:
+    """One request to start an execution, and its outcome."""
+
+    job: str
+    task: str
+    execution: str
+    outcome: str
+    answer: str
+    sequence: int = None
+    attempt: int = None
+
+
+class Journal:
+    """Collects from all threads."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.exchanges = []
+        self.starts = []
+        self.snapshots = {}  # the first one that was shown, by job and sequence
+        self.reads = 0
+        self.heads = {}  # the highest sequence that was acknowledged, by job
+        self.violations = []
+        self.markers = 0
+
+    def mark(self, event):
+        """A copy of an event with a marker."""
+        with self.lock:
+            self.markers += 1
+            at = _MARKERS_BEGIN + datetime.timedelta(microseconds=self.markers)
+        return {**event, "at": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+
+    def add(self, exchange):
+        with self.lock:
+            self.exchanges.append(exchange)
+            count = {}
+            for job, _ in exchange.events:
+                count[job] = count.get(job, 0) + 1
+            for job, first in exchange.first_sequences.items():
+                self._raise_head(job, first + count.get(job, 1) - 1)
+
+    def add_start(self, start):
+        with self.lock:
+            self.starts.append(start)
+            if start.sequence is not None:
+                self._raise_head(start.job, start.sequence)
+
+    def add_snapshot(self, job, snapshot):
+        """Adds a snapshot; it must equal every other one of the same sequence."""
+        with self.lock:
+            self.reads += 1
+            first = self.snapshots.setdefault((job, snapshot["sequence"]), snapshot)
+            if first != snapshot:
+                self.violations.append(f"two reads of {job} at {snapshot['sequence']} differ: {first} and {snapshot}")
+
+    def violation(self, text):
+        with self.lock:
+            self.violations.append(f"{clock()} {text}")
+
+    def longest_outage(self):
+        """The longest time in seconds between two acknowledged requests that followed each other."""
+        times = sorted(exchange.time for exchange in self.exchanges if exchange.outcome == ACKNOWLEDGED)
+        return max((after - before for before, after in zip(times, times[1:])), default=0)
+
+    def head(self, job):
+        with self.lock:
+            return self.heads.get(job, 1)
+
+    def acknowledged(self):
+        """How many events were acknowledged so far."""
+        with self.lock:
+            return sum(len(exchange.events) for exchange in self.exchanges if exchange.outcome == ACKNOWLEDGED)
+
+    def count(self, outcome):
+        """How many requests had an outcome so far."""
+        with self.lock:
+            return sum(exchange.outcome == outcome for exchange in self.exchanges + self.starts)
+
+    def _raise_head(self, job, sequence):
+        self.heads[job] = max(self.heads.get(job, 1), sequence)

@@ -1,0 +1,200 @@
+"""The programs under test as processes to kill, freeze, and start again."""
+
+import os
+import signal
+import subprocess
+import time
+
+_started = []
+
+
+class Process:
+    """One program with a log, controlled by one thread at a time."""
+
+    def __init__(self, name, command, folder, environment=None):
+        self.name = name
+        self.command = command
+        self.environment = {**os.environ, **(environment or {})}
+        self.log = folder / f"{name}.log"
+        self.output = folder / f"{name}.out"
+        self.child = None
+        self.is_over = False
+
+    def start(self):
+        if self.is_over:
+            raise RuntimeError(f"{self.name} is started after the end")
+        # Emptied at each start, because it contains the address that a server listens on.
+        with open(self.log, "ab") as log, open(self.output, "wb") as output:
+            self.child = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=log, env=self.environment
+            )
+        if self not in _started:
+            _started.append(self)
+
+    @property
+    def is_running(self):
+        return self.child is not None and self.child.poll() is None
+
+    def kill(self):
+        self.child.kill()
+        self.child.wait()
+
+    def freeze(self):
+        self.child.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.child.send_signal(signal.SIGCONT)
+
+    def stop(self, seconds=40):
+        """Stops it by SIGTERM and returns its exit code, or None if it had to be killed."""
+        self.child.terminate()
+        try:
+            return self.child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return None
+
+
+class Server(Process):
+    """A server of the ledger. It picks a free port, another one at each start."""
+
+    @property
+    def port(self):
+        """The port it listens on, or None while it does not."""
+        if not self.is_running:
+            return None
+        line = self.output.read_text()
+        return int(line.rsplit(":", 1)[1]) if line.endswith("\n") else None
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+
+class Postgres(Process):
+    """A PostgreSQL of the test, with all its processes."""
+
+    def __init__(self, name, folder, programs):
+        self.folder = folder / name
+        self.data = self.folder / "data"
+        self.programs = programs
+        options = ["-c", "listen_addresses=", "-k", str(self.folder), "-c", "fsync=off", "-c", "shared_buffers=64MB"]
+        super().__init__(name, [str(programs / "postgres"), "-D", str(self.data), *options], folder)
+
+    def make(self):
+        """Makes a new cluster."""
+        self.folder.mkdir()
+        options = ["--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync"]
+        run([self.programs / "initdb", "--pgdata", self.data, *options])
+
+    def make_standby(self, primary):
+        """Copies a running primary, to follow it under this one's name."""
+        self.folder.mkdir()
+        source = f"host={primary.folder} user=postgres application_name={self.name}"
+        options = ["--checkpoint", "fast", "--no-sync", "--write-recovery-conf"]
+        run([self.tool("pg_basebackup"), "--pgdata", self.data, "--dbname", source, *options])
+
+    def start(self):
+        super().start()
+        wait_for(f"{self.name} to answer", self.answers)
+
+    def tool(self, name):
+        """A client program, beside the server's programs or on the PATH."""
+        beside = self.programs / name
+        return beside if beside.exists() else name
+
+    def answers(self):
+        """Whether it answers; an error if it has ended."""
+        if not self.is_running:
+            raise RuntimeError(f"{self.name} has ended; its log is {self.log}")
+        return subprocess.run(self._psql("select 1"), capture_output=True, timeout=60).returncode == 0
+
+    def sql(self, statement, database="ledger"):
+        """The rows of a statement, as text with | between columns."""
+        return run(self._psql(statement, database)).splitlines()
+
+    def _psql(self, statement, database="postgres"):
+        options = ["--no-psqlrc", "--tuples-only", "--no-align", "--quiet", "--set", "ON_ERROR_STOP=1"]
+        connection = ["--host", self.folder, "--username", "postgres", "--dbname", database]
+        return [self.tool("psql"), *options, *connection, "--command", statement]
+
+    def kill(self):
+        """Kills all its processes; the first is frozen before and starts no others."""
+        super().freeze()
+        below = processes_below(self.child.pid)
+        for process in below:
+            send(process, signal.SIGKILL)
+        super().kill()
+        # A start is refused while one of them still has the shared memory.
+        wait_for(f"the processes of {self.name} to end", lambda: not any(is_alive(process) for process in below))
+
+    def freeze(self):
+        super().freeze()
+        for process in processes_below(self.child.pid):
+            send(process, signal.SIGSTOP)
+
+    def thaw(self):
+        for process in processes_below(self.child.pid):
+            send(process, signal.SIGCONT)
+        super().thaw()
+
+    def stop(self, seconds=40):
+        self.child.send_signal(signal.SIGINT)
+        return self.child.wait(seconds)
+
+
+def end_processes():
+    """Kills all processes that still run; no thread starts them again."""
+    for process in reversed(_started):
+        process.is_over = True
+        if process.is_running:
+            process.kill()
+    _started.clear()
+
+
+def run(command, seconds=120):
+    """The output of a command; an error with all its output if it fails."""
+    result = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL
+    )
+    if result.returncode != 0:
+        words = " ".join(str(word) for word in command)
+        raise RuntimeError(f"exit code {result.returncode} of '{words}': {result.stdout}{result.stderr}")
+    return result.stdout
+
+
+def wait_for(what, condition, seconds=60):
+    """Waits until a condition holds and returns its value; an error if too late."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {seconds} s for {what}")
+        time.sleep(0.05)
+    return value
+
+
+def processes_below(pid):
+    """The living processes that a process has started."""
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _status(entry)[1] == pid]
+
+
+def is_alive(pid):
+    """Whether a process runs; a zombie does not."""
+    return _status(pid)[0] not in ("", "Z", "X")
+
+
+def send(pid, number):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def _status(pid):
+    """The state of a process and its parent; ("", 0) if there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return "", 0
+    return fields[0], int(fields[1])

@@ -1,0 +1,122 @@
+"""Runs the soak. Scripts/test-faults calls and describes it."""
+
+import argparse
+import os
+import pathlib
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import unittest
+
+from breaks import KINDS
+from journal import UNKNOWN
+from processes import end_processes
+from soak import run_soak
+
+PROBLEMS_SHOWN_MAX = 5
+
+
+class Run:
+    """Settings, checks and figures of a run, shared by all its parts."""
+
+    def __init__(self, arguments):
+        self.binary = pathlib.Path(os.environ["PROGRESS_LEDGER_BINARY"]).resolve()
+        self.programs = pathlib.Path(os.environ["PROGRESS_LEDGER_POSTGRES_BIN"])
+        self.seed = arguments.seed
+        self.random = random.Random(f"{self.seed}/run")
+        self.broken = arguments.broken
+        self.has_chaos = self.broken is None
+        # Below /tmp whatever TMPDIR says, because the path of a Unix socket must be short.
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="progress-ledger-faults.", dir="/tmp"))
+        self.passed = 0
+        self.failed = 0
+        self.figures = {
+            "acknowledged events": 0,
+            "kills": 0,
+            "freezes": 0,
+            "unknown outcomes": 0,
+            "snapshots read": 0,
+            "seconds without acknowledgement at most in the soak": 0,
+        }
+
+    def check(self, claim, problems):
+        """Counts a check, and prints the problems that contradict its claim."""
+        if not problems:
+            self.passed += 1
+            return
+        self.failed += 1
+        say(f"FAILED: {claim}")
+        for problem in problems[:PROBLEMS_SHOWN_MAX]:
+            say(f"    {problem}")
+        if len(problems) > PROBLEMS_SHOWN_MAX:
+            say(f"    … and {len(problems) - PROBLEMS_SHOWN_MAX} more")
+
+    def add_figures(self, journal, chaos=None):
+        self.figures["acknowledged events"] += journal.acknowledged()
+        self.figures["unknown outcomes"] += journal.count(UNKNOWN)
+        self.figures["snapshots read"] += journal.reads
+        if chaos is not None:
+            self.figures["kills"] += chaos.kills
+            self.figures["freezes"] += chaos.freezes
+
+    def part(self, name, function, *arguments):
+        """Runs one part; an exception is a failed check."""
+        try:
+            function(self, *arguments)
+        except Exception:
+            self.check(f"{name}: goes on to its end", [traceback.format_exc()])
+        finally:
+            end_processes()
+
+
+def self_test(run):
+    """Tests the checks themselves on invented damage."""
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.discover(pathlib.Path(__file__).parent).run(result)
+    problems = [text for _, text in result.failures + result.errors]
+    run.check("self-test: every check finds its kind of damage", problems or _no_tests(result))
+
+
+def _no_tests(result):
+    return [] if result.testsRun > 0 else ["there are no tests"]
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(prog="test-faults", add_help=False)
+    parser.add_argument("--minutes", type=float, default=2)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--break", dest="broken", choices=KINDS)
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse_arguments()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    begin = time.monotonic()
+    say(f"test-faults: the seed is {arguments.seed}")
+    run = Run(arguments)
+    try:
+        run.part("self-test", self_test)
+        run.part("soak", run_soak, arguments.minutes)
+    finally:
+        end_processes()
+        if run.failed:
+            say(f"test-faults: repeat with --seed {run.seed}; logs are in {run.folder}")
+        else:
+            shutil.rmtree(run.folder, ignore_errors=True)
+    figures = ", ".join(f"{count} {name}" for name, count in run.figures.items())
+    print(f"{figures}, {time.monotonic() - begin:.0f} s")
+    print(f"{run.passed} passed, {run.failed} failed")
+    sys.exit(1 if run.failed else 0)
+
+
+main()
