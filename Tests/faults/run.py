@@ -1,4 +1,4 @@
-"""Runs the soak. Scripts/test-faults calls and describes it."""
+"""Runs the soak and the failover. Scripts/test-faults calls and describes it."""
 
 import argparse
 import os
@@ -13,6 +13,7 @@ import traceback
 import unittest
 
 from breaks import KINDS
+from failover import run_failover
 from journal import UNKNOWN
 from processes import end_processes
 from soak import run_soak
@@ -41,6 +42,7 @@ class Run:
             "unknown outcomes": 0,
             "snapshots read": 0,
             "seconds without acknowledgement at most in the soak": 0,
+            "seconds from promotion to acknowledgement": 0,
         }
 
     def check(self, claim, problems):
@@ -107,6 +109,8 @@ def main():
     try:
         run.part("self-test", self_test)
         run.part("soak", run_soak, arguments.minutes)
+        if run.broken is None:
+            run.part("failover", run_failover)
     finally:
         end_processes()
         if run.failed:
