@@ -236,8 +236,12 @@ public final class PostgresLedger: Service {
                         ])
                 }
             } catch {
+                if Task.isCancelled { return }
                 logger.warning(
-                    "what was acknowledged could not be compared with the ledger", metadata: ["error": "\(error)"])
+                    "what was acknowledged could not be compared with the ledger; trying again",
+                    metadata: ["error": "\(error)"])
+                do { try await Task.sleep(for: .seconds(5)) } catch { return }
+                lossSink.yield(jobs)
             }
         }
     }

@@ -82,4 +82,10 @@ extension PQError {
     var isMissingPartition: Bool {
         sqlState == .checkViolation && server?.constraint == nil && server?.table == "event"
     }
+
+    /// Whether a statement waited for a lock for too long, or was ended by the server's limit of time.
+    var isBlocked: Bool { sqlState == .lockNotAvailable || sqlState == .queryCanceled }
+
+    /// Whether the events may be there: the outcome is unknown, or the response was not what a commit returns.
+    var mayHaveCommitted: Bool { isOutcomeUnknown || code == .decoding }
 }

@@ -22,7 +22,7 @@ extension Connection {
             let pending = try send(queries)
             countRoundTrip()
             let outcome = await collect(pending)
-            guard !isDetached else {
+            guard !isCutOff else {
                 throw PQError(
                     .deadlineExceeded, "PostgreSQL did not answer within the deadline; the commit goes on",
                     isOutcomeUnknown: true)
@@ -106,7 +106,7 @@ extension Connection {
         while loss == nil, let session {
             if session.isBusy {
                 await suspend()
-                if isDetached { return outcome }
+                if isCutOff { return outcome }
                 continue
             }
             switch session.nextResult() {
@@ -139,7 +139,11 @@ extension Connection {
     /// Has the server drop all prepared statements: what one refers to has changed.
     private func forgetStatements(by deadline: ContinuousClock.Instant) async throws(PQError) {
         statements.removeAll()
-        guard loss == nil, let session, session.isIdle else { return }
+        guard loss == nil, let session, session.isIdle else {
+            // In a failed transaction nothing can be dropped, and the names would be taken.
+            doNotReuse()
+            return
+        }
         guard session.send(Query("deallocate all"), prepared: nil), session.sync() else { return }
         flush()
         _ = await collect([.deallocate])

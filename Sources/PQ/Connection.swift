@@ -54,6 +54,10 @@ actor Connection {
     private let cancelGrace: Duration
     /// How many operations have begun: tells the one that is to be cancelled from those after it.
     private var operation = 0
+    /// The operation that was detached last, whose caller no longer waits for its results.
+    private var detachedOperation = -1
+    /// When to look next for bytes that the TLS library has read and not handed on; nil without TLS.
+    private var nudgeAt: ContinuousClock.Instant?
     /// When to ask next whether the server answers; nil while nothing runs or a ping is under way.
     private var pingAt: ContinuousClock.Instant?
     private let target: ConnectionTarget
@@ -232,7 +236,7 @@ actor Connection {
         await withCheckedContinuation { continuation in
             // Looked at once more here, in the same step in which the waiter is set: the socket may have told of
             // something since the caller looked.
-            let isReady = loss != nil || isDetached || (anything ? hasNews : !(session?.isBusy ?? false))
+            let isReady = loss != nil || isCutOff || (anything ? hasNews : !(session?.isBusy ?? false))
             hasNews = false
             guard !isReady else {
                 continuation.resume()
@@ -267,7 +271,7 @@ actor Connection {
         let pingAt = now + Self.ping.after
         self.pingAt = pingAt
         reactor.deadlineChanged(to: min(deadline, pingAt))
-        if session?.usesTLS == true { reactor.deadlineChanged(to: .now + Self.tlsNudge) }
+        nudge(now)
         let result: Result<R, PQError>
         if heedsCancellation {
             result = await withTaskCancellationHandler {
@@ -337,6 +341,11 @@ actor Connection {
 
     /// Remembers what a failure says about the session. A database that is read only now may be writable for sessions
     /// that begin later, and the other way round, so the connection is not lent again.
+    /// The connection is not lent again after this operation.
+    func doNotReuse() {
+        isStale = true
+    }
+
     func noteFailure(_ error: PQError) {
         if error.sqlState == .readOnlyTransaction { isStale = true }
     }
@@ -368,7 +377,14 @@ extension Connection: Reactor.Timed {
     }
 
     private func nudged(_ deadline: ContinuousClock.Instant) -> ContinuousClock.Instant {
-        session?.usesTLS == true ? min(deadline, .now + Self.tlsNudge) : deadline
+        nudgeAt.map { min($0, deadline) } ?? deadline
+    }
+
+    private func nudge(_ now: ContinuousClock.Instant) {
+        guard session?.usesTLS == true else { return }
+        let next = now + Self.tlsNudge
+        nudgeAt = next
+        reactor.deadlineChanged(to: next)
     }
 
     nonisolated func deadlinePassed(_ now: ContinuousClock.Instant) {
@@ -391,7 +407,10 @@ extension Connection: Reactor.Timed {
             }
             giveUp()
         }
-        if session?.usesTLS == true, loss == nil { becameReady() }
+        if session?.usesTLS == true, loss == nil, state != .idle {
+            nudge(now)
+            becameReady()
+        }
     }
 
     private func giveUp() {
@@ -406,10 +425,16 @@ extension Connection: Reactor.Timed {
     // MARK: Detached commits
 
     /// Whether a commit goes on whose caller has been answered.
-    var isDetached: Bool { if case .detached = state { true } else { false } }
+    var isDetached: Bool { if case .detached = state { loss == nil } else { false } }
+
+    /// Whether the operation that was begun last is detached, even if it has ended since.
+    var isCutOff: Bool { detachedOperation == operation }
 
     private func detach(_ now: ContinuousClock.Instant) {
+        // A response that has arrived is not cut off: it only has not been looked at yet.
+        guard session?.isBusy ?? false else { return wake() }
         state = .detached(giveUpAt: now + Self.commitMax)
+        detachedOperation = operation
         wake()
     }
 

@@ -35,6 +35,8 @@ actor Lender {
     private static let poolerChecks = 8
     /// How long a server process takes, about, to leave after its connection was closed.
     private static let leavingTime: Duration = .milliseconds(50)
+    /// The longest pause between two attempts to connect to a server that has no more connections.
+    private static let refusedPauseMax: Duration = .seconds(1)
 
     init(target: ConnectionTarget, settings: Pool.Settings, reactor: Reactor, logger: Logger) {
         self.target = target
@@ -218,21 +220,24 @@ actor Lender {
     /// Makes a connection; if the server has no more of them, takes the place of one that rests in another pool.
     private func makeOrTakeOver() async throws(PQError) -> Acquired {
         let end = ContinuousClock.now + settings.acquireDeadline
+        var pause = Self.leavingTime
         while true {
             do throws(PQError) {
                 return .made(try await make(settings).connection)
             } catch {
-                if error.sqlState == .tooManyConnections, let rested = state.takeIdleInstead() {
-                    return .rested(rested)
+                if error.sqlState == .tooManyConnections {
+                    await closeUseless()
+                    if let rested = state.takeIdleInstead() { return .rested(rested) }
                 }
                 // One of our own is waited for by the caller, in its turn; others must first come to rest.
                 guard error.sqlState == .tooManyConnections, state.lentCount == 0, let group = settings.group,
                     .now < end
                 else { throw error }
-                _ = await group.giveBackOne(except: self)
-                do { try await Task.sleep(for: Self.leavingTime) } catch {
+                let isGiven = await group.giveBackOne(except: self)
+                do { try await Task.sleep(for: isGiven ? Self.leavingTime : pause) } catch {
                     throw PQError(.cancelled, "cancelled while connecting")
                 }
+                if !isGiven { pause = min(pause * 2, Self.refusedPauseMax) }
             }
         }
     }

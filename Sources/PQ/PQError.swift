@@ -78,7 +78,7 @@ public struct PQError: Error, Sendable {
             return true
         case .cancelled, .poolClosed, .misuse, .decoding, .invalidConnectionString, .invalidParameter, .notReplicated:
             return false
-        case .server: return sqlState.map(Self.isTransient) ?? false
+        case .server: return isStaleStatement || sqlState.map(Self.isTransient) ?? false
         }
     }
 

@@ -60,7 +60,9 @@ public struct Transaction: ~Copyable {
 
     /// Rolls back after a failure. A rollback that fails closes the connection, and never hides what failed first.
     private static func rollBack(_ connection: Connection, within deadline: Duration) async {
+        // A commit that went on alone, or that has ended the transaction already, leaves nothing to roll back.
         if await connection.isDetached { return }
+        if await connection.isReusable { return }
         do throws(PQError) {
             _ = try await connection.run([.rollback], by: .now + deadline, commits: .nothing, heedsCancellation: false)
         } catch {

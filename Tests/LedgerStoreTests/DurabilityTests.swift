@@ -1,9 +1,10 @@
 import Ledger
-import LedgerStore
 import LedgerTestSupport
 import Logging
 import PQ
 import Testing
+
+@testable import LedgerStore
 
 /// What is acknowledged survives the loss of the primary, and what may not survive it is not acknowledged.
 @Suite("Durability with a standby", .serialized, .timeLimit(.minutes(10)))
@@ -122,6 +123,33 @@ struct DurabilityTests {
                 await pool.close()
                 try await eventually {
                     do { return try await ledger.append([Self.report(2)], to: job) == 3...3 } catch { return false }
+                }
+            }
+        }
+    }
+
+    @Test("a commit that nobody waits for any more gives its connection back when its process is ended")
+    func detachedAndEnded() async throws {
+        try await withReplicatedServer(isSynchronous: true) { primary, standby in
+            var settings = PostgresLedger.Settings()
+            settings.operationDeadline = .seconds(1)
+            try await withLedger(on: primary.target, settings) { ledger in
+                let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                try await standby.kill()
+                await #expect(throws: StoreError.self) { try await ledger.append([Self.report(1)], to: job) }
+                #expect(await ledger.appendPool.statistics.lent > 0)
+                let pool = Pool(target: primary.target, logger: Self.silent)
+                try await eventually {
+                    _ = try await pool.query(
+                        Query("select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'"))
+                    return await ledger.appendPool.statistics.lent == 0
+                }
+                await pool.close()
+                try await standby.start()
+                try await eventually {
+                    do { return try await ledger.append([Self.report(2)], to: job).lowerBound >= 2 } catch {
+                        return false
+                    }
                 }
             }
         }

@@ -320,4 +320,37 @@ struct SessionTests {
             }
         }
     }
+
+    @Test("while somebody holds the head of one job, appends to others of its group are written")
+    func heldHead() async throws {
+        try await withLedgerDatabase { target in
+            var settings = PostgresLedger.Settings()
+            settings.appendLanes = 1
+            try await withRunningLedger(
+                on: target, projection: nil, settings: settings, logger: Self.silent
+            ) { ledger in
+                var jobs: [JobID] = []
+                for _ in 1...20 { jobs.append(try await ledger.createJob(JobDescription(name: "n")).view.id) }
+                try await administrator(target) { pool in
+                    try await pool.withTransaction { transaction in
+                        for job in jobs[0...1] {
+                            _ = try await transaction.query(
+                                Query(
+                                    "select 1 from ledger.job_head where job_id = $1 for update",
+                                    [.uuid(UUIDBytes(high: job.high, low: job.low))]))
+                        }
+                        let appends = jobs.map { job in
+                            Task { try await ledger.append([Self.report(1)], to: job) }
+                        }
+                        for append in appends[2...] { #expect(try await append.value == 2...2) }
+                        for append in appends[0...1] {
+                            let error = await #expect(throws: StoreError.self) { try await append.value }
+                            #expect(error?.code == .unavailable)
+                        }
+                    }
+                }
+                #expect(try await ledger.append([Self.report(2)], to: jobs[0]) == 2...2, "nothing was taken before")
+            }
+        }
+    }
 }

@@ -27,6 +27,8 @@ final class Appender: Sendable {
     /// How often a group is tried that the database could not take, and the first pause, which triples each time: 0.8 s
     /// in all.
     private static let attemptsMax = 5
+    /// How often a single append is tried whose head somebody else has locked, 3 s each: others wait behind it.
+    private static let blockedAttemptsMax = 3
     private static let retryPause: Duration = .milliseconds(20)
     /// How long an append waits to be written; beyond it the caller learns that nothing was taken.
     static let waitingMax: Duration = .seconds(20)
@@ -181,7 +183,7 @@ final class Appender: Sendable {
 
     private func run(_ lane: Int) async {
         while let group = lanes.withLock({ $0.takeGroup(lane) }) {
-            let results = await write(group.map(\.request))
+            let results = await write(group, until: .now + Self.groupMax)
             let beginsLookingUp = lanes.withLock { lanes in
                 lanes.written(group, lane)
                 return lanes.beginsLookingUp()
@@ -258,12 +260,18 @@ final class Appender: Sendable {
 
     // MARK: Writing
 
-    private func write(_ requests: [AppendRequest]) async -> [AppendResult] {
-        await write(requests, until: .now + Self.groupMax)
+    /// Writes a group, again if it failed for a reason that passes, and in parts if one of its appends may be the reason.
+    /// Each part's callers get their results as soon as it is written.
+    private func write(_ group: [PendingAppend], until end: ContinuousClock.Instant) async -> [AppendResult] {
+        let results = await writeUnfinished(group, until: end)
+        for (pending, result) in zip(group, results) { pending.finish(result) }
+        return results
     }
 
-    /// Writes a group, again if it failed for a reason that passes, and apart if one of its appends may be the reason.
-    private func write(_ requests: [AppendRequest], until end: ContinuousClock.Instant) async -> [AppendResult] {
+    private func writeUnfinished(
+        _ group: [PendingAppend], until end: ContinuousClock.Instant
+    ) async -> [AppendResult] {
+        let requests = group.map(\.request)
         var attempt = 1
         while true {
             let failure: FlushFailure
@@ -279,13 +287,17 @@ final class Appender: Sendable {
                 logger.warning(
                     "a group of appends failed, and is written in parts",
                     metadata: ["append.group": "\(requests.count)", "error": "\(failure.error)"])
-                let half = requests.count / 2
-                return await write(Array(requests[..<half]), until: end)
-                    + write(Array(requests[half...]), until: end)
+                if failure.error.isBlocked, let results = await writeAroundLocks(group, failure.error, until: end) {
+                    return results
+                }
+                let half = group.count / 2
+                return await write(Array(group[..<half]), until: end)
+                    + write(Array(group[half...]), until: end)
             } else if !failure.error.isRetrySafe {
                 return noteFailure(failure.error, requests)
             }
-            guard attempt < Self.attemptsMax, .now < end else {
+            let attemptsMax = failure.error.isBlocked ? Self.blockedAttemptsMax : Self.attemptsMax
+            guard attempt < attemptsMax, .now < end else {
                 // Nothing of it is there: if the outcome was unknown, that has been settled.
                 let error = failure.error
                 return noteFailure(
@@ -302,7 +314,27 @@ final class Appender: Sendable {
     /// Whether one append of a group may be the reason why all of it failed: any reason that does not pass, such as a
     /// partition that is not attached, and a lock that somebody holds.
     private static func mayBeOnesFault(_ error: PQError) -> Bool {
-        !error.isRetrySafe || error.sqlState == .lockNotAvailable || error.sqlState == .queryCanceled
+        !error.isRetrySafe || error.isBlocked
+    }
+
+    /// Writes the appends whose heads can be locked now, and fails the others, which somebody else holds.
+    ///
+    /// - Returns: The results in the order of the group; nil if it cannot be told which heads are locked, or none is.
+    private func writeAroundLocks(
+        _ group: [PendingAppend], _ error: PQError, until end: ContinuousClock.Instant
+    ) async -> [AppendResult]? {
+        let jobs = Set(group.flatMap { $0.request.parts.map(\.job) })
+        let free: Set<JobID>
+        do throws(PQError) { free = try await flusher.lockable(jobs) } catch { return nil }
+        let isFree = group.map { $0.request.parts.allSatisfy { free.contains($0.job) } }
+        let blocked = zip(group, isFree).filter { !$1 }.map(\.0)
+        guard !blocked.isEmpty else { return nil }
+        let failures = noteFailure(error, blocked.map(\.request))
+        for (pending, failure) in zip(blocked, failures) { pending.finish(failure) }
+        let rest = zip(group, isFree).filter(\.1).map(\.0)
+        var written = rest.isEmpty ? [] : await write(rest, until: end)
+        var failed = failures
+        return isFree.map { $0 ? written.removeFirst() : failed.removeFirst() }
     }
 
     /// In one round trip where we know all heads and nobody else has moved them, else in two.

@@ -70,6 +70,23 @@ struct Flusher: Sendable {
         try Self.decode(try await pool.query(locking ? Self.lockHeads(jobs) : Self.readHeads(jobs)))
     }
 
+    /// Those of these jobs whose heads nobody else has locked now, and those that there are not.
+    func lockable(_ jobs: Set<JobID>) async throws(PQError) -> Set<JobID> {
+        let rows = try await pool.query(
+            Query(
+                """
+                select wanted.job_id
+                from unnest($1::uuid[]) as wanted (job_id)
+                where wanted.job_id in (
+                        select job_id from ledger.job_head where job_id = any ($1) for update skip locked
+                    )
+                    or not exists (select from ledger.job_head as head where head.job_id = wanted.job_id)
+                """, [.uuids(jobs.map(\.uuid))]))
+        var free: Set<JobID> = []
+        for row in rows { free.insert(try row.jobID(0)) }
+        return free
+    }
+
     /// What a flush has done.
     struct Outcome {
         let plan: FlushPlan
@@ -100,7 +117,7 @@ struct Flusher: Sendable {
             // Its clock was right when it came, and no longer when it had waited for the lock.
             if error.sqlState == .divisionByZero { return .refused }
             throw FlushFailure(
-                error: error, plan: error.isOutcomeUnknown ? plan : nil, refusedFrom: plan.refusedFrom)
+                error: error, plan: error.mayHaveCommitted ? plan : nil, refusedFrom: plan.refusedFrom)
         }
     }
 
@@ -139,7 +156,7 @@ struct Flusher: Sendable {
                 return Outcome(plan: plan, clock: clock, readAt: readAt)
             }
         } catch let error as PQError {
-            throw FlushFailure(error: error, plan: error.isOutcomeUnknown ? attempted : nil)
+            throw FlushFailure(error: error, plan: error.mayHaveCommitted ? attempted : nil)
         } catch {
             throw FlushFailure(error: PQError(.misuse, "\(error)"), plan: nil)
         }

@@ -119,7 +119,9 @@ struct WorkerBoard: Sendable {
     /// What is told here is for people only: where it cannot be written, nothing else suffers.
     private func write(_ queries: [Query], _ failure: Logger.Message) async {
         do throws(PQError) {
-            _ = try await pool.commit(queries, deadline: .seconds(5))
+            // It is for people only, so it waits neither for the disk nor for a standby.
+            let statements = [Query("set local synchronous_commit = off", prepare: false)] + queries
+            _ = try await pool.commit(statements, deadline: .seconds(5))
         } catch {
             if !Task.isCancelled { logger.warning(failure, metadata: ["error": "\(error)"]) }
         }

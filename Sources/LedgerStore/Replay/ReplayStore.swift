@@ -17,7 +17,7 @@ struct ReplayStore: Sendable {
     /// - Returns: Whether it was recorded: one at a time.
     func begin(_ request: Replay.Request, as id: JobID) async throws(PQError) -> Bool {
         do throws(PQError) {
-            _ = try await SnapshotRestorer(pool: pool).restore(request.job.map { [$0] })
+            let restored = try await SnapshotRestorer(pool: pool).restore(request.job.map { [$0] })
             _ = try await pool.commit(Self.forgettingJobs, deadline: .seconds(300))
             _ = try await pool.commit(
                 [
@@ -46,10 +46,13 @@ struct ReplayStore: Sendable {
                                 ) / $4::bigint
                             )::integer
                         from (
-                            -- A job is created with a snapshot at 1, so only a projection that was dropped is at 0.
+                            -- A job is created with a snapshot at 1, so only a projection that was dropped is at 0. One
+                            -- that was restored just now may have been folded since.
                             select
-                                live.job_id, live.projection, live.sequence = 0 as was_missing,
-                                case live.sequence when 0 then head.sequence else live.sequence end as events
+                                live.job_id, live.projection,
+                                live.sequence = 0 or live.job_id = any ($5) as was_missing,
+                                case when live.sequence = 0 or live.job_id = any ($5)
+                                    then head.sequence else live.sequence end as events
                             from ledger.snapshot as live
                             join ledger.job_head as head on head.job_id = live.job_id
                             where live.is_live and live.job_id <> $1 and ($2::uuid is null or live.job_id = $2)
@@ -57,6 +60,7 @@ struct ReplayStore: Sendable {
                         """,
                         [
                             .uuid(id.uuid), .uuid(request.job?.uuid), .int8(Self.jobWeight), .int8(Self.batchEvents),
+                            .uuids(restored.map(\.uuid)),
                         ]),
                     Query(
                         """
