@@ -17,7 +17,7 @@ from progress_ledger.connection import Server
 from progress_ledger.transport import ExchangeError, Request, Transport
 
 from fault_proxy import FaultProxy
-from scripted_server import Play, ScriptedServer, whole
+from scripted_server import Play, ScriptedServer, snapshot, whole
 
 
 def transport(url: str, idle_seconds: float = 30.0) -> Transport:
@@ -49,6 +49,31 @@ class Dripping(threading.Thread):
     def close(self) -> None:
         self._ended.set()
         self._socket.close()
+
+
+PROBLEM = {"Content-Type": "application/problem+json"}
+UNKNOWN = {"title": "Outcome unknown", "status": 503}
+BUSY = {"title": "Overloaded", "status": 503}
+
+
+@pytest.mark.parametrize("failure", [*map(whole, (408, 502, 503, 504)), whole(503, UNKNOWN, **PROBLEM)])
+def test_a_creation_that_may_have_been_done_is_repeated_only_with_a_key(failure: Play) -> None:
+    settings = Settings(pause_seconds_min=0.01)
+    server = ScriptedServer(failure, whole(201, snapshot(1)))
+    with pytest.raises(OutcomeUnknownError):
+        Client(server.url, settings=settings).jobs.create("n")
+    assert len(server.requests) == 1
+    server.close()
+    server = ScriptedServer(failure, whole(201, snapshot(1)))
+    Client(server.url, settings=settings).jobs.create("n", key="k")
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("failure", [whole(429), whole(503, BUSY, **PROBLEM)])
+def test_a_creation_that_was_not_done_is_repeated(failure: Play) -> None:
+    server = ScriptedServer(failure, whole(201, snapshot(1)))
+    Client(server.url, settings=Settings(pause_seconds_min=0.01)).jobs.create("n")
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from uuid import UUID
 from . import values
 from .answers import Conservation, Contribution, HistoryPoint, JobTask, Snapshot, Started, moment
 from .clock import response_date
-from .disposition import read_object, retry_after
+from .disposition import is_problem, read_object, retry_after
 from .errors import (
     ConflictError,
     InvalidValueError,
@@ -45,7 +45,7 @@ class Call(Generic[T]):
     def result(self, response: Response) -> T:
         """Decodes a response. Raises the error that it reports."""
         if response.status not in self.accepts:
-            raise error_of(response)
+            raise error_of(response, self.is_repeatable)
         try:
             content = json.loads(response.body) if response.body else None
             date = response_date(response.headers)
@@ -60,8 +60,8 @@ class Call(Generic[T]):
             ) from error
 
 
-def error_of(response: Response) -> LedgerError:
-    """The error that a response reports."""
+def error_of(response: Response, is_repeatable: bool = True) -> LedgerError:
+    """The error that a response to a call reports."""
     content = read_object(response.body)
     message = str(content.get("detail") or content.get("title") or f"the ledger answered {response.status}")
     errors = content.get("errors")
@@ -76,6 +76,9 @@ def error_of(response: Response) -> LedgerError:
     if status in (400, 413, 415, 422):
         return InvalidValueError(message, **known)
     if status == 503 and content.get("title") == "Outcome unknown":
+        return OutcomeUnknownError(message, **known)
+    # These do not prove that nothing was recorded, and neither does the 503 of a proxy.
+    if not is_repeatable and (status in (408, 502, 504) or (status == 503 and not is_problem(response))):
         return OutcomeUnknownError(message, **known)
     if status in (408, 425, 429, 502, 503, 504):
         return UnavailableError(message, retry_after=retry_after(response), **known)
