@@ -110,6 +110,29 @@ struct ExchangeTests {
         }
     }
 
+    @Test(
+        "a write that the ledger calls unknown, or a proxy refuses, is repeated only where that is safe",
+        arguments: [
+            (#"{"title":"Outcome unknown","status":503,"detail":"late"}"#, LedgerClientError.Code.outcomeUnknown),
+            ("upstream connect error or disconnect/reset before headers", .unexpectedAnswer),
+        ])
+    func unknownOutcomesAreRepeatedWhereSafe(body: String, code: LedgerClientError.Code) async throws {
+        let unknown = ScriptedServer.Reaction.answer(503, body, headers: [("retry-after", "0")])
+        try await ScriptedServer.with(unknown, .answer(201, appended)) { server in
+            let error = await #expect(throws: LedgerClientError.self) {
+                try await client(server).append([unsafeToRepeat], to: job)
+            }
+            #expect(error?.code == code)
+            #expect(error?.isRetrySafe == false)
+            #expect(server.requests.count == 1)
+        }
+        try await ScriptedServer.with(unknown, .answer(201, appended)) { server in
+            let answer = try await client(server).append([safe], to: job)
+            #expect(answer.sequences == 2...2)
+            #expect(server.requests.count == 2)
+        }
+    }
+
     @Test("a silent server ends in an unknown outcome for a write, and the connection is not used again")
     func silenceEnds() async throws {
         try await ScriptedServer.with(.silence, .answer(200)) { server in

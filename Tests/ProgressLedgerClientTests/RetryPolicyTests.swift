@@ -20,8 +20,8 @@ struct RetryPolicyTests {
 
     @Test("what may have been taken is sent again only where twice is the same as once")
     func unknownOutcomesAreRepeatedWhereSafe() {
-        #expect(pause(.outcomeUnknown, isSafe: false) == nil)
-        #expect(pause(.outcomeUnknown, isSafe: true) != nil)
+        #expect(pause(.outcomeUnknown(retryAfter: nil), isSafe: false) == nil)
+        #expect(pause(.outcomeUnknown(retryAfter: nil), isSafe: true) != nil)
     }
 
     @Test("what would fail again is not sent again")
@@ -40,6 +40,7 @@ struct RetryPolicyTests {
     @Test("the pause that the server asks for comes on top")
     func retryAfterIsObeyed() {
         #expect(pause(.nothingWasTaken(retryAfter: .seconds(3))) == .milliseconds(3_025))
+        #expect(pause(.outcomeUnknown(retryAfter: .seconds(3)), isSafe: true) == .milliseconds(3_025))
     }
 
     @Test("nothing begins after patience has ended")

@@ -29,7 +29,8 @@ extension LedgerClientError {
             return
         }
         let superseded = SupersededExecution(value)
-        let code = Self.code(for: answer.status, isSuperseded: superseded != nil, isWrite: request.isWrite)
+        let code = Self.code(
+            for: answer.status, problem.title, isSuperseded: superseded != nil, isWrite: request.isWrite)
         let reason = problem.detail.isEmpty ? problem.title : "\(problem.title): \(problem.detail)"
         self.init(
             code, "The ledger could not \(request.purpose). \(reason)", remedy: code.remedy, status: answer.status,
@@ -67,13 +68,14 @@ extension LedgerClientError {
         }
     }
 
-    private static func code(for status: Int, isSuperseded: Bool, isWrite: Bool) -> Code {
+    private static func code(for status: Int, _ title: String, isSuperseded: Bool, isWrite: Bool) -> Code {
         switch status {
         case 401, 403: .unauthorized
         case 404: .notFound
         case 409: isSuperseded ? .superseded : .conflict
         case 413: .tooLarge
         case 400, 422: .invalid
+        case 503 where isWrite && title == "Outcome unknown": .outcomeUnknown
         case 429, 503: .unavailable
         case 504 where !isWrite: .notFolded
         case 500...599: isWrite ? .outcomeUnknown : .serverFailed

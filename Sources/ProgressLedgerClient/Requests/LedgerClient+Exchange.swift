@@ -43,8 +43,7 @@ extension LedgerClient {
                     return (answer, connection)
                 }
                 error = refused
-                failure = RetryPolicy.Failure(
-                    status: answer.status, isWrite: request.isWrite, retryAfter: refused.retryAfter)
+                failure = RetryPolicy.Failure(refused, status: answer.status, isWrite: request.isWrite)
             } catch let lost {
                 error = LedgerClientError(lost, of: request, at: address)
                 failure = RetryPolicy.Failure(lost)
@@ -59,7 +58,7 @@ extension LedgerClient {
                 try await Task.sleep(for: pause)
             } catch {
                 throw LedgerClientError(
-                    .cancelled(mayHaveBeenSent: failure == .outcomeUnknown), of: request, at: address)
+                    .cancelled(mayHaveBeenSent: failure.isOutcomeUnknown), of: request, at: address)
             }
         }
     }
@@ -121,16 +120,18 @@ extension RetryPolicy.Failure {
         case .cancelled, .answerTooLarge: self = .final
         case .notConnected, .tooManyWaiting: self = .nothingWasTaken(retryAfter: nil)
         case .deadlineExceeded(let mayHaveBeenSent):
-            self = mayHaveBeenSent ? .outcomeUnknown : .nothingWasTaken(retryAfter: nil)
-        case .lost: self = .outcomeUnknown
+            self = mayHaveBeenSent ? .outcomeUnknown(retryAfter: nil) : .nothingWasTaken(retryAfter: nil)
+        case .lost: self = .outcomeUnknown(retryAfter: nil)
         }
     }
 
-    init(status: Int, isWrite: Bool, retryAfter: Duration?) {
+    init(_ error: LedgerClientError, status: Int, isWrite: Bool) {
         switch status {
-        case 429, 503: self = .nothingWasTaken(retryAfter: retryAfter)
-        case 502: self = .outcomeUnknown
-        case 500...599 where isWrite: self = .outcomeUnknown
+        // The ledger says so, or a proxy has answered: some do after they have lost the connection to the ledger.
+        case 503 where isWrite && error.code != .unavailable: self = .outcomeUnknown(retryAfter: error.retryAfter)
+        case 429, 503: self = .nothingWasTaken(retryAfter: error.retryAfter)
+        case 502: self = .outcomeUnknown(retryAfter: error.retryAfter)
+        case 500...599 where isWrite: self = .outcomeUnknown(retryAfter: error.retryAfter)
         default: self = .final
         }
     }

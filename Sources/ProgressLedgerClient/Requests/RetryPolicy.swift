@@ -2,12 +2,16 @@
 struct RetryPolicy: Hashable, Sendable {
     /// What came of a try.
     enum Failure: Hashable, Sendable {
-        /// The server cannot have done anything: no connection, or a refusal that says so (429, 503).
+        /// The server cannot have done anything: no connection, or a refusal that says so (429, most of 503).
         case nothingWasTaken(retryAfter: Duration?)
         /// Nobody knows whether the server did it.
-        case outcomeUnknown
+        case outcomeUnknown(retryAfter: Duration?)
         /// The same request would fail again.
         case final
+
+        var isOutcomeUnknown: Bool {
+            if case .outcomeUnknown = self { true } else { false }
+        }
     }
 
     /// The pause before the first repetition, doubled with each one; the real one is a random part of it.
@@ -31,7 +35,7 @@ struct RetryPolicy: Hashable, Sendable {
         let asked: Duration
         switch failure {
         case .nothingWasTaken(let retryAfter): asked = retryAfter ?? .zero
-        case .outcomeUnknown where isSafeToRepeat: asked = .zero
+        case .outcomeUnknown(let retryAfter) where isSafeToRepeat: asked = retryAfter ?? .zero
         case .outcomeUnknown, .final: return nil
         }
         // 2^20 times the first pause is beyond every sensible limit already.
