@@ -34,8 +34,11 @@ struct DatabaseWait: Sendable {
     }
 
     /// Whether the database may be back by itself. A wrong password, name or role stays wrong.
+    ///
+    /// An unknown outcome is no obstacle: what is waited for only reads, or brings the schema up to date, and is safe to
+    /// repeat.
     static func mayPass(_ error: any Error) -> Bool {
-        guard let error = CommandFailure.databaseError(behind: error), error.isRetrySafe,
+        guard let error = CommandFailure.databaseError(behind: error), error.isRetrySafe || error.isOutcomeUnknown,
             !error.isRefusedSession
         else { return false }
         return !["28", "3D"].contains(error.sqlState?.errorClass ?? "")
