@@ -48,7 +48,7 @@ struct CommandFailure: Error, Hashable, CustomStringConvertible {
 
 extension PQError {
     /// Whether the database does not give a session what the ledger needs, such as its role, and will not by itself.
-    var isRefusedSession: Bool { code.rawValue == "sessionRefused" && sqlState != .readOnlyTransaction }
+    var isRefusedSession: Bool { code == .sessionRefused && sqlState != .readOnlyTransaction }
 }
 
 extension ExitStatus {

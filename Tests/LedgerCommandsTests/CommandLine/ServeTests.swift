@@ -2,6 +2,7 @@ import Foundation
 import Ledger
 import LedgerTestSupport
 import LedgerWire
+import Logging
 import PQ
 import ProgressLedgerClient
 import Testing
@@ -263,6 +264,30 @@ struct ServeTests {
                 ["serve", "--port", "0", "--watchers-max", "17", "--database", target.description])
             let limits = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(try await server.url())/v1/limits"])
             #expect(limits.output.contains("\"watchers\":17,"), "\(limits.output)")
+        }
+    }
+
+    @Test("serve and project end with code 7 at once for a login that may not take the service's role")
+    func rolesAreRequired() async throws {
+        try await withLedgerDatabase { target in
+            let login = "login_\(UInt32.random(in: 0 ... .max))"
+            let pool = Pool(target: target, logger: Logger(label: "test"))
+            // It may read which migrations were applied, so that it is the session that is refused.
+            for statement in [
+                "create role \(login) login", "grant usage on schema ledger to \(login)",
+                "grant select on all tables in schema ledger to \(login)",
+            ] { _ = try await pool.query(Query(statement, prepare: false)) }
+            let database = target.setting("user", login).description
+            for command in [["serve", "--port", "0"], ["project"]] {
+                let refused = try await CommandRun.run(ServerProcess.binary, command + ["--database", database])
+                #expect(refused.status == ExitStatus.schema.rawValue, "\(refused.errors)")
+                #expect(refused.errors.contains("progress_ledger_service"), "\(refused.errors)")
+                #expect(!refused.errors.contains("waiting for the database"), "\(refused.errors)")
+            }
+            for statement in ["drop owned by \(login)", "drop role \(login)"] {
+                _ = try await pool.query(Query(statement, prepare: false))
+            }
+            await pool.close()
         }
     }
 
