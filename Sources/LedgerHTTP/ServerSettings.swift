@@ -39,4 +39,10 @@ public struct ServerSettings: Sendable {
     public var answerDeadline: Duration = .seconds(30)
 
     public init() {}
+
+    /// What is left to wait for the projection after a write that has begun at this moment is recorded: so much that the
+    /// response is sent before ``writeDeadline``, after which the client would be told that the outcome is unknown.
+    func foldDeadline(ofWriteBegun start: ContinuousClock.Instant) -> Duration {
+        max(.zero, min(foldDeadline, writeDeadline - .seconds(1) - start.duration(to: .now)))
+    }
 }

@@ -125,6 +125,28 @@ struct BoundTests {
         }
     }
 
+    @Test("a recorded write is answered before its bound, however long the projection takes")
+    func slowProjection() async throws {
+        try await withLedgerDatabase { target in
+            var settings = ServerSettings()
+            settings.port = 0
+            settings.writeDeadline = .seconds(2)
+            settings.foldDeadline = .seconds(60)
+            try await withRunningLedger(on: target, projection: nil) { ledger in
+                try await withServer(on: ledger, settings) { client in
+                    let job = try await client.createJob()
+                    let event = #"{"type":"progress","task":"t"}"#
+                    async let appended = client.post("/v1/jobs/\(job)/events?wait=folded", event)
+                    async let started = client.post("/v1/jobs/\(job)/executions", #"{"task":"t"}"#)
+                    let (append, start) = try await (appended, started)
+                    #expect(append.status == 201)
+                    #expect(try append.json["verdicts"] == .null)
+                    #expect(start.status == 201)
+                }
+            }
+        }
+    }
+
     @Test("every route has a bound by its method, beside what it is asked to wait")
     func bounds() {
         let settings = ServerSettings()

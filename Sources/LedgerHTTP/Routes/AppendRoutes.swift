@@ -49,13 +49,14 @@ struct AppendRoutes: Sendable {
     }
 
     private func append(_ call: Call) async throws -> Answer {
+        let start = ContinuousClock.now
         let job = try call.job()
         let wait = try call.parameters().choice("wait", Wait.self)
         let drafts = try await call.read { body, format throws(RequestError) in try EventRequest.drafts(body, format) }
         let range = try await service.append(drafts, to: job)
         var verdicts: [Verdict?]?
         if wait == .folded {
-            verdicts = try await self.verdicts(job, range)
+            verdicts = await self.verdicts(job, range, within: settings.foldDeadline(ofWriteBegun: start))
         }
         guard wait == .folded else { return Self.answer(range) }
         return Self.answer(range) { writer in
@@ -79,11 +80,15 @@ struct AppendRoutes: Sendable {
 
     /// The verdicts, where the projection gets there in time. The events are recorded: a failure to read what became of
     /// them is no failure of the append.
-    private func verdicts(_ job: JobID, _ range: ClosedRange<Int64>) async throws -> [Verdict?]? {
-        do throws(StoreError) {
-            guard try await service.waitUntilFolded(job, sequence: range.upperBound, deadline: settings.foldDeadline)
-            else { return nil }
-            return try await service.verdicts(job, range)
+    private func verdicts(
+        _ job: JobID, _ range: ClosedRange<Int64>, within deadline: Duration
+    ) async -> [Verdict?]? {
+        do {
+            return try await TimeBound(limit: deadline, cancelsWork: true).run(on: EventLoopExecutor.shared) {
+                guard try await service.waitUntilFolded(job, sequence: range.upperBound, deadline: deadline)
+                else { return nil }
+                return try await service.verdicts(job, range)
+            }
         } catch {
             return nil
         }

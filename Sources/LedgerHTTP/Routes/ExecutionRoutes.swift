@@ -31,6 +31,7 @@ struct ExecutionRoutes: Sendable {
     }
 
     private func start(_ call: Call) async throws -> Answer {
+        let start = ContinuousClock.now
         let job = try call.job()
         _ = try call.parameters()
         var reference = try await call.read { body, _ throws(RequestError) in try EventRequest.start(body) }
@@ -38,7 +39,8 @@ struct ExecutionRoutes: Sendable {
         let name = reference.execution ?? service.newExecutionName()
         reference.execution = name
         let sequence = try await service.append([EventDraft(.executionStarted(reference))], to: job).lowerBound
-        guard let standing = try await standing(of: name, reference.task, job, sequence) else {
+        let deadline = settings.foldDeadline(ofWriteBegun: start)
+        guard let standing = await standing(of: name, reference.task, job, sequence, within: deadline) else {
             return started(reference.task, name, reference.attempt, sequence)
         }
         let execution = standing.execution
@@ -58,14 +60,16 @@ struct ExecutionRoutes: Sendable {
     /// What the fold makes of the start; nil where it does not get there in time, or cannot be read. The start is
     /// recorded in any case.
     private func standing(
-        of name: Name, _ task: Name, _ job: JobID, _ sequence: Int64
-    ) async throws -> ExecutionStanding? {
-        do throws(StoreError) {
-            guard try await service.waitUntilFolded(job, sequence: sequence, deadline: settings.foldDeadline) else {
-                return nil
+        of name: Name, _ task: Name, _ job: JobID, _ sequence: Int64, within deadline: Duration
+    ) async -> ExecutionStanding? {
+        do {
+            return try await TimeBound(limit: deadline, cancelsWork: true).run(on: EventLoopExecutor.shared) {
+                guard try await service.waitUntilFolded(job, sequence: sequence, deadline: deadline) else {
+                    return nil
+                }
+                // As it stood when this start arrived: what has superseded it since is for its reports to learn.
+                return try await service.standing(of: name, task: task, in: job, at: sequence)
             }
-            // As it stood when this start arrived: what has superseded it since is for its reports to learn.
-            return try await service.standing(of: name, task: task, in: job, at: sequence)
         } catch {
             return nil
         }
