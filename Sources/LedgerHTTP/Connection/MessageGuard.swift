@@ -95,13 +95,15 @@ final class MessageGuard: ChannelDuplexHandler, RemovableChannelHandler {
         case (.body, _): context.fireChannelRead(data)
         case (.end, .message(let isUpgrade)):
             if isUpgrade { upgrade.hasEnded = true }
-            reading = openRequests.last?.keepsAlive == false ? .nothing : .between
+            reading = isLast || openRequests.last?.keepsAlive == false ? .nothing : .between
             context.fireChannelRead(data)
         case (.end, .between): context.fireChannelRead(data)
         }
     }
 
     private func take(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        // After the last response it would be recorded and not answered.
+        guard !isLast else { return reading = .nothing }
         let rules = head.rules(bodyBytesMax: settings.bodyBytesMax)
         if let problem = rules.problem { return refuse(problem, isHead: head.method == .HEAD, context) }
         var head = head
@@ -120,6 +122,7 @@ final class MessageGuard: ChannelDuplexHandler, RemovableChannelHandler {
         guard let problem = HTTPProblem(parsing: error) else { return context.fireErrorCaught(error) }
         switch reading {
         case .nothing: break
+        case .between where isLast: reading = .nothing
         case .between: refuse(problem, isHead: false, context)
         case .message:
             reading = .nothing
