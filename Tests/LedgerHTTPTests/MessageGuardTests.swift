@@ -63,4 +63,19 @@ struct MessageGuardTests {
             _ = try channel.finish(acceptAlreadyClosed: true)
         }
     }
+
+    @Test("a client has as long to read a refusal of what cannot be parsed as it goes on sending")
+    func sendsOnAfterAnError() throws {
+        let channel = try makeChannel()
+        channel.pipeline.fireErrorCaught(HTTPParserError.invalidMethod)
+        for _ in 0..<3 {
+            channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+            channel.pipeline.fireErrorCaught(
+                ByteToMessageDecoderError.dataReceivedInErrorState(HTTPParserError.invalidMethod, ByteBuffer()))
+            channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+            #expect(channel.isActive)
+        }
+        channel.embeddedEventLoop.advanceTime(by: .seconds(2))
+        #expect(!channel.isActive)
+    }
 }

@@ -121,7 +121,8 @@ final class MessageGuard: ChannelDuplexHandler, RemovableChannelHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard let problem = HTTPProblem(parsing: error) else { return context.fireErrorCaught(error) }
         switch reading {
-        case .nothing: break
+        // The decoder decodes nothing after an error: it reports all that arrives as another one.
+        case .nothing: hasArrived = true
         case .between where isLast: reading = .nothing
         case .between: refuse(problem, isHead: false, context)
         case .message:
