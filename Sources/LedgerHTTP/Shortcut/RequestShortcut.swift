@@ -201,7 +201,7 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler, Inpu
 
     private func looked(_ question: SnapshotQuestion, _ result: Result<SnapshotStamp?, StoreError>) {
         guard isCurrent(question.number) else { return }
-        guard case .success(let stamp?) = result else { return handOn(question) }
+        guard let stamp = found(result, question) else { return }
         let tag = SnapshotTag(stamp)
         if tag.isAmong(question.known) { return send(tag.unchanged()) }
         if let body = memory.body(question.job, stamp) {
@@ -220,12 +220,23 @@ final class RequestShortcut: ChannelDuplexHandler, RemovableChannelHandler, Inpu
 
     private func answer(question: SnapshotQuestion, _ result: Result<StampedJob?, StoreError>) {
         guard isCurrent(question.number) else { return }
-        guard case .success(let job?) = result else { return handOn(question) }
+        guard let job = found(result, question) else { return }
         let tag = SnapshotTag(job.stamp)
         if tag.isAmong(question.known) { return send(tag.unchanged()) }
         let answer = SnapshotAnswer.answer(job.view, .last)
         memory.remember(answer, of: question.job, job.stamp)
         send(answer)
+    }
+
+    /// What the ledger found. If it found nothing, the general route looks again and says so; a failure is answered here,
+    /// because the general route would begin another ``ServerSettings/readDeadline``.
+    private func found<R>(_ result: Result<R?, StoreError>, _ question: SnapshotQuestion) -> R? {
+        switch result {
+        case .success(let found?): return found
+        case .success(nil): handOn(question)
+        case .failure(let error): send(HTTPProblem.answer(error, isRead: true, logger))
+        }
+        return nil
     }
 
     /// The general route tells what is wrong.
