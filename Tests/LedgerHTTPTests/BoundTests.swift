@@ -4,6 +4,7 @@ import LedgerStore
 import LedgerTestSupport
 import LedgerWire
 import NIOCore
+import NIOHTTPTypes
 import Synchronization
 import Testing
 
@@ -207,6 +208,22 @@ struct BoundTests {
             // Afterwards there is room for all again, one after the other.
             for _ in 0..<3 { #expect(try await client.post("/v1/jobs/\(job)/events", event).status == 201) }
         }
+    }
+
+    @Test("of requests that wait for others on their connection little is held, heads included")
+    func heldInput() {
+        var bodies = HeldInput()
+        for _ in 0..<3 { bodies.hold(.part(.body(ByteBuffer(repeating: 0, count: 1_024)))) }
+        #expect(!bodies.isFull)
+        bodies.hold(.part(.body(ByteBuffer(repeating: 0, count: 1_024))))
+        #expect(bodies.isFull)
+        var heads = HeldInput()
+        var head = HTTPRequest(method: .get, scheme: "http", authority: "x", path: "/healthz")
+        heads.hold(.part(.head(head)))
+        #expect(!heads.isFull)
+        head.headerFields[.cookie] = String(repeating: "c", count: 4_096)
+        heads.hold(.part(.head(head)))
+        #expect(heads.isFull)
     }
 
     @Test("a small append takes the short way with every spelling of its media type")

@@ -1,10 +1,11 @@
+internal import HTTPTypes
 internal import NIOCore
 internal import NIOHTTPTypes
 
 /// What comes in on a connection while a request is being answered there, in its order: it is taken up afterwards.
 ///
 /// Few clients send the next request before they have the answer to the last one. Of those who do, no more is read once
-/// it is full.
+/// it is full. It is outside the budget of bodies, so it holds little.
 struct HeldInput {
     enum Incoming {
         case part(HTTPRequestPart)
@@ -15,7 +16,7 @@ struct HeldInput {
     }
 
     private static let countMax = 32
-    private static let bytesMax = 32_768
+    private static let bytesMax = 4_096
 
     private var incoming: [Incoming] = []
     private var bytes = 0
@@ -36,7 +37,14 @@ struct HeldInput {
 
     mutating func hold(_ incoming: Incoming) {
         self.incoming.append(incoming)
-        if case .part(.body(let body)) = incoming { bytes += body.readableBytes }
+        switch incoming {
+        case .part(.head(let head)):
+            bytes += head.headerFields.reduce(head.path?.utf8.count ?? 0) {
+                $0 + $1.name.rawName.utf8.count + $1.value.utf8.count
+            }
+        case .part(.body(let body)): bytes += body.readableBytes
+        default: break
+        }
     }
 
     /// All that was held, which is not held any more.
