@@ -109,7 +109,7 @@ struct HTTPProblem: Error, Sendable {
         case .unavailable, .closed:
             self.init(
                 .serviceUnavailable, "Unavailable",
-                "The ledger's database is out of reach; nothing was taken. Try again later.",
+                "The ledger's database does not take requests for now; nothing was taken. Try again later.",
                 headers: retry)
         case .outcomeUnknown:
             self.init(
