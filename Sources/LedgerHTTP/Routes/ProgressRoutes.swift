@@ -4,6 +4,7 @@ internal import HummingbirdCore
 internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
+internal import ServiceLifecycle
 
 /// The snapshot of a job.
 struct ProgressRoutes: Sendable {
@@ -90,7 +91,7 @@ struct SnapshotAnswer: Sendable {
         var applied: HTTPFields = [:]
         if call.wait > 0, SnapshotTag(view, policy).isAmong(known) {
             applied[.preferenceApplied] = "wait=\(call.wait)"
-            _ = try await service.waitForChange(job, after: view.snapshot.sequence, deadline: .seconds(call.wait))
+            try await waitForChange(of: job, after: view.snapshot.sequence, atMost: .seconds(call.wait))
             // Read again in any case: a ledger that was set back shows another snapshot of a lower sequence.
             guard let now = try await read(job, policy) else { throw HTTPProblem.noSuchJob(job.description) }
             (view, stamp) = now
@@ -104,6 +105,19 @@ struct SnapshotAnswer: Sendable {
         let answer = Self.answer(view, policy, applied)
         if let stamp, applied[.preferenceApplied] == nil { memory.remember(answer, of: job, stamp) }
         return answer
+    }
+
+    /// Waits for a change, and no longer once the server stops: it stops only after all requests are answered.
+    private func waitForChange(of job: JobID, after sequence: Int64, atMost duration: Duration) async throws {
+        let service = service
+        do {
+            _ = try await cancelWhenGracefulShutdown {
+                try await service.waitForChange(job, after: sequence, deadline: duration)
+            }
+        } catch {
+            // The wait was cancelled while it asked the database.
+            guard Task.isShuttingDownGracefully else { throw error }
+        }
     }
 
     /// The snapshot itself, by this policy.
