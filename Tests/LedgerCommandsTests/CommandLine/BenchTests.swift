@@ -45,9 +45,15 @@ struct BenchTests {
         let folder = "/tmp/progress-ledger-bench-test-\(UInt32.random(in: 0 ... .max))"
         let run = try ServerProcess(["bench", "--rows", "1", "--data", folder])
         let file = "\(folder)/postgresql/data/postmaster.pid"
-        try await eventually { FileManager.default.fileExists(atPath: file) }
-        let process = try #require(
-            Int32(try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n").first ?? ""))
+        // The file is there a moment before its first line is.
+        var found: Int32?
+        try await eventually {
+            guard let content = FileManager.default.contents(atPath: file) else { return false }
+            let lines = String(decoding: content, as: UTF8.self).split(separator: "\n")
+            found = lines.count > 1 ? Int32(lines[0]) : nil
+            return found != nil
+        }
+        let process = try #require(found)
         run.send(signal)
         try await run.wait()
         #expect(run.exitCode == 1, "\(run.printed)")

@@ -50,6 +50,7 @@ struct CommandRun: Sendable {
             process.terminationHandler = { _ in continuation.resume() }
             do { try process.begin() } catch { continuation.resume(throwing: error) }
         }
+        for output in outputs { try output.close() }
         let texts = try ["output", "errors"].map {
             String(decoding: try Data(contentsOf: path.appending(path: $0)), as: UTF8.self)
         }

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Ledger
 import LedgerTestSupport
 import LedgerWire
@@ -192,22 +193,41 @@ struct ServeTests {
     /// What is over so soon has not waited for ``whileRequestWaits(_:_:_:)``.
     private static let lessThanRequest: Duration = .seconds(25)
 
-    /// Runs the body while the server answers a request for which it has 30 seconds.
+    /// Runs the body while the server waits for the rest of a request, for which it has 30 seconds.
     private func whileRequestWaits(_ url: String, _ server: ServerProcess, _ body: () async throws -> Void) async throws
     {
-        let client = try LedgerClient(url: url)
-        let job = try await client.createJob(JobDescription(name: "waited for"))
-        let read = try await client.progress(of: job.id, minSequence: 1)
-        let tag = try #require(read.entityTag)
-        let waiting = Task { try await client.progress(of: job.id, unchangedSince: tag, wait: .seconds(30)) }
+        let request = try HalfRequest(url, "/v1/jobs")
+        defer { request.close() }
         try await eventually {
             let metrics = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"]).lines
             // The request for the metrics is one of them.
             return metrics.contains("progress_ledger_http_requests_in_flight 2")
         }
         try await body()
-        waiting.cancel()
-        _ = await waiting.result
+    }
+
+    /// A request whose body never arrives whole.
+    private struct HalfRequest {
+        private let descriptor: Int32
+
+        init(_ url: String, _ path: String) throws {
+            descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = try #require(url.split(separator: ":").last.flatMap { UInt16($0) }).bigEndian
+            address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+            let connected = withUnsafePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+            #expect(connected == 0)
+            let text =
+                "POST \(path) HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+            #expect(send(descriptor, text, text.utf8.count, 0) == text.utf8.count)
+        }
+
+        func close() { Glibc.close(descriptor) }
     }
 
     @Test("a worker in a process of its own brings the snapshots of a server without one up to date")
