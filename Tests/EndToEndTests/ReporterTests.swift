@@ -340,8 +340,9 @@ struct ReporterTests {
             let job = try await house.openJob()
             let id = try #require(job.id)
             let process = Process()
-            process.executableURL = Self.examples
-            process.arguments = ["worker"]
+            // Whoever runs the tests in the background may ignore SIGINT, and what it starts would ignore it too.
+            process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+            process.arguments = ["--default-signal=INT,TERM,HUP", Self.examples.path, "worker"]
             process.environment = [
                 "PROGRESS_LEDGER_URL": house.client.address.description, "PROGRESS_LEDGER_JOB": id.description,
                 "PROGRESS_LEDGER_ATTEMPT": "1",

@@ -184,7 +184,9 @@ struct MessageTests {
             // Idle ones, one of which sends half a request and no more.
             var idle: [NIOAsyncChannel<ByteBuffer, ByteBuffer>] = []
             for _ in 0..<3 { idle.append(try await client.connect()) }
-            try await idle[0].channel.writeAndFlush(ByteBuffer(string: "GET /healthz HT"))
+            // The connection that created the job may still count, and the first of these have given way already.
+            do { try await idle[0].channel.writeAndFlush(ByteBuffer(string: "GET /healthz HT")) } catch is ChannelError
+            {}
             #expect(try await client.get("/healthz").status == 200)
             for channel in idle {
                 // Some of them the server has closed, to make room.
