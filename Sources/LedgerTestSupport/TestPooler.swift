@@ -58,7 +58,8 @@ public enum TestPooler {
             kill(process, SIGKILL)
         }
         // By the account that owns them, and not by Foundation, which refuses to remove the socket.
-        _ = try await runner.run(["rm", "-rf", folder, "\(folder).log"], deadline: .seconds(30))
+        _ = try await runner.run(["rm", "-rf", folder], deadline: .seconds(30))
+        try FileManager.default.removeItem(atPath: "\(folder).log")
         return try result.get()
     }
 
