@@ -6,7 +6,8 @@ import UnixSignals
 /// Runs services from the first signal handler to the last cleanup.
 ///
 /// The first SIGTERM or SIGINT lets them finish what they are doing, for a bounded time; a second one stops them at
-/// once, unless it comes within a second of the first, which one sender may send twice. A signal that comes while they are still being prepared ends the preparation.
+/// once, unless it comes within a second of the first, which one sender may send twice. A signal that comes while they
+/// are still being prepared ends the preparation.
 final class ServiceRunner: Sendable {
     private enum State {
         /// The database is being opened. → `running`, `stopping`
