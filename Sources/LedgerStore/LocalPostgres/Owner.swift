@@ -1,5 +1,5 @@
 internal import FoundationEssentials
-package import Glibc
+internal import Glibc
 
 /// Who PostgreSQL runs as: ourselves, or another user where we are root.
 package struct Owner {
@@ -23,7 +23,7 @@ package struct Owner {
     }
 
     /// Makes a folder unless it is there, for this user or for ourselves.
-    package func makeFolder(_ path: String, mode: mode_t, isOurs: Bool) throws(LocalPostgresError) {
+    package func makeFolder(_ path: String, mode: UInt32, isOurs: Bool) throws(LocalPostgresError) {
         var isFolder = false
         guard !FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) || isFolder else {
             throw LocalPostgresError(.folderUnusable, "\(path) is a file, and no folder to keep a database in")
