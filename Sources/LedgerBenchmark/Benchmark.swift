@@ -20,7 +20,7 @@ public struct Benchmark: Sendable {
         /// How many files may be open in this process and in those that it starts; each watcher takes one in both.
         public var openFilesMax = 1_024
         /// How far what is stored grows.
-        public var growth = Growth.full
+        public var growth = Scaling.full
         /// The numbers of the rows; empty for all.
         public var rows: Set<Int> = []
 

@@ -4,7 +4,7 @@ public import Ledger
 public struct ChainCheck: Sendable {
     /// What the first event must say; nil where the check begins after it.
     private let first: (description: JobDescription, createdAt: Timestamp)?
-    private let anchor: Verification.Anchor?
+    private let anchor: ChainPosition?
     private var chain: HashChain
     private var sequence: Int64
     private var recordedAt: Timestamp
@@ -17,7 +17,7 @@ public struct ChainCheck: Sendable {
     ///   - createdAt: When it is said to have been created.
     ///   - anchor: What one of its events is known to have been.
     public init(
-        job: JobID, description: JobDescription, createdAt: Timestamp, anchor: Verification.Anchor? = nil
+        job: JobID, description: JobDescription, createdAt: Timestamp, anchor: ChainPosition? = nil
     ) {
         first = (description, createdAt)
         self.anchor = anchor
@@ -29,7 +29,7 @@ public struct ChainCheck: Sendable {
     /// A check that goes on after an event that was checked before.
     ///
     /// - Parameter recordedAt: When that event was recorded.
-    public init(after event: Verification.Anchor, recordedAt: Timestamp, anchor: Verification.Anchor? = nil) {
+    public init(after event: ChainPosition, recordedAt: Timestamp, anchor: ChainPosition? = nil) {
         first = nil
         self.anchor = anchor
         chain = HashChain(head: event.hash)
@@ -38,7 +38,7 @@ public struct ChainCheck: Sendable {
     }
 
     /// The last event that was checked, and what it gives.
-    public var place: Verification.Anchor { Verification.Anchor(sequence: sequence, hash: chain.head) }
+    public var place: ChainPosition { ChainPosition(sequence: sequence, hash: chain.head) }
 
     /// What has been found so far, of a job whose last event is this one.
     public func verification(ledgerSequence: Int64) -> Verification {
@@ -125,7 +125,7 @@ public struct ChainCheck: Sendable {
     ///   - head: Where the head says that the job stood when the check began, and the hash there; nil where there is none.
     ///   - headRecordedAt: When the head says that its event was recorded; nil if that is not to be compared.
     ///   - lastStored: The last event that was stored at the same moment; 0 for none.
-    public mutating func finish(head: Verification.Anchor?, headRecordedAt: Timestamp? = nil, lastStored: Int64) {
+    public mutating func finish(head: ChainPosition?, headRecordedAt: Timestamp? = nil, lastStored: Int64) {
         guard let head else { return note(.head, at: sequence, "the job has no head") }
         if sequence < head.sequence {
             note(

@@ -19,14 +19,14 @@ struct LedgerRequestContext: RequestContext {
 struct Endpoint: Sendable {
     let route: Route
     let settings: ServerSettings
-    let intake: BodyIntake
+    let collector: BodyCollector
     let connections: ConnectionRegistry
 
     func respond(to request: Request, _ context: LedgerRequestContext) async throws -> Response {
         var content: RequestContent?
-        if let body = route.body { content = try await intake.body(of: request, allowsLines: body.takesLines) }
+        if let body = route.body { content = try await collector.body(of: request, allowsLines: body.takesLines) }
         let wait = route.prefersWait ? min(request.headers.preferredWait, settings.preferWaitMax) : 0
-        let call = Call(
+        let request = RouteRequest(
             request: request, query: request.uri.query,
             pathID: context.parameters.get(route.pathParameter?.name ?? ""), route: route, content: content,
             wait: wait)
@@ -34,12 +34,12 @@ struct Endpoint: Sendable {
         let route = route
         do {
             guard route.isHeavy else {
-                return try await bound.run(on: EventLoopExecutor.shared) { try await route.handle(call) }.response
+                return try await bound.run(on: EventLoopExecutor.shared) { try await route.handle(request) }.response
             }
             return try await bound.run(
                 on: ComputeExecutor.shared, for: route.isRead ? connections.connection(of: context.channel) : nil
             ) {
-                try await route.handle(call)
+                try await route.handle(request)
             }.response
         } catch is TimeBound.Exceeded {
             throw HTTPProblem.late(isRead: route.isRead, bound.limit)

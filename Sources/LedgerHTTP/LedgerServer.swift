@@ -36,21 +36,21 @@ public struct LedgerServer: Service {
         let onListening = onListening
         let metrics = HTTPMetrics()
         let date = HTTPDate()
-        let memory = AnswerMemory(like: SnapshotAnswer.specimen)
+        let cache = ResponseCache(like: SnapshotAnswer.specimen)
         let budget = BodyBudget(bytesMax: settings.bodiesBytesMax)
         let connections = ConnectionRegistry(connectionsMax: settings.connectionsMax)
-        let desk = WatchDesk(service: service, settings: settings, metrics: metrics, logger: logger)
+        let broadcaster = WatchBroadcaster(service: service, settings: settings, metrics: metrics, logger: logger)
         let application = Application(
-            responder: makeRouter(metrics, desk, memory, budget, connections).buildResponder(),
+            responder: makeRouter(metrics, broadcaster, cache, budget, connections).buildResponder(),
             server: HTTPServerBuilder { responder in
                 LedgerChannel(
                     responder: responder, settings: settings, metrics: metrics, date: date, connections: connections
                 ) {
                     [
-                        RequestShortcut(
-                            service: service, settings: settings, memory: memory, budget: budget, metrics: metrics,
+                        FastPathHandler(
+                            service: service, settings: settings, cache: cache, budget: budget, metrics: metrics,
                             date: date, logger: logger),
-                        WatchShortcut(desk: desk, metrics: metrics, date: date),
+                        WatchFastPathHandler(broadcaster: broadcaster, metrics: metrics, date: date),
                     ]
                 }
             },
@@ -66,7 +66,7 @@ public struct LedgerServer: Service {
             logger: logger)
         try await withGracefulShutdownHandler {
             try await withThrowingTaskGroup { group in
-                group.addTask { await desk.run() }
+                group.addTask { await broadcaster.run() }
                 do {
                     try await withTaskExecutorPreference(EventLoopExecutor.shared) { try await application.run() }
                 } catch let error as IOError where [EADDRINUSE, EADDRNOTAVAIL, EACCES].contains(error.errnoCode) {
@@ -75,22 +75,22 @@ public struct LedgerServer: Service {
                 group.cancelAll()
             }
         } onGracefulShutdown: {
-            desk.close()
+            broadcaster.close()
         }
     }
 
     func makeRouter(
-        _ metrics: HTTPMetrics, _ desk: WatchDesk, _ memory: AnswerMemory, _ budget: BodyBudget,
+        _ metrics: HTTPMetrics, _ broadcaster: WatchBroadcaster, _ cache: ResponseCache, _ budget: BodyBudget,
         _ connections: ConnectionRegistry
     ) -> Router<LedgerRequestContext> {
         let table = RouteTable(
-            RouteTable.Surroundings(
-                service: service, settings: settings, metrics: metrics, desk: desk, memory: memory))
-        let intake = BodyIntake(settings: settings, budget: budget)
+            RouteTable.Dependencies(
+                service: service, settings: settings, metrics: metrics, broadcaster: broadcaster, cache: cache))
+        let collector = BodyCollector(settings: settings, budget: budget)
         let router = Router(context: LedgerRequestContext.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: ProblemMiddleware(table: table, metrics: metrics))
         for route in table.routes {
-            let endpoint = Endpoint(route: route, settings: settings, intake: intake, connections: connections)
+            let endpoint = Endpoint(route: route, settings: settings, collector: collector, connections: connections)
             router.on(RouterPath(route.path), method: route.method) { request, context in
                 try await endpoint.respond(to: request, context)
             }

@@ -32,7 +32,7 @@ struct ProblemMiddleware: RouterMiddleware {
         return response
     }
 
-    private func answer(_ error: any Error, _ request: Request, _ context: LedgerRequestContext) -> Answer {
+    private func answer(_ error: any Error, _ request: Request, _ context: LedgerRequestContext) -> LedgerResponse {
         switch error {
         case let problem as HTTPProblem: return problem.answer
         case let error as RequestError: return HTTPProblem(error).answer
@@ -50,7 +50,7 @@ struct ProblemMiddleware: RouterMiddleware {
         return HTTPProblem.unexpected(error, context.logger)
     }
 
-    private func unknownPath(_ request: Request) -> Answer {
+    private func unknownPath(_ request: Request) -> LedgerResponse {
         // OPTIONS * is about the server (RFC 9110, section 9.3.7).
         let methods = request.head.path == "*" ? table.methods : table.methods(of: request.uri.path)
         guard !methods.isEmpty else {
@@ -60,7 +60,7 @@ struct ProblemMiddleware: RouterMiddleware {
         }
         let allowed = (methods.map(\.rawValue) + (methods.contains(.get) ? ["HEAD"] : []) + ["OPTIONS"]).sorted()
             .joined(separator: ", ")
-        if request.method == .options { return Answer(status: .noContent, headers: [.allow: allowed]) }
+        if request.method == .options { return LedgerResponse(status: .noContent, headers: [.allow: allowed]) }
         return HTTPProblem(
             .methodNotAllowed, "Method not allowed", "\(request.uri.path) takes \(allowed).", headers: [.allow: allowed]
         ).answer

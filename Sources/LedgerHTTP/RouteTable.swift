@@ -31,7 +31,7 @@ struct Route: Sendable {
     }
 
     /// One of the answers.
-    struct Outcome: Sendable {
+    struct ResponseSpec: Sendable {
         var status: Int
         var description: String
         /// The name of a schema in the description; nil for no body.
@@ -46,7 +46,7 @@ struct Route: Sendable {
     var summary: String
     var parameters: [Parameter] = []
     var body: Body?
-    var outcomes: [Outcome]
+    var outcomes: [ResponseSpec]
     /// Whether it may compute for long: then it runs where it keeps no other connection waiting, and is cancelled when its
     /// client has gone.
     var isHeavy = false
@@ -54,7 +54,7 @@ struct Route: Sendable {
     var hasLocation = false
     /// Whether it waits as long as `Prefer: wait` says.
     var prefersWait = false
-    var handle: @Sendable (Call) async throws -> Answer
+    var handle: @Sendable (RouteRequest) async throws -> LedgerResponse
 
     /// Whether it changes nothing.
     var isRead: Bool { method == .get }
@@ -86,7 +86,7 @@ struct Route: Sendable {
 }
 
 /// A request on its way through a route.
-struct Call: Sendable {
+struct RouteRequest: Sendable {
     let request: Request
     let query: String?
     /// The id that the path names.
@@ -122,23 +122,23 @@ struct RouteTable: Sendable {
     let routes: [Route]
 
     /// What all routes share.
-    struct Surroundings: Sendable {
+    struct Dependencies: Sendable {
         let service: any LedgerService
         let settings: ServerSettings
         let metrics: HTTPMetrics
-        let desk: WatchDesk
-        let memory: AnswerMemory
+        let broadcaster: WatchBroadcaster
+        let cache: ResponseCache
     }
 
-    init(_ surroundings: Surroundings) {
+    init(_ dependencies: Dependencies) {
         let routes =
-            JobRoutes(surroundings).routes + AppendRoutes(surroundings).routes + ExecutionRoutes(surroundings).routes
-            + ProgressRoutes(surroundings).routes + EventRoutes(surroundings).routes
-            + TaskRoutes(surroundings).routes + ExplainRoutes(surroundings).routes + HistoryRoutes(surroundings).routes
-            + VerifyRoutes(surroundings).routes + ReplayRoutes(surroundings).routes
-            + ExportRoutes(surroundings).routes
-            + WatchRoutes(surroundings).routes + PageRoutes(surroundings).routes
-            + OperationsRoutes(surroundings).routes
+            JobRoutes(dependencies).routes + AppendRoutes(dependencies).routes + ExecutionRoutes(dependencies).routes
+            + ProgressRoutes(dependencies).routes + EventRoutes(dependencies).routes
+            + TaskRoutes(dependencies).routes + ExplainRoutes(dependencies).routes + HistoryRoutes(dependencies).routes
+            + VerifyRoutes(dependencies).routes + ReplayRoutes(dependencies).routes
+            + ExportRoutes(dependencies).routes
+            + WatchRoutes(dependencies).routes + PageRoutes(dependencies).routes
+            + OperationsRoutes(dependencies).routes
         self.routes = routes + [DescriptionRoute.route(describing: routes)]
     }
 

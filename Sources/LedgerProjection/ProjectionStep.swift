@@ -10,7 +10,7 @@ struct ProjectionStep {
 
     /// What a step has done.
     struct Result {
-        /// The snapshots that have moved, and how far: one at which a damaged state was met, up to the portion before.
+        /// The snapshots that have moved, and how far: one at which a damaged state was met, up to the prefix before.
         var folded: [(job: JobID, sequence: Int64)] = []
         /// Jobs that have more events still, since a step takes only so many.
         var unfinished: [JobID] = []
@@ -43,8 +43,8 @@ struct ProjectionStep {
             let claim =
                 projections.map { besideQuery(jobs, $0, eventsMax: eventsMax) }
                 ?? claimQuery(jobs, eventsMax: eventsMax)
-            let claimed = try await transaction.pipeline([OrderedLookup.planning, Self.notWaitingForDisk, claim])
-            var claims = try await compute { () throws(PQError) in try Claims(claimed[2], wanted: jobs) }
+            let claimed = try await transaction.pipeline([IndexedLookup.planning, Self.notWaitingForDisk, claim])
+            var claims = try await compute { () throws(PQError) in try ClaimedJobs(claimed[2], wanted: jobs) }
             var result = Result()
             let ids = Set(claims.jobs.map(\.id))
             result.unclaimed = jobs.filter { !ids.contains($0) }
@@ -63,38 +63,38 @@ struct ProjectionStep {
         }
     }
 
-    /// Takes a portion of what was claimed, reads the states that it touches, and folds it.
+    /// Takes a prefix of what was claimed, reads the states that it touches, and folds it.
     ///
     /// - Returns: What stores it.
     private func fold(
-        _ claims: inout Claims, in transaction: inout Transaction, into result: inout Result
+        _ claims: inout ClaimedJobs, in transaction: inout Transaction, into result: inout Result
     ) async throws -> [Query] {
-        var portion = claims
+        var prefix = claims
         if claims.eventCount > settings.executionsPerPortionMax {
             let (whole, executionsMax) = (claims, settings.executionsPerPortionMax)
-            (portion, claims) = await compute { whole.portion(executionsMax: executionsMax) }
+            (prefix, claims) = await compute { whole.prefix(executionsMax: executionsMax) }
         } else {
             // An event touches one execution at most.
             claims = .none
         }
-        try portion.restore(try await transaction.pipeline(StateQueries.needed(by: portion)))
-        let further = StateQueries.neededFurther(by: portion)
-        if !further.isEmpty { try portion.restoreFurther(try await transaction.pipeline(further)) }
+        try prefix.restore(try await transaction.pipeline(StateQueries.needed(by: prefix)))
+        let further = StateQueries.neededFurther(by: prefix)
+        if !further.isEmpty { try prefix.restoreFurther(try await transaction.pipeline(further)) }
 
-        let restored = portion
+        let restored = prefix
         let (changes, damaged, statements) = await compute {
-            var portion = restored
-            let (changes, damaged) = portion.foldAll()
+            var prefix = restored
+            let (changes, damaged) = prefix.foldEvents()
             return (changes, damaged, StateChanges.statements(changes))
         }
         for change in changes {
-            claims.goOn(with: change.job, from: change.changes.progress)
-            // The second portion of a job that was divided.
+            claims.continueFolding(with: change.job, from: change.changes.progress)
+            // The second prefix of a job that was divided.
             if result.folded.last?.job == change.job { result.folded.removeLast() }
             result.folded.append((change.job, change.changes.progress.sequence))
             result.eventCount += change.eventCount
         }
-        for (job, _) in damaged { claims.goOn(with: job, from: nil) }
+        for (job, _) in damaged { claims.continueFolding(with: job, from: nil) }
         result.damaged += damaged
         return statements
     }
@@ -109,15 +109,15 @@ struct ProjectionStep {
         return try result.get()
     }
 
-    /// Claims the jobs that are behind and that no other worker holds, and reads their next events: one query, to be run
-    /// after ``OrderedLookup/planning``.
+    /// ClaimedJobs the jobs that are behind and that no other worker holds, and reads their next events: one query, to be run
+    /// after ``IndexedLookup/planning``.
     ///
     /// A job whose snapshot another worker holds is skipped, not waited for, so the order of the locks does not matter.
     /// They last until the commit: the checkpoint that is read here is the one that is replaced there.
     private func claimQuery(_ jobs: [JobID], eventsMax: Int) -> Query {
         Query(
             """
-            select \(Claims.columns)
+            select \(ClaimedJobs.columns)
             from unnest($1::uuid[]) with ordinality as wanted (job_id, number)
             cross join lateral (
                 select sequence from ledger.job_head as found where found.job_id = wanted.job_id limit 1
@@ -137,7 +137,7 @@ struct ProjectionStep {
     private func besideQuery(_ jobs: [JobID], _ projections: [Int16], eventsMax: Int) -> Query {
         Query(
             """
-            select \(Claims.columns)
+            select \(ClaimedJobs.columns)
             from unnest($1::uuid[], $3::smallint[]) with ordinality as wanted (job_id, projection, number)
             cross join lateral (
                 select sequence from ledger.snapshot as found
@@ -158,7 +158,7 @@ struct ProjectionStep {
     }
 
     /// The next events of each snapshot that was claimed, which come in their order, snapshot by snapshot: nothing that
-    /// would have to be sorted for it stands between. Should they ever not, ``Claims`` refuses them.
+    /// would have to be sorted for it stands between. Should they ever not, ``ClaimedJobs`` refuses them.
     private var nextEvents: String {
         """
         cross join lateral (
@@ -241,7 +241,7 @@ struct ProjectionStep {
                 .uuid(cursor?.uuidBytes ?? UUIDBytes(high: .max, low: .max)), .int8(Int64(settings.sweepJobsMax)),
             ])
         let rows = try await pool.withTransaction(readOnly: true) { transaction in
-            try await transaction.commit(after: [OrderedLookup.planning, page])[1]
+            try await transaction.commit(after: [IndexedLookup.planning, page])[1]
         }
         var sweep = Sweep()
         for row in rows where try row.decode(1, as: Bool.self) {

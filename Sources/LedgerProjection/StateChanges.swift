@@ -20,7 +20,7 @@ enum StateChanges {
     /// What moves the snapshots, and sees to it that they were where the changes begin.
     static func checkpoints(_ changes: [OfJob]) -> [Query] { [snapshots(changes)] }
 
-    /// Those that store everything else.
+    /// Those that store allState else.
     static func parts(_ changes: [OfJob]) -> [Query] {
         [indicators(changes), tasks(changes), executions(changes), pages(changes), discards(changes)].compactMap { $0 }
     }

@@ -15,13 +15,13 @@ enum StateQueries {
     /// Tasks with their last executions and, where they are others, the executions that are named; the first of an
     /// attempt; indicators by label.
     ///
-    /// They are to be run after ``OrderedLookup/planning``, in its transaction.
-    static func needed(by claims: Claims) -> [Query] {
+    /// They are to be run after ``IndexedLookup/planning``, in its transaction.
+    static func needed(by claims: ClaimedJobs) -> [Query] {
         var tasks = Keys()
         var attempts = Keys()
         var labels = Keys()
         for job in claims.jobs {
-            let needs = FoldNeeds(of: job.events)
+            let needs = FoldKeys(of: job.events)
             var named: Set<Name> = []
             for execution in needs.namedExecutions {
                 named.insert(execution.task)
@@ -37,11 +37,11 @@ enum StateQueries {
     }
 
     /// Indicators by sequence, and pages of report numbers; nothing where no job needs any.
-    static func neededFurther(by claims: Claims) -> [Query] {
+    static func neededFurther(by claims: ClaimedJobs) -> [Query] {
         var indicators = Keys()
         var pages = Keys()
         for job in claims.jobs {
-            let needs = job.fold.furtherNeeds(of: job.events)
+            let needs = job.fold.dependentKeys(of: job.events)
             for sequence in needs.indicators { indicators.add(job, "", number: sequence) }
             for key in needs.pages { pages.add(job, "", number: key.execution, page: key.page) }
         }
@@ -62,7 +62,7 @@ enum StateQueries {
         var isEmpty: Bool { jobs.isEmpty }
 
         mutating func add(
-            _ job: Claims.Job, _ text: String, name: String? = nil, attempt: Int32? = nil, number: Int64? = nil,
+            _ job: ClaimedJobs.Job, _ text: String, name: String? = nil, attempt: Int32? = nil, number: Int64? = nil,
             page: Int64? = nil
         ) {
             jobs.append(job.id.uuidBytes)
@@ -76,7 +76,7 @@ enum StateQueries {
     }
 
     // Each row that is wanted is looked up by itself, in the order of the one index that finds it at once: see
-    // ``OrderedLookup``. "limit 1" keeps PostgreSQL from beginning with another table, and where a column is "between" a
+    // ``IndexedLookup``. "limit 1" keeps PostgreSQL from beginning with another table, and where a column is "between" a
     // value and the same value it is still one to order by, which it would not be where it is equal to it.
 
     /// Looks up the task of each `wanted` row.

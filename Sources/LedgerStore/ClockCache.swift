@@ -4,15 +4,15 @@
 /// nobody has asked for since it came by last. To note that somebody asks costs next to nothing. ("Clock": F. J. Corbató,
 /// A Paging Experiment with the Multics System, 1968.)
 package struct ClockCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
-    private struct Place {
+    private struct Slot {
         let key: Key
         var value: Value
         var cost: Int
-        var wasAskedFor = false
+        var wasUsed = false
     }
 
     private let costMax: Int
-    private var places: [Place] = []
+    private var slots: [Slot] = []
     private var indices: [Key: Int32] = [:]
     private var hand = 0
     /// What all that is kept costs.
@@ -27,34 +27,34 @@ package struct ClockCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     package var keys: [Key] { Array(indices.keys) }
 
     /// The value of a key, without anybody having asked for it.
-    package func peek(_ key: Key) -> Value? { indices[key].map { places[Int($0)].value } }
+    package func peek(_ key: Key) -> Value? { indices[key].map { slots[Int($0)].value } }
 
     /// The value of a key that somebody asks for, where it is right; one that is not stays, and is not asked for.
-    package mutating func find(_ key: Key, where isRight: (Value) -> Bool) -> Value? {
-        guard let index = indices[key].map(Int.init), isRight(places[index].value) else { return nil }
-        places[index].wasAskedFor = true
-        return places[index].value
+    package mutating func find(_ key: Key, where isValid: (Value) -> Bool) -> Value? {
+        guard let index = indices[key].map(Int.init), isValid(slots[index].value) else { return nil }
+        slots[index].wasUsed = true
+        return slots[index].value
     }
 
-    /// Keeps a value in the place of an older one of its key, which so is asked for; for one that costs more than all may,
+    /// Keeps a value in the slot of an older one of its key, which so is asked for; for one that costs more than all may,
     /// nothing is kept.
     package mutating func put(_ value: Value, _ key: Key, cost more: Int = 1) {
         guard more <= costMax else { return remove(key) }
         let index = indices[key].map(Int.init)
-        if let index, cost - places[index].cost + more <= costMax {
-            cost += more - places[index].cost
-            places[index] = Place(key: key, value: value, cost: more, wasAskedFor: true)
+        if let index, cost - slots[index].cost + more <= costMax {
+            cost += more - slots[index].cost
+            slots[index] = Slot(key: key, value: value, cost: more, wasUsed: true)
             return
         }
         // An older one must not be what makes room for this.
         remove(key)
         cost += more
         while cost > costMax {
-            takeAway()
+            evict()
             // What stands there now was the last one: it is not its turn yet.
             if cost > costMax { hand += 1 }
         }
-        add(Place(key: key, value: value, cost: more, wasAskedFor: index != nil))
+        add(Slot(key: key, value: value, cost: more, wasUsed: index != nil))
     }
 
     package mutating func remove(_ key: Key) {
@@ -62,35 +62,35 @@ package struct ClockCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     }
 
     /// Puts a new one where the hand is, which goes on: so it comes by all others before.
-    private mutating func add(_ place: Place) {
-        places.append(place)
-        let last = places.count - 1
-        indices[place.key] = Int32(last)
+    private mutating func add(_ slot: Slot) {
+        slots.append(slot)
+        let last = slots.count - 1
+        indices[slot.key] = Int32(last)
         if hand < last {
-            places.swapAt(hand, last)
-            indices[place.key] = Int32(hand)
-            indices[places[last].key] = Int32(last)
+            slots.swapAt(hand, last)
+            indices[slot.key] = Int32(hand)
+            indices[slots[last].key] = Int32(last)
         }
         hand += 1
     }
 
-    /// Each place that the hand passes over was asked for since: so it passes over as many as were asked for.
-    private mutating func takeAway() {
+    /// Each slot that the hand passes over was asked for since: so it passes over as many as were asked for.
+    private mutating func evict() {
         while true {
-            if hand >= places.count { hand = 0 }
-            guard places[hand].wasAskedFor else { return remove(at: hand) }
-            places[hand].wasAskedFor = false
+            if hand >= slots.count { hand = 0 }
+            guard slots[hand].wasUsed else { return remove(at: hand) }
+            slots[hand].wasUsed = false
             hand += 1
         }
     }
 
-    /// The last one takes the place of the one that goes.
+    /// The last one takes the slot of the one that goes.
     private mutating func remove(at index: Int) {
-        cost -= places[index].cost
-        indices[places[index].key] = nil
-        let last = places.removeLast()
-        guard index < places.count else { return }
-        places[index] = last
+        cost -= slots[index].cost
+        indices[slots[index].key] = nil
+        let last = slots.removeLast()
+        guard index < slots.count else { return }
+        slots[index] = last
         indices[last.key] = Int32(index)
     }
 }

@@ -9,7 +9,7 @@ struct JobCreator: Sendable {
     private static let attemptsMax = 3
 
     /// What became of a request to create a job.
-    enum Outcome {
+    enum Creation {
         case created(NewJob)
         case existed(JobID)
         /// Another job, with other content, has the key.
@@ -25,7 +25,7 @@ struct JobCreator: Sendable {
         let readAt: ContinuousClock.Instant
     }
 
-    func create(_ description: JobDescription) async throws(PQError) -> Outcome {
+    func create(_ description: JobDescription) async throws(PQError) -> Creation {
         var failure = PQError(.misuse, "not tried")
         for _ in 1...Self.attemptsMax {
             do throws(PQError) {
@@ -47,7 +47,7 @@ struct JobCreator: Sendable {
         throw failure
     }
 
-    private func attempt(_ description: JobDescription) async throws(PQError) -> Outcome {
+    private func attempt(_ description: JobDescription) async throws(PQError) -> Creation {
         do {
             return try await pool.withTransaction { transaction in
                 let first = try await transaction.pipeline([

@@ -34,7 +34,7 @@ public protocol LedgerService: Sendable {
     ///
     /// - Throws: ``StoreError/Code/overloaded`` where too many histories are being folded already.
     func job(
-        _ id: JobID, at moment: HistoricMoment, counting policy: CountingPolicy
+        _ id: JobID, at moment: PointInTime, counting policy: CountingPolicy
     ) async throws(StoreError) -> JobView?
 
     /// Jobs, newest first, older than `cursor` where one is given; at most `limit`. One query.
@@ -47,7 +47,7 @@ public protocol LedgerService: Sendable {
     /// whoever depends on them looks as well, now and then.
     ///
     /// - Parameter body: Called on any thread; must not block.
-    func hearFolds(_ body: @escaping @Sendable (FoldHint) -> Void) -> FoldSubscription
+    func observeSnapshots(_ body: @escaping @Sendable (SnapshotHint) -> Void) -> SnapshotSubscription
 
     /// Appends events to one job: all or nothing, in order, contiguous. Returns once durably committed.
     ///
@@ -94,7 +94,7 @@ public protocol LedgerService: Sendable {
     ///
     /// - Throws: ``StoreError/Code/overloaded`` where too many histories are being folded already.
     func tasks(
-        _ job: JobID, at moment: HistoricMoment, state: TaskState?, limit: Int, after cursor: Int64?
+        _ job: JobID, at moment: PointInTime, state: TaskState?, limit: Int, after cursor: Int64?
     ) async throws(StoreError) -> TaskPage?
 
     /// A page of where each unit of an indicator went, execution by execution; `limit` at most, and fewer where few of
@@ -108,9 +108,9 @@ public protocol LedgerService: Sendable {
     ///   - cursor: ``Explanation/nextCursor`` of the page before.
     /// - Throws: ``StoreError/Code/overloaded`` where too many histories are being folded already.
     func explain(
-        _ job: JobID, _ label: Name?, at moment: HistoricMoment?, counting policy: CountingPolicy, limit: Int,
+        _ job: JobID, _ label: Name?, at moment: PointInTime?, counting policy: CountingPolicy, limit: Int,
         after cursor: Explanation.Cursor?
-    ) async throws(StoreError) -> ExplanationOutcome
+    ) async throws(StoreError) -> ExplanationResult
 
     /// What happened to a job between two moments; nil where there is none of this id. Folds the events up to the later
     /// one.
@@ -120,8 +120,8 @@ public protocol LedgerService: Sendable {
     ///   - limit: How many changes of each kind are told; all are counted.
     /// - Throws: ``StoreError/Code/overloaded`` where too many histories are being folded already.
     func difference(
-        _ job: JobID, from: HistoricMoment, to: HistoricMoment?, counting policy: CountingPolicy, limit: Int
-    ) async throws(StoreError) -> Difference?
+        _ job: JobID, from: PointInTime, to: PointInTime?, counting policy: CountingPolicy, limit: Int
+    ) async throws(StoreError) -> SnapshotDiff?
 
     /// How an indicator came to its numbers. Folds all events of the job.
     ///
@@ -129,12 +129,12 @@ public protocol LedgerService: Sendable {
     ///   - label: The indicator; nil is the default one.
     ///   - points: How many points the curve may have, 2 or more; decreases are told even where there are more of them.
     /// - Throws: ``StoreError/Code/overloaded`` where too many histories are being folded already.
-    func curve(_ job: JobID, _ label: Name?, points: Int) async throws(StoreError) -> CurveOutcome
+    func curve(_ job: JobID, _ label: Name?, points: Int) async throws(StoreError) -> HistoryResult
 
     /// Recomputes the hash chain of a stretch of a job from its events, and compares it with what is stored; at its end
     /// with the head of the job. Nil where there is no such job. Costs by the events: some 100,000 a second; locks
     /// nothing.
-    func verify(_ job: JobID, _ stretch: Verification.Stretch) async throws(StoreError) -> Verification?
+    func verify(_ job: JobID, _ stretch: Verification.Range) async throws(StoreError) -> Verification?
 
     /// The heads of jobs after this one, in the order of their ids; at most `limit`.
     func heads(after cursor: JobID?, limit: Int) async throws(StoreError) -> [LedgerHead]
@@ -149,7 +149,7 @@ public protocol LedgerService: Sendable {
     ///
     /// - Throws: ``StoreError/Code/invalid`` where it is not as it was recorded; ``StoreError/Code/conflict`` where it does
     ///   not go on where the job stands here, or goes another way, or another job has its key.
-    func importExcerpt(_ excerpt: LedgerExcerpt) async throws(StoreError) -> ImportOutcome
+    func importExcerpt(_ excerpt: LedgerExcerpt) async throws(StoreError) -> ImportResult
 
     /// Begins a replay; workers do it.
     ///
@@ -177,7 +177,7 @@ public protocol LedgerService: Sendable {
     /// met it.
     func standing(
         of execution: Name, task: Name, in job: JobID, at sequence: Int64
-    ) async throws(StoreError) -> ExecutionStanding?
+    ) async throws(StoreError) -> ExecutionStatus?
 
     /// A name for an execution that nobody else has.
     func newExecutionName() -> Name
@@ -225,14 +225,14 @@ public struct JobView: Hashable, Sendable {
 }
 
 /// What has become of an excerpt that was imported.
-public struct ImportOutcome: Hashable, Sendable {
+public struct ImportResult: Hashable, Sendable {
     public var job: JobID
     /// How many of its events are new here.
     public var appended: Int
     /// The last event of the job here.
-    public var place: Verification.Anchor
+    public var place: ChainPosition
 
-    public init(job: JobID, appended: Int, place: Verification.Anchor) {
+    public init(job: JobID, appended: Int, place: ChainPosition) {
         self.job = job
         self.appended = appended
         self.place = place
@@ -300,7 +300,7 @@ public struct EventFilter: Hashable, Sendable {
 }
 
 /// A moment in the history of a job.
-public enum HistoricMoment: Hashable, Sendable {
+public enum PointInTime: Hashable, Sendable {
     /// After this event, from 0 for none to the last one that there is.
     case sequence(Int64)
     /// After the last event recorded at this time or before.
@@ -308,7 +308,7 @@ public enum HistoricMoment: Hashable, Sendable {
 }
 
 /// What came of the question why an indicator shows what it shows.
-public enum ExplanationOutcome: Sendable {
+public enum ExplanationResult: Sendable {
     case noSuchJob
     /// No event of the job has ever named it.
     case noSuchIndicator
@@ -316,11 +316,11 @@ public enum ExplanationOutcome: Sendable {
 }
 
 /// What came of the question how an indicator came to its numbers.
-public enum CurveOutcome: Sendable {
+public enum HistoryResult: Sendable {
     case noSuchJob
     /// No event of the job has ever named it.
     case noSuchIndicator
-    case found(Curve)
+    case found(IndicatorHistory)
 }
 
 /// A part of a job's tasks, as of one sequence.
@@ -352,7 +352,7 @@ public struct EventPage: Sendable {
 }
 
 /// An execution and the last one of its task; equal where it is the last.
-public struct ExecutionStanding: Hashable, Sendable {
+public struct ExecutionStatus: Hashable, Sendable {
     public var execution: ExecutionIdentity
     public var last: ExecutionIdentity
 

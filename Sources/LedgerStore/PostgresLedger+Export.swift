@@ -12,8 +12,8 @@ extension PostgresLedger {
         }
     }
 
-    public func importExcerpt(_ excerpt: LedgerExcerpt) async throws(StoreError) -> ImportOutcome {
-        let outcome: Importer.Outcome
+    public func importExcerpt(_ excerpt: LedgerExcerpt) async throws(StoreError) -> ImportResult {
+        let outcome: Importer.ImportedExcerpt
         do {
             outcome = try await Importer(pool: pool).take(excerpt)
         } catch let refusal as Importer.Refusal {
@@ -28,7 +28,7 @@ extension PostgresLedger {
         } catch {
             throw StoreError(.corrupt, "importing a job: \(error)", cause: error)
         }
-        if outcome.appended > 0 { await noteAppended([excerpt.job]) }
-        return ImportOutcome(job: excerpt.job, appended: outcome.appended, place: outcome.place)
+        if outcome.appended > 0 { await eventsAppended([excerpt.job]) }
+        return ImportResult(job: excerpt.job, appended: outcome.appended, place: outcome.place)
     }
 }

@@ -12,13 +12,13 @@ public final class PostgresLedger: Service {
     public struct Settings: Sendable {
         /// The most connections for reading and for the rest.
         public var connectionsMax = 8
-        /// The most connections for appending and for creating jobs: one for each lane, and some to look up heads and to
+        /// The most connections for appending and for creating jobs: one for each queue, and some to look up heads and to
         /// create jobs.
         public var appendConnectionsMax = 5
         /// The most connections for replays: each batch that is worked on takes four at times.
         public var replayConnectionsMax = 8
         /// How many groups of appends are written at the same time.
-        public var appendLanes = 2
+        public var appendQueues = 2
         /// The role that the sessions take, which may not change events; nil keeps the one that logs in.
         public var role: String? = "progress_ledger_service"
         /// How long an operation may take.
@@ -43,33 +43,33 @@ public final class PostgresLedger: Service {
     /// The connections for reading, which the projection uses as well.
     public let pool: Pool
     /// What tells a projection worker in this process what to look at.
-    public let signals = ProjectionSignals()
+    public let signals = PendingJobs()
 
     /// The connections of replays, apart from the others, so that reading does not wait for them: what is compared in
     /// one transaction is folded in others meanwhile.
     public let replayPool: Pool
 
     /// What wakes a replay runner in this process.
-    public let replayBell = ReplayBell()
+    public let replayBell = ReplaySignal()
 
     /// Whether a job without a snapshot has been seen lately.
     package let missingSnapshots: MissingSnapshots
     let appender: Appender
-    let hub = ChangeHub()
+    let hub = SnapshotNotifier()
     let snapshots: SnapshotReader
-    let stamps: SharedLookup<SnapshotStamp>
-    let sharedSnapshots: SharedLookup<StampedJob>
+    let stamps: BatchedLookup<SnapshotStamp>
+    let sharedSnapshots: BatchedLookup<StampedJob>
     let eventReader: EventReader
     let creator: JobCreator
-    let folder: HistoryFolder
+    let folder: PointInTimeFold
     let replays: ReplayStore
-    let workers = WorkerRegistry()
-    let board: WorkerBoard
+    let workers = WorkerStatistics()
+    let board: WorkerHeartbeats
     let lagMeter: CachedReading<LedgerStatus.Lag>
     let guaranteeReading: CachedReading<[String]>
     let partitionReading: CachedReading<[String]>
     let appendPool: Pool
-    private let hints: HintSender
+    private let hints: NotificationPublisher
     /// Jobs that may have lost what was acknowledged; none in particular means any.
     private let lossSource: AsyncStream<[JobID]>
     private let lossSink: AsyncStream<[JobID]>.Continuation
@@ -108,20 +108,20 @@ public final class PostgresLedger: Service {
         let replaying = LedgerSession.requirements(
             role: settings.role, statementTimeout: .seconds(320), idleTimeout: .seconds(320))
         replayPool = makePool(settings.replayConnectionsMax, "replay", replaying)
-        hints = HintSender(pool: pool, instance: instance, logger: logger)
+        hints = NotificationPublisher(pool: pool, instance: instance, logger: logger)
         missingSnapshots = MissingSnapshots()
         snapshots = SnapshotReader(pool: pool, missing: missingSnapshots)
         let reader = snapshots
-        stamps = SharedLookup(on: pool.reactor, jobsMax: 1_000) { jobs throws(PQError) in try await reader.stamps(jobs)
+        stamps = BatchedLookup(on: pool.reactor, jobsMax: 1_000) { jobs throws(PQError) in try await reader.stamps(jobs)
         }
-        sharedSnapshots = SharedLookup(on: pool.reactor, jobsMax: 50) { jobs throws(PQError) in
+        sharedSnapshots = BatchedLookup(on: pool.reactor, jobsMax: 50) { jobs throws(PQError) in
             try await reader.stamped(jobs)
         }
         eventReader = EventReader(pool: pool)
         creator = JobCreator(pool: appendPool)
-        folder = HistoryFolder(pool: pool)
+        folder = PointInTimeFold(pool: pool)
         replays = ReplayStore(pool: replayPool)
-        board = WorkerBoard(pool: pool, instance: instance, logger: logger)
+        board = WorkerHeartbeats(pool: pool, instance: instance, logger: logger)
         let status = StatusReader(pool: pool)
         let missing = missingSnapshots
         let ages = FutureAges()
@@ -142,7 +142,7 @@ public final class PostgresLedger: Service {
         self.lossSource = lossSource
         self.lossSink = lossSink
         appender = Appender(
-            pool: appendPool, laneCount: settings.appendLanes, logger: logger, onWentBack: { lossSink.yield($0) }
+            pool: appendPool, queueCount: settings.appendQueues, logger: logger, onHeadsLost: { lossSink.yield($0) }
         ) { jobs in
             signals.appended(jobs)
             guard hints.hasPeers else { return }
@@ -172,8 +172,8 @@ public final class PostgresLedger: Service {
     /// taken and closes the connections.
     public func run() async throws {
         let partitions = Task(name: "partitions") { await makePartitions() }
-        let presence = Task(name: "presence") { await tellPresence() }
-        let work = Task(name: "worker-board") { await tellWork() }
+        let presence = Task(name: "presence") { await publishPresence() }
+        let work = Task(name: "worker-board") { await publishPendingWork() }
         let losses = Task(name: "acknowledged-heads") { await compareAcknowledged() }
         defer {
             losses.cancel()
@@ -183,7 +183,10 @@ public final class PostgresLedger: Service {
         }
         let listener = Listener(
             target: target,
-            channels: [HintSender.appendedChannel, HintSender.foldedChannel, HintSender.presenceChannel],
+            channels: [
+                NotificationPublisher.appendedChannel, NotificationPublisher.foldedChannel,
+                NotificationPublisher.presenceChannel,
+            ],
             applicationName: "progress-ledger listener", logger: logger)
         await cancelWhenGracefulShutdown { [self] in
             await listener.run { await hear($0) }
@@ -198,22 +201,22 @@ public final class PostgresLedger: Service {
     private func hear(_ event: Listener.Event) async {
         switch event {
         case .connected:
-            signals.wantSweep()
+            signals.requestSweep()
             lossSink.yield([])
             await hub.catchUp()
-            await hints.tellPresence()
+            await hints.publishPresence()
         case .disconnected(let error):
             logger.warning("not listening to other servers and workers", metadata: ["error": "\(error)"])
         case .notification(let notification):
-            guard let items = HintSender.read(notification, instance: instance) else { return }
+            guard let items = NotificationPublisher.read(notification, instance: instance) else { return }
             // A newcomer is answered, so that both know of each other at once.
-            if await hints.heardPeer() { await hints.tellPresence() }
-            if notification.channel == HintSender.presenceChannel {
+            if await hints.heardPeer() { await hints.publishPresence() }
+            if notification.channel == NotificationPublisher.presenceChannel {
                 return
             }
-            if notification.channel == HintSender.appendedChannel {
+            if notification.channel == NotificationPublisher.appendedChannel {
                 let jobs = items.compactMap { JobID(String($0)) }
-                if jobs.count == items.count { signals.appended(jobs) } else { signals.wantSweep() }
+                if jobs.count == items.count { signals.appended(jobs) } else { signals.requestSweep() }
             } else {
                 await hearFolded(items)
             }
@@ -257,17 +260,17 @@ public final class PostgresLedger: Service {
         }
     }
 
-    private func tellPresence() async {
+    private func publishPresence() async {
         while !Task.isCancelled {
-            await hints.tellPresence()
-            do { try await Task.sleep(for: HintSender.presence.interval) } catch { return }
+            await hints.publishPresence()
+            do { try await Task.sleep(for: NotificationPublisher.presence.interval) } catch { return }
         }
     }
 
     /// Where a projection worker runs in this process, it is said now and then that it does.
-    private func tellWork() async {
+    private func publishPendingWork() async {
         while !Task.isCancelled {
-            do { try await Task.sleep(for: WorkerBoard.interval) } catch { return }
+            do { try await Task.sleep(for: WorkerHeartbeats.interval) } catch { return }
             let state = workers.current
             if state.isRunning { await board.tell(state, pendingJobs: signals.pendingJobCount) }
         }
@@ -288,19 +291,19 @@ public final class PostgresLedger: Service {
     }
 
     /// Events of these jobs were recorded otherwise than by the appender.
-    func noteAppended(_ jobs: [JobID]) async {
+    func eventsAppended(_ jobs: [JobID]) async {
         signals.appended(jobs)
         if hints.hasPeers { await hints.appended(jobs) }
     }
 
     /// For a replay in this process: other projections are live now, at the same sequences. Whoever watches looks again.
-    public func noteSwitched() async {
+    public func projectionSwitched() async {
         await hub.catchUp()
         await hints.foldedAnew()
     }
 
     /// For a projection worker in this process: these snapshots have moved.
-    public func noteFolded(_ jobs: [(job: JobID, sequence: Int64)]) async {
+    public func snapshotsFolded(_ jobs: [(job: JobID, sequence: Int64)]) async {
         for (job, sequence) in jobs { await hub.folded(job, sequence) }
         await hints.folded(jobs)
     }

@@ -43,7 +43,7 @@ public final class ServerProcess: @unchecked Sendable {
     public var processIdentifier: Int32 { process.processIdentifier }
 
     /// The URL of a server, once it can answer.
-    public func url(within limit: Duration = .patience) async throws -> String {
+    public func url(within limit: Duration = .testTimeout) async throws -> String {
         var url: String?
         try await eventually(within: limit) {
             guard self.isRunning else { throw ProcessEnded(printed: self.printed) }
@@ -59,7 +59,7 @@ public final class ServerProcess: @unchecked Sendable {
     }
 
     /// Waits until it has ended.
-    public func wait(within limit: Duration = .patience) async throws {
+    public func wait(within limit: Duration = .testTimeout) async throws {
         try await eventually(within: limit) { !self.isRunning }
     }
 }

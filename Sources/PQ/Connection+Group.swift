@@ -57,7 +57,7 @@ extension Connection {
         case deallocate
     }
 
-    private struct Outcome {
+    private struct GroupResult {
         var rows: [Rows] = []
         var failure: PQError?
         var isStale = false
@@ -100,8 +100,8 @@ extension Connection {
         return pending
     }
 
-    private func collect(_ pending: [Pending]) async -> Outcome {
-        var outcome = Outcome()
+    private func collect(_ pending: [Pending]) async -> GroupResult {
+        var outcome = GroupResult()
         var position = 0
         while loss == nil, let session {
             if session.isBusy {

@@ -56,7 +56,7 @@ public final class Pool: Sendable {
     /// The reactor on which its connections live.
     public let reactor: Reactor
     let settings: Settings
-    let lender: Lender
+    let driver: PoolDriver
 
     /// A pool for this database. Connects to nothing yet.
     public init(target: ConnectionTarget, settings: Settings = Settings(), reactor: Reactor = .shared, logger: Logger) {
@@ -66,8 +66,8 @@ public final class Pool: Sendable {
         // The encoding of this side: whatever the environment or the role says, what is sent is UTF-8.
         let named = target.setting("fallback_application_name", settings.applicationName)
             .setting("client_encoding", "UTF8")
-        lender = Lender(target: named, settings: settings, reactor: reactor, logger: logger)
-        settings.group?.join(lender)
+        driver = PoolDriver(target: named, settings: settings, reactor: reactor, logger: logger)
+        settings.group?.join(driver)
     }
 
     /// Runs one statement by itself, committed when this returns.
@@ -122,20 +122,20 @@ public final class Pool: Sendable {
     /// - Parameter isWritable: Whether a server that takes no writes is refused, where the pool's settings do so.
     /// - Throws: ``PQError/Code/sessionRefused`` if the server does not give what the settings require.
     public func checkSession(isWritable: Bool = true) async throws(PQError) -> SessionFacts {
-        try await lender.checkSession(isWritable: isWritable)
+        try await driver.checkSession(isWritable: isWritable)
     }
 
     /// Lends a connection to the closure. Transactions have ``withTransaction(isolation:readOnly:deadline:_:)``.
     public func withConnection<R>(_ body: (inout Lease) async throws -> R) async throws -> R {
         try await withTaskExecutorPreference(reactor.taskExecutor) {
-            let connection = try await lender.acquire()
+            let connection = try await driver.acquire()
             var lease = Lease(connection: connection, settings: settings)
             do {
                 let result = try await body(&lease)
-                await lender.release(connection)
+                await driver.release(connection)
                 return result
             } catch {
-                await lender.release(connection)
+                await driver.release(connection)
                 throw error
             }
         }
@@ -153,15 +153,15 @@ public final class Pool: Sendable {
         _ body: (inout Transaction) async throws -> R
     ) async throws -> R {
         try await withTaskExecutorPreference(reactor.taskExecutor) {
-            let connection = try await lender.acquire()
+            let connection = try await driver.acquire()
             do {
                 let result = try await Transaction.run(
                     on: connection, isolation, isReadOnly: readOnly,
                     deadline: deadline ?? settings.operationDeadline, body)
-                await lender.release(connection)
+                await driver.release(connection)
                 return result
             } catch {
-                await lender.release(connection)
+                await driver.release(connection)
                 throw error
             }
         }
@@ -170,25 +170,25 @@ public final class Pool: Sendable {
     private func withPooled<R>(
         _ body: (Connection) async throws(PQError) -> R
     ) async throws(PQError) -> R {
-        let connection = try await lender.acquire()
+        let connection = try await driver.acquire()
         do throws(PQError) {
             let result = try await body(connection)
-            await lender.release(connection)
+            await driver.release(connection)
             return result
         } catch {
-            await lender.release(connection)
+            await driver.release(connection)
             throw error
         }
     }
 
     /// Closes idle connections now and lent ones when they come back. Nobody gets one any more.
     public func close() async {
-        await lender.close()
+        await driver.close()
     }
 
     /// What the pool has done and does.
     public var statistics: Statistics {
-        get async { await lender.statistics }
+        get async { await driver.statistics }
     }
 }
 

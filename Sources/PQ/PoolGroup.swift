@@ -6,34 +6,34 @@ internal import Synchronization
 /// server silent, all drop the connections that rest, since each would otherwise be found silent by itself.
 public final class PoolGroup: Sendable {
     private struct Member {
-        weak var lender: Lender?
+        weak var driver: PoolDriver?
     }
 
     private let members = Mutex<[Member]>([])
 
     public init() {}
 
-    func join(_ lender: Lender) {
+    func join(_ driver: PoolDriver) {
         members.withLock { members in
-            members.removeAll { $0.lender == nil }
-            members.append(Member(lender: lender))
+            members.removeAll { $0.driver == nil }
+            members.append(Member(driver: driver))
         }
     }
 
-    private var lenders: [Lender] { members.withLock { $0.compactMap(\.lender) } }
+    private var drivers: [PoolDriver] { members.withLock { $0.compactMap(\.driver) } }
 
     /// Closes a connection that rests in another pool.
     ///
     /// - Returns: Whether there was one.
-    func giveBackOne(except asking: Lender) async -> Bool {
-        for lender in lenders where lender !== asking {
-            if await lender.closeOneIdle() { return true }
+    func giveBackOne(except asking: PoolDriver) async -> Bool {
+        for driver in drivers where driver !== asking {
+            if await driver.closeOneIdle() { return true }
         }
         return false
     }
 
     /// Closes all connections that rest: the server does not answer.
     func dropIdle() async {
-        for lender in lenders { await lender.closeAllIdle() }
+        for driver in drivers { await driver.closeAllIdle() }
     }
 }

@@ -3,4 +3,4 @@
 @_exported public import Ledger
 
 @_exported public import struct LedgerWire.JobAnswer
-@_exported public import struct LedgerWire.WireProblem
+@_exported public import struct LedgerWire.RequestProblem

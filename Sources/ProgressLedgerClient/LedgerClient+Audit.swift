@@ -7,9 +7,9 @@ extension LedgerClient {
     /// Has the server recompute the hash chain of a stretch of a job, and says what is wrong with it, if anything. Takes
     /// some seconds for each million events.
     public func verify(
-        _ job: JobID, _ stretch: Verification.Stretch = Verification.Stretch()
+        _ job: JobID, _ stretch: Verification.Range = Verification.Range()
     ) async throws(LedgerClientError) -> Verification {
-        try await ask(.verify(job, stretch), as: VerificationAnswer.self).value.verification
+        try await ask(.verify(job, stretch), as: VerificationResponse.self).value.verification
     }
 
     /// A page of the last events of all jobs with their hashes, in the order of their ids.
@@ -63,8 +63,8 @@ package struct Imported: Hashable, Sendable {
     package let ledgerSequence: Int64
 }
 
-extension HeadsPage: Answer {
-    package init(_ value: JSONValue) throws(AnswerError) {
+extension HeadsPage: ResponseBody {
+    package init(_ value: JSONValue) throws(ResponseError) {
         var heads: [LedgerHead] = []
         for element in try value.elements("heads") { heads.append(try LedgerHead(element)) }
         self.heads = heads
@@ -72,9 +72,9 @@ extension HeadsPage: Answer {
     }
 }
 
-extension Imported: Answer {
-    package init(_ value: JSONValue) throws(AnswerError) {
-        guard let job = JobID(try value.text("job")) else { throw AnswerError(field: "job") }
+extension Imported: ResponseBody {
+    package init(_ value: JSONValue) throws(ResponseError) {
+        guard let job = JobID(try value.text("job")) else { throw ResponseError(field: "job") }
         self.job = job
         appended = try value.integer("appended")
         ledgerSequence = try value.integer("ledger_sequence")

@@ -63,8 +63,8 @@ extension LedgerClient {
     ///   - points: At most so many points, 10,000 at most, or as many as there are decreases.
     public func curve(
         of job: JobID, label: Name?, points: Int = 500
-    ) async throws(LedgerClientError) -> Curve {
-        try await ask(.curve(job, label: label, points: points), as: Curve.self).value
+    ) async throws(LedgerClientError) -> IndicatorHistory {
+        try await ask(.curve(job, label: label, points: points), as: IndicatorHistory.self).value
     }
 
     // MARK: Events
@@ -90,14 +90,14 @@ extension LedgerClient {
     ) async throws(LedgerClientError) -> Appended {
         let request = LedgerRequest.append(drafts, to: job, awaitsVerdicts: awaitsVerdicts)
         let appended: Appended = try decode(try await perform(request, until: limit), to: request)
-        contact.noteWritten(appended.sequences.upperBound, to: job)
+        contact.recordWrite(appended.sequences.upperBound, to: job)
         return appended
     }
 
     /// Appends events to many jobs: all or nothing; in order and contiguous within each job.
     public func append(_ entries: [(job: JobID, draft: EventDraft)]) async throws(LedgerClientError) -> AppendedToJobs {
         let appended = try await ask(.append(entries), as: AppendedToJobs.self).value
-        for (job, sequences) in appended.sequences { contact.noteWritten(sequences.upperBound, to: job) }
+        for (job, sequences) in appended.sequences { contact.recordWrite(sequences.upperBound, to: job) }
         return appended
     }
 
@@ -113,7 +113,7 @@ extension LedgerClient {
         _ reference: ExecutionReference, in job: JobID
     ) async throws(LedgerClientError) -> StartedExecution {
         let started = try await ask(.startExecution(reference, in: job), as: StartedExecution.self).value
-        contact.noteWritten(started.sequence, to: job)
+        contact.recordWrite(started.sequence, to: job)
         return started
     }
 
@@ -216,15 +216,15 @@ extension LedgerClient {
     // MARK: Below
 
     /// Sends a request and decodes its answer.
-    func ask<Value: Answer>(
+    func ask<Value: ResponseBody>(
         _ request: LedgerRequest, as type: Value.Type
-    ) async throws(LedgerClientError) -> (value: Value, answer: HTTPAnswer) {
+    ) async throws(LedgerClientError) -> (value: Value, answer: ReceivedResponse) {
         let answer = try await perform(request)
         return (try decode(answer, to: request), answer)
     }
 
     /// Sends a request and returns its answer as it came, without the line feed at its end, beside what it means.
-    package func askForJSON<Value: Answer>(
+    package func askForJSON<Value: ResponseBody>(
         _ request: LedgerRequest, as type: Value.Type
     ) async throws(LedgerClientError) -> (value: Value, json: String) {
         let (value, json, _) = try await askWithClock(request, as: type)
@@ -232,7 +232,7 @@ extension LedgerClient {
     }
 
     /// The same with the server's clock; nil if the response does not tell it.
-    package func askWithClock<Value: Answer>(
+    package func askWithClock<Value: ResponseBody>(
         _ request: LedgerRequest, as type: Value.Type
     ) async throws(LedgerClientError) -> (value: Value, json: String, clock: ServerClock?) {
         let answer = try await perform(request)
@@ -243,15 +243,15 @@ extension LedgerClient {
         return (value, json, body.flatMap { ServerClock($0) } ?? ServerClock(answer.headers))
     }
 
-    private func decode<Value: Answer>(
-        _ answer: HTTPAnswer, to request: LedgerRequest
+    private func decode<Value: ResponseBody>(
+        _ answer: ReceivedResponse, to request: LedgerRequest
     ) throws(LedgerClientError) -> Value {
         var body: JSONValue?
         return try decode(answer, to: request, body: &body)
     }
 
-    private func decode<Value: Answer>(
-        _ answer: HTTPAnswer, to request: LedgerRequest, body: inout JSONValue?
+    private func decode<Value: ResponseBody>(
+        _ answer: ReceivedResponse, to request: LedgerRequest, body: inout JSONValue?
     ) throws(LedgerClientError) -> Value {
         do {
             let read = try JSONReader.read(Array(answer.body.readableBytesView))

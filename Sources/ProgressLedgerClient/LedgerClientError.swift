@@ -46,14 +46,14 @@ public struct LedgerClientError: Error, Sendable {
     /// The HTTP status; nil where there was no answer.
     public let status: Int?
     /// What is wrong with the request, by field.
-    public let problems: [WireProblem]
+    public let problems: [RequestProblem]
     /// Where the execution stands that was superseded.
     public let superseded: SupersededExecution?
     /// How long the server asks to wait before trying again.
     public let retryAfter: Duration?
 
     init(
-        _ code: Code, _ message: String, remedy: String? = nil, status: Int? = nil, problems: [WireProblem] = [],
+        _ code: Code, _ message: String, remedy: String? = nil, status: Int? = nil, problems: [RequestProblem] = [],
         superseded: SupersededExecution? = nil, retryAfter: Duration? = nil
     ) {
         self.code = code

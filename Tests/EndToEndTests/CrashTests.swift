@@ -35,8 +35,8 @@ struct CrashTests {
         }
     }
 
-    private func withHouse(_ body: (House) async throws -> Void) async throws {
-        let house = try await House()
+    private func withHouse(_ body: (TestHost) async throws -> Void) async throws {
+        let house = try await TestHost()
         do { try await body(house) } catch {
             Issue.record("the server's last words: \(house.lastWords)")
             await house.tearDown()
@@ -115,7 +115,7 @@ actor Load {
 }
 
 /// A PostgreSQL with durable settings, two servers and three workers, each of which can be killed and started again.
-final class House: @unchecked Sendable {
+final class TestHost: @unchecked Sendable {
     // `@unchecked`: used by one test, which kills one thing after the other.
     let ports: [Int]
     private let folder: String

@@ -15,7 +15,7 @@ struct MemoryTests {
     private static let mebibyte = 1 << 20
 
     /// A server without a projection worker, whose memory is looked at.
-    private struct House {
+    private struct TestHost {
         let server: ServerProcess
         let url: String
 
@@ -69,14 +69,14 @@ struct MemoryTests {
     ///   - prepare: What is done before it starts.
     private func withHouse(
         projects: Bool = false, prepare: (PostgresLedger, ConnectionTarget) async throws -> Void = { _, _ in },
-        _ body: (House, PostgresLedger, ConnectionTarget) async throws -> Void
+        _ body: (TestHost, PostgresLedger, ConnectionTarget) async throws -> Void
     ) async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in
                 try await prepare(ledger, target)
                 let server = try ServerProcess(
                     ["serve", "--port", "0", "--database", target.description] + (projects ? [] : ["--no-projection"]))
-                let house = House(server: server, url: try await server.url())
+                let house = TestHost(server: server, url: try await server.url())
                 try await body(house, ledger, target)
                 server.send(SIGKILL)
                 try await server.wait()
@@ -119,7 +119,7 @@ struct MemoryTests {
             }
             let growth = try await house.growth {
                 // It takes the first bytes and then hardly any: the server must wait for it with the rest.
-                let slow = try House.begin(discard + ["--limit-rate", "1k", "\(path)/export"])
+                let slow = try TestHost.begin(discard + ["--limit-rate", "1k", "\(path)/export"])
                 let told = try await house.curl(discard + ["\(path)/export"]).split(separator: " ")
                 #expect(told.first == "200")
                 let size = try #require(told.last.flatMap { Int($0) })
@@ -155,7 +155,7 @@ struct MemoryTests {
                 _ = try await transaction.query(Query("lock table ledger.job_head in exclusive mode", prepare: false))
                 let growth = try await house.growth {
                     let outputs = Array(repeating: ["--output", "/dev/null", url], count: requests).flatMap { $0 }
-                    let senders = try House.begin(
+                    let senders = try TestHost.begin(
                         ["--http1.1", "--parallel", "--parallel-immediate", "--parallel-max", "\(requests)"] + post
                             + outputs)
                     try await eventually {

@@ -18,7 +18,7 @@ struct ReporterTests {
     }()
 
     /// A server on a database of its own, behind a proxy.
-    private final class House {
+    private final class TestHost {
         var server: ServerProcess
         let proxy: FaultProxy
         let database: [String]
@@ -45,9 +45,9 @@ struct ReporterTests {
         }
     }
 
-    private func withHouse(_ body: (House) async throws -> Void) async throws {
+    private func withHouse(_ body: (TestHost) async throws -> Void) async throws {
         try await withLedgerDatabase { target in
-            let house = try await House(target.description)
+            let house = try await TestHost(target.description)
             try await body(house)
             house.proxy.close()
             house.server.send(SIGTERM)
@@ -56,7 +56,7 @@ struct ReporterTests {
     }
 
     private func numbers(_ job: LedgerJob) async throws -> [String: [Int128]] {
-        try await job.finish(.completed, atMost: .patience)
+        try await job.finish(.completed, atMost: .testTimeout)
         let last = try #require(try await job.waitUntilFinished())
         return Dictionary(
             uniqueKeysWithValues: last.snapshot.indicators.map {
@@ -82,7 +82,7 @@ struct ReporterTests {
                                 }
                             }
                         }
-                        #expect(await context.flush(atMost: .patience))
+                        #expect(await context.flush(atMost: .testTimeout))
                     }
                 }
             }
@@ -132,7 +132,7 @@ struct ReporterTests {
             for units in [5, 3] {
                 await job.execution("t", attempt: 1) { context in
                     context.progress("l").done(units)
-                    #expect(await context.flush(atMost: .patience))
+                    #expect(await context.flush(atMost: .testTimeout))
                 }
             }
             #expect(try await numbers(job) == ["l": [3, 0]])
@@ -194,7 +194,7 @@ struct ReporterTests {
             try await eventually { context.statistics.failures > 0 }
             #expect(context.statistics.lastError != nil && context.statistics.delivered == 0)
             house.proxy.heal()
-            #expect(await context.flush(atMost: .patience))
+            #expect(await context.flush(atMost: .testTimeout))
             #expect(context.statistics.lastError == nil && context.statistics.dropped == 0)
             #expect(try await numbers(job) == ["l": [10_000, 0]])
         }
@@ -207,10 +207,10 @@ struct ReporterTests {
             let heard = Mutex(0)
             let zombie = job.startExecution("t", attempt: 1) { heard.withLock { $0 += 1 } }
             zombie.progress("l").done(5)
-            #expect(await zombie.flush(atMost: .patience))
+            #expect(await zombie.flush(atMost: .testTimeout))
             try await job.execution("t", attempt: 2) { context in
                 context.progress("l").done(2)
-                #expect(await context.flush(atMost: .patience))
+                #expect(await context.flush(atMost: .testTimeout))
                 zombie.progress("l").done(7)
                 try await eventually {
                     zombie.progress("l").done(0)
@@ -221,8 +221,8 @@ struct ReporterTests {
             // One that starts after the newer one knows at once, and without reporting anything.
             let late = job.startExecution("t", attempt: 1) { heard.withLock { $0 += 1 } }
             try await eventually { late.isSuperseded }
-            await zombie.finish(.failed, atMost: .patience)
-            await late.finish(.canceled, atMost: .patience)
+            await zombie.finish(.failed, atMost: .testTimeout)
+            await late.finish(.canceled, atMost: .testTimeout)
             #expect(heard.withLock { $0 } == 2)
             #expect(try await numbers(job) == ["l": [2, 0]])
         }
@@ -243,7 +243,7 @@ struct ReporterTests {
                 for number in 0..<997 { #expect(context.progress(Name("\(number)")).add(0)) }
                 #expect(!context.progress("one too many").done())
                 #expect(context.statistics.refused >= 5)
-                #expect(await context.flush(atMost: .patience))
+                #expect(await context.flush(atMost: .testTimeout))
             }
             let found = try await numbers(job)
             #expect(found.count == 1_000)
@@ -258,12 +258,12 @@ struct ReporterTests {
                 reporting: JobID(high: 0x0190_0000_0000_7000, low: 0x8000_0000_0000_0000), logger: Self.logger)
             let lost = nobody.startExecution("t")
             lost.progress().done()
-            #expect(await !lost.finish(.succeeded, atMost: .patience))
+            #expect(await !lost.finish(.succeeded, atMost: .testTimeout))
             #expect(lost.statistics.dropped > 0 && lost.statistics.lastError != nil)
             let job = try await house.openJob()
             let context = job.startExecution("t")
             #expect(context.progress().done())
-            #expect(await context.finish(.succeeded, atMost: .patience))
+            #expect(await context.finish(.succeeded, atMost: .testTimeout))
             #expect(!context.progress().done())
             #expect(context.statistics.refused == 1)
             #expect(try await numbers(job) == ["": [1, 0]])
@@ -385,7 +385,7 @@ struct ReporterTests {
         }
     }
 
-    private func example(_ name: String, _ house: House) async throws -> String {
+    private func example(_ name: String, _ house: TestHost) async throws -> String {
         let process = Process()
         process.executableURL = Self.examples
         process.arguments = [name]

@@ -78,8 +78,8 @@ struct WorkloadTests {
     @Test("an answer is found when all of it is there, and not before")
     func answers() throws {
         let answer = Array("HTTP/1.1 201 Created\r\nContent-Length: 3\r\nETag: W/\"last-1-7\"\r\n\r\nabc".utf8)
-        for count in 0..<answer.count { #expect(try AnswerParser.find(in: Array(answer[..<count])) == nil) }
-        let found = try #require(try AnswerParser.find(in: answer))
+        for count in 0..<answer.count { #expect(try ResponseParser.find(in: Array(answer[..<count])) == nil) }
+        let found = try #require(try ResponseParser.find(in: answer))
         #expect(found.status == 201)
         #expect(found.etag == "W/\"last-1-7\"")
         #expect(Array(answer[found.body]) == Array("abc".utf8))
@@ -130,12 +130,12 @@ struct WorkloadTests {
 
     @Test("one append of 25 is followed to the snapshot, however many are answered at once")
     func followed() {
-        let stock = Stock(jobs: 1, tasks: 1)
+        let stock = JobStock(jobs: 1, tasks: 1)
         stock.jobs = ["j"]
         let connections = 64
         let script = LagScript(stock, perSecond: 1_000, seconds: 1, connections: connections)
-        let recorded = LoadAnswer(status: 201, body: Array("{\"first_sequence\":1}".utf8)[...], latency: .zero)
-        let shown = LoadAnswer(status: 200, body: [], latency: .zero)
+        let recorded = LoadResponse(status: 201, body: Array("{\"first_sequence\":1}".utf8)[...], latency: .zero)
+        let shown = LoadResponse(status: 200, body: [], latency: .zero)
         var open = Set(0..<connections)
         var looks = 0
         while !open.isEmpty {

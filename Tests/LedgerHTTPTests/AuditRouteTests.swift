@@ -144,7 +144,7 @@ struct AuditRouteTests {
             #expect(again.status == 200)
             #expect(try again.json["appended"] == .integer(0))
             let id = try #require(JobID(job))
-            let isFolded = try await ledger.waitUntilFolded(id, sequence: 3, deadline: .patience)
+            let isFolded = try await ledger.waitUntilFolded(id, sequence: 3, deadline: .testTimeout)
             #expect(isFolded)
             var imported = try JobAnswer(try await client.get("/v1/jobs/\(job)").json)
             var exported = try JobAnswer(shown)

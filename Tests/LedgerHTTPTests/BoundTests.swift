@@ -154,7 +154,7 @@ struct BoundTests {
         func route(_ method: HTTPRequest.Method, prefersWait: Bool = false) -> Route {
             Route(
                 method: method, path: "/", operation: "o", summary: "s", outcomes: [], prefersWait: prefersWait
-            ) { _ in Answer(status: .ok) }
+            ) { _ in LedgerResponse(status: .ok) }
         }
         #expect(route(.get).bound(settings, waiting: 30).limit == .seconds(10))
         #expect(route(.get, prefersWait: true).bound(settings, waiting: 30).limit == .seconds(40))
@@ -212,29 +212,29 @@ struct BoundTests {
 
     @Test("of requests that wait for others on their connection little is held, heads included")
     func heldInput() {
-        var bodies = HeldInput()
-        for _ in 0..<3 { bodies.hold(.part(.body(ByteBuffer(repeating: 0, count: 1_024)))) }
+        var bodies = PipelinedInput()
+        for _ in 0..<3 { bodies.buffer(.part(.body(ByteBuffer(repeating: 0, count: 1_024)))) }
         #expect(!bodies.isFull)
-        bodies.hold(.part(.body(ByteBuffer(repeating: 0, count: 1_024))))
+        bodies.buffer(.part(.body(ByteBuffer(repeating: 0, count: 1_024))))
         #expect(bodies.isFull)
-        var heads = HeldInput()
+        var heads = PipelinedInput()
         var head = HTTPRequest(method: .get, scheme: "http", authority: "x", path: "/healthz")
-        heads.hold(.part(.head(head)))
+        heads.buffer(.part(.head(head)))
         #expect(!heads.isFull)
         head.headerFields[.cookie] = String(repeating: "c", count: 4_096)
-        heads.hold(.part(.head(head)))
+        heads.buffer(.part(.head(head)))
         #expect(heads.isFull)
     }
 
     @Test("a small append takes the short way with every spelling of its media type")
     func shortAppends() {
-        func request(_ type: String?) -> ShortRequest? {
+        func request(_ type: String?) -> FastPathRequest? {
             var head = HTTPRequest(
                 method: .post, scheme: "http", authority: "x",
                 path: "/v1/jobs/01900000-0000-7000-8000-000000000000/events")
             if let type { head.headerFields[.contentType] = type }
             head.headerFields[.contentLength] = "10"
-            return ShortRequest(head)
+            return FastPathRequest(head)
         }
         for type in [
             "application/json", "application/json; charset=utf-8", "application/json;charset=UTF-8", "Application/JSON",

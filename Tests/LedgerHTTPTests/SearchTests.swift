@@ -38,7 +38,7 @@ struct SearchTests {
                 let filter = JobFilter(search: Name(part))
                 for view in try await ledger.jobs(JobFilter(), limit: 100, after: nil) {
                     #expect(
-                        filter.matches(WatchFrame(view, readSince: .now)) == found.contains(view.description.name),
+                        filter.matches(EncodedSnapshot(view, readSince: .now)) == found.contains(view.description.name),
                         "\(part)")
                 }
             }

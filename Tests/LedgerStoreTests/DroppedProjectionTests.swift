@@ -24,7 +24,7 @@ struct DroppedProjectionTests {
     private func makeJob(_ ledger: PostgresLedger, _ name: Name = "n") async throws -> JobID {
         let job = try await ledger.createJob(JobDescription(name: name)).view.id
         let last = try await ledger.append([Self.report(2), Self.report(3)], to: job).upperBound
-        let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .patience)
+        let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout)
         #expect(isFolded)
         return job
     }
@@ -85,7 +85,7 @@ struct DroppedProjectionTests {
             try await drop(target)
             try await withRunningLedger(on: target) { ledger in
                 for job in jobs {
-                    let isFolded = try await ledger.waitUntilFolded(job, sequence: 3, deadline: .patience)
+                    let isFolded = try await ledger.waitUntilFolded(job, sequence: 3, deadline: .testTimeout)
                     #expect(isFolded)
                 }
                 #expect(try await ledger.jobs(JobFilter(), limit: 10, after: nil) == before)
@@ -110,7 +110,7 @@ struct DroppedProjectionTests {
                             ProgressReport(reference: ExecutionReference(task: "t", attempt: 1), report: 7, done: 10)))
                     last = try await ledger.append([numbered], to: job).upperBound
                 }
-                let isFirst = try await ledger.waitUntilFolded(job, sequence: last, deadline: .patience)
+                let isFirst = try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout)
                 #expect(isFirst)
                 let before = try #require(try await ledger.job(job))
                 try await drop(target, "delete from ledger.snapshot where job_id = $1", [job])

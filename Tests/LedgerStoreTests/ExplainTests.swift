@@ -33,7 +33,7 @@ struct ExplainTests {
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
             let drafts = RandomHistory.events(count: 500, seed: seed).dropFirst().map { EventDraft($0.body) }
             _ = try await ledger.append(Array(drafts), to: job)
-            _ = try await ledger.waitUntilFolded(job, sequence: 500, deadline: .patience)
+            _ = try await ledger.waitUntilFolded(job, sequence: 500, deadline: .testTimeout)
             var fold = Fold()
             var position: Int64? = 0
             while let after = position {

@@ -17,7 +17,7 @@ struct ExportTests {
             EventDraft($0.body, at: $0.at)
         }
         _ = try await ledger.append(Array(drafts), to: job)
-        let isFolded = try await ledger.waitUntilFolded(job, sequence: Int64(events), deadline: .patience)
+        let isFolded = try await ledger.waitUntilFolded(job, sequence: Int64(events), deadline: .testTimeout)
         #expect(isFolded)
         return job
     }
@@ -50,16 +50,16 @@ struct ExportTests {
                 stored = max(stored, last)
                 #expect(outcome.place.sequence == Int64(stored))
             }
-            let isFolded = try await to.waitUntilFolded(job, sequence: 400, deadline: .patience)
+            let isFolded = try await to.waitUntilFolded(job, sequence: 400, deadline: .testTimeout)
             #expect(isFolded)
             let before = try #require(try await from.job(job))
             let after = try #require(try await to.job(job))
             #expect(after == before)
-            let verification = try #require(try await to.verify(job, Verification.Stretch(anchor: whole.head)))
+            let verification = try #require(try await to.verify(job, Verification.Range(anchor: whole.head)))
             #expect(verification.isWhole && verification.sequence == 400)
             let next = EventDraft(.progress(ProgressReport(reference: ExecutionReference(task: "next"), done: 1)))
             #expect(try await to.append([next], to: job) == 401...401)
-            let longer = try #require(try await to.verify(job, Verification.Stretch()))
+            let longer = try #require(try await to.verify(job, Verification.Range()))
             #expect(longer.isWhole && longer.sequence == 401)
         }
     }
@@ -124,7 +124,7 @@ struct ExportTests {
         try await Self.withTwo { from, to in
             let job = try await Self.filled(from, events: 60)
             let whole = try #require(try await from.excerpt(job, after: 0, limit: 100))
-            func take(_ range: Range<Int>) async throws -> ImportOutcome {
+            func take(_ range: Range<Int>) async throws -> ImportResult {
                 var piece = whole
                 piece.events = Array(whole.events[range])
                 return try await to.importExcerpt(piece)
@@ -157,7 +157,7 @@ struct ExportTests {
                 var chain = HashChain(job: job)
                 let hash = chain.append(event)
                 let excerpt = LedgerExcerpt(
-                    job: job, head: Verification.Anchor(sequence: 1, hash: hash),
+                    job: job, head: ChainPosition(sequence: 1, hash: hash),
                     events: [RecordedEvent(event: event, hash: hash)])
                 if isTaken {
                     let outcome = try await ledger.importExcerpt(excerpt)

@@ -22,25 +22,25 @@ struct HeadCacheTests {
         var cache = HeadCache()
         let busy = JobID(high: 1, low: 0)
         for number: UInt64 in 1...110_000 {
-            if number % 1_000 == 0 { cache.remember([(busy, Self.head(Int64(number)))], clock: Self.clock) }
-            cache.remember([(JobID(high: 2, low: number), Self.head(1))], clock: Self.clock)
+            if number % 1_000 == 0 { cache.store([(busy, Self.head(Int64(number)))], clock: Self.clock) }
+            cache.store([(JobID(high: 2, low: number), Self.head(1))], clock: Self.clock)
         }
-        #expect(cache.known([Self.request(busy)])?.heads[busy]?.sequence == 110_000)
-        #expect(cache.known([Self.request(JobID(high: 2, low: 110_000))]) != nil)
-        #expect(cache.known([Self.request(JobID(high: 2, low: 1))]) == nil)
+        #expect(cache.cached([Self.request(busy)])?.heads[busy]?.sequence == 110_000)
+        #expect(cache.cached([Self.request(JobID(high: 2, low: 110_000))]) != nil)
+        #expect(cache.cached([Self.request(JobID(high: 2, low: 1))]) == nil)
     }
 
     @Test("a hundred thousand jobs are known, in whichever order they are written to")
     func hundredThousand() {
         var cache = HeadCache()
         for number: UInt64 in 0..<100_000 {
-            cache.remember([(JobID(high: 2, low: number), Self.head(1))], clock: Self.clock)
+            cache.store([(JobID(high: 2, low: number), Self.head(1))], clock: Self.clock)
         }
-        // Each of the second half twice: so many were enough to forget others.
+        // Each of the second half twice: so many were enough to invalidate others.
         for number: UInt64 in 0..<100_000 {
-            cache.remember([(JobID(high: 2, low: 50_000 + number / 2), Self.head(2))], clock: Self.clock)
+            cache.store([(JobID(high: 2, low: 50_000 + number / 2), Self.head(2))], clock: Self.clock)
         }
-        let unknown = (UInt64(0)..<100_000).filter { cache.known([Self.request(JobID(high: 2, low: $0))]) == nil }
+        let unknown = (UInt64(0)..<100_000).filter { cache.cached([Self.request(JobID(high: 2, low: $0))]) == nil }
         #expect(unknown.isEmpty)
     }
 
@@ -48,13 +48,13 @@ struct HeadCacheTests {
     func looksUp() {
         var cache = HeadCache()
         let (written, shared, new) = (JobID(high: 1, low: 0), JobID(high: 1, low: 1), JobID(high: 1, low: 2))
-        cache.remember([(written, Self.head(9))], clock: Self.clock)
-        cache.noteOvertaken([shared])
+        cache.store([(written, Self.head(9))], clock: Self.clock)
+        cache.markShared([shared])
         #expect(cache.unknownJobs(Self.request(new)) == [new])
-        cache.learn([written: Self.head(5), shared: Self.head(5), new: Self.head(5)], clock: Self.clock)
-        #expect(cache.known([Self.request(written)])?.heads[written]?.sequence == 9)
-        #expect(cache.known([Self.request(shared)]) == nil)
-        #expect(cache.known([Self.request(new)])?.heads[new]?.sequence == 5)
+        cache.storeUnlessCached([written: Self.head(5), shared: Self.head(5), new: Self.head(5)], clock: Self.clock)
+        #expect(cache.cached([Self.request(written)])?.heads[written]?.sequence == 9)
+        #expect(cache.cached([Self.request(shared)]) == nil)
+        #expect(cache.cached([Self.request(new)])?.heads[new]?.sequence == 5)
         #expect(cache.unknownJobs(Self.request(new)).isEmpty)
     }
 
@@ -62,13 +62,13 @@ struct HeadCacheTests {
     func forgets() {
         var cache = HeadCache()
         let job = JobID(high: 1, low: 0)
-        cache.remember([(job, Self.head(5))], clock: Self.clock)
-        #expect(cache.known([Self.request(job)]) != nil)
-        cache.forget([Self.request(job)])
-        #expect(cache.known([Self.request(job)]) == nil)
-        cache.remember([(job, Self.head(6))], clock: Self.clock)
-        cache.noteOvertaken([job])
-        cache.remember([(job, Self.head(7))], clock: Self.clock)
-        #expect(cache.known([Self.request(job)]) == nil)
+        cache.store([(job, Self.head(5))], clock: Self.clock)
+        #expect(cache.cached([Self.request(job)]) != nil)
+        cache.invalidate([Self.request(job)])
+        #expect(cache.cached([Self.request(job)]) == nil)
+        cache.store([(job, Self.head(6))], clock: Self.clock)
+        cache.markShared([job])
+        cache.store([(job, Self.head(7))], clock: Self.clock)
+        #expect(cache.cached([Self.request(job)]) == nil)
     }
 }

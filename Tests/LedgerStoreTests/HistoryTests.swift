@@ -15,7 +15,7 @@ struct HistoryTests {
                 _ = try await ledger.append(Array(drafts.prefix(20)), to: job)
                 drafts = drafts.dropFirst(20)
             }
-            _ = try await ledger.waitUntilFolded(job, sequence: 120, deadline: .patience)
+            _ = try await ledger.waitUntilFolded(job, sequence: 120, deadline: .testTimeout)
             var fold = Fold()
             for policy in CountingPolicy.allCases {
                 let empty = try #require(try await ledger.job(job, at: .sequence(0), counting: policy))
@@ -57,14 +57,14 @@ struct HistoryTests {
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
             let drafts = RandomHistory.events(count: 200, seed: seed).dropFirst().map { EventDraft($0.body) }
             _ = try await ledger.append(Array(drafts), to: job)
-            _ = try await ledger.waitUntilFolded(job, sequence: 200, deadline: .patience)
+            _ = try await ledger.waitUntilFolded(job, sequence: 200, deadline: .testTimeout)
             let page = try #require(try await ledger.events(job, EventFilter(), after: nil, limit: 1_000))
             let events = page.events.map(\.event)
-            var fold = Fold(notesChanges: false)
-            var recorder = DifferenceRecorder(from: fold, counting: .all, limit: 7)
-            var curves = CurveRecorder(nil, points: 20)
+            var fold = Fold(tracksChanges: false)
+            var recorder = SnapshotDiffRecorder(from: fold, counting: .all, limit: 7)
+            var curves = IndicatorHistoryRecorder(nil, points: 20)
             for event in events {
-                if event.sequence == 81 { recorder = DifferenceRecorder(from: fold, counting: .all, limit: 7) }
+                if event.sequence == 81 { recorder = SnapshotDiffRecorder(from: fold, counting: .all, limit: 7) }
                 let decision = try fold.apply(event)
                 recorder.note(event, decision, in: fold)
                 curves.note(event, decision, in: fold)

@@ -17,7 +17,7 @@ struct ImportBoundTests {
         var chain = HashChain(job: job)
         let hash = chain.append(event)
         return LedgerExcerpt(
-            job: job, head: Verification.Anchor(sequence: 1, hash: hash),
+            job: job, head: ChainPosition(sequence: 1, hash: hash),
             events: [RecordedEvent(event: event, hash: hash)])
     }
 

@@ -34,7 +34,7 @@ struct ProjectionTests {
                 let job = try await ledger.createJob(JobDescription(name: "n")).view.id
                 let draft = EventDraft(.executionStarted(ExecutionReference(task: "t", execution: "e")))
                 let last = try await ledger.append([draft], to: job).upperBound
-                #expect(try await ledger.waitUntilFolded(job, sequence: last, deadline: .patience))
+                #expect(try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout))
             }
             let rows = try await owner.query(
                 Query("select distinct work || ' ' || setting from public.seen order by 1"))
@@ -51,10 +51,10 @@ struct ProjectionTests {
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
             let draft = EventDraft(.executionStarted(ExecutionReference(task: "t", execution: "e")))
             let last = try await ledger.append([draft, draft], to: job).upperBound
-            await ledger.noteFolded([(job, last)])
+            await ledger.snapshotsFolded([(job, last)])
             #expect(
                 try await ledger.waitUntilFolded(
-                    job, sequence: last, deadline: isFolded ? .patience : .milliseconds(300)) == isFolded)
+                    job, sequence: last, deadline: isFolded ? .testTimeout : .milliseconds(300)) == isFolded)
         }
     }
 
@@ -77,7 +77,7 @@ struct ProjectionTests {
                 drafts = drafts.dropFirst(batch.count)
                 _ = try await ledger.append(batch, to: job)
             }
-            let isFolded = try await ledger.waitUntilFolded(job, sequence: 600, deadline: .patience)
+            let isFolded = try await ledger.waitUntilFolded(job, sequence: 600, deadline: .testTimeout)
             #expect(isFolded)
             let view = try #require(try await ledger.job(job))
             let (fold, _, events) = try await refold(ledger, job)
@@ -94,7 +94,7 @@ struct ProjectionTests {
             let job = try await ledger.createJob(JobDescription(name: "verdicts")).view.id
             let drafts = RandomHistory.events(count: 500, seed: 77).dropFirst().map { EventDraft($0.body) }
             _ = try await ledger.append(Array(drafts), to: job)
-            _ = try await ledger.waitUntilFolded(job, sequence: 500, deadline: .patience)
+            _ = try await ledger.waitUntilFolded(job, sequence: 500, deadline: .testTimeout)
             let (fold, decisions, events) = try await refold(ledger, job)
             let last = Set(fold.taskStates.map(\.last))
             for event in events {
@@ -144,10 +144,10 @@ struct ProjectionTests {
             }
             for batch in 0..<10 {
                 _ = try await ledger.append((1...60).map { report(Int64(batch * 60 + $0)) }, to: job)
-                _ = try await ledger.waitUntilFolded(job, sequence: Int64(1 + (batch + 1) * 60), deadline: .patience)
+                _ = try await ledger.waitUntilFolded(job, sequence: Int64(1 + (batch + 1) * 60), deadline: .testTimeout)
             }
             let repeated = try await ledger.append([report(3), report(599), report(130), report(601)], to: job)
-            _ = try await ledger.waitUntilFolded(job, sequence: repeated.upperBound, deadline: .patience)
+            _ = try await ledger.waitUntilFolded(job, sequence: repeated.upperBound, deadline: .testTimeout)
             #expect(try await ledger.verdicts(job, repeated) == [.duplicate, .duplicate, .duplicate, .counted])
             #expect(try await ledger.job(job)?.snapshot.indicators.first?.counted.done == 601)
         }
@@ -167,7 +167,7 @@ struct ProjectionTests {
                 return job
             }
             try await withRunningLedger(on: target) { ledger in
-                let isFolded = try await ledger.waitUntilFolded(job, sequence: 2, deadline: .patience)
+                let isFolded = try await ledger.waitUntilFolded(job, sequence: 2, deadline: .testTimeout)
                 #expect(isFolded)
             }
         }
@@ -267,7 +267,7 @@ struct ProjectionTests {
             return try await group.reduce(into: []) { $0 += $1 }
         }
         for job in jobs {
-            let isFolded = try await ledgers[1].waitUntilFolded(job, sequence: 481, deadline: .patience)
+            let isFolded = try await ledgers[1].waitUntilFolded(job, sequence: 481, deadline: .testTimeout)
             #expect(isFolded)
             let (fold, _, events) = try await refold(ledgers[0], job)
             #expect(events.map(\.event.sequence) == Array(1...481))
@@ -299,7 +299,7 @@ struct ProjectionTests {
                                     report: Int64(round), done: 1)))
                     }
                     let last = try await ledger.append(drafts, to: job).upperBound
-                    let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .patience)
+                    let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout)
                     #expect(isFolded)
                 }
             }

@@ -23,7 +23,7 @@ struct ReplayTests {
         let job = try await ledger.createJob(JobDescription(name: "random")).view.id
         let drafts = RandomHistory.events(count: events, seed: seed).dropFirst().map { EventDraft($0.body, at: $0.at) }
         _ = try await ledger.append(Array(drafts), to: job)
-        let isFolded = try await ledger.waitUntilFolded(job, sequence: Int64(events), deadline: .patience)
+        let isFolded = try await ledger.waitUntilFolded(job, sequence: Int64(events), deadline: .testTimeout)
         #expect(isFolded)
         return job
     }
@@ -104,7 +104,7 @@ struct ReplayTests {
         let testDescription: String
         /// `$1` is the job.
         let sql: String
-        let part: Replay.Difference.Part
+        let part: Replay.Finding.Part
     }
 
     static let damages = [
@@ -157,7 +157,7 @@ struct ReplayTests {
                                 reference: ExecutionReference(task: "numbered", attempt: 1), report: number, done: 1)))
                 }
                 let last = try await ledger.append(numbered, to: job).upperBound
-                let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .patience)
+                let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout)
                 #expect(isFolded)
                 let untouched = try await Self.randomJob(ledger, events: 50, seed: 4)
                 let right = try await Self.live(ledger)
@@ -218,7 +218,7 @@ struct ReplayTests {
                 #expect(replay.state == .applied, "\(replay)")
                 #expect(replay.differenceCount == 0, "\(replay.differences)")
                 for job in all {
-                    let isFolded = try await ledger.waitUntilFolded(job, sequence: 700, deadline: .patience)
+                    let isFolded = try await ledger.waitUntilFolded(job, sequence: 700, deadline: .testTimeout)
                     #expect(isFolded)
                 }
                 // And what came after the switch is folded as it should be: a second replay agrees.
@@ -323,7 +323,7 @@ struct ReplayTests {
                                 reference: ExecutionReference(task: "t", attempt: attempt), label: "l", done: done)))
                 }
                 let last = try await ledger.append([report(1, 5), report(2, 3)], to: job).upperBound
-                let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .patience)
+                let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout)
                 #expect(isFolded)
                 let before = try await Self.live(ledger)
                 for (policy, numbers) in [(CountingPolicy.all, "counted 8/0"), (.lastSuccessful, nil)] {
@@ -334,7 +334,7 @@ struct ReplayTests {
                     try await eventually { try await ledger.job(replay.id)?.snapshot.state == .completed }
                     #expect(
                         replay.differences == [
-                            Replay.Difference(
+                            Replay.Finding(
                                 job: job, part: .indicator, key: "l", live: "counted 3/0", replayed: numbers)
                         ])
                 }

@@ -45,7 +45,7 @@ struct SessionTests {
                 let job = try await ledger.createJob(JobDescription(name: "n\u{e9}\u{1F600}")).view
                 #expect(job.description.name == "n\u{e9}\u{1F600}")
                 #expect(try await ledger.append([Self.report(1)], to: job.id) == 2...2)
-                #expect(try await ledger.waitUntilFolded(job.id, sequence: 2, deadline: .patience))
+                #expect(try await ledger.waitUntilFolded(job.id, sequence: 2, deadline: .testTimeout))
                 // Longer than any of the limits that were set.
                 _ = try await ledger.pool.query(Query("select pg_sleep(0.6)"))
                 for pool in [ledger.pool, ledger.replayPool] {
@@ -141,7 +141,7 @@ struct SessionTests {
                 try await eventually {
                     do { return try await ledger.append([Self.report(1)], to: job) == 2...2 } catch { return false }
                 }
-                #expect(try await ledger.waitUntilFolded(job, sequence: 2, deadline: .patience))
+                #expect(try await ledger.waitUntilFolded(job, sequence: 2, deadline: .testTimeout))
                 try await eventually { await ledger.readiness().checks.allSatisfy(\.isPassed) }
             }
         }
@@ -166,7 +166,7 @@ struct SessionTests {
                 }
                 try await standby.kill()
                 _ = try await ledger.append((6...10).map { Self.report($0) }, to: job)
-                #expect(try await ledger.waitUntilFolded(job, sequence: 11, deadline: .patience))
+                #expect(try await ledger.waitUntilFolded(job, sequence: 11, deadline: .testTimeout))
                 try await primary.kill()
                 try await standby.start()
                 try await standby.promote()
@@ -194,7 +194,7 @@ struct SessionTests {
                 try await withRunningLedger(on: pooled) { ledger in
                     let job = try await ledger.createJob(JobDescription(name: "n")).view.id
                     #expect(try await ledger.append([Self.report(1)], to: job) == 2...2)
-                    #expect(try await ledger.waitUntilFolded(job, sequence: 2, deadline: .patience))
+                    #expect(try await ledger.waitUntilFolded(job, sequence: 2, deadline: .testTimeout))
                     let role = try await ledger.pool.query(Query("select current_user::text"))[0]
                     #expect(try role.decode(0, as: String.self) == "progress_ledger_service")
                 }
@@ -245,7 +245,7 @@ struct SessionTests {
                     async let other = ledger.job(job)
                     #expect(try await ledger.append([Self.report(number)], to: job) == 2...2)
                     #expect(try await other != nil)
-                    #expect(try await ledger.waitUntilFolded(job, sequence: 2, deadline: .patience))
+                    #expect(try await ledger.waitUntilFolded(job, sequence: 2, deadline: .testTimeout))
                 }
             }
             try await administrator(target) { pool in
@@ -290,7 +290,7 @@ struct SessionTests {
                 ])
             }
             var settings = PostgresLedger.Settings()
-            settings.appendLanes = 1
+            settings.appendQueues = 1
             try await withRunningLedger(
                 on: target, projection: nil, settings: settings, logger: Self.silent
             ) { ledger in
@@ -325,7 +325,7 @@ struct SessionTests {
     func heldHead() async throws {
         try await withLedgerDatabase { target in
             var settings = PostgresLedger.Settings()
-            settings.appendLanes = 1
+            settings.appendQueues = 1
             try await withRunningLedger(
                 on: target, projection: nil, settings: settings, logger: Self.silent
             ) { ledger in

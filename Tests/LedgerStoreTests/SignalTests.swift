@@ -6,14 +6,14 @@ import Testing
 struct SignalTests {
     private static func job(_ number: UInt64) -> JobID { JobID(high: 0x0190_0000_0000_7000, low: number) }
 
-    private static func numbers(_ work: ProjectionSignals.Work) -> [UInt64] {
+    private static func numbers(_ work: PendingJobs.Work) -> [UInt64] {
         guard case .jobs(let jobs) = work else { return [] }
         return jobs.map(\.low)
     }
 
     @Test("jobs get their turn in the order in which they were named, whatever is named again meanwhile")
     func order() async {
-        let signals = ProjectionSignals()
+        let signals = PendingJobs()
         signals.appended((1...5).map { Self.job($0) })
         #expect(Self.numbers(await signals.next(limit: 2)) == [1, 2])
         signals.appended([5, 1, 4, 2, 1].map { Self.job($0) })
@@ -25,8 +25,8 @@ struct SignalTests {
 
     @Test("jobs come before a look at all of them, but not for ever")
     func sweeps() async {
-        let signals = ProjectionSignals()
-        signals.wantSweep()
+        let signals = PendingJobs()
+        signals.requestSweep()
         signals.appended((1...9).map { Self.job($0) })
         #expect(Self.numbers(await signals.next(limit: 3)) == [1, 2, 3])
         guard case .sweep = await signals.next(limit: 3) else {
@@ -39,8 +39,8 @@ struct SignalTests {
 
     @Test("jobs come before a look at all of them, and the end before both")
     func precedence() async {
-        let signals = ProjectionSignals()
-        signals.wantSweep()
+        let signals = PendingJobs()
+        signals.requestSweep()
         signals.appended([Self.job(1)])
         #expect(Self.numbers(await signals.next(limit: 10)) == [1])
         guard case .sweep = await signals.next(limit: 10) else {

@@ -20,7 +20,7 @@ struct StartTests {
                 return try await group.reduce(into: []) { $0.append($1) }
             }
             let last = started.map(\.sequence).max() ?? 0
-            let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .patience)
+            let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout)
             #expect(isFolded)
             var attempts: Set<Int32> = []
             for (name, sequence) in started {
@@ -46,7 +46,7 @@ struct StartTests {
             let second = try await start("b", 2)
             let again = try await start("a", 1)
             let third = try await start("c", 3)
-            let isFolded = try await ledger.waitUntilFolded(job, sequence: third, deadline: .patience)
+            let isFolded = try await ledger.waitUntilFolded(job, sequence: third, deadline: .testTimeout)
             #expect(isFolded)
             let standing = try #require(try await ledger.standing(of: "a", task: "t", in: job, at: again))
             #expect(!standing.isLast && standing.last.execution == "b" && standing.last.sequence == second)

@@ -37,7 +37,7 @@ struct StatusTests {
                 try await withRunningLedger(on: target) { ledger in
                     let job = try await ledger.createJob(JobDescription(name: "n")).view.id
                     let last = try await ledger.append([Self.report()], to: job).upperBound
-                    let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .patience)
+                    let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout)
                     #expect(isFolded)
                     try await eventually { try await watcher.status().workers.count == 1 }
                     try await eventually { try await watcher.status().workers.first?.foldedEvents == 1 }
@@ -58,7 +58,7 @@ struct StatusTests {
                 let job = try await ledger.createJob(JobDescription(name: "n")).view.id
                 let other = try await ledger.createJob(JobDescription(name: "other")).view.id
                 let first = try await ledger.append([Self.report(5)], to: job).upperBound
-                let isFolded = try await ledger.waitUntilFolded(job, sequence: first, deadline: .patience)
+                let isFolded = try await ledger.waitUntilFolded(job, sequence: first, deadline: .testTimeout)
                 #expect(isFolded)
                 let damaged = try await ledger.pool.query(
                     Query(
@@ -73,11 +73,11 @@ struct StatusTests {
                 #expect(status.stuckJobs.count == 1 && stuck.job == job && !stuck.failure.message.isEmpty)
                 #expect(status.lag.mostBehind.map(\.job) == [job])
                 let moved = try await ledger.append([Self.report()], to: other).upperBound
-                let isOtherFolded = try await ledger.waitUntilFolded(other, sequence: moved, deadline: .patience)
+                let isOtherFolded = try await ledger.waitUntilFolded(other, sequence: moved, deadline: .testTimeout)
                 #expect(isOtherFolded)
 
                 let replay = try await ledger.beginReplay(Replay.Request(job: job, applies: true))
-                let isWell = try await ledger.waitUntilFolded(job, sequence: last, deadline: .patience)
+                let isWell = try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout)
                 #expect(isWell)
                 #expect(try await ledger.job(job)?.snapshot.indicators.first?.counted.done == 7)
                 try await eventually { try await ledger.replay(replay.id)?.state == .applied }
@@ -107,7 +107,7 @@ struct StatusTests {
                     }
                 }
                 _ = try await tamper(target, "alter table ledger.indicator drop constraint closed", [])
-                let isFolded = try await ledger.waitUntilFolded(job, sequence: 2, deadline: .patience)
+                let isFolded = try await ledger.waitUntilFolded(job, sequence: 2, deadline: .testTimeout)
                 #expect(isFolded)
                 try await eventually { try await ledger.status().stuckJobs.isEmpty }
             }

@@ -25,7 +25,7 @@ struct TaskTests {
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
             let drafts = RandomHistory.events(count: 400, seed: seed).dropFirst().map { EventDraft($0.body, at: $0.at) }
             _ = try await ledger.append(Array(drafts), to: job)
-            _ = try await ledger.waitUntilFolded(job, sequence: 400, deadline: .patience)
+            _ = try await ledger.waitUntilFolded(job, sequence: 400, deadline: .testTimeout)
             var fold = Fold()
             var position: Int64? = 0
             while let after = position {
@@ -64,7 +64,7 @@ struct TaskTests {
                 EventDraft(.executionStarted(ExecutionReference(task: "t", attempt: Int32(number))))
             }
             _ = try await ledger.append(drafts, to: job)
-            _ = try await ledger.waitUntilFolded(job, sequence: 251, deadline: .patience)
+            _ = try await ledger.waitUntilFolded(job, sequence: 251, deadline: .testTimeout)
             let task = try #require(try await ledger.tasks(job, state: nil, limit: 10, after: nil)?.tasks.first)
             #expect(task.executionCount == 250)
             #expect(task.executions.map(\.attempt) == (151...250).map { Int32($0) })
@@ -85,7 +85,7 @@ struct TaskTests {
                 }
                 _ = try await ledger.append(drafts, to: job)
             }
-            _ = try await ledger.waitUntilFolded(job, sequence: 20_001, deadline: .patience)
+            _ = try await ledger.waitUntilFolded(job, sequence: 20_001, deadline: .testTimeout)
             let page = try #require(try await ledger.tasks(job, state: nil, limit: 100, after: 15_001))
             #expect(page.tasks.map(\.firstSequence) == Array(15_002...15_101))
             #expect(page.tasks.first?.name == Name("task 15000"))
@@ -119,7 +119,7 @@ struct TaskTests {
                     } else { try await ledger.tasks(job, state: state, limit: 10, after: nil) }
                 return try #require(page).tasks.map { "\($0.name) \($0.state.rawValue)" }
             }
-            let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .patience)
+            let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout)
             #expect(isFolded)
             let counts = try #require(try await ledger.job(job)).snapshot.tasks
             #expect(counts.abandoned == 2 && counts.running == 0 && counts.succeeded == 1 && counts.total == 3)
@@ -133,7 +133,7 @@ struct TaskTests {
             #expect(try await ledger.job(job, at: .sequence(last), counting: .last)?.snapshot.tasks == counts)
 
             let reopened = try await ledger.append([started("c", 2)], to: job).upperBound
-            let isOpen = try await ledger.waitUntilFolded(job, sequence: reopened, deadline: .patience)
+            let isOpen = try await ledger.waitUntilFolded(job, sequence: reopened, deadline: .testTimeout)
             #expect(isOpen)
             #expect(try await states() == ["a running", "b running", "c running"])
             let open = try #require(try await ledger.job(job)).snapshot.tasks

@@ -122,14 +122,14 @@ struct VerifyTests {
             try await withRunningLedger(on: target, projection: nil) { ledger in
                 let job = try await fill(ledger)
                 let other = try await fill(ledger)
-                let before = try #require(try await ledger.verify(job, Verification.Stretch()))
+                let before = try #require(try await ledger.verify(job, Verification.Range()))
                 #expect(before.isWhole && before.sequence == 10, "\(before)")
                 let changed = try await tamper(target, tampering.sql, [job, other])
                 #expect(changed > 0, "nothing was changed: the test tests nothing")
-                let after = try #require(try await ledger.verify(job, Verification.Stretch()))
+                let after = try #require(try await ledger.verify(job, Verification.Range()))
                 #expect(after.fault?.kind == tampering.kind, "\(after)")
                 #expect(after.fault?.sequence == tampering.sequence, "\(after)")
-                let untouched = try #require(try await ledger.verify(other, Verification.Stretch()))
+                let untouched = try #require(try await ledger.verify(other, Verification.Range()))
                 #expect(untouched.isWhole)
             }
         }
@@ -138,7 +138,7 @@ struct VerifyTests {
     @Test("there is nothing to say of a job that is not there")
     func unknown() async throws {
         try await withLedger(projection: nil) { ledger in
-            let found = try await ledger.verify(JobID(high: 1, low: 2), Verification.Stretch())
+            let found = try await ledger.verify(JobID(high: 1, low: 2), Verification.Range())
             #expect(found == nil)
         }
     }
@@ -155,11 +155,11 @@ struct VerifyTests {
                 for _ in 0..<50 { _ = try await ledger.append([drafts[0]], to: job) }
             }
             for _ in 0..<5 {
-                let verification = try #require(try await ledger.verify(job, Verification.Stretch()))
+                let verification = try #require(try await ledger.verify(job, Verification.Range()))
                 #expect(verification.isWhole && verification.sequence >= 5_001, "\(verification)")
             }
             try await writer.value
-            let verification = try #require(try await ledger.verify(job, Verification.Stretch()))
+            let verification = try #require(try await ledger.verify(job, Verification.Range()))
             #expect(verification.isWhole && verification.sequence == 5_051)
         }
     }
@@ -169,13 +169,13 @@ struct VerifyTests {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in
                 let job = try await fill(ledger)
-                var stretch = Verification.Stretch(limit: 3)
+                var stretch = Verification.Range(limit: 3)
                 var found: [Int64] = []
                 while true {
                     let verification = try #require(try await ledger.verify(job, stretch))
                     #expect(verification.isWhole && verification.ledgerSequence == 10)
                     found.append(verification.sequence)
-                    stretch.after = Verification.Anchor(
+                    stretch.after = ChainPosition(
                         sequence: verification.sequence, hash: verification.headHash)
                     if verification.isComplete { break }
                 }
@@ -187,8 +187,8 @@ struct VerifyTests {
                 let sixth = try #require(
                     try await ledger.verify(
                         job,
-                        Verification.Stretch(
-                            after: Verification.Anchor(sequence: 6, hash: [UInt8](repeating: 7, count: 32)))))
+                        Verification.Range(
+                            after: ChainPosition(sequence: 6, hash: [UInt8](repeating: 7, count: 32)))))
                 #expect(sixth.fault?.kind == .altered && sixth.fault?.sequence == 6)
             }
         }
@@ -207,7 +207,7 @@ struct VerifyTests {
                     #expect(error?.sqlState?.rawValue == "LG001", "\(sql)")
                 }
                 await pool.close()
-                #expect(try await ledger.verify(job, Verification.Stretch())?.isWhole == true)
+                #expect(try await ledger.verify(job, Verification.Range())?.isWhole == true)
             }
         }
     }
@@ -224,7 +224,7 @@ struct VerifyTests {
                 let job = try await fill(ledger)
                 let head = try #require(try await ledger.heads(after: nil, limit: 10).first?.place)
                 #expect(head.sequence == 10)
-                let stretch = Verification.Stretch(anchor: head)
+                let stretch = Verification.Range(anchor: head)
                 #expect(try await ledger.verify(job, stretch)?.isWhole == true)
                 switch rewriting {
                 case .rewritesAll:
@@ -234,7 +234,7 @@ struct VerifyTests {
                     let other = try await fill(ledger)
                     try await rewrite(target, ledger, job, from: other) { _ in }
                 }
-                let alone = try #require(try await ledger.verify(job, Verification.Stretch()))
+                let alone = try #require(try await ledger.verify(job, Verification.Range()))
                 #expect(alone.isWhole, "the chain alone finds nothing: \(alone)")
                 let found = try #require(try await ledger.verify(job, stretch))
                 #expect(found.fault?.kind == .anchor, "\(found)")

@@ -44,10 +44,10 @@ struct FoldLawTests {
         for event in events {
             guard let reference = event.body.reference, oracle.discarded[event.sequence] == nil else { continue }
             let history = try #require(tasks[reference.task].flatMap { histories[$0] })
-            let standing = try #require(history.standing(of: reference, at: event.sequence), "\(event)")
-            #expect(standing.isLate == oracle.isLate(event), "\(event)")
-            #expect(standing.supersededBy?.sequence == oracle.supersededBy(event, at: head), "\(event)")
-            #expect(standing.execution.sequence == oracle.runOfEvent[event.sequence]?.first, "\(event)")
+            let classification = try #require(history.classification(of: reference, at: event.sequence), "\(event)")
+            #expect(classification.isLate == oracle.isLate(event), "\(event)")
+            #expect(classification.supersededBy?.sequence == oracle.supersededBy(event, at: head), "\(event)")
+            #expect(classification.execution.sequence == oracle.runOfEvent[event.sequence]?.first, "\(event)")
         }
     }
 

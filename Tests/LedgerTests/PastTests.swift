@@ -9,7 +9,7 @@ struct PastTests {
 
     @Test("an explanation accounts for every unit by every policy, and pages add up to the whole", arguments: seeds)
     func explains(seed: UInt64) throws {
-        var fold = Fold(notesChanges: false)
+        var fold = Fold(tracksChanges: false)
         var received: [Name?: Units] = [:]
         var decisions: [(ProgressReport, Fold.Decision)] = []
         for event in RandomHistory.events(count: 300, seed: seed) {
@@ -57,10 +57,10 @@ struct PastTests {
     func differs(seed: UInt64) throws {
         let events = RandomHistory.events(count: 300, seed: seed)
         for (start, end) in [(0, 300), (120, 200), (37, 37), (250, 300)] {
-            var fold = Fold(notesChanges: false)
+            var fold = Fold(tracksChanges: false)
             for event in events[..<start] { try fold.apply(event) }
             let before = fold
-            var recorder = DifferenceRecorder(from: fold, counting: .last, limit: 1_000)
+            var recorder = SnapshotDiffRecorder(from: fold, counting: .last, limit: 1_000)
             for event in events[start..<end] { recorder.note(event, try fold.apply(event), in: fold) }
             let difference = recorder.difference(to: fold)
             #expect(difference.from == before.snapshot() && difference.to == fold.snapshot())
@@ -87,7 +87,7 @@ struct PastTests {
                 let execution = try #require(fold.execution(superseded.execution.sequence))
                 #expect(execution.supersededBy == superseded.by.sequence)
                 // What it had counted then: what its events before that moment say.
-                var then = Fold(notesChanges: false)
+                var then = Fold(tracksChanges: false)
                 for event in events[..<Int(superseded.by.sequence - 1)] { try then.apply(event) }
                 let had = try #require(then.execution(superseded.execution.sequence)).contributions.entries
                 #expect(superseded.lost.map(\.units) == had.map(\.units))
@@ -102,8 +102,8 @@ struct PastTests {
 
     @Test("of many changes as many are told as were asked for, and all are counted")
     func limits() throws {
-        var fold = Fold(notesChanges: false)
-        var recorder = DifferenceRecorder(from: fold, counting: .last, limit: 3)
+        var fold = Fold(tracksChanges: false)
+        var recorder = SnapshotDiffRecorder(from: fold, counting: .last, limit: 3)
         for event in RandomHistory.events(count: 300, seed: 5) { recorder.note(event, try fold.apply(event), in: fold) }
         let difference = recorder.difference(to: fold)
         #expect(difference.started.first.count == 3)
@@ -115,8 +115,8 @@ struct PastTests {
         let events = RandomHistory.events(count: 400, seed: seed)
         for label in [Name?.none, "download"] {
             for points in [2, 10, 10_000] {
-                var fold = Fold(notesChanges: false)
-                var recorder = CurveRecorder(label, points: points)
+                var fold = Fold(tracksChanges: false)
+                var recorder = IndicatorHistoryRecorder(label, points: points)
                 var shown: [Int64: Units] = [:]
                 var falls: Set<Int64> = []
                 for event in events {
@@ -148,8 +148,8 @@ struct PastTests {
 
     @Test("a long curve is thinned evenly, its beginning and its end kept")
     func thins() throws {
-        var fold = Fold(notesChanges: false)
-        var recorder = CurveRecorder("x", points: 50)
+        var fold = Fold(tracksChanges: false)
+        var recorder = IndicatorHistoryRecorder("x", points: 50)
         for sequence in 1...20_000 {
             let report = ProgressReport(reference: ExecutionReference(task: "t"), label: "x", total: 1, done: 1)
             let event = Event(

@@ -11,15 +11,15 @@ struct StoredFold {
 
     mutating func fold(_ events: [Event]) throws {
         var fold = Fold(progress)
-        try restore(FoldNeeds(of: events), into: &fold)
-        let further = fold.furtherNeeds(of: events)
+        try restore(FoldKeys(of: events), into: &fold)
+        let further = fold.dependentKeys(of: events)
         for sequence in further.indicators { if let found = indicators[sequence] { fold.restore(found) } }
         for key in further.pages { if let bytes = pages[key] { fold.restore(ReportPage(bytes: bytes), at: key) } }
         for event in events { try fold.apply(event) }
         store(try fold.takeChanges())
     }
 
-    private func restore(_ needs: FoldNeeds, into fold: inout Fold) throws {
+    private func restore(_ needs: FoldKeys, into fold: inout Fold) throws {
         for name in needs.tasks {
             guard let task = tasks[name] else { continue }
             fold.restore(task)

@@ -9,7 +9,7 @@ import Testing
 struct HostileBodyTests {
     private static let count = 200_000
 
-    private func problems(_ body: String, _ format: EventRequest.Format = .json) -> [WireProblem] {
+    private func problems(_ body: String, _ format: EventRequest.Format = .json) -> [RequestProblem] {
         do throws(RequestError) { _ = try EventRequest.drafts(Array(body.utf8), format) } catch {
             guard case .invalid(let problems) = error else { return [] }
             return problems

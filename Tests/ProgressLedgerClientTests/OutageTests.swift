@@ -40,7 +40,7 @@ struct OutageTests {
         let moments = [0, 3, 64, 65].map { start + .seconds($0) }
         let limits = moments.map { start.duration(to: outage.waitLimit(now: $0)) }
         #expect(limits == [.seconds(5), .seconds(5), .seconds(5), .seconds(70)])
-        outage.noteAnswer()
+        outage.recordResponse()
         let limit = outage.waitLimit(now: start + .seconds(66))
         #expect(limit == start + .seconds(71))
     }
@@ -49,7 +49,7 @@ struct OutageTests {
     func failuresAreLoggedOnce() {
         var outage = Outage()
         let first = [outage.isFirstFailure(), outage.isFirstFailure()]
-        outage.noteAnswer()
+        outage.recordResponse()
         let second = outage.isFirstFailure()
         #expect(first == [true, false] && second)
     }

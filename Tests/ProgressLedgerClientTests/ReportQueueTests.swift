@@ -240,7 +240,7 @@ struct ReportQueueTests {
         guard case .look = queue.next(now: now + ReportQueue.lookInterval) else {
             return #expect(Bool(false), "it does not look")
         }
-        queue.looked(.counted, now: now + .seconds(10))
+        queue.lookupCompleted(.counted, now: now + .seconds(10))
         #expect(!queue.isSuperseded)
         let slot = try Self.slot(nil, in: &queue)
         _ = queue.take(slot, total: 0, done: 1) { now + .seconds(12) }

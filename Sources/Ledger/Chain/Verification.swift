@@ -1,6 +1,6 @@
 /// What a check of a job's ledger has found: the hash chain recomputed from the events, and compared with what is stored.
 public struct Verification: Hashable, Sendable {
-    /// The last event up to which everything is as it was recorded.
+    /// The last event up to which allState is as it was recorded.
     public var sequence: Int64
     /// The hash of that event.
     public var headHash: [UInt8]
@@ -19,36 +19,23 @@ public struct Verification: Hashable, Sendable {
     /// Whether nothing is wrong, as far as was looked.
     public var isWhole: Bool { fault == nil }
 
-    /// Whether everything was looked at: a stretch may end before the ledger does.
+    /// Whether allState was looked at: a stretch may end before the ledger does.
     public var isComplete: Bool { fault != nil || sequence >= ledgerSequence }
 
     /// A part of a job's ledger to check: a large one is checked piece by piece, each beginning with what the one before
     /// has found.
-    public struct Stretch: Hashable, Sendable {
+    public struct Range: Hashable, Sendable {
         /// The event after which it begins, with its hash; nil is the beginning.
-        public var after: Anchor?
+        public var after: ChainPosition?
         /// How many events to look at, at most; nil is all of them.
         public var limit: Int64?
         /// What one of its events is known to have been.
-        public var anchor: Anchor?
+        public var anchor: ChainPosition?
 
-        public init(after: Anchor? = nil, limit: Int64? = nil, anchor: Anchor? = nil) {
+        public init(after: ChainPosition? = nil, limit: Int64? = nil, anchor: ChainPosition? = nil) {
             self.after = after
             self.limit = limit
             self.anchor = anchor
-        }
-    }
-
-    /// An event's place and its hash, kept where whoever changes the ledger does not reach: it vouches for that event
-    /// and for every one before it.
-    public struct Anchor: Hashable, Sendable {
-        public var sequence: Int64
-        /// 32 bytes.
-        public var hash: [UInt8]
-
-        public init(sequence: Int64, hash: [UInt8]) {
-            self.sequence = sequence
-            self.hash = hash
         }
     }
 

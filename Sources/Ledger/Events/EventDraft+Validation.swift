@@ -1,5 +1,5 @@
 /// One thing that is wrong with what a caller gave, and where.
-public struct FieldProblem: Hashable, Sendable {
+public struct FieldError: Hashable, Sendable {
     /// The field's name as in JSON, for a tag with its name: `done`, `tags/region`.
     public let field: String
     /// What is wrong and what would be right, as a sentence without a full stop.
@@ -13,10 +13,10 @@ public struct FieldProblem: Hashable, Sendable {
 
 extension EventDraft {
     /// Everything that keeps this draft out of the ledger; empty where nothing does. Costs a pass over its texts.
-    public func problems() -> [FieldProblem] {
-        var problems: [FieldProblem] = []
+    public func problems() -> [FieldError] {
+        var problems: [FieldError] = []
         if let at, at < .earliest || at > .latest {
-            problems.append(FieldProblem(field: "at", detail: "must lie in the years 1 to 9999"))
+            problems.append(FieldError(field: "at", detail: "must lie in the years 1 to 9999"))
         }
         switch body {
         case .jobCreated(let description):
@@ -25,7 +25,7 @@ extension EventDraft {
             problems += reference.problems()
             if reference.execution == nil, reference.attempt == nil {
                 problems.append(
-                    FieldProblem(field: "execution", detail: "a start names an execution or an attempt, or both"))
+                    FieldError(field: "execution", detail: "a start names an execution or an attempt, or both"))
             }
         case .progress(let progress):
             problems += progress.problems()
@@ -40,12 +40,12 @@ extension EventDraft {
 
 extension JobDescription {
     /// Everything that keeps a job from being called so; empty where nothing does.
-    public func problems() -> [FieldProblem] {
+    public func problems() -> [FieldError] {
         var problems = name.problems(field: "name", lengths: Limits.jobNameLengths)
         problems += key?.problems(field: "key", lengths: Limits.jobKeyLengths) ?? []
         if tags.count > Limits.tagsMax {
             problems.append(
-                FieldProblem(field: "tags", detail: "has \(tags.count) tags; \(Limits.tagsMax) are the most"))
+                FieldError(field: "tags", detail: "has \(tags.count) tags; \(Limits.tagsMax) are the most"))
         }
         for (name, value) in sortedTags {
             problems += name.problems(
@@ -57,7 +57,7 @@ extension JobDescription {
 }
 
 extension ExecutionReference {
-    fileprivate func problems() -> [FieldProblem] {
+    fileprivate func problems() -> [FieldError] {
         var problems = task.problems(field: "task", lengths: Limits.taskLengths)
         problems += execution?.problems(field: "execution", lengths: Limits.executionLengths) ?? []
         if let attempt, !Limits.attempts.contains(Int64(attempt)) {
@@ -68,7 +68,7 @@ extension ExecutionReference {
 }
 
 extension ProgressReport {
-    fileprivate func problems() -> [FieldProblem] {
+    fileprivate func problems() -> [FieldError] {
         var problems = reference.problems()
         if let report, !Limits.reports.contains(report) {
             problems.append(.outside(Limits.reports, field: "report"))
@@ -84,30 +84,30 @@ extension ProgressReport {
     }
 }
 
-extension FieldProblem {
+extension FieldError {
     /// The problem of a number outside of its range.
-    public static func outside(_ range: ClosedRange<Int64>, field: String) -> FieldProblem {
-        FieldProblem(field: field, detail: "must be an integer from \(range.lowerBound) to \(range.upperBound)")
+    public static func outside(_ range: ClosedRange<Int64>, field: String) -> FieldError {
+        FieldError(field: field, detail: "must be an integer from \(range.lowerBound) to \(range.upperBound)")
     }
 }
 
 extension Name {
     /// What is wrong with this text as the value of a field (or, with `part`, as a part of it).
-    func problems(field: String, lengths: ClosedRange<Int>, of part: String? = nil) -> [FieldProblem] {
+    func problems(field: String, lengths: ClosedRange<Int>, of part: String? = nil) -> [FieldError] {
         let subject = part.map { "\($0) " } ?? ""
         if containsNUL {
-            return [FieldProblem(field: field, detail: "\(subject)must not contain U+0000")]
+            return [FieldError(field: field, detail: "\(subject)must not contain U+0000")]
         }
         // A scalar has one to four bytes, so most texts need not be counted.
         let bytes = text.utf8.count
         if bytes >= lengths.lowerBound * 4, bytes <= lengths.upperBound { return [] }
         let count = scalarCount
         if count < lengths.lowerBound {
-            return [FieldProblem(field: field, detail: "\(subject)must not be empty")]
+            return [FieldError(field: field, detail: "\(subject)must not be empty")]
         }
         if count > lengths.upperBound {
             return [
-                FieldProblem(
+                FieldError(
                     field: field,
                     detail: "\(subject)has \(count) characters (Unicode scalars); \(lengths.upperBound) are the most")
             ]

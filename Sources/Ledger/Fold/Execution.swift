@@ -20,14 +20,14 @@ public struct Execution: Hashable, Sendable {
     /// while it is the last one of its task.
     public var supersededBy: Int64?
     /// What it reported on each indicator, discarded events apart.
-    public var contributions: Contributions
+    public var contributions: ContributionTable
     /// The numbers of its reports.
     public var reports: ReportNumbers
 
     public init(
         sequence: Int64, task: Int64, name: Name?, attempt: Int32, startedAt: Timestamp,
         outcome: ExecutionOutcome? = nil, lastSequence: Int64, lastAt: Timestamp, supersededBy: Int64? = nil,
-        contributions: Contributions = Contributions(), reports: ReportNumbers = ReportNumbers()
+        contributions: ContributionTable = ContributionTable(), reports: ReportNumbers = ReportNumbers()
     ) {
         self.sequence = sequence
         self.task = task

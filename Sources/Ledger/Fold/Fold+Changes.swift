@@ -60,7 +60,7 @@ public struct FoldChanges: Sendable {
 
 extension Fold {
     /// Which parts the events since have changed, by index.
-    struct Touched: Sendable {
+    struct DirtySet: Sendable {
         var tasks: Set<Int> = []
         var executions: Set<Int> = []
         var indicators: Set<Int> = []
@@ -69,15 +69,15 @@ extension Fold {
     }
 
     mutating func touchTask(_ index: Int) {
-        if notesChanges { touched.tasks.insert(index) }
+        if tracksChanges { touched.tasks.insert(index) }
     }
 
     mutating func touchExecution(_ index: Int) {
-        if notesChanges { touched.executions.insert(index) }
+        if tracksChanges { touched.executions.insert(index) }
     }
 
     mutating func touchIndicator(_ index: Int) {
-        if notesChanges { touched.indicators.insert(index) }
+        if tracksChanges { touched.indicators.insert(index) }
     }
 
     /// How many parts ``takeChanges()`` would return.
@@ -94,7 +94,7 @@ extension Fold {
     /// - Throws: ``FoldStateError`` where a changed indicator does not account for every unit received: then the
     ///   state it was restored from was damaged, and nothing may be stored.
     public mutating func takeChanges() throws(FoldStateError) -> FoldChanges {
-        precondition(notesChanges, "a fold that is only looked at has no changes to store")
+        precondition(tracksChanges, "a fold that is only looked at has no changes to store")
         let changedIndicators = touched.indicators.map { indicators[$0] }.sorted { $0.sequence < $1.sequence }
         try Self.checkConserved(changedIndicators)
         let changes = FoldChanges(
@@ -104,7 +104,7 @@ extension Fold {
             indicators: changedIndicators,
             pages: touched.pages.sorted { $0.key < $1.key }.map { (key: $0.key, appended: $0.value) },
             discards: touched.discards)
-        touched = Touched()
+        touched = DirtySet()
         return changes
     }
 
@@ -117,11 +117,11 @@ extension Fold {
     }
 
     /// All of a job, as the changes since nothing: of a fold that began with the first event. Noting changes event by
-    /// event would only find out, at some cost, that everything has changed.
+    /// event would only find out, at some cost, that allState has changed.
     ///
     /// - Precondition: Nothing was restored and no changes were taken.
     /// - Throws: ``FoldStateError`` where an indicator does not account for every unit received.
-    public func everything() throws(FoldStateError) -> FoldChanges {
+    public func allState() throws(FoldStateError) -> FoldChanges {
         // What a fold begins stands in the order of the events that began it.
         try Self.checkConserved(indicators)
         return FoldChanges(

@@ -5,7 +5,7 @@
 ///
 /// A fold may hold all of a job, or just the part that the next events touch, so that a batch costs by the events
 /// in it and not by the size of the job. To continue a stored one: make it with the stored ``JobProgress``,
-/// restore what ``FoldNeeds`` names, then what ``furtherNeeds(of:)`` names, apply the events, and store
+/// restore what ``FoldKeys`` names, then what ``dependentKeys(of:)`` names, apply the events, and store
 /// ``takeChanges()``. What was not restored does not exist for it.
 public struct Fold: Sendable {
     /// The job as a whole.
@@ -24,12 +24,12 @@ public struct Fold: Sendable {
     var indicatorIndices: [Int64: Int] = [:]
     var labelledIndicators: [Name?: Int] = [:]
     var pages: [ReportPage.Key: ReportPage] = [:]
-    var touched = Touched()
+    var touched = DirtySet()
     /// What executions hold, for ``memoryEstimate``: an execution may have a thousand labels, or one.
     private(set) var contributionCount = 0
     private(set) var archivedCount = 0
     /// Whether what changes is noted, for ``takeChanges()``.
-    let notesChanges: Bool
+    let tracksChanges: Bool
 
     private static let comparedIndicatorsMax = 6
 
@@ -45,10 +45,10 @@ public struct Fold: Sendable {
 
     /// A fold that begins with the first event, or that continues where a stored one stands.
     ///
-    /// - Parameter notesChanges: Whether ``takeChanges()`` will be called; what is only looked at need not note them.
-    public init(_ progress: JobProgress = JobProgress(), notesChanges: Bool = true) {
+    /// - Parameter tracksChanges: Whether ``takeChanges()`` will be called; what is only looked at need not note them.
+    public init(_ progress: JobProgress = JobProgress(), tracksChanges: Bool = true) {
         self.progress = progress
-        self.notesChanges = notesChanges
+        self.tracksChanges = tracksChanges
     }
 
     /// What became of one event.
@@ -99,7 +99,7 @@ public struct Fold: Sendable {
             return try apply(event, of: reference, .finish(outcome))
         case .progress(let report):
             let indicator = indicatorIndex(of: report.label, namedBy: event)
-            let contribution = Contribution(report, indicator: indicators[indicator].sequence, at: event.sequence)
+            let contribution = Delta(report, indicator: indicators[indicator].sequence, at: event.sequence)
             indicators[indicator].received += contribution.units
             touchIndicator(indicator)
             return try apply(event, of: report.reference, .progress(contribution, indicatorIndex: indicator))
@@ -109,12 +109,12 @@ public struct Fold: Sendable {
     /// What an event does to its execution.
     private enum Effect {
         case start
-        case progress(Contribution, indicatorIndex: Int)
+        case progress(Delta, indicatorIndex: Int)
         case finish(ExecutionOutcome)
     }
 
     /// What a progress event adds.
-    private struct Contribution {
+    private struct Delta {
         let entry: ReportNumbers.Entry
         let isNumbered: Bool
         var units: Units { Units(total: Int128(entry.total), done: Int128(entry.done)) }
@@ -305,7 +305,7 @@ public struct Fold: Sendable {
 
     // MARK: Indicators
 
-    private mutating func add(_ contribution: Contribution, _ indicator: Int, to index: Int, at moment: Timestamp) {
+    private mutating func add(_ contribution: Delta, _ indicator: Int, to index: Int, at moment: Timestamp) {
         if executions[index].contributions.add(contribution.units, to: contribution.entry.indicator) {
             contributionCount += 1
         }
@@ -314,7 +314,7 @@ public struct Fold: Sendable {
                 let key = ReportPage.Key(execution: executions[index].sequence, report: archived.report)
                 archivedCount += 1
                 pages[key, default: ReportPage()].append(archived)
-                if notesChanges { touched.pages[key, default: ReportPage()].append(archived) }
+                if tracksChanges { touched.pages[key, default: ReportPage()].append(archived) }
             }
         }
         if executions[index].isLast {

@@ -125,7 +125,7 @@ extension Execution {
     /// - Throws: ``FoldStateError`` where the bytes are anything else.
     public static func decodeState(
         _ bytes: [UInt8]
-    ) throws(FoldStateError) -> (contributions: Contributions, reports: ReportNumbers) {
+    ) throws(FoldStateError) -> (contributions: ContributionTable, reports: ReportNumbers) {
         var reader = StateReader(bytes)
         let version = try reader.readInt64()
         guard version == encodingVersion else { throw FoldStateError("version \(version) of an execution's state") }
@@ -142,18 +142,18 @@ extension Execution {
         return (contributions, reports)
     }
 
-    private static func readContributions(_ reader: inout StateReader) throws(FoldStateError) -> Contributions {
-        var entries: [Contributions.Entry] = []
+    private static func readContributions(_ reader: inout StateReader) throws(FoldStateError) -> ContributionTable {
+        var entries: [ContributionTable.Entry] = []
         var previous: Int64 = 0
         for _ in 0..<(try reader.readCount(max: Limits.labelsPerExecutionMax)) {
             let (indicator, overflow) = previous.addingReportingOverflow(try reader.readInt64())
             guard !overflow else { throw FoldStateError("an indicator has more than 63 bits") }
             let events = try reader.readInt64()
             let units = Units(total: try reader.readInt128(), done: try reader.readInt128())
-            entries.append(Contributions.Entry(indicator: indicator, events: events, units: units))
+            entries.append(ContributionTable.Entry(indicator: indicator, events: events, units: units))
             previous = indicator
         }
-        guard let contributions = Contributions(ascending: entries) else {
+        guard let contributions = ContributionTable(ascending: entries) else {
             throw FoldStateError("contributions are not ascending")
         }
         return contributions

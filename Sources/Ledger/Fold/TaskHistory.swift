@@ -4,7 +4,7 @@
 /// executions alone, so no verdict need ever be stored or changed.
 public struct TaskHistory: Sendable {
     /// What the executions tell of an event.
-    public struct Standing: Hashable, Sendable {
+    public struct Classification: Hashable, Sendable {
         /// The execution that the event belongs to.
         public let execution: ExecutionIdentity
         /// Whether its execution was superseded already when it arrived.
@@ -51,17 +51,17 @@ public struct TaskHistory: Sendable {
 
     /// What became of the event with this reference at this sequence; nil where the fold has not met its execution.
     /// Costs a binary search.
-    public func standing(of reference: ExecutionReference, at sequence: Int64) -> Standing? {
+    public func classification(of reference: ExecutionReference, at sequence: Int64) -> Classification? {
         guard let position = position(of: reference), executions[position].sequence <= sequence else { return nil }
         let execution = executions[position]
         let known = executions.partitioningIndex { $0.sequence > sequence }
         let lastOnArrival = lastPositions[known - 1]
         if lastOnArrival != position {
-            return Standing(
+            return Classification(
                 execution: execution.identity, isLate: true, supersededBy: executions[lastOnArrival].identity)
         }
         let successor = execution.supersededBy.flatMap { bySequence[$0] }
-        return Standing(
+        return Classification(
             execution: execution.identity, isLate: false, supersededBy: successor.map { executions[$0].identity })
     }
 

@@ -28,7 +28,7 @@ public struct Replay: Hashable, Sendable {
         case applied
         /// It puts back what was before. → `reverted`, `applied` where that fails
         case reverting
-        /// It has compared everything and kept nothing.
+        /// It has compared allState and kept nothing.
         case done
         /// What was live before it is live again.
         case reverted
@@ -73,7 +73,7 @@ public struct Replay: Hashable, Sendable {
     /// Where the live projections are not what their events amount to, in all jobs.
     public var differenceCount: Int64
     /// The first of the differences; at most ``differencesMax``.
-    public var differences: [Difference]
+    public var differences: [Finding]
 
     /// The first of the jobs that could not be replayed; at most ``skipsMax``.
     public var skips: [Skip] = []
@@ -96,7 +96,7 @@ public struct Replay: Hashable, Sendable {
 
     public init(
         id: JobID, request: Request, state: State, createdAt: Timestamp, finishedAt: Timestamp?, error: String?,
-        jobs: Count, events: Count, skippedJobs: Int64, keeps: Bool, differenceCount: Int64, differences: [Difference]
+        jobs: Count, events: Count, skippedJobs: Int64, keeps: Bool, differenceCount: Int64, differences: [Finding]
     ) {
         self.id = id
         self.request = request
@@ -113,7 +113,7 @@ public struct Replay: Hashable, Sendable {
     }
 
     /// A place where a live projection is not what its events amount to.
-    public struct Difference: Hashable, Sendable {
+    public struct Finding: Hashable, Sendable {
         /// What differs.
         public enum Part: String, CaseIterable, Hashable, Sendable {
             /// The job's state, times and counts.

@@ -43,10 +43,10 @@ public struct ExecutionSummary: Hashable, Sendable {
     /// Whether it counts only until another one starts, because it failed.
     public var isProvisional: Bool
     /// What it reported on each indicator, in the order in which the job first named them.
-    public var progress: [Contribution]
+    public var progress: [CountedUnits]
 
     /// What an execution reported on one indicator, discarded events apart.
-    public struct Contribution: Hashable, Sendable {
+    public struct CountedUnits: Hashable, Sendable {
         /// The indicator's label; nil is the default one.
         public var label: Name?
         public var units: Units
@@ -59,7 +59,7 @@ public struct ExecutionSummary: Hashable, Sendable {
 
     public init(
         name: Name?, attempt: Int32, outcome: ExecutionOutcome?, firstSequence: Int64, lastSequence: Int64,
-        startedAt: Timestamp, lastAt: Timestamp, isCounted: Bool, isProvisional: Bool, progress: [Contribution]
+        startedAt: Timestamp, lastAt: Timestamp, isCounted: Bool, isProvisional: Bool, progress: [CountedUnits]
     ) {
         self.name = name
         self.attempt = attempt
@@ -82,7 +82,7 @@ public struct ExecutionSummary: Hashable, Sendable {
             firstSequence: execution.sequence, lastSequence: execution.lastSequence, startedAt: execution.startedAt,
             lastAt: execution.lastAt, isCounted: execution.isLast, isProvisional: execution.isProvisional,
             progress: execution.contributions.entries.map { entry in
-                Contribution(label: labels[entry.indicator] ?? nil, units: entry.units)
+                CountedUnits(label: labels[entry.indicator] ?? nil, units: entry.units)
             })
     }
 }

@@ -10,14 +10,14 @@ struct EventStreamReader {
         var done: Int64 = 0
     }
 
-    private enum Place {
+    private enum Section {
         case head
         case chunkSize
         /// So many bytes of the chunk are still to come, and the line end after it.
         case chunk(Int)
     }
 
-    private var place = Place.head
+    private var section = Section.head
     private var waiting: [UInt8] = []
     private var text: [UInt8] = []
 
@@ -36,25 +36,25 @@ struct EventStreamReader {
     ///
     /// - Returns: Where it ends; nil where it is not all there.
     private mutating func step(from start: Int) throws -> Int? {
-        switch place {
+        switch section {
         case .head:
             guard let end = Self.find("\r\n\r\n", in: waiting, from: start) else { return nil }
             guard waiting[start...].starts(with: "HTTP/1.1 200 ".utf8) else {
                 throw BenchmarkError("a watcher was refused: \(String(decoding: waiting[start..<end], as: UTF8.self))")
             }
-            place = .chunkSize
+            section = .chunkSize
             return end + 4
         case .chunkSize:
             guard let end = Self.find("\r\n", in: waiting, from: start) else { return nil }
             guard let size = Int(String(decoding: waiting[start..<end], as: UTF8.self), radix: 16), size > 0 else {
                 throw BenchmarkError("the server has ended a stream")
             }
-            place = .chunk(size)
+            section = .chunk(size)
             return end + 2
         case .chunk(let size):
             guard waiting.count - start >= size + 2 else { return nil }
             text += waiting[start..<start + size]
-            place = .chunkSize
+            section = .chunkSize
             return start + size + 2
         }
     }
@@ -76,30 +76,32 @@ struct EventStreamReader {
         guard find("event: snapshot\n", in: bytes, from: 0) != nil else { return nil }
         guard let id = find("id: ", in: bytes, from: 0) else { throw BenchmarkError("a snapshot came without its id") }
         var shown = Shown(sequence: number(bytes, at: id + 4))
-        var place = 0
-        while let next = find("\"done\":", in: bytes, from: place) {
-            place = next + 7
-            shown.done += number(bytes, at: place)
+        var section = 0
+        while let next = find("\"done\":", in: bytes, from: section) {
+            section = next + 7
+            shown.done += number(bytes, at: section)
         }
         return shown
     }
 
-    private static func number(_ bytes: [UInt8], at place: Int) -> Int64 {
-        bytes[place...].prefix { $0 >= 48 && $0 <= 57 }.reduce(0) { $0 * 10 + Int64($1 - 48) }
+    private static func number(_ bytes: [UInt8], at section: Int) -> Int64 {
+        bytes[section...].prefix { $0 >= 48 && $0 <= 57 }.reduce(0) { $0 * 10 + Int64($1 - 48) }
     }
 
-    /// Where this begins at or after a place.
+    /// Where this begins at or after a section.
     private static func find(_ wanted: StaticString, in bytes: [UInt8], from start: Int) -> Int? {
         let count = wanted.utf8CodeUnitCount
         return bytes.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return nil }
-            var place = start
-            while bytes.count - place >= count {
-                guard let found = memchr(base + place, Int32(wanted.utf8Start.pointee), bytes.count - place - count + 1)
+            var section = start
+            while bytes.count - section >= count {
+                guard
+                    let found = memchr(
+                        base + section, Int32(wanted.utf8Start.pointee), bytes.count - section - count + 1)
                 else { return nil }
-                place = UnsafeRawPointer(found) - base
-                if memcmp(base + place, wanted.utf8Start, count) == 0 { return place }
-                place += 1
+                section = UnsafeRawPointer(found) - base
+                if memcmp(base + section, wanted.utf8Start, count) == 0 { return section }
+                section += 1
             }
             return nil
         }

@@ -59,7 +59,7 @@ struct LoadGenerator {
                 }
                 script.answered(
                     number,
-                    LoadAnswer(
+                    LoadResponse(
                         status: answer.status, etag: answer.etag, body: peers[number].incoming[answer.body],
                         latency: latency))
                 peers[number].incoming.removeAll(keepingCapacity: true)
@@ -119,9 +119,9 @@ struct LoadGenerator {
 
     private func receive(
         _ peer: inout Connection, _ buffer: UnsafeMutableRawBufferPointer
-    ) throws -> AnswerParser.Found? {
+    ) throws -> ResponseParser.Found? {
         guard let count = try peer.socket.receive(into: &peer.incoming, buffer: buffer) else { return nil }
         guard count > 0 else { throw BenchmarkError("the server has closed a connection") }
-        return try AnswerParser.find(in: peer.incoming)
+        return try ResponseParser.find(in: peer.incoming)
     }
 }

@@ -3,7 +3,7 @@ protocol LoadScript: AnyObject, Sendable {
     /// Adds the next request of a connection to the bytes.
     func next(_ connection: Int, into request: inout [UInt8]) -> LoadStep
     /// Takes the answer to the last request of a connection.
-    func answered(_ connection: Int, _ answer: LoadAnswer)
+    func answered(_ connection: Int, _ answer: LoadResponse)
 }
 
 /// What a connection does next.
@@ -17,7 +17,7 @@ enum LoadStep {
 }
 
 /// An answer as it came in.
-struct LoadAnswer {
+struct LoadResponse {
     let status: Int
     /// The value of `ETag`, where it is asked for.
     var etag: String?

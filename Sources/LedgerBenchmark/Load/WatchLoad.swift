@@ -154,7 +154,7 @@ final class WatchLoad: @unchecked Sendable {
     }
 
     private func acknowledge(_ number: Int) throws {
-        guard let answer = try AnswerParser.find(in: appenders[number].incoming) else { return }
+        guard let answer = try ResponseParser.find(in: appenders[number].incoming) else { return }
         guard answer.status == 201, let place = appenders[number].job else {
             throw BenchmarkError("an append was answered with status \(answer.status)")
         }

@@ -78,7 +78,7 @@ struct AnchorFile {
                 let hash = Hexadecimal.bytes(String(parts[2])), hash.count == 32,
                 heads.last.map({ $0.job < job }) ?? true
             else { throw refuse("the line '\(VisibleText.escape(String(line)))' cannot be read") }
-            heads.append(LedgerHead(job: job, place: Verification.Anchor(sequence: sequence, hash: hash)))
+            heads.append(LedgerHead(job: job, place: ChainPosition(sequence: sequence, hash: hash)))
         }
         guard heads.count == count else {
             throw refuse("it has \(heads.count) jobs and says that they are \(count ?? 0)")

@@ -22,21 +22,21 @@ struct ChainVerifier {
     ///   - anchor: What one of its events is known to have been.
     ///   - note: Hears how far it is.
     func verify(
-        _ job: JobID, after start: Verification.Anchor? = nil, anchor: Verification.Anchor? = nil,
+        _ job: JobID, after start: ChainPosition? = nil, anchor: ChainPosition? = nil,
         note: (Verification) -> Void
     ) async throws -> Finding {
-        var stretch = Verification.Stretch(after: start, limit: Self.stretch, anchor: anchor)
+        var stretch = Verification.Range(after: start, limit: Self.stretch, anchor: anchor)
         while true {
-            let (answer, document) = try await client.askForJSON(.verify(job, stretch), as: VerificationAnswer.self)
+            let (answer, document) = try await client.askForJSON(.verify(job, stretch), as: VerificationResponse.self)
             let verification = answer.verification
             note(verification)
             if verification.isComplete { return Finding(verification: verification, document: document) }
-            stretch.after = Verification.Anchor(sequence: verification.sequence, hash: verification.headHash)
+            stretch.after = ChainPosition(sequence: verification.sequence, hash: verification.headHash)
         }
     }
 
     /// What was found, in a line.
-    static func text(_ job: JobID, _ verification: Verification, anchor: Verification.Anchor? = nil) -> String {
+    static func text(_ job: JobID, _ verification: Verification, anchor: ChainPosition? = nil) -> String {
         if let fault = verification.fault {
             return "\(job)  \(fault.kind) at \(fault.sequence): \(VisibleText.escape(fault.detail))"
         }

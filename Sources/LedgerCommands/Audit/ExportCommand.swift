@@ -25,7 +25,7 @@ struct ExportCommand: AsyncParsableCommand {
         let client = try server.client()
         let id = try await job.resolve(client)
         let file = try output.map { path throws(CommandFailure) in try OutputFile(path) }
-        let painter = BarPainter(unit: "events")
+        let renderer = ProgressBarRenderer(unit: "events")
         var header: LedgerExcerpt?
         var check: ChainCheck?
         for try await line in client.exportLines(of: id) {
@@ -39,13 +39,13 @@ struct ExportCommand: AsyncParsableCommand {
                     throw CommandFailure(
                         .notWhole, check?.foundFault?.detail ?? "The first event does not create the job.")
                 }
-                if file != nil { painter.show(done: recorded.event.sequence, total: header.head.sequence) }
+                if file != nil { renderer.show(done: recorded.event.sequence, total: header.head.sequence) }
             } else {
                 header = try LedgerExcerpt(header: value)
             }
             if let file { try file.write(line + [UInt8(ascii: "\n")]) } else { Console.standard.print(line) }
         }
-        painter.clear()
+        renderer.clear()
         guard let header, check?.place == header.head else {
             throw CommandFailure(.notWhole, "The export broke off, or does not end with the hash that it began with.")
         }
@@ -84,7 +84,7 @@ struct ImportCommand: AsyncParsableCommand {
             }
         }
         let reader = try ExportFile.Reader(file)
-        let painter = BarPainter(unit: "events")
+        let renderer = ProgressBarRenderer(unit: "events")
         let first = reader.headerLine + [UInt8(ascii: "\n")]
         var (lines, count, sent, appended) = (first, 0, Int64(0), 0)
         func send() async throws {
@@ -92,7 +92,7 @@ struct ImportCommand: AsyncParsableCommand {
             appended += try await client.importLines(lines).appended
             sent += Int64(count)
             (lines, count) = (first, 0)
-            painter.show(done: sent, total: reader.header.head.sequence)
+            renderer.show(done: sent, total: reader.header.head.sequence)
         }
         while let line = try reader.nextLine() {
             if count == Self.eventsMax || lines.count + line.count > Self.bytesMax { try await send() }
@@ -100,7 +100,7 @@ struct ImportCommand: AsyncParsableCommand {
             count += 1
         }
         try await send()
-        painter.clear()
+        renderer.clear()
         guard sent == reader.header.head.sequence else {
             throw CommandFailure(
                 .notWhole, "The export has \(sent) events and says that they are \(reader.header.head.sequence).")

@@ -18,7 +18,7 @@ struct ExportFile {
         let (job, verification) = try check(anchor)
         if json {
             var writer = JSONWriter()
-            VerificationAnswer(job: job, verification).write(to: &writer)
+            VerificationResponse(job: job, verification).write(to: &writer)
             Console.standard.print(String(decoding: writer.bytes, as: UTF8.self))
         } else {
             let place = anchor?.heads.first { $0.job == job }?.place
@@ -35,7 +35,7 @@ struct ExportFile {
     func check(_ anchor: AnchorFile? = nil) throws(CommandFailure) -> (job: JobID, verification: Verification) {
         let reader = try Reader(path)
         let header = reader.header
-        var place: Verification.Anchor?
+        var place: ChainPosition?
         if let anchor {
             guard let head = anchor.heads.first(where: { $0.job == header.job })?.place else {
                 throw CommandFailure(.usage, "The anchor does not hold job \(header.job), of which this is the export.")

@@ -36,14 +36,14 @@ struct ReplayFollower {
     }
 
     private func end(of id: JobID) async throws -> (Replay, String) {
-        let painter = BarPainter(unit: "events")
+        let renderer = ProgressBarRenderer(unit: "events")
         while true {
             let (replay, document) = try await client.askForJSON(.replay(id), as: Replay.self)
-            painter.show(
+            renderer.show(
                 done: replay.events.done, total: replay.events.total,
                 "\(replay.jobs.done)/\(replay.jobs.total) jobs, \(replay.differenceCount) differences")
             guard replay.state.isUnderWay else {
-                painter.clear()
+                renderer.clear()
                 return (replay, document)
             }
             try await Task.sleep(for: Self.interval)

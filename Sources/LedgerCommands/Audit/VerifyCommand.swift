@@ -75,21 +75,21 @@ struct VerifyCommand: AsyncParsableCommand {
 
     private func verifyOne(_ verifier: ChainVerifier) async throws {
         let id = try await job.resolve(verifier.client)
-        var start: Verification.Anchor?
+        var start: ChainPosition?
         if let after, let hash {
             guard let bytes = Hexadecimal.bytes(hash), bytes.count == 32, after > 0 else {
                 throw CommandFailure(.usage, "--hash is the 64 hexadecimal digits that go with --after.")
             }
-            start = Verification.Anchor(sequence: after, hash: bytes)
+            start = ChainPosition(sequence: after, hash: bytes)
         }
-        let painter = BarPainter(unit: "events")
+        let renderer = ProgressBarRenderer(unit: "events")
         let finding = try await verifier.verify(id, after: start) { verification in
             guard !verification.isComplete else { return }
-            painter.show(
+            renderer.show(
                 done: verification.sequence, total: verification.ledgerSequence,
                 "go on with --after \(verification.sequence) --hash \(Hexadecimal.text(verification.headHash))")
         }
-        painter.clear()
+        renderer.clear()
         Console.standard.print(json ? finding.document : ChainVerifier.text(id, finding.verification))
         guard finding.verification.isWhole else {
             throw CommandFailure(.notWhole, "The ledger of the job is not as it was recorded.")
@@ -112,14 +112,14 @@ struct VerifySweep {
     func verifyAll(after cursor: String?) async throws {
         var total: Int64 = 0
         try await eachPage(after: cursor) { heads in total += Int64(heads.count) }
-        let painter = BarPainter(unit: "jobs")
+        let renderer = ProgressBarRenderer(unit: "jobs")
         var tally = Tally()
         try await eachPage(after: cursor) { heads in
             for head in heads {
-                try await verify(head.job, nil, painter, total, &tally, resume: "go on with --cursor \(head.job)")
+                try await verify(head.job, nil, renderer, total, &tally, resume: "go on with --cursor \(head.job)")
             }
         }
-        painter.clear()
+        renderer.clear()
         Console.standard.note(
             "\(tally.checked) jobs checked, \(tally.damaged) not as they were recorded; \(tally.events) events")
         guard tally.damaged == 0 else {
@@ -130,12 +130,12 @@ struct VerifySweep {
 
     /// Every job of an anchor. One that was created since is not in it, and is not looked at.
     func verify(_ anchor: AnchorFile) async throws {
-        let painter = BarPainter(unit: "jobs")
+        let renderer = ProgressBarRenderer(unit: "jobs")
         var tally = Tally()
         for head in anchor.heads {
-            try await verify(head.job, head.place, painter, Int64(anchor.heads.count), &tally, resume: "")
+            try await verify(head.job, head.place, renderer, Int64(anchor.heads.count), &tally, resume: "")
         }
-        painter.clear()
+        renderer.clear()
         Console.standard.note(
             "anchored \(RFC3339.text(anchor.createdAt)), signed by \(anchor.publicKey.fingerprint): "
                 + "\(tally.checked) jobs checked, \(tally.damaged) not as they were anchored")
@@ -155,7 +155,7 @@ struct VerifySweep {
     }
 
     private func verify(
-        _ job: JobID, _ anchor: Verification.Anchor?, _ painter: BarPainter, _ total: Int64, _ tally: inout Tally,
+        _ job: JobID, _ anchor: ChainPosition?, _ renderer: ProgressBarRenderer, _ total: Int64, _ tally: inout Tally,
         resume: String
     ) async throws {
         let line: String
@@ -163,7 +163,7 @@ struct VerifySweep {
             let done = tally.checked
             let finding = try await verifier.verify(job, anchor: anchor) { verification in
                 guard !verification.isComplete else { return }
-                painter.show(
+                renderer.show(
                     done: done, total: total, "\(job) \(verification.sequence)/\(verification.ledgerSequence) events")
             }
             line =
@@ -175,9 +175,9 @@ struct VerifySweep {
                 "\(job)  gone: \(anchor.map { "it was anchored at event \($0.sequence)" } ?? "it was there a moment ago")"
             tally.damaged += 1
         }
-        painter.clear()
+        renderer.clear()
         Console.standard.print(line)
         tally.checked += 1
-        painter.show(done: tally.checked, total: total, resume)
+        renderer.show(done: tally.checked, total: total, resume)
     }
 }

@@ -26,9 +26,9 @@ struct DemoCommand: AsyncParsableCommand {
     func run() async throws {
         let client = try server.client()
         let console = Console.standard
-        let painter = DemoPainter(console: console)
+        let renderer = DemoRenderer(console: console)
         let player = DemoPlayer(client: client, pause: speed == 0 ? .zero : .milliseconds(300) / speed) { step, job in
-            if !json { painter.show(step, job) }
+            if !json { renderer.show(step, job) }
         }
         let job = try await player.play()
         if json {
@@ -36,7 +36,7 @@ struct DemoCommand: AsyncParsableCommand {
                 try await client.askForJSON(.progress(job.id, minSequence: job.snapshot.sequence), as: JobAnswer.self)
                     .json)
         }
-        painter.finish(job)
+        renderer.finish(job)
         var history = DemoHistory()
         for try await event in client.eventStream(of: job.id) { history.add(event) }
         let address = "\(client.address)/v1/jobs/\(job.id)"

@@ -35,7 +35,7 @@ struct DifferenceCommand: AsyncParsableCommand {
         let client = try server.client()
         let (difference, document) = try await client.askForJSON(
             .difference(try await job.resolve(client), from: from, to: to, policy: policy, limit: limit),
-            as: Difference.self)
+            as: SnapshotDiff.self)
         if json { return Console.standard.print(document) }
         for line in DifferenceText.lines(difference) { Console.standard.print(line) }
     }
@@ -43,7 +43,7 @@ struct DifferenceCommand: AsyncParsableCommand {
 
 /// What happened between two moments, as people read it.
 enum DifferenceText {
-    static func lines(_ difference: Difference) -> [String] {
+    static func lines(_ difference: SnapshotDiff) -> [String] {
         var lines = [header(difference)]
         for indicator in difference.indicators { lines.append(line(indicator)) }
         lines += section("started", difference.started) { started in
@@ -60,7 +60,7 @@ enum DifferenceText {
         return lines.map(VisibleText.escape)
     }
 
-    private static func header(_ difference: Difference) -> String {
+    private static func header(_ difference: SnapshotDiff) -> String {
         let (from, to) = (difference.from, difference.to)
         let discarded = difference.events.filter(\.key.isDiscarded).values.reduce(0, +)
         let late = difference.events[.superseded] ?? 0
@@ -71,7 +71,7 @@ enum DifferenceText {
         return "\(from.sequence) → \(to.sequence)  \(parts.joined(separator: ", "))  \(state)"
     }
 
-    private static func line(_ indicator: Difference.IndicatorChange) -> String {
+    private static func line(_ indicator: SnapshotDiff.IndicatorChange) -> String {
         let label = indicator.label?.text ?? SnapshotText.unlabeled
         let (from, to) = (indicator.from, indicator.to)
         let change = (to ?? .zero) - (from ?? .zero)
@@ -87,7 +87,7 @@ enum DifferenceText {
         execution.execution.map { "\($0), attempt \(execution.attempt)" } ?? "attempt \(execution.attempt)"
     }
 
-    private static func lost(_ contributions: [ExecutionSummary.Contribution]) -> String {
+    private static func lost(_ contributions: [ExecutionSummary.CountedUnits]) -> String {
         guard !contributions.isEmpty else { return ", which had counted nothing" }
         let parts = contributions.map { contribution in
             "\(contribution.label?.text ?? SnapshotText.unlabeled) \(contribution.units.done)/\(contribution.units.total)"
@@ -96,7 +96,7 @@ enum DifferenceText {
     }
 
     private static func section<Change>(
-        _ title: String, _ changes: Difference.Changes<Change>, _ line: (Change) -> String
+        _ title: String, _ changes: SnapshotDiff.Changes<Change>, _ line: (Change) -> String
     ) -> [String] {
         guard changes.count > 0 else { return [] }
         let rest = changes.count - Int64(changes.first.count)

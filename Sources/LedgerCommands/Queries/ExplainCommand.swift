@@ -20,7 +20,7 @@ struct ExplainCommand: AsyncParsableCommand {
     @Option(help: "Where the page begins: told at the end of the one before.")
     var cursor: String?
 
-    @OptionGroup var moment: MomentOptions
+    @OptionGroup var moment: PointInTimeOptions
 
     @Flag(help: "Print JSON, as the server gives it.")
     var json = false

@@ -27,12 +27,12 @@ struct HistoryCommand: AsyncParsableCommand {
         let client = try server.client()
         let (job, label) = try await indicator.resolve(client)
         let (curve, document) = try await client.askForJSON(
-            .curve(job, label: label, points: points), as: Curve.self)
+            .curve(job, label: label, points: points), as: IndicatorHistory.self)
         if json { return Console.standard.print(document) }
         for line in Self.table(curve).lines(Console.standard.style) { Console.standard.print(line) }
     }
 
-    static func table(_ curve: Curve) -> Table {
+    static func table(_ curve: IndicatorHistory) -> Table {
         var table = Table([
             ("SEQUENCE", .right), ("RECORDED", .whole), ("DONE", .right), ("TOTAL", .right), ("WHY IT FELL", .left),
         ])
@@ -45,7 +45,7 @@ struct HistoryCommand: AsyncParsableCommand {
         return table
     }
 
-    private static func cause(_ cause: Curve.Cause) -> String {
+    private static func cause(_ cause: IndicatorHistory.Cause) -> String {
         "−\(cause.lost.done)/\(cause.lost.total): \(cause.task) \(DifferenceText.run(cause.superseded)) superseded by "
             + DifferenceText.run(cause.execution)
     }

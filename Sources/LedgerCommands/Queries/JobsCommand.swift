@@ -60,7 +60,7 @@ struct JobsCommand: AsyncParsableCommand {
         let updated = jobs.map { job in
             job.snapshot.updatedAt.map { moment in
                 guard style != nil, let now else { return RFC3339.text(moment) }
-                return WatchText.duration(.microseconds(now.microseconds - moment.microseconds)) + " ago"
+                return WatchMessages.duration(.microseconds(now.microseconds - moment.microseconds)) + " ago"
             } ?? ""
         }
         var progressWidth = Self.progressWidth

@@ -22,7 +22,7 @@ struct ShowCommand: AsyncParsableCommand {
         help: ArgumentHelp("Wait, 5 s at most, until the snapshot has reached this sequence.", valueName: "sequence"))
     var minSequence: Int64?
 
-    @OptionGroup var moment: MomentOptions
+    @OptionGroup var moment: PointInTimeOptions
 
     @Flag(help: "Print JSON, as the server gives it.")
     var json = false

@@ -46,7 +46,7 @@ struct SilentExecution: Hashable, Sendable {
     }
 
     static func text(_ since: Timestamp, now: Timestamp) -> String {
-        "no report for \(WatchText.duration(.microseconds(now.microseconds - since.microseconds)))"
+        "no report for \(WatchMessages.duration(.microseconds(now.microseconds - since.microseconds)))"
     }
 }
 

@@ -34,7 +34,7 @@ struct MigrateCommand: AsyncParsableCommand {
                 json ? Self.json(isCurrent: false, explanation) : "\(VisibleText.escape(folder)): \(explanation)")
             throw ExitCode(ExitStatus.schema.rawValue)
         }
-        try await OpenDatabase.with(choice, logger: logger) { database in
+        try await DatabaseConnection.with(choice, logger: logger) { database in
             let migrator = Migrator(target: database.target, logger: logger)
             if prints {
                 Console.standard.print(try await migrator.script())
@@ -52,7 +52,7 @@ struct MigrateCommand: AsyncParsableCommand {
         }
     }
 
-    private static func text(_ outcome: Migrator.Outcome) -> String {
+    private static func text(_ outcome: Migrator.MigrationResult) -> String {
         let applied =
             outcome.applied.isEmpty
             ? "The schema is the one of this version already."
@@ -63,7 +63,7 @@ struct MigrateCommand: AsyncParsableCommand {
         return ([applied] + lines).joined(separator: "\n")
     }
 
-    private static func json(_ outcome: Migrator.Outcome) -> String {
+    private static func json(_ outcome: Migrator.MigrationResult) -> String {
         var writer = JSONWriter()
         writer.object { writer in
             for (name, texts) in [

@@ -24,8 +24,8 @@ struct ProjectCommand: AsyncParsableCommand {
         let store = try times.storeSettings(configuration)
         let logger = try service.makeLogger(configuration)
         try await ServiceRunner(drain: drain, logger: logger).obeyingSignals { runner in
-            try await OpenDatabase.with(choice, logger: logger) { database in
-                try await SchemaGate.pass(
+            try await DatabaseConnection.with(choice, logger: logger) { database in
+                try await SchemaCheck.pass(
                     database, mayMigrate: false, wait: DatabaseWait(limit: wait, logger: logger), logger: logger)
                 let ledger = PostgresLedger(
                     target: database.target, settings: store, logger: logger.labeled("store"))

@@ -61,8 +61,8 @@ struct ServeCommand: AsyncParsableCommand {
         settings.limitWatchers(logger: logger)
         let (mayMigrate, projects, ready) = (migrate, !noProjection, settings)
         try await ServiceRunner(drain: drain, logger: logger).obeyingSignals { runner in
-            try await OpenDatabase.with(choice, logger: logger) { database in
-                try await SchemaGate.pass(
+            try await DatabaseConnection.with(choice, logger: logger) { database in
+                try await SchemaCheck.pass(
                     database, mayMigrate: mayMigrate, wait: DatabaseWait(limit: wait, logger: logger), logger: logger)
                 let services = try await Self.services(
                     on: database, projects: projects, store: store, settings: ready, logger: logger)
@@ -98,7 +98,7 @@ struct ServeCommand: AsyncParsableCommand {
 
     /// The services in the order in which they start; they stop in reverse, so that no request loses its ledger.
     private static func services(
-        on database: OpenDatabase, projects: Bool, store: PostgresLedger.Settings, settings: ServerSettings,
+        on database: DatabaseConnection, projects: Bool, store: PostgresLedger.Settings, settings: ServerSettings,
         logger: Logger
     ) async throws -> [any Service] {
         let ledger = PostgresLedger(target: database.target, settings: store, logger: logger.labeled("store"))

@@ -40,7 +40,7 @@ final class Screen {
     }
 
     /// Paints a frame over the one before, in one write, so that none is seen half.
-    func paint(_ lines: [String], width: Int, taskbar state: TaskbarState?) {
+    func render(_ lines: [String], width: Int, taskbar state: TaskbarState?) {
         // Lines are cut to the width. Some terminals show a character wider than others: it must not wrap its line.
         var text = "\u{1B}[?2026h\u{1B}[?25l\u{1B}[?7l"
         // Lines that were cut to another width may have been wrapped: where they stand now is not known.

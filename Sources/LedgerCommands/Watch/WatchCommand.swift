@@ -64,7 +64,7 @@ struct WatchCommand: AsyncParsableCommand {
         let screen =
             paints
             ? Screen(console: console, showsTaskbar: taskbar || Screen.hasTaskbar(environment: environment)) : nil
-        let follower = WatchFollower(client: client, job: id, patience: server.patience.map { .seconds($0) })
+        let follower = WatchClient(client: client, job: id, patience: server.patience.map { .seconds($0) })
         let ended: Ended
         do {
             ended = try await watch(follower, session, screen, environment)
@@ -73,7 +73,7 @@ struct WatchCommand: AsyncParsableCommand {
             throw error
         }
         if let screen {
-            await paint(session, on: screen, environment)
+            await render(session, on: screen, environment)
             screen.leave()
         }
         switch ended {
@@ -84,7 +84,7 @@ struct WatchCommand: AsyncParsableCommand {
     }
 
     private func watch(
-        _ follower: WatchFollower, _ session: WatchSession, _ screen: Screen?, _ environment: [String: String]
+        _ follower: WatchClient, _ session: WatchSession, _ screen: Screen?, _ environment: [String: String]
     ) async throws -> Ended {
         let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
         return try await withThrowingTaskGroup(of: Ended.self) { group in
@@ -119,7 +119,7 @@ struct WatchCommand: AsyncParsableCommand {
                 do {
                     if let ended = try await group.next() { return ended }
                 } catch is FrameDue {
-                    await paint(session, on: screen, environment)
+                    await render(session, on: screen, environment)
                     group.addTask {
                         try await Task.sleep(for: Self.frameInterval)
                         throw FrameDue()
@@ -132,15 +132,15 @@ struct WatchCommand: AsyncParsableCommand {
     /// It is time for the next frame.
     private struct FrameDue: Error {}
 
-    private func paint(_ session: WatchSession, on screen: Screen, _ environment: [String: String]) async {
+    private func render(_ session: WatchSession, on screen: Screen, _ environment: [String: String]) async {
         var style = Screen.style(environment: environment)
         if ascii { style.hasUnicode = false }
         guard let (lines, taskbar) = await session.frame(style) else { return }
-        screen.paint(lines, width: style.width, taskbar: taskbar)
+        screen.render(lines, width: style.width, taskbar: taskbar)
     }
 
     /// Asks now and then which executions have not reported for long. Never ends by itself.
-    private static func askForSilence(_ follower: WatchFollower, _ session: WatchSession) async throws -> Ended {
+    private static func askForSilence(_ follower: WatchClient, _ session: WatchSession) async throws -> Ended {
         while true {
             let mayBeSilent = await session.mayBeSilent
             if mayBeSilent, let silent = await follower.silentExecutions() { await session.take(silent: silent) }
@@ -162,7 +162,7 @@ struct WatchCommand: AsyncParsableCommand {
 
     /// Follows the job to its end, or to what is waited for.
     private static func follow(
-        _ follower: WatchFollower, _ session: WatchSession, prints: Bool
+        _ follower: WatchClient, _ session: WatchSession, prints: Bool
     ) async throws -> ExitStatus {
         var status: ExitStatus?
         func show(_ lines: [WatchSession.Print]) {

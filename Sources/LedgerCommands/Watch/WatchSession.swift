@@ -12,13 +12,13 @@ actor WatchSession {
 
     private let end: WatchEnd
     private let isJSON: Bool
-    private var memory = WatchMemory(now: .now)
+    private var memory = WatchHistory(now: .now)
     private var lines: WatchLines
     private var job: JobAnswer?
     /// The server's clock: the viewer's own may be wrong.
     private var clock: ServerClock?
     private var silent: [SilentExecution] = []
-    private var connection = WatchPainter.Connection.live
+    private var connection = WatchRenderer.Connection.live
 
     init(end: WatchEnd, isJSON: Bool, width: Int = WatchLines.widthUsual) {
         lines = WatchLines(width: width)
@@ -31,7 +31,7 @@ actor WatchSession {
     /// - Parameter clock: The server's clock; nil if the server has not told it.
     func take(
         _ next: JobAnswer, json: String, clock: ServerClock? = nil
-    ) -> (falls: [WatchMemory.Fall], prints: [Print], status: ExitStatus?) {
+    ) -> (falls: [WatchHistory.Decrease], prints: [Print], status: ExitStatus?) {
         let now = ContinuousClock.now
         var prints: [Print] = []
         if case .lost = connection { prints.append(.note("The connection is back.")) }
@@ -55,7 +55,7 @@ actor WatchSession {
     }
 
     /// Takes in why numbers fell: it is told with the next line.
-    func explain(_ difference: Difference) {
+    func explain(_ difference: SnapshotDiff) {
         for words in memory.explain(difference, now: .now) { lines.note(words) }
     }
 
@@ -104,10 +104,10 @@ actor WatchSession {
     func frame(_ style: TerminalStyle) -> (lines: [String], taskbar: TaskbarState)? {
         guard let job, let clock else { return nil }
         let remarks = job.snapshot.indicators.isEmpty ? [] : end.remarks(on: job.snapshot).map(VisibleText.escape)
-        let scene = WatchPainter.Scene(
+        let scene = WatchRenderer.Scene(
             job: job, memory: memory, connection: connection, now: clock.now(), instant: .now,
             notes: remarks + silentLines)
-        return (WatchPainter(style: style).lines(scene), taskbar(job.snapshot))
+        return (WatchRenderer(style: style).lines(scene), taskbar(job.snapshot))
     }
 
     private func taskbar(_ snapshot: Snapshot) -> TaskbarState {

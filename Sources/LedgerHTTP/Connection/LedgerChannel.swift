@@ -31,11 +31,11 @@ struct LedgerChannel: HTTPChannelHandler {
             let connection = connections.open(channel)
             try pipeline.addHandlers([
                 HTTPResponseEncoder(), ByteToMessageHandler(HTTPMessageDecoder(upgrade: upgrade)),
-                MessageGuard(
+                MessageValidator(
                     settings: settings, metrics: metrics, date: date, upgrade: upgrade, connection: connection),
                 HTTP1ToHTTPServerCodec(secure: false),
-                RequestGuard(deadline: settings.bodyDeadline, bodyBytesMax: settings.bodyBytesMax),
-                SlowReaderGuard(deadline: settings.answerDeadline),
+                ReadTimeoutHandler(deadline: settings.bodyDeadline, bodyBytesMax: settings.bodyBytesMax),
+                WriteTimeoutHandler(deadline: settings.answerDeadline),
                 HTTPConnectionStateHandler(idleTimeout: .seconds(settings.idleSeconds), logger: logger),
             ])
             try pipeline.addHandlers(shortcuts())

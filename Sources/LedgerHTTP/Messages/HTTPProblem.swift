@@ -6,24 +6,24 @@ internal import Logging
 
 /// An error that is answered as `application/problem+json`.
 struct HTTPProblem: Error, Sendable {
-    var problem: ProblemAnswer
+    var problem: ProblemDetails
     var headers: HTTPFields = [:]
     /// Writes members beyond those of every problem.
     var more: @Sendable (inout JSONWriter) -> Void = { _ in }
 
     init(
-        _ status: HTTPResponse.Status, _ title: String, _ detail: String, errors: [WireProblem] = [],
+        _ status: HTTPResponse.Status, _ title: String, _ detail: String, errors: [RequestProblem] = [],
         headers: HTTPFields = [:]
     ) {
-        problem = ProblemAnswer(title: title, status: status.code, detail: detail, errors: errors)
+        problem = ProblemDetails(title: title, status: status.code, detail: detail, errors: errors)
         self.headers = headers
     }
 
-    var answer: Answer {
+    var answer: LedgerResponse {
         var writer = JSONWriter()
         problem.write(to: &writer, more: more)
         writer.newLine()
-        return Answer(
+        return LedgerResponse(
             status: HTTPResponse.Status(code: problem.status), headers: headers,
             contentType: "application/problem+json", bytes: writer.bytes)
     }
@@ -51,13 +51,13 @@ struct HTTPProblem: Error, Sendable {
         HTTPProblem(
             .notFound, "No such indicator",
             "No event of job \(job) names \(label.map { "the label '\($0.text)'" } ?? "the default indicator").",
-            errors: [WireProblem(parameter: "label", detail: "is not a label of this job")])
+            errors: [RequestProblem(parameter: "label", detail: "is not a label of this job")])
     }
 
     static func invalid(parameter: String, _ detail: String) -> HTTPProblem {
         HTTPProblem(
             .unprocessableContent, "Invalid query", "The parameter \(parameter) \(detail).",
-            errors: [WireProblem(parameter: parameter, detail: detail)])
+            errors: [RequestProblem(parameter: parameter, detail: detail)])
     }
 
     /// What a request that cannot be taken is answered with.
@@ -95,7 +95,7 @@ struct HTTPProblem: Error, Sendable {
             let job = error.jobs.first?.description ?? ""
             self.init(
                 .conflict, "Key taken", "Job \(job) has this key already, with another name or other tags.",
-                errors: [WireProblem(pointer: "/key", detail: "belongs to job \(job)")])
+                errors: [RequestProblem(pointer: "/key", detail: "belongs to job \(job)")])
             more = { $0.field("job", job) }
         case .overloaded:
             self.init(
@@ -138,14 +138,14 @@ struct HTTPProblem: Error, Sendable {
 
 extension HTTPProblem {
     /// What a failure of the ledger is answered with; the log says more.
-    static func answer(_ error: StoreError, isRead: Bool = false, _ logger: Logger) -> Answer {
+    static func answer(_ error: StoreError, isRead: Bool = false, _ logger: Logger) -> LedgerResponse {
         guard let problem = HTTPProblem(error, isRead: isRead) else { return unexpected(error, logger) }
         logger.warning("the ledger refused a request", metadata: ["error": "\(String(reflecting: error))"])
         return problem.answer
     }
 
     /// Something that no request should be able to bring about: told without details, which are in the log.
-    static func unexpected(_ error: any Error, _ logger: Logger) -> Answer {
+    static func unexpected(_ error: any Error, _ logger: Logger) -> LedgerResponse {
         let instance = "urn:progress-ledger:error:\(String(UInt64.random(in: 0 ... .max), radix: 16))"
         logger.error(
             "a request failed unexpectedly",

@@ -10,7 +10,7 @@ struct QueryParameters {
     ///
     /// - Parameter known: The parameters of the route.
     init(_ query: String?, _ known: [Route.Parameter]) throws(HTTPProblem) {
-        var problems: [WireProblem] = []
+        var problems: [RequestProblem] = []
         var names: Set<Name> = []
         for part in (query ?? "").utf8.split(separator: UInt8(ascii: "&"))
         where problems.count < RequestError.problemsMax {
@@ -18,19 +18,19 @@ struct QueryParameters {
             guard let name = Self.decode(pair[0]), let value = Self.decode(pair.count > 1 ? pair[1] : part.suffix(0))
             else {
                 problems.append(
-                    WireProblem(
+                    RequestProblem(
                         parameter: String(decoding: pair[0], as: UTF8.self), detail: "is not percent-encoded UTF-8"))
                 continue
             }
             if !names.insert(Name(name)).inserted {
-                problems.append(WireProblem(parameter: name, detail: "is given twice"))
+                problems.append(RequestProblem(parameter: name, detail: "is given twice"))
             } else if let parameter = known.first(where: { $0.isMeant(by: name) }) {
                 values.append((name, value))
                 if let detail = parameter.type.problem(of: value) ?? Name(name).nulProblem {
-                    problems.append(WireProblem(parameter: name, detail: detail))
+                    problems.append(RequestProblem(parameter: name, detail: detail))
                 }
             } else {
-                problems.append(WireProblem(parameter: name, detail: "is not a parameter of this route"))
+                problems.append(RequestProblem(parameter: name, detail: "is not a parameter of this route"))
             }
         }
         guard problems.isEmpty else {

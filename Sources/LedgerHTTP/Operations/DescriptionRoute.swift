@@ -7,10 +7,10 @@ enum DescriptionRoute {
     static func route(describing routes: [Route]) -> Route {
         var own = Route(
             method: .get, path: "/openapi.json", operation: "description", summary: "This description",
-            outcomes: [Route.Outcome(status: 200, description: "OpenAPI 3.1", schema: "Description")],
+            outcomes: [Route.ResponseSpec(status: 200, description: "OpenAPI 3.1", schema: "Description")],
             handle: { _ in throw HTTPProblem(.internalServerError, "No description", "The description was not made.") })
         let text = text(routes + [own])
-        own.handle = { _ in Answer(status: .ok, contentType: "application/json", bytes: text) }
+        own.handle = { _ in LedgerResponse(status: .ok, contentType: "application/json", bytes: text) }
         return own
     }
 
@@ -75,8 +75,8 @@ enum DescriptionRoute {
     }
 
     /// The responses of a route, with those that every route of its kind may give.
-    private static func outcomes(of route: Route) -> [Route.Outcome] {
-        var common: [Route.Outcome] = [
+    private static func outcomes(of route: Route) -> [Route.ResponseSpec] {
+        var common: [Route.ResponseSpec] = [
             .problem(400, "The request is not HTTP, or its body is not JSON, or breaks off"),
             .problem(429, "Too many requests; nothing was taken"), .problem(500, "An error of the server"),
             .problem(
@@ -98,7 +98,7 @@ enum DescriptionRoute {
         return outcomes.sorted { $0.status < $1.status }
     }
 
-    private static func write(_ outcome: Route.Outcome, of route: Route, to writer: inout JSONWriter) {
+    private static func write(_ outcome: Route.ResponseSpec, of route: Route, to writer: inout JSONWriter) {
         writer.name(String(outcome.status))
         writer.object { writer in
             writer.field("description", outcome.description)
@@ -124,7 +124,7 @@ enum DescriptionRoute {
         }
     }
 
-    private static func headers(of outcome: Route.Outcome, _ route: Route) -> [String] {
+    private static func headers(of outcome: Route.ResponseSpec, _ route: Route) -> [String] {
         switch outcome.status {
         case 200, 304: route.hasEntityTag ? ["ETag"] + (route.prefersWait ? ["Preference-Applied"] : []) : []
         case 201, 202: route.hasLocation ? ["Location"] : []

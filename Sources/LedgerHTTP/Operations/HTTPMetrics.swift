@@ -33,7 +33,7 @@ final class HTTPMetrics: Sendable {
     }
 
     /// A request that had begun is begun anew elsewhere.
-    func handedOn() {
+    func forwarded() {
         state.withLock { $0.inFlight -= 1 }
     }
 

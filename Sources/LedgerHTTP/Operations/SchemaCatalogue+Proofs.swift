@@ -114,7 +114,7 @@ extension SchemaCatalogue {
                 "ReplayDifference",
                 [
                     Field("job", .text(max: nil)),
-                    Field("part", .choice(Replay.Difference.Part.allCases.map(\.rawValue))),
+                    Field("part", .choice(Replay.Finding.Part.allCases.map(\.rawValue))),
                     Field("key", .text(max: nil)), Field("live", .nullable(.text(max: nil))),
                     Field("replayed", .nullable(.text(max: nil))),
                 ]),

@@ -4,7 +4,7 @@ internal import Ledger
 struct ChartSection {
     let label: Name?
     /// Nil if the history is too long to draw it without a request.
-    let curve: Curve?
+    let curve: IndicatorHistory?
     /// The sequence that the page shows; nil for the present.
     let moment: Int64?
     let link: PageLink
@@ -47,7 +47,7 @@ struct ChartSection {
         let span: Int64
         let top: Int128
 
-        init(_ curve: Curve, from first: Curve.Point, to last: Curve.Point) {
+        init(_ curve: IndicatorHistory, from first: IndicatorHistory.Point, to last: IndicatorHistory.Point) {
             start = first.at.microseconds
             span = max(1, last.at.microseconds - first.at.microseconds)
             top = max(1, curve.points.reduce(0) { max($0, $1.counted.total, $1.counted.done) })
@@ -59,7 +59,7 @@ struct ChartSection {
     }
 
     private func path(
-        _ curve: Curve, _ scale: Scale, closes: Bool, _ value: (Units) -> Int128
+        _ curve: IndicatorHistory, _ scale: Scale, closes: Bool, _ value: (Units) -> Int128
     ) -> String {
         var path = ""
         for point in curve.points {
@@ -69,7 +69,7 @@ struct ChartSection {
         return path + (closes ? "H1000V1000Z" : "H1000")
     }
 
-    private func mark(_ point: Curve.Point, _ scale: Scale) -> HTML {
+    private func mark(_ point: IndicatorHistory.Point, _ scale: Scale) -> HTML {
         guard let cause = point.cause else { return "" }
         let words = PageText.cause(cause)
         return """
@@ -78,7 +78,7 @@ struct ChartSection {
             """
     }
 
-    private func cursor(_ curve: Curve, _ scale: Scale) -> HTML? {
+    private func cursor(_ curve: IndicatorHistory, _ scale: Scale) -> HTML? {
         guard let moment, let point = curve.points.last(where: { $0.sequence <= moment }) else { return nil }
         let x = percent(scale.x(point.at))
         return "<line class=\"cursor\" x1=\"\(x)\" x2=\"\(x)\" y1=\"0\" y2=\"100%\"/>"
@@ -88,7 +88,7 @@ struct ChartSection {
         "\(thousandths / 10).\(thousandths % 10)%"
     }
 
-    private func falls(_ curve: Curve) -> HTML? {
+    private func falls(_ curve: IndicatorHistory) -> HTML? {
         let falls = curve.points.filter { $0.cause != nil }
         guard !falls.isEmpty else { return nil }
         let rows = falls.suffix(Self.fallsMax).reversed().map { point in
@@ -104,7 +104,7 @@ struct ChartSection {
         link.without("before", "cursor").with("at_sequence", String(sequence)).text
     }
 
-    private func words(_ curve: Curve, _ last: Curve.Point) -> String {
+    private func words(_ curve: IndicatorHistory, _ last: IndicatorHistory.Point) -> String {
         let falls = curve.points.count { $0.cause != nil }
         return "\(last.counted.done) of \(last.counted.total) done at the end; \(falls) decreases"
     }

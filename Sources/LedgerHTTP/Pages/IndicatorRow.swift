@@ -49,7 +49,7 @@ struct IndicatorRow {
 
     /// What the numbers do not show.
     static func note(
-        _ indicator: Snapshot.Indicator, _ standing: Snapshot.Indicator.Standing, _ state: JobState, _ now: Timestamp
+        _ indicator: Snapshot.Indicator, _ standing: Snapshot.Indicator.Status, _ state: JobState, _ now: Timestamp
     ) -> String {
         let silence = now.microseconds - indicator.updatedAt.microseconds
         let isSilent = state == .running && silence > Snapshot.Indicator.stalledAfter

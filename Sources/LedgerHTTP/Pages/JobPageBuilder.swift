@@ -7,7 +7,7 @@ internal import LedgerStore
 /// A page of the past shows all parts as of one event; a page of the present shows each part as of when it is read.
 struct JobPageBuilder: Sendable {
     let service: any LedgerService
-    let call: Call
+    let request: RouteRequest
 
     private static let tasksOnPage = 50
     private static let eventsOnPage = 50
@@ -16,16 +16,16 @@ struct JobPageBuilder: Sendable {
     /// The most events of which a chart is drawn without a request: it takes a twentieth of a second.
     private static let eventsDrawnAtOnce: Int64 = 50_000
 
-    func answer() async throws -> Answer {
-        let job = try call.job()
-        let query = try call.parameters()
+    func answer() async throws -> LedgerResponse {
+        let job = try request.job()
+        let query = try request.parameters()
         let parameters = PageParameters(query)
         let link = parameters.link(
             "/jobs/\(job)",
             ["at_sequence", "at", "indicator", "from", "state", "cursor", "type", "verdict", "task", "before"],
             keepingEmpty: "indicator")
         guard let now = try await service.job(job) else { throw HTTPProblem.noSuchJob(job.description) }
-        let moment = try await MomentReader(service: service, job: job).moment(query)
+        let moment = try await PointInTimeQuery(service: service, job: job).moment(query)
         var view = now
         if let moment {
             guard let then = try await service.job(job, at: moment, counting: .last) else {
@@ -56,7 +56,7 @@ struct JobPageBuilder: Sendable {
         switch part {
         case "all": HTML(try await sections(page, parameters))
         case "chart": try await chart(page, parameters)
-        case "chain": page.chain(try await service.verify(page.view.id, Verification.Stretch()))
+        case "chain": page.chain(try await service.verify(page.view.id, Verification.Range()))
         case "tasks": try await tasks(page, parameters)
         case "events": try await events(page, parameters)
         case "explanation": try await explanation(page, parameters)
@@ -68,7 +68,7 @@ struct JobPageBuilder: Sendable {
 
     private func moments(_ page: JobPage, _ parameters: PageParameters) async throws -> HTML {
         guard parameters["verify"] != nil else { return page.moments(nil) }
-        return page.moments(try await service.verify(page.view.id, Verification.Stretch()))
+        return page.moments(try await service.verify(page.view.id, Verification.Range()))
     }
 
     private func chart(_ page: JobPage, _ parameters: PageParameters) async throws -> HTML {
@@ -93,7 +93,8 @@ struct JobPageBuilder: Sendable {
         case .noSuchJob: throw HTTPProblem.noSuchJob(page.view.id.description)
         case .noSuchIndicator:
             section = ChartSection(
-                label: label, curve: Curve(label: label, sequence: 0, points: []), moment: page.moment, link: page.link)
+                label: label, curve: IndicatorHistory(label: label, sequence: 0, points: []), moment: page.moment,
+                link: page.link)
         }
         return section.html
     }

@@ -26,7 +26,7 @@ struct Page: Sendable {
         ]
     }
 
-    func answer(_ status: HTTPResponse.Status = .ok) -> Answer {
+    func answer(_ status: HTTPResponse.Status = .ok) -> LedgerResponse {
         let script = script.map { HTML("<script type=\"module\" src=\"/pages/\($0)\"></script>") }
         let slots: [(String, HTML)] = [
             ("{{title}}", "\(title)"), ("{{icon}}", "\(icon)"), ("{{script}}", script ?? ""), ("{{body}}", body),
@@ -42,13 +42,13 @@ struct Page: Sendable {
     }
 
     /// A part of a page.
-    static func html(_ piece: HTML, _ status: HTTPResponse.Status = .ok) -> Answer {
-        Answer(
+    static func html(_ piece: HTML, _ status: HTTPResponse.Status = .ok) -> LedgerResponse {
+        LedgerResponse(
             status: status, headers: headers(), contentType: "text/html; charset=utf-8", bytes: Array(piece.text.utf8))
     }
 
     /// The page of an error.
-    static func problem(_ problem: HTTPProblem) -> Answer {
+    static func problem(_ problem: HTTPProblem) -> LedgerResponse {
         var answer = Page(
             title: "\(problem.problem.title) – progress ledger", icon: "/pages/icon.svg", script: nil,
             body: """

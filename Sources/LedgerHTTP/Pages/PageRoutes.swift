@@ -8,8 +8,8 @@ internal import LedgerWire
 struct PageRoutes: Sendable {
     private let service: any LedgerService
 
-    init(_ surroundings: RouteTable.Surroundings) {
-        service = surroundings.service
+    init(_ dependencies: RouteTable.Dependencies) {
+        service = dependencies.service
     }
 
     /// Jobs on one page.
@@ -46,7 +46,7 @@ struct PageRoutes: Sendable {
                 ],
                 outcomes: [
                     Self.page("The page"), .problem(404, "No such job"), .problem(422, "A parameter is invalid"),
-                ], isHeavy: true, handle: answered { try await JobPageBuilder(service: service, call: $0).answer() }),
+                ], isHeavy: true, handle: answered { try await JobPageBuilder(service: service, request: $0).answer() }),
             Route(
                 method: .get, path: "/pages/{file}", operation: "pageFile", summary: "A file of the pages",
                 parameters: [
@@ -56,16 +56,16 @@ struct PageRoutes: Sendable {
                         description: "Of icon.svg: the state of the job"),
                 ],
                 outcomes: [
-                    Route.Outcome(status: 200, description: "The file", schema: "Text", mediaType: "text/plain"),
+                    Route.ResponseSpec(status: 200, description: "The file", schema: "Text", mediaType: "text/plain"),
                     .problem(404, "No such file"),
                 ], handle: file),
             Route(
                 method: .get, path: "/v1/jobs/{job}/badge.svg", operation: "badge",
                 summary: "A badge with the percentage of a job, to embed elsewhere",
                 outcomes: [
-                    Route.Outcome(
+                    Route.ResponseSpec(
                         status: 200, description: "The picture", schema: "Text", mediaType: "image/svg+xml"),
-                    Route.Outcome(status: 304, description: "Unchanged since the ETag that If-None-Match names"),
+                    Route.ResponseSpec(status: 304, description: "Unchanged since the ETag that If-None-Match names"),
                     .problem(404, "No such job"),
                 ], handle: badge),
         ]
@@ -74,17 +74,17 @@ struct PageRoutes: Sendable {
     private static let part = Route.Parameter(
         name: "part", type: .string, description: "Only this part of the page")
 
-    private static func page(_ description: String) -> Route.Outcome {
-        Route.Outcome(status: 200, description: description, schema: "Text", mediaType: "text/html")
+    private static func page(_ description: String) -> Route.ResponseSpec {
+        Route.ResponseSpec(status: 200, description: description, schema: "Text", mediaType: "text/html")
     }
 
     /// Wraps a handler so that errors are answered with pages.
     private func answered(
-        _ body: @escaping @Sendable (Call) async throws -> Answer
-    ) -> @Sendable (Call) async throws -> Answer {
-        { call in
+        _ body: @escaping @Sendable (RouteRequest) async throws -> LedgerResponse
+    ) -> @Sendable (RouteRequest) async throws -> LedgerResponse {
+        { request in
             do {
-                return try await body(call)
+                return try await body(request)
             } catch let problem as HTTPProblem {
                 return Page.problem(problem)
             } catch let error as StoreError {
@@ -96,10 +96,10 @@ struct PageRoutes: Sendable {
 
     // MARK: Jobs
 
-    private func jobs(_ call: Call) async throws -> Answer {
-        let parameters = PageParameters(try call.parameters())
+    private func jobs(_ request: RouteRequest) async throws -> LedgerResponse {
+        let parameters = PageParameters(try request.parameters())
         if let job = parameters["search"].flatMap({ JobID($0) }), try await service.job(job) != nil {
-            return Answer(status: .seeOther, headers: [.location: "/jobs/\(job)"])
+            return LedgerResponse(status: .seeOther, headers: [.location: "/jobs/\(job)"])
         }
         var filter = JobFilter(
             state: try parameters.choice("state", JobState.self), search: try parameters.name("search"))
@@ -124,9 +124,9 @@ struct PageRoutes: Sendable {
 
     // MARK: Files and pictures
 
-    private func file(_ call: Call) async throws -> Answer {
-        let name = call.pathID ?? ""
-        let parameters = try call.parameters()
+    private func file(_ request: RouteRequest) async throws -> LedgerResponse {
+        let name = request.pathID ?? ""
+        let parameters = try request.parameters()
         if name == "icon.svg" {
             let percent = try parameters.integer("percent", in: 0...100).map(Int.init)
             let svg = Icon.svg(percent: percent, state: try parameters.choice("state", JobState.self))
@@ -136,27 +136,27 @@ struct PageRoutes: Sendable {
             throw HTTPProblem(.notFound, "No such file", "The pages have no file \(name).")
         }
         let headers: HTTPFields = [.eTag: file.entityTag]
-        if EntityTag(file.entityTag).isAmong(call.request.headers[values: .ifNoneMatch]) {
-            return Answer(status: .notModified, headers: headers)
+        if EntityTag(file.entityTag).isAmong(request.request.headers[values: .ifNoneMatch]) {
+            return LedgerResponse(status: .notModified, headers: headers)
         }
-        return Answer(status: .ok, headers: headers, contentType: file.mediaType, bytes: Array(file.text.utf8))
+        return LedgerResponse(status: .ok, headers: headers, contentType: file.mediaType, bytes: Array(file.text.utf8))
     }
 
-    private func badge(_ call: Call) async throws -> Answer {
-        let job = try call.job()
-        _ = try call.parameters()
+    private func badge(_ request: RouteRequest) async throws -> LedgerResponse {
+        let job = try request.job()
+        _ = try request.parameters()
         guard let view = try await service.job(job) else { throw HTTPProblem.noSuchJob(job.description) }
         let tag = "W/\"badge-\(view.projection)-\(view.snapshot.sequence)-\(String(view.history.prefix, radix: 16))\""
-        if EntityTag(tag).isAmong(call.request.headers[values: .ifNoneMatch]) {
-            return Answer(status: .notModified, headers: [.eTag: tag])
+        if EntityTag(tag).isAmong(request.request.headers[values: .ifNoneMatch]) {
+            return LedgerResponse(status: .notModified, headers: [.eTag: tag])
         }
         var answer = Self.picture(Badge.svg(view), caching: "no-cache")
         answer.headers[.eTag] = tag
         return answer
     }
 
-    private static func picture(_ svg: HTML, caching: String) -> Answer {
-        Answer(
+    private static func picture(_ svg: HTML, caching: String) -> LedgerResponse {
+        LedgerResponse(
             status: .ok,
             // Opened as a document, a picture must not load or run anything.
             headers: [.cacheControl: caching, .contentSecurityPolicy: "default-src 'none'; style-src 'unsafe-inline'"],

@@ -99,7 +99,7 @@ enum PageText {
     }
 
     /// Why a number fell.
-    static func cause(_ cause: Curve.Cause) -> String {
+    static func cause(_ cause: IndicatorHistory.Cause) -> String {
         var lost: [String] = []
         if cause.lost.done > 0 { lost.append("−\(number(cause.lost.done)) done") }
         if cause.lost.total > 0 { lost.append("−\(number(cause.lost.total)) total") }

@@ -9,9 +9,9 @@ struct AppendRoutes: Sendable {
     private let service: any LedgerService
     private let settings: ServerSettings
 
-    init(_ surroundings: RouteTable.Surroundings) {
-        service = surroundings.service
-        settings = surroundings.settings
+    init(_ dependencies: RouteTable.Dependencies) {
+        service = dependencies.service
+        settings = dependencies.settings
     }
 
     var routes: [Route] {
@@ -27,7 +27,7 @@ struct AppendRoutes: Sendable {
                 ],
                 body: Route.Body(schema: "EventsRequest", takesLines: true),
                 outcomes: [
-                    Route.Outcome(status: 201, description: "Durably recorded", schema: "Appended"),
+                    Route.ResponseSpec(status: 201, description: "Durably recorded", schema: "Appended"),
                     .problem(404, "No such job"), .problem(413, "Too large"), .problem(422, "Something is invalid"),
                     .problem(503, "The ledger cannot take more now"),
                 ], handle: append),
@@ -36,7 +36,7 @@ struct AppendRoutes: Sendable {
                 summary: "Appends events of many jobs: all or nothing",
                 body: Route.Body(schema: "CollectedEventsRequest", takesLines: true),
                 outcomes: [
-                    Route.Outcome(status: 201, description: "Durably recorded", schema: "AppendedToMany"),
+                    Route.ResponseSpec(status: 201, description: "Durably recorded", schema: "AppendedToMany"),
                     .problem(413, "Too large"), .problem(422, "Something is invalid"),
                     .problem(503, "The ledger cannot take more now"),
                 ], handle: appendMany),
@@ -48,11 +48,12 @@ struct AppendRoutes: Sendable {
         case folded
     }
 
-    private func append(_ call: Call) async throws -> Answer {
+    private func append(_ request: RouteRequest) async throws -> LedgerResponse {
         let start = ContinuousClock.now
-        let job = try call.job()
-        let wait = try call.parameters().choice("wait", Wait.self)
-        let drafts = try await call.read { body, format throws(RequestError) in try EventRequest.drafts(body, format) }
+        let job = try request.job()
+        let wait = try request.parameters().choice("wait", Wait.self)
+        let drafts = try await request.read { body, format throws(RequestError) in try EventRequest.drafts(body, format)
+        }
         let range = try await service.append(drafts, to: job)
         var verdicts: [Verdict?]?
         if wait == .folded {
@@ -68,7 +69,7 @@ struct AppendRoutes: Sendable {
     /// Says where the events are.
     static func answer(
         _ range: ClosedRange<Int64>, more: (inout JSONWriter) -> Void = { _ in }
-    ) -> Answer {
+    ) -> LedgerResponse {
         .json(.created) { writer in
             writer.object { writer in
                 writer.field("first_sequence", range.lowerBound)
@@ -105,14 +106,14 @@ struct AppendRoutes: Sendable {
             let unknown = Set(error.jobs)
             throw RequestError.invalid(
                 entries.filter { unknown.contains($0.job) }.prefix(RequestError.problemsMax).map {
-                    WireProblem(pointer: "\($0.place.pointer)/job", detail: "there is no job \($0.job)")
+                    RequestProblem(pointer: "\($0.place.pointer)/job", detail: "there is no job \($0.job)")
                 })
         }
     }
 
-    private func appendMany(_ call: Call) async throws -> Answer {
-        _ = try call.parameters()
-        let entries = try await call.read { body, format throws(RequestError) in
+    private func appendMany(_ request: RouteRequest) async throws -> LedgerResponse {
+        _ = try request.parameters()
+        let entries = try await request.read { body, format throws(RequestError) in
             try EventRequest.entries(body, format)
         }
         let appended = try await record(entries)

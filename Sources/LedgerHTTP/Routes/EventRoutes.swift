@@ -10,14 +10,14 @@ struct EventRoutes: Sendable {
     private let service: any LedgerService
     private let settings: ServerSettings
 
-    init(_ surroundings: RouteTable.Surroundings) {
-        service = surroundings.service
-        settings = surroundings.settings
+    init(_ dependencies: RouteTable.Dependencies) {
+        service = dependencies.service
+        settings = dependencies.settings
     }
 
     private static let pageSizes: ClosedRange<Int64> = 1...1_000
     private static let pageSizeDefault: Int64 = 100
-    /// How many events are in memory while all are streamed.
+    /// How many events are in cache while all are streamed.
     private static let streamedAtOnce = 500
 
     var routes: [Route] {
@@ -48,23 +48,23 @@ struct EventRoutes: Sendable {
                         description: "Only events of this verdict"),
                 ],
                 outcomes: [
-                    Route.Outcome(status: 200, description: "A page of events", schema: "EventPage"),
+                    Route.ResponseSpec(status: 200, description: "A page of events", schema: "EventPage"),
                     .problem(404, "No such job"), .problem(422, "A parameter is invalid"),
                 ], isHeavy: true, handle: list)
         ]
     }
 
-    private func list(_ call: Call) async throws -> Answer {
-        let job = try call.job()
-        let parameters = try call.parameters()
+    private func list(_ request: RouteRequest) async throws -> LedgerResponse {
+        let job = try request.job()
+        let parameters = try request.parameters()
         let filter = try filter(parameters)
         let after = try parameters.integer("after", in: 0...Int64.max)
-        let accept = call.request.headers[values: .accept].joined(separator: ",")
+        let accept = request.request.headers[values: .accept].joined(separator: ",")
         if accept.contains("application/x-ndjson") {
             guard parameters["limit"] == nil else {
                 throw HTTPProblem.invalid(parameter: "limit", "belongs to pages; a stream has all events")
             }
-            return try await stream(job, filter, after, call.route.bound(settings, waiting: 0))
+            return try await stream(job, filter, after, request.route.bound(settings, waiting: 0))
         }
         let limit = Int(try parameters.integer("limit", in: Self.pageSizes) ?? Self.pageSizeDefault)
         guard let page = try await service.events(job, filter, after: after, limit: limit) else {
@@ -96,15 +96,15 @@ struct EventRoutes: Sendable {
             verdict: try parameters.choice("verdict", Verdict.self))
     }
 
-    /// One event a line, as many as there are, in bounded memory: a part is read when the one before has been taken.
+    /// One event a line, as many as there are, in bounded cache: a part is read when the one before has been taken.
     private func stream(
         _ job: JobID, _ filter: EventFilter, _ after: Int64?, _ bound: TimeBound
-    ) async throws -> Answer {
+    ) async throws -> LedgerResponse {
         guard let first = try await service.events(job, filter, after: after, limit: Self.streamedAtOnce) else {
             throw HTTPProblem.noSuchJob(job.description)
         }
         let service = service
-        return Answer(
+        return LedgerResponse(
             status: .ok, headers: [.contentType: "application/x-ndjson"],
             body: .stream { body in
                 var page = first

@@ -9,9 +9,9 @@ struct ExecutionRoutes: Sendable {
     private let service: any LedgerService
     private let settings: ServerSettings
 
-    init(_ surroundings: RouteTable.Surroundings) {
-        service = surroundings.service
-        settings = surroundings.settings
+    init(_ dependencies: RouteTable.Dependencies) {
+        service = dependencies.service
+        settings = dependencies.settings
     }
 
     var routes: [Route] {
@@ -21,8 +21,9 @@ struct ExecutionRoutes: Sendable {
                 summary: "Starts an execution of a task, which supersedes all earlier ones",
                 body: Route.Body(schema: "StartRequest", takesLines: false),
                 outcomes: [
-                    Route.Outcome(status: 201, description: "It is the last execution of its task", schema: "Started"),
-                    Route.Outcome(
+                    Route.ResponseSpec(
+                        status: 201, description: "It is the last execution of its task", schema: "Started"),
+                    Route.ResponseSpec(
                         status: 409, description: "It is superseded already, or has another attempt: stop",
                         schema: "FencedProblem", mediaType: "application/problem+json"),
                     .problem(404, "No such job"), .problem(422, "Something is invalid"),
@@ -30,11 +31,11 @@ struct ExecutionRoutes: Sendable {
         ]
     }
 
-    private func start(_ call: Call) async throws -> Answer {
+    private func start(_ request: RouteRequest) async throws -> LedgerResponse {
         let start = ContinuousClock.now
-        let job = try call.job()
-        _ = try call.parameters()
-        var reference = try await call.read { body, _ throws(RequestError) in try EventRequest.start(body) }
+        let job = try request.job()
+        _ = try request.parameters()
+        var reference = try await request.read { body, _ throws(RequestError) in try EventRequest.start(body) }
         // Where the caller gives no name, it is always a new execution.
         let name = reference.execution ?? service.newExecutionName()
         reference.execution = name
@@ -61,7 +62,7 @@ struct ExecutionRoutes: Sendable {
     /// recorded in any case.
     private func standing(
         of name: Name, _ task: Name, _ job: JobID, _ sequence: Int64, within deadline: Duration
-    ) async -> ExecutionStanding? {
+    ) async -> ExecutionStatus? {
         do {
             return try await TimeBound(limit: deadline, cancelsWork: true).run(on: EventLoopExecutor.shared) {
                 guard try await service.waitUntilFolded(job, sequence: sequence, deadline: deadline) else {
@@ -75,7 +76,7 @@ struct ExecutionRoutes: Sendable {
         }
     }
 
-    private func started(_ task: Name, _ execution: Name, _ attempt: Int32?, _ sequence: Int64) -> Answer {
+    private func started(_ task: Name, _ execution: Name, _ attempt: Int32?, _ sequence: Int64) -> LedgerResponse {
         .json(.created) { writer in
             writer.object { writer in
                 writer.field("task", task.text)
@@ -86,7 +87,7 @@ struct ExecutionRoutes: Sendable {
         }
     }
 
-    private func fenced(_ detail: String, _ standing: ExecutionStanding) -> HTTPProblem {
+    private func fenced(_ detail: String, _ standing: ExecutionStatus) -> HTTPProblem {
         var problem = HTTPProblem(.conflict, "Superseded", detail)
         problem.more = { writer in
             writer.field("execution", standing.execution.execution?.text)

@@ -7,8 +7,8 @@ internal import LedgerWire
 struct ExplainRoutes: Sendable {
     private let service: any LedgerService
 
-    init(_ surroundings: RouteTable.Surroundings) {
-        service = surroundings.service
+    init(_ dependencies: RouteTable.Dependencies) {
+        service = dependencies.service
     }
 
     private static let pageSizes: ClosedRange<Int64> = 1...1_000
@@ -31,7 +31,7 @@ struct ExplainRoutes: Sendable {
                     .policy,
                 ] + Route.Parameter.moments,
                 outcomes: [
-                    Route.Outcome(
+                    Route.ResponseSpec(
                         status: 200, description: "What was reported, and what counts", schema: "Explanation"),
                     .problem(404, "No such job, or none of its events names the indicator"),
                     .problem(410, "Events that the answer needs were retired"),
@@ -40,9 +40,9 @@ struct ExplainRoutes: Sendable {
         ]
     }
 
-    private func explain(_ call: Call) async throws -> Answer {
-        let job = try call.job()
-        let parameters = try call.parameters()
+    private func explain(_ request: RouteRequest) async throws -> LedgerResponse {
+        let job = try request.job()
+        let parameters = try request.parameters()
         let label = try parameters.label("label")
         let limit = Int(try parameters.integer("limit", in: Self.pageSizes) ?? Self.pageSizeDefault)
         var cursor: Explanation.Cursor?
@@ -52,7 +52,7 @@ struct ExplainRoutes: Sendable {
             }
             cursor = place
         }
-        let moment = try await MomentReader(service: service, job: job).moment(parameters)
+        let moment = try await PointInTimeQuery(service: service, job: job).moment(parameters)
         let policy = try parameters.choice("policy", CountingPolicy.self) ?? .last
         switch try await service.explain(job, label, at: moment, counting: policy, limit: limit, after: cursor) {
         case .found(let explanation): return .json { explanation.write(to: &$0) }

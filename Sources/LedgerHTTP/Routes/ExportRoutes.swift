@@ -10,12 +10,12 @@ struct ExportRoutes: Sendable {
     private let service: any LedgerService
     private let settings: ServerSettings
 
-    init(_ surroundings: RouteTable.Surroundings) {
-        service = surroundings.service
-        settings = surroundings.settings
+    init(_ dependencies: RouteTable.Dependencies) {
+        service = dependencies.service
+        settings = dependencies.settings
     }
 
-    /// How many events are in memory while a job is exported.
+    /// How many events are in cache while a job is exported.
     private static let exportedAtOnce = 1_000
 
     var routes: [Route] {
@@ -25,7 +25,7 @@ struct ExportRoutes: Sendable {
                 summary:
                     "The ledger of a job as it was recorded: a line that says what it is, and a line for each event",
                 outcomes: [
-                    Route.Outcome(
+                    Route.ResponseSpec(
                         status: 200, description: "The events up to the head, with their hashes", schema: "Text",
                         mediaType: "application/x-ndjson"),
                     .problem(404, "No such job"), .problem(410, "Events were retired"),
@@ -36,25 +36,25 @@ struct ExportRoutes: Sendable {
                     "Takes over an export, or \(Limits.eventsPerAppendMax) events of it at a time after the same first line",
                 body: Route.Body(schema: "Text", takesLines: true),
                 outcomes: [
-                    Route.Outcome(status: 201, description: "Events were taken", schema: "Imported"),
-                    Route.Outcome(status: 200, description: "All of them were here already", schema: "Imported"),
+                    Route.ResponseSpec(status: 201, description: "Events were taken", schema: "Imported"),
+                    Route.ResponseSpec(status: 200, description: "All of them were here already", schema: "Imported"),
                     .problem(409, "They do not go on where the job stands here, or it has gone another way"),
                     .problem(422, "They are not as they were recorded"),
                 ], handle: importEvents),
         ]
     }
 
-    private func export(_ call: Call) async throws -> Answer {
-        let job = try call.job()
-        _ = try call.parameters()
+    private func export(_ request: RouteRequest) async throws -> LedgerResponse {
+        let job = try request.job()
+        _ = try request.parameters()
         guard let first = try await service.excerpt(job, after: 0, limit: Self.exportedAtOnce) else {
             throw HTTPProblem.noSuchJob(job.description)
         }
         guard !first.events.isEmpty else {
             throw StoreError(.incomplete, "the events of job \(job) are not there any more", jobs: [job])
         }
-        let (service, bound) = (service, call.route.bound(settings, waiting: 0))
-        return Answer(
+        let (service, bound) = (service, request.route.bound(settings, waiting: 0))
+        return LedgerResponse(
             status: .ok, headers: [.contentType: "application/x-ndjson"],
             body: .stream { body in
                 var lines = JSONWriter()
@@ -82,14 +82,14 @@ struct ExportRoutes: Sendable {
             })
     }
 
-    private func importEvents(_ call: Call) async throws -> Answer {
-        _ = try call.parameters()
-        guard call.content?.format == .lines else {
+    private func importEvents(_ request: RouteRequest) async throws -> LedgerResponse {
+        _ = try request.parameters()
+        guard request.content?.format == .lines else {
             throw HTTPProblem(
                 .unsupportedMediaType, "Unsupported media type",
                 "Send an export as it is, with Content-Type: application/x-ndjson.")
         }
-        let excerpt = try await call.read { body, _ throws(RequestError) in try ImportRequest.excerpt(body) }
+        let excerpt = try await request.read { body, _ throws(RequestError) in try ImportRequest.excerpt(body) }
         let outcome = try await service.importExcerpt(excerpt)
         return .json(outcome.appended > 0 ? .created : .ok) { writer in
             writer.object { writer in

@@ -7,8 +7,8 @@ internal import LedgerWire
 struct HistoryRoutes: Sendable {
     private let service: any LedgerService
 
-    init(_ surroundings: RouteTable.Surroundings) {
-        service = surroundings.service
+    init(_ dependencies: RouteTable.Dependencies) {
+        service = dependencies.service
     }
 
     private static let changeLimits: ClosedRange<Int64> = 0...1_000
@@ -34,7 +34,7 @@ struct HistoryRoutes: Sendable {
                     .policy,
                 ],
                 outcomes: [
-                    Route.Outcome(
+                    Route.ResponseSpec(
                         status: 200, description: "The indicators that changed, and the runs that changed them",
                         schema: "Difference"),
                     .problem(404, "No such job"), .problem(410, "Events that the answer needs were retired"),
@@ -51,7 +51,7 @@ struct HistoryRoutes: Sendable {
                         description: "At most so many points, 500 unless told, or as many as there are decreases"),
                 ],
                 outcomes: [
-                    Route.Outcome(status: 200, description: "The curve", schema: "Curve"),
+                    Route.ResponseSpec(status: 200, description: "The curve", schema: "Curve"),
                     .problem(404, "No such job, or no event has named the indicator"),
                     .problem(410, "Events that the answer needs were retired"),
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
@@ -59,10 +59,10 @@ struct HistoryRoutes: Sendable {
         ]
     }
 
-    private func difference(_ call: Call) async throws -> Answer {
-        let job = try call.job()
-        let parameters = try call.parameters()
-        let reader = MomentReader(service: service, job: job)
+    private func difference(_ request: RouteRequest) async throws -> LedgerResponse {
+        let job = try request.job()
+        let parameters = try request.parameters()
+        let reader = PointInTimeQuery(service: service, job: job)
         let from = try await reader.sequenceOrTime("from", parameters) ?? .sequence(0)
         let to = try await reader.sequenceOrTime("to", parameters)
         if case .sequence(let first) = from, case .sequence(let last)? = to, first > last {
@@ -78,9 +78,9 @@ struct HistoryRoutes: Sendable {
         return .json { difference.write(to: &$0) }
     }
 
-    private func history(_ call: Call) async throws -> Answer {
-        let job = try call.job()
-        let parameters = try call.parameters()
+    private func history(_ request: RouteRequest) async throws -> LedgerResponse {
+        let job = try request.job()
+        let parameters = try request.parameters()
         let label = try parameters.label("label")
         let points = Int(try parameters.integer("points", in: Self.pointLimits) ?? Self.pointLimitDefault)
         switch try await service.curve(job, label, points: points) {

@@ -7,11 +7,11 @@ internal import LedgerWire
 /// Creating, finding and listing jobs.
 struct JobRoutes: Sendable {
     private let service: any LedgerService
-    private let memory: AnswerMemory
+    private let cache: ResponseCache
 
-    init(_ surroundings: RouteTable.Surroundings) {
-        service = surroundings.service
-        memory = surroundings.memory
+    init(_ dependencies: RouteTable.Dependencies) {
+        service = dependencies.service
+        cache = dependencies.cache
     }
 
     private static let pageSizes: ClosedRange<Int64> = 1...1_000
@@ -24,8 +24,8 @@ struct JobRoutes: Sendable {
                 summary: "Creates a job, or finds the one of the same key and content",
                 body: Route.Body(schema: "JobRequest", takesLines: false),
                 outcomes: [
-                    Route.Outcome(status: 201, description: "The job that was created", schema: "Job"),
-                    Route.Outcome(status: 200, description: "The job that was there already", schema: "Job"),
+                    Route.ResponseSpec(status: 201, description: "The job that was created", schema: "Job"),
+                    Route.ResponseSpec(status: 200, description: "The job that was there already", schema: "Job"),
                     .problem(409, "Another job has this key"), .problem(422, "Something is invalid"),
                 ], hasLocation: true, handle: create),
             Route(
@@ -43,28 +43,28 @@ struct JobRoutes: Sendable {
                     .init(name: "cursor", type: .string, description: "Where the page before ended"),
                 ],
                 outcomes: [
-                    Route.Outcome(status: 200, description: "A page of jobs", schema: "JobPage"),
+                    Route.ResponseSpec(status: 200, description: "A page of jobs", schema: "JobPage"),
                     .problem(422, "A parameter is invalid"),
                 ], isHeavy: true, handle: list),
             Route(
                 method: .get, path: "/v1/jobs/{job}", operation: "getJob", summary: "A job with its snapshot",
                 outcomes: [
-                    Route.Outcome(status: 200, description: "The job", schema: "Job"),
+                    Route.ResponseSpec(status: 200, description: "The job", schema: "Job"),
                     .unchanged, .problem(404, "No such job"),
                 ], prefersWait: true, handle: get),
         ]
     }
 
-    private func create(_ call: Call) async throws -> Answer {
-        _ = try call.parameters()
-        let description = try await call.read { body, _ throws(RequestError) in try EventRequest.description(body) }
+    private func create(_ request: RouteRequest) async throws -> LedgerResponse {
+        _ = try request.parameters()
+        let description = try await request.read { body, _ throws(RequestError) in try EventRequest.description(body) }
         let (view, isNew) = try await service.createJob(description)
         let location = "/v1/jobs/\(view.id)"
         return .json(isNew ? .created : .ok, headers: [.location: location]) { JobAnswer(view).write(to: &$0) }
     }
 
-    private func list(_ call: Call) async throws -> Answer {
-        let parameters = try call.parameters()
+    private func list(_ request: RouteRequest) async throws -> LedgerResponse {
+        let parameters = try request.parameters()
         let filter = JobFilter(
             state: try parameters.choice("state", JobState.self), name: try parameters.name("name"),
             key: try parameters.name("key"), tags: try parameters.names(withPrefix: "tag."),
@@ -81,9 +81,9 @@ struct JobRoutes: Sendable {
         }
     }
 
-    private func get(_ call: Call) async throws -> Answer {
-        _ = try call.parameters()
-        return try await SnapshotAnswer(service: service, memory: memory).answer(call, policy: .last)
+    private func get(_ request: RouteRequest) async throws -> LedgerResponse {
+        _ = try request.parameters()
+        return try await SnapshotAnswer(service: service, cache: cache).answer(request, policy: .last)
     }
 }
 
@@ -96,13 +96,13 @@ extension JobAnswer {
     }
 }
 
-extension Route.Outcome {
-    static let unchanged = Route.Outcome(
+extension Route.ResponseSpec {
+    static let unchanged = Route.ResponseSpec(
         status: 304,
         description: "Unchanged since the ETag that If-None-Match names; with Prefer: wait=SECONDS for so long")
 
-    static func problem(_ status: Int, _ description: String) -> Route.Outcome {
-        Route.Outcome(
+    static func problem(_ status: Int, _ description: String) -> Route.ResponseSpec {
+        Route.ResponseSpec(
             status: status, description: description, schema: "Problem", mediaType: "application/problem+json")
     }
 }

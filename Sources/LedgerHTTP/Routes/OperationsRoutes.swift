@@ -9,44 +9,45 @@ struct OperationsRoutes: Sendable {
     private let settings: ServerSettings
     private let metrics: HTTPMetrics
 
-    init(_ surroundings: RouteTable.Surroundings) {
-        service = surroundings.service
-        settings = surroundings.settings
-        metrics = surroundings.metrics
+    init(_ dependencies: RouteTable.Dependencies) {
+        service = dependencies.service
+        settings = dependencies.settings
+        metrics = dependencies.metrics
     }
 
     var routes: [Route] {
         [
             Route(
                 method: .get, path: "/healthz", operation: "health", summary: "Whether the server lives",
-                outcomes: [Route.Outcome(status: 200, description: "It lives", schema: "Health")],
+                outcomes: [Route.ResponseSpec(status: 200, description: "It lives", schema: "Health")],
                 handle: { _ in .json { $0.object { $0.field("status", "ok") } } }),
             Route(
                 method: .get, path: "/readyz", operation: "readiness",
                 summary: "Whether the server can do its work: database, schema, projection",
                 outcomes: [
-                    Route.Outcome(status: 200, description: "It can", schema: "Readiness"),
-                    Route.Outcome(status: 503, description: "It cannot, and why", schema: "Readiness"),
+                    Route.ResponseSpec(status: 200, description: "It can", schema: "Readiness"),
+                    Route.ResponseSpec(status: 503, description: "It cannot, and why", schema: "Readiness"),
                 ], handle: ready),
             Route(
                 method: .get, path: "/v1/status", operation: "getStatus",
                 summary: "How the ledger fares: what is behind, who works on it, and what stands in the way",
                 outcomes: [
-                    Route.Outcome(status: 200, description: "The status", schema: "Status"),
+                    Route.ResponseSpec(status: 200, description: "The status", schema: "Status"),
                     .problem(503, "The database is out of reach"),
                 ], handle: status),
             Route(
                 method: .get, path: "/metrics", operation: "metrics", summary: "Figures in Prometheus' text format",
                 outcomes: [
-                    Route.Outcome(status: 200, description: "The figures", schema: "Text", mediaType: "text/plain")
+                    Route.ResponseSpec(status: 200, description: "The figures", schema: "Text", mediaType: "text/plain")
                 ], isHeavy: true, handle: figures),
             Route(
                 method: .get, path: "/v1/limits", operation: "limits", summary: "The limits of everything",
-                outcomes: [Route.Outcome(status: 200, description: "The limits", schema: "Limits")], handle: limits),
+                outcomes: [Route.ResponseSpec(status: 200, description: "The limits", schema: "Limits")], handle: limits
+            ),
         ]
     }
 
-    private func ready(_: Call) async throws -> Answer {
+    private func ready(_: RouteRequest) async throws -> LedgerResponse {
         let readiness = await service.readiness()
         return .json(readiness.isReady ? .ok : .serviceUnavailable) { writer in
             writer.object { writer in
@@ -63,7 +64,7 @@ struct OperationsRoutes: Sendable {
         }
     }
 
-    private func figures(_: Call) async throws -> Answer {
+    private func figures(_: RouteRequest) async throws -> LedgerResponse {
         var text = ""
         var last = ""
         for statistic in await service.statistics() {
@@ -75,7 +76,8 @@ struct OperationsRoutes: Sendable {
             text += "\(statistic.name)\(Self.text(statistic.labels)) \(statistic.value)\n"
         }
         metrics.write(to: &text)
-        return Answer(status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8", bytes: Array(text.utf8))
+        return LedgerResponse(
+            status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8", bytes: Array(text.utf8))
     }
 
     /// Labels as Prometheus reads them: in their values a backslash, a quote and a line feed are escaped.
@@ -96,13 +98,13 @@ struct OperationsRoutes: Sendable {
         return "{\(parts.joined(separator: ","))}"
     }
 
-    private func status(_ call: Call) async throws -> Answer {
-        _ = try call.parameters()
+    private func status(_ request: RouteRequest) async throws -> LedgerResponse {
+        _ = try request.parameters()
         let status = try await service.status()
         return .json { status.write(to: &$0) }
     }
 
-    private func limits(_: Call) async throws -> Answer {
+    private func limits(_: RouteRequest) async throws -> LedgerResponse {
         .json { writer in
             writer.object { writer in
                 writer.field("job_name_characters", Limits.jobNameLengths.upperBound)

@@ -9,13 +9,13 @@ internal import ServiceLifecycle
 /// The snapshot of a job.
 struct ProgressRoutes: Sendable {
     private let service: any LedgerService
-    private let memory: AnswerMemory
+    private let cache: ResponseCache
     private let settings: ServerSettings
 
-    init(_ surroundings: RouteTable.Surroundings) {
-        service = surroundings.service
-        memory = surroundings.memory
-        settings = surroundings.settings
+    init(_ dependencies: RouteTable.Dependencies) {
+        service = dependencies.service
+        cache = dependencies.cache
+        settings = dependencies.settings
     }
 
     var routes: [Route] {
@@ -30,7 +30,7 @@ struct ProgressRoutes: Sendable {
                     .policy,
                 ] + Route.Parameter.moments,
                 outcomes: [
-                    Route.Outcome(status: 200, description: "The snapshot", schema: "Job"),
+                    Route.ResponseSpec(status: 200, description: "The snapshot", schema: "Job"),
                     .unchanged, .problem(404, "No such job"),
                     .problem(410, "Events that the answer needs were retired"),
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
@@ -39,12 +39,12 @@ struct ProgressRoutes: Sendable {
         ]
     }
 
-    private func get(_ call: Call) async throws -> Answer {
-        let job = try call.job()
-        let parameters = try call.parameters()
+    private func get(_ request: RouteRequest) async throws -> LedgerResponse {
+        let job = try request.job()
+        let parameters = try request.parameters()
         let policy = try parameters.choice("policy", CountingPolicy.self) ?? .last
         if let moment = try await moment(parameters, job) {
-            return try await historic(call, moment, policy)
+            return try await historic(request, moment, policy)
         }
         if let sequence = try parameters.integer("min_sequence", in: 0...Int64.max) {
             guard try await service.job(job) != nil else { throw HTTPProblem.noSuchJob(job.description) }
@@ -55,20 +55,22 @@ struct ProgressRoutes: Sendable {
                     "The snapshot did not reach sequence \(sequence) within \(settings.foldDeadline); see /readyz.")
             }
         }
-        return try await SnapshotAnswer(service: service, memory: memory).answer(call, policy: policy)
+        return try await SnapshotAnswer(service: service, cache: cache).answer(request, policy: policy)
     }
 
     /// The moment in the past that is asked for; nil for the present.
-    private func moment(_ parameters: QueryParameters, _ job: JobID) async throws -> HistoricMoment? {
+    private func moment(_ parameters: QueryParameters, _ job: JobID) async throws -> PointInTime? {
         for (name, other) in [("at", "at_sequence"), ("min_sequence", "at"), ("min_sequence", "at_sequence")]
         where parameters[name] != nil && parameters[other] != nil {
             throw HTTPProblem.invalid(parameter: name, "cannot be given together with \(other)")
         }
-        return try await MomentReader(service: service, job: job).moment(parameters)
+        return try await PointInTimeQuery(service: service, job: job).moment(parameters)
     }
 
-    private func historic(_ call: Call, _ moment: HistoricMoment, _ policy: CountingPolicy) async throws -> Answer {
-        let job = try call.job()
+    private func historic(_ request: RouteRequest, _ moment: PointInTime, _ policy: CountingPolicy) async throws
+        -> LedgerResponse
+    {
+        let job = try request.job()
         let service = service
         // Folding computes, and must not keep other connections waiting.
         let view = try await withTaskExecutorPreference(ComputeExecutor.shared) {
@@ -82,16 +84,16 @@ struct ProgressRoutes: Sendable {
 /// Answers a snapshot, or that it is unchanged.
 struct SnapshotAnswer: Sendable {
     let service: any LedgerService
-    let memory: AnswerMemory
+    let cache: ResponseCache
 
-    func answer(_ call: Call, policy: CountingPolicy) async throws -> Answer {
-        let job = try call.job()
+    func answer(_ request: RouteRequest, policy: CountingPolicy) async throws -> LedgerResponse {
+        let job = try request.job()
         guard var (view, stamp) = try await read(job, policy) else { throw HTTPProblem.noSuchJob(job.description) }
-        let known = call.request.headers[values: .ifNoneMatch]
+        let known = request.request.headers[values: .ifNoneMatch]
         var applied: HTTPFields = [:]
-        if call.wait > 0, SnapshotTag(view, policy).isAmong(known) {
-            applied[.preferenceApplied] = "wait=\(call.wait)"
-            try await waitForChange(of: job, after: view.snapshot.sequence, atMost: .seconds(call.wait))
+        if request.wait > 0, SnapshotTag(view, policy).isAmong(known) {
+            applied[.preferenceApplied] = "wait=\(request.wait)"
+            try await waitForChange(of: job, after: view.snapshot.sequence, atMost: .seconds(request.wait))
             // Read again in any case: a ledger that was set back shows another snapshot of a lower sequence.
             guard let now = try await read(job, policy) else { throw HTTPProblem.noSuchJob(job.description) }
             (view, stamp) = now
@@ -103,7 +105,7 @@ struct SnapshotAnswer: Sendable {
             view = folded
         }
         let answer = Self.answer(view, policy, applied)
-        if let stamp, applied[.preferenceApplied] == nil { memory.remember(answer, of: job, stamp) }
+        if let stamp, applied[.preferenceApplied] == nil { cache.insert(answer, of: job, stamp) }
         return answer
     }
 
@@ -121,14 +123,14 @@ struct SnapshotAnswer: Sendable {
     }
 
     /// The snapshot itself, by this policy.
-    static func answer(_ view: JobView, _ policy: CountingPolicy, _ headers: HTTPFields = [:]) -> Answer {
+    static func answer(_ view: JobView, _ policy: CountingPolicy, _ headers: HTTPFields = [:]) -> LedgerResponse {
         var headers = headers
         headers[.eTag] = SnapshotTag(view, policy).text
         return .json(headers: headers) { JobAnswer(view).write(to: &$0) }
     }
 
     /// What answers are like, as far as they are alike: to a job with two indicators.
-    static var specimen: Answer {
+    static var specimen: LedgerResponse {
         let moment = Timestamp(microseconds: 1_800_000_000_000_000)
         let indicators = ["a", "b"].map { (label: Name) in
             Snapshot.Indicator(
@@ -152,7 +154,7 @@ struct SnapshotAnswer: Sendable {
         return head
     }
 
-    private static let plainHead = Answer.json { _ in }.response.head
+    private static let plainHead = LedgerResponse.json { _ in }.response.head
 
     /// What is kept up to date of a snapshot by this policy. By which executions succeeded last it is not, and is folded
     /// only when it has to be shown: until then, what tells whether it has changed is enough.

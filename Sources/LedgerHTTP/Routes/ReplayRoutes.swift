@@ -8,8 +8,8 @@ internal import LedgerWire
 struct ReplayRoutes: Sendable {
     private let service: any LedgerService
 
-    init(_ surroundings: RouteTable.Surroundings) {
-        service = surroundings.service
+    init(_ dependencies: RouteTable.Dependencies) {
+        service = dependencies.service
     }
 
     private static let listLimits: ClosedRange<Int64> = 1...1_000
@@ -22,7 +22,7 @@ struct ReplayRoutes: Sendable {
                 summary: "Begins to recompute projections beside the live ones, of one job or of all",
                 body: Route.Body(schema: "ReplayRequest", takesLines: false),
                 outcomes: [
-                    Route.Outcome(
+                    Route.ResponseSpec(
                         status: 202, description: "It is under way; a job of the same id tells how far",
                         schema: "Replay"),
                     .problem(404, "No such job"), .problem(409, "Another replay is under way"),
@@ -37,21 +37,21 @@ struct ReplayRoutes: Sendable {
                         description: "How many at most, 100 unless told")
                 ],
                 outcomes: [
-                    Route.Outcome(status: 200, description: "The newest replays", schema: "Replays"),
+                    Route.ResponseSpec(status: 200, description: "The newest replays", schema: "Replays"),
                     .problem(422, "A parameter is invalid"),
                 ], handle: list),
             Route(
                 method: .get, path: "/v1/replays/{replay}", operation: "getReplay",
                 summary: "How far a replay is, and the first \(Replay.differencesMax) differences that it has found",
                 outcomes: [
-                    Route.Outcome(status: 200, description: "The replay", schema: "Replay"),
+                    Route.ResponseSpec(status: 200, description: "The replay", schema: "Replay"),
                     .problem(404, "No such replay"),
                 ], handle: get),
             Route(
                 method: .post, path: "/v1/replays/{replay}/revert", operation: "revertReplay",
                 summary: "Puts back what was live before an applied replay, in one transaction",
                 outcomes: [
-                    Route.Outcome(status: 202, description: "It is being reverted", schema: "Replay"),
+                    Route.ResponseSpec(status: 202, description: "It is being reverted", schema: "Replay"),
                     .problem(404, "No such replay"),
                     .problem(409, "It is not applied, or what was before is not kept any more"),
                 ], handle: revert),
@@ -59,21 +59,22 @@ struct ReplayRoutes: Sendable {
                 method: .delete, path: "/v1/replays/{replay}", operation: "dropReplay",
                 summary: "Cancels a replay that is under way, or clears away what an ended one keeps",
                 outcomes: [
-                    Route.Outcome(status: 202, description: "The replay, which stays in the list", schema: "Replay"),
+                    Route.ResponseSpec(
+                        status: 202, description: "The replay, which stays in the list", schema: "Replay"),
                     .problem(404, "No such replay"), .problem(409, "It is being reverted"),
                 ], handle: drop),
         ]
     }
 
-    private func begin(_ call: Call) async throws -> Answer {
-        _ = try call.parameters()
-        let request = try await call.read { body, _ throws(RequestError) in try EventRequest.replay(body) }
+    private func begin(_ request: RouteRequest) async throws -> LedgerResponse {
+        _ = try request.parameters()
+        let request = try await request.read { body, _ throws(RequestError) in try EventRequest.replay(body) }
         let replay = try await service.beginReplay(request)
         return accepted(replay, [.location: "/v1/replays/\(replay.id)"])
     }
 
-    private func list(_ call: Call) async throws -> Answer {
-        let limit = Int(try call.parameters().integer("limit", in: Self.listLimits) ?? Self.listLimitDefault)
+    private func list(_ request: RouteRequest) async throws -> LedgerResponse {
+        let limit = Int(try request.parameters().integer("limit", in: Self.listLimits) ?? Self.listLimitDefault)
         let replays = try await service.replays(limit: limit)
         return .json { writer in
             writer.object { writer in
@@ -83,26 +84,26 @@ struct ReplayRoutes: Sendable {
         }
     }
 
-    private func get(_ call: Call) async throws -> Answer {
-        let replay = try await found(call) { try await service.replay($0) }
+    private func get(_ request: RouteRequest) async throws -> LedgerResponse {
+        let replay = try await found(request) { try await service.replay($0) }
         return .json { replay.write(to: &$0) }
     }
 
-    private func revert(_ call: Call) async throws -> Answer {
-        accepted(try await found(call) { try await service.revertReplay($0) })
+    private func revert(_ request: RouteRequest) async throws -> LedgerResponse {
+        accepted(try await found(request) { try await service.revertReplay($0) })
     }
 
-    private func drop(_ call: Call) async throws -> Answer {
-        accepted(try await found(call) { try await service.dropReplay($0) })
+    private func drop(_ request: RouteRequest) async throws -> LedgerResponse {
+        accepted(try await found(request) { try await service.dropReplay($0) })
     }
 
-    private func accepted(_ replay: Replay, _ headers: HTTPFields = [:]) -> Answer {
+    private func accepted(_ replay: Replay, _ headers: HTTPFields = [:]) -> LedgerResponse {
         .json(.accepted, headers: headers) { replay.write(to: &$0) }
     }
 
-    private func found(_ call: Call, _ ask: (JobID) async throws -> Replay?) async throws -> Replay {
-        _ = try call.parameters()
-        let text = call.pathID ?? ""
+    private func found(_ request: RouteRequest, _ ask: (JobID) async throws -> Replay?) async throws -> Replay {
+        _ = try request.parameters()
+        let text = request.pathID ?? ""
         guard let id = JobID(text), let replay = try await ask(id) else {
             throw HTTPProblem(.notFound, "No such replay", "There is no replay \(text); see /v1/replays.")
         }

@@ -27,9 +27,9 @@ struct SnapshotTag {
     }
 
     /// The answer to whoever has named it.
-    func unchanged(_ headers: HTTPFields = [:]) -> Answer {
+    func unchanged(_ headers: HTTPFields = [:]) -> LedgerResponse {
         var headers = headers
         headers[.eTag] = text
-        return Answer(status: .notModified, headers: headers)
+        return LedgerResponse(status: .notModified, headers: headers)
     }
 }

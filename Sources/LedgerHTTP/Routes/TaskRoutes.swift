@@ -7,8 +7,8 @@ internal import LedgerWire
 struct TaskRoutes: Sendable {
     private let service: any LedgerService
 
-    init(_ surroundings: RouteTable.Surroundings) {
-        service = surroundings.service
+    init(_ dependencies: RouteTable.Dependencies) {
+        service = dependencies.service
     }
 
     private static let pageSizes: ClosedRange<Int64> = 1...1_000
@@ -29,16 +29,16 @@ struct TaskRoutes: Sendable {
                     .init(name: "cursor", type: .string, description: "next_cursor of the page before"),
                 ] + Route.Parameter.moments,
                 outcomes: [
-                    Route.Outcome(status: 200, description: "A page of tasks", schema: "TaskPage"),
+                    Route.ResponseSpec(status: 200, description: "A page of tasks", schema: "TaskPage"),
                     .problem(404, "No such job"), .problem(410, "Events that the answer needs were retired"),
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
                 ], isHeavy: true, handle: list)
         ]
     }
 
-    private func list(_ call: Call) async throws -> Answer {
-        let job = try call.job()
-        let parameters = try call.parameters()
+    private func list(_ request: RouteRequest) async throws -> LedgerResponse {
+        let job = try request.job()
+        let parameters = try request.parameters()
         let state = try parameters.choice("state", TaskState.self)
         let limit = Int(try parameters.integer("limit", in: Self.pageSizes) ?? Self.pageSizeDefault)
         var cursor: Int64?
@@ -49,7 +49,7 @@ struct TaskRoutes: Sendable {
             cursor = sequence
         }
         let page =
-            if let moment = try await MomentReader(service: service, job: job).moment(parameters) {
+            if let moment = try await PointInTimeQuery(service: service, job: job).moment(parameters) {
                 try await service.tasks(job, at: moment, state: state, limit: limit, after: cursor)
             } else {
                 try await service.tasks(job, state: state, limit: limit, after: cursor)

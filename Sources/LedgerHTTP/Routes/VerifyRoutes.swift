@@ -8,9 +8,9 @@ struct VerifyRoutes: Sendable {
     private let service: any LedgerService
     private let settings: ServerSettings
 
-    init(_ surroundings: RouteTable.Surroundings) {
-        service = surroundings.service
-        settings = surroundings.settings
+    init(_ dependencies: RouteTable.Dependencies) {
+        service = dependencies.service
+        settings = dependencies.settings
     }
 
     /// Events that are checked before the time is looked at.
@@ -39,7 +39,7 @@ struct VerifyRoutes: Sendable {
                     .init(name: "anchor_hash", type: .string, description: "That hash: it must be the one found"),
                 ],
                 outcomes: [
-                    Route.Outcome(status: 200, description: "What was found", schema: "Verification"),
+                    Route.ResponseSpec(status: 200, description: "What was found", schema: "Verification"),
                     .problem(404, "No such job"), .problem(422, "A parameter is invalid"),
                 ], isHeavy: true, handle: verify),
             Route(
@@ -51,28 +51,28 @@ struct VerifyRoutes: Sendable {
                     .init(name: "cursor", type: .string, description: "The next_cursor of the page before"),
                 ],
                 outcomes: [
-                    Route.Outcome(status: 200, description: "A page of heads", schema: "HeadPage"),
+                    Route.ResponseSpec(status: 200, description: "A page of heads", schema: "HeadPage"),
                     .problem(422, "A parameter is invalid"),
                 ], handle: heads),
         ]
     }
 
-    private func verify(_ call: Call) async throws -> Answer {
-        let job = try call.job()
-        let parameters = try call.parameters()
-        let stretch = Verification.Stretch(
+    private func verify(_ request: RouteRequest) async throws -> LedgerResponse {
+        let job = try request.job()
+        let parameters = try request.parameters()
+        let stretch = Verification.Range(
             after: try anchor("after", "hash", from: 0, parameters),
             limit: try parameters.integer("limit", in: Self.stretches),
             anchor: try anchor("anchor_sequence", "anchor_hash", from: 1, parameters))
         guard let verification = try await verify(job, stretch) else {
             throw HTTPProblem.noSuchJob(job.description)
         }
-        return .json { VerificationAnswer(job: job, verification).write(to: &$0) }
+        return .json { VerificationResponse(job: job, verification).write(to: &$0) }
     }
 
     /// Checks a stretch piece by piece, for half of the time that a request may take. The response says whether that was all,
     /// and with what to go on.
-    private func verify(_ job: JobID, _ stretch: Verification.Stretch) async throws -> Verification? {
+    private func verify(_ job: JobID, _ stretch: Verification.Range) async throws -> Verification? {
         let end = ContinuousClock.now + settings.readDeadline / 2
         var rest = stretch
         while true {
@@ -83,7 +83,7 @@ struct VerifyRoutes: Sendable {
             guard let found = try await service.verify(job, rest) else { return nil }
             let isLimitReached = stretch.limit.map { found.sequence - (stretch.after?.sequence ?? 0) >= $0 } ?? false
             guard !found.isComplete, !isLimitReached, ContinuousClock.now < end else { return found }
-            rest.after = Verification.Anchor(sequence: found.sequence, hash: found.headHash)
+            rest.after = ChainPosition(sequence: found.sequence, hash: found.headHash)
             if let anchor = stretch.anchor, anchor.sequence <= found.sequence { rest.anchor = nil }
         }
     }
@@ -91,7 +91,7 @@ struct VerifyRoutes: Sendable {
     /// An event and its hash, which are given together or not at all.
     private func anchor(
         _ sequenceName: String, _ hashName: String, from first: Int64, _ parameters: QueryParameters
-    ) throws(HTTPProblem) -> Verification.Anchor? {
+    ) throws(HTTPProblem) -> ChainPosition? {
         let sequence = try parameters.integer(sequenceName, in: first...Int64.max)
         guard let text = parameters[hashName] else {
             guard (sequence ?? 0) == 0 else { throw .invalid(parameter: hashName, "belongs to \(sequenceName)") }
@@ -101,11 +101,11 @@ struct VerifyRoutes: Sendable {
             throw .invalid(parameter: hashName, "must be the 64 hexadecimal digits of a SHA-256")
         }
         guard let sequence, sequence > 0 else { throw .invalid(parameter: sequenceName, "belongs to \(hashName)") }
-        return Verification.Anchor(sequence: sequence, hash: hash)
+        return ChainPosition(sequence: sequence, hash: hash)
     }
 
-    private func heads(_ call: Call) async throws -> Answer {
-        let parameters = try call.parameters()
+    private func heads(_ request: RouteRequest) async throws -> LedgerResponse {
+        let parameters = try request.parameters()
         let limit = Int(try parameters.integer("limit", in: Self.pageSizes) ?? Self.pageSizeDefault)
         let cursor = try parameters.jobCursor()
         let heads = try await service.heads(after: cursor, limit: limit)

@@ -5,10 +5,10 @@ internal import LedgerStore
 
 /// Watching jobs: server-sent events.
 struct WatchRoutes: Sendable {
-    private let desk: WatchDesk
+    private let broadcaster: WatchBroadcaster
 
-    init(_ surroundings: RouteTable.Surroundings) {
-        desk = surroundings.desk
+    init(_ dependencies: RouteTable.Dependencies) {
+        broadcaster = dependencies.broadcaster
     }
 
     private static let listSizes: ClosedRange<Int64> = 1...1_000
@@ -50,23 +50,23 @@ struct WatchRoutes: Sendable {
         ]
     }
 
-    private static func stream(_ description: String) -> Route.Outcome {
-        Route.Outcome(status: 200, description: description, schema: "Text", mediaType: "text/event-stream")
+    private static func stream(_ description: String) -> Route.ResponseSpec {
+        Route.ResponseSpec(status: 200, description: description, schema: "Text", mediaType: "text/event-stream")
     }
 
-    private func watchJob(_ call: Call) async throws -> Answer {
-        let job = try call.job()
-        _ = try call.parameters()
+    private func watchJob(_ request: RouteRequest) async throws -> LedgerResponse {
+        let job = try request.job()
+        _ = try request.parameters()
         // An id that is none of ours says nothing of what the client has, so it gets what there is.
-        let known = call.request.headers[.lastEventID].flatMap { WatchPosition($0) }
-        guard let ticket = try await desk.join(job, from: known) else {
+        let known = request.request.headers[.lastEventID].flatMap { StreamPosition($0) }
+        guard let subscription = try await broadcaster.subscribe(job, from: known) else {
             throw HTTPProblem.noSuchJob(job.description)
         }
-        return WatchStream(ticket: ticket, job: job, known: known).answer(to: call.request)
+        return WatchResponse(subscription: subscription, job: job, known: known).answer(to: request.request)
     }
 
-    private func watchJobs(_ call: Call) async throws -> Answer {
-        let parameters = try call.parameters()
+    private func watchJobs(_ request: RouteRequest) async throws -> LedgerResponse {
+        let parameters = try request.parameters()
         let filter = JobFilter(
             state: try parameters.choice("state", JobState.self), name: try parameters.name("name"),
             tags: try parameters.names(withPrefix: "tag."), search: try parameters.name("search"))
@@ -76,8 +76,9 @@ struct WatchRoutes: Sendable {
             guard let id = JobID(text) else { throw HTTPProblem.invalid(parameter: "cursor", "is not a job's id") }
             cursor = id
         }
-        let ticket = try await desk.join(WatchBook.List(filter: filter, limit: limit, cursor: cursor))
-        return WatchStream(ticket: ticket, job: nil, known: nil).answer(to: call.request)
+        let subscription = try await broadcaster.subscribe(
+            SubscriptionTable.List(filter: filter, limit: limit, cursor: cursor))
+        return WatchResponse(subscription: subscription, job: nil, known: nil).answer(to: request.request)
     }
 }
 

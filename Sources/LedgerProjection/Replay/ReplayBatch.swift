@@ -6,34 +6,34 @@ internal import PQ
 /// Builds the projections of a batch of jobs and compares them with the live ones.
 struct ReplayBatch: Sendable {
     let ledger: PostgresLedger
-    let desk: ReplayDesk
+    let checkpoints: ReplayCheckpoints
     let settings: ReplaySettings
     let logger: Logger
-    let memory: ReplayMemory
+    let memory: ReplayBudget
 
     private var pool: Pool { ledger.replayPool }
     private var builder: ReplayBuilder { ReplayBuilder(pool: pool, settings: settings) }
 
-    func run(_ batch: Int32, _ jobs: [ReplayDesk.Job], of replay: ReplayDesk.Current) async throws {
+    func run(_ batch: Int32, _ jobs: [ReplayCheckpoints.Job], of replay: ReplayCheckpoints.Current) async throws {
         let reporter = ReplayReporter(ledger: ledger, logger: logger)
-        try await reporter.begin(batch, of: replay.id, desk)
+        try await reporter.begin(batch, of: replay.id, checkpoints)
         do {
             try await foldMissing(jobs.filter(\.wasMissing), of: replay)
             if replay.policy == .last {
                 let rest = try await check(jobs, of: replay, reporter)
                 if !rest.isEmpty {
-                    try await desk.open(rest.map(\.job), of: replay.id)
+                    try await checkpoints.open(rest.map(\.job), of: replay.id)
                     try await build(rest, of: replay, reporter)
                 }
             } else {
                 for job in jobs {
-                    try await desk.checkRunning(replay.id)
+                    try await checkpoints.checkRunning(replay.id)
                     try await compare(job, of: replay)
                     await reporter.note(jobs: 1, events: job.events)
                 }
             }
         } catch {
-            await reporter.finish(error is ReplayDesk.Interrupted ? .canceled : .failed)
+            await reporter.finish(error is ReplayCheckpoints.Interrupted ? .canceled : .failed)
             throw error
         }
         await reporter.finish(.succeeded)
@@ -44,15 +44,15 @@ struct ReplayBatch: Sendable {
 
     /// Folds the live projections that were missing as far as the ledger was when the replay began. Workers do the same,
     /// and may be in front.
-    private func foldMissing(_ jobs: [ReplayDesk.Job], of replay: ReplayDesk.Current) async throws {
+    private func foldMissing(_ jobs: [ReplayCheckpoints.Job], of replay: ReplayCheckpoints.Current) async throws {
         let step = ProjectionStep(pool: pool, settings: ProjectionSettings())
         var idleLooks = 0
         while idleLooks < Self.idleLooksMax {
-            let behind = try await desk.unfolded(jobs)
+            let behind = try await checkpoints.unfolded(jobs)
             if behind.isEmpty { return }
             var folded = 0
             for start in stride(from: 0, to: behind.count, by: settings.jobsPerStepMax) {
-                try await desk.checkRunning(replay.id)
+                try await checkpoints.checkRunning(replay.id)
                 let group = Array(behind[start..<min(behind.count, start + settings.jobsPerStepMax)])
                 folded += try await step.run(group).eventCount
             }
@@ -63,7 +63,7 @@ struct ReplayBatch: Sendable {
     }
 
     /// A job that is still to be built, and how many of its events were reported as done before.
-    private typealias Rest = (job: ReplayDesk.Job, reported: Int64)
+    private typealias Rest = (job: ReplayCheckpoints.Job, reported: Int64)
 
     // MARK: In memory
 
@@ -72,16 +72,16 @@ struct ReplayBatch: Sendable {
     ///
     /// - Returns: The jobs that are to be built where they can be compared part by part.
     private func check(
-        _ jobs: [ReplayDesk.Job], of replay: ReplayDesk.Current, _ reporter: ReplayReporter
+        _ jobs: [ReplayCheckpoints.Job], of replay: ReplayCheckpoints.Current, _ reporter: ReplayReporter
     ) async throws -> [Rest] {
         if replay.applies {
-            try await desk.open(jobs, of: replay.id)
+            try await checkpoints.open(jobs, of: replay.id)
         } else {
-            try await desk.begin(jobs, of: replay.id)
+            try await checkpoints.begin(jobs, of: replay.id)
         }
         var rest: [Rest] = []
         for group in groups(jobs) {
-            try await desk.checkRunning(replay.id)
+            try await checkpoints.checkRunning(replay.id)
             let (done, reported) = try await storeAgreeing(group, of: replay, reporter)
             // What was reported beforehand counts for those that are done, and what is left of it for the others.
             let compared = group.filter { done.contains($0.id) }
@@ -101,9 +101,9 @@ struct ReplayBatch: Sendable {
 
     /// - Returns: The jobs that agree, and how many events were reported as done on the way.
     private func storeAgreeing(
-        _ group: [ReplayDesk.Job], of replay: ReplayDesk.Current, _ reporter: ReplayReporter
+        _ group: [ReplayCheckpoints.Job], of replay: ReplayCheckpoints.Current, _ reporter: ReplayReporter
     ) async throws -> (done: Set<JobID>, reported: Int64) {
-        let check = ReplayCheck(pool: pool, settings: settings, memory: memory)
+        let check = ReplayVerification(pool: pool, settings: settings, memory: memory)
         // They may have grown since the replay began, or be folded again: what was announced is what is reported.
         let announced = group.reduce(0) { $0 + $1.events }
         var reported: Int64 = 0
@@ -113,7 +113,7 @@ struct ReplayBatch: Sendable {
             done.formUnion(equal.map(\.job))
         }
         let equal = try await check.run(group, storingParts: take) { events in
-            try await desk.checkRunning(replay.id)
+            try await checkpoints.checkRunning(replay.id)
             let more = max(0, min(events, announced - reported))
             reported += more
             await reporter.note(jobs: 0, events: more)
@@ -123,9 +123,9 @@ struct ReplayBatch: Sendable {
     }
 
     /// Jobs in groups that are folded together; a large one is a group of its own.
-    private func groups(_ jobs: [ReplayDesk.Job]) -> [[ReplayDesk.Job]] {
-        var groups: [[ReplayDesk.Job]] = []
-        var group: [ReplayDesk.Job] = []
+    private func groups(_ jobs: [ReplayCheckpoints.Job]) -> [[ReplayCheckpoints.Job]] {
+        var groups: [[ReplayCheckpoints.Job]] = []
+        var group: [ReplayCheckpoints.Job] = []
         var events: Int64 = 0
         for job in jobs {
             if !group.isEmpty,
@@ -141,13 +141,13 @@ struct ReplayBatch: Sendable {
     }
 
     /// Notes that these jobs agree, and with that stores what was built of them, where it is to be applied.
-    private func store(_ equal: [StateChanges.OfJob], of replay: ReplayDesk.Current) async throws {
+    private func store(_ equal: [StateChanges.OfJob], of replay: ReplayCheckpoints.Current) async throws {
         guard !equal.isEmpty else { return }
-        let agreement = ReplayDesk.agreement(equal.map(\.job), of: replay.id)
+        let agreement = ReplayCheckpoints.agreement(equal.map(\.job), of: replay.id)
         guard replay.applies else {
             // Nothing was stored, unless somebody was broken off who had to.
-            let stale = try await desk.stale(among: equal.map { ($0.job, $0.projection) })
-            _ = try await pool.commit((stale.isEmpty ? [] : ReplayDesk.clearing(stale)) + [agreement])
+            let stale = try await checkpoints.stale(among: equal.map { ($0.job, $0.projection) })
+            _ = try await pool.commit((stale.isEmpty ? [] : ReplayCheckpoints.clearing(stale)) + [agreement])
             return
         }
         try await pool.withTransaction { transaction in
@@ -180,14 +180,14 @@ struct ReplayBatch: Sendable {
     // MARK: Stored
 
     private func build(
-        _ rest: [Rest], of replay: ReplayDesk.Current, _ reporter: ReplayReporter
+        _ rest: [Rest], of replay: ReplayCheckpoints.Current, _ reporter: ReplayReporter
     ) async throws {
         let jobs = rest.map(\.job)
         let reported = Dictionary(uniqueKeysWithValues: rest.map { ($0.job.id, $0.reported) })
         let small = jobs.filter { $0.events <= settings.smallJobEventsMax }
         for start in stride(from: 0, to: small.count, by: settings.jobsPerComparisonMax) {
             let group = Array(small[start..<min(small.count, start + settings.jobsPerComparisonMax)])
-            try await desk.checkRunning(replay.id)
+            try await checkpoints.checkRunning(replay.id)
             do {
                 try await builder.catchUp(group.map { ($0.id, $0.projection) })
             } catch let error as PQError where error.code == .decoding {
@@ -199,7 +199,7 @@ struct ReplayBatch: Sendable {
             await reporter.note(jobs: Int64(group.count), events: events)
         }
         for one in rest where one.job.events > settings.smallJobEventsMax {
-            try await desk.checkRunning(replay.id)
+            try await checkpoints.checkRunning(replay.id)
             if Int(one.job.events) > settings.bytesInMemoryMax / Self.bytesPerEventMax {
                 try await memory.withLargeJob { try await buildLarge(one, of: replay, reporter) }
             } else {
@@ -212,7 +212,7 @@ struct ReplayBatch: Sendable {
     private static let bytesPerEventMax = 1_400
 
     private func buildLarge(
-        _ one: Rest, of replay: ReplayDesk.Current, _ reporter: ReplayReporter
+        _ one: Rest, of replay: ReplayCheckpoints.Current, _ reporter: ReplayReporter
     ) async throws {
         let job = one.job
         var folded: Int64 = 0
@@ -221,7 +221,7 @@ struct ReplayBatch: Sendable {
             folded += events
             let more = max(0, min(folded, job.events) - reported)
             reported += more
-            try await desk.checkRunning(replay.id)
+            try await checkpoints.checkRunning(replay.id)
             await reporter.note(jobs: 0, events: more)
         }
         try await compare([job], of: replay)
@@ -230,14 +230,14 @@ struct ReplayBatch: Sendable {
 
     /// Builds one job; one whose events are not there any more, or make no sense, is skipped and the others go on.
     private func buildAlone(
-        _ job: ReplayDesk.Job, of replay: ReplayDesk.Current, _ note: (Int64) async throws -> Void
+        _ job: ReplayCheckpoints.Job, of replay: ReplayCheckpoints.Current, _ note: (Int64) async throws -> Void
     ) async throws {
         do {
             try await builder.build(job, note)
         } catch let error as StoreError where error.code == .incomplete || error.code == .corrupt {
-            try await desk.skip(job, of: replay.id, because: error.message)
+            try await checkpoints.skip(job, of: replay.id, because: error.message)
         } catch let error as PQError where error.code == .decoding {
-            try await desk.skip(job, of: replay.id, because: error.message)
+            try await checkpoints.skip(job, of: replay.id, because: error.message)
         }
     }
 
@@ -247,10 +247,10 @@ struct ReplayBatch: Sendable {
     ///
     /// The live snapshots stand still only until the comparison has its own view of the database, in which both sides
     /// are equally far: what is compared then may take its time, while the live ones move on.
-    private func compare(_ jobs: [ReplayDesk.Job], of replay: ReplayDesk.Current) async throws {
+    private func compare(_ jobs: [ReplayCheckpoints.Job], of replay: ReplayCheckpoints.Current) async throws {
         let skipped = try await pool.withTransaction(isolation: .repeatableRead, deadline: .seconds(300)) {
             comparison in
-            let places = try await pool.withTransaction { standstill in
+            let locations = try await pool.withTransaction { standstill in
                 _ = try await standstill.query(ReplayComparison.lockLive(jobs.map(\.id)))
                 // What was appended since is folded on other connections: what is built is not locked.
                 let behind = try await distances(jobs, &standstill).filter { !$0.isEqual }
@@ -258,16 +258,16 @@ struct ReplayBatch: Sendable {
                 _ = try await comparison.pipeline(ReplayComparison.planning)
                 return try await distances(jobs, &comparison)
             }
-            let equal = places.filter(\.isEqual).map(\.job)
+            let equal = locations.filter(\.isEqual).map(\.job)
             var statements = ReplayComparison.statements(equal, of: replay.id)
             if !replay.applies {
-                statements += ReplayDesk.clearing(equal.map { ($0.id, $0.projection) })
+                statements += ReplayCheckpoints.clearing(equal.map { ($0.id, $0.projection) })
             }
             _ = try await comparison.commit(after: statements)
-            return places.filter { !$0.isEqual }
+            return locations.filter { !$0.isEqual }
         }
         for place in skipped {
-            try await desk.skip(
+            try await checkpoints.skip(
                 place.job, of: replay.id,
                 because:
                     "its events after \(place.built) are not there or cannot be folded; the live projection is at \(place.live)"
@@ -275,8 +275,8 @@ struct ReplayBatch: Sendable {
         }
     }
 
-    private struct Place: Sendable {
-        let job: ReplayDesk.Job
+    private struct Location: Sendable {
+        let job: ReplayCheckpoints.Job
         let built: Int64
         let live: Int64
         var isEqual: Bool { built == live }
@@ -284,20 +284,20 @@ struct ReplayBatch: Sendable {
 
     /// How far jobs are; those that were skipped already are not among them.
     private func distances(
-        _ jobs: [ReplayDesk.Job], _ transaction: inout Transaction
-    ) async throws -> [Place] {
-        let rows = try await transaction.query(ReplayComparison.places(jobs))
+        _ jobs: [ReplayCheckpoints.Job], _ transaction: inout Transaction
+    ) async throws -> [Location] {
+        let rows = try await transaction.query(ReplayComparison.locations(jobs))
         let byID = Dictionary(uniqueKeysWithValues: jobs.map { ($0.id, $0) })
-        var places: [Place] = []
+        var locations: [Location] = []
         for row in rows {
             guard let job = byID[JobID(uuid: try row.decode(0))] else { continue }
-            places.append(Place(job: job, built: try row.decode(1), live: try row.decode(2)))
+            locations.append(Location(job: job, built: try row.decode(1), live: try row.decode(2)))
         }
-        return places
+        return locations
     }
 
     /// Compares what a job's events amount to by another policy with what is live.
-    private func compare(_ job: ReplayDesk.Job, of replay: ReplayDesk.Current) async throws {
+    private func compare(_ job: ReplayCheckpoints.Job, of replay: ReplayCheckpoints.Current) async throws {
         do {
             let view = try await ledger.job(job.id)
             guard let view else { throw StoreError(.incomplete, "the job is not there any more") }
@@ -307,7 +307,7 @@ struct ReplayBatch: Sendable {
             let differences = ReplayComparison.differences(view.snapshot, replayed.snapshot)
             _ = try await pool.commit(ReplayComparison.statements(job, differences, of: replay.id))
         } catch let error as StoreError where error.code == .incomplete || error.code == .corrupt {
-            try await desk.skip(job, of: replay.id, because: error.message)
+            try await checkpoints.skip(job, of: replay.id, because: error.message)
         }
     }
 }

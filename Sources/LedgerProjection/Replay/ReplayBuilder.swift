@@ -35,7 +35,7 @@ struct ReplayBuilder: Sendable {
     /// and then. One that was begun before, or that grows too large for memory, goes on in small steps.
     ///
     /// - Parameter note: Told how many events have been stored.
-    func build(_ job: ReplayDesk.Job, _ note: (Int64) async throws -> Void) async throws {
+    func build(_ job: ReplayCheckpoints.Job, _ note: (Int64) async throws -> Void) async throws {
         let (stored, live) = try await places(of: job)
         if stored == 0, live > 0 {
             let writing = Writing(job, settings)
@@ -51,12 +51,12 @@ struct ReplayBuilder: Sendable {
 
     /// A job that is being built in memory.
     private final class Writing {
-        let job: ReplayDesk.Job
+        let job: ReplayCheckpoints.Job
         let settings: ReplaySettings
         private(set) var stored: Int64 = 0
         private var fold = Fold()
 
-        init(_ job: ReplayDesk.Job, _ settings: ReplaySettings) {
+        init(_ job: ReplayCheckpoints.Job, _ settings: ReplaySettings) {
             self.job = job
             self.settings = settings
         }
@@ -88,7 +88,7 @@ struct ReplayBuilder: Sendable {
         let start = writing.sequence
         let end = min(live, start + Int64(settings.eventsPerStoreMax))
         do throws(StoreError) {
-            try await EventScan(pool: pool).read(writing.job.id, after: start, through: end, writing.take)
+            try await EventCursor(pool: pool).read(writing.job.id, after: start, through: end, writing.take)
         } catch {
             // What was read and not taken is read again.
             guard error.cause is Writing.IsFull else { throw error }
@@ -104,7 +104,7 @@ struct ReplayBuilder: Sendable {
     }
 
     /// How far the projection that is built is, and the live one.
-    private func places(of job: ReplayDesk.Job) async throws(PQError) -> (stored: Int64, live: Int64) {
+    private func places(of job: ReplayCheckpoints.Job) async throws(PQError) -> (stored: Int64, live: Int64) {
         let rows = try await pool.query(
             Query(
                 """

@@ -24,7 +24,7 @@ enum ReplayComparison {
     }
 
     /// How far what is built of each job is, and what is live.
-    static func places(_ jobs: [ReplayDesk.Job]) -> Query {
+    static func locations(_ jobs: [ReplayCheckpoints.Job]) -> Query {
         Query(
             """
             select built.job_id, built.sequence, live.sequence
@@ -36,7 +36,7 @@ enum ReplayComparison {
     }
 
     /// Compares what was built of these jobs with what is live, and notes the differences.
-    static func statements(_ jobs: [ReplayDesk.Job], of replay: JobID) -> [Query] {
+    static func statements(_ jobs: [ReplayCheckpoints.Job], of replay: JobID) -> [Query] {
         guard !jobs.isEmpty else { return [] }
         return [
             Query(
@@ -142,7 +142,7 @@ enum ReplayComparison {
         """
 
     /// Where a job's numbers by another policy are not the live ones.
-    static func differences(_ live: Snapshot, _ replayed: Snapshot) -> [Replay.Difference] {
+    static func differences(_ live: Snapshot, _ replayed: Snapshot) -> [Replay.Finding] {
         func text(_ indicator: Snapshot.Indicator) -> String {
             "counted \(indicator.counted.done)/\(indicator.counted.total)"
         }
@@ -150,14 +150,14 @@ enum ReplayComparison {
         let after = Dictionary(uniqueKeysWithValues: replayed.indicators.map { ($0.label, text($0)) })
         let labels = live.indicators.map(\.label) + replayed.indicators.map(\.label).filter { before[$0] == nil }
         return labels.filter { before[$0] != after[$0] }.map { label in
-            Replay.Difference(
+            Replay.Finding(
                 job: JobID(high: 0, low: 0), part: .indicator, key: label ?? "", live: before[label],
                 replayed: after[label])
         }
     }
 
     /// Notes the differences of one job.
-    static func statements(_ job: ReplayDesk.Job, _ differences: [Replay.Difference], of replay: JobID) -> [Query] {
+    static func statements(_ job: ReplayCheckpoints.Job, _ differences: [Replay.Finding], of replay: JobID) -> [Query] {
         let kept = differences.prefix(Int(differencesMax))
         return [
             Query(

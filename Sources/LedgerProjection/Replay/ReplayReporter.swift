@@ -20,10 +20,10 @@ actor ReplayReporter {
     }
 
     /// A batch is begun, or taken up again: says how much there is, and how much of it was done before.
-    func begin(_ batch: Int32, of replay: JobID, _ desk: ReplayDesk) async throws {
+    func begin(_ batch: Int32, of replay: JobID, _ checkpoints: ReplayCheckpoints) async throws {
         job = replay
         reference = ExecutionReference(task: Name("batch \(batch)"), execution: ledger.newExecutionName())
-        let rows = try await desk.pool.query(
+        let rows = try await checkpoints.pool.query(
             Query(
                 """
                 select

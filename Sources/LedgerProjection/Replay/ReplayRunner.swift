@@ -15,7 +15,7 @@ public struct ReplayRunner: Service {
     private let settings: ReplaySettings
     private let logger: Logger
     private let failures = Failures()
-    private let memory = ReplayMemory()
+    private let memory = ReplayBudget()
 
     /// A runner on this ledger, which must be running itself.
     public init(ledger: PostgresLedger, settings: ReplaySettings = ReplaySettings(), logger: Logger) {
@@ -33,20 +33,20 @@ public struct ReplayRunner: Service {
 
     /// Works on the replay that is under way, if there is one.
     private func workUntilIdle() async {
-        let desk = ReplayDesk(pool: ledger.replayPool)
+        let checkpoints = ReplayCheckpoints(pool: ledger.replayPool)
         do {
-            guard let replay = try await desk.current() else {
+            guard let replay = try await checkpoints.current() else {
                 // Said twice by two processes, it changes nothing.
-                for ended in try await desk.unreported() {
+                for ended in try await checkpoints.unreported() {
                     try await ReplayReporter(ledger: ledger, logger: logger).end(ended.id, ended.state.outcome)
                 }
                 return
             }
             do {
-                try await work(on: replay, desk)
+                try await work(on: replay, checkpoints)
                 failures.forget(replay.id)
             } catch {
-                try await noteFailure(error, of: replay, desk)
+                try await recordFailure(error, of: replay, checkpoints)
             }
         } catch {
             // Of the database itself: the bell rings again.
@@ -56,60 +56,63 @@ public struct ReplayRunner: Service {
         }
     }
 
-    private func work(on replay: ReplayDesk.Current, _ desk: ReplayDesk) async throws {
+    private func work(on replay: ReplayCheckpoints.Current, _ checkpoints: ReplayCheckpoints) async throws {
         if replay.state == .running {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for number in 0..<settings.concurrency {
-                    group.addTask(name: "replay-\(number)") { try await workOnBatches(of: replay, desk) }
+                    group.addTask(name: "replay-\(number)") { try await workOnBatches(of: replay, checkpoints) }
                 }
                 try await group.waitForAll()
             }
         }
         try await ledger.replayPool.withConnection { lease in
-            guard try await desk.lock("end", of: replay.id, &lease) else { return }
+            guard try await checkpoints.lock("end", of: replay.id, &lease) else { return }
             let result: Result<Void, any Error>
             do {
-                let end = ReplayEnd(ledger: ledger, desk: desk, settings: settings, logger: logger)
-                result = .success(try await end.bring(replay.id, &lease))
+                let end = ReplayCommit(ledger: ledger, checkpoints: checkpoints, settings: settings, logger: logger)
+                result = .success(try await end.advance(replay.id, &lease))
             } catch {
                 result = .failure(error)
             }
-            try await desk.unlock("end", of: replay.id, &lease, after: result)
+            try await checkpoints.unlock("end", of: replay.id, &lease, after: result)
         }
     }
 
-    private func workOnBatches(of replay: ReplayDesk.Current, _ desk: ReplayDesk) async throws {
+    private func workOnBatches(of replay: ReplayCheckpoints.Current, _ checkpoints: ReplayCheckpoints) async throws {
         try await ledger.replayPool.withConnection { lease in
-            for batch in try await desk.openBatches(of: replay.id) {
-                guard try await desk.lock("\(batch)", of: replay.id, &lease) else { continue }
+            for batch in try await checkpoints.openBatches(of: replay.id) {
+                guard try await checkpoints.lock("\(batch)", of: replay.id, &lease) else { continue }
                 let result: Result<Void, any Error>
                 do {
                     // Somebody may have ended it between the look and the lock.
-                    let jobs = try await desk.openJobs(of: replay.id, batch: batch)
+                    let jobs = try await checkpoints.openJobs(of: replay.id, batch: batch)
                     if !jobs.isEmpty {
                         let work = ReplayBatch(
-                            ledger: ledger, desk: desk, settings: settings, logger: logger, memory: memory)
+                            ledger: ledger, checkpoints: checkpoints, settings: settings, logger: logger, memory: memory
+                        )
                         try await work.run(batch, jobs, of: replay)
                     }
                     result = .success(())
                 } catch {
                     result = .failure(error)
                 }
-                try await desk.unlock("\(batch)", of: replay.id, &lease, after: result)
+                try await checkpoints.unlock("\(batch)", of: replay.id, &lease, after: result)
             }
         }
     }
 
     /// What may pass by itself is tried again when the bell rings, a number of times; what will not ends the replay, and
     /// what it has built is cleared away.
-    private func noteFailure(_ error: any Error, of replay: ReplayDesk.Current, _ desk: ReplayDesk) async throws {
-        if Task.isCancelled || error is ReplayDesk.Interrupted { return }
+    private func recordFailure(
+        _ error: any Error, of replay: ReplayCheckpoints.Current, _ checkpoints: ReplayCheckpoints
+    ) async throws {
+        if Task.isCancelled || error is ReplayCheckpoints.Interrupted { return }
         let isTriedAgain = Self.isTransient(error) && failures.note(replay.id) < settings.failuresMax
         logger.error(
             "a replay has failed\(isTriedAgain ? "; trying again later" : "")",
             metadata: ["replay.id": "\(replay.id)", "error": "\(String(reflecting: error))"])
         guard !isTriedAgain else { return }
-        if try await desk.fail(replay.id, "\(error)") { ledger.replayBell.ring() }
+        if try await checkpoints.fail(replay.id, "\(error)") { ledger.replayBell.ring() }
     }
 
     /// Whether it may pass by itself. Everything that a replay does may be done again, so it does not matter whether what

@@ -6,24 +6,24 @@ internal import Synchronization
 /// Takes appends and writes them in groups: what has come in while one group was being committed is the next group.
 /// So there is no timer; groups grow with the load and shrink without it.
 ///
-/// While appends of a job wait, further ones take the same lane, so that servers may wait for each other on its head and
-/// lanes do not. As long as one lane is enough there is only one, for the larger a group the less each event costs.
+/// While appends of a job wait, further ones take the same queue, so that servers may wait for each other on its head and
+/// queues do not. As long as one queue is enough there is only one, for the larger a group the less each event costs.
 ///
-/// Its lanes run on the reactor's thread, as the connections do: an append changes threads twice, not at every step.
+/// Its queues run on the reactor's thread, as the connections do: an append changes threads twice, not at every step.
 final class Appender: Sendable {
     /// What waits, at most: beyond it callers are refused and nothing is taken. The memory is what matters; the
     /// figures hold some seconds of full load.
     static let pendingEventsMax = 200_000
     static let pendingBytesMax = 64 << 20
     /// Events written in one transaction, at most, except that one append is never divided.
-    static let groupEventsMax = 10_000
-    /// From this many waiting events on a lane is so busy that jobs take another: so many as are written in one statement,
+    static let batchEventsMax = 10_000
+    /// From this many waiting events on a queue is so busy that jobs take another: so many as are written in one statement,
     /// whose price they share. With 16 each event of 64 connections costs PostgreSQL a third more.
-    static let busyLaneEvents = Flusher.fewEvents
-    /// A lane that has been writing a group for so long is busy in any case: it may be waiting for another server's lock.
-    static let lanePatience: Duration = .milliseconds(50)
-    /// While a lane writes a large group, heads of unknown jobs for it are looked up about so often.
-    static let lookUpsPerGroup = 4
+    static let fullQueueEvents = BatchWriter.fewEvents
+    /// A queue that has been writing a group for so long is busy in any case: it may be waiting for another server's lock.
+    static let stallTimeout: Duration = .milliseconds(50)
+    /// While a queue writes a large group, heads of unknown jobs for it are looked up about so often.
+    static let lookupsPerBatch = 4
     /// How often a group is tried that the database could not take, and the first pause, which triples each time: 0.8 s
     /// in all.
     private static let attemptsMax = 5
@@ -34,22 +34,22 @@ final class Appender: Sendable {
     static let waitingMax: Duration = .seconds(20)
     /// How long a caller waits in all; beyond it the outcome is unknown, and the group goes on.
     static let answerMax: Duration = .seconds(30)
-    /// How long a lane tries to write one group or to find out what became of it.
+    /// How long a queue tries to write one group or to find out what became of it.
     private static let groupMax: Duration = .seconds(25)
     /// How often appends that have waited for too long are looked for.
     private static let lookInterval: Duration = .seconds(1)
 
     private let reactor: Reactor
-    private let flusher: Flusher
+    private let writer: BatchWriter
     private let logger: Logger
     private let onAppended: @Sendable ([JobID]) -> Void
-    private let lanes: Mutex<AppendLanes>
+    private let queues: Mutex<AppendQueues>
     private let heads = Mutex(HeadCache())
     private let figures = Mutex(Figures())
     /// What was acknowledged, to be compared with the ledger.
     let acknowledged = AcknowledgedHeads()
     /// Called with jobs that are no longer as far as what was acknowledged of them.
-    private let onWentBack: @Sendable ([JobID]) -> Void
+    private let onHeadsLost: @Sendable ([JobID]) -> Void
     private let isWatching = Atomic(false)
     /// The last group that failed; nil if one has succeeded since.
     private let failure = Mutex<(failure: LedgerStatus.Failure, at: ContinuousClock.Instant)?>(nil)
@@ -72,13 +72,13 @@ final class Appender: Sendable {
     }
 
     init(
-        pool: Pool, laneCount: Int, logger: Logger, onWentBack: @escaping @Sendable ([JobID]) -> Void = { _ in },
+        pool: Pool, queueCount: Int, logger: Logger, onHeadsLost: @escaping @Sendable ([JobID]) -> Void = { _ in },
         onAppended: @escaping @Sendable ([JobID]) -> Void
     ) {
-        self.onWentBack = onWentBack
+        self.onHeadsLost = onHeadsLost
         reactor = pool.reactor
-        flusher = Flusher(pool: pool)
-        lanes = Mutex(AppendLanes(count: laneCount))
+        writer = BatchWriter(pool: pool)
+        queues = Mutex(AppendQueues(count: queueCount))
         self.logger = logger
         self.onAppended = onAppended
     }
@@ -96,10 +96,10 @@ final class Appender: Sendable {
         if isWatching.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged { beginWatching() }
         let isKnown = heads.withLock { $0.unknownJobs(request).isEmpty }
         let pending = PendingAppend(request, arrivedAt: .now, whenDone: whenDone)
-        switch lanes.withLock({ $0.add(pending, isKnown: isKnown) }) {
+        switch queues.withLock({ $0.add(pending, isKnown: isKnown) }) {
         case .queued: break
         case .beginsLookingUp: startLookingUp()
-        case .begins(let lane): start(lane)
+        case .begins(let queue): start(queue)
         case .overloaded(let waiting):
             figures.withLock { $0.refused += 1 }
             whenDone(
@@ -127,10 +127,10 @@ final class Appender: Sendable {
     /// - Returns: Whether there may be more.
     private func answerOverdue() async -> Bool {
         let now = ContinuousClock.now
-        let (waiting, writing, hasEnded) = lanes.withLock { lanes in
+        let (waiting, writing, hasEnded) = queues.withLock { queues in
             (
-                lanes.withdraw(arrivedBefore: now - Self.waitingMax),
-                lanes.written(arrivedBefore: now - Self.answerMax), lanes.hasEnded
+                queues.withdraw(arrivedBefore: now - Self.waitingMax),
+                queues.written(arrivedBefore: now - Self.answerMax), queues.hasEnded
             )
         }
         for append in waiting {
@@ -153,21 +153,21 @@ final class Appender: Sendable {
     }
 
     /// Remembers where a job stands that was just created: most are written to at once, by who created them.
-    func noteCreated(_ new: JobCreator.NewJob) {
-        heads.withLock { $0.learn([new.id: new.head], clock: new.clock, readAt: new.readAt) }
+    func jobCreated(_ new: JobCreator.NewJob) {
+        heads.withLock { $0.storeUnlessCached([new.id: new.head], clock: new.clock, readAt: new.readAt) }
         acknowledged.acknowledge([(new.id, new.head)])
     }
 
     /// Takes no more, and returns when what was taken is written or has failed.
     func close() async {
         await withCheckedContinuation { continuation in
-            if lanes.withLock({ $0.close(continuation) }) { continuation.resume() }
+            if queues.withLock({ $0.close(continuation) }) { continuation.resume() }
         }
     }
 
     var currentFigures: Figures {
         var figures = figures.withLock { $0 }
-        figures.pendingEvents = lanes.withLock { $0.pendingEvents }
+        figures.pendingEvents = queues.withLock { $0.pendingEvents }
         return figures
     }
 
@@ -177,16 +177,16 @@ final class Appender: Sendable {
         return last.failure
     }
 
-    private func start(_ lane: Int) {
-        Task(name: "appender-lane-\(lane)", executorPreference: reactor.taskExecutor) { await self.run(lane) }
+    private func start(_ queue: Int) {
+        Task(name: "appender-lane-\(queue)", executorPreference: reactor.taskExecutor) { await self.run(queue) }
     }
 
-    private func run(_ lane: Int) async {
-        while let group = lanes.withLock({ $0.takeGroup(lane) }) {
+    private func run(_ queue: Int) async {
+        while let group = queues.withLock({ $0.takeGroup(queue) }) {
             let results = await write(group, until: .now + Self.groupMax)
-            let beginsLookingUp = lanes.withLock { lanes in
-                lanes.written(group, lane)
-                return lanes.beginsLookingUp()
+            let beginsLookingUp = queues.withLock { queues in
+                queues.written(group, queue)
+                return queues.beginsLookingUp()
             }
             if beginsLookingUp { startLookingUp() }
             for (pending, result) in zip(group, results) { pending.finish(result) }
@@ -195,7 +195,7 @@ final class Appender: Sendable {
     }
 
     private func resumeClosing() {
-        for waiter in lanes.withLock({ $0.takeClosing() }) { waiter.resume() }
+        for waiter in queues.withLock({ $0.takeCloseWaiters() }) { waiter.resume() }
     }
 
     // MARK: Unknown jobs
@@ -204,13 +204,13 @@ final class Appender: Sendable {
         Task(name: "appender-heads", executorPreference: reactor.taskExecutor) { await self.lookUpHeads() }
     }
 
-    /// Looks up where the jobs stand of which nothing is known, many at once. Those who write to them then join their lanes,
+    /// Looks up where the jobs stand of which nothing is cached, many at once. Those who write to them then join their queues,
     /// and are written in one round trip; what names a job that there is not fails.
     ///
-    /// Where few of very many jobs are written to at a time, nearly every append is to an unknown one. In a lane they would
+    /// Where few of very many jobs are written to at a time, nearly every append is to an unknown one. In a queue they would
     /// either keep the whole group waiting for the locks of their heads, or wait for the group.
     private func lookUpHeads() async {
-        while let appends = lanes.withLock({ $0.takeStrangers() }) {
+        while let appends = queues.withLock({ $0.takeAppendsWithUnknownHead() }) {
             let jobs = heads.withLock { heads in Set(appends.flatMap { heads.unknownJobs($0.request) }) }
             // Another append to the same job may have been looked up since.
             let missing = jobs.isEmpty ? [] : await lookUp(jobs)
@@ -223,11 +223,11 @@ final class Appender: Sendable {
                     found.append(append)
                 }
             }
-            let begun = lanes.withLock { lanes in
-                lanes.ended(lost.filter { !$0.isWithdrawn })
-                return lanes.join(found)
+            let begun = queues.withLock { queues in
+                queues.ended(lost.filter { !$0.isWithdrawn })
+                return queues.requeue(found)
             }
-            for lane in begun { start(lane) }
+            for queue in begun { start(queue) }
             for append in lost {
                 append.finish(.failure(.unknown(append.request.parts.map(\.job).filter(missing.contains))))
             }
@@ -243,18 +243,18 @@ final class Appender: Sendable {
     /// - Returns: Those that there are not, as somebody says who might write to them: not a standby that lags behind.
     private func lookUp(_ jobs: Set<JobID>) async -> Set<JobID> {
         do throws(PQError) {
-            let found = try await learn(jobs, locking: false)
+            let found = try await loadHeads(jobs, locking: false)
             let missing = jobs.subtracting(found)
-            return missing.isEmpty ? [] : missing.subtracting(try await learn(missing, locking: true))
+            return missing.isEmpty ? [] : missing.subtracting(try await loadHeads(missing, locking: true))
         } catch {
             logger.debug("heads could not be looked up ahead", metadata: ["error": "\(error)"])
             return []
         }
     }
 
-    private func learn(_ jobs: Set<JobID>, locking: Bool) async throws(PQError) -> Set<JobID> {
-        let (found, clock) = try await flusher.heads(of: Array(jobs), locking: locking)
-        heads.withLock { $0.learn(found, clock: clock) }
+    private func loadHeads(_ jobs: Set<JobID>, locking: Bool) async throws(PQError) -> Set<JobID> {
+        let (found, clock) = try await writer.heads(of: Array(jobs), locking: locking)
+        heads.withLock { $0.storeUnlessCached(found, clock: clock) }
         return Set(found.keys)
     }
 
@@ -274,14 +274,14 @@ final class Appender: Sendable {
         let requests = group.map(\.request)
         var attempt = 1
         while true {
-            let failure: FlushFailure
-            do throws(FlushFailure) { return try await flush(requests) } catch { failure = error }
-            heads.withLock { $0.forget(requests) }
+            let failure: BatchFailure
+            do throws(BatchFailure) { return try await write(requests) } catch { failure = error }
+            heads.withLock { $0.invalidate(requests) }
             if let plan = failure.plan {
-                switch await settle(plan, refusedFrom: failure.refusedFrom, until: end) {
-                case true: return noteSuccess(plan)
+                switch await resolveOutcome(plan, refusedFrom: failure.refusedFrom, until: end) {
+                case true: return recordSuccess(plan)
                 case false: break
-                default: return noteFailure(failure.error, requests)
+                default: return recordFailure(failure.error, requests)
                 }
             } else if requests.count > 1, Self.mayBeOnesFault(failure.error) {
                 logger.warning(
@@ -294,13 +294,13 @@ final class Appender: Sendable {
                 return await write(Array(group[..<half]), until: end)
                     + write(Array(group[half...]), until: end)
             } else if !failure.error.isRetrySafe {
-                return noteFailure(failure.error, requests)
+                return recordFailure(failure.error, requests)
             }
             let attemptsMax = failure.error.isBlocked ? Self.blockedAttemptsMax : Self.attemptsMax
             guard attempt < attemptsMax, .now < end else {
                 // Nothing of it is there: if the outcome was unknown, that has been settled.
                 let error = failure.error
-                return noteFailure(
+                return recordFailure(
                     PQError(error.code, error.message, sqlState: error.sqlState, server: error.server), requests)
             }
             logger.warning(
@@ -325,11 +325,11 @@ final class Appender: Sendable {
     ) async -> [AppendResult]? {
         let jobs = Set(group.flatMap { $0.request.parts.map(\.job) })
         let free: Set<JobID>
-        do throws(PQError) { free = try await flusher.lockable(jobs) } catch { return nil }
+        do throws(PQError) { free = try await writer.lockable(jobs) } catch { return nil }
         let isFree = group.map { $0.request.parts.allSatisfy { free.contains($0.job) } }
         let blocked = zip(group, isFree).filter { !$1 }.map(\.0)
         guard !blocked.isEmpty else { return nil }
-        let failures = noteFailure(error, blocked.map(\.request))
+        let failures = recordFailure(error, blocked.map(\.request))
         for (pending, failure) in zip(blocked, failures) { pending.finish(failure) }
         let rest = zip(group, isFree).filter(\.1).map(\.0)
         var written = rest.isEmpty ? [] : await write(rest, until: end)
@@ -338,31 +338,31 @@ final class Appender: Sendable {
     }
 
     /// In one round trip where we know all heads and nobody else has moved them, else in two.
-    private func flush(_ requests: [AppendRequest]) async throws(FlushFailure) -> [AppendResult] {
-        guard let (known, clock) = heads.withLock({ $0.known(requests) }) else {
-            return noteSuccess(try await flusher.flush(requests))
+    private func write(_ requests: [AppendRequest]) async throws(BatchFailure) -> [AppendResult] {
+        guard let (cached, clock) = heads.withLock({ $0.cached(requests) }) else {
+            return recordSuccess(try await writer.write(requests))
         }
-        if case .written(let outcome) = try await flusher.flush(requests, from: known, clock: clock) {
-            return noteSuccess(outcome)
+        if case .written(let outcome) = try await writer.write(requests, from: cached, clock: clock) {
+            return recordSuccess(outcome)
         }
-        heads.withLock { $0.forgetClock() }
-        let outcome = try await flusher.flush(requests)
+        heads.withLock { $0.invalidateClock() }
+        let outcome = try await writer.write(requests)
         // Where no head had moved, it was the time that was wrong.
-        let moved = outcome.plan.moved(since: known)
-        let back = outcome.plan.wentBack(since: known)
-        if !back.isEmpty { onWentBack(back) }
-        heads.withLock { $0.noteOvertaken(moved) }
+        let moved = outcome.plan.moved(since: cached)
+        let back = outcome.plan.wentBack(since: cached)
+        if !back.isEmpty { onHeadsLost(back) }
+        heads.withLock { $0.markShared(moved) }
         figures.withLock { if moved.isEmpty { $0.late += 1 } else { $0.overtaken += 1 } }
-        return noteSuccess(outcome)
+        return recordSuccess(outcome)
     }
 
     /// Whether a group that was cut off took place; nil where the database does not say in time.
-    private func settle(
-        _ plan: FlushPlan, refusedFrom: Timestamp?, until end: ContinuousClock.Instant
+    private func resolveOutcome(
+        _ plan: BatchPlan, refusedFrom: Timestamp?, until end: ContinuousClock.Instant
     ) async -> Bool? {
         for attempt in 1...Self.attemptsMax where .now < end {
             do throws(PQError) {
-                switch try await flusher.settle(plan, refusedFrom: refusedFrom) {
+                switch try await writer.resolveOutcome(plan, refusedFrom: refusedFrom) {
                 case .tookPlace: return true
                 case .isOff: return false
                 case .isOpen(let rest): await sleep(rest)
@@ -381,17 +381,17 @@ final class Appender: Sendable {
         await sleep(pause)
     }
 
-    /// The lane's task is never cancelled: what was taken is written or answered.
+    /// The queue's task is never cancelled: what was taken is written or answered.
     private func sleep(_ pause: Duration) async {
         do { try await Task.sleep(for: pause) } catch { return }
     }
 
-    private func noteSuccess(_ outcome: Flusher.Outcome) -> [AppendResult] {
-        heads.withLock { $0.remember(outcome.plan.newHeads, clock: outcome.clock, readAt: outcome.readAt) }
-        return noteSuccess(outcome.plan)
+    private func recordSuccess(_ outcome: BatchWriter.WriteResult) -> [AppendResult] {
+        heads.withLock { $0.store(outcome.plan.newHeads, clock: outcome.clock, readAt: outcome.readAt) }
+        return recordSuccess(outcome.plan)
     }
 
-    private func noteSuccess(_ plan: FlushPlan) -> [AppendResult] {
+    private func recordSuccess(_ plan: BatchPlan) -> [AppendResult] {
         failure.withLock { $0 = nil }
         figures.withLock { figures in
             figures.groups += 1
@@ -403,7 +403,7 @@ final class Appender: Sendable {
         return plan.results
     }
 
-    private func noteFailure(_ error: PQError, _ requests: [AppendRequest]) -> [AppendResult] {
+    private func recordFailure(_ error: PQError, _ requests: [AppendRequest]) -> [AppendResult] {
         figures.withLock { $0.failed += UInt64(requests.count) }
         guard !error.isMissingPartition else {
             return requests.map { .failure(.detached($0.parts.map(\.job))) }

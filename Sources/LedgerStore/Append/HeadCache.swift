@@ -20,8 +20,8 @@ struct HeadCache {
     private var entries = ClockCache<JobID, Entry>(costMax: jobsMax)
     private var reading: (clock: Timestamp, at: ContinuousClock.Instant)?
 
-    /// The heads of all these jobs and the time by the database's clock, where all that is known.
-    func known(_ requests: [AppendRequest]) -> (heads: [JobID: JobHead], clock: Timestamp)? {
+    /// The heads of all these jobs and the time by the database's clock, where all that is cached.
+    func cached(_ requests: [AppendRequest]) -> (heads: [JobID: JobHead], clock: Timestamp)? {
         guard let reading else { return nil }
         let age = reading.at.duration(to: .now)
         guard age < Self.readingMax else { return nil }
@@ -38,14 +38,14 @@ struct HeadCache {
         return (heads, Timestamp(microseconds: reading.clock.microseconds + microseconds))
     }
 
-    /// The jobs of a request of which nothing is known.
+    /// The jobs of a request of which nothing is cached.
     func unknownJobs(_ request: AppendRequest) -> [JobID] {
         request.parts.map(\.job).filter { entry($0) == nil }
     }
 
     /// Remembers where these jobs stand, and what the database's clock said before `readAt`, when that was found out;
     /// without any, it said nothing.
-    mutating func remember(
+    mutating func store(
         _ heads: [(job: JobID, head: JobHead)], clock: Timestamp, readAt: ContinuousClock.Instant = .now
     ) {
         guard !heads.isEmpty else { return }
@@ -58,22 +58,23 @@ struct HeadCache {
     }
 
     /// Remembers where these jobs stood when it was looked up, but for those that we have written to meanwhile.
-    mutating func learn(_ heads: [JobID: JobHead], clock: Timestamp, readAt: ContinuousClock.Instant = .now) {
+    mutating func storeUnlessCached(_ heads: [JobID: JobHead], clock: Timestamp, readAt: ContinuousClock.Instant = .now)
+    {
         let unknown = heads.filter { entry($0.key) == nil }.map { (job: $0.key, head: $0.value) }
-        remember(unknown, clock: clock, readAt: readAt)
+        store(unknown, clock: clock, readAt: readAt)
     }
 
     /// Another server writes to these jobs.
-    mutating func noteOvertaken(_ jobs: [JobID]) {
+    mutating func markShared(_ jobs: [JobID]) {
         let until = ContinuousClock.now + Self.sharedPause
         for job in jobs { put(.shared(until: until), job) }
     }
 
     /// What the clock said may be wrong by now.
-    mutating func forgetClock() { reading = nil }
+    mutating func invalidateClock() { reading = nil }
 
-    /// It is not known how far these jobs are.
-    mutating func forget(_ requests: [AppendRequest]) {
+    /// It is not cached how far these jobs are.
+    mutating func invalidate(_ requests: [AppendRequest]) {
         for request in requests { for part in request.parts { entries.remove(part.job) } }
     }
 

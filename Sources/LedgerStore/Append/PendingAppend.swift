@@ -7,7 +7,7 @@ final class PendingAppend: Sendable {
     let request: AppendRequest
     let arrivedAt: ContinuousClock.Instant
     private let caller: Mutex<(@Sendable (AppendResult) -> Void)?>
-    /// Whether it was taken out of the queue: then it must not be written any more. Set under the lock of the lanes.
+    /// Whether it was taken out of the queue: then it must not be written any more. Set under the lock of the queues.
     private let withdrawn = Atomic(false)
 
     init(

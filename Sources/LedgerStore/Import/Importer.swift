@@ -12,11 +12,11 @@ struct Importer: Sendable {
     private static let aheadMax: Int64 = 300_000_000
 
     /// What has become of an excerpt.
-    struct Outcome: Sendable {
+    struct ImportedExcerpt: Sendable {
         /// How many of its events are new here.
         var appended: Int
         /// The last event of the job here.
-        var place: Verification.Anchor
+        var place: ChainPosition
     }
 
     /// Why an excerpt is not taken.
@@ -30,7 +30,7 @@ struct Importer: Sendable {
     }
 
     /// - Throws: ``Refusal`` or ``PQError``.
-    func take(_ excerpt: LedgerExcerpt) async throws -> Outcome {
+    func take(_ excerpt: LedgerExcerpt) async throws -> ImportedExcerpt {
         for attempt in 1... {
             do {
                 return try await pool.withTransaction(deadline: .seconds(60)) { transaction in
@@ -72,7 +72,7 @@ struct Importer: Sendable {
         }
     }
 
-    private func take(_ excerpt: LedgerExcerpt, _ transaction: inout Transaction) async throws -> Outcome {
+    private func take(_ excerpt: LedgerExcerpt, _ transaction: inout Transaction) async throws -> ImportedExcerpt {
         guard let first = excerpt.events.first, let last = excerpt.events.last else {
             throw Refusal.notWhole("it holds no event")
         }
@@ -97,14 +97,14 @@ struct Importer: Sendable {
             throw Refusal.notWhole("event \(late.event.sequence) was recorded in the future: whose clock is wrong?")
         }
         guard last.event.sequence > stored, let head = try await checked(new, excerpt, after: head) else {
-            return Outcome(appended: 0, place: head?.place ?? Verification.Anchor(sequence: 0, hash: []))
+            return ImportedExcerpt(appended: 0, place: head?.place ?? ChainPosition(sequence: 0, hash: []))
         }
         _ = try await transaction.commit(after: try Self.statements(new, excerpt.job, head))
-        return Outcome(appended: new.count, place: head.place)
+        return ImportedExcerpt(appended: new.count, place: head.place)
     }
 
     private struct Head: Sendable {
-        var place: Verification.Anchor
+        var place: ChainPosition
         var recordedAt: Timestamp
     }
 
@@ -119,7 +119,7 @@ struct Importer: Sendable {
         ])
         let clock = try results[1][0].timestamp(0)
         guard let row = results[0].first else { return (nil, clock) }
-        let place = Verification.Anchor(sequence: try row.decode(0), hash: try row.decode(1))
+        let place = ChainPosition(sequence: try row.decode(0), hash: try row.decode(1))
         return (Head(place: place, recordedAt: try row.timestamp(2)), clock)
     }
 

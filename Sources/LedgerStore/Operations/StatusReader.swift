@@ -128,10 +128,10 @@ struct StatusReader: Sendable {
     private static let workers = Query(
         """
         select
-            worker, host, process, started_at, seen_at, \(WorkerBoard.isLost), folded_at, folded_events, steps,
+            worker, host, process, started_at, seen_at, \(WorkerHeartbeats.isLost), folded_at, folded_events, steps,
             failures, pending_jobs, failed_at, error_state, error
         from ledger.worker
-        order by \(WorkerBoard.isLost), seen_at desc, worker
+        order by \(WorkerHeartbeats.isLost), seen_at desc, worker
         limit $1
         """, [.int8(1_000)])
 
@@ -153,7 +153,7 @@ struct StatusReader: Sendable {
         select stuck.job_id, stuck.since, stuck.failures, stuck.worker, stuck.failed_at, stuck.error_state, stuck.error,
             count(*) over ()
         from ledger.stuck_job as stuck
-        where \(WorkerBoard.isBehind)
+        where \(WorkerHeartbeats.isBehind)
         order by stuck.since, stuck.job_id
         limit $1
         """, [.int8(Int64(LedgerStatus.listMax))])

@@ -161,7 +161,7 @@ struct EventReader: Sendable {
 
     func standing(
         of execution: Name, task: Name, in job: JobID, at sequence: Int64
-    ) async throws(PQError) -> ExecutionStanding? {
+    ) async throws(PQError) -> ExecutionStatus? {
         let results = try await pool.lookUp([
             Query(
                 """
@@ -192,7 +192,7 @@ struct EventReader: Sendable {
                 """, [.uuid(job.uuid), .text(task.text), .text(execution.text), .int8(sequence)])
         ])
         guard let row = results.first?.first else { return nil }
-        return ExecutionStanding(execution: try identity(row, 0), last: try identity(row, 3))
+        return ExecutionStatus(execution: try identity(row, 0), last: try identity(row, 3))
     }
 
     private func identity(_ row: Row, _ column: Int) throws(PQError) -> ExecutionIdentity {
@@ -228,10 +228,10 @@ private struct Findings {
         if let discard = discards[event.sequence] {
             explained.verdict = discard.verdict
             explained.duplicateOf = discard.duplicateOf
-        } else if let standing = history?.standing(of: reference, at: event.sequence) {
-            explained.verdict = standing.supersededBy == nil ? .counted : .superseded
-            explained.late = standing.isLate
-            explained.supersededBy = standing.supersededBy
+        } else if let classification = history?.classification(of: reference, at: event.sequence) {
+            explained.verdict = classification.supersededBy == nil ? .counted : .superseded
+            explained.late = classification.isLate
+            explained.supersededBy = classification.supersededBy
         }
         return explained
     }

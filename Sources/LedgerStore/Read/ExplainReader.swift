@@ -13,10 +13,10 @@ struct ExplainReader: Sendable {
     /// A page of the explanation, all as of one moment.
     func explain(
         _ job: JobID, _ label: Name?, limit: Int, after cursor: Explanation.Cursor?
-    ) async throws(PQError) -> ExplanationOutcome {
+    ) async throws(PQError) -> ExplanationResult {
         do {
             return try await pool.withTransaction(isolation: .repeatableRead, readOnly: true) { transaction in
-                let rows = try await transaction.pipeline([OrderedLookup.planning, Self.start(job, label)])
+                let rows = try await transaction.pipeline([IndexedLookup.planning, Self.start(job, label)])
                 guard let row = rows.last?.first else { return .noSuchJob }
                 guard let indicator = try Self.indicator(row, label) else { return .noSuchIndicator }
                 let projection: Int16 = try row.decode(0)

@@ -20,7 +20,7 @@ struct TaskReader: Sendable {
         do {
             return try await pool.withTransaction(isolation: .repeatableRead, readOnly: true) { transaction in
                 let live = try await transaction.pipeline([
-                    OrderedLookup.planning,
+                    IndexedLookup.planning,
                     Query(
                         """
                         select snapshot.projection, snapshot.sequence, snapshot.state

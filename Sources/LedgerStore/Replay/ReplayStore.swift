@@ -150,11 +150,11 @@ struct ReplayStore: Sendable {
         guard let row = results[0].first else { return nil }
         var replay = try Self.replay(row)
         for row in results[1] {
-            guard let part = Replay.Difference.Part(rawValue: try row.decode(1)) else {
+            guard let part = Replay.Finding.Part(rawValue: try row.decode(1)) else {
                 throw PQError(.decoding, "a difference has an unknown part")
             }
             replay.differences.append(
-                Replay.Difference(
+                Replay.Finding(
                     job: try row.jobID(0), part: part, key: try row.name(2), live: try row.decodeIfPresent(3),
                     replayed: try row.decodeIfPresent(4)))
         }

@@ -57,7 +57,7 @@ public struct Migrator: Sendable {
     }
 
     /// What a migrator has done.
-    public struct Outcome: Sendable, Equatable {
+    public struct MigrationResult: Sendable, Equatable {
         /// The files that were applied.
         public var applied: [String] = []
         /// The guarantees that were not kept and are now.
@@ -78,12 +78,12 @@ public struct Migrator: Sendable {
     /// Applies what is missing and restores the guarantees, and says what it did.
     ///
     /// - Throws: As ``migrate()``.
-    public func bringUp() async throws -> Outcome {
+    public func bringUp() async throws -> MigrationResult {
         try await withLease { lease in
             try await self.checkWritable(&lease)
             try await self.lock(&lease)
             try await self.becomeOwner(&lease)
-            var outcome = Outcome()
+            var outcome = MigrationResult()
             switch try await self.status(&lease) {
             case .current:
                 try await Preparation.ensureRole(&lease)
@@ -124,7 +124,7 @@ public struct Migrator: Sendable {
     }
 
     /// Restores what ``Guarantees`` lists, if a release that has all of it is applied.
-    private func restoreGuarantees(_ outcome: inout Outcome, _ lease: inout Lease) async throws {
+    private func restoreGuarantees(_ outcome: inout MigrationResult, _ lease: inout Lease) async throws {
         guard migrations.count >= Migration.all.count else { return }
         let faults = try GuaranteeReader.faults(try await lease.query(GuaranteeReader.query))
         guard !faults.isEmpty else { return }

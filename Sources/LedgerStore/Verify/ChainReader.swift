@@ -11,7 +11,7 @@ struct ChainReader: Sendable {
     private static let pageSize: Int64 = 2_000
 
     /// What is wrong with a stretch of the ledger of a job, if anything; nil where there is no such job.
-    func verify(_ job: JobID, _ stretch: Verification.Stretch) async throws(PQError) -> Verification? {
+    func verify(_ job: JobID, _ stretch: Verification.Range) async throws(PQError) -> Verification? {
         guard let start = try await start(job) else { return nil }
         // Without a head there is no end but the last event.
         let end = start.head?.sequence ?? start.lastStored
@@ -35,7 +35,7 @@ struct ChainReader: Sendable {
 
     /// A check that begins where the stretch does; it has found a fault already where that event is not what it was.
     private func check(
-        _ job: JobID, _ start: Start, _ stretch: Verification.Stretch
+        _ job: JobID, _ start: Start, _ stretch: Verification.Range
     ) async throws(PQError) -> ChainCheck {
         guard let after = stretch.after, after.sequence > 0 else {
             return ChainCheck(
@@ -75,9 +75,9 @@ struct ChainReader: Sendable {
                 """, [.uuid((cursor ?? JobID(high: 0, low: 0)).uuid), .int8(Int64(limit))]))
         var heads: [LedgerHead] = []
         for row in rows {
-            var place: Verification.Anchor?
+            var place: ChainPosition?
             if let sequence = try row.decodeIfPresent(1, as: Int64.self) {
-                place = Verification.Anchor(sequence: sequence, hash: try row.decode(2))
+                place = ChainPosition(sequence: sequence, hash: try row.decode(2))
             }
             heads.append(LedgerHead(job: try row.jobID(0), place: place))
         }
@@ -87,7 +87,7 @@ struct ChainReader: Sendable {
     private struct Start {
         var description: JobDescription
         var createdAt: Timestamp
-        var head: Verification.Anchor?
+        var head: ChainPosition?
         var headRecordedAt: Timestamp?
         var lastStored: Int64
     }
@@ -109,9 +109,9 @@ struct ChainReader: Sendable {
         var tags: [Name: Name] = [:]
         let contents = try row.decode(3, as: [String].self)
         for (name, content) in zip(try row.decode(2, as: [String].self), contents) { tags[Name(name)] = Name(content) }
-        var head: Verification.Anchor?
+        var head: ChainPosition?
         if let sequence = try row.decodeIfPresent(5, as: Int64.self) {
-            head = Verification.Anchor(sequence: sequence, hash: try row.decode(6))
+            head = ChainPosition(sequence: sequence, hash: try row.decode(6))
         }
         return Start(
             description: JobDescription(name: try row.name(0), key: try row.nameIfPresent(1), tags: tags),

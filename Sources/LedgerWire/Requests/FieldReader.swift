@@ -57,9 +57,9 @@ struct FieldReader {
         case nil: return nil
         case .integer(let value):
             if let small = Int64(exactly: value), range.contains(small) { return small }
-            problems.add(pointer(field), FieldProblem.outside(range, field: field).detail)
+            problems.add(pointer(field), FieldError.outside(range, field: field).detail)
         case .number:
-            problems.add(pointer(field), FieldProblem.outside(range, field: field).detail)
+            problems.add(pointer(field), FieldError.outside(range, field: field).detail)
         case .some(let other):
             problems.add(pointer(field), "must be an integer, not \(other.kind)")
         }

@@ -1,7 +1,7 @@
 internal import Ledger
 
 /// What is wrong with a request, and where: the `errors` of a problem (RFC 9457).
-public struct WireProblem: Sendable, Hashable {
+public struct RequestProblem: Sendable, Hashable {
     /// Where in the body, as a JSON pointer (RFC 6901); nil where a parameter of the query is meant.
     public var pointer: String?
     /// Which parameter of the query; nil where the body is meant.
@@ -25,7 +25,7 @@ public enum RequestError: Error, Sendable, Equatable {
     /// It is no JSON: 400. With a line where it is NDJSON.
     case unreadable(String)
     /// It is JSON, but not what the ledger takes: 422.
-    case invalid([WireProblem])
+    case invalid([RequestProblem])
     /// It has more events than one append may have: 413.
     case tooManyEvents
 
@@ -35,7 +35,7 @@ public enum RequestError: Error, Sendable, Equatable {
 
 /// Collects problems, at most ``RequestError/problemsMax``; those beyond are counted and cost no more than that.
 struct ProblemList {
-    private(set) var problems: [WireProblem] = []
+    private(set) var problems: [RequestProblem] = []
     /// How many problems were found, those that are not kept included.
     private(set) var count = 0
 
@@ -45,7 +45,7 @@ struct ProblemList {
     mutating func add(_ pointer: @autoclosure () -> String, _ detail: @autoclosure () -> String) {
         count += 1
         guard !isFull else { return }
-        problems.append(WireProblem(pointer: pointer(), detail: detail()))
+        problems.append(RequestProblem(pointer: pointer(), detail: detail()))
     }
 
     /// Adds what is wrong with the values of an object, except with fields that were found wrong already.
@@ -53,7 +53,7 @@ struct ProblemList {
     /// - Parameters:
     ///   - prefix: The pointer of the object.
     ///   - index: The number of problems before the first one of this object.
-    mutating func add(_ fieldProblems: [FieldProblem], in prefix: String, since index: Int) {
+    mutating func add(_ fieldProblems: [FieldError], in prefix: String, since index: Int) {
         guard !isFull else {
             count += fieldProblems.count
             return

@@ -19,7 +19,7 @@ public final class ExecutionContext: Sendable {
     public let attempt: Int32?
 
     /// Nil without a ledger: then nothing is reported.
-    private let core: ReportCore?
+    private let core: ReporterState?
 
     /// A context that reports nothing: where no ledger is configured, as in a unit test.
     init(silent task: Name, attempt: Int32?) {
@@ -37,7 +37,7 @@ public final class ExecutionContext: Sendable {
         self.attempt = attempt
         execution = Self.newName()
         let reference = ExecutionReference(task: task, execution: execution, attempt: attempt)
-        let core = ReportCore(reference, job, client, logger, onSuperseded)
+        let core = ReporterState(reference, job, client, logger, onSuperseded)
         self.core = core
         core.begin()
     }
@@ -99,7 +99,7 @@ public final class ExecutionContext: Sendable {
 
 /// An indicator that an execution reports on.
 public struct IndicatorReporter: Sendable {
-    let core: ReportCore?
+    let core: ReporterState?
     /// Nil where the label cannot be: then nothing is taken.
     let slot: Int?
 

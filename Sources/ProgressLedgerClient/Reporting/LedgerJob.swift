@@ -107,9 +107,9 @@ public struct LedgerJob: Sendable {
         let end = limit.map { now + $0 } ?? client.contact.waitLimit(now: now)
         do throws(LedgerClientError) {
             _ = try await client.append([EventDraft(.jobFinished(outcome))], to: id, until: end)
-            client.contact.noteAnswer()
+            client.contact.recordResponse()
         } catch {
-            if !error.isRetrySafe, error.status != nil { client.contact.noteAnswer() }
+            if !error.isRetrySafe, error.status != nil { client.contact.recordResponse() }
             throw error
         }
     }

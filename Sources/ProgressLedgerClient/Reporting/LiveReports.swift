@@ -7,7 +7,7 @@ final class LiveReports: Sendable {
     static let shared = LiveReports()
 
     private struct State {
-        var cores: [ObjectIdentifier: ReportCore] = [:]
+        var cores: [ObjectIdentifier: ReporterState] = [:]
         /// Whether the process ends, and nothing more is taken.
         var isClosed = false
     }
@@ -19,7 +19,7 @@ final class LiveReports: Sendable {
     private static let signals = [SIGTERM, SIGHUP, SIGINT]
 
     /// Takes an execution in; false if the process was told to end, so that it must not begin.
-    func insert(_ core: ReportCore) -> Bool {
+    func insert(_ core: ReporterState) -> Bool {
         let isOpen = state.withLock { state in
             if !state.isClosed { state.cores[ObjectIdentifier(core)] = core }
             return !state.isClosed
@@ -28,7 +28,7 @@ final class LiveReports: Sendable {
         return isOpen
     }
 
-    func remove(_ core: ReportCore) { _ = state.withLock { $0.cores.removeValue(forKey: ObjectIdentifier(core)) } }
+    func remove(_ core: ReporterState) { _ = state.withLock { $0.cores.removeValue(forKey: ObjectIdentifier(core)) } }
 
     /// Ends all executions as canceled. Nothing more is taken, nor of executions that begin later.
     private func cancelAll() {

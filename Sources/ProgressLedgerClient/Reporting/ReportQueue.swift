@@ -3,7 +3,7 @@ import Ledger
 /// What one execution has to report: decides what is sent when, and does nothing.
 ///
 /// Increments of a label are added up until they are sent, so that memory is bounded by the labels, whatever a task
-/// reports and however long the ledger is away. What is sent is frozen with its report numbers in a parcel, which is
+/// reports and however long the ledger is away. What is sent is frozen with its report numbers in a batch, which is
 /// repeated as it is until it has an answer: so an answer that was lost makes nothing count twice.
 struct ReportQueue: Sendable {
     /// What is to be done next.
@@ -26,7 +26,7 @@ struct ReportQueue: Sendable {
     static let pauses: (first: Duration, longest: Duration) = (.milliseconds(200), .seconds(30))
     /// How long after its end an execution's last reports are still tried.
     static let lingerMax: Duration = .seconds(900)
-    /// Labels with new increments in one parcel; with the start and the finish it stays below 1 MiB.
+    /// Labels with new increments in one batch; with the start and the finish it stays below 1 MiB.
     private static let labelsPerParcelMax = 1_000
 
     private struct Counter {
@@ -37,7 +37,7 @@ struct ReportQueue: Sendable {
         var isPending = false
     }
 
-    private struct Parcel {
+    private struct Batch {
         let events: [EventDraft]
         let looks: Bool
         /// What is settled with it, of ``ReportQueue/emptied``.
@@ -58,8 +58,8 @@ struct ReportQueue: Sendable {
     private var ending = Ending.open
     private var endedAt: ContinuousClock.Instant?
     private var nextReport: Int64 = 1
-    private var parcel: Parcel?
-    /// How often everything that was pending was put into a parcel, which of these times is settled, and the one that
+    private var batch: Batch?
+    /// How often everything that was pending was put into a batch, which of these times is settled, and the one that
     /// somebody waits for.
     private var emptied = 0
     private var settled = 0
@@ -98,7 +98,7 @@ struct ReportQueue: Sendable {
         return true
     }
 
-    mutating func noteRefusedCall() { statistics.refused &+= 1 }
+    mutating func countInvalidCall() { statistics.refused &+= 1 }
 
     /// Send what there is at once. Returns what to wait for: what is taken later is not waited for.
     mutating func flush() -> Int {
@@ -124,9 +124,9 @@ struct ReportQueue: Sendable {
     var hasEnded: Bool { endedAt != nil }
 
     /// Whether everything that was taken is delivered, or given up.
-    var isSettled: Bool { parcel == nil && !hasNews }
+    var isSettled: Bool { batch == nil && !hasNews }
 
-    /// Whether there is what no parcel has yet.
+    /// Whether there is what no batch has yet.
     private var hasNews: Bool {
         if case .wanted = ending { return true }
         return pendingSince != nil || !isStartSent
@@ -137,14 +137,14 @@ struct ReportQueue: Sendable {
     mutating func next(now: ContinuousClock.Instant) -> Step {
         if let endedAt, endedAt.duration(to: now) > Self.lingerMax { return giveUp() }
         if let retryAt, retryAt > now { return .wait(until: retryAt) }
-        if let parcel { return .send(parcel.events, looks: parcel.looks) }
+        if let batch { return .send(batch.events, looks: batch.looks) }
         if isSettled {
             if case .sent = ending { return .stop }
         } else {
             let due = isUrgent || flushGoal > emptied ? now : (pendingSince ?? now) + Self.age
             guard due <= now else { return .wait(until: due) }
-            let made = makeParcel(now)
-            parcel = made
+            let made = makeBatch(now)
+            batch = made
             return .send(made.events, looks: made.looks)
         }
         isUrgent = false
@@ -152,7 +152,7 @@ struct ReportQueue: Sendable {
         return nextLook <= now ? .look : .wait(until: nextLook)
     }
 
-    private mutating func makeParcel(_ now: ContinuousClock.Instant) -> Parcel {
+    private mutating func makeBatch(_ now: ContinuousClock.Instant) -> Batch {
         var events: [EventDraft] = []
         if !isStartSent { events.append(EventDraft(.executionStarted(reference))) }
         isStartSent = true
@@ -187,15 +187,15 @@ struct ReportQueue: Sendable {
             }
         }
         isUrgent = isUrgent && isLeftOver
-        return Parcel(
+        return Batch(
             events: events, looks: !isSuperseded && (nextLook.map { $0 <= now } ?? true), empties: emptied)
     }
 
     // MARK: Answers
 
-    /// The parcel was recorded.
+    /// The batch was recorded.
     mutating func delivered(_ answer: Appended, now: ContinuousClock.Instant) {
-        guard let sent = parcel else { return }
+        guard let sent = batch else { return }
         settle(sent)
         statistics.delivered &+= UInt64(sent.events.count)
         statistics.lastError = nil
@@ -203,14 +203,14 @@ struct ReportQueue: Sendable {
         if sent.looks { nextLook = now + Self.lookInterval }
         for verdict in answer.verdicts ?? [] {
             switch verdict {
-            case .superseded: noteSuperseded()
+            case .superseded: recordSuperseded()
             case .conflict, .overLimit: statistics.discarded &+= 1
             case .counted, .duplicate: break
             }
         }
     }
 
-    /// The parcel was not taken, or that is not known; it is repeated as it is.
+    /// The batch was not taken, or that is not known; it is repeated as it is.
     ///
     /// - Parameter chance: From 0 to 1, so that many tasks do not try again at the same moment.
     mutating func failed(_ error: LedgerClientError, now: ContinuousClock.Instant, chance: Double) {
@@ -223,44 +223,44 @@ struct ReportQueue: Sendable {
         nextLook = nextLook.map { max($0, now + pause) }
     }
 
-    /// The ledger refuses the parcel for good: it is dropped, lest it stop what follows.
+    /// The ledger refuses the batch for good: it is dropped, lest it stop what follows.
     mutating func refused(_ error: LedgerClientError, now: ContinuousClock.Instant) {
-        guard let refused = parcel else { return }
+        guard let refused = batch else { return }
         settle(refused)
         statistics.dropped &+= UInt64(refused.events.count)
         statistics.lastError = error.message
     }
 
-    private mutating func settle(_ answered: Parcel) {
-        parcel = nil
+    private mutating func settle(_ answered: Batch) {
+        batch = nil
         settled = answered.empties
         failures = 0
         retryAt = nil
     }
 
     /// A look has failed, in whichever way; the next one is due as if it had not.
-    mutating func lookFailed(now: ContinuousClock.Instant) {
+    mutating func lookupFailed(now: ContinuousClock.Instant) {
         nextLook = now + Self.lookInterval
         statistics.failures &+= 1
     }
 
     /// A look has found this verdict of the start; nil where it is not known.
-    mutating func looked(_ verdict: Verdict?, now: ContinuousClock.Instant) {
+    mutating func lookupCompleted(_ verdict: Verdict?, now: ContinuousClock.Instant) {
         nextLook = now + Self.lookInterval
         failures = 0
         retryAt = nil
-        if verdict == .superseded { noteSuperseded() }
+        if verdict == .superseded { recordSuperseded() }
     }
 
-    private mutating func noteSuperseded() {
+    private mutating func recordSuperseded() {
         isSuperseded = true
         statistics.isSuperseded = true
     }
 
     private mutating func giveUp() -> Step {
-        statistics.dropped &+= UInt64(parcel?.events.count ?? 0)
+        statistics.dropped &+= UInt64(batch?.events.count ?? 0)
         statistics.dropped &+= UInt64(counters.count { $0.isPending })
-        parcel = nil
+        batch = nil
         pendingSince = nil
         isStartSent = true
         ending = .sent

@@ -7,7 +7,7 @@ extension LedgerClient {
     /// - Parameter limit: The moment at which it fails at the latest; nil leaves that to the settings.
     func perform(
         _ request: LedgerRequest, until limit: ContinuousClock.Instant? = nil
-    ) async throws(LedgerClientError) -> HTTPAnswer {
+    ) async throws(LedgerClientError) -> ReceivedResponse {
         try await exchange(request, delivery: .collected(bytesMax: settings.answerBytesMax), until: limit).answer
     }
 
@@ -26,7 +26,7 @@ extension LedgerClient {
 
     private func exchange(
         _ request: LedgerRequest, delivery: Exchange.Delivery, until limit: ContinuousClock.Instant? = nil
-    ) async throws(LedgerClientError) -> (answer: HTTPAnswer, connection: HTTPConnection?) {
+    ) async throws(LedgerClientError) -> (answer: ReceivedResponse, connection: HTTPConnection?) {
         let policy = RetryPolicy(patience: settings.patience)
         let begin = ContinuousClock.now
         var tries = 0
@@ -69,7 +69,7 @@ extension LedgerClient {
     /// taken at once: that is no failure of the server's.
     private func exchangeOnce(
         _ request: LedgerRequest, delivery: Exchange.Delivery, until limit: ContinuousClock.Instant?
-    ) async throws(TransportError) -> (answer: HTTPAnswer, connection: HTTPConnection?) {
+    ) async throws(TransportError) -> (answer: ReceivedResponse, connection: HTTPConnection?) {
         let usual = ContinuousClock.now + settings.deadline + request.wait
         let deadline = limit.map { min($0, usual) } ?? usual
         for _ in 0..<settings.connectionsMax {
@@ -86,7 +86,7 @@ extension LedgerClient {
     private func exchange(
         _ request: LedgerRequest, on connection: HTTPConnection, delivery: Exchange.Delivery,
         deadline: ContinuousClock.Instant
-    ) async throws(TransportError) -> (answer: HTTPAnswer, connection: HTTPConnection?) {
+    ) async throws(TransportError) -> (answer: ReceivedResponse, connection: HTTPConnection?) {
         do {
             let answer = try await connection.send(
                 head(of: request), body: request.body, delivery: delivery, deadline: deadline)

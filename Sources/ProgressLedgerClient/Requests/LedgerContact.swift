@@ -13,10 +13,10 @@ final class LedgerContact: Sendable {
     /// The last event of the job that this client appended; 0 if it appended none.
     func lastWritten(to job: JobID) -> Int64 { state.withLock { $0.written[job] } }
 
-    func noteWritten(_ sequence: Int64, to job: JobID) { state.withLock { $0.written.note(sequence, to: job) } }
+    func recordWrite(_ sequence: Int64, to job: JobID) { state.withLock { $0.written.note(sequence, to: job) } }
 
     /// Ends an outage: the ledger has taken reports.
-    func noteAnswer() { state.withLock { $0.outage.noteAnswer() } }
+    func recordResponse() { state.withLock { $0.outage.recordResponse() } }
 
     /// The moment until which a caller that begins to wait now may wait.
     func waitLimit(now: ContinuousClock.Instant) -> ContinuousClock.Instant {
@@ -54,7 +54,7 @@ struct Outage {
     private var waitEnd: ContinuousClock.Instant?
     private var isLogged = false
 
-    mutating func noteAnswer() {
+    mutating func recordResponse() {
         waitEnd = nil
         isLogged = false
     }

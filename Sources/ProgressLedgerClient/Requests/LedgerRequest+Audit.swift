@@ -9,7 +9,7 @@ extension LedgerRequest {
     // MARK: Proofs
 
     package static func verify(
-        _ job: JobID, _ stretch: Verification.Stretch = Verification.Stretch()
+        _ job: JobID, _ stretch: Verification.Range = Verification.Range()
     ) -> LedgerRequest {
         var query = Query()
         query.add("after", stretch.after.map { String($0.sequence) })

@@ -16,11 +16,11 @@ struct Exchange: Sendable {
     let body: ByteBuffer?
     let delivery: Delivery
     let deadline: NIODeadline
-    let answer: EventLoopPromise<HTTPAnswer>
+    let answer: EventLoopPromise<ReceivedResponse>
 }
 
 /// What a server answered.
-struct HTTPAnswer: Sendable {
+struct ReceivedResponse: Sendable {
     let status: Int
     let headers: HTTPHeaders
     /// The whole body; empty where it is streamed.

@@ -127,7 +127,7 @@ final class ExchangeHandler: ChannelInboundHandler {
             guard let head = collecting.head else { return close(.lost("the answer has no head")) }
             endExchange(isKeptAlive: head.isKeepAlive)
             collecting.exchange.answer.succeed(
-                HTTPAnswer(
+                ReceivedResponse(
                     status: Int(head.status.code), headers: head.headers, body: collecting.body, isStreamed: false))
         case (.body(let piece), .streaming(var streaming)):
             if let waiting = streaming.waiting.take() {
@@ -157,7 +157,7 @@ final class ExchangeHandler: ChannelInboundHandler {
             timer?.cancel()
             state = .streaming(Streaming(isKeptAlive: head.isKeepAlive))
             collecting.exchange.answer.succeed(
-                HTTPAnswer(
+                ReceivedResponse(
                     status: Int(head.status.code), headers: head.headers, body: ByteBuffer(), isStreamed: true))
         } else {
             collecting.head = head

@@ -47,8 +47,8 @@ final class HTTPConnection: Sendable {
     /// Sends a request and returns its answer; of a streamed one, its head.
     func send(
         _ head: HTTPRequestHead, body: ByteBuffer?, delivery: Exchange.Delivery, deadline: ContinuousClock.Instant
-    ) async throws(TransportError) -> HTTPAnswer {
-        let answer = channel.eventLoop.makePromise(of: HTTPAnswer.self)
+    ) async throws(TransportError) -> ReceivedResponse {
+        let answer = channel.eventLoop.makePromise(of: ReceivedResponse.self)
         let exchange = Exchange(
             head: head, body: body, delivery: delivery, deadline: NIODeadline(deadline), answer: answer)
         channel.eventLoop.execute { [handler] in handler.value.send(exchange) }

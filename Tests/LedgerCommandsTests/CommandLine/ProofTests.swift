@@ -44,7 +44,7 @@ struct ProofTests {
             let job = try await fill(client)
             let own = try await CommandRun.ledger("verify", job.description, "--json", "--server", url)
             #expect(own.status == 0, "\(own.errors)")
-            let found = try VerificationAnswer(try JSONReader.read(Array(own.output.utf8)))
+            let found = try VerificationResponse(try JSONReader.read(Array(own.output.utf8)))
             #expect(found.verification.isWhole && found.verification.sequence == 453)
 
             let pipe = #""$0" events "$1" --all --json --server "$2" | sed "$4" | "$3/Scripts/audit-chain" "$1""#

@@ -41,7 +41,7 @@ struct LargeLedger {
             }
         }
         let last = try await ledger.append(drafts, to: job).upperBound
-        let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .patience)
+        let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout)
         #expect(isFolded)
         return last
     }

@@ -80,7 +80,7 @@ struct Operation: Sendable {
         "the sweep",
         statements: ["snapshot.sequence is null from ( select job_id, sequence from ledger.job_head"],
         rowsMax: jobsRows, pagesMax: 3 * jobsRows, isAlone: true
-    ) { ledger, _ in ledger.signals.wantSweep() }
+    ) { ledger, _ in ledger.signals.requestSweep() }
 
     /// Its head is looked up first.
     static let appendToUnknown = Operation(
@@ -125,7 +125,7 @@ struct Operation: Sendable {
             drafts.append(LargeLedger.progress(100_000, 1, report: 1))
             drafts.append(LargeLedger.progress(6, 3, report: 1))
             let last = try await ledger.append(drafts, to: place.job).upperBound
-            let isFolded = try await ledger.waitUntilFolded(place.job, sequence: last, deadline: .patience)
+            let isFolded = try await ledger.waitUntilFolded(place.job, sequence: last, deadline: .testTimeout)
             #expect(isFolded)
         },
         Operation("create a job", statements: ["insert into ledger.job "], rowsMax: 30, pagesMax: 200) { ledger, _ in

@@ -70,7 +70,7 @@ struct PlanTests {
         let recorder = PlanRecorder()
         var settings = PostgresLedger.Settings()
         settings.connectionsMax = 1
-        settings.appendLanes = 1
+        settings.appendQueues = 1
         var projection = ProjectionSettings()
         projection.sweepInterval = .seconds(3_600)
         try await withRunningLedger(
@@ -91,7 +91,7 @@ struct PlanTests {
             operation.judge(plans, "\(operation.name), \(knowledge)")
         }
         _ = recorder.take()
-        ledger.signals.wantSweep()
+        ledger.signals.requestSweep()
         var swept: [RecordedPlan] = []
         try await eventually {
             swept = recorder.take().filter { $0.statement.contains(Operation.sweep.statements[0]) }

@@ -283,7 +283,7 @@ struct RoundTripTests {
         try await withLedger { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
             let last = try await ledger.append(Self.drafts(300), to: job).upperBound
-            let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .patience)
+            let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout)
             #expect(isFolded)
             // With the worker a look of its own may come between: the least of several is what it takes.
             func least(_ body: () async throws -> Void) async throws -> Int {

@@ -1,0 +1,111 @@
+internal import Ledger
+internal import LedgerStore
+internal import PQ
+
+/// Makes sure that a ledger holds what was acknowledged, all of it and once, and shows what that amounts to.
+struct BenchmarkAssertion {
+    private static let foldDeadline: Duration = .seconds(600)
+
+    let site: BenchmarkMachine.Site
+    let stock: JobStock
+
+    /// Waits until everything is folded.
+    ///
+    /// - Returns: How long that took.
+    @discardableResult
+    func waitUntilFolded() async throws -> Duration {
+        let start = ContinuousClock.now
+        let behind = Query(
+            """
+            select count(*)
+            from ledger.job_head as head
+            join ledger.snapshot as snapshot on snapshot.job_id = head.job_id and snapshot.is_live
+            where snapshot.sequence < head.sequence
+            """)
+        while try await site.ours.query(behind)[0].decode(0, as: Int64.self) > 0 {
+            guard ContinuousClock.now < start + Self.foldDeadline else {
+                throw BenchmarkError("the projection does not catch up within \(Self.foldDeadline)")
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        return start.duration(to: .now)
+    }
+
+    /// - Parameter folds: Whether snapshots are kept up to date, so that their numbers can be compared too.
+    /// - Returns: What was proved, as a sentence.
+    func run(_ name: String, folds: Bool) async throws -> String {
+        let expected = stock.expectation
+        try await compareEvents(expected)
+        let acknowledged = expected.eventCount - expected.storedEvents
+        var sentence = "\(name): \(acknowledged) acknowledged events are in the ledger, each once, without a gap"
+        if expected.storedEvents > 0 { sentence += ", beside \(expected.storedEvents) that were stored before" }
+        if folds {
+            try await waitUntilFolded()
+            try await compareSnapshots(expected)
+            sentence += "; every snapshot shows their sums"
+        }
+        return sentence
+    }
+
+    private func compareEvents(_ expected: Expectation) async throws {
+        let rows = try await site.ours.query(
+            Query(
+                """
+                select head.job_id::text, head.sequence, event.count, event.last
+                from ledger.job_head as head
+                join (
+                    select job_id, count(*) as count, max(sequence) as last
+                    from ledger.event
+                    group by job_id
+                ) as event on event.job_id = head.job_id
+                """))
+        var found: [String: Int64] = [:]
+        for row in rows {
+            let job = try row.decode(0, as: String.self)
+            let (sequence, count, last) = (
+                try row.decode(1, as: Int64.self), try row.decode(2, as: Int64.self), try row.decode(3, as: Int64.self)
+            )
+            guard sequence == count, sequence == last else {
+                throw BenchmarkError("job \(job) has \(count) events up to \(last), its head says \(sequence)")
+            }
+            found[job] = count
+        }
+        for (place, job) in stock.jobs.enumerated() {
+            // The first event of a job is its creation.
+            let wanted = expected.events[place] + 1
+            guard found[job] == wanted else {
+                throw BenchmarkError("job \(job): \(wanted) events were acknowledged, it holds \(found[job] ?? 0)")
+            }
+        }
+    }
+
+    private func compareSnapshots(_ expected: Expectation) async throws {
+        let rows = try await site.ours.query(
+            Query(
+                """
+                select indicator.job_id::text, indicator.label,
+                    indicator.counted_total::bigint, indicator.counted_done::bigint
+                from ledger.indicator as indicator
+                join ledger.snapshot as snapshot
+                    on snapshot.job_id = indicator.job_id and snapshot.projection = indicator.projection
+                    and snapshot.is_live
+                """))
+        var found: [String: (Int64, Int64)] = [:]
+        for row in rows {
+            found["\(try row.decode(0, as: String.self)) \(try row.decode(1, as: String.self))"] = (
+                try row.decode(2), try row.decode(3)
+            )
+        }
+        for (place, job) in stock.jobs.enumerated() {
+            for (label, name) in Workload.labels.enumerated() {
+                let wanted = expected.indicator(job: place, label: label)
+                let shown = found["\(job) \(name)"] ?? (0, 0)
+                guard shown == wanted else {
+                    throw BenchmarkError(
+                        "job \(job), \(name): \(wanted.done)/\(wanted.total) was reported, \(shown.1)/\(shown.0) is shown"
+                    )
+                }
+            }
+        }
+    }
+}

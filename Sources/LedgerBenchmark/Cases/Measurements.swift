@@ -1,0 +1,222 @@
+internal import LedgerStore
+internal import PQ
+
+/// The measurements, part by part: each on a server and databases of its own.
+struct Measurements {
+    static let jobCount = 1_000
+    static let taskCount = 100
+    static let batchConnections = 4
+
+    let machine: BenchmarkMachine
+    let settings: Benchmark.Settings
+    let note: @Sendable (String) -> Void
+
+    /// Jobs on a new server.
+    func stock(_ site: BenchmarkMachine.Site, jobs: Int = jobCount) async throws -> JobStock {
+        let stock = JobStock(jobs: jobs, tasks: Self.taskCount)
+        let created = try await LoadGenerator(port: site.server.port, connections: min(16, jobs)).run(
+            CreateScript(stock, count: jobs), expected: 201)
+        guard created.answers == jobs else { throw BenchmarkError("jobs could not be made: \(created.failures)") }
+        return stock
+    }
+
+    /// One round of a load, with what the processes used meanwhile.
+    ///
+    /// - Parameter afterCheckpoint: Whether it begins with a checkpoint, so that each begins alike: after one, PostgreSQL
+    ///   writes every page that is changed for the first time as a whole.
+    func measure(
+        _ site: BenchmarkMachine.Site, _ script: some LoadScript, connections: Int, expected: Int, events: Int,
+        afterCheckpoint: Bool = true, into row: inout BenchmarkRow, latencies: inout Latencies
+    ) async throws {
+        if afterCheckpoint { try await machine.checkpoint() }
+        ProcessUsage.forgetPeak(of: site.server.process)
+        let before = usage(site)
+        let result = try await LoadGenerator(port: site.server.port, connections: connections).run(
+            script, expected: expected)
+        guard result.failures.isEmpty else { throw BenchmarkError("\(row.work): answers of status \(result.failures)") }
+        guard result.answers > 0 else { throw BenchmarkError("\(row.work): no answers") }
+        let millions = max(1e-9, Double(result.answers * events) / 1e6)
+        row.ours.append(result.perSecond * Double(events))
+        let after = usage(site)
+        row.serverSeconds = (after.server - before.server) / millions
+        row.postgresSeconds = (after.postgres - before.postgres) / millions
+        row.memory = max(row.memory ?? 0, ProcessUsage.peakMemory(of: site.server.process))
+        latencies.add(result.latencies)
+    }
+
+    /// The processor time that the server and PostgreSQL have taken by now, in seconds.
+    func usage(_ site: BenchmarkMachine.Site) -> (server: Double, postgres: Double) {
+        (
+            ProcessUsage.seconds(of: site.server.process),
+            ProcessUsage.secondsWithChildren(of: machine.postgresProcess)
+        )
+    }
+
+    func add(_ limit: LimitResult, to row: inout BenchmarkRow, latencies: inout Latencies) {
+        row.limit.append(limit.perSecond)
+        row.limitPostgresSeconds = limit.postgresSeconds / max(1e-9, Double(limit.count) / 1e6)
+        latencies.add(limit.latencies)
+    }
+
+    func close(_ row: inout BenchmarkRow, _ latencies: Latencies, limit: Latencies) {
+        (row.p50, row.p99) = (latencies.quantile(0.5), latencies.quantile(0.99))
+        (row.limitP50, row.limitP99) = (limit.quantile(0.5), limit.quantile(0.99))
+        note("\(row.number)  \(row.work): \(Int(row.ours.median)) \(row.unit), limit \(Int(row.limit.median))")
+    }
+
+    // MARK: 1: single events
+
+    /// Inserts one row into the same table of the limit's database, in as many jobs.
+    private static let insertSQL = """
+        \\set s :s + 1
+        \\set j random(1, 1000)
+        insert into ledger.event (
+            job_id, sequence, recorded_at, at, report, total, done, attempt, type, hash, task, execution, label, outcome
+        ) values (
+            (:prefix || lpad(to_hex(:j::bigint), 12, '0'))::uuid, :client_id * 10000000000::bigint + :s, now(), null,
+            :s, 0, 1, 1, 3, '\\x0707070707070707070707070707070707070707070707070707070707070707', 'task-17',
+            'task-17-1', 'rows', null
+        );
+        """
+
+    func singles(_ report: inout BenchmarkReport) async throws {
+        try await machine.withSite(projects: false) { site in
+            let stock = try await stock(site)
+            let first = try await site.limit.query(
+                Query("select left(ledger.first_job_id(clock_timestamp())::text, 24)"))[0].decode(0, as: String.self)
+            for (connections, target) in [(1, 0.8), (8, nil), (64, 1.5), (256, 2.0)] as [(Int, Double?)] {
+                let clients = min(64, connections)
+                var row = BenchmarkRow(
+                    "1", "single events, \(connections) connections | pgbench insert, \(clients)", unit: "events/s",
+                    target: target)
+                var (ours, limit) = (Latencies(), Latencies())
+                let before = try await roundTrips(site)
+                for round in 0..<settings.rounds {
+                    let script = AppendScript(
+                        stock, .single, connections: connections, seconds: settings.seconds, prepared: 0)
+                    try await measure(
+                        site, script, connections: connections, expected: 201, events: 1, into: &row, latencies: &ours)
+                    try await machine.checkpoint()
+                    let found = try await machine.pgbench(
+                        Self.insertSQL, database: site.limitName, clients: clients,
+                        seconds: max(1, Int(settings.seconds)),
+                        variables: [
+                            ("prefix", first), ("s", "\((connections * 10 + round) * 10_000_000)"),
+                        ])
+                    add(found, to: &row, latencies: &limit)
+                }
+                let after = try await roundTrips(site)
+                row.roundTrips = (after.trips - before.trips) / max(1, after.groups - before.groups)
+                close(&row, ours, limit: limit)
+                report.rows.append(row)
+            }
+            report.proofs.append(try await BenchmarkAssertion(site: site, stock: stock).run("row 1", folds: false))
+        }
+    }
+
+    /// What the server has counted: round trips of appends, and the groups that were written in them.
+    func roundTrips(_ site: BenchmarkMachine.Site) async throws -> (trips: Double, groups: Double) {
+        let script = MetricsScript()
+        _ = try await LoadGenerator(port: site.server.port, connections: 1).run(script, expected: 200)
+        return (
+            script.value("progress_ledger_append_round_trips_total"),
+            script.value("progress_ledger_append_groups_total")
+        )
+    }
+
+    // MARK: 2, 3 and 4: batches
+
+    /// Events whose requests are made before a load of batches begins: more than it sends, so that none is made meanwhile.
+    private static let preparedPerSecond = 300_000.0
+
+    func batches(_ report: inout BenchmarkReport) async throws {
+        var alone = 0.0
+        try await machine.withSite(projects: false) { site in
+            let stock = try await stock(site)
+            for (shape, size, name, target, jobs) in [
+                (.batch(100, lines: false), 100, "JSON, one job", 0.3, 1),
+                (.batch(100, lines: true), 100, "NDJSON, one job", 0.3, 1),
+                (.batch(1_000, lines: false), 1_000, "JSON, one job", 0.5, 1),
+                (.batch(1_000, lines: true), 1_000, "NDJSON, one job", 0.5, 1),
+                (.collected(1_000), 1_000, "NDJSON, 1,000 jobs", 0.2, 1_000),
+            ] as [(AppendScript.Shape, Int, String, Double, Int)] {
+                var row = BenchmarkRow(
+                    jobs == 1 ? "2" : "3", "batches of \(size), \(name) | COPY of \(size) rows", unit: "events/s",
+                    target: target)
+                var (ours, limit) = (Latencies(), Latencies())
+                let before = try await roundTrips(site)
+                for round in 0..<settings.rounds {
+                    let script = AppendScript(
+                        stock, shape, connections: Self.batchConnections, seconds: settings.seconds,
+                        prepared: Int(Self.preparedPerSecond * settings.seconds) / size)
+                    try await measure(
+                        site, script, connections: Self.batchConnections, expected: 201, events: size, into: &row,
+                        latencies: &ours)
+                    try await machine.checkpoint()
+                    let place = Int64(report.rows.count * 100 + round + 1) * 1_000_000_000
+                    let copy = CopyLimit(
+                        machine: machine, database: site.limit, connections: Self.batchConnections)
+                    add(
+                        try await copy.run(batch: size, jobs: jobs, seconds: settings.seconds, first: place),
+                        to: &row, latencies: &limit)
+                }
+                let after = try await roundTrips(site)
+                row.roundTrips = (after.trips - before.trips) / max(1, after.groups - before.groups)
+                if case .batch(1_000, lines: true) = shape { alone = row.ours.median }
+                close(&row, ours, limit: limit)
+                report.rows.append(row)
+            }
+            report.proofs.append(
+                try await BenchmarkAssertion(site: site, stock: stock).run("rows 2 and 3", folds: false))
+        }
+        try await together(&report, alone: alone)
+    }
+
+    private func together(_ report: inout BenchmarkReport, alone: Double) async throws {
+        try await machine.withSite(projects: true) { site in
+            let stock = try await stock(site)
+            var row = BenchmarkRow(
+                "4", "append and projection, NDJSON batches of 1,000 | the same without projection", unit: "events/s",
+                target: 0.7)
+            var behind = BenchmarkRow("4", "until caught up after the last append", unit: "s", target: 1)
+            behind.isCeiling = true
+            var latencies = Latencies()
+            for _ in 0..<settings.rounds {
+                let script = AppendScript(
+                    stock, .batch(1_000, lines: true), connections: Self.batchConnections, seconds: settings.seconds,
+                    prepared: Int(Self.preparedPerSecond * settings.seconds) / 1_000)
+                try await measure(
+                    site, script, connections: Self.batchConnections, expected: 201, events: 1_000, into: &row,
+                    latencies: &latencies)
+                row.limit.append(alone)
+                behind.ours.append(try await BenchmarkAssertion(site: site, stock: stock).waitUntilFolded().inSeconds)
+            }
+            close(&row, latencies, limit: Latencies())
+            report.rows += [row, behind]
+            report.proofs.append(try await BenchmarkAssertion(site: site, stock: stock).run("row 4", folds: true))
+        }
+    }
+}
+
+/// Asks for the server's figures once.
+final class MetricsScript: LoadScript, @unchecked Sendable {
+    private var isAsked = false
+    private var text = ""
+
+    func next(_ connection: Int, into request: inout [UInt8]) -> LoadStep {
+        guard !isAsked else { return .end }
+        isAsked = true
+        request.appendRequest("GET", "/metrics")
+        return .send
+    }
+
+    func answered(_ connection: Int, _ answer: LoadResponse) {
+        text = String(decoding: answer.body, as: UTF8.self)
+    }
+
+    /// A figure without labels; 0 where there is none of this name.
+    func value(_ name: String) -> Double {
+        text.split(separator: "\n").first { $0.hasPrefix("\(name) ") }
+            .flatMap { $0.split(separator: " ").last }.flatMap { Double($0) } ?? 0
+    }
+}

@@ -1,0 +1,54 @@
+/// How far what is stored grows, in three directions; the first size of each is what the others are compared with.
+public struct Scaling: Sendable {
+    /// What one ledger holds before it is measured.
+    struct Size: Sendable {
+        let name: String
+        let jobs: Int
+        let history: StoredHistory
+    }
+
+    /// Sizes in one direction.
+    struct Axis: Sendable {
+        let name: String
+        let sizes: [Size]
+    }
+
+    /// Tasks that the load reports on in each job; a job has no fewer.
+    static let loadedTasks = 10
+
+    let axes: [Axis]
+
+    /// - Parameters:
+    ///   - events: Events in a hundred jobs.
+    ///   - tasks: Tasks of one job, with one event each.
+    ///   - jobs: Jobs, with ten events each.
+    private init(events: [Int], tasks: [Int], jobs: [Int]) {
+        axes = [
+            Axis(
+                name: "events",
+                sizes: events.map { count in
+                    Size(
+                        name: "\(count) events stored", jobs: 100,
+                        history: StoredHistory(tasks: Self.loadedTasks, reports: count / 100 / Self.loadedTasks))
+                }),
+            Axis(
+                name: "tasks",
+                sizes: tasks.map { count in
+                    Size(name: "a job of \(count) tasks", jobs: 1, history: StoredHistory(tasks: count, reports: 1))
+                }),
+            Axis(
+                name: "jobs",
+                sizes: jobs.map { count in
+                    Size(
+                        name: "\(count) jobs", jobs: count,
+                        history: StoredHistory(tasks: Self.loadedTasks, reports: 1))
+                }),
+        ]
+    }
+
+    /// As far as the documentation tells.
+    public static let full = Scaling(
+        events: [10_000, 1_000_000, 10_000_000], tasks: [10, 10_000, 1_000_000], jobs: [100, 10_000, 100_000])
+    /// For a first look.
+    public static let quick = Scaling(events: [10_000, 100_000], tasks: [10, 10_000], jobs: [100, 1_000])
+}

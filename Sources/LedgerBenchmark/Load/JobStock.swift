@@ -1,0 +1,249 @@
+internal import Ledger
+
+/// What is sent to one server: its jobs, the events still to come, and what it must show for those it acknowledged.
+///
+/// `@unchecked Sendable`: one load at a time uses it, on its thread; others look at it only when no load runs.
+final class JobStock: @unchecked Sendable {
+    var workload: Workload
+    var expectation: Expectation
+    /// The ids of the jobs, by their places in the workload.
+    var jobs: [String] = []
+    var etags: [String] = []
+
+    init(jobs: Int, tasks: Int, after stored: StoredHistory = StoredHistory()) {
+        workload = Workload(jobs: jobs, tasks: tasks, after: stored)
+        expectation = Expectation(workload)
+    }
+}
+
+extension [UInt8] {
+    /// Adds a request of HTTP/1.1.
+    mutating func appendRequest(
+        _ method: String, _ path: String, headers: String = "", type: String = "application/json", body: [UInt8] = []
+    ) {
+        self += Array("\(method) \(path) HTTP/1.1\r\nHost: bench\r\n\(headers)".utf8)
+        if method == "POST" { self += Array("Content-Type: \(type)\r\nContent-Length: \(body.count)\r\n".utf8) }
+        self += Array("\r\n".utf8)
+        self += body
+    }
+}
+
+/// Creates the jobs.
+final class CreateScript: LoadScript, @unchecked Sendable {
+    private let stock: JobStock
+    private let count: Int
+    private var begun = 0
+    private var placeOf: [Int: Int] = [:]
+
+    init(_ stock: JobStock, count: Int) {
+        self.stock = stock
+        self.count = count
+        stock.jobs = Array(repeating: "", count: count)
+    }
+
+    func next(_ connection: Int, into request: inout [UInt8]) -> LoadStep {
+        guard begun < count else { return .end }
+        request.appendRequest("POST", "/v1/jobs", body: Array("{\"name\":\"bench \(begun)\"}".utf8))
+        placeOf[connection] = begun
+        begun += 1
+        return .send
+    }
+
+    func answered(_ connection: Int, _ answer: LoadResponse) {
+        // {"now":"…","job":"…36 characters…"
+        guard let place = placeOf[connection], let name = answer.body.firstRange(of: Array("\"job\":\"".utf8)) else {
+            return
+        }
+        stock.jobs[place] = String(decoding: answer.body[name.upperBound...].prefix(36), as: UTF8.self)
+    }
+}
+
+/// Appends until a moment: single events, batches in one job, or batches over all jobs.
+final class AppendScript: LoadScript, @unchecked Sendable {
+    enum Shape {
+        /// One event in one job, which is picked by its weight.
+        case single
+        /// Events of the first job.
+        case batch(Int, lines: Bool)
+        /// Events of as many different jobs.
+        case collected(Int)
+    }
+
+    private let stock: JobStock
+    private let shape: Shape
+    private var time: LoadTime
+    private let countMax: Int
+    private var begun = 0
+    private var underWay: [[Workload.Item]]
+    private var prepared: [(items: [Workload.Item], request: [UInt8])] = []
+
+    /// - Parameters:
+    ///   - prepared: How many requests are made before the load begins, so that making them costs nothing then.
+    init(
+        _ stock: JobStock, _ shape: Shape, connections: Int, seconds: Double, prepared count: Int, countMax: Int = .max
+    ) {
+        self.stock = stock
+        self.shape = shape
+        self.countMax = countMax
+        underWay = Array(repeating: [], count: connections)
+        for _ in 0..<min(count, countMax) { prepared.append(Self.make(stock, shape)) }
+        prepared.reverse()
+        time = LoadTime(seconds: seconds)
+    }
+
+    private static func make(_ stock: JobStock, _ shape: Shape) -> (items: [Workload.Item], request: [UInt8]) {
+        var body: [UInt8] = []
+        var request: [UInt8] = []
+        switch shape {
+        case .single:
+            let item = stock.workload.next()
+            Workload.write(item, job: nil, into: &body)
+            request.appendRequest("POST", "/v1/jobs/\(stock.jobs[item.job])/events", body: body)
+            return ([item], request)
+        case .batch(let count, let lines):
+            let items = (0..<count).map { _ in stock.workload.next(in: 0) }
+            for (index, item) in items.enumerated() {
+                if !lines { body.append(UInt8(ascii: index == 0 ? "[" : ",")) }
+                Workload.write(item, job: nil, into: &body)
+                if lines { body.append(10) }
+            }
+            if !lines { body.append(UInt8(ascii: "]")) }
+            request.appendRequest(
+                "POST", "/v1/jobs/\(stock.jobs[0])/events", type: lines ? "application/x-ndjson" : "application/json",
+                body: body)
+            return (items, request)
+        case .collected(let count):
+            let items = (0..<count).map { stock.workload.next(in: $0 % stock.jobs.count) }
+            for item in items {
+                Workload.write(item, job: stock.jobs[item.job], into: &body)
+                body.append(10)
+            }
+            request.appendRequest("POST", "/v1/events", type: "application/x-ndjson", body: body)
+            return (items, request)
+        }
+    }
+
+    func next(_ connection: Int, into request: inout [UInt8]) -> LoadStep {
+        guard begun < countMax, time.goesOn() else { return .end }
+        begun += 1
+        let (items, bytes) = prepared.popLast() ?? Self.make(stock, shape)
+        underWay[connection] = items
+        request += bytes
+        return .send
+    }
+
+    func answered(_ connection: Int, _ answer: LoadResponse) {
+        guard answer.status == 201 else { return }
+        for item in underWay[connection] { stock.expectation.acknowledged(item) }
+    }
+}
+
+/// Appends single events at a steady rate, and after some of them waits until the snapshot shows the event.
+final class LagScript: LoadScript, @unchecked Sendable {
+    private enum Doing {
+        case appending(Workload.Item, isFollowed: Bool)
+        case looking(since: ContinuousClock.Instant)
+    }
+
+    /// One append of so many is followed up to the snapshot.
+    private static let sampleEvery = 25
+    /// How long after it is made the load begins, so that it begins as it goes on.
+    static let headStart: Duration = .milliseconds(200)
+
+    private let stock: JobStock
+    private let interval: Duration
+    private let start: ContinuousClock.Instant
+    private let count: Int
+    private var begun = 0
+    private var doing: [Doing?]
+    private var look: [String?]
+    private(set) var commits = Latencies()
+    private(set) var lags = Latencies()
+    private(set) var failures = 0
+
+    init(_ stock: JobStock, perSecond: Int, seconds: Double, connections: Int) {
+        self.stock = stock
+        interval = .seconds(1) / perSecond
+        count = Int(Double(perSecond) * seconds)
+        start = .now + Self.headStart
+        doing = Array(repeating: nil, count: connections)
+        look = Array(repeating: nil, count: connections)
+    }
+
+    func next(_ connection: Int, into request: inout [UInt8]) -> LoadStep {
+        if let path = look[connection] {
+            look[connection] = nil
+            doing[connection] = .looking(since: .now)
+            request.appendRequest("GET", path)
+            return .send
+        }
+        guard begun < count else { return .end }
+        let moment = start + interval * begun
+        begun += 1
+        let item = stock.workload.next()
+        var body: [UInt8] = []
+        Workload.write(item, job: nil, into: &body)
+        request.appendRequest("POST", "/v1/jobs/\(stock.jobs[item.job])/events", body: body)
+        // Settled here: all that is answered until the next one begins would be followed else, and keep connections busy.
+        doing[connection] = .appending(item, isFollowed: begun % Self.sampleEvery == 0)
+        return .sendAt(moment)
+    }
+
+    func answered(_ connection: Int, _ answer: LoadResponse) {
+        switch doing[connection] {
+        case .appending(let item, let isFollowed) where answer.status == 201:
+            commits.add(answer.latency)
+            stock.expectation.acknowledged(item)
+            if isFollowed {
+                // {"first_sequence":N,…
+                let digits = answer.body.drop { $0 < 48 || $0 > 57 }.prefix { $0 >= 48 && $0 <= 57 }
+                let sequence = String(decoding: digits, as: UTF8.self)
+                look[connection] = "/v1/jobs/\(stock.jobs[item.job])/progress?min_sequence=\(sequence)"
+            }
+        case .looking(let since) where answer.status == 200: lags.add(since.duration(to: .now))
+        default: failures += 1
+        }
+    }
+}
+
+/// Reads one path after the other until a moment.
+final class ReadScript: LoadScript, @unchecked Sendable {
+    enum Kind { case constant, snapshot, unchanged }
+
+    private let stock: JobStock
+    private let kind: Kind
+    private var time: LoadTime
+    private let countMax: Int
+    private var begun = 0
+    private var place: [Int]
+
+    init(_ stock: JobStock, _ kind: Kind, connections: Int, seconds: Double, countMax: Int = .max) {
+        self.stock = stock
+        self.kind = kind
+        self.countMax = countMax
+        time = LoadTime(seconds: seconds)
+        place = Array(repeating: 0, count: connections)
+    }
+
+    func next(_ connection: Int, into request: inout [UInt8]) -> LoadStep {
+        guard begun < countMax, time.goesOn() else { return .end }
+        // Each job once, where each is wanted once: those last that are wanted most.
+        let job = countMax == stock.jobs.count ? countMax - 1 - begun : stock.workload.pickJob()
+        begun += 1
+        place[connection] = job
+        switch kind {
+        case .constant: request.appendRequest("GET", "/healthz")
+        case .snapshot: request.appendRequest("GET", "/v1/jobs/\(stock.jobs[job])/progress")
+        case .unchanged:
+            request.appendRequest(
+                "GET", "/v1/jobs/\(stock.jobs[job])/progress", headers: "If-None-Match: \(stock.etags[job])\r\n")
+        }
+        return .send
+    }
+
+    func answered(_ connection: Int, _ answer: LoadResponse) {
+        guard kind == .snapshot, let etag = answer.etag else { return }
+        if stock.etags.isEmpty { stock.etags = Array(repeating: "", count: stock.jobs.count) }
+        stock.etags[place[connection]] = etag
+    }
+}

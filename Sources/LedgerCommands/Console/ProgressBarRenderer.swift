@@ -1,0 +1,61 @@
+import FoundationEssentials
+import Glibc
+
+/// Says on standard error how far something is that takes its time: a bar that is painted over on a terminal, and
+/// otherwise a line now and then, if it does take its time.
+final class ProgressBarRenderer {
+    /// What is counted, such as `events`.
+    private let unit: String
+    private let isTerminal: Bool
+    private let width = 30
+    private let started = ContinuousClock.now
+    private var paintedAt: ContinuousClock.Instant?
+    /// How often a terminal is painted, and how often a log is told.
+    private static let pauses: (terminal: Duration, log: Duration) = (.milliseconds(200), .seconds(5))
+    private var isPainted = false
+
+    init(unit: String, isTerminal: Bool = isatty(STDERR_FILENO) == 1 && Console.standard.obeysEscapes) {
+        self.unit = unit
+        self.isTerminal = isTerminal
+    }
+
+    /// So many are done.
+    func show(done: Int64, total: Int64, _ remark: String = "") {
+        let style = Screen.style(environment: ProcessInfo.processInfo.environment, of: STDERR_FILENO)
+        let line = Self.line(
+            done: done, total: total, unit: unit, elapsed: started.duration(to: .now), width: isTerminal ? width : 0,
+            style)
+        let text = remark.isEmpty ? line : "\(line)  \(VisibleText.escape(remark))"
+        let now = ContinuousClock.now
+        guard isTerminal else {
+            guard (paintedAt ?? started).duration(to: now) >= Self.pauses.log else { return }
+            paintedAt = now
+            return Console.standard.note(text)
+        }
+        if let paintedAt, paintedAt.duration(to: now) < Self.pauses.terminal, done < total { return }
+        paintedAt = now
+        isPainted = true
+        // A line that wraps would be painted over in part only.
+        Console.standard.noteRaw("\r\u{1B}[K\(TerminalText.cut(text, to: style.width - 1, style))")
+    }
+
+    /// Takes the bar off the screen, so that what is said next stands on a line of its own.
+    func clear() {
+        guard isPainted else { return }
+        isPainted = false
+        Console.standard.noteRaw("\r\u{1B}[K")
+    }
+
+    /// Percent is rounded down.
+    static func line(
+        done: Int64, total: Int64, unit: String, elapsed: Duration, width: Int, _ style: TerminalStyle = TerminalStyle()
+    ) -> String {
+        let percent = total == 0 ? 100 : Int(min(100, done * 100 / total))
+        let filled = percent * width / 100
+        let bar =
+            String(repeating: style.hasUnicode ? "█" : "#", count: filled)
+            + String(repeating: style.hasUnicode ? "░" : ".", count: width - filled)
+        return (width > 0 ? "\(bar)  " : "")
+            + "\(percent) %  \(done)/\(total) \(unit)  \(elapsed.components.seconds) s"
+    }
+}

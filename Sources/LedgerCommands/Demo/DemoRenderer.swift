@@ -1,0 +1,48 @@
+import Ledger
+import LedgerWire
+import ProgressLedgerClient
+
+/// Shows the numbers while they move: bars that are painted over on a terminal, lines otherwise.
+final class DemoRenderer {
+    private let console: Console
+    /// Lines that stand on the terminal and are to be painted over.
+    private var paintedLines = 0
+    private var lastLine: String?
+
+    init(console: Console) {
+        self.console = console
+    }
+
+    func show(_ step: DemoScript.Step, _ job: JobAnswer) {
+        if console.canPaint { render(step.story, job) } else { tell(step.story, job) }
+    }
+
+    /// Leaves the terminal as it is after the last step, with the numbers as plain lines.
+    func finish(_ job: JobAnswer) {
+        console.write(erasing)
+        paintedLines = 0
+        for line in SnapshotText.lines(job.snapshot.indicators) { console.print(line) }
+    }
+
+    private func render(_ story: String?, _ job: JobAnswer) {
+        var text = erasing
+        if let story { text += story + "\n" }
+        let bars = SnapshotText.bars(job.snapshot.indicators, console.style ?? TerminalStyle())
+        text += bars.map { $0 + "\n" }.joined()
+        console.write(text)
+        paintedLines = bars.count
+    }
+
+    private func tell(_ story: String?, _ job: JobAnswer) {
+        if let story { console.print(story) }
+        let line = "  " + SnapshotText.lines(job.snapshot.indicators).joined(separator: "  ")
+        guard line != lastLine, !job.snapshot.indicators.isEmpty else { return }
+        console.print(line)
+        lastLine = line
+    }
+
+    /// Moves up over what is painted and clears the screen below (ECMA-48: CPL, ED).
+    private var erasing: String {
+        paintedLines == 0 ? "" : "\u{1B}[\(paintedLines)F\u{1B}[J"
+    }
+}

@@ -1,0 +1,103 @@
+import Ledger
+import LedgerWire
+
+/// What a watcher remembers of the snapshots before: how fast numbers move, why one fell, and when anything advanced.
+/// Decides by what it is told, the time included.
+struct WatchHistory {
+    /// A rate is told over so much of what was seen.
+    static let rateWindow = Duration.seconds(30)
+    /// So long it is told why a number changed.
+    static let remarkTime = Duration.seconds(20)
+    /// Samples of one indicator: ten a second for the window.
+    private static let samplesMax = 300
+
+    /// Something that a person should know of an indicator.
+    struct Remark: Hashable {
+        let text: String
+        let isFall: Bool
+        fileprivate let until: ContinuousClock.Instant
+    }
+
+    /// An indicator of which a number fell.
+    struct Decrease: Hashable {
+        let label: Name?
+        let before: Units
+        let after: Units
+        /// The snapshots between which it fell.
+        let sequences: ClosedRange<Int64>
+    }
+
+    private struct Sample {
+        let at: ContinuousClock.Instant
+        let done: Int128
+    }
+
+    private var job: JobAnswer?
+    private var samples: [Name?: [Sample]] = [:]
+    private var remarks: [Name?: Remark] = [:]
+    /// When units were last done, or watching began.
+    private(set) var advancedAt: ContinuousClock.Instant
+
+    init(now: ContinuousClock.Instant) {
+        advancedAt = now
+    }
+
+    /// Takes the next snapshot in; returns what fell.
+    mutating func take(_ next: JobAnswer, now: ContinuousClock.Instant) -> [Decrease] {
+        let before = Dictionary(uniqueKeysWithValues: (job?.snapshot.indicators ?? []).map { ($0.label, $0.counted) })
+        let known = job?.snapshot.sequence
+        job = next
+        var falls: [Decrease] = []
+        for indicator in next.snapshot.indicators {
+            let (label, units) = (indicator.label, indicator.counted)
+            let old = before[label]
+            if let old, let known, units.done < old.done || units.total < old.total {
+                samples[label] = []
+                let fall = Decrease(
+                    label: label, before: old, after: units, sequences: known...max(known, next.snapshot.sequence))
+                remark(label, WatchMessages.fall(fall), isFall: true, now)
+                falls.append(fall)
+            } else if let old, old.total > 0, units.total > old.total {
+                remark(label, "total +\(WatchMessages.number(units.total - old.total))", isFall: false, now)
+            }
+            if known != nil, units.done > old?.done ?? 0 { advancedAt = now }
+            if old?.done != units.done { note(label, units.done, now) }
+        }
+        return falls
+    }
+
+    /// Says why something fell: the runs that were superseded, with what they had counted.
+    mutating func explain(_ difference: SnapshotDiff, now: ContinuousClock.Instant) -> [String] {
+        var lines: [String] = []
+        for superseded in difference.superseded.first {
+            for lost in superseded.lost where lost.units != .zero {
+                let text = WatchMessages.cause(superseded, lost.units)
+                remark(lost.label, text, isFall: true, now)
+                lines.append("\(WatchMessages.label(lost.label)) \(text)")
+            }
+        }
+        return lines
+    }
+
+    /// Units a second; nil where nothing has moved within the window.
+    func rate(_ label: Name?, now: ContinuousClock.Instant) -> Double? {
+        let recent = (samples[label] ?? []).drop { $0.at < now - Self.rateWindow }
+        guard let first = recent.first, let last = recent.last, last.done > first.done else { return nil }
+        // Counted up to now, so that it falls when nothing comes.
+        return Double(last.done - first.done) / max(0.5, first.at.duration(to: now) / .seconds(1))
+    }
+
+    func remark(_ label: Name?, now: ContinuousClock.Instant) -> Remark? {
+        remarks[label].flatMap { $0.until > now ? $0 : nil }
+    }
+
+    private mutating func remark(_ label: Name?, _ text: String, isFall: Bool, _ now: ContinuousClock.Instant) {
+        remarks[label] = Remark(text: text, isFall: isFall, until: now + Self.remarkTime)
+    }
+
+    private mutating func note(_ label: Name?, _ done: Int128, _ now: ContinuousClock.Instant) {
+        var kept = (samples[label] ?? []).filter { $0.at >= now - Self.rateWindow }.suffix(Self.samplesMax - 1)
+        kept.append(Sample(at: now, done: done))
+        samples[label] = Array(kept)
+    }
+}

@@ -1,0 +1,80 @@
+import Ledger
+import LedgerWire
+
+/// What a watcher says, in words.
+enum WatchMessages {
+    static func label(_ label: Name?) -> String {
+        label.map { VisibleText.escape($0.text) } ?? SnapshotText.unlabeled
+    }
+
+    /// The same as the terminal can show it.
+    static func label(_ label: Name?, _ style: TerminalStyle) -> String {
+        style.hasUnicode ? Self.label(label) : TerminalText.ascii(Self.label(label))
+    }
+
+    /// Digits in groups of three.
+    static func number(_ value: Int128) -> String {
+        let digits = Array(String(value.magnitude))
+        var text = value < 0 ? "-" : ""
+        for (index, digit) in digits.enumerated() {
+            if index > 0, (digits.count - index).isMultiple(of: 3) { text += " " }
+            text.append(digit)
+        }
+        return text
+    }
+
+    /// A length of time in its two largest units, rounded down.
+    static func duration(_ duration: Duration) -> String {
+        let seconds = max(0, duration.components.seconds)
+        if seconds < 60 { return "\(seconds)s" }
+        if seconds < 3_600 { return "\(seconds / 60)m \(seconds % 60)s" }
+        if seconds < 86_400 { return "\(seconds / 3_600)h \(seconds / 60 % 60)m" }
+        return "\(seconds / 86_400)d \(seconds / 3_600 % 24)h"
+    }
+
+    /// Units a second, or the time for one where that is the better figure.
+    static func rate(_ perSecond: Double?) -> String {
+        guard let perSecond, perSecond > 0 else { return "" }
+        if perSecond >= 10 { return "\(number(Int128(perSecond)))/s" }
+        if perSecond >= 1 { return "\(Int(perSecond)).\(Int(perSecond * 10) % 10)/s" }
+        return "\(duration(.seconds(1 / perSecond))) each"
+    }
+
+    static func fall(_ fall: WatchHistory.Decrease) -> String {
+        var parts: [String] = []
+        if fall.after.done < fall.before.done { parts.append("-\(number(fall.before.done - fall.after.done))") }
+        if fall.after.total < fall.before.total {
+            parts.append("total -\(number(fall.before.total - fall.after.total))")
+        }
+        return parts.joined(separator: ", ")
+    }
+
+    /// Why a number fell.
+    static func cause(_ superseded: SnapshotDiff.Superseded, _ lost: Units) -> String {
+        let units = lost.done > 0 ? "-\(number(lost.done))" : "total -\(number(lost.total))"
+        let by = superseded.by
+        let name = by.execution.map { ", \(VisibleText.escape($0.text))" } ?? ""
+        return "\(units): \(VisibleText.escape(superseded.task.text)) restarted, attempt \(by.attempt)\(name)"
+    }
+
+    /// The numbers of an indicator.
+    static func count(_ indicator: Snapshot.Indicator) -> String {
+        let units = indicator.counted
+        return units.total == 0 ? number(units.done) : "\(number(units.done))/\(number(units.total))"
+    }
+
+    /// What the numbers do not say by themselves.
+    static func note(
+        _ indicator: Snapshot.Indicator, _ standing: Snapshot.Indicator.Status, at now: Timestamp
+    ) -> String {
+        switch standing {
+        case .empty: return "no units declared"
+        case .unknown: return "total unknown"
+        case .over: return "\(number(indicator.counted.done - indicator.counted.total)) more than declared"
+        case .stalled:
+            let silence = now.microseconds - indicator.updatedAt.microseconds
+            return "stalled for \(duration(.microseconds(silence)))"
+        case .waiting, .moving, .complete: return ""
+        }
+    }
+}

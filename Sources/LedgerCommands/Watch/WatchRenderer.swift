@@ -1,0 +1,254 @@
+import Ledger
+import LedgerWire
+
+/// How a job looks on a terminal. Takes values and returns lines.
+struct WatchRenderer {
+    /// Everything that a frame shows.
+    struct Scene {
+        let job: JobAnswer
+        let memory: WatchHistory
+        /// What the connection is doing.
+        let connection: Connection
+        /// The server's time of day, for ages.
+        let now: Timestamp
+        /// The time by which the memory counts.
+        let instant: ContinuousClock.Instant
+        /// What is to be said below the indicators: goals that the job knows nothing of, executions that are silent.
+        var notes: [String] = []
+    }
+
+    enum Connection: Hashable {
+        case live
+        /// Lost since then; tried again after so long.
+        case lost(since: ContinuousClock.Instant, retryIn: Duration)
+        /// The job has finished.
+        case ended
+    }
+
+    enum Color: String {
+        case plain = "0"
+        case bold = "1"
+        case dim = "2"
+        case red = "31"
+        case green = "32"
+        case yellow = "33"
+        case blue = "34"
+        case magenta = "35"
+    }
+
+    let style: TerminalStyle
+
+    /// The lines of a frame: one fewer than the terminal has, because the cursor stands below them.
+    ///
+    /// If there are more indicators than fit, complete ones are folded into one line, then the last ones. The lines below
+    /// them and that of the tasks come after a few indicators.
+    func lines(_ scene: Scene) -> [String] {
+        let most = max(1, style.height - 1)
+        var head = [title(scene)]
+        var foot = trouble(scene).map { [$0] } ?? []
+        // On a terminal of a few lines, what goes on counts most.
+        if most >= 4 { head.append(tasks(scene)) }
+        foot = notes(scene, max: max(0, (most - head.count - foot.count) / 3)) + foot
+        let lines = head + indicators(scene, room: most - head.count - foot.count) + foot
+        return Array(lines.prefix(most))
+    }
+
+    private func notes(_ scene: Scene, max count: Int) -> [String] {
+        scene.notes.prefix(count).map { render(TerminalText.cut("  " + text($0), to: style.width, style), .yellow) }
+    }
+
+    /// The lines of the indicators, as many as there is room for.
+    private func indicators(_ scene: Scene, room: Int) -> [String] {
+        guard room > 0 else { return [] }
+        let snapshot = scene.job.snapshot
+        guard !snapshot.indicators.isEmpty else { return [render("  no units declared", .dim)] }
+        if snapshot.indicators.count <= room {
+            let columns = Columns(snapshot.indicators, style)
+            let blocks = snapshot.indicators.map { block($0, columns, scene) }
+            if blocks.reduce(0, { $0 + $1.count }) <= room { return blocks.flatMap { $0 } }
+        }
+        return fit(snapshot.indicators, room: room, scene)
+    }
+
+    /// Some of the indicators, the open ones before complete ones, and a line with how many there are beside them.
+    ///
+    /// Of the last one the note below it may be left out. A single line is an indicator.
+    private func fit(_ indicators: [Snapshot.Indicator], room: Int, _ scene: Scene) -> [String] {
+        let state = scene.job.snapshot.state
+        let isComplete = indicators.map { $0.standing(in: state, at: scene.now) == .complete }
+        let candidates = indicators.indices.filter { !isComplete[$0] } + indicators.indices.filter { isComplete[$0] }
+        // No more can be shown than there are lines.
+        let columns = Columns(candidates.prefix(room).map { indicators[$0] }, style)
+        var blocks: [(index: Int, lines: [String])] = []
+        var free = room
+        for (position, index) in candidates.enumerated() {
+            let reserved = position == candidates.count - 1 || room == 1 ? 0 : 1
+            guard free > reserved else { break }
+            let lines = Array(block(indicators[index], columns, scene).prefix(free - reserved))
+            blocks.append((index, lines))
+            free -= lines.count
+        }
+        let left = candidates.dropFirst(blocks.count)
+        let complete = left.count { isComplete[$0] }
+        let more = left.count > complete ? ["\(left.count - complete) more"] : []
+        let rest = more + (complete > 0 ? ["\(complete) complete"] : [])
+        let lines = blocks.sorted { $0.index < $1.index }.flatMap(\.lines)
+        return rest.isEmpty || free == 0 ? lines : lines + [render("  + " + rest.joined(separator: ", "), .dim)]
+    }
+
+    // MARK: The job
+
+    private func title(_ scene: Scene) -> String {
+        let snapshot = scene.job.snapshot
+        let start = snapshot.startedAt ?? scene.job.createdAt
+        let end = snapshot.finishedAt ?? scene.now
+        let elapsed = WatchMessages.duration(.microseconds(end.microseconds - start.microseconds))
+        let percent = snapshot.percent.map { "  \($0)%" } ?? ""
+        let rest = "  \(snapshot.state.rawValue)\(percent)  \(elapsed)"
+        let name = text(VisibleText.escape(scene.job.description.name.text))
+        let nameWidth = max(4, style.width - rest.count)
+        return render(TerminalText.cut(name, to: nameWidth, style), .bold)
+            + render(TerminalText.cut(rest, to: style.width - 4, style), color(snapshot.state))
+    }
+
+    private func tasks(_ scene: Scene) -> String {
+        let tasks = scene.job.snapshot.tasks
+        var parts = ["\(tasks.running) running", "\(tasks.succeeded) done"]
+        if tasks.failed > 0 { parts.append("\(tasks.failed) failed") }
+        if tasks.canceled > 0 { parts.append("\(tasks.canceled) canceled") }
+        if tasks.abandoned > 0 { parts.append("\(tasks.abandoned) abandoned") }
+        if tasks.supersededExecutions > 0 { parts.append("\(tasks.supersededExecutions) retried") }
+        if scene.job.ledgerSequence > scene.job.snapshot.sequence {
+            parts.append("\(scene.job.ledgerSequence - scene.job.snapshot.sequence) events behind")
+        }
+        if let updated = scene.job.snapshot.updatedAt, scene.job.snapshot.state == .running {
+            let age = WatchMessages.duration(.microseconds(scene.now.microseconds - updated.microseconds))
+            parts.append("changed \(age) ago")
+        }
+        let line = "  " + parts.joined(separator: style.hasUnicode ? " · " : ", ")
+        return render(TerminalText.cut(line, to: style.width, style), .dim)
+    }
+
+    private func trouble(_ scene: Scene) -> String? {
+        guard case .lost(let since, let retryIn) = scene.connection else { return nil }
+        let line =
+            "! connection lost \(WatchMessages.duration(since.duration(to: scene.instant))) ago: this is what was known then; "
+            + "trying again in \(WatchMessages.duration(retryIn + .milliseconds(999)))"
+        return render(TerminalText.cut(line, to: style.width, style), .red)
+    }
+
+    private func color(_ state: JobState) -> Color {
+        switch state {
+        case .running: .blue
+        case .completed: .green
+        case .failed: .red
+        case .canceled: .yellow
+        }
+    }
+
+    // MARK: Indicators
+
+    /// Where things stand in the lines of the indicators. What does not fit is left out: the rate first, then the bar, then
+    /// the numbers.
+    struct Columns: Hashable {
+        private(set) var label: Int
+        private(set) var bar = 0
+        let percent = 5
+        private(set) var count: Int
+        private(set) var rate = 0
+
+        init(_ indicators: [Snapshot.Indicator], _ style: TerminalStyle) {
+            let labels = indicators.map { TerminalText.cells(WatchMessages.label($0.label, style)) }.max() ?? 0
+            label = min(labels, max(6, style.width * 3 / 10))
+            count = indicators.map { WatchMessages.count($0).count }.max() ?? 0
+            // Two at the left, one before each column.
+            var rest = style.width - 2 - label - 1 - percent - 1 - count
+            if rest >= 26 {
+                rate = 10
+                rest -= 11
+            }
+            bar = rest >= 9 ? min(40, rest - 1) : 0
+            if rest < 0, label + rest < 6 {
+                rest += count + 1
+                count = 0
+            }
+            if rest < 0 { label = max(1, label + rest) }
+        }
+    }
+
+    /// The line of an indicator, and a second one if its note has no room beside it.
+    private func block(_ indicator: Snapshot.Indicator, _ columns: Columns, _ scene: Scene) -> [String] {
+        let standing = indicator.standing(in: scene.job.snapshot.state, at: scene.now)
+        let color = color(standing)
+        var line = "  " + TerminalText.pad(WatchMessages.label(indicator.label, style), to: columns.label, style) + " "
+        if columns.bar > 0 { line += render(bar(indicator, standing, columns.bar), color) + " " }
+        let percent = indicator.percent.map { $0 > 9_999 ? ">9999" : "\($0)%" } ?? "-"
+        line += render(TerminalText.pad(percent, to: columns.percent, right: true, style), color)
+        if columns.count > 0 {
+            line += " " + TerminalText.pad(WatchMessages.count(indicator), to: columns.count, right: true, style)
+        }
+        let isLive = standing == .moving || standing == .unknown
+        let rate = isLive ? WatchMessages.rate(scene.memory.rate(indicator.label, now: scene.instant)) : ""
+        if columns.rate > 0 { line += " " + TerminalText.pad(rate, to: columns.rate, right: true, style) }
+        guard let note = note(indicator, standing, columns, scene) else { return [line] }
+        return note.isBeside ? [line + note.text] : [line, note.text]
+    }
+
+    /// What is to be said of an indicator: beside it if there is room, else below.
+    private func note(
+        _ indicator: Snapshot.Indicator, _ standing: Snapshot.Indicator.Status, _ columns: Columns, _ scene: Scene
+    ) -> (text: String, isBeside: Bool)? {
+        let remark = scene.memory.remark(indicator.label, now: scene.instant)
+        let words = text(remark?.text ?? WatchMessages.note(indicator, standing, at: scene.now))
+        guard !words.isEmpty else { return nil }
+        let color: Color =
+            remark.map { $0.isFall ? .red : .magenta } ?? (standing == .stalled || standing == .over ? .yellow : .dim)
+        let used =
+            2 + columns.label + 1 + (columns.bar > 0 ? columns.bar + 1 : 0) + columns.percent
+            + (columns.count > 0 ? columns.count + 1 : 0)
+            + (columns.rate > 0 ? columns.rate + 1 : 0)
+        let room = style.width - used - 2
+        if TerminalText.cells(words) <= room { return ("  " + render(words, color), true) }
+        return ("    " + render(TerminalText.cut(words, to: max(1, style.width - 4), style), color), false)
+    }
+
+    private func color(_ standing: Snapshot.Indicator.Status) -> Color {
+        switch standing {
+        case .complete: .green
+        case .stalled, .over: .yellow
+        case .moving, .unknown: .blue
+        case .waiting, .empty: .dim
+        }
+    }
+
+    /// Each standing has a filling of its own, so that none depends on colour.
+    private func bar(
+        _ indicator: Snapshot.Indicator, _ standing: Snapshot.Indicator.Status, _ width: Int
+    ) -> String {
+        let filled = Int(min(max(indicator.percent ?? 0, 0), 100)) * width / 100
+        func bar(_ full: Character, _ empty: Character) -> String {
+            String(repeating: full, count: filled) + String(repeating: empty, count: width - filled)
+        }
+        switch (standing, style.hasUnicode) {
+        case (.complete, true), (.moving, true), (.waiting, true): return bar("█", "░")
+        case (.complete, false), (.moving, false), (.waiting, false): return bar("#", ".")
+        case (.stalled, true): return bar("▒", "░")
+        case (.stalled, false): return bar("=", ".")
+        case (.over, true): return String(repeating: "█", count: width - 1) + "▶"
+        case (.over, false): return String(repeating: "#", count: width - 1) + ">"
+        case (.unknown, true): return String((0..<width).map { $0.isMultiple(of: 3) ? "▪" : " " })
+        case (.unknown, false): return String((0..<width).map { $0.isMultiple(of: 3) ? "+" : " " })
+        case (.empty, _): return String(repeating: " ", count: width)
+        }
+    }
+
+    // MARK: Text
+
+    /// A caller's text as the terminal can show it.
+    private func text(_ text: String) -> String { style.hasUnicode ? text : TerminalText.ascii(text) }
+
+    /// ECMA-48: SGR.
+    private func render(_ text: String, _ color: Color) -> String {
+        style.hasColor && color != .plain ? "\u{1B}[\(color.rawValue)m\(text)\u{1B}[0m" : text
+    }
+}

@@ -1,0 +1,129 @@
+internal import HTTPTypes
+internal import Hummingbird
+internal import HummingbirdCore
+internal import LedgerWire
+internal import NIOCore
+internal import Synchronization
+
+/// Reads the bodies of requests, each bounded in size and time, and all together in cache.
+struct BodyCollector: Sendable {
+    /// How much a body of unknown length takes first.
+    private static let firstBytes = 65_536
+
+    private let settings: ServerSettings
+    private let budget: BodyBudget
+
+    init(settings: ServerSettings, budget: BodyBudget) {
+        self.settings = settings
+        self.budget = budget
+    }
+
+    /// Reads a whole body.
+    func body(of request: Request, allowsLines: Bool) async throws -> RequestContent {
+        let format = try Self.format(of: request, allowsLines: allowsLines)
+        let length = request.headers[.contentLength].flatMap { Int($0) }
+        if let length, length > settings.bodyBytesMax { throw HTTPProblem.tooLarge(settings.bodyBytesMax) }
+        guard let share = budget.take(length ?? Self.firstBytes) else { throw Self.overloaded }
+        do {
+            return RequestContent(try await read(request.body, length, share), format, share)
+        } catch is SlowRequest {
+            throw HTTPProblem(
+                .requestTimeout, "Too slow",
+                "Nothing was taken: the body did not arrive within \(settings.bodyDeadline).",
+                headers: [.connection: "close"])
+        } catch let broken as BrokenRequest {
+            throw broken.problem
+        } catch let problem as HTTPProblem {
+            throw problem
+        } catch {
+            // What a connection throws while a body is read: its client has gone.
+            throw HTTPProblem.malformed("the connection broke off")
+        }
+    }
+
+    private func read(_ body: RequestBody, _ length: Int?, _ share: BodyBudget.Share) async throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(length ?? Self.firstBytes)
+        for try await part in body {
+            let count = bytes.count + part.readableBytes
+            guard count <= settings.bodyBytesMax else { throw HTTPProblem.tooLarge(settings.bodyBytesMax) }
+            if count > bytes.capacity {
+                // Grown here, so that no more is used than is accounted for.
+                let capacity = min(max(count, 2 * bytes.capacity), settings.bodyBytesMax)
+                guard share.grow(to: capacity) else { throw Self.overloaded }
+                bytes.reserveCapacity(capacity)
+            }
+            bytes.append(contentsOf: part.readableBytesView)
+        }
+        return bytes
+    }
+
+    private static func format(of request: Request, allowsLines: Bool) throws(HTTPProblem) -> EventRequest.Format {
+        let accepted = allowsLines ? "application/json or application/x-ndjson" : "application/json"
+        if let encoding = request.headers[.contentEncoding], encoding.lowercased() != "identity" {
+            throw HTTPProblem(.unsupportedMediaType, "Unsupported encoding", "Send the body without Content-Encoding.")
+        }
+        let type = MediaType(request.headers[.contentType] ?? "")
+        switch type.name {
+        case "application/json": return .json
+        case "application/x-ndjson" where allowsLines: return .lines
+        default:
+            throw HTTPProblem(
+                .unsupportedMediaType, "Unsupported media type",
+                "Send the body with Content-Type: \(accepted)\(type.name.isEmpty ? "" : ", not \(type.name)").")
+        }
+    }
+
+    private static var overloaded: HTTPProblem {
+        var headers = HTTPFields(retryAfter: .seconds(1))
+        headers[.connection] = "close"
+        return HTTPProblem(
+            .serviceUnavailable, "Overloaded", "The bodies of other requests fill the memory; nothing was taken.",
+            headers: headers)
+    }
+}
+
+/// The media type of a body, without its parameters.
+struct MediaType {
+    /// In lower case: `application/json`.
+    let name: String
+
+    init(_ field: String) {
+        let name = field.utf8.prefix { $0 != UInt8(ascii: ";") }
+        self.name = String(decoding: name.filter { $0 != 0x20 && $0 != 0x09 }, as: UTF8.self).lowercased()
+    }
+}
+
+/// The body of a request that was read. It is taken once and then let go: a request that waits for the ledger needs what
+/// was read from its body, not the body.
+final class RequestContent: Sendable {
+    private struct Whole: Sendable {
+        let bytes: [UInt8]
+        let share: BodyBudget.Share
+    }
+
+    /// The longest body that is read on the thread where it arrived; a longer one would keep other connections waiting.
+    private static let readHereMax = 16_384
+
+    let format: EventRequest.Format
+    private let whole: Mutex<Whole?>
+
+    init(_ bytes: [UInt8], _ format: EventRequest.Format, _ share: BodyBudget.Share) {
+        self.format = format
+        whole = Mutex(Whole(bytes: bytes, share: share))
+    }
+
+    /// Reads the body, and lets go of it.
+    func read<R: Sendable>(
+        _ reading: @Sendable ([UInt8], EventRequest.Format) throws(RequestError) -> R
+    ) async throws(RequestError) -> R {
+        let taken = whole.withLock { whole in
+            defer { whole = nil }
+            return whole
+        }
+        defer { withExtendedLifetime(taken?.share) {} }
+        let (bytes, format) = (taken?.bytes ?? [], format)
+        guard bytes.count > Self.readHereMax else { return try reading(bytes, format) }
+        return try await ComputeExecutor.run { () throws(RequestError) in try reading(bytes, format) }
+    }
+}

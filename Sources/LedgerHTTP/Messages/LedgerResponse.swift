@@ -1,0 +1,73 @@
+internal import HTTPTypes
+internal import Hummingbird
+internal import HummingbirdCore
+internal import LedgerWire
+internal import NIOCore
+
+/// What a route answers.
+struct LedgerResponse: Sendable {
+    /// What the body is.
+    enum Body: Sendable {
+        case none
+        case bytes([UInt8])
+        /// Parts that are written one after the other, each when the one before has been taken.
+        case stream(@concurrent @Sendable (inout any ResponseBodyWriter) async throws -> Void)
+        /// Small parts that come now and then, for as long as the client wants them.
+        case live(@concurrent @Sendable (inout any ResponseBodyWriter) async throws -> Void)
+    }
+
+    var status: HTTPResponse.Status
+    var headers: HTTPFields = [:]
+    var body: Body
+
+    /// A JSON answer.
+    static func json(
+        _ status: HTTPResponse.Status = .ok, headers: HTTPFields = [:], _ write: (inout JSONWriter) -> Void
+    ) -> LedgerResponse {
+        var writer = JSONWriter()
+        write(&writer)
+        writer.newLine()
+        return LedgerResponse(status: status, headers: headers, contentType: "application/json", bytes: writer.bytes)
+    }
+
+    init(status: HTTPResponse.Status, headers: HTTPFields = [:], contentType: String, bytes: [UInt8]) {
+        self.status = status
+        self.headers = headers
+        self.headers[.contentType] = contentType
+        body = .bytes(bytes)
+    }
+
+    init(status: HTTPResponse.Status, headers: HTTPFields = [:], body: Body = .none) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+    }
+
+    /// The answer as Hummingbird sends it.
+    var response: Response {
+        var headers = headers
+        headers[.xContentTypeOptions] = "nosniff"
+        if headers[.cacheControl] == nil { headers[.cacheControl] = "no-cache" }
+        switch body {
+        case .none:
+            return Response(status: status, headers: headers)
+        case .bytes(let bytes):
+            return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+        case .stream(let produce):
+            return Response(
+                status: status, headers: headers,
+                body: ResponseBody { writer in
+                    // A stream is long, and what makes it computes.
+                    try await withTaskExecutorPreference(ComputeExecutor.shared) { try await produce(&writer) }
+                    try await writer.finish(nil)
+                })
+        case .live(let produce):
+            return Response(
+                status: status, headers: headers,
+                body: ResponseBody { writer in
+                    try await produce(&writer)
+                    try await writer.finish(nil)
+                })
+        }
+    }
+}

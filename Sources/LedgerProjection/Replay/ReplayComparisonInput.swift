@@ -1,0 +1,171 @@
+internal import Ledger
+internal import LedgerStore
+internal import PQ
+
+/// What was folded of jobs in memory on the one side, and the rows of their live projections on the other.
+///
+/// Both stand in the same order, so that they are held side by side as the rows come in.
+struct ReplayComparisonInput {
+    private let locations: [ReplayVerification.Location]
+    private let folded: [FoldChanges]
+    /// Of each job, whether allState that was compared is equal.
+    private(set) var isEqual: [Bool]
+
+    init(locations: [ReplayVerification.Location], folded: [FoldChanges]) {
+        self.locations = locations
+        self.folded = folded
+        isEqual = zip(locations, folded).map { $0.progress == $1.progress }
+    }
+
+    mutating func compare(_ transaction: inout Transaction) async throws {
+        try await compare("indicator", Self.indicatorColumns, \.indicators, &transaction, Self.isEqual(_:indicator:))
+        try await compare("task", Self.taskColumns, \.tasks, &transaction, Self.isEqual(_:task:))
+        try await compare("execution", Self.executionColumns, \.executions, &transaction, Self.isEqual(_:execution:))
+        try await compare("report_page", Self.pageColumns, \.pages, &transaction, Self.isEqual(_:page:))
+        try await compare("discard", Self.discardColumns, \.discards, &transaction, Self.isEqual(_:discard:))
+    }
+
+    /// Compares the rows of one table with the parts that were folded.
+    private mutating func compare<Part>(
+        _ table: String, _ columns: [String], _ parts: (FoldChanges) -> [Part], _ transaction: inout Transaction,
+        _ isPart: (inout BinaryRow, Part?) throws(PQError) -> Bool
+    ) async throws {
+        let expected = folded.map(parts)
+        var isEqual = isEqual
+        var met = Array(repeating: 0, count: expected.count)
+        var reader = CopyRowReader()
+        try await transaction.copyOut(statement(table, columns)) { chunk in
+            try await withTaskExecutorPreference(globalConcurrentExecutor) { () async throws in
+                try reader.read(chunk) { row throws(PQError) in
+                    guard let number = try row.int4(), let job = Optional(Int(number) - 1), met.indices.contains(job)
+                    else { throw PQError(.decoding, "a row of a job that was not asked for") }
+                    let part = met[job] < expected[job].count ? expected[job][met[job]] : nil
+                    met[job] += 1
+                    if try !isPart(&row, part) { isEqual[job] = false }
+                }
+            }
+        }
+        for job in expected.indices where met[job] != expected[job].count { isEqual[job] = false }
+        self.isEqual = isEqual
+    }
+
+    /// The first columns tell the order of the rows.
+    private func statement(_ table: String, _ columns: [String]) -> String {
+        """
+        copy (
+            select live.number::integer, \(columns.map { "one.\($0)" }.joined(separator: ", "))
+            from unnest(
+                array[\(locations.map { "'\($0.job.id)'" }.joined(separator: ", "))]::uuid[],
+                array[\(locations.map { "\($0.live)" }.joined(separator: ", "))]::smallint[]
+            ) with ordinality as live (job_id, projection, number)
+            cross join lateral (
+                select * from ledger.\(table) as found
+                where found.job_id = live.job_id and found.projection = live.projection
+                order by \(table == "report_page" ? "found.execution, found.page" : "found.sequence")
+            ) as one
+        ) to stdout (format binary)
+        """
+    }
+
+    // MARK: Parts
+
+    // Every column of a row is read, whatever comes of it.
+
+    private static let indicatorColumns = [
+        "sequence", "label", "received_total", "received_done", "counted_total", "counted_done", "superseded_total",
+        "superseded_done", "discarded_total", "discarded_done", "counted_events", "superseded_events", "updated_at",
+    ]
+
+    private static func isEqual(_ row: inout BinaryRow, indicator: IndicatorState?) throws(PQError) -> Bool {
+        let sequence = try row.int8()
+        let label = try row.text()
+        let numbers = [
+            try row.numeric(), try row.numeric(), try row.numeric(), try row.numeric(), try row.numeric(),
+            try row.numeric(), try row.numeric(), try row.numeric(),
+        ]
+        let counted = try row.int8()
+        let superseded = try row.int8()
+        let updatedAt = try row.timestamp()
+        guard let indicator else { return false }
+        let units = [indicator.received, indicator.counted, indicator.superseded, indicator.discarded]
+        return sequence == indicator.sequence && isEqual(label, indicator.label?.text ?? "")
+            && numbers == units.flatMap { [$0.total, $0.done] } && counted == indicator.countedEvents
+            && superseded == indicator.supersededEvents && isEqual(updatedAt, indicator.updatedAt)
+    }
+
+    private static let taskColumns = ["sequence", "last", "execution_count", "name", "state"]
+
+    private static func isEqual(_ row: inout BinaryRow, task: JobTask?) throws(PQError) -> Bool {
+        let sequence = try row.int8()
+        let last = try row.int8()
+        let executionCount = try row.int8()
+        let name = try row.text()
+        let state = try row.text()
+        guard let task else { return false }
+        return sequence == task.sequence && last == task.last && executionCount == task.executionCount
+            && isEqual(name, task.name.text) && isEqual(state, task.state.rawValue)
+    }
+
+    private static let executionColumns = [
+        "sequence", "task", "last_sequence", "superseded_by", "started_at", "last_at", "attempt", "name", "outcome",
+        "state",
+    ]
+
+    private static func isEqual(_ row: inout BinaryRow, execution: Execution?) throws(PQError) -> Bool {
+        let sequence = try row.int8()
+        let task = try row.int8()
+        let lastSequence = try row.int8()
+        let supersededBy = try row.int8()
+        let startedAt = try row.timestamp()
+        let lastAt = try row.timestamp()
+        let attempt = try row.int4()
+        let name = try row.text()
+        let outcome = try row.text()
+        let state = try row.bytes()
+        guard let execution else { return false }
+        return sequence == execution.sequence && task == execution.task && lastSequence == execution.lastSequence
+            && supersededBy == execution.supersededBy && isEqual(startedAt, execution.startedAt)
+            && isEqual(lastAt, execution.lastAt) && attempt == execution.attempt
+            && isEqual(name, execution.name?.text) && isEqual(outcome, execution.outcome?.rawValue)
+            && state == execution.encodedState
+    }
+
+    private static let pageColumns = ["execution", "page", "entries"]
+
+    private static func isEqual(
+        _ row: inout BinaryRow, page: (key: ReportPage.Key, appended: ReportPage)?
+    ) throws(PQError) -> Bool {
+        let execution = try row.int8()
+        let number = try row.int8()
+        let entries = try row.bytes()
+        guard let page else { return false }
+        return execution == page.key.execution && number == page.key.page && entries == page.appended.bytes
+    }
+
+    private static let discardColumns = [
+        "sequence", "execution", "indicator", "duplicate_of", "total", "done", "verdict",
+    ]
+
+    private static func isEqual(_ row: inout BinaryRow, discard: Discard?) throws(PQError) -> Bool {
+        let sequence = try row.int8()
+        let execution = try row.int8()
+        let indicator = try row.int8()
+        let duplicateOf = try row.int8()
+        let total = try row.int8()
+        let done = try row.int8()
+        let verdict = try row.text()
+        guard let discard else { return false }
+        return sequence == discard.sequence && execution == discard.execution && indicator == discard.indicator
+            && duplicateOf == discard.duplicateOf && total.map { Int128($0) } == discard.units.total
+            && done.map { Int128($0) } == discard.units.done && isEqual(verdict, discard.verdict.rawValue)
+    }
+
+    /// As the ledger compares texts: exactly.
+    private static func isEqual(_ stored: String?, _ folded: String?) -> Bool {
+        stored.map { Name($0) } == folded.map { Name($0) }
+    }
+
+    private static func isEqual(_ stored: TimestampMicroseconds?, _ folded: Timestamp) -> Bool {
+        stored?.microsecondsSince1970 == folded.microseconds
+    }
+}

@@ -1,0 +1,205 @@
+internal import Ledger
+internal import LedgerChain
+internal import PQ
+
+/// The last event of a job, as its head row has it.
+struct JobHead: Sendable {
+    var sequence: Int64
+    var recordedAt: Timestamp
+    var chain: HashChain
+}
+
+/// The decisions of a flush, without its effects: from the heads that are locked and the appends that have come in
+/// to the events, with their places, times and hashes, and the new heads.
+struct BatchPlan {
+    private(set) var columns = EventColumns()
+    private(set) var results: [AppendResult] = []
+    /// The heads from which it starts.
+    private let before: [JobID: JobHead]
+    private var heads: [JobID: JobHead]
+    private var changed: Set<JobID> = []
+    private let clock: Timestamp
+    private var workspace = HashChain.Workspace()
+
+    /// - Parameters:
+    ///   - heads: The heads of all jobs that exist among those appended to.
+    ///   - clock: The database's clock, after the heads were locked.
+    init(_ requests: [AppendRequest], heads: [JobID: JobHead], clock: Timestamp) {
+        before = heads
+        self.heads = heads
+        self.clock = clock
+        for request in requests { results.append(add(request)) }
+    }
+
+    private mutating func add(_ request: AppendRequest) -> AppendResult {
+        let unknown = request.parts.map(\.job).filter { heads[$0] == nil }
+        guard unknown.isEmpty else { return .failure(.unknown(unknown)) }
+        return .success(request.parts.compactMap { part in add(part).map { (part.job, $0) } })
+    }
+
+    private mutating func add(_ part: AppendRequest.Part) -> ClosedRange<Int64>? {
+        guard var head = heads[part.job], !part.drafts.isEmpty else { return nil }
+        let first = head.sequence + 1
+        // Never backwards within a job, whatever the clock does.
+        head.recordedAt = max(head.recordedAt, clock)
+        for draft in part.drafts {
+            head.sequence += 1
+            let event = draft.recorded(sequence: head.sequence, at: head.recordedAt)
+            head.chain.append(event, in: &workspace)
+            columns.append(event, of: part.job, hash: head.chain.head)
+        }
+        heads[part.job] = head
+        changed.insert(part.job)
+        return first...head.sequence
+    }
+
+    /// The jobs that get events, with their new heads, in the order of their ids.
+    var newHeads: [(job: JobID, head: JobHead)] {
+        changed.sorted().compactMap { job in heads[job].map { (job, $0) } }
+    }
+
+    /// What inserts the events and moves the heads, which are locked; nothing where no append can be done.
+    var statements: [Query] {
+        guard columns.count > 0 else { return [] }
+        return [columns.insert, Query(Self.moveSQL, headParameters)]
+    }
+
+    /// Does all of it in one statement, where the heads are still where the plan started from and the clock is right:
+    /// otherwise nothing. Returns the database's clock and how many events were inserted, or no row at all.
+    var statementIfUnchanged: Query {
+        let moved = newHeads
+        guard moved.count == 1, let (job, head) = moved.first else {
+            return Query(Self.unchangedSQL, conditionalParameters + columns.parameters)
+        }
+        let heads: [Parameter] = [
+            .uuid(job.uuid), .int8(head.sequence),
+            .timestamptz(microsecondsSince1970: head.recordedAt.microseconds), .bytea(head.chain.head),
+            .int8(before[job]?.sequence), .timestamptz(microsecondsSince1970: clock.microseconds),
+            .bytea(before[job]?.chain.head),
+        ]
+        return columns.count == 1
+            ? Query(Self.unchangedSingleSQL, heads + columns.singleRow)
+            : Query(Self.unchangedOneSQL, heads + columns.parameters)
+    }
+
+    /// The same in two statements, which belong into one transaction: the first returns the clock, and how many rows the
+    /// second inserts is how many events. For many events, which are so counted without returning each of them, a tenth
+    /// of what inserting takes.
+    var statementsIfUnchanged: [Query] {
+        [Query(Self.movedIfUnchangedSQL, conditionalParameters), Query(Self.insertIfMovedSQL, columns.parameters)]
+    }
+
+    private var conditionalParameters: [Parameter] {
+        headParameters + [
+            .int8s(newHeads.map { before[$0.job]?.sequence }),
+            .timestamptz(microsecondsSince1970: clock.microseconds),
+            .byteas(newHeads.map { before[$0.job]?.chain.head }),
+        ]
+    }
+
+    /// By the database's clock, the time from which on what is written only if the heads are unchanged is refused.
+    var refusedFrom: Timestamp { Timestamp(microseconds: clock.microseconds + 1_000_000) }
+
+    /// The jobs whose heads it did not start from as they are given here.
+    func moved(since heads: [JobID: JobHead]) -> [JobID] {
+        heads.filter { job, head in before[job]?.chain.head != head.chain.head }.map(\.key)
+    }
+
+    /// The jobs that were not as far as they are given here, or not by the same events.
+    func wentBack(since heads: [JobID: JobHead]) -> [JobID] {
+        heads.filter { job, head in
+            before[job].map { $0.sequence <= head.sequence && $0.chain.head != head.chain.head } ?? true
+        }.map(\.key)
+    }
+
+    private var headParameters: [Parameter] {
+        let heads = newHeads
+        return [
+            .uuids(heads.map { $0.job.uuid }), .int8s(heads.map { $0.head.sequence }),
+            .timestamptzs(microsecondsSince1970: heads.map { $0.head.recordedAt.microseconds }),
+            .byteas(heads.map { $0.head.chain.head }),
+        ]
+    }
+
+    private static let moveSQL = """
+        update ledger.job_head as head
+        set sequence = new.sequence, recorded_at = new.recorded_at, hash = new.hash
+        from unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::bytea[])
+            as new (job_id, sequence, recorded_at, hash)
+        where head.job_id = new.job_id
+        """
+
+    /// The clock that the plan was made with, `$6`, is that of the database, a little ago; see ``refusedFrom``.
+    private static let isClockRight =
+        "$6::timestamptz between clock_timestamp() - interval '1 second' and clock_timestamp()"
+
+    /// The head of one job, as most groups have: it cannot be moved in part, so whether it was moved decides.
+    ///
+    /// The clock is looked at once more when the head's lock is held, which may have been waited for. A statement that is
+    /// too late then fails, by the division: see ``BatchWriter/settle(_:refusedFrom:)``.
+    private static let movedOneSQL = """
+        moved as (
+            update ledger.job_head
+            set sequence = $2, recorded_at = $3, hash = $4
+            where job_id = $1 and sequence = $5 and hash = $7 and \(isClockRight)
+            returning 1 / (\(isClockRight))::integer
+        )
+        """
+
+    private static let unchangedOneSQL = """
+        with \(movedOneSQL), inserted as (
+            insert into ledger.event (\(EventColumns.names))
+            \(EventColumns.rows(from: 8)) where exists (select from moved)
+            returning 1
+        )
+        select clock_timestamp(), count(*) from inserted having count(*) > 0
+        """
+
+    /// For one event, of which nothing is unnested and no rows are counted: a third less than that takes, some 100 µs.
+    private static let unchangedSingleSQL = """
+        with \(movedOneSQL)
+        insert into ledger.event (\(EventColumns.names))
+        \(EventColumns.row(from: 8)) from moved
+        returning clock_timestamp(), 1::bigint
+        """
+
+    /// A head that another server has moved meanwhile does not match any more once its lock is to be had, and then
+    /// nothing is written at all; the clock is looked at when all locks are held. The locks are taken in the order of ids, as everywhere.
+    private static let movingSQL = """
+        with locked as materialized (
+            select head.job_id
+            from unnest($1::uuid[], $5::bigint[], $7::bytea[]) as expected (job_id, sequence, hash)
+            join ledger.job_head as head
+                on head.job_id = expected.job_id and head.sequence = expected.sequence and head.hash = expected.hash
+            order by head.job_id
+            for update of head
+        ), verdict as materialized (
+            select count(*) = cardinality($1)
+                and \(isClockRight) as is_unchanged
+            from locked
+        ), moved as (
+            \(moveSQL) and (select is_unchanged from verdict)
+        )
+        """
+
+    private static let unchangedSQL = """
+        \(movingSQL), inserted as (
+            insert into ledger.event (\(EventColumns.names))
+            \(EventColumns.rows(from: 8)) where (select is_unchanged from verdict)
+            returning 1
+        )
+        select clock_timestamp(), count(*) from inserted having count(*) > 0
+        """
+
+    /// The verdict is left for the next statement in a setting that lasts as long as the transaction does.
+    private static let movedIfUnchangedSQL = """
+        \(movingSQL)
+        select clock_timestamp(), set_config('ledger.heads_moved', is_unchanged::text, true)
+        from verdict
+        """
+
+    private static let insertIfMovedSQL = """
+        insert into ledger.event (\(EventColumns.names))
+        \(EventColumns.rows(from: 1)) where current_setting('ledger.heads_moved') = 'true'
+        """
+}

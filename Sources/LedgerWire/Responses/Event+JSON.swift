@@ -1,0 +1,132 @@
+public import Ledger
+
+extension ExplainedEvent {
+    /// Writes the event as it is answered: what does not apply is absent.
+    public func write(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("sequence", event.sequence)
+            writer.field("type", event.body.type.name)
+            writeBody(to: &writer)
+            if let at = event.at { writer.field("at", RFC3339.text(at)) }
+            writer.field("recorded_at", RFC3339.text(event.recordedAt))
+            if !inferred.isEmpty {
+                writer.name("inferred")
+                writer.array(inferred) { $0.string($1) }
+            }
+            writer.field("verdict", verdict?.rawValue)
+            if late { writer.field("late", true) }
+            if let supersededBy {
+                writer.name("superseded_by")
+                supersededBy.write(to: &writer)
+            }
+            if let duplicateOf { writer.field("duplicate_of", duplicateOf) }
+            writer.field("hash", Hexadecimal.text(hash))
+        }
+    }
+
+    /// Writes the event as it was recorded: nothing that the fold has found, and nothing that a later event changes.
+    func writeRecorded(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("sequence", event.sequence)
+            writer.field("type", event.body.type.name)
+            writeBody(to: &writer)
+            if let at = event.at { writer.field("at", RFC3339.text(at)) }
+            writer.field("recorded_at", RFC3339.text(event.recordedAt))
+            writer.field("hash", Hexadecimal.text(hash))
+        }
+    }
+
+    private func writeBody(to writer: inout JSONWriter) {
+        if let reference = event.body.reference {
+            writer.field("task", reference.task.text)
+            if let execution { writer.field("execution", execution.text) }
+            if let attempt { writer.field("attempt", attempt) }
+        }
+        switch event.body {
+        case .jobCreated(let description):
+            writer.field("name", description.name.text)
+            if let key = description.key { writer.field("key", key.text) }
+            if !description.tags.isEmpty {
+                writer.name("tags")
+                writer.object { writer in
+                    for (name, value) in description.sortedTags { writer.field(name.text, value.text) }
+                }
+            }
+        case .executionStarted: break
+        case .progress(let progress):
+            if let report = progress.report { writer.field("report", report) }
+            if let label = progress.label { writer.field("label", label.text) }
+            if let total = progress.total { writer.field("total", total) }
+            if let done = progress.done { writer.field("done", done) }
+        case .executionFinished(_, let outcome): writer.field("outcome", outcome.rawValue)
+        case .jobFinished(let outcome): writer.field("outcome", outcome.rawValue)
+        }
+    }
+
+    /// The fields that are shown and that the event itself does not bear.
+    private var inferred: [String] {
+        guard let reference = event.body.reference else { return [] }
+        var names: [String] = []
+        if execution != nil, reference.execution == nil { names.append("execution") }
+        if attempt != nil, reference.attempt == nil { names.append("attempt") }
+        return names
+    }
+
+    /// Reads what ``write(to:)`` writes; fields that are not known are passed over.
+    public init(_ value: JSONValue) throws(ResponseError) {
+        let answer = ResponseReader(value)
+        guard let type = EventType(name: try answer.text("type")) else { throw ResponseError(field: "type") }
+        let inferred = (value["inferred"]?.elements ?? []).compactMap(\.text)
+        let event = Event(
+            sequence: try answer.integer("sequence"), recordedAt: try answer.moment("recorded_at"),
+            at: try answer.momentIfPresent("at"), body: try Self.body(type, answer, inferred))
+        let attempt = try answer.integerIfPresent("attempt").flatMap { Int32(exactly: $0) }
+        self.init(
+            event: event, hash: try answer.hash("hash"),
+            execution: value["execution"]?.text.map { Name($0) }, attempt: attempt,
+            verdict: value["verdict"]?.text.flatMap { Verdict(rawValue: $0) }, late: value["late"]?.bool ?? false,
+            supersededBy: try value["superseded_by"].map { value throws(ResponseError) in try ExecutionIdentity(value)
+            },
+            duplicateOf: try answer.integerIfPresent("duplicate_of"))
+    }
+
+    private static func body(
+        _ type: EventType, _ answer: ResponseReader, _ inferred: [String]
+    ) throws(ResponseError) -> EventBody {
+        func reference() throws(ResponseError) -> ExecutionReference {
+            ExecutionReference(
+                task: Name(try answer.text("task")),
+                execution: inferred.contains("execution") ? nil : answer.value["execution"]?.text.map { Name($0) },
+                attempt: inferred.contains("attempt")
+                    ? nil : try answer.integerIfPresent("attempt").flatMap { Int32(exactly: $0) })
+        }
+        switch type {
+        case .jobCreated:
+            var tags: [Name: Name] = [:]
+            if case .object(let fields) = answer.value["tags"] {
+                for field in fields { if let text = field.value.text { tags[Name(field.name)] = Name(text) } }
+            }
+            return .jobCreated(
+                JobDescription(
+                    name: Name(try answer.text("name")), key: answer.value["key"]?.text.map { Name($0) }, tags: tags))
+        case .executionStarted:
+            return .executionStarted(try reference())
+        case .progress:
+            return .progress(
+                ProgressReport(
+                    reference: try reference(), report: try answer.integerIfPresent("report"),
+                    label: answer.value["label"]?.text.map { Name($0) }, total: try answer.integerIfPresent("total"),
+                    done: try answer.integerIfPresent("done")))
+        case .executionFinished:
+            guard let outcome = ExecutionOutcome(rawValue: try answer.text("outcome")) else {
+                throw ResponseError(field: "outcome")
+            }
+            return .executionFinished(try reference(), outcome)
+        case .jobFinished:
+            guard let outcome = JobOutcome(rawValue: try answer.text("outcome")) else {
+                throw ResponseError(field: "outcome")
+            }
+            return .jobFinished(outcome)
+        }
+    }
+}

@@ -1,0 +1,108 @@
+public import Ledger
+
+/// A job with its snapshot, as it is answered: one object for both.
+public struct JobAnswer: Sendable, Hashable {
+    public var id: JobID
+    public var description: JobDescription
+    public var createdAt: Timestamp
+    /// The last event in the ledger; the snapshot may be behind.
+    public var ledgerSequence: Int64
+    public var snapshot: Snapshot
+    /// The server's clock when it answered: ages are computed from it. Nil from a server of an earlier version.
+    public var now: Timestamp?
+
+    public init(
+        id: JobID, description: JobDescription, createdAt: Timestamp, ledgerSequence: Int64, snapshot: Snapshot,
+        now: Timestamp? = nil
+    ) {
+        self.now = now
+        self.id = id
+        self.description = description
+        self.createdAt = createdAt
+        self.ledgerSequence = ledgerSequence
+        self.snapshot = snapshot
+    }
+
+    public func write(to writer: inout JSONWriter) {
+        writer.object { writer in
+            // First, so that it can be found again: see ``setNow(_:in:from:)``.
+            if let now { writer.field("now", RFC3339.text(now)) }
+            writer.field("job", id.description)
+            writer.field("key", description.key?.text)
+            writer.field("name", description.name.text)
+            writer.name("tags")
+            writer.object { writer in
+                for (name, value) in description.sortedTags { writer.field(name.text, value.text) }
+            }
+            writer.field("state", snapshot.state.rawValue)
+            writer.field("percent", snapshot.percent)
+            writer.field("sequence", snapshot.sequence)
+            writer.field("ledger_sequence", ledgerSequence)
+            writer.field("created_at", RFC3339.text(createdAt))
+            writer.field("started_at", snapshot.startedAt.map(RFC3339.text))
+            writer.field("updated_at", snapshot.updatedAt.map(RFC3339.text))
+            writer.field("finished_at", snapshot.finishedAt.map(RFC3339.text))
+            writer.name("tasks")
+            snapshot.tasks.write(to: &writer)
+            writer.name("progress")
+            writer.array(snapshot.indicators, Self.write)
+        }
+    }
+
+    private static let nowField = Array("{\"now\":\"".utf8)
+
+    /// Sets `now` in what ``write(to:)`` has written with another one, so that it need not be written again.
+    ///
+    /// - Parameter start: Where the object begins.
+    public static func setNow(_ now: Timestamp, in bytes: inout [UInt8], from start: Int = 0) {
+        let index = start + nowField.count
+        guard bytes.count >= index + RFC3339.textLength, bytes[start..<index].elementsEqual(nowField) else { return }
+        RFC3339.write(now, over: &bytes, at: index)
+    }
+
+    private static func write(to writer: inout JSONWriter, _ indicator: Snapshot.Indicator) {
+        writer.object { writer in
+            writer.field("label", indicator.label?.text)
+            writer.field("done", indicator.counted.done)
+            writer.field("total", indicator.counted.total)
+            writer.field("percent", indicator.percent)
+            writer.field("attempted_done", indicator.attempted.done)
+            writer.field("attempted_total", indicator.attempted.total)
+            writer.field("wasted_done", indicator.wasted.done)
+            writer.field("wasted_total", indicator.wasted.total)
+            writer.field("updated_at", RFC3339.text(indicator.updatedAt))
+        }
+    }
+
+    /// Reads what ``write(to:)`` writes; fields that are not known are passed over.
+    public init(_ value: JSONValue) throws(ResponseError) {
+        let answer = ResponseReader(value)
+        id = try answer.job("job")
+        var tags: [Name: Name] = [:]
+        if case .object(let fields) = value["tags"] {
+            for field in fields { if let text = field.value.text { tags[Name(field.name)] = Name(text) } }
+        }
+        description = JobDescription(
+            name: Name(try answer.text("name")), key: answer.value["key"]?.text.map { Name($0) }, tags: tags)
+        createdAt = try answer.moment("created_at")
+        ledgerSequence = try answer.integer("ledger_sequence")
+        now = try answer.momentIfPresent("now")
+        guard let state = JobState(rawValue: try answer.text("state")) else { throw ResponseError(field: "state") }
+        var indicators: [Snapshot.Indicator] = []
+        for element in value["progress"]?.elements ?? [] { indicators.append(try Self.indicator(element)) }
+        snapshot = Snapshot(
+            sequence: try answer.integer("sequence"), state: state, createdAt: createdAt,
+            startedAt: try answer.momentIfPresent("started_at"), updatedAt: try answer.momentIfPresent("updated_at"),
+            finishedAt: try answer.momentIfPresent("finished_at"), tasks: try TaskCounts(value["tasks"] ?? .null),
+            indicators: indicators)
+    }
+
+    private static func indicator(_ value: JSONValue) throws(ResponseError) -> Snapshot.Indicator {
+        let answer = ResponseReader(value)
+        return Snapshot.Indicator(
+            label: value["label"]?.text.map { Name($0) },
+            counted: Units(total: try answer.big("total"), done: try answer.big("done")),
+            attempted: Units(total: try answer.big("attempted_total"), done: try answer.big("attempted_done")),
+            updatedAt: try answer.moment("updated_at"))
+    }
+}

@@ -1,0 +1,235 @@
+public import Ledger
+
+extension LedgerStatus {
+    public func write(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.name("lag")
+            writer.object { writer in
+                writer.field("jobs", lag.jobs)
+                writer.field("events", lag.events)
+                writer.field("microseconds", Int64(lag.seconds * 1e6))
+                writer.field("missing_snapshots", lag.missingSnapshots)
+                writer.name("most_behind")
+                writer.array(lag.mostBehind) { writer, job in
+                    writer.object { writer in
+                        writer.field("job", job.job.description)
+                        writer.field("events", job.events)
+                        writer.field("microseconds", Int64(job.seconds * 1e6))
+                    }
+                }
+            }
+            writer.name("workers")
+            writer.array(workers) { $1.write(to: &$0) }
+            writer.name("stuck_jobs")
+            writer.array(stuckJobs) { $1.write(to: &$0) }
+            writer.field("stuck_job_count", stuckJobCount)
+            writer.name("blocked")
+            writer.array(blocked) { writer, blocked in
+                writer.object { writer in
+                    blocked.session.writeFields(to: &writer)
+                    writer.name("blocked_by")
+                    writer.array(blocked.blockers) { writer, blocker in
+                        writer.object { blocker.writeFields(to: &$0) }
+                    }
+                }
+            }
+            writer.field("replay", replay?.description)
+            writer.name("vacuum")
+            writer.object { writer in
+                writer.name("held_back_by")
+                writer.array(vacuumHolders) { $1.write(to: &$0) }
+                writer.name("tables")
+                writer.array(tables) { $1.write(to: &$0) }
+            }
+            writer.name("durability_faults")
+            writer.array(durabilityFaults) { $0.string($1) }
+            writer.name("durability_remarks")
+            writer.array(durabilityRemarks) { $0.string($1) }
+            writer.name("guarantee_faults")
+            writer.array(guaranteeFaults) { $0.string($1) }
+            writer.name("missing_partitions")
+            writer.array(missingPartitions) { $0.string($1) }
+            writer.name("append_failure")
+            if let appendFailure { appendFailure.write(to: &writer) } else { writer.null() }
+        }
+    }
+
+    /// Reads what ``write(to:)`` writes; fields that are not known are passed over.
+    public init(_ value: JSONValue) throws(ResponseError) {
+        guard let given = value["lag"] else { throw ResponseError(field: "lag") }
+        var lag = Lag(jobs: 0, events: 0, seconds: 0)
+        let reader = ResponseReader(given)
+        lag.jobs = try reader.integer("jobs")
+        lag.events = try reader.integer("events")
+        lag.seconds = Double(try reader.integer("microseconds")) / 1e6
+        if given["missing_snapshots"] != nil { lag.missingSnapshots = try reader.integer("missing_snapshots") }
+        for element in given["most_behind"]?.elements ?? [] {
+            let job = ResponseReader(element)
+            lag.mostBehind.append(
+                BehindJob(
+                    job: try job.job("job"), events: try job.integer("events"),
+                    seconds: Double(try job.integer("microseconds")) / 1e6))
+        }
+        var workers: [Worker] = []
+        for element in value["workers"]?.elements ?? [] { workers.append(try Worker(element)) }
+        var stuck: [StuckJob] = []
+        for element in value["stuck_jobs"]?.elements ?? [] { stuck.append(try StuckJob(element)) }
+        var blocked: [Blocked] = []
+        for element in value["blocked"]?.elements ?? [] {
+            var blockers: [Session] = []
+            for blocker in element["blocked_by"]?.elements ?? [] { blockers.append(try Session(blocker)) }
+            blocked.append(Blocked(session: try Session(element), blockers: blockers))
+        }
+        var replay: JobID?
+        if let id = value["replay"], id != .null { replay = try ResponseReader(value).job("replay") }
+        self.init(
+            lag: lag, workers: workers, stuckJobs: stuck,
+            stuckJobCount: try ResponseReader(value).integer("stuck_job_count"), blocked: blocked, replay: replay)
+        for element in value["vacuum"]?["held_back_by"]?.elements ?? [] {
+            vacuumHolders.append(try VacuumHolder(element))
+        }
+        for element in value["vacuum"]?["tables"]?.elements ?? [] { tables.append(try TableHealth(element)) }
+        durabilityRemarks = (value["durability_remarks"]?.elements ?? []).compactMap(\.text)
+        durabilityFaults = (value["durability_faults"]?.elements ?? []).compactMap(\.text)
+        guaranteeFaults = (value["guarantee_faults"]?.elements ?? []).compactMap(\.text)
+        missingPartitions = (value["missing_partitions"]?.elements ?? []).compactMap(\.text)
+        appendFailure = try Failure(value["append_failure"])
+    }
+}
+
+extension LedgerStatus.VacuumHolder {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("kind", kind.rawValue)
+            writer.field("name", name)
+            writer.field("process", process)
+            writer.field("microseconds", seconds.map { Int64($0 * 1e6) })
+            writer.field("transactions", transactions)
+        }
+    }
+
+    fileprivate init(_ value: JSONValue) throws(ResponseError) {
+        let reader = ResponseReader(value)
+        guard let kind = Kind(rawValue: try reader.text("kind")) else { throw ResponseError(field: "kind") }
+        var process: Int32?
+        if let given = value["process"], given != .null {
+            process = Int32(truncatingIfNeeded: try reader.integer("process"))
+        }
+        var seconds: Double?
+        if let given = value["microseconds"], given != .null {
+            seconds = Double(try reader.integer("microseconds")) / 1e6
+        }
+        self.init(
+            kind: kind, name: try reader.text("name"), process: process, seconds: seconds,
+            transactions: try reader.integer("transactions"))
+    }
+}
+
+extension LedgerStatus.TableHealth {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("table", table)
+            writer.field("live_rows", liveRows)
+            writer.field("dead_rows", deadRows)
+            writer.field("vacuumed_at", vacuumedAt.map(RFC3339.text))
+        }
+    }
+
+    fileprivate init(_ value: JSONValue) throws(ResponseError) {
+        let reader = ResponseReader(value)
+        self.init(
+            table: try reader.text("table"), liveRows: try reader.integer("live_rows"),
+            deadRows: try reader.integer("dead_rows"), vacuumedAt: try reader.momentIfPresent("vacuumed_at"))
+    }
+}
+
+extension LedgerStatus.Failure {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("at", RFC3339.text(at))
+            writer.field("sqlstate", state)
+            writer.field("message", message)
+        }
+    }
+
+    fileprivate init?(_ value: JSONValue?) throws(ResponseError) {
+        guard let value, value != .null else { return nil }
+        let reader = ResponseReader(value)
+        self.init(
+            at: try reader.moment("at"), state: value["sqlstate"]?.text, message: try reader.text("message"))
+    }
+}
+
+extension LedgerStatus.Worker {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("worker", worker)
+            writer.field("host", host)
+            writer.field("process", process)
+            writer.field("lost", isLost)
+            writer.field("started_at", RFC3339.text(startedAt))
+            writer.field("seen_at", RFC3339.text(seenAt))
+            writer.field("folded_at", foldedAt.map(RFC3339.text))
+            writer.field("folded_events", foldedEvents)
+            writer.field("steps", steps)
+            writer.field("failures", failures)
+            writer.field("pending_jobs", pendingJobs)
+            writer.name("last_failure")
+            if let lastFailure { lastFailure.write(to: &writer) } else { writer.null() }
+        }
+    }
+
+    fileprivate init(_ value: JSONValue) throws(ResponseError) {
+        let reader = ResponseReader(value)
+        guard let isLost = value["lost"]?.bool else { throw ResponseError(field: "lost") }
+        self.init(
+            worker: try reader.text("worker"), host: try reader.text("host"),
+            process: Int32(truncatingIfNeeded: try reader.integer("process")),
+            startedAt: try reader.moment("started_at"), seenAt: try reader.moment("seen_at"), isLost: isLost,
+            foldedAt: try reader.momentIfPresent("folded_at"), foldedEvents: try reader.integer("folded_events"),
+            steps: try reader.integer("steps"), failures: try reader.integer("failures"),
+            pendingJobs: try reader.integer("pending_jobs"),
+            lastFailure: try LedgerStatus.Failure(value["last_failure"]))
+    }
+}
+
+extension LedgerStatus.StuckJob {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("job", job.description)
+            writer.field("since", RFC3339.text(since))
+            writer.field("failures", failures)
+            writer.field("worker", worker)
+            writer.name("last_failure")
+            failure.write(to: &writer)
+        }
+    }
+
+    fileprivate init(_ value: JSONValue) throws(ResponseError) {
+        let reader = ResponseReader(value)
+        guard let failure = try LedgerStatus.Failure(value["last_failure"]) else {
+            throw ResponseError(field: "last_failure")
+        }
+        self.init(
+            job: try reader.job("job"), since: try reader.moment("since"), failures: try reader.integer("failures"),
+            worker: try reader.text("worker"), failure: failure)
+    }
+}
+
+extension LedgerStatus.Session {
+    fileprivate func writeFields(to writer: inout JSONWriter) {
+        writer.field("process", process)
+        writer.field("application", application)
+        writer.field("state", state)
+        writer.field("microseconds", Int64(seconds * 1e6))
+        writer.field("statement", statement)
+    }
+
+    fileprivate init(_ value: JSONValue) throws(ResponseError) {
+        let reader = ResponseReader(value)
+        self.init(
+            process: Int32(truncatingIfNeeded: try reader.integer("process")),
+            application: try reader.text("application"), state: value["state"]?.text,
+            seconds: Double(try reader.integer("microseconds")) / 1e6, statement: value["statement"]?.text)
+    }
+}

@@ -1,0 +1,66 @@
+internal import Ledger
+
+/// An answer that is not what this version expects of a ledger.
+public struct ResponseError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The field that is missing or has another type.
+    public let field: String
+
+    public init(field: String) {
+        self.field = field
+    }
+
+    public var description: String { "the server's answer has no usable field \(field)" }
+}
+
+/// Reads the fields of an answer.
+struct ResponseReader {
+    let value: JSONValue
+
+    init(_ value: JSONValue) {
+        self.value = value
+    }
+
+    func text(_ field: String) throws(ResponseError) -> String {
+        guard let text = value[field]?.text else { throw ResponseError(field: field) }
+        return text
+    }
+
+    func big(_ field: String) throws(ResponseError) -> Int128 {
+        guard let integer = value[field]?.integer else { throw ResponseError(field: field) }
+        return integer
+    }
+
+    func integer(_ field: String) throws(ResponseError) -> Int64 {
+        guard let integer = Int64(exactly: try big(field)) else { throw ResponseError(field: field) }
+        return integer
+    }
+
+    func integerIfPresent(_ field: String) throws(ResponseError) -> Int64? {
+        switch value[field] {
+        case nil, .null: nil
+        default: try integer(field)
+        }
+    }
+
+    func moment(_ field: String) throws(ResponseError) -> Timestamp {
+        guard let moment = RFC3339.timestamp(try text(field)) else { throw ResponseError(field: field) }
+        return moment
+    }
+
+    func momentIfPresent(_ field: String) throws(ResponseError) -> Timestamp? {
+        switch value[field] {
+        case nil, .null: nil
+        default: try moment(field)
+        }
+    }
+
+    func hash(_ field: String) throws(ResponseError) -> [UInt8] {
+        guard let hash = Hexadecimal.bytes(try text(field)), hash.count == 32 else { throw ResponseError(field: field) }
+        return hash
+    }
+
+    func job(_ field: String) throws(ResponseError) -> JobID {
+        guard let job = JobID(try text(field)) else { throw ResponseError(field: field) }
+        return job
+    }
+}

@@ -1,0 +1,53 @@
+import Ledger
+package import LedgerWire
+
+/// What an answer's body means. Members that this version does not know are passed over: a server may add some.
+package protocol ResponseBody: Sendable {
+    init(_ value: JSONValue) throws(ResponseError)
+}
+
+extension JobAnswer: ResponseBody {}
+extension Explanation: ResponseBody {}
+extension SnapshotDiff: ResponseBody {}
+extension IndicatorHistory: ResponseBody {}
+extension VerificationResponse: ResponseBody {}
+extension Replay: ResponseBody {}
+extension LedgerStatus: ResponseBody {}
+
+extension JSONValue {
+    func text(_ field: String) throws(ResponseError) -> String {
+        guard let text = self[field]?.text else { throw ResponseError(field: field) }
+        return text
+    }
+
+    func integer<Integer: FixedWidthInteger>(_ field: String) throws(ResponseError) -> Integer {
+        guard let integer = self[field]?.integer.flatMap({ Integer(exactly: $0) }) else {
+            throw ResponseError(field: field)
+        }
+        return integer
+    }
+
+    func integerIfPresent<Integer: FixedWidthInteger>(_ field: String) throws(ResponseError) -> Integer? {
+        switch self[field] {
+        case nil, .null: nil
+        default: try integer(field)
+        }
+    }
+
+    func nameIfPresent(_ field: String) -> Name? {
+        self[field]?.text.map { Name($0) }
+    }
+
+    func elements(_ field: String) throws(ResponseError) -> [JSONValue] {
+        guard let elements = self[field]?.elements else { throw ResponseError(field: field) }
+        return elements
+    }
+
+    /// The sequences that an append was given.
+    func sequences() throws(ResponseError) -> ClosedRange<Int64> {
+        let first: Int64 = try integer("first_sequence")
+        let last: Int64 = try integer("last_sequence")
+        guard first <= last else { throw ResponseError(field: "last_sequence") }
+        return first...last
+    }
+}

@@ -1,0 +1,200 @@
+import Ledger
+import LedgerWire
+import Testing
+
+@testable import LedgerCommands
+
+@Suite("How a watched job looks")
+struct WatchRendererTests {
+    private static let start = ContinuousClock.now
+    private static let noon = Timestamp(microseconds: 1_000_000_000)
+
+    private static func indicator(
+        _ label: Name?, _ done: Int128, _ total: Int128, age seconds: Int64 = 1
+    ) -> Snapshot.Indicator {
+        let units = Units(total: total, done: done)
+        return Snapshot.Indicator(
+            label: label, counted: units, attempted: units,
+            updatedAt: Timestamp(microseconds: noon.microseconds - seconds * 1_000_000))
+    }
+
+    private static func job(
+        _ indicators: [Snapshot.Indicator], state: JobState = .running, sequence: Int64 = 2, name: Name = "tiles"
+    ) -> JobAnswer {
+        let created = Timestamp(microseconds: noon.microseconds - 84_000_000)
+        return JobAnswer(
+            id: JobID(createdAt: created, randomHigh: 0, randomLow: 0), description: JobDescription(name: name),
+            createdAt: created, ledgerSequence: sequence,
+            snapshot: Snapshot(
+                sequence: sequence, state: state, createdAt: created, startedAt: nil, updatedAt: noon, finishedAt: nil,
+                tasks: TaskCounts(), indicators: indicators))
+    }
+
+    private static func lines(
+        _ job: JobAnswer, width: Int = 80, height: Int = 24, unicode: Bool = true, color: Bool = false,
+        memory: WatchHistory = WatchHistory(now: start), connection: WatchRenderer.Connection = .live,
+        notes: [String] = []
+    ) -> [String] {
+        let style = TerminalStyle(width: width, height: height, hasColor: color, hasUnicode: unicode)
+        return WatchRenderer(style: style).lines(
+            WatchRenderer.Scene(
+                job: job, memory: memory, connection: connection, now: noon, instant: start + .seconds(1),
+                notes: notes))
+    }
+
+    @Test("each standing looks different, with and without colour, in Unicode and in ASCII", arguments: [true, false])
+    func standingsDiffer(unicode: Bool) {
+        let standings = [
+            Self.indicator("a", 0, 0), Self.indicator("a", 5, 0), Self.indicator("a", 0, 8), Self.indicator("a", 4, 8),
+            Self.indicator("a", 4, 8, age: 100), Self.indicator("a", 8, 8), Self.indicator("a", 9, 8),
+        ]
+        let looks = standings.map { Self.lines(Self.job([$0]), unicode: unicode)[2...].joined(separator: "\n") }
+        #expect(Set(looks).count == standings.count)
+        if !unicode { for look in looks { #expect(look.unicodeScalars.allSatisfy { $0.isASCII }, "\(look)") } }
+        #expect(looks[4].contains("stalled for 1m 40s"))
+        #expect(looks[6].contains("1 more than declared"))
+    }
+
+    @Test("no line is wider than the terminal", arguments: [20, 30, 40, 53, 80, 200])
+    func linesFit(width: Int) {
+        let job = Self.job(
+            [
+                Self.indicator("a label that is much longer than any bar", 123_456_789, 1_000_000_000),
+                Self.indicator("\u{5730}\u{56F3}\u{30BF}\u{30A4}\u{30EB}", 9, 8), Self.indicator("\u{1F680}", 5, 0),
+                Self.indicator(nil, 1, 2, age: 200),
+            ], name: Name(String(repeating: "x", count: 200)))
+        for line in Self.lines(job, width: width, connection: .lost(since: Self.start, retryIn: .seconds(3))) {
+            #expect(TerminalText.cells(line) <= width, "\(line)")
+        }
+    }
+
+    @Test("names cannot reprogram the terminal, and ASCII terminals get nothing else")
+    func namesAreHarmless() {
+        let hostile = Name("\u{1B}]0;owned\u{7}\n\u{202E}é")
+        let lines = Self.lines(Self.job([Self.indicator(hostile, 1, 2)], name: hostile), width: 120)
+        for line in lines {
+            #expect(!line.unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x202E }, "\(line)")
+        }
+        let ascii = Self.lines(Self.job([Self.indicator(hostile, 1, 2)], name: hostile), width: 120, unicode: false)
+        for line in ascii { #expect(line.unicodeScalars.allSatisfy { $0.isASCII }, "\(line)") }
+    }
+
+    @Test("a number that falls says so at once, and why as soon as that is known")
+    func fallsAreTold() {
+        var memory = WatchHistory(now: Self.start)
+        _ = memory.take(Self.job([Self.indicator("tiles", 60, 100)]), now: Self.start)
+        let fallen = Self.job([Self.indicator("tiles", 20, 100)], sequence: 9)
+        let falls = memory.take(fallen, now: Self.start)
+        #expect(falls.map(\.sequences) == [2...9])
+        #expect(Self.lines(fallen, memory: memory)[2].hasSuffix("-40"))
+        var difference = SnapshotDiff(
+            from: fallen.snapshot, to: fallen.snapshot, events: [:], started: SnapshotDiff.Changes(),
+            finished: SnapshotDiff.Changes(), superseded: SnapshotDiff.Changes())
+        difference.superseded.count = 1
+        difference.superseded.first = [
+            SnapshotDiff.Superseded(
+                task: "tile-17", execution: ExecutionIdentity(execution: nil, attempt: 1, sequence: 3),
+                by: ExecutionIdentity(execution: nil, attempt: 2, sequence: 9), at: Self.noon,
+                lost: [ExecutionSummary.CountedUnits(label: "tiles", units: Units(total: 0, done: 40))])
+        ]
+        #expect(memory.explain(difference, now: Self.start) == ["tiles -40: tile-17 restarted, attempt 2"])
+        #expect(Self.lines(fallen, width: 120, memory: memory)[2].hasSuffix("-40: tile-17 restarted, attempt 2"))
+        let later = Self.start + WatchHistory.remarkTime
+        #expect(memory.remark("tiles", now: later) == nil)
+    }
+
+    @Test("complete indicators are folded where there are more than lines, and the order stays")
+    func manyAreFolded() {
+        let indicators = (0..<40).map { Self.indicator(Name("i\($0)"), $0.isMultiple(of: 4) ? 1 : 2, 2) }
+        let lines = Self.lines(Self.job(indicators), height: 12)
+        #expect(lines.count == 11)
+        #expect(lines[2].hasPrefix("  i0 ") && lines[3].hasPrefix("  i4 "))
+        #expect(lines[10] == "  + 2 more, 30 complete", "\(lines)")
+        let complete = (0..<40).map { Self.indicator(Name("i\($0)"), 2, 2) }
+        let end = Self.lines(Self.job(complete, state: .completed), height: 12)
+        #expect(end[2].hasPrefix("  i0 ") && end[9].hasPrefix("  i7 ") && end[10] == "  + 32 complete", "\(end)")
+        let open = (0..<40).map { Self.indicator(Name("i\($0)"), 1, 2) }
+        #expect(Self.lines(Self.job(open), height: 12).last == "  + 32 more")
+    }
+
+    @Test("a frame has a line less than the terminal, whatever there is to say", arguments: 1...14)
+    func framesFit(height: Int) {
+        for count in [0, 1, 2, 5, 40] {
+            for age in [1, 200] as [Int64] {
+                for done in [1, 2, 3] as [Int128] {
+                    // The note of an indicator that stalls has no room beside it.
+                    let indicators = (0..<count).map { Self.indicator(Name("i\($0)"), done, 2, age: age) }
+                    let notes = ["tile-17: no report for 7m 12s", "tile-18: no report for 6m 1s"]
+                    let lines = Self.lines(
+                        Self.job(indicators), width: 40, height: height,
+                        connection: .lost(since: Self.start, retryIn: .seconds(3)), notes: notes)
+                    #expect(lines.count <= max(1, height - 1), "\(lines)")
+                    #expect(lines[0].hasPrefix("tiles  running"))
+                    #expect(height < 3 || lines.contains { $0.hasPrefix("! connection lost") })
+                    #expect(height < 4 || count == 0 || lines.contains { $0.contains("i0") || $0.contains("+ ") })
+                    #expect(lines.count { $0.hasPrefix("  + ") } <= 1)
+                }
+            }
+        }
+    }
+
+    @Test("what is to be said of the job stands below its indicators")
+    func notesAreShown() {
+        let lines = Self.lines(Self.job([Self.indicator("a", 1, 2)]), notes: ["tile-17: no report for 7m 12s"])
+        #expect(lines.last == "  tile-17: no report for 7m 12s")
+    }
+
+    @Test("on terminals that show ASCII only, columns are as wide as what is shown")
+    func asciiWidths() {
+        let indicators = [Self.indicator("\u{E9}t\u{E9}", 1, 2), Self.indicator("winter", 1, 2)]
+        let lines = Self.lines(Self.job(indicators), unicode: false)[2...]
+        #expect(Set(lines.map { $0.firstIndex(of: "#")!.utf16Offset(in: $0) }).count == 1, "\(lines)")
+        #expect(lines.first?.hasPrefix("  \\u{E9}t\\u{E9} ") == true, "\(lines)")
+    }
+
+    @Test(
+        "characters take as many cells as terminals show them in",
+        arguments: [
+            ("a", 1), ("\u{2705}", 2), ("\u{274C}", 2), ("\u{23F3}", 2), ("\u{26A1}", 2), ("\u{1F680}", 2),
+            ("\u{1FAE0}", 2), ("\u{26A0}", 1), ("\u{26A0}\u{FE0F}", 2), ("\u{1F469}\u{200D}\u{1F467}", 2),
+            ("\u{1F1E9}\u{1F1EA}", 2), ("\u{1F44D}\u{1F3FD}", 2), ("e\u{301}", 1), ("\u{AC00}", 2),
+            ("\u{1112}\u{1161}\u{11AB}", 2), ("\u{5730}", 2), ("\u{FF21}", 2), ("\u{FF71}", 1),
+            ("\u{1F004}", 2), ("\u{25FD}", 2), ("\u{2588}", 1), ("\u{200B}", 0), ("\u{1B170}", 2),
+        ] as [(String, Int)])
+    func widths(text: String, cells: Int) {
+        #expect(TerminalText.cells(text) == cells, "\(text.unicodeScalars.map(\.value))")
+    }
+
+    @Test("a running job is never shown at 100, and what a lost connection leaves is told to be old")
+    func figures() {
+        #expect(Self.lines(Self.job([Self.indicator("a", 8, 8)]))[0] == "tiles  running  99%  1m 24s")
+        let ended = Self.job([Self.indicator("a", 8, 8)], state: .completed)
+        #expect(Self.lines(ended)[0].contains("completed  100%"))
+        let lost = Self.lines(
+            Self.job([]), connection: .lost(since: Self.start - .seconds(11), retryIn: .milliseconds(2_300)))
+        #expect(lost.last?.hasPrefix("! connection lost 12s ago: this is what was known then") == true)
+    }
+
+    @Test("colours are there where they are wanted, and nowhere else")
+    func colours() {
+        let job = Self.job([Self.indicator("a", 1, 2)])
+        #expect(Self.lines(job, color: true).contains { $0.contains("\u{1B}[34m") })
+        #expect(!Self.lines(job).joined().contains("\u{1B}"))
+    }
+
+    @Test("rates are told over what was seen, and fall when nothing comes")
+    func rates() throws {
+        var memory = WatchHistory(now: Self.start)
+        for second in 0...10 {
+            let job = Self.job([Self.indicator("a", Int128(second * 4), 100)], sequence: Int64(second + 1))
+            _ = memory.take(job, now: Self.start + .seconds(second))
+        }
+        #expect(memory.rate("a", now: Self.start + .seconds(10)) == 4)
+        #expect(try #require(memory.rate("a", now: Self.start + .seconds(20))) == 2)
+        #expect(memory.rate("a", now: Self.start + .seconds(90)) == nil)
+        #expect(memory.advancedAt == Self.start + .seconds(10))
+        #expect(
+            WatchMessages.rate(0.05) == "20s each" && WatchMessages.rate(1_234.5) == "1 234/s"
+                && WatchMessages.rate(3.96) == "3.9/s")
+    }
+}

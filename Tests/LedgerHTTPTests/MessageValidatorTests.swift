@@ -1,0 +1,81 @@
+import HTTPTypes
+import NIOCore
+import NIOEmbedded
+import NIOHTTP1
+import Testing
+
+@testable import LedgerHTTP
+
+/// When a connection takes requests, and how long it stays open after the last response.
+@Suite("The guard of messages")
+struct MessageValidatorTests {
+    /// Keeps the channel open while only its output is closed, as a socket does. An embedded channel knows no half-closure.
+    private final class HalfClosure: ChannelOutboundHandler {
+        typealias OutboundIn = Never
+
+        func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+            if mode == .output { promise?.succeed() } else { context.close(mode: mode, promise: promise) }
+        }
+    }
+
+    private func makeChannel() throws -> EmbeddedChannel {
+        let channel = EmbeddedChannel()
+        let connection = ConnectionRegistry(connectionsMax: 64).open(channel)
+        try channel.pipeline.syncOperations.addHandlers([
+            HalfClosure(),
+            MessageValidator(
+                settings: ServerSettings(), metrics: HTTPMetrics(), date: HTTPDate(), upgrade: UpgradeSignal(),
+                connection: connection),
+        ])
+        try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+        return channel
+    }
+
+    private var post: HTTPServerRequestPart {
+        .head(HTTPRequestHead(version: .http1_1, method: .POST, uri: "/v1/jobs", headers: ["host": "localhost"]))
+    }
+
+    private func heads(_ channel: EmbeddedChannel) throws -> Int {
+        var count = 0
+        while let part = try channel.readInbound(as: HTTPServerRequestPart.self) {
+            if case .head = part { count += 1 }
+        }
+        return count
+    }
+
+    private func answerAsLast(_ channel: EmbeddedChannel) throws {
+        let head = HTTPResponseHead(version: .http1_1, status: .payloadTooLarge, headers: ["connection": "close"])
+        try channel.writeOutbound(HTTPServerResponsePart.head(head))
+    }
+
+    @Test("a request that begins after the head of the last response is not handed on")
+    func afterTheLastResponse() throws {
+        // Its response begins before its body has ended, then after.
+        for isEarly in [true, false] {
+            let channel = try makeChannel()
+            try channel.writeInbound(post)
+            if isEarly { try answerAsLast(channel) }
+            try channel.writeInbound(HTTPServerRequestPart.end(nil))
+            if !isEarly { try answerAsLast(channel) }
+            try channel.writeInbound(post)
+            try channel.writeInbound(HTTPServerRequestPart.end(nil))
+            #expect(try heads(channel) == 1)
+            _ = try channel.finish(acceptAlreadyClosed: true)
+        }
+    }
+
+    @Test("a client has as long to read a refusal of what cannot be parsed as it goes on sending")
+    func sendsOnAfterAnError() throws {
+        let channel = try makeChannel()
+        channel.pipeline.fireErrorCaught(HTTPParserError.invalidMethod)
+        for _ in 0..<3 {
+            channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+            channel.pipeline.fireErrorCaught(
+                ByteToMessageDecoderError.dataReceivedInErrorState(HTTPParserError.invalidMethod, ByteBuffer()))
+            channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+            #expect(channel.isActive)
+        }
+        channel.embeddedEventLoop.advanceTime(by: .seconds(2))
+        #expect(!channel.isActive)
+    }
+}

@@ -1,0 +1,50 @@
+import Ledger
+import PQ
+import Synchronization
+import Testing
+
+@testable import LedgerStore
+
+@Suite("Lookups that are shared")
+struct BatchedLookupTests {
+    private static func job(_ number: UInt64) -> JobID { JobID(high: 1, low: number) }
+
+    /// Asks for these jobs at once, from inside the first lookup, and tells in which groups they were looked up.
+    private func groups(of jobs: [JobID], jobsMax: Int) async -> [[JobID]] {
+        let groups = Mutex<[[JobID]]>([])
+        let gate = AsyncStream.makeStream(of: Void.self)
+        let lookup = BatchedLookup<JobID>(on: .shared, jobsMax: jobsMax) { jobs throws(PQError) in
+            let isFirst = groups.withLock { groups in
+                groups.append(jobs)
+                return groups.count == 1
+            }
+            // The first is held until all others wait.
+            if isFirst { for await _ in gate.stream { break } }
+            return Dictionary(uniqueKeysWithValues: jobs.map { ($0, $0) })
+        }
+        let (answers, sink) = AsyncStream.makeStream(of: JobID?.self)
+        func ask(_ job: JobID) {
+            lookup.ask(job) { result in
+                if case .success(let found) = result { sink.yield(found) } else { sink.finish() }
+            }
+        }
+        ask(Self.job(0))
+        while groups.withLock({ $0.isEmpty }) { await Task.yield() }
+        for job in jobs { ask(job) }
+        gate.continuation.yield()
+        var found: [JobID] = []
+        for await answer in answers {
+            found += answer.map { [$0] } ?? []
+            if found.count == jobs.count + 1 { break }
+        }
+        #expect(found.count == jobs.count + 1)
+        return groups.withLock { $0 }
+    }
+
+    @Test("who comes while one is under way shares the next, first come, first served, so many at a time")
+    func order() async {
+        let jobs = (1...25).map { Self.job($0) }
+        let groups = await groups(of: jobs + jobs, jobsMax: 10)
+        #expect(groups.map { Set($0) } == [[Self.job(0)], Set(jobs[0..<10]), Set(jobs[10..<20]), Set(jobs[20...])])
+    }
+}

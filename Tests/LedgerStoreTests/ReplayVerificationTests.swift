@@ -1,0 +1,132 @@
+import Ledger
+import LedgerStore
+import LedgerTestSupport
+import PQ
+import Testing
+
+@testable import LedgerProjection
+
+@Suite("Replay in memory")
+struct ReplayVerificationTests {
+    /// Settings under which nothing fits into memory: everything is stored step by step and compared there.
+    private static var stepwise: ReplaySettings {
+        var settings = ReplayTests.small
+        settings.bytesInMemoryMax = 0
+        settings.bytesOfLargeJobMax = 0
+        return settings
+    }
+
+    /// Settings under which every job is a large one, and is stored in many pieces.
+    private static var large: ReplaySettings {
+        var settings = inMemory
+        settings.bytesInMemoryMax = 0
+        settings.partsPerStatementMax = 7
+        return settings
+    }
+
+    /// Settings under which everything that these tests fold fits into memory.
+    private static var inMemory: ReplaySettings {
+        var settings = ReplayTests.small
+        settings.jobsPerComparisonMax = ReplaySettings().jobsPerComparisonMax
+        return settings
+    }
+
+    /// A job in which every kind of part is there: pages of report numbers and discarded events too.
+    private static func numberedJob(_ ledger: PostgresLedger, seed: UInt64) async throws {
+        let job = try await ReplayTests.randomJob(ledger, events: 400, seed: seed)
+        let reports = (Int64(1)...600).map { number in
+            EventDraft(
+                .progress(
+                    ProgressReport(
+                        reference: ExecutionReference(task: "numbered", execution: "e\u{301}"),
+                        report: number % 590 + 1, label: number % 3 == 0 ? "é" : nil, total: number, done: 1)))
+        }
+        let last = try await ledger.append(reports, to: job).upperBound
+        let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout)
+        #expect(isFolded)
+    }
+
+    @Test("what is folded in memory and what is stored step by step are the same rows")
+    func sameRows() async throws {
+        try await withLedgerDatabase { target in
+            let before = try await withRunningLedger(on: target) { ledger in
+                for seed in UInt64(0)..<4 { _ = try await ReplayTests.randomJob(ledger, events: 300, seed: 90 + seed) }
+                for seed in UInt64(0)..<2 { try await Self.numberedJob(ledger, seed: 95 + seed) }
+                return try await ReplayTests.live(ledger)
+            }
+            for settings in [Self.inMemory, Self.stepwise, Self.large] {
+                try await withRunningLedger(on: target, replays: settings) { ledger in
+                    let replay = try await ReplayTests.end(
+                        of: try await ledger.beginReplay(Replay.Request(applies: true)).id, ledger)
+                    #expect(replay.state == .applied && replay.differenceCount == 0, "\(replay.differences)")
+                    #expect(replay.events.done == replay.events.total)
+                    #expect(try await ReplayTests.live(ledger) == before)
+                }
+            }
+        }
+    }
+
+    @Test("what agrees in memory is not stored; what does not fit there is", arguments: [true, false])
+    func storesNothing(fits: Bool) async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, replays: fits ? Self.inMemory : Self.stepwise) { ledger in
+                let job = try await ReplayTests.randomJob(ledger, events: 300, seed: 100)
+                _ = try await ReplayTests.randomJob(ledger, events: 30, seed: 101)
+                try await Self.numberedJob(ledger, seed: 102)
+                // Whoever stores a task of another projection is refused.
+                let alter = "alter table ledger.task add constraint task_only_live check (projection = 1 or last < 0)"
+                _ = try await tamper(target, alter, [])
+                let replay = try await ReplayTests.end(of: try await ledger.beginReplay(Replay.Request()).id, ledger)
+                #expect(replay.state == (fits ? .done : .failed), "\(replay)")
+                #expect(replay.differenceCount == 0 && replay.skippedJobs == 0)
+                guard fits else { return }
+                // What differs has to be stored to be told part by part.
+                _ = try await tamper(target, "update ledger.indicator set updated_at = now() where job_id = $1", [job])
+                let second = try await ReplayTests.end(of: try await ledger.beginReplay(Replay.Request()).id, ledger)
+                #expect(second.state == .failed, "\(second)")
+            }
+        }
+    }
+
+    @Test("a large job is stored while it has its turn, and what does not fit together is divided")
+    func largeJobs() async throws {
+        try await withLedger { ledger in
+            var jobs: [ReplayCheckpoints.Job] = []
+            for seed in UInt64(0)..<5 {
+                let job = try await ReplayTests.randomJob(ledger, events: 100, seed: 110 + seed)
+                jobs.append(ReplayCheckpoints.Job(id: job, events: 100, previous: 1, projection: 2, wasMissing: false))
+            }
+            let memory = ReplayBudget()
+            var settings = ReplaySettings()
+            settings.bytesInMemoryMax = 0
+            let check = ReplayVerification(pool: ledger.replayPool, settings: settings, memory: memory)
+            var stored: [[JobID]] = []
+            let rest = try await check.run(jobs) { equal in
+                guard !equal.isEmpty else { return }
+                stored.append(equal.map(\.job))
+                let turn = Task { try await memory.withLargeJob {} }
+                turn.cancel()
+                await #expect(throws: CancellationError.self) { try await turn.value }
+            }
+            #expect(stored == jobs.map { [$0.id] })
+            #expect(rest.isEmpty)
+            // Some fit together, all do not.
+            var sizes: Set<Int> = []
+            for bytes in stride(from: 10_000, to: 100_000, by: 10_000) {
+                settings.bytesInMemoryMax = bytes
+                var found: [JobID] = []
+                let divided = ReplayVerification(pool: ledger.replayPool, settings: settings, memory: memory)
+                let equal = try await divided.run(jobs) { equal in
+                    sizes.insert(equal.count)
+                    found += equal.map(\.job)
+                }
+                #expect(found + equal.map(\.job) == jobs.map(\.id))
+            }
+            #expect(sizes.contains(2) || sizes.contains(3))
+            settings.bytesInMemoryMax = ReplaySettings().bytesInMemoryMax
+            let together = ReplayVerification(pool: ledger.replayPool, settings: settings, memory: memory)
+            let equal = try await together.run(jobs) { _ in Issue.record("none of them is large") }
+            #expect(Set(equal.map(\.job)) == Set(jobs.map(\.id)))
+        }
+    }
+}
