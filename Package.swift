@@ -35,7 +35,6 @@ let package = Package(
     targets: [
         // Layer 0
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
-        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "Ledger", swiftSettings: settings),
         .executableTarget(name: "embed-files", path: "Sources/EmbedFiles/Tool", swiftSettings: settings),
         .plugin(
@@ -49,8 +48,6 @@ let package = Package(
             dependencies: ["CLibPQ", .product(name: "Logging", package: "swift-log")],
             swiftSettings: settings + [.strictMemorySafety()]
         ),
-        // What is remembered of answers is packed by zlib, which Hummingbird needs to be built anyway.
-        .target(name: "Deflate", dependencies: ["CZlib"], swiftSettings: settings + [.strictMemorySafety()]),
         .target(name: "LedgerWire", dependencies: ["Ledger"], swiftSettings: settings),
         // Apart from Ledger, so that a task that imports the client does not build BoringSSL for SHA-256.
         .target(
@@ -93,7 +90,7 @@ let package = Package(
         .target(
             name: "LedgerHTTP",
             dependencies: [
-                "Deflate", "Ledger", "LedgerStore", "LedgerWire",
+                "Ledger", "LedgerStore", "LedgerWire",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -150,7 +147,6 @@ let package = Package(
         ),
         .testTarget(
             name: "LedgerTests", dependencies: ["Ledger", "LedgerChain", "LedgerTestSupport"], swiftSettings: settings),
-        .testTarget(name: "DeflateTests", dependencies: ["Deflate", "LedgerTestSupport"], swiftSettings: settings),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [

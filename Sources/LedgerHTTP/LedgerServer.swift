@@ -36,21 +36,23 @@ public struct LedgerServer: Service {
         let onListening = onListening
         let metrics = HTTPMetrics()
         let date = HTTPDate()
-        let cache = ResponseCache(like: SnapshotAnswer.specimen)
+        let cache = ResponseCache()
         let budget = BodyBudget(bytesMax: settings.bodiesBytesMax)
         let connections = ConnectionRegistry(connectionsMax: settings.connectionsMax)
         let broadcaster = WatchBroadcaster(service: service, settings: settings, metrics: metrics, logger: logger)
+        let table = RouteTable(
+            RouteTable.Dependencies(
+                service: service, settings: settings, metrics: metrics, cache: cache, logger: logger))
+        let fastPaths = FastPathTable(table.routes, settings)
         let application = Application(
-            responder: makeRouter(metrics, broadcaster, cache, budget, connections).buildResponder(),
+            responder: makeRouter(table, metrics, budget, connections).buildResponder(),
             server: HTTPServerBuilder { responder in
                 LedgerChannel(
                     responder: responder, settings: settings, metrics: metrics, date: date, connections: connections
                 ) {
                     [
-                        FastPathHandler(
-                            service: service, settings: settings, cache: cache, budget: budget, metrics: metrics,
-                            date: date, logger: logger),
-                        WatchFastPathHandler(broadcaster: broadcaster, metrics: metrics, date: date),
+                        FastPathHandler(table: fastPaths, budget: budget, metrics: metrics, date: date),
+                        WatchHandler(broadcaster: broadcaster, metrics: metrics, date: date),
                     ]
                 }
             },
@@ -79,13 +81,9 @@ public struct LedgerServer: Service {
         }
     }
 
-    func makeRouter(
-        _ metrics: HTTPMetrics, _ broadcaster: WatchBroadcaster, _ cache: ResponseCache, _ budget: BodyBudget,
-        _ connections: ConnectionRegistry
+    private func makeRouter(
+        _ table: RouteTable, _ metrics: HTTPMetrics, _ budget: BodyBudget, _ connections: ConnectionRegistry
     ) -> Router<LedgerRequestContext> {
-        let table = RouteTable(
-            RouteTable.Dependencies(
-                service: service, settings: settings, metrics: metrics, broadcaster: broadcaster, cache: cache))
         let collector = BodyCollector(settings: settings, budget: budget)
         let router = Router(context: LedgerRequestContext.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: ProblemMiddleware(table: table, metrics: metrics))

@@ -4,6 +4,7 @@ internal import HummingbirdCore
 internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
+internal import Logging
 
 /// One route: what it is, and what it does. The router and the description are both made from these, so neither can
 /// say what the other does not.
@@ -54,6 +55,8 @@ struct Route: Sendable {
     var hasLocation = false
     /// Whether it waits as long as `Prefer: wait` says.
     var prefersWait = false
+    /// Its form for small requests; nil if it has none.
+    var fastPath: FastPath?
     var handle: @Sendable (RouteRequest) async throws -> LedgerResponse
 
     /// Whether it changes nothing.
@@ -126,8 +129,8 @@ struct RouteTable: Sendable {
         let service: any LedgerService
         let settings: ServerSettings
         let metrics: HTTPMetrics
-        let broadcaster: WatchBroadcaster
         let cache: ResponseCache
+        let logger: Logger
     }
 
     init(_ dependencies: Dependencies) {

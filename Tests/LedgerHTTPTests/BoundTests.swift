@@ -226,23 +226,30 @@ struct BoundTests {
         #expect(heads.isFull)
     }
 
-    @Test("a small append takes the short way with every spelling of its media type")
-    func shortAppends() {
-        func request(_ type: String?) -> FastPathRequest? {
+    @Test("a small append takes the fast path with every spelling of its media type")
+    func fastAppends() {
+        let route = Route(
+            method: .post, path: "/v1/jobs/{job}/events", operation: "test", summary: "",
+            body: Route.Body(schema: "EventsRequest", takesLines: true), outcomes: [],
+            fastPath: FastPath(bodyBytesMax: 100) { _, _, _ in }
+        ) { _ in LedgerResponse(status: .ok) }
+        let table = FastPathTable([route], ServerSettings())
+        func match(_ type: String?, length: Int = 10) -> FastPathTable.Match? {
             var head = HTTPRequest(
                 method: .post, scheme: "http", authority: "x",
                 path: "/v1/jobs/01900000-0000-7000-8000-000000000000/events")
             if let type { head.headerFields[.contentType] = type }
-            head.headerFields[.contentLength] = "10"
-            return FastPathRequest(head)
+            head.headerFields[.contentLength] = "\(length)"
+            return table.match(head)
         }
         for type in [
             "application/json", "application/json; charset=utf-8", "application/json;charset=UTF-8", "Application/JSON",
             "application/json ; charset=\"utf-8\"",
-        ] { #expect(request(type) != nil, "\(type)") }
-        for type in ["text/plain", "application/x-ndjson", "application/jsonx", "", "json"] {
-            #expect(request(type) == nil, "\(type)")
-        }
-        #expect(request(nil) == nil)
+        ] { #expect(match(type)?.request.format == .json, "\(type)") }
+        #expect(match("application/x-ndjson")?.request.format == .lines)
+        for type in ["text/plain", "application/jsonx", "", "json"] { #expect(match(type) == nil, "\(type)") }
+        #expect(match(nil) == nil)
+        #expect(match("application/json", length: 100) != nil)
+        #expect(match("application/json", length: 101) == nil)
     }
 }

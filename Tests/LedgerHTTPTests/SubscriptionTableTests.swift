@@ -5,13 +5,13 @@ import Testing
 
 @testable import LedgerHTTP
 
-@Suite("Who is to be told what")
+@Suite("The table of subscriptions")
 struct SubscriptionTableTests {
     private static let ids = (0..<4).map { number in
         JobID(createdAt: Timestamp(microseconds: 1_000_000 * Int64(number + 1)), randomHigh: 0, randomLow: 0)
     }
 
-    private static func encoded(
+    private static func snapshot(
         _ job: Int, _ sequence: Int64, projection: Int16 = 1, state: JobState = .running, name: Name = "n",
         history: UInt64 = 0, readSince began: ContinuousClock.Instant = .now
     ) -> EncodedSnapshot {
@@ -26,19 +26,19 @@ struct SubscriptionTableTests {
     }
 
     private static func jobs(_ deliveries: [SubscriptionTable.Delivery]) -> [JobID] {
-        deliveries.compactMap { if case .encoded(let encoded, _) = $0 { encoded.job } else { nil } }
+        deliveries.compactMap { if case .snapshot(let encoded, _) = $0 { encoded.job } else { nil } }
     }
 
     private static func lists(_ deliveries: [SubscriptionTable.Delivery]) -> Int {
         deliveries.count { if case .list = $0 { true } else { false } }
     }
 
-    @Test("nothing is read for jobs that nobody watches, nor for news that are known")
-    func readsWhatIsWanted() {
+    @Test("unwatched jobs and known snapshots are not read")
+    func readsOnlyChanges() {
         var table = SubscriptionTable()
         table.receive(.folded(Self.ids[0], sequence: 2))
         #expect(!table.isAnythingDue)
-        _ = table.add(.job(Self.ids[0]), reading: [Self.encoded(0, 2)], ConflatingBuffer())
+        _ = table.add(.job(Self.ids[0]), reading: [Self.snapshot(0, 2)], ConflatingBuffer())
         #expect(table.take(jobsMax: 10, listsMax: 10).jobs == [Self.ids[0]])
         table.receive(.folded(Self.ids[0], sequence: 2))
         table.receive(.folded(Self.ids[1], sequence: 9))
@@ -47,63 +47,63 @@ struct SubscriptionTableTests {
         #expect(table.take(jobsMax: 10, listsMax: 10).jobs == [Self.ids[0]])
     }
 
-    @Test("every watcher of a job gets a change once, and one who has left gets nothing")
+    @Test("every watcher of a job gets a change once, and none after it has left")
     func delivers() {
         var table = SubscriptionTable()
         let subject = SubscriptionTable.Subject.job(Self.ids[0])
-        let first = table.add(subject, reading: [Self.encoded(0, 1)], ConflatingBuffer())
+        let first = table.add(subject, reading: [Self.snapshot(0, 1)], ConflatingBuffer())
         let second = table.add(subject, reading: [], ConflatingBuffer())
         #expect(Self.jobs(first.deliveries) == [Self.ids[0]] && Self.jobs(second.deliveries) == [Self.ids[0]])
-        #expect(table.publish(Self.encoded(0, 2)).count == 2)
-        #expect(table.publish(Self.encoded(0, 2)).isEmpty)
+        #expect(table.publish(Self.snapshot(0, 2)).count == 2)
+        #expect(table.publish(Self.snapshot(0, 2)).isEmpty)
         table.remove(subject, first.number)
-        #expect(table.publish(Self.encoded(0, 3)).count == 1)
+        #expect(table.publish(Self.snapshot(0, 3)).count == 1)
         table.remove(subject, second.number)
         table.remove(subject, second.number)
         #expect(table.count == 0 && table.buffers.isEmpty && !table.isWatched(subject))
     }
 
-    @Test("a replay that was applied is told, though the sequence is the same")
-    func tellsReplays() {
+    @Test("an applied replay is delivered although the sequence is the same")
+    func deliversReplays() {
         var table = SubscriptionTable()
-        _ = table.add(.job(Self.ids[0]), reading: [Self.encoded(0, 5)], ConflatingBuffer())
-        #expect(table.publish(Self.encoded(0, 5, projection: 2)).count == 1)
+        _ = table.add(.job(Self.ids[0]), reading: [Self.snapshot(0, 5)], ConflatingBuffer())
+        #expect(table.publish(Self.snapshot(0, 5, projection: 2)).count == 1)
     }
 
     @Test("who comes from another server with a newer snapshot is not shown an older one, and nobody goes back")
     func goesForward() {
         var table = SubscriptionTable()
         let subject = SubscriptionTable.Subject.job(Self.ids[0])
-        _ = table.add(subject, reading: [Self.encoded(0, 5)], ConflatingBuffer())
+        _ = table.add(subject, reading: [Self.snapshot(0, 5)], ConflatingBuffer())
         #expect(table.isKnown(subject, from: nil))
         #expect(table.isKnown(subject, from: StreamPosition("5")) && !table.isKnown(subject, from: StreamPosition("6")))
         let began = ContinuousClock.now
-        let joined = table.add(subject, reading: [Self.encoded(0, 7)], ConflatingBuffer())
+        let joined = table.add(subject, reading: [Self.snapshot(0, 7)], ConflatingBuffer())
         // The one who was there gets it too.
         #expect(Self.jobs(joined.deliveries).count == 2)
         // Read at the same time as the one before, and older.
-        #expect(table.publish(Self.encoded(0, 6, readSince: began)).isEmpty)
-        #expect(table.publish(Self.encoded(0, 8)).count == 2)
+        #expect(table.publish(Self.snapshot(0, 6, readSince: began)).isEmpty)
+        #expect(table.publish(Self.snapshot(0, 8)).count == 2)
     }
 
     @Test("a ledger that was set back is shown, in streams of a job and of lists, and then goes on")
     func setBack() {
         var table = SubscriptionTable()
         let list = SubscriptionTable.List(filter: JobFilter(), limit: 2, cursor: nil)
-        _ = table.add(.job(Self.ids[0]), reading: [Self.encoded(0, 10, history: 1)], ConflatingBuffer())
-        _ = table.add(.list(list), reading: [Self.encoded(0, 10, history: 1)], ConflatingBuffer())
+        _ = table.add(.job(Self.ids[0]), reading: [Self.snapshot(0, 10, history: 1)], ConflatingBuffer())
+        _ = table.add(.list(list), reading: [Self.snapshot(0, 10, history: 1)], ConflatingBuffer())
         // Nothing new: the same history.
-        #expect(table.publish(Self.encoded(0, 10, history: 1)).isEmpty)
-        #expect(table.publish(Self.encoded(0, 5, history: 2)).count == 2)
-        #expect(table.publish(Self.encoded(0, 5, history: 2)).isEmpty)
+        #expect(table.publish(Self.snapshot(0, 10, history: 1)).isEmpty)
+        #expect(table.publish(Self.snapshot(0, 5, history: 2)).count == 2)
+        #expect(table.publish(Self.snapshot(0, 5, history: 2)).isEmpty)
         // The same sequence as in the history that was lost, with other events.
-        #expect(table.publish(Self.encoded(0, 10, history: 3)).count == 2)
-        #expect(table.publish(Self.encoded(0, 10, history: 4)).count == 2)
+        #expect(table.publish(Self.snapshot(0, 10, history: 3)).count == 2)
+        #expect(table.publish(Self.snapshot(0, 10, history: 4)).count == 2)
     }
 
     @Test("a position of a stream names the history, and one without it is known by no server")
     func positions() {
-        let encoded = Self.encoded(0, 10, history: 0xABC)
+        let encoded = Self.snapshot(0, 10, history: 0xABC)
         #expect(StreamPosition(encoded.version).text == "10-abc")
         #expect(StreamPosition("10-abc") == StreamPosition(encoded.version))
         #expect(StreamPosition("10") != StreamPosition(encoded.version))
@@ -124,55 +124,60 @@ struct SubscriptionTableTests {
     func fillsLists() {
         var table = SubscriptionTable()
         let list = SubscriptionTable.List(filter: JobFilter(state: .running, name: "n"), limit: 2, cursor: nil)
-        let encodedSnapshots = [Self.encoded(1, 1), Self.encoded(2, 1)]
+        let encodedSnapshots = [Self.snapshot(1, 1), Self.snapshot(2, 1)]
         let joined = table.add(.list(list), reading: encodedSnapshots, ConflatingBuffer())
         #expect(Self.lists(joined.deliveries) == 1 && Set(Self.jobs(joined.deliveries)) == Set(Self.ids[1...2]))
         #expect(table.take(jobsMax: 9, listsMax: 9).lists == [list])
         table.receive(.folded(Self.ids[0], sequence: 7))
         #expect(!table.isAnythingDue)
-        #expect(table.publish(Self.encoded(3, 1, name: "other")).isEmpty)
-        let newer = table.publish(Self.encoded(3, 1))
+        #expect(table.publish(Self.snapshot(3, 1, name: "other")).isEmpty)
+        let newer = table.publish(Self.snapshot(3, 1))
         #expect(Self.lists(newer) == 1 && Self.jobs(newer) == [Self.ids[3]])
         guard case .list(_, let left, _) = newer[0] else { return }
         #expect(left == [Self.ids[1]])
-        let ended = table.publish(Self.encoded(2, 2, state: .failed))
+        let ended = table.publish(Self.snapshot(2, 2, state: .failed))
         #expect(Self.lists(ended) == 1 && Self.jobs(ended).isEmpty)
         #expect(table.take(jobsMax: 9, listsMax: 9).lists == [list])
-        let refilled = table.publish([Self.encoded(3, 1), Self.encoded(1, 1)], in: list)
+        let refilled = table.publish([Self.snapshot(3, 1), Self.snapshot(1, 1)], in: list)
         #expect(Self.lists(refilled) == 1 && Self.jobs(refilled) == [Self.ids[1]])
     }
 
     private static func contents(_ contents: ConflatingBuffer.Contents?) -> [JobID: Int64] {
-        Dictionary(uniqueKeysWithValues: (contents?.encodedSnapshots ?? []).map { ($0.job, $0.version.sequence) })
+        Dictionary(uniqueKeysWithValues: (contents?.snapshots ?? []).map { ($0.job, $0.version.sequence) })
     }
 
-    @Test("whichever job leaves, and whichever comes again, a watcher gets one snapshot of each, the newest")
-    func comingAndLeaving() async {
-        let buffer = ConflatingBuffer()
-        for number in 0...2 { buffer.offer(Self.encoded(number, 1)) }
-        buffer.offer(EncodedSnapshot.list([]), without: [Self.ids[0]])
-        buffer.offer(Self.encoded(1, 2))
-        buffer.offer(Self.encoded(2, 2))
-        #expect(Self.contents(await buffer.next()) == [Self.ids[1]: 2, Self.ids[2]: 2])
-        buffer.offer(Self.encoded(0, 1))
-        buffer.offer(EncodedSnapshot.list([]), without: [Self.ids[0]])
-        buffer.offer(Self.encoded(1, 3))
-        #expect(Self.contents(await buffer.next()) == [Self.ids[1]: 3])
+    /// The contents of a buffer; nil if it is empty or closed.
+    private static func take(_ buffer: ConflatingBuffer) -> ConflatingBuffer.Contents? {
+        if case .contents(let contents) = buffer.take(orCall: {}) { contents } else { nil }
     }
 
-    @Test("a watcher that takes its time gets the newest snapshot, and none of those before it")
-    func newestWins() async {
+    @Test("whichever jobs leave and return, a watcher gets one snapshot of each, the newest")
+    func comingAndLeaving() {
         let buffer = ConflatingBuffer()
-        for sequence in 1...1_000 { buffer.offer(Self.encoded(0, Int64(sequence))) }
-        buffer.offer(Self.encoded(1, 1))
+        for number in 0...2 { buffer.offer(Self.snapshot(number, 1)) }
+        buffer.offer(EncodedSnapshot.list([]), without: [Self.ids[0]])
+        buffer.offer(Self.snapshot(1, 2))
+        buffer.offer(Self.snapshot(2, 2))
+        #expect(Self.contents(Self.take(buffer)) == [Self.ids[1]: 2, Self.ids[2]: 2])
+        buffer.offer(Self.snapshot(0, 1))
+        buffer.offer(EncodedSnapshot.list([]), without: [Self.ids[0]])
+        buffer.offer(Self.snapshot(1, 3))
+        #expect(Self.contents(Self.take(buffer)) == [Self.ids[1]: 3])
+    }
+
+    @Test("a slow watcher gets the newest snapshot and none before it")
+    func newestWins() {
+        let buffer = ConflatingBuffer()
+        for sequence in 1...1_000 { buffer.offer(Self.snapshot(0, Int64(sequence))) }
+        buffer.offer(Self.snapshot(1, 1))
         buffer.offerHeartbeat()
-        let contents = await buffer.next()
+        let contents = Self.take(buffer)
         #expect(Self.contents(contents) == [Self.ids[0]: 1_000, Self.ids[1]: 1])
-        #expect(contents?.encodedSnapshots.map(\.job) == [Self.ids[0], Self.ids[1]].sorted(by: >))
-        buffer.offer(Self.encoded(1, 2))
+        #expect(contents?.snapshots.map(\.job) == [Self.ids[0], Self.ids[1]].sorted(by: >))
+        buffer.offer(Self.snapshot(1, 2))
         buffer.offer(EncodedSnapshot.list([]), without: [Self.ids[1]])
-        #expect(await buffer.next()?.encodedSnapshots.isEmpty == true)
+        #expect(Self.take(buffer)?.snapshots.isEmpty == true)
         buffer.close()
-        #expect(await buffer.next() == nil)
+        #expect(Self.take(buffer) == nil)
     }
 }

@@ -64,14 +64,12 @@ struct BodyCollector: Sendable {
             throw HTTPProblem(.unsupportedMediaType, "Unsupported encoding", "Send the body without Content-Encoding.")
         }
         let type = MediaType(request.headers[.contentType] ?? "")
-        switch type.name {
-        case "application/json": return .json
-        case "application/x-ndjson" where allowsLines: return .lines
-        default:
+        guard let format = type.format(allowsLines: allowsLines) else {
             throw HTTPProblem(
                 .unsupportedMediaType, "Unsupported media type",
                 "Send the body with Content-Type: \(accepted)\(type.name.isEmpty ? "" : ", not \(type.name)").")
         }
+        return format
     }
 
     private static var overloaded: HTTPProblem {
@@ -89,8 +87,24 @@ struct MediaType {
     let name: String
 
     init(_ field: String) {
+        // The value of nearly all requests.
+        guard field != "application/json" else {
+            name = field
+            return
+        }
         let name = field.utf8.prefix { $0 != UInt8(ascii: ";") }
         self.name = String(decoding: name.filter { $0 != 0x20 && $0 != 0x09 }, as: UTF8.self).lowercased()
+    }
+
+    /// The format of a body of this type; nil if the ledger does not read it.
+    ///
+    /// - Parameter allowsLines: Whether the route reads NDJSON.
+    func format(allowsLines: Bool) -> EventRequest.Format? {
+        switch name {
+        case "application/json": .json
+        case "application/x-ndjson" where allowsLines: .lines
+        default: nil
+        }
     }
 }
 

@@ -2,16 +2,16 @@ internal import HTTPTypes
 internal import NIOCore
 internal import NIOHTTPTypes
 
-/// What comes in on a connection while a request is being answered there, in its order: it is taken up afterwards.
+/// Input that arrives on a connection before the response to an earlier request, in order.
 ///
-/// Few clients send the next request before they have the answer to the last one. Of those who do, no more is read once
-/// it is full. It is outside the budget of bodies, so it holds little.
+/// Few clients pipeline requests. The connection is not read any further once this is full. It is outside the budget of
+/// bodies, so it holds little.
 struct PipelinedInput {
     enum Incoming {
         case part(HTTPRequestPart)
-        /// The end of what a client sends, among others: whoever hears of it closes the connection.
+        /// For example the end of a client's input; its handler closes the connection.
         case event(Any)
-        /// A next request that cannot be read, or does not arrive in time, among others: whoever hears of it answers that.
+        /// For example a next request that is unreadable or late; its handler responds.
         case error(any Error)
     }
 
@@ -21,10 +21,10 @@ struct PipelinedInput {
     private var incoming: [Incoming] = []
     private var bytes = 0
 
-    /// Whether no more should be read.
+    /// Whether to stop reading.
     var isFull: Bool { incoming.count >= Self.countMax || bytes >= Self.bytesMax }
 
-    /// Whether the client has said that it sends nothing more, or has sent what cannot be read.
+    /// Whether the client has closed its side, or has sent unreadable input.
     var hasEnd: Bool {
         incoming.contains { incoming in
             switch incoming {
@@ -47,14 +47,14 @@ struct PipelinedInput {
         }
     }
 
-    /// All that was pipelined, which is not pipelined any more.
+    /// Removes and returns all input.
     mutating func removeAll() -> [Incoming] {
         defer { self = PipelinedInput() }
         return incoming
     }
 }
 
-/// A handler that holds back what comes in while it answers.
+/// A handler that buffers input until its current response is sent.
 protocol PipelinedInputBuffering: ChannelInboundHandler {
     var pipelined: PipelinedInput { get set }
 
@@ -63,7 +63,7 @@ protocol PipelinedInputBuffering: ChannelInboundHandler {
 }
 
 extension PipelinedInputBuffering {
-    /// Takes up what had to wait, until the next request has to be answered: from there on it is pipelined again.
+    /// Handles the buffered input; from the next request that needs a response on, it is buffered again.
     func replayPipelined(_ context: ChannelHandlerContext) {
         let waiting = pipelined.removeAll()
         for incoming in waiting {

@@ -12,8 +12,6 @@ struct LedgerResponse: Sendable {
         case bytes([UInt8])
         /// Parts that are written one after the other, each when the one before has been taken.
         case stream(@concurrent @Sendable (inout any ResponseBodyWriter) async throws -> Void)
-        /// Small parts that come now and then, for as long as the client wants them.
-        case live(@concurrent @Sendable (inout any ResponseBodyWriter) async throws -> Void)
     }
 
     var status: HTTPResponse.Status
@@ -59,13 +57,6 @@ struct LedgerResponse: Sendable {
                 body: ResponseBody { writer in
                     // A stream is long, and what makes it computes.
                     try await withTaskExecutorPreference(ComputeExecutor.shared) { try await produce(&writer) }
-                    try await writer.finish(nil)
-                })
-        case .live(let produce):
-            return Response(
-                status: status, headers: headers,
-                body: ResponseBody { writer in
-                    try await produce(&writer)
                     try await writer.finish(nil)
                 })
         }

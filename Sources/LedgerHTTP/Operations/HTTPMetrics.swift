@@ -19,6 +19,8 @@ final class HTTPMetrics: Sendable {
     private struct State {
         var series: [Key: Series] = [:]
         var inFlight = 0
+        var fast: UInt64 = 0
+        var routed: UInt64 = 0
         var watchers = 0
     }
 
@@ -32,11 +34,6 @@ final class HTTPMetrics: Sendable {
         state.withLock { $0.inFlight += 1 }
     }
 
-    /// A request that had begun is begun anew elsewhere.
-    func forwarded() {
-        state.withLock { $0.inFlight -= 1 }
-    }
-
     /// Counts a request that was refused before it came to a route, because it is not HTTP or one too many.
     func refused(status: Int) {
         began()
@@ -47,7 +44,10 @@ final class HTTPMetrics: Sendable {
         state.withLock { $0.watchers += change }
     }
 
-    func ended(route: String, method: String, status: Int, seconds duration: Duration) {
+    /// Counts a request that has its response.
+    ///
+    /// - Parameter isFast: Whether a handler of the connection responded, and not the router.
+    func ended(route: String, method: String, status: Int, seconds duration: Duration, isFast: Bool = false) {
         let (whole, attoseconds) = duration.components
         let seconds = Double(whole) + Double(attoseconds) / 1e18
         let key = Key(
@@ -55,6 +55,7 @@ final class HTTPMetrics: Sendable {
         let bucket = Self.bounds.firstIndex { seconds <= $0 } ?? Self.bounds.count
         state.withLock { state in
             state.inFlight -= 1
+            if isFast { state.fast += 1 } else { state.routed += 1 }
             guard state.series[key] != nil || state.series.count < Self.seriesMax else { return }
             state.series[key, default: Series()].counts[bucket] += 1
             state.series[key, default: Series()].sum += seconds
@@ -63,13 +64,19 @@ final class HTTPMetrics: Sendable {
 
     /// The figures in Prometheus' text format.
     func write(to text: inout String) {
-        let (series, inFlight, watchers) = state.withLock { ($0.series, $0.inFlight, $0.watchers) }
+        let (series, inFlight, watchers, fast, routed) = state.withLock {
+            ($0.series, $0.inFlight, $0.watchers, $0.fast, $0.routed)
+        }
         let ordered = series.sorted {
             ($0.key.route, $0.key.method, $0.key.statusClass) < ($1.key.route, $1.key.method, $1.key.statusClass)
         }
         text += "# HELP progress_ledger_http_requests_in_flight Requests that are being answered.\n"
         text += "# TYPE progress_ledger_http_requests_in_flight gauge\n"
         text += "progress_ledger_http_requests_in_flight \(inFlight)\n"
+        text += "# HELP progress_ledger_http_requests_total Requests by path: fast ones need no task.\n"
+        text += "# TYPE progress_ledger_http_requests_total counter\n"
+        text += "progress_ledger_http_requests_total{path=\"fast\"} \(fast)\n"
+        text += "progress_ledger_http_requests_total{path=\"routed\"} \(routed)\n"
         text += "# HELP progress_ledger_http_watchers Streams of server-sent events that are open.\n"
         text += "# TYPE progress_ledger_http_watchers gauge\n"
         text += "progress_ledger_http_watchers \(watchers)\n"

@@ -8,8 +8,10 @@ internal import LedgerWire
 struct AppendRoutes: Sendable {
     private let service: any LedgerService
     private let settings: ServerSettings
+    private let endpoint: AppendEndpoint
 
     init(_ dependencies: RouteTable.Dependencies) {
+        endpoint = AppendEndpoint(dependencies)
         service = dependencies.service
         settings = dependencies.settings
     }
@@ -30,7 +32,7 @@ struct AppendRoutes: Sendable {
                     Route.ResponseSpec(status: 201, description: "Durably recorded", schema: "Appended"),
                     .problem(404, "No such job"), .problem(413, "Too large"), .problem(422, "Something is invalid"),
                     .problem(503, "The ledger cannot take more now"),
-                ], handle: append),
+                ], fastPath: endpoint.fastPath, handle: append),
             Route(
                 method: .post, path: "/v1/events", operation: "appendEventsOfManyJobs",
                 summary: "Appends events of many jobs: all or nothing",
@@ -43,7 +45,7 @@ struct AppendRoutes: Sendable {
         ]
     }
 
-    /// What an append may wait for.
+    /// The values of the parameter `wait`.
     private enum Wait: String, CaseIterable {
         case folded
     }
@@ -55,32 +57,17 @@ struct AppendRoutes: Sendable {
         let drafts = try await request.read { body, format throws(RequestError) in try EventRequest.drafts(body, format)
         }
         let range = try await service.append(drafts, to: job)
-        var verdicts: [Verdict?]?
-        if wait == .folded {
-            verdicts = await self.verdicts(job, range, within: settings.foldDeadline(ofWriteBegun: start))
-        }
-        guard wait == .folded else { return Self.answer(range) }
-        return Self.answer(range) { writer in
+        guard wait == .folded else { return AppendEndpoint.response(range) }
+        let verdicts = await verdicts(job, range, within: settings.foldDeadline(ofWriteBegun: start))
+        return AppendEndpoint.response(range) { writer in
             writer.name("verdicts")
             if let verdicts { writer.array(verdicts) { $0.string($1?.rawValue) } } else { writer.null() }
         }
     }
 
-    /// Says where the events are.
-    static func answer(
-        _ range: ClosedRange<Int64>, more: (inout JSONWriter) -> Void = { _ in }
-    ) -> LedgerResponse {
-        .json(.created) { writer in
-            writer.object { writer in
-                writer.field("first_sequence", range.lowerBound)
-                writer.field("last_sequence", range.upperBound)
-                more(&writer)
-            }
-        }
-    }
-
-    /// The verdicts, where the projection gets there in time. The events are recorded: a failure to read what became of
-    /// them is no failure of the append.
+    /// Returns the verdicts, or nil if the projection does not reach the events in time.
+    ///
+    /// The events are recorded: a failure to read their verdicts is no failure of the append.
     private func verdicts(
         _ job: JobID, _ range: ClosedRange<Int64>, within deadline: Duration
     ) async -> [Verdict?]? {
@@ -95,7 +82,7 @@ struct AppendRoutes: Sendable {
         }
     }
 
-    /// Appends events of many jobs; a job that is not there is told with the place of each event that names it.
+    /// Appends events of many jobs. The error about an unknown job points at each event that names it.
     private func record(
         _ entries: [(job: JobID, draft: EventDraft, place: EventRequest.Place)]
     ) async throws -> [(job: JobID, sequences: ClosedRange<Int64>)] {

@@ -7,11 +7,11 @@ internal import LedgerWire
 /// Creating, finding and listing jobs.
 struct JobRoutes: Sendable {
     private let service: any LedgerService
-    private let cache: ResponseCache
+    private let endpoint: SnapshotEndpoint
 
     init(_ dependencies: RouteTable.Dependencies) {
         service = dependencies.service
-        cache = dependencies.cache
+        endpoint = SnapshotEndpoint(dependencies)
     }
 
     private static let pageSizes: ClosedRange<Int64> = 1...1_000
@@ -51,7 +51,7 @@ struct JobRoutes: Sendable {
                 outcomes: [
                     Route.ResponseSpec(status: 200, description: "The job", schema: "Job"),
                     .unchanged, .problem(404, "No such job"),
-                ], prefersWait: true, handle: get),
+                ], prefersWait: true, fastPath: endpoint.fastPath, handle: get),
         ]
     }
 
@@ -83,7 +83,7 @@ struct JobRoutes: Sendable {
 
     private func get(_ request: RouteRequest) async throws -> LedgerResponse {
         _ = try request.parameters()
-        return try await SnapshotAnswer(service: service, cache: cache).answer(request, policy: .last)
+        return try await endpoint.respond(to: request, policy: .last)
     }
 }
 

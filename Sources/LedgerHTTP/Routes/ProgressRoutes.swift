@@ -4,17 +4,16 @@ internal import HummingbirdCore
 internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
-internal import ServiceLifecycle
 
 /// The snapshot of a job.
 struct ProgressRoutes: Sendable {
     private let service: any LedgerService
-    private let cache: ResponseCache
+    private let endpoint: SnapshotEndpoint
     private let settings: ServerSettings
 
     init(_ dependencies: RouteTable.Dependencies) {
         service = dependencies.service
-        cache = dependencies.cache
+        endpoint = SnapshotEndpoint(dependencies)
         settings = dependencies.settings
     }
 
@@ -35,7 +34,7 @@ struct ProgressRoutes: Sendable {
                     .problem(410, "Events that the answer needs were retired"),
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
                     .problem(504, "The snapshot did not reach min_sequence in time"),
-                ], prefersWait: true, handle: get)
+                ], prefersWait: true, fastPath: endpoint.fastPath, handle: get)
         ]
     }
 
@@ -55,7 +54,7 @@ struct ProgressRoutes: Sendable {
                     "The snapshot did not reach sequence \(sequence) within \(settings.foldDeadline); see /readyz.")
             }
         }
-        return try await SnapshotAnswer(service: service, cache: cache).answer(request, policy: policy)
+        return try await endpoint.respond(to: request, policy: policy)
     }
 
     /// The moment in the past that is asked for; nil for the present.
@@ -78,101 +77,6 @@ struct ProgressRoutes: Sendable {
         }
         guard let view else { throw HTTPProblem.noSuchJob(job.description) }
         return .json { JobAnswer(view).write(to: &$0) }
-    }
-}
-
-/// Answers a snapshot, or that it is unchanged.
-struct SnapshotAnswer: Sendable {
-    let service: any LedgerService
-    let cache: ResponseCache
-
-    func answer(_ request: RouteRequest, policy: CountingPolicy) async throws -> LedgerResponse {
-        let job = try request.job()
-        guard var (view, stamp) = try await read(job, policy) else { throw HTTPProblem.noSuchJob(job.description) }
-        let known = request.request.headers[values: .ifNoneMatch]
-        var applied: HTTPFields = [:]
-        if request.wait > 0, SnapshotTag(view, policy).isAmong(known) {
-            applied[.preferenceApplied] = "wait=\(request.wait)"
-            try await waitForChange(of: job, after: view.snapshot.sequence, atMost: .seconds(request.wait))
-            // Read again in any case: a ledger that was set back shows another snapshot of a lower sequence.
-            guard let now = try await read(job, policy) else { throw HTTPProblem.noSuchJob(job.description) }
-            (view, stamp) = now
-        }
-        let tag = SnapshotTag(view, policy)
-        if tag.isAmong(known) { return tag.unchanged(applied) }
-        if policy == .lastSuccessful {
-            guard let folded = try await fold(job) else { throw HTTPProblem.noSuchJob(job.description) }
-            view = folded
-        }
-        let answer = Self.answer(view, policy, applied)
-        if let stamp, applied[.preferenceApplied] == nil { cache.insert(answer, of: job, stamp) }
-        return answer
-    }
-
-    /// Waits for a change, and no longer once the server stops: it stops only after all requests are answered.
-    private func waitForChange(of job: JobID, after sequence: Int64, atMost duration: Duration) async throws {
-        let service = service
-        do {
-            _ = try await cancelWhenGracefulShutdown {
-                try await service.waitForChange(job, after: sequence, deadline: duration)
-            }
-        } catch {
-            // The wait was cancelled while it asked the database.
-            guard Task.isShuttingDownGracefully else { throw error }
-        }
-    }
-
-    /// The snapshot itself, by this policy.
-    static func answer(_ view: JobView, _ policy: CountingPolicy, _ headers: HTTPFields = [:]) -> LedgerResponse {
-        var headers = headers
-        headers[.eTag] = SnapshotTag(view, policy).text
-        return .json(headers: headers) { JobAnswer(view).write(to: &$0) }
-    }
-
-    /// What answers are like, as far as they are alike: to a job with two indicators.
-    static var specimen: LedgerResponse {
-        let moment = Timestamp(microseconds: 1_800_000_000_000_000)
-        let indicators = ["a", "b"].map { (label: Name) in
-            Snapshot.Indicator(
-                label: label, counted: Units(total: 1_000, done: 100), attempted: Units(total: 1_000, done: 100),
-                updatedAt: moment)
-        }
-        let snapshot = Snapshot(
-            sequence: 1, state: .running, createdAt: moment, startedAt: moment, updatedAt: moment, finishedAt: nil,
-            tasks: TaskCounts(), indicators: indicators)
-        let view = JobView(
-            id: JobID(high: 0, low: 0), description: JobDescription(name: "job"), createdAt: moment, ledgerSequence: 1,
-            snapshot: snapshot, projection: 1)
-        return answer(view, .last)
-    }
-
-    /// The head of ``answer(_:_:_:)`` for a snapshot of this tag and a body of so many bytes.
-    static func head(_ tag: SnapshotTag, length: Int) -> HTTPResponse {
-        var head = plainHead
-        head.headerFields[.eTag] = tag.text
-        head.headerFields[.contentLength] = "\(length)"
-        return head
-    }
-
-    private static let plainHead = LedgerResponse.json { _ in }.response.head
-
-    /// What is kept up to date of a snapshot by this policy. By which executions succeeded last it is not, and is folded
-    /// only when it has to be shown: until then, what tells whether it has changed is enough.
-    ///
-    /// - Returns: With the stamp where the answer is the one that is worth remembering.
-    private func read(_ job: JobID, _ policy: CountingPolicy) async throws -> (JobView, SnapshotStamp?)? {
-        switch policy {
-        case .last: try await service.stampedJob(job).map { ($0.view, $0.stamp) }
-        case .lastSuccessful: try await service.job(job).map { ($0, nil) }
-        case .all: try await service.job(job, counting: .all).map { ($0, nil) }
-        }
-    }
-
-    private func fold(_ job: JobID) async throws -> JobView? {
-        let service = service
-        return try await withTaskExecutorPreference(ComputeExecutor.shared) {
-            try await service.job(job, counting: .lastSuccessful)
-        }
     }
 }
 

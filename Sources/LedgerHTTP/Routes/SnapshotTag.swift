@@ -4,8 +4,8 @@ internal import LedgerStore
 
 /// The entity tag of a snapshot (RFC 9110, section 8.8.3).
 ///
-/// Opaque to its reader. It changes with every event that is folded, and when a replay has put another projection in the
-/// place of this one. The hash of the last event tells apart histories in which the same sequence is another event.
+/// Opaque to clients. It changes with every folded event, and when a replay has replaced the projection. The hash of the
+/// last event distinguishes histories in which the same sequence is another event.
 struct SnapshotTag {
     let text: String
 
@@ -21,15 +21,18 @@ struct SnapshotTag {
         text = "W/\"\(policy.rawValue)-\(projection)-\(sequence)-\(String(history.prefix, radix: 16))\""
     }
 
-    /// Whether the values of `If-None-Match` name it.
+    /// Whether the values of `If-None-Match` contain it.
     func isAmong(_ fields: [String]) -> Bool {
         EntityTag(text).isAmong(fields)
     }
 
-    /// The answer to whoever has named it.
-    func unchanged(_ headers: HTTPFields = [:]) -> LedgerResponse {
-        var headers = headers
-        headers[.eTag] = text
-        return LedgerResponse(status: .notModified, headers: headers)
+    /// The response to a client that has the snapshot.
+    func unchanged() -> LedgerResponse {
+        LedgerResponse(status: .notModified, headers: [.eTag: text])
+    }
+
+    /// The response with an encoded snapshot.
+    func response(_ body: [UInt8]) -> LedgerResponse {
+        LedgerResponse(status: .ok, headers: [.eTag: text], contentType: "application/json", bytes: body)
     }
 }

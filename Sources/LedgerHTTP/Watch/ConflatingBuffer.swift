@@ -2,85 +2,84 @@ internal import Ledger
 internal import NIOCore
 internal import Synchronization
 
-/// What one watcher is to be sent next. Of each job it holds the newest snapshot and nothing older, so a watcher that
-/// takes its time misses what was in between and costs no cache for it.
+/// A buffer of one subscriber that holds only the newest snapshot of each job.
+///
+/// A slow client misses the snapshots in between and costs no memory for them.
 final class ConflatingBuffer: Sendable {
-    /// What is in it.
+    /// The contents of a buffer.
     struct Contents: Sendable {
-        /// Which jobs the list holds, where that has changed.
+        /// The encoded list of jobs, if it has changed.
         var list: ByteBuffer?
-        /// The snapshot of one job: all that there is for those who watch only one, and it takes no cache of its own.
+        /// The snapshot of one job: all that a subscriber of one job needs, without memory of its own.
         private(set) var first: EncodedSnapshot?
-        /// Those of other jobs.
+        /// The snapshots of further jobs.
         private var others: [JobID: EncodedSnapshot] = [:]
-        /// Whether it is time to say that the connection lives.
+        /// Whether to show that the connection lives.
         var isHeartbeatDue = false
 
         var isEmpty: Bool { list == nil && first == nil && others.isEmpty && !isHeartbeatDue }
 
-        /// The snapshots, one of each job, those of the newest jobs first.
-        var encodedSnapshots: [EncodedSnapshot] {
-            ((first.map { [$0] } ?? []) + others.values).sorted { $0.job > $1.job }
-        }
+        /// The snapshots, one of each job, newest job first.
+        var snapshots: [EncodedSnapshot] { ((first.map { [$0] } ?? []) + others.values).sorted { $0.job > $1.job } }
 
-        /// Puts a snapshot in place of the one of the same job.
-        mutating func put(_ encoded: EncodedSnapshot) {
-            if first?.job == encoded.job || first == nil && others.isEmpty {
-                first = encoded
+        /// Inserts or replaces the snapshot of a job.
+        mutating func put(_ snapshot: EncodedSnapshot) {
+            if first?.job == snapshot.job || first == nil && others.isEmpty {
+                first = snapshot
             } else {
-                others[encoded.job] = encoded
+                others[snapshot.job] = snapshot
             }
         }
 
-        /// Takes the snapshot of a job out.
+        /// Removes the snapshot of a job.
         mutating func remove(_ job: JobID) {
             if first?.job == job { first = nil } else if !others.isEmpty { others[job] = nil }
         }
     }
 
-    /// What somebody who looks into it finds.
-    enum Found: Sendable {
+    /// The result of a read.
+    enum Taken: Sendable {
         case contents(Contents)
-        /// Nothing yet.
+        /// The buffer is empty so far.
         case nothing
-        /// Nothing more comes.
+        /// The stream has ended.
         case closed
     }
 
     private struct State {
         var contents = Contents()
         var isClosed = false
-        /// Whom to tell that there is something, or that nothing more comes.
+        /// Called at the next change.
         var waiter: (@Sendable () -> Void)?
     }
 
     private let state = Mutex(State())
 
-    func offer(_ encoded: EncodedSnapshot) {
-        wake { $0.contents.put(encoded) }
+    func offer(_ snapshot: EncodedSnapshot) {
+        change { $0.contents.put(snapshot) }
     }
 
-    /// The list holds these jobs from now on, and no longer those that have left.
-    func offer(_ list: ByteBuffer, without left: some Sequence<JobID>) {
-        wake { state in
+    /// Offers an encoded list, and removes the snapshots of jobs that are not in it any more.
+    func offer(_ list: ByteBuffer, without removed: some Sequence<JobID>) {
+        change { state in
             state.contents.list = list
-            for job in left { state.contents.remove(job) }
+            for job in removed { state.contents.remove(job) }
         }
     }
 
     func offerHeartbeat() {
-        wake { $0.contents.isHeartbeatDue = true }
+        change { $0.contents.isHeartbeatDue = true }
     }
 
-    /// Nothing more comes, and what is there is not wanted any more.
+    /// Ends the stream. The contents are discarded.
     func close() {
-        wake { $0.isClosed = true }
+        change { $0.isClosed = true }
     }
 
-    /// Takes what there is. For one reader.
+    /// Takes the contents. For one reader.
     ///
-    /// - Parameter waiter: Called once, on any thread, when it is worth looking again; not called where something was found.
-    func take(orCall waiter: @escaping @Sendable () -> Void) -> Found {
+    /// - Parameter waiter: Called once, on any thread, at the next change; not called unless the buffer is empty.
+    func take(orCall waiter: @escaping @Sendable () -> Void) -> Taken {
         state.withLock { state in
             if state.isClosed { return .closed }
             guard !state.contents.isEmpty else {
@@ -92,33 +91,9 @@ final class ConflatingBuffer: Sendable {
         }
     }
 
-    /// What there is to send, once there is something; nil after the end. For one reader.
-    func next() async -> Contents? {
-        while true {
-            // What comes before somebody waits is found when he begins to.
-            switch take(orCall: {}) {
-            case .contents(let contents): return contents
-            case .closed: return nil
-            case .nothing: break
-            }
-            await withTaskCancellationHandler {
-                await withCheckedContinuation { continuation in
-                    let isThere = state.withLock { state in
-                        guard state.contents.isEmpty, !state.isClosed else { return true }
-                        state.waiter = { continuation.resume() }
-                        return false
-                    }
-                    if isThere { continuation.resume() }
-                }
-            } onCancel: {
-                close()
-            }
-        }
-    }
-
-    private func wake(_ change: (inout State) -> Void) {
+    private func change(_ body: (inout State) -> Void) {
         let waiter = state.withLock { state in
-            change(&state)
+            body(&state)
             defer { state.waiter = nil }
             return state.waiter
         }

@@ -3,12 +3,13 @@ internal import LedgerStore
 internal import LedgerWire
 internal import NIOCore
 
-/// A snapshot as those who watch it get it: encoded once, however many they are. An object, so that what waits for each of
-/// them is a reference and nothing more.
+/// A snapshot encoded as server-sent events, once for all subscribers.
+///
+/// It is an object, so that a buffer holds only a reference.
 final class EncodedSnapshot: Sendable {
-    /// What tells one snapshot of a job from another.
+    /// The identity of a snapshot among those of its job.
     struct Version: Hashable, Sendable {
-        /// Another one after a replay was applied, which changes numbers without an event.
+        /// Changes when a replay is applied, which changes numbers without an event.
         let projection: Int16
         let sequence: Int64
         /// The beginning of the hash of its last event, which identifies the history.
@@ -19,21 +20,21 @@ final class EncodedSnapshot: Sendable {
     let version: Version
     let description: JobDescription
     let state: JobState
-    /// When its reading began and ended: one that was read after another is newer, whatever its sequence.
+    /// The times around its read. A snapshot that was read after another one is newer, whatever its sequence.
     private let readBegan: ContinuousClock.Instant
     private let readEnded: ContinuousClock.Instant
-    /// Whether the job has finished and everything in its ledger is in this snapshot.
+    /// Whether the job has finished and the snapshot contains all its events.
     let isEnd: Bool
-    /// `id: SEQUENCE-HASH`, for the stream of one job: there is no order over several.
+    /// The line `id: SEQUENCE-HASH`, for streams of one job; jobs of a list have no common order.
     let id: ByteBuffer
     /// The event `snapshot`.
     let snapshot: ByteBuffer
-    /// Both, one after the other.
+    /// The id and the event.
     let snapshotWithID: ByteBuffer
-    /// The event `end`, which follows where this is the end.
+    /// The event `end`, which follows the last snapshot.
     let end: ByteBuffer
 
-    /// - Parameter began: When its reading began.
+    /// - Parameter began: The time before its read.
     init(_ view: JobView, readSince began: ContinuousClock.Instant) {
         job = view.id
         readBegan = began
@@ -47,7 +48,7 @@ final class EncodedSnapshot: Sendable {
         let idLength = both.readableBytes
         var event = EncodedSnapshot.event("snapshot") { JobAnswer(view).write(to: &$0) }
         both.writeBuffer(&event)
-        // Parts of the same bytes: it is kept once.
+        // Slices share the same bytes.
         snapshotWithID = both
         id = both.readSlice(length: idLength) ?? ByteBuffer()
         snapshot = both
@@ -60,7 +61,7 @@ final class EncodedSnapshot: Sendable {
         }
     }
 
-    /// The same snapshot with the present time as `now`, for a watcher that joins later.
+    /// The same snapshot with the present time as `now`, for a later subscriber.
     func stampedNow() -> EncodedSnapshot { EncodedSnapshot(self, now: .now) }
 
     private init(_ encoded: EncodedSnapshot, now: Timestamp) {
@@ -81,17 +82,17 @@ final class EncodedSnapshot: Sendable {
         snapshot = both
     }
 
-    /// Whether it is another snapshot than this one, and not an older one.
+    /// Whether it differs from this one and is not older.
     ///
-    /// Two may be read at the same time and arrive in either order; then the higher sequence is newer. One that was read
-    /// later is newer in any case: a lower sequence means that the ledger was set back.
-    func supersedes(after known: EncodedSnapshot) -> Bool {
+    /// Two reads at the same time may finish in either order; then the higher sequence is newer. A later read is newer in
+    /// any case: a lower sequence means that the ledger was set back.
+    func supersedes(_ known: EncodedSnapshot) -> Bool {
         guard version != known.version else { return isEnd != known.isEnd }
         guard version.projection == known.version.projection else { return true }
         return version.sequence > known.version.sequence || readBegan > known.readEnded
     }
 
-    /// The event `list`: which jobs a list holds, newest first.
+    /// The event `list` with the jobs of a list, newest first.
     static func list(_ jobs: [JobID]) -> ByteBuffer {
         event("list") { writer in
             writer.object { writer in
@@ -101,10 +102,10 @@ final class EncodedSnapshot: Sendable {
         }
     }
 
-    /// What an event of the stream begins with.
+    /// The beginning of an event.
     private static func opening(_ name: String) -> String { "event: \(name)\ndata: " }
 
-    /// An event of the stream. What is written as JSON has no line breaks, so its data is one line.
+    /// Encodes an event. JSON is written without line breaks, so its data is one line.
     private static func event(_ name: String, _ write: (inout JSONWriter) -> Void) -> ByteBuffer {
         var writer = JSONWriter()
         write(&writer)
@@ -117,10 +118,10 @@ final class EncodedSnapshot: Sendable {
     }
 }
 
-/// What a watcher has seen of a job: the id of an event of its stream, `SEQUENCE-HASH`.
+/// A position in the stream of a job: the id of one of its events, `SEQUENCE-HASH`.
 struct StreamPosition: Hashable, Sendable {
     let sequence: Int64
-    /// The beginning of that event's hash; nil where a client knows only a sequence, which says nothing of the history.
+    /// The beginning of that event's hash; nil if the client sent a bare sequence, which does not identify a history.
     let history: UInt64?
 
     init(_ version: EncodedSnapshot.Version) {
@@ -128,7 +129,7 @@ struct StreamPosition: Hashable, Sendable {
         history = version.history
     }
 
-    /// Reads a `Last-Event-ID`; nil where it is none of ours.
+    /// Parses a `Last-Event-ID`; nil if it is not from a ledger.
     init?(_ text: String) {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count <= 2, let sequence = Int64(parts[0]) else { return nil }

@@ -2,28 +2,30 @@ internal import Ledger
 internal import LedgerStore
 internal import NIOCore
 
-/// Who watches what, what is to be read for them, and who is to get what was read. Decides and does nothing.
+/// The subscriptions and their due reads: decides which snapshots to read and which buffers get them.
+///
+/// A pure state machine: it neither reads nor sends.
 struct SubscriptionTable {
-    /// A list of jobs that is watched: those who watch the same one share it.
+    /// A list of jobs; subscribers of the same list share its reads.
     struct List: Hashable, Sendable {
         let filter: JobFilter
         let limit: Int
         let cursor: JobID?
     }
 
-    /// What is watched.
+    /// A watched job or list of jobs.
     enum Subject: Hashable, Sendable {
         case job(JobID)
         case list(List)
     }
 
-    /// What somebody is to be sent.
+    /// An offer to one buffer.
     enum Delivery: Sendable {
-        case encoded(EncodedSnapshot, ConflatingBuffer)
+        case snapshot(EncodedSnapshot, ConflatingBuffer)
         case list(ByteBuffer, without: [JobID], ConflatingBuffer)
     }
 
-    /// What is to be read.
+    /// Jobs and lists to read.
     struct Reading: Sendable {
         var jobs: [JobID] = []
         var lists: [List] = []
@@ -36,9 +38,9 @@ struct SubscriptionTable {
 
     private struct ListEntry {
         let list: List
-        var encodedSnapshots: [JobID: EncodedSnapshot] = [:]
+        var snapshots: [JobID: EncodedSnapshot] = [:]
         var buffers: [Int: ConflatingBuffer] = [:]
-        /// The oldest job of a full list: none that is older comes in.
+        /// The oldest job of a full list, which no older job can enter; nil if the list is not full.
         var oldest: JobID?
 
         func mayContain(_ job: JobID) -> Bool {
@@ -46,26 +48,28 @@ struct SubscriptionTable {
             return oldest.map { job >= $0 } ?? true
         }
 
-        /// Takes a newer snapshot of a job that it holds and goes on holding; nil where which jobs it holds may change.
+        /// Replaces the snapshot of a job that stays in the list.
         ///
-        /// Costs a lookup, however long the list is: most snapshots are of this kind.
-        mutating func update(_ encoded: EncodedSnapshot) -> [Delivery]? {
-            let isListed = encodedSnapshots[encoded.job] != nil
-            guard mayContain(encoded.job), isListed || list.filter.matches(encoded) else { return [] }
-            guard isListed, list.filter.matches(encoded) else { return nil }
-            guard let known = encodedSnapshots[encoded.job], encoded.supersedes(after: known) else { return [] }
-            encodedSnapshots[encoded.job] = encoded
-            return buffers.values.map { .encoded(encoded, $0) }
+        /// Most snapshots are of this kind. Costs a lookup, however long the list is.
+        ///
+        /// - Returns: Nil if the jobs of the list may change.
+        mutating func update(_ snapshot: EncodedSnapshot) -> [Delivery]? {
+            let isListed = snapshots[snapshot.job] != nil
+            guard mayContain(snapshot.job), isListed || list.filter.matches(snapshot) else { return [] }
+            guard isListed, list.filter.matches(snapshot) else { return nil }
+            guard let present = snapshots[snapshot.job], snapshot.supersedes(present) else { return [] }
+            snapshots[snapshot.job] = snapshot
+            return buffers.values.map { .snapshot(snapshot, $0) }
         }
 
-        /// Puts these in place of what it held.
-        mutating func replace(_ encodedSnapshots: [JobID: EncodedSnapshot]) {
-            let newest = encodedSnapshots.keys.sorted(by: >).prefix(list.limit)
-            self.encodedSnapshots = encodedSnapshots.filter { $0.key >= newest.last ?? $0.key }
+        /// Replaces all snapshots; keeps the newest jobs up to the limit.
+        mutating func replace(_ snapshots: [JobID: EncodedSnapshot]) {
+            let newest = snapshots.keys.sorted(by: >).prefix(list.limit)
+            self.snapshots = snapshots.filter { $0.key >= newest.last ?? $0.key }
             oldest = newest.count == list.limit ? newest.last : nil
         }
 
-        var text: ByteBuffer { EncodedSnapshot.list(encodedSnapshots.keys.sorted(by: >)) }
+        var text: ByteBuffer { EncodedSnapshot.list(snapshots.keys.sorted(by: >)) }
     }
 
     private var jobs: [JobID: JobEntry] = [:]
@@ -73,31 +77,31 @@ struct SubscriptionTable {
     private var dueJobs: Set<JobID> = []
     private var dueLists: Set<List> = []
     private var nextNumber = 0
-    /// How many watch.
+    /// The number of subscriptions.
     private(set) var count = 0
 
-    /// How many different lists are watched.
+    /// The number of different lists that are watched.
     var listCount: Int { lists.count }
     var isAnythingDue: Bool { !dueJobs.isEmpty || !dueLists.isEmpty }
 
-    /// Everybody's buffer.
+    /// The buffers of all subscriptions.
     var buffers: [ConflatingBuffer] {
         jobs.values.flatMap { $0.buffers.values } + lists.values.flatMap { $0.buffers.values }
     }
 
-    // MARK: Coming and going
+    // MARK: Subscriptions
 
-    /// Whether what this shows is known, so that it need not be read for who joins.
+    /// Whether the table has a snapshot of the subject that a new subscriber can get at once.
     ///
-    /// - Parameter known: What who joins has already, maybe from another server: what is older is of no use to him.
-    func isKnown(_ subject: Subject, from known: StreamPosition?) -> Bool {
+    /// - Parameter position: The position that the subscriber has, maybe of another server; an older snapshot is of no use.
+    func isKnown(_ subject: Subject, from position: StreamPosition?) -> Bool {
         switch subject {
-        case .job(let job): jobs[job].map { $0.latest.version.sequence >= known?.sequence ?? 0 } ?? false
+        case .job(let job): jobs[job].map { $0.latest.version.sequence >= position?.sequence ?? 0 } ?? false
         case .list(let list): lists[list] != nil
         }
     }
 
-    /// Whether anybody watches this.
+    /// Whether the subject has a subscriber.
     func isWatched(_ subject: Subject) -> Bool {
         switch subject {
         case .job(let job): jobs[job] != nil
@@ -105,46 +109,43 @@ struct SubscriptionTable {
         }
     }
 
-    /// Lets somebody watch a job, or a list, with what was read of it for him.
+    /// Adds a subscription.
     ///
     /// - Parameters:
-    ///   - encodedSnapshots: What the subject shows; empty where that is known. Where nobody had watched it, it is read again, because
-    ///     nobody was told of what has changed since.
-    ///   - buffer: Gets what it shows now.
-    /// - Returns: The watcher's number, to remove with, and what it is to be sent at once.
+    ///   - snapshots: What was read of the subject; empty if the table knows it. A subject without a subscriber until now is
+    ///     due again, because its changes since the read were not recorded.
+    /// - Returns: The number of the subscription, and what it gets at once.
     mutating func add(
-        _ subject: Subject, reading encodedSnapshots: [EncodedSnapshot], _ buffer: ConflatingBuffer
+        _ subject: Subject, reading snapshots: [EncodedSnapshot], _ buffer: ConflatingBuffer
     ) -> (number: Int, deliveries: [Delivery]) {
         nextNumber += 1
         count += 1
         switch subject {
         case .job(let job):
             var deliveries: [Delivery] = []
-            if jobs[job] != nil, let encoded = encodedSnapshots.first {
-                deliveries = publish(encoded)
-            } else if let encoded = encodedSnapshots.first {
-                jobs[job] = JobEntry(latest: encoded)
+            if jobs[job] != nil, let snapshot = snapshots.first {
+                deliveries = publish(snapshot)
+            } else if let snapshot = snapshots.first {
+                jobs[job] = JobEntry(latest: snapshot)
                 dueJobs.insert(job)
             }
             jobs[job]?.buffers[nextNumber] = buffer
-            return (nextNumber, deliveries + (jobs[job].map { [.encoded($0.latest.stampedNow(), buffer)] } ?? []))
+            return (nextNumber, deliveries + (jobs[job].map { [.snapshot($0.latest.stampedNow(), buffer)] } ?? []))
         case .list(let list):
             if lists[list] == nil {
                 var entry = ListEntry(list: list)
-                entry.replace(Dictionary(uniqueKeysWithValues: encodedSnapshots.map { ($0.job, $0) }))
+                entry.replace(Dictionary(uniqueKeysWithValues: snapshots.map { ($0.job, $0) }))
                 lists[list] = entry
                 dueLists.insert(list)
             }
             lists[list]?.buffers[nextNumber] = buffer
             guard let entry = lists[list] else { return (nextNumber, []) }
-            return (
-                nextNumber,
-                [.list(entry.text, without: [], buffer)]
-                    + entry.encodedSnapshots.values.map { .encoded($0.stampedNow(), buffer) }
-            )
+            let first = entry.snapshots.values.map { Delivery.snapshot($0.stampedNow(), buffer) }
+            return (nextNumber, [.list(entry.text, without: [], buffer)] + first)
         }
     }
 
+    /// Removes a subscription.
     mutating func remove(_ subject: Subject, _ number: Int) {
         switch subject {
         case .job(let job):
@@ -157,9 +158,9 @@ struct SubscriptionTable {
         count -= 1
     }
 
-    // MARK: What is due
+    // MARK: Due reads
 
-    /// Notes that a snapshot has moved. Costs a look at every list that is watched.
+    /// Marks a changed job as due if it is watched. Costs a look at every watched list.
     mutating func receive(_ hint: SnapshotHint) {
         switch hint {
         case .missed: markEverythingDue()
@@ -174,7 +175,7 @@ struct SubscriptionTable {
         dueLists = Set(lists.keys)
     }
 
-    /// Takes what is due, some of it where it is much.
+    /// Takes due reads, at most this many.
     mutating func take(jobsMax: Int, listsMax: Int) -> Reading {
         let reading = Reading(jobs: Array(dueJobs.prefix(jobsMax)), lists: Array(dueLists.prefix(listsMax)))
         dueJobs.subtract(reading.jobs)
@@ -182,58 +183,58 @@ struct SubscriptionTable {
         return reading
     }
 
-    /// Puts back what could not be read.
+    /// Marks as due again what could not be read.
     mutating func putBack(_ reading: Reading) {
         dueJobs.formUnion(reading.jobs)
         dueLists.formUnion(reading.lists)
     }
 
-    // MARK: What was read
+    // MARK: Publication
 
-    /// Takes note of a snapshot; returns who is to get it.
-    mutating func publish(_ encoded: EncodedSnapshot) -> [Delivery] {
+    /// Stores a snapshot and returns its deliveries.
+    mutating func publish(_ snapshot: EncodedSnapshot) -> [Delivery] {
         var deliveries: [Delivery] = []
-        if let entry = jobs[encoded.job], encoded.supersedes(after: entry.latest) {
-            jobs[encoded.job]?.latest = encoded
-            deliveries += entry.buffers.values.map { .encoded(encoded, $0) }
+        if let entry = jobs[snapshot.job], snapshot.supersedes(entry.latest) {
+            jobs[snapshot.job]?.latest = snapshot
+            deliveries += entry.buffers.values.map { .snapshot(snapshot, $0) }
         }
         for list in Array(lists.keys) {
-            if let updates = lists[list]?.update(encoded) {
+            if let updates = lists[list]?.update(snapshot) {
                 deliveries += updates
                 continue
             }
             guard let entry = lists[list] else { continue }
-            var encodedSnapshots = entry.encodedSnapshots
-            if list.filter.matches(encoded) {
-                if encodedSnapshots[encoded.job].map({ encoded.supersedes(after: $0) }) ?? true {
-                    encodedSnapshots[encoded.job] = encoded
+            var snapshots = entry.snapshots
+            if list.filter.matches(snapshot) {
+                if snapshots[snapshot.job].map({ snapshot.supersedes($0) }) ?? true {
+                    snapshots[snapshot.job] = snapshot
                 }
-            } else if encodedSnapshots.removeValue(forKey: encoded.job) != nil, entry.oldest != nil {
-                // There is room now for one that is older, which only the ledger knows.
+            } else if snapshots.removeValue(forKey: snapshot.job) != nil, entry.oldest != nil {
+                // There is room now for an older job, which only the ledger knows.
                 dueLists.insert(list)
             }
-            deliveries += show(encodedSnapshots, in: list)
+            deliveries += replace(snapshots, in: list)
         }
         return deliveries
     }
 
-    /// Takes note of what a list holds; returns who is to get what.
-    mutating func publish(_ encodedSnapshots: [EncodedSnapshot], in list: List) -> [Delivery] {
-        show(Dictionary(uniqueKeysWithValues: encodedSnapshots.map { ($0.job, $0) }), in: list)
+    /// Stores the snapshots of a list and returns their deliveries.
+    mutating func publish(_ snapshots: [EncodedSnapshot], in list: List) -> [Delivery] {
+        replace(Dictionary(uniqueKeysWithValues: snapshots.map { ($0.job, $0) }), in: list)
     }
 
-    private mutating func show(_ encodedSnapshots: [JobID: EncodedSnapshot], in list: List) -> [Delivery] {
-        guard let before = lists[list]?.encodedSnapshots else { return [] }
-        lists[list]?.replace(encodedSnapshots)
+    private mutating func replace(_ snapshots: [JobID: EncodedSnapshot], in list: List) -> [Delivery] {
+        guard let before = lists[list]?.snapshots else { return [] }
+        lists[list]?.replace(snapshots)
         guard let entry = lists[list] else { return [] }
         var deliveries: [Delivery] = []
-        if Set(before.keys) != Set(entry.encodedSnapshots.keys) {
+        if Set(before.keys) != Set(entry.snapshots.keys) {
             let text = entry.text
-            let left = before.keys.filter { entry.encodedSnapshots[$0] == nil }
-            deliveries += entry.buffers.values.map { .list(text, without: left, $0) }
+            let removed = before.keys.filter { entry.snapshots[$0] == nil }
+            deliveries += entry.buffers.values.map { .list(text, without: removed, $0) }
         }
-        for (job, encoded) in entry.encodedSnapshots where before[job]?.version != encoded.version {
-            deliveries += entry.buffers.values.map { .encoded(encoded, $0) }
+        for (job, snapshot) in entry.snapshots where before[job]?.version != snapshot.version {
+            deliveries += entry.buffers.values.map { .snapshot(snapshot, $0) }
         }
         return deliveries
     }
@@ -241,11 +242,11 @@ struct SubscriptionTable {
 
 extension JobFilter {
     /// Whether a job belongs to a list. The ledger decides the same by a query.
-    func matches(_ encoded: EncodedSnapshot) -> Bool {
-        (state.map { $0 == encoded.state } ?? true) && (name.map { $0 == encoded.description.name } ?? true)
-            && (key.map { $0 == encoded.description.key } ?? true)
-            && (search.map { $0.isFound(in: encoded.description) } ?? true)
-            && tags.allSatisfy { encoded.description.tags[$0.key] == $0.value }
+    func matches(_ snapshot: EncodedSnapshot) -> Bool {
+        (state.map { $0 == snapshot.state } ?? true) && (name.map { $0 == snapshot.description.name } ?? true)
+            && (key.map { $0 == snapshot.description.key } ?? true)
+            && (search.map { $0.isFound(in: snapshot.description) } ?? true)
+            && tags.allSatisfy { snapshot.description.tags[$0.key] == $0.value }
     }
 }
 

@@ -5,48 +5,50 @@ internal import LedgerStore
 
 /// Watching jobs: server-sent events.
 struct WatchRoutes: Sendable {
-    private let broadcaster: WatchBroadcaster
+    static let jobPath = "/v1/jobs/{job}/watch"
+    static let listPath = "/v1/watch"
+    static let listSizes: ClosedRange<Int64> = 1...1_000
+
+    private let service: any LedgerService
 
     init(_ dependencies: RouteTable.Dependencies) {
-        broadcaster = dependencies.broadcaster
+        service = dependencies.service
     }
 
-    private static let listSizes: ClosedRange<Int64> = 1...1_000
-    private static let listSizeDefault: Int64 = 100
+    /// The parameters of the list's route.
+    static let listParameters: [Route.Parameter] = [
+        .init(
+            name: "state", type: .choice(JobState.allCases.map(\.rawValue)), description: "Only jobs in this state"),
+        .init(name: "name", type: .string, description: "Only jobs of this name"),
+        .search,
+        .init(name: "tag.", type: .prefix, description: "tag.K=V: only jobs whose tag K has the value V"),
+        .init(
+            name: "limit", type: .integer(listSizes), description: "The number of jobs, newest first; 100 by default"),
+        .init(name: "cursor", type: .string, description: "Only jobs older than this one"),
+    ]
 
     var routes: [Route] {
         [
             Route(
-                method: .get, path: "/v1/jobs/{job}/watch", operation: "watchJob",
+                method: .get, path: Self.jobPath, operation: "watchJob",
                 summary:
-                    "Server-sent events: snapshot (id: its sequence and the history it belongs to; data: as of GET /v1/jobs/{job}), at once and then "
-                    + "whenever it changes, at most ten a second; end when the job has finished. Comments keep the "
-                    + "connection alive. Resumes by Last-Event-ID",
+                    "Server-sent events: snapshot (id: its sequence and its history; data: as of GET /v1/jobs/{job}), at once "
+                    + "and then whenever it changes, at most ten a second; end when the job has finished. Comments keep "
+                    + "the connection alive. Resumes by Last-Event-ID",
                 outcomes: [
                     Self.stream("The stream"), .problem(404, "No such job"),
                     .problem(503, "Too many watchers"),
-                ], handle: watchJob),
+                ], handle: respond),
             Route(
-                method: .get, path: "/v1/watch", operation: "watchJobs",
+                method: .get, path: Self.listPath, operation: "watchJobs",
                 summary:
                     "Server-sent events of a list of jobs: list (data: {jobs: […]}, their ids, newest first), at once "
                     + "and whenever it changes; snapshot of each job that is in it, at once and whenever it changes",
-                parameters: [
-                    .init(
-                        name: "state", type: .choice(JobState.allCases.map(\.rawValue)),
-                        description: "Only jobs in this state"),
-                    .init(name: "name", type: .string, description: "Only jobs of this name"),
-                    .search,
-                    .init(name: "tag.", type: .prefix, description: "tag.K=V: only jobs whose tag K has the value V"),
-                    .init(
-                        name: "limit", type: .integer(Self.listSizes),
-                        description: "The newest so many jobs; 100 unless told"),
-                    .init(name: "cursor", type: .string, description: "Only jobs older than this one"),
-                ],
+                parameters: Self.listParameters,
                 outcomes: [
                     Self.stream("The stream"), .problem(422, "A parameter is invalid"),
                     .problem(503, "Too many watchers, or too many different lists"),
-                ], handle: watchJobs),
+                ], handle: respond),
         ]
     }
 
@@ -54,31 +56,18 @@ struct WatchRoutes: Sendable {
         Route.ResponseSpec(status: 200, description: description, schema: "Text", mediaType: "text/event-stream")
     }
 
-    private func watchJob(_ request: RouteRequest) async throws -> LedgerResponse {
-        let job = try request.job()
-        _ = try request.parameters()
-        // An id that is none of ours says nothing of what the client has, so it gets what there is.
-        let known = request.request.headers[.lastEventID].flatMap { StreamPosition($0) }
-        guard let subscription = try await broadcaster.subscribe(job, from: known) else {
-            throw HTTPProblem.noSuchJob(job.description)
+    /// Responds to the requests that ``WatchHandler`` does not: to HEAD, and to those that cannot be granted.
+    private func respond(_ request: RouteRequest) async throws -> LedgerResponse {
+        guard let watch = try WatchRequest.read(request.request.head) else {
+            throw HTTPProblem.noSuchJob(request.pathID ?? "")
         }
-        return WatchResponse(subscription: subscription, job: job, known: known).answer(to: request.request)
-    }
-
-    private func watchJobs(_ request: RouteRequest) async throws -> LedgerResponse {
-        let parameters = try request.parameters()
-        let filter = JobFilter(
-            state: try parameters.choice("state", JobState.self), name: try parameters.name("name"),
-            tags: try parameters.names(withPrefix: "tag."), search: try parameters.name("search"))
-        let limit = Int(try parameters.integer("limit", in: Self.listSizes) ?? Self.listSizeDefault)
-        var cursor: JobID?
-        if let text = parameters["cursor"] {
-            guard let id = JobID(text) else { throw HTTPProblem.invalid(parameter: "cursor", "is not a job's id") }
-            cursor = id
+        switch watch.subject {
+        case .job(let job):
+            guard try await service.job(job) != nil else { throw HTTPProblem.noSuchJob(job.description) }
+        case .list(let list): _ = try await service.jobs(list.filter, limit: 1, after: list.cursor)
         }
-        let subscription = try await broadcaster.subscribe(
-            SubscriptionTable.List(filter: filter, limit: limit, cursor: cursor))
-        return WatchResponse(subscription: subscription, job: nil, known: nil).answer(to: request.request)
+        guard request.request.method == .head else { throw WatchBroadcaster.tooManyWatchers }
+        return LedgerResponse(status: .ok, headers: ServerSentEvents.headers)
     }
 }
 

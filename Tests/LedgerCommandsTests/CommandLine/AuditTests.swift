@@ -152,9 +152,17 @@ struct AuditTests {
             let changed = try await tamper(
                 target,
                 """
-                update ledger.indicator
-                set counted_done = counted_done + 3, received_done = received_done + 3
-                where job_id = $1 and label = 'step1'
+                with changed as (
+                    update ledger.indicator
+                    set counted_done = counted_done + 3, received_done = received_done + 3
+                    where job_id = $1 and label = 'step1'
+                    returning job_id
+                )
+                -- A server shows a cached response until this row changes.
+                update ledger.snapshot as snapshot
+                set sequence = snapshot.sequence
+                from changed
+                where snapshot.job_id = changed.job_id
                 """, [try #require(JobID(job))])
             #expect(changed == 1)
             let differs = try await CommandRun.ledger("replay", "--server", url)

@@ -12,7 +12,7 @@ import Testing
 /// Snapshots are answered by a shortcut, and from cache where they are unchanged: nobody may be able to tell, but by a
 /// watch.
 @Suite("The shortcut of snapshots")
-struct SnapshotFastPathTests {
+struct SnapshotTests {
     /// What the general route is asked in: it takes what prefers something, if only what makes no difference.
     private static let generalHeader = "Prefer: wait=0\r\n"
 
@@ -208,123 +208,5 @@ struct SnapshotFastPathTests {
             let mixed = try await client.converse([withBody + read("/v1/jobs/\(job)")])
             #expect(mixed.map(\.status) == [200, 200])
         }
-    }
-}
-
-@Suite("The memory of answers")
-struct AnswerMemoryTests {
-    private func stamp(_ sequence: Int64) -> SnapshotStamp {
-        SnapshotStamp(
-            ledgerSequence: sequence, head: EventHash(7, 7, 7, 7), sequence: sequence, projection: 1,
-            writer: 1)
-    }
-
-    private func answer(_ bytes: Int) -> LedgerResponse {
-        LedgerResponse(status: .ok, contentType: "application/json", bytes: Array(repeating: 32, count: bytes))
-    }
-
-    private func job(_ number: Int) -> JobID { JobID(high: 1, low: UInt64(number)) }
-
-    @Test("an answer is found by the very stamp it was given for, and the newest takes the place of others")
-    func stamps() {
-        let cache = ResponseCache(like: SnapshotAnswer.specimen)
-        cache.insert(answer(10), of: job(1), stamp(1))
-        #expect(cache.body(job(1), stamp(1))?.count == 10)
-        #expect(cache.body(job(1), stamp(2)) == nil)
-        #expect(cache.body(job(2), stamp(1)) == nil)
-        cache.insert(answer(20), of: job(1), stamp(2))
-        #expect(cache.body(job(1), stamp(1)) == nil)
-        #expect(cache.body(job(1), stamp(2))?.count == 20)
-    }
-
-    /// Too long to be packed: so all take the same.
-    private static let size = 100_000
-    private static let countThatFits = ResponseCache.bytesMax / (size + 250)
-
-    private func insert(_ numbers: Range<Int>, in cache: ResponseCache) {
-        for number in numbers { cache.insert(answer(Self.size), of: job(number), stamp(1)) }
-    }
-
-    @Test("it keeps what is asked for, forgets what is not, and never holds more than it may")
-    func bounded() {
-        let cache = ResponseCache(like: SnapshotAnswer.specimen)
-        let count = 5 * Self.countThatFits
-        for number in 0..<count {
-            insert(number..<number + 1, in: cache)
-            #expect(cache.body(job(0), stamp(1)) != nil)
-            #expect(cache.byteCount <= ResponseCache.bytesMax)
-        }
-        #expect(!cache.contains(job(1)))
-        #expect(cache.contains(job(count - 1)))
-        #expect((0..<count).count { cache.contains(job($0)) } == Self.countThatFits)
-    }
-
-    @Test("what fits stays, in whichever order it is asked for")
-    func keepsAll() {
-        let cache = ResponseCache(like: SnapshotAnswer.specimen)
-        insert(0..<Self.countThatFits, in: cache)
-        var chance = SeededGenerator(seed: 7)
-        for _ in 0..<10_000 {
-            let number = Int.random(in: 0..<Self.countThatFits, using: &chance)
-            #expect(cache.body(job(number), stamp(1)) != nil)
-        }
-        #expect((0..<Self.countThatFits).allSatisfy { cache.contains(job($0)) })
-    }
-
-    @Test("of what does not fit, that goes which was not asked for since there was no room the last time")
-    func secondChance() {
-        let cache = ResponseCache(like: SnapshotAnswer.specimen)
-        let count = Self.countThatFits
-        insert(0..<count, in: cache)
-        let kept = stride(from: 0, to: count, by: 2).map { $0 }
-        for number in kept { #expect(cache.body(job(number), stamp(1)) != nil) }
-        // As many as were not asked for.
-        insert(count..<2 * count - kept.count, in: cache)
-        #expect(kept.allSatisfy { cache.contains(job($0)) })
-        #expect(!(0..<count).contains { $0 % 2 == 1 && cache.contains(job($0)) })
-        #expect((count..<2 * count - kept.count).allSatisfy { cache.contains(job($0)) })
-    }
-
-    @Test("what is changed often does not push out the rest")
-    func replacing() {
-        let cache = ResponseCache(like: SnapshotAnswer.specimen)
-        cache.insert(answer(10), of: job(1), stamp(1))
-        for sequence in 1...1_000 { cache.insert(answer(100_000), of: job(2), stamp(Int64(sequence))) }
-        #expect(cache.body(job(1), stamp(1)) != nil)
-    }
-
-    @Test("an answer comes back as it was, whether it was packed or is too long for that")
-    func bodies() {
-        let cache = ResponseCache(like: SnapshotAnswer.specimen)
-        let longest = ResponseCache.packedBytesMax
-        for (number, count) in [0, 1, 1_000, longest, longest + 1].enumerated() {
-            let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 ^ ($0 >> 8)) }
-            cache.insert(
-                LedgerResponse(status: .ok, contentType: "application/json", bytes: bytes), of: job(number), stamp(1))
-            #expect(cache.body(job(number), stamp(1)) == bytes)
-        }
-    }
-
-    @Test("what answers have in common takes no memory")
-    func packed() throws {
-        let cache = ResponseCache(like: SnapshotAnswer.specimen)
-        guard case .bytes(let body) = SnapshotAnswer.specimen.body else {
-            Issue.record("the specimen has no body")
-            return
-        }
-        for number in 0..<100 {
-            let bytes = Array(String(decoding: body, as: UTF8.self).replacing("100", with: "\(number)").utf8)
-            cache.insert(
-                LedgerResponse(status: .ok, contentType: "application/json", bytes: bytes), of: job(number), stamp(1))
-        }
-        #expect(body.count > 600)
-        #expect(cache.byteCount < 100 * 350)
-    }
-
-    @Test("an answer that is too long is not remembered")
-    func tooLong() {
-        let cache = ResponseCache(like: SnapshotAnswer.specimen)
-        cache.insert(answer(ResponseCache.answerBytesMax + 1), of: job(1), stamp(1))
-        #expect(!cache.contains(job(1)))
     }
 }

@@ -3,31 +3,30 @@ internal import Ledger
 internal import NIOCore
 internal import NIOHTTPTypes
 
-/// Serves those who watch one job, on the event loop of their connection and without a task.
+/// Channel handler that serves watchers on the event loop of their connection.
 ///
-/// Watchers are many, last long and mostly wait, so what counts is the cache of one that waits: a task with its request,
-/// its writer and the task that looks out for the client's leaving receive more than twice as much as all that is here.
-/// Whatever is not plainly such a request, or cannot be granted, is handed on unchanged to the general route, which tells
-/// why.
+/// Watchers are many, last long and mostly wait, so the memory of a waiting one matters: a task with its request, its
+/// writer and a second task that detects a disconnected client takes more than twice as much as this handler. A request
+/// that is invalid or cannot be granted is forwarded unchanged to the router, where ``WatchRoutes`` responds.
 ///
-/// It stands behind Hummingbird's handler of a connection's state, for the reasons that ``FastPathHandler`` gives.
-final class WatchFastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, PipelinedInputBuffering {
+/// The handler stands behind Hummingbird's handler of a connection's state, like ``FastPathHandler``.
+final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, PipelinedInputBuffering {
     typealias InboundIn = HTTPRequestPart
     typealias InboundOut = HTTPRequestPart
     typealias OutboundIn = HTTPResponsePart
     typealias OutboundOut = HTTPResponsePart
 
-    /// What the connection is doing here.
+    /// The state of the connection, as far as this handler is concerned.
     ///
-    /// - passing: so many requests were handed on and are not answered yet. Can become heading where there are none.
-    /// - heading: the head of a request to watch is there, and its end is not. Can become joining or passing.
-    /// - joining: the broadcaster has been asked. Can become streaming or passing.
+    /// - passing: this number of forwarded requests has no complete response yet. At 0 it can become receiving.
+    /// - receiving: the head of a request to watch has arrived, its end has not. Becomes subscribing or passing.
+    /// - subscribing: the broadcaster has been asked. Can become streaming or passing.
     /// - streaming: snapshots are sent as they come. Can become ended.
-    /// - ended: nothing more is sent, and what comes in is not revalidated at; the connection is closed.
+    /// - ended: nothing more is sent and all input is ignored; the connection is closed.
     private enum State {
         case passing(requests: Int)
-        case heading(HTTPRequest, WatchRequest)
-        case joining(HTTPRequest, WatchRequest)
+        case receiving(HTTPRequest, WatchRequest)
+        case subscribing(HTTPRequest, WatchRequest)
         case streaming(WatchSubscription, ServerSentEvents)
         case ended
     }
@@ -36,7 +35,7 @@ final class WatchFastPathHandler: ChannelDuplexHandler, RemovableChannelHandler,
     private let metrics: HTTPMetrics
     private let date: HTTPDate
     private var state = State.passing(requests: 0)
-    /// What came in while the broadcaster was asked.
+    /// Input that has arrived while the broadcaster was asked.
     var pipelined = PipelinedInput()
     private var wantsReading = false
     private var context: ChannelHandlerContext?
@@ -53,10 +52,10 @@ final class WatchFastPathHandler: ChannelDuplexHandler, RemovableChannelHandler,
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
-        leave()
+        unsubscribe()
     }
 
-    // MARK: Inbound
+    // MARK: Requests
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         receive(unwrapInboundIn(data), context)
@@ -64,11 +63,11 @@ final class WatchFastPathHandler: ChannelDuplexHandler, RemovableChannelHandler,
 
     func receive(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
         switch (state, part) {
-        case (.joining, _): pipelined.buffer(.part(part))
+        case (.subscribing, _): pipelined.buffer(.part(part))
         case (.streaming, _), (.ended, _): break
         case (.passing(0), .head(let head)):
-            if let request = WatchRequest(head) {
-                state = .heading(head, request)
+            if let request = Self.watchRequest(head) {
+                state = .receiving(head, request)
             } else {
                 state = .passing(requests: 1)
                 context.fireChannelRead(wrapInboundOut(part))
@@ -78,47 +77,55 @@ final class WatchFastPathHandler: ChannelDuplexHandler, RemovableChannelHandler,
             context.fireChannelRead(wrapInboundOut(part))
         case (.passing, _):
             context.fireChannelRead(wrapInboundOut(part))
-        case (.heading(let head, let request), .end):
+        case (.receiving(let head, let request), .end):
             subscribe(head, request, context)
-        case (.heading(let head, _), _):
-            // A body that nobody has announced.
+        case (.receiving, .body):
+            // The body of a GET has no meaning.
+            break
+        case (.receiving(let head, _), .head):
+            // The codec does not let this happen.
             state = .passing(requests: 1)
             context.fireChannelRead(wrapInboundOut(.head(head)))
             context.fireChannelRead(wrapInboundOut(part))
         }
     }
 
-    // MARK: Watching
+    /// Returns nil for any request that the router responds to.
+    private static func watchRequest(_ head: HTTPRequest) -> WatchRequest? {
+        guard head.method == .get else { return nil }
+        do throws(HTTPProblem) { return try WatchRequest.read(head) } catch { return nil }
+    }
 
     private func subscribe(_ head: HTTPRequest, _ request: WatchRequest, _ context: ChannelHandlerContext) {
-        state = .joining(head, request)
+        state = .subscribing(head, request)
         let started = ContinuousClock.now
         let loop = context.eventLoop
         let me = NIOLoopBound(self, eventLoop: loop)
-        broadcaster.subscribe(request.job, from: request.known) { subscription in
-            loop.execute { me.value.subscribed(subscription, started) }
+        broadcaster.subscribe(request) { subscription in
+            loop.execute { me.value.begin(subscription, started) }
         }
     }
 
-    /// - Parameter subscription: Nil where he may not watch, or there is no such job.
-    private func subscribed(_ subscription: WatchSubscription?, _ started: ContinuousClock.Instant) {
-        // Who has left meanwhile lets go of the subscription.
-        guard let context, context.channel.isActive, case .joining(let head, let request) = state else { return }
+    /// Begins the stream, or forwards the request if there is no subscription.
+    private func begin(_ subscription: WatchSubscription?, _ started: ContinuousClock.Instant) {
+        // If the client has disconnected, the subscription ends by being released.
+        guard let context, context.channel.isActive, case .subscribing(let head, let request) = state else { return }
         guard let subscription else {
             state = .passing(requests: 1)
             context.fireChannelRead(wrapInboundOut(.head(head)))
             context.fireChannelRead(wrapInboundOut(.end(nil)))
             context.fireChannelReadComplete()
-            return resumePipelined(context)
+            replayPipelined(context)
+            return readIfWanted(context)
         }
-        let hasLeft = pipelined.hasEnd
+        let hasEnd = pipelined.hasEnd
         pipelined = PipelinedInput()
-        if hasLeft { return context.close(promise: nil) }
+        if hasEnd { return context.close(promise: nil) }
         metrics.began()
         metrics.ended(
-            route: "/v1/jobs/{job}/watch", method: "GET", status: 200, seconds: started.duration(to: .now))
+            route: request.route, method: "GET", status: 200, seconds: started.duration(to: .now), isFast: true)
         state = .streaming(subscription, ServerSentEvents(job: request.job, known: request.known))
-        var response = HTTPResponse(status: .ok, headerFields: WatchResponse.headers)
+        var response = HTTPResponse(status: .ok, headerFields: ServerSentEvents.headers)
         response.headerFields[.xContentTypeOptions] = "nosniff"
         response.headerFields[.date] = date.text
         context.write(wrapOutboundOut(.head(response)), promise: nil)
@@ -127,20 +134,22 @@ final class WatchFastPathHandler: ChannelDuplexHandler, RemovableChannelHandler,
         readIfWanted(context)
     }
 
-    /// Sends what there is, if the client takes it; and comes back when there is more.
+    // MARK: Streaming
+
+    /// Sends the contents of the buffer while the client takes them, and is called again at the next change.
     private func send(_ context: ChannelHandlerContext) {
-        while case .streaming(let subscription, var text) = state, context.channel.isWritable {
+        while case .streaming(let subscription, var events) = state, context.channel.isWritable {
             let loop = context.eventLoop
             let me = NIOLoopBound(self, eventLoop: loop)
-            let found = subscription.buffer.take(orCall: {
+            let taken = subscription.buffer.take(orCall: {
                 loop.execute { if let context = me.value.context { me.value.send(context) } }
             })
-            switch found {
+            switch taken {
             case .nothing: return
             case .closed: return finish(context)
             case .contents(let contents):
-                let (parts, isEnd) = text.parts(of: contents)
-                state = .streaming(subscription, text)
+                let (parts, isEnd) = events.parts(of: contents)
+                state = .streaming(subscription, events)
                 write(parts, context)
                 if isEnd { return finish(context) }
             }
@@ -152,24 +161,18 @@ final class WatchFastPathHandler: ChannelDuplexHandler, RemovableChannelHandler,
         context.flush()
     }
 
-    /// Ends the answer, and with it the connection, as the general route does.
+    /// Ends the response and the connection.
     private func finish(_ context: ChannelHandlerContext) {
-        leave()
+        unsubscribe()
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.assumeIsolated().whenComplete { _ in context.close(promise: nil) }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
     }
 
-    /// Lets go of the subscription, and with it of the place.
-    private func leave() {
+    /// Releases the subscription.
+    private func unsubscribe() {
         if case .streaming(let subscription, _) = state { subscription.buffer.close() }
         state = .ended
-    }
-
-    /// Takes up what had to wait.
-    private func resumePipelined(_ context: ChannelHandlerContext) {
-        replayPipelined(context)
-        readIfWanted(context)
     }
 
     // MARK: The rest of the channel
@@ -189,21 +192,21 @@ final class WatchFastPathHandler: ChannelDuplexHandler, RemovableChannelHandler,
         context.fireChannelWritabilityChanged()
     }
 
-    /// A client that says that it sends nothing more has left: it would not hear of the job's end otherwise.
+    /// Closes the connection if the client has closed its side: it would not be noticed otherwise before the job's end.
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         switch (state, event as? ChannelEvent) {
         case (.streaming, .inputClosed): context.close(promise: nil)
-        case (.joining, _): pipelined.buffer(.event(event))
+        case (.subscribing, _): pipelined.buffer(.event(event))
         default: context.fireUserInboundEventTriggered(event)
         }
     }
 
-    /// There is no answer to what comes in on a stream that would not break it.
+    /// Closes a stream with unreadable input, because an error response would break the stream.
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         switch state {
-        case .joining: pipelined.buffer(.error(error))
+        case .subscribing: pipelined.buffer(.error(error))
         case .streaming, .ended: context.close(promise: nil)
-        case .heading(let head, _):
+        case .receiving(let head, _):
             state = .passing(requests: 1)
             context.fireChannelRead(wrapInboundOut(.head(head)))
             context.fireErrorCaught(error)
@@ -216,21 +219,5 @@ final class WatchFastPathHandler: ChannelDuplexHandler, RemovableChannelHandler,
             state = .passing(requests: max(0, requests - 1))
         }
         context.write(data, promise: promise)
-    }
-}
-
-/// What a request to watch a job says, where it is plainly one.
-struct WatchRequest {
-    let job: JobID
-    /// The snapshot that the client has already.
-    let known: StreamPosition?
-
-    init?(_ head: HTTPRequest) {
-        guard head.method == .get, let path = FastPathURI(head), path.end.elementsEqual("/watch".utf8),
-            head.headerFields.allSatisfy({ $0.name != .contentLength && $0.isPlain }), let job = path.job
-        else { return nil }
-        self.job = job
-        // An id that is none of ours says nothing of what the client has, so it gets what there is.
-        known = head.headerFields[.lastEventID].flatMap { StreamPosition($0) }
     }
 }

@@ -1,0 +1,60 @@
+internal import HTTPTypes
+internal import Ledger
+internal import LedgerStore
+
+/// A valid request to watch a job or a list of jobs.
+struct WatchRequest: Sendable {
+    let subject: SubscriptionTable.Subject
+    /// The snapshot that the client has: its `Last-Event-ID`.
+    let known: StreamPosition?
+
+    private static let listSizeDefault: Int64 = 100
+
+    /// The job that is watched; nil for a list of jobs.
+    var job: JobID? {
+        if case .job(let job) = subject { job } else { nil }
+    }
+
+    /// The path of the route.
+    var route: String {
+        switch subject {
+        case .job: WatchRoutes.jobPath
+        case .list: WatchRoutes.listPath
+        }
+    }
+
+    /// Reads a request for one of the two routes.
+    ///
+    /// - Returns: Nil if it is for another route.
+    static func read(_ head: HTTPRequest) throws(HTTPProblem) -> WatchRequest? {
+        guard head.method == .get || head.method == .head, let target = head.path else { return nil }
+        let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let query = parts.count > 1 ? String(parts[1]) : nil
+        let path = parts[0].utf8
+        if path.elementsEqual(WatchRoutes.listPath.utf8) {
+            let parameters = try QueryParameters(query, WatchRoutes.listParameters)
+            return WatchRequest(subject: .list(try list(parameters)), known: nil)
+        }
+        guard path.starts(with: "/v1/jobs/".utf8), path.dropFirst(9 + 36).elementsEqual("/watch".utf8) else {
+            return nil
+        }
+        let id = String(decoding: path.dropFirst(9).prefix(36), as: UTF8.self)
+        guard let job = JobID(id) else { throw .noSuchJob(id) }
+        _ = try QueryParameters(query, [])
+        // An id of another server says nothing about the client's state, so that client gets the present snapshot.
+        return WatchRequest(subject: .job(job), known: head.headerFields[.lastEventID].flatMap { StreamPosition($0) })
+    }
+
+    private static func list(_ parameters: QueryParameters) throws(HTTPProblem) -> SubscriptionTable.List {
+        let filter = JobFilter(
+            state: try parameters.choice("state", JobState.self), name: try parameters.name("name"),
+            tags: try parameters.names(withPrefix: "tag."), search: try parameters.name("search"))
+        let limit = try parameters.integer("limit", in: WatchRoutes.listSizes) ?? listSizeDefault
+        var cursor: JobID?
+        if let text = parameters["cursor"] {
+            guard let id = JobID(text) else { throw .invalid(parameter: "cursor", "is not a job's id") }
+            cursor = id
+        }
+        return SubscriptionTable.List(filter: filter, limit: Int(limit), cursor: cursor)
+    }
+}
