@@ -23,39 +23,3 @@ extension TaskSummary {
             executionCount: try answer.integer("execution_count"), executions: executions)
     }
 }
-
-extension ExecutionSummary {
-    func write(to writer: inout JSONWriter) {
-        writer.object { writer in
-            writer.field("execution", name?.text)
-            writer.field("attempt", attempt)
-            writer.field("outcome", outcome?.rawValue)
-            writer.field("first_sequence", firstSequence)
-            writer.field("last_sequence", lastSequence)
-            writer.field("started_at", RFC3339.text(startedAt))
-            writer.field("last_at", RFC3339.text(lastAt))
-            writer.field("counted", isCounted)
-            writer.field("provisional", isProvisional)
-            writer.name("progress")
-            writer.array(progress) { $1.write(to: &$0) }
-        }
-    }
-
-    init(_ value: JSONValue) throws(ResponseError) {
-        let answer = ResponseReader(value)
-        guard let attempt = Int32(exactly: try answer.integer("attempt")) else { throw ResponseError(field: "attempt") }
-        var outcome: ExecutionOutcome?
-        if let text = value["outcome"]?.text {
-            guard let known = ExecutionOutcome(rawValue: text) else { throw ResponseError(field: "outcome") }
-            outcome = known
-        }
-        var progress: [CountedUnits] = []
-        for element in value["progress"]?.elements ?? [] { progress.append(try CountedUnits(element)) }
-        self.init(
-            name: value["execution"]?.text.map { Name($0) }, attempt: attempt, outcome: outcome,
-            firstSequence: try answer.integer("first_sequence"), lastSequence: try answer.integer("last_sequence"),
-            startedAt: try answer.moment("started_at"), lastAt: try answer.moment("last_at"),
-            isCounted: value["counted"] == .bool(true), isProvisional: value["provisional"] == .bool(true),
-            progress: progress)
-    }
-}

@@ -1,0 +1,25 @@
+/// The types of events. The raw value is what the database and the hash chain keep: never renumber.
+public enum EventType: Int16, CaseIterable, Hashable, Sendable {
+    case jobCreated = 1
+    case executionStarted = 2
+    case progress = 3
+    case executionFinished = 4
+    case jobFinished = 5
+
+    /// The name in JSON.
+    public var name: String {
+        switch self {
+        case .jobCreated: "job_created"
+        case .executionStarted: "execution_started"
+        case .progress: "progress"
+        case .executionFinished: "execution_finished"
+        case .jobFinished: "job_finished"
+        }
+    }
+
+    /// The type of this name in JSON.
+    public init?(name: String) {
+        guard let type = Self.allCases.first(where: { $0.name.utf8.elementsEqual(name.utf8) }) else { return nil }
+        self = type
+    }
+}

@@ -1,0 +1,47 @@
+/// Reads what ``StateWriter`` wrote.
+struct StateReader {
+    private let bytes: [UInt8]
+    private var position = 0
+
+    init(_ bytes: [UInt8]) {
+        self.bytes = bytes
+    }
+
+    var isAtEnd: Bool { position == bytes.count }
+
+    mutating func readInt128() throws(FoldStateError) -> Int128 {
+        var value: UInt128 = 0
+        var shift: UInt128 = 0
+        while position < bytes.count {
+            let byte = bytes[position]
+            position += 1
+            guard shift < 126 else { throw FoldStateError("a number has more than 126 bits") }
+            value |= UInt128(byte & 0x7F) << shift
+            if byte < 0x80 { return Int128(value) }
+            shift += 7
+        }
+        throw FoldStateError("ends within a number")
+    }
+
+    mutating func readInt64() throws(FoldStateError) -> Int64 {
+        guard let value = Int64(exactly: try readInt128()) else {
+            throw FoldStateError("a number has more than 63 bits")
+        }
+        return value
+    }
+
+    /// How many things follow; refuses more than there can be.
+    mutating func readCount(max: Int) throws(FoldStateError) -> Int {
+        let count = try readInt64()
+        guard count <= Int64(max) else { throw FoldStateError("\(count) entries, where \(max) are the most") }
+        return Int(count)
+    }
+
+    mutating func readEntry(after previous: Int64) throws(FoldStateError) -> ReportNumbers.Entry {
+        let (report, overflow) = previous.addingReportingOverflow(try readInt64())
+        guard !overflow else { throw FoldStateError("a report number has more than 63 bits") }
+        return ReportNumbers.Entry(
+            report: report, sequence: try readInt64(), indicator: try readInt64(), total: try readInt64(),
+            done: try readInt64())
+    }
+}

@@ -1,0 +1,32 @@
+/// Writes the parts of a fold's state that are kept as bytes: little-endian base-128 numbers (LEB128), one after
+/// the other. Equal states have equal bytes.
+struct StateWriter {
+    private(set) var bytes: [UInt8] = []
+
+    mutating func write(_ value: Int64) {
+        var rest = UInt64(bitPattern: value)
+        while rest >= 0x80 {
+            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        bytes.append(UInt8(rest))
+    }
+
+    mutating func write(_ value: Int128) {
+        var rest = UInt128(bitPattern: value)
+        while rest >= 0x80 {
+            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        bytes.append(UInt8(rest))
+    }
+
+    /// Writes a report; its number as the distance from the one before.
+    mutating func write(_ entry: ReportNumbers.Entry, after previous: Int64) {
+        write(entry.report - previous)
+        write(entry.sequence)
+        write(entry.indicator)
+        write(entry.total)
+        write(entry.done)
+    }
+}

@@ -1,0 +1,63 @@
+/// Notes what happens to a job while its events are folded.
+public struct SnapshotDiffRecorder: Sendable {
+    private var difference: SnapshotDiff
+    private let policy: CountingPolicy
+    private let limit: Int
+
+    /// Begins with what the fold holds.
+    ///
+    /// - Parameters:
+    ///   - policy: Which executions count in the snapshots.
+    ///   - limit: How many changes of each kind are kept; all are counted.
+    public init(from fold: Fold, counting policy: CountingPolicy, limit: Int) {
+        let snapshot = fold.snapshot(policy)
+        difference = SnapshotDiff(
+            from: snapshot, to: snapshot, events: [:], started: SnapshotDiff.Changes(),
+            finished: SnapshotDiff.Changes(), superseded: SnapshotDiff.Changes())
+        self.policy = policy
+        self.limit = limit
+    }
+
+    /// Notes an event that the fold has just decided on. Costs by what the event has superseded.
+    public mutating func note(_ event: Event, _ decision: Fold.Decision, in fold: Fold) {
+        difference.events[decision.verdict, default: 0] += 1
+        guard !decision.verdict.isDiscarded, let reference = event.body.reference,
+            let sequence = decision.execution, let execution = fold.execution(sequence)
+        else { return }
+        if sequence == event.sequence {
+            difference.started.note(
+                SnapshotDiff.Started(
+                    task: reference.task, execution: execution.identity, at: event.recordedAt,
+                    isLate: !execution.isLast), limit: limit)
+        }
+        if let superseded = decision.superseded.flatMap({ fold.execution($0) }) {
+            difference.superseded.note(
+                SnapshotDiff.Superseded(
+                    task: reference.task, execution: superseded.identity, by: execution.identity,
+                    at: event.recordedAt, lost: fold.contributions(of: superseded)), limit: limit)
+        }
+        if case .executionFinished(_, let outcome) = event.body {
+            difference.finished.note(
+                SnapshotDiff.Finished(
+                    task: reference.task, execution: execution.identity, sequence: event.sequence,
+                    at: event.recordedAt, outcome: outcome), limit: limit)
+        }
+    }
+
+    /// The difference up to what the fold holds now.
+    public func difference(to fold: Fold) -> SnapshotDiff {
+        var difference = difference
+        difference.to = fold.snapshot(policy)
+        return difference
+    }
+}
+
+extension Fold {
+    /// What an execution has reported on each indicator, by labels.
+    func contributions(of execution: Execution) -> [ExecutionSummary.CountedUnits] {
+        execution.contributions.entries.map { entry in
+            ExecutionSummary.CountedUnits(
+                label: indicatorIndices[entry.indicator].flatMap { indicators[$0].label }, units: entry.units)
+        }
+    }
+}

@@ -1,0 +1,32 @@
+public import Ledger
+
+extension RecordedEvent {
+    /// Writes the event as it was recorded.
+    public func write(to writer: inout JSONWriter) {
+        let reference = event.body.reference
+        ExplainedEvent(event: event, hash: hash, execution: reference?.execution, attempt: reference?.attempt)
+            .writeRecorded(to: &writer)
+    }
+
+    /// Reads what ``write(to:)`` writes, and nothing else: what the hash does not cover has no place in an export.
+    ///
+    /// - Throws: ``ResponseError`` naming the field that is missing, cannot be read, or was added.
+    public init(_ value: JSONValue) throws(ResponseError) {
+        let explained = try ExplainedEvent(value)
+        self.init(event: explained.event, hash: explained.hash)
+        var writer = JSONWriter()
+        write(to: &writer)
+        guard case .object(let given) = value else { throw ResponseError(field: "sequence") }
+        let same: JSONValue
+        do { same = try JSONReader.read(writer.bytes) } catch { throw ResponseError(field: "type") }
+        guard given.count == Self.fieldCount(same) else {
+            throw ResponseError(field: given.first { same[$0.name] == nil }?.name ?? "type")
+        }
+        for field in given where same[field.name] != field.value { throw ResponseError(field: field.name) }
+    }
+
+    private static func fieldCount(_ value: JSONValue) -> Int {
+        guard case .object(let fields) = value else { return 0 }
+        return fields.count
+    }
+}

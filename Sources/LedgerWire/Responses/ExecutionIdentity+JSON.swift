@@ -1,0 +1,22 @@
+public import Ledger
+
+extension ExecutionIdentity {
+    public func write(to writer: inout JSONWriter) {
+        writer.object { writeFields(to: &$0) }
+    }
+
+    func writeFields(to writer: inout JSONWriter) {
+        writer.field("execution", execution?.text)
+        writer.field("attempt", attempt)
+        writer.field("sequence", sequence)
+    }
+
+    /// Reads what ``write(to:)`` writes.
+    public init(_ value: JSONValue) throws(ResponseError) {
+        let answer = ResponseReader(value)
+        guard let attempt = Int32(exactly: try answer.integer("attempt")) else { throw ResponseError(field: "attempt") }
+        self.init(
+            execution: value["execution"]?.text.map { Name($0) }, attempt: attempt,
+            sequence: try answer.integer("sequence"))
+    }
+}
