@@ -1,9 +1,13 @@
-/// Which events count: a rule over the ledger, so it can be asked differently without touching the ledger.
+/// A rule that decides which executions count.
+///
+/// It is applied when reading, so a different policy needs no change to the ledger.
 public enum CountingPolicy: String, CaseIterable, Hashable, Sendable {
-    /// The last execution of each task. The default, and what snapshots keep up to date.
+    /// The last execution of each task: the default, kept up to date in snapshots.
     case last
-    /// Of each task the highest execution whose outcome is `succeeded`; a task without one counts nothing.
+    /// The highest execution of each task with outcome `succeeded`.
+    ///
+    /// A task without such an execution counts nothing.
     case lastSuccessful = "last_successful"
-    /// Every execution: what was attempted.
+    /// All executions: the attempted units.
     case all
 }

@@ -1,12 +1,14 @@
 /// One immutable entry of the ledger.
 public struct Event: Hashable, Sendable {
-    /// Its place in its job: 1, 2, 3 … without a gap.
+    /// The event's position in its job: 1, 2, 3 … without gaps.
     public let sequence: Int64
-    /// The ledger's clock when it was appended; never goes backwards within a job.
+    /// The ledger's clock when the event was appended; never decreases within a job.
     public let recordedAt: Timestamp
-    /// The caller's clock, where it gave one. Kept and shown, never used for order.
+    /// The caller's clock, if the caller gave it.
+    ///
+    /// It is stored and shown, and never used for ordering.
     public let at: Timestamp?
-    /// What it says.
+    /// The content of the event.
     public let body: EventBody
 
     public init(sequence: Int64, recordedAt: Timestamp, at: Timestamp? = nil, body: EventBody) {

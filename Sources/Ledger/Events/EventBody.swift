@@ -1,17 +1,19 @@
-/// What an event says, exactly as its caller gave it: what was absent is nil.
+/// The content of an event, exactly as the caller gave it.
+///
+/// Absent fields are nil.
 public enum EventBody: Hashable, Sendable {
     /// The first event of every job, written by the ledger.
     case jobCreated(JobDescription)
-    /// A run of a task begins; every earlier run of it is superseded.
+    /// An execution of a task begins; all lower executions of the task are superseded.
     case executionStarted(ExecutionReference)
-    /// A run declares and reports units of work.
+    /// An execution declares and reports units of work.
     case progress(ProgressReport)
-    /// A run ended.
+    /// An execution ended.
     case executionFinished(ExecutionReference, ExecutionOutcome)
     /// The job ended.
     case jobFinished(JobOutcome)
 
-    /// The type, as it is written in JSON and kept in the database.
+    /// The type of the event, as in JSON and in the database.
     public var type: EventType {
         switch self {
         case .jobCreated: .jobCreated
@@ -22,7 +24,7 @@ public enum EventBody: Hashable, Sendable {
         }
     }
 
-    /// The run that the event belongs to; nil for the events of the job itself.
+    /// The execution that the event belongs to; nil for events of the job itself.
     public var reference: ExecutionReference? {
         switch self {
         case .executionStarted(let reference), .executionFinished(let reference, _): reference

@@ -1,5 +1,7 @@
 extension EventDraft {
-    /// Everything that keeps this draft out of the ledger; empty where nothing does. Costs a pass over its texts.
+    /// Returns every reason why this draft cannot be appended.
+    ///
+    /// Empty if the draft is valid. Costs a pass over its texts.
     public func problems() -> [FieldError] {
         var problems: [FieldError] = []
         if let at, at < .earliest || at > .latest {
@@ -26,7 +28,7 @@ extension EventDraft {
 }
 
 extension JobDescription {
-    /// Everything that keeps a job from being called so; empty where nothing does.
+    /// Returns every reason why this description is invalid; empty if it is valid.
     public func problems() -> [FieldError] {
         var problems = name.problems(field: "name", lengths: Limits.jobNameLengths)
         problems += key?.problems(field: "key", lengths: Limits.jobKeyLengths) ?? []
@@ -72,13 +74,15 @@ extension ProgressReport {
 }
 
 extension Name {
-    /// What is wrong with this text as the value of a field (or, with `part`, as a part of it).
+    /// Returns the errors of this text as the value of a field.
+    ///
+    /// - Parameter part: The part of the field that this text is, such as the name of a tag; nil for the whole field.
     func problems(field: String, lengths: ClosedRange<Int>, of part: String? = nil) -> [FieldError] {
         let subject = part.map { "\($0) " } ?? ""
         if containsNUL {
             return [FieldError(field: field, detail: "\(subject)must not contain U+0000")]
         }
-        // A scalar has one to four bytes, so most texts need not be counted.
+        // A scalar has one to four bytes, so most texts need no counting.
         let bytes = text.utf8.count
         if bytes >= lengths.lowerBound * 4, bytes <= lengths.upperBound { return [] }
         let count = scalarCount

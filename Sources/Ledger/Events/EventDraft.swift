@@ -1,8 +1,8 @@
-/// An event that is not in the ledger yet: it has no place and no time there.
+/// An event that is not in the ledger yet: it has no sequence and no recorded time.
 public struct EventDraft: Hashable, Sendable {
-    /// The caller's clock, where it gave one.
+    /// The caller's clock, if the caller gave it.
     public let at: Timestamp?
-    /// What it says.
+    /// The content of the event.
     public let body: EventBody
 
     public init(_ body: EventBody, at: Timestamp? = nil) {
@@ -10,7 +10,7 @@ public struct EventDraft: Hashable, Sendable {
         self.body = body
     }
 
-    /// The event that the draft becomes at this place and time.
+    /// Returns the event that the draft becomes at this sequence and time.
     public func recorded(sequence: Int64, at moment: Timestamp) -> Event {
         Event(sequence: sequence, recordedAt: moment, at: at, body: body)
     }

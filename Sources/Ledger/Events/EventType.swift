@@ -1,4 +1,6 @@
-/// The types of events. The raw value is what the database and the hash chain keep: never renumber.
+/// The types of events.
+///
+/// The database and the hash chain contain the raw values: never renumber.
 public enum EventType: Int16, CaseIterable, Hashable, Sendable {
     case jobCreated = 1
     case executionStarted = 2
@@ -17,7 +19,7 @@ public enum EventType: Int16, CaseIterable, Hashable, Sendable {
         }
     }
 
-    /// The type of this name in JSON.
+    /// Creates the type with this name in JSON; nil if there is none.
     public init?(name: String) {
         guard let type = Self.allCases.first(where: { $0.name.utf8.elementsEqual(name.utf8) }) else { return nil }
         self = type

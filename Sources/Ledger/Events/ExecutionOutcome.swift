@@ -1,9 +1,11 @@
-/// How an execution ended.
+/// The outcome of an execution.
 public enum ExecutionOutcome: String, CaseIterable, Hashable, Sendable {
-    /// It did what it should.
+    /// The execution completed its work.
     case succeeded
-    /// It ended with an error; what it reported still counts, provisionally, until another execution starts.
+    /// The execution ended with an error.
+    ///
+    /// Its reports still count, provisionally, until another execution starts.
     case failed
-    /// It was told to end.
+    /// The execution ended because it was canceled.
     case canceled
 }

@@ -1,10 +1,10 @@
-/// What a job is called: the content of its first event.
+/// The name, key and tags of a job: the content of its first event.
 public struct JobDescription: Hashable, Sendable {
-    /// The name; need not be unique.
+    /// The name; not necessarily unique.
     public var name: Name
-    /// The caller's own key, unique in the ledger.
+    /// The key chosen by the caller, unique in the ledger.
     public var key: Name?
-    /// Values by the names of tags.
+    /// The values of the tags by name.
     public var tags: [Name: Name]
 
     public init(name: Name, key: Name? = nil, tags: [Name: Name] = [:]) {
@@ -13,7 +13,7 @@ public struct JobDescription: Hashable, Sendable {
         self.tags = tags
     }
 
-    /// The tags by name, in the order in which they are hashed and shown.
+    /// The tags sorted by name: the order in which they are hashed and shown.
     public var sortedTags: [(name: Name, value: Name)] {
         tags.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) }
     }

@@ -1,9 +1,9 @@
-/// How a job ended.
+/// The outcome of a job.
 public enum JobOutcome: String, CaseIterable, Hashable, Sendable {
-    /// It did what it should.
+    /// The job completed its work.
     case completed
-    /// It ended with an error.
+    /// The job ended with an error.
     case failed
-    /// It was told to end.
+    /// The job ended because it was canceled.
     case canceled
 }

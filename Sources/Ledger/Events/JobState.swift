@@ -1,6 +1,6 @@
-/// Whether a job runs, or how it ended.
+/// The state of a job: running, or its outcome.
 public enum JobState: String, CaseIterable, Hashable, Sendable {
-    /// No `job_finished` yet, or a new last execution has begun since.
+    /// There is no `job_finished` yet, or a new last execution has started since.
     case running
     /// Ended as ``JobOutcome/completed``.
     case completed
@@ -9,7 +9,7 @@ public enum JobState: String, CaseIterable, Hashable, Sendable {
     /// Ended as ``JobOutcome/canceled``.
     case canceled
 
-    /// The state that an end leads to.
+    /// The state of a job after it ended with this outcome.
     public init(_ outcome: JobOutcome) {
         self =
             switch outcome {

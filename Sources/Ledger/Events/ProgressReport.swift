@@ -1,14 +1,16 @@
-/// Units declared and done on one indicator by one run.
+/// The units that one execution declares and reports on one indicator.
 public struct ProgressReport: Hashable, Sendable {
-    /// The run.
+    /// The execution.
     public var reference: ExecutionReference
-    /// The reporter's own number of this report.
+    /// The number that the reporter gave this report.
     public var report: Int64?
-    /// The indicator; nil is the default one. The empty label means the same and is kept as nil.
+    /// The label of the indicator; nil is the default indicator.
+    ///
+    /// The empty label means the same and is stored as nil.
     public let label: Name?
-    /// Units more to do; absent means 0.
+    /// Additional units to do; absent means 0.
     public var total: Int64?
-    /// Units more done; absent means 0.
+    /// Additional units done; absent means 0.
     public var done: Int64?
 
     public init(

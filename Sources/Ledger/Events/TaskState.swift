@@ -1,9 +1,9 @@
-/// Whether a task runs, or the outcome of its last execution.
+/// The state of a task: running, abandoned, or the outcome of its last execution.
 ///
-/// The fold stores a task as ``running`` for as long as its last execution has no outcome. Readers see ``abandoned``
-/// instead once the job has ended: see ``shown(in:)``.
+/// The fold stores a task as ``running`` as long as its last execution has no outcome. Once the job has ended, readers
+/// see ``abandoned`` instead (``shown(in:)``).
 public enum TaskState: String, CaseIterable, Hashable, Sendable {
-    /// Its last execution has no outcome, and the job runs.
+    /// Its last execution has no outcome, and the job is running.
     case running
     /// Its last execution ended as ``ExecutionOutcome/succeeded``.
     case succeeded
@@ -14,12 +14,12 @@ public enum TaskState: String, CaseIterable, Hashable, Sendable {
     /// Its last execution has no outcome, and the job has ended.
     case abandoned
 
-    /// The state that readers see of a task that is stored in this one.
+    /// The state that readers see for this stored state.
     public func shown(in job: JobState) -> TaskState {
         self == .running && job != .running ? .abandoned : self
     }
 
-    /// The stored state of tasks that readers see in this one; nil if no task can be seen in it.
+    /// The stored state for this state that readers see; nil if no task can have it.
     public func stored(in job: JobState) -> TaskState? {
         switch self {
         case .running: job == .running ? .running : nil
@@ -28,7 +28,7 @@ public enum TaskState: String, CaseIterable, Hashable, Sendable {
         }
     }
 
-    /// The state that the outcome of a last execution leads to.
+    /// The state of a task after its last execution had this outcome.
     public init(_ outcome: ExecutionOutcome?) {
         self =
             switch outcome {

@@ -1,18 +1,25 @@
-/// What the fold made of one event.
+/// The fold's classification of one event.
 public enum Verdict: String, CaseIterable, Hashable, Sendable {
-    /// It is in the numbers.
+    /// The event counts.
     case counted
-    /// Its execution is not, or no longer, the last one of its task. Not in the numbers; work done for nothing.
+    /// Its execution is not, or no longer, the last one of its task.
+    ///
+    /// The event does not count; its units are wasted work.
     case superseded
-    /// An earlier event of its execution bears the same report number and says the same. Discarded.
+    /// An earlier event of its execution has the same report number and content.
+    ///
+    /// Discarded.
     case duplicate
-    /// It contradicts what its execution said before: another attempt, or another content under the same report
-    /// number. Discarded.
+    /// The event contradicts its execution.
+    ///
+    /// It names another attempt, or has different content with the same report number. Discarded.
     case conflict
-    /// It would bring its execution beyond ``Limits/labelsPerExecutionMax`` labels. Discarded.
+    /// The event would exceed ``Limits/labelsPerExecutionMax`` labels in its execution.
+    ///
+    /// Discarded.
     case overLimit = "over_limit"
 
-    /// Whether the event was discarded on arrival, which lasts for ever.
+    /// Whether the event was discarded on arrival, which is final.
     public var isDiscarded: Bool {
         switch self {
         case .counted, .superseded: false

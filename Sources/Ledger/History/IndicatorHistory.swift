@@ -1,10 +1,13 @@
-/// How an indicator came to its numbers: `total` and `done` over sequence and time.
+/// The history of an indicator: `total` and `done` over sequence and time.
 public struct IndicatorHistory: Hashable, Sendable {
-    /// The indicator; nil is the default one.
+    /// The indicator's label; nil is the default indicator.
     public var label: Name?
-    /// The last event in it.
+    /// The last event that the history includes.
     public var sequence: Int64
-    /// In the order of sequences: as many as were asked for, or the decreases with the first and the last point.
+    /// The points, in the order of their sequences.
+    ///
+    /// At most as many as were requested, or, if there are more decreases than that, the decreases with the first and
+    /// the last point.
     public var points: [Point]
 
     public init(label: Name?, sequence: Int64, points: [Point]) {
@@ -13,12 +16,12 @@ public struct IndicatorHistory: Hashable, Sendable {
         self.points = points
     }
 
-    /// What the indicator showed after an event that changed it.
+    /// The value of the indicator after an event that changed it.
     public struct Point: Hashable, Sendable {
         public var sequence: Int64
         public var at: Timestamp
         public var counted: Units
-        /// Why a number fell here; nil where none did.
+        /// The cause of a decrease at this point; nil if no number decreased.
         public var cause: Cause?
 
         public init(sequence: Int64, at: Timestamp, counted: Units, cause: Cause? = nil) {
@@ -29,14 +32,16 @@ public struct IndicatorHistory: Hashable, Sendable {
         }
     }
 
-    /// A run began, and what the run before it had counted no longer does.
+    /// The supersession that caused a decrease.
+    ///
+    /// A new execution began, and the units that the previous execution had counted no longer count.
     public struct Cause: Hashable, Sendable {
         public var task: Name
-        /// The run that began.
+        /// The execution that began.
         public var execution: ExecutionIdentity
-        /// The run whose place it took.
+        /// The execution that it superseded.
         public var superseded: ExecutionIdentity
-        /// What that one had counted on the indicator.
+        /// The units that the superseded execution had counted on the indicator.
         public var lost: Units
 
         public init(task: Name, execution: ExecutionIdentity, superseded: ExecutionIdentity, lost: Units) {

@@ -1,28 +1,30 @@
-/// Draws the curve of an indicator while its job's events are folded.
+/// Records the history of an indicator while its job's events are folded.
 ///
-/// Decreases are all kept. Of the other points every second one is dropped whenever there are twice as many as are
-/// wanted, so memory is bounded by the points wanted and the decreases, and what is left is spread evenly over the
-/// changes: no gap hides more than its share of them.
+/// All decreases are kept. When there are more than twice as many other points as requested, every second one of them
+/// is dropped. Memory is therefore bounded by the number of requested points plus the decreases, and the remaining
+/// points are spread evenly over the changes.
 public struct IndicatorHistoryRecorder: Sendable {
     private let label: Name?
     private let pointsMax: Int
     private var shown: Units?
     private var decreases: [IndicatorHistory.Point] = []
-    /// The other points, ascending; of the changes that were not decreases, every `stride`th.
+    /// The other points, ascending: every `stride`th change that was not a decrease.
     private var others: [IndicatorHistory.Point] = []
     private var stride = 1
     private var changes = 0
-    /// The latest change, which is kept whatever its number.
+    /// The latest change, which is always kept.
     private var latest: IndicatorHistory.Point?
 
-    /// A recorder of the indicator with this label, for at most `points` points, 2 or more.
+    /// Creates a recorder for the indicator with this label.
+    ///
+    /// - Parameter points: The maximum number of points; at least 2.
     public init(_ label: Name?, points: Int) {
         precondition(points >= 2, "a curve has a beginning and an end")
         self.label = label
         pointsMax = points
     }
 
-    /// Notes an event that the fold has just decided on. Costs a lookup.
+    /// Records an event after the fold has applied it. Costs one lookup.
     public mutating func note(_ event: Event, _ decision: Fold.Decision, in fold: Fold) {
         guard decision.indicator != nil || decision.superseded != nil, let state = fold.indicatorState(of: label)
         else { return }
@@ -61,12 +63,14 @@ public struct IndicatorHistoryRecorder: Sendable {
             lost: superseded.contributions.units(on: state.sequence) ?? .zero)
     }
 
-    /// The curve up to what the fold holds now; nil where no event has named the indicator.
+    /// Returns the history up to the current state of the fold.
+    ///
+    /// - Returns: nil if no event has named the indicator.
     public func curve(through fold: Fold) -> IndicatorHistory? {
         guard fold.indicatorState(of: label) != nil else { return nil }
         var others = others
         if let latest, latest.cause == nil, others.last != latest, latest != decreases.last { others.append(latest) }
-        // The first point is never a decrease. The last one is kept beside the decreases, unless it is one.
+        // The first point is never a decrease. The last point is kept in addition to the decreases, unless it is one.
         let ends = latest?.cause == nil && others.count > 1 ? 2 : 1
         let room = max(ends, pointsMax - decreases.count)
         let points = decreases + Self.thin(others, to: room)
@@ -74,7 +78,9 @@ public struct IndicatorHistoryRecorder: Sendable {
             label: label, sequence: fold.progress.sequence, points: points.sorted { $0.sequence < $1.sequence })
     }
 
-    /// Evenly spread ones of these points, the first among them, and the last if there is room for two.
+    /// Returns `count` evenly spread points of these.
+    ///
+    /// The first point is included, and the last one if `count` is at least two.
     private static func thin(_ points: [IndicatorHistory.Point], to count: Int) -> [IndicatorHistory.Point] {
         guard points.count > count else { return points }
         guard count > 1 else { return Array(points.prefix(count)) }

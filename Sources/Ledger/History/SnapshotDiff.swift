@@ -1,16 +1,22 @@
-/// What happened to a job between two points of its history: how its numbers changed, and which runs made them.
+/// The changes of a job between two sequences.
+///
+/// It contains the changes of the numbers and the executions that caused them.
 public struct SnapshotDiff: Hashable, Sendable {
-    /// The snapshot before.
+    /// The earlier snapshot.
     public var from: Snapshot
-    /// The snapshot after.
+    /// The later snapshot.
     public var to: Snapshot
-    /// How many events lie between, by their verdicts on arrival. A superseded one was late.
+    /// The number of events between the two, by verdict on arrival.
+    ///
+    /// An event that was `superseded` on arrival was late.
     public var events: [Verdict: Int64]
-    /// Executions that began.
+    /// The executions that began.
     public var started: Changes<Started>
-    /// Executions that ended.
+    /// The executions that ended.
     public var finished: Changes<Finished>
-    /// Executions that no longer count, with what they had counted: why numbers fell.
+    /// The executions that were superseded, with the units they had counted.
+    ///
+    /// They explain why numbers decreased.
     public var superseded: Changes<Superseded>
 
     public init(
@@ -25,10 +31,10 @@ public struct SnapshotDiff: Hashable, Sendable {
         self.superseded = superseded
     }
 
-    /// Changes of one kind: how many there are, and the first of them.
+    /// The changes of one kind: their number, and the first of them.
     public struct Changes<Change: Hashable & Sendable>: Hashable, Sendable {
         public var count: Int64 = 0
-        /// In the order in which they happened.
+        /// The first changes, in the order in which they happened.
         public var first: [Change] = []
 
         public init() {}
@@ -39,12 +45,12 @@ public struct SnapshotDiff: Hashable, Sendable {
         }
     }
 
-    /// An execution began.
+    /// The start of an execution.
     public struct Started: Hashable, Sendable {
         public var task: Name
         public var execution: ExecutionIdentity
         public var at: Timestamp
-        /// Whether a higher one was there already, so that it never counted.
+        /// Whether a higher execution existed already, so that this one never counted.
         public var isLate: Bool
 
         public init(task: Name, execution: ExecutionIdentity, at: Timestamp, isLate: Bool) {
@@ -55,11 +61,11 @@ public struct SnapshotDiff: Hashable, Sendable {
         }
     }
 
-    /// An execution ended, or said so once more.
+    /// The end of an execution, or a repeated report of its end.
     public struct Finished: Hashable, Sendable {
         public var task: Name
         public var execution: ExecutionIdentity
-        /// The event that says so.
+        /// The event that reports the end.
         public var sequence: Int64
         public var at: Timestamp
         public var outcome: ExecutionOutcome
@@ -75,14 +81,16 @@ public struct SnapshotDiff: Hashable, Sendable {
         }
     }
 
-    /// An execution was superseded.
+    /// The supersession of an execution.
     public struct Superseded: Hashable, Sendable {
         public var task: Name
         public var execution: ExecutionIdentity
-        /// The one that took its place, with its first event.
+        /// The execution that superseded it with its first event.
         public var by: ExecutionIdentity
         public var at: Timestamp
-        /// What it had counted on each indicator, in the order in which the job first named them.
+        /// The units that it had counted on each indicator.
+        ///
+        /// In the order in which the job first named the indicators.
         public var lost: [ExecutionSummary.CountedUnits]
 
         public init(
@@ -97,12 +105,12 @@ public struct SnapshotDiff: Hashable, Sendable {
         }
     }
 
-    /// An indicator that is not the same after as before.
+    /// An indicator with different values before and after.
     public struct IndicatorChange: Hashable, Sendable {
         public var label: Name?
-        /// What it counted before; nil where it was not shown.
+        /// The units counted before; nil if the indicator was not shown.
         public var from: Units?
-        /// What it counts after; nil where it is not shown.
+        /// The units counted after; nil if the indicator is not shown.
         public var to: Units?
 
         public init(label: Name?, from: Units?, to: Units?) {
@@ -112,7 +120,9 @@ public struct SnapshotDiff: Hashable, Sendable {
         }
     }
 
-    /// The indicators that changed, in the order in which the job first named them; those that are gone come last.
+    /// The indicators that changed, in the order in which the job first named them.
+    ///
+    /// Indicators that are no longer shown come last.
     public var indicators: [IndicatorChange] {
         let before = Dictionary(uniqueKeysWithValues: from.indicators.map { ($0.label, $0.counted) })
         let after = Set(to.indicators.map(\.label))

@@ -1,14 +1,14 @@
-/// Notes what happens to a job while its events are folded.
+/// Records the changes of a job while its events are folded.
 public struct SnapshotDiffRecorder: Sendable {
     private var difference: SnapshotDiff
     private let policy: CountingPolicy
     private let limit: Int
 
-    /// Begins with what the fold holds.
+    /// Creates a recorder that begins at the current state of the fold.
     ///
     /// - Parameters:
     ///   - policy: Which executions count in the snapshots.
-    ///   - limit: How many changes of each kind are kept; all are counted.
+    ///   - limit: The maximum number of changes of each kind to keep. All changes are counted.
     public init(from fold: Fold, counting policy: CountingPolicy, limit: Int) {
         let snapshot = fold.snapshot(policy)
         difference = SnapshotDiff(
@@ -18,7 +18,9 @@ public struct SnapshotDiffRecorder: Sendable {
         self.limit = limit
     }
 
-    /// Notes an event that the fold has just decided on. Costs by what the event has superseded.
+    /// Records an event after the fold has applied it.
+    ///
+    /// Costs time in proportion to the units that the event superseded.
     public mutating func note(_ event: Event, _ decision: Fold.Decision, in fold: Fold) {
         difference.events[decision.verdict, default: 0] += 1
         guard !decision.verdict.isDiscarded, let reference = event.body.reference,
@@ -44,7 +46,7 @@ public struct SnapshotDiffRecorder: Sendable {
         }
     }
 
-    /// The difference up to what the fold holds now.
+    /// Returns the difference up to the current state of the fold.
     public func difference(to fold: Fold) -> SnapshotDiff {
         var difference = difference
         difference.to = fold.snapshot(policy)
@@ -53,7 +55,7 @@ public struct SnapshotDiffRecorder: Sendable {
 }
 
 extension Fold {
-    /// What an execution has reported on each indicator, by labels.
+    /// Returns the units that an execution has reported, by label.
     func contributions(of execution: Execution) -> [ExecutionSummary.CountedUnits] {
         execution.contributions.entries.map { entry in
             ExecutionSummary.CountedUnits(

@@ -1,14 +1,18 @@
-/// How a ledger fares: what is behind, who works on it, and what stands in the way. For those who look after it.
+/// The operational state of a ledger: backlog, workers and problems.
+///
+/// For operators: it shows which projections are behind, which processes work on them, and what blocks them.
 public struct LedgerStatus: Hashable, Sendable {
-    /// How far snapshots are behind the events, in all jobs.
+    /// The backlog of events that snapshots do not include yet, over all jobs.
     public struct Lag: Hashable, Sendable {
-        /// Jobs whose snapshot lacks events.
+        /// The number of jobs with a snapshot that lacks events.
         public var jobs: Int64
-        /// The events that they lack.
+        /// The number of events that these snapshots lack.
         public var events: Int64
-        /// The age of the oldest of them; 0 where none is lacking.
+        /// The age of the oldest of these events; 0 if there are none.
         public var seconds: Double
-        /// Jobs that have no snapshot at all: somebody has dropped their projections. They are among ``jobs``.
+        /// The number of jobs without any snapshot, because their projections were dropped.
+        ///
+        /// They are included in ``jobs``.
         public var missingSnapshots: Int64
         /// The jobs that lack the oldest events; at most ``LedgerStatus/listMax``.
         public var mostBehind: [BehindJob]
@@ -24,7 +28,7 @@ public struct LedgerStatus: Hashable, Sendable {
         }
     }
 
-    /// A job whose snapshot lacks events.
+    /// A job with a snapshot that lacks events.
     public struct BehindJob: Hashable, Sendable {
         public var job: JobID
         public var events: Int64
@@ -37,10 +41,10 @@ public struct LedgerStatus: Hashable, Sendable {
         }
     }
 
-    /// Something that went wrong.
+    /// A failure: when it happened, and its message.
     public struct Failure: Hashable, Sendable {
         public var at: Timestamp
-        /// The SQLSTATE, where PostgreSQL gave one.
+        /// The SQLSTATE, if PostgreSQL gave one.
         public var state: String?
         public var message: String
 
@@ -51,25 +55,25 @@ public struct LedgerStatus: Hashable, Sendable {
         }
     }
 
-    /// A process that projects.
+    /// A process that runs a projection worker.
     public struct Worker: Hashable, Sendable {
-        /// Another one each time that a process starts.
+        /// The worker's id; each start of a process gets a new one.
         public var worker: String
         public var host: String
         public var process: Int32
         public var startedAt: Timestamp
-        /// When it last said that it lives.
+        /// The time of its last heartbeat.
         public var seenAt: Timestamp
-        /// Whether that was so long ago that it must be dead or cut off.
+        /// Whether its last heartbeat is so old that it must be dead or disconnected.
         public var isLost: Bool
-        /// When it last stored a step.
+        /// The time when it last stored a step.
         public var foldedAt: Timestamp?
         public var foldedEvents: Int64
         public var steps: Int64
         public var failures: Int64
-        /// Jobs that it has been told of and has not looked at yet.
+        /// The number of jobs that it was notified of and has not examined yet.
         public var pendingJobs: Int64
-        /// Its last failure, also where it has gone on since.
+        /// Its last failure, even if it has made progress since.
         public var lastFailure: Failure?
 
         public init(
@@ -92,7 +96,7 @@ public struct LedgerStatus: Hashable, Sendable {
         }
     }
 
-    /// A job whose events could not be folded when last tried.
+    /// A job for which the last attempt to fold its events failed.
     public struct StuckJob: Hashable, Sendable {
         public var job: JobID
         public var since: Timestamp
@@ -109,16 +113,16 @@ public struct LedgerStatus: Hashable, Sendable {
         }
     }
 
-    /// A session of the database, as its administrator sees it.
+    /// A database session, as the database administrator sees it.
     public struct Session: Hashable, Sendable {
         public var process: Int32
-        /// What it calls itself.
+        /// The application name that the session reports.
         public var application: String
-        /// `active`, `idle in transaction`, …; nil where the ledger's role may not see it.
+        /// `active`, `idle in transaction`, …; nil if the ledger's role may not see it.
         public var state: String?
-        /// How long its transaction has lasted.
+        /// The age of its transaction.
         public var seconds: Double
-        /// The beginning of its statement; nil where the ledger's role may not see it.
+        /// The beginning of its statement; nil if the ledger's role may not see it.
         public var statement: String?
 
         public init(process: Int32, application: String, state: String?, seconds: Double, statement: String?) {
@@ -130,7 +134,7 @@ public struct LedgerStatus: Hashable, Sendable {
         }
     }
 
-    /// A transaction that waits for a lock, and who holds it.
+    /// A transaction that waits for a lock, and the sessions that hold it.
     public struct Blocked: Hashable, Sendable {
         public var session: Session
         public var blockers: [Session]
@@ -141,13 +145,13 @@ public struct LedgerStatus: Hashable, Sendable {
         }
     }
 
-    /// Something that keeps vacuum from removing old row versions.
+    /// An object that keeps vacuum from removing old row versions.
     public struct VacuumHolder: Hashable, Sendable {
-        /// What it is.
+        /// The kind of object.
         public enum Kind: String, CaseIterable, Hashable, Sendable {
-            /// A transaction that is open.
+            /// An open transaction.
             case transaction
-            /// A transaction that was prepared for a two-phase commit.
+            /// A transaction prepared for a two-phase commit.
             case preparedTransaction = "prepared_transaction"
             /// A replication slot, whether or not anything reads from it.
             case replicationSlot = "replication_slot"
@@ -160,9 +164,9 @@ public struct LedgerStatus: Hashable, Sendable {
         public var name: String
         /// The process that serves it; nil if there is none.
         public var process: Int32?
-        /// How long the transaction has lasted; nil for what is no transaction.
+        /// The age of the transaction; nil if it is not a transaction.
         public var seconds: Double?
-        /// How many transactions have begun since the oldest one that it holds.
+        /// The number of transactions since the oldest one that it retains.
         public var transactions: Int64
 
         public init(kind: Kind, name: String, process: Int32?, seconds: Double?, transactions: Int64) {
@@ -174,14 +178,14 @@ public struct LedgerStatus: Hashable, Sendable {
         }
     }
 
-    /// How many dead row versions a table has, by PostgreSQL's statistics.
+    /// The live and dead row versions of a table, by PostgreSQL's statistics.
     public struct TableHealth: Hashable, Sendable {
         /// The table, without its schema.
         public var table: String
         public var liveRows: Int64
-        /// Versions that vacuum has not removed yet.
+        /// The row versions that vacuum has not removed yet.
         public var deadRows: Int64
-        /// When it was last vacuumed; nil if it never was.
+        /// The time of the last vacuum; nil if there was none.
         public var vacuumedAt: Timestamp?
 
         public init(table: String, liveRows: Int64, deadRows: Int64, vacuumedAt: Timestamp?) {
@@ -192,35 +196,45 @@ public struct LedgerStatus: Hashable, Sendable {
         }
     }
 
-    /// Entries of a list, at most.
+    /// The maximum number of entries in a list.
     public static let listMax = 20
-    /// Blocked transactions that are listed, at most: more than a server has connections.
+    /// The maximum number of blocked transactions in the list.
+    ///
+    /// It is larger than the number of connections of a server.
     public static let blockedMax = 200
 
     public var lag: Lag
     public var workers: [Worker]
     /// The jobs that have been stuck for longest; at most ``listMax``.
     public var stuckJobs: [StuckJob]
-    /// How many jobs are stuck.
+    /// The number of stuck jobs.
     public var stuckJobCount: Int64
-    /// At most ``blockedMax``.
+    /// The transactions that wait for locks; at most ``blockedMax``.
     public var blocked: [Blocked]
-    /// The replay that is under way.
+    /// The replay in progress.
     public var replay: JobID?
-    /// What holds vacuum back, the oldest first; at most ``listMax``.
+    /// The objects that hold vacuum back, oldest first; at most ``listMax``.
     public var vacuumHolders: [VacuumHolder] = []
-    /// The tables whose rows change all the time.
+    /// The tables with rows that change all the time.
     public var tables: [TableHealth] = []
-    /// In which ways the database does not keep the ledger append-only, as sentences; empty if it does.
+    /// The ways in which the database does not keep the ledger append-only.
+    ///
+    /// Each is a sentence. Empty if the guarantee holds.
     public var guaranteeFaults: [String] = []
-    /// What keeps commits from being durable, as sentences: a database that takes no writes, standbys that are away, and
-    /// acknowledged events that are no longer in the ledger. Empty if there is nothing.
+    /// The reasons why commits may not be durable, as sentences.
+    ///
+    /// A database that accepts no writes, missing standbys, or acknowledged events that are no longer in the ledger.
+    /// Empty if there are none.
     public var durabilityFaults: [String] = []
-    /// What somebody has chosen that weakens commits, as sentences: `fsync = off`.
+    /// The chosen settings that weaken commits, as sentences: `fsync = off`.
     public var durabilityRemarks: [String] = []
-    /// The months, of this one and the next, whose partition is not attached, such as `2026-11`.
+    /// The months without an attached partition, such as `2026-11`.
+    ///
+    /// Only this month and the next one are checked.
     public var missingPartitions: [String] = []
-    /// The last failure of an append on the server that was asked; nil if one has succeeded since.
+    /// The last failed append on the server that answers.
+    ///
+    /// Nil if an append has succeeded since.
     public var appendFailure: Failure?
 
     public init(
