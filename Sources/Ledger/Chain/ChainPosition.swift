@@ -1,6 +1,7 @@
-/// An event's sequence and its hash.
+/// The sequence and the hash of an event.
 ///
-/// Kept where nobody who can change the ledger can reach it, it vouches for that event and for every one before it.
+/// If it is stored beyond the reach of anyone who can change the ledger, it proves that this event and all earlier
+/// events are unchanged.
 public struct ChainPosition: Hashable, Sendable {
     /// The sequence of the event.
     public var sequence: Int64

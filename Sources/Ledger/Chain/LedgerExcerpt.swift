@@ -1,9 +1,9 @@
-/// A part of the ledger of a job, on its way to another place.
+/// A range of a job's events, for export and import.
 public struct LedgerExcerpt: Hashable, Sendable {
     public var job: JobID
-    /// The last event of the whole ledger that it is a part of: what is imported must end there.
+    /// The last event of the exported ledger: the import must end there.
     public var head: ChainPosition
-    /// Some of its events, one after the other.
+    /// Consecutive events of the job.
     public var events: [RecordedEvent]
 
     public init(job: JobID, head: ChainPosition, events: [RecordedEvent] = []) {

@@ -1,7 +1,9 @@
-/// Where the ledger of a job ends.
+/// The end of a job's ledger.
 public struct LedgerHead: Hashable, Sendable {
     public var job: JobID
-    /// The last event and its hash; nil where the job has no head, which somebody must have removed.
+    /// The last event and its hash.
+    ///
+    /// Nil if the job has no head, which can only mean that its row was removed.
     public var place: ChainPosition?
 
     public init(job: JobID, place: ChainPosition?) {

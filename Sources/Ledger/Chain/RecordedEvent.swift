@@ -1,7 +1,7 @@
 /// An event as it was recorded, with its link in the hash chain of its job.
 public struct RecordedEvent: Hashable, Sendable {
     public var event: Event
-    /// 32 bytes.
+    /// The hash, 32 bytes.
     public var hash: [UInt8]
 
     public init(event: Event, hash: [UInt8]) {

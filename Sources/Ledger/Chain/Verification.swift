@@ -1,12 +1,16 @@
-/// What a check of a job's ledger has found: the hash chain recomputed from the events, and compared with what is stored.
+/// The result of a check of a job's ledger.
+///
+/// The check recomputes the hash chain from the events and compares it with the stored hashes.
 public struct Verification: Hashable, Sendable {
-    /// The last event up to which allState is as it was recorded.
+    /// The last event up to which everything is as it was recorded.
     public var sequence: Int64
     /// The hash of that event.
     public var headHash: [UInt8]
-    /// The last event that the job's head knows of; the last one that is stored where it has no head.
+    /// The last event that the job's head names.
+    ///
+    /// If the job has no head: the last stored event.
     public var ledgerSequence: Int64
-    /// The first thing that is wrong; nil where nothing is.
+    /// The first fault; nil if there is none.
     public var fault: Fault?
 
     public init(sequence: Int64, headHash: [UInt8], ledgerSequence: Int64, fault: Fault? = nil) {
@@ -16,20 +20,23 @@ public struct Verification: Hashable, Sendable {
         self.fault = fault
     }
 
-    /// Whether nothing is wrong, as far as was looked.
+    /// Whether the check found no fault in the events that it examined.
     public var isWhole: Bool { fault == nil }
 
-    /// Whether allState was looked at: a stretch may end before the ledger does.
+    /// Whether the check is finished.
+    ///
+    /// It found a fault or reached the end of the ledger. The checked range may end before the ledger does.
     public var isComplete: Bool { fault != nil || sequence >= ledgerSequence }
 
-    /// A part of a job's ledger to check: a large one is checked piece by piece, each beginning with what the one before
-    /// has found.
+    /// A range of a job's ledger to check.
+    ///
+    /// A large ledger is checked range by range, each beginning at the result of the previous one.
     public struct Range: Hashable, Sendable {
-        /// The event after which it begins, with its hash; nil is the beginning.
+        /// The event after which the range begins, with its hash; nil is the beginning.
         public var after: ChainPosition?
-        /// How many events to look at, at most; nil is all of them.
+        /// The maximum number of events to check; nil for all.
         public var limit: Int64?
-        /// What one of its events is known to have been.
+        /// A trusted copy of the hash of one of its events.
         public var anchor: ChainPosition?
 
         public init(after: ChainPosition? = nil, limit: Int64? = nil, anchor: ChainPosition? = nil) {
@@ -39,12 +46,12 @@ public struct Verification: Hashable, Sendable {
         }
     }
 
-    /// A place where a ledger is not as it was recorded.
+    /// A difference between a ledger and its recorded state.
     public struct Fault: Hashable, Sendable {
         public var kind: Kind
         /// The event concerned.
         public var sequence: Int64
-        /// What was found, as a sentence without a full stop.
+        /// The description of the fault, as a sentence without a full stop.
         public var detail: String
 
         public init(_ kind: Kind, at sequence: Int64, _ detail: String) {
@@ -54,20 +61,21 @@ public struct Verification: Hashable, Sendable {
         }
     }
 
-    /// In which way a ledger is not as it was recorded.
+    /// The kind of a fault.
     public enum Kind: String, CaseIterable, Hashable, Sendable {
-        /// An event is not there: it was deleted, moved away, or the end was cut off.
+        /// An event is missing: it was deleted or moved, or the end was cut off.
         case missing
-        /// An event is there that the head does not know of.
+        /// There are events beyond the job's head.
         case surplus
-        /// An event or its hash was changed, or stands in another's place.
+        /// An event or its hash was changed, or events were exchanged.
         case altered
-        /// The head of the job is not that of its last event, or is not there.
+        /// The head of the job does not match the last event, or is missing.
         case head
-        /// The job's description is not the one of its first event.
+        /// The job's description does not match its first event.
         case description
-        /// It fits together, and is not what was anchored: all of it was rewritten, its end was cut off, or an old copy
-        /// was restored.
+        /// The chain is consistent but contradicts the anchor.
+        ///
+        /// The ledger was rewritten, its end was cut off, or an old copy was restored.
         case anchor
     }
 }

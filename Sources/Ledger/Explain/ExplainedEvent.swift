@@ -1,20 +1,26 @@
-/// An event with what the fold has made of it so far.
+/// An event with the fold's current classification of it.
 public struct ExplainedEvent: Hashable, Sendable {
     /// The event as it was recorded.
     public var event: Event
     /// Its link in the hash chain of its job, 32 bytes.
     public var hash: [UInt8]
-    /// The name of its execution: as given, else of the execution that the fold found. Nil where it has none.
+    /// The name of its execution; nil if the execution has none.
+    ///
+    /// The name that the caller gave, or else the name of the execution that the fold found.
     public var execution: Name?
-    /// The attempt of its execution: as given, else what the fold found. Nil while the fold has not reached it.
+    /// The attempt of its execution; nil until the fold has reached the event.
+    ///
+    /// The attempt that the caller gave, or else the attempt that the fold found.
     public var attempt: Int32?
-    /// The verdict now; nil while the projection has not reached the event.
+    /// The current verdict; nil until the projection has reached the event.
     public var verdict: Verdict?
-    /// Whether its execution was superseded already when it arrived.
+    /// Whether its execution was superseded already when the event arrived.
     public var late: Bool
-    /// The execution that superseded its own.
+    /// The execution that superseded its execution.
     public var supersededBy: ExecutionIdentity?
-    /// The sequence of the earlier event that bears the same report number, for a duplicate and its conflict.
+    /// The sequence of the earlier event with the same report number.
+    ///
+    /// Set for a duplicate, and for a conflict with that number.
     public var duplicateOf: Int64?
 
     public init(

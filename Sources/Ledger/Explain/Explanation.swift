@@ -1,14 +1,16 @@
-/// Why an indicator shows what it shows: where each unit that was reported on it went, as of a snapshot.
+/// The contributions of all executions to one indicator, as of a snapshot.
 ///
-/// Over all its pages, the sums of its entries are the sums of the indicator, unit by unit.
+/// It accounts for each reported unit: over all pages, the entries add up exactly to the sums of the indicator.
 public struct Explanation: Hashable, Sendable {
-    /// The last event in the snapshot.
+    /// The last event that the snapshot includes.
     public var sequence: Int64
-    /// The indicator, with the conservation line: received = counted + superseded + discarded.
+    /// The indicator, for which received = counted + superseded + discarded.
     public var indicator: IndicatorState
-    /// The executions that reported on it: by task in the order in which tasks began, the highest of each at the end.
+    /// The executions that reported on the indicator.
+    ///
+    /// Tasks are in the order in which they began; the highest execution of each task comes last.
     public var entries: [Entry]
-    /// Where the next page begins; nil at the end.
+    /// The beginning of the next page; nil on the last page.
     public var nextCursor: Cursor?
 
     public init(sequence: Int64, indicator: IndicatorState, entries: [Entry], nextCursor: Cursor?) {
@@ -18,18 +20,22 @@ public struct Explanation: Hashable, Sendable {
         self.nextCursor = nextCursor
     }
 
-    /// What one execution reported on the indicator.
+    /// The contribution of one execution to the indicator.
     public struct Entry: Hashable, Sendable {
         public var task: Name
         public var execution: ExecutionIdentity
-        /// The units of its events that were not discarded: they count while it is the last one of its task.
+        /// The units of its events that were not discarded.
+        ///
+        /// They count while it is the last execution of its task.
         public var reported: Units
         /// The units of its events that were discarded on arrival.
         public var discarded: Units
         /// Whether it counts, by the policy of the explanation.
         public var isCounted: Bool
-        /// The execution that took its place, or was last already when it began. By a policy other than
-        /// ``CountingPolicy/last``: the one of its task that counts instead. Nil where there is none.
+        /// The execution that superseded it, or that was last already when it began.
+        ///
+        /// With a policy other than ``CountingPolicy/last``: the execution of its task that counts instead. Nil if
+        /// there is none.
         public var supersededBy: ExecutionIdentity?
 
         public init(
@@ -44,13 +50,13 @@ public struct Explanation: Hashable, Sendable {
             self.supersededBy = supersededBy
         }
 
-        /// What of it is in the number that the snapshot shows.
+        /// Its units that the snapshot counts.
         public var counted: Units { isCounted ? reported : .zero }
-        /// What of it was done for nothing.
+        /// Its units that were wasted.
         public var superseded: Units { isCounted ? .zero : reported }
     }
 
-    /// The place of an execution in the order of the entries.
+    /// The position of an execution in the order of the entries.
     public struct Cursor: Hashable, Comparable, Sendable, CustomStringConvertible {
         public var task: Int64
         public var attempt: Int32
@@ -62,7 +68,7 @@ public struct Explanation: Hashable, Sendable {
             self.execution = execution
         }
 
-        /// Reads what ``description`` writes; nil where it is anything else.
+        /// Parses a ``description``; nil if the text is anything else.
         public init?(_ text: String) {
             let parts = text.split(separator: ".", omittingEmptySubsequences: false)
             guard parts.count == 3, let task = Int64(parts[0]), let attempt = Int32(parts[1]),

@@ -1,10 +1,10 @@
 extension Fold {
-    /// Where each unit of an indicator went, by this policy: a page of at most `limit` executions after the cursor.
+    /// Explains an indicator by a policy: a page of executions after the cursor.
     ///
-    /// Only a fold that holds all of its job, and whose changes were never taken, can tell. Costs a pass over the job's
+    /// The fold must contain the whole job, and its changes must never have been taken. Costs a pass over the job's
     /// executions and discarded events.
     ///
-    /// - Returns: nil where no event has named the indicator.
+    /// - Returns: nil if no event has named the indicator.
     public func explanation(
         of label: Name?, counting policy: CountingPolicy, limit: Int, after cursor: Explanation.Cursor? = nil
     ) -> Explanation? {
@@ -43,10 +43,10 @@ extension Fold {
             nextCursor: entries.count > limit ? entries[limit - 1].place : nil)
     }
 
-    /// Which execution of each task counts.
+    /// The execution of each task that counts.
     private struct CountedExecutions {
         let countsAll: Bool
-        /// By the sequence that tells the task, the one that tells the execution.
+        /// The sequence of the counted execution by the sequence of its task.
         let ofTask: [Int64: Int64]
 
         func execution(of execution: Execution) -> Int64? { ofTask[execution.task] }
@@ -66,7 +66,9 @@ extension Fold {
 }
 
 extension ContributionTable {
-    /// The units reported on this indicator; nil where no event names it. Costs a binary search.
+    /// Returns the units on this indicator; nil if there are none.
+    ///
+    /// Costs a binary search.
     func units(on indicator: Int64) -> Units? {
         let index = entries.partitioningIndex { $0.indicator >= indicator }
         return index < entries.count && entries[index].indicator == indicator ? entries[index].units : nil
@@ -74,7 +76,9 @@ extension ContributionTable {
 }
 
 extension IndicatorState {
-    /// The same by a policy by which so much counts: what was attempted and does not count is done for nothing.
+    /// Returns the same state for a policy that counts `units`.
+    ///
+    /// The attempted units beyond them are wasted work.
     fileprivate func counting(_ units: Units) -> IndicatorState {
         var state = self
         state.counted = units

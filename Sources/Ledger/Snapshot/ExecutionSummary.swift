@@ -1,9 +1,9 @@
-/// One run of a task, as of a snapshot.
+/// One execution of a task, as of a snapshot.
 public struct ExecutionSummary: Hashable, Sendable {
-    /// Its name; nil where nobody named it.
+    /// Its name; nil if it has none.
     public var name: Name?
     public var attempt: Int32
-    /// How it ended; nil while it runs.
+    /// Its outcome; nil while it is running.
     public var outcome: ExecutionOutcome?
     /// Its first event.
     public var firstSequence: Int64
@@ -11,16 +11,18 @@ public struct ExecutionSummary: Hashable, Sendable {
     public var lastSequence: Int64
     public var startedAt: Timestamp
     public var lastAt: Timestamp
-    /// Whether it is the last one of its task: the one that counts.
+    /// Whether it is the last execution of its task, which is the one that counts.
     public var isCounted: Bool
-    /// Whether it counts only until another one starts, because it failed.
+    /// Whether it failed and counts only until another execution starts.
     public var isProvisional: Bool
-    /// What it reported on each indicator, in the order in which the job first named them.
+    /// The units that it reported on each indicator.
+    ///
+    /// In the order in which the job first named the indicators.
     public var progress: [CountedUnits]
 
-    /// What an execution reported on one indicator, discarded events apart.
+    /// The units that an execution reported on one indicator, without discarded events.
     public struct CountedUnits: Hashable, Sendable {
-        /// The indicator's label; nil is the default one.
+        /// The indicator's label; nil is the default indicator.
         public var label: Name?
         public var units: Units
 
@@ -46,9 +48,9 @@ public struct ExecutionSummary: Hashable, Sendable {
         self.progress = progress
     }
 
-    /// The summary of an execution.
+    /// Creates the summary of an execution.
     ///
-    /// - Parameter labels: The labels of the indicators that it has reported on, by the sequences that tell them.
+    /// - Parameter labels: The labels of the indicators that it reported on, by the indicators' sequences.
     public init(_ execution: Execution, labels: [Int64: Name?]) {
         self.init(
             name: execution.name, attempt: execution.attempt, outcome: execution.outcome,

@@ -1,8 +1,12 @@
 extension Fold {
-    /// The tasks with their executions, in the order in which they began: at most `limit`, after the one that this
-    /// sequence tells.
+    /// Returns a page of tasks with their executions, in the order in which they began.
     ///
-    /// Only a fold that holds all of its job can tell. Costs a pass over its tasks and executions.
+    /// The fold must contain the whole job. Costs a pass over its tasks and executions.
+    ///
+    /// - Parameters:
+    ///   - state: The state that tasks must have; nil for all tasks.
+    ///   - limit: The maximum number of tasks.
+    ///   - cursor: The sequence of the task after which the page begins.
     public func taskSummaries(
         in state: TaskState? = nil, limit: Int, after cursor: Int64 = 0
     ) -> (tasks: [TaskSummary], hasMore: Bool) {

@@ -1,27 +1,30 @@
 extension Snapshot.Indicator {
-    /// How an indicator stands, where done and total alone do not tell.
+    /// The status of an indicator, for display.
     public enum Status: String, CaseIterable, Hashable, Sendable {
         /// No units are declared, and none are done.
         case empty
-        /// Units are done, and nobody has said of how many.
+        /// Units are done, but their total was never declared.
         case unknown
         /// None of its units is done yet.
         case waiting
-        /// Units are done, and there are more to do.
+        /// Some of its units are done.
         case moving
-        /// The same, but nothing has been heard of it for ``stalledAfter`` while the job runs.
+        /// As `moving`, but no event changed or confirmed it for ``stalledAfter``.
+        ///
+        /// Only while the job is running.
         case stalled
-        /// As many are done as there are.
+        /// All of its units are done.
         case complete
-        /// More are done than there are.
+        /// More units are done than were declared.
         case over
     }
 
-    /// How long nothing is heard of an indicator before it is called stalled, in microseconds. Reporters send what they
-    /// have once a second, and a unit that takes longer than a minute is worth a look.
+    /// The time without an update after which an indicator is stalled, in microseconds.
+    ///
+    /// Reporters send their reports once a second, and a unit that takes longer than a minute is worth a look.
     public static let stalledAfter: Int64 = 60_000_000
 
-    /// How it stands in a job of this state, at this time.
+    /// Returns the indicator's status for this job state and this time.
     public func standing(in state: JobState, at now: Timestamp) -> Status {
         let (done, total) = (counted.done, counted.total)
         if total == 0 { return done == 0 ? .empty : .unknown }
@@ -33,17 +36,16 @@ extension Snapshot.Indicator {
 }
 
 extension Snapshot {
-    /// How far the job is in one figure: the mean of its indicators, since their units cannot be added up, in hundredths,
-    /// rounded down.
+    /// The job's progress: the mean of its indicators' percentages, rounded down.
     ///
-    /// Of each indicator no more than all counts. One that declares nothing counts as not begun while the job runs, and
-    /// not at all when it has ended. A running job is never at 100: there may be more to come. Nil where no indicator
-    /// counts.
+    /// It is a mean because the units of indicators differ and cannot be added up. Each indicator counts at most 100.
+    /// An indicator without a total counts as 0 while the job is running, and is left out when the job has ended. A
+    /// running job shows at most 99, because more work may follow. Nil if no indicator counts.
     public var percent: Int? {
         let shares = indicators.compactMap { indicator -> Int128? in
             let (done, total) = (indicator.counted.done, indicator.counted.total)
             guard total > 0 else { return state == .running ? 0 : nil }
-            // A sum may be so large that ten thousand times as much is none that 128 bits hold.
+            // The product of a sum and 10,000 may exceed 128 bits.
             return total.dividingFullWidth(min(done, total).multipliedFullWidth(by: 10_000)).quotient
         }
         guard !shares.isEmpty else { return nil }

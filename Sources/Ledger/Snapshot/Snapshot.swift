@@ -1,20 +1,20 @@
-/// What a job's events 1…n amount to: its indicators and the state of its tasks, as of sequence n.
+/// The result of folding a job's events 1…n: its indicators and its tasks' states.
 public struct Snapshot: Hashable, Sendable {
-    /// The last event in it; 0 where there is none.
+    /// The last event that the snapshot includes; 0 if there is none.
     public var sequence: Int64
-    /// Whether the job runs, or how it ended.
+    /// Whether the job is running, or its outcome.
     public var state: JobState
-    /// When the job was created; nil before its first event.
+    /// The time when the job was created; nil before its first event.
     public var createdAt: Timestamp?
-    /// When the first execution began; nil before.
+    /// The time when the first execution began; nil before.
     public var startedAt: Timestamp?
-    /// When the last event in it was recorded; nil before the first.
+    /// The time when the last event was recorded; nil before the first.
     public var updatedAt: Timestamp?
-    /// When the job ended; nil while it runs.
+    /// The time when the job ended; nil while it is running.
     public var finishedAt: Timestamp?
-    /// How many tasks and executions there are.
+    /// The numbers of tasks and executions.
     public var tasks: TaskCounts
-    /// The indicators that a counted event names, in the order in which the job first named them.
+    /// The indicators with counted events, in the order in which they were first named.
     public var indicators: [Indicator]
 
     public init(
@@ -33,13 +33,13 @@ public struct Snapshot: Hashable, Sendable {
 
     /// One `done` / `total` pair of a job.
     public struct Indicator: Hashable, Sendable {
-        /// Its label; nil is the default indicator.
+        /// The label; nil is the default indicator.
         public var label: Name?
-        /// Units done and units declared, over the executions that count. Exact; any size.
+        /// The units of the executions that count. Exact at any size.
         public var counted: Units
-        /// The same over all executions: what was attempted.
+        /// The units of all executions: the attempted work.
         public var attempted: Units
-        /// When an event last changed the numbers or confirmed them.
+        /// The time when an event last changed or confirmed the numbers.
         public var updatedAt: Timestamp
 
         public init(label: Name?, counted: Units, attempted: Units, updatedAt: Timestamp) {
@@ -49,10 +49,12 @@ public struct Snapshot: Hashable, Sendable {
             self.updatedAt = updatedAt
         }
 
-        /// What was attempted and does not count: work done for nothing.
+        /// The attempted units that do not count: wasted work.
         public var wasted: Units { attempted - counted }
 
-        /// `done` in hundredths of `total`, rounded down; may exceed 100; nil while `total` is 0.
+        /// `done` as a percentage of `total`, rounded down.
+        ///
+        /// May exceed 100; nil while `total` is 0.
         public var percent: Int128? {
             counted.total == 0 ? nil : counted.done * 100 / counted.total
         }

@@ -1,26 +1,28 @@
-/// How many tasks a job has, by the state of their last executions, and how many executions.
+/// The tasks of a job by state, and the number of its executions.
+///
+/// A task has the state of its last execution.
 public struct TaskCounts: Hashable, Sendable {
-    /// Tasks whose last execution has no outcome while the job runs.
+    /// Tasks with a last execution that has no outcome while the job is running.
     public var running: Int64 = 0
-    /// Tasks whose last execution succeeded.
+    /// Tasks with a last execution that succeeded.
     public var succeeded: Int64 = 0
-    /// Tasks whose last execution failed.
+    /// Tasks with a last execution that failed.
     public var failed: Int64 = 0
-    /// Tasks whose last execution was canceled.
+    /// Tasks with a last execution that was canceled.
     public var canceled: Int64 = 0
-    /// Tasks whose last execution has no outcome although the job has ended.
+    /// Tasks with a last execution that has no outcome although the job has ended.
     public var abandoned: Int64 = 0
-    /// Executions of all tasks.
+    /// The executions of all tasks.
     public var executions: Int64 = 0
 
     public init() {}
 
     /// All tasks.
     public var total: Int64 { running + succeeded + failed + canceled + abandoned }
-    /// Executions that are not the last of their task.
+    /// The executions that are not the last one of their task.
     public var supersededExecutions: Int64 { executions - total }
 
-    /// The counts that readers see of a job in this state.
+    /// Returns the counts that readers see for a job in this state.
     public func shown(in job: JobState) -> TaskCounts {
         guard job != .running else { return self }
         var counts = self
@@ -29,7 +31,7 @@ public struct TaskCounts: Hashable, Sendable {
         return counts
     }
 
-    /// How many tasks are in this state.
+    /// The number of tasks in this state.
     public subscript(state: TaskState) -> Int64 {
         get {
             switch state {

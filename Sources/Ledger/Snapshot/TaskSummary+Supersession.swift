@@ -1,14 +1,16 @@
 extension TaskSummary {
-    /// Why an execution does not count.
+    /// The reason why an execution does not count.
     public struct Supersession: Hashable, Sendable {
-        /// The execution that took its place, or was last already when it began.
+        /// The execution that superseded it, or that was last already when it began.
         public var by: ExecutionIdentity
-        /// Whether that one was there already.
+        /// Whether that execution existed already when this one began.
         public var isLate: Bool
     }
 
-    /// Why this one of its executions does not count; nil for the one that does. By the executions that the summary
-    /// holds: of a task with more, the superseder may be another than the first.
+    /// Returns the reason why an execution does not count; nil for the one that counts.
+    ///
+    /// It considers only the executions that the summary contains. For a task with more executions, the result may not
+    /// be the first one that superseded it.
     public func supersession(of execution: ExecutionSummary) -> Supersession? {
         guard !execution.isCounted else { return nil }
         func isHigher(_ other: ExecutionSummary) -> Bool {

@@ -1,17 +1,17 @@
-/// A task and its runs, as of a snapshot.
+/// A task and its executions, as of a snapshot.
 public struct TaskSummary: Hashable, Sendable {
-    /// What its caller calls it.
+    /// The name that the caller gave it.
     public var name: Name
-    /// The state that its last execution is in.
+    /// The state of its last execution.
     public var state: TaskState
     /// The event that began its first execution.
     public var firstSequence: Int64
-    /// How many executions it has; the summary may hold fewer.
+    /// The number of its executions; the summary may contain fewer.
     public var executionCount: Int64
-    /// Its highest executions, the last one at the end; at most ``executionsMax``.
+    /// Its highest executions, ending with the last one; at most ``executionsMax``.
     public var executions: [ExecutionSummary]
 
-    /// The executions of a task that its summary holds, at most.
+    /// The maximum number of executions in the summary of a task.
     public static let executionsMax = 100
 
     public init(

@@ -1,7 +1,7 @@
-/// Units declared and units done.
+/// Declared units and done units.
 ///
-/// An increment is below 2^53 and a job has fewer than 2^63 events, so a sum stays below 2^116 and a 128-bit
-/// integer holds it exactly: nothing wraps and nothing traps.
+/// An increment is below 2^53 and a job has fewer than 2^63 events, so a sum stays below 2^116. A 128-bit integer
+/// represents it exactly: sums never wrap or trap.
 public struct Units: Hashable, Sendable {
     /// Units to do.
     public var total: Int128

@@ -1,9 +1,12 @@
-/// The Unicode scalars that texts for people show escaped.
+/// The Unicode scalars that are escaped in text for people.
 ///
-/// They are invisible, end a line, or change the order of the characters after them. One table serves every place that
-/// shows a caller's text: pages, badges, terminals, and the scripts of the pages, for which a module is generated from it.
+/// They are invisible, end a line, or change the order of the characters after them. This table serves everything that
+/// displays a caller's text: pages, badges, terminals, and the scripts of the pages, for which a module is generated
+/// from it.
 public enum HiddenScalars {
-    /// Whether a scalar is one of them. Letters of any script, emoji and combining marks are not.
+    /// Whether a scalar is hidden.
+    ///
+    /// Letters of any script, emoji and combining marks are not.
     public static func contains(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
         case 0x00...0x1F, 0x7F...0x9F: true  // C0, DEL, C1

@@ -1,20 +1,24 @@
-/// The id of a job: a UUIDv7 (RFC 9562, section 5.7), so that ids sort by the time of their creation.
+/// The id of a job: a UUIDv7 (RFC 9562, section 5.7).
+///
+/// Ids therefore sort by creation time.
 public struct JobID: Hashable, Comparable, Sendable {
-    /// The first eight bytes, big-endian: 48 bits of milliseconds since 1970, the version, 12 bits more.
+    /// The first eight bytes, big-endian.
+    ///
+    /// 48 bits of milliseconds since 1970, the version, and 12 further bits.
     public let high: UInt64
     /// The last eight bytes, big-endian: the variant and 62 bits.
     public let low: UInt64
 
-    /// An id of these 128 bits.
+    /// Creates an id from these 128 bits.
     public init(high: UInt64, low: UInt64) {
         self.high = high
         self.low = low
     }
 
-    /// A new id for a job created at this moment, with the random bits that the caller provides.
+    /// Creates an id for a job created at this moment, with the caller's random bits.
     ///
     /// - Parameters:
-    ///   - moment: When the job is created; its milliseconds become the first 48 bits.
+    ///   - moment: The creation time; its milliseconds become the first 48 bits.
     ///   - randomHigh: 12 random bits (the others are ignored).
     ///   - randomLow: 62 random bits (the others are ignored).
     public init(createdAt moment: Timestamp, randomHigh: UInt64, randomLow: UInt64) {
@@ -24,7 +28,7 @@ public struct JobID: Hashable, Comparable, Sendable {
             low: 0x8000_0000_0000_0000 | (randomLow & 0x3FFF_FFFF_FFFF_FFFF))
     }
 
-    /// Reads the usual form, 8-4-4-4-12 hexadecimal digits in either case; nil where it is anything else.
+    /// Parses 8-4-4-4-12 hexadecimal digits in either case; nil for any other text.
     public init?(_ text: String) {
         var high: UInt64 = 0
         var low: UInt64 = 0

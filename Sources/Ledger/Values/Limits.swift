@@ -1,4 +1,6 @@
-/// Every limit of the ledger, in one place. They are part of its meaning: `GET /v1/limits` answers them.
+/// All limits of the ledger.
+///
+/// They are part of its specification, and `GET /v1/limits` returns them.
 public enum Limits {
     /// Unicode scalars in the name of a job.
     public static let jobNameLengths = 1...200
@@ -14,15 +16,15 @@ public enum Limits {
     public static let taskLengths = 1...200
     /// Unicode scalars in the name of an execution.
     public static let executionLengths = 1...200
-    /// Unicode scalars in a label; none is the default indicator.
+    /// Unicode scalars in a label; the empty label is the default indicator.
     public static let labelLengths = 0...100
-    /// The attempts that order executions: what PostgreSQL's `integer` holds.
+    /// The attempts of executions: the positive range of PostgreSQL's `integer`.
     public static let attempts: ClosedRange<Int64> = 1...2_147_483_647
-    /// The numbers that a reporter gives its reports: integers that every JSON reader holds exactly.
+    /// The numbers of reports: integers that are exact in every JSON parser.
     public static let reports: ClosedRange<Int64> = 1...9_007_199_254_740_991
-    /// Increments of `total` and `done`: integers that every JSON reader holds exactly.
+    /// Increments of `total` and `done`: integers that are exact in every JSON parser.
     public static let increments: ClosedRange<Int64> = 0...9_007_199_254_740_991
-    /// Labels of one execution, the default indicator included.
+    /// Labels of one execution, including the default indicator.
     public static let labelsPerExecutionMax = 1_000
     /// Events in one append.
     public static let eventsPerAppendMax = 10_000

@@ -1,10 +1,10 @@
-/// How names are searched: a part of a name is found whatever the case of its letters, and otherwise exactly.
+/// Searching in names: case-insensitive, otherwise exact.
 ///
 /// Two scalars are the same letter if their simple lower-case mappings are equal (Unicode, section 3.13). Nothing is
-/// normalised: a composed and a decomposed é are different. The rule is here alone: the database gets it as a pattern that
-/// spells out the letters, so its locale and its version of Unicode play no part.
+/// normalised: a composed and a decomposed é are different. This is the only implementation of the rule. The database
+/// receives a pattern with all variants of each letter, so its locale and its version of Unicode have no influence.
 extension Name {
-    /// Whether another text is a part of this one.
+    /// Whether this name contains another text.
     public func contains(_ part: Name) -> Bool {
         let text = text.unicodeScalars.map(Self.folded)
         let part = part.text.unicodeScalars.map(Self.folded)
@@ -12,7 +12,7 @@ extension Name {
         return (0...text.count - part.count).contains { text[$0..<$0 + part.count].elementsEqual(part) }
     }
 
-    /// A regular expression of PostgreSQL that matches the texts which contain this one.
+    /// A PostgreSQL regular expression that matches all texts that contain this one.
     public var searchPattern: String {
         var pattern = ""
         for scalar in text.unicodeScalars {
@@ -22,7 +22,7 @@ extension Name {
                 for variant in variants { pattern.unicodeScalars.append(variant) }
                 pattern += "]"
             } else {
-                // A backslash makes any character but a letter or a digit stand for itself.
+                // A backslash makes any character except a letter or a digit literal.
                 if scalar.isASCII, !scalar.properties.isAlphabetic, scalar.properties.numericType == nil {
                     pattern += "\\"
                 }
@@ -39,14 +39,15 @@ extension Name {
         return mapping.count == 1 ? mapping.first ?? scalar : scalar
     }
 
-    /// All scalars that are the same letter; this one alone if it is none of two cases.
+    /// Returns all scalars of the same letter; only this one if it has no cases.
     private static func variants(of scalar: Unicode.Scalar) -> [Unicode.Scalar] {
         let folded = folded(scalar)
         return [folded] + (upperCases[folded] ?? [])
     }
 
-    /// The scalars that fold to each, other than itself. Some 1,400, found once among the planes that have letters of two
-    /// cases.
+    /// The other scalars that fold to a scalar, by that scalar.
+    ///
+    /// There are about 1,400, found once in the planes that contain letters with case.
     private static let upperCases: [Unicode.Scalar: [Unicode.Scalar]] = {
         var found: [Unicode.Scalar: [Unicode.Scalar]] = [:]
         for value in UInt32(0)..<0x20000 {

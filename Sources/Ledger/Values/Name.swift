@@ -1,30 +1,34 @@
-/// A text given by a caller (the name of a job, task or execution, a label, a tag), compared exactly.
+/// A text given by a caller, compared exactly by its Unicode scalars.
 ///
-/// Two names are equal when their Unicode scalars are, and they are ordered by them. Swift's own `String`
-/// compares by canonical equivalence (`"é"` equals `"e\u{301}"`), which PostgreSQL does not, and would make
-/// one task out of two.
+/// It is the name of a job, task or execution, a label or a tag. Names are also ordered by their scalars. Swift's own
+/// `String` compares by canonical equivalence (`"é"` equals `"e\u{301}"`), which PostgreSQL does not, and would merge
+/// two tasks into one.
 ///
-/// A name is never normalised, folded or trimmed. It holds any text without NUL; the limits of its length
-/// depend on what it names and are in ``Limits``.
+/// A name is never normalised, case-folded or trimmed. It may be any text without NUL. The limits of its length depend
+/// on its use and are in ``Limits``.
 public struct Name: Sendable {
-    /// The text, exactly as it was given.
+    /// The text, exactly as the caller gave it.
     public let text: String
 
-    /// A name of this text. Costs nothing.
+    /// Creates a name from this text. Costs nothing.
     public init(_ text: String) {
         self.text = text
     }
 
-    /// How many Unicode scalars it has: the unit of all limits. Costs a pass over the text.
+    /// The number of Unicode scalars: the unit of all limits.
+    ///
+    /// Costs a pass over the text.
     public var scalarCount: Int { text.unicodeScalars.count }
 
-    /// Whether it holds U+0000, which PostgreSQL cannot store and the ledger refuses.
+    /// Whether it contains U+0000.
+    ///
+    /// PostgreSQL cannot store it, so the ledger refuses it.
     public var containsNUL: Bool { text.utf8.contains(0) }
 }
 
 extension Name: Hashable {
     public static func == (left: Name, right: Name) -> Bool {
-        // Equal scalars are equal bytes in UTF-8, which is how Swift stores a native string.
+        // Equal scalars have equal bytes in UTF-8, which is how Swift stores a native string.
         left.text.utf8.withContiguousStorageIfAvailable { left in
             right.text.utf8.withContiguousStorageIfAvailable { right in
                 haveEqualBytes(UnsafeRawBufferPointer(left), UnsafeRawBufferPointer(right))
@@ -32,7 +36,9 @@ extension Name: Hashable {
         }.flatMap { $0 } ?? left.text.utf8.elementsEqual(right.text.utf8)
     }
 
-    /// Eight bytes at a time: a fold compares names more often than it does anything else.
+    /// Compares eight bytes at a time.
+    ///
+    /// Comparing names is the fold's most frequent operation.
     private static func haveEqualBytes(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
         guard left.count == right.count else { return false }
         guard left.count >= 8 else {
@@ -41,7 +47,7 @@ extension Name: Hashable {
         }
         var offset = 0
         while offset < left.count {
-            // The last eight may overlap those before them.
+            // The last eight bytes may overlap the ones before them.
             let start = min(offset, left.count - 8)
             let leftWord = left.loadUnaligned(fromByteOffset: start, as: UInt64.self)
             guard leftWord == right.loadUnaligned(fromByteOffset: start, as: UInt64.self) else { return false }
@@ -62,7 +68,9 @@ extension Name: Hashable {
 }
 
 extension Name: Comparable {
-    /// By Unicode scalars, which is the order of the UTF-8 bytes and of PostgreSQL's collation `"C"`.
+    /// Compares by Unicode scalars.
+    ///
+    /// This is the order of the UTF-8 bytes and of PostgreSQL's collation `"C"`.
     public static func < (left: Name, right: Name) -> Bool {
         left.text.utf8.lexicographicallyPrecedes(right.text.utf8)
     }
