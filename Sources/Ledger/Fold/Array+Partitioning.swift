@@ -1,6 +1,7 @@
 extension Array {
-    /// The first index whose element the predicate accepts, where it accepts all elements from some point on.
-    /// Costs a binary search.
+    /// Returns the index of the first element that the predicate accepts.
+    ///
+    /// The predicate must accept all elements after the first accepted one. Costs a binary search.
     func partitioningIndex(where isAccepted: (Element) -> Bool) -> Int {
         var low = 0
         var high = count

@@ -1,12 +1,14 @@
-/// What one execution reported on each indicator: at most ``Limits/labelsPerExecutionMax`` entries.
+/// The units that one execution reported, by indicator.
+///
+/// It has at most ``Limits/labelsPerExecutionMax`` entries.
 public struct ContributionTable: Hashable, Sendable {
-    /// The sum over an execution's events on one indicator, discarded ones apart.
+    /// The sum of an execution's events on one indicator, without discarded events.
     public struct Entry: Hashable, Sendable {
-        /// The sequence that tells the indicator.
+        /// The sequence that identifies the indicator.
         public let indicator: Int64
-        /// How many events there are.
+        /// The number of events.
         public var events: Int64
-        /// What they sum up to.
+        /// The sum of their units.
         public var units: Units
 
         public init(indicator: Int64, events: Int64, units: Units) {
@@ -19,12 +21,12 @@ public struct ContributionTable: Hashable, Sendable {
     /// The entries, ascending by indicator.
     public private(set) var entries: [Entry] = []
 
-    /// No contributions.
+    /// Creates an empty table.
     public init() {}
 
-    /// ContributionTable of these entries.
+    /// Creates a table with these entries.
     ///
-    /// - Returns: nil where the entries are not strictly ascending by indicator.
+    /// - Returns: nil unless the entries are strictly ascending by indicator.
     public init?(ascending entries: [Entry]) {
         for (left, right) in zip(entries, entries.dropFirst()) where left.indicator >= right.indicator {
             return nil
@@ -38,9 +40,9 @@ public struct ContributionTable: Hashable, Sendable {
         return index < entries.count && entries[index].indicator == indicator
     }
 
-    /// Adds one event's units to an indicator.
+    /// Adds the units of one event to an indicator.
     ///
-    /// - Returns: Whether it is the first event on it.
+    /// - Returns: Whether it is the execution's first event on the indicator.
     mutating func add(_ units: Units, to indicator: Int64) -> Bool {
         let index = firstIndex(notBelow: indicator)
         if index < entries.count, entries[index].indicator == indicator {

@@ -1,16 +1,16 @@
-/// An event that was discarded on arrival, and why.
+/// An event that was discarded on arrival, and the reason.
 public struct Discard: Hashable, Sendable {
     /// The event.
     public let sequence: Int64
     /// ``Verdict/duplicate``, ``Verdict/conflict`` or ``Verdict/overLimit``.
     public let verdict: Verdict
-    /// The sequence that tells the execution it belongs to.
+    /// The sequence that identifies its execution.
     public let execution: Int64
-    /// The sequence that tells the indicator it names, for a progress event.
+    /// The sequence that identifies its indicator, for a progress event.
     public let indicator: Int64?
-    /// What it would have added.
+    /// The units that it would have added.
     public let units: Units
-    /// The earlier event that bears the same report number.
+    /// The earlier event with the same report number.
     public let duplicateOf: Int64?
 
     public init(

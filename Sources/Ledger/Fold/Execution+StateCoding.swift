@@ -1,12 +1,12 @@
 extension Execution {
     private static let encodingVersion: Int64 = 1
 
-    /// Its contributions and newest report numbers, as they are stored.
+    /// The encoding of its contributions and newest report numbers, for storage.
     ///
-    /// Version 1: the version; the highest archived report number; the number of contributions and for each the
-    /// distance of its indicator from the one before, its events, its total and its done; the number of recent
-    /// reports and for each the distance of its number from the one before, its sequence, indicator, total and
-    /// done. All numbers LEB128. At most about 50 kB, mostly below 100 bytes.
+    /// Version 1: the version; the highest archived report number; the number of contributions and, for each, the
+    /// difference of its indicator from the previous one, its events, its total and its done; the number of recent
+    /// reports and, for each, the difference of its number from the previous one, its sequence, indicator, total and
+    /// done. All numbers are LEB128. The size is at most about 50 kB and usually below 100 bytes.
     public var encodedState: [UInt8] {
         var writer = StateWriter()
         writer.write(Self.encodingVersion)
@@ -29,9 +29,9 @@ extension Execution {
         return writer.bytes
     }
 
-    /// Reads what ``encodedState`` wrote.
+    /// Decodes an ``encodedState``.
     ///
-    /// - Throws: ``FoldStateError`` where the bytes are anything else.
+    /// - Throws: ``FoldStateError`` if the bytes are anything else.
     public static func decodeState(
         _ bytes: [UInt8]
     ) throws(FoldStateError) -> (contributions: ContributionTable, reports: ReportNumbers) {

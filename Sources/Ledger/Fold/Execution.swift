@@ -1,25 +1,31 @@
-/// One run of a task, as the fold knows it.
+/// The fold's state of one execution of a task.
 public struct Execution: Hashable, Sendable {
-    /// The sequence of its first event, by which it is told from the job's others: an event begins one at most.
+    /// The sequence of its first event.
+    ///
+    /// It identifies the execution in its job, because each event begins at most one execution.
     public let sequence: Int64
-    /// The sequence that tells its task.
+    /// The sequence that identifies its task.
     public let task: Int64
-    /// Its name; nil where nobody named it.
+    /// Its name; nil if it has none.
     public let name: Name?
-    /// Its place among the executions of its task, fixed by its first event.
+    /// Its attempt, fixed by its first event; orders the executions of a task.
     public let attempt: Int32
-    /// When its first event was recorded.
+    /// The time when its first event was recorded.
     public let startedAt: Timestamp
-    /// How it ended, by the latest event that says so and is not discarded; nil while it runs.
+    /// Its outcome, by the latest event that reports one and is not discarded.
+    ///
+    /// Nil while it is running.
     public var outcome: ExecutionOutcome?
     /// Its latest event, discarded or not.
     public var lastSequence: Int64
-    /// When its latest event was recorded.
+    /// The time when its latest event was recorded.
     public var lastAt: Timestamp
-    /// The sequence that tells the execution that took its place, or that was last already when it began; nil
-    /// while it is the last one of its task.
+    /// The sequence that identifies the execution that superseded it.
+    ///
+    /// If it was superseded already when it began: the execution that was last then. Nil while it is the last execution
+    /// of its task.
     public var supersededBy: Int64?
-    /// What it reported on each indicator, discarded events apart.
+    /// The units that it reported on each indicator, without discarded events.
     public var contributions: ContributionTable
     /// The numbers of its reports.
     public var reports: ReportNumbers
@@ -42,21 +48,23 @@ public struct Execution: Hashable, Sendable {
         self.reports = reports
     }
 
-    /// Whether it is the last execution of its task: the one that counts.
+    /// Whether it is the last execution of its task, which is the one that counts.
     public var isLast: Bool { supersededBy == nil }
 
-    /// Whether it counts only until another one starts: it is the last one and failed.
+    /// Whether it is the last execution and failed, so that it counts provisionally.
     public var isProvisional: Bool { isLast && outcome == .failed }
 
-    /// How it is shown where another thing refers to it.
+    /// The identity by which other parts refer to it.
     public var identity: ExecutionIdentity {
         ExecutionIdentity(execution: name, attempt: attempt, sequence: sequence)
     }
 
-    /// Where it stands among the executions of its task: by attempt, then by its first event; the higher counts.
+    /// Its rank among the executions of its task; the highest one counts.
     public var rank: Rank { Rank(attempt: attempt, sequence: sequence) }
 
-    /// The order of the executions of a task (semantics, section 3).
+    /// The order of the executions of a task: by attempt, then by first event.
+    ///
+    /// Specified in section 3 of the semantics.
     public struct Rank: Hashable, Comparable, Sendable {
         public let attempt: Int32
         public let sequence: Int64

@@ -1,10 +1,10 @@
-/// One execution, as it is shown where another thing refers to it.
+/// The identity of an execution, for references to it.
 public struct ExecutionIdentity: Hashable, Sendable {
-    /// Its name; nil where nobody named it.
+    /// Its name; nil if it has none.
     public var execution: Name?
     /// Its attempt.
     public var attempt: Int32
-    /// The sequence of its first event, by which the ledger tells it from all others of the job.
+    /// The sequence of its first event, which identifies it in its job.
     public var sequence: Int64
 
     public init(execution: Name?, attempt: Int32, sequence: Int64) {

@@ -1,5 +1,5 @@
 extension Fold {
-    /// Which parts the events since have changed, by index.
+    /// The indices of the parts that changed since the last call of `takeChanges()`.
     struct DirtySet: Sendable {
         var tasks: Set<Int> = []
         var executions: Set<Int> = []
@@ -20,19 +20,21 @@ extension Fold {
         if tracksChanges { touched.indicators.insert(index) }
     }
 
-    /// How many parts ``takeChanges()`` would return.
+    /// The number of parts that ``takeChanges()`` would return.
     public var changeCount: Int {
         touched.tasks.count + touched.executions.count + touched.indicators.count + touched.pages.count
             + touched.discards.count
     }
 
-    /// How many executions are in memory.
+    /// The number of executions in memory.
     public var executionCount: Int { executions.count }
 
-    /// Everything changed since the last call, to be stored in one transaction. Costs by the number of changes.
+    /// Returns all changes since the last call, to be stored in one transaction.
     ///
-    /// - Throws: ``FoldStateError`` where a changed indicator does not account for every unit received: then the
-    ///   state it was restored from was damaged, and nothing may be stored.
+    /// Costs time in proportion to the number of changes.
+    ///
+    /// - Throws: ``FoldStateError`` if a changed indicator does not account for every received unit. The state that the
+    ///   fold was restored from was then damaged, and nothing may be stored.
     public mutating func takeChanges() throws(FoldStateError) -> FoldChanges {
         precondition(tracksChanges, "a fold that is only looked at has no changes to store")
         let changedIndicators = touched.indicators.map { indicators[$0] }.sorted { $0.sequence < $1.sequence }
@@ -56,13 +58,14 @@ extension Fold {
         }
     }
 
-    /// All of a job, as the changes since nothing: of a fold that began with the first event. Noting changes event by
-    /// event would only find out, at some cost, that allState has changed.
+    /// Returns the complete state of a fold that began with the first event.
+    ///
+    /// It does not need change tracking, which would only find, at some cost, that everything has changed.
     ///
     /// - Precondition: Nothing was restored and no changes were taken.
-    /// - Throws: ``FoldStateError`` where an indicator does not account for every unit received.
+    /// - Throws: ``FoldStateError`` if an indicator does not account for every received unit.
     public func allState() throws(FoldStateError) -> FoldChanges {
-        // What a fold begins stands in the order of the events that began it.
+        // Tasks, executions and indicators are in the order of the events that created them.
         try Self.checkConserved(indicators)
         return FoldChanges(
             progress: progress, tasks: tasks, executions: executions, indicators: indicators,
@@ -70,12 +73,12 @@ extension Fold {
             discards: touched.discards)
     }
 
-    /// About how many bytes all of it takes in memory, as it was measured.
+    /// The approximate memory of the whole fold in bytes, by measurement.
     public var memoryEstimate: Int {
         Self.memoryEstimate(tasks: tasks.count, executions: executions.count) + contributionCount * 64
             + pages.count * 160 + archivedCount * 16 + touched.discards.count * 128 + indicators.count * 384
     }
 
-    /// The same of so many tasks and executions before anything is reported by them.
+    /// The same estimate for tasks and executions that have not reported anything yet.
     public static func memoryEstimate(tasks: Int, executions: Int) -> Int { tasks * 224 + executions * 384 }
 }

@@ -1,11 +1,15 @@
 extension Fold {
-    /// Restores a task. Its last execution is restored as well, before the next event is folded.
+    /// Restores a task.
+    ///
+    /// Its last execution must also be restored before the next event is folded.
     public mutating func restore(_ task: JobTask) {
         guard taskIndices[task.name] == nil else { return }
         insert(task)
     }
 
-    /// Restores an execution; its task is restored as well, before the next event is folded.
+    /// Restores an execution.
+    ///
+    /// Its task must also be restored before the next event is folded.
     public mutating func restore(_ execution: Execution) {
         guard executionIndices[execution.sequence] == nil else { return }
         _ = insert(execution)
@@ -35,7 +39,7 @@ extension Fold {
         if let name = execution.name {
             namedExecutions[NamedKey(task: execution.task, name: name)] = index
         }
-        // An attempt alone means the first known execution that has it.
+        // An attempt without a name refers to the first known execution with that attempt.
         let key = AttemptKey(task: execution.task, attempt: execution.attempt)
         if let first = attemptedExecutions[key], executions[first].sequence < execution.sequence { return index }
         attemptedExecutions[key] = index

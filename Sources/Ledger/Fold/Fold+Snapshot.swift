@@ -1,8 +1,8 @@
 extension Fold {
-    /// The snapshot, by this policy.
+    /// Returns the snapshot for a counting policy.
     ///
-    /// Only a fold that holds all of its job can tell. Costs a pass over the indicators, and with
-    /// ``CountingPolicy/lastSuccessful`` one over the executions.
+    /// The fold must contain the whole job. Costs a pass over the indicators, and with
+    /// ``CountingPolicy/lastSuccessful`` also one over the executions.
     public func snapshot(_ policy: CountingPolicy = .last) -> Snapshot {
         Snapshot(
             sequence: progress.sequence, state: progress.state, createdAt: progress.createdAt,
@@ -33,7 +33,7 @@ extension Fold {
         }
     }
 
-    /// Of each task that has one, the highest execution that succeeded: its index, by the sequence that tells the task.
+    /// The index of each task's highest successful execution, by the task's sequence.
     func lastSuccessfulExecutions() -> [Int64: Int] {
         var highest: [Int64: Int] = [:]
         for (index, execution) in executions.enumerated() where execution.outcome == .succeeded {
@@ -43,28 +43,28 @@ extension Fold {
         return highest
     }
 
-    /// The indicator of this label, as it is known; nil where no event has named it.
+    /// Returns the state of an indicator; nil if no event has named it.
     public func indicatorState(of label: Name?) -> IndicatorState? {
         labelledIndicators[label].map { indicators[$0] }
     }
 
-    /// The execution that this sequence tells, as it is known.
+    /// Returns the state of the execution with this sequence.
     public func execution(_ sequence: Int64) -> Execution? {
         executionIndices[sequence].map { executions[$0] }
     }
 
-    /// The task of this name, as it is known.
+    /// Returns the state of the task with this name.
     public func task(_ name: Name) -> JobTask? {
         taskIndices[name].map { tasks[$0] }
     }
 
-    /// The indicators as they are known: what was received on each and where each unit went, in order.
+    /// The states of the indicators, in the order in which they were first named.
     public var indicatorStates: [IndicatorState] { indicators.sorted { $0.sequence < $1.sequence } }
 
-    /// The executions as they are known, in the order in which they began.
+    /// The states of the executions, in the order in which they began.
     public var executionStates: [Execution] { executions.sorted { $0.sequence < $1.sequence } }
 
-    /// The tasks as they are known, in the order in which they began.
+    /// The states of the tasks, in the order in which they began.
     public var taskStates: [JobTask] { tasks.sorted { $0.sequence < $1.sequence } }
 }
 

@@ -1,20 +1,21 @@
-/// The fold of a job: from its events 1…n to what they amount to.
+/// The fold of a job: computes its state from its events 1…n.
 ///
-/// It is deterministic, without clock and randomness, and gives the same event by event, in batches of any size,
-/// resumed from a stored state or from the beginning (semantics, section 4).
+/// It is deterministic, without clock and randomness. It gives the same result event by event, in batches of any size,
+/// resumed from a stored state, or from the beginning (semantics, section 4).
 ///
-/// A fold may hold all of a job, or just the part that the next events touch, so that a batch costs by the events
-/// in it and not by the size of the job. To continue a stored one: make it with the stored ``JobProgress``,
-/// restore what ``FoldKeys`` names, then what ``dependentKeys(of:)`` names, apply the events, and store
-/// ``takeChanges()``. What was not restored does not exist for it.
+/// A fold may contain a whole job, or only the part that the next events affect. The cost of a batch then depends on
+/// its events and not on the size of the job. To continue a stored fold: create it with the stored ``JobProgress``,
+/// restore the keys of ``FoldKeys``, then those of ``dependentKeys(of:)``, apply the events, and store
+/// ``takeChanges()``. To the fold, parts that were not restored do not exist.
 public struct Fold: Sendable {
-    /// The job as a whole.
+    /// The state of the job as a whole.
     public private(set) var progress: JobProgress
 
     var tasks: [JobTask] = []
     var taskIndices: [Name: Int] = [:]
-    /// Of each task, the execution that was begun most recently here; -1 where none was. Most events belong to it, and
-    /// comparing a name costs less than looking it up.
+    /// The execution of each task that began last in this fold; -1 if none did.
+    ///
+    /// Most events belong to it, and comparing a name costs less than looking it up.
     var recentExecutions: [Int] = []
     var executions: [Execution] = []
     var executionIndices: [Int64: Int] = [:]
@@ -25,10 +26,12 @@ public struct Fold: Sendable {
     var labelledIndicators: [Name?: Int] = [:]
     var pages: [ReportPage.Key: ReportPage] = [:]
     var touched = DirtySet()
-    /// What executions hold, for ``memoryEstimate``: an execution may have a thousand labels, or one.
+    /// The number of contributions of all executions, for ``memoryEstimate``.
+    ///
+    /// An execution may have a thousand labels, or one.
     private(set) var contributionCount = 0
     private(set) var archivedCount = 0
-    /// Whether what changes is noted, for ``takeChanges()``.
+    /// Whether changes are tracked for ``takeChanges()``.
     let tracksChanges: Bool
 
     private static let comparedIndicatorsMax = 6
@@ -43,25 +46,26 @@ public struct Fold: Sendable {
         let attempt: Int32
     }
 
-    /// A fold that begins with the first event, or that continues where a stored one stands.
+    /// Creates a fold that begins with the first event or continues a stored one.
     ///
-    /// - Parameter tracksChanges: Whether ``takeChanges()`` will be called; what is only looked at need not note them.
+    /// - Parameter tracksChanges: Whether ``takeChanges()`` will be called. A fold that is only read need not track
+    ///   changes.
     public init(_ progress: JobProgress = JobProgress(), tracksChanges: Bool = true) {
         self.progress = progress
         self.tracksChanges = tracksChanges
     }
 
-    /// What became of one event.
+    /// The fold's decision on one event.
     public struct Decision: Hashable, Sendable {
         /// The verdict on arrival.
         public let verdict: Verdict
-        /// The sequence that tells the execution it belongs to; nil for the events of the job itself.
+        /// The sequence that identifies its execution; nil for events of the job itself.
         public let execution: Int64?
-        /// The sequence that tells the indicator it names.
+        /// The sequence that identifies its indicator.
         public let indicator: Int64?
-        /// The earlier event that bears the same report number.
+        /// The earlier event with the same report number.
         public let duplicateOf: Int64?
-        /// The sequence that tells the execution whose place the event's execution has taken here and now.
+        /// The sequence that identifies the execution that this event superseded.
         public let superseded: Int64?
 
         init(
@@ -76,10 +80,10 @@ public struct Fold: Sendable {
         }
     }
 
-    /// Folds the next event in.
+    /// Folds the next event.
     ///
     /// - Precondition: Its sequence is the one after the last.
-    /// - Throws: ``FoldStateError`` where a restored part cannot be read. The fold is then of no further use.
+    /// - Throws: ``FoldStateError`` if a restored part cannot be decoded. The fold must not be used afterwards.
     @discardableResult
     public mutating func apply(_ event: Event) throws(FoldStateError) -> Decision {
         precondition(event.sequence == progress.sequence + 1, "events are folded in sequence, none left out")
@@ -106,14 +110,14 @@ public struct Fold: Sendable {
         }
     }
 
-    /// What an event does to its execution.
+    /// The effect of an event on its execution.
     private enum Effect {
         case start
         case progress(Delta, indicatorIndex: Int)
         case finish(ExecutionOutcome)
     }
 
-    /// What a progress event adds.
+    /// The units and the report number of a progress event.
     private struct Delta {
         let entry: ReportNumbers.Entry
         let isNumbered: Bool
@@ -153,7 +157,9 @@ public struct Fold: Sendable {
 
     // MARK: Discarding
 
-    /// Rules 1 to 3 of the verdicts: whether an event of a known execution is discarded, and as what.
+    /// Applies verdict rules 1 to 3 to an event of a known execution.
+    ///
+    /// - Returns: The verdict if the event is discarded; otherwise nil.
     private func discard(
         _ reference: ExecutionReference, _ effect: Effect, by index: Int
     ) throws(FoldStateError) -> (verdict: Verdict, duplicateOf: Int64?)? {
@@ -203,7 +209,9 @@ public struct Fold: Sendable {
 
     // MARK: Executions
 
-    /// The known execution that a reference means (semantics, section 3); nil where it means a new one.
+    /// Returns the known execution of a reference (semantics, section 3).
+    ///
+    /// Nil if the reference begins a new execution.
     func executionIndex(of reference: ExecutionReference) -> Int? {
         guard let task = taskIndices[reference.task] else { return nil }
         if let name = reference.execution {
@@ -214,7 +222,7 @@ public struct Fold: Sendable {
         return attemptedExecutions[AttemptKey(task: tasks[task].sequence, attempt: reference.attempt ?? 1)]
     }
 
-    /// Begins the execution whose first event this is, and gives it its place among those of its task.
+    /// Creates the execution that begins with this event, and ranks it within its task.
     private mutating func begin(_ reference: ExecutionReference, with event: Event) -> Int {
         let taskIndex = taskIndices[reference.task]
         let last = taskIndex.flatMap { executionIndices[tasks[$0].last] }
@@ -252,19 +260,19 @@ public struct Fold: Sendable {
         return index
     }
 
-    /// The sequence that tells the last execution of a task; nil where it has none yet.
+    /// The sequence that identifies a task's last execution; nil if it has none yet.
     private func lastExecution(of task: Name) -> Int64? { taskIndices[task].map { tasks[$0].last } }
 
     private func attempt(of reference: ExecutionReference, after last: Int?) -> Int32 {
         if let attempt = reference.attempt { return attempt }
         guard reference.execution != nil else { return 1 }
-        // The last execution has the highest attempt: they are ordered by it.
+        // The last execution has the highest attempt, because executions are ordered by attempt.
         guard let last else { return 1 }
         let highest = executions[last].attempt
         return highest < Int32(Limits.attempts.upperBound) ? highest + 1 : highest
     }
 
-    /// What counted of an execution no longer does.
+    /// Moves the units that an execution has counted to superseded.
     private mutating func supersede(_ index: Int, by event: Event) {
         executions[index].supersededBy = event.sequence
         touchExecution(index)
@@ -281,7 +289,7 @@ public struct Fold: Sendable {
         }
     }
 
-    /// A new last execution makes a job run again that had finished.
+    /// Sets the job's state to running: a new last execution reopens a finished job.
     private mutating func reopen() {
         progress.state = .running
         progress.finishedAt = nil
@@ -327,9 +335,11 @@ public struct Fold: Sendable {
         }
     }
 
-    /// The indicator of this label; the first event that names it, whatever its verdict, fixes its place.
+    /// Returns the indicator of this label, which this event creates if there is none.
+    ///
+    /// The first event that names an indicator fixes its position, whatever the event's verdict.
     private mutating func indicatorIndex(of label: Name?, namedBy event: Event) -> Int {
-        // Most jobs have a few, and comparing with these costs less than looking one up.
+        // Most jobs have few indicators; comparing their labels costs less than a dictionary lookup.
         for index in 0..<min(indicators.count, Self.comparedIndicatorsMax) where indicators[index].label == label {
             return index
         }

@@ -1,7 +1,9 @@
-/// What a fold has changed since it was made, or since its changes were last taken. Everything in ascending order
-/// of sequence, so that two who store changes of one job lock its rows in the same order.
+/// The changes of a fold since it was created or since its changes were last taken.
+///
+/// All parts are in ascending order of sequence, so two writers that store changes of one job lock its rows in the same
+/// order.
 public struct FoldChanges: Sendable {
-    /// The job as a whole.
+    /// The state of the job as a whole.
     public let progress: JobProgress
     /// New and changed tasks.
     public let tasks: [JobTask]
@@ -9,15 +11,17 @@ public struct FoldChanges: Sendable {
     public let executions: [Execution]
     /// New and changed indicators.
     public let indicators: [IndicatorState]
-    /// What to append to pages of report numbers; a page that is not there begins with it.
+    /// The additions to pages of report numbers; a page that does not exist is created.
     public let pages: [(key: ReportPage.Key, appended: ReportPage)]
-    /// The events discarded.
+    /// The discarded events.
     public let discards: [Discard]
 
-    /// How many parts there are, the job as a whole apart.
+    /// The number of parts, without the job as a whole.
     public var count: Int { tasks.count + executions.count + indicators.count + pages.count + discards.count }
 
-    /// The changes among these parts: each kind is counted on from the one before it, as in ``count``.
+    /// Returns the changes within a range of parts.
+    ///
+    /// The parts of all kinds are numbered consecutively, in the order of ``count``.
     public func part(_ range: Range<Int>) -> FoldChanges {
         var start = 0
         func slice<Part>(_ parts: [Part]) -> [Part] {

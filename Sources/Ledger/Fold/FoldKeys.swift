@@ -1,6 +1,8 @@
-/// What a fold must have restored of a job before it can fold these events, as far as the events alone tell.
+/// The parts of a job that a fold needs for these events, by the events alone.
+///
+/// They must be restored before the events are folded.
 public struct FoldKeys: Sendable {
-    /// An execution by its name.
+    /// An execution, identified by its task and name.
     public struct NamedExecution: Hashable, Sendable {
         public let task: Name
         public let name: Name
@@ -12,16 +14,16 @@ public struct FoldKeys: Sendable {
         public let attempt: Int32
     }
 
-    /// Tasks, each with its last execution.
+    /// The tasks, each with its last execution.
     public private(set) var tasks: Set<Name> = []
-    /// Executions that are named.
+    /// The executions that the events name.
     public private(set) var namedExecutions: Set<NamedExecution> = []
-    /// Executions that only an attempt tells: the first known one that has it.
+    /// The executions that the events identify by an attempt alone.
     public private(set) var attemptedExecutions: Set<AttemptedExecution> = []
-    /// Indicators; nil is the default one.
+    /// The indicators; nil is the default one.
     public private(set) var labels: Set<Name?> = []
 
-    /// What these events need. Costs a pass over them.
+    /// Collects the keys of these events. Costs a pass over them.
     public init(of events: some Sequence<Event>) {
         for event in events {
             guard let reference = event.body.reference else { continue }
@@ -37,27 +39,28 @@ public struct FoldKeys: Sendable {
     }
 }
 
-/// What a fold must have restored besides, as only the executions it has restored tell.
+/// The further parts that a fold needs, which depend on the restored executions.
 public struct DependentFoldKeys: Sendable {
-    /// Indicators that an execution counts on which these events may supersede, by sequence.
+    /// The sequences of indicators on which these events may supersede an execution.
     public var indicators: Set<Int64> = []
-    /// Pages that may hold a report number of these events.
+    /// The pages that may contain a report number of these events.
     public var pages: Set<ReportPage.Key> = []
 
-    /// Whether nothing more is needed, as is usual.
+    /// Whether nothing more is needed, which is usual.
     public var isEmpty: Bool { indicators.isEmpty && pages.isEmpty }
 }
 
 extension Fold {
-    /// What these events need beyond ``FoldKeys``, which has been restored. Costs a pass over the events and over
-    /// the labels of executions that may be superseded.
+    /// Returns the keys that these events need beyond the restored ``FoldKeys``.
+    ///
+    /// Costs a pass over the events and over the labels of executions that may be superseded.
     public func dependentKeys(of events: some Sequence<Event>) -> DependentFoldKeys {
         var needs = DependentFoldKeys()
         var tasksSeen: Set<Int> = []
         for event in events {
             guard let reference = event.body.reference, let task = taskIndices[reference.task] else { continue }
             guard let known = executionIndex(of: reference) else {
-                // It begins an execution, which may take the place of the last one.
+                // The event begins an execution, which may supersede the last one.
                 if tasksSeen.insert(task).inserted { addIndicators(ofLastExecutionOf: task, to: &needs) }
                 continue
             }

@@ -1,6 +1,8 @@
-/// A stored state that cannot be read: it was damaged, or a newer version wrote it. Replay the projection.
+/// An error for stored fold state that cannot be decoded.
+///
+/// The state is damaged, or a newer version wrote it. The remedy is a replay of the projection.
 public struct FoldStateError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// What is wrong with it.
+    /// The reason.
     public let description: String
 
     init(_ description: String) {

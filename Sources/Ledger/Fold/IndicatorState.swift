@@ -1,22 +1,26 @@
-/// An indicator of a job, as the fold knows it: what was received on it and where each unit went.
+/// The fold's state of one indicator: received units and their disposition.
 public struct IndicatorState: Hashable, Sendable {
-    /// The sequence of the first event that named it, whatever its verdict: its place among the job's others.
+    /// The sequence of the first event that named it, with any verdict.
+    ///
+    /// It identifies the indicator in its job and orders the job's indicators.
     public let sequence: Int64
     /// Its label; nil is the default indicator.
     public let label: Name?
-    /// Units of all events that name it.
+    /// The units of all events that name it.
     public var received: Units
-    /// Units of events that count.
+    /// The units of events that count.
     public var counted: Units
-    /// Units of events whose execution is superseded.
+    /// The units of events with a superseded execution.
     public var superseded: Units
-    /// Units of discarded events.
+    /// The units of discarded events.
     public var discarded: Units
-    /// How many events count.
+    /// The number of events that count.
     public var countedEvents: Int64
-    /// How many events have a superseded execution.
+    /// The number of events with a superseded execution.
     public var supersededEvents: Int64
-    /// When a counted event last named it, or an execution that counted on it was last superseded.
+    /// The time when its counted units last changed or were confirmed.
+    ///
+    /// A counted event named it, or an execution that counted on it was superseded.
     public var updatedAt: Timestamp
 
     public init(
@@ -34,13 +38,13 @@ public struct IndicatorState: Hashable, Sendable {
         self.updatedAt = updatedAt
     }
 
-    /// What was attempted: counted and superseded, not discarded.
+    /// The attempted units: counted and superseded, but not discarded.
     public var attempted: Units { counted + superseded }
 
-    /// Whether every unit received is accounted for: received = counted + superseded + discarded.
+    /// Whether received = counted + superseded + discarded.
     public var isConserved: Bool { received == counted + superseded + discarded }
 
-    /// What a snapshot shows of it; nil while no counted event names it.
+    /// The indicator in a snapshot; nil while no counted event names it.
     public var shown: Snapshot.Indicator? {
         guard countedEvents > 0 else { return nil }
         return Snapshot.Indicator(label: label, counted: counted, attempted: attempted, updatedAt: updatedAt)

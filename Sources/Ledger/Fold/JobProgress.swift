@@ -1,18 +1,18 @@
-/// What a fold knows of a job as a whole; its tasks, executions and indicators are kept apart.
+/// The fold's state of a job as a whole, without tasks, executions and indicators.
 public struct JobProgress: Hashable, Sendable {
-    /// The last event folded; 0 before the first.
+    /// The last event that was folded; 0 before the first.
     public var sequence: Int64
-    /// Whether the job runs, or how it ended.
+    /// Whether the job is running, or its outcome.
     public var state: JobState
-    /// When its first event was recorded.
+    /// The time when its first event was recorded.
     public var createdAt: Timestamp?
-    /// When its first execution began.
+    /// The time when its first execution began.
     public var startedAt: Timestamp?
-    /// When its last event was recorded.
+    /// The time when its last event was recorded.
     public var updatedAt: Timestamp?
-    /// When it ended; nil while it runs.
+    /// The time when it ended; nil while it is running.
     public var finishedAt: Timestamp?
-    /// Its tasks by state, and its executions.
+    /// The number of its tasks by state, and of its executions.
     public var tasks: TaskCounts
 
     public init(

@@ -1,14 +1,18 @@
-/// A unit of work inside a job, as the fold knows it. (`Task` belongs to Swift.)
+/// The fold's state of a task, a unit of work inside a job.
+///
+/// The name `Task` belongs to Swift.
 public struct JobTask: Hashable, Sendable {
-    /// The sequence of the event that began its first execution, by which it is told from the job's others.
+    /// The sequence of the event that began its first execution.
+    ///
+    /// It identifies the task in its job.
     public let sequence: Int64
-    /// What its caller calls it.
+    /// The name that the caller gave it.
     public let name: Name
-    /// The sequence that tells its last execution: the one that counts.
+    /// The sequence that identifies its last execution, which is the one that counts.
     public var last: Int64
-    /// The state that its last execution is in.
+    /// The state of its last execution.
     public var state: TaskState
-    /// How many executions it has.
+    /// The number of its executions.
     public var executionCount: Int64
 
     public init(sequence: Int64, name: Name, last: Int64, state: TaskState, executionCount: Int64) {

@@ -1,22 +1,23 @@
-/// The report numbers that an execution has used, with what each report said: it makes a repeated request
-/// harmless however late it comes.
+/// The report numbers that an execution has used, with the content of each report.
 ///
-/// The newest are kept with the execution; when there are ``recentMax`` the lowest ``archivedAtOnce`` of them
-/// move to ``ReportPage``s, which are loaded only when a number comes that might be in one. So a report costs a
-/// few bytes, and neither the number of reports nor their order makes the next one dearer.
+/// They make a repeated request harmless, however late it arrives.
+///
+/// The newest entries are stored with the execution. When there are ``recentMax``, the lowest ``archivedAtOnce`` of
+/// them move to ``ReportPage``s, which are loaded only if a report's number may be in one. A report therefore costs a
+/// few bytes, and neither the number of reports nor their order makes the next one more expensive.
 public struct ReportNumbers: Hashable, Sendable {
-    /// How many reports are kept with the execution.
+    /// The number of reports at which the lowest ones move to pages.
     public static let recentMax = 128
-    /// How many move to pages when that many are there.
+    /// The number of reports that move to pages at once.
     public static let archivedAtOnce = 96
 
-    /// What one report said, which is what a repetition is compared with.
+    /// The content of one report, which repetitions are compared with.
     public struct Entry: Hashable, Sendable {
         /// The reporter's number.
         public let report: Int64
-        /// The event that bears it.
+        /// The event with this number.
         public let sequence: Int64
-        /// The sequence that tells its indicator.
+        /// The sequence that identifies its indicator.
         public let indicator: Int64
         /// Units declared.
         public let total: Int64
@@ -31,7 +32,7 @@ public struct ReportNumbers: Hashable, Sendable {
             self.done = done
         }
 
-        /// Whether both say the same, wherever they stand.
+        /// Whether both entries have the same content; their sequences may differ.
         func hasContent(of other: Entry) -> Bool {
             indicator == other.indicator && total == other.total && done == other.done
         }
@@ -39,15 +40,15 @@ public struct ReportNumbers: Hashable, Sendable {
 
     /// The newest reports, ascending by number.
     public private(set) var recent: [Entry] = []
-    /// No number above this one is in a page; 0 where there are no pages.
+    /// An upper bound of the numbers in pages; 0 if there are no pages.
     public private(set) var archivedMax: Int64 = 0
 
-    /// No reports.
+    /// Creates a table without reports.
     public init() {}
 
-    /// The numbers as they were stored.
+    /// Restores stored numbers.
     ///
-    /// - Returns: nil where the entries are too many or not strictly ascending by number.
+    /// - Returns: nil if there are too many entries or they are not strictly ascending by number.
     public init?(recent: [Entry], archivedMax: Int64) {
         guard recent.count < Self.recentMax, archivedMax >= 0 else { return nil }
         for (left, right) in zip(recent, recent.dropFirst()) where left.report >= right.report { return nil }
@@ -55,22 +56,22 @@ public struct ReportNumbers: Hashable, Sendable {
         self.archivedMax = archivedMax
     }
 
-    /// The entry of this number, where it is among the newest.
+    /// Returns the entry with this number if it is among the newest.
     func recentEntry(of report: Int64) -> Entry? {
-        // Most reports are numbered on.
+        // The number of most reports is higher than all earlier ones.
         guard let last = recent.last, report <= last.report else { return nil }
         let index = recent.partitioningIndex { $0.report >= report }
         return index < recent.count && recent[index].report == report ? recent[index] : nil
     }
 
-    /// Whether this number, if it was used, may be in a page: then the page must be looked into.
+    /// Whether this number may be in a page, which must then be searched.
     func mayBeArchived(_ report: Int64) -> Bool {
         report <= archivedMax && recentEntry(of: report) == nil
     }
 
     /// Records a number that was not used before.
     ///
-    /// - Returns: Entries that no longer fit and belong into their pages, ascending by number; mostly none.
+    /// - Returns: The entries to move to their pages, ascending by number; usually none.
     mutating func insert(_ entry: Entry) -> [Entry] {
         if let last = recent.last, last.report > entry.report {
             recent.insert(entry, at: recent.partitioningIndex { $0.report >= entry.report })

@@ -1,8 +1,10 @@
-/// Reports of one execution whose numbers agree in all but the last six bits: at most 64.
+/// Reports of one execution with numbers equal except for the last six bits.
+///
+/// There are at most 64.
 public struct ReportPage: Hashable, Sendable {
-    /// Which page of which execution.
+    /// The execution and the number of a page.
     public struct Key: Hashable, Comparable, Sendable {
-        /// The sequence that tells the execution.
+        /// The sequence that identifies the execution.
         public let execution: Int64
         /// The report's number without its last six bits.
         public let page: Int64
@@ -12,7 +14,7 @@ public struct ReportPage: Hashable, Sendable {
             self.page = page
         }
 
-        /// The page that a report's number belongs to.
+        /// Creates the key of the page that contains a report's number.
         public init(execution: Int64, report: Int64) {
             self.init(execution: execution, page: report >> 6)
         }
@@ -22,11 +24,12 @@ public struct ReportPage: Hashable, Sendable {
         }
     }
 
-    /// The entries one after the other, each in the encoding of ``StateWriter``, in the order in which they came.
-    /// So a page grows by appending bytes to it, and need not be read for that.
+    /// The encoded entries (``StateWriter``), in the order of their arrival.
+    ///
+    /// A page therefore grows by appending bytes, and need not be read for that.
     public private(set) var bytes: [UInt8]
 
-    /// A page of these bytes.
+    /// Creates a page from these bytes.
     public init(bytes: [UInt8] = []) {
         self.bytes = bytes
     }
@@ -37,9 +40,11 @@ public struct ReportPage: Hashable, Sendable {
         bytes += writer.bytes
     }
 
-    /// The entry of this number, if it is here. Costs a pass over the page.
+    /// Returns the entry with this number; nil if the page does not contain it.
     ///
-    /// - Throws: ``FoldStateError`` where the bytes are not what a page holds.
+    /// Costs a pass over the page.
+    ///
+    /// - Throws: ``FoldStateError`` if the bytes are not a valid page.
     func entry(of report: Int64) throws(FoldStateError) -> ReportNumbers.Entry? {
         var reader = StateReader(bytes)
         while !reader.isAtEnd {

@@ -1,4 +1,4 @@
-/// Reads what ``StateWriter`` wrote.
+/// Decodes the output of ``StateWriter``.
 struct StateReader {
     private let bytes: [UInt8]
     private var position = 0
@@ -30,7 +30,7 @@ struct StateReader {
         return value
     }
 
-    /// How many things follow; refuses more than there can be.
+    /// Reads the number of the entries that follow; throws if it is above `max`.
     mutating func readCount(max: Int) throws(FoldStateError) -> Int {
         let count = try readInt64()
         guard count <= Int64(max) else { throw FoldStateError("\(count) entries, where \(max) are the most") }

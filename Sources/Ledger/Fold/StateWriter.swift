@@ -1,5 +1,6 @@
-/// Writes the parts of a fold's state that are kept as bytes: little-endian base-128 numbers (LEB128), one after
-/// the other. Equal states have equal bytes.
+/// Encodes the parts of a fold's state that are stored as bytes.
+///
+/// The numbers are in little-endian base 128 (LEB128), one after the other. Equal states have equal bytes.
 struct StateWriter {
     private(set) var bytes: [UInt8] = []
 
@@ -21,7 +22,7 @@ struct StateWriter {
         bytes.append(UInt8(rest))
     }
 
-    /// Writes a report; its number as the distance from the one before.
+    /// Writes a report, with its number as the difference from the previous one.
     mutating func write(_ entry: ReportNumbers.Entry, after previous: Int64) {
         write(entry.report - previous)
         write(entry.sequence)

@@ -1,26 +1,29 @@
-/// The executions of one task, which tell for any event of the task what has become of it.
+/// The executions of one task, which determine the verdicts of its events.
 ///
-/// The fold decides which events are discarded, once and on arrival; whether the others count follows from the
-/// executions alone, so no verdict need ever be stored or changed.
+/// The fold decides once, on arrival, which events are discarded. Whether the others count follows from the executions
+/// alone, so no verdict need ever be stored or changed.
 public struct TaskHistory: Sendable {
-    /// What the executions tell of an event.
+    /// The classification of an event that was not discarded.
     public struct Classification: Hashable, Sendable {
         /// The execution that the event belongs to.
         public let execution: ExecutionIdentity
-        /// Whether its execution was superseded already when it arrived.
+        /// Whether its execution was superseded already when the event arrived.
         public let isLate: Bool
-        /// The execution that was last on arrival, or the one that first took its execution's place.
+        /// The execution that superseded its execution.
+        ///
+        /// For a late event: the execution that was last on arrival. Otherwise the first one that superseded its
+        /// execution.
         public let supersededBy: ExecutionIdentity?
     }
 
     private let executions: [Execution]
-    /// For each of the executions, the position of the highest among it and those before it.
+    /// The position of the highest execution among each execution and those before it.
     private let lastPositions: [Int]
     private let byName: [Name: Int]
     private let byAttempt: [Int32: Int]
     private let bySequence: [Int64: Int]
 
-    /// The history of these executions, which are all of one task.
+    /// Creates the history of these executions, which must all be of one task.
     public init(_ executions: [Execution]) {
         let ordered = executions.sorted { $0.sequence < $1.sequence }
         var lastPositions: [Int] = []
@@ -41,16 +44,19 @@ public struct TaskHistory: Sendable {
         self.bySequence = bySequence
     }
 
-    /// The execution that a reference of this task means; nil where the fold has not met it.
+    /// Returns the execution of a reference; nil if the fold has not reached it.
     public func execution(of reference: ExecutionReference) -> Execution? {
         position(of: reference).map { executions[$0] }
     }
 
-    /// The last execution of the task; nil where there is none.
+    /// The last execution of the task; nil if it has none.
     public var last: Execution? { lastPositions.last.map { executions[$0] } }
 
-    /// What became of the event with this reference at this sequence; nil where the fold has not met its execution.
+    /// Returns the classification of the event with this reference and sequence.
+    ///
     /// Costs a binary search.
+    ///
+    /// - Returns: nil if the fold has not reached its execution.
     public func classification(of reference: ExecutionReference, at sequence: Int64) -> Classification? {
         guard let position = position(of: reference), executions[position].sequence <= sequence else { return nil }
         let execution = executions[position]

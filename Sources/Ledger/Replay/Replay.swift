@@ -1,14 +1,16 @@
-/// A replay: projections built anew from the events beside the live ones, and compared with them.
+/// A replay: rebuilds projections from events and compares them with the live ones.
 ///
-/// It is itself a job of the ledger, which tells how far it is: its id is that job's.
+/// A replay is itself a job of the ledger, which shows its progress; its id is the id of that job.
 public struct Replay: Hashable, Sendable {
-    /// What is asked of a replay.
+    /// The parameters of a replay.
     public struct Request: Hashable, Sendable {
-        /// The one job to replay; nil for all.
+        /// The one job to replay; nil for all jobs.
         public var job: JobID?
-        /// By which rule the numbers are made. By another than ``CountingPolicy/last`` they are only compared.
+        /// The counting policy.
+        ///
+        /// With a policy other than ``CountingPolicy/last`` the numbers are only compared.
         public var policy: CountingPolicy
-        /// Whether what is built takes the place of what is live.
+        /// Whether the rebuilt projections replace the live ones.
         public var applies: Bool
 
         public init(job: JobID? = nil, policy: CountingPolicy = .last, applies: Bool = false) {
@@ -18,24 +20,24 @@ public struct Replay: Hashable, Sendable {
         }
     }
 
-    /// How far it is, or how it ended.
+    /// The state of a replay.
     public enum State: String, CaseIterable, Hashable, Sendable {
-        /// It builds and compares. → `done`, `applied`, `canceling`, `failed`
+        /// It rebuilds and compares. → `done`, `applied`, `canceling`, `failed`
         case running
-        /// It stops and clears away what it has built. → `canceled`
+        /// It stops and deletes the rebuilt projections. → `canceled`
         case canceling
-        /// What it has built is live; what was before is kept. → `reverting`
+        /// The rebuilt projections are live; the previous ones are kept. → `reverting`
         case applied
-        /// It puts back what was before. → `reverted`, `applied` where that fails
+        /// It restores the previous projections. → `reverted`, or on failure `applied`
         case reverting
-        /// It has compared allState and kept nothing.
+        /// It has compared everything and kept nothing.
         case done
-        /// What was live before it is live again.
+        /// The previous projections are live again.
         case reverted
         case canceled
         case failed
 
-        /// Whether it still works on something.
+        /// Whether it is still in progress.
         public var isUnderWay: Bool {
             switch self {
             case .running, .canceling, .reverting: true
@@ -44,7 +46,7 @@ public struct Replay: Hashable, Sendable {
         }
     }
 
-    /// So many of so many.
+    /// A total, and the part of it that is done.
     public struct Count: Hashable, Sendable {
         public var total: Int64
         public var done: Int64
@@ -60,17 +62,21 @@ public struct Replay: Hashable, Sendable {
     public var state: State
     public var createdAt: Timestamp
     public var finishedAt: Timestamp?
-    /// What went wrong, where something did.
+    /// The error, if there was one.
     public var error: String?
-    /// Jobs to replay, and those compared or skipped.
+    /// The jobs to replay, and those compared or skipped so far.
     public var jobs: Count
-    /// The events that their live projections held when it began, and those folded again.
+    /// The events to fold, and those folded again so far.
+    ///
+    /// The total is the number of events in the live projections when the replay began.
     public var events: Count
-    /// Jobs that could not be replayed, since their events are not there any more.
+    /// The number of jobs that could not be replayed because their events are missing.
     public var skippedJobs: Int64
-    /// Whether the projections that are not live are kept, so that it can be reverted where it was applied.
+    /// Whether the projections that are not live are kept.
+    ///
+    /// A replay that was applied can be reverted as long as they are.
     public var keeps: Bool
-    /// Where the live projections are not what their events amount to, in all jobs.
+    /// The number of differences between live and rebuilt projections, in all jobs.
     public var differenceCount: Int64
     /// The first of the differences; at most ``differencesMax``.
     public var differences: [Finding]
@@ -78,7 +84,7 @@ public struct Replay: Hashable, Sendable {
     /// The first of the jobs that could not be replayed; at most ``skipsMax``.
     public var skips: [Skip] = []
 
-    /// A job that could not be replayed, and why.
+    /// A job that could not be replayed, and the reason.
     public struct Skip: Hashable, Sendable {
         public var job: JobID
         public var reason: String
@@ -89,9 +95,9 @@ public struct Replay: Hashable, Sendable {
         }
     }
 
-    /// Skipped jobs that are told with a replay, at most.
+    /// The maximum number of skipped jobs in a replay's description.
     public static let skipsMax = 100
-    /// Differences that are told with a replay, at most.
+    /// The maximum number of differences in a replay's description.
     public static let differencesMax = 1_000
 
     public init(
@@ -112,31 +118,31 @@ public struct Replay: Hashable, Sendable {
         self.differences = differences
     }
 
-    /// A place where a live projection is not what its events amount to.
+    /// A difference between a live projection and the fold of its events.
     public struct Finding: Hashable, Sendable {
-        /// What differs.
+        /// The part of the projection that differs.
         public enum Part: String, CaseIterable, Hashable, Sendable {
             /// The job's state, times and counts.
             case snapshot
-            /// An indicator, by its label.
+            /// An indicator, identified by its label.
             case indicator
-            /// A task, by its name.
+            /// A task, identified by its name.
             case task
-            /// An execution, by its first event.
+            /// An execution, identified by its first event.
             case execution
-            /// Report numbers of an execution, by its first event and the page.
+            /// Report numbers of an execution, identified by its first event and the page.
             case reportPage = "report_page"
-            /// A discarded event, by its sequence.
+            /// A discarded event, identified by its sequence.
             case discard
         }
 
         public var job: JobID
         public var part: Part
-        /// Which of them; for an indicator its label, empty for the default one.
+        /// The key of the part; for an indicator its label, empty for the default one.
         public var key: Name
-        /// What the live projection says; nil where it lacks it.
+        /// The value in the live projection; nil if it lacks the part.
         public var live: String?
-        /// What the events say; nil where they say nothing of it.
+        /// The value that the events give; nil if they give none.
         public var replayed: String?
 
         public init(job: JobID, part: Part, key: Name, live: String?, replayed: String?) {
