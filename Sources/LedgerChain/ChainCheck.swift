@@ -1,8 +1,8 @@
 public import Ledger
 
-/// Recomputes the chain of a job, event by event, and stops at the first thing that is wrong.
+/// Recomputes the hash chain of a job and stops at the first fault.
 public struct ChainCheck: Sendable {
-    /// What the first event must say; nil where the check begins after it.
+    /// The expected content of the first event; nil if the check begins after it.
     private let first: (description: JobDescription, createdAt: Timestamp)?
     private let anchor: ChainPosition?
     private var chain: HashChain
@@ -10,12 +10,12 @@ public struct ChainCheck: Sendable {
     private var recordedAt: Timestamp
     private var fault: Verification.Fault?
 
-    /// A check from the first event on.
+    /// Creates a check from the first event on.
     ///
     /// - Parameters:
-    ///   - description: What the job is called now.
-    ///   - createdAt: When it is said to have been created.
-    ///   - anchor: What one of its events is known to have been.
+    ///   - description: The current description of the job.
+    ///   - createdAt: The stored creation time of the job.
+    ///   - anchor: A trusted copy of the hash of one of its events.
     public init(
         job: JobID, description: JobDescription, createdAt: Timestamp, anchor: ChainPosition? = nil
     ) {
@@ -26,9 +26,9 @@ public struct ChainCheck: Sendable {
         recordedAt = .earliest
     }
 
-    /// A check that goes on after an event that was checked before.
+    /// Creates a check that continues after an event that was checked before.
     ///
-    /// - Parameter recordedAt: When that event was recorded.
+    /// - Parameter recordedAt: The time when that event was recorded.
     public init(after event: ChainPosition, recordedAt: Timestamp, anchor: ChainPosition? = nil) {
         first = nil
         self.anchor = anchor
@@ -37,20 +37,20 @@ public struct ChainCheck: Sendable {
         self.recordedAt = recordedAt
     }
 
-    /// The last event that was checked, and what it gives.
+    /// The last event that was checked, and its recomputed hash.
     public var place: ChainPosition { ChainPosition(sequence: sequence, hash: chain.head) }
 
-    /// What has been found so far, of a job whose last event is this one.
+    /// Returns the result so far, for a job that ends at `ledgerSequence`.
     public func verification(ledgerSequence: Int64) -> Verification {
         Verification(sequence: sequence, headHash: chain.head, ledgerSequence: ledgerSequence, fault: fault)
     }
 
-    /// What was found wrong.
+    /// The fault that was found; nil if there is none so far.
     public var foundFault: Verification.Fault? { fault }
 
-    /// Checks the next event that is stored, with the hash that is stored with it. Costs one SHA-256.
+    /// Checks the next stored event and the hash stored with it. Costs one SHA-256.
     ///
-    /// - Returns: Whether all is well so far.
+    /// - Returns: Whether there is no fault so far.
     public mutating func check(_ event: Event, hash: [UInt8]) -> Bool {
         guard fault == nil else { return false }
         fault = wrong(event, hash)
@@ -102,29 +102,31 @@ public struct ChainCheck: Sendable {
         return nil
     }
 
-    /// An event is stored that cannot be read.
+    /// Records that a stored event cannot be decoded.
     public mutating func noteUnreadable() {
         note(.altered, at: sequence + 1, "an event after \(sequence) holds what the ledger never writes")
     }
 
-    /// The next event has columns filled that an event of its type does not have, so that no hash covers them.
+    /// Records that the next event has values in columns that its type does not use.
+    ///
+    /// No hash covers these columns.
     public mutating func noteForeignFields() {
         note(
             .altered, at: sequence + 1,
             "event \(sequence + 1) holds something in columns that an event of its type does not have")
     }
 
-    /// The event after which the check begins is not there, or not the one that was checked before.
+    /// Records that the event at which the check begins is missing or has changed.
     public mutating func noteChangedSince() {
         note(.altered, at: sequence, "event \(sequence) is not the one any more that was checked before")
     }
 
-    /// Notes that no more events are there, and compares the last one with the head of the job.
+    /// Compares the last event with the head of the job, after all events were checked.
     ///
     /// - Parameters:
-    ///   - head: Where the head says that the job stood when the check began, and the hash there; nil where there is none.
-    ///   - headRecordedAt: When the head says that its event was recorded; nil if that is not to be compared.
-    ///   - lastStored: The last event that was stored at the same moment; 0 for none.
+    ///   - head: The job's head when the check began, and the hash there; nil if there is none.
+    ///   - headRecordedAt: The recorded time of the head's event; nil if it is not to be compared.
+    ///   - lastStored: The last event that was stored at the same moment; 0 if there is none.
     public mutating func finish(head: ChainPosition?, headRecordedAt: Timestamp? = nil, lastStored: Int64) {
         guard let head else { return note(.head, at: sequence, "the job has no head") }
         if sequence < head.sequence {

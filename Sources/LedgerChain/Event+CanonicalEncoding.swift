@@ -1,8 +1,9 @@
 public import Ledger
 
 extension Event {
-    /// The bytes of an event that its hash covers. The same event has the same bytes, now and for ever, and two
-    /// different events have different ones.
+    /// The bytes of an event that its hash covers.
+    ///
+    /// The encoding never changes. Equal events have equal bytes, and different events have different bytes.
     ///
     /// All integers are big-endian, signed ones in two's complement.
     ///
@@ -11,7 +12,7 @@ extension Event {
     /// 1 byte    the type: 1 job_created, 2 execution_started, 3 progress, 4 execution_finished, 5 job_finished
     /// 8 bytes   sequence
     /// 8 bytes   recorded_at, in microseconds since 1970-01-01T00:00:00Z
-    /// then, for each field that the event bears, in ascending order of its number:
+    /// then, for each field that the event has, in ascending order of its number:
     ///   1 byte    the number of the field
     ///   4 bytes   the length of its content in bytes
     ///   n bytes   its content
@@ -24,13 +25,16 @@ extension Event {
     /// | 3 | `execution` | the text in UTF-8 |
     /// | 4 | `attempt` | 8 bytes |
     /// | 5 | `report` | 8 bytes |
-    /// | 6 | `label` | the text in UTF-8; the default indicator bears none |
+    /// | 6 | `label` | the text in UTF-8; absent for the default indicator |
     /// | 7 | `total` | 8 bytes |
     /// | 8 | `done` | 8 bytes |
     /// | 9 | `outcome` | the word in UTF-8, as in JSON |
     /// | 10 | `name` | the text in UTF-8 |
     /// | 11 | `key` | the text in UTF-8 |
-    /// | 12 | `tags` | for each tag, ascending by the bytes of its name: 4 bytes length of the name, the name, 4 bytes length of the value, the value; absent where there are no tags |
+    /// | 12 | `tags` | the tags as below; absent if there are none |
+    ///
+    /// The tags are in ascending order of the bytes of their names. Each is encoded as 4 bytes length of the name, the
+    /// name, 4 bytes length of the value, and the value.
     public var canonicalEncoding: [UInt8] {
         var writer = CanonicalWriter()
         writer.write(self)
@@ -38,20 +42,20 @@ extension Event {
     }
 }
 
-/// Writes events one after the other into the same memory.
+/// Encodes events into one reusable buffer.
 struct CanonicalWriter: Sendable {
-    /// What was written, and then room for more.
+    /// The written bytes, followed by free space.
     private var storage = [UInt8](repeating: 0, count: 512)
     private var count = 0
 
-    /// What was written since it was emptied.
+    /// The bytes written since the buffer was last reset.
     var bytes: [UInt8] { Array(storage[..<count]) }
 
     func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
         storage.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
     }
 
-    /// Empties it, and begins with these bytes.
+    /// Resets the buffer to these bytes.
     mutating func begin(with start: [UInt8]) {
         count = 0
         start.withUnsafeBytes { put($0) }

@@ -1,41 +1,45 @@
 internal import Crypto
 public import Ledger
 
-/// The hash chain of a job: each event's hash covers the event and, through the hash before it, all earlier ones.
+/// The hash chain of a job: each hash covers its event and all earlier ones.
 ///
-/// `hash(0)` is the SHA-256 of the sixteen bytes of the job's id; `hash(n)` is the SHA-256 of `hash(n−1)` followed
-/// by the ``Event/canonicalEncoding`` of event `n`. All hashes have 32 bytes. So a change made around the database's
-/// own rules, to an event, to the order or to the number of events, changes every hash after it.
+/// `hash(0)` is the SHA-256 of the sixteen bytes of the job's id. `hash(n)` is the SHA-256 of `hash(n−1)` followed by
+/// the ``Event/canonicalEncoding`` of event `n`. All hashes have 32 bytes. A change made around the database's own
+/// rules, to an event, to the order or to the number of events, therefore changes every hash after it.
 public struct HashChain: Hashable, Sendable {
-    /// The hash of the last event in it.
+    /// The hash of the last event.
     public private(set) var head: [UInt8]
 
-    /// The chain of a job without events.
+    /// Creates the chain of a job without events.
     public init(job: JobID) {
         head = Array(SHA256.hash(data: job.bytes))
     }
 
-    /// A chain that continues after an event with this hash.
+    /// Creates a chain that continues after an event with this hash.
     public init(head: [UInt8]) {
         precondition(head.count == SHA256Digest.byteCount, "a hash has 32 bytes")
         self.head = head
     }
 
-    /// Adds an event and returns its hash. Costs one SHA-256 of some 150 bytes: less than a microsecond.
+    /// Adds an event and returns its hash.
+    ///
+    /// Costs one SHA-256 of about 150 bytes: less than a microsecond.
     public mutating func append(_ event: Event) -> [UInt8] {
         var workspace = Workspace()
         append(event, in: &workspace)
         return head
     }
 
-    /// Memory in which events are encoded to be hashed, to be used again for one event after the other.
+    /// A reusable buffer in which events are encoded for hashing.
     public struct Workspace: Sendable {
         fileprivate var writer = CanonicalWriter()
 
         public init() {}
     }
 
-    /// Adds an event, whose hash is then the ``head``: for many events one after the other, as no memory is taken for each.
+    /// Adds an event; its hash is then the ``head``.
+    ///
+    /// For many consecutive events: the workspace avoids an allocation for each.
     public mutating func append(_ event: Event, in workspace: inout Workspace) {
         workspace.writer.begin(with: head)
         workspace.writer.write(event)
