@@ -5,7 +5,7 @@ extension EventDraft {
     public func problems() -> [FieldError] {
         var problems: [FieldError] = []
         if let at, at < .earliest || at > .latest {
-            problems.append(FieldError(field: "at", detail: "must lie in the years 1 to 9999"))
+            problems.append(FieldError(field: "at", detail: "must be in the years 1 to 9999"))
         }
         switch body {
         case .jobCreated(let description):
@@ -14,7 +14,8 @@ extension EventDraft {
             problems += reference.problems()
             if reference.execution == nil, reference.attempt == nil {
                 problems.append(
-                    FieldError(field: "execution", detail: "a start names an execution or an attempt, or both"))
+                    FieldError(
+                        field: "execution", detail: "is missing; a start needs an execution or an attempt, or both"))
             }
         case .progress(let progress):
             problems += progress.problems()
@@ -34,7 +35,7 @@ extension JobDescription {
         problems += key?.problems(field: "key", lengths: Limits.jobKeyLengths) ?? []
         if tags.count > Limits.tagsMax {
             problems.append(
-                FieldError(field: "tags", detail: "has \(tags.count) tags; \(Limits.tagsMax) are the most"))
+                FieldError(field: "tags", detail: "has \(tags.count) tags; the maximum is \(Limits.tagsMax)"))
         }
         for (name, value) in sortedTags {
             problems += name.problems(
@@ -93,7 +94,7 @@ extension Name {
             return [
                 FieldError(
                     field: field,
-                    detail: "\(subject)has \(count) characters (Unicode scalars); \(lengths.upperBound) are the most")
+                    detail: "\(subject)has \(count) characters (Unicode scalars); the maximum is \(lengths.upperBound)")
             ]
         }
         return []

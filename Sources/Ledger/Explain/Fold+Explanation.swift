@@ -12,35 +12,35 @@ extension Fold {
         let counted = countedExecutions(policy)
         let taskNames = Dictionary(uniqueKeysWithValues: tasks.map { ($0.sequence, $0.name) })
         var discarded: [Int64: Units] = [:]
-        for discard in touched.discards where discard.indicator == indicator.sequence {
+        for discard in dirty.discards where discard.indicator == indicator.sequence {
             discarded[discard.execution, default: .zero] += discard.units
         }
         var units = Units.zero
-        var entries: [(place: Explanation.Cursor, entry: Explanation.Entry)] = []
+        var entries: [(position: Explanation.Cursor, entry: Explanation.Entry)] = []
         for execution in executions {
             let reported = execution.contributions.units(on: indicator.sequence)
             guard reported != nil || discarded[execution.sequence] != nil else { continue }
             let winner = counted.execution(of: execution)
             let isCounted = winner == nil ? counted.countsAll : winner == execution.sequence
             if isCounted { units += reported ?? .zero }
-            let place = Explanation.Cursor(
+            let position = Explanation.Cursor(
                 task: execution.task, attempt: execution.attempt, execution: execution.sequence)
-            if let cursor, place <= cursor { continue }
+            if let cursor, position <= cursor { continue }
             let successor = policy == .last ? execution.supersededBy : isCounted ? nil : winner
             entries.append(
                 (
-                    place,
+                    position,
                     Explanation.Entry(
                         task: taskNames[execution.task] ?? "", execution: execution.identity,
                         reported: reported ?? .zero, discarded: discarded[execution.sequence] ?? .zero,
                         isCounted: isCounted, supersededBy: successor.flatMap { self.execution($0)?.identity })
                 ))
         }
-        entries.sort { $0.place < $1.place }
+        entries.sort { $0.position < $1.position }
         return Explanation(
             sequence: progress.sequence, indicator: indicator.counting(units),
             entries: entries.prefix(limit).map(\.entry),
-            nextCursor: entries.count > limit ? entries[limit - 1].place : nil)
+            nextCursor: entries.count > limit ? entries[limit - 1].position : nil)
     }
 
     /// The execution of each task that counts.

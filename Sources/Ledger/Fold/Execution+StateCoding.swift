@@ -37,14 +37,16 @@ extension Execution {
     ) throws(FoldStateError) -> (contributions: ContributionTable, reports: ReportNumbers) {
         var reader = StateReader(bytes)
         let version = try reader.readInt64()
-        guard version == encodingVersion else { throw FoldStateError("version \(version) of an execution's state") }
+        guard version == encodingVersion else {
+            throw FoldStateError("unknown version \(version) of an execution's state")
+        }
         let archivedMax = try reader.readInt64()
         let contributions = try readContributions(&reader)
         var recent: [ReportNumbers.Entry] = []
         for _ in 0..<(try reader.readCount(max: ReportNumbers.recentMax)) {
             recent.append(try reader.readEntry(after: recent.last?.report ?? 0))
         }
-        guard reader.isAtEnd else { throw FoldStateError("goes on after its end") }
+        guard reader.isAtEnd else { throw FoldStateError("has extra bytes after its end") }
         guard let reports = ReportNumbers(recent: recent, archivedMax: archivedMax) else {
             throw FoldStateError("report numbers are not ascending")
         }

@@ -9,21 +9,21 @@ extension Fold {
     }
 
     mutating func touchTask(_ index: Int) {
-        if tracksChanges { touched.tasks.insert(index) }
+        if tracksChanges { dirty.tasks.insert(index) }
     }
 
     mutating func touchExecution(_ index: Int) {
-        if tracksChanges { touched.executions.insert(index) }
+        if tracksChanges { dirty.executions.insert(index) }
     }
 
     mutating func touchIndicator(_ index: Int) {
-        if tracksChanges { touched.indicators.insert(index) }
+        if tracksChanges { dirty.indicators.insert(index) }
     }
 
     /// The number of parts that ``takeChanges()`` would return.
     public var changeCount: Int {
-        touched.tasks.count + touched.executions.count + touched.indicators.count + touched.pages.count
-            + touched.discards.count
+        dirty.tasks.count + dirty.executions.count + dirty.indicators.count + dirty.pages.count
+            + dirty.discards.count
     }
 
     /// The number of executions in memory.
@@ -36,17 +36,17 @@ extension Fold {
     /// - Throws: ``FoldStateError`` if a changed indicator does not account for every received unit. The state that the
     ///   fold was restored from was then damaged, and nothing may be stored.
     public mutating func takeChanges() throws(FoldStateError) -> FoldChanges {
-        precondition(tracksChanges, "a fold that is only looked at has no changes to store")
-        let changedIndicators = touched.indicators.map { indicators[$0] }.sorted { $0.sequence < $1.sequence }
+        precondition(tracksChanges, "a fold without change tracking has no changes to store")
+        let changedIndicators = dirty.indicators.map { indicators[$0] }.sorted { $0.sequence < $1.sequence }
         try Self.checkConserved(changedIndicators)
         let changes = FoldChanges(
             progress: progress,
-            tasks: touched.tasks.map { tasks[$0] }.sorted { $0.sequence < $1.sequence },
-            executions: touched.executions.map { executions[$0] }.sorted { $0.sequence < $1.sequence },
+            tasks: dirty.tasks.map { tasks[$0] }.sorted { $0.sequence < $1.sequence },
+            executions: dirty.executions.map { executions[$0] }.sorted { $0.sequence < $1.sequence },
             indicators: changedIndicators,
-            pages: touched.pages.sorted { $0.key < $1.key }.map { (key: $0.key, appended: $0.value) },
-            discards: touched.discards)
-        touched = DirtySet()
+            pages: dirty.pages.sorted { $0.key < $1.key }.map { (key: $0.key, appended: $0.value) },
+            discards: dirty.discards)
+        dirty = DirtySet()
         return changes
     }
 
@@ -70,13 +70,13 @@ extension Fold {
         return FoldChanges(
             progress: progress, tasks: tasks, executions: executions, indicators: indicators,
             pages: pages.sorted { $0.key < $1.key }.map { (key: $0.key, appended: $0.value) },
-            discards: touched.discards)
+            discards: dirty.discards)
     }
 
     /// The approximate memory of the whole fold in bytes, by measurement.
     public var memoryEstimate: Int {
         Self.memoryEstimate(tasks: tasks.count, executions: executions.count) + contributionCount * 64
-            + pages.count * 160 + archivedCount * 16 + touched.discards.count * 128 + indicators.count * 384
+            + pages.count * 160 + archivedCount * 16 + dirty.discards.count * 128 + indicators.count * 384
     }
 
     /// The same estimate for tasks and executions that have not reported anything yet.

@@ -25,7 +25,7 @@ public struct Fold: Sendable {
     var indicatorIndices: [Int64: Int] = [:]
     var labelledIndicators: [Name?: Int] = [:]
     var pages: [ReportPage.Key: ReportPage] = [:]
-    var touched = DirtySet()
+    var dirty = DirtySet()
     /// The number of contributions of all executions, for ``memoryEstimate``.
     ///
     /// An execution may have a thousand labels, or one.
@@ -86,7 +86,7 @@ public struct Fold: Sendable {
     /// - Throws: ``FoldStateError`` if a restored part cannot be decoded. The fold must not be used afterwards.
     @discardableResult
     public mutating func apply(_ event: Event) throws(FoldStateError) -> Decision {
-        precondition(event.sequence == progress.sequence + 1, "events are folded in sequence, none left out")
+        precondition(event.sequence == progress.sequence + 1, "events must be folded in sequence, without gaps")
         progress.sequence = event.sequence
         progress.updatedAt = event.recordedAt
         switch event.body {
@@ -134,12 +134,12 @@ public struct Fold: Sendable {
     private mutating func apply(
         _ event: Event, of reference: ExecutionReference, _ effect: Effect
     ) throws(FoldStateError) -> Decision {
-        let known = executionIndex(of: reference)
-        if let known, let discard = try discard(reference, effect, by: known) {
-            return discardEvent(event, effect, of: known, as: discard.verdict, duplicateOf: discard.duplicateOf)
+        let existing = executionIndex(of: reference)
+        if let existing, let discard = try discard(reference, effect, by: existing) {
+            return discardEvent(event, effect, of: existing, as: discard.verdict, duplicateOf: discard.duplicateOf)
         }
-        let last = known == nil ? lastExecution(of: reference.task) : nil
-        let index = known ?? begin(reference, with: event)
+        let last = existing == nil ? lastExecution(of: reference.task) : nil
+        let index = existing ?? beginExecution(reference, with: event)
         executions[index].lastSequence = event.sequence
         executions[index].lastAt = event.recordedAt
         touchExecution(index)
@@ -168,7 +168,7 @@ public struct Fold: Sendable {
         }
         guard case .progress(let contribution, _) = effect else { return nil }
         if contribution.isNumbered, let earlier = try report(contribution.entry.report, by: index) {
-            return (contribution.entry.hasContent(of: earlier) ? .duplicate : .conflict, earlier.sequence)
+            return (contribution.entry.hasSameContent(as: earlier) ? .duplicate : .conflict, earlier.sequence)
         }
         if executions[index].contributions.entries.count >= Limits.labelsPerExecutionMax,
             !executions[index].contributions.contains(contribution.entry.indicator)
@@ -199,7 +199,7 @@ public struct Fold: Sendable {
             indicator = contribution.entry.indicator
             units = contribution.units
         }
-        touched.discards.append(
+        dirty.discards.append(
             Discard(
                 sequence: event.sequence, verdict: verdict, execution: executions[index].sequence,
                 indicator: indicator, units: units, duplicateOf: duplicateOf))
@@ -223,7 +223,7 @@ public struct Fold: Sendable {
     }
 
     /// Creates the execution that begins with this event, and ranks it within its task.
-    private mutating func begin(_ reference: ExecutionReference, with event: Event) -> Int {
+    private mutating func beginExecution(_ reference: ExecutionReference, with event: Event) -> Int {
         let taskIndex = taskIndices[reference.task]
         let last = taskIndex.flatMap { executionIndices[tasks[$0].last] }
         let execution = Execution(
@@ -252,7 +252,7 @@ public struct Fold: Sendable {
         if execution.rank > executions[last].rank {
             supersede(last, by: event)
             tasks[taskIndex].last = event.sequence
-            move(taskIndex, to: .running)
+            setState(of: taskIndex, to: .running)
             reopen()
         } else {
             executions[index].supersededBy = executions[last].sequence
@@ -302,10 +302,10 @@ public struct Fold: Sendable {
             preconditionFailure("the task of an event is restored before the event is folded")
         }
         touchTask(task)
-        move(task, to: TaskState(outcome))
+        setState(of: task, to: TaskState(outcome))
     }
 
-    private mutating func move(_ task: Int, to state: TaskState) {
+    private mutating func setState(of task: Int, to state: TaskState) {
         progress.tasks[tasks[task].state] -= 1
         tasks[task].state = state
         progress.tasks[state] += 1
@@ -322,7 +322,7 @@ public struct Fold: Sendable {
                 let key = ReportPage.Key(execution: executions[index].sequence, report: archived.report)
                 archivedCount += 1
                 pages[key, default: ReportPage()].append(archived)
-                if tracksChanges { touched.pages[key, default: ReportPage()].append(archived) }
+                if tracksChanges { dirty.pages[key, default: ReportPage()].append(archived) }
             }
         }
         if executions[index].isLast {

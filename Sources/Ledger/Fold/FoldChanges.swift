@@ -25,9 +25,9 @@ public struct FoldChanges: Sendable {
     public func part(_ range: Range<Int>) -> FoldChanges {
         var start = 0
         func slice<Part>(_ parts: [Part]) -> [Part] {
-            let wanted = range.clamped(to: start..<start + parts.count)
+            let overlap = range.clamped(to: start..<start + parts.count)
             defer { start += parts.count }
-            return wanted.isEmpty ? [] : Array(parts[wanted.lowerBound - start..<wanted.upperBound - start])
+            return overlap.isEmpty ? [] : Array(parts[overlap.lowerBound - start..<overlap.upperBound - start])
         }
         return FoldChanges(
             progress: progress, tasks: slice(tasks), executions: slice(executions), indicators: slice(indicators),

@@ -55,30 +55,30 @@ extension Fold {
     ///
     /// Costs a pass over the events and over the labels of executions that may be superseded.
     public func dependentKeys(of events: some Sequence<Event>) -> DependentFoldKeys {
-        var needs = DependentFoldKeys()
+        var keys = DependentFoldKeys()
         var tasksSeen: Set<Int> = []
         for event in events {
             guard let reference = event.body.reference, let task = taskIndices[reference.task] else { continue }
-            guard let known = executionIndex(of: reference) else {
+            guard let execution = executionIndex(of: reference) else {
                 // The event begins an execution, which may supersede the last one.
-                if tasksSeen.insert(task).inserted { addIndicators(ofLastExecutionOf: task, to: &needs) }
+                if tasksSeen.insert(task).inserted { addIndicators(ofLastExecutionOf: task, to: &keys) }
                 continue
             }
             guard case .progress(let progress) = event.body, let report = progress.report else { continue }
-            if executions[known].reports.mayBeArchived(report) {
-                let key = ReportPage.Key(execution: executions[known].sequence, report: report)
-                if pages[key] == nil { needs.pages.insert(key) }
+            if executions[execution].reports.mayBeArchived(report) {
+                let key = ReportPage.Key(execution: executions[execution].sequence, report: report)
+                if pages[key] == nil { keys.pages.insert(key) }
             }
         }
-        return needs
+        return keys
     }
 
-    private func addIndicators(ofLastExecutionOf task: Int, to needs: inout DependentFoldKeys) {
+    private func addIndicators(ofLastExecutionOf task: Int, to keys: inout DependentFoldKeys) {
         guard let last = executionIndices[tasks[task].last] else {
             preconditionFailure("the last execution of a known task is restored with it")
         }
         for entry in executions[last].contributions.entries where indicatorIndices[entry.indicator] == nil {
-            needs.indicators.insert(entry.indicator)
+            keys.indicators.insert(entry.indicator)
         }
     }
 }

@@ -33,7 +33,7 @@ public struct ReportNumbers: Hashable, Sendable {
         }
 
         /// Whether both entries have the same content; their sequences may differ.
-        func hasContent(of other: Entry) -> Bool {
+        func hasSameContent(as other: Entry) -> Bool {
             indicator == other.indicator && total == other.total && done == other.done
         }
     }

@@ -33,7 +33,7 @@ struct StateReader {
     /// Reads the number of the entries that follow; throws if it is above `max`.
     mutating func readCount(max: Int) throws(FoldStateError) -> Int {
         let count = try readInt64()
-        guard count <= Int64(max) else { throw FoldStateError("\(count) entries, where \(max) are the most") }
+        guard count <= Int64(max) else { throw FoldStateError("has \(count) entries; the maximum is \(max)") }
         return Int(count)
     }
 

@@ -60,8 +60,8 @@ public struct TaskHistory: Sendable {
     public func classification(of reference: ExecutionReference, at sequence: Int64) -> Classification? {
         guard let position = position(of: reference), executions[position].sequence <= sequence else { return nil }
         let execution = executions[position]
-        let known = executions.partitioningIndex { $0.sequence > sequence }
-        let lastOnArrival = lastPositions[known - 1]
+        let arrivedCount = executions.partitioningIndex { $0.sequence > sequence }
+        let lastOnArrival = lastPositions[arrivedCount - 1]
         if lastOnArrival != position {
             return Classification(
                 execution: execution.identity, isLate: true, supersededBy: executions[lastOnArrival].identity)

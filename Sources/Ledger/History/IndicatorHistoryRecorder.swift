@@ -19,7 +19,7 @@ public struct IndicatorHistoryRecorder: Sendable {
     ///
     /// - Parameter points: The maximum number of points; at least 2.
     public init(_ label: Name?, points: Int) {
-        precondition(points >= 2, "a curve has a beginning and an end")
+        precondition(points >= 2, "a history needs at least two points")
         self.label = label
         pointsMax = points
     }
@@ -37,12 +37,12 @@ public struct IndicatorHistoryRecorder: Sendable {
             point.cause = Self.cause(event, decision, state, fold)
             decreases.append(point)
         } else {
-            note(point)
+            appendOther(point)
         }
         latest = point
     }
 
-    private mutating func note(_ point: IndicatorHistory.Point) {
+    private mutating func appendOther(_ point: IndicatorHistory.Point) {
         defer { changes += 1 }
         guard changes.isMultiple(of: stride) else { return }
         others.append(point)

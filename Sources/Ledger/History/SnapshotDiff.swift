@@ -39,7 +39,7 @@ public struct SnapshotDiff: Hashable, Sendable {
 
         public init() {}
 
-        mutating func note(_ change: Change, limit: Int) {
+        mutating func append(_ change: Change, limit: Int) {
             count += 1
             if first.count < limit { first.append(change) }
         }

@@ -27,19 +27,19 @@ public struct SnapshotDiffRecorder: Sendable {
             let sequence = decision.execution, let execution = fold.execution(sequence)
         else { return }
         if sequence == event.sequence {
-            difference.started.note(
+            difference.started.append(
                 SnapshotDiff.Started(
                     task: reference.task, execution: execution.identity, at: event.recordedAt,
                     isLate: !execution.isLast), limit: limit)
         }
         if let superseded = decision.superseded.flatMap({ fold.execution($0) }) {
-            difference.superseded.note(
+            difference.superseded.append(
                 SnapshotDiff.Superseded(
                     task: reference.task, execution: superseded.identity, by: execution.identity,
                     at: event.recordedAt, lost: fold.contributions(of: superseded)), limit: limit)
         }
         if case .executionFinished(_, let outcome) = event.body {
-            difference.finished.note(
+            difference.finished.append(
                 SnapshotDiff.Finished(
                     task: reference.task, execution: execution.identity, sequence: event.sequence,
                     at: event.recordedAt, outcome: outcome), limit: limit)

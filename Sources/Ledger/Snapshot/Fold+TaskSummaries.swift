@@ -11,10 +11,10 @@ extension Fold {
         in state: TaskState? = nil, limit: Int, after cursor: Int64 = 0
     ) -> (tasks: [TaskSummary], hasMore: Bool) {
         let jobState = progress.state
-        let wanted = taskStates.lazy.filter {
+        let matching = taskStates.lazy.filter {
             $0.sequence > cursor && (state == nil || $0.state.shown(in: jobState) == state)
         }
-        let page = Array(wanted.prefix(limit + 1))
+        let page = Array(matching.prefix(limit + 1))
         let shown = Set(page.prefix(limit).map(\.sequence))
         let executions = Dictionary(grouping: executions.filter { shown.contains($0.task) }, by: \.task)
         let labels = Dictionary(uniqueKeysWithValues: indicators.map { ($0.sequence, $0.label) })
