@@ -53,36 +53,37 @@ public struct ChainCheck: Sendable {
     /// - Returns: Whether there is no fault so far.
     public mutating func check(_ event: Event, hash: [UInt8]) -> Bool {
         guard fault == nil else { return false }
-        fault = wrong(event, hash)
+        fault = checkAndAdvance(event, hash)
         return fault == nil
     }
 
-    private mutating func wrong(_ event: Event, _ hash: [UInt8]) -> Verification.Fault? {
+    private mutating func checkAndAdvance(_ event: Event, _ hash: [UInt8]) -> Verification.Fault? {
         let expected = sequence + 1
         guard event.sequence == expected else {
             return Verification.Fault(
-                .missing, at: expected, "event \(expected) is not there; \(event.sequence) follows")
+                .missing, at: expected, "event \(expected) is missing; event \(event.sequence) follows")
         }
         var next = chain
         guard next.append(event) == hash else {
             return Verification.Fault(
                 .altered, at: expected,
-                "event \(expected) does not give the hash that is stored with it: one of the two was changed, or the event stood elsewhere"
+                "event \(expected) does not match its stored hash: one of the two was changed, or the event was moved"
             )
         }
         guard event.recordedAt >= recordedAt else {
-            return Verification.Fault(.altered, at: expected, "event \(expected) was recorded before the one before it")
+            return Verification.Fault(
+                .altered, at: expected, "event \(expected) was recorded before the previous event")
         }
         if expected == 1 {
-            if let fault = wrongFirst(event) { return fault }
+            if let fault = faultInFirst(event) { return fault }
         } else if case .jobCreated = event.body {
             return Verification.Fault(
-                .altered, at: expected, "event \(expected) creates the job, which only the first does")
+                .altered, at: expected, "event \(expected) creates the job, which only the first event may do")
         }
         if let anchor, anchor.sequence == expected, anchor.hash != hash {
             return Verification.Fault(
                 .anchor, at: expected,
-                "all hashes up to event \(expected) fit, but when it was anchored its hash was another one: the ledger was rewritten"
+                "all hashes up to event \(expected) are consistent, but the anchor has another hash for it: the ledger was rewritten"
             )
         }
         chain = next
@@ -91,34 +92,34 @@ public struct ChainCheck: Sendable {
         return nil
     }
 
-    private func wrongFirst(_ event: Event) -> Verification.Fault? {
+    private func faultInFirst(_ event: Event) -> Verification.Fault? {
         guard case .jobCreated(let description) = event.body else {
             return Verification.Fault(.altered, at: 1, "the first event does not create the job")
         }
         guard let first, first.description == description, first.createdAt == event.recordedAt else {
             return Verification.Fault(
-                .description, at: 1, "the job's name, key, tags or time of creation are not those of its first event")
+                .description, at: 1, "the job's name, key, tags or creation time differ from its first event")
         }
         return nil
     }
 
     /// Records that a stored event cannot be decoded.
     public mutating func noteUnreadable() {
-        note(.altered, at: sequence + 1, "an event after \(sequence) holds what the ledger never writes")
+        record(.altered, at: sequence + 1, "an event after \(sequence) contains values that the ledger never writes")
     }
 
     /// Records that the next event has values in columns that its type does not use.
     ///
     /// No hash covers these columns.
     public mutating func noteForeignFields() {
-        note(
+        record(
             .altered, at: sequence + 1,
-            "event \(sequence + 1) holds something in columns that an event of its type does not have")
+            "event \(sequence + 1) has values in columns that its type does not use")
     }
 
     /// Records that the event at which the check begins is missing or has changed.
     public mutating func noteChangedSince() {
-        note(.altered, at: sequence, "event \(sequence) is not the one any more that was checked before")
+        record(.altered, at: sequence, "event \(sequence) has changed since it was checked")
     }
 
     /// Compares the last event with the head of the job, after all events were checked.
@@ -128,27 +129,27 @@ public struct ChainCheck: Sendable {
     ///   - headRecordedAt: The recorded time of the head's event; nil if it is not to be compared.
     ///   - lastStored: The last event that was stored at the same moment; 0 if there is none.
     public mutating func finish(head: ChainPosition?, headRecordedAt: Timestamp? = nil, lastStored: Int64) {
-        guard let head else { return note(.head, at: sequence, "the job has no head") }
+        guard let head else { return record(.head, at: sequence, "the job has no head") }
         if sequence < head.sequence {
-            note(
-                .missing, at: sequence + 1, "the head stands at \(head.sequence), and the events end at \(sequence)")
+            record(
+                .missing, at: sequence + 1, "the head is at \(head.sequence), but the events end at \(sequence)")
         } else if lastStored > head.sequence {
-            note(
+            record(
                 .surplus, at: head.sequence + 1,
-                "the head stands at \(head.sequence), and the events end at \(lastStored)")
+                "the head is at \(head.sequence), but the events end at \(lastStored)")
         } else if chain.head != head.hash {
-            note(.head, at: sequence, "the head has another hash than the last event")
+            record(.head, at: sequence, "the hash of the head differs from that of the last event")
         } else if let headRecordedAt, headRecordedAt != recordedAt {
-            note(.head, at: sequence, "the head has another time of recording than the last event")
+            record(.head, at: sequence, "the recorded time of the head differs from that of the last event")
         } else if let anchor, anchor.sequence > sequence {
-            note(
+            record(
                 .anchor, at: sequence + 1,
-                "it was anchored at event \(anchor.sequence), and ends at \(sequence): its end was cut off, or an old copy was restored"
+                "the ledger was anchored at event \(anchor.sequence), but ends at \(sequence): its end was cut off, or an old copy was restored"
             )
         }
     }
 
-    private mutating func note(_ kind: Verification.Kind, at sequence: Int64, _ detail: String) {
+    private mutating func record(_ kind: Verification.Kind, at sequence: Int64, _ detail: String) {
         guard fault == nil else { return }
         fault = Verification.Fault(kind, at: sequence, detail)
     }

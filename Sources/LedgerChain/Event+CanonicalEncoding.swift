@@ -56,7 +56,7 @@ struct CanonicalWriter: Sendable {
     }
 
     /// Resets the buffer to these bytes.
-    mutating func begin(with start: [UInt8]) {
+    mutating func reset(to start: [UInt8]) {
         count = 0
         start.withUnsafeBytes { put($0) }
     }

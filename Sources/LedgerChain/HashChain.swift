@@ -41,7 +41,7 @@ public struct HashChain: Hashable, Sendable {
     ///
     /// For many consecutive events: the workspace avoids an allocation for each.
     public mutating func append(_ event: Event, in workspace: inout Workspace) {
-        workspace.writer.begin(with: head)
+        workspace.writer.reset(to: head)
         workspace.writer.write(event)
         var hash = SHA256()
         workspace.writer.withBytes { hash.update(bufferPointer: $0) }

@@ -78,7 +78,8 @@ struct AuditTests {
                 #expect(alone.status == 0, "the chain alone finds nothing: \(alone)")
                 let cut = try await verify()
                 #expect(cut.status == ExitStatus.notWhole.rawValue)
-                #expect(cut.output.contains("anchor at 31: it was anchored at event 44, and ends at 30"), "\(cut)")
+                #expect(
+                    cut.output.contains("anchor at 31: the ledger was anchored at event 44, but ends at 30"), "\(cut)")
 
                 // All of the job is removed.
                 for table in ["snapshot", "job_head", "event", "job"] {

@@ -89,7 +89,8 @@ struct ProofTests {
             await pool.close()
             let after = try await CommandRun.ledger("verify", "--all", "--server", url)
             #expect(after.status == ExitStatus.notWhole.rawValue)
-            #expect(after.lines.last == "\(damaged)  head at 1: the head has another hash than the last event")
+            #expect(
+                after.lines.last == "\(damaged)  head at 1: the hash of the head differs from that of the last event")
             let one = try await CommandRun.ledger("verify", damaged.description, "--server", url)
             #expect(one.status == ExitStatus.notWhole.rawValue)
             let nobody = try await CommandRun.ledger(
