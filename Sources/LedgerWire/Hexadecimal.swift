@@ -1,13 +1,15 @@
-/// Bytes as hexadecimal digits, two for each.
+/// Conversion between bytes and hexadecimal digits, two per byte.
 public enum Hexadecimal {
     private static let digits = Array("0123456789abcdef".utf8)
 
-    /// The digits, in lower case.
+    /// Returns the digits of these bytes, in lower case.
     public static func text(_ bytes: [UInt8]) -> String {
         String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 
-    /// The bytes that these digits mean; nil where anything else is among them, or half a byte.
+    /// Returns the bytes of these digits.
+    ///
+    /// Nil if the text contains anything else or has an odd number of digits.
     public static func bytes(_ text: String) -> [UInt8]? {
         let digits = text.unicodeScalars.compactMap { Character($0).hexDigitValue }
         guard digits.count == text.utf8.count, digits.count.isMultiple(of: 2) else { return nil }

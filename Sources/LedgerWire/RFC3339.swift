@@ -1,8 +1,8 @@
 public import Ledger
 
-/// Moments as text: RFC 3339.
+/// Conversion between moments and text in RFC 3339 format.
 public enum RFC3339 {
-    /// The moment in UTC with microseconds: `2026-11-23T17:30:00.000000Z`.
+    /// Returns the moment in UTC with microseconds: `2026-11-23T17:30:00.000000Z`.
     public static func text(_ moment: Timestamp) -> String {
         let (date, rest) = parts(moment)
         let seconds = rest / 1_000_000
@@ -10,10 +10,12 @@ public enum RFC3339 {
             + ":" + pad(seconds / 60 % 60, 2) + ":" + pad(seconds % 60, 2) + "." + pad(rest % 1_000_000, 6) + "Z"
     }
 
-    /// How long the text of a moment of the years 0 to 9999 is.
+    /// The length of the text of a moment in the years 0 to 9999.
     static let textLength = 27
 
-    /// Writes the text of a moment of the years 0 to 9999 over what is there. Costs no memory and some 20 ns.
+    /// Overwrites bytes with the text of a moment in the years 0 to 9999.
+    ///
+    /// Allocates no memory and costs about 20 ns.
     ///
     /// - Precondition: There are ``textLength`` bytes from the index on.
     static func write(_ moment: Timestamp, over bytes: inout [UInt8], at index: Int) {
@@ -40,21 +42,23 @@ public enum RFC3339 {
         }
     }
 
-    /// The date of a moment, and the microseconds since its day began.
+    /// The date of a moment, and the microseconds since the beginning of that day.
     private static func parts(_ moment: Timestamp) -> (date: (year: Int64, month: Int64, day: Int64), rest: Int64) {
         let day: Int64 = 86_400_000_000
         let days = moment.microseconds.dividedDown(by: day)
         return (civil(days), moment.microseconds - days * day)
     }
 
-    /// Reads a moment with any offset and any number of fraction digits, those beyond microseconds cut off; nil where
-    /// the text is anything else, a leap second included, which neither PostgreSQL nor Swift can tell from the next.
+    /// Parses a moment with any offset and any number of fraction digits.
+    ///
+    /// Digits beyond microseconds are dropped. Returns nil for any other text, and for a leap second, which neither
+    /// PostgreSQL nor Swift can distinguish from the following second.
     public static func timestamp(_ text: String) -> Timestamp? {
         var text = text
         return text.withUTF8 { timestamp(utf8: $0) }
     }
 
-    /// The same for a text that lies somewhere in memory.
+    /// Parses a moment directly from bytes.
     static func timestamp(utf8 bytes: UnsafeBufferPointer<UInt8>) -> Timestamp? {
         var reader = Reader(bytes: bytes)
         guard let year = reader.number(4), reader.take("-"), let month = reader.number(2), reader.take("-"),
@@ -121,7 +125,7 @@ public enum RFC3339 {
         }
     }
 
-    // The calendar is the proleptic Gregorian one, counted in eras of 400 years that begin on 1 March.
+    // The calendar is the proleptic Gregorian one, computed in eras of 400 years that begin on 1 March.
 
     private static func dayNumber(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
         let shifted = month <= 2 ? year - 1 : year

@@ -4,19 +4,20 @@ import Testing
 
 @testable import LedgerWire
 
-/// The reader of plain events beside the general one, on the same bytes: what it takes is what that one takes, and there
-/// is no other difference than its speed.
-@Suite("Events of a body", .ownThread)
+/// Compares the fast parser of events with the general parser on the same bytes.
+///
+/// The fast parser accepts nothing that the general parser refuses, and its results are the same.
+@Suite("Events of a request body", .ownThread)
 struct EventRequestTests {
-    /// What came of a body.
+    /// The result of parsing a body.
     private enum Outcome: Equatable {
-        case taken([EventDraft])
-        case takenOfJobs([EventDraft], [JobID], places: [String])
+        case accepted([EventDraft])
+        case acceptedForJobs([EventDraft], [JobID], pointers: [String])
         case refused(RequestError)
     }
 
     private func drafts(_ body: [UInt8], _ format: EventRequest.Format) -> Outcome {
-        do throws(RequestError) { return .taken(try EventRequest.drafts(body, format)) } catch {
+        do throws(RequestError) { return .accepted(try EventRequest.drafts(body, format)) } catch {
             return .refused(error)
         }
     }
@@ -24,7 +25,7 @@ struct EventRequestTests {
     private func entries(_ body: [UInt8], _ format: EventRequest.Format) -> Outcome {
         do throws(RequestError) {
             let entries = try EventRequest.entries(body, format)
-            return .takenOfJobs(entries.map(\.draft), entries.map(\.job), places: entries.map(\.place.pointer))
+            return .acceptedForJobs(entries.map(\.draft), entries.map(\.job), pointers: entries.map(\.place.pointer))
         } catch {
             return .refused(error)
         }
@@ -32,7 +33,7 @@ struct EventRequestTests {
 
     // MARK: The general reader alone
 
-    /// What a body is read as where nothing is read plainly.
+    /// Parses a body with the general parser alone.
     private func read(_ body: [UInt8], _ format: EventRequest.Format, namesJob: Bool) -> Outcome {
         var problems = ProblemList()
         var entries: [(EventRequest.Entry, String)] = []
@@ -44,14 +45,14 @@ struct EventRequestTests {
                     entries.append((entry, place.pointer))
                 }
             }
-            if values.isEmpty { problems.add("", "holds no event") }
+            if values.isEmpty { problems.add("", "contains no event") }
             guard problems.isEmpty else { throw .invalid(problems.problems) }
         } catch {
             return .refused(error)
         }
         let drafts = entries.map(\.0.draft)
         return namesJob
-            ? .takenOfJobs(drafts, entries.compactMap(\.0.job), places: entries.map(\.1)) : .taken(drafts)
+            ? .acceptedForJobs(drafts, entries.compactMap(\.0.job), pointers: entries.map(\.1)) : .accepted(drafts)
     }
 
     private func values(
@@ -62,20 +63,20 @@ struct EventRequestTests {
                 let value = try JSONReader.read(body)
                 return value.elements.map { ($0, false) } ?? ([value], true)
             } catch {
-                throw .unreadable("the body is no JSON: \(error)")
+                throw .unreadable("the body is not JSON: \(error)")
             }
         }
         var values: [JSONValue] = []
         for (index, line) in body.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated()
         where line.contains(where: { $0 != 0x20 && $0 != 0x09 && $0 != 0x0D }) {
             do throws(JSONError) { values.append(try JSONReader.read(Array(line))) } catch {
-                throw .unreadable("line \(index + 1) is no JSON: \(error)")
+                throw .unreadable("line \(index + 1) is not JSON: \(error)")
             }
         }
         return (values, false)
     }
 
-    /// An event as nearly all are.
+    /// An event in the common form.
     private static let plain =
         #"{"type":"progress","task":"task-7","execution":"task-7-1","attempt":1,"report":12,"label":"rows","total":10,"done":3}"#
     private static let named =
@@ -90,8 +91,8 @@ struct EventRequestTests {
         #"{"type":"progress","task":"a","label":null,"done":1e3}"#,
     ]
 
-    @Test("events that are written plainly are read without the general reader")
-    func plainEvents() {
+    @Test("the fast parser reads events in the common form")
+    func readsPlainEvents() {
         let texts = [Self.plain] + Self.others.dropLast(2)
         for text in texts {
             let bytes = Array(text.utf8)
@@ -107,7 +108,7 @@ struct EventRequestTests {
     }
 
     @Test(
-        "what is out of the ordinary, or wrong, is left to the general reader",
+        "the fast parser leaves unusual and invalid events to the general parser",
         arguments: [
             "", "{}", "[]", "{", #"{"type":"progress"}"#, #"{"type":"progress","task":""}"#,
             #"{"type":"progress","task":"a","task":"a"}"#, #"{"type":"progress","task":"a","done":-1}"#,
@@ -130,7 +131,7 @@ struct EventRequestTests {
             #"{"type":"job_created","name":"a"}"#, "{\"type\":\"progress\",\n\"task\":\"a\"}",
             "{\"type\":\"progress\",\"task\":\"\(String(repeating: "é", count: 101))\"}",
         ])
-    func leavesToTheGeneralReader(text: String) {
+    func leavesToGeneralParser(text: String) {
         let read = Array(text.utf8).withUnsafeBufferPointer { bytes in
             var reader = PlainEventReader(bytes, namesJob: false, endsAtLine: true)
             return reader.read() != nil
@@ -145,7 +146,7 @@ struct EventRequestTests {
         return problems.isEmpty ? entry : nil
     }
 
-    /// Damages a text once or a few times, mostly so that it stays nearly right.
+    /// Damages a text up to three times, so that it often stays nearly valid.
     private func damaged(_ text: [UInt8], _ generator: inout SeededGenerator) -> [UInt8] {
         var bytes = text
         let pieces: [String] = [
@@ -168,11 +169,11 @@ struct EventRequestTests {
     }
 
     @Test(
-        "a plain event is what the general reader makes of the same bytes, whatever happened to them",
+        "the fast parser agrees with the general parser on randomly damaged events",
         arguments: [UInt64(1), 2, 3, 4, 5, 6, 7, 8])
     func agreesOnDamagedEvents(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
-        var taken = 0
+        var acceptedCount = 0
         for _ in 0..<10_000 {
             let text = ([Self.plain, Self.named] + Self.others).randomElement(using: &generator)!
             let bytes = damaged(Array(text.utf8), &generator)
@@ -182,16 +183,16 @@ struct EventRequestTests {
                 return reader.read().map { ($0, reader.position) }
             }
             guard let (entry, end) = plain else { continue }
-            taken += 1
+            acceptedCount += 1
             let expected = try #require(general(Array(bytes[..<end]), namesJob: namesJob), "seed \(seed)")
             #expect(entry.draft == expected.draft && entry.job == expected.job, "seed \(seed)")
         }
-        // Otherwise nothing was compared.
-        #expect(taken > 1_000)
+        // Otherwise too little was compared.
+        #expect(acceptedCount > 1_000)
     }
 
     @Test(
-        "bodies lead to the same drafts or to the same problems, at the same places, whoever reads them",
+        "both parsers give the same drafts or the same problems for every body",
         arguments: [UInt64(11), 12, 13, 14])
     func agreesOnBodies(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
@@ -216,16 +217,16 @@ struct EventRequestTests {
         }
     }
 
-    @Test("events beyond the most that one append has are refused, plain or not", arguments: [plain, others[4]])
+    @Test("more events than one append may have are refused by both parsers", arguments: [plain, others[4]])
     func refusesTooMany(event: String) {
         let most = Array(repeating: event, count: Limits.eventsPerAppendMax)
         for (format, start, separator, end) in [(EventRequest.Format.json, "[", ",", "]"), (.lines, "", "\n", "\n")] {
             let body = start + most.joined(separator: separator)
-            guard case .taken(let taken) = drafts(Array((body + end).utf8), format) else {
-                Issue.record("was refused")
+            guard case .accepted(let accepted) = drafts(Array((body + end).utf8), format) else {
+                Issue.record("the body was refused")
                 continue
             }
-            #expect(taken.count == Limits.eventsPerAppendMax)
+            #expect(accepted.count == Limits.eventsPerAppendMax)
             #expect(drafts(Array((body + separator + event + end).utf8), format) == .refused(.tooManyEvents))
         }
     }

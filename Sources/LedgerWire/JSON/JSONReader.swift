@@ -1,11 +1,13 @@
-/// Reads JSON strictly (RFC 8259): nothing beyond the grammar, UTF-8 only, no byte order mark, nested a little.
+/// A strict JSON parser (RFC 8259): UTF-8 only, no byte order mark, little nesting.
 ///
-/// One pass, without recursion deeper than ``depthMax``; memory by what is read, at most ``valuesMax`` values at a time.
-/// Stops with an error when its task is cancelled.
+/// It makes one pass, with recursion no deeper than ``depthMax``. Memory is proportional to the values that it keeps:
+/// at most ``valuesMax`` at a time. It stops with an error when its task is cancelled.
 public struct JSONReader {
-    /// How deep values may be nested: more than anything here has, and little enough for any stack.
+    /// The maximum nesting depth.
+    ///
+    /// More than any request or response needs, and small enough for any stack.
     static let depthMax = 16
-    /// How often cancellation is checked: every 4,096 values.
+    /// The number of values between two checks for cancellation.
     private static let valuesBetweenChecks = 4_096
 
     private let bytes: ArraySlice<UInt8>
@@ -14,36 +16,39 @@ public struct JSONReader {
     private var valuesKept = 0
     private var valuesRead = 0
 
-    /// A reader at the beginning of these bytes.
+    /// Creates a parser at the beginning of these bytes.
     ///
-    /// - Parameter valuesMax: The most elements and fields of one value, at all depths together, that are kept. Those
-    ///   beyond are checked for their form and dropped, so a hostile body costs time by its length and little memory.
+    /// - Parameter valuesMax: The maximum number of elements and fields of one value to keep, at all depths together.
+    ///   Further ones are validated and dropped, so a hostile body costs time in proportion to its length and little
+    ///   memory.
     public init(_ bytes: ArraySlice<UInt8>, valuesMax: Int = .max) {
         self.bytes = bytes
         self.valuesMax = valuesMax
         position = bytes.startIndex
     }
 
-    /// Reads one value that is all there is.
+    /// Parses bytes that consist of exactly one value.
     public static func read(_ bytes: [UInt8]) throws(JSONError) -> JSONValue {
         var reader = JSONReader(bytes[...])
         return try reader.readWhole()
     }
 
-    /// Reads one value and makes sure that nothing but white space follows.
+    /// Reads one value and requires that only white space follows.
     mutating func readWhole() throws(JSONError) -> JSONValue {
         let value = try readValue()
         try expectEnd()
         return value
     }
 
-    /// Whether, after white space, this byte comes next.
+    /// Whether this byte comes next, after white space.
     public mutating func isNext(_ byte: UInt8) -> Bool {
         skipSpace()
         return position < bytes.endIndex && bytes[position] == byte
     }
 
-    /// Goes through the elements of an array, so that no more than one is in memory: the body reads one each time.
+    /// Reads an array element by element: the closure reads one element per call.
+    ///
+    /// Only one element is in memory at a time.
     mutating func readElements(_ body: (inout JSONReader) throws(JSONError) -> Void) throws(JSONError) {
         try expect(UInt8(ascii: "["))
         if isNext(UInt8(ascii: "]")) {
@@ -60,13 +65,13 @@ public struct JSONReader {
         }
     }
 
-    /// Reads an element of an array that is all there is.
+    /// Reads an element of an array, which gets the whole limit on values for itself.
     mutating func readElement() throws(JSONError) -> JSONValue {
         valuesKept = 0
         return try readValue(depth: 1)
     }
 
-    /// The event that comes next, where it is written plainly; otherwise stays where it is.
+    /// Reads the next event if the fast parser accepts it; otherwise does not advance.
     mutating func readPlainEvent(namesJob: Bool) -> EventRequest.Entry? {
         let start = position - bytes.startIndex
         return bytes.withUnsafeBufferPointer { buffer in
@@ -77,10 +82,10 @@ public struct JSONReader {
         }
     }
 
-    /// Makes sure that nothing but white space follows.
+    /// Requires that only white space follows.
     public mutating func expectEnd() throws(JSONError) {
         skipSpace()
-        guard position == bytes.endIndex else { throw error("expected nothing more") }
+        guard position == bytes.endIndex else { throw error("expected the end of the text") }
     }
 
     public mutating func readValue() throws(JSONError) -> JSONValue {
@@ -88,8 +93,8 @@ public struct JSONReader {
         return try readValue(depth: 0)
     }
 
-    /// Counts a value within another one; false where there are too many to keep it.
-    private mutating func keeps() throws(JSONError) -> Bool {
+    /// Counts a nested value; false if the limit on values is reached.
+    private mutating func countNestedValue() throws(JSONError) -> Bool {
         valuesRead &+= 1
         if valuesRead.isMultiple(of: Self.valuesBetweenChecks), Task.isCancelled {
             throw error("reading was cancelled")
@@ -127,9 +132,9 @@ public struct JSONReader {
             guard position < bytes.endIndex, bytes[position] == UInt8(ascii: "\"") else {
                 throw error("expected the name of a field")
             }
-            guard let name = try readString() else { throw error("the name of a field is no Unicode text") }
+            guard let name = try readString() else { throw error("the name of a field is not Unicode text") }
             try expect(UInt8(ascii: ":"))
-            let isKept = try keeps()
+            let isKept = try countNestedValue()
             let value = try readValue(depth: depth + 1)
             if isKept { fields.append(JSONField(name: name, value: value)) }
             skipSpace()
@@ -148,7 +153,7 @@ public struct JSONReader {
             return elements
         }
         while true {
-            let isKept = try keeps()
+            let isKept = try countNestedValue()
             let value = try readValue(depth: depth + 1)
             if isKept { elements.append(value) }
             skipSpace()
@@ -213,14 +218,16 @@ public struct JSONReader {
             guard skipDigits() > 0 else { throw error("expected a digit") }
         }
         guard isPlain else { return Self.number(bytes[start..<position]) }
-        // 38 digits fit 128 bits; nothing here is longer.
+        // Numbers of 38 digits fit in 128 bits; no valid value is longer.
         guard digits <= 38 else { return .number }
         var value: Int128 = 0
         for byte in bytes[firstDigit..<position] { value = value * 10 + Int128(byte - UInt8(ascii: "0")) }
         return .integer(isNegative ? -value : value)
     }
 
-    /// Reads a number with a fraction or an exponent, exactly: `1.0`, `1e3` and `120e-1` are integers, `1e-400` is none.
+    /// Converts a number with a fraction or an exponent, exactly.
+    ///
+    /// `1.0`, `1e3` and `120e-1` are integers; `1e-400` is not.
     private static func number(_ text: ArraySlice<UInt8>) -> JSONValue {
         let exponentStart = text.firstIndex { $0 | 0x20 == UInt8(ascii: "e") } ?? text.endIndex
         let exponent = exponent(text[exponentStart...].dropFirst())
@@ -236,7 +243,7 @@ public struct JSONReader {
             significant.removeLast()
             scale -= 1
         }
-        // What is left ends with another digit than 0, so a negative power of ten makes it a fraction.
+        // The remaining digits do not end with 0, so a negative power of ten makes the number a fraction.
         let power = exponent - scale
         guard power >= 0, power <= 38, significant.count + power <= 38 else { return .number }
         var value: Int128 = 0
@@ -245,7 +252,9 @@ public struct JSONReader {
         return .integer(text.first == UInt8(ascii: "-") ? -value : value)
     }
 
-    /// Reads an exponent; one beyond a billion, which no body is long enough to make up for, is as good as a billion.
+    /// Parses an exponent; values beyond a billion are clamped to a billion.
+    ///
+    /// No body is long enough to compensate for such an exponent.
     private static func exponent(_ text: ArraySlice<UInt8>) -> Int {
         var value = 0
         for byte in text where byte != UInt8(ascii: "-") && byte != UInt8(ascii: "+") {
@@ -264,7 +273,7 @@ public struct JSONReader {
 
     // MARK: Strings
 
-    /// The string that begins here; nil where it holds half of a surrogate pair.
+    /// Reads a string; nil if it contains a lone surrogate.
     private mutating func readString() throws(JSONError) -> String? {
         position += 1
         let start = position
@@ -284,7 +293,9 @@ public struct JSONReader {
         throw error("ends within a string")
     }
 
-    /// - Parameter start: Where the string began.
+    /// Decodes the bytes of a string.
+    ///
+    /// - Parameter start: The position at which the string began, for errors.
     private func text(_ slice: ArraySlice<UInt8>, at start: Int) throws(JSONError) -> String {
         guard let text = slice.withUnsafeBufferPointer({ String(utf8: $0) }) else {
             throw JSONError(offset: start - bytes.startIndex, reason: "a string is not UTF-8")
@@ -315,7 +326,7 @@ public struct JSONReader {
         throw error("ends within a string")
     }
 
-    /// Reads what follows a backslash. False where it is half of a surrogate pair without the other.
+    /// Reads the rest of an escape after its backslash; false for a lone surrogate.
     private mutating func readEscape(into unescaped: inout [UInt8]) throws(JSONError) -> Bool {
         guard position < bytes.endIndex else { throw error("ends within a string") }
         let byte = bytes[position]
@@ -346,7 +357,7 @@ public struct JSONReader {
         position += 2
         let second = try readHexadecimal()
         guard (0xDC00...0xDFFF).contains(second) else {
-            // The second is an escape of its own.
+            // The second escape stands on its own.
             position = before
             return false
         }

@@ -1,19 +1,21 @@
-/// A JSON value as the ledger needs it: integers exact whatever their size, strings exact to the scalar, the fields
-/// of objects in the order in which they came, each as often as it came.
+/// A JSON value that loses nothing the ledger needs.
+///
+/// Integers are exact at any size, strings are exact to the scalar, and objects keep the order and the repetitions of
+/// their fields.
 public enum JSONValue: Sendable, Equatable {
     case null
     case bool(Bool)
     /// A number without a fraction, such as `10`, `1e3` or `1.0`.
     case integer(Int128)
-    /// Any other number: with a fraction, or too large for anything here.
+    /// Any other number: with a fraction, or larger than any valid value.
     case number
     case string(String)
-    /// A string with half of a surrogate pair, which is no Unicode text.
+    /// A string with a lone surrogate, which is not Unicode text.
     case brokenString
     case array([JSONValue])
     case object([JSONField])
 
-    /// What it is, with an article, for messages.
+    /// The kind of value, with an article, for messages.
     var kind: String {
         switch self {
         case .null: "null"
@@ -26,19 +28,19 @@ public enum JSONValue: Sendable, Equatable {
         }
     }
 
-    /// The value of the first field of this name, where this is an object.
+    /// The value of the first field with this name, if this is an object.
     public subscript(name: String) -> JSONValue? {
         guard case .object(let fields) = self else { return nil }
         return fields.first { $0.name.utf8.elementsEqual(name.utf8) }?.value
     }
 
-    /// The text, where it is a string.
+    /// The text, if it is a string.
     public var text: String? { if case .string(let text) = self { text } else { nil } }
-    /// The number, where it is an integer.
+    /// The number, if it is an integer.
     public var integer: Int128? { if case .integer(let value) = self { value } else { nil } }
-    /// The truth, where it is a boolean.
+    /// The Boolean, if it is one.
     public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
-    /// The elements, where it is an array.
+    /// The elements, if it is an array.
     public var elements: [JSONValue]? { if case .array(let elements) = self { elements } else { nil } }
 }
 

@@ -1,7 +1,8 @@
-/// Writes JSON: fields in the order in which they are given, integers of any size as such, strings escaped no more than
-/// the grammar demands.
+/// A JSON encoder that writes fields in the order of the calls.
+///
+/// Integers of any size are written as integers. Strings are escaped no more than the grammar requires, except DEL.
 public struct JSONWriter: Sendable {
-    /// What has been written.
+    /// The bytes written so far.
     public private(set) var bytes: [UInt8] = []
     private var needsComma = false
 
@@ -20,7 +21,7 @@ public struct JSONWriter: Sendable {
         end(UInt8(ascii: "]"))
     }
 
-    /// The name of a field; its value follows.
+    /// Writes the name of a field; the next call writes its value.
     public mutating func name(_ name: String) {
         separate()
         writeString(name)
@@ -40,7 +41,9 @@ public struct JSONWriter: Sendable {
         raw(String(value))
     }
 
-    /// A number that need not be whole: the shortest that reads back as the same; null where it is not finite.
+    /// Writes a number in the shortest form that reads back as the same value.
+    ///
+    /// Writes null if it is not finite.
     public mutating func number(_ value: Double?) {
         guard let value, value.isFinite else { return null() }
         raw("\(value)")
@@ -74,7 +77,7 @@ public struct JSONWriter: Sendable {
         bool(value)
     }
 
-    /// A line break, between the lines of NDJSON.
+    /// Writes the line feed between two lines of NDJSON.
     public mutating func newLine() {
         bytes.append(0x0A)
         needsComma = false

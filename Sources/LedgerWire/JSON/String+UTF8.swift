@@ -1,8 +1,8 @@
 extension String {
-    /// The text of these bytes; nil where they are not UTF-8.
+    /// Creates a string from these bytes; nil if they are not UTF-8.
     ///
-    /// Most texts are ASCII, which nothing need be done to validate: the general initialiser first finds out at run time what
-    /// it validates, which takes longer than all the rest.
+    /// Most texts are ASCII and need no validation. The general initialiser determines at run time which encoding it
+    /// validates, which takes longer than everything else.
     init?(utf8 bytes: UnsafeBufferPointer<UInt8>) {
         guard bytes.reduce(0, |) < 0x80 else {
             self.init(validating: bytes, as: UTF8.self)

@@ -1,27 +1,29 @@
 public import Ledger
 
-/// Reads the bodies of requests. Everything that is wrong is told at once, each with its place.
+/// Parsers for request bodies.
+///
+/// They report all errors of a body at once, each with its location.
 public enum EventRequest {
-    /// How a body holds its events.
+    /// The format of a body with events.
     public enum Format: Sendable {
         /// An object, or an array of objects.
         case json
-        /// One object a line; empty lines are skipped.
+        /// NDJSON: one object per line; empty lines are skipped.
         case lines
     }
 
-    /// An event that came in.
+    /// A parsed event.
     struct Entry {
-        /// The job that it names, where events of many jobs are read.
+        /// The job that the event names, in a body with events of many jobs.
         var job: JobID?
         var draft: EventDraft
     }
 
-    /// Where in a body an event is.
+    /// The location of an event in a body.
     public enum Place: Sendable, Hashable {
-        /// It is the body.
+        /// The event is the whole body.
         case whole
-        /// It is an element of the body, from 0.
+        /// The event is an element of the body, counted from 0.
         case element(Int)
 
         /// The JSON pointer (RFC 6901) of its object.
@@ -33,14 +35,14 @@ public enum EventRequest {
         }
     }
 
-    /// Reads the events of one job.
+    /// Parses the events of one job.
     public static func drafts(_ body: [UInt8], _ format: Format) throws(RequestError) -> [EventDraft] {
         var drafts: [EventDraft] = []
         try read(body, format, namesJob: false) { entry, _ in drafts.append(entry.draft) }
         return drafts
     }
 
-    /// Reads events of many jobs, each with its `job`, and where they are in the body.
+    /// Parses events of many jobs, each with its `job`, and returns their locations.
     public static func entries(
         _ body: [UInt8], _ format: Format
     ) throws(RequestError) -> [(job: JobID, draft: EventDraft, place: Place)] {
@@ -51,7 +53,7 @@ public enum EventRequest {
         return entries
     }
 
-    /// Reads what a job is to be called.
+    /// Parses the description of a job to create.
     public static func description(_ body: [UInt8]) throws(RequestError) -> JobDescription {
         var problems = ProblemList()
         guard var fields = FieldReader(try value(body), prefix: "", &problems) else {
@@ -67,15 +69,16 @@ public enum EventRequest {
         return description
     }
 
-    /// Reads which execution is to start.
+    /// Parses the reference of an execution to start.
     public static func start(_ body: [UInt8]) throws(RequestError) -> ExecutionReference {
         var problems = ProblemList()
         guard var fields = FieldReader(try value(body), prefix: "", &problems) else {
             throw .invalid(problems.problems)
         }
         let reference = reference(&fields, &problems)
-        fields.finish("a start", &problems)
-        // The ledger names and numbers what the caller leaves out, so only what is given is looked at.
+        fields.finish("the start of an execution", &problems)
+        // The ledger assigns an execution name and an attempt if the caller gives neither, so only the given fields are
+        // validated.
         var complete = reference
         if complete.execution == nil, complete.attempt == nil { complete.attempt = 1 }
         problems.add(EventDraft(.executionStarted(complete)).problems(), in: "", since: 0)
@@ -83,7 +86,7 @@ public enum EventRequest {
         return reference
     }
 
-    /// Reads what is to be replayed.
+    /// Parses the parameters of a replay.
     public static func replay(_ body: [UInt8]) throws(RequestError) -> Replay.Request {
         var problems = ProblemList()
         guard var fields = FieldReader(try value(body), prefix: "", &problems) else {
@@ -95,7 +98,7 @@ public enum EventRequest {
         let applies = fields.bool("apply", &problems) ?? false
         fields.finish("a replay", &problems)
         if applies, policy != .last {
-            problems.add("/apply", "takes effect by the policy last only, which is what snapshots are kept by")
+            problems.add("/apply", "requires the policy last, which is the policy of stored snapshots")
         }
         guard problems.isEmpty else { throw .invalid(problems.problems) }
         return Replay.Request(job: job, policy: policy, applies: applies)
@@ -106,7 +109,7 @@ public enum EventRequest {
     private static let types: [(name: String, value: EventType)] = EventType.allCases
         .filter { $0 != .jobCreated }.map { ($0.name, $0) }
 
-    /// What this value says; nil, with what is wrong noted, where it is no event.
+    /// Converts a value to an event; nil, with the problems recorded, if it is invalid.
     static func entry(
         _ value: JSONValue, _ place: Place, namesJob: Bool, _ problems: inout ProblemList
     ) -> Entry? {
@@ -134,7 +137,9 @@ public enum EventRequest {
         return problems.count == before ? draft : nil
     }
 
-    /// The body of an event; with something else in the place of what is missing or wrong, which is noted.
+    /// Converts the fields to an event's body.
+    ///
+    /// Missing and invalid fields are recorded as problems and replaced by placeholders.
     private static func body(
         _ type: EventType, _ fields: inout FieldReader, _ problems: inout ProblemList
     ) -> EventBody {
@@ -171,8 +176,10 @@ public enum EventRequest {
 
     // MARK: Bodies
 
-    /// The most values within one event or other object of a request. No valid one has a tenth of them, and one that has
-    /// more is refused by those that are kept: each is an unknown field, given twice, a tag too many, or no text.
+    /// The maximum number of values to keep of one event or other object of a request.
+    ///
+    /// No valid object has a tenth of them. An object with more is always refused because of those that are kept: each
+    /// is an unknown field, a repeated field, a tag beyond the limit, or not a text.
     static let valuesMax = 1_000
 
     private static func value(_ body: [UInt8]) throws(RequestError) -> JSONValue {
@@ -180,27 +187,27 @@ public enum EventRequest {
             var reader = JSONReader(body[...], valuesMax: valuesMax)
             return try reader.readWhole()
         } catch {
-            throw .unreadable("the body is no JSON: \(error)")
+            throw .unreadable("the body is not JSON: \(error)")
         }
     }
 
-    private typealias Take = (Entry, Place) -> Void
+    private typealias EntryHandler = (Entry, Place) -> Void
 
     private static func read(
-        _ body: [UInt8], _ format: Format, namesJob: Bool, _ take: Take
+        _ body: [UInt8], _ format: Format, namesJob: Bool, _ handle: EntryHandler
     ) throws(RequestError) {
         var problems = ProblemList()
         let count =
             switch format {
-            case .json: try readJSON(body, namesJob, &problems, take)
-            case .lines: try readLines(body, namesJob, &problems, take)
+            case .json: try readJSON(body, namesJob, &problems, handle)
+            case .lines: try readLines(body, namesJob, &problems, handle)
             }
-        if count == 0 { problems.add("", "holds no event") }
+        if count == 0 { problems.add("", "contains no event") }
         guard problems.isEmpty else { throw .invalid(problems.problems) }
     }
 
     private static func readJSON(
-        _ body: [UInt8], _ namesJob: Bool, _ problems: inout ProblemList, _ take: Take
+        _ body: [UInt8], _ namesJob: Bool, _ problems: inout ProblemList, _ handle: EntryHandler
     ) throws(RequestError) -> Int {
         var count = 0
         do throws(JSONError) {
@@ -208,38 +215,38 @@ public enum EventRequest {
             if reader.isNext(UInt8(ascii: "[")) {
                 try reader.readElements { (reader) throws(JSONError) in
                     defer { count += 1 }
-                    // The rest is read for its form only: it is too much in any case.
-                    let isTaken = count < Limits.eventsPerAppendMax
+                    // The rest is only validated as JSON: the request is refused in any case.
+                    let isKept = count < Limits.eventsPerAppendMax
                     if let entry = reader.readPlainEvent(namesJob: namesJob) {
-                        if isTaken { take(entry, .element(count)) }
+                        if isKept { handle(entry, .element(count)) }
                         return
                     }
                     let value = try reader.readElement()
-                    guard isTaken, !problems.isFull,
+                    guard isKept, !problems.isFull,
                         let entry = entry(value, .element(count), namesJob: namesJob, &problems)
                     else {
                         return
                     }
-                    take(entry, .element(count))
+                    handle(entry, .element(count))
                 }
             } else {
                 var entry = reader.readPlainEvent(namesJob: namesJob)
                 if entry == nil {
                     entry = Self.entry(try reader.readValue(), .whole, namesJob: namesJob, &problems)
                 }
-                if let entry { take(entry, .whole) }
+                if let entry { handle(entry, .whole) }
                 count = 1
             }
             try reader.expectEnd()
         } catch {
-            throw .unreadable("the body is no JSON: \(error)")
+            throw .unreadable("the body is not JSON: \(error)")
         }
         guard count <= Limits.eventsPerAppendMax else { throw .tooManyEvents }
         return count
     }
 
     private static func readLines(
-        _ body: [UInt8], _ namesJob: Bool, _ problems: inout ProblemList, _ take: Take
+        _ body: [UInt8], _ namesJob: Bool, _ problems: inout ProblemList, _ handle: EntryHandler
     ) throws(RequestError) -> Int {
         var count = 0
         var number = 0
@@ -248,7 +255,7 @@ public enum EventRequest {
             number += 1
             if let (entry, next) = plainEvent(inLineAt: start, of: body, namesJob) {
                 guard count < Limits.eventsPerAppendMax else { throw .tooManyEvents }
-                take(entry, .element(count))
+                handle(entry, .element(count))
                 count += 1
                 start = next
                 continue
@@ -259,14 +266,16 @@ public enum EventRequest {
             guard count < Limits.eventsPerAppendMax else { throw .tooManyEvents }
             let value = try value(ofLine: line, number)
             if !problems.isFull, let entry = entry(value, .element(count), namesJob: namesJob, &problems) {
-                take(entry, .element(count))
+                handle(entry, .element(count))
             }
             count += 1
         }
         return count
     }
 
-    /// The event of a line that is written plainly, and where the next line begins.
+    /// Reads an event from a line with the fast parser.
+    ///
+    /// - Returns: The event and the start of the next line; nil if the fast parser does not accept the line.
     private static func plainEvent(inLineAt start: Int, of body: [UInt8], _ namesJob: Bool) -> (Entry, next: Int)? {
         body.withUnsafeBufferPointer { bytes in
             var plain = PlainEventReader(bytes, at: start, namesJob: namesJob, endsAtLine: true)
@@ -280,7 +289,7 @@ public enum EventRequest {
             var reader = JSONReader(line, valuesMax: valuesMax)
             return try reader.readWhole()
         } catch {
-            throw .unreadable("line \(number) is no JSON: \(error)")
+            throw .unreadable("line \(number) is not JSON: \(error)")
         }
     }
 }

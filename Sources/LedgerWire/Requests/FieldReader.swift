@@ -1,12 +1,14 @@
 internal import Ledger
 
-/// Reads the fields of one object, and notes everything that is wrong with them.
+/// Reads the fields of one object and records all problems.
 struct FieldReader {
     private let fields: [JSONField]
     private let prefix: String
     private var isUsed: [Bool]
 
-    /// - Parameter prefix: The pointer of the object: empty at the top, `/2` for the third of an array.
+    /// Creates a reader; nil, with a problem recorded, if the value is not an object.
+    ///
+    /// - Parameter prefix: The pointer of the object: empty at the top, `/2` for the third element of an array.
     init?(_ value: JSONValue, prefix: String, _ problems: inout ProblemList) {
         guard case .object(let fields) = value else {
             problems.add(prefix, "must be an object, not \(value.kind)")
@@ -23,7 +25,7 @@ struct FieldReader {
 
     func pointer(_ field: String) -> String { "\(prefix)/\(Name(field).jsonPointerToken)" }
 
-    /// The value of a field; nil where it is absent or null.
+    /// Returns the value of a field; nil if it is absent or null.
     private mutating func value(_ name: String) -> JSONValue? {
         var found: JSONValue?
         for (index, field) in fields.enumerated() where field.name.utf8.elementsEqual(name.utf8) {
@@ -38,7 +40,7 @@ struct FieldReader {
         case nil: return nil
         case .string(let text): return Name(text)
         case .brokenString:
-            problems.add(pointer(field), "holds half of a surrogate pair, which is no Unicode text")
+            problems.add(pointer(field), "contains a lone surrogate, which is not Unicode text")
         case .some(let other):
             problems.add(pointer(field), "must be a string, not \(other.kind)")
         }
@@ -69,7 +71,7 @@ struct FieldReader {
     mutating func moment(_ field: String, _ problems: inout ProblemList) -> Timestamp? {
         guard let text = name(field, &problems) else { return nil }
         guard let moment = RFC3339.timestamp(text.text) else {
-            problems.add(pointer(field), "must be a time as RFC 3339 has it, such as 2026-11-23T17:30:00.000000Z")
+            problems.add(pointer(field), "must be an RFC 3339 time, such as 2026-11-23T17:30:00.000000Z")
             return nil
         }
         return moment
@@ -108,7 +110,7 @@ struct FieldReader {
     mutating func job(_ field: String, _ problems: inout ProblemList) -> JobID? {
         guard let text = name(field, &problems) else { return nil }
         guard let job = JobID(text.text) else {
-            problems.add(pointer(field), "must be the id of a job")
+            problems.add(pointer(field), "must be a job id")
             return nil
         }
         return job
@@ -122,22 +124,22 @@ struct FieldReader {
         }
         var tags: [Name: Name] = [:]
         for tag in fields {
-            func place() -> String { "\(pointer(field))/\(Name(tag.name).jsonPointerToken)" }
+            func tagPointer() -> String { "\(pointer(field))/\(Name(tag.name).jsonPointerToken)" }
             switch tag.value {
             case .string(let text):
                 if tags.updateValue(Name(text), forKey: Name(tag.name)) != nil {
-                    problems.add(place(), "is given twice")
+                    problems.add(tagPointer(), "is given twice")
                 }
             case .brokenString:
-                problems.add(place(), "holds half of a surrogate pair, which is no Unicode text")
+                problems.add(tagPointer(), "contains a lone surrogate, which is not Unicode text")
             default:
-                problems.add(place(), "must be a string, not \(tag.value.kind)")
+                problems.add(tagPointer(), "must be a string, not \(tag.value.kind)")
             }
         }
         return tags
     }
 
-    /// Notes the fields that nobody has asked for.
+    /// Records a problem for each field that was not read.
     func finish(_ subject: String, _ problems: inout ProblemList) {
         for (index, field) in fields.enumerated() where !isUsed[index] {
             guard !problems.isFull else { return }

@@ -1,8 +1,8 @@
 public import Ledger
 
-/// Reads the body of an import.
+/// The parser for the body of an import.
 public enum ImportRequest {
-    /// Reads an excerpt: the line that says what it is, and some events one after the other.
+    /// Parses an excerpt: the header line, and consecutive events.
     public static func excerpt(_ body: [UInt8]) throws(RequestError) -> LedgerExcerpt {
         var excerpt: LedgerExcerpt?
         var problems = ProblemList()
@@ -18,7 +18,7 @@ public enum ImportRequest {
                 var reader = JSONReader(line, valuesMax: EventRequest.valuesMax)
                 value = try reader.readWhole()
             } catch {
-                throw .unreadable("line \(number) is no JSON: \(error)")
+                throw .unreadable("line \(number) is not JSON: \(error)")
             }
             guard excerpt != nil else {
                 excerpt = try header(value)
@@ -31,7 +31,7 @@ public enum ImportRequest {
         guard problems.isEmpty else { throw .invalid(problems.problems) }
         guard let excerpt, !excerpt.events.isEmpty else {
             throw .invalid([
-                RequestProblem(pointer: "", detail: "holds no event: a line that says what it is, then events")
+                RequestProblem(pointer: "", detail: "contains no event; expected a header line, then events")
             ])
         }
         return excerpt
@@ -42,21 +42,21 @@ public enum ImportRequest {
             throw .invalid([
                 RequestProblem(
                     pointer: "/\(error.field)",
-                    detail: "is missing or cannot be read: the first line of an export says what it is")
+                    detail: "is missing or invalid; the first line must be the header of an export")
             ])
         }
     }
 
     private static func event(
-        _ value: JSONValue, _ place: String, _ problems: inout ProblemList
+        _ value: JSONValue, _ pointer: String, _ problems: inout ProblemList
     ) -> RecordedEvent? {
         do throws(ResponseError) {
             let recorded = try RecordedEvent(value)
-            let wrong = EventDraft(recorded.event.body, at: recorded.event.at).problems()
-            for problem in wrong { problems.add("\(place)/\(problem.field)", problem.detail) }
-            return wrong.isEmpty ? recorded : nil
+            let errors = EventDraft(recorded.event.body, at: recorded.event.at).problems()
+            for error in errors { problems.add("\(pointer)/\(error.field)", error.detail) }
+            return errors.isEmpty ? recorded : nil
         } catch {
-            problems.add("\(place)/\(error.field)", "is missing or cannot be read")
+            problems.add("\(pointer)/\(error.field)", "is missing or invalid")
             return nil
         }
     }

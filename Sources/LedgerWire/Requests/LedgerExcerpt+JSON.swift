@@ -1,12 +1,12 @@
 public import Ledger
 
-// An exported ledger is NDJSON: a line that says what it is, and a line for each event, from the first on.
+// An exported ledger is NDJSON: a header line, then one line for each event, from the first on.
 
 extension LedgerExcerpt {
-    /// What the first line of an export calls itself; another number stands for another form.
+    /// The format name in the header of an export; a new format gets a new number.
     public static let format = "progress-ledger-export-1"
 
-    /// Writes the line that comes first: which job, how many events, and the hash of the last.
+    /// Writes the header: the job, the number of events, and the hash of the last one.
     public func writeHeader(to writer: inout JSONWriter) {
         writer.object { writer in
             writer.field("format", Self.format)
@@ -16,9 +16,9 @@ extension LedgerExcerpt {
         }
     }
 
-    /// Reads the first line.
+    /// Parses the header.
     ///
-    /// - Throws: ``ResponseError`` naming the field that is missing or cannot be read.
+    /// - Throws: ``ResponseError`` with the name of the field that is missing or invalid.
     public init(header value: JSONValue) throws(ResponseError) {
         let reader = ResponseReader(value)
         guard try reader.text("format") == Self.format else { throw ResponseError(field: "format") }

@@ -1,19 +1,25 @@
 internal import Ledger
 
-/// Reads an event straight from the bytes of a body, where it is written as nearly all are: known fields, each once,
-/// whole numbers, texts without escapes. Nothing is made on the way but the texts that are kept.
+/// A fast parser for events in the common form, directly from the bytes of a body.
 ///
-/// It takes nothing that the general reader (``JSONReader`` and ``FieldReader``) would refuse, and makes the same of what it
-/// takes. All else (an escape, a null, a fraction, and whatever is wrong) it leaves to that one, so there is one place that
-/// tells what is wrong.
+/// The common form has known fields, each at most once, whole numbers, and texts without escapes. Parsing allocates
+/// nothing except the texts that are kept.
+///
+/// It accepts nothing that the general parser (``JSONReader`` and ``FieldReader``) would refuse, and gives the same
+/// result. It leaves everything else to the general parser: escapes, nulls, fractions and errors. So errors are
+/// reported in one place.
 struct PlainEventReader {
-    /// Valid as long as the reader is used: whoever makes it does so within the scope of the bytes.
+    /// The bytes to parse.
+    ///
+    /// They are valid as long as the parser is used, because its creator uses it only within the scope of the bytes.
     private let bytes: UnsafeBufferPointer<UInt8>
     private let namesJob: Bool
     private let endsAtLine: Bool
-    /// Where the next byte is to be read.
+    /// The offset of the next byte to read.
     private(set) var position: Int
 
+    /// Creates a parser at an offset of these bytes.
+    ///
     /// - Parameters:
     ///   - namesJob: Whether each event must name its job, or must not.
     ///   - endsAtLine: Whether a line feed ends an event, as in NDJSON, instead of being white space.
@@ -46,7 +52,7 @@ struct PlainEventReader {
         static let jobFinish: FieldSet = [.job, .type, .at, .outcome]
     }
 
-    /// What the fields say.
+    /// The values of the fields.
     private struct Fields {
         var given: FieldSet = []
         var type = 0..<0
@@ -66,8 +72,9 @@ struct PlainEventReader {
         }
     }
 
-    /// The event that comes next, and then stands behind it; nil, at an undefined place, where it is to be read by the
-    /// general reader.
+    /// Reads the next event and advances past it.
+    ///
+    /// Nil, at an undefined position, if the general parser must read it.
     mutating func read() -> EventRequest.Entry? {
         var fields = Fields()
         guard take(UInt8(ascii: "{")) else { return nil }
@@ -82,7 +89,7 @@ struct PlainEventReader {
             return nil
         }
         let draft = EventDraft(body, at: fields.at)
-        assert(draft.problems().isEmpty, "what is wrong is for the general reader to tell")
+        assert(draft.problems().isEmpty, "the general parser must read and report an invalid event")
         return EventRequest.Entry(job: fields.job, draft: draft)
     }
 
@@ -101,7 +108,9 @@ struct PlainEventReader {
         }
     }
 
-    /// - Returns: Whether the value is what the field may hold.
+    /// Reads the value of a field.
+    ///
+    /// - Returns: Whether the value is valid for the field.
     private mutating func read(_ field: FieldSet, into fields: inout Fields) -> Bool {
         switch field {
         case .type: return takeText(into: &fields.type)
@@ -145,14 +154,16 @@ struct PlainEventReader {
 
     // MARK: Values
 
-    private mutating func takeText(into place: inout Range<Int>) -> Bool {
+    private mutating func takeText(into range: inout Range<Int>) -> Bool {
         guard take(UInt8(ascii: "\"")), let text = text() else { return false }
-        place = text
+        range = text
         return true
     }
 
-    /// A scalar has one to four bytes: a text of no more bytes than it may have scalars is short enough. A longer one is for
-    /// the general reader to count.
+    /// Reads a name within these lengths.
+    ///
+    /// A scalar has one to four bytes, so a text with no more bytes than the limit in scalars is short enough. The
+    /// general parser counts the scalars of longer ones.
     private mutating func takeName(_ lengths: ClosedRange<Int>, into name: inout Name?) -> Bool {
         guard take(UInt8(ascii: "\"")), let range = text(), lengths.contains(range.count),
             let text = String(utf8: UnsafeBufferPointer(rebasing: bytes[range]))
@@ -176,7 +187,7 @@ struct PlainEventReader {
         return true
     }
 
-    /// Sixteen digits at most, as the largest number has that anything here may be.
+    /// Reads an integer of at most sixteen digits, the length of the largest valid one.
     private mutating func takeInteger(_ range: ClosedRange<Int64>, into integer: inout Int64?) -> Bool {
         let start = position
         var value: Int64 = 0
@@ -190,7 +201,7 @@ struct PlainEventReader {
         guard count > 0, count <= 16, count == 1 || bytes[start] != UInt8(ascii: "0"), range.contains(value),
             position < bytes.count
         else { return false }
-        // A fraction or an exponent makes it another number.
+        // A fraction or an exponent changes the number.
         switch bytes[position] {
         case UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E"): return false
         default: break
@@ -233,8 +244,9 @@ struct PlainEventReader {
         return true
     }
 
-    /// Where the text lies whose quotation mark was taken, and then stands behind it; nil where it has an escape, a control
-    /// character or no end.
+    /// Returns the range of the text after its quotation mark, and advances past it.
+    ///
+    /// Nil if the text contains an escape or a control character, or has no end.
     private mutating func text() -> Range<Int>? {
         let start = position
         while position < bytes.count {
@@ -251,7 +263,7 @@ struct PlainEventReader {
 }
 
 extension PlainEventReader {
-    /// Whether nothing but white space follows on this line, and then stands at the beginning of the next one.
+    /// Whether only white space follows on this line; advances to the next line.
     mutating func takeEndOfLine() -> Bool {
         skipSpace()
         guard position < bytes.count else { return true }

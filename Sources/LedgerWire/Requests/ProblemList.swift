@@ -1,9 +1,11 @@
 internal import Ledger
 
-/// Collects problems, at most ``RequestError/problemsMax``; those beyond are counted and cost no more than that.
+/// A list of problems, limited to ``RequestError/problemsMax``.
+///
+/// Further problems are only counted, at no other cost.
 struct ProblemList {
     private(set) var problems: [RequestProblem] = []
-    /// How many problems were found, those that are not kept included.
+    /// The number of problems found, including those that are not kept.
     private(set) var count = 0
 
     var isEmpty: Bool { count == 0 }
@@ -15,7 +17,7 @@ struct ProblemList {
         problems.append(RequestProblem(pointer: pointer(), detail: detail()))
     }
 
-    /// Adds what is wrong with the values of an object, except with fields that were found wrong already.
+    /// Adds the errors of an object's values, except for fields already found invalid.
     ///
     /// - Parameters:
     ///   - prefix: The pointer of the object.
@@ -25,10 +27,10 @@ struct ProblemList {
             count += fieldProblems.count
             return
         }
-        let known = Set(problems[min(index, problems.count)...].compactMap(\.pointer))
+        let reported = Set(problems[min(index, problems.count)...].compactMap(\.pointer))
         for problem in fieldProblems {
             let pointer = "\(prefix)/\(problem.field)"
-            if !known.contains(pointer) { add(pointer, problem.detail) }
+            if !reported.contains(pointer) { add(pointer, problem.detail) }
         }
     }
 }

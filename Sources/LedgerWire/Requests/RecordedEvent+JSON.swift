@@ -8,21 +8,23 @@ extension RecordedEvent {
             .writeRecorded(to: &writer)
     }
 
-    /// Reads what ``write(to:)`` writes, and nothing else: what the hash does not cover has no place in an export.
+    /// Parses exactly the output of ``write(to:)``.
     ///
-    /// - Throws: ``ResponseError`` naming the field that is missing, cannot be read, or was added.
+    /// Additional fields are refused: an export contains only what the hash covers.
+    ///
+    /// - Throws: ``ResponseError`` with the name of the field that is missing, invalid or additional.
     public init(_ value: JSONValue) throws(ResponseError) {
         let explained = try ExplainedEvent(value)
         self.init(event: explained.event, hash: explained.hash)
         var writer = JSONWriter()
         write(to: &writer)
         guard case .object(let given) = value else { throw ResponseError(field: "sequence") }
-        let same: JSONValue
-        do { same = try JSONReader.read(writer.bytes) } catch { throw ResponseError(field: "type") }
-        guard given.count == Self.fieldCount(same) else {
-            throw ResponseError(field: given.first { same[$0.name] == nil }?.name ?? "type")
+        let expected: JSONValue
+        do { expected = try JSONReader.read(writer.bytes) } catch { throw ResponseError(field: "type") }
+        guard given.count == Self.fieldCount(expected) else {
+            throw ResponseError(field: given.first { expected[$0.name] == nil }?.name ?? "type")
         }
-        for field in given where same[field.name] != field.value { throw ResponseError(field: field.name) }
+        for field in given where expected[field.name] != field.value { throw ResponseError(field: field.name) }
     }
 
     private static func fieldCount(_ value: JSONValue) -> Int {

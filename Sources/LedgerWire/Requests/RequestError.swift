@@ -1,12 +1,12 @@
-/// A request that cannot be taken.
+/// The reason why a request is refused.
 public enum RequestError: Error, Sendable, Equatable {
-    /// It is no JSON: 400. With a line where it is NDJSON.
+    /// It is not JSON: 400. The text names the line if the body is NDJSON.
     case unreadable(String)
-    /// It is JSON, but not what the ledger takes: 422.
+    /// It is JSON but not a valid request: 422.
     case invalid([RequestProblem])
-    /// It has more events than one append may have: 413.
+    /// It has more events than an append may have: 413.
     case tooManyEvents
 
-    /// How many problems are told, at most.
+    /// The maximum number of problems in one response.
     public static let problemsMax = 100
 }

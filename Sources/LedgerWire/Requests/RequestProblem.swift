@@ -1,10 +1,10 @@
-/// What is wrong with a request, and where: the `errors` of a problem (RFC 9457).
+/// A problem of a request: an element of `errors` in a problem (RFC 9457).
 public struct RequestProblem: Sendable, Hashable {
-    /// Where in the body, as a JSON pointer (RFC 6901); nil where a parameter of the query is meant.
+    /// The JSON pointer (RFC 6901) into the body; nil for a query parameter.
     public var pointer: String?
-    /// Which parameter of the query; nil where the body is meant.
+    /// The query parameter; nil for the body.
     public var parameter: String?
-    /// What is wrong and what would be right.
+    /// The error and the expected value.
     public var detail: String
 
     public init(pointer: String, detail: String) {

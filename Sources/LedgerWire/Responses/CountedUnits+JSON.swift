@@ -9,11 +9,11 @@ extension ExecutionSummary.CountedUnits {
         }
     }
 
-    /// Reads what ``write(to:)`` writes.
+    /// Parses the output of ``write(to:)``.
     init(_ value: JSONValue) throws(ResponseError) {
-        let answer = ResponseReader(value)
+        let reader = ResponseReader(value)
         self.init(
             label: value["label"]?.text.map { Name($0) },
-            units: Units(total: try answer.big("total"), done: try answer.big("done")))
+            units: Units(total: try reader.big("total"), done: try reader.big("done")))
     }
 }

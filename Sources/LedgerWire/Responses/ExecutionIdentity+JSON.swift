@@ -11,12 +11,12 @@ extension ExecutionIdentity {
         writer.field("sequence", sequence)
     }
 
-    /// Reads what ``write(to:)`` writes.
+    /// Parses the output of ``write(to:)``.
     public init(_ value: JSONValue) throws(ResponseError) {
-        let answer = ResponseReader(value)
-        guard let attempt = Int32(exactly: try answer.integer("attempt")) else { throw ResponseError(field: "attempt") }
+        let reader = ResponseReader(value)
+        guard let attempt = Int32(exactly: try reader.integer("attempt")) else { throw ResponseError(field: "attempt") }
         self.init(
             execution: value["execution"]?.text.map { Name($0) }, attempt: attempt,
-            sequence: try answer.integer("sequence"))
+            sequence: try reader.integer("sequence"))
     }
 }

@@ -18,19 +18,19 @@ extension ExecutionSummary {
     }
 
     init(_ value: JSONValue) throws(ResponseError) {
-        let answer = ResponseReader(value)
-        guard let attempt = Int32(exactly: try answer.integer("attempt")) else { throw ResponseError(field: "attempt") }
+        let reader = ResponseReader(value)
+        guard let attempt = Int32(exactly: try reader.integer("attempt")) else { throw ResponseError(field: "attempt") }
         var outcome: ExecutionOutcome?
         if let text = value["outcome"]?.text {
-            guard let known = ExecutionOutcome(rawValue: text) else { throw ResponseError(field: "outcome") }
-            outcome = known
+            guard let parsed = ExecutionOutcome(rawValue: text) else { throw ResponseError(field: "outcome") }
+            outcome = parsed
         }
         var progress: [CountedUnits] = []
         for element in value["progress"]?.elements ?? [] { progress.append(try CountedUnits(element)) }
         self.init(
             name: value["execution"]?.text.map { Name($0) }, attempt: attempt, outcome: outcome,
-            firstSequence: try answer.integer("first_sequence"), lastSequence: try answer.integer("last_sequence"),
-            startedAt: try answer.moment("started_at"), lastAt: try answer.moment("last_at"),
+            firstSequence: try reader.integer("first_sequence"), lastSequence: try reader.integer("last_sequence"),
+            startedAt: try reader.moment("started_at"), lastAt: try reader.moment("last_at"),
             isCounted: value["counted"] == .bool(true), isProvisional: value["provisional"] == .bool(true),
             progress: progress)
     }

@@ -1,7 +1,7 @@
 public import Ledger
 
 extension ExplainedEvent {
-    /// Writes the event as it is answered: what does not apply is absent.
+    /// Writes the event for a response, without the fields that do not apply.
     public func write(to writer: inout JSONWriter) {
         writer.object { writer in
             writer.field("sequence", event.sequence)
@@ -24,7 +24,9 @@ extension ExplainedEvent {
         }
     }
 
-    /// Writes the event as it was recorded: nothing that the fold has found, and nothing that a later event changes.
+    /// Writes the event as it was recorded.
+    ///
+    /// It contains nothing that the fold has derived, and nothing that a later event changes.
     func writeRecorded(to writer: inout JSONWriter) {
         writer.object { writer in
             writer.field("sequence", event.sequence)
@@ -63,7 +65,7 @@ extension ExplainedEvent {
         }
     }
 
-    /// The fields that are shown and that the event itself does not bear.
+    /// The fields that are shown although the event itself does not have them.
     private var inferred: [String] {
         guard let reference = event.body.reference else { return [] }
         var names: [String] = []
@@ -72,58 +74,58 @@ extension ExplainedEvent {
         return names
     }
 
-    /// Reads what ``write(to:)`` writes; fields that are not known are passed over.
+    /// Parses the output of ``write(to:)``; ignores unknown fields.
     public init(_ value: JSONValue) throws(ResponseError) {
-        let answer = ResponseReader(value)
-        guard let type = EventType(name: try answer.text("type")) else { throw ResponseError(field: "type") }
+        let reader = ResponseReader(value)
+        guard let type = EventType(name: try reader.text("type")) else { throw ResponseError(field: "type") }
         let inferred = (value["inferred"]?.elements ?? []).compactMap(\.text)
         let event = Event(
-            sequence: try answer.integer("sequence"), recordedAt: try answer.moment("recorded_at"),
-            at: try answer.momentIfPresent("at"), body: try Self.body(type, answer, inferred))
-        let attempt = try answer.integerIfPresent("attempt").flatMap { Int32(exactly: $0) }
+            sequence: try reader.integer("sequence"), recordedAt: try reader.moment("recorded_at"),
+            at: try reader.momentIfPresent("at"), body: try Self.body(type, reader, inferred))
+        let attempt = try reader.integerIfPresent("attempt").flatMap { Int32(exactly: $0) }
         self.init(
-            event: event, hash: try answer.hash("hash"),
+            event: event, hash: try reader.hash("hash"),
             execution: value["execution"]?.text.map { Name($0) }, attempt: attempt,
             verdict: value["verdict"]?.text.flatMap { Verdict(rawValue: $0) }, late: value["late"]?.bool ?? false,
             supersededBy: try value["superseded_by"].map { value throws(ResponseError) in try ExecutionIdentity(value)
             },
-            duplicateOf: try answer.integerIfPresent("duplicate_of"))
+            duplicateOf: try reader.integerIfPresent("duplicate_of"))
     }
 
     private static func body(
-        _ type: EventType, _ answer: ResponseReader, _ inferred: [String]
+        _ type: EventType, _ reader: ResponseReader, _ inferred: [String]
     ) throws(ResponseError) -> EventBody {
         func reference() throws(ResponseError) -> ExecutionReference {
             ExecutionReference(
-                task: Name(try answer.text("task")),
-                execution: inferred.contains("execution") ? nil : answer.value["execution"]?.text.map { Name($0) },
+                task: Name(try reader.text("task")),
+                execution: inferred.contains("execution") ? nil : reader.value["execution"]?.text.map { Name($0) },
                 attempt: inferred.contains("attempt")
-                    ? nil : try answer.integerIfPresent("attempt").flatMap { Int32(exactly: $0) })
+                    ? nil : try reader.integerIfPresent("attempt").flatMap { Int32(exactly: $0) })
         }
         switch type {
         case .jobCreated:
             var tags: [Name: Name] = [:]
-            if case .object(let fields) = answer.value["tags"] {
+            if case .object(let fields) = reader.value["tags"] {
                 for field in fields { if let text = field.value.text { tags[Name(field.name)] = Name(text) } }
             }
             return .jobCreated(
                 JobDescription(
-                    name: Name(try answer.text("name")), key: answer.value["key"]?.text.map { Name($0) }, tags: tags))
+                    name: Name(try reader.text("name")), key: reader.value["key"]?.text.map { Name($0) }, tags: tags))
         case .executionStarted:
             return .executionStarted(try reference())
         case .progress:
             return .progress(
                 ProgressReport(
-                    reference: try reference(), report: try answer.integerIfPresent("report"),
-                    label: answer.value["label"]?.text.map { Name($0) }, total: try answer.integerIfPresent("total"),
-                    done: try answer.integerIfPresent("done")))
+                    reference: try reference(), report: try reader.integerIfPresent("report"),
+                    label: reader.value["label"]?.text.map { Name($0) }, total: try reader.integerIfPresent("total"),
+                    done: try reader.integerIfPresent("done")))
         case .executionFinished:
-            guard let outcome = ExecutionOutcome(rawValue: try answer.text("outcome")) else {
+            guard let outcome = ExecutionOutcome(rawValue: try reader.text("outcome")) else {
                 throw ResponseError(field: "outcome")
             }
             return .executionFinished(try reference(), outcome)
         case .jobFinished:
-            guard let outcome = JobOutcome(rawValue: try answer.text("outcome")) else {
+            guard let outcome = JobOutcome(rawValue: try reader.text("outcome")) else {
                 throw ResponseError(field: "outcome")
             }
             return .jobFinished(outcome)

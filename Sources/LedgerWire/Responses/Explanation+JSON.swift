@@ -25,7 +25,7 @@ extension Explanation {
         }
     }
 
-    /// The entries, task by task.
+    /// The entries, grouped by task.
     private var tasks: [ArraySlice<Entry>] {
         var tasks: [ArraySlice<Entry>] = []
         var start = 0
@@ -37,9 +37,11 @@ extension Explanation {
         return tasks
     }
 
-    /// Reads what ``write(to:)`` writes; how many events there are and when it changed are not told, and read as 0.
+    /// Parses the output of ``write(to:)``.
+    ///
+    /// The JSON does not contain the numbers of events and the time of the last change; they are set to 0.
     public init(_ value: JSONValue) throws(ResponseError) {
-        let answer = ResponseReader(value)
+        let reader = ResponseReader(value)
         guard let line = value["conservation"] else { throw ResponseError(field: "conservation") }
         let indicator = IndicatorState(
             sequence: 0, label: value["label"]?.text.map { Name($0) }, received: try line.units("received"),
@@ -51,7 +53,7 @@ extension Explanation {
             for execution in task["executions"]?.elements ?? [] { entries.append(try Entry(execution, of: name)) }
         }
         self.init(
-            sequence: try answer.integer("sequence"), indicator: indicator, entries: entries,
+            sequence: try reader.integer("sequence"), indicator: indicator, entries: entries,
             nextCursor: value["next_cursor"]?.text.flatMap { Cursor($0) })
     }
 }

@@ -10,7 +10,7 @@ extension IndicatorHistory {
         }
     }
 
-    /// Reads what ``write(to:)`` writes; fields that are not known are passed over.
+    /// Parses the output of ``write(to:)``; ignores unknown fields.
     public init(_ value: JSONValue) throws(ResponseError) {
         var points: [Point] = []
         for element in value["points"]?.elements ?? [] { points.append(try Point(element)) }
@@ -40,7 +40,7 @@ extension IndicatorHistory.Point {
     }
 
     fileprivate init(_ value: JSONValue) throws(ResponseError) {
-        let answer = ResponseReader(value)
+        let reader = ResponseReader(value)
         var cause: IndicatorHistory.Cause?
         if let given = value["cause"], given != .null {
             guard let superseded = given["superseded"] else { throw ResponseError(field: "superseded") }
@@ -49,7 +49,7 @@ extension IndicatorHistory.Point {
                 superseded: try ExecutionIdentity(superseded), lost: try given.units("lost"))
         }
         self.init(
-            sequence: try answer.integer("sequence"), at: try answer.moment("at"),
-            counted: Units(total: try answer.big("total"), done: try answer.big("done")), cause: cause)
+            sequence: try reader.integer("sequence"), at: try reader.moment("at"),
+            counted: Units(total: try reader.big("total"), done: try reader.big("done")), cause: cause)
     }
 }

@@ -8,7 +8,7 @@ extension JSONValue {
 
     func unitsIfPresent(_ field: String) throws(ResponseError) -> Units? {
         guard let value = self[field], value != .null else { return nil }
-        let answer = ResponseReader(value)
-        return Units(total: try answer.big("total"), done: try answer.big("done"))
+        let reader = ResponseReader(value)
+        return Units(total: try reader.big("total"), done: try reader.big("done"))
     }
 }

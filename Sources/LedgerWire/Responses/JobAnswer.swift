@@ -1,6 +1,6 @@
 public import Ledger
 
-/// A job with its snapshot, as it is answered: one object for both.
+/// A job and its snapshot as one JSON object of a response.
 public struct JobAnswer: Sendable, Hashable {
     public var id: JobID
     public var description: JobDescription
@@ -8,7 +8,9 @@ public struct JobAnswer: Sendable, Hashable {
     /// The last event in the ledger; the snapshot may be behind.
     public var ledgerSequence: Int64
     public var snapshot: Snapshot
-    /// The server's clock when it answered: ages are computed from it. Nil from a server of an earlier version.
+    /// The server's clock at the time of the response, from which ages are computed.
+    ///
+    /// Nil from a server of an earlier version.
     public var now: Timestamp?
 
     public init(
@@ -25,7 +27,7 @@ public struct JobAnswer: Sendable, Hashable {
 
     public func write(to writer: inout JSONWriter) {
         writer.object { writer in
-            // First, so that it can be found again: see ``setNow(_:in:from:)``.
+            // This field comes first so that ``setNow(_:in:from:)`` can find it.
             if let now { writer.field("now", RFC3339.text(now)) }
             writer.field("job", id.description)
             writer.field("key", description.key?.text)
@@ -51,9 +53,11 @@ public struct JobAnswer: Sendable, Hashable {
 
     private static let nowField = Array("{\"now\":\"".utf8)
 
-    /// Sets `now` in what ``write(to:)`` has written with another one, so that it need not be written again.
+    /// Replaces the value of `now` in the output of ``write(to:)``.
     ///
-    /// - Parameter start: Where the object begins.
+    /// So a stored response need not be encoded again.
+    ///
+    /// - Parameter start: The index at which the object begins.
     public static func setNow(_ now: Timestamp, in bytes: inout [UInt8], from start: Int = 0) {
         let index = start + nowField.count
         guard bytes.count >= index + RFC3339.textLength, bytes[start..<index].elementsEqual(nowField) else { return }
@@ -74,35 +78,35 @@ public struct JobAnswer: Sendable, Hashable {
         }
     }
 
-    /// Reads what ``write(to:)`` writes; fields that are not known are passed over.
+    /// Parses the output of ``write(to:)``; ignores unknown fields.
     public init(_ value: JSONValue) throws(ResponseError) {
-        let answer = ResponseReader(value)
-        id = try answer.job("job")
+        let reader = ResponseReader(value)
+        id = try reader.job("job")
         var tags: [Name: Name] = [:]
         if case .object(let fields) = value["tags"] {
             for field in fields { if let text = field.value.text { tags[Name(field.name)] = Name(text) } }
         }
         description = JobDescription(
-            name: Name(try answer.text("name")), key: answer.value["key"]?.text.map { Name($0) }, tags: tags)
-        createdAt = try answer.moment("created_at")
-        ledgerSequence = try answer.integer("ledger_sequence")
-        now = try answer.momentIfPresent("now")
-        guard let state = JobState(rawValue: try answer.text("state")) else { throw ResponseError(field: "state") }
+            name: Name(try reader.text("name")), key: reader.value["key"]?.text.map { Name($0) }, tags: tags)
+        createdAt = try reader.moment("created_at")
+        ledgerSequence = try reader.integer("ledger_sequence")
+        now = try reader.momentIfPresent("now")
+        guard let state = JobState(rawValue: try reader.text("state")) else { throw ResponseError(field: "state") }
         var indicators: [Snapshot.Indicator] = []
         for element in value["progress"]?.elements ?? [] { indicators.append(try Self.indicator(element)) }
         snapshot = Snapshot(
-            sequence: try answer.integer("sequence"), state: state, createdAt: createdAt,
-            startedAt: try answer.momentIfPresent("started_at"), updatedAt: try answer.momentIfPresent("updated_at"),
-            finishedAt: try answer.momentIfPresent("finished_at"), tasks: try TaskCounts(value["tasks"] ?? .null),
+            sequence: try reader.integer("sequence"), state: state, createdAt: createdAt,
+            startedAt: try reader.momentIfPresent("started_at"), updatedAt: try reader.momentIfPresent("updated_at"),
+            finishedAt: try reader.momentIfPresent("finished_at"), tasks: try TaskCounts(value["tasks"] ?? .null),
             indicators: indicators)
     }
 
     private static func indicator(_ value: JSONValue) throws(ResponseError) -> Snapshot.Indicator {
-        let answer = ResponseReader(value)
+        let reader = ResponseReader(value)
         return Snapshot.Indicator(
             label: value["label"]?.text.map { Name($0) },
-            counted: Units(total: try answer.big("total"), done: try answer.big("done")),
-            attempted: Units(total: try answer.big("attempted_total"), done: try answer.big("attempted_done")),
-            updatedAt: try answer.moment("updated_at"))
+            counted: Units(total: try reader.big("total"), done: try reader.big("done")),
+            attempted: Units(total: try reader.big("attempted_total"), done: try reader.big("attempted_done")),
+            updatedAt: try reader.moment("updated_at"))
     }
 }

@@ -9,13 +9,13 @@ extension LedgerHead {
         }
     }
 
-    /// Reads what ``write(to:)`` writes.
+    /// Parses the output of ``write(to:)``.
     public init(_ value: JSONValue) throws(ResponseError) {
-        let answer = ResponseReader(value)
+        let reader = ResponseReader(value)
         var place: ChainPosition?
-        if let sequence = try answer.integerIfPresent("sequence") {
-            place = ChainPosition(sequence: sequence, hash: try answer.hash("hash"))
+        if let sequence = try reader.integerIfPresent("sequence") {
+            place = ChainPosition(sequence: sequence, hash: try reader.hash("hash"))
         }
-        self.init(job: try answer.job("job"), place: place)
+        self.init(job: try reader.job("job"), place: place)
     }
 }

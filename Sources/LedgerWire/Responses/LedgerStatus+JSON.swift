@@ -54,7 +54,7 @@ extension LedgerStatus {
         }
     }
 
-    /// Reads what ``write(to:)`` writes; fields that are not known are passed over.
+    /// Parses the output of ``write(to:)``; ignores unknown fields.
     public init(_ value: JSONValue) throws(ResponseError) {
         guard let given = value["lag"] else { throw ResponseError(field: "lag") }
         var lag = Lag(jobs: 0, events: 0, seconds: 0)

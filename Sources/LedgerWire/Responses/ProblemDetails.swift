@@ -1,9 +1,9 @@
-/// An error as it is answered: `application/problem+json` (RFC 9457).
+/// The body of an error response: `application/problem+json` (RFC 9457).
 public struct ProblemDetails: Sendable, Hashable {
     public var title: String
     public var status: Int
     public var detail: String
-    /// Tells one occurrence from others, for looking it up in the server's log.
+    /// The id of this occurrence, for finding it in the server's log.
     public var instance: String?
     public var errors: [RequestProblem]
 
@@ -17,7 +17,9 @@ public struct ProblemDetails: Sendable, Hashable {
         self.errors = errors
     }
 
-    /// - Parameter more: Writes further members.
+    /// Writes the problem as a JSON object.
+    ///
+    /// - Parameter more: Writes additional members.
     public func write(to writer: inout JSONWriter, more: (inout JSONWriter) -> Void = { _ in }) {
         writer.object { writer in
             writer.field("title", title)
@@ -38,7 +40,7 @@ public struct ProblemDetails: Sendable, Hashable {
         }
     }
 
-    /// Reads what ``write(to:more:)`` writes, and whatever else says what a problem is; nil where it does not.
+    /// Parses any problem that has a title and a status; nil for anything else.
     public init?(_ value: JSONValue) {
         guard let title = value["title"]?.text, let status = value["status"]?.integer else { return nil }
         self.init(

@@ -30,28 +30,28 @@ extension Replay {
         }
     }
 
-    /// Reads what ``write(to:)`` writes; fields that are not known are passed over.
+    /// Parses the output of ``write(to:)``; ignores unknown fields.
     public init(_ value: JSONValue) throws(ResponseError) {
-        let answer = ResponseReader(value)
-        guard let policy = CountingPolicy(rawValue: try answer.text("policy")) else {
+        let reader = ResponseReader(value)
+        guard let policy = CountingPolicy(rawValue: try reader.text("policy")) else {
             throw ResponseError(field: "policy")
         }
-        guard let state = State(rawValue: try answer.text("state")) else { throw ResponseError(field: "state") }
+        guard let state = State(rawValue: try reader.text("state")) else { throw ResponseError(field: "state") }
         guard let applies = value["apply"]?.bool else { throw ResponseError(field: "apply") }
         guard let keeps = value["keeps"]?.bool else { throw ResponseError(field: "keeps") }
         var only: JobID?
-        if let job = value["job"], job != .null { only = try answer.job("job") }
+        if let job = value["job"], job != .null { only = try reader.job("job") }
         var differences: [Finding] = []
         for element in value["differences"]?.elements ?? [] { differences.append(try Finding(element)) }
         self.init(
-            id: try answer.job("replay"), request: Request(job: only, policy: policy, applies: applies), state: state,
-            createdAt: try answer.moment("created_at"), finishedAt: try answer.momentIfPresent("finished_at"),
+            id: try reader.job("replay"), request: Request(job: only, policy: policy, applies: applies), state: state,
+            createdAt: try reader.moment("created_at"), finishedAt: try reader.momentIfPresent("finished_at"),
             error: value["error"]?.text, jobs: try Count(value["jobs"] ?? .null),
-            events: try Count(value["events"] ?? .null), skippedJobs: try answer.integer("skipped_jobs"),
-            keeps: keeps, differenceCount: try answer.integer("difference_count"), differences: differences)
+            events: try Count(value["events"] ?? .null), skippedJobs: try reader.integer("skipped_jobs"),
+            keeps: keeps, differenceCount: try reader.integer("difference_count"), differences: differences)
         for element in value["skipped"]?.elements ?? [] {
-            let reader = ResponseReader(element)
-            skips.append(Skip(job: try reader.job("job"), reason: try reader.text("reason")))
+            let skip = ResponseReader(element)
+            skips.append(Skip(job: try skip.job("job"), reason: try skip.text("reason")))
         }
     }
 }
@@ -65,8 +65,8 @@ extension Replay.Count {
     }
 
     fileprivate init(_ value: JSONValue) throws(ResponseError) {
-        let answer = ResponseReader(value)
-        self.init(total: try answer.integer("total"), done: try answer.integer("done"))
+        let reader = ResponseReader(value)
+        self.init(total: try reader.integer("total"), done: try reader.integer("done"))
     }
 }
 
@@ -82,10 +82,10 @@ extension Replay.Finding {
     }
 
     fileprivate init(_ value: JSONValue) throws(ResponseError) {
-        let answer = ResponseReader(value)
-        guard let part = Part(rawValue: try answer.text("part")) else { throw ResponseError(field: "part") }
+        let reader = ResponseReader(value)
+        guard let part = Part(rawValue: try reader.text("part")) else { throw ResponseError(field: "part") }
         self.init(
-            job: try answer.job("job"), part: part, key: Name(try answer.text("key")), live: value["live"]?.text,
+            job: try reader.job("job"), part: part, key: Name(try reader.text("key")), live: value["live"]?.text,
             replayed: value["replayed"]?.text)
     }
 }

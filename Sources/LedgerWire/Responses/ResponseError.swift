@@ -1,4 +1,4 @@
-/// An answer that is not what this version expects of a ledger.
+/// A response that this version cannot interpret.
 public struct ResponseError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The field that is missing or has another type.
     public let field: String
@@ -7,5 +7,5 @@ public struct ResponseError: Error, Sendable, Hashable, CustomStringConvertible 
         self.field = field
     }
 
-    public var description: String { "the server's answer has no usable field \(field)" }
+    public var description: String { "the server's response has no usable field \(field)" }
 }

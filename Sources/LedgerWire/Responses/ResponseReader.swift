@@ -1,6 +1,6 @@
 internal import Ledger
 
-/// Reads the fields of an answer.
+/// Reads the fields of a response.
 struct ResponseReader {
     let value: JSONValue
 

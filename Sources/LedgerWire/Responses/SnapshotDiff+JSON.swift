@@ -70,7 +70,7 @@ extension SnapshotDiff.IndicatorChange {
 }
 
 extension Snapshot {
-    /// What a snapshot is, without its indicators.
+    /// Writes the snapshot without its indicators.
     fileprivate func writePoint(to writer: inout JSONWriter) {
         writer.object { writer in
             writer.field("sequence", sequence)
@@ -85,8 +85,9 @@ extension Snapshot {
 // MARK: Reading
 
 extension SnapshotDiff {
-    /// Reads what ``write(to:)`` writes. The snapshots bear the indicators that changed, and no others, with nothing of
-    /// what was attempted.
+    /// Parses the output of ``write(to:)``.
+    ///
+    /// The snapshots contain only the indicators that changed, and no attempted units of their own.
     public init(_ value: JSONValue) throws(ResponseError) {
         var events: [Verdict: Int64] = [:]
         guard let counts = value["events"] else { throw ResponseError(field: "events") }
@@ -102,9 +103,9 @@ extension SnapshotDiff {
             if let units = try element.unitsIfPresent("to") { to.add(label, units) }
         }
         self.init(
-            from: from, to: to, events: events, started: try Changes(value, "started", Started.init(answer:)),
-            finished: try Changes(value, "finished", Finished.init(answer:)),
-            superseded: try Changes(value, "superseded", Superseded.init(answer:)))
+            from: from, to: to, events: events, started: try Changes(value, "started", Started.init(json:)),
+            finished: try Changes(value, "finished", Finished.init(json:)),
+            superseded: try Changes(value, "superseded", Superseded.init(json:)))
     }
 }
 
@@ -113,10 +114,10 @@ extension Snapshot {
         guard let point = value[field], let state = point["state"]?.text.flatMap({ JobState(rawValue: $0) }),
             let tasks = point["tasks"]
         else { throw ResponseError(field: field) }
-        let answer = ResponseReader(point)
+        let reader = ResponseReader(point)
         self.init(
-            sequence: try answer.integer("sequence"), state: state, createdAt: nil, startedAt: nil,
-            updatedAt: try answer.momentIfPresent("at"), finishedAt: nil, tasks: try TaskCounts(tasks), indicators: [])
+            sequence: try reader.integer("sequence"), state: state, createdAt: nil, startedAt: nil,
+            updatedAt: try reader.momentIfPresent("at"), finishedAt: nil, tasks: try TaskCounts(tasks), indicators: [])
     }
 
     fileprivate mutating func add(_ label: Name?, _ units: Units) {
@@ -138,34 +139,34 @@ extension SnapshotDiff.Changes {
 }
 
 extension SnapshotDiff.Started {
-    fileprivate init(answer value: JSONValue) throws(ResponseError) {
-        let answer = ResponseReader(value)
+    fileprivate init(json value: JSONValue) throws(ResponseError) {
+        let reader = ResponseReader(value)
         self.init(
-            task: Name(try answer.text("task")), execution: try ExecutionIdentity(value), at: try answer.moment("at"),
+            task: Name(try reader.text("task")), execution: try ExecutionIdentity(value), at: try reader.moment("at"),
             isLate: value["late"] == .bool(true))
     }
 }
 
 extension SnapshotDiff.Finished {
-    fileprivate init(answer value: JSONValue) throws(ResponseError) {
-        let answer = ResponseReader(value)
-        guard let outcome = ExecutionOutcome(rawValue: try answer.text("outcome")) else {
+    fileprivate init(json value: JSONValue) throws(ResponseError) {
+        let reader = ResponseReader(value)
+        guard let outcome = ExecutionOutcome(rawValue: try reader.text("outcome")) else {
             throw ResponseError(field: "outcome")
         }
         self.init(
-            task: Name(try answer.text("task")), execution: try ExecutionIdentity(value),
-            sequence: try answer.integer("at_sequence"), at: try answer.moment("at"), outcome: outcome)
+            task: Name(try reader.text("task")), execution: try ExecutionIdentity(value),
+            sequence: try reader.integer("at_sequence"), at: try reader.moment("at"), outcome: outcome)
     }
 }
 
 extension SnapshotDiff.Superseded {
-    fileprivate init(answer value: JSONValue) throws(ResponseError) {
-        let answer = ResponseReader(value)
+    fileprivate init(json value: JSONValue) throws(ResponseError) {
+        let reader = ResponseReader(value)
         guard let winner = value["superseded_by"] else { throw ResponseError(field: "superseded_by") }
         var lost: [ExecutionSummary.CountedUnits] = []
         for element in value["lost"]?.elements ?? [] { lost.append(try ExecutionSummary.CountedUnits(element)) }
         self.init(
-            task: Name(try answer.text("task")), execution: try ExecutionIdentity(value),
-            by: try ExecutionIdentity(winner), at: try answer.moment("at"), lost: lost)
+            task: Name(try reader.text("task")), execution: try ExecutionIdentity(value),
+            by: try ExecutionIdentity(winner), at: try reader.moment("at"), lost: lost)
     }
 }

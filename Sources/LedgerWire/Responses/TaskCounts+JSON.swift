@@ -14,16 +14,16 @@ extension TaskCounts {
         }
     }
 
-    /// Reads what ``write(to:)`` writes; sums that follow from the others are passed over.
+    /// Parses the output of ``write(to:)``; ignores sums that follow from other fields.
     init(_ value: JSONValue) throws(ResponseError) {
-        let answer = ResponseReader(value)
+        let reader = ResponseReader(value)
         self.init()
-        running = try answer.integer("running")
-        succeeded = try answer.integer("succeeded")
-        failed = try answer.integer("failed")
-        canceled = try answer.integer("canceled")
-        // A server of an earlier version does not have it.
-        if value["abandoned"] != nil { abandoned = try answer.integer("abandoned") }
-        executions = try answer.integer("executions")
+        running = try reader.integer("running")
+        succeeded = try reader.integer("succeeded")
+        failed = try reader.integer("failed")
+        canceled = try reader.integer("canceled")
+        // A server of an earlier version does not send this field.
+        if value["abandoned"] != nil { abandoned = try reader.integer("abandoned") }
+        executions = try reader.integer("executions")
     }
 }

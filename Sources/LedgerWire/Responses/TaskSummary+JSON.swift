@@ -12,14 +12,14 @@ extension TaskSummary {
         }
     }
 
-    /// Reads what ``write(to:)`` writes; fields that are not known are passed over.
+    /// Parses the output of ``write(to:)``; ignores unknown fields.
     public init(_ value: JSONValue) throws(ResponseError) {
-        let answer = ResponseReader(value)
-        guard let state = TaskState(rawValue: try answer.text("state")) else { throw ResponseError(field: "state") }
+        let reader = ResponseReader(value)
+        guard let state = TaskState(rawValue: try reader.text("state")) else { throw ResponseError(field: "state") }
         var executions: [ExecutionSummary] = []
         for element in value["executions"]?.elements ?? [] { executions.append(try ExecutionSummary(element)) }
         self.init(
-            name: Name(try answer.text("task")), state: state, firstSequence: try answer.integer("first_sequence"),
-            executionCount: try answer.integer("execution_count"), executions: executions)
+            name: Name(try reader.text("task")), state: state, firstSequence: try reader.integer("first_sequence"),
+            executionCount: try reader.integer("execution_count"), executions: executions)
     }
 }

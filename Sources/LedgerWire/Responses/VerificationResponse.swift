@@ -1,6 +1,6 @@
 public import Ledger
 
-/// What a check of a job's ledger has found, as the ledger answers it.
+/// The result of the check of a job's ledger, as a response.
 public struct VerificationResponse: Hashable, Sendable {
     /// The job.
     public var job: JobID
