@@ -2,13 +2,15 @@ import Ledger
 import LedgerTestSupport
 import Testing
 
-/// What must hold of every history. A failure prints its seed; `RandomHistory.events(count:seed:)` makes it again.
+/// Laws that hold for every history.
+///
+/// A failure prints its seed; `RandomHistory.events(count:seed:)` reproduces the history.
 @Suite("Laws of the fold", .serialized, .ownThread)
 struct FoldLawTests {
     static let seeds: [UInt64] = (1...32).map { $0 &* 7_919 }
 
-    @Test("the fold says of every event and indicator what the definition says", arguments: seeds)
-    func agreesWithTheDefinition(seed: UInt64) throws {
+    @Test("the fold agrees with the oracle on every event and indicator", arguments: seeds)
+    func agreesWithOracle(seed: UInt64) throws {
         var oracle = Oracle()
         var fold = Fold()
         for event in RandomHistory.events(count: 240, seed: seed) {
@@ -26,10 +28,10 @@ struct FoldLawTests {
         for task in fold.taskStates {
             #expect(task.state == oracle.taskState(task.name))
         }
-        #expect(fold.progress.tasks.executions == Int64(oracle.runs.count))
+        #expect(fold.progress.tasks.executions == Int64(oracle.executions.count))
     }
 
-    @Test("verdicts read from the executions are those of the definition", arguments: seeds)
+    @Test("verdicts derived from the executions agree with the oracle", arguments: seeds)
     func verdictsFollowFromExecutions(seed: UInt64) throws {
         let events = RandomHistory.events(count: 240, seed: seed)
         var oracle = Oracle()
@@ -47,12 +49,12 @@ struct FoldLawTests {
             let classification = try #require(history.classification(of: reference, at: event.sequence), "\(event)")
             #expect(classification.isLate == oracle.isLate(event), "\(event)")
             #expect(classification.supersededBy?.sequence == oracle.supersededBy(event, at: head), "\(event)")
-            #expect(classification.execution.sequence == oracle.runOfEvent[event.sequence]?.first, "\(event)")
+            #expect(classification.execution.sequence == oracle.executionOfEvent[event.sequence]?.first, "\(event)")
         }
     }
 
-    @Test("event by event, in batches, resumed from what is stored and from the start: all the same", arguments: seeds)
-    func isTheSameHoweverItIsRun(seed: UInt64) throws {
+    @Test("folding event by event, in batches or from a stored state gives the same result", arguments: seeds)
+    func isIndependentOfBatches(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed ^ 0xBA7C4)
         let events = RandomHistory.events(count: 900, seed: seed)
         var whole = Fold()
@@ -75,7 +77,7 @@ struct FoldLawTests {
         }
     }
 
-    @Test("received is counted, superseded and discarded, at every event and label", arguments: seeds)
+    @Test("received = counted + superseded + discarded, at every event and label", arguments: seeds)
     func everyUnitIsAccountedFor(seed: UInt64) throws {
         var fold = Fold()
         for event in RandomHistory.events(count: 240, seed: seed) {
@@ -90,9 +92,9 @@ struct FoldLawTests {
         }
     }
 
-    @Test("many labels are told apart, and stand in the order in which they were first named")
+    @Test("many labels are distinguished, in the order in which they were first named")
     func manyLabels() throws {
-        // Some are alike in all but one scalar, and of every length about the eight bytes that are compared at once.
+        // Some labels differ in only one scalar. Their lengths lie around the eight bytes that are compared at once.
         let labels = (1...12).flatMap { length in
             ["a", "b"].map { Name(String(repeating: "x", count: length - 1) + $0) }
         }
@@ -114,7 +116,7 @@ struct FoldLawTests {
         #expect(shown.map(\.counted.done) == labels.indices.map { Int128(2 * $0) })
     }
 
-    /// The indicators without the times, which the definition leaves to the fold.
+    /// The indicators without their times, which the oracle does not define.
     private func shown(_ snapshot: Snapshot) -> [Snapshot.Indicator] {
         snapshot.indicators.map {
             Snapshot.Indicator(

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("The hash chain", .ownThread)
 struct HashChainTests {
-    /// The table of ``Event/canonicalEncoding``, written down a second time without regard to speed.
+    /// A second implementation of ``Event/canonicalEncoding``, without regard to speed.
     private func encoded(_ event: Event) -> [UInt8] {
         func integer(_ value: Int64, _ count: Int = 8) -> [UInt8] {
             (0..<count).reversed().map { UInt8(truncatingIfNeeded: value >> Int64(8 * $0)) }
@@ -41,7 +41,7 @@ struct HashChainTests {
         return bytes
     }
 
-    @Test("every event has the bytes that its description says", arguments: [UInt64(1), 2, 3])
+    @Test("every event is encoded as specified", arguments: [UInt64(1), 2, 3])
     func encoding(seed: UInt64) {
         let description = JobDescription(name: "é", key: "k", tags: ["b": "2", "a": "", "e\u{301}": "3"])
         let events =
@@ -50,8 +50,8 @@ struct HashChainTests {
         for event in events { #expect(event.canonicalEncoding == encoded(event), "seed \(seed): \(event)") }
     }
 
-    @Test("the hashes are the same whether or not events share the memory in which they are encoded")
-    func sharedMemory() {
+    @Test("a shared workspace does not change the hashes")
+    func sharedWorkspace() {
         let job = JobID(high: 0x019A_0000_0000_7000, low: 0x8000_0000_0000_0001)
         var one = HashChain(job: job)
         var other = one
@@ -63,9 +63,9 @@ struct HashChainTests {
         #expect(one == other)
     }
 
-    /// Computed with Python's hashlib from the description of the encoding.
-    @Test("a hash is what it has always been")
-    func known() throws {
+    /// The expected value was computed with Python's hashlib from the specification.
+    @Test("a known event keeps its known hash")
+    func knownHash() throws {
         let job = try #require(JobID("019a0000-0000-7000-8000-000000000001"))
         let reference = ExecutionReference(task: "task-7", execution: "task-7-1", attempt: 1)
         var chain = HashChain(job: job)
@@ -78,7 +78,7 @@ struct HashChainTests {
                 sequence: 2, recordedAt: Timestamp(microseconds: 1_700_000_000_000_001),
                 at: Timestamp(microseconds: -1),
                 body: .progress(ProgressReport(reference: reference, report: 12, label: "rows", total: 10, done: 3))))
-        let known = "f0 1e 9 51 e9 e1 a6 5a 6e d8 9b 50 ac c8 e7 75 7b 92 3c c1 d2 5e 8b 6c c ea e9 65 3e a7 63 7c"
-        #expect(hash.map { String($0, radix: 16) }.joined(separator: " ") == known)
+        let expected = "f0 1e 9 51 e9 e1 a6 5a 6e d8 9b 50 ac c8 e7 75 7b 92 3c c1 d2 5e 8b 6c c ea e9 65 3e a7 63 7c"
+        #expect(hash.map { String($0, radix: 16) }.joined(separator: " ") == expected)
     }
 }

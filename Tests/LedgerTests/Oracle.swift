@@ -1,44 +1,46 @@
 import Ledger
 
-/// The meaning of the ledger, written down a second time: straight from semantics, sections 3 and 4, over the whole
-/// list of events, with no thought of speed. The fold must agree with it on every history.
+/// A second implementation of the semantics, for comparison with the fold.
+///
+/// It follows sections 3 and 4 of the semantics directly, over the whole list of events, without regard to speed. The
+/// fold must agree with it on every history.
 struct Oracle {
-    struct Run: Equatable {
+    struct Execution: Equatable {
         let first: Int64
         let task: Name
         let name: Name?
         let attempt: Int64
         var order: (Int64, Int64) { (attempt, first) }
 
-        static func == (left: Run, right: Run) -> Bool { left.first == right.first }
+        static func == (left: Execution, right: Execution) -> Bool { left.first == right.first }
     }
 
     private(set) var events: [Event] = []
-    private(set) var runs: [Run] = []
-    private(set) var runOfEvent: [Int64: Run] = [:]
+    private(set) var executions: [Execution] = []
+    private(set) var executionOfEvent: [Int64: Execution] = [:]
     private(set) var discarded: [Int64: Verdict] = [:]
     private(set) var duplicateOf: [Int64: Int64] = [:]
 
     mutating func append(_ event: Event) {
         events.append(event)
         guard let reference = event.body.reference else { return }
-        guard let run = known(reference) else {
-            begin(reference, with: event)
+        guard let execution = existing(reference) else {
+            start(reference, with: event)
             return
         }
-        runOfEvent[event.sequence] = run
-        discarded[event.sequence] = discard(event, reference, run)
+        executionOfEvent[event.sequence] = execution
+        discarded[event.sequence] = discard(event, reference, execution)
     }
 
-    private func known(_ reference: ExecutionReference) -> Run? {
-        let ofTask = runs.filter { $0.task == reference.task }
+    private func existing(_ reference: ExecutionReference) -> Execution? {
+        let ofTask = executions.filter { $0.task == reference.task }
         if let name = reference.execution { return ofTask.first { $0.name == name } }
         let attempt = Int64(reference.attempt ?? 1)
         return ofTask.filter { $0.attempt == attempt }.min { $0.first < $1.first }
     }
 
-    private mutating func begin(_ reference: ExecutionReference, with event: Event) {
-        let highest = runs.filter { $0.task == reference.task }.map(\.attempt).max() ?? 0
+    private mutating func start(_ reference: ExecutionReference, with event: Event) {
+        let highest = executions.filter { $0.task == reference.task }.map(\.attempt).max() ?? 0
         let attempt: Int64 =
             if let given = reference.attempt {
                 Int64(given)
@@ -47,51 +49,58 @@ struct Oracle {
             } else {
                 min(highest + 1, 2_147_483_647)
             }
-        let run = Run(first: event.sequence, task: reference.task, name: reference.execution, attempt: attempt)
-        runs.append(run)
-        runOfEvent[event.sequence] = run
+        let execution = Execution(
+            first: event.sequence, task: reference.task, name: reference.execution, attempt: attempt)
+        executions.append(execution)
+        executionOfEvent[event.sequence] = execution
     }
 
-    private mutating func discard(_ event: Event, _ reference: ExecutionReference, _ run: Run) -> Verdict? {
-        if let attempt = reference.attempt, Int64(attempt) != run.attempt { return .conflict }
+    private mutating func discard(_ event: Event, _ reference: ExecutionReference, _ execution: Execution) -> Verdict? {
+        if let attempt = reference.attempt, Int64(attempt) != execution.attempt { return .conflict }
         guard case .progress(let progress) = event.body else { return nil }
-        let borne = events.filter {
-            runOfEvent[$0.sequence] == run && discarded[$0.sequence] == nil && $0.sequence < event.sequence
+        let earlierReports = events.filter {
+            executionOfEvent[$0.sequence] == execution && discarded[$0.sequence] == nil && $0.sequence < event.sequence
         }.compactMap { earlier -> (Int64, ProgressReport)? in
             guard case .progress(let progress) = earlier.body else { return nil }
             return (earlier.sequence, progress)
         }
-        if let report = progress.report, let (sequence, earlier) = borne.first(where: { $0.1.report == report }) {
+        if let report = progress.report,
+            let (sequence, earlier) = earlierReports.first(where: { $0.1.report == report })
+        {
             duplicateOf[event.sequence] = sequence
             let isSame =
                 earlier.label == progress.label && earlier.total ?? 0 == progress.total ?? 0
                 && earlier.done ?? 0 == progress.done ?? 0
             return isSame ? .duplicate : .conflict
         }
-        let labels = Set(borne.map(\.1.label))
+        let labels = Set(earlierReports.map(\.1.label))
         return labels.count >= 1_000 && !labels.contains(progress.label) ? .overLimit : nil
     }
 
-    func last(_ task: Name, at sequence: Int64) -> Run? {
-        runs.filter { $0.task == task && $0.first <= sequence }.max { $0.order < $1.order }
+    func last(_ task: Name, at sequence: Int64) -> Execution? {
+        executions.filter { $0.task == task && $0.first <= sequence }.max { $0.order < $1.order }
     }
 
-    /// The verdict of an event, as of a sequence not before it.
+    /// The verdict of an event, as of a sequence at or after its own.
     func verdict(of event: Event, at sequence: Int64) -> Verdict {
-        guard let run = runOfEvent[event.sequence] else { return .counted }
+        guard let execution = executionOfEvent[event.sequence] else { return .counted }
         if let verdict = discarded[event.sequence] { return verdict }
-        return last(run.task, at: sequence) == run ? .counted : .superseded
+        return last(execution.task, at: sequence) == execution ? .counted : .superseded
     }
 
     func isLate(_ event: Event) -> Bool {
-        guard let run = runOfEvent[event.sequence], discarded[event.sequence] == nil else { return false }
-        return last(run.task, at: event.sequence) != run
+        guard let execution = executionOfEvent[event.sequence], discarded[event.sequence] == nil else { return false }
+        return last(execution.task, at: event.sequence) != execution
     }
 
     func supersededBy(_ event: Event, at sequence: Int64) -> Int64? {
-        guard let run = runOfEvent[event.sequence], verdict(of: event, at: sequence) == .superseded else { return nil }
-        if let last = last(run.task, at: event.sequence), last != run { return last.first }
-        return runs.filter { $0.task == run.task && $0.first > event.sequence && $0.order > run.order }.map(\.first)
+        guard let execution = executionOfEvent[event.sequence], verdict(of: event, at: sequence) == .superseded else {
+            return nil
+        }
+        if let last = last(execution.task, at: event.sequence), last != execution { return last.first }
+        return executions.filter {
+            $0.task == execution.task && $0.first > event.sequence && $0.order > execution.order
+        }.map(\.first)
             .min()
     }
 
@@ -103,14 +112,14 @@ struct Oracle {
         for event in events {
             guard case .progress(let progress) = event.body else { continue }
             if !order.contains(progress.label) { order.append(progress.label) }
-            guard discarded[event.sequence] == nil, let run = runOfEvent[event.sequence] else { continue }
+            guard discarded[event.sequence] == nil, let execution = executionOfEvent[event.sequence] else { continue }
             let units = Units(total: Int128(progress.total ?? 0), done: Int128(progress.done ?? 0))
             attempted[progress.label, default: .zero] += units
             let counts =
                 switch policy {
-                case .last: last(run.task, at: head) == run
+                case .last: last(execution.task, at: head) == execution
                 case .all: true
-                case .lastSuccessful: lastSuccessful(run.task) == run
+                case .lastSuccessful: lastSuccessful(execution.task) == execution
                 }
             if counts { counted[progress.label, default: .zero] += units }
         }
@@ -123,13 +132,13 @@ struct Oracle {
         }
     }
 
-    private func lastSuccessful(_ task: Name) -> Run? {
-        runs.filter { $0.task == task && outcome(of: $0) == .succeeded }.max { $0.order < $1.order }
+    private func lastSuccessful(_ task: Name) -> Execution? {
+        executions.filter { $0.task == task && outcome(of: $0) == .succeeded }.max { $0.order < $1.order }
     }
 
-    func outcome(of run: Run) -> ExecutionOutcome? {
+    func outcome(of execution: Execution) -> ExecutionOutcome? {
         var outcome: ExecutionOutcome?
-        for event in events where runOfEvent[event.sequence] == run && discarded[event.sequence] == nil {
+        for event in events where executionOfEvent[event.sequence] == execution && discarded[event.sequence] == nil {
             if case .executionFinished(_, let ended) = event.body { outcome = ended }
         }
         return outcome
@@ -139,8 +148,8 @@ struct Oracle {
         var state = JobState.running
         for event in events {
             if case .jobFinished(let outcome) = event.body { state = JobState(outcome) }
-            if let run = runOfEvent[event.sequence], run.first == event.sequence,
-                last(run.task, at: event.sequence) == run
+            if let execution = executionOfEvent[event.sequence], execution.first == event.sequence,
+                last(execution.task, at: event.sequence) == execution
             {
                 state = .running
             }

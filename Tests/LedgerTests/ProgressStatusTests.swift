@@ -1,7 +1,7 @@
 import Ledger
 import Testing
 
-@Suite("How an indicator and a job stand")
+@Suite("Status of indicators and percentage of jobs")
 struct ProgressStatusTests {
     private static func indicator(_ done: Int128, _ total: Int128, at seconds: Int64 = 0) -> Snapshot.Indicator {
         let units = Units(total: total, done: done)
@@ -16,32 +16,32 @@ struct ProgressStatusTests {
         ).percent
     }
 
-    @Test("done above total, no total, nothing at all, waiting, stalled and complete are told apart")
-    func standings() {
+    @Test("an indicator has the status that its units, its last update and the job's state imply")
+    func statuses() {
         let now = Timestamp(microseconds: 61_000_000)
-        func standing(_ done: Int128, _ total: Int128, at seconds: Int64 = 0, _ state: JobState = .running)
+        func status(_ done: Int128, _ total: Int128, at seconds: Int64 = 0, _ state: JobState = .running)
             -> Snapshot.Indicator.Status
         { Self.indicator(done, total, at: seconds).standing(in: state, at: now) }
-        #expect(standing(0, 0) == .empty)
-        #expect(standing(3, 0) == .unknown)
-        #expect(standing(0, 4) == .waiting)
-        #expect(standing(3, 4, at: 1) == .moving)
-        #expect(standing(3, 4) == .stalled)
-        #expect(standing(3, 4, .failed) == .moving)
-        #expect(standing(4, 4) == .complete)
-        #expect(standing(5, 4) == .over)
+        #expect(status(0, 0) == .empty)
+        #expect(status(3, 0) == .unknown)
+        #expect(status(0, 4) == .waiting)
+        #expect(status(3, 4, at: 1) == .moving)
+        #expect(status(3, 4) == .stalled)
+        #expect(status(3, 4, .failed) == .moving)
+        #expect(status(4, 4) == .complete)
+        #expect(status(5, 4) == .over)
     }
 
-    @Test("the figure of a job is rounded down, and a running one never shows all")
+    @Test("the percentage of a job is rounded down, and a running job never shows 100")
     func percents() {
         #expect(Self.percent(.running, []) == nil)
         #expect(Self.percent(.running, [Self.indicator(999, 1_000)]) == 99)
         #expect(Self.percent(.completed, [Self.indicator(999, 1_000)]) == 99)
         #expect(Self.percent(.running, [Self.indicator(4, 4)]) == 99)
         #expect(Self.percent(.completed, [Self.indicator(4, 4)]) == 100)
-        // One that is over does not make up for another that is behind.
+        // An indicator above its total does not compensate for another one.
         #expect(Self.percent(.running, [Self.indicator(40, 4), Self.indicator(0, 4)]) == 50)
-        // One that declares nothing is not begun; when the job has ended it says nothing.
+        // An indicator without a total counts as 0, and is left out when the job has ended.
         #expect(Self.percent(.running, [Self.indicator(4, 4), Self.indicator(0, 0)]) == 50)
         #expect(Self.percent(.completed, [Self.indicator(4, 4), Self.indicator(0, 0)]) == 100)
         #expect(Self.percent(.completed, [Self.indicator(0, 0)]) == nil)

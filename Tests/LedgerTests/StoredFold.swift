@@ -1,6 +1,8 @@
 import Ledger
 
-/// A fold that is stored after every batch, as tables would hold it, and resumed by what the next batch needs.
+/// A fold that is stored after every batch and restored before the next one.
+///
+/// Each batch restores only the keys that it needs, as from database tables.
 struct StoredFold {
     private(set) var progress = JobProgress()
     private var tasks: [Name: JobTask] = [:]
@@ -19,23 +21,23 @@ struct StoredFold {
         store(try fold.takeChanges())
     }
 
-    private func restore(_ needs: FoldKeys, into fold: inout Fold) throws {
-        for name in needs.tasks {
+    private func restore(_ keys: FoldKeys, into fold: inout Fold) throws {
+        for name in keys.tasks {
             guard let task = tasks[name] else { continue }
             fold.restore(task)
             try restore(task.last, into: &fold)
         }
-        for needed in needs.namedExecutions {
-            let found = executions.values.first { $0.task == tasks[needed.task]?.sequence && $0.name == needed.name }
+        for key in keys.namedExecutions {
+            let found = executions.values.first { $0.task == tasks[key.task]?.sequence && $0.name == key.name }
             if let found { try restore(found.sequence, into: &fold) }
         }
-        for needed in needs.attemptedExecutions {
+        for key in keys.attemptedExecutions {
             let found = executions.values
-                .filter { $0.task == tasks[needed.task]?.sequence && $0.attempt == needed.attempt }
+                .filter { $0.task == tasks[key.task]?.sequence && $0.attempt == key.attempt }
                 .min { $0.sequence < $1.sequence }
             if let found { try restore(found.sequence, into: &fold) }
         }
-        for label in needs.labels {
+        for label in keys.labels {
             if let found = indicators.values.first(where: { $0.label == label }) { fold.restore(found) }
         }
     }

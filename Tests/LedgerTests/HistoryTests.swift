@@ -2,13 +2,12 @@ import Ledger
 import LedgerTestSupport
 import Testing
 
-/// Differences, curves and explanations, which are read off a fold.
-@Suite("What a fold tells of the past", .ownThread)
-struct PastTests {
+@Suite("Differences, histories and explanations of a fold", .ownThread)
+struct HistoryTests {
     static let seeds: [UInt64] = (1...12).map { $0 &* 6_131 }
 
-    @Test("an explanation accounts for every unit by every policy, and pages add up to the whole", arguments: seeds)
-    func explains(seed: UInt64) throws {
+    @Test("an explanation accounts for every unit with every policy, and its pages are complete", arguments: seeds)
+    func explanation(seed: UInt64) throws {
         var fold = Fold(tracksChanges: false)
         var received: [Name?: Units] = [:]
         var decisions: [(ProgressReport, Fold.Decision)] = []
@@ -18,7 +17,7 @@ struct PastTests {
             received[report.label, default: .zero] += report.units
             decisions.append((report, decision))
         }
-        #expect(fold.explanation(of: "nobody's", counting: .last, limit: 10) == nil)
+        #expect(fold.explanation(of: "unknown", counting: .last, limit: 10) == nil)
         for policy in CountingPolicy.allCases {
             let snapshot = fold.snapshot(policy)
             for (label, units) in received {
@@ -52,9 +51,9 @@ struct PastTests {
     }
 
     @Test(
-        "a difference leads from one snapshot to the other, and tells every run that began, ended or lost its place",
+        "a difference contains all changed numbers and all executions that began or were superseded",
         arguments: seeds)
-    func differs(seed: UInt64) throws {
+    func difference(seed: UInt64) throws {
         let events = RandomHistory.events(count: 300, seed: seed)
         for (start, end) in [(0, 300), (120, 200), (37, 37), (250, 300)] {
             var fold = Fold(tracksChanges: false)
@@ -75,18 +74,19 @@ struct PastTests {
             #expect(
                 numbers == Dictionary(uniqueKeysWithValues: difference.to.indicators.map { ($0.label, $0.counted) }))
 
-            let began = fold.executionStates.filter { $0.sequence > Int64(start) }
-            #expect(difference.started.first.map(\.execution) == began.map(\.identity))
-            #expect(difference.started.count == Int64(began.count))
-            let lostPlace = fold.executionStates.filter { execution in
+            let startedExecutions = fold.executionStates.filter { $0.sequence > Int64(start) }
+            #expect(difference.started.first.map(\.execution) == startedExecutions.map(\.identity))
+            #expect(difference.started.count == Int64(startedExecutions.count))
+            let supersededExecutions = fold.executionStates.filter { execution in
                 execution.supersededBy.map { $0 > Int64(start) && $0 > execution.sequence } ?? false
             }
             #expect(
-                Set(difference.superseded.first.map(\.execution)) == Set(lostPlace.map(\.identity)), "seed \(seed)")
+                Set(difference.superseded.first.map(\.execution)) == Set(supersededExecutions.map(\.identity)),
+                "seed \(seed)")
             for superseded in difference.superseded.first {
                 let execution = try #require(fold.execution(superseded.execution.sequence))
                 #expect(execution.supersededBy == superseded.by.sequence)
-                // What it had counted then: what its events before that moment say.
+                // The units that it had counted then follow from its events before that moment.
                 var then = Fold(tracksChanges: false)
                 for event in events[..<Int(superseded.by.sequence - 1)] { try then.apply(event) }
                 let had = try #require(then.execution(superseded.execution.sequence)).contributions.entries
@@ -100,8 +100,8 @@ struct PastTests {
         }
     }
 
-    @Test("of many changes as many are told as were asked for, and all are counted")
-    func limits() throws {
+    @Test("a difference lists only the requested number of changes, and counts all")
+    func differenceLimit() throws {
         var fold = Fold(tracksChanges: false)
         var recorder = SnapshotDiffRecorder(from: fold, counting: .last, limit: 3)
         for event in RandomHistory.events(count: 300, seed: 5) { recorder.note(event, try fold.apply(event), in: fold) }
@@ -110,15 +110,15 @@ struct PastTests {
         #expect(difference.started.count == Int64(fold.executionStates.count))
     }
 
-    @Test("a curve shows what the snapshots show, and every decrease with its cause", arguments: seeds)
-    func curves(seed: UInt64) throws {
+    @Test("a history agrees with the snapshots and contains every decrease with its cause", arguments: seeds)
+    func history(seed: UInt64) throws {
         let events = RandomHistory.events(count: 400, seed: seed)
         for label in [Name?.none, "download"] {
             for points in [2, 10, 10_000] {
                 var fold = Fold(tracksChanges: false)
                 var recorder = IndicatorHistoryRecorder(label, points: points)
                 var shown: [Int64: Units] = [:]
-                var falls: Set<Int64> = []
+                var decreases: Set<Int64> = []
                 for event in events {
                     let before = fold.snapshot().indicators.first { $0.label == label }?.counted
                     recorder.note(event, try fold.apply(event), in: fold)
@@ -126,19 +126,19 @@ struct PastTests {
                     guard before != nil || after != nil else { continue }
                     let (old, new) = (before ?? .zero, after ?? .zero)
                     shown[event.sequence] = new
-                    if new.total < old.total || new.done < old.done { falls.insert(event.sequence) }
+                    if new.total < old.total || new.done < old.done { decreases.insert(event.sequence) }
                 }
-                let curve = try #require(recorder.curve(through: fold))
-                #expect(curve.sequence == 400 && curve.label == label)
-                #expect(curve.points.count <= max(points, falls.count + 2))
-                #expect(curve.points.first?.sequence == shown.keys.min(), "seed \(seed)")
-                #expect(curve.points.last?.counted == shown[400], "seed \(seed)")
-                for point in curve.points { #expect(point.counted == shown[point.sequence], "seed \(seed)") }
-                #expect(Set(curve.points.filter { $0.cause != nil }.map(\.sequence)) == falls, "seed \(seed)")
-                for (left, right) in zip(curve.points, curve.points.dropFirst()) {
+                let history = try #require(recorder.curve(through: fold))
+                #expect(history.sequence == 400 && history.label == label)
+                #expect(history.points.count <= max(points, decreases.count + 2))
+                #expect(history.points.first?.sequence == shown.keys.min(), "seed \(seed)")
+                #expect(history.points.last?.counted == shown[400], "seed \(seed)")
+                for point in history.points { #expect(point.counted == shown[point.sequence], "seed \(seed)") }
+                #expect(Set(history.points.filter { $0.cause != nil }.map(\.sequence)) == decreases, "seed \(seed)")
+                for (left, right) in zip(history.points, history.points.dropFirst()) {
                     #expect(left.sequence < right.sequence)
                 }
-                for cause in curve.points.compactMap(\.cause) {
+                for cause in history.points.compactMap(\.cause) {
                     #expect(fold.execution(cause.superseded.sequence)?.supersededBy == cause.execution.sequence)
                     #expect(cause.lost.total > 0 || cause.lost.done > 0)
                 }
@@ -146,8 +146,8 @@ struct PastTests {
         }
     }
 
-    @Test("a long curve is thinned evenly, its beginning and its end kept")
-    func thins() throws {
+    @Test("a long history is thinned evenly, and keeps its first and last points")
+    func thinning() throws {
         var fold = Fold(tracksChanges: false)
         var recorder = IndicatorHistoryRecorder("x", points: 50)
         for sequence in 1...20_000 {
@@ -157,11 +157,11 @@ struct PastTests {
                 body: .progress(report))
             recorder.note(event, try fold.apply(event), in: fold)
         }
-        let curve = try #require(recorder.curve(through: fold))
-        #expect(curve.points.count == 50)
-        #expect(curve.points.first?.sequence == 1)
-        #expect(curve.points.last?.sequence == 20_000)
-        for (left, right) in zip(curve.points, curve.points.dropFirst()) {
+        let history = try #require(recorder.curve(through: fold))
+        #expect(history.points.count == 50)
+        #expect(history.points.first?.sequence == 1)
+        #expect(history.points.last?.sequence == 20_000)
+        for (left, right) in zip(history.points, history.points.dropFirst()) {
             #expect(right.sequence - left.sequence < 1_000)
         }
     }
