@@ -22,7 +22,7 @@ struct MigratorTests {
     }
 
     private func migrator(_ target: ConnectionTarget, patience: Duration = .seconds(120)) -> Migrator {
-        Migrator(target: target, lockPatience: patience, logger: TestCluster.logger)
+        Migrator(target: target, lockTimeout: patience, logger: TestCluster.logger)
     }
 
     /// Runs the closure with a login of these attributes that may make schemas in the database; it is dropped afterwards.
@@ -159,7 +159,7 @@ struct MigratorTests {
                     _ = try await lease.query(
                         Query("select pg_advisory_lock(hashtextextended('ledger.migrator', 0))"))
                     let log = RecordedLog()
-                    let waiting = Migrator(target: target, lockPatience: .milliseconds(500), logger: log.logger)
+                    let waiting = Migrator(target: target, lockTimeout: .milliseconds(500), logger: log.logger)
                     let error = await #expect(throws: MigrationError.self) { try await waiting.migrate() }
                     let holder = "process \(lease.backendProcess) (the other migrator)"
                     #expect(error?.description.contains(holder) == true, "\(String(describing: error))")

@@ -1,11 +1,13 @@
 internal import PQ
 
-/// Compares ``Guarantees`` with the database. Reads catalogs only; costs a few milliseconds.
+/// Compares ``Guarantees`` with the database.
+///
+/// It reads catalogs only and takes a few milliseconds.
 struct GuaranteeReader: Sendable {
-    /// Faults that are listed, at most.
+    /// The maximum number of faults that are listed.
     static let faultsMax: Int64 = 20
 
-    /// The statement whose rows are the faults, as sentences without a full stop.
+    /// The statement that returns the faults, as sentences without a full stop.
     static var query: Query {
         var tables: [String] = []
         var columns: [String?] = []
@@ -34,8 +36,8 @@ struct GuaranteeReader: Sendable {
         return faults
     }
 
-    /// What the wanted triggers are, as rows of `(table, name, type)`.
-    private static let wantedTriggers: String = {
+    /// The required triggers, as rows of `(table, name, type)`.
+    private static let requiredTriggers: String = {
         let ofEvents = Guarantees.eventRefusals.map { ("event", $0) }
         let others = [("job", Guarantees.jobRefusal), ("job_head", Guarantees.headRefusal)]
         return (ofEvents + others).map { "('\($0.0)', '\($0.1.name)', \($0.1.type)::smallint)" }.joined(separator: ", ")
@@ -81,7 +83,7 @@ struct GuaranteeReader: Sendable {
                 'trigger %s of %s is missing, disabled, or enabled in another mode than "always"', wanted.name, kept.relname
             )
             from kept
-            join (values \(wantedTriggers)) as wanted (part, name, type) on wanted.part = kept.part
+            join (values \(requiredTriggers)) as wanted (part, name, type) on wanted.part = kept.part
             where not exists (
                 select from pg_trigger as trigger join refusal on refusal.oid = trigger.tgfoid
                 where trigger.tgrelid = kept.oid and trigger.tgtype = wanted.type and trigger.tgenabled = 'A'

@@ -1,9 +1,9 @@
 internal import PQ
 
-/// Restores what ``Guarantees`` lists. For the owner of the schema; may be repeated.
+/// Restores the ``Guarantees``. For the owner of the schema; safe to repeat.
 ///
-/// What it leaves alone because a person must decide it is reported again by the next look: other owners, rules, row
-/// level security, unlogged tables, and roles that may act as others.
+/// It does not change anything that a person must decide: other owners, rules, row level security, unlogged tables, and
+/// roles that may act as others. The next check reports them again.
 enum GuaranteeRepair {
     /// The statements, for one transaction.
     static var statements: [Query] {
@@ -30,9 +30,9 @@ enum GuaranteeRepair {
         return sql.map { Query($0, prepare: false) }
     }
 
-    /// Makes a trigger where it is missing or another one has its name, and enables it in every mode.
+    /// Creates a missing or replaced trigger and enables it in every mode.
     ///
-    /// PostgreSQL clones triggers for each row to the partitions, and others not.
+    /// PostgreSQL copies row triggers to the partitions, but not statement triggers.
     private static func triggers(_ refusal: Guarantees.Refusal, on table: String) -> String {
         let level = refusal.isForEachRow ? "row" : "statement"
         return """
@@ -79,7 +79,7 @@ enum GuaranteeRepair {
             """
     }
 
-    /// Takes away what nobody but the owner may have.
+    /// Revokes privileges that only the owner may have.
     private static let revoking = """
         do $$
         declare

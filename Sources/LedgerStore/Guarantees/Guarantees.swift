@@ -1,7 +1,7 @@
-/// What the database must keep so that the ledger is append-only, and what the service's role may do.
+/// The objects that keep the ledger append-only, and the role's privileges.
 ///
-/// The list is compared with the database by ``GuaranteeReader`` and restored by ``GuaranteeRepair``. Migrations make
-/// the same; this is what remains after somebody has restored a dump, or changed a privilege by hand.
+/// ``GuaranteeReader`` compares the list with the database, and ``GuaranteeRepair`` restores it. Migrations create the
+/// same objects. The list remains correct after a restored dump or a privilege that was changed by hand.
 enum Guarantees {
     /// The role that the service's sessions take.
     static let serviceRole = "progress_ledger_service"
@@ -9,15 +9,16 @@ enum Guarantees {
     /// A trigger that refuses changes.
     struct Refusal: Sendable {
         let name: String
-        /// What it fires before, as in `create trigger`.
+        /// The events before which the trigger fires, as in `create trigger`.
         let events: String
         let isForEachRow: Bool
-        /// The bits of `pg_trigger.tgtype` (PostgreSQL's `pg_trigger.h`): 1 row, 2 before, 8 delete, 16 update,
-        /// 32 truncate.
+        /// The bits of `pg_trigger.tgtype`.
+        ///
+        /// PostgreSQL's `pg_trigger.h` defines them: 1 row, 2 before, 8 delete, 16 update, 32 truncate.
         let type: Int16
     }
 
-    /// On the event table and on every partition.
+    /// The triggers on the event table and on every partition.
     static let eventRefusals = [
         Refusal(name: "event_refuse_change", events: "update or delete", isForEachRow: true, type: 27),
         Refusal(
@@ -39,11 +40,11 @@ enum Guarantees {
 
         """
 
-    /// Privileges that the service's role has on tables.
+    /// Privileges of the service's role on tables.
     struct Grant: Sendable {
         let privilege: String
         let tables: [String]
-        /// Of one table, these columns alone.
+        /// The columns, if the privilege is limited to columns of one table.
         var columns: [String] = []
     }
 
@@ -61,9 +62,9 @@ enum Guarantees {
         ]
         + ["update", "delete"].map { Grant(privilege: $0, tables: projections + operations) }
 
-    /// Functions that the service's role may call.
+    /// The functions that the service's role may call.
     static let functions = ["make_event_partition(timestamptz)", "make_event_partitions(integer)"]
 
-    /// Privileges that nobody but the owner has on what is append-only.
+    /// The privileges on append-only tables that only the owner may have.
     static let refusedPrivileges = ["update", "delete", "truncate", "trigger"]
 }

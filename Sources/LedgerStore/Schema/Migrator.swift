@@ -4,38 +4,41 @@ public import LedgerSchema
 public import Logging
 public import PQ
 
-/// A migration that could not be applied.
+/// The error of a migration that could not be applied.
 public struct MigrationError: Error, Sendable, CustomStringConvertible {
-    /// What went wrong and what to do.
+    /// The failure and the remedy.
     public let description: String
-    /// What failed underneath.
+    /// The underlying error.
     public let cause: PQError?
 }
 
-/// Brings the database's schema to the version of this build: forward only, each file in a transaction of its own
-/// together with its record, one migrator at a time.
+/// Brings the database's schema to the version of this build.
+///
+/// It only moves forward. Each file is applied in a transaction of its own together with its record. Only one migrator
+/// works at a time.
 public struct Migrator: Sendable {
     private static let lockName = "ledger.migrator"
-    /// How often it is looked whether another migrator has ended, and how often it is said that it has not.
-    private static let lockPauses: (look: Duration, log: Duration) = (.milliseconds(200), .seconds(10))
-    /// How long one file may take.
+    /// The interval between attempts to get the lock, and between log messages.
+    private static let lockIntervals: (look: Duration, log: Duration) = (.milliseconds(200), .seconds(10))
+    /// The time limit of one file.
     private static let fileDeadline: Duration = .seconds(3_600)
 
     private let target: ConnectionTarget
     private let logger: Logger
     private let migrations: [Migration]
-    private let lockPatience: Duration
+    private let lockTimeout: Duration
 
-    /// A migrator of this database. The user it connects as must be allowed to make schemas and, for the first
-    /// migration, roles.
+    /// Creates a migrator of this database.
     ///
-    /// - Parameter lockPatience: How long another migrator may take before this one gives up.
+    /// The connection's user must be allowed to create schemas and, for the first migration, roles.
+    /// - Parameters:
+    ///   - lockTimeout: The time that another migrator may take before this one gives up.
     public init(
-        target: ConnectionTarget, migrations: [Migration] = Migration.all, lockPatience: Duration = .seconds(120),
+        target: ConnectionTarget, migrations: [Migration] = Migration.all, lockTimeout: Duration = .seconds(120),
         logger: Logger
     ) {
         self.target = target
-        self.lockPatience = lockPatience
+        self.lockTimeout = lockTimeout
         self.logger = logger
         self.migrations = migrations
         for (index, migration) in migrations.enumerated() {
@@ -43,12 +46,14 @@ public struct Migrator: Sendable {
         }
     }
 
-    /// Compares, and changes nothing. One connection.
+    /// Compares the schema and changes nothing. Uses one connection.
     public func check() async throws -> SchemaStatus {
         try await withLease { lease in try await self.status(&lease) }
     }
 
-    /// In which ways the database does not keep the ledger append-only; empty if it does or has no schema yet.
+    /// The ways in which the database fails to keep the ledger append-only.
+    ///
+    /// Empty if it does, or if it has no schema yet.
     public func guaranteeFaults() async throws -> [String] {
         try await withLease { lease in
             guard case .current = try await self.status(&lease) else { return [] }
@@ -56,34 +61,34 @@ public struct Migrator: Sendable {
         }
     }
 
-    /// What a migrator has done.
+    /// The result of a migration.
     public struct MigrationResult: Sendable, Equatable {
         /// The files that were applied.
         public var applied: [String] = []
-        /// The guarantees that were not kept and are now.
+        /// The broken guarantees that were repaired.
         public var repaired: [String] = []
-        /// The guarantees that are not kept and that a person must see to.
+        /// The broken guarantees that only an administrator can repair.
         public var faults: [String] = []
     }
 
-    /// Applies what is missing and restores the guarantees.
+    /// Applies missing migrations and restores the guarantees.
     ///
-    /// - Returns: The files that were applied; none where the schema was current.
-    /// - Throws: ``MigrationError`` where the database is newer, a migration was edited or one fails; then nothing of
-    ///   that file remains.
+    /// - Returns: The files that were applied. None if the schema was current.
+    /// - Throws: ``MigrationError`` if the database is newer, if a migration was edited, or if one fails. A failed
+    ///   file has no effect.
     public func migrate() async throws -> [String] {
         try await bringUp().applied
     }
 
-    /// Applies what is missing and restores the guarantees, and says what it did.
+    /// Applies missing migrations, restores the guarantees, and returns the result.
     ///
-    /// - Throws: As ``migrate()``.
+    /// - Throws: The errors of ``migrate()``.
     public func bringUp() async throws -> MigrationResult {
         try await withLease { lease in
             try await self.checkWritable(&lease)
             try await self.lock(&lease)
             try await self.becomeOwner(&lease)
-            var outcome = MigrationResult()
+            var result = MigrationResult()
             switch try await self.status(&lease) {
             case .current:
                 try await Preparation.ensureRole(&lease)
@@ -96,18 +101,18 @@ public struct Migrator: Sendable {
                 for migration in self.migrations where files.contains(migration.file) {
                     try await self.apply(migration, &lease)
                 }
-                outcome.applied = files
+                result.applied = files
             case let status:
                 throw MigrationError(description: status.explanation, cause: nil)
             }
-            try await self.restoreGuarantees(&outcome, &lease)
-            return outcome
+            try await self.restoreGuarantees(&result, &lease)
+            return result
         }
     }
 
-    /// The SQL that does what ``bringUp()`` would, for an administrator to run in psql.
+    /// Returns the SQL equivalent of ``bringUp()``, for an administrator and psql.
     ///
-    /// - Throws: ``MigrationError`` if this build may not touch the database.
+    /// - Throws: ``MigrationError`` if this build must not change the database.
     public func script() async throws -> String {
         try await withLease { lease in
             let user = try await lease.query(Query("select session_user::text"))[0].decode(0, as: String.self)
@@ -123,8 +128,8 @@ public struct Migrator: Sendable {
         }
     }
 
-    /// Restores what ``Guarantees`` lists, if a release that has all of it is applied.
-    private func restoreGuarantees(_ outcome: inout MigrationResult, _ lease: inout Lease) async throws {
+    /// Restores the ``Guarantees``, if a release that has all of them is applied.
+    private func restoreGuarantees(_ result: inout MigrationResult, _ lease: inout Lease) async throws {
         guard migrations.count >= Migration.all.count else { return }
         let faults = try GuaranteeReader.faults(try await lease.query(GuaranteeReader.query))
         guard !faults.isEmpty else { return }
@@ -138,13 +143,13 @@ public struct Migrator: Sendable {
                 description: "the ledger is not protected (\(faults.joined(separator: "; "))), and restoring that "
                     + "failed: \(error.description)", cause: error)
         }
-        outcome.faults = try GuaranteeReader.faults(try await lease.query(GuaranteeReader.query))
-        outcome.repaired = faults.filter { !outcome.faults.contains($0) }
+        result.faults = try GuaranteeReader.faults(try await lease.query(GuaranteeReader.query))
+        result.repaired = faults.filter { !result.faults.contains($0) }
     }
 
     // MARK: The session
 
-    /// A standby or a database that is read-only takes no migration.
+    /// Refuses a standby and a read-only database.
     private func checkWritable(_ lease: inout Lease) async throws {
         let row = try await lease.query(
             Query("select pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'"))[0]
@@ -157,25 +162,25 @@ public struct Migrator: Sendable {
         }
     }
 
-    /// Waits for another migrator, and says which one.
+    /// Waits for another migrator and logs its session.
     private func lock(_ lease: inout Lease) async throws {
-        let begun = ContinuousClock.now
+        let started = ContinuousClock.now
         var logged: ContinuousClock.Instant?
         while true {
             let rows = try await lease.query(
                 Query("select pg_try_advisory_lock(hashtextextended($1, 0))", [.text(Self.lockName)]))
             if try rows[0].decode(0, as: Bool.self) { return }
             let holder = try await holder(&lease)
-            guard begun.duration(to: .now) < lockPatience else {
+            guard started.duration(to: .now) < lockTimeout else {
                 throw MigrationError(
-                    description: "another migrator is at work: \(holder). Wait until it has ended, or end its session",
+                    description: "another migrator is running: \(holder). Wait until it has ended, or end its session",
                     cause: nil)
             }
-            if logged.map({ $0.duration(to: .now) >= Self.lockPauses.log }) ?? true {
+            if logged.map({ $0.duration(to: .now) >= Self.lockIntervals.log }) ?? true {
                 logger.warning("waiting for another migrator", metadata: ["migrator.holder": "\(holder)"])
                 logged = .now
             }
-            try await Task.sleep(for: Self.lockPauses.look)
+            try await Task.sleep(for: Self.lockIntervals.look)
         }
     }
 
@@ -201,7 +206,9 @@ public struct Migrator: Sendable {
             + "connected for \(seconds) s"
     }
 
-    /// Takes the role that owns the schema, if this user may: what is made belongs to that role again.
+    /// Takes the role that owns the schema, if this user may.
+    ///
+    /// New objects then belong to that role.
     private func becomeOwner(_ lease: inout Lease) async throws(PQError) {
         let rows = try await lease.query(
             Query(
@@ -215,8 +222,9 @@ public struct Migrator: Sendable {
         _ = try await lease.query(Query("select set_config('role', $1, false)", [.text(owner)]))
     }
 
-    /// What this user's or this database's settings may not change: how long a migration may take, and what its names
-    /// mean.
+    /// Overrides settings of the user or database that a migration depends on.
+    ///
+    /// They determine how long a migration may take and how its names are resolved.
     private static let settings = Query(
         """
         select set_config(wanted.name, wanted.value, false)
@@ -239,7 +247,8 @@ public struct Migrator: Sendable {
         let pool = Pool(target: target, settings: settings, logger: logger)
         do {
             let result = try await pool.withConnection { lease in
-                // First and by itself: the limit that it lifts holds for it as well.
+                // This statement comes first and separately, because the limit that it lifts also applies to the next
+                // one.
                 try await lease.script("set statement_timeout = 0")
                 _ = try await lease.query(Self.settings)
                 return try await body(&lease)
@@ -258,7 +267,7 @@ public struct Migrator: Sendable {
         guard encoding == "UTF8" else { return .unsupportedEncoding(encoding) }
         guard try found[0].decode(1, as: Bool.self) else { return .behind(files: migrations.map(\.file)) }
         if try !found[0].decode(2, as: Bool.self) {
-            // A login that inherits nothing has to take the role first.
+            // A login that inherits no privileges must take the role first.
             guard try found[0].decode(3, as: Bool.self) else {
                 return .inaccessible(user: try found[0].decode(4, as: String.self))
             }
@@ -299,7 +308,9 @@ public struct Migrator: Sendable {
         where database.datname = current_database()
         """, [.text(Guarantees.serviceRole)])
 
-    /// Whether a migrator made the schema, and the catalog in which Citus lists what it distributes.
+    /// Whether a migrator created the schema, and the catalog of Citus, if present.
+    ///
+    /// Citus lists distributed tables in that catalog.
     private static let tables = Query(
         """
         select
@@ -336,7 +347,7 @@ public struct Migrator: Sendable {
                     ]))
             try await lease.script("commit")
         } catch {
-            // The connection is closed with its transaction open, which rolls it back.
+            // Closing the connection rolls back its open transaction.
             throw MigrationError(
                 description: "\(migration.file) failed and was undone: \(error.description)"
                     + (error.server?.hint.map { ". \($0)" } ?? ""), cause: error)
@@ -346,7 +357,7 @@ public struct Migrator: Sendable {
 }
 
 extension Migration {
-    /// The SHA-256 of its text, in hexadecimal.
+    /// The SHA-256 of the SQL, in hexadecimal.
     public var sha256: String {
         SHA256.hash(data: Data(sql.utf8)).map { byte in
             let digits = String(byte, radix: 16)

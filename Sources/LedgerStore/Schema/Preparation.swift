@@ -1,10 +1,11 @@
 internal import LedgerSchema
 internal import PQ
 
-/// What must be so in the whole cluster before a schema can be made in one of its databases: the service's role, and
-/// the right to work as it.
+/// The cluster-wide preconditions of a schema in one of the databases.
+///
+/// These are the service's role, and the right of the login to work as that role.
 enum Preparation {
-    /// What the user of a session may do about it.
+    /// The rights of the session's user to establish them.
     private struct Rights {
         let login: String
         let database: String
@@ -28,8 +29,8 @@ enum Preparation {
             mayGrant = try row.decode(7)
         }
 
-        // Before PostgreSQL 16, whoever may create roles may grant any of them; since then only those that it has the
-        // admin option of.
+        // Before PostgreSQL 16, a user that may create roles may grant any of them. Since then it may grant only those
+        // for which it has the admin option.
         private static let sql = """
             select
                 session_user::text, current_database()::text, service.oid is not null, login.rolsuper,
@@ -45,9 +46,11 @@ enum Preparation {
             """
     }
 
-    /// Checks that the first migration, which makes the schema and the role, can be applied.
+    /// Checks that the first migration can be applied.
     ///
-    /// - Throws: ``MigrationError`` with the SQL that an administrator has to run first.
+    /// It creates the schema and the role.
+    ///
+    /// - Throws: ``MigrationError`` with the SQL that an administrator must run first.
     static func checkFirst(_ lease: inout Lease) async throws {
         let rights = try await Rights(&lease)
         var statements: [String] = []
@@ -64,14 +67,15 @@ enum Preparation {
         guard statements.isEmpty else { throw missingRights(of: rights.login, statements) }
     }
 
-    /// Makes sure that the role exists and that this user may work as it: neither is part of a dump.
+    /// Ensures that the role exists and that this user may work as it.
     ///
-    /// - Throws: ``MigrationError`` with the SQL that an administrator has to run.
+    /// Neither is part of a dump.
+    /// - Throws: ``MigrationError`` with the SQL that an administrator must run.
     static func ensureRole(_ lease: inout Lease) async throws {
         var rights = try await Rights(&lease)
         if rights.roleExists, rights.isMember { return }
         let grant = "grant \(Guarantees.serviceRole) to \(PreparationSQL.quoted(rights.login))"
-        // As the one who has logged in: the owner of the schema may be another role, with fewer rights.
+        // The login role is needed here: the owner of the schema may be another role, with fewer rights.
         let role = try await lease.query(Query("select current_setting('role')"))[0].decode(0, as: String.self)
         _ = try await lease.query(Query("select set_config('role', 'none', false)"))
         if !rights.roleExists {
@@ -91,7 +95,7 @@ enum Preparation {
 
     private static func missingRights(of user: String, _ statements: [String]) -> MigrationError {
         MigrationError(
-            description: "user \(user) lacks rights that migrating needs. Let an administrator run this in the "
+            description: "user \(user) lacks rights that the migration needs. Ask an administrator to run this in the "
                 + "database, then migrate again:\n  \(statements.joined(separator: "\n  "))\n", cause: nil)
     }
 }
@@ -108,11 +112,12 @@ enum PreparationSQL {
         return text + "\""
     }
 
-    /// What brings a database up, to be run by psql as a superuser or as the owner of the schema.
+    /// The script that migrates a database, for psql.
     ///
+    /// It must run as a superuser or as the owner of the schema.
     /// - Parameters:
-    ///   - migrations: Those that are missing.
-    ///   - login: The user that the service logs in as.
+    ///   - migrations: The missing migrations.
+    ///   - login: The user with which the service logs in.
     static func script(_ migrations: [Migration], login: String) -> String {
         var parts = ["\\set ON_ERROR_STOP on", "set search_path = pg_catalog, pg_temp;"]
         for migration in migrations {
