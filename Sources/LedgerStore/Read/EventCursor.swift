@@ -1,7 +1,7 @@
 package import Ledger
 package import PQ
 
-/// Reads very many events of a job, in order and as fast as PostgreSQL gives them: by COPY, without their hashes.
+/// Reads very many events of a job in order by COPY, without their hashes.
 package struct EventCursor: Sendable {
     private let pool: Pool
 
@@ -9,15 +9,16 @@ package struct EventCursor: Sendable {
         self.pool = pool
     }
 
-    /// Events in one COPY, at most: each is done long before the session's `statement_timeout`.
+    /// The maximum number of events in one COPY.
+    ///
+    /// This is small enough to finish long before the session's `statement_timeout`.
     private static let eventsMax: Int64 = 500_000
 
-    /// Hands the events after `position` and up to `end` to the closure, some thousand at a time, each exactly once and
-    /// none left out.
+    /// Passes the events after `position` up to `end` to the closure, in order.
     ///
-    /// The closure computes where it keeps nobody waiting, and not on the reactor. PostgreSQL goes on reading meanwhile.
-    ///
-    /// - Throws: ``StoreError/Code/incomplete`` where an event is not there any more; what the closure throws.
+    /// They come some thousand at a time, each exactly once and without gaps. The closure runs on the global executor,
+    /// not on the reactor, so it may compute. PostgreSQL continues to read during that time.
+    /// - Throws: ``StoreError/Code/incomplete`` if an event is missing; any error that the closure throws.
     package func read(
         _ job: JobID, after position: Int64, through end: Int64, _ body: ([Event]) throws -> Void
     ) async throws(StoreError) {
@@ -58,7 +59,7 @@ package struct EventCursor: Sendable {
         position = last
     }
 
-    /// A part of a job's events: those after one and up to another.
+    /// A range of a job's events, after one event and up to another.
     package struct Part: Sendable {
         package let job: JobID
         package let after: Int64
@@ -71,12 +72,11 @@ package struct EventCursor: Sendable {
         }
     }
 
-    /// Hands the events of many jobs to the closure in one COPY, job by job and in order, each exactly once and none left
-    /// out, with the index of its part: as they are in the view of this transaction.
+    /// Passes the events of many jobs to the closure in one COPY, job by job.
     ///
-    /// The closure computes where it keeps nobody waiting, and not on the reactor.
-    ///
-    /// - Throws: ``StoreError/Code/incomplete`` where an event is not there any more; what the closure throws.
+    /// Each event comes exactly once, in order and without gaps, with the index of its part. The events are those that
+    /// this transaction sees. The closure runs on the global executor, not on the reactor, so it may compute.
+    /// - Throws: ``StoreError/Code/incomplete`` if an event is missing; any error that the closure throws.
     package static func read(
         _ parts: [Part], in transaction: inout Transaction, _ body: (Int, Event) throws -> Void
     ) async throws {
@@ -90,8 +90,8 @@ package struct EventCursor: Sendable {
                     let event = try FoldedEventRow.decode(&row)
                     if failure != nil { return }
                     do {
-                        // Where one part ends the next one begins: one that lacks something does not go on as it should,
-                        // or all of them end too early.
+                        // The next part begins at the end of the previous one. If a part lacks an event, its sequences
+                        // have a gap or the rows end too early.
                         while index < parts.count - 1, last == parts[index].end {
                             index += 1
                             last = parts[index].after
@@ -115,12 +115,12 @@ package struct EventCursor: Sendable {
         }
     }
 
-    // PostgreSQL reads job by job, since a part with an order of its own is not mixed with others; were it otherwise, it
-    // would be noticed above. Sorting all of it to be sure would cost as much as reading it, and each column that is sent
-    // costs some five per cent of that: so a row does not say which job it is of.
+    // PostgreSQL reads job by job, because a subquery with an order of its own is not mixed with others; the checks in
+    // `read` would detect it otherwise. Sorting everything to be sure would cost as much as reading it. Each column
+    // adds about 5 % to that cost, so a row does not contain its job.
     private static func statement(_ parts: [Part]) -> String {
-        // Of a single part PostgreSQL knows how many events it has, and reads them in the order of its index. Where it
-        // joins parts it expects a few and sorts them first, which of a large job is half a million on the disk.
+        // For a single part PostgreSQL knows the number of events and reads them in the order of its index. If it joins
+        // parts, it expects few events and sorts them first, which for a large job means half a million on disk.
         if parts.count == 1, let part = parts.first {
             return statement(part.job, after: part.after, through: part.end)
         }
@@ -141,7 +141,7 @@ package struct EventCursor: Sendable {
             """
     }
 
-    // COPY takes no parameters: what is written into the statement are an id and whole numbers, whose texts are safe.
+    // COPY takes no parameters. The statement contains only an id and integers, which need no escaping.
     private static func statement(_ job: JobID, after position: Int64, through end: Int64) -> String {
         """
         copy (
@@ -154,6 +154,6 @@ package struct EventCursor: Sendable {
     }
 
     private static func missing(_ sequence: Int64, _ job: JobID) -> StoreError {
-        StoreError(.incomplete, "event \(sequence) of job \(job) is not there any more", jobs: [job])
+        StoreError(.incomplete, "event \(sequence) of job \(job) is missing", jobs: [job])
     }
 }

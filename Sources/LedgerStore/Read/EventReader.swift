@@ -1,17 +1,18 @@
 internal import Ledger
 internal import PQ
 
-/// Reads the history of a job, and says of each event what has become of it.
+/// Reads the events of a job with their verdicts.
 struct EventReader: Sendable {
     let pool: Pool
 
-    /// How many events are looked at for one page, at most: a filter that matches few gives a short page with a cursor
-    /// rather than a long wait.
+    /// The maximum number of events that are read for one page.
+    ///
+    /// A filter that few events match gives a short page with a cursor rather than a long wait.
     private static let scannedMax = 20_000
-    /// How many events are read at once.
+    /// The number of events that are read at once.
     private static let chunkMax = 1_000
 
-    /// A page of the history; nil where there is no such job.
+    /// Reads a page of events, or returns `nil` if the job does not exist.
     func events(
         _ job: JobID, _ filter: EventFilter, after: Int64?, limit: Int
     ) async throws(PQError) -> EventPage? {
@@ -20,7 +21,7 @@ struct EventReader: Sendable {
         var scanned = 0
         let needsVerdicts = filter.verdict != nil || filter.execution != nil
         while scanned < Self.scannedMax {
-            // Without a filter on what the fold found, no more is read than is shown.
+            // Without a filter by results of the fold, every event that is read is part of the page.
             let size = needsVerdicts ? Self.chunkMax : min(limit - events.count, Self.chunkMax)
             let chunk = try await read(job, filter, after: position, limit: size)
             if chunk.isEmpty, position == nil, scanned == 0 {
@@ -81,7 +82,7 @@ struct EventReader: Sendable {
         return events
     }
 
-    /// The verdicts of events of one job.
+    /// Adds the verdicts to events of one job.
     private func explain(
         _ job: JobID, _ events: [(event: Event, hash: [UInt8])]
     ) async throws(PQError) -> [ExplainedEvent] {
@@ -95,7 +96,7 @@ struct EventReader: Sendable {
     private func findings(
         _ job: JobID, _ tasks: Set<Name>, _ range: ClosedRange<Int64>
     ) async throws(PQError) -> Findings {
-        // The checkpoint is read first: what is read after it may be ahead of it, never behind.
+        // The checkpoint is read first: later results may be ahead of it, but never behind.
         let results = try await pool.lookUp([
             Query("select sequence from ledger.snapshot where job_id = $1 and is_live", [.uuid(job.uuid)]),
             Query(
@@ -202,13 +203,13 @@ struct EventReader: Sendable {
     }
 }
 
-/// What the projection has found that bears on some events of a job.
+/// The projection's results that determine the verdicts of some events.
 private struct Findings {
     /// The last event that the projection has folded.
     var checkpoint: Int64 = 0
     /// The executions of the tasks.
     var histories: [Name: TaskHistory] = [:]
-    /// The events that were discarded.
+    /// The discarded events.
     var discards: [Int64: (verdict: Verdict, duplicateOf: Int64?)] = [:]
 
     func explain(_ event: Event, hash: [UInt8]) -> ExplainedEvent {
@@ -238,7 +239,7 @@ private struct Findings {
 }
 
 extension EventFilter {
-    /// Whether an event passes what only the fold can tell.
+    /// Whether an event matches the parts of the filter that depend on the fold.
     fileprivate func accepts(_ event: ExplainedEvent) -> Bool {
         if let verdict, event.verdict != verdict { return false }
         if let execution, event.execution != execution { return false }

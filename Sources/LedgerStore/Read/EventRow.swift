@@ -1,20 +1,24 @@
 public import Ledger
 public import PQ
 
-/// How an event is read from the event table.
+/// The decoding of an event from the event table.
 public enum EventRow {
-    /// The columns, in the order that ``decode(_:from:)`` expects; `event` is the table's name in the statement.
+    /// The columns that ``decode(_:from:)`` expects, in order.
+    ///
+    /// The statement must call the table `event`.
     public static let columns = """
         event.sequence, event.recorded_at, event.at, event.report, event.total, event.done, event.attempt, event.type,
         event.hash, event.task, event.execution, event.label, event.outcome, event.name, event.key,
         event.tag_names, event.tag_contents
         """
 
-    /// How many ``columns`` there are.
+    /// The number of ``columns``.
     static let columnCount = 17
 
-    /// What stands for the event table in `from`: the tags of the few events that have some, as arrays, since a JSON
-    /// object would have to be read by Swift's `String`, which takes different names for equal.
+    /// The event table for `from`, with tags as arrays.
+    ///
+    /// Few events have tags. As a JSON object they would have to be decoded by Swift's `String`, which treats some
+    /// different names as equal.
     public static let table = """
         (
             select
@@ -27,9 +31,9 @@ public enum EventRow {
         ) as event
         """
 
-    /// Reads the event whose columns begin at this one.
+    /// Decodes the event in the columns from this one on.
     ///
-    /// - Throws: ``PQError/Code/decoding`` where the row is not what the ledger writes.
+    /// - Throws: ``PQError/Code/decoding`` if the row is not one that the ledger writes.
     public static func decode(_ row: Row, from column: Int = 0) throws(PQError) -> (event: Event, hash: [UInt8]) {
         let body = try body(row, column)
         let event = Event(

@@ -1,16 +1,17 @@
 internal import Ledger
 internal import PQ
 
-/// Reads where each unit of an indicator went.
+/// Reads the account of an indicator's units, execution by execution.
 struct ExplainReader: Sendable {
     let pool: Pool
 
-    /// Executions looked at for one page, at most: an indicator that few of them have reported on gives a short page with
-    /// a cursor rather than a long wait.
+    /// The maximum number of executions that are read for one page.
+    ///
+    /// An indicator that few of them have reported on gives a short page with a cursor rather than a long wait.
     private static let scannedMax = 50_000
     private static let chunkMax = 1_000
 
-    /// A page of the explanation, all as of one moment.
+    /// Reads a page of the explanation, as of one moment.
     func explain(
         _ job: JobID, _ label: Name?, limit: Int, after cursor: Explanation.Cursor?
     ) async throws(PQError) -> ExplanationResult {
@@ -28,8 +29,8 @@ struct ExplainReader: Sendable {
                     let chunk = try await transaction.query(
                         Self.chunk(job, projection, after: position, indicator.sequence))
                     for row in chunk {
-                        let (entry, place) = try Self.entry(row, indicator.sequence)
-                        position = place
+                        let (entry, cursor) = try Self.entry(row, indicator.sequence)
+                        position = cursor
                         guard let entry else { continue }
                         explanation.entries.append(entry)
                         guard explanation.entries.count < limit else { break }
@@ -51,8 +52,9 @@ struct ExplainReader: Sendable {
         }
     }
 
-    /// Whether any event of the job names the label. What is folded is known by its indicators, so only the events that
-    /// the projection has not reached are looked through.
+    /// Whether any event of the job names the label.
+    ///
+    /// The indicators show it for folded events, so only events that the projection has not reached are searched.
     func isNamed(_ label: Name?, in job: JobID) async throws(PQError) -> Bool {
         let rows = try await pool.query(
             Query(
@@ -102,8 +104,9 @@ struct ExplainReader: Sendable {
             supersededEvents: try row.decode(12), updatedAt: try row.timestamp(13))
     }
 
-    /// The next executions in the order of tasks, attempts and first events, with those that took their place, and with
-    /// what was discarded of each on this indicator.
+    /// The statement that reads the next executions, by task, attempt and first event.
+    ///
+    /// A row also contains the execution that superseded it, and the units that were discarded for this indicator.
     private static func chunk(
         _ job: JobID, _ projection: Int16, after position: Explanation.Cursor, _ indicator: Int64
     ) -> Query {
@@ -146,16 +149,16 @@ struct ExplainReader: Sendable {
             ])
     }
 
-    /// What the execution of a row reported on the indicator, nil where nothing; and its place.
+    /// The entry of a row's execution, `nil` without units, and its cursor position.
     private static func entry(
         _ row: Row, _ indicator: Int64
-    ) throws(PQError) -> (entry: Explanation.Entry?, place: Explanation.Cursor) {
+    ) throws(PQError) -> (entry: Explanation.Entry?, cursor: Explanation.Cursor) {
         let execution = try ExecutionRow.decode(row, from: 6)
-        let place = Explanation.Cursor(
+        let cursor = Explanation.Cursor(
             task: execution.task, attempt: execution.attempt, execution: execution.sequence)
         let discarded = Units(total: try row.decode(4), done: try row.decode(5))
         let reported = execution.contributions.entries.first { $0.indicator == indicator }?.units
-        guard reported != nil || discarded != .zero else { return (nil, place) }
+        guard reported != nil || discarded != .zero else { return (nil, cursor) }
         var winner: ExecutionIdentity?
         if let sequence = try row.decodeIfPresent(3, as: Int64.self) {
             winner = ExecutionIdentity(
@@ -164,7 +167,7 @@ struct ExplainReader: Sendable {
         return (
             Explanation.Entry(
                 task: try row.name(0), execution: execution.identity, reported: reported ?? .zero, discarded: discarded,
-                isCounted: execution.isLast, supersededBy: winner), place
+                isCounted: execution.isLast, supersededBy: winner), cursor
         )
     }
 }

@@ -1,23 +1,25 @@
 package import Ledger
 package import PQ
 
-/// What folds read of an event: neither its hash, nor what a job is called, nor the reporter's own time, which no fold asks
-/// for. Each column that is sent costs some five per cent of what reading an event does.
+/// The decoding of an event as folds need it.
+///
+/// It leaves out the hash, the name of a job and the reporter's time, which no fold uses. Each column adds about 5 % to
+/// the cost of reading an event.
 package enum FoldedEventRow {
-    /// The columns, in the order that ``decode(_:)`` takes them; `event` is the table's name in the statement.
+    /// The columns that ``decode(_:)`` expects, in order.
     ///
-    /// To compare a number costs PostgreSQL less than to send it, so what most events have is left out: that they report
-    /// progress, and no units.
+    /// The statement must call the table `event`. For PostgreSQL, comparing a number costs less than sending it, so the
+    /// most frequent values are left out: the type `progress`, and units of 0.
     package static let columns = """
         event.sequence, event.recorded_at, nullif(event.type, \(EventType.progress.rawValue)), event.report,
         nullif(event.total, 0), nullif(event.done, 0), event.attempt, event.task, event.execution, event.label,
         event.outcome
         """
 
-    /// The event of the next columns. Whether no units were given, or none to be counted, is no longer told: a fold does
-    /// not tell them apart.
+    /// Decodes the event in the next columns.
     ///
-    /// - Throws: ``PQError/Code/decoding`` where they are not what the ledger writes.
+    /// Units of 0 and absent units become the same: a fold does not distinguish them.
+    /// - Throws: ``PQError/Code/decoding`` if the columns are not ones that the ledger writes.
     package static func decode(_ row: inout BinaryRow) throws(PQError) -> Event {
         let sequence = try row.int8()
         let recordedAt = try row.timestamp()

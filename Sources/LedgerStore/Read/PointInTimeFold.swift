@@ -2,31 +2,33 @@ internal import Ledger
 internal import PQ
 internal import Synchronization
 
-/// Tells what was known of a job at any sequence, by any policy, by folding its events from the first one on.
+/// Folds a job's events from the first one to any sequence, under any policy.
 ///
-/// Costs by the events up to there, about a million a second for a job of few tasks and half as many for one of a hundred
-/// thousand, and memory by the job's executions; so there is a limit to what is folded at the same time.
+/// The time depends on the number of events: about a million per second for a job with few tasks, half as many for one
+/// with a hundred thousand. The memory depends on the job's executions, so the concurrent folds are limited.
 final class PointInTimeFold: Sendable {
-    /// How many histories are folded at the same time.
-    static let atOnceMax = 4
-    /// How many executions they may have together: some 1.3 kB each. One job of more is folded when it is alone.
+    /// The maximum number of concurrent folds.
+    static let concurrentMax = 4
+    /// The maximum number of executions in all concurrent folds, some 1.3 kB each.
+    ///
+    /// A job with more executions is folded if no other fold is in progress.
     static let executionsMax: Int64 = 200_000
 
-    private struct UnderWay {
+    private struct Load {
         var histories = 0
         var executions: Int64 = 0
     }
 
     private let pool: Pool
-    private let underWay = Mutex(UnderWay())
+    private let load = Mutex(Load())
 
     init(pool: Pool) {
         self.pool = pool
     }
 
-    /// The snapshot of events 1 to `sequence`.
+    /// Returns the snapshot of events 1 to `sequence`.
     ///
-    /// - Throws: ``StoreError/Code/overloaded`` where too much is being folded already.
+    /// - Throws: ``StoreError/Code/overloaded`` if too much is being folded.
     func snapshot(
         of job: JobView, at sequence: Int64, counting policy: CountingPolicy
     ) async throws(StoreError) -> Snapshot {
@@ -35,7 +37,7 @@ final class PointInTimeFold: Sendable {
         }
     }
 
-    /// A page of the tasks of events 1 to `sequence`.
+    /// Returns a page of the tasks of events 1 to `sequence`.
     func tasks(
         of job: JobView, at sequence: Int64, state: TaskState?, limit: Int, after cursor: Int64?
     ) async throws(StoreError) -> TaskPage {
@@ -47,7 +49,7 @@ final class PointInTimeFold: Sendable {
         }
     }
 
-    /// Why the snapshot of events 1 to `sequence` shows what it shows.
+    /// Explains an indicator of the snapshot of events 1 to `sequence`.
     func explanation(
         of label: Name?, of job: JobView, at sequence: Int64, counting policy: CountingPolicy, limit: Int,
         after cursor: Explanation.Cursor?
@@ -58,7 +60,7 @@ final class PointInTimeFold: Sendable {
         }
     }
 
-    /// What happened after event `from`, up to event `to`.
+    /// Returns the changes after event `from`, up to event `to`.
     func difference(
         in job: JobView, from: Int64, to: Int64, counting policy: CountingPolicy, limit: Int
     ) async throws(StoreError) -> SnapshotDiff {
@@ -72,7 +74,7 @@ final class PointInTimeFold: Sendable {
         }
     }
 
-    /// How an indicator came to its numbers, through event `sequence`; nil where no event has named it.
+    /// Returns the history of an indicator, or `nil` if no event has named it.
     func curve(
         of label: Name?, of job: JobView, through sequence: Int64, points: Int
     ) async throws(StoreError) -> IndicatorHistory? {
@@ -99,23 +101,24 @@ final class PointInTimeFold: Sendable {
     private func withAdmission<R>(
         _ job: JobView, _ body: () async throws(StoreError) -> R
     ) async throws(StoreError) -> R {
-        // The snapshot may be behind or missing. Each event that it lacks begins at most one execution.
+        // The snapshot may be behind or missing. Each event that it lacks starts at most one execution.
         let executions = job.snapshot.tasks.executions + max(0, job.ledgerSequence - job.snapshot.sequence)
-        let mayBegin = underWay.withLock { underWay in
-            guard underWay.histories == 0 || underWay.executions + executions <= Self.executionsMax,
-                underWay.histories < Self.atOnceMax
+        let isAdmitted = load.withLock { load in
+            guard load.histories == 0 || load.executions + executions <= Self.executionsMax,
+                load.histories < Self.concurrentMax
             else { return false }
-            underWay.histories += 1
-            underWay.executions += executions
+            load.histories += 1
+            load.executions += executions
             return true
         }
-        guard mayBegin else {
-            throw StoreError(.overloaded, "too many histories are being folded already", retryAfter: .seconds(1))
+        guard isAdmitted else {
+            throw StoreError(
+                .overloaded, "too many histories are being folded; try again later", retryAfter: .seconds(1))
         }
         defer {
-            underWay.withLock { underWay in
-                underWay.histories -= 1
-                underWay.executions -= executions
+            load.withLock { load in
+                load.histories -= 1
+                load.executions -= executions
             }
         }
         return try await body()
@@ -123,7 +126,7 @@ final class PointInTimeFold: Sendable {
 
     // MARK: Moments
 
-    /// The sequence that a moment means, of a job whose last event is `head`.
+    /// Returns the sequence of a point in time, for a job with this last event.
     func sequence(of moment: PointInTime, _ job: JobID, head: Int64) async throws(StoreError) -> Int64 {
         switch moment {
         case .sequence(let sequence): min(max(0, sequence), head)
@@ -131,8 +134,9 @@ final class PointInTimeFold: Sendable {
         }
     }
 
-    /// The last event of a job that was recorded at this time or before; 0 where there is none. Times never go backwards
-    /// within a job, so halving the way finds it: some twenty lookups for a million events.
+    /// Returns the last event recorded at this time or before, or 0 without one.
+    ///
+    /// Times never decrease within a job, so a binary search finds it: about twenty lookups for a million events.
     private func lastSequence(
         of job: JobID, head: Int64, recordedUntil moment: Timestamp
     ) async throws(StoreError) -> Int64 {
@@ -140,7 +144,7 @@ final class PointInTimeFold: Sendable {
         while low < high {
             let middle = high - (high - low) / 2
             guard let recordedAt = try await recordedAt(middle, job) else {
-                throw StoreError(.incomplete, "event \(middle) of job \(job) is not there any more", jobs: [job])
+                throw StoreError(.incomplete, "event \(middle) of job \(job) is missing", jobs: [job])
             }
             if recordedAt <= moment { low = middle } else { high = middle - 1 }
         }

@@ -2,16 +2,16 @@ internal import Ledger
 internal import PQ
 internal import Synchronization
 
-/// Reads jobs with their snapshots: one query, whether for one job or for a page of them.
+/// Reads jobs with their snapshots in one query, for one job or for a page of jobs.
 ///
-/// Which jobs there are is decided by the ledger itself. A job whose snapshot is missing is read with an empty one at
+/// The heads determine which jobs exist, not the snapshots. A job without a snapshot is read with an empty one at
 /// sequence 0.
 struct SnapshotReader: Sendable {
     let pool: Pool
-    /// Whether a job without a snapshot has been seen lately.
+    /// Whether a job without a snapshot was found recently.
     let missing: MissingSnapshots
 
-    /// What a row holds, whatever picks the jobs. Each job's indicators come as arrays, in order.
+    /// The columns of a row. The indicators of a job are arrays, in order.
     private static func columns(showing indicators: String = "shown.counted_events > 0") -> String {
         """
         select
@@ -44,15 +44,15 @@ struct SnapshotReader: Sendable {
         """
     }
 
-    // What is read of a snapshot, and of one that is missing.
+    // The values of a snapshot, and those of a missing one.
     private static let sequence = "coalesce(snapshot.sequence, 0)"
     private static let state = "coalesce(snapshot.state, '\(JobState.running.rawValue)')"
     private static let projection = "coalesce(snapshot.projection, \(missingProjection)::smallint)"
     private static let writer = "coalesce(snapshot.xmin, '0'::xid)"
-    /// The number that stands for a missing projection: those that are stored are numbered from 1.
+    /// The number that represents a missing projection. Stored ones begin at 1.
     private static let missingProjection: Int16 = 0
 
-    /// The statement that reads one job; tests look at its plan.
+    /// The statement that reads one job. Tests check its plan.
     static let oneJob = "\(columns())\nwhere job.job_id = $1"
 
     private static let oneJobAttempted =
@@ -61,31 +61,31 @@ struct SnapshotReader: Sendable {
     func job(_ id: JobID) async throws(PQError) -> StampedJob? {
         let rows = try await pool.query(Query(Self.oneJob, [.uuid(id.uuid)]))
         guard let row = rows.first else { return nil }
-        return try await withHistories([noted(try Self.decode(row))]).first
+        return try await withHistories([recordingMissing(try Self.decode(row))]).first
     }
 
-    /// Notes whether the snapshot of a job that was read is missing.
-    private func noted(_ job: StampedJob) -> StampedJob {
+    /// Records whether the snapshot of a job that was read is missing.
+    private func recordingMissing(_ job: StampedJob) -> StampedJob {
         if job.stamp.projection == Self.missingProjection { missing.note(true) }
         return job
     }
 
-    /// The statement that reads several jobs; tests look at its plan.
+    /// The statement that reads several jobs. Tests check its plan.
     static let severalJobs = "\(columns())\nwhere job.job_id = any($1)"
 
     func jobs(_ ids: [JobID]) async throws(PQError) -> [JobView] {
         try await stamped(ids).values.map(\.view)
     }
 
-    /// Those of these jobs that there are.
+    /// Reads the existing jobs among these, with their stamps.
     func stamped(_ ids: [JobID]) async throws(PQError) -> [JobID: StampedJob] {
         let rows = try await pool.query(Query(Self.severalJobs, [.uuids(ids.map(\.uuid))]))
-        // A job may have very many indicators, and the connections' thread has others to serve.
+        // Decoding is moved off the connections' thread, because a job may have very many indicators.
         let result: Result<[JobID: StampedJob], PQError> = await withTaskExecutorPreference(globalConcurrentExecutor) {
             do throws(PQError) {
                 var jobs: [JobID: StampedJob] = [:]
                 for row in rows {
-                    let job = noted(try Self.decode(row))
+                    let job = recordingMissing(try Self.decode(row))
                     jobs[job.view.id] = job
                 }
                 return .success(jobs)
@@ -98,10 +98,10 @@ struct SnapshotReader: Sendable {
             uniquingKeysWith: { first, _ in first })
     }
 
-    /// Finds the histories of snapshots that are behind the ledger; those of the others are those of the heads.
+    /// Fills in the histories of snapshots that are behind the ledger.
     ///
-    /// A query of its own, since most are not behind: within the other queries the lookup would cost every reader 30 µs,
-    /// and more with every month.
+    /// The history of the others is the hash of the head. This is a separate query because most snapshots are not
+    /// behind: inside the other queries the lookup would cost every reader 30 µs, and more with every month.
     private func withHistories(_ jobs: [StampedJob]) async throws(PQError) -> [StampedJob] {
         let behind = jobs.filter(\.isBehind).map { (job: $0.view.id, sequence: $0.stamp.sequence) }
         guard !behind.isEmpty else { return jobs }
@@ -116,7 +116,7 @@ struct SnapshotReader: Sendable {
         }
     }
 
-    /// The hashes of these events.
+    /// Reads the hashes of these events.
     private func histories(_ events: [(job: JobID, sequence: Int64)]) async throws(PQError) -> [JobID: EventHash] {
         let rows = try await pool.query(
             Query(
@@ -130,7 +130,7 @@ struct SnapshotReader: Sendable {
         return found
     }
 
-    /// What picks the columns of a stamp; tests look at its plan.
+    /// The statement that reads stamps. Tests check its plan.
     static let stamps = """
         select head.job_id, head.sequence, head.hash, \(sequence), \(projection), \(writer)
         from ledger.job_head as head
@@ -138,7 +138,7 @@ struct SnapshotReader: Sendable {
         where head.job_id = any($1)
         """
 
-    /// The stamps of those of these jobs that there are.
+    /// Reads the stamps of the existing jobs among these.
     func stamps(_ ids: [JobID]) async throws(PQError) -> [JobID: SnapshotStamp] {
         var stamps: [JobID: SnapshotStamp] = [:]
         for row in try await pool.query(Query(Self.stamps, [.uuids(ids.map(\.uuid))])) {
@@ -154,33 +154,37 @@ struct SnapshotReader: Sendable {
         return stamps
     }
 
-    /// The job with what was attempted on each indicator, whichever execution attempted it.
+    /// Reads a job with the units that all executions attempted for each indicator.
     func jobCountingAll(_ id: JobID) async throws(PQError) -> JobView? {
         let rows = try await pool.query(Query(Self.oneJobAttempted, [.uuid(id.uuid)]))
         guard let row = rows.first else { return nil }
-        guard var view = try await withHistories([noted(try Self.decode(row))]).first?.view else { return nil }
+        guard var view = try await withHistories([recordingMissing(try Self.decode(row))]).first?.view else {
+            return nil
+        }
         for index in view.snapshot.indicators.indices {
             view.snapshot.indicators[index].counted = view.snapshot.indicators[index].attempted
         }
         return view
     }
 
-    /// A page of jobs, newest first.
+    /// Reads a page of jobs, newest first.
     ///
-    /// Costs by the page where nothing, a state, a name or a key is asked for. Where tags or a text are, all jobs may be
-    /// looked through for them.
+    /// The cost depends on the size of the page if the filter is empty or has a state, a name or a key. With tags or a
+    /// search, the query may read all jobs.
     func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) async throws(PQError) -> [JobView] {
-        let isWalkedByState = isWalkedByState(filter)
-        let query = Self.page(filter, limit: limit, after: cursor, byState: isWalkedByState)
-        let rows = try await isWalkedByState ? pool.lookUp([query])[0] : pool.query(query)
+        let usesStateIndex = usesStateIndex(filter)
+        let query = Self.page(filter, limit: limit, after: cursor, byState: usesStateIndex)
+        let rows = try await usesStateIndex ? pool.lookUp([query])[0] : pool.query(query)
         var jobs: [StampedJob] = []
-        for row in rows { jobs.append(noted(try Self.decode(row))) }
+        for row in rows { jobs.append(recordingMissing(try Self.decode(row))) }
         return try await withHistories(jobs).map(\.view)
     }
 
-    /// Whether the jobs are found in the order of the index by state: few of many may have it. One that names fewer is
-    /// better. A job without a snapshot is not in that index, and is shown as running.
-    private func isWalkedByState(_ filter: JobFilter) -> Bool {
+    /// Whether the query follows the index by state instead of the order of all jobs.
+    ///
+    /// Few of many jobs may have the state. A filter by name or key is more selective. A job without a snapshot is not
+    /// in that index, but counts as running.
+    private func usesStateIndex(_ filter: JobFilter) -> Bool {
         guard let state = filter.state, filter.name == nil, filter.key == nil else { return false }
         return state != .running || !missing.isKnown
     }
@@ -202,7 +206,7 @@ struct SnapshotReader: Sendable {
         if let key = filter.key { require({ "job.key = \($0)" }, .text(key.text)) }
         if let search = filter.search {
             parameters.append(.text(search.searchPattern))
-            // No name is longer than this, and the pattern of one that is could be long.
+            // A longer text matches no name, and its pattern would be long.
             let isFound =
                 search.scalarCount <= Limits.jobNameLengths.upperBound
                 ? "job.name collate \"C\" ~ $\(parameters.count)" : "$\(parameters.count) is null"
@@ -216,8 +220,8 @@ struct SnapshotReader: Sendable {
         }
         parameters.append(.int8(Int64(limit)))
         let condition = conditions.isEmpty ? "" : "where \(conditions.joined(separator: " and "))"
-        // The state is the snapshot's; the head is joined only to those that are shown.
-        // One job at most has a key, and where an order is asked for too, all jobs may be walked through in that order.
+        // The state is a column of the snapshot; the head is joined only to the selected jobs. At most one job has a
+        // given key. With an order as well, PostgreSQL might walk through all jobs in that order.
         let newestFirst =
             byState ? "order by snapshot.state, snapshot.job_id desc" : "order by job.job_id desc"
         let sql = """
@@ -275,19 +279,19 @@ struct SnapshotReader: Sendable {
     }
 }
 
-/// Whether a job without a snapshot has been seen lately, in this process.
+/// A flag that a job without a snapshot was found recently in this process.
 ///
-/// A projection may be dropped at any time, and a worker makes the missing snapshots again within seconds. Until then a
-/// list of running jobs is read in the order of all jobs, because the index by state does not have those.
+/// A projection may be dropped at any time, and a worker creates missing snapshots again within seconds. Until then a
+/// list of running jobs is read in the order of all jobs, because the index by state does not contain those jobs.
 package final class MissingSnapshots: Sendable {
     private let isSeen = Atomic(false)
 
     package init() {}
 
-    /// Whether one has been seen since all snapshots were there.
+    /// Whether a missing snapshot was found and not yet restored.
     var isKnown: Bool { isSeen.load(ordering: .relaxed) }
 
-    /// Notes that a snapshot is missing, or that a look at all jobs has found none missing.
+    /// Records that a snapshot is missing, or that a check of all jobs found none.
     package func note(_ isMissing: Bool) { isSeen.store(isMissing, ordering: .relaxed) }
 }
 

@@ -1,10 +1,8 @@
-/// Which state of a job's snapshot a reader is shown: where two are equal, so is everything that ``JobView`` tells, as far
-/// as the ledger has written it.
+/// The version of a job's snapshot: equal stamps mean an equal ``JobView``.
 ///
-/// The hash of the last event stands for the whole history, wherever it was recorded; the sequence and the projection
-/// for what has been made of it; and the transaction that wrote the snapshot's row for that row itself, so that neither a
-/// number given anew nor a change to that row by hand passes for what was there before. A change by hand to an
-/// indicator's row alone does: a replay finds it.
+/// The hash of the last event identifies the whole history. The sequence and the projection identify the result of the
+/// fold. The transaction that wrote the snapshot's row (`xmin`) guards against reused numbers of projections and manual
+/// edits of that row. Manual edits of indicator rows are not detected; a replay finds them.
 public struct SnapshotStamp: Hashable, Sendable {
     /// The sequence of the last event in the ledger.
     public let ledgerSequence: Int64
@@ -12,14 +10,16 @@ public struct SnapshotStamp: Hashable, Sendable {
     public let head: EventHash
     /// The sequence of the last event in the snapshot.
     public let sequence: Int64
-    /// The number of the projection that readers are shown.
+    /// The number of the live projection.
     public let projection: Int16
     /// The transaction that wrote the snapshot's row.
     public let writer: UInt32
-    /// The hash of the last event in the snapshot; ``EventHash/none`` while it is not known.
+    /// The hash of the last event in the snapshot.
+    ///
+    /// It is ``EventHash/none`` as long as it is unknown.
     public internal(set) var history: EventHash
 
-    /// A stamp, whose history is that of the head if the snapshot has reached it.
+    /// Creates a stamp. Its history is the head's hash if the snapshot is not behind.
     public init(ledgerSequence: Int64, head: EventHash, sequence: Int64, projection: Int16, writer: UInt32) {
         history = sequence == ledgerSequence ? head : .none
         self.ledgerSequence = ledgerSequence
@@ -30,7 +30,7 @@ public struct SnapshotStamp: Hashable, Sendable {
     }
 }
 
-/// The hash of an event, in no more memory than its 32 bytes: of stamps there are very many.
+/// The hash of an event in 32 bytes of memory, because stamps are numerous.
 public struct EventHash: Hashable, Sendable {
     private let first: UInt64
     private let second: UInt64
@@ -40,10 +40,10 @@ public struct EventHash: Hashable, Sendable {
     /// The hash of no event.
     public static let none = EventHash(0, 0, 0, 0)
 
-    /// The first eight bytes, by which a snapshot's readers tell one history of a job from another.
+    /// The first eight bytes, which distinguish two histories of a job.
     public var prefix: UInt64 { first }
 
-    /// The hash of these bytes, eight in each number.
+    /// Creates a hash from four numbers of eight bytes each.
     public init(_ first: UInt64, _ second: UInt64, _ third: UInt64, _ fourth: UInt64) {
         self.first = first
         self.second = second
@@ -52,7 +52,7 @@ public struct EventHash: Hashable, Sendable {
     }
 }
 
-/// A job with its snapshot, and which state of it that is.
+/// A job with its snapshot and the stamp of that snapshot.
 public struct StampedJob: Sendable {
     public var view: JobView
     public var stamp: SnapshotStamp

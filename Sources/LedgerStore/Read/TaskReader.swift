@@ -1,19 +1,20 @@
 internal import Ledger
 internal import PQ
 
-/// Reads the tasks of a job with their executions, in the order in which they began.
+/// Reads the tasks of a job with their executions, in the order of start.
 struct TaskReader: Sendable {
     let pool: Pool
 
-    /// Tasks read at once.
+    /// The number of tasks that are read at once.
     private static let chunkMax = 100
-    /// What executions reported, that a page holds before it ends early: a page of tasks with very many labels is
-    /// rather short than large.
+    /// The number of contributions at which a page ends early.
+    ///
+    /// A page of tasks with very many labels is short rather than large.
     private static let contributionsMax = 50_000
 
-    /// A page of tasks, all as of one moment; nil where there is no such job.
+    /// Reads a page of tasks as of one moment, or `nil` if the job does not exist.
     ///
-    /// - Parameter cursor: ``TaskPage/nextCursor`` of the page before.
+    /// - Parameter cursor: ``TaskPage/nextCursor`` of the previous page.
     func tasks(
         _ job: JobID, state: TaskState?, limit: Int, after cursor: Int64?
     ) async throws(PQError) -> TaskPage? {
@@ -38,7 +39,7 @@ struct TaskReader: Sendable {
                 }
                 let projection = Projection(job: job, number: number, jobState: jobState)
                 var page = TaskPage(sequence: try row.decode(1), tasks: [], nextCursor: nil)
-                // No task is stored in a state that it cannot have while the job is in this one.
+                // A stored task cannot have this state while the job is in its current state.
                 let stored = state.map { $0.stored(in: jobState) }
                 if case .some(nil) = stored { return page }
                 page.nextCursor = cursor
@@ -112,7 +113,7 @@ struct TaskReader: Sendable {
         return tasks
     }
 
-    /// The labels of the indicators that these executions have reported on.
+    /// Reads the labels of the indicators that these executions have reported on.
     private static func labels(
         _ projection: Projection, of executions: [Execution], _ transaction: inout Transaction
     ) async throws(PQError) -> [Int64: Name?] {

@@ -2,18 +2,19 @@ internal import Ledger
 internal import LedgerChain
 internal import PQ
 
-/// Reads a job's ledger from the first event to its head, and has it checked. Nothing is locked: events never change, and
-/// what is appended meanwhile is beyond the head that was read at the beginning.
+/// Reads a job's events in order and verifies their hash chain.
+///
+/// Nothing is locked: events never change, and later appends are beyond the head that was read at the beginning.
 struct ChainReader: Sendable {
     let pool: Pool
 
-    /// Events read at once.
+    /// The number of events that are read at once.
     private static let pageSize: Int64 = 2_000
 
-    /// What is wrong with a stretch of the ledger of a job, if anything; nil where there is no such job.
+    /// Verifies a range of a job's ledger, or returns `nil` if the job does not exist.
     func verify(_ job: JobID, _ stretch: Verification.Range) async throws(PQError) -> Verification? {
         guard let start = try await start(job) else { return nil }
-        // Without a head there is no end but the last event.
+        // Without a head, the last event is the end.
         let end = start.head?.sequence ?? start.lastStored
         var check = try await check(job, start, stretch)
         var position = check.place.sequence
@@ -26,14 +27,16 @@ struct ChainReader: Sendable {
             position = try row.decode(0)
             _ = Self.check(rows, &check)
         }
-        // Only at its end is a ledger compared with its head.
+        // The head is compared only at the end of the ledger.
         if last >= end || check.place.sequence < last {
             check.finish(head: start.head, headRecordedAt: start.headRecordedAt, lastStored: start.lastStored)
         }
         return check.verification(ledgerSequence: end)
     }
 
-    /// A check that begins where the stretch does; it has found a fault already where that event is not what it was.
+    /// Creates a check that begins at the start of the range.
+    ///
+    /// It already contains a fault if the event there has changed.
     private func check(
         _ job: JobID, _ start: Start, _ stretch: Verification.Range
     ) async throws(PQError) -> ChainCheck {
@@ -52,7 +55,7 @@ struct ChainReader: Sendable {
         return check
     }
 
-    /// A part of the ledger of a job, as it was recorded; nil where there is no such job.
+    /// Reads a part of a job's ledger as recorded, or `nil` if the job does not exist.
     func excerpt(_ job: JobID, after sequence: Int64, limit: Int) async throws(PQError) -> LedgerExcerpt? {
         guard let head = try await start(job)?.head else { return nil }
         var excerpt = LedgerExcerpt(job: job, head: head)
@@ -63,7 +66,7 @@ struct ChainReader: Sendable {
         return excerpt
     }
 
-    /// Heads in the order of their jobs.
+    /// Reads heads in the order of their job ids.
     func heads(after cursor: JobID?, limit: Int) async throws(PQError) -> [LedgerHead] {
         let rows = try await pool.query(
             Query(
@@ -92,7 +95,7 @@ struct ChainReader: Sendable {
         var lastStored: Int64
     }
 
-    /// All of it is from one moment: one statement.
+    /// Reads the job, its head and its last event in one statement, as of one moment.
     private func start(_ job: JobID) async throws(PQError) -> Start? {
         let rows = try await pool.query(
             Query(
@@ -133,8 +136,10 @@ struct ChainReader: Sendable {
                 """, [.uuid(job.uuid), .int8(position), .int8(end), .int8(limit)]))
     }
 
-    /// What selects whether an event has something in columns that no hash covers, because an event of its type does not
-    /// have them; and tags that the ledger does not write so, though they read the same.
+    /// The expression that detects data in columns that the hash does not cover.
+    ///
+    /// An event's type determines its columns. Tags that the ledger would write in another form, though they read the
+    /// same, also count.
     private static let hasForeignFields = """
         coalesce(
             case event.type
@@ -159,7 +164,7 @@ struct ChainReader: Sendable {
         )
         """
 
-    /// Whether these rows are in order.
+    /// Whether these rows continue the chain without a fault.
     private static func check(_ rows: Rows, _ check: inout ChainCheck) -> Bool {
         for row in rows {
             do throws(PQError) {
