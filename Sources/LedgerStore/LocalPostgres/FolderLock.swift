@@ -1,13 +1,13 @@
 internal import Glibc
 
-/// A lock on a file, which ends with the process at the latest.
+/// A lock on a file, which the kernel releases at the end of the process.
 final class FolderLock: Sendable {
     private let descriptor: Int32
 
     private init(_ path: String) throws(LocalPostgresError) {
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
-            throw LocalPostgresError(.folderUnusable, "\(path) cannot be written: \(String(cString: strerror(errno)))")
+            throw LocalPostgresError(.folderUnusable, "cannot write \(path): \(String(cString: strerror(errno)))")
         }
     }
 
@@ -15,7 +15,7 @@ final class FolderLock: Sendable {
         close(descriptor)
     }
 
-    /// Together with others that hold it so.
+    /// Takes a lock that several processes can share.
     static func shared(_ path: String) throws(LocalPostgresError) -> FolderLock {
         let lock = try FolderLock(path)
         guard flock(lock.descriptor, LOCK_SH | LOCK_NB) == 0 else {
@@ -24,7 +24,7 @@ final class FolderLock: Sendable {
         return lock
     }
 
-    /// Alone; waits for others until the deadline.
+    /// Takes an exclusive lock and waits for it until the deadline.
     static func exclusive(_ path: String, deadline: Duration) async throws(LocalPostgresError) -> FolderLock {
         let lock = try FolderLock(path)
         let end = ContinuousClock.now + deadline
@@ -39,7 +39,7 @@ final class FolderLock: Sendable {
         return lock
     }
 
-    /// Whether nobody else holds it, and nobody can until it is released.
+    /// Makes a shared lock exclusive. Returns `false` if another process shares it.
     func becomeExclusive() -> Bool {
         flock(descriptor, LOCK_EX | LOCK_NB) == 0
     }

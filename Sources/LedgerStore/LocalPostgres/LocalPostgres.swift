@@ -3,22 +3,21 @@ internal import Glibc
 public import Logging
 public import PQ
 
-/// A private PostgreSQL in a data folder, for whoever has no database yet: made when it is not there, started on a Unix
-/// socket that nobody else reaches, found again when it runs already, stopped with the last one that uses it.
+/// A private PostgreSQL in a data folder, for users without a database.
 ///
-/// Started again where it dies while it is used; see ``keepRunning()``.
-///
-/// Never as root, which PostgreSQL refuses: then it runs as another user, `postgres` unless told otherwise.
+/// It is created if it does not exist, started on a Unix socket that only its user can reach, found if it already runs,
+/// and stopped with the last process that uses it. If it dies while it is in use, ``keepRunning()`` starts it again.
+/// PostgreSQL refuses to run as root. Under root it runs as another user, `postgres` by default.
 public struct LocalPostgres: Sendable {
-    /// How a private PostgreSQL is run.
+    /// The settings of a private PostgreSQL.
     public struct Settings: Sendable {
-        /// Where its data are; made if it is not there.
+        /// The data folder. It is created if it does not exist.
         public var dataFolder: String
-        /// Whether what is committed survives a power failure. Only tests may do without.
+        /// Whether commits survive a power failure. Only tests may turn it off.
         public var isDurable = true
-        /// The most connections; each is a process.
+        /// The maximum number of connections. Each one is a process.
         public var connectionsMax = 100
-        /// Who it runs as when we are root.
+        /// The user that it runs as if this process is root.
         public var user = ProcessInfo.processInfo.environment[LocalPostgres.userVariable] ?? "postgres"
 
         public init(dataFolder: String) {
@@ -26,24 +25,26 @@ public struct LocalPostgres: Sendable {
         }
     }
 
-    /// The variable that names the user it runs as when we are root.
+    /// The variable for the user that it runs as if this process is root.
     public static let userVariable = "PROGRESS_LEDGER_POSTGRES_USER"
     private static let programDeadline: Duration = .seconds(120)
-    /// How often it is looked whether it still runs: reading two short files.
-    private static let lookInterval: Duration = .seconds(1)
-    /// The longest pause between two attempts to start it again.
+    /// The interval between checks that it still runs. A check reads two short files.
+    private static let checkInterval: Duration = .seconds(1)
+    /// The maximum pause between two attempts to start it again.
     private static let restartPauseMax: Duration = .seconds(60)
-    /// For how long one attempt tries: after a crash the processes of the one before need a moment to be gone.
+    /// The time limit of one attempt to restart it.
+    ///
+    /// After a crash, the processes of the previous server need a moment to end.
     private static let restartDeadline: Duration = .seconds(5)
-    /// For how long the processes of a server that crashed are waited for.
-    private static let leftOverDeadline: Duration = .seconds(10)
+    /// The time to wait for the processes of a server that crashed.
+    private static let leftoverDeadline: Duration = .seconds(10)
     private static let superuser = "progress_ledger"
-    /// What an address of a Unix socket holds (unix(7)), without the final zero.
+    /// The capacity of a Unix socket address (unix(7)), without the final zero.
     private static let socketPathMax = 107
 
-    /// How to reach it, as its superuser; the database is for the caller to name.
+    /// The connection target, as superuser. The caller chooses the database.
     public let target: ConnectionTarget
-    /// Where its log is.
+    /// The path of its log.
     public let log: String
     private let settings: Settings
     private let folder: String
@@ -55,7 +56,7 @@ public struct LocalPostgres: Sendable {
     private let lock: FolderLock
     private let logger: Logger
 
-    /// Makes sure that it runs, and that it can be connected to.
+    /// Ensures that it runs and accepts connections.
     public static func start(_ settings: Settings, logger: Logger) async throws(LocalPostgresError) -> LocalPostgres {
         let programs = try PostgresPrograms.find()
         let owner = try Owner.current(runAs: settings.user)
@@ -70,7 +71,7 @@ public struct LocalPostgres: Sendable {
         guard access.exitCode == 0 else {
             throw LocalPostgresError(
                 .folderUnusable,
-                "PostgreSQL runs as user \(owner.name), who cannot reach \(base). Choose a data folder below one that "
+                "PostgreSQL runs as user \(owner.name), which cannot access \(base). Choose a data folder below one that "
                     + "every user may enter, such as /var/lib/progress-ledger (--data)")
         }
 
@@ -87,7 +88,7 @@ public struct LocalPostgres: Sendable {
         return postgres
     }
 
-    /// Held by who starts it; two would get in each other's way.
+    /// Locks the start, because two starting processes would disturb each other.
     private static func lockStarting(_ folder: String) async throws(LocalPostgresError) -> FolderLock {
         try await FolderLock.exclusive("\(folder)/starting.lock", deadline: programDeadline)
     }
@@ -119,18 +120,18 @@ public struct LocalPostgres: Sendable {
         let major = version.output.split(separator: " ").compactMap { Double($0) ?? Double($0.prefix(2)) }.first
             .map { String(Int($0)) }
         if let found = FileManager.default.contents(atPath: "\(cluster)/PG_VERSION") {
-            let made = String(decoding: found, as: UTF8.self).split(separator: "\n").first.map(String.init)
-            guard made == major else {
+            let clusterVersion = String(decoding: found, as: UTF8.self).split(separator: "\n").first.map(String.init)
+            guard clusterVersion == major else {
                 throw LocalPostgresError(
                     .versionMismatch,
-                    "\(cluster) was made by PostgreSQL \(made ?? "?"), and \(programs.folder) is version \(major ?? "?"). "
-                        + "Name the programs of version \(made ?? "?") in \(PostgresPrograms.folderVariable), or upgrade "
+                    "\(cluster) was created by PostgreSQL \(clusterVersion ?? "?"), and \(programs.folder) is version \(major ?? "?"). "
+                        + "Name the programs of version \(clusterVersion ?? "?") in \(PostgresPrograms.folderVariable), or upgrade "
                         + "the cluster with pg_upgrade")
             }
             return
         }
-        logger.info("making a private PostgreSQL", metadata: ["postgres.data": "\(cluster)"])
-        // Made beside and then renamed, so that one that was broken off is never taken for a cluster.
+        logger.info("creating a private PostgreSQL", metadata: ["postgres.data": "\(cluster)"])
+        // The cluster is created under another name and then renamed, so that an unfinished one is never used.
         let unfinished = "\(base)/data.unfinished"
         try await require(["rm", "-rf", unfinished])
         try await require([
@@ -140,34 +141,34 @@ public struct LocalPostgres: Sendable {
         try await require(["mv", unfinished, cluster])
     }
 
-    /// Starts the server, or waits for one that is starting: after a crash it reads its log first.
+    /// Starts the server, or waits for one that is starting and recovering.
     ///
-    /// - Parameter deadline: Ends the attempts; one that is under way is waited for.
-    /// - Throws: At once, if no further attempt can help.
+    /// - Parameter deadline: The time for new attempts. An attempt in progress is always awaited.
+    /// - Throws: The error at once, if no further attempt can help.
     private func startServer(deadline: Duration) async throws(LocalPostgresError) {
         try owner.writeFile("\(cluster)/progress-ledger.conf", Self.configuration(settings, socketFolder))
-        let begin = ContinuousClock.now
+        let started = ContinuousClock.now
         var reason = ""
         while true {
             let status = try await runner.run(
                 [programs.path("pg_ctl"), "status", "--pgdata", cluster], deadline: .seconds(20))
             if status.exitCode == 0 {
-                if await accepts() { return }
+                if await acceptsConnections() { return }
                 try refuseOtherProcess()
             } else {
-                let before = Program.size(of: log)
+                let logSize = Program.size(of: log)
                 let start = try await runner.run(
                     [
                         programs.path("pg_ctl"), "start", "--wait", "--timeout", "100", "--silent", "--pgdata", cluster,
                         "--log", log, "--options", "-c config_file=\(Self.quoted("\(cluster)/progress-ledger.conf"))",
                     ], deadline: Self.programDeadline)
-                if start.exitCode == 0, await accepts() { return }
-                let said = Program.text(of: log, from: before)
-                reason = said.isEmpty ? start.output : said
-                let patience = Self.isLeftOver(reason) ? Self.leftOverDeadline : Self.isSlow(reason) ? deadline : .zero
-                guard start.exitCode == 0 || ContinuousClock.now < begin + patience else { throw startFailure(reason) }
+                if start.exitCode == 0, await acceptsConnections() { return }
+                let logged = Program.text(of: log, from: logSize)
+                reason = logged.isEmpty ? start.output : logged
+                let timeout = Self.isLeftover(reason) ? Self.leftoverDeadline : Self.isSlow(reason) ? deadline : .zero
+                guard start.exitCode == 0 || ContinuousClock.now < started + timeout else { throw startFailure(reason) }
             }
-            guard ContinuousClock.now < begin + deadline else { throw startFailure(reason) }
+            guard ContinuousClock.now < started + deadline else { throw startFailure(reason) }
             do { try await Task.sleep(for: .milliseconds(200)) } catch {
                 throw LocalPostgresError(.deadlineExceeded, "stopped while the private PostgreSQL was starting")
             }
@@ -177,24 +178,27 @@ public struct LocalPostgres: Sendable {
     private func startFailure(_ reason: String) -> LocalPostgresError {
         let details = reason.isEmpty ? "" : "; the reason:\n\(reason)"
         return LocalPostgresError(
-            .programFailed, "The private PostgreSQL does not start. Its log is \(log)\(details)")
+            .programFailed, "Cannot start the private PostgreSQL. Its log is \(log)\(details)")
     }
 
-    /// Whether a start failed because of something that a server leaves behind when it crashes: for a moment its
-    /// processes, and after a restart of the machine lock files with the number of some other process.
-    private static func isLeftOver(_ reason: String) -> Bool {
+    /// Whether a start failed because of leftovers of a crashed server.
+    ///
+    /// These are its processes for a moment and, after a restart of the machine, lock files with the number of another
+    /// process.
+    private static func isLeftover(_ reason: String) -> Bool {
         ["shared memory block", "lock file", "Address already in use"].contains { reason.contains($0) }
     }
 
-    /// Whether a server was started and not ready in time.
+    /// Whether a server was started but not ready in time.
     private static func isSlow(_ reason: String) -> Bool {
         ["did not start in time", "starting up"].contains { reason.contains($0) }
     }
 
-    /// Throws if the process that `postmaster.pid` names is not a server of this folder. PostgreSQL takes any process of its
-    /// account for the server, such as one that got the same number after a restart of the machine.
+    /// Throws if the process in `postmaster.pid` is not a server of this folder.
     ///
-    /// The file is not removed here: on a shared disk it may belong to a server on another machine.
+    /// PostgreSQL takes any process of its user for the server, for example one that got the same number after a
+    /// restart of the machine. The file is not removed here: on a shared disk it may belong to a server on another
+    /// machine.
     private func refuseOtherProcess() throws(LocalPostgresError) {
         guard let process = serverProcess, let folder = Self.workingFolder(of: process),
             folder != Self.realPath(cluster)
@@ -207,7 +211,9 @@ public struct LocalPostgres: Sendable {
                 + "If PostgreSQL crashed and no other machine uses this folder, remove \(file).")
     }
 
-    /// The working folder of a process, which for a PostgreSQL server is its data folder; nil if it cannot be read.
+    /// The working folder of a process, or `nil` if it cannot be read.
+    ///
+    /// The working folder of a PostgreSQL server is its data folder.
     private static func workingFolder(of process: Int32) -> String? {
         realPath("/proc/\(process)/cwd")
     }
@@ -225,7 +231,7 @@ public struct LocalPostgres: Sendable {
     private static func configuration(_ settings: Settings, _ socketFolder: String) -> String {
         let folder = socketFolder.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''")
         var lines = [
-            "# Written anew at each start; put settings of your own into own.conf beside it.",
+            "# Overwritten at each start. Put your own settings into own.conf in this folder.",
             "listen_addresses = ''",
             "unix_socket_directories = '\(folder)'",
             "unix_socket_permissions = 0700",
@@ -243,14 +249,14 @@ public struct LocalPostgres: Sendable {
         return (lines + ["include_if_exists 'own.conf'", ""]).joined(separator: "\n")
     }
 
-    private func accepts() async -> Bool {
+    private func acceptsConnections() async -> Bool {
         let pool = makePool()
         defer { Task(name: "local-postgres-close") { await pool.close() } }
         do {
             _ = try await pool.query(Query("select 1"))
             return true
         } catch {
-            logger.debug("the private PostgreSQL does not answer yet", metadata: ["error": "\(error)"])
+            logger.debug("the private PostgreSQL does not accept connections yet", metadata: ["error": "\(error)"])
             return false
         }
     }
@@ -271,7 +277,7 @@ public struct LocalPostgres: Sendable {
 
     // MARK: Use
 
-    /// Makes the database unless it is there.
+    /// Creates the database if it does not exist.
     public func ensureDatabase(_ name: String) async throws(PQError) {
         let pool = makePool()
         defer { Task(name: "local-postgres-close") { await pool.close() } }
@@ -281,22 +287,22 @@ public struct LocalPostgres: Sendable {
         do {
             _ = try await pool.query(Query("create database \"\(identifier)\"", prepare: false), deadline: .seconds(60))
         } catch  where error.sqlState == .uniqueViolation || error.sqlState?.rawValue == "42P04" {
-            logger.debug("another has made the database meanwhile", metadata: ["db.name": "\(name)"])
+            logger.debug("another process has created the database", metadata: ["db.name": "\(name)"])
         }
     }
 
-    /// Runs one of PostgreSQL's own programs, such as `pgbench`, as the user that the server runs as.
+    /// Runs a program of PostgreSQL, such as `pgbench`, as the server's user.
     ///
-    /// - Returns: Its exit code, and the last 4,000 characters of what it printed.
+    /// - Returns: Its exit code, and the last 4,000 characters of its output.
     public func run(
         program: String, _ arguments: [String], deadline: Duration
     ) async throws(LocalPostgresError) -> (exitCode: Int32, output: String) {
-        // Some machines keep the programs of clients in another folder, which is then on the path.
+        // On some machines the client programs are in another folder, which is on the path.
         let path = programs.path(program)
         return try await runner.run([access(path, X_OK) == 0 ? path : program] + arguments, deadline: deadline)
     }
 
-    /// The process of the server; nil where it does not run.
+    /// The process of the server, or `nil` if it does not run.
     public var serverProcess: Int32? {
         guard let data = FileManager.default.contents(atPath: "\(cluster)/postmaster.pid") else { return nil }
         return String(decoding: data, as: UTF8.self).split(separator: "\n").first.flatMap { Int32($0) }
@@ -304,60 +310,61 @@ public struct LocalPostgres: Sendable {
 
     private var isRunning: Bool {
         guard let process = serverProcess else { return false }
-        // Where we are the first process of a container, the server is our child once `pg_ctl` has ended, and PostgreSQL
-        // takes one that is dead and not waited for as alive.
+        // If this process is the first one of a container, the server becomes its child when `pg_ctl` ends. PostgreSQL
+        // considers a dead process alive until its parent has waited for it.
         waitpid(process, nil, WNOHANG)
         guard let data = FileManager.default.contents(atPath: "/proc/\(process)/stat") else { return false }
-        // "number (name) state …" (proc(5)). By its name, for another process may have got its number; one that is dead and
-        // not waited for by whoever is its parent is there still.
+        // The format is "number (name) state …" (proc(5)). The name is checked because another process may have got the
+        // number. The state is checked because a dead process stays listed until its parent has waited for it.
         let text = String(decoding: data, as: UTF8.self)
         guard let end = text.lastIndex(of: ")") else { return false }
         return text[..<end].contains("postgres") && !text[end...].hasPrefix(") Z")
     }
 
-    /// Starts it again whenever it has died, whatever from, until the task is cancelled. What was committed is there again;
-    /// what is asked meanwhile fails or waits as it does with any database that is away.
+    /// Restarts it whenever it has died, until the task is cancelled.
     ///
-    /// Never gives up: from one attempt that fails to the next it waits twice as long, a minute at most.
+    /// Committed data is there again. Requests during the restart fail or wait, as with any unavailable database.
+    /// It never gives up. The pause doubles after each failed attempt, up to a minute.
     public func keepRunning() async {
-        var pause = Self.lookInterval
+        var pause = Self.checkInterval
         while !Task.isCancelled {
             do { try await Task.sleep(for: pause) } catch { return }
             guard !isRunning else {
-                pause = Self.lookInterval
+                pause = Self.checkInterval
                 continue
             }
             logger.warning(
-                "the private PostgreSQL has ended: it is started again", metadata: ["postgres.log": "\(log)"])
+                "the private PostgreSQL has ended; restarting it", metadata: ["postgres.log": "\(log)"])
             do throws(LocalPostgresError) {
                 let starting = try await Self.lockStarting(folder)
                 defer { starting.release() }
                 try await startServer(deadline: Self.restartDeadline)
-                logger.info("the private PostgreSQL runs again")
-                pause = Self.lookInterval
+                logger.info("restarted the private PostgreSQL")
+                pause = Self.checkInterval
             } catch {
                 guard !Task.isCancelled else { return }
-                logger.error("the private PostgreSQL cannot be started again yet", metadata: ["error": "\(error)"])
+                logger.error("cannot restart the private PostgreSQL yet", metadata: ["error": "\(error)"])
                 pause = min(pause * 2, Self.restartPauseMax)
             }
         }
     }
 
-    /// Stops it, unless another process uses it still. Who is told to stop at once stops it all the same: a database that
-    /// is left running belongs to nobody.
+    /// Stops it, unless another process still uses it.
+    ///
+    /// A cancelled caller stops it too, because no other process would.
     public func stop() async throws(LocalPostgresError) {
-        // A task of its own is not cancelled with ours.
+        // An unstructured task is not cancelled with the caller.
         try await Task(name: "stop-postgres") { () async -> Result<Void, LocalPostgresError> in
-            do throws(LocalPostgresError) { return .success(try await stopInAnyCase()) } catch {
+            do throws(LocalPostgresError) { return .success(try await stopUnlessShared()) } catch {
                 return .failure(error)
             }
         }.value.get()
     }
 
-    private func stopInAnyCase() async throws(LocalPostgresError) {
+    private func stopUnlessShared() async throws(LocalPostgresError) {
         guard lock.becomeExclusive() else {
             lock.release()
-            logger.info("another process uses the private PostgreSQL: it stays up")
+            logger.info("another process uses the private PostgreSQL; leaving it running")
             return
         }
         defer { lock.release() }
@@ -368,9 +375,9 @@ public struct LocalPostgres: Sendable {
             ],
             deadline: .seconds(90))
         guard result.exitCode == 0 || serverProcess == nil else {
-            throw LocalPostgresError(.programFailed, "the private PostgreSQL does not stop:\n\(result.output)")
+            throw LocalPostgresError(.programFailed, "cannot stop the private PostgreSQL:\n\(result.output)")
         }
-        // The next start may be another user's, who could not use it.
+        // Another user may start it next and could not use this folder.
         if !socketFolder.hasPrefix(folder) { rmdir(socketFolder) }
     }
 }

@@ -1,4 +1,4 @@
-/// Why the private PostgreSQL could not be started or stopped, and what to do.
+/// A failure to start or stop the private PostgreSQL, with the remedy.
 public struct LocalPostgresError: Error, Sendable, CustomStringConvertible {
     public enum Code: String, Hashable, Sendable {
         /// PostgreSQL's programs are not on this machine.
@@ -7,16 +7,16 @@ public struct LocalPostgresError: Error, Sendable, CustomStringConvertible {
         case folderUnusable
         /// The data folder belongs to another major version of PostgreSQL.
         case versionMismatch
-        /// PostgreSQL refuses to run as root and there is no other user to run it as.
+        /// PostgreSQL refuses to run as root, and the user to run it as does not exist.
         case userMissing
         /// A program of PostgreSQL failed.
         case programFailed
-        /// Something did not happen in time.
+        /// An operation did not end in time.
         case deadlineExceeded
     }
 
     public let code: Code
-    /// What went wrong and what to do, for people.
+    /// The failure and the remedy, for people.
     public let description: String
 
     init(_ code: Code, _ description: String) {

@@ -1,10 +1,10 @@
 internal import FoundationEssentials
 internal import Glibc
 
-/// Who PostgreSQL runs as: ourselves, or another user where we are root.
+/// The user that PostgreSQL runs as: this one, or another one under root.
 package struct Owner {
     package let name: String
-    /// What comes before a program so that it runs as this user.
+    /// The arguments before a program that run it as this user.
     package let prefix: [String]
     private let identity: (user: uid_t, group: gid_t)?
 
@@ -13,7 +13,7 @@ package struct Owner {
         guard let entry = getpwnam(user) else {
             throw LocalPostgresError(
                 .userMissing,
-                "PostgreSQL refuses to run as root, and there is no user \(user) to run it as. Run this as another user, "
+                "PostgreSQL refuses to run as root, and user \(user) does not exist. Run this as another user, "
                     + "or name one in \(LocalPostgres.userVariable)")
         }
         return Owner(
@@ -22,16 +22,16 @@ package struct Owner {
             identity: (entry.pointee.pw_uid, entry.pointee.pw_gid))
     }
 
-    /// Makes a folder unless it is there, for this user or for ourselves.
+    /// Creates a folder if it does not exist, for this user or for the process itself.
     package func makeFolder(_ path: String, mode: UInt32, isOurs: Bool) throws(LocalPostgresError) {
         var isFolder = false
         guard !FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) || isFolder else {
-            throw LocalPostgresError(.folderUnusable, "\(path) is a file, and no folder to keep a database in")
+            throw LocalPostgresError(.folderUnusable, "\(path) is a file. Choose another data folder (--data)")
         }
         do {
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         } catch {
-            throw LocalPostgresError(.folderUnusable, "\(path) cannot be made: \(error)")
+            throw LocalPostgresError(.folderUnusable, "cannot create \(path): \(error)")
         }
         guard !isOurs else { return }
         try give(path)
@@ -51,6 +51,6 @@ package struct Owner {
     private func failure(_ path: String) -> LocalPostgresError {
         LocalPostgresError(
             .folderUnusable,
-            "\(path) cannot be used: \(String(cString: strerror(errno))). Choose another data folder (--data)")
+            "cannot use \(path): \(String(cString: strerror(errno))). Choose another data folder (--data)")
     }
 }

@@ -1,24 +1,27 @@
 internal import FoundationEssentials
 internal import Glibc
 
-/// Where PostgreSQL's own programs are on this machine.
+/// The location of PostgreSQL's programs on this machine.
 package struct PostgresPrograms {
-    /// The folder that holds `initdb`, `pg_ctl` and `postgres`.
+    /// The folder that contains `initdb`, `pg_ctl` and `postgres`.
     package let folder: String
 
-    /// The variable that names the folder where it is not found by itself.
+    /// The variable for the folder, if the search does not find it.
     static let folderVariable = "PROGRESS_LEDGER_POSTGRES_BIN"
 
     package func path(_ program: String) -> String { "\(folder)/\(program)" }
 
-    /// Looks where packages put them: the variable, `PATH`, Debian's folders (newest first), Homebrew's, Fedora's.
+    /// Finds the programs in the usual folders.
+    ///
+    /// The order is: the variable, `PATH`, Debian's folders (newest first), Fedora's, a build from source, Homebrew's.
     package static func find(
         environment: [String: String] = ProcessInfo.processInfo.environment
     ) throws(LocalPostgresError) -> PostgresPrograms {
         if let folder = environment[folderVariable] {
             guard isComplete(folder) else {
                 throw LocalPostgresError(
-                    .programsMissing, "\(folderVariable) is \(folder), where initdb, pg_ctl and postgres are not")
+                    .programsMissing,
+                    "\(folderVariable) is \(folder), which does not contain initdb, pg_ctl and postgres")
             }
             return PostgresPrograms(folder: folder)
         }
@@ -29,7 +32,7 @@ package struct PostgresPrograms {
         guard let folder = candidates.first(where: isComplete) else {
             throw LocalPostgresError(
                 .programsMissing,
-                "PostgreSQL's programs (initdb, pg_ctl, postgres) are not on this machine. Install them "
+                "PostgreSQL's programs (initdb, pg_ctl, postgres) were not found on this machine. Install them "
                     + "(Debian: apt-get install postgresql), name their folder in \(folderVariable), or give a database "
                     + "with --database")
         }

@@ -1,11 +1,11 @@
 internal import FoundationEssentials
 internal import Glibc
 
-/// Runs a program to its end without blocking a thread, its output in a file.
+/// Runs a program to its end without blocking a thread, with its output in a file.
 package struct Program {
-    /// What comes before the program: how it is run as another user.
+    /// The arguments before the program, which run it as another user.
     let prefix: [String]
-    /// Where its output is appended.
+    /// The file to which its output is appended.
     let log: String
 
     package init(prefix: [String], log: String) {
@@ -15,15 +15,15 @@ package struct Program {
 
     private static let pollInterval: Duration = .milliseconds(10)
 
-    /// Runs it and waits for its end.
+    /// Runs the program and waits for its end.
     ///
-    /// - Returns: Its exit code, and what it printed.
-    /// - Throws: ``LocalPostgresError/Code/deadlineExceeded``; the program is then killed.
+    /// - Returns: Its exit code and its output.
+    /// - Throws: ``LocalPostgresError/Code/deadlineExceeded`` after killing the program.
     package func run(
         _ arguments: [String], deadline: Duration
     ) async throws(LocalPostgresError) -> (exitCode: Int32, output: String) {
         let before = Self.size(of: log)
-        // From a working folder that every user may enter.
+        // The working folder must be one that every user may enter.
         let process = try spawn(["env", "--chdir=/"] + prefix + arguments)
         let end = ContinuousClock.now + deadline
         var status: Int32 = 0
@@ -32,7 +32,7 @@ package struct Program {
             if ended == process { break }
             if ended < 0, errno != EINTR {
                 throw LocalPostgresError(
-                    .programFailed, "what became of \(arguments.first ?? "a program") cannot be told: error \(errno)")
+                    .programFailed, "cannot get the exit status of \(arguments.first ?? "a program"): error \(errno)")
             }
             if ContinuousClock.now >= end || Task.isCancelled {
                 kill(process, SIGKILL)
@@ -54,16 +54,18 @@ package struct Program {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        // Ours are not the program's: a server that outlives us would keep our sockets open.
+        // The program must not inherit open descriptors: a server that outlives this process would keep its sockets
+        // open.
         for descriptor in Self.openDescriptors() { posix_spawn_file_actions_addclose(&actions, descriptor) }
 
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        // A group of its own, so that Ctrl-C reaches us first and we stop it in order.
+        // The program gets a process group of its own, so that Ctrl-C reaches only this process, which then stops it in
+        // order.
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK))
-        // Signals that are blocked on the thread we happen to be on would be blocked in the program as well: pgbench would
-        // never hear that its time is up.
+        // The program would inherit the signals that are blocked on this thread. pgbench, for example, would never
+        // receive the signal that its time is up.
         var none = sigset_t()
         sigemptyset(&none)
         posix_spawnattr_setsigmask(&attributes, &none)
@@ -80,12 +82,14 @@ package struct Program {
             &process, arguments[0], &actions, &attributes, argumentPointers, environmentPointers)
         guard failure == 0 else {
             throw LocalPostgresError(
-                .programFailed, "\(arguments[0]) cannot be run: \(String(cString: strerror(failure)))")
+                .programFailed, "cannot run \(arguments[0]): \(String(cString: strerror(failure)))")
         }
         return process
     }
 
-    /// The descriptors of this process beyond the first three. One that is closed meanwhile does no harm.
+    /// The descriptors of this process beyond the first three.
+    ///
+    /// One that is closed in the meantime does no harm.
     private static func openDescriptors() -> [Int32] {
         do {
             return try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").compactMap { Int32($0) }.filter
@@ -95,13 +99,13 @@ package struct Program {
         }
     }
 
-    /// The size of a file in bytes; 0 if it is not there.
+    /// The size of a file in bytes, or 0 if it does not exist.
     static func size(of path: String) -> Int {
         var status = stat()
         return stat(path, &status) == 0 ? Int(status.st_size) : 0
     }
 
-    /// What was added to a file since it had this size, the last 4,000 bytes of it.
+    /// The text added to a file since it had this size, at most its last 4,000 bytes.
     static func text(of path: String, from offset: Int) -> String {
         guard let data = FileManager.default.contents(atPath: path), data.count > offset else { return "" }
         return String(decoding: data.dropFirst(offset).suffix(4_000), as: UTF8.self)
