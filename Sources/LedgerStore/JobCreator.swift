@@ -8,19 +8,21 @@ struct JobCreator: Sendable {
 
     private static let attemptsMax = 3
 
-    /// What became of a request to create a job.
+    /// The result of a request to create a job.
     enum Creation {
         case created(NewJob)
         case existed(JobID)
-        /// Another job, with other content, has the key.
+        /// A job with other content has the key.
         case keyTaken(JobID)
     }
 
-    /// A job that was just created, and where it stands: so that it can be written to without asking.
+    /// A job that was just created, with its head.
+    ///
+    /// The head lets the appender write to the job without reading it first.
     struct NewJob {
         let id: JobID
         let head: JobHead
-        /// The database's clock, before `readAt`.
+        /// The database's clock, read before `readAt`.
         let clock: Timestamp
         let readAt: ContinuousClock.Instant
     }
@@ -33,11 +35,11 @@ struct JobCreator: Sendable {
             } catch {
                 failure = error
                 if error.server?.constraint == "job_key_unique" {
-                    // Somebody else was quicker: the next attempt finds the job.
+                    // Another request created the job first. The next attempt finds it.
                     continue
                 }
                 if error.isMissingPartition {
-                    // The month has no partition: the clock has jumped, or nobody made it in time.
+                    // The month has no partition: the clock jumped, or the partition was not created in time.
                     _ = try await pool.query(Query("select ledger.make_event_partition(clock_timestamp())"))
                     continue
                 }
@@ -63,8 +65,8 @@ struct JobCreator: Sendable {
                 let readAt = ContinuousClock.now
                 if let row = first[1].first {
                     let job = try row.jobID(0)
-                    // The job is visible, but that does not prove that it survives a failover. A lock is a write after it:
-                    // if this transaction commits, the log up to here is durable.
+                    // The job is visible, but that does not prove that it survives a failover. Taking the lock writes
+                    // to the log after the job: if this transaction commits, the log up to here is durable.
                     _ = try await transaction.commit(after: [
                         Query("select from ledger.job_head where job_id = $1 for update", [.uuid(job.uuid)])
                     ])
@@ -94,7 +96,9 @@ struct JobCreator: Sendable {
         return try row.name(1) == description.name && tags == description.tags
     }
 
-    /// The job, its first event, its head and its snapshot, which holds that event already.
+    /// The statements that insert a job, its first event, its head and its snapshot.
+    ///
+    /// The snapshot includes the first event.
     static func inserts(
         _ job: JobID, _ description: JobDescription, at now: Timestamp, hash: [UInt8]
     ) -> [Query] {

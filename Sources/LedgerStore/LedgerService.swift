@@ -1,194 +1,219 @@
 public import Ledger
 
-/// What can be asked of a ledger: the seam between the HTTP routes and the database.
+/// The operations of a ledger: the boundary between HTTP routes and database.
 public protocol LedgerService: Sendable {
-    /// Creates a job, or finds the one that has the same key and the same content already.
+    /// Creates a job, or returns the existing job with the same key and content.
     ///
-    /// - Throws: ``StoreError/Code/keyTaken`` where the key belongs to a job with other content.
+    /// - Throws: ``StoreError/Code/keyTaken`` if the key belongs to a job with other content.
     func createJob(_ description: JobDescription) async throws(StoreError) -> (view: JobView, created: Bool)
 
-    /// The job with its snapshot; nil where there is none of this id. One query.
+    /// Returns the job with its snapshot, or `nil` if it does not exist. One query.
     func job(_ id: JobID) async throws(StoreError) -> JobView?
 
-    /// The job with its snapshot, and which state of it that is; nil where there is none of this id. One query.
+    /// Returns the job with its snapshot and stamp, or `nil` if it does not exist.
+    ///
+    /// One query.
     func stampedJob(_ id: JobID) async throws(StoreError) -> StampedJob?
 
-    /// The same for who has no task to wait with. Whoever asks at the same time shares one query.
+    /// Callback variant for callers without a task.
     ///
-    /// - Parameter whenDone: Called once, on any thread; must not block.
+    /// Concurrent calls share one query.
+    /// - Parameter whenDone: Called once, on any thread. It must not block.
     func stampedJob(_ id: JobID, whenDone: @escaping @Sendable (Result<StampedJob?, StoreError>) -> Void)
 
-    /// Tells which state of its snapshot a reader of this job is shown now, or nil where there is none of this id: for
-    /// who has kept an answer and wants to know whether it is still the right one. Whoever asks at the same time shares
-    /// one query, which costs much less than reading the snapshot.
+    /// Returns the stamp of the job's current snapshot, or `nil` without such a job.
     ///
-    /// - Parameter whenDone: Called once, on any thread; must not block.
+    /// Use it to revalidate a cached response. Concurrent calls share one query, which costs much less than reading the
+    /// snapshot.
+    /// - Parameter whenDone: Called once, on any thread. It must not block.
     func stamp(of id: JobID, whenDone: @escaping @Sendable (Result<SnapshotStamp?, StoreError>) -> Void)
 
-    /// The job with its snapshot by this policy; nil where there is none of this id. One query, except by
-    /// ``CountingPolicy/lastSuccessful``, which folds all of the job's events.
+    /// Returns the job with its snapshot under this policy.
+    ///
+    /// `nil` if the job does not exist. One query, except for ``CountingPolicy/lastSuccessful``, which folds all events
+    /// of the job.
     func job(_ id: JobID, counting policy: CountingPolicy) async throws(StoreError) -> JobView?
 
-    /// The job with its snapshot as it was at a sequence, or after the last event that was recorded at a time or before;
-    /// nil where there is none of this id. Folds the events up to there: about a million a second.
+    /// Returns the job with its snapshot at a past point in time.
     ///
-    /// - Throws: ``StoreError/Code/overloaded`` where too many histories are being folded already.
+    /// A time selects the last event recorded at or before it. `nil` if the job does not exist. The cost is one fold of
+    /// the events up to that point: about a million per second.
+    /// - Throws: ``StoreError/Code/overloaded`` if too many histories are being folded.
     func job(
         _ id: JobID, at moment: PointInTime, counting policy: CountingPolicy
     ) async throws(StoreError) -> JobView?
 
-    /// Jobs, newest first, older than `cursor` where one is given; at most `limit`. One query.
+    /// Returns jobs, newest first, older than `cursor` if given, at most `limit`.
+    ///
+    /// One query.
     func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) async throws(StoreError) -> [JobView]
 
-    /// The jobs of these ids that there are, in no order. One query.
+    /// Returns the existing jobs among these ids, in no order. One query.
     func jobs(_ ids: [JobID]) async throws(StoreError) -> [JobView]
 
-    /// Hears of every snapshot that moves, while the subscription is kept. What is heard are hints, and hints get lost:
-    /// whoever depends on them looks as well, now and then.
+    /// Subscribes to snapshot changes for as long as the subscription is kept.
     ///
-    /// - Parameter body: Called on any thread; must not block.
+    /// Delivery is best effort: subscribers must also poll.
+    /// - Parameter body: Called on any thread. It must not block.
     func observeSnapshots(_ body: @escaping @Sendable (SnapshotHint) -> Void) -> SnapshotSubscription
 
-    /// Appends events to one job: all or nothing, in order, contiguous. Returns once durably committed.
+    /// Appends events to one job: all or nothing, in order, contiguous.
     ///
+    /// Returns once the events are durably committed.
     /// - Parameter drafts: 1 to ``Limits/eventsPerAppendMax`` drafts without ``EventDraft/problems()``.
     /// - Returns: The sequences of the events, in the order of the drafts.
     func append(_ drafts: [EventDraft], to job: JobID) async throws(StoreError) -> ClosedRange<Int64>
 
-    /// Appends events to one job, like ``append(_:to:)``, for who has no task to wait with.
+    /// Callback variant of ``append(_:to:)`` for callers without a task.
     ///
-    /// - Parameter whenDone: Called once, on any thread; must not block.
+    /// - Parameter whenDone: Called once, on any thread. It must not block.
     func append(
         _ drafts: [EventDraft], to job: JobID,
         whenDone: @escaping @Sendable (Result<ClosedRange<Int64>, StoreError>) -> Void)
 
-    /// Appends events to many jobs: all or nothing; in order and contiguous within each job.
+    /// Appends events to several jobs: all or nothing, in order within each job.
     ///
-    /// - Returns: For each job, in the order in which the entries first name it, the sequences of its events.
+    /// The events of one job get contiguous sequences.
+    /// - Returns: The sequences of each job's events, in the order in which the entries first name the jobs.
     func append(_ entries: [(job: JobID, draft: EventDraft)]) async throws(StoreError) -> [(
         job: JobID, sequences: ClosedRange<Int64>
     )]
 
-    /// Waits until the job's snapshot has reached this sequence: true; or until the deadline has passed: false.
+    /// Waits until the job's snapshot has reached this sequence.
+    ///
+    /// Returns `true` if it has, `false` if the deadline has passed.
     func waitUntilFolded(_ job: JobID, sequence: Int64, deadline: Duration) async throws(StoreError) -> Bool
 
-    /// Waits until the job's snapshot is beyond this sequence: true; or until the deadline has passed: false.
+    /// Waits until the job's snapshot is beyond this sequence.
+    ///
+    /// Returns `true` if it is, `false` if the deadline has passed.
     func waitForChange(_ job: JobID, after sequence: Int64, deadline: Duration) async throws(StoreError) -> Bool
 
-    /// A page of the history with verdicts: `limit` events at most after (or, descending, before) `after`.
-    /// Nil where there is no such job.
+    /// Returns a page of the job's events with their verdicts.
+    ///
+    /// The page contains at most `limit` events after (descending: before) `after`. `nil` if the job does not exist.
     func events(
         _ job: JobID, _ filter: EventFilter, after: Int64?, limit: Int
     ) async throws(StoreError) -> EventPage?
 
-    /// A page of the tasks of a job with their executions, in the order in which they began; `limit` at most, and fewer
-    /// where they are large. Nil where there is no such job.
+    /// Returns a page of a job's tasks with their executions, in the order of start.
     ///
-    /// - Parameter cursor: ``TaskPage/nextCursor`` of the page before.
+    /// The page contains at most `limit` tasks, and fewer if they are large. `nil` if the job does not exist.
+    /// - Parameter cursor: ``TaskPage/nextCursor`` of the previous page.
     func tasks(
         _ job: JobID, state: TaskState?, limit: Int, after cursor: Int64?
     ) async throws(StoreError) -> TaskPage?
 
-    /// The same as it was at a sequence, or after the last event that was recorded at a time or before. Each page folds
-    /// the events up to there.
+    /// Returns a page of a job's tasks at a past point in time.
     ///
-    /// - Throws: ``StoreError/Code/overloaded`` where too many histories are being folded already.
+    /// A time selects the last event recorded at or before it. Each page folds the events up to that point.
+    /// - Throws: ``StoreError/Code/overloaded`` if too many histories are being folded.
     func tasks(
         _ job: JobID, at moment: PointInTime, state: TaskState?, limit: Int, after cursor: Int64?
     ) async throws(StoreError) -> TaskPage?
 
-    /// A page of where each unit of an indicator went, execution by execution; `limit` at most, and fewer where few of
-    /// very many executions have reported on it.
+    /// Returns a page that accounts for each unit of an indicator, by execution.
     ///
-    /// By another policy than ``CountingPolicy/last``, and of the past, each page folds the events up to there.
-    ///
+    /// The page contains at most `limit` entries, and fewer if only few of very many executions have reported on the
+    /// indicator.
+    /// With another policy than ``CountingPolicy/last``, and for the past, each page folds the events up to that point.
     /// - Parameters:
-    ///   - label: The indicator; nil is the default one.
-    ///   - moment: As of when; nil is now.
-    ///   - cursor: ``Explanation/nextCursor`` of the page before.
-    /// - Throws: ``StoreError/Code/overloaded`` where too many histories are being folded already.
+    ///   - label: The indicator. `nil` is the default one.
+    ///   - moment: The point in time. `nil` is now.
+    ///   - cursor: ``Explanation/nextCursor`` of the previous page.
+    /// - Throws: ``StoreError/Code/overloaded`` if too many histories are being folded.
     func explain(
         _ job: JobID, _ label: Name?, at moment: PointInTime?, counting policy: CountingPolicy, limit: Int,
         after cursor: Explanation.Cursor?
     ) async throws(StoreError) -> ExplanationResult
 
-    /// What happened to a job between two moments; nil where there is none of this id. Folds the events up to the later
-    /// one.
+    /// Returns the changes of a job between two points in time.
     ///
+    /// `nil` if the job does not exist. Folds the events up to the later point.
     /// - Parameters:
-    ///   - to: The later moment; nil is the last event in the ledger. One that is not later makes an empty difference.
-    ///   - limit: How many changes of each kind are told; all are counted.
-    /// - Throws: ``StoreError/Code/overloaded`` where too many histories are being folded already.
+    ///   - to: The later point. `nil` is the last event in the ledger. If it is not later, the difference is empty.
+    ///   - limit: The maximum number of listed changes of each kind. All changes are counted.
+    /// - Throws: ``StoreError/Code/overloaded`` if too many histories are being folded.
     func difference(
         _ job: JobID, from: PointInTime, to: PointInTime?, counting policy: CountingPolicy, limit: Int
     ) async throws(StoreError) -> SnapshotDiff?
 
-    /// How an indicator came to its numbers. Folds all events of the job.
+    /// Returns the history of an indicator. Folds all events of the job.
     ///
     /// - Parameters:
-    ///   - label: The indicator; nil is the default one.
-    ///   - points: How many points the curve may have, 2 or more; decreases are told even where there are more of them.
-    /// - Throws: ``StoreError/Code/overloaded`` where too many histories are being folded already.
+    ///   - label: The indicator. `nil` is the default one.
+    ///   - points: The maximum number of points, 2 or more. Decreases are always listed, even if they exceed it.
+    /// - Throws: ``StoreError/Code/overloaded`` if too many histories are being folded.
     func curve(_ job: JobID, _ label: Name?, points: Int) async throws(StoreError) -> HistoryResult
 
-    /// Recomputes the hash chain of a stretch of a job from its events, and compares it with what is stored; at its end
-    /// with the head of the job. Nil where there is no such job. Costs by the events: some 100,000 a second; locks
-    /// nothing.
+    /// Recomputes the hash chain of a range of a job's events and compares it.
+    ///
+    /// It is compared with the stored hashes and, at the end of the ledger, with the head of the job. `nil` if the job
+    /// does not exist. Verifies about 100,000 events per second and locks nothing.
     func verify(_ job: JobID, _ stretch: Verification.Range) async throws(StoreError) -> Verification?
 
-    /// The heads of jobs after this one, in the order of their ids; at most `limit`.
+    /// Returns the heads of the jobs after this one, by job id, at most `limit`.
     func heads(after cursor: JobID?, limit: Int) async throws(StoreError) -> [LedgerHead]
 
-    /// A part of a job's ledger as it was recorded, beginning after this event; nil where there is no such job.
+    /// Returns a part of a job's ledger as it was recorded, after this event.
     ///
-    /// - Parameter limit: How many events at most.
+    /// `nil` if the job does not exist.
+    /// - Parameter limit: The maximum number of events.
     func excerpt(_ job: JobID, after sequence: Int64, limit: Int) async throws(StoreError) -> LedgerExcerpt?
 
-    /// Takes over a part of a ledger that was exported, the beginning first: all of it or nothing. What is here already is
-    /// compared and passed over, so it may be sent again.
+    /// Imports an exported part of a ledger, all or nothing.
     ///
-    /// - Throws: ``StoreError/Code/invalid`` where it is not as it was recorded; ``StoreError/Code/conflict`` where it does
-    ///   not go on where the job stands here, or goes another way, or another job has its key.
+    /// The parts of a job must arrive in order. Events that are already in this ledger are compared and skipped, so a
+    /// part may be sent again.
+    /// - Throws: ``StoreError/Code/invalid`` if the part is not as it was recorded; ``StoreError/Code/conflict`` if
+    ///   it does not continue the job's ledger here, contradicts it, or if another job has its key.
     func importExcerpt(_ excerpt: LedgerExcerpt) async throws(StoreError) -> ImportResult
 
-    /// Begins a replay; workers do it.
+    /// Requests a replay, which the workers carry out.
     ///
-    /// - Throws: ``StoreError/Code/unknownJob``; ``StoreError/Code/conflict`` where one is under way already.
+    /// - Throws: ``StoreError/Code/unknownJob``; ``StoreError/Code/conflict`` if a replay is in progress.
     func beginReplay(_ request: Replay.Request) async throws(StoreError) -> Replay
 
-    /// A replay, with the first of the differences it has found; nil where there is none of this id.
+    /// Returns a replay with its first findings, or `nil` if it does not exist.
     func replay(_ id: JobID) async throws(StoreError) -> Replay?
 
-    /// The newest replays, newest first, without their differences; at most `limit`.
+    /// Returns the newest replays, newest first, without findings, at most `limit`.
     func replays(limit: Int) async throws(StoreError) -> [Replay]
 
-    /// Has what was live before an applied replay put back; workers do it. Nil where there is no such replay.
+    /// Requests that the projections from before an applied replay become live again.
     ///
-    /// - Throws: ``StoreError/Code/conflict`` where it is not applied, or keeps nothing any more.
+    /// The workers carry it out. `nil` if the replay does not exist.
+    /// - Throws: ``StoreError/Code/conflict`` if the replay is not applied, or no longer keeps the previous
+    ///   projections.
     func revertReplay(_ id: JobID) async throws(StoreError) -> Replay?
 
-    /// Stops a replay that is under way, or clears away what an ended one keeps. Nil where there is no such replay.
+    /// Cancels a replay in progress, or deletes the data of an ended one.
+    ///
+    /// `nil` if the replay does not exist.
     func dropReplay(_ id: JobID) async throws(StoreError) -> Replay?
 
-    /// What the fold has made of these events so far, in order; nil for those that it has not reached.
+    /// Returns the verdicts of these events, in order.
+    ///
+    /// An entry is `nil` if the fold has not reached the event.
     func verdicts(_ job: JobID, _ sequences: ClosedRange<Int64>) async throws(StoreError) -> [Verdict?]
 
-    /// The execution of this name beside the one that was the last of its task at a sequence; nil if the fold has not
-    /// met it.
+    /// Returns an execution and the last execution of its task at a sequence.
+    ///
+    /// `nil` if the fold has not reached the execution's first event.
     func standing(
         of execution: Name, task: Name, in job: JobID, at sequence: Int64
     ) async throws(StoreError) -> ExecutionStatus?
 
-    /// A name for an execution that nobody else has.
+    /// Creates a unique name for an execution.
     func newExecutionName() -> Name
 
-    /// Whether the ledger can do its work now, and what keeps it from it.
+    /// Reports whether the ledger can do its work now, and the reasons if not.
     func readiness() async -> Readiness
 
-    /// What is behind, who works on it, and what stands in the way.
+    /// Reports the lag, the workers and the obstacles of the ledger.
     func status() async throws(StoreError) -> LedgerStatus
 
-    /// Figures for operators.
+    /// Returns figures for operators.
     func statistics() async -> [Statistic]
 }
 
@@ -196,18 +221,20 @@ public protocol LedgerService: Sendable {
 public struct JobView: Hashable, Sendable {
     /// The job's id.
     public var id: JobID
-    /// Its name, key and tags.
+    /// The job's name, key and tags.
     public var description: JobDescription
-    /// When it was created.
+    /// The time when the job was created.
     public var createdAt: Timestamp
-    /// The last event in the ledger; the snapshot may be behind.
+    /// The last event in the ledger. The snapshot may be behind it.
     public var ledgerSequence: Int64
-    /// What the fold has made of the events so far.
+    /// The snapshot: the result of the fold so far.
     public var snapshot: Snapshot
-    /// The number of the projection that it was read from: another one after a replay was applied.
+    /// The number of the projection of this snapshot. Applying a replay changes it.
     public var projection: Int16
-    /// The hash of the last event in the snapshot. It identifies the history: after a failover that lost events, or from a
-    /// restored copy, the same sequences come again with other events.
+    /// The hash of the last event in the snapshot.
+    ///
+    /// It identifies the history: after a failover that lost events, or from a restored copy, the same sequences are
+    /// used again for other events.
     public var history: EventHash
 
     public init(
@@ -224,12 +251,12 @@ public struct JobView: Hashable, Sendable {
     }
 }
 
-/// What has become of an excerpt that was imported.
+/// The result of importing an excerpt.
 public struct ImportResult: Hashable, Sendable {
     public var job: JobID
-    /// How many of its events are new here.
+    /// The number of events of the excerpt that were new.
     public var appended: Int
-    /// The last event of the job here.
+    /// The last event of the job in this ledger.
     public var place: ChainPosition
 
     public init(job: JobID, appended: Int, place: ChainPosition) {
@@ -239,14 +266,16 @@ public struct ImportResult: Hashable, Sendable {
     }
 }
 
-/// Which jobs a list holds: those for which everything given here is so.
+/// A filter of jobs: a job must match every given value.
 public struct JobFilter: Hashable, Sendable {
     public var state: JobState?
     public var name: Name?
     public var key: Name?
-    /// Tags that the job has with these values.
+    /// Tags that the job must have, with these values.
     public var tags: [Name: Name]
-    /// A part of the job's name, in letters of either case, or its key. Jobs are looked through for it, newest first.
+    /// A part of the job's name, ignoring case, or its key.
+    ///
+    /// The search reads jobs one by one, newest first.
     public var search: Name?
 
     public init(
@@ -260,7 +289,7 @@ public struct JobFilter: Hashable, Sendable {
     }
 }
 
-/// Which events a history holds: those for which everything given here is so.
+/// A filter of events: an event must match every given value.
 public struct EventFilter: Hashable, Sendable {
     /// The order of sequences.
     public enum Order: String, CaseIterable, Hashable, Sendable {
@@ -268,7 +297,7 @@ public struct EventFilter: Hashable, Sendable {
         case descending = "desc"
     }
 
-    /// A label to look for; nil inside is the default indicator.
+    /// A label to filter by. A `nil` label is the default indicator.
     public struct Indicator: Hashable, Sendable {
         public var label: Name?
 
@@ -279,7 +308,7 @@ public struct EventFilter: Hashable, Sendable {
 
     public var order: Order
     public var task: Name?
-    /// The name of the execution as it is shown: given by the event or found by the fold.
+    /// The displayed name of the execution, given by the event or derived by the fold.
     public var execution: Name?
     /// Only `progress` events of this indicator.
     public var indicator: Indicator?
@@ -299,36 +328,36 @@ public struct EventFilter: Hashable, Sendable {
     }
 }
 
-/// A moment in the history of a job.
+/// A point in the history of a job.
 public enum PointInTime: Hashable, Sendable {
-    /// After this event, from 0 for none to the last one that there is.
+    /// After this event: 0 is before the first one, the maximum is the last one.
     case sequence(Int64)
     /// After the last event recorded at this time or before.
     case time(Timestamp)
 }
 
-/// What came of the question why an indicator shows what it shows.
+/// The result of explaining an indicator.
 public enum ExplanationResult: Sendable {
     case noSuchJob
-    /// No event of the job has ever named it.
+    /// No event of the job has named the indicator.
     case noSuchIndicator
     case found(Explanation)
 }
 
-/// What came of the question how an indicator came to its numbers.
+/// The result of reading an indicator's history.
 public enum HistoryResult: Sendable {
     case noSuchJob
-    /// No event of the job has ever named it.
+    /// No event of the job has named the indicator.
     case noSuchIndicator
     case found(IndicatorHistory)
 }
 
 /// A part of a job's tasks, as of one sequence.
 public struct TaskPage: Sendable {
-    /// The last event in the snapshot to which they belong.
+    /// The last event in the snapshot to which the tasks belong.
     public var sequence: Int64
     public var tasks: [TaskSummary]
-    /// What to give as `cursor` for the next part; nil where there is none.
+    /// The `cursor` for the next page. `nil` if this is the last one.
     public var nextCursor: Int64?
 
     public init(sequence: Int64, tasks: [TaskSummary], nextCursor: Int64?) {
@@ -338,11 +367,11 @@ public struct TaskPage: Sendable {
     }
 }
 
-/// A part of a job's history.
+/// A page of a job's events.
 public struct EventPage: Sendable {
-    /// The events, in the order that was asked for.
+    /// The events, in the requested order.
     public var events: [ExplainedEvent]
-    /// What to give as `after` for the next part; nil where there is none.
+    /// The `after` for the next page. `nil` if this is the last one.
     public var nextAfter: Int64?
 
     public init(events: [ExplainedEvent], nextAfter: Int64?) {
@@ -351,7 +380,7 @@ public struct EventPage: Sendable {
     }
 }
 
-/// An execution and the last one of its task; equal where it is the last.
+/// An execution and the last one of its task. They are equal if it is the last.
 public struct ExecutionStatus: Hashable, Sendable {
     public var execution: ExecutionIdentity
     public var last: ExecutionIdentity
@@ -361,18 +390,20 @@ public struct ExecutionStatus: Hashable, Sendable {
         self.last = last
     }
 
-    /// Whether the execution is the one that counts.
+    /// Whether the execution is the last one, which counts.
     public var isLast: Bool { execution.sequence == last.sequence }
 }
 
 /// Whether a ledger can do its work.
 public struct Readiness: Sendable {
-    /// One thing that must be so.
+    /// One requirement.
     public struct Check: Sendable {
-        /// What is checked: `database`, `schema`, `projection`, `guarantees`, `partitions`, `appends`.
+        /// The subject of the check.
+        ///
+        /// One of `database`, `schema`, `writing`, `projection`, `guarantees`, `partitions` and `appends`.
         public var name: String
         public var isPassed: Bool
-        /// What was found, and what to do about it where it failed.
+        /// The finding and, if the check failed, the remedy.
         public var detail: String
 
         public init(name: String, isPassed: Bool, detail: String) {
@@ -399,13 +430,15 @@ public struct Statistic: Sendable {
         case gauge
     }
 
-    /// In snake_case with its unit last, such as `progress_ledger_appended_events_total`.
+    /// The name, in snake_case with the unit last.
+    ///
+    /// For example `progress_ledger_appended_events_total`.
     public var name: String
-    /// What it is, in one sentence.
+    /// The description, in one sentence.
     public var help: String
     public var kind: Kind
     public var value: Double
-    /// What tells it from others of the same name.
+    /// The labels that distinguish it from others of the same name.
     public var labels: [(name: String, value: String)]
 
     public init(

@@ -1,10 +1,9 @@
 package import PQ
 
 extension Pool {
-    /// Runs statements in one round trip, between `begin` and `commit`: all take effect, or none.
+    /// Runs statements between `begin` and `commit` in one round trip, all or nothing.
     ///
-    /// A pipeline alone is one transaction on PostgreSQL, and is not on a database that distributes it.
-    ///
+    /// A pipeline without `begin` is one transaction on PostgreSQL, but not on a database that distributes it.
     /// - Returns: The results of the statements.
     package func commit(_ statements: [Query], deadline: Duration? = nil) async throws(PQError) -> [Rows] {
         do {

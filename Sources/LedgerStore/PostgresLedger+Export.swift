@@ -13,22 +13,22 @@ extension PostgresLedger {
     }
 
     public func importExcerpt(_ excerpt: LedgerExcerpt) async throws(StoreError) -> ImportResult {
-        let outcome: Importer.ImportedExcerpt
+        let imported: Importer.ImportedExcerpt
         do {
-            outcome = try await Importer(pool: pool).take(excerpt)
+            imported = try await Importer(pool: pool).importExcerpt(excerpt)
         } catch let refusal as Importer.Refusal {
             switch refusal {
-            case .notWhole(let reason): throw StoreError(.invalid, reason, jobs: [excerpt.job])
-            case .doesNotFollow(let reason): throw StoreError(.conflict, reason, jobs: [excerpt.job])
+            case .invalid(let reason): throw StoreError(.invalid, reason, jobs: [excerpt.job])
+            case .conflict(let reason): throw StoreError(.conflict, reason, jobs: [excerpt.job])
             case .keyTaken:
-                throw StoreError(.conflict, "another job here has its key already", jobs: [excerpt.job])
+                throw StoreError(.conflict, "another job in this ledger has the same key", jobs: [excerpt.job])
             }
         } catch let error as PQError {
             throw StoreError(error, while: "importing a job")
         } catch {
             throw StoreError(.corrupt, "importing a job: \(error)", cause: error)
         }
-        if outcome.appended > 0 { await eventsAppended([excerpt.job]) }
-        return ImportResult(job: excerpt.job, appended: outcome.appended, place: outcome.place)
+        if imported.appended > 0 { await eventsAppended([excerpt.job]) }
+        return ImportResult(job: excerpt.job, appended: imported.appended, place: imported.place)
     }
 }

@@ -3,14 +3,16 @@ public import Ledger
 internal import PQ
 
 extension PostgresLedger: LedgerService {
-    /// How long at most a waiter goes without looking at the database, in case a hint got lost.
-    private static let lookInterval: Duration = .milliseconds(500)
-    /// The same for those who wait for any change, of whom there may be thousands, for half a minute each.
-    private static let changeLookInterval: Duration = .seconds(5)
+    /// The longest time that a waiter relies on hints, which can get lost.
+    private static let pollInterval: Duration = .milliseconds(500)
+    /// The same for waiters for any change.
+    ///
+    /// There may be thousands of them, for half a minute each.
+    private static let changePollInterval: Duration = .seconds(5)
 
     public func createJob(_ description: JobDescription) async throws(StoreError) -> (view: JobView, created: Bool) {
         let outcome: JobCreator.Creation
-        do throws(PQError) { outcome = try await creator.create(description) } catch {
+        do throws(PQError) { outcome = try await jobCreator.create(description) } catch {
             guard !error.isMissingPartition else {
                 throw StoreError(
                     .unavailable,
@@ -21,13 +23,13 @@ extension PostgresLedger: LedgerService {
         }
         switch outcome {
         case .keyTaken(let id):
-            throw StoreError(.keyTaken, "job \(id) has this key, with another name or other tags", jobs: [id])
+            throw StoreError(.keyTaken, "job \(id) already has this key, with another name or other tags", jobs: [id])
         case .existed(let id):
             return (try await existing(id), false)
         case .created(let new):
             appender.jobCreated(new)
             let view = try await existing(new.id)
-            // Who watches a list of jobs hears of the new one.
+            // Watchers of a list of jobs see the new one.
             await snapshotsFolded([(new.id, view.snapshot.sequence)])
             return (view, true)
         }
@@ -35,7 +37,7 @@ extension PostgresLedger: LedgerService {
 
     private func existing(_ id: JobID) async throws(StoreError) -> JobView {
         guard let view = try await job(id) else {
-            throw StoreError(.corrupt, "job \(id) was created and cannot be found", jobs: [id])
+            throw StoreError(.corrupt, "job \(id) was created but cannot be found", jobs: [id])
         }
         return view
     }
@@ -75,16 +77,16 @@ extension PostgresLedger: LedgerService {
         _ id: JobID, at moment: PointInTime, counting policy: CountingPolicy
     ) async throws(StoreError) -> JobView? {
         guard let view = try await job(id) else { return nil }
-        let sequence = try await folder.sequence(of: moment, id, head: view.ledgerSequence)
+        let sequence = try await pointInTimeFold.sequence(of: moment, id, head: view.ledgerSequence)
         return try await fold(view, through: sequence, policy)
     }
 
     private func fold(
         _ view: JobView, through sequence: Int64, _ policy: CountingPolicy
     ) async throws(StoreError) -> JobView {
-        var then = view
-        then.snapshot = try await folder.snapshot(of: view, at: sequence, counting: policy)
-        return then
+        var past = view
+        past.snapshot = try await pointInTimeFold.snapshot(of: view, at: sequence, counting: policy)
+        return past
     }
 
     public func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) async throws(StoreError) -> [JobView] {
@@ -100,7 +102,7 @@ extension PostgresLedger: LedgerService {
     }
 
     public func observeSnapshots(_ body: @escaping @Sendable (SnapshotHint) -> Void) -> SnapshotSubscription {
-        hub.hearers.add(body)
+        notifier.observers.add(body)
     }
 
     public func append(_ drafts: [EventDraft], to job: JobID) async throws(StoreError) -> ClosedRange<Int64> {
@@ -115,9 +117,9 @@ extension PostgresLedger: LedgerService {
     ) {
         appender.append(AppendRequest(parts: [AppendRequest.Part(job: job, drafts: drafts)])) { result in
             whenDone(
-                result.flatMap { places in
-                    places.first.map { .success($0.sequences) }
-                        ?? .failure(StoreError(.corrupt, "an append of no events"))
+                result.flatMap { results in
+                    results.first.map { .success($0.sequences) }
+                        ?? .failure(StoreError(.corrupt, "the append contains no events"))
                 })
         }
     }
@@ -141,24 +143,24 @@ extension PostgresLedger: LedgerService {
     public func waitUntilFolded(
         _ job: JobID, sequence: Int64, deadline: Duration
     ) async throws(StoreError) -> Bool {
-        try await wait(job, for: sequence, deadline: deadline, lookingEvery: Self.lookInterval)
+        try await wait(job, for: sequence, deadline: deadline, pollingEvery: Self.pollInterval)
     }
 
     private func wait(
-        _ job: JobID, for sequence: Int64, deadline: Duration, lookingEvery interval: Duration
+        _ job: JobID, for sequence: Int64, deadline: Duration, pollingEvery interval: Duration
     ) async throws(StoreError) -> Bool {
         let end = ContinuousClock.now + deadline
         while true {
-            // Looked at first: what was folded before we wait tells nobody again.
+            // The database is read first: a snapshot that moved before the wait began is not announced again.
             if try await checkpoint(of: job) >= sequence { return true }
             let rest = ContinuousClock.now.duration(to: end)
             guard rest > .zero, !Task.isCancelled else { return false }
-            switch await hub.wait(job, for: sequence, atMost: min(rest, interval)) {
+            switch await notifier.wait(job, for: sequence, atMost: min(rest, interval)) {
             case .reached: return true
-            case .wasReached:
+            case .reachedEarlier:
                 if try await checkpoint(of: job) >= sequence { return true }
-                await hub.invalidate(job)
-            case .look: break
+                await notifier.invalidate(job)
+            case .recheck: break
             }
         }
     }
@@ -166,7 +168,7 @@ extension PostgresLedger: LedgerService {
     public func waitForChange(
         _ job: JobID, after sequence: Int64, deadline: Duration
     ) async throws(StoreError) -> Bool {
-        try await wait(job, for: sequence + 1, deadline: deadline, lookingEvery: Self.changeLookInterval)
+        try await wait(job, for: sequence + 1, deadline: deadline, pollingEvery: Self.changePollInterval)
     }
 
     private func checkpoint(of job: JobID) async throws(StoreError) -> Int64 {
@@ -201,8 +203,8 @@ extension PostgresLedger: LedgerService {
         _ job: JobID, at moment: PointInTime, state: TaskState?, limit: Int, after cursor: Int64?
     ) async throws(StoreError) -> TaskPage? {
         guard let view = try await self.job(job) else { return nil }
-        let sequence = try await folder.sequence(of: moment, job, head: view.ledgerSequence)
-        return try await folder.tasks(of: view, at: sequence, state: state, limit: limit, after: cursor)
+        let sequence = try await pointInTimeFold.sequence(of: moment, job, head: view.ledgerSequence)
+        return try await pointInTimeFold.tasks(of: view, at: sequence, state: state, limit: limit, after: cursor)
     }
 
     public func explain(
@@ -220,15 +222,17 @@ extension PostgresLedger: LedgerService {
             return try await explainUnnamed(label, in: view, at: view.snapshot.sequence)
         }
         guard let view = try await self.job(job) else { return .noSuchJob }
-        let sequence = try await folder.sequence(
+        let sequence = try await pointInTimeFold.sequence(
             of: moment ?? .sequence(view.snapshot.sequence), job, head: view.ledgerSequence)
-        let explanation = try await folder.explanation(
+        let explanation = try await pointInTimeFold.explanation(
             of: label, of: view, at: sequence, counting: policy, limit: limit, after: cursor)
         if let explanation { return .found(explanation) }
         return try await explainUnnamed(label, in: view, at: sequence)
     }
 
-    /// The explanation of a label that no event up to a sequence names: zeros if a later one does.
+    /// The explanation of a label that no event up to a sequence names.
+    ///
+    /// Its units are 0 if a later event names the label.
     private func explainUnnamed(
         _ label: Name?, in view: JobView, at sequence: Int64
     ) async throws(StoreError) -> ExplanationResult {
@@ -246,15 +250,15 @@ extension PostgresLedger: LedgerService {
     ) async throws(StoreError) -> SnapshotDiff? {
         guard let view = try await self.job(job) else { return nil }
         let head = view.ledgerSequence
-        let start = try await folder.sequence(of: from, job, head: head)
-        let end = try await folder.sequence(of: to ?? .sequence(head), job, head: head)
-        return try await folder.difference(
+        let start = try await pointInTimeFold.sequence(of: from, job, head: head)
+        let end = try await pointInTimeFold.sequence(of: to ?? .sequence(head), job, head: head)
+        return try await pointInTimeFold.difference(
             in: view, from: start, to: max(start, end), counting: policy, limit: limit)
     }
 
     public func curve(_ job: JobID, _ label: Name?, points: Int) async throws(StoreError) -> HistoryResult {
         guard let view = try await self.job(job) else { return .noSuchJob }
-        let curve = try await folder.curve(of: label, of: view, through: view.ledgerSequence, points: points)
+        let curve = try await pointInTimeFold.curve(of: label, of: view, through: view.ledgerSequence, points: points)
         return curve.map { .found($0) } ?? .noSuchIndicator
     }
 
@@ -287,7 +291,7 @@ extension PostgresLedger: LedgerService {
     }
 
     public func newExecutionName() -> Name {
-        // A UUIDv7, as ids of jobs are: unique by its random bits, and names sort by time.
+        // A UUIDv7, like the ids of jobs: unique by its random bits, and sorted by time.
         let now = Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1_000_000))
         let id = JobID(createdAt: now, randomHigh: .random(in: 0 ... .max), randomLow: .random(in: 0 ... .max))
         return Name(id.description)

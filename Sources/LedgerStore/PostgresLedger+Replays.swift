@@ -12,17 +12,17 @@ extension PostgresLedger {
             name: "replay",
             tags: ["policy": Name(request.policy.rawValue), "job": Name(request.job?.description ?? "all")])
         let id = try await createJob(description).view.id
-        let isBegun: Bool
-        do throws(PQError) { isBegun = try await replays.begin(request, as: id) } catch {
-            throw StoreError(error, while: "beginning a replay")
+        let isStarted: Bool
+        do throws(PQError) { isStarted = try await replays.start(request, as: id) } catch {
+            throw StoreError(error, while: "starting a replay")
         }
-        guard isBegun else {
-            // The job that was to tell how far it is ends here.
+        guard isStarted else {
+            // The job that was created to show the replay's progress ends here.
             _ = try await append([EventDraft(.jobFinished(.canceled))], to: id)
-            throw StoreError(.conflict, "another replay is under way: wait for it, or cancel it")
+            throw StoreError(.conflict, "another replay is in progress: wait for it, or cancel it")
         }
         replayBell.ring()
-        return try await known(id)
+        return try await existingReplay(id)
     }
 
     public func replay(_ id: JobID) async throws(StoreError) -> Replay? {
@@ -40,55 +40,56 @@ extension PostgresLedger {
     public func revertReplay(_ id: JobID) async throws(StoreError) -> Replay? {
         guard let replay = try await replay(id) else { return nil }
         guard replay.state == .applied, replay.keeps else {
-            throw StoreError(.conflict, "only an applied replay that keeps what was before can be reverted")
+            throw StoreError(.conflict, "only an applied replay that keeps the previous projection can be reverted")
         }
-        guard try await move(id, from: [.applied], to: .reverting, keeping: true) else {
+        guard try await changeState(id, from: [.applied], to: .reverting, keeping: true) else {
             throw StoreError(
-                .conflict, "another replay is under way, or what was before is being cleared away: look at it again")
+                .conflict,
+                "another replay is in progress, or the previous projection is being deleted: read the replay again")
         }
         replayBell.ring()
-        return try await known(id)
+        return try await existingReplay(id)
     }
 
     public func dropReplay(_ id: JobID) async throws(StoreError) -> Replay? {
         guard let replay = try await replay(id) else { return nil }
         switch replay.state {
         case .running:
-            _ = try await move(id, from: [.running], to: .canceling)
+            _ = try await changeState(id, from: [.running], to: .canceling)
             replayBell.ring()
         case .canceling: break
-        case .reverting: throw StoreError(.conflict, "it is being reverted: wait for it")
+        case .reverting: throw StoreError(.conflict, "the replay is being reverted: wait until it has ended")
         case .applied, .done, .reverted, .canceled, .failed:
-            try await forget(id)
+            try await deleteData(id)
         }
-        return try await known(id)
+        return try await existingReplay(id)
     }
 
-    private func forget(_ id: JobID) async throws(StoreError) {
+    private func deleteData(_ id: JobID) async throws(StoreError) {
         let isDone: Bool
         do {
-            isDone = try await replays.forget(id)
+            isDone = try await replays.deleteData(id)
         } catch let error as PQError {
-            throw StoreError(error, while: "clearing away what a replay keeps")
+            throw StoreError(error, while: "deleting the data of a replay")
         } catch {
-            throw StoreError(.corrupt, "clearing away what a replay keeps: \(error)", cause: error)
+            throw StoreError(.corrupt, "deleting the data of a replay: \(error)", cause: error)
         }
-        guard isDone else { throw StoreError(.conflict, "it is being reverted: wait for it") }
+        guard isDone else { throw StoreError(.conflict, "the replay is being reverted: wait until it has ended") }
     }
 
-    private func move(
+    private func changeState(
         _ id: JobID, from states: [Replay.State], to state: Replay.State, keeping: Bool = false
     ) async throws(StoreError) -> Bool {
         do throws(PQError) {
-            return try await replays.move(id, from: states, to: state, keeping: keeping)
+            return try await replays.changeState(id, from: states, to: state, keeping: keeping)
         } catch {
             throw StoreError(error, while: "changing a replay")
         }
     }
 
-    private func known(_ id: JobID) async throws(StoreError) -> Replay {
+    private func existingReplay(_ id: JobID) async throws(StoreError) -> Replay {
         guard let replay = try await replay(id) else {
-            throw StoreError(.corrupt, "replay \(id) was there and is not any more", jobs: [id])
+            throw StoreError(.corrupt, "replay \(id) no longer exists", jobs: [id])
         }
         return replay
     }

@@ -3,34 +3,40 @@ public import Logging
 public import PQ
 public import ServiceLifecycle
 
-/// A ledger kept in PostgreSQL.
+/// A ledger stored in PostgreSQL.
 ///
-/// It is made with ``init(target:settings:logger:)``, checked with ``checkSchema()``, and lives while ``run()`` runs:
-/// that listens to other servers and workers, and at its end writes what was taken.
+/// Create one with ``init(target:settings:logger:)`` and check it with ``checkSchema()``. It works while ``run()``
+/// runs, which listens to other servers and workers and, at its end, writes the appends that were accepted.
 public final class PostgresLedger: Service {
-    /// How a ledger uses its database.
+    /// The settings for the use of the database.
     public struct Settings: Sendable {
-        /// The most connections for reading and for the rest.
+        /// The maximum number of connections for reading and for the rest.
         public var connectionsMax = 8
-        /// The most connections for appending and for creating jobs: one for each queue, and some to look up heads and to
-        /// create jobs.
+        /// The maximum number of connections for appending and for creating jobs.
+        ///
+        /// One for each queue, and some to read heads and to create jobs.
         public var appendConnectionsMax = 5
-        /// The most connections for replays: each batch that is worked on takes four at times.
+        /// The maximum number of connections for replays.
+        ///
+        /// Each batch in progress takes up to four.
         public var replayConnectionsMax = 8
-        /// How many groups of appends are written at the same time.
+        /// The number of groups of appends that are written concurrently.
         public var appendQueues = 2
-        /// The role that the sessions take, which may not change events; nil keeps the one that logs in.
+        /// The role that the sessions take. It may not change events.
+        ///
+        /// `nil` keeps the login role.
         public var role: String? = "progress_ledger_service"
-        /// How long an operation may take.
+        /// The time limit of an operation.
         public var operationDeadline: Duration = .seconds(30)
 
         public init() {}
 
-        /// The most connections in all, beside one that listens to other processes.
+        /// The maximum number of connections in all, without the one that listens.
         public var connectionsTotal: Int { connectionsMax + appendConnectionsMax + replayConnectionsMax }
 
-        /// Shares a number of connections out to the pools, as their usual sizes are to each other; each has one at
-        /// least.
+        /// Divides a number of connections among the pools in proportion to their defaults.
+        ///
+        /// Each pool gets at least one.
         public mutating func share(connections: Int) {
             let usual = (reading: connectionsMax, appending: appendConnectionsMax, replaying: replayConnectionsMax)
             let sum = connectionsTotal
@@ -40,44 +46,46 @@ public final class PostgresLedger: Service {
         }
     }
 
-    /// The connections for reading, which the projection uses as well.
+    /// The connections for reading. The projection uses them too.
     public let pool: Pool
-    /// What tells a projection worker in this process what to look at.
+    /// The jobs that a projection worker in this process has to examine.
     public let signals = PendingJobs()
 
-    /// The connections of replays, apart from the others, so that reading does not wait for them: what is compared in
-    /// one transaction is folded in others meanwhile.
+    /// The connections of replays.
+    ///
+    /// They are separate so that reading does not wait for replays: while one transaction compares projections, others
+    /// fold.
     public let replayPool: Pool
 
-    /// What wakes a replay runner in this process.
+    /// The signal that wakes a replay runner in this process.
     public let replayBell = ReplaySignal()
 
-    /// Whether a job without a snapshot has been seen lately.
+    /// Whether a job without a snapshot was found recently.
     package let missingSnapshots: MissingSnapshots
     let appender: Appender
-    let hub = SnapshotNotifier()
+    let notifier = SnapshotNotifier()
     let snapshots: SnapshotReader
     let stamps: BatchedLookup<SnapshotStamp>
     let sharedSnapshots: BatchedLookup<StampedJob>
     let eventReader: EventReader
-    let creator: JobCreator
-    let folder: PointInTimeFold
+    let jobCreator: JobCreator
+    let pointInTimeFold: PointInTimeFold
     let replays: ReplayStore
     let workers = WorkerStatistics()
-    let board: WorkerHeartbeats
-    let lagMeter: CachedReading<LedgerStatus.Lag>
+    let heartbeats: WorkerHeartbeats
+    let lagReading: CachedReading<LedgerStatus.Lag>
     let guaranteeReading: CachedReading<[String]>
     let partitionReading: CachedReading<[String]>
     let appendPool: Pool
-    private let hints: NotificationPublisher
-    /// Jobs that may have lost what was acknowledged; none in particular means any.
+    private let publisher: NotificationPublisher
+    /// Jobs that may have lost acknowledged events. An empty array stands for all jobs.
     private let lossSource: AsyncStream<[JobID]>
     private let lossSink: AsyncStream<[JobID]>.Continuation
     private let target: ConnectionTarget
     private let instance: String
     private let logger: Logger
 
-    /// A ledger in this database. Connects to nothing yet.
+    /// Creates a ledger in this database without connecting to it.
     public init(target: ConnectionTarget, settings: Settings = Settings(), logger: Logger) {
         self.target = target
         self.logger = logger
@@ -92,23 +100,23 @@ public final class PostgresLedger: Service {
             pool.applicationName = "progress-ledger \(name)"
             return Pool(target: target, settings: pool, logger: logger)
         }
-        // The server gives up a little later than we do, in case we are not there any more to ask it to.
+        // The server's limit is a little longer than the client's. It applies if the client has died and cannot cancel.
         let statementTimeout = settings.operationDeadline + .seconds(5)
         pool = makePool(
             settings.connectionsMax, "server",
             LedgerSession.requirements(role: settings.role, statementTimeout: statementTimeout))
-        // A server that is frozen in the midst of an append holds the heads' locks, and others wait for it, no longer
+        // A server that is suspended during an append holds the locks of the heads. Other servers wait for it no longer
         // than this.
         var appending = LedgerSession.requirements(
             role: settings.role, statementTimeout: statementTimeout, idleTimeout: .seconds(2),
             lockTimeout: LedgerSession.appendLockTimeout)
         appending.isWritable = true
         appendPool = makePool(settings.appendConnectionsMax, "appender", appending)
-        // A comparison of large projections takes its time, and what it has locked is folded on other connections.
+        // Comparing large projections takes long, and other connections fold what the comparison has locked.
         let replaying = LedgerSession.requirements(
             role: settings.role, statementTimeout: .seconds(320), idleTimeout: .seconds(320))
         replayPool = makePool(settings.replayConnectionsMax, "replay", replaying)
-        hints = NotificationPublisher(pool: pool, instance: instance, logger: logger)
+        publisher = NotificationPublisher(pool: pool, instance: instance, logger: logger)
         missingSnapshots = MissingSnapshots()
         snapshots = SnapshotReader(pool: pool, missing: missingSnapshots)
         let reader = snapshots
@@ -118,14 +126,14 @@ public final class PostgresLedger: Service {
             try await reader.stamped(jobs)
         }
         eventReader = EventReader(pool: pool)
-        creator = JobCreator(pool: appendPool)
-        folder = PointInTimeFold(pool: pool)
+        jobCreator = JobCreator(pool: appendPool)
+        pointInTimeFold = PointInTimeFold(pool: pool)
         replays = ReplayStore(pool: replayPool)
-        board = WorkerHeartbeats(pool: pool, instance: instance, logger: logger)
+        heartbeats = WorkerHeartbeats(pool: pool, instance: instance, logger: logger)
         let status = StatusReader(pool: pool)
         let missing = missingSnapshots
         let ages = FutureAges()
-        lagMeter = CachedReading(ageMax: .seconds(2)) { () async throws(PQError) in
+        lagReading = CachedReading(ageMax: .seconds(2)) { () async throws(PQError) in
             let lag = try await status.lag(ages)
             missing.note(lag.missingSnapshots > 0)
             return lag
@@ -136,7 +144,7 @@ public final class PostgresLedger: Service {
         partitionReading = CachedReading(ageMax: .seconds(10)) { () async throws(PQError) in
             try await status.missingPartitions()
         }
-        let hints = hints
+        let publisher = publisher
         let signals = signals
         let (lossSource, lossSink) = AsyncStream.makeStream(of: [JobID].self, bufferingPolicy: .bufferingOldest(100))
         self.lossSource = lossSource
@@ -145,19 +153,22 @@ public final class PostgresLedger: Service {
             pool: appendPool, queueCount: settings.appendQueues, logger: logger, onHeadsLost: { lossSink.yield($0) }
         ) { jobs in
             signals.appended(jobs)
-            guard hints.hasPeers else { return }
-            Task(name: "hint-appended") { await hints.appended(jobs) }
+            guard publisher.hasPeers else { return }
+            Task(name: "hint-appended") { await publisher.appended(jobs) }
         }
     }
 
-    /// Compares the database's schema with what this build needs. Changes nothing.
+    /// Compares the database's schema with the one that this build needs.
+    ///
+    /// Changes nothing.
     public func checkSchema() async throws -> SchemaStatus {
         try await Migrator(target: target, logger: logger).check()
     }
 
-    /// Checks that the database gives sessions what the ledger needs: its role, its encoding, and a session for each
-    /// connection. A standby passes: it may be promoted later.
+    /// Checks that the database gives sessions everything that the ledger needs.
     ///
+    /// That is its role, its encoding, and a session for each connection. A standby passes, because it may be promoted
+    /// later.
     /// - Throws: ``PQError/Code/sessionRefused`` with the remedy.
     public static func checkSession(
         of target: ConnectionTarget, settings: Settings = Settings(), logger: Logger
@@ -168,16 +179,17 @@ public final class PostgresLedger: Service {
         _ = try await Pool(target: target, settings: pool, logger: logger).checkSession()
     }
 
-    /// Listens to other processes until the task is cancelled or the service group shuts down, then writes what was
-    /// taken and closes the connections.
+    /// Listens to other processes until the task ends or the service group shuts down.
+    ///
+    /// Then it writes the appends that were accepted and closes the connections.
     public func run() async throws {
         let partitions = Task(name: "partitions") { await makePartitions() }
         let presence = Task(name: "presence") { await publishPresence() }
-        let work = Task(name: "worker-board") { await publishPendingWork() }
+        let heartbeat = Task(name: "worker-heartbeats") { await publishHeartbeats() }
         let losses = Task(name: "acknowledged-heads") { await compareAcknowledged() }
         defer {
             losses.cancel()
-            work.cancel()
+            heartbeat.cancel()
             partitions.cancel()
             presence.cancel()
         }
@@ -189,7 +201,7 @@ public final class PostgresLedger: Service {
             ],
             applicationName: "progress-ledger listener", logger: logger)
         await cancelWhenGracefulShutdown { [self] in
-            await listener.run { await hear($0) }
+            await listener.run { await handle($0) }
         }
         signals.close()
         await appender.close()
@@ -198,19 +210,19 @@ public final class PostgresLedger: Service {
         await pool.close()
     }
 
-    private func hear(_ event: Listener.Event) async {
+    private func handle(_ event: Listener.Event) async {
         switch event {
         case .connected:
             signals.requestSweep()
             lossSink.yield([])
-            await hub.catchUp()
-            await hints.publishPresence()
+            await notifier.catchUp()
+            await publisher.publishPresence()
         case .disconnected(let error):
-            logger.warning("not listening to other servers and workers", metadata: ["error": "\(error)"])
+            logger.warning("cannot listen to other servers and workers", metadata: ["error": "\(error)"])
         case .notification(let notification):
             guard let items = NotificationPublisher.read(notification, instance: instance) else { return }
-            // A newcomer is answered, so that both know of each other at once.
-            if await hints.heardPeer() { await hints.publishPresence() }
+            // A new process gets a response, so that both know of each other at once.
+            if await publisher.recordPeer() { await publisher.publishPresence() }
             if notification.channel == NotificationPublisher.presenceChannel {
                 return
             }
@@ -218,12 +230,12 @@ public final class PostgresLedger: Service {
                 let jobs = items.compactMap { JobID(String($0)) }
                 if jobs.count == items.count { signals.appended(jobs) } else { signals.requestSweep() }
             } else {
-                await hearFolded(items)
+                await handleFolded(items)
             }
         }
     }
 
-    /// Compares what was acknowledged with the ledger, whenever it may have gone back.
+    /// Compares acknowledged events with the ledger whenever it may have lost some.
     private func compareAcknowledged() async {
         for await jobs in lossSource {
             do throws(PQError) {
@@ -241,7 +253,7 @@ public final class PostgresLedger: Service {
             } catch {
                 if Task.isCancelled { return }
                 logger.warning(
-                    "what was acknowledged could not be compared with the ledger; trying again",
+                    "cannot compare acknowledged events with the ledger; retrying",
                     metadata: ["error": "\(error)"])
                 do { try await Task.sleep(for: .seconds(5)) } catch { return }
                 lossSink.yield(jobs)
@@ -249,62 +261,64 @@ public final class PostgresLedger: Service {
         }
     }
 
-    private func hearFolded(_ items: [Substring]) async {
+    private func handleFolded(_ items: [Substring]) async {
         for item in items {
             let parts = item.split(separator: "=")
             guard parts.count == 2, let job = JobID(String(parts[0])), let sequence = Int64(parts[1]) else {
-                await hub.catchUp()
+                await notifier.catchUp()
                 return
             }
-            await hub.folded(job, sequence)
+            await notifier.folded(job, sequence)
         }
     }
 
     private func publishPresence() async {
         while !Task.isCancelled {
-            await hints.publishPresence()
+            await publisher.publishPresence()
             do { try await Task.sleep(for: NotificationPublisher.presence.interval) } catch { return }
         }
     }
 
-    /// Where a projection worker runs in this process, it is said now and then that it does.
-    private func publishPendingWork() async {
+    /// Publishes the heartbeat of the projection worker, if one runs in this process.
+    private func publishHeartbeats() async {
         while !Task.isCancelled {
             do { try await Task.sleep(for: WorkerHeartbeats.interval) } catch { return }
             let state = workers.current
-            if state.isRunning { await board.tell(state, pendingJobs: signals.pendingJobCount) }
+            if state.isRunning { await heartbeats.publish(state, pendingJobs: signals.pendingJobCount) }
         }
     }
 
-    /// Partitions are made months ahead of time, so that none is missing when a month begins.
+    /// Creates partitions months ahead, so that none is missing when a month begins.
     private func makePartitions() async {
         while !Task.isCancelled {
             do {
                 let rows = try await pool.query(Query("select ledger.make_event_partitions()"))
                 let made = try rows[0].decode(0, as: Int.self)
-                if made > 0 { logger.info("made partitions", metadata: ["partition.count": "\(made)"]) }
+                if made > 0 { logger.info("created partitions", metadata: ["partition.count": "\(made)"]) }
             } catch {
-                logger.warning("partitions could not be made; trying again", metadata: ["error": "\(error)"])
+                logger.warning("cannot create partitions; retrying", metadata: ["error": "\(error)"])
             }
             do { try await Task.sleep(for: .seconds(3_600)) } catch { return }
         }
     }
 
-    /// Events of these jobs were recorded otherwise than by the appender.
+    /// Announces events that were recorded by another way than the appender.
     func eventsAppended(_ jobs: [JobID]) async {
         signals.appended(jobs)
-        if hints.hasPeers { await hints.appended(jobs) }
+        if publisher.hasPeers { await publisher.appended(jobs) }
     }
 
-    /// For a replay in this process: other projections are live now, at the same sequences. Whoever watches looks again.
+    /// Announces that a replay in this process has made other projections live.
+    ///
+    /// The new ones are at the same sequences, so watchers must read them again.
     public func projectionSwitched() async {
-        await hub.catchUp()
-        await hints.foldedAnew()
+        await notifier.catchUp()
+        await publisher.projectionSwitched()
     }
 
-    /// For a projection worker in this process: these snapshots have moved.
+    /// Announces snapshots that a projection worker in this process has moved.
     public func snapshotsFolded(_ jobs: [(job: JobID, sequence: Int64)]) async {
-        for (job, sequence) in jobs { await hub.folded(job, sequence) }
-        await hints.folded(jobs)
+        for (job, sequence) in jobs { await notifier.folded(job, sequence) }
+        await publisher.folded(jobs)
     }
 }

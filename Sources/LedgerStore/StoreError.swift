@@ -1,42 +1,48 @@
 public import Ledger
 
-/// Why the ledger did not do what was asked. Switch on ``code``, never on the text.
+/// An operation of the ledger that failed.
+///
+/// Switch on ``code``, never on the text.
 public struct StoreError: Error, Sendable {
-    /// What kind of failure it is.
+    /// The kind of failure.
     public enum Code: String, Hashable, Sendable {
-        /// No job has this id (``StoreError/jobs`` lists them).
+        /// The job does not exist. ``StoreError/jobs`` lists the unknown ids.
         case unknownJob
-        /// Another job with other content has this key already (``StoreError/jobs`` holds its id).
+        /// The key belongs to another job with other content.
+        ///
+        /// ``StoreError/jobs`` holds the id of that job.
         case keyTaken
-        /// A queue is full. Nothing was taken; try again after ``StoreError/retryAfter``.
+        /// A queue is full. Nothing was recorded; retry after ``StoreError/retryAfter``.
         case overloaded
-        /// The database cannot be reached or refuses writes for now. Nothing was taken; try again.
+        /// The database is unreachable or refuses writes. Nothing was recorded; retry.
         case unavailable
-        /// The connection was lost while a commit was under way: it may or may not have been recorded.
+        /// The connection was lost during a commit: the events may or may not be recorded.
         case outcomeUnknown
-        /// The database's schema is not the one of this build.
+        /// The database's schema is not the one that this build needs.
         case schema
-        /// What was read contradicts what the ledger guarantees. Nothing is invented: it refuses.
+        /// Stored data violates an invariant. The operation fails rather than guess.
         case corrupt
-        /// Events of the job are not there any more: its month was retired, or somebody removed them.
+        /// Events of the job are missing: its month was retired, or they were removed.
         case incomplete
-        /// It contradicts what is going on, or what is there already: the message says what.
+        /// The request contradicts the current state. The message says how.
         case conflict
-        /// What was to be imported is not a ledger as one was recorded: the message says where.
+        /// The data to import is not an unaltered ledger. The message gives the position.
         case invalid
-        /// The service is stopping. Nothing was taken.
+        /// The service is stopping. Nothing was recorded.
         case closed
     }
 
-    /// What kind of failure it is.
+    /// The kind of failure.
     public let code: Code
-    /// What was attempted and why it failed, for people. Holds no secret.
+    /// The attempted operation and the reason of its failure, for people.
+    ///
+    /// Contains no secret.
     public let message: String
     /// The jobs that the failure is about.
     public let jobs: [JobID]
-    /// How long to wait before trying again, where trying again can help.
+    /// The time to wait before a retry, if a retry can help.
     public let retryAfter: Duration?
-    /// What failed underneath.
+    /// The underlying error.
     public let cause: (any Error)?
 
     public init(
@@ -51,18 +57,18 @@ public struct StoreError: Error, Sendable {
 }
 
 extension StoreError {
-    /// There are no such jobs.
+    /// The error for ids without a job.
     static func unknown(_ jobs: [JobID]) -> StoreError {
         StoreError(.unknownJob, "there is no job \(jobs.map(\.description).joined(separator: ", "))", jobs: jobs)
     }
 
-    /// The partition with the events of one of these jobs is not attached.
+    /// The error for jobs with events in a partition that is not attached.
     static func detached(_ jobs: [JobID]) -> StoreError {
         StoreError(
             .incomplete,
             """
             the month in which job \(jobs.map(\.description).joined(separator: ", ")) was created has been retired: its \
-            events are not in the ledger any more, and it takes no further ones
+            events are no longer in the ledger, and no more can be appended
             """, jobs: jobs)
     }
 }

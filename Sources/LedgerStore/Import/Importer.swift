@@ -2,45 +2,49 @@ internal import Ledger
 internal import LedgerChain
 internal import PQ
 
-/// Takes over what another ledger has recorded, excerpt by excerpt: each is checked against the chain, is taken as a
-/// whole or not at all, and may be sent again. So what is there is at every moment the beginning of what was exported.
+/// Imports excerpts of another ledger.
+///
+/// Each excerpt is verified against the hash chain, is imported all or nothing, and may be sent again. The imported
+/// part is therefore always the beginning of the exported ledger.
 struct Importer: Sendable {
     let pool: Pool
 
     private static let attemptsMax = 3
-    /// How far the clock of another ledger may be ahead of this one's, in microseconds: five minutes.
+    /// The time by which another ledger's clock may be ahead: 5 min, in microseconds.
     private static let aheadMax: Int64 = 300_000_000
 
-    /// What has become of an excerpt.
+    /// The result of importing an excerpt.
     struct ImportedExcerpt: Sendable {
-        /// How many of its events are new here.
+        /// The number of events of the excerpt that were new.
         var appended: Int
-        /// The last event of the job here.
+        /// The last event of the job in this ledger.
         var place: ChainPosition
     }
 
-    /// Why an excerpt is not taken.
+    /// The reason why an excerpt is refused.
     enum Refusal: Error {
-        /// It does not fit together, or does not end as it says.
-        case notWhole(String)
-        /// It does not go on where the ledger of the job here stands, or this one has gone another way.
-        case doesNotFollow(String)
+        /// Its events do not form a chain, or do not end as it states.
+        case invalid(String)
+        /// It does not continue this ledger, or contradicts it.
+        case conflict(String)
         /// Another job has its key.
         case keyTaken
     }
 
+    /// Imports an excerpt.
+    ///
     /// - Throws: ``Refusal`` or ``PQError``.
-    func take(_ excerpt: LedgerExcerpt) async throws -> ImportedExcerpt {
+    func importExcerpt(_ excerpt: LedgerExcerpt) async throws -> ImportedExcerpt {
         for attempt in 1... {
             do {
                 return try await pool.withTransaction(deadline: .seconds(60)) { transaction in
-                    try await take(excerpt, &transaction)
+                    try await importExcerpt(excerpt, &transaction)
                 }
             } catch let error as PQError {
                 guard attempt < Self.attemptsMax else { throw error }
                 if error.server?.constraint == "job_key_unique" { throw Refusal.keyTaken }
                 if error.server?.constraint == "job_pkey" {
-                    // Somebody else has begun the same import: the next attempt finds what is there.
+                    // Another request started the same import. The next attempt finds its events.
                     continue
                 }
                 guard error.sqlState == .checkViolation, error.server?.table == "event",
@@ -63,38 +67,42 @@ struct Importer: Sendable {
         } catch {
             switch error.sqlState?.rawValue {
             case "LG002":
-                throw Refusal.notWhole("the job's id says that it was created before 2020, or in the future")
+                throw Refusal.invalid("the job's id contains a creation time before 2020, or in the future")
             case "LG003":
                 let hint = error.server?.hint.map { ". \($0)" } ?? ""
-                throw Refusal.notWhole("\(error.server?.message ?? "too many partitions")\(hint)")
+                throw Refusal.invalid("\(error.server?.message ?? "too many partitions")\(hint)")
             default: throw error
             }
         }
     }
 
-    private func take(_ excerpt: LedgerExcerpt, _ transaction: inout Transaction) async throws -> ImportedExcerpt {
+    private func importExcerpt(_ excerpt: LedgerExcerpt, _ transaction: inout Transaction) async throws
+        -> ImportedExcerpt
+    {
         guard let first = excerpt.events.first, let last = excerpt.events.last else {
-            throw Refusal.notWhole("it holds no event")
+            throw Refusal.invalid("the excerpt contains no events")
         }
         let (head, clock) = try await head(of: excerpt.job, &transaction)
         let stored = head?.place.sequence ?? 0
         guard first.event.sequence <= stored + 1 else {
-            throw Refusal.doesNotFollow(
-                "job \(excerpt.job) is here up to event \(stored), and the excerpt begins with \(first.event.sequence)")
+            throw Refusal.conflict(
+                "this ledger has job \(excerpt.job) up to event \(stored), but the excerpt begins with \(first.event.sequence)"
+            )
         }
-        // What is here already must be the same; by the chain, so is then all that is before it.
-        if let known = excerpt.events.last(where: { $0.event.sequence <= stored }) {
-            let hash = try await hash(of: known.event.sequence, excerpt.job, &transaction)
-            guard hash == known.hash else {
-                throw Refusal.doesNotFollow(
-                    "the ledger of job \(excerpt.job) here has gone another way: its event \(known.event.sequence) has another hash"
+        // Events that are already here must be the same. The chain then proves the same for all earlier events.
+        if let present = excerpt.events.last(where: { $0.event.sequence <= stored }) {
+            let hash = try await hash(of: present.event.sequence, excerpt.job, &transaction)
+            guard hash == present.hash else {
+                throw Refusal.conflict(
+                    "job \(excerpt.job) has another history in this ledger: its event \(present.event.sequence) has another hash"
                 )
             }
         }
         let new = excerpt.events.filter { $0.event.sequence > stored }
-        // What is appended here later may not be recorded before it.
+        // A later append here must not be recorded before an imported event.
         if let late = new.last(where: { $0.event.recordedAt.microseconds > clock.microseconds + Self.aheadMax }) {
-            throw Refusal.notWhole("event \(late.event.sequence) was recorded in the future: whose clock is wrong?")
+            throw Refusal.invalid(
+                "event \(late.event.sequence) was recorded in the future: check the clocks of both machines")
         }
         guard last.event.sequence > stored, let head = try await checked(new, excerpt, after: head) else {
             return ImportedExcerpt(appended: 0, place: head?.place ?? ChainPosition(sequence: 0, hash: []))
@@ -133,8 +141,9 @@ struct Importer: Sendable {
         ).first?.decode(0)
     }
 
-    /// Where the ledger stands after these events, which are checked on the way; away from the reactor, because it
-    /// computes.
+    /// Verifies these events and returns the head after them.
+    ///
+    /// It runs on the global executor and not on the reactor, because it computes.
     private func checked(_ new: [RecordedEvent], _ excerpt: LedgerExcerpt, after head: Head?) async throws -> Head? {
         guard !new.isEmpty else { return nil }
         let result: Result<Head, Refusal> = await withTaskExecutorPreference(globalConcurrentExecutor) {
@@ -153,18 +162,20 @@ struct Importer: Sendable {
             check = ChainCheck(after: head.place, recordedAt: head.recordedAt, anchor: excerpt.head)
         } else {
             guard case .jobCreated(let description) = new[0].event.body else {
-                throw .notWhole("the first event does not create the job")
+                throw .invalid("the first event does not create the job")
             }
-            // The ledger writes that event itself, and gives it no other time than its own.
-            guard new[0].event.at == nil else { throw .notWhole("the first event has a time that no ledger gives it") }
+            // The ledger itself writes the first event and never gives it a time of the caller.
+            guard new[0].event.at == nil else {
+                throw .invalid("the first event has a time of the caller, which a ledger never writes")
+            }
             check = ChainCheck(
                 job: excerpt.job, description: description, createdAt: new[0].event.recordedAt, anchor: excerpt.head)
         }
         for one in new where !check.check(one.event, hash: one.hash) {
-            throw .notWhole(check.foundFault?.detail ?? "it does not fit together")
+            throw .invalid(check.foundFault?.detail ?? "the events do not form a chain")
         }
         guard check.place.sequence <= excerpt.head.sequence else {
-            throw .notWhole("it goes beyond event \(excerpt.head.sequence), which it says is the last")
+            throw .invalid("the events go beyond event \(excerpt.head.sequence), which the excerpt states as the last")
         }
         return Head(place: check.place, recordedAt: new[new.count - 1].event.recordedAt)
     }

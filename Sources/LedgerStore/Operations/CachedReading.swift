@@ -1,32 +1,35 @@
 internal import PQ
 
-/// A value that is read from the database for all who ask within a short while: readiness is asked by every load
-/// balancer, and reading may look at all jobs.
+/// A value that is read from the database at most once within a short period.
+///
+/// Every load balancer asks for readiness, and one reading may have to examine all jobs.
 actor CachedReading<Value: Sendable> {
     private let ageMax: Duration
     private let read: @Sendable () async throws(PQError) -> Value
-    private var known: (value: Value, at: ContinuousClock.Instant)?
+    private var cached: (value: Value, at: ContinuousClock.Instant)?
     private var reading: Task<Result<Value, PQError>, Never>?
 
+    /// Creates a cache of one value.
+    ///
     /// - Parameters:
-    ///   - ageMax: How old a value may be.
-    ///   - read: Reads it.
+    ///   - ageMax: The maximum age of a value.
+    ///   - read: Reads the value.
     init(ageMax: Duration, _ read: @escaping @Sendable () async throws(PQError) -> Value) {
         self.ageMax = ageMax
         self.read = read
     }
 
     func value() async throws(PQError) -> Value {
-        if let known, known.at.duration(to: .now) < ageMax { return known.value }
-        let task = reading ?? begin()
+        if let cached, cached.at.duration(to: .now) < ageMax { return cached.value }
+        let task = reading ?? startReading()
         let result = await task.value
         reading = nil
         let value = try result.get()
-        known = (value, .now)
+        cached = (value, .now)
         return value
     }
 
-    private func begin() -> Task<Result<Value, PQError>, Never> {
+    private func startReading() -> Task<Result<Value, PQError>, Never> {
         let read = read
         let task = Task(name: "cached-reading") { () -> Result<Value, PQError> in
             do throws(PQError) { return .success(try await read()) } catch { return .failure(error) }

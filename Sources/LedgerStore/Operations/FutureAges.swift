@@ -1,10 +1,10 @@
 internal import Ledger
 internal import Synchronization
 
-/// Remembers since when events have been lacking that were recorded in the future.
+/// Measures how long jobs have lacked events that were recorded in the future.
 ///
-/// Their age cannot be told from the database: its clock was ahead when they were recorded, and has been set back since.
-/// Without this, nobody would notice for as long as it had been ahead that nothing is folded.
+/// The database cannot provide that age: its clock was ahead when the events were recorded, and has been set back
+/// since. Without this measure, a stopped projection would go unnoticed for as long as the clock had been ahead.
 final class FutureAges: Sendable {
     private struct Entry {
         let next: Int64
@@ -13,14 +13,14 @@ final class FutureAges: Sendable {
 
     private let entries = Mutex<[JobID: Entry]>([:])
 
-    /// How many seconds ago the oldest of these jobs was first seen where it is now.
+    /// Returns the number of seconds since the oldest of these jobs got into its state.
     ///
-    /// - Parameter jobs: The jobs that lack such an event, with the sequence of the first one.
+    /// - Parameter jobs: The jobs that lack such an event, with the sequence of the first missing one.
     func oldest(of jobs: [JobID: Int64], now: ContinuousClock.Instant = .now) -> Double {
         let oldest = entries.withLock { entries in
             entries = jobs.reduce(into: [:]) { kept, job in
-                let known = entries[job.key].flatMap { $0.next == job.value ? $0 : nil }
-                kept[job.key] = known ?? Entry(next: job.value, since: now)
+                let unchanged = entries[job.key].flatMap { $0.next == job.value ? $0 : nil }
+                kept[job.key] = unchanged ?? Entry(next: job.value, since: now)
             }
             return entries.values.map(\.since).min()
         }

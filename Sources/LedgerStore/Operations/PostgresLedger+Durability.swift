@@ -2,7 +2,7 @@ public import Ledger
 internal import PQ
 
 extension PostgresLedger {
-    /// A job whose acknowledged events are no longer in the ledger.
+    /// A job with acknowledged events that are no longer in the ledger.
     public struct LostJob: Hashable, Sendable {
         public var job: JobID
         /// The last sequence that this server acknowledged.
@@ -11,7 +11,9 @@ extension PostgresLedger {
         public var found: Int64
     }
 
-    /// The jobs that this server found to have gone back behind what it acknowledged, the latest last; at most 20.
+    /// The jobs that lost acknowledged events, the latest last, at most 20.
+    ///
+    /// Only events that this server acknowledged are considered.
     public var lostJobs: [LostJob] {
         get async {
             appender.acknowledged.losses.latest.map {
@@ -20,12 +22,13 @@ extension PostgresLedger {
         }
     }
 
-    /// What keeps the database from taking and keeping writes, and what weakens it by somebody's choice.
+    /// The obstacles to durable writes, and the settings that weaken durability.
     func durability() async throws(PQError) -> (faults: [String], remarks: [String]) {
         let row: Row
         do {
             row = try await pool.withTransaction(readOnly: true, deadline: .seconds(3)) { transaction in
-                // PostgreSQL shows what sessions wait for to the role that logged in, not to the one it has taken.
+                // PostgreSQL shows the activity of sessions to the login role, not to the role that the session has
+                // taken.
                 let results = try await transaction.commit(after: [
                     Query("set local role none", prepare: false), Self.durabilityQuery,
                 ])
@@ -48,7 +51,7 @@ extension PostgresLedger {
         var faults: [String] = []
         var remarks: [String] = []
         if try !row.decode(2, as: Bool.self) {
-            remarks.append("fsync is off: a crash of PostgreSQL's machine loses what was acknowledged. Turn it on")
+            remarks.append("fsync is off: a crash of PostgreSQL's machine loses acknowledged events. Turn it on")
         }
         let waiting = try row.decode(3, as: Int64.self)
         if waiting > 0 {
@@ -61,7 +64,9 @@ extension PostgresLedger {
         return (faults, remarks)
     }
 
-    /// What new sessions of this database get, and the commits that have waited for a standby for more than a second.
+    /// Reads the settings of new sessions and the commits that wait for a standby.
+    ///
+    /// Only waits of more than a second count.
     private static let durabilityQuery = Query(
         """
         select pg_is_in_recovery(),
@@ -84,14 +89,14 @@ extension PostgresLedger {
                 and waiting.state_change < clock_timestamp() - interval '1 second'
         """)
 
-    /// Whether the database takes writes, and keeps them.
+    /// Whether the database accepts writes and keeps them.
     func writingCheck() async -> Readiness.Check {
         do throws(PQError) {
             let (faults, remarks) = try await durability()
             let all = faults + remarks
             return Readiness.Check(
                 name: "writing", isPassed: faults.isEmpty,
-                detail: all.isEmpty ? "the database takes writes" : all.joined(separator: "; "))
+                detail: all.isEmpty ? "the database accepts writes" : all.joined(separator: "; "))
         } catch {
             return Readiness.Check(name: "writing", isPassed: false, detail: error.description)
         }

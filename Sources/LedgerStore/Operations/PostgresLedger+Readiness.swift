@@ -2,7 +2,7 @@ public import Ledger
 internal import PQ
 
 extension PostgresLedger {
-    /// A job that is behind for longer is a sign that no projection works.
+    /// The lag from which the projection counts as stopped.
     private static let lagMax: Duration = .seconds(30)
 
     public func readiness() async -> Readiness {
@@ -16,7 +16,7 @@ extension PostgresLedger {
         }
         let schema = await schemaCheck()
         checks.append(schema)
-        // Without the schema the others have nothing to look at.
+        // The other checks need the schema.
         guard schema.isPassed else { return Readiness(checks: checks) }
         checks += [
             await writingCheck(), await projectionCheck(), await guaranteeCheck(), await partitionCheck(),
@@ -46,7 +46,7 @@ extension PostgresLedger {
             return Readiness.Check(
                 name: "partitions", isPassed: months.isEmpty,
                 detail: months.isEmpty
-                    ? "those of this month and the next are attached"
+                    ? "the partitions of this month and the next are attached"
                     : "the partition of \(months.joined(separator: " and of ")) is not attached to ledger.event: "
                         + "no job can be created or appended to in it; attach it again")
         } catch {
@@ -54,10 +54,10 @@ extension PostgresLedger {
         }
     }
 
-    /// Whether the last append of this server failed because the database has no room for it.
+    /// Whether the last append of this server failed for lack of resources.
     private func appendCheck() -> Readiness.Check {
         guard let failure = appender.lastFailure, failure.isResourceExhausted else {
-            return Readiness.Check(name: "appends", isPassed: true, detail: "no append fails for want of resources")
+            return Readiness.Check(name: "appends", isPassed: true, detail: "no append fails for lack of resources")
         }
         return Readiness.Check(name: "appends", isPassed: false, detail: "appends fail: \(failure.message)")
     }
@@ -74,19 +74,20 @@ extension PostgresLedger {
         }
     }
 
-    /// Measured against the ledger itself, not against what a worker says of itself: the oldest event that no snapshot
-    /// holds yet.
+    /// Measures the lag from the ledger itself, not from a worker's own report.
+    ///
+    /// The lag is the age of the oldest event that is in no snapshot yet.
     private func projectionCheck() async -> Readiness.Check {
         do throws(PQError) {
-            let lag = try await lagMeter.value()
+            let lag = try await lagReading.value()
             let state = workers.current
             let error = state.isFailing ? state.lastFailure.map { "; the last error here: \($0)" } ?? "" : ""
             guard lag.seconds <= Double(Self.lagMax.components.seconds) else {
                 return Readiness.Check(
                     name: "projection", isPassed: false,
                     detail:
-                        "\(lag.jobs) jobs are behind, one for \(Int(lag.seconds)) s: is a worker running? 'progress-ledger "
-                        + "status' says what is stuck\(error)")
+                        "\(lag.jobs) jobs are behind, one for \(Int(lag.seconds)) s: check that a worker is running; 'progress-ledger "
+                        + "status' lists the jobs that are stuck\(error)")
             }
             return Readiness.Check(
                 name: "projection", isPassed: true,
@@ -103,13 +104,13 @@ extension PostgresLedger {
             (status.durabilityFaults, status.durabilityRemarks) = try await durability()
             status.durabilityFaults += appender.acknowledged.losses.latest.map { loss in
                 """
-                this server acknowledged job \(loss.job) up to event \(loss.acknowledged), and the ledger went on from \
+                this server acknowledged job \(loss.job) up to event \(loss.acknowledged), but the ledger ended at \
                 event \(loss.found): the database was restored, or failed over to a standby that lagged
                 """
             }
             return status
         } catch {
-            throw StoreError(error, while: "reading how the ledger fares")
+            throw StoreError(error, while: "reading the status of the ledger")
         }
     }
 
@@ -128,11 +129,12 @@ extension PostgresLedger {
             counter("appended_events_total", "Events durably appended by this server.", append.events),
             counter("append_groups_total", "Transactions that appended them.", append.groups),
             counter(
-                "append_overtaken_total", "Transactions that took more round trips because another server was ahead.",
+                "append_overtaken_total",
+                "Transactions that took more round trips because another writer had moved a job's head.",
                 append.overtaken),
             counter(
                 "append_late_total",
-                "Transactions that took more round trips because they reached the database after more than a second.",
+                "Transactions that took more round trips because they waited for more than a second.",
                 append.late),
             counter(
                 "append_round_trips_total", "Round trips for appending and for creating jobs.", appending.roundTrips),
@@ -192,15 +194,15 @@ extension PostgresLedger {
             gauge(
                 "vacuum_holder_seconds", "How long the longest transaction that holds vacuum back has lasted.",
                 status.vacuumHolders.compactMap(\.seconds).max() ?? 0),
-            gauge("projection_workers", "Workers that live.", Double(status.workers.count { !$0.isLost })),
+            gauge("projection_workers", "Workers that are alive.", Double(status.workers.count { !$0.isLost })),
             gauge(
-                "projection_stuck_jobs", "Jobs that could not be folded when last tried.",
+                "projection_stuck_jobs", "Jobs whose last attempt to fold failed.",
                 Double(status.stuckJobCount)),
             gauge("blocked_transactions", "Transactions that wait for a lock.", Double(status.blocked.count)),
             gauge(
-                "blocked_transaction_seconds", "How long the one that waits longest has waited.",
+                "blocked_transaction_seconds", "Longest wait of such a transaction.",
                 status.blocked.map(\.session.seconds).max() ?? 0),
-            gauge("replay_running", "Whether a replay is under way.", status.replay == nil ? 0 : 1),
+            gauge("replay_running", "Whether a replay is in progress.", status.replay == nil ? 0 : 1),
         ]
         statistics += status.tables.map { table in
             gauge(
@@ -208,7 +210,7 @@ extension PostgresLedger {
                 [("table", table.table)])
         }
         statistics += status.workers.map { worker in
-            gauge("worker_up", "Whether a worker has said lately that it lives.", worker.isLost ? 0 : 1, labels(worker))
+            gauge("worker_up", "Whether a worker has sent a heartbeat recently.", worker.isLost ? 0 : 1, labels(worker))
         }
         statistics += status.workers.map { worker in
             gauge(
@@ -218,7 +220,7 @@ extension PostgresLedger {
         statistics += status.workers.map { worker in
             gauge(
                 "worker_last_error_timestamp_seconds",
-                "When a worker failed last, and with which SQLSTATE; 0 where it never did.",
+                "Time of a worker's last failure, with its SQLSTATE; 0 if it never failed.",
                 worker.lastFailure.map { Double($0.at.microseconds) / 1e6 } ?? 0,
                 labels(worker) + [("sqlstate", worker.lastFailure?.state ?? "")])
         }
@@ -231,6 +233,6 @@ extension LedgerStatus.Failure: CustomStringConvertible {
 }
 
 extension LedgerStatus.Failure {
-    /// Whether the database lacked room, memory or connections (SQLSTATE class 53).
+    /// Whether the database lacked space, memory or connections (SQLSTATE class 53).
     var isResourceExhausted: Bool { state?.hasPrefix("53") ?? false }
 }

@@ -1,11 +1,13 @@
 internal import Ledger
 internal import PQ
 
-/// Reads how the ledger fares, from the ledger itself: not from what workers say of themselves.
+/// Reads the status of the ledger from its tables, not from workers' reports.
 struct StatusReader: Sendable {
     let pool: Pool
 
-    /// Where all jobs are looked at, PostgreSQL may read its tables as a whole, which lookups by key must not.
+    /// Planner settings for queries over all jobs.
+    ///
+    /// They may scan whole tables, which lookups by key must not.
     static let planning = [
         "enable_hashjoin = on", "enable_seqscan = on", "plan_cache_mode = force_custom_plan",
     ].map { Query("set local \($0)", prepare: false) }
@@ -34,17 +36,17 @@ struct StatusReader: Sendable {
         return status
     }
 
-    /// In which ways the database does not keep the ledger append-only.
+    /// The ways in which the database fails to keep the ledger append-only.
     func guaranteeFaults() async throws(PQError) -> [String] {
         try GuaranteeReader.faults(try await inTransaction([GuaranteeReader.query])[0])
     }
 
-    /// The months, of this one and the next, whose partition is not attached.
+    /// The months, of this one and the next, without an attached partition.
     func missingPartitions() async throws(PQError) -> [String] {
         try Self.months(try await inTransaction([Self.partitions])[0])
     }
 
-    /// Settings that are to hold for these statements alone need a transaction that says that it is one.
+    /// Runs queries in one transaction, because `set local` needs an explicit one.
     private func inTransaction(_ queries: [Query]) async throws(PQError) -> [Rows] {
         do {
             return try await pool.withTransaction(readOnly: true, deadline: Self.deadline) { transaction in
@@ -59,9 +61,10 @@ struct StatusReader: Sendable {
 
     // MARK: Lag
 
-    /// How far the snapshots of all jobs are behind. Costs a pass over the heads: some 200,000 a second.
+    /// Measures the lag of the snapshots of all jobs.
     ///
-    /// - Parameter ages: What knows for how long events with a time in the future have been lacking.
+    /// The cost is a scan of the heads: some 200,000 per second.
+    /// - Parameter ages: The ages of missing events with a time in the future.
     func lag(_ ages: FutureAges? = nil) async throws(PQError) -> LedgerStatus.Lag {
         let results = try await inTransaction(
             Self.planning + [
@@ -76,7 +79,7 @@ struct StatusReader: Sendable {
                         left join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
                         where head.sequence > coalesce(snapshot.sequence, 0)
                     ), aged as materialized (
-                        -- Of an event that is not there, as of one whose clock was ahead, the head's time is taken.
+                        -- If the event is missing or its time was ahead, the head's time is used.
                         select
                             behind.job_id, behind.events, behind.next,
                             extract(
@@ -103,7 +106,7 @@ struct StatusReader: Sendable {
                     (select job_id, 0, 0, 0, 0, next from aged where seconds < 0 order by job_id limit $1)
                     """, [.int8(Int64(LedgerStatus.listMax))])
             ])
-        guard let rows = results.last else { throw PQError(.decoding, "the lag has no result") }
+        guard let rows = results.last else { throw PQError(.decoding, "the query of the lag has no result") }
         var lag = LedgerStatus.Lag(jobs: 0, events: 0, seconds: 0)
         var future: [JobID: Int64] = [:]
         for row in rows {
@@ -171,7 +174,9 @@ struct StatusReader: Sendable {
 
     // MARK: Blocked transactions
 
-    /// PostgreSQL shows what a session does to the role that it has logged in as, not to the role that it has taken.
+    /// PostgreSQL shows the activity of sessions to the login role only.
+    ///
+    /// A role that the session has taken does not count.
     private static let asOurselves = Query("set local role none", prepare: false)
 
     private static let blocked = Query(
@@ -201,7 +206,7 @@ struct StatusReader: Sendable {
             if blocked.last?.session.process != waiting.process {
                 blocked.append(LedgerStatus.Blocked(session: waiting, blockers: []))
             }
-            // One that has ended meanwhile blocks nobody.
+            // A blocker that has ended in the meantime blocks no transaction.
             if try row.decodeIfPresent(5, as: Int32.self) != nil {
                 blocked[blocked.count - 1].blockers.append(try session(row, 5))
             }
@@ -218,7 +223,9 @@ struct StatusReader: Sendable {
 
     // MARK: Partitions
 
-    /// A partition that holds several months counts for each of them. A bound that is open is null here.
+    /// The months without an attached partition.
+    ///
+    /// A partition of several months counts for each of them. An open bound is null here.
     private static let partitions = Query(
         """
         select to_char(month at time zone 'UTC', 'YYYY-MM')
@@ -255,9 +262,11 @@ struct StatusReader: Sendable {
 
     // MARK: Vacuum
 
-    /// What holds vacuum back for longer is listed; any statement does so for a moment.
+    /// The number of seconds from which a transaction that holds vacuum back is listed.
+    ///
+    /// Any statement holds it back for a moment.
     private static let holdingSeconds = 10.0
-    /// The same for a transaction whose beginning the ledger's role may not see.
+    /// The same limit in transactions, if the ledger's role may not see the start time.
     private static let holdingTransactions: Int64 = 1_000
 
     private static let vacuumHolders = Query(
@@ -295,7 +304,7 @@ struct StatusReader: Sendable {
 
     private static func vacuumHolder(_ row: Row) throws(PQError) -> LedgerStatus.VacuumHolder {
         guard let kind = LedgerStatus.VacuumHolder.Kind(rawValue: try row.decode(0)) else {
-            throw PQError(.decoding, "something of an unknown kind holds vacuum back")
+            throw PQError(.decoding, "vacuum is held back by an unknown kind of holder")
         }
         return LedgerStatus.VacuumHolder(
             kind: kind, name: try row.decodeIfPresent(1) ?? "", process: try row.decodeIfPresent(2),

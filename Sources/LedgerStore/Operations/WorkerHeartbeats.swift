@@ -3,34 +3,39 @@ internal import Ledger
 internal import Logging
 internal import PQ
 
-/// Where the projection workers say that they live, and which jobs they cannot get done.
+/// The heartbeats of projection workers, and the jobs that they cannot fold.
 struct WorkerHeartbeats: Sendable {
     let pool: Pool
     let instance: String
     let logger: Logger
 
-    /// How often a worker says so.
+    /// The interval of a worker's heartbeats.
     static let interval: Duration = .seconds(5)
-    /// After how many seconds without a word a worker is taken for lost: three words of it have not come.
-    static let lostSeconds = 20
-    /// Whether a row of `ledger.worker` is of a worker that is lost.
+    /// The number of seconds without a heartbeat after which a worker counts as lost.
     ///
-    /// A time in the future is no evidence of life: the database's clock was set back since. A worker that lives says so
-    /// again within seconds.
+    /// Three heartbeats are missing by then.
+    static let lostSeconds = 20
+    /// The condition for a row of `ledger.worker` that belongs to a lost worker.
+    ///
+    /// A time in the future is no sign of life: the database's clock was set back. A live worker sends its next
+    /// heartbeat within seconds.
     static let isLost = """
         (
             seen_at < clock_timestamp() - interval '\(lostSeconds) s'
             or seen_at > clock_timestamp() + interval '\(interval.components.seconds) s'
         )
         """
-    /// After how many seconds a lost one is forgotten: long enough to be seen, and not so long that one whose place
-    /// another has taken is a trouble still.
-    private static let forgottenSeconds = 600
-
-    /// Whether a `stuck` job is behind still: who noted it may have died before it noted that the job has moved on.
+    /// The number of seconds after which a lost worker is deleted.
     ///
-    /// A value and not "exists", which PostgreSQL may turn into a join with all heads where it has planned it while there
-    /// were few.
+    /// This is long enough for a person to notice it, and short enough that a worker that has been replaced does not
+    /// stay listed as a problem.
+    private static let retentionSeconds = 600
+
+    /// The condition for a `stuck` job that is still behind.
+    ///
+    /// The worker that recorded it may have died before it recorded that the job has moved.
+    /// This is a value and not an "exists", which PostgreSQL may turn into a join with all heads if it planned the
+    /// statement while there were few.
     static let isBehind = """
         coalesce((
             select head.sequence > coalesce(snapshot.sequence, 0)
@@ -46,9 +51,9 @@ struct WorkerHeartbeats: Sendable {
         return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }()
 
-    /// Says that this worker lives, and what it has done; takes the place of what it said before.
-    func tell(_ state: WorkerStatistics.State, pendingJobs: Int) async {
-        await write(
+    /// Writes this worker's heartbeat and statistics in place of the previous ones.
+    func publish(_ state: WorkerStatistics.State, pendingJobs: Int) async {
+        await run(
             [
                 Query(
                     """
@@ -71,7 +76,7 @@ struct WorkerHeartbeats: Sendable {
                         .int8(Int64(pendingJobs)), .text(state.lastFailure?.state),
                         .text(state.lastFailure.map { String($0.message.prefix(2_000)) }),
                     ]),
-                // What was said by a clock that has been set back since is as old as what is just lost.
+                // A heartbeat from before the clock was set back is treated as just expired.
                 Query(
                     """
                     update ledger.worker set seen_at = clock_timestamp() - $1 * interval '1 second'
@@ -79,20 +84,21 @@ struct WorkerHeartbeats: Sendable {
                     """, [.int8(Int64(Self.lostSeconds)), .int8(Self.interval.components.seconds)]),
                 Query(
                     "delete from ledger.worker where seen_at < clock_timestamp() - $1 * interval '1 second'",
-                    [.int8(Int64(Self.forgottenSeconds))]),
+                    [.int8(Int64(Self.retentionSeconds))]),
                 Query("delete from ledger.stuck_job as stuck where not \(Self.isBehind)"),
-            ], "a worker could not say that it lives")
+            ], "cannot write the heartbeat of a worker")
     }
 
-    /// This worker ends as it should.
-    func leave() async {
-        await write(
-            [Query("delete from ledger.worker where worker = $1", [.text(instance)])], "a worker could not sign off")
+    /// Deletes the heartbeat of this worker, which ends normally.
+    func delete() async {
+        await run(
+            [Query("delete from ledger.worker where worker = $1", [.text(instance)])],
+            "cannot delete the heartbeat of a worker")
     }
 
-    /// These jobs could not be folded.
+    /// Records that these jobs could not be folded.
     func recordStuck(_ jobs: [JobID], _ failure: LedgerStatus.Failure) async {
-        await write(
+        await run(
             [
                 Query(
                     """
@@ -106,20 +112,20 @@ struct WorkerHeartbeats: Sendable {
                         .uuids(jobs.sorted().map(\.uuid)), .text(instance), .text(failure.state),
                         .text(String(failure.message.prefix(2_000))),
                     ])
-            ], "it could not be noted that jobs are stuck")
+            ], "cannot record stuck jobs")
     }
 
-    /// These jobs have moved on.
+    /// Records that these jobs have moved.
     func clearStuck(_ jobs: [JobID]) async {
-        await write(
+        await run(
             [Query("delete from ledger.stuck_job where job_id = any ($1)", [.uuids(jobs.map(\.uuid))])],
-            "it could not be noted that jobs move on")
+            "cannot clear stuck jobs")
     }
 
-    /// What is told here is for people only: where it cannot be written, nothing else suffers.
-    private func write(_ queries: [Query], _ failure: Logger.Message) async {
+    /// Runs these statements. A failure only affects the displayed status.
+    private func run(_ queries: [Query], _ failure: Logger.Message) async {
         do throws(PQError) {
-            // It is for people only, so it waits neither for the disk nor for a standby.
+            // The rows are only for people, so the commit waits neither for the disk nor for a standby.
             let statements = [Query("set local synchronous_commit = off", prepare: false)] + queries
             _ = try await pool.commit(statements, deadline: .seconds(5))
         } catch {

@@ -3,7 +3,9 @@ public import Ledger
 internal import PQ
 internal import Synchronization
 
-/// What the projection workers of this process say of themselves, for readiness, metrics and the board.
+/// The state of this process's projection worker, for readiness and metrics.
+///
+/// It is also written into the heartbeats.
 final class WorkerStatistics: Sendable {
     struct State: Sendable {
         var isRunning = false
@@ -11,9 +13,9 @@ final class WorkerStatistics: Sendable {
         var foldedEvents: UInt64 = 0
         var steps: UInt64 = 0
         var failures: UInt64 = 0
-        /// The last failure, also where steps have gone well since.
+        /// The last failure, which remains after later successful steps.
         var lastFailure: LedgerStatus.Failure?
-        /// Whether no step has gone well since the last failure.
+        /// Whether no step has succeeded since the last failure.
         var isFailing = false
     }
 
@@ -27,19 +29,19 @@ final class WorkerStatistics: Sendable {
 }
 
 extension PostgresLedger {
-    /// A projection worker of this process begins.
+    /// Records that a projection worker of this process has started.
     public func workerStarted() async {
         workers.update { $0.isRunning = true }
-        await board.tell(workers.current, pendingJobs: signals.pendingJobCount)
+        await heartbeats.publish(workers.current, pendingJobs: signals.pendingJobCount)
     }
 
-    /// A projection worker of this process ends.
+    /// Records that a projection worker of this process has stopped.
     public func workerStopped() async {
         workers.update { $0.isRunning = false }
-        await board.leave()
+        await heartbeats.delete()
     }
 
-    /// A projection worker of this process has folded so many events in one step.
+    /// Records a completed step and the number of events that it folded.
     public func stepCompleted(events: Int) {
         workers.update {
             $0.steps += 1
@@ -49,9 +51,9 @@ extension PostgresLedger {
         }
     }
 
-    /// A step of a projection worker of this process has failed.
+    /// Records a failed step of a projection worker of this process.
     ///
-    /// - Parameter jobs: Those that it could not fold; none where it could not look for any.
+    /// - Parameter jobs: The jobs that it could not fold. Empty if it failed to look for jobs.
     public func stepFailed(of jobs: [JobID], _ error: any Error) async {
         let failure = LedgerStatus.Failure(
             at: .now, state: (error as? PQError)?.sqlState?.rawValue, message: String(describing: error))
@@ -60,16 +62,16 @@ extension PostgresLedger {
             $0.lastFailure = failure
             $0.isFailing = true
         }
-        if !jobs.isEmpty { await board.recordStuck(jobs, failure) }
+        if !jobs.isEmpty { await heartbeats.recordStuck(jobs, failure) }
     }
 
-    /// Jobs that could not be folded before have moved on.
+    /// Records that jobs that could not be folded have moved.
     public func clearStuck(_ jobs: [JobID]) async {
-        if !jobs.isEmpty { await board.clearStuck(jobs) }
+        if !jobs.isEmpty { await heartbeats.clearStuck(jobs) }
     }
 }
 
 extension Timestamp {
-    /// This moment by the clock of this machine.
+    /// The current time of this machine's clock.
     static var now: Timestamp { Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1_000_000)) }
 }

@@ -1,24 +1,23 @@
 internal import Ledger
 internal import PQ
 
-/// The replays, as they are asked for and looked at. What does the work is in the projection.
+/// Stores and reads the replays. The projection module carries them out.
 struct ReplayStore: Sendable {
     let pool: Pool
 
-    /// How many events make a batch, but for a job that has more. Each job weighs a little by itself.
+    /// The number of events in a batch. A larger job is a batch of its own.
     private static let batchEvents: Int64 = 200_000
     private static let jobWeight: Int64 = 100
 
-    /// Records a replay that was asked for, with its jobs: those that the ledger has now.
+    /// Records a requested replay with the current jobs of the ledger.
     ///
     /// A job whose live projection is missing gets an empty one, and counts as a difference.
-    ///
-    /// - Parameter id: The job that tells how far it is, which is not replayed itself.
-    /// - Returns: Whether it was recorded: one at a time.
-    func begin(_ request: Replay.Request, as id: JobID) async throws(PQError) -> Bool {
+    /// - Parameter id: The job that shows the replay's progress, which is not replayed itself.
+    /// - Returns: Whether it was recorded. Only one replay may be in progress.
+    func start(_ request: Replay.Request, as id: JobID) async throws(PQError) -> Bool {
         do throws(PQError) {
             let restored = try await SnapshotRestorer(pool: pool).restore(request.job.map { [$0] })
-            _ = try await pool.commit(Self.forgettingJobs, deadline: .seconds(300))
+            _ = try await pool.commit(Self.condensingOldReplays, deadline: .seconds(300))
             _ = try await pool.commit(
                 [
                     Query(
@@ -29,7 +28,7 @@ struct ReplayStore: Sendable {
                             .uuid(id.uuid), .uuid(request.job?.uuid), .bool(request.applies),
                             .text(request.policy.rawValue),
                         ]),
-                    // The number of a projection is the next one of its job that nothing is stored under.
+                    // A new projection gets the lowest number under which nothing is stored for its job.
                     Query(
                         """
                         insert into ledger.replay_job (
@@ -46,8 +45,8 @@ struct ReplayStore: Sendable {
                                 ) / $4::bigint
                             )::integer
                         from (
-                            -- A job is created with a snapshot at 1, so only a projection that was dropped is at 0. One
-                            -- that was restored just now may have been folded since.
+                            -- A job is created with a snapshot at 1, so only a dropped projection is at 0. One that was
+                            -- restored just now may have been folded since.
                             select
                                 live.job_id, live.projection,
                                 live.sequence = 0 or live.job_id = any ($5) as was_missing,
@@ -77,12 +76,16 @@ struct ReplayStore: Sendable {
         }
     }
 
-    /// Replays whose jobs stay listed; of older ones they are counted.
+    /// The number of latest replays that keep their list of jobs.
+    ///
+    /// Older replays keep only counts.
     private static let listedMax: Int64 = 20
 
-    /// The statements that count the jobs of old replays, and delete their list: a row for each job and each replay would
-    /// stay for ever otherwise. Those that keep projections are not among them, and differences stay.
-    private static let forgettingJobs = [
+    /// The statements that count the jobs of old replays and delete their rows.
+    ///
+    /// Otherwise a row for each job and each replay would stay forever. Replays that keep projections are not included,
+    /// and differences stay.
+    private static let condensingOldReplays = [
         Query(
             """
             update ledger.replay
@@ -108,7 +111,7 @@ struct ReplayStore: Sendable {
             """),
     ]
 
-    /// What counts the jobs `one` of a replay.
+    /// The expression that counts the jobs of a replay, which are called `one`.
     private static func counts(eventsOfBuilding: String) -> String {
         """
         count(*) as jobs, count(*) filter (where one.state in ('compared', 'skipped')) as jobs_done,
@@ -126,7 +129,7 @@ struct ReplayStore: Sendable {
         """
     }
 
-    /// A replay with its differences; nil where there is none of this id.
+    /// Reads a replay with its findings, or returns `nil` if it does not exist.
     func replay(_ id: JobID) async throws(PQError) -> Replay? {
         let results = try await pool.pipeline([
             Query("\(Self.summary) where replay.job_id = $1", [.uuid(id.uuid)]),
@@ -160,12 +163,12 @@ struct ReplayStore: Sendable {
         }
         for row in results[2] {
             replay.skips.append(
-                Replay.Skip(job: try row.jobID(0), reason: try row.decodeIfPresent(1) ?? "no reason is known"))
+                Replay.Skip(job: try row.jobID(0), reason: try row.decodeIfPresent(1) ?? "the reason is unknown"))
         }
         return replay
     }
 
-    /// Replays, newest first, without their differences.
+    /// Reads replays, newest first, without their findings.
     func replays(limit: Int) async throws(PQError) -> [Replay] {
         let rows = try await pool.query(
             Query("\(Self.summary) order by replay.job_id desc limit $1", [.int8(Int64(limit))]))
@@ -174,12 +177,12 @@ struct ReplayStore: Sendable {
         return replays
     }
 
-    /// What can no longer be gone back to is cleared away: the projections of an ended replay that are not live, and
-    /// that no other replay needs, which was applied after it. Its list of jobs and differences stays.
+    /// Deletes the projections that an ended replay keeps and that are not live.
     ///
-    /// - Returns: Whether it had ended: one that is being reverted keeps what it needs.
-    func forget(_ id: JobID) async throws -> Bool {
-        // First, so that nobody begins to go back to it.
+    /// Projections that a later replay needs stay, and so does the list of jobs and differences.
+    /// - Returns: Whether the replay had ended. One that is being reverted keeps what it needs.
+    func deleteData(_ id: JobID) async throws -> Bool {
+        // This comes first, so that no new request to revert starts.
         let ended = try await pool.query(
             Query(
                 """
@@ -189,14 +192,14 @@ struct ReplayStore: Sendable {
                 """, [.uuid(id.uuid)]))
         guard ended.affectedRows == 1 else { return false }
         var cursor: JobID?
-        repeat { cursor = try await forgetPage(id, after: cursor) } while cursor != nil
+        repeat { cursor = try await deletePage(id, after: cursor) } while cursor != nil
         return true
     }
 
-    /// Jobs that are cleared in one transaction.
-    private static let forgottenAtOnce = 500
+    /// The number of jobs that are deleted in one transaction.
+    private static let deletedAtOnce = 500
 
-    private func forgetPage(_ id: JobID, after cursor: JobID?) async throws -> JobID? {
+    private func deletePage(_ id: JobID, after cursor: JobID?) async throws -> JobID? {
         let rows = try await pool.query(
             Query(
                 """
@@ -208,7 +211,7 @@ struct ReplayStore: Sendable {
                 """,
                 [
                     .uuid(id.uuid), .uuid((cursor ?? JobID(high: 0, low: 0)).uuid),
-                    .int8(Int64(Self.forgottenAtOnce)),
+                    .int8(Int64(Self.deletedAtOnce)),
                 ]))
         var jobs: [UUIDBytes?] = []
         var numbers: [Int16?] = []
@@ -218,7 +221,8 @@ struct ReplayStore: Sendable {
                 numbers.append(try row.decode(column))
             }
         }
-        // Locked first, so that a step that is under way is waited for; what another replay keeps is left alone.
+        // The rows are locked first, to wait for a step in progress. Projections that another replay keeps are left
+        // alone.
         let stale = """
             unnest($1::uuid[], $2::smallint[]) as gone (job_id, projection)
             join ledger.snapshot as kept
@@ -240,14 +244,14 @@ struct ReplayStore: Sendable {
                         where (job_id, projection) in (select kept.job_id, kept.projection from \(stale))
                         """, parameters)
                 }, deadline: .seconds(300))
-        return rows.count == Self.forgottenAtOnce ? try rows[rows.count - 1].jobID(0) : nil
+        return rows.count == Self.deletedAtOnce ? try rows[rows.count - 1].jobID(0) : nil
     }
 
     /// Moves a replay from one of these states to another.
     ///
-    /// - Parameter keeping: Whether it has to keep what can be gone back to.
-    /// - Returns: Whether it was in one of them.
-    func move(
+    /// - Parameter keeping: Whether the replay must still keep the previous projections.
+    /// - Returns: Whether it was in one of these states.
+    func changeState(
         _ id: JobID, from states: [Replay.State], to state: Replay.State, keeping: Bool = false
     ) async throws(PQError) -> Bool {
         do throws(PQError) {
@@ -266,7 +270,7 @@ struct ReplayStore: Sendable {
         }
     }
 
-    // Of a job that is being built its new snapshot tells how far it is.
+    // For a job that is being built, its new snapshot shows the progress.
     private static let summary = """
         select
             replay.job_id, replay.only_job, replay.policy, replay.applies, replay.state, replay.created_at,

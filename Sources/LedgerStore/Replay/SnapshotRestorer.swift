@@ -1,28 +1,32 @@
 package import Ledger
 internal import PQ
 
-/// Makes live projections again that somebody has dropped: empty ones at sequence 0, for workers to fold.
+/// Restores dropped live projections as empty ones at sequence 0.
 ///
-/// Which jobs there are is decided by their heads, never by projections.
+/// Workers fold them. The heads determine which jobs exist, not the projections.
 struct SnapshotRestorer: Sendable {
     let pool: Pool
 
-    /// Jobs whose projections are made again in one transaction.
+    /// The number of jobs that are restored in one transaction.
     private static let jobsMax = 500
-    /// What is left of a dropped projection may be a million rows, which are deleted.
+    /// The time limit of a transaction.
+    ///
+    /// It may delete a million rows that a dropped projection has left.
     private static let deadline: Duration = .seconds(300)
 
-    /// - Parameter jobs: The jobs to look at; nil for all of them, which costs a pass over the heads.
-    /// - Returns: Those whose projection was missing.
+    /// Restores the missing projections of these jobs.
+    ///
+    /// - Parameter jobs: The jobs to check. `nil` for all of them, which costs a scan of the heads.
+    /// - Returns: The jobs whose projection was missing.
     func restore(_ jobs: [JobID]?) async throws(PQError) -> [JobID] {
         let jobs = if let jobs { jobs } else { try await missing() }
-        var made: [JobID] = []
+        var restored: [JobID] = []
         for start in stride(from: 0, to: jobs.count, by: Self.jobsMax) {
             let part = jobs[start..<min(jobs.count, start + Self.jobsMax)]
             let results = try await pool.commit(Self.statements(for: part.map(\.uuid)), deadline: Self.deadline)
-            for row in results[results.count - 1] { made.append(try row.jobID(0)) }
+            for row in results[results.count - 1] { restored.append(try row.jobID(0)) }
         }
-        return made
+        return restored
     }
 
     private func missing() async throws(PQError) -> [JobID] {
@@ -43,10 +47,11 @@ struct SnapshotRestorer: Sendable {
         return jobs
     }
 
-    /// Rows that a projection without a snapshot has left behind are deleted first: they would be folded into.
+    /// Returns the statements that restore the projections of these jobs.
     ///
-    /// Two workers may do this at the same time. The second one waits for the rows that the first one deletes, and then
-    /// finds the snapshot.
+    /// Rows of a projection without a snapshot are deleted first: otherwise workers would fold into them. Two workers
+    /// may do this at the same time. The second one waits for the rows that the first one deletes, and then finds the
+    /// snapshot.
     private static func statements(for jobs: [UUIDBytes?]) -> [Query] {
         let parts = ["indicator", "task", "execution", "report_page", "discard"]
         let orphans = parts.map { table in
@@ -73,11 +78,11 @@ struct SnapshotRestorer: Sendable {
             on conflict do nothing
             returning job_id
             """, [.uuids(jobs)])
-        let patience = Query("set local statement_timeout = '320s'", prepare: false)
-        return [patience] + orphans + [insert]
+        let timeout = Query("set local statement_timeout = '320s'", prepare: false)
+        return [timeout] + orphans + [insert]
     }
 
-    /// What selects the lowest number under which no projection of a job is stored.
+    /// The expression for the lowest unused projection number of a job.
     static func freeNumber(of job: String) -> String {
         """
         (
@@ -93,7 +98,7 @@ struct SnapshotRestorer: Sendable {
 }
 
 extension PostgresLedger {
-    /// Makes the live projections of these jobs again where they are missing, empty, and says which were.
+    /// Restores missing live projections as empty ones, and returns their jobs.
     package func restoreSnapshots(of jobs: [JobID]) async throws -> [JobID] {
         try await SnapshotRestorer(pool: pool).restore(jobs)
     }

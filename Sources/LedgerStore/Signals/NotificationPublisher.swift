@@ -3,20 +3,28 @@ internal import Logging
 internal import PQ
 internal import Synchronization
 
-/// Tells other processes what was appended and folded, by NOTIFY: after the commit, in transactions of its own, and
-/// never more than one at a time, so that what comes in meanwhile is told in one.
+/// Notifies other processes of appended events and moved snapshots by NOTIFY.
+///
+/// It sends after the commit, in transactions of its own, at most one at a time: hints that arrive while it sends share
+/// the next transaction.
 actor NotificationPublisher {
-    /// Jobs appended to; the payload is the sender's instance and the jobs' ids, or `*` for any.
+    /// The channel of appends.
+    ///
+    /// The payload is the sender's instance and the ids of the jobs, or `*` for all jobs.
     static let appendedChannel = "progress_ledger_appended"
-    /// Snapshots moved; the payload is the sender's instance and for each `ID=SEQUENCE`, or `*` for any.
+    /// The channel of moved snapshots.
+    ///
+    /// The payload is the sender's instance and an `ID=SEQUENCE` for each job, or `*` for all jobs.
     static let foldedChannel = "progress_ledger_folded"
-    /// Says that there is somebody to tell; the payload is the sender's instance.
+    /// The channel by which processes announce themselves.
+    ///
+    /// The payload is the sender's instance.
     static let presenceChannel = "progress_ledger_presence"
-    /// How often it is said, and how long it holds.
-    static let presence: (interval: Duration, holds: Duration) = (.seconds(10), .seconds(35))
-    /// PostgreSQL takes fewer than 8,000 bytes.
+    /// The interval of announcements, and the time for which one is valid.
+    static let presence: (interval: Duration, validity: Duration) = (.seconds(10), .seconds(35))
+    /// The maximum size of a payload. PostgreSQL accepts less than 8,000 bytes.
     private static let payloadMax = 7_900
-    /// The least time between two.
+    /// The minimum time between two transactions.
     private static let pause: Duration = .milliseconds(5)
 
     private let pool: Pool
@@ -26,9 +34,9 @@ actor NotificationPublisher {
     private var folded: [JobID: Int64] = [:]
     private var isSending = false
     private var isPresenceDue = false
-    /// Whether all snapshots are to be looked at again, whatever their sequences.
-    private var isEverythingDue = false
-    private let peerHeardAt = Mutex<ContinuousClock.Instant?>(nil)
+    /// Whether all snapshots must be read again, regardless of their sequences.
+    private var isFullReadDue = false
+    private let peerSeenAt = Mutex<ContinuousClock.Instant?>(nil)
 
     init(pool: Pool, instance: String, logger: Logger) {
         self.pool = pool
@@ -36,74 +44,75 @@ actor NotificationPublisher {
         self.logger = logger
     }
 
-    /// Another process is there. Alone, nothing is sent: each hint would be a transaction for nobody.
+    /// Records that another process is present.
     ///
-    /// - Returns: Whether we had thought that we were alone.
-    func heardPeer() -> Bool {
+    /// A process that is alone sends nothing, because no other process would receive the hints.
+    /// - Returns: Whether this process considered itself alone until now.
+    func recordPeer() -> Bool {
         let hadPeers = hasPeers
-        peerHeardAt.withLock { $0 = .now }
+        peerSeenAt.withLock { $0 = .now }
         return !hadPeers
     }
 
-    /// Says that we are there.
+    /// Announces this process to others.
     func publishPresence() {
         isPresenceDue = true
-        begin()
+        startSending()
     }
 
-    /// Whether there is anybody to tell.
+    /// Whether other processes are present.
     nonisolated var hasPeers: Bool {
-        peerHeardAt.withLock { $0.map { $0.duration(to: .now) < Self.presence.holds } ?? false }
+        peerSeenAt.withLock { $0.map { $0.duration(to: .now) < Self.presence.validity } ?? false }
     }
 
     func appended(_ jobs: [JobID]) {
         guard hasPeers else { return }
         appended.formUnion(jobs)
-        begin()
+        startSending()
     }
 
     func folded(_ jobs: [(job: JobID, sequence: Int64)]) {
         guard hasPeers else { return }
         for (job, sequence) in jobs { folded[job] = max(folded[job] ?? 0, sequence) }
-        begin()
+        startSending()
     }
 
-    /// Any snapshot may have become another one without having moved.
-    func foldedAnew() {
+    /// Announces that any snapshot may have changed without having moved.
+    func projectionSwitched() {
         guard hasPeers else { return }
-        isEverythingDue = true
-        begin()
+        isFullReadDue = true
+        startSending()
     }
 
-    private func begin() {
+    private func startSending() {
         guard !isSending else { return }
         isSending = true
         Task(name: "hints") { await send() }
     }
 
     private func send() async {
-        while !appended.isEmpty || !folded.isEmpty || isPresenceDue || isEverythingDue {
+        while !appended.isEmpty || !folded.isEmpty || isPresenceDue || isFullReadDue {
             let presence =
                 isPresenceDue
                 ? Query("select pg_notify($1, $2)", [.text(Self.presenceChannel), .text(instance)]) : nil
             isPresenceDue = false
             let queries = [
-                // A hint need not survive a crash, so nothing waits for it to reach the disk.
+                // A hint need not survive a crash, so the transaction does not wait for the disk.
                 Query("select set_config('synchronous_commit', 'off', true)"),
                 presence,
                 Self.notify(Self.appendedChannel, instance, appended.map(\.description)),
                 Self.notify(
                     Self.foldedChannel, instance,
-                    isEverythingDue ? ["*"] : folded.map { "\($0.key)=\($0.value)" }),
+                    isFullReadDue ? ["*"] : folded.map { "\($0.key)=\($0.value)" }),
             ].compactMap { $0 }
-            isEverythingDue = false
+            isFullReadDue = false
             appended = []
             folded = [:]
             do throws(PQError) {
                 _ = try await pool.pipeline(queries, deadline: .seconds(5))
             } catch {
-                // Hints may get lost: sweeps find what they would have told.
-                logger.debug("hints were not sent", metadata: ["error": "\(error)"])
+                // Hints may get lost: sweeps find the same jobs.
+                logger.debug("cannot send hints", metadata: ["error": "\(error)"])
             }
             do { try await Task.sleep(for: Self.pause) } catch { break }
         }
@@ -117,7 +126,7 @@ actor NotificationPublisher {
         return Query("select pg_notify($1, $2)", [.text(channel), .text(payload)])
     }
 
-    /// What a hint of another process says; nil for one of our own.
+    /// The items of another process's hint, or `nil` for one from this process.
     static func read(_ notification: Notification, instance: String) -> [Substring]? {
         let parts = notification.payload.split(separator: " ")
         guard let sender = parts.first, sender != instance else { return nil }

@@ -1,32 +1,32 @@
 public import Ledger
 internal import Synchronization
 
-/// What a projection worker is to look at: jobs that were appended to, and now and then all of them.
+/// A queue of jobs for the projection worker: jobs with new events, and sweeps.
 ///
-/// A job that is named a thousand times is looked at once, and all get their turn in the order in which they were named:
-/// however much is reported to some, no other waits longer than those before it take.
+/// A job that is named a thousand times is queued once. Jobs leave the queue in the order in which they were first
+/// named, so a busy job cannot delay the others.
 public final class PendingJobs: Sendable {
-    /// More jobs than this are not remembered one by one: then all are looked at.
+    /// The maximum number of queued jobs. Beyond it a sweep replaces them.
     private static let jobsMax = 100_000
 
     private struct State {
         var jobs: Set<JobID> = []
-        /// The same, in their order.
+        /// The same jobs, in order.
         var queue: [JobID] = []
-        var isSweepWanted = false
-        /// Whether jobs were given out since the sweep was wanted.
-        var isSweepPassedOver = false
+        var isSweepRequested = false
+        /// Whether jobs were returned since the sweep was requested.
+        var isSweepDeferred = false
         var isClosed = false
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
 
-    /// What there is to do.
+    /// The work for a projection worker.
     public enum Work: Sendable {
-        /// Fold these jobs, if they are behind.
+        /// Fold these jobs if they are behind.
         case jobs([JobID])
-        /// Look for jobs that are behind.
+        /// Find the jobs that are behind.
         case sweep
-        /// No more.
+        /// There is no more work.
         case closed
     }
 
@@ -34,43 +34,45 @@ public final class PendingJobs: Sendable {
 
     public init() {}
 
-    /// These jobs were appended to.
+    /// Queues jobs to which events were appended.
     public func appended(_ jobs: some Collection<JobID>) {
         guard !jobs.isEmpty else { return }
         wake { state in
             if state.jobs.count + jobs.count > Self.jobsMax {
-                state.isSweepWanted = true
+                state.isSweepRequested = true
             } else {
                 for job in jobs where state.jobs.insert(job).inserted { state.queue.append(job) }
             }
         }
     }
 
-    /// Something may have been missed.
+    /// Requests a sweep, because a hint may have been lost.
     public func requestSweep() {
-        wake { $0.isSweepWanted = true }
+        wake { $0.isSweepRequested = true }
     }
 
-    /// No more work is given out; what was is finished.
+    /// Ends the queue. Work that was returned before is finished.
     public func close() {
         wake { $0.isClosed = true }
     }
 
-    /// How many jobs wait to be looked at.
+    /// The number of queued jobs.
     public var pendingJobCount: Int { state.withLock { $0.jobs.count } }
 
-    /// The next work; waits until there is some. Jobs come before a sweep, at most `limit` of them, but not twice before the
-    /// same one: what a sweep looks for was named by nobody, and must not wait until nobody names any.
+    /// Returns the next work, and waits until there is some.
+    ///
+    /// Jobs come before a sweep, at most `limit` of them. But only one such batch precedes a requested sweep: otherwise
+    /// a sweep would wait for as long as jobs are named, and the jobs that it has to find are not.
     public func next(limit: Int) async -> Work {
         while true {
             if let work = take(limit) { return work }
             await withCheckedContinuation { continuation in
-                let isThere = state.withLock { state in
-                    guard state.jobs.isEmpty, !state.isSweepWanted, !state.isClosed else { return true }
+                let isReady = state.withLock { state in
+                    guard state.jobs.isEmpty, !state.isSweepRequested, !state.isClosed else { return true }
                     state.waiters.append(continuation)
                     return false
                 }
-                if isThere { continuation.resume() }
+                if isReady { continuation.resume() }
             }
         }
     }
@@ -78,16 +80,16 @@ public final class PendingJobs: Sendable {
     private func take(_ limit: Int) -> Work? {
         state.withLock { state in
             if state.isClosed { return .closed }
-            if !state.jobs.isEmpty, !(state.isSweepWanted && state.isSweepPassedOver) {
-                state.isSweepPassedOver = state.isSweepWanted
+            if !state.jobs.isEmpty, !(state.isSweepRequested && state.isSweepDeferred) {
+                state.isSweepDeferred = state.isSweepRequested
                 let jobs = Array(state.queue.prefix(limit))
                 state.queue.removeFirst(jobs.count)
                 state.jobs.subtract(jobs)
                 return .jobs(jobs)
             }
-            guard state.isSweepWanted else { return nil }
-            state.isSweepWanted = false
-            state.isSweepPassedOver = false
+            guard state.isSweepRequested else { return nil }
+            state.isSweepRequested = false
+            state.isSweepDeferred = false
             return .sweep
         }
     }

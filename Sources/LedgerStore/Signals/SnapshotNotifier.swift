@@ -1,21 +1,23 @@
 internal import Ledger
 
-/// Lets those who wait for a job's snapshot know when it has moved on.
+/// Wakes callers that wait for a job's snapshot to move.
 ///
-/// What it is told are hints, and hints get lost: whoever waits looks at the database as well, now and then.
+/// It depends on hints, which can get lost: callers must also poll the database.
 actor SnapshotNotifier {
-    /// How many may wait at once.
+    /// The maximum number of concurrent waiters.
     static let waitersMax = 20_000
 
-    /// Why a wait has ended.
+    /// The reason why a wait ended.
     enum WaitResult {
-        /// The snapshot was just said to have reached the sequence.
+        /// The snapshot has just reached the sequence, according to a hint.
         case reached
-        /// It was said some time ago. A crash of PostgreSQL may have undone it since, so the database must say it too; if it
-        /// does not, this is to be told by ``SnapshotNotifier/invalidate(_:)``.
-        case wasReached
-        /// Something makes it worth looking.
-        case look
+        /// An earlier hint said so.
+        ///
+        /// A crash of PostgreSQL may have undone the snapshot since, so the caller must confirm it by the database. If
+        /// the database has an older one, the caller must call ``SnapshotNotifier/invalidate(_:)``.
+        case reachedEarlier
+        /// The caller should read the database.
+        case recheck
     }
 
     private struct Waiter {
@@ -23,69 +25,70 @@ actor SnapshotNotifier {
         let continuation: CheckedContinuation<WaitResult, Never>
     }
 
-    /// How many jobs' latest news are latest, for those who come a moment too late to hear them.
-    private static let rememberedMax = 10_000
+    /// The number of latest sequences that are kept for callers that arrive late.
+    private static let latestMax = 10_000
 
     private var waiters: [JobID: [Int: Waiter]] = [:]
     private var latest: [JobID: Int64] = [:]
     private var nextNumber = 0
     private var count = 0
-    /// Those who hear of all jobs, instead of waiting for one.
-    nonisolated let hearers = SnapshotObservers()
+    /// The observers of all jobs.
+    nonisolated let observers = SnapshotObservers()
 
-    /// The snapshot of a job has reached this sequence.
+    /// Records that the snapshot of a job has reached this sequence.
     func folded(_ job: JobID, _ sequence: Int64) {
-        if latest.count >= Self.rememberedMax { latest = [:] }
+        if latest.count >= Self.latestMax { latest = [:] }
         latest[job] = max(sequence, latest[job] ?? 0)
-        hearers.tell(.folded(job, sequence: sequence))
-        guard let waiting = waiters[job] else { return }
-        for (number, waiter) in waiting where waiter.sequence <= sequence { finish(job, number, .reached) }
+        observers.notify(.folded(job, sequence: sequence))
+        guard let jobWaiters = waiters[job] else { return }
+        for (number, waiter) in jobWaiters where waiter.sequence <= sequence { finish(job, number, .reached) }
     }
 
-    /// Something may have been missed: all look for themselves.
+    /// Makes every waiter and observer read the database: hints may have been lost.
     func catchUp() {
         latest = [:]
-        hearers.tell(.missed)
-        for (job, waiting) in waiters { for number in waiting.keys { finish(job, number, .look) } }
+        observers.notify(.missed)
+        for (job, jobWaiters) in waiters { for number in jobWaiters.keys { finish(job, number, .recheck) } }
     }
 
-    /// What was said of this job does not hold any more.
+    /// Discards the latest sequence of this job.
     func invalidate(_ job: JobID) { latest[job] = nil }
 
-    /// Waits until the snapshot is said to have reached this sequence, or until something makes it worth looking, at the
-    /// latest after this time.
+    /// Waits until a hint reports this sequence, or until the caller should recheck.
+    ///
+    /// Returns after this time at the latest.
     func wait(_ job: JobID, for sequence: Int64, atMost duration: Duration) async -> WaitResult {
-        if let reached = latest[job], reached >= sequence { return .wasReached }
+        if let reached = latest[job], reached >= sequence { return .reachedEarlier }
         guard count < Self.waitersMax else {
-            do { try await Task.sleep(for: duration) } catch { return .look }
-            return .look
+            do { try await Task.sleep(for: duration) } catch { return .recheck }
+            return .recheck
         }
         nextNumber += 1
         count += 1
         let number = nextNumber
-        let timer = Task(name: "change-hub-timer") {
+        let timer = Task(name: "snapshot-wait-timer") {
             do { try await Task.sleep(for: duration) } catch { return }
-            finish(job, number, .look)
+            finish(job, number, .recheck)
         }
         defer { timer.cancel() }
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 guard !Task.isCancelled else {
                     count -= 1
-                    continuation.resume(returning: .look)
+                    continuation.resume(returning: .recheck)
                     return
                 }
                 waiters[job, default: [:]][number] = Waiter(sequence: sequence, continuation: continuation)
             }
         } onCancel: {
-            Task(name: "change-hub-cancel") { await self.finish(job, number, .look) }
+            Task(name: "snapshot-wait-cancel") { await self.finish(job, number, .recheck) }
         }
     }
 
-    private func finish(_ job: JobID, _ number: Int, _ outcome: WaitResult) {
+    private func finish(_ job: JobID, _ number: Int, _ result: WaitResult) {
         guard let waiter = waiters[job]?.removeValue(forKey: number) else { return }
         if waiters[job]?.isEmpty == true { waiters[job] = nil }
         count -= 1
-        waiter.continuation.resume(returning: outcome)
+        waiter.continuation.resume(returning: result)
     }
 }

@@ -1,19 +1,19 @@
 public import Ledger
 internal import Synchronization
 
-/// What is heard of snapshots that move, in this process and in others.
+/// A hint that a snapshot has moved, in this process or in another.
 public enum SnapshotHint: Hashable, Sendable {
     /// The job's snapshot has reached this sequence.
     case folded(JobID, sequence: Int64)
-    /// Something may have been missed: any snapshot may have moved.
+    /// Hints may have been lost: any snapshot may have moved.
     case missed
 }
 
-/// Hears of snapshots that move for as long as it is kept.
+/// A subscription to snapshot changes, which ends when it is released.
 public final class SnapshotSubscription: Sendable {
     private let end: @Sendable () -> Void
 
-    /// A subscription that does this when it is let go.
+    /// Creates a subscription that calls this closure when it is released.
     public init(end: @escaping @Sendable () -> Void) {
         self.end = end
     }
@@ -21,7 +21,7 @@ public final class SnapshotSubscription: Sendable {
     deinit { end() }
 }
 
-/// Those who hear of every snapshot that moves.
+/// The observers of all snapshots.
 final class SnapshotObservers: Sendable {
     private struct State {
         var bodies: [Int: @Sendable (SnapshotHint) -> Void] = [:]
@@ -30,7 +30,7 @@ final class SnapshotObservers: Sendable {
 
     private let state = Mutex(State())
 
-    /// Adds one. There are as many as there are servers in the process: one.
+    /// Adds an observer. There is one per server in the process, usually one in all.
     func add(_ body: @escaping @Sendable (SnapshotHint) -> Void) -> SnapshotSubscription {
         let number = state.withLock { state in
             state.nextNumber += 1
@@ -40,7 +40,7 @@ final class SnapshotObservers: Sendable {
         return SnapshotSubscription { [self] in state.withLock { $0.bodies[number] = nil } }
     }
 
-    func tell(_ hint: SnapshotHint) {
+    func notify(_ hint: SnapshotHint) {
         for body in state.withLock({ Array($0.bodies.values) }) { body(hint) }
     }
 }

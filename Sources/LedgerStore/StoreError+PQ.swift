@@ -1,45 +1,8 @@
 internal import Ledger
 internal import PQ
 
-extension JobID {
-    var uuid: UUIDBytes { UUIDBytes(high: high, low: low) }
-
-    init(_ uuid: UUIDBytes) {
-        self.init(high: uuid.high, low: uuid.low)
-    }
-}
-
-extension Timestamp {
-    init(_ value: TimestampMicroseconds) {
-        self.init(microseconds: value.microsecondsSince1970)
-    }
-}
-
-extension Row {
-    func jobID(_ column: Int) throws(PQError) -> JobID { JobID(try decode(column, as: UUIDBytes.self)) }
-
-    func timestamp(_ column: Int) throws(PQError) -> Timestamp {
-        Timestamp(try decode(column, as: TimestampMicroseconds.self))
-    }
-
-    func timestampIfPresent(_ column: Int) throws(PQError) -> Timestamp? {
-        try decodeIfPresent(column, as: TimestampMicroseconds.self).map { Timestamp($0) }
-    }
-
-    func eventHash(_ column: Int) throws(PQError) -> EventHash {
-        let bytes = try decode(column, as: Bytes32.self)
-        return EventHash(bytes.first, bytes.second, bytes.third, bytes.fourth)
-    }
-
-    func name(_ column: Int) throws(PQError) -> Name { Name(try decode(column, as: String.self)) }
-
-    func nameIfPresent(_ column: Int) throws(PQError) -> Name? {
-        try decodeIfPresent(column, as: String.self).map { Name($0) }
-    }
-}
-
 extension StoreError {
-    /// What a failure of the database means for whoever asked the ledger.
+    /// The meaning of a database failure for the caller of the ledger.
     init(_ error: PQError, while attempt: String) {
         let message = "\(attempt): \(error.message)"
         switch error.code {
@@ -60,7 +23,7 @@ extension StoreError {
         }
     }
 
-    /// Whether the session's user may not take the role of the service, or there is no such role.
+    /// Whether the user may not take the service's role, or the role does not exist.
     private static func refusesRole(_ error: PQError) -> Bool {
         error.sqlState == .insufficientPrivilege || error.sqlState == .undefinedObject
             || error.sqlState == .invalidParameterValue
@@ -78,14 +41,18 @@ extension StoreError {
 }
 
 extension PQError {
-    /// Whether an event was refused because its month has no partition: the only check of the table without a name.
+    /// Whether an event was refused because no partition exists for its month.
+    ///
+    /// That check is the only one of the table without a name.
     var isMissingPartition: Bool {
         sqlState == .checkViolation && server?.constraint == nil && server?.table == "event"
     }
 
-    /// Whether a statement waited for a lock for too long, or was ended by the server's limit of time.
+    /// Whether a statement exceeded the lock timeout or the statement timeout.
     var isBlocked: Bool { sqlState == .lockNotAvailable || sqlState == .queryCanceled }
 
-    /// Whether the events may be there: the outcome is unknown, or the response was not what a commit returns.
+    /// Whether the events may have been recorded.
+    ///
+    /// That is so if the outcome is unknown, or if the response was not one that a commit returns.
     var mayHaveCommitted: Bool { isOutcomeUnknown || code == .decoding }
 }
