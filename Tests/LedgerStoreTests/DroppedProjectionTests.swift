@@ -11,7 +11,7 @@ struct DroppedProjectionTests {
         EventDraft(.progress(ProgressReport(reference: ExecutionReference(task: task, attempt: 1), done: done)))
     }
 
-    /// All tables that hold what is derived from events.
+    /// Truncates all tables with data that is derived from events.
     private static let truncation = """
         truncate ledger.snapshot, ledger.indicator, ledger.task, ledger.execution, ledger.report_page, ledger.discard
         """
@@ -20,7 +20,7 @@ struct DroppedProjectionTests {
         _ = try await tamper(target, sql, jobs)
     }
 
-    /// A job of three folded events.
+    /// Creates a job with three folded events.
     private func makeJob(_ ledger: PostgresLedger, _ name: Name = "n") async throws -> JobID {
         let job = try await ledger.createJob(JobDescription(name: name)).view.id
         let last = try await ledger.append([Self.report(2), Self.report(3)], to: job).upperBound
@@ -66,15 +66,15 @@ struct DroppedProjectionTests {
                 try await drop(target)
                 let missing = try #require(try await ledger.stampedJob(job))
                 #expect(missing.stamp != before && missing.view.projection == 0)
-                let looked = try await withCheckedThrowingContinuation { continuation in
+                let stamp = try await withCheckedThrowingContinuation { continuation in
                     ledger.stamp(of: job) { continuation.resume(with: $0) }
                 }
-                #expect(looked == missing.stamp)
+                #expect(stamp == missing.stamp)
             }
         }
     }
 
-    @Test("the sweep finds every projection that was dropped, and its job is again what it was")
+    @Test("the sweep finds every dropped projection and restores the job's snapshot")
     func sweepRestores() async throws {
         try await withLedgerDatabase { target in
             let (jobs, before) = try await withRunningLedger(on: target) { ledger in
@@ -98,12 +98,12 @@ struct DroppedProjectionTests {
     func orphans(isAppendedTo: Bool) async throws {
         try await withLedgerDatabase { target in
             var settings = ProjectionSettings()
-            // Where it is appended to, no sweep is needed: the step itself finds the snapshot missing.
+            // An append needs no sweep: the step itself finds the snapshot missing.
             if isAppendedTo { settings.sweepInterval = .seconds(3_600) }
             try await withRunningLedger(on: target, projection: settings) { ledger in
                 let job = try await makeJob(ledger)
                 var last: Int64 = 3
-                // A repeated report: discards and numbered reports are folded anew as well.
+                // The report is repeated, so that discards and numbered reports must be folded again as well.
                 for _ in 0..<2 {
                     let numbered = EventDraft(
                         .progress(
@@ -133,7 +133,7 @@ struct DroppedProjectionTests {
                 return (job, try await ledger.job(job)?.snapshot)
             }
             try await drop(target)
-            // Without a worker: what is there afterwards, the replay has built.
+            // There is no worker, so the replay must have built the projections.
             try await withRunningLedger(on: target, projection: nil, replays: ReplaySettings()) { ledger in
                 let request = Replay.Request(job: isOfOneJob ? job : nil, applies: true)
                 let id = try await ledger.beginReplay(request).id

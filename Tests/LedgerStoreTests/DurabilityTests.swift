@@ -6,7 +6,9 @@ import Testing
 
 @testable import LedgerStore
 
-/// What is acknowledged survives the loss of the primary, and what may not survive it is not acknowledged.
+/// Acknowledged events survive the loss of the primary.
+///
+/// Events that may not survive it are not acknowledged.
 @Suite("Durability with a standby", .serialized, .timeLimit(.minutes(10)))
 struct DurabilityTests {
     private static let silent = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
@@ -26,7 +28,7 @@ struct DurabilityTests {
             on: target, projection: nil, settings: settings, logger: Self.silent, body)
     }
 
-    /// Runs the closure while somebody cancels every commit that waits for a standby.
+    /// Runs the closure while every commit that waits for a standby is cancelled.
     private func cancelingCommits<R: Sendable>(
         _ server: TestServer, _ body: () async throws -> R
     ) async throws -> R {
@@ -46,7 +48,7 @@ struct DurabilityTests {
         return try result.get()
     }
 
-    /// How many events a job has, read past the ledger.
+    /// The number of a job's events, read directly from the table.
     private func count(_ server: TestServer, _ job: JobID) async throws -> Int {
         let pool = Pool(target: server.target, logger: Self.silent)
         let rows = try await pool.query(
@@ -72,7 +74,7 @@ struct DurabilityTests {
                     #expect(error?.code == .outcomeUnknown, "\(count) events: \(String(reflecting: error))")
                 }
                 try await standby.start()
-                // Everything that was reported as unknown is there once, since nothing was lost in the end.
+                // All events with an unknown outcome are recorded once, because none was lost in the end.
                 try await eventually {
                     do { return try await ledger.append([Self.report(2)], to: job) == 324...324 } catch { return false }
                 }
@@ -80,7 +82,7 @@ struct DurabilityTests {
         }
     }
 
-    @Test("a job whose creation is not replicated is not acknowledged, nor is asking for it again")
+    @Test("an unreplicated creation of a job is not acknowledged, and neither is its repetition")
     func canceledCreation() async throws {
         try await withReplicatedServer(isSynchronous: true) { primary, standby in
             try await withLedger(on: primary.target) { ledger in
@@ -99,7 +101,7 @@ struct DurabilityTests {
         }
     }
 
-    @Test("while the standby is away an append is answered in time, its commit is not cancelled, and others wait")
+    @Test("without its standby an append times out, but its commit is not cancelled")
     func standbyAway() async throws {
         try await withReplicatedServer(isSynchronous: true) { primary, standby in
             var settings = PostgresLedger.Settings()
@@ -113,7 +115,7 @@ struct DurabilityTests {
                 }
                 #expect(error?.code == .outcomeUnknown)
                 #expect(started.duration(to: .now) < .seconds(35))
-                // The commit still waits, so the event is not to be seen, and it is there as soon as the standby is.
+                // The commit still waits, so the event is not visible. It appears as soon as the standby is back.
                 let pool = Pool(target: primary.target, logger: Self.silent)
                 let waiting = try await pool.query(
                     Query("select 1 from pg_stat_activity where wait_event = 'SyncRep'"))
@@ -128,7 +130,7 @@ struct DurabilityTests {
         }
     }
 
-    @Test("a commit that nobody waits for any more gives its connection back when its process is ended")
+    @Test("an abandoned commit returns its connection when its backend process is ended")
     func detachedAndEnded() async throws {
         try await withReplicatedServer(isSynchronous: true) { primary, standby in
             var settings = PostgresLedger.Settings()
@@ -155,7 +157,7 @@ struct DurabilityTests {
         }
     }
 
-    @Test("a primary that is frozen and replaced: appends go on at the new one within seconds")
+    @Test("when a frozen primary is replaced, appends succeed at the new one within seconds")
     func frozenPrimary() async throws {
         try await withReplicatedServer(isSynchronous: true) { primary, standby in
             let hosts = "\(primary.target["host"] ?? ""),\(standby.target["host"] ?? "")"
@@ -180,7 +182,8 @@ struct DurabilityTests {
                     }
                 }
                 let waited = started.duration(to: .now)
-                // 5 s until the server is asked whether it answers, 10 s for its answer, 5 s to connect to each host.
+                // It takes 5 s until the server is probed, 10 s for the response to time out, and 5 s to connect to
+                // each host.
                 #expect(waited < .seconds(60), "\(waited)")
                 #expect(try await count(standby, job) >= 42)
             }

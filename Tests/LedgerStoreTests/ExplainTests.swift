@@ -26,7 +26,7 @@ struct ExplainTests {
     }
 
     @Test(
-        "every unit is accounted for, execution by execution, and the sum is the snapshot's number",
+        "every unit is accounted for by execution, and the sum equals the snapshot's number",
         arguments: [UInt64(21), 22, 23, 24])
     func accountsForEveryUnit(seed: UInt64) async throws {
         try await withLedger { ledger in
@@ -68,7 +68,7 @@ struct ExplainTests {
         }
     }
 
-    @Test("a job that is not there, and a label that nobody has named")
+    @Test("an unknown job and an unknown label are reported as such")
     func unknown() async throws {
         try await withLedger { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
@@ -76,14 +76,14 @@ struct ExplainTests {
                 case .noSuchIndicator = try await ledger.explain(
                     job, "x", at: nil, counting: .last, limit: 1, after: nil)
             else {
-                Issue.record("an indicator was found that is not there")
+                Issue.record("found an indicator that does not exist")
                 return
             }
             guard
                 case .noSuchJob = try await ledger.explain(
                     JobID(high: 1, low: 2), nil, at: nil, counting: .last, limit: 1, after: nil)
             else {
-                Issue.record("a job was found that is not there")
+                Issue.record("found a job that does not exist")
                 return
             }
         }

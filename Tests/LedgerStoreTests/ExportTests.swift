@@ -5,8 +5,8 @@ import LedgerTestSupport
 import PQ
 import Testing
 
-// Each test has two databases of the few that tests may have at the same time: one after the other, so that none waits for
-// another that waits for it.
+// Each test uses two of the few databases that tests may have at once. Running the tests one after the other avoids a
+// deadlock between two tests that each wait for the other's database.
 @Suite("Export and import", .serialized)
 struct ExportTests {
     private static func filled(_ ledger: PostgresLedger, events: Int = 400, seed: UInt64 = 1) async throws -> JobID {
@@ -22,7 +22,7 @@ struct ExportTests {
         return job
     }
 
-    /// Two ledgers, each on a database of its own.
+    /// Runs the closure with two ledgers, each on a database of its own.
     private static func withTwo(_ body: (_ from: PostgresLedger, _ to: PostgresLedger) async throws -> Void)
         async throws
     {
@@ -35,14 +35,14 @@ struct ExportTests {
         }
     }
 
-    @Test("a job that was exported and imported folds to the same snapshot, and its chain goes on")
+    @Test("an imported job folds to the same snapshot, and its chain continues")
     func isTheSame() async throws {
         try await Self.withTwo { from, to in
             let job = try await Self.filled(from)
             let whole = try #require(try await from.excerpt(job, after: 0, limit: 10_000))
             #expect(whole.events.count == 400 && whole.head.sequence == 400)
             var stored = 0
-            // In pieces, some of them twice and overlapping, as after lost answers.
+            // The parts overlap and some are sent twice, as after lost responses.
             for (first, last) in [(0, 150), (0, 150), (100, 300), (300, 400), (0, 400)] {
                 var piece = whole
                 piece.events = Array(whole.events[first..<last])
@@ -64,13 +64,13 @@ struct ExportTests {
         }
     }
 
-    /// What is done to an export on its way.
+    /// A change to an export on its way.
     enum Forgery: String, CaseIterable {
         case editsAnEvent, editsAHash, leavesOneOut, swapsTwo, changesTheName, changesTheJob, goesBeyondItsEnd
         case endsWithAnotherHash, putsATimeToTheFirst, beginsTwice, isOfTheFuture
     }
 
-    @Test("an export that was changed is refused, and nothing of it is taken", arguments: Forgery.allCases)
+    @Test("a changed export is refused, and none of its events is imported", arguments: Forgery.allCases)
     func refusesForgeries(_ forgery: Forgery) async throws {
         try await Self.withTwo { from, to in
             let job = try await Self.filled(from, events: 60)
@@ -100,7 +100,7 @@ struct ExportTests {
         }
     }
 
-    /// A forgery whose hashes fit.
+    /// Returns a forgery with consistent hashes.
     private static func rechained(_ excerpt: LedgerExcerpt, _ forgery: Forgery) -> LedgerExcerpt {
         var chain = HashChain(job: excerpt.job)
         var forged = excerpt
@@ -119,23 +119,23 @@ struct ExportTests {
         return forged
     }
 
-    @Test("an import that does not go on where the job stands, has gone another way, or takes a key, is refused")
-    func refusesWhatDoesNotFollow() async throws {
+    @Test("an import that leaves a gap, diverges or takes another job's key is refused")
+    func refusesConflicts() async throws {
         try await Self.withTwo { from, to in
             let job = try await Self.filled(from, events: 60)
             let whole = try #require(try await from.excerpt(job, after: 0, limit: 100))
-            func take(_ range: Range<Int>) async throws -> ImportResult {
+            func importPart(_ range: Range<Int>) async throws -> ImportResult {
                 var piece = whole
                 piece.events = Array(whole.events[range])
                 return try await to.importExcerpt(piece)
             }
-            let gap = await #expect(throws: StoreError.self) { try await take(10..<60) }
+            let gap = await #expect(throws: StoreError.self) { try await importPart(10..<60) }
             #expect(gap?.code == .conflict)
-            #expect(try await take(0..<20).appended == 20)
-            // Somebody reports to it here: from now on the two go different ways.
+            #expect(try await importPart(0..<20).appended == 20)
+            // A report to the job in this ledger makes the two histories diverge.
             let draft = EventDraft(.progress(ProgressReport(reference: ExecutionReference(task: "t"), done: 1)))
             _ = try await to.append([draft], to: job)
-            let parted = await #expect(throws: StoreError.self) { try await take(0..<60) }
+            let parted = await #expect(throws: StoreError.self) { try await importPart(0..<60) }
             #expect(parted?.code == .conflict)
 
             let other = try await from.createJob(JobDescription(name: "other", key: "other")).view.id
@@ -146,7 +146,7 @@ struct ExportTests {
         }
     }
 
-    @Test("a job of a month that has no partition here is taken, and one of a month before 2020 is refused")
+    @Test("an import creates a missing partition, but a month before 2020 is refused")
     func otherMonths() async throws {
         try await withLedger { ledger in
             for (milliseconds, isTaken) in [(1_600_000_000_000 as UInt64, true), (1_000_000_000_000, false)] {
@@ -174,7 +174,7 @@ struct ExportTests {
 }
 
 extension Event {
-    /// The same event, recorded a microsecond later.
+    /// The same event, recorded one microsecond later.
     var aMicrosecondLater: Event {
         Event(sequence: sequence, recordedAt: Timestamp(microseconds: recordedAt.microseconds + 1), at: at, body: body)
     }

@@ -24,7 +24,7 @@ struct GuaranteeTests {
         Migrator(target: target, logger: TestCluster.logger)
     }
 
-    @Test("a migrated database keeps all guarantees, also in partitions that are made later")
+    @Test("a migrated database keeps all guarantees, including in later partitions")
     func kept() async throws {
         try await withLedgerDatabase { target in
             try await run(target, ["select ledger.make_event_partition('2031-05-01')"])
@@ -39,7 +39,7 @@ struct GuaranteeTests {
         }
     }
 
-    /// What weakens a guarantee, and what the fault names.
+    /// Statements that weaken a guarantee, and a part of the reported fault.
     private static let weakenings: [(statements: [String], fault: String)] = [
         (["alter table ledger.event disable trigger event_refuse_statement"], "event_refuse_statement of event "),
         (["alter table ledger.event enable trigger event_refuse_change"], "event_refuse_change of event "),
@@ -84,14 +84,14 @@ struct GuaranteeTests {
         }
     }
 
-    /// What a person has to decide.
+    /// Faults that a person has to decide about.
     private static let intrusions: [(statements: [String], fault: String)] = [
         (["create rule quiet as on delete to ledger.job do instead nothing"], "job has a rule, quiet"),
         (["alter table ledger.job enable row level security"], "job hides rows"),
         (["alter table ledger.stuck_job owner to pg_monitor"], "stuck_job belongs to pg_monitor"),
     ]
 
-    @Test("what migrate leaves to a person is reported before and after it", arguments: intrusions.indices)
+    @Test("faults that migrate leaves to a person are reported before and after it", arguments: intrusions.indices)
     func reported(_ index: Int) async throws {
         let intrusion = Self.intrusions[index]
         try await withLedgerDatabase { target in
@@ -106,7 +106,7 @@ struct GuaranteeTests {
     @Test("readiness and status name a trigger that a restore with --disable-triggers weakened")
     func readiness() async throws {
         try await withLedgerDatabase { target in
-            // What pg_restore --data-only --disable-triggers does around the data of a table.
+            // These statements are what pg_restore --data-only --disable-triggers runs around the data of a table.
             try await run(
                 target, ["alter table ledger.job disable trigger all", "alter table ledger.job enable trigger all"])
             try await withRunningLedger(on: target) { ledger in
@@ -120,7 +120,7 @@ struct GuaranteeTests {
         }
     }
 
-    @Test("the head of a job can be neither deleted nor truncated, also by the owner")
+    @Test("the head of a job cannot be deleted or truncated, even by the owner")
     func headsStay() async throws {
         try await withLedgerDatabase { target in
             for statement in ["delete from ledger.job_head", "truncate ledger.job_head"] {

@@ -3,10 +3,10 @@ import LedgerStore
 import LedgerTestSupport
 import Testing
 
-/// Snapshots of the past, and by other policies.
+/// Snapshots of past points in time and under other policies.
 @Suite("Time travel")
 struct HistoryTests {
-    @Test("at every sequence, at every time and by every policy: what the pure fold says", arguments: [UInt64(31), 32])
+    @Test("past snapshots equal the pure fold for every sequence, time and policy", arguments: [UInt64(31), 32])
     func agreesWithTheFold(seed: UInt64) async throws {
         try await withLedger { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
@@ -27,16 +27,16 @@ struct HistoryTests {
             for (index, event) in events.enumerated() {
                 try fold.apply(event)
                 for policy in CountingPolicy.allCases {
-                    let then = try #require(
+                    let past = try #require(
                         try await ledger.job(job, at: .sequence(event.sequence), counting: policy))
-                    #expect(then.snapshot == fold.snapshot(policy), "seed \(seed), \(event.sequence), \(policy)")
-                    #expect(then.ledgerSequence == 120)
+                    #expect(past.snapshot == fold.snapshot(policy), "seed \(seed), \(event.sequence), \(policy)")
+                    #expect(past.ledgerSequence == 120)
                 }
-                // The last event of those recorded at one time stands for that time.
+                // A time selects the last of the events recorded at that time.
                 let isLast = index + 1 == events.count || events[index + 1].recordedAt > event.recordedAt
                 guard isLast else { continue }
-                let then = try #require(try await ledger.job(job, at: .time(event.recordedAt), counting: .last))
-                #expect(then.snapshot == fold.snapshot(), "seed \(seed), at the time of \(event.sequence)")
+                let past = try #require(try await ledger.job(job, at: .time(event.recordedAt), counting: .last))
+                #expect(past.snapshot == fold.snapshot(), "seed \(seed), at the time of \(event.sequence)")
             }
             for policy in CountingPolicy.allCases {
                 let now = try #require(try await ledger.job(job, counting: policy))
@@ -46,13 +46,13 @@ struct HistoryTests {
                 try await ledger.job(
                     job, at: .time(Timestamp(microseconds: events[0].recordedAt.microseconds - 1)), counting: .last))
             #expect(before.snapshot.sequence == 0)
-            let nobody = try await ledger.job(JobID(high: 1, low: 2), at: .sequence(0), counting: .last)
-            #expect(nobody == nil)
+            let unknown = try await ledger.job(JobID(high: 1, low: 2), at: .sequence(0), counting: .last)
+            #expect(unknown == nil)
         }
     }
 
-    @Test("explanations, differences and curves of the past are what the pure fold says", arguments: [UInt64(33), 34])
-    func tellsTheWay(seed: UInt64) async throws {
+    @Test("past explanations, differences and histories equal the pure fold", arguments: [UInt64(33), 34])
+    func explanationsAgreeWithTheFold(seed: UInt64) async throws {
         try await withLedger { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
             let drafts = RandomHistory.events(count: 200, seed: seed).dropFirst().map { EventDraft($0.body) }
@@ -70,13 +70,13 @@ struct HistoryTests {
                 curves.note(event, decision, in: fold)
                 guard event.sequence % 40 == 0 else { continue }
                 for policy in CountingPolicy.allCases {
-                    let told = try await ledger.explain(
+                    let result = try await ledger.explain(
                         job, nil, at: .sequence(event.sequence), counting: policy, limit: 5, after: nil)
                     guard let expected = fold.explanation(of: nil, counting: policy, limit: 5) else {
-                        guard case .noSuchIndicator = told else { throw Unexpected() }
+                        guard case .noSuchIndicator = result else { throw Unexpected() }
                         continue
                     }
-                    guard case .found(let explanation) = told else { throw Unexpected() }
+                    guard case .found(let explanation) = result else { throw Unexpected() }
                     #expect(explanation == expected, "seed \(seed), \(policy) at \(event.sequence)")
                 }
             }
@@ -85,22 +85,22 @@ struct HistoryTests {
             #expect(difference == recorder.difference(to: fold), "seed \(seed)")
             guard case .found(let curve) = try await ledger.curve(job, nil, points: 20) else { throw Unexpected() }
             #expect(curve == curves.curve(through: fold), "seed \(seed)")
-            // By the policy that is kept up to date, the present comes from what is stored and agrees.
+            // Under the default policy the present comes from the stored projection, which must agree.
             guard
                 case .found(let stored) = try await ledger.explain(
                     job, nil, at: nil, counting: .last, limit: 1_000, after: nil)
             else { throw Unexpected() }
             #expect(stored == fold.explanation(of: nil, counting: .last, limit: 1_000))
-            let nobody = try await ledger.difference(
+            let unknown = try await ledger.difference(
                 JobID(high: 1, low: 2), from: .sequence(0), to: nil, counting: .last, limit: 1)
-            #expect(nobody == nil)
+            #expect(unknown == nil)
         }
     }
 
     private struct Unexpected: Error {}
 
-    @Test("too many histories at once are refused, and the others are not harmed")
-    func bounded() async throws {
+    @Test("too many concurrent folds are refused, and the others succeed")
+    func concurrencyIsLimited() async throws {
         try await withLedger(projection: nil) { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
             let draft = EventDraft(.progress(ProgressReport(reference: ExecutionReference(task: "t"), done: 1)))

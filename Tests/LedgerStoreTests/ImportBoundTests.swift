@@ -5,9 +5,9 @@ import LedgerTestSupport
 import PQ
 import Testing
 
-@Suite("Bounds of imports")
+@Suite("Limits of imports")
 struct ImportBoundTests {
-    /// A ledger of one event, created at this moment.
+    /// A ledger with one event, created at this time.
     private func excerpt(_ moment: String, _ pool: Pool) async throws -> LedgerExcerpt {
         let rows = try await pool.query(
             Query("select extract(epoch from $1::text::timestamptz)::bigint * 1000000", [.text(moment)]))
@@ -21,7 +21,7 @@ struct ImportBoundTests {
             events: [RecordedEvent(event: event, hash: hash)])
     }
 
-    @Test("imports of many months have a bounded number of partitions made, and are told what to do")
+    @Test("imports can create a limited number of partitions; the error names the remedy")
     func partitions() async throws {
         try await withLedger(projection: nil) { ledger in
             var taken = 0
@@ -37,13 +37,13 @@ struct ImportBoundTests {
             #expect(refusal?.code == .invalid)
             #expect(refusal?.message.contains("24 partitions") == true)
             #expect(refusal?.message.contains("select ledger.make_event_partition") == true)
-            // A month that has a partition is open still, and so is the present one.
+            // Months with a partition, and the present month, remain possible.
             _ = try await ledger.importExcerpt(try await excerpt("2020-01-20T00:00:00Z", ledger.pool))
             _ = try await ledger.createJob(JobDescription(name: "now"))
         }
     }
 
-    @Test("a job whose id is from before 2020 or from the future is refused", arguments: ["2019-12-31", "2035-01-01"])
+    @Test("a job with an id from before 2020 or from the future is refused", arguments: ["2019-12-31", "2035-01-01"])
     func absurdMonths(_ day: String) async throws {
         try await withLedger(projection: nil) { ledger in
             let one = try await excerpt("\(day)T12:00:00Z", ledger.pool)
@@ -54,7 +54,7 @@ struct ImportBoundTests {
         }
     }
 
-    @Test("the owner may have any month's partition made")
+    @Test("the owner may create a partition for any month")
     func owner() async throws {
         try await withLedgerDatabase { target in
             let pool = Pool(target: target, logger: TestCluster.logger)

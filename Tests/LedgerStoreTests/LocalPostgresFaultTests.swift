@@ -5,7 +5,7 @@ import Testing
 
 @Suite("A private PostgreSQL that cannot start", .serialized)
 struct LocalPostgresFaultTests {
-    /// Runs the closure with a cluster that is stopped, and its folder.
+    /// Runs the closure with a stopped cluster and its folder.
     private func withCluster(_ body: (_ folder: String, _ cluster: String) async throws -> Void) async throws {
         let folder = "/tmp/plf-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: folder) }
@@ -19,16 +19,16 @@ struct LocalPostgresFaultTests {
         return try await LocalPostgres.start(settings, logger: TestCluster.logger)
     }
 
-    /// What a start says that must fail, and soon.
+    /// The error of a start that must fail soon.
     private func refusal(_ folder: String) async throws -> String {
         let begin = ContinuousClock.now
         let error = await #expect(throws: LocalPostgresError.self) { try await start(folder) }
-        // It was two minutes. A machine that is busy with other tests is slow, but not so slow.
+        // The failure once took two minutes. A machine that is busy with other tests is slow, but not that slow.
         #expect(ContinuousClock.now - begin < .seconds(40))
         return error?.description ?? ""
     }
 
-    /// Runs the closure beside a process of the account that PostgreSQL runs as.
+    /// Runs the closure while a process of PostgreSQL's user is running.
     private func withOtherProcess(_ body: (Int32) async throws -> Void) async throws {
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/env")
@@ -36,14 +36,14 @@ struct LocalPostgresFaultTests {
         process.arguments = (geteuid() == 0 ? account : []) + ["sleep", "600"]
         try process.begin()
         defer { process.terminate() }
-        // Until then it is root's, whom PostgreSQL's account cannot ask.
+        // Until then the process is root's, and PostgreSQL's user may not signal it.
         try await eventually {
             FileManager.default.contents(atPath: "/proc/\(process.processIdentifier)/comm") == Data("sleep\n".utf8)
         }
         try await body(process.processIdentifier)
     }
 
-    @Test("a process that has got the number of a server that crashed is named")
+    @Test("a process with the number of a crashed server is named")
     func otherProcess() async throws {
         try await withCluster { folder, cluster in
             try await withOtherProcess { process in
@@ -58,7 +58,7 @@ struct LocalPostgresFaultTests {
         }
     }
 
-    @Test("a lock of the socket with the number of another process is named")
+    @Test("a socket lock with the number of another process is named")
     func otherProcessInSocketLock() async throws {
         try await withCluster { folder, cluster in
             try await withOtherProcess { process in
@@ -90,7 +90,7 @@ struct LocalPostgresFaultTests {
         }
     }
 
-    @Test("a wrong setting in own.conf is named, without what the log said before")
+    @Test("a wrong setting in own.conf is named, without earlier log lines")
     func wrongSetting() async throws {
         try await withCluster { folder, cluster in
             try "work_mem = plenty\n".write(toFile: "\(cluster)/own.conf", atomically: true, encoding: .utf8)
@@ -103,7 +103,7 @@ struct LocalPostgresFaultTests {
         }
     }
 
-    @Test("a data folder that others may enter is refused with PostgreSQL's reason")
+    @Test("a data folder that others can access is refused with PostgreSQL's reason")
     func openFolder() async throws {
         try await withCluster { folder, cluster in
             try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: cluster)

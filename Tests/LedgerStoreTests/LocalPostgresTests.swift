@@ -28,8 +28,8 @@ struct LocalPostgresTests {
         return try result.first?.decode(0) ?? 0
     }
 
-    @Test("it is made, stopped, and found again with what was in it; after a crash as well")
-    func comesBack() async throws {
+    @Test("it keeps its data over a stop and over a crash")
+    func keepsData() async throws {
         try await withFolder { folder in
             let first = try await start(folder)
             try await first.ensureDatabase("kept")
@@ -47,21 +47,21 @@ struct LocalPostgresTests {
             let third = try await start(folder)
             #expect(try await query(third, "select n from t") == 7)
             try await third.stop()
-            // The second has not been told to stop yet, and its server is the third's.
+            // The second instance has not been stopped yet, and its server is the third's.
             try await second.stop()
             #expect(third.serverProcess == nil)
         }
     }
 
-    @Test("one that is killed or stopped while it is used is started again, with what was in it", arguments: [1, 2])
-    func isKept(users: Int) async throws {
+    @Test("a server that is killed or stopped while in use is restarted with its data", arguments: [1, 2])
+    func isRestarted(users: Int) async throws {
         try await withFolder { folder in
             var all: [LocalPostgres] = []
             for _ in 0..<users { all.append(try await start(folder)) }
             let postgres = all[0]
             try await postgres.ensureDatabase("kept")
             _ = try await query(postgres, "create table t as select 7 as n")
-            // This one is not durable, so that what a crash finds must have been written.
+            // This server is not durable, so data that must survive a crash has to be written first.
             _ = try await query(postgres, "checkpoint")
             let keepers = all.map { postgres in Task { await postgres.keepRunning() } }
             defer { for keeper in keepers { keeper.cancel() } }
@@ -75,13 +75,13 @@ struct LocalPostgresTests {
             }
             for keeper in keepers { keeper.cancel() }
             for keeper in keepers { await keeper.value }
-            // Nobody starts what was stopped by those who used it.
+            // A server that was stopped by its users is not restarted.
             for postgres in all { try await postgres.stop() }
             #expect(postgres.serverProcess == nil)
         }
     }
 
-    @Test("two share one data folder, and only the last one stops it")
+    @Test("two users share one data folder, and only the last one stops the server")
     func isShared() async throws {
         try await withFolder { folder in
             let first = try await start(folder)
@@ -95,7 +95,7 @@ struct LocalPostgresTests {
         }
     }
 
-    @Test("a data folder with a long path gets a socket in a short one")
+    @Test("a data folder with a long path gets a socket in a folder with a short path")
     func longPaths() async throws {
         try await withFolder(UUID().uuidString + String(repeating: "long", count: 25)) { folder in
             let postgres = try await start(folder)
@@ -105,7 +105,7 @@ struct LocalPostgresTests {
         }
     }
 
-    @Test("a cluster of another major version is refused with what to do")
+    @Test("a cluster of another major version is refused with the remedy")
     func otherVersions() async throws {
         try await withFolder { folder in
             try await start(folder).stop()

@@ -7,7 +7,7 @@ import PQ
 import Synchronization
 import Testing
 
-@Suite("Migrators and the cluster around them", .serialized)
+@Suite("Migrators and the cluster", .serialized)
 struct MigratorTests {
     private func withPool<R>(
         _ target: ConnectionTarget, _ name: String = "test", _ body: (Pool) async throws -> R
@@ -21,11 +21,13 @@ struct MigratorTests {
         return try result.get()
     }
 
-    private func migrator(_ target: ConnectionTarget, patience: Duration = .seconds(120)) -> Migrator {
-        Migrator(target: target, lockTimeout: patience, logger: TestCluster.logger)
+    private func migrator(_ target: ConnectionTarget, lockTimeout: Duration = .seconds(120)) -> Migrator {
+        Migrator(target: target, lockTimeout: lockTimeout, logger: TestCluster.logger)
     }
 
-    /// Runs the closure with a login of these attributes that may make schemas in the database; it is dropped afterwards.
+    /// Runs the closure with a login that may create schemas in the database.
+    ///
+    /// The login has these attributes and is dropped afterwards.
     private func withLogin(
         _ name: String, _ attributes: String, in target: ConnectionTarget,
         _ body: (ConnectionTarget) async throws -> Void
@@ -43,10 +45,10 @@ struct MigratorTests {
         }
     }
 
-    @Test("a user without CREATEROLE is told what an administrator has to run, and then migrates")
+    @Test("without CREATEROLE the error contains the SQL for an administrator, which then works")
     func withoutCreateRole() async throws {
         try await withTestDatabase { target in
-            // The role is there: another ledger of the cluster has made it.
+            // The role exists already, as if another ledger of the cluster had created it.
             try await withPool(target) { pool in
                 _ = try await pool.query(
                     Query(
@@ -68,7 +70,7 @@ struct MigratorTests {
         }
     }
 
-    @Test("a user who may not make schemas is told the grant that is missing")
+    @Test("a user that may not create schemas gets the missing grant in the error")
     func withoutCreate() async throws {
         try await withTestDatabase { target in
             let database = try #require(target["dbname"])
@@ -83,7 +85,7 @@ struct MigratorTests {
         }
     }
 
-    @Test("the grant of the role, which no dump contains, is repeated by migrate")
+    @Test("migrate repeats the grant of the role, which no dump contains")
     func grantIsRepeated() async throws {
         try await withTestDatabase { target in
             try await withLogin("mig_restorer", "createrole", in: target) { login in
@@ -107,7 +109,7 @@ struct MigratorTests {
         }
     }
 
-    @Test("a login that inherits nothing checks the schema and serves; a stranger is told the grant")
+    @Test("a login that inherits nothing can serve; an unknown login gets the grant in the error")
     func noInherit() async throws {
         try await withLedgerDatabase { target in
             try await withLogin("mig_server", "noinherit", in: target) { login in
@@ -128,14 +130,14 @@ struct MigratorTests {
         }
     }
 
-    @Test("what a member of the owner migrates belongs to the owner")
+    @Test("objects that a member of the owner creates by migrating belong to the owner")
     func memberOfOwner() async throws {
         try await withTestDatabase { target in
             try await withLogin("mig_owner", "createrole", in: target) { owner in
                 _ = try await Migrator(
                     target: owner, migrations: Array(Migration.all.prefix(4)), logger: TestCluster.logger
                 ).migrate()
-                // A superuser goes on.
+                // A superuser continues the migration.
                 _ = try await migrator(target).migrate()
                 #expect(try await migrator(target).guaranteeFaults() == [])
                 try await withPool(target) { pool in
@@ -151,8 +153,8 @@ struct MigratorTests {
         }
     }
 
-    @Test("a migrator behind another says who holds the lock, and gives up in time")
-    func behindAnother() async throws {
+    @Test("a waiting migrator logs the holder of the lock, and gives up in time")
+    func waitsForAnother() async throws {
         try await withTestDatabase { target in
             try await withPool(target, "the other migrator") { pool in
                 try await pool.withConnection { lease in
@@ -169,7 +171,7 @@ struct MigratorTests {
         }
     }
 
-    @Test("time limits of the role do not cut a migration off")
+    @Test("time limits of the role do not interrupt a migration")
     func timeLimits() async throws {
         try await withTestDatabase { target in
             try await withLogin("mig_hasty", "createrole", in: target) { login in
@@ -191,7 +193,7 @@ struct MigratorTests {
         }
     }
 
-    @Test("a read-only database is named as such")
+    @Test("the error for a read-only database names the cause")
     func readOnly() async throws {
         try await withTestDatabase { target in
             let readOnly = target.setting("options", "-c default_transaction_read_only=on")
@@ -217,11 +219,11 @@ struct MigratorTests {
         }
     }
 
-    @Test("an event table that Citus distributes is refused; one that it does not is not")
+    @Test("an event table is refused only if Citus distributes it")
     func citus() async throws {
         try await withLedgerDatabase { target in
             try await withPool(target) { pool in
-                // What Citus keeps of each table that it distributes.
+                // The entry that Citus keeps for each table that it distributes.
                 _ = try await pool.query(
                     Query("create table public.pg_dist_partition (logicalrelid regclass)", prepare: false))
                 #expect(try await migrator(target).check() == .current(version: Migration.all.count))
@@ -233,11 +235,11 @@ struct MigratorTests {
         }
     }
 
-    @Test("the printed SQL brings an empty database up, and may be run again")
+    @Test("the printed SQL migrates an empty database, and may be run again")
     func printed() async throws {
         try await withTestDatabase { target in
             let script = try await migrator(target).script()
-            // psql's own commands are not for the server.
+            // The server does not accept psql's own commands.
             let sql = script.split(separator: "\n", omittingEmptySubsequences: false).filter { !$0.hasPrefix("\\") }
             try await withPool(target) { pool in
                 try await pool.withConnection { try await $0.script(sql.joined(separator: "\n")) }

@@ -12,8 +12,10 @@ struct MissingEventTests {
         numbers.map { LargeLedger.progress(0, 1, report: $0) }
     }
 
-    /// Of the first case, the event after the missing one has the very number that the whole job would go on with.
-    @Test("what comes after a missing event is folded into no job, and the others are folded", arguments: [4, 5])
+    /// The cases of the missing event.
+    ///
+    /// In the first case, the event after it has exactly the number with which the whole job would continue.
+    @Test("events after a missing event are folded into no job, and other jobs are folded", arguments: [4, 5])
     func missing(_ sequence: Int64) async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in

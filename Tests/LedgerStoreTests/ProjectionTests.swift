@@ -8,7 +8,7 @@ import Testing
 
 @Suite("Append, project and read on PostgreSQL")
 struct ProjectionTests {
-    @Test("an append waits for the disk, and a step, which can be done again, does not")
+    @Test("an append waits for the disk; a step, which can be repeated, does not")
     func waitsForTheDisk() async throws {
         try await withLedgerDatabase { target in
             let owner = Pool(target: target, logger: TestCluster.logger)
@@ -44,7 +44,7 @@ struct ProjectionTests {
     }
 
     @Test(
-        "what was said of a snapshot and does not hold any more, after a crash, is not believed",
+        "a hint about a snapshot that a crash has undone is not trusted",
         arguments: [false, true])
     func undone(isFolded: Bool) async throws {
         try await withLedger(projection: isFolded ? ProjectionSettings() : nil) { ledger in
@@ -59,7 +59,7 @@ struct ProjectionTests {
     }
 
     @Test(
-        "a job's snapshot is what the pure fold makes of its events, however they were appended",
+        "a job's snapshot equals the pure fold of its events, for any grouping of appends",
         arguments: [(UInt64(11), 1_000), (12, 1), (13, 3), (14, 1_000), (15, 2)])
     func agreesWithTheFold(seed: UInt64, executionsPerPortion: Int) async throws {
         var settings = ProjectionSettings()
@@ -88,7 +88,7 @@ struct ProjectionTests {
         }
     }
 
-    @Test("the verdicts that are read are those of the pure fold")
+    @Test("the verdicts equal those of the pure fold")
     func verdicts() async throws {
         try await withLedger { ledger in
             let job = try await ledger.createJob(JobDescription(name: "verdicts")).view.id
@@ -111,7 +111,7 @@ struct ProjectionTests {
         }
     }
 
-    /// Folds a job's events anew, as they are read from the ledger, and checks their hash chain on the way.
+    /// Folds a job's events from the ledger again and checks their hash chain.
     private func refold(
         _ ledger: PostgresLedger, _ job: JobID
     ) async throws -> (Fold, [Int64: Fold.Decision], [ExplainedEvent]) {
@@ -132,7 +132,7 @@ struct ProjectionTests {
         return (fold, decisions, events)
     }
 
-    @Test("report numbers are known again after they have gone to pages, through any number of steps")
+    @Test("stored pages of report numbers are recognized after any number of steps")
     func oldReports() async throws {
         try await withLedger { ledger in
             let job = try await ledger.createJob(JobDescription(name: "reports")).view.id
@@ -153,7 +153,7 @@ struct ProjectionTests {
         }
     }
 
-    @Test("without a worker the snapshot stays behind and says so; with one it catches up")
+    @Test("without a worker the snapshot is visibly behind; with one it catches up")
     func catchesUp() async throws {
         try await withLedgerDatabase { target in
             let job = try await withRunningLedger(on: target, projection: nil) { ledger in
@@ -173,7 +173,7 @@ struct ProjectionTests {
         }
     }
 
-    @Test("the same key and content find the same job; other content is refused")
+    @Test("the same key and content return the same job; other content is refused")
     func keys() async throws {
         try await withLedger { ledger in
             let description = JobDescription(name: "n", key: "k", tags: ["a": "b"])
@@ -189,7 +189,7 @@ struct ProjectionTests {
         }
     }
 
-    @Test("the same key given many times at once makes one job")
+    @Test("concurrent creations with the same key create one job")
     func keysAtOnce() async throws {
         try await withLedger { ledger in
             let ids = try await withThrowingTaskGroup(of: JobID.self) { group in
@@ -202,7 +202,7 @@ struct ProjectionTests {
         }
     }
 
-    @Test("an unknown job fails its own append and no other of the group")
+    @Test("an unknown job fails only its own append, and no other of the group")
     func unknownJobs() async throws {
         try await withLedger { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
@@ -227,7 +227,7 @@ struct ProjectionTests {
         }
     }
 
-    @Test("two servers and three workers on one database: no gap, nothing lost, the snapshot right")
+    @Test("two servers and three workers on one database lose nothing and leave no gap")
     func manyAtOnce() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target) { first in
@@ -283,7 +283,7 @@ struct ProjectionTests {
         }
     }
 
-    @Test("what a step reads grows with its events, not with its job, though plans were made while tables were empty")
+    @Test("the reads of a step grow with its events, not with its job, even with early plans")
     func readsByKeys() async throws {
         try await withLedgerDatabase { target in
             let tasks = 5_000
@@ -303,7 +303,7 @@ struct ProjectionTests {
                     #expect(isFolded)
                 }
             }
-            // The sessions have ended, and with that the server has counted what they did.
+            // The sessions have ended, and the server has counted their reads by then.
             let pool = Pool(target: target, logger: TestCluster.logger)
             let rows = try await pool.query(
                 Query(

@@ -6,13 +6,13 @@ import PQ
 import Synchronization
 import Testing
 
-/// How replays end: switched to, reverted, canceled, in the way of each other.
+/// The ways in which replays end: applied, reverted, canceled, or in conflict.
 @Suite("The end of a replay")
 struct ReplayCommitTests {
     private typealias Base = ReplayTests
 
-    @Test("who watches in another process is told to look again when a replay is switched to")
-    func tellsWatchers() async throws {
+    @Test("watchers in another process must read again after a replay is applied")
+    func notifiesWatchers() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target) { watcher in
                 try await withRunningLedger(on: target, replays: Base.small) { ledger in
@@ -31,8 +31,8 @@ struct ReplayCommitTests {
         }
     }
 
-    @Test("nothing is switched to that is not there")
-    func doesNotSwitchToNothing() async throws {
+    @Test("a revert to a missing projection changes nothing")
+    func revertToMissingProjection() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, replays: Base.small) { ledger in
                 let job = try await Base.randomJob(ledger, events: 100, seed: 90)
@@ -50,7 +50,7 @@ struct ReplayCommitTests {
         }
     }
 
-    @Test("a revert that cannot be leaves what is live, says why, and blocks nothing")
+    @Test("an impossible revert changes nothing, gives the reason, and blocks no other replay")
     func impossibleReverts() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, replays: Base.small) { ledger in
@@ -64,7 +64,7 @@ struct ReplayCommitTests {
                 let first = try await ledger.append([report(1, 5)], to: job).upperBound
                 let isFolded = try await ledger.waitUntilFolded(job, sequence: first, deadline: .testTimeout)
                 #expect(isFolded)
-                // The live projection has lost units, so that it cannot be folded on when they are superseded.
+                // The live projection has lost units, so it cannot be folded further when they are superseded.
                 let damaged = try await ledger.pool.query(
                     Query(
                         "update ledger.indicator set counted_done = 1, received_done = 1 where job_id = $1",
@@ -87,7 +87,7 @@ struct ReplayCommitTests {
         }
     }
 
-    @Test("clearing away and going back exclude each other, and every job is shown afterwards")
+    @Test("dropping and reverting exclude each other, and every job has a snapshot afterwards")
     func dropsAgainstReverts() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, replays: Base.small) { ledger in
@@ -112,7 +112,7 @@ struct ReplayCommitTests {
         }
     }
 
-    @Test("a replay that is canceled while two processes work on it leaves nothing behind, and the next one is right")
+    @Test("a replay canceled while two processes work on it leaves nothing behind")
     func cancelsInTheMiddle() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, replays: Base.small) { ledger in
@@ -149,7 +149,7 @@ struct ReplayCommitTests {
         }
     }
 
-    @Test("a lost connection in the middle of a replay fails nothing")
+    @Test("a lost connection during a replay does not make it fail")
     func lostConnections() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, replays: Base.small) { ledger in
@@ -158,7 +158,7 @@ struct ReplayCommitTests {
                 let pool = Pool(target: target, logger: TestCluster.logger)
                 var lost = 0
                 try await eventually {
-                    // Those that are in the middle of something: an idle one is replaced, and nobody notices.
+                    // Only active sessions count: an idle one is replaced without any effect.
                     lost += try await pool.query(
                         Query(
                             """
@@ -181,7 +181,7 @@ struct ReplayCommitTests {
         }
     }
 
-    /// The state of a replay; nil where the connection that asks is one of those that are lost.
+    /// The state of a replay, or `nil` if this query's own connection is lost.
     private func state(of id: JobID, _ ledger: PostgresLedger) async throws -> Replay.State? {
         do throws(StoreError) { return try await ledger.replay(id)?.state } catch {
             guard error.code == .unavailable || error.code == .outcomeUnknown else { throw error }
@@ -189,14 +189,14 @@ struct ReplayCommitTests {
         }
     }
 
-    @Test("the jobs of old replays are counted and no longer listed")
+    @Test("old replays keep only the counts of their jobs")
     func oldReplays() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, replays: Base.small) { ledger in
                 _ = try await Base.randomJob(ledger, events: 50, seed: 97)
                 let oldest = try await Base.end(of: try await ledger.beginReplay(Replay.Request()).id, ledger)
                 #expect(oldest.jobs.total == 1 && oldest.events.done == 50)
-                // As many replays as stay listed, which have ended.
+                // The number of ended replays is the number of those that stay listed.
                 for number in 0..<20 {
                     let id = try await ledger.createJob(JobDescription(name: "replay")).view.id
                     _ = try await ledger.pool.query(
@@ -233,7 +233,7 @@ struct ReplayCommitTests {
                         do throws(StoreError) { return try await ledger.dropReplay(id) != nil } catch { return false }
                     }
                 }
-                // Asked on another pool, which is not exhausted.
+                // The query uses another pool, which is not exhausted.
                 try await eventually {
                     let rows = try await ledger.pool.query(
                         Query("select state from ledger.replay where finished_at is not null"))

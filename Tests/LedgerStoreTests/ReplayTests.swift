@@ -7,7 +7,7 @@ import Testing
 
 @Suite("Replay")
 struct ReplayTests {
-    /// Settings under which few events go through every stage that many would.
+    /// Settings with which few events go through every stage that many would.
     static var small: ReplaySettings {
         var settings = ReplaySettings()
         settings.smallJobEventsMax = 200
@@ -18,7 +18,7 @@ struct ReplayTests {
         return settings
     }
 
-    /// A job of random events, all folded.
+    /// Creates a job of random events and waits until they are folded.
     static func randomJob(_ ledger: PostgresLedger, events: Int, seed: UInt64) async throws -> JobID {
         let job = try await ledger.createJob(JobDescription(name: "random")).view.id
         let drafts = RandomHistory.events(count: events, seed: seed).dropFirst().map { EventDraft($0.body, at: $0.at) }
@@ -28,7 +28,7 @@ struct ReplayTests {
         return job
     }
 
-    /// Waits until a replay has ended, whichever way.
+    /// Waits until a replay has ended in any state.
     static func end(of id: JobID, _ ledger: PostgresLedger) async throws -> Replay {
         try await eventually {
             try await ledger.replay(id).map { !$0.state.isUnderWay } ?? false
@@ -36,7 +36,7 @@ struct ReplayTests {
         return try #require(try await ledger.replay(id))
     }
 
-    /// Every row of the projections of these jobs that are live, as text: what must be the same after a replay.
+    /// All rows of the live projections as text, which a replay must not change.
     static func live(_ ledger: PostgresLedger) async throws -> [String] {
         var rows: [String] = []
         for table in ["snapshot", "indicator", "task", "execution", "report_page", "discard"] {
@@ -68,10 +68,10 @@ struct ReplayTests {
                         ledger, events: [30, 90, 400, 700, 150][number], seed: seed + UInt64(number))
                 }
                 let before = try await Self.live(ledger)
-                let begun = try await ledger.beginReplay(Replay.Request())
-                // How many are done by now is not known: it may have begun at once.
-                #expect(begun.state == .running && begun.jobs.total == 5)
-                let replay = try await Self.end(of: begun.id, ledger)
+                let started = try await ledger.beginReplay(Replay.Request())
+                // How many are done by now is not known: it may have started at once.
+                #expect(started.state == .running && started.jobs.total == 5)
+                let replay = try await Self.end(of: started.id, ledger)
                 #expect(replay.state == .done, "\(replay)")
                 #expect(replay.differenceCount == 0 && replay.differences.isEmpty, "\(replay.differences)")
                 #expect(replay.jobs == Replay.Count(total: 5, done: 5))
@@ -83,7 +83,7 @@ struct ReplayTests {
         }
     }
 
-    @Test("a replay says how far it is as a job of the ledger, which ends with it")
+    @Test("a replay reports its progress as a job of the ledger, which ends with it")
     func reportsItself() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, replays: Self.small) { ledger in
@@ -99,10 +99,10 @@ struct ReplayTests {
         }
     }
 
-    /// Something that somebody has done to a live projection, and where a replay must find it.
+    /// A change to a live projection, and the part in which a replay must find it.
     struct Damage: Sendable, CustomTestStringConvertible {
         let testDescription: String
-        /// `$1` is the job.
+        /// The statement. `$1` is the job.
         let sql: String
         let part: Replay.Finding.Part
     }
@@ -139,17 +139,17 @@ struct ReplayTests {
             testDescription: "a discarded event is forgotten", sql: "delete from ledger.discard where job_id = $1",
             part: .discard),
         Damage(
-            testDescription: "a page of reports is forgotten",
+            testDescription: "a page of reports is deleted",
             sql: "delete from ledger.report_page where job_id = $1", part: .reportPage),
     ]
 
     @Test(
-        "what was done to a live projection is found, named and put right; and the other way round", arguments: damages)
+        "a changed projection is found, named and repaired, and the repair can be reverted", arguments: damages)
     func findsDamage(_ damage: Damage) async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, replays: Self.small) { ledger in
                 let job = try await Self.randomJob(ledger, events: 900, seed: 3)
-                // So many numbered reports of one execution that there are pages of them.
+                // One execution has enough numbered reports to fill pages.
                 let numbered = (Int64(1)...600).map { number in
                     EventDraft(
                         .progress(
@@ -187,14 +187,14 @@ struct ReplayTests {
         }
     }
 
-    @Test("while a replay builds, compares and switches, appends and reads go on, and no snapshot ever goes back")
-    func goesOnBesideAppends() async throws {
+    @Test("appends and reads continue during a replay, and no snapshot goes back")
+    func continuesBesideAppends() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, replays: Self.small) { ledger in
                 var jobs: [JobID] = []
                 for seed in 20..<26 { jobs.append(try await Self.randomJob(ledger, events: 300, seed: UInt64(seed))) }
                 let all = jobs
-                let begun = try await ledger.beginReplay(Replay.Request(applies: true))
+                let started = try await ledger.beginReplay(Replay.Request(applies: true))
                 let appended = try await withThrowingTaskGroup(of: Int64.self) { group in
                     for (number, job) in all.enumerated() {
                         group.addTask {
@@ -214,29 +214,29 @@ struct ReplayTests {
                     return try await group.reduce(0, +)
                 }
                 #expect(appended == 2_400)
-                let replay = try await Self.end(of: begun.id, ledger)
+                let replay = try await Self.end(of: started.id, ledger)
                 #expect(replay.state == .applied, "\(replay)")
                 #expect(replay.differenceCount == 0, "\(replay.differences)")
                 for job in all {
                     let isFolded = try await ledger.waitUntilFolded(job, sequence: 700, deadline: .testTimeout)
                     #expect(isFolded)
                 }
-                // And what came after the switch is folded as it should be: a second replay agrees.
+                // Events after the switch are folded correctly: a second replay agrees.
                 let second = try await Self.end(of: try await ledger.beginReplay(Replay.Request()).id, ledger)
                 #expect(second.state == .done && second.differenceCount == 0, "\(second)")
             }
         }
     }
 
-    @Test("a replay whose process dies goes on in another one, and ends right", arguments: [false, true])
-    func isTakenUp(applies: Bool) async throws {
+    @Test("a replay continues in another process after its process has died", arguments: [false, true])
+    func continuesInAnotherProcess(applies: Bool) async throws {
         try await withLedgerDatabase { target in
             let (id, before) = try await withRunningLedger(on: target) { ledger in
                 for seed in 30..<36 { _ = try await Self.randomJob(ledger, events: 500, seed: UInt64(seed)) }
-                let begun = try await ledger.beginReplay(Replay.Request(applies: applies))
-                return (begun.id, try await Self.live(ledger))
+                let started = try await ledger.beginReplay(Replay.Request(applies: applies))
+                return (started.id, try await Self.live(ledger))
             }
-            // Runners that are stopped as soon as something was done, time and again.
+            // Runners are stopped repeatedly, each as soon as it has made progress.
             var done: Int64 = 0
             for _ in 1...4 {
                 done = try await withRunningLedger(on: target, replays: Self.small) { ledger in
@@ -272,8 +272,8 @@ struct ReplayTests {
         }
     }
 
-    @Test("one replay at a time; a canceled one leaves nothing behind, and the next may begin")
-    func isAloneAndCanceled() async throws {
+    @Test("only one replay runs at a time, and a canceled one leaves nothing behind")
+    func onlyOneAtATime() async throws {
         try await withLedgerDatabase { target in
             let id = try await withRunningLedger(on: target) { ledger in
                 _ = try await Self.randomJob(ledger, events: 300, seed: 50)
@@ -293,7 +293,7 @@ struct ReplayTests {
         }
     }
 
-    @Test("a replay of one job leaves the others alone; one of a job that is not there is refused")
+    @Test("a replay of one job does not change others, and an unknown job is refused")
     func ofOneJob() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, replays: Self.small) { ledger in
@@ -311,7 +311,7 @@ struct ReplayTests {
         }
     }
 
-    @Test("by another policy a replay says which numbers would be others, and changes nothing")
+    @Test("a replay under another policy lists the differing numbers and changes nothing")
     func byAnotherPolicy() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, replays: Self.small) { ledger in
@@ -330,7 +330,7 @@ struct ReplayTests {
                     let replay = try await Self.end(
                         of: try await ledger.beginReplay(Replay.Request(policy: policy)).id, ledger)
                     #expect(replay.state == .done)
-                    // The next one looks at this one's job as well, which is to have ended by then.
+                    // The next replay includes the job of this one, which must have ended by then.
                     try await eventually { try await ledger.job(replay.id)?.snapshot.state == .completed }
                     #expect(
                         replay.differences == [
@@ -343,8 +343,8 @@ struct ReplayTests {
         }
     }
 
-    @Test("a job whose events are gone is skipped and said so; the others are replayed")
-    func skipsWhatIsGone() async throws {
+    @Test("a job with missing events is listed as skipped, and the others are replayed")
+    func skipsMissingEvents() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, replays: Self.small) { ledger in
                 let small = try await Self.randomJob(ledger, events: 100, seed: 70)
@@ -366,7 +366,7 @@ struct ReplayTests {
     }
 
     @Test(
-        "a replay that is applied takes the place of the one before, which can no longer be gone back to; it itself can"
+        "an applied replay can be reverted until the next one is applied"
     )
     func appliesAfterAnother() async throws {
         try await withLedgerDatabase { target in
@@ -386,7 +386,7 @@ struct ReplayTests {
                 #expect(replays.allSatisfy { $0.state == .applied && $0.differenceCount == 0 })
                 let error = await #expect(throws: StoreError.self) { try await ledger.revertReplay(replays[0].id) }
                 #expect(error?.code == .conflict)
-                // Dropping an old one takes nothing away from the new one.
+                // Dropping an old replay does not affect the new one.
                 _ = try await ledger.dropReplay(replays[1].id)
                 _ = try await ledger.revertReplay(replays[2].id)
                 let reverted = try await Self.end(of: replays[2].id, ledger)
@@ -396,8 +396,8 @@ struct ReplayTests {
         }
     }
 
-    @Test("a replay whose process died before it had told its job of the end has it told")
-    func tellsTheEnd() async throws {
+    @Test("the job of a replay ends even if the process died before it could end it")
+    func endsItsJob() async throws {
         try await withLedgerDatabase { target in
             let id = try await withRunningLedger(on: target) { ledger in
                 let id = try await ledger.beginReplay(Replay.Request()).id

@@ -8,7 +8,9 @@ import Testing
 
 @Suite("Replay in memory")
 struct ReplayVerificationTests {
-    /// Settings under which nothing fits into memory: everything is stored step by step and compared there.
+    /// Settings with which no job fits into memory.
+    ///
+    /// Everything is then stored step by step and compared there.
     private static var stepwise: ReplaySettings {
         var settings = ReplayTests.small
         settings.bytesInMemoryMax = 0
@@ -16,7 +18,7 @@ struct ReplayVerificationTests {
         return settings
     }
 
-    /// Settings under which every job is a large one, and is stored in many pieces.
+    /// Settings with which every job is large and is stored in many pieces.
     private static var large: ReplaySettings {
         var settings = inMemory
         settings.bytesInMemoryMax = 0
@@ -24,14 +26,16 @@ struct ReplayVerificationTests {
         return settings
     }
 
-    /// Settings under which everything that these tests fold fits into memory.
+    /// Settings with which everything in these tests fits into memory.
     private static var inMemory: ReplaySettings {
         var settings = ReplayTests.small
         settings.jobsPerComparisonMax = ReplaySettings().jobsPerComparisonMax
         return settings
     }
 
-    /// A job in which every kind of part is there: pages of report numbers and discarded events too.
+    /// Creates a job with every kind of part.
+    ///
+    /// These include pages of report numbers and discarded events.
     private static func numberedJob(_ ledger: PostgresLedger, seed: UInt64) async throws {
         let job = try await ReplayTests.randomJob(ledger, events: 400, seed: seed)
         let reports = (Int64(1)...600).map { number in
@@ -46,7 +50,7 @@ struct ReplayVerificationTests {
         #expect(isFolded)
     }
 
-    @Test("what is folded in memory and what is stored step by step are the same rows")
+    @Test("folding in memory and storing step by step give the same rows")
     func sameRows() async throws {
         try await withLedgerDatabase { target in
             let before = try await withRunningLedger(on: target) { ledger in
@@ -66,21 +70,21 @@ struct ReplayVerificationTests {
         }
     }
 
-    @Test("what agrees in memory is not stored; what does not fit there is", arguments: [true, false])
+    @Test("a job that agrees in memory is not stored; a job that does not fit is stored", arguments: [true, false])
     func storesNothing(fits: Bool) async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, replays: fits ? Self.inMemory : Self.stepwise) { ledger in
                 let job = try await ReplayTests.randomJob(ledger, events: 300, seed: 100)
                 _ = try await ReplayTests.randomJob(ledger, events: 30, seed: 101)
                 try await Self.numberedJob(ledger, seed: 102)
-                // Whoever stores a task of another projection is refused.
+                // The constraint refuses rows of any other projection in the task table.
                 let alter = "alter table ledger.task add constraint task_only_live check (projection = 1 or last < 0)"
                 _ = try await tamper(target, alter, [])
                 let replay = try await ReplayTests.end(of: try await ledger.beginReplay(Replay.Request()).id, ledger)
                 #expect(replay.state == (fits ? .done : .failed), "\(replay)")
                 #expect(replay.differenceCount == 0 && replay.skippedJobs == 0)
                 guard fits else { return }
-                // What differs has to be stored to be told part by part.
+                // A job with differences must be stored to list them by part.
                 _ = try await tamper(target, "update ledger.indicator set updated_at = now() where job_id = $1", [job])
                 let second = try await ReplayTests.end(of: try await ledger.beginReplay(Replay.Request()).id, ledger)
                 #expect(second.state == .failed, "\(second)")
@@ -88,7 +92,7 @@ struct ReplayVerificationTests {
         }
     }
 
-    @Test("a large job is stored while it has its turn, and what does not fit together is divided")
+    @Test("a large job is stored when it is its turn, and a batch that does not fit is divided")
     func largeJobs() async throws {
         try await withLedger { ledger in
             var jobs: [ReplayCheckpoints.Job] = []
@@ -110,7 +114,7 @@ struct ReplayVerificationTests {
             }
             #expect(stored == jobs.map { [$0.id] })
             #expect(rest.isEmpty)
-            // Some fit together, all do not.
+            // Some of the jobs fit together, but all of them do not.
             var sizes: Set<Int> = []
             for bytes in stride(from: 10_000, to: 100_000, by: 10_000) {
                 settings.bytesInMemoryMax = bytes

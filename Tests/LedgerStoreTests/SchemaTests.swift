@@ -18,7 +18,7 @@ struct SchemaTests {
         return result
     }
 
-    @Test("from empty, then again: the second time there is nothing to do")
+    @Test("migrating an empty database applies all files, and migrating again applies none")
     func fromEmptyAndTwice() async throws {
         try await withTestDatabase { target in
             let status = try await migrator(target).check()
@@ -32,7 +32,7 @@ struct SchemaTests {
         }
     }
 
-    @Test("from each released version to this one")
+    @Test("migrating from each released version leads to the current one")
     func fromEachVersion() async throws {
         for version in 1...Migration.all.count {
             try await withTestDatabase { target in
@@ -54,7 +54,7 @@ struct SchemaTests {
         }
     }
 
-    @Test("a file that fails leaves nothing behind, neither of itself nor a record")
+    @Test("a migration that fails leaves neither objects nor a record")
     func failingFile() async throws {
         try await withTestDatabase { target in
             let bad = Migration(
@@ -70,7 +70,7 @@ struct SchemaTests {
         }
     }
 
-    @Test("an edited migration, a newer database and a schema of other make are refused")
+    @Test("an edited migration, a newer database and a foreign schema are refused")
     func refusals() async throws {
         try await withTestDatabase { target in
             _ = try await migrator(target).migrate()
@@ -94,7 +94,7 @@ struct SchemaTests {
 
     @Test("released migrations are never edited")
     func frozen() {
-        // The SHA-256 of each released file. A change here means that a database out there no longer matches.
+        // The SHA-256 of each released file. A change here means that deployed databases no longer match.
         let released = [
             "0001_ledger.sql": Self.frozenLedger, "0002_discards_by_execution.sql": Self.frozenDiscards,
             "0003_replays.sql": Self.frozenReplays, "0004_workers.sql": Self.frozenWorkers,
@@ -113,7 +113,7 @@ struct SchemaTests {
     private static let frozenLedger = "b29ee91d235679022e861fb71e7f48ddfbaf33eae6b883d6fcb7390f69fff666"
 
     @Test(
-        "UPDATE, DELETE and TRUNCATE on events fail for the owner and for the service, also where triggers are switched off"
+        "UPDATE, DELETE and TRUNCATE on events fail for owner and service, in every trigger mode"
     )
     func eventsAreImmutable() async throws {
         try await withLedgerDatabase { target in
@@ -149,7 +149,7 @@ struct SchemaTests {
         }
     }
 
-    @Test("rows of the event table fail to change one by one as well")
+    @Test("a single row of the event table cannot be changed either")
     func rowsAreImmutable() async throws {
         try await withLedger { ledger in
             _ = try await ledger.createJob(.init(name: "n"))
@@ -160,7 +160,7 @@ struct SchemaTests {
         }
     }
 
-    @Test("partitions are made once for each month, ahead of time, and refused for absurd times")
+    @Test("partitions are created once per month, ahead of time, but not for absurd times")
     func partitions() async throws {
         try await withLedgerDatabase { target in
             try await withPool(target) { pool in

@@ -5,7 +5,7 @@ import Logging
 import PQ
 import Testing
 
-/// What sessions guarantee whatever the database's administrator has set, and what is refused.
+/// The guarantees of sessions under any settings of an administrator, and refusals.
 @Suite("Sessions", .timeLimit(.minutes(10)))
 struct SessionTests {
     private static let silent = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
@@ -33,7 +33,7 @@ struct SessionTests {
         }
     }
 
-    @Test("defaults of the database change nothing that the ledger promises")
+    @Test("defaults of the database do not weaken the ledger's guarantees")
     func defaults() async throws {
         try await withLedgerDatabase { target in
             try await alter(
@@ -46,7 +46,7 @@ struct SessionTests {
                 #expect(job.description.name == "n\u{e9}\u{1F600}")
                 #expect(try await ledger.append([Self.report(1)], to: job.id) == 2...2)
                 #expect(try await ledger.waitUntilFolded(job.id, sequence: 2, deadline: .testTimeout))
-                // Longer than any of the limits that were set.
+                // The pause is longer than any of the limits that were set.
                 _ = try await ledger.pool.query(Query("select pg_sleep(0.6)"))
                 for pool in [ledger.pool, ledger.replayPool] {
                     let row = try await pool.query(
@@ -64,7 +64,7 @@ struct SessionTests {
         }
     }
 
-    @Test("a weaker wait for standbys that somebody chose stays", arguments: ["local", "remote_write"])
+    @Test("a weaker synchronous_commit that an administrator chose is kept", arguments: ["local", "remote_write"])
     func chosenCommit(_ value: String) async throws {
         try await withLedgerDatabase { target in
             try await alter(target, "synchronous_commit = \(value)")
@@ -75,13 +75,13 @@ struct SessionTests {
         }
     }
 
-    @Test("a read-only database takes nothing and says so, and is written to as soon as it may be")
+    @Test("appends fail while the database is read-only, and succeed as soon as it is writable")
     func readOnly() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in
                 let job = try await ledger.createJob(JobDescription(name: "n")).view.id
                 try await alter(target, "default_transaction_read_only = on")
-                // Sessions that are there keep what they began with; these are as new ones are.
+                // Existing sessions keep their settings, so they are ended. New ones get the default.
                 try await administrator(target) { pool in
                     _ = try await pool.query(
                         Query(
@@ -104,7 +104,7 @@ struct SessionTests {
                 }
                 #expect(creation?.code == .unavailable)
                 #expect(await ledger.readiness().checks.contains { !$0.isPassed && $0.detail.contains("read only") })
-                // Reading goes on.
+                // Reading still works.
                 #expect(try await ledger.job(job)?.id == job)
                 try await administrator(target.setting("options", "-c default_transaction_read_only=off")) { pool in
                     let name = try #require(target["dbname"])
@@ -120,7 +120,7 @@ struct SessionTests {
         }
     }
 
-    @Test("a standby takes no writes and says so, and does once it is promoted, without a restart")
+    @Test("a standby refuses writes, and accepts them after promotion without a restart")
     func standby() async throws {
         try await withReplicatedServer(isSynchronous: false) { primary, standby in
             _ = try await Migrator(target: primary.target, logger: Self.silent).migrate()
@@ -147,7 +147,7 @@ struct SessionTests {
         }
     }
 
-    @Test("a server that lost acknowledged events names the jobs that went back, once")
+    @Test("a job that lost acknowledged events is named once")
     func lostAcknowledgements() async throws {
         try await withReplicatedServer(isSynchronous: false) { primary, standby in
             let hosts = "\(primary.target["host"] ?? ""),\(standby.target["host"] ?? "")"
@@ -174,7 +174,7 @@ struct SessionTests {
                 let lost = await ledger.lostJobs
                 #expect(lost.map(\.job) == [job], "\(kept) lost nothing")
                 #expect(lost.first?.acknowledged == 11 && lost.first?.found == 6)
-                // What is remembered in memory is not shown, and what is appended goes on from there.
+                // The cached state is not used, and new appends continue from the restored head.
                 try await eventually {
                     do { return try await ledger.append([Self.report(6)], to: job) == 7...7 } catch { return false }
                 }
@@ -186,7 +186,7 @@ struct SessionTests {
         }
     }
 
-    @Test("a pooler in session mode works; one that shares sessions is refused with the remedy")
+    @Test("a pooler in session mode works; a pooler that shares sessions is refused")
     func poolers() async throws {
         try await withLedgerDatabase { target in
             try await TestPooler.with("session", before: target) { pooled in
@@ -211,7 +211,7 @@ struct SessionTests {
         }
     }
 
-    @Test("a login that may not take the service's role is refused as such")
+    @Test("a login that may not take the service's role is refused with that reason")
     func missingRole() async throws {
         try await withLedgerDatabase { target in
             let login = "login_\(UInt32.random(in: 0 ... .max))"
@@ -229,7 +229,7 @@ struct SessionTests {
         }
     }
 
-    @Test("a role with few connections: pools take turns, and everything goes on")
+    @Test("with a small connection limit the pools share connections, and all operations succeed")
     func fewConnections() async throws {
         try await withLedgerDatabase { target in
             let login = "limited_\(UInt32.random(in: 0 ... .max))"
@@ -257,8 +257,8 @@ struct SessionTests {
         }
     }
 
-    @Test("a pool gives connections back that rest")
-    func resting() async throws {
+    @Test("a pool closes idle connections")
+    func idleConnections() async throws {
         try await withTestDatabase { target in
             var settings = Pool.Settings()
             settings.idleMax = .milliseconds(100)
@@ -272,21 +272,21 @@ struct SessionTests {
         }
     }
 
-    @Test("an append to a month that was detached fails alone: others of its group are written")
-    func guiltyAlone() async throws {
+    @Test("an append to a detached month fails alone; the rest of its group is written")
+    func detachedMonthFailsAlone() async throws {
         try await withLedgerDatabase { target in
-            // A job of 2020, whose month has no partition any more.
-            let guilty = JobID(high: 0x016f_5e66_e800_7000, low: 0x8000_0000_0000_0001)
+            // A job of 2020, for which no partition exists.
+            let detached = JobID(high: 0x016f_5e66_e800_7000, low: 0x8000_0000_0000_0001)
             try await administrator(target) { pool in
                 _ = try await pool.pipeline([
                     Query(
                         "insert into ledger.job (job_id, name, tags, created_at) values ($1, 'old', '{}', '2020-01-01Z')",
-                        [.uuid(UUIDBytes(high: guilty.high, low: guilty.low))]),
+                        [.uuid(UUIDBytes(high: detached.high, low: detached.low))]),
                     Query(
                         """
                         insert into ledger.job_head (job_id, sequence, recorded_at, hash)
                         values ($1, 1, '2020-01-01Z', decode(repeat('00', 32), 'hex'))
-                        """, [.uuid(UUIDBytes(high: guilty.high, low: guilty.low))]),
+                        """, [.uuid(UUIDBytes(high: detached.high, low: detached.low))]),
                 ])
             }
             var settings = PostgresLedger.Settings()
@@ -294,16 +294,16 @@ struct SessionTests {
             try await withRunningLedger(
                 on: target, projection: nil, settings: settings, logger: Self.silent
             ) { ledger in
-                var innocent: [JobID] = []
-                for _ in 1...20 { innocent.append(try await ledger.createJob(JobDescription(name: "new")).view.id) }
-                // While a head is locked, all that comes waits for one group.
+                var others: [JobID] = []
+                for _ in 1...20 { others.append(try await ledger.createJob(JobDescription(name: "new")).view.id) }
+                // A locked head makes the appends wait and form one group.
                 let results = try await administrator(target) { pool in
                     try await pool.withTransaction { transaction in
                         _ = try await transaction.query(
                             Query(
                                 "select 1 from ledger.job_head where job_id = $1 for update",
-                                [.uuid(UUIDBytes(high: innocent[0].high, low: innocent[0].low))]))
-                        let appends = (innocent + [guilty]).map { job in
+                                [.uuid(UUIDBytes(high: others[0].high, low: others[0].low))]))
+                        let appends = (others + [detached]).map { job in
                             Task { try await ledger.append([Self.report(1)], to: job) }
                         }
                         try await eventually { try await !ledger.status().blocked.isEmpty }
@@ -316,13 +316,13 @@ struct SessionTests {
                 for result in results.dropLast() { #expect(try result.get() == 2...2) }
                 let error = #expect(throws: StoreError.self) { try results[20].get() }
                 #expect(error?.code == .incomplete)
-                #expect(error?.jobs == [guilty])
+                #expect(error?.jobs == [detached])
             }
         }
     }
 
-    @Test("while somebody holds the head of one job, appends to others of its group are written")
-    func heldHead() async throws {
+    @Test("a locked head of one job does not block appends to other jobs of the group")
+    func lockedHead() async throws {
         try await withLedgerDatabase { target in
             var settings = PostgresLedger.Settings()
             settings.appendQueues = 1
@@ -349,7 +349,9 @@ struct SessionTests {
                         }
                     }
                 }
-                #expect(try await ledger.append([Self.report(2)], to: jobs[0]) == 2...2, "nothing was taken before")
+                #expect(
+                    try await ledger.append([Self.report(2)], to: jobs[0]) == 2...2,
+                    "the failed append recorded no event")
             }
         }
     }

@@ -2,7 +2,7 @@ import Ledger
 import LedgerStore
 import Testing
 
-@Suite("What the projection is to look at")
+@Suite("Pending jobs of the projection")
 struct SignalTests {
     private static func job(_ number: UInt64) -> JobID { JobID(high: 0x0190_0000_0000_7000, low: number) }
 
@@ -11,7 +11,7 @@ struct SignalTests {
         return jobs.map(\.low)
     }
 
-    @Test("jobs get their turn in the order in which they were named, whatever is named again meanwhile")
+    @Test("jobs are returned in the order in which they were first named")
     func order() async {
         let signals = PendingJobs()
         signals.appended((1...5).map { Self.job($0) })
@@ -23,34 +23,34 @@ struct SignalTests {
         #expect(signals.pendingJobCount == 0)
     }
 
-    @Test("jobs come before a look at all of them, but not for ever")
+    @Test("jobs come before a sweep, but only one batch of them")
     func sweeps() async {
         let signals = PendingJobs()
         signals.requestSweep()
         signals.appended((1...9).map { Self.job($0) })
         #expect(Self.numbers(await signals.next(limit: 3)) == [1, 2, 3])
         guard case .sweep = await signals.next(limit: 3) else {
-            Issue.record("no sweep")
+            Issue.record("expected a sweep")
             return
         }
         #expect(Self.numbers(await signals.next(limit: 3)) == [4, 5, 6])
         #expect(Self.numbers(await signals.next(limit: 3)) == [7, 8, 9])
     }
 
-    @Test("jobs come before a look at all of them, and the end before both")
+    @Test("jobs come before a sweep, and the end before both")
     func precedence() async {
         let signals = PendingJobs()
         signals.requestSweep()
         signals.appended([Self.job(1)])
         #expect(Self.numbers(await signals.next(limit: 10)) == [1])
         guard case .sweep = await signals.next(limit: 10) else {
-            Issue.record("no sweep")
+            Issue.record("expected a sweep")
             return
         }
         signals.appended([Self.job(2)])
         signals.close()
         guard case .closed = await signals.next(limit: 10) else {
-            Issue.record("not closed")
+            Issue.record("expected the end")
             return
         }
     }

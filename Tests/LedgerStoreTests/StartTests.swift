@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Starts of executions")
 struct StartTests {
-    @Test("each of many concurrent starts of a task was last when it arrived, and is told so")
+    @Test("each of many concurrent starts of a task is the last execution at its arrival")
     func concurrent() async throws {
         try await withLedger { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
@@ -24,9 +24,9 @@ struct StartTests {
             #expect(isFolded)
             var attempts: Set<Int32> = []
             for (name, sequence) in started {
-                let standing = try #require(try await ledger.standing(of: name, task: "t", in: job, at: sequence))
-                #expect(standing.isLast && standing.execution.sequence == sequence, "\(name)")
-                attempts.insert(standing.execution.attempt)
+                let status = try #require(try await ledger.standing(of: name, task: "t", in: job, at: sequence))
+                #expect(status.isLast && status.execution.sequence == sequence, "\(name)")
+                attempts.insert(status.execution.attempt)
                 let now = try #require(try await ledger.standing(of: name, task: "t", in: job, at: last))
                 #expect(now.isLast == (sequence == last))
             }
@@ -34,7 +34,7 @@ struct StartTests {
         }
     }
 
-    @Test("a start of an older execution is told which one was last when it arrived")
+    @Test("the start of an older execution gets the last execution at its arrival")
     func zombie() async throws {
         try await withLedger { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
@@ -48,8 +48,8 @@ struct StartTests {
             let third = try await start("c", 3)
             let isFolded = try await ledger.waitUntilFolded(job, sequence: third, deadline: .testTimeout)
             #expect(isFolded)
-            let standing = try #require(try await ledger.standing(of: "a", task: "t", in: job, at: again))
-            #expect(!standing.isLast && standing.last.execution == "b" && standing.last.sequence == second)
+            let status = try #require(try await ledger.standing(of: "a", task: "t", in: job, at: again))
+            #expect(!status.isLast && status.last.execution == "b" && status.last.sequence == second)
             #expect(try await ledger.standing(of: "a", task: "t", in: job, at: first)?.isLast == true)
         }
     }

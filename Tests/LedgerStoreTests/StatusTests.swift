@@ -5,13 +5,13 @@ import LedgerTestSupport
 import PQ
 import Testing
 
-@Suite("How the ledger fares")
+@Suite("Status of the ledger")
 struct StatusTests {
     private static func report(_ done: Int64 = 1) -> EventDraft {
         EventDraft(.progress(ProgressReport(reference: ExecutionReference(task: "t", attempt: 1), done: done)))
     }
 
-    @Test("without a worker the lag is counted against the ledger, job by job, and nobody is listed")
+    @Test("without a worker the lag is measured for each job, and no worker is listed")
     func lag() async throws {
         try await withLedger(projection: nil) { ledger in
             let first = try await ledger.createJob(JobDescription(name: "first")).view.id
@@ -49,7 +49,7 @@ struct StatusTests {
         }
     }
 
-    @Test("a job that cannot be folded is named with the reason, holds up no other, and is well again after a replay")
+    @Test("a job that cannot be folded is listed with the reason until a replay repairs it")
     func stuck() async throws {
         try await withLedgerDatabase { target in
             var settings = ProjectionSettings()
@@ -86,7 +86,7 @@ struct StatusTests {
         }
     }
 
-    @Test("the SQLSTATE of what the database refuses is told, with the worker that met it")
+    @Test("the status contains the SQLSTATE of a refusal and the worker that got it")
     func sqlStates() async throws {
         try await withLedgerDatabase { target in
             var settings = ProjectionSettings()
@@ -114,13 +114,13 @@ struct StatusTests {
         }
     }
 
-    @Test("a transaction that waits for a lock is shown by name, with whoever holds it")
+    @Test("a transaction that waits for a lock is listed with the lock's holder")
     func blocked() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in
                 let job = try await ledger.createJob(JobDescription(name: "n")).view.id
                 var settings = Pool.Settings()
-                settings.applicationName = "somebody else"
+                settings.applicationName = "another application"
                 let pool = Pool(target: target, settings: settings, logger: TestCluster.logger)
                 let range = try await pool.withTransaction { transaction in
                     _ = try await transaction.query(Query("select 1 from ledger.job_head for update"))
@@ -128,7 +128,7 @@ struct StatusTests {
                     try await eventually { try await !ledger.status().blocked.isEmpty }
                     let blocked = try await ledger.status().blocked
                     #expect(blocked.map(\.session.application) == ["progress-ledger appender"])
-                    #expect(blocked.first?.blockers.map(\.application) == ["somebody else"])
+                    #expect(blocked.first?.blockers.map(\.application) == ["another application"])
                     #expect(blocked.first?.blockers.first?.state == "idle in transaction")
                     #expect(blocked.first?.session.statement?.isEmpty == false)
                     _ = try await transaction.commit()
@@ -141,7 +141,7 @@ struct StatusTests {
         }
     }
 
-    @Test("a job whose next event is not there is behind, and is named as stuck; it is not tried in a hurry")
+    @Test("a job with a missing event is listed as stuck, and is not retried immediately")
     func missingEvents() async throws {
         try await withLedgerDatabase { target in
             let job = try await withRunningLedger(on: target, projection: nil) { ledger in
@@ -162,7 +162,7 @@ struct StatusTests {
         }
     }
 
-    @Test("a worker that was killed while the clock was ahead is lost at once")
+    @Test("a worker that was killed while the clock was ahead counts as lost at once")
     func workerOfTheFuture() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { watcher in
@@ -178,7 +178,8 @@ struct StatusTests {
                 let up = await watcher.statistics().first { $0.name == "progress_ledger_projection_workers" }
                 #expect(up?.value == 0)
                 try await withRunningLedger(on: target) { ledger in
-                    // What a worker says of itself puts the other's word into the past, from where it is forgotten.
+                    // The heartbeat of one worker moves the other's heartbeat into the past, from where it is deleted
+                    // later.
                     try await eventually { try await ledger.status().workers.contains { $0.worker != "dead" } }
                     let rows = try await ledger.pool.query(
                         Query("select seen_at <= clock_timestamp() from ledger.worker where worker = 'dead'"))
@@ -189,7 +190,7 @@ struct StatusTests {
         }
     }
 
-    @Test("transactions, prepared ones and slots that hold vacuum back are named with their age")
+    @Test("transactions, prepared transactions and slots that hold vacuum back are listed")
     func vacuumHolders() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in
@@ -205,7 +206,7 @@ struct StatusTests {
                 let (prepares, hasSlots) = try (
                     canPrepare.decode(0, as: Bool.self), canPrepare.decode(1, as: Bool.self)
                 )
-                // Making a slot waits for transactions that are open.
+                // Creating a slot waits for open transactions.
                 if hasSlots {
                     _ = try await pool.query(
                         Query("select pg_create_logical_replication_slot($1, 'pgoutput')", [.text(slot)]))
@@ -218,7 +219,7 @@ struct StatusTests {
                 }
                 try await pool.withTransaction(isolation: .repeatableRead) { transaction in
                     _ = try await transaction.query(Query("select txid_current()"))
-                    // Only what lasts is listed.
+                    // Only long-lasting holders are listed.
                     #expect(try await ledger.status().vacuumHolders.allSatisfy { $0.kind != .transaction })
                     try await eventually {
                         try await ledger.status().vacuumHolders.contains { $0.name == "a backup" }
@@ -244,7 +245,7 @@ struct StatusTests {
         }
     }
 
-    @Test("readiness is red and status names the month if the partition of this or the next is missing")
+    @Test("readiness fails if the partition of this month or the next is missing")
     func missingPartition() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in
@@ -258,7 +259,7 @@ struct StatusTests {
                 #expect(months.count == 2 && months == months.sorted())
                 let check = try #require(await ledger.readiness().checks.first { $0.name == "partitions" })
                 #expect(!check.isPassed && months.allSatisfy { check.detail.contains($0) }, "\(check)")
-                // One partition for several months serves as well.
+                // One partition for several months is sufficient.
                 _ = try await tamper(
                     target,
                     """
@@ -270,7 +271,7 @@ struct StatusTests {
         }
     }
 
-    @Test("readiness is red while appends fail on a full disk, and green after one has succeeded")
+    @Test("readiness fails while appends fail on a full disk, until one succeeds")
     func diskFull() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in

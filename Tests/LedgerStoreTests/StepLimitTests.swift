@@ -6,12 +6,12 @@ import Testing
 
 @testable import LedgerProjection
 
-@Suite("What a step has in memory at most")
+@Suite("Memory limits of a projection step")
 struct StepLimitTests {
     private static let tasks = 10
     private static let jobs = 3
 
-    /// Every task reports once, and then once more.
+    /// Two reports of each task: all tasks once, then all tasks again.
     private static let drafts: [EventDraft] = (0..<2 * tasks).map { number in
         let reference = ExecutionReference(task: Name("t\(number % tasks)"), attempt: 1)
         return EventDraft(.progress(ProgressReport(reference: reference, done: 1)))
@@ -40,9 +40,11 @@ struct StepLimitTests {
         }
     }
 
-    /// Of 60 events of 30 executions. With twelve, the second job is divided; each portion begins where one more would come.
+    /// The arguments for 60 events of 30 executions.
+    ///
+    /// With a limit of 12, the second job is divided. A portion begins at the execution that would exceed the limit.
     @Test(
-        "what touches many executions is folded in portions, with the same result",
+        "a step that touches many executions folds in portions, with the same result",
         arguments: [(60, 1), (12, 3), (1, 60)])
     func portions(executionsMax: Int, portions: Int) async throws {
         try await withJobs { ledger, target, jobs in
@@ -81,7 +83,7 @@ struct StepLimitTests {
         }
     }
 
-    @Test("a job of more events than a step takes is unfinished, however it was divided", arguments: [60, 4])
+    @Test("a job with more events than the step's limit is unfinished in any division", arguments: [60, 4])
     func unfinished(executionsMax: Int) async throws {
         try await withJobs { ledger, _, jobs in
             let some = step(ledger.pool, executionsMax: executionsMax, eventsMax: 12)
@@ -91,10 +93,10 @@ struct StepLimitTests {
         }
     }
 
-    @Test("of a job nothing is stored from where its state is damaged, and the others are folded")
+    @Test("a damaged job is stored only up to the damage, and the other jobs are folded")
     func damaged() async throws {
         try await withJobs { ledger, target, jobs in
-            // In the end one more, on an indicator of its own.
+            // The last event is on an indicator of its own.
             let end = EventDraft(
                 .progress(ProgressReport(reference: ExecutionReference(task: "t0", attempt: 1), label: "l", done: 1)))
             for job in jobs { _ = try await ledger.append([end], to: job) }
@@ -111,7 +113,7 @@ struct StepLimitTests {
             #expect(result.damaged.map(\.job) == Array(jobs[..<2]) && result.unfinished == [jobs[2]])
             let sequences = result.folded.map(\.sequence)
             try #require(sequences.count == 2)
-            // Where the portion before the damaged one has ended.
+            // The first sequence is the end of the portion before the damaged one.
             #expect(
                 result.folded.map(\.job) == [jobs[1], jobs[2]] && (23..<43).contains(sequences[0]) && sequences[1] == 43
             )

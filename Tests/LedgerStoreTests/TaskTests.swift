@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Tasks")
 struct TaskTests {
-    /// What the pure fold says of a job's tasks.
+    /// The task summaries of the pure fold.
     private func summaries(_ fold: Fold) -> [TaskSummary] {
         var labels: [Int64: Name?] = [:]
         for indicator in fold.indicatorStates { labels.updateValue(indicator.label, forKey: indicator.sequence) }
@@ -19,7 +19,7 @@ struct TaskTests {
         }
     }
 
-    @Test("pages of any size hold what the pure fold says, and so do those of one state", arguments: [UInt64(3), 4, 5])
+    @Test("pages of any size equal the pure fold, with and without a filter by state", arguments: [UInt64(3), 4, 5])
     func agreesWithTheFold(seed: UInt64) async throws {
         try await withLedger { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
@@ -56,7 +56,7 @@ struct TaskTests {
         }
     }
 
-    @Test("of a task with very many executions the highest are shown, and how many there are")
+    @Test("a task with very many executions shows the highest ones and the number of all")
     func manyExecutions() async throws {
         try await withLedger { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
@@ -72,7 +72,7 @@ struct TaskTests {
         }
     }
 
-    @Test("a page deep in a job of very many tasks reads its own tasks only")
+    @Test("a page in the middle of a job with very many tasks reads only its own tasks")
     func deepPages() async throws {
         try await withLedger { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id

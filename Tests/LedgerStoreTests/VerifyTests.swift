@@ -5,10 +5,12 @@ import LedgerTestSupport
 import PQ
 import Testing
 
-/// Whatever somebody with all rights over the database changes is found and named.
+/// Verification finds and names every change by a database superuser.
 @Suite("Verification")
 struct VerifyTests {
-    /// What is done to the ledger, as its superuser, and what the check says of it. `$1` is the job, `$2` another one.
+    /// A change by a superuser and the fault that verification must report.
+    ///
+    /// `$1` is the job, `$2` another one.
     struct Tampering: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let sql: String
@@ -25,22 +27,22 @@ struct VerifyTests {
             sql: "update ledger.event set at = now() where job_id = $1 and sequence = 4",
             kind: .altered, sequence: 4),
         Tampering(
-            testDescription: "the head's time is moved",
+            testDescription: "the head's time is changed",
             sql: "update ledger.job_head set recorded_at = recorded_at + interval '10 years' where job_id = $1",
             kind: .head, sequence: 10),
         Tampering(
-            testDescription: "a column is filled that an event of its type does not have",
+            testDescription: "a column that the event's type does not have is filled",
             sql: "update ledger.event set name = 'hidden' where job_id = $1 and sequence = 4", kind: .altered,
             sequence: 4),
         Tampering(
-            testDescription: "tags are hidden in an event that is no creation",
+            testDescription: "tags are added to an event that is not job_created",
             sql: #"update ledger.event set tags = '{"a": "b"}' where job_id = $1 and sequence = 5"#,
             kind: .altered, sequence: 5),
         Tampering(
             testDescription: "the first event gets a number",
             sql: "update ledger.event set done = 1 where job_id = $1 and sequence = 1", kind: .altered, sequence: 1),
         Tampering(
-            testDescription: "the time of an event is moved",
+            testDescription: "the time of an event is changed",
             sql:
                 "update ledger.event set recorded_at = recorded_at - interval '1 us' where job_id = $1 and sequence = 6",
             kind: .altered, sequence: 6),
@@ -62,7 +64,7 @@ struct VerifyTests {
             kind: .missing,
             sequence: 1),
         Tampering(
-            testDescription: "two events change places",
+            testDescription: "two events are swapped",
             sql: """
                 update ledger.event as event
                 set recorded_at = other.recorded_at, report = other.report, done = other.done, hash = other.hash
@@ -116,7 +118,7 @@ struct VerifyTests {
         return job
     }
 
-    @Test("changes made around the database's own rules are found and named", arguments: tamperings)
+    @Test("changes that bypass the database's rules are found and named", arguments: tamperings)
     func tampering(_ tampering: Tampering) async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in
@@ -125,7 +127,7 @@ struct VerifyTests {
                 let before = try #require(try await ledger.verify(job, Verification.Range()))
                 #expect(before.isWhole && before.sequence == 10, "\(before)")
                 let changed = try await tamper(target, tampering.sql, [job, other])
-                #expect(changed > 0, "nothing was changed: the test tests nothing")
+                #expect(changed > 0, "the tampering must change a row")
                 let after = try #require(try await ledger.verify(job, Verification.Range()))
                 #expect(after.fault?.kind == tampering.kind, "\(after)")
                 #expect(after.fault?.sequence == tampering.sequence, "\(after)")
@@ -135,16 +137,16 @@ struct VerifyTests {
         }
     }
 
-    @Test("there is nothing to say of a job that is not there")
-    func unknown() async throws {
+    @Test("verification of an unknown job returns nil")
+    func unknownJob() async throws {
         try await withLedger(projection: nil) { ledger in
             let found = try await ledger.verify(JobID(high: 1, low: 2), Verification.Range())
             #expect(found == nil)
         }
     }
 
-    @Test("a job that grows while it is checked is whole, and many pages are read as one")
-    func growing() async throws {
+    @Test("a job that grows during verification is whole, and pages are joined correctly")
+    func growingJob() async throws {
         try await withLedger(projection: nil) { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
             let drafts = Array(
@@ -164,23 +166,23 @@ struct VerifyTests {
         }
     }
 
-    @Test("a ledger is checked piece by piece, each beginning with what the one before has found")
-    func stretches() async throws {
+    @Test("a ledger can be verified in ranges, each starting at the end of the previous one")
+    func ranges() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in
                 let job = try await fill(ledger)
-                var stretch = Verification.Range(limit: 3)
+                var range = Verification.Range(limit: 3)
                 var found: [Int64] = []
                 while true {
-                    let verification = try #require(try await ledger.verify(job, stretch))
+                    let verification = try #require(try await ledger.verify(job, range))
                     #expect(verification.isWhole && verification.ledgerSequence == 10)
                     found.append(verification.sequence)
-                    stretch.after = ChainPosition(
+                    range.after = ChainPosition(
                         sequence: verification.sequence, hash: verification.headHash)
                     if verification.isComplete { break }
                 }
                 #expect(found == [3, 6, 9, 10])
-                // What was checked before and was changed since is found too.
+                // A change in the part that was verified before is found too.
                 let changed = try await tamper(
                     target, "update ledger.event set hash = sha256('x') where job_id = $1 and sequence = 6", [job])
                 #expect(changed == 1)
@@ -194,7 +196,7 @@ struct VerifyTests {
         }
     }
 
-    @Test("session_replication_role does not switch off what refuses changes")
+    @Test("session_replication_role does not disable the triggers that refuse changes")
     func replicationRole() async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in
@@ -212,20 +214,20 @@ struct VerifyTests {
         }
     }
 
-    /// What only an anchor finds: the chain fits in itself afterwards.
+    /// Rewritings that leave a consistent chain: only an anchor detects them.
     enum Rewriting: String, CaseIterable {
         case rewritesAll, cutsTheEnd, movesToAnotherJob
     }
 
-    @Test("what fits in itself and is not what was anchored is found", arguments: Rewriting.allCases)
+    @Test("a consistent chain that differs from the anchor is found", arguments: Rewriting.allCases)
     func anchors(_ rewriting: Rewriting) async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in
                 let job = try await fill(ledger)
                 let head = try #require(try await ledger.heads(after: nil, limit: 10).first?.place)
                 #expect(head.sequence == 10)
-                let stretch = Verification.Range(anchor: head)
-                #expect(try await ledger.verify(job, stretch)?.isWhole == true)
+                let range = Verification.Range(anchor: head)
+                #expect(try await ledger.verify(job, range)?.isWhole == true)
                 switch rewriting {
                 case .rewritesAll:
                     try await rewrite(target, ledger, job) { $0.event = $0.event.aMicrosecondLater }
@@ -235,14 +237,14 @@ struct VerifyTests {
                     try await rewrite(target, ledger, job, from: other) { _ in }
                 }
                 let alone = try #require(try await ledger.verify(job, Verification.Range()))
-                #expect(alone.isWhole, "the chain alone finds nothing: \(alone)")
-                let found = try #require(try await ledger.verify(job, stretch))
+                #expect(alone.isWhole, "the chain alone must not detect the change: \(alone)")
+                let found = try #require(try await ledger.verify(job, range))
                 #expect(found.fault?.kind == .anchor, "\(found)")
             }
         }
     }
 
-    /// Rewrites the ledger of a job as somebody would who knows how it is made, with a chain and a head that fit.
+    /// Rewrites a job's ledger with a consistent chain and head.
     private func rewrite(
         _ target: ConnectionTarget, _ ledger: PostgresLedger, _ job: JobID, from other: JobID? = nil,
         through last: Int64 = 10, _ change: (inout RecordedEvent) -> Void

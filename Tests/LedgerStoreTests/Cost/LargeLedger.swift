@@ -4,8 +4,10 @@ import LedgerTestSupport
 import PQ
 import Testing
 
-/// A ledger in which reading too much shows: many jobs, so that a statement which looks at other jobs than it is asked for
-/// is found, and one wide job, so that one is found which looks at all of a job.
+/// A ledger in which reading too much is measurable.
+///
+/// It has many jobs, which reveal a statement that reads other jobs than the requested one, and one wide job, which
+/// reveals a statement that reads all of a job.
 struct LargeLedger {
     static let copies = 200
     static let tasksOfEach = 50
@@ -13,12 +15,14 @@ struct LargeLedger {
 
     /// The job with many tasks.
     let wide: JobID
-    /// One of the small ones, which no server has written to or read.
+    /// A small job that no server has written to or read.
     let small: JobID
     /// The last event of the wide job.
     let last: Int64
 
-    /// Fills a ledger that has a worker. Two jobs are reported by the ledger; the others are copies of one of them.
+    /// Fills a ledger that has a worker.
+    ///
+    /// The ledger receives the reports of two jobs. The other jobs are copies of one of them.
     init(filling ledger: PostgresLedger, _ target: ConnectionTarget) async throws {
         let model = try await ledger.createJob(JobDescription(name: "model", key: "model")).view.id
         _ = try await Self.report(ledger, model, tasks: Self.tasksOfEach)
@@ -30,7 +34,9 @@ struct LargeLedger {
         try await Self.copy(model, target)
     }
 
-    /// Each task has a superseded run and a last one; of some a report is discarded.
+    /// Reports two executions of each task: a superseded one and the last one.
+    ///
+    /// Some tasks repeat a report, which is discarded.
     private static func report(_ ledger: PostgresLedger, _ job: JobID, tasks: Int) async throws -> Int64 {
         var drafts: [EventDraft] = []
         for attempt in Int32(1)...2 {
@@ -48,17 +54,19 @@ struct LargeLedger {
 
     static func progress(_ task: Int, _ attempt: Int32, report: Int64) -> EventDraft {
         let reference = ExecutionReference(
-            task: Name("task \(task)"), execution: Name("run \(attempt) of \(task)"), attempt: attempt)
+            task: Name("task \(task)"), execution: Name("execution \(attempt) of \(task)"), attempt: attempt)
         return EventDraft(
             .progress(
                 ProgressReport(
                     reference: reference, report: report, label: task % 2 == 0 ? "even" : "odd", total: 1, done: 1)))
     }
 
-    /// What is copied is read from the catalogue, so that no column and no table that comes later is forgotten here.
+    /// Copies a job, with the columns and tables that the catalogue contains.
+    ///
+    /// Columns and tables that are added later are therefore included.
     private static func copy(_ model: JobID, _ target: ConnectionTarget) async throws {
         let pool = Pool(target: target, logger: TestCluster.logger)
-        // A temporary table for them would make a schema, and with that every session would plan anew.
+        // A temporary table would create a schema, which would make every session plan again.
         let copied = "(left(model::text, 24) || lpad(to_hex(n), 12, '0'))::uuid"
         _ = try await pool.query(
             Query(

@@ -5,28 +5,31 @@ import LedgerTestSupport
 import PQ
 import Testing
 
-/// What the service asks of PostgreSQL costs by what it asks for, not by what else is in the ledger.
+/// The cost of a query depends on its result, not on the rest of the ledger.
 ///
-/// The plans are those that the service's own sessions chose and ran, with what they have really read: see
-/// ``PlanRecorder``. The service keeps its sessions from sequential scans where there is any other way, and then a
-/// missing index shows as a walk through the whole of another index. So both are looked for, and the rows and pages
-/// that were read are counted.
+/// The plans are those that the service's own sessions chose and executed, with the rows that they actually read: see
+/// ``PlanRecorder``. The service's sessions avoid sequential scans if there is any other way, so a missing index shows
+/// as a walk through the whole of another index. The tests look for both, and count the rows and pages.
 @Suite("Plans")
 struct PlanTests {
-    /// What PostgreSQL knew of its tables when the service's statements were planned, once and for all.
+    /// PostgreSQL's statistics of its tables at the time of planning.
+    ///
+    /// The service's statements are planned only once.
     enum Knowledge: String, CaseIterable {
-        /// Nothing: they were empty and nobody had looked.
+        /// None: the tables were empty and had not been analyzed.
         case empty
-        /// That they were empty.
+        /// The tables were analyzed while they were empty.
         case analyzedEmpty
-        /// Nothing, though they were filled by then, as when much is reported before anybody has looked.
+        /// None, though the tables were full by then.
+        ///
+        /// This happens if many reports arrive before the first analysis.
         case filledUnanalyzed
-        /// All: they were filled and looked at.
+        /// The tables were analyzed while they were full.
         case fresh
     }
 
     @Test(
-        "hot statements read what they are asked for, whatever was known when they were planned",
+        "hot statements read only the requested rows, whatever the statistics at planning time",
         arguments: Knowledge.allCases)
     func hotStatements(_ knowledge: Knowledge) async throws {
         try await withLedgerDatabase { target in
@@ -45,11 +48,11 @@ struct PlanTests {
                     let tiny = try await ledger.createJob(JobDescription(name: "tiny", key: "tiny")).view.id
                     _ = try await ledger.append((0..<20).map { LargeLedger.progress($0, 1, report: 1) }, to: tiny)
                     for operation in Operation.all {
-                        try await operation.run(ledger, Operation.Place(job: tiny, after: 5))
+                        try await operation.run(ledger, Operation.Subject(job: tiny, after: 5))
                     }
                     try await appendOvertaken(ledger, tiny, target)
                     let prepared = try await ledger.pool.query(Query("select count(*) from pg_prepared_statements"))
-                    #expect(try prepared[0].decode(0, as: Int.self) > 20, "the statements are planned by now")
+                    #expect(try prepared[0].decode(0, as: Int.self) > 20, "the statements must be planned by now")
                     let large = try await LargeLedger(filling: ledger, target)
                     try await examine(ledger, large, recorder, knowledge, target)
                 }
@@ -63,7 +66,9 @@ struct PlanTests {
         await pool.close()
     }
 
-    /// One connection for reading and the projection, so that what was planned at first is what runs later.
+    /// Runs a ledger with one connection for reading and the projection.
+    ///
+    /// The first plans are therefore also the later ones.
     private func withRecordedLedger(
         on target: ConnectionTarget, _ body: (PostgresLedger, PlanRecorder) async throws -> Void
     ) async throws {
@@ -83,12 +88,12 @@ struct PlanTests {
         _ target: ConnectionTarget
     ) async throws {
         for operation in Operation.all {
-            // The second time, what is read once in a while has been read: catalogues and the heads of jobs.
-            try await operation.run(ledger, Operation.Place(job: large.small, after: 20))
+            // The second run does not include occasional reads: catalogues and the heads of jobs.
+            try await operation.run(ledger, Operation.Subject(job: large.small, after: 20))
             _ = recorder.take()
-            try await operation.run(ledger, Operation.Place(job: large.wide, after: large.last / 2))
+            try await operation.run(ledger, Operation.Subject(job: large.wide, after: large.last / 2))
             let plans = recorder.take()
-            operation.judge(plans, "\(operation.name), \(knowledge)")
+            operation.check(plans, "\(operation.name), \(knowledge)")
         }
         _ = recorder.take()
         ledger.signals.requestSweep()
@@ -97,29 +102,29 @@ struct PlanTests {
             swept = recorder.take().filter { $0.statement.contains(Operation.sweep.statements[0]) }
             return !swept.isEmpty
         }
-        Operation.sweep.judge(Array(swept.prefix(1)), "the sweep, \(knowledge)")
-        // The lag is measured by looking at the heads and snapshots of all jobs, and at nothing else.
+        Operation.sweep.check(Array(swept.prefix(1)), "the sweep, \(knowledge)")
+        // The lag is measured by reading the heads and snapshots of all jobs, and no other table.
         _ = recorder.take()
         _ = try await ledger.status()
         for plan in recorder.take() where plan.statement.contains("with behind as materialized") {
             for scan in plan.scans where Operation.growing.contains(scan.table) {
-                // It is planned for each time: a partition that is empty may well be looked at as a whole.
+                // The statement is planned each time, so an empty partition may be scanned sequentially.
                 #expect(
                     ["job_head", "snapshot"].contains(scan.table) || scan.indexCondition != nil || scan.rows == 0,
                     "\(scan)")
                 #expect(scan.rows <= Operation.jobsRows, "\(scan)")
             }
         }
-        // A job that no server knows yet, whose head is asked for first.
-        let stranger = try #require(JobID(String(large.small.description.dropLast(2)) + "55"))
+        // No server has cached this job's head, so the head is read first.
+        let uncachedJob = try #require(JobID(String(large.small.description.dropLast(2)) + "55"))
         _ = recorder.take()
-        _ = try await ledger.append([LargeLedger.progress(7, 2, report: 9)], to: stranger)
-        Operation.appendToUnknown.judge(recorder.take(), "append to an unknown job, \(knowledge)")
-        try await appendOvertaken(ledger, stranger, target) { _ = recorder.take() }
-        Operation.appendOvertaken.judge(recorder.take(), "append to a job that another server has moved, \(knowledge)")
+        _ = try await ledger.append([LargeLedger.progress(7, 2, report: 9)], to: uncachedJob)
+        Operation.appendToUnknown.check(recorder.take(), "append to a job without a cached head, \(knowledge)")
+        try await appendOvertaken(ledger, uncachedJob, target) { _ = recorder.take() }
+        Operation.appendOvertaken.check(recorder.take(), "append to a job that another server has moved, \(knowledge)")
     }
 
-    /// Appends to a job that another server has moved since the ledger has last written to it.
+    /// Appends to a job that another server has moved since the ledger's last append.
     private func appendOvertaken(
         _ ledger: PostgresLedger, _ job: JobID, _ target: ConnectionTarget, _ before: () -> Void = {}
     ) async throws {

@@ -6,51 +6,58 @@ import Testing
 
 @testable import LedgerProjection
 
-/// How often the service waits for PostgreSQL: by what is done, never by how many events or jobs it is done with. Over a
-/// network each time costs as much as the whole rest.
+/// The number of times that the service waits for PostgreSQL.
+///
+/// It depends on the operation, never on the number of events or jobs. Over a network each round trip costs as much as
+/// all the rest.
 @Suite("Round trips")
 struct RoundTripTests {
-    /// Where the round trips are counted: by the same figures that operators see.
-    private enum Way: String {
+    /// The connections on which round trips are counted, by the metrics for operators.
+    private enum ConnectionUse: String {
         case appending = "progress_ledger_append_round_trips_total"
-        /// Also the way of the projection.
+        /// This use also includes the projection.
         case reading = "progress_ledger_database_round_trips_total"
     }
 
-    private static func count(_ ledger: PostgresLedger, _ way: Way, _ body: () async throws -> Void) async throws -> Int
-    {
-        let before = try await figures(ledger, way)
+    private static func count(
+        _ ledger: PostgresLedger, _ use: ConnectionUse, _ body: () async throws -> Void
+    ) async throws -> Int {
+        let before = try await figures(ledger, use)
         try await body()
-        // What is counted is read before the figures cause round trips of their own.
-        let after = try await figures(ledger, way)
+        // The count is read before reading the figures causes round trips of its own.
+        let after = try await figures(ledger, use)
         let trips = after.trips - before.trips
-        switch way {
+        switch use {
         case .reading: return trips - readingOfFigures
-        // On a machine with too much to do some groups come too late, which costs each exactly two.
+        // On a busy machine some groups come too late, which costs exactly two round trips each.
         case .appending: return trips - 2 * (after.late - before.late)
         }
     }
 
-    private static func figures(_ ledger: PostgresLedger, _ way: Way) async throws -> (trips: Int, late: Int) {
+    private static func figures(
+        _ ledger: PostgresLedger, _ use: ConnectionUse
+    ) async throws -> (trips: Int, late: Int) {
         let statistics = await ledger.statistics()
         func figure(_ name: String) throws -> Int {
             Int(try #require(statistics.first { $0.name == name }).value)
         }
-        return (try figure(way.rawValue), try figure("progress_ledger_append_late_total"))
+        return (try figure(use.rawValue), try figure("progress_ledger_append_late_total"))
     }
 
-    /// The figures themselves are read by two transactions of one round trip each, after they were counted.
+    /// The round trips of reading the figures: two transactions, after the count.
     private static let readingOfFigures = 2
 
     private static func drafts(_ count: Int) -> [EventDraft] {
         (0..<count).map { LargeLedger.progress($0, 1, report: 1) }
     }
 
-    /// Without a worker and without anybody to tell of what happens, so that nothing else goes to the database.
+    /// Runs a ledger without a worker and without other processes.
+    ///
+    /// No other statements reach the database.
     private func withQuietLedger(_ body: (PostgresLedger, ConnectionTarget) async throws -> Void) async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in
-                // What is done once, at the beginning: partitions, and the first connection of each way.
+                // Partitions, and the first connection of each kind, are needed only once, at the start.
                 _ = try await ledger.createJob(JobDescription(name: "first"))
                 try await eventually {
                     let before = try await Self.figures(ledger, .reading).trips
@@ -61,30 +68,30 @@ struct RoundTripTests {
         }
     }
 
-    @Test("an append takes one round trip where the head is known, two where it is not, however many events it has")
+    @Test("an append takes one round trip with a cached head and two without, for any size")
     func appends() async throws {
         try await withQuietLedger { ledger, target in
             for events in [1, 3_000] {
                 let job = try await Self.jobOfAnotherServer(target)
-                let unknown = try await Self.count(ledger, .appending) {
+                let uncached = try await Self.count(ledger, .appending) {
                     _ = try await ledger.append(Self.drafts(events), to: job)
                 }
-                #expect(unknown == 2, "\(events) events")
-                let known = try await Self.count(ledger, .appending) {
+                #expect(uncached == 2, "\(events) events")
+                let cached = try await Self.count(ledger, .appending) {
                     for _ in 0..<5 { _ = try await ledger.append(Self.drafts(events), to: job) }
                 }
-                #expect(known == 5, "\(events) events")
+                #expect(cached == 5, "\(events) events")
             }
         }
     }
 
-    @Test("the first append to a job takes one round trip where the same server created it", arguments: [1, 3_000])
+    @Test("the first append to a job takes one round trip if the same server created the job", arguments: [1, 3_000])
     func appendsToNewJob(events: Int) async throws {
         try await withQuietLedger { ledger, _ in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
             let trips = try await Self.count(ledger, .appending) {
-                let places = try await ledger.append(Self.drafts(events), to: job)
-                #expect(places == 2...1 + Int64(events))
+                let sequences = try await ledger.append(Self.drafts(events), to: job)
+                #expect(sequences == 2...1 + Int64(events))
             }
             #expect(trips == 1)
         }
@@ -98,17 +105,17 @@ struct RoundTripTests {
         return try #require(job)
     }
 
-    @Test("an append to a job that there is not takes two round trips, one to be sure, and no group with others")
-    func appendsToNobody() async throws {
+    @Test("an append to an unknown job takes two round trips and no group with others")
+    func appendsToUnknownJob() async throws {
         try await withQuietLedger { ledger, _ in
-            let nobody = JobID(high: 0x0190_0000_0000_7000, low: 0x8000_0000_0000_0000)
+            let unknown = JobID(high: 0x0190_0000_0000_7000, low: 0x8000_0000_0000_0000)
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
-            for jobs in [[nobody], [job, nobody], [job, nobody]] {
+            for jobs in [[unknown], [job, unknown], [job, unknown]] {
                 let trips = try await Self.count(ledger, .appending) {
                     let error = await #expect(throws: StoreError.self) {
                         try await ledger.append(jobs.map { (job: $0, draft: Self.drafts(1)[0]) })
                     }
-                    #expect(error?.code == .unknownJob && error?.jobs == [nobody])
+                    #expect(error?.code == .unknownJob && error?.jobs == [unknown])
                 }
                 #expect(trips == 2, "\(jobs)")
             }
@@ -118,7 +125,7 @@ struct RoundTripTests {
         }
     }
 
-    @Test("an append to many jobs takes no more round trips than one to a single job")
+    @Test("an append to many jobs takes as many round trips as one to a single job")
     func appendsToManyJobs() async throws {
         try await withQuietLedger { ledger, target in
             var jobs: [JobID] = []
@@ -132,7 +139,7 @@ struct RoundTripTests {
     }
 
     @Test(
-        "where another server was ahead, the group takes the one that failed and two more, and so do those that follow")
+        "after another server's append, a group takes three round trips and the next one two")
     func overtaken() async throws {
         try await withQuietLedger { ledger, target in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
@@ -145,19 +152,19 @@ struct RoundTripTests {
             _ = try await ledger.append([job, calm].map { (job: $0, draft: Self.drafts(1)[0]) })
             let after = try await Self.figures(ledger, .appending)
             #expect(after.trips - before.trips == 3)
-            // One that came too late, on a machine with too much to do, has not learnt that there is another server.
+            // On a busy machine the group may come too late, and then it does not learn of the other server.
             guard after.late == before.late else { return }
-            // Of the jobs that it wrote to, the other server writes to one only.
+            // The other server writes to only one of these jobs.
             #expect(
                 try await Self.count(ledger, .appending) { _ = try await ledger.append(Self.drafts(1), to: calm) } == 1)
-            // For a while the head is asked for first.
+            // For a while the head is read first.
             #expect(
                 try await Self.count(ledger, .appending) { _ = try await ledger.append(Self.drafts(10), to: job) } == 2)
         }
     }
 
     @Test(
-        "a group that waited for a head for longer than its time is right takes two more, and the next one does not",
+        "a group whose planned time became stale takes two more round trips, the next one none",
         arguments: [1, 10])
     func late(events: Int) async throws {
         try await withQuietLedger { ledger, target in
@@ -172,7 +179,8 @@ struct RoundTripTests {
                         [.uuid(UUIDBytes(high: job.high, low: job.low))]))
                 let appending = Task { try await ledger.append(Self.drafts(events), to: job) }
                 try await eventually {
-                    // By a connection of its own: a transaction looks only once at what others do.
+                    // The query uses a connection of its own, because a transaction reads the activity of others only
+                    // once.
                     try await pool.query(
                         Query(
                             """
@@ -209,12 +217,12 @@ struct RoundTripTests {
         }
     }
 
-    @Test("those who look at snapshots at the same time share round trips")
+    @Test("concurrent reads of stamps share round trips")
     func stamps() async throws {
         try await withQuietLedger { ledger, _ in
             var jobs: [JobID] = []
             for _ in 0..<10 { jobs.append(try await ledger.createJob(JobDescription(name: "n")).view.id) }
-            let nobody = try #require(JobID("01900000-0000-7000-8000-000000000000"))
+            let unknown = try #require(JobID("01900000-0000-7000-8000-000000000000"))
             #expect(try await Self.count(ledger, .reading) { _ = try await ledger.stamp(of: jobs[0]) } == 1)
             let shared = try await Self.count(ledger, .reading) {
                 try await withThrowingTaskGroup { group in
@@ -226,19 +234,19 @@ struct RoundTripTests {
                         }
                     }
                     group.addTask {
-                        let stamp = try await ledger.stamp(of: nobody)
+                        let stamp = try await ledger.stamp(of: unknown)
                         #expect(stamp == nil)
                     }
                     try await group.waitForAll()
                 }
             }
-            // How many depends on how fast they come; without sharing there would be a thousand.
+            // The number depends on timing. Without sharing it would be a thousand.
             #expect((1...500).contains(shared), "\(shared)")
         }
     }
 
     @Test(
-        "a step of the projection takes three round trips, four where runs take the place of others, however many events; more of them where more than a thousand executions are touched",
+        "a step takes one round trip, and per portion two, or three if it supersedes executions",
         arguments: [(1, 1, UInt64(1)), (2_000, 10, 1), (2_000, 2_000, 2)])
     func steps(events: Int, tasks: Int, portions: UInt64) async throws {
         try await withQuietLedger { ledger, target in
@@ -248,7 +256,7 @@ struct RoundTripTests {
             let reports = { round in
                 (0..<events).map { LargeLedger.progress($0 % tasks, 1, report: Int64(round * events + $0)) }
             }
-            // What they take the place of counts on indicators that the new events do not name.
+            // The superseded units count on indicators that the new events do not name.
             let starts = (0..<tasks).map { task in
                 EventDraft(.executionStarted(ExecutionReference(task: Name("task \(task)"), attempt: 2)))
             }
@@ -264,7 +272,7 @@ struct RoundTripTests {
         }
     }
 
-    @Test("a step for many jobs takes no more round trips than one for a single job")
+    @Test("a step for many jobs takes as many round trips as one for a single job")
     func stepsOfManyJobs() async throws {
         try await withQuietLedger { ledger, target in
             var jobs: [JobID] = []
@@ -278,14 +286,14 @@ struct RoundTripTests {
         }
     }
 
-    @Test("pages take the same round trips whatever their size")
+    @Test("pages of any size take the same number of round trips")
     func pages() async throws {
         try await withLedger { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
             let last = try await ledger.append(Self.drafts(300), to: job).upperBound
             let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout)
             #expect(isFolded)
-            // With the worker a look of its own may come between: the least of several is what it takes.
+            // The worker may cause round trips in between. The minimum of several attempts excludes them.
             func least(_ body: () async throws -> Void) async throws -> Int {
                 var least = Int.max
                 for _ in 0..<5 { least = min(least, try await Self.count(ledger, .reading, body)) }

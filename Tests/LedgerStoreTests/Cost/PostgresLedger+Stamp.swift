@@ -2,7 +2,7 @@ import Ledger
 import LedgerStore
 
 extension PostgresLedger {
-    /// The stamp of a job's snapshot, for who has a task to wait with.
+    /// Async variant of the callback method, for callers with a task.
     func stamp(of job: JobID) async throws(StoreError) -> SnapshotStamp? {
         try await withCheckedContinuation { continuation in
             stamp(of: job) { continuation.resume(returning: $0) }
