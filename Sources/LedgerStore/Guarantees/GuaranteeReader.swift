@@ -74,19 +74,19 @@ struct GuaranteeReader: Sendable {
             where not (kept.part = 'job_head' and privilege = 'update')
         ),
         fault (place, sentence) as (
-            select 1, 'the schema ledger lacks table ' || wanted
-            from unnest($3::text[]) as wanted
-            where not exists (select from stored where stored.relname = wanted)
-            group by wanted
+            select 1, 'the schema ledger lacks table ' || required
+            from unnest($3::text[]) as required
+            where not exists (select from stored where stored.relname = required)
+            group by required
             union all
             select 2, format(
-                'trigger %s of %s is missing, disabled, or enabled in another mode than "always"', wanted.name, kept.relname
+                'trigger %s of %s is missing, disabled, or enabled in another mode than "always"', required.name, kept.relname
             )
             from kept
-            join (values \(requiredTriggers)) as wanted (part, name, type) on wanted.part = kept.part
+            join (values \(requiredTriggers)) as required (part, name, type) on required.part = kept.part
             where not exists (
                 select from pg_trigger as trigger join refusal on refusal.oid = trigger.tgfoid
-                where trigger.tgrelid = kept.oid and trigger.tgtype = wanted.type and trigger.tgenabled = 'A'
+                where trigger.tgrelid = kept.oid and trigger.tgtype = required.type and trigger.tgenabled = 'A'
                     and trigger.tgqual is null and trigger.tgattr::text = ''
             )
             union all
@@ -145,28 +145,28 @@ struct GuaranteeReader: Sendable {
             from kept where kept.relpersistence <> 'p'
             union all
             select 10, format(
-                'role %s lacks %s on %s', $1, wanted.privilege,
-                stored.relname || coalesce(' (' || wanted.column || ')', '')
+                'role %s lacks %s on %s', $1, required.privilege,
+                stored.relname || coalesce(' (' || required.column || ')', '')
             )
-            from unnest($3::text[], $4::text[], $5::text[]) as wanted ("table", "column", privilege)
-            join stored on stored.relname = wanted.table
+            from unnest($3::text[], $4::text[], $5::text[]) as required ("table", "column", privilege)
+            join stored on stored.relname = required.table
             join pg_roles as service on service.rolname = $1
             where case
-                when wanted.column is null then not has_table_privilege(service.oid, stored.oid, wanted.privilege)
-                else not has_column_privilege(service.oid, stored.oid, wanted.column, wanted.privilege)
+                when required.column is null then not has_table_privilege(service.oid, stored.oid, required.privilege)
+                else not has_column_privilege(service.oid, stored.oid, required.column, required.privilege)
             end
             union all
             select 10, format('role %s may not use the schema', $1)
             from schema join pg_roles as service on service.rolname = $1
             where not has_schema_privilege(service.oid, schema.oid, 'usage')
             union all
-            select 10, format('role %s may not call %s', $1, wanted)
-            from unnest($6::text[]) as wanted
+            select 10, format('role %s may not call %s', $1, required)
+            from unnest($6::text[]) as required
             join pg_roles as service on service.rolname = $1
             where not exists (
                 select from pg_proc as proc
                 join schema on proc.pronamespace = schema.oid
-                where proc.proname = split_part(wanted, '(', 1)
+                where proc.proname = split_part(required, '(', 1)
                     and has_function_privilege(service.oid, proc.oid, 'execute')
             )
         )

@@ -76,9 +76,9 @@ struct Importer: Sendable {
         }
     }
 
-    private func importExcerpt(_ excerpt: LedgerExcerpt, _ transaction: inout Transaction) async throws
-        -> ImportedExcerpt
-    {
+    private func importExcerpt(
+        _ excerpt: LedgerExcerpt, _ transaction: inout Transaction
+    ) async throws -> ImportedExcerpt {
         guard let first = excerpt.events.first, let last = excerpt.events.last else {
             throw Refusal.invalid("the excerpt contains no events")
         }

@@ -120,12 +120,12 @@ public struct LocalPostgres: Sendable {
         let major = version.output.split(separator: " ").compactMap { Double($0) ?? Double($0.prefix(2)) }.first
             .map { String(Int($0)) }
         if let found = FileManager.default.contents(atPath: "\(cluster)/PG_VERSION") {
-            let clusterVersion = String(decoding: found, as: UTF8.self).split(separator: "\n").first.map(String.init)
-            guard clusterVersion == major else {
+            let actual = String(decoding: found, as: UTF8.self).split(separator: "\n").first.map(String.init)
+            guard actual == major else {
                 throw LocalPostgresError(
                     .versionMismatch,
-                    "\(cluster) was created by PostgreSQL \(clusterVersion ?? "?"), and \(programs.folder) is version \(major ?? "?"). "
-                        + "Name the programs of version \(clusterVersion ?? "?") in \(PostgresPrograms.folderVariable), or upgrade "
+                    "\(cluster) was created by PostgreSQL \(actual ?? "?"), and \(programs.folder) is version \(major ?? "?"). "
+                        + "Name the programs of version \(actual ?? "?") in \(PostgresPrograms.folderVariable), or upgrade "
                         + "the cluster with pg_upgrade")
             }
             return

@@ -236,7 +236,7 @@ struct StatusReader: Sendable {
                 (date_trunc('month', clock_timestamp() at time zone 'UTC') + interval '2 months') at time zone 'UTC'
                     as month_after
         ) as clock
-        cross join lateral (values (this_month, next_month), (next_month, month_after)) as wanted (month, following)
+        cross join lateral (values (this_month, next_month), (next_month, month_after)) as required (month, following)
         where not exists (
             select from pg_inherits as attached
             join pg_class as part on part.oid = attached.inhrelid

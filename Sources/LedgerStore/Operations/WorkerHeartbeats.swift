@@ -57,7 +57,7 @@ struct WorkerHeartbeats: Sendable {
             [
                 Query(
                     """
-                    insert into ledger.worker as known (
+                    insert into ledger.worker as existing (
                         worker, host, process, folded_at, failed_at, folded_events, steps, failures, pending_jobs,
                         error_state, error
                     )
@@ -102,10 +102,10 @@ struct WorkerHeartbeats: Sendable {
             [
                 Query(
                     """
-                    insert into ledger.stuck_job as known (job_id, worker, error_state, error)
+                    insert into ledger.stuck_job as existing (job_id, worker, error_state, error)
                     select job_id, $2, $3, $4 from unnest($1::uuid[]) as job_id
                     on conflict (job_id) do update set
-                        failed_at = clock_timestamp(), failures = known.failures + 1, worker = excluded.worker,
+                        failed_at = clock_timestamp(), failures = existing.failures + 1, worker = excluded.worker,
                         error_state = excluded.error_state, error = excluded.error
                     """,
                     [

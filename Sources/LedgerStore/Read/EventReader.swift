@@ -103,11 +103,11 @@ struct EventReader: Sendable {
                 """
                 select task.name, \(ExecutionRow.columns)
                 from ledger.snapshot
-                cross join unnest($2::text[]) as wanted (name)
+                cross join unnest($2::text[]) as requested (name)
                 cross join lateral (
                     select name, sequence from ledger.task as found
                     where found.job_id = $1 and found.projection = snapshot.projection
-                        and found.name between wanted.name and wanted.name
+                        and found.name between requested.name and requested.name
                     order by found.name
                     limit 1
                 ) as task

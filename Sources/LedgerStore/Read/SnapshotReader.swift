@@ -122,8 +122,8 @@ struct SnapshotReader: Sendable {
             Query(
                 """
                 select event.job_id, event.hash
-                from unnest($1::uuid[], $2::bigint[]) as wanted (job_id, sequence)
-                join ledger.event on event.job_id = wanted.job_id and event.sequence = wanted.sequence
+                from unnest($1::uuid[], $2::bigint[]) as requested (job_id, sequence)
+                join ledger.event on event.job_id = requested.job_id and event.sequence = requested.sequence
                 """, [.uuids(events.map(\.job.uuid)), .int8s(events.map(\.sequence))]))
         var found: [JobID: EventHash] = [:]
         for row in rows { found[try row.jobID(0)] = try row.eventHash(1) }

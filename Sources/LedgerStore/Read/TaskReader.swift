@@ -123,11 +123,11 @@ struct TaskReader: Sendable {
             Query(
                 """
                 select indicator.sequence, indicator.label
-                from unnest($3::bigint[]) as wanted (sequence)
+                from unnest($3::bigint[]) as requested (sequence)
                 cross join lateral (
                     select sequence, label from ledger.indicator as found
                     where found.job_id = $1 and found.projection = $2
-                        and found.sequence between wanted.sequence and wanted.sequence
+                        and found.sequence between requested.sequence and requested.sequence
                     order by found.sequence
                     limit 1
                 ) as indicator

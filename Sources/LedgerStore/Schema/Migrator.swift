@@ -227,16 +227,16 @@ public struct Migrator: Sendable {
     /// They determine how long a migration may take and how its names are resolved.
     private static let settings = Query(
         """
-        select set_config(wanted.name, wanted.value, false)
+        select set_config(requested.name, requested.value, false)
         from (
             values
                 ('statement_timeout', '0'), ('lock_timeout', '0'), ('idle_in_transaction_session_timeout', '0'),
                 ('idle_session_timeout', '0'), ('transaction_timeout', '0'), ('search_path', 'pg_catalog, pg_temp'),
                 ('default_transaction_isolation', 'read committed'), ('timezone', 'UTC'), ('row_security', 'off'),
                 ('standard_conforming_strings', 'on'), ('check_function_bodies', 'on'), ('jit', 'off')
-        ) as wanted (name, value)
-        join pg_settings as known on known.name = lower(wanted.name) or known.name = wanted.name
-            or (known.name = 'TimeZone' and wanted.name = 'timezone')
+        ) as requested (name, value)
+        join pg_settings as existing on existing.name = lower(requested.name) or existing.name = requested.name
+            or (existing.name = 'TimeZone' and requested.name = 'timezone')
         """, prepare: false)
 
     private func withLease<R>(_ body: (inout Lease) async throws -> R) async throws -> R {
