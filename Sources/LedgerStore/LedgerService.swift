@@ -15,9 +15,10 @@ public protocol LedgerService: Sendable {
     /// One query.
     func stampedJob(_ id: JobID) async throws(StoreError) -> StampedJob?
 
-    /// Callback variant for callers without a task.
+    /// Callback variant of ``stampedJob(_:)`` for callers without a task.
     ///
     /// Concurrent calls share one query.
+    ///
     /// - Parameter whenDone: Called once, on any thread. It must not block.
     func stampedJob(_ id: JobID, whenDone: @escaping @Sendable (Result<StampedJob?, StoreError>) -> Void)
 
@@ -25,6 +26,7 @@ public protocol LedgerService: Sendable {
     ///
     /// Use it to revalidate a cached response. Concurrent calls share one query, which costs much less than reading the
     /// snapshot.
+    ///
     /// - Parameter whenDone: Called once, on any thread. It must not block.
     func stamp(of id: JobID, whenDone: @escaping @Sendable (Result<SnapshotStamp?, StoreError>) -> Void)
 
@@ -38,6 +40,7 @@ public protocol LedgerService: Sendable {
     ///
     /// A time selects the last event recorded at or before it. `nil` if the job does not exist. The cost is one fold of
     /// the events up to that point: about a million per second.
+    ///
     /// - Throws: ``StoreError/Code/overloaded`` if too many histories are being folded.
     func job(
         _ id: JobID, at moment: PointInTime, counting policy: CountingPolicy
@@ -54,12 +57,14 @@ public protocol LedgerService: Sendable {
     /// Subscribes to snapshot changes for as long as the subscription is kept.
     ///
     /// Delivery is best effort: subscribers must also poll.
+    ///
     /// - Parameter body: Called on any thread. It must not block.
     func observeSnapshots(_ body: @escaping @Sendable (SnapshotHint) -> Void) -> SnapshotSubscription
 
     /// Appends events to one job: all or nothing, in order, contiguous.
     ///
     /// Returns once the events are durably committed.
+    ///
     /// - Parameter drafts: 1 to ``Limits/eventsPerAppendMax`` drafts without ``EventDraft/problems()``.
     /// - Returns: The sequences of the events, in the order of the drafts.
     func append(_ drafts: [EventDraft], to job: JobID) async throws(StoreError) -> ClosedRange<Int64>
@@ -74,6 +79,7 @@ public protocol LedgerService: Sendable {
     /// Appends events to several jobs: all or nothing, in order within each job.
     ///
     /// The events of one job get contiguous sequences.
+    ///
     /// - Returns: The sequences of each job's events, in the order in which the entries first name the jobs.
     func append(_ entries: [(job: JobID, draft: EventDraft)]) async throws(StoreError) -> [(
         job: JobID, sequences: ClosedRange<Int64>
@@ -99,6 +105,7 @@ public protocol LedgerService: Sendable {
     /// Returns a page of a job's tasks with their executions, in the order of start.
     ///
     /// The page contains at most `limit` tasks, and fewer if they are large. `nil` if the job does not exist.
+    ///
     /// - Parameter cursor: ``TaskPage/nextCursor`` of the previous page.
     func tasks(
         _ job: JobID, state: TaskState?, limit: Int, after cursor: Int64?
@@ -107,6 +114,7 @@ public protocol LedgerService: Sendable {
     /// Returns a page of a job's tasks at a past point in time.
     ///
     /// A time selects the last event recorded at or before it. Each page folds the events up to that point.
+    ///
     /// - Throws: ``StoreError/Code/overloaded`` if too many histories are being folded.
     func tasks(
         _ job: JobID, at moment: PointInTime, state: TaskState?, limit: Int, after cursor: Int64?
@@ -117,6 +125,7 @@ public protocol LedgerService: Sendable {
     /// The page contains at most `limit` entries, and fewer if only few of very many executions have reported on the
     /// indicator.
     /// With another policy than ``CountingPolicy/last``, and for the past, each page folds the events up to that point.
+    ///
     /// - Parameters:
     ///   - label: The indicator. `nil` is the default one.
     ///   - moment: The point in time. `nil` is now.
@@ -130,6 +139,7 @@ public protocol LedgerService: Sendable {
     /// Returns the changes of a job between two points in time.
     ///
     /// `nil` if the job does not exist. Folds the events up to the later point.
+    ///
     /// - Parameters:
     ///   - to: The later point. `nil` is the last event in the ledger. If it is not later, the difference is empty.
     ///   - limit: The maximum number of listed changes of each kind. All changes are counted.
@@ -158,6 +168,7 @@ public protocol LedgerService: Sendable {
     /// Returns a part of a job's ledger as it was recorded, after this event.
     ///
     /// `nil` if the job does not exist.
+    ///
     /// - Parameter limit: The maximum number of events.
     func excerpt(_ job: JobID, after sequence: Int64, limit: Int) async throws(StoreError) -> LedgerExcerpt?
 
@@ -165,6 +176,7 @@ public protocol LedgerService: Sendable {
     ///
     /// The parts of a job must arrive in order. Events that are already in this ledger are compared and skipped, so a
     /// part may be sent again.
+    ///
     /// - Throws: ``StoreError/Code/invalid`` if the part is not as it was recorded; ``StoreError/Code/conflict`` if
     ///   it does not continue the job's ledger here, contradicts it, or if another job has its key.
     func importExcerpt(_ excerpt: LedgerExcerpt) async throws(StoreError) -> ImportResult
@@ -183,6 +195,7 @@ public protocol LedgerService: Sendable {
     /// Requests that the projections from before an applied replay become live again.
     ///
     /// The workers carry it out. `nil` if the replay does not exist.
+    ///
     /// - Throws: ``StoreError/Code/conflict`` if the replay is not applied, or no longer keeps the previous
     ///   projections.
     func revertReplay(_ id: JobID) async throws(StoreError) -> Replay?

@@ -4,6 +4,7 @@ extension Pool {
     /// Runs statements between `begin` and `commit` in one round trip, all or nothing.
     ///
     /// A pipeline without `begin` is one transaction on PostgreSQL, but not on a database that distributes it.
+    ///
     /// - Returns: The results of the statements.
     package func commit(_ statements: [Query], deadline: Duration? = nil) async throws(PQError) -> [Rows] {
         do {

@@ -169,6 +169,7 @@ public final class PostgresLedger: Service {
     ///
     /// That is its role, its encoding, and a session for each connection. A standby passes, because it may be promoted
     /// later.
+    ///
     /// - Throws: ``PQError/Code/sessionRefused`` with the remedy.
     public static func checkSession(
         of target: ConnectionTarget, settings: Settings = Settings(), logger: Logger

@@ -64,6 +64,7 @@ struct StatusReader: Sendable {
     /// Measures the lag of the snapshots of all jobs.
     ///
     /// The cost is a scan of the heads: some 200,000 per second.
+    ///
     /// - Parameter ages: The ages of missing events with a time in the future.
     func lag(_ ages: FutureAges? = nil) async throws(PQError) -> LedgerStatus.Lag {
         let results = try await inTransaction(

@@ -18,6 +18,7 @@ package struct EventCursor: Sendable {
     ///
     /// They come some thousand at a time, each exactly once and without gaps. The closure runs on the global executor,
     /// not on the reactor, so it may compute. PostgreSQL continues to read during that time.
+    ///
     /// - Throws: ``StoreError/Code/incomplete`` if an event is missing; any error that the closure throws.
     package func read(
         _ job: JobID, after position: Int64, through end: Int64, _ body: ([Event]) throws -> Void
@@ -76,6 +77,7 @@ package struct EventCursor: Sendable {
     ///
     /// Each event comes exactly once, in order and without gaps, with the index of its part. The events are those that
     /// this transaction sees. The closure runs on the global executor, not on the reactor, so it may compute.
+    ///
     /// - Throws: ``StoreError/Code/incomplete`` if an event is missing; any error that the closure throws.
     package static func read(
         _ parts: [Part], in transaction: inout Transaction, _ body: (Int, Event) throws -> Void

@@ -19,6 +19,7 @@ package enum FoldedEventRow {
     /// Decodes the event in the next columns.
     ///
     /// Units of 0 and absent units become the same: a fold does not distinguish them.
+    ///
     /// - Throws: ``PQError/Code/decoding`` if the columns are not ones that the ledger writes.
     package static func decode(_ row: inout BinaryRow) throws(PQError) -> Event {
         let sequence = try row.int8()

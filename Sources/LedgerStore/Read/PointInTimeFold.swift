@@ -96,7 +96,7 @@ final class PointInTimeFold: Sendable {
         return fold
     }
 
-    // MARK: What may be folded at the same time
+    // MARK: Admission
 
     private func withAdmission<R>(
         _ job: JobView, _ body: () async throws(StoreError) -> R
@@ -124,7 +124,7 @@ final class PointInTimeFold: Sendable {
         return try await body()
     }
 
-    // MARK: Moments
+    // MARK: Points in time
 
     /// Returns the sequence of a point in time, for a job with this last event.
     func sequence(of moment: PointInTime, _ job: JobID, head: Int64) async throws(StoreError) -> Int64 {

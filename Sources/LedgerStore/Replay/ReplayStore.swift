@@ -7,11 +7,13 @@ struct ReplayStore: Sendable {
 
     /// The number of events in a batch. A larger job is a batch of its own.
     private static let batchEvents: Int64 = 200_000
+    /// The number of events that each job adds to a batch on top of its own events.
     private static let jobWeight: Int64 = 100
 
     /// Records a requested replay with the current jobs of the ledger.
     ///
     /// A job whose live projection is missing gets an empty one, and counts as a difference.
+    ///
     /// - Parameter id: The job that shows the replay's progress, which is not replayed itself.
     /// - Returns: Whether it was recorded. Only one replay may be in progress.
     func start(_ request: Replay.Request, as id: JobID) async throws(PQError) -> Bool {
@@ -177,9 +179,11 @@ struct ReplayStore: Sendable {
         return replays
     }
 
-    /// Deletes the projections that an ended replay keeps and that are not live.
+    /// Deletes the projections of an ended replay that are not live.
     ///
-    /// Projections that a later replay needs stay, and so does the list of jobs and differences.
+    /// They can then no longer be reverted to. Projections that a later replay needs stay, and so does the list of jobs
+    /// and differences.
+    ///
     /// - Returns: Whether the replay had ended. One that is being reverted keeps what it needs.
     func deleteData(_ id: JobID) async throws -> Bool {
         // This comes first, so that no new request to revert starts.

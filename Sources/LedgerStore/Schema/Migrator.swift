@@ -31,6 +31,7 @@ public struct Migrator: Sendable {
     /// Creates a migrator of this database.
     ///
     /// The connection's user must be allowed to create schemas and, for the first migration, roles.
+    ///
     /// - Parameters:
     ///   - lockTimeout: The time that another migrator may take before this one gives up.
     public init(

@@ -70,6 +70,7 @@ enum Preparation {
     /// Ensures that the role exists and that this user may work as it.
     ///
     /// Neither is part of a dump.
+    ///
     /// - Throws: ``MigrationError`` with the SQL that an administrator must run.
     static func ensureRole(_ lease: inout Lease) async throws {
         var rights = try await Rights(&lease)
@@ -115,6 +116,7 @@ enum PreparationSQL {
     /// The script that migrates a database, for psql.
     ///
     /// It must run as a superuser or as the owner of the schema.
+    ///
     /// - Parameters:
     ///   - migrations: The missing migrations.
     ///   - login: The user with which the service logs in.

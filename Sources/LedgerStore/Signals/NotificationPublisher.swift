@@ -47,6 +47,7 @@ actor NotificationPublisher {
     /// Records that another process is present.
     ///
     /// A process that is alone sends nothing, because no other process would receive the hints.
+    ///
     /// - Returns: Whether this process considered itself alone until now.
     func recordPeer() -> Bool {
         let hadPeers = hasPeers
