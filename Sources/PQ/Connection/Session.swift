@@ -224,12 +224,6 @@ internal import Logging
     }
 }
 
-/// What a NOTIFY said.
-public struct Notification: Hashable, Sendable {
-    public let channel: String
-    public let payload: String
-}
-
 /// Receives the server's notices: logs them, and keeps the one that says something about a commit.
 private final class NoticeReceiver {
     /// The function of PostgreSQL that warns of a commit that no standby has confirmed (`syncrep.c`). It names no

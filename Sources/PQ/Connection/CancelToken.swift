@@ -1,5 +1,4 @@
 internal import CLibPQ
-internal import Glibc
 
 /// Asks the server to cancel what a connection is doing.
 ///
@@ -26,34 +25,4 @@ internal import Glibc
             whenTaken()
         }
     }
-}
-
-/// Threads for the few calls of libpq that block.
-enum Thread {
-    private final class Body: Sendable {
-        let run: @Sendable () -> Void
-
-        init(_ run: @escaping @Sendable () -> Void) {
-            self.run = run
-        }
-    }
-
-    /// Runs the closure on a thread of its own, which ends with it.
-    static func detached(named name: String, _ run: @escaping @Sendable () -> Void) {
-        var thread = pthread_t()
-        let body = unsafe Unmanaged.passRetained(Body(run)).toOpaque()
-        let failure = unsafe pthread_create(&thread, nil, threadMain, body)
-        precondition(failure == 0, "the system refuses another thread: error \(failure)")
-        _ = thread
-        _ = pthread_detach(thread)
-    }
-
-    fileprivate static func run(_ pointer: UnsafeMutableRawPointer) {
-        unsafe Unmanaged<Body>.fromOpaque(pointer).takeRetainedValue().run()
-    }
-}
-
-private func threadMain(_ pointer: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    if let pointer = unsafe pointer { unsafe Thread.run(pointer) }
-    return nil
 }

@@ -1,0 +1,40 @@
+/// A connection lent to a closure, for what needs one and the same connection without a transaction around it.
+public struct Lease: ~Copyable {
+    private let connection: Connection
+    private let settings: Pool.Settings
+
+    init(connection: Connection, settings: Pool.Settings) {
+        self.connection = connection
+        self.settings = settings
+    }
+
+    /// The process of the server that serves this connection.
+    public var backendProcess: Int32 { connection.backendProcess }
+
+    /// Runs one statement, committed when this returns.
+    public mutating func query(_ query: Query, deadline: Duration? = nil) async throws(PQError) -> Rows {
+        let rows = try await pipeline([query], deadline: deadline)
+        guard let first = rows.first else { throw PQError(.decoding, "the statement gave no result") }
+        return first
+    }
+
+    /// Runs statements in one round trip and one transaction.
+    public mutating func pipeline(_ queries: [Query], deadline: Duration? = nil) async throws(PQError) -> [Rows] {
+        try await connection.run(queries, by: .now + (deadline ?? settings.operationDeadline), commits: .cancellable)
+    }
+
+    /// Runs a text of several statements without parameters, as psql would, in one transaction unless it says
+    /// otherwise. For migrations.
+    public mutating func script(_ sql: String, deadline: Duration? = nil) async throws(PQError) {
+        try await connection.script(sql, by: .now + (deadline ?? settings.operationDeadline))
+    }
+
+    /// Runs the closure in a transaction on this connection.
+    public mutating func withTransaction<R>(
+        isolation: IsolationLevel = .readCommitted, readOnly: Bool = false, deadline: Duration? = nil,
+        _ body: (inout Transaction) async throws -> R
+    ) async throws -> R {
+        try await Transaction.run(
+            on: connection, isolation, isReadOnly: readOnly, deadline: deadline ?? settings.operationDeadline, body)
+    }
+}
