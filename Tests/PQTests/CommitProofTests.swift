@@ -2,7 +2,7 @@ import Testing
 
 @testable import PQ
 
-@Suite("What the response to a commit proves")
+@Suite("Commit proofs")
 struct CommitProofTests {
     private static func failure(_ state: String, severity: String = "ERROR") -> PQError {
         PQError(
@@ -13,7 +13,7 @@ struct CommitProofTests {
     private static let loss = PQError(.connectionLost, "lost")
     private static let warning = "canceling wait for synchronous replication due to user request"
 
-    @Test("success without a warning is the only proof of a commit")
+    @Test("only a success without a warning proves a commit")
     func committed() {
         #expect(CommitProof(failure: nil, loss: nil, replicationWarning: nil).error == nil)
         let local = CommitProof(failure: nil, loss: nil, replicationWarning: Self.warning).error
@@ -23,13 +23,13 @@ struct CommitProofTests {
         #expect(CommitProof(failure: nil, loss: Self.loss, replicationWarning: nil).error?.isOutcomeUnknown == true)
     }
 
-    @Test("an error of a statement refuses the commit, unless it ends the session or comes from behind the server")
+    @Test("a statement's error refutes the commit, unless it ends the session or has class 08")
     func refused() {
         for state in ["23505", "57014", "40001", "53100"] {
             let error = CommitProof(failure: Self.failure(state), loss: nil, replicationWarning: nil).error
             #expect(error?.isOutcomeUnknown == false, "\(state)")
         }
-        // Class 08 sent by the server: a pooler or a coordinator lost the server that commits.
+        // Class 08 sent by the server: a pooler or a coordinator has lost the server that commits.
         for state in ["08006", "08003", "08P01", "08000"] {
             let error = CommitProof(failure: Self.failure(state), loss: nil, replicationWarning: nil).error
             #expect(error?.isOutcomeUnknown == true && error?.isRetrySafe == false, "\(state)")
@@ -41,7 +41,7 @@ struct CommitProofTests {
         #expect(warned.error?.isOutcomeUnknown == true)
     }
 
-    @Test("a statement has the same name in every session, and no other statement has it")
+    @Test("a statement's name is the same in every session and belongs to no other statement")
     func names() {
         let query = Query("select $1", [.int8(1)])
         #expect(StatementCache.name(for: query) == StatementCache.name(for: Query("select $1", [.int8(2)])))

@@ -4,16 +4,16 @@ import Logging
 import PQ
 import Testing
 
-/// Connections that break at every byte of their life, and servers that stop answering.
+/// Connections that break at any byte, and servers that stop responding.
 @Suite("Broken connections")
 struct FaultTests {
     private static let silent = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
 
-    /// What a transaction through a breaking connection came to.
+    /// The outcome of a transaction on a breaking connection.
     private enum Outcome: Hashable {
         case committed
         case nothing(PQError.Code)
-        case unknown(isThere: Bool)
+        case unknown(exists: Bool)
     }
 
     private func withProxy(
@@ -42,7 +42,7 @@ struct FaultTests {
         }
     }
 
-    /// Connects, asks, inserts and commits, in two round trips.
+    /// Connects, queries, inserts and commits, in two round trips.
     private func transact(_ number: Int32, _ pool: Pool) async throws {
         try await pool.withTransaction { transaction in
             _ = try await transaction.query(Query("select count(*) from t where n = $1", [.int4(number)]))
@@ -55,33 +55,33 @@ struct FaultTests {
         do { try await transact(number, broken) } catch { failure = try #require(error as? PQError) }
         let rows = try await direct.query(Query("select 1 from t where n = $1", [.int4(number)]))
         guard let failure else {
-            #expect(rows.count == 1, "a commit that was acknowledged is not there")
+            #expect(rows.count == 1, "an acknowledged commit is missing")
             return .committed
         }
-        if failure.isOutcomeUnknown { return .unknown(isThere: !rows.isEmpty) }
+        if failure.isOutcomeUnknown { return .unknown(exists: !rows.isEmpty) }
         #expect(failure.isRetrySafe, "\(failure.debugDescription)")
-        #expect(rows.isEmpty, "what is said to have had no effect is there: \(failure)")
+        #expect(rows.isEmpty, "an operation reported as without effect has had one: \(failure)")
         return .nothing(failure.code)
     }
 
     @Test(
-        "a connection cut at every byte, either way, while it is made, asked, and committed on: what is said is true",
+        "the reported outcome is true for a connection cut at any byte, in either direction",
         arguments: [FaultProxy.Direction.toServer, .toClient])
     func cutAtEveryByte(_ direction: FaultProxy.Direction) async throws {
         try await withProxy { direct, broken, proxy in
             try await transact(0, broken)
             await broken.close()
-            let whole = proxy.passed(direction)
-            #expect(whole > 200)
+            let byteCount = proxy.passed(direction)
+            #expect(byteCount > 200)
             var outcomes: [Outcome: Int] = [:]
-            for cut in 1...whole {
+            for cut in 1...byteCount {
                 proxy.cut(direction, after: cut)
                 var settings = Pool.Settings()
                 settings.connectionsMax = 1
                 settings.operationDeadline = .seconds(60)
                 let pool = Pool(target: proxy.target, settings: settings, logger: Self.silent)
                 outcomes[try await outcome(Int32(cut), pool, direct), default: 0] += 1
-                // The same pool works on as soon as connections do.
+                // The same pool recovers as soon as new connections work.
                 if cut.isMultiple(of: 50) {
                     proxy.heal()
                     let value = try await pool.query(Query("select 7"))[0].decode(0, as: Int.self)
@@ -89,18 +89,18 @@ struct FaultTests {
                 }
                 await pool.close()
             }
-            // Every stage was met: making the connection, the first round trip, the commit.
+            // Every stage was cut: opening the connection, the first round trip, the commit.
             #expect(outcomes[.nothing(.connectionFailed), default: 0] > 10, "\(outcomes)")
             #expect(outcomes[.nothing(.connectionLost), default: 0] > 10, "\(outcomes)")
             switch direction {
-            case .toServer: #expect(outcomes[.unknown(isThere: false), default: 0] > 10, "\(outcomes)")
-            case .toClient: #expect(outcomes[.unknown(isThere: true), default: 0] > 10, "\(outcomes)")
+            case .toServer: #expect(outcomes[.unknown(exists: false), default: 0] > 10, "\(outcomes)")
+            case .toClient: #expect(outcomes[.unknown(exists: true), default: 0] > 10, "\(outcomes)")
             }
         }
     }
 
-    @Test("a network that swallows everything: the deadline holds, the connection is given up, the next one works")
-    func blackHole() async throws {
+    @Test("if the network drops everything, the deadline holds and the next connection works")
+    func droppedPackets() async throws {
         try await withProxy({ $0.cancelGrace = .milliseconds(300) }) { _, broken, proxy in
             _ = try await broken.query(Query("select 1"))
             proxy.hang()
@@ -119,8 +119,8 @@ struct FaultTests {
         }
     }
 
-    @Test("a server process that stands still: the deadline holds, and another one takes its place")
-    func standstill() async throws {
+    @Test("if a server process is stopped, the deadline holds and another one replaces it")
+    func stoppedProcess() async throws {
         try await withProxy({ $0.cancelGrace = .milliseconds(300) }) { direct, broken, _ in
             let process = try await broken.query(Query("select pg_backend_pid()"))[0].decode(0, as: Int32.self)
             #expect(kill(process, SIGSTOP) == 0)
@@ -135,18 +135,18 @@ struct FaultTests {
         }
     }
 
-    @Test("a request to cancel hits its own statement and none after it")
-    func cancelsDoNotStray() async throws {
+    @Test("a request to cancel affects its own statement and no later one")
+    func cancelAffectsOwnStatement() async throws {
         try await withProxy { direct, _, _ in
             var settings = Pool.Settings()
             settings.connectionsMax = 1
             settings.cancelGrace = .seconds(60)
             let target = try await TestCluster.shared.target()
             let pool = Pool(target: target, settings: settings, logger: Self.silent)
-            for round in 0..<60 {
-                // Ends about when the request to cancel arrives.
+            for iteration in 0..<60 {
+                // The statement ends at about the time the request to cancel arrives.
                 let racer = Task { try await pool.query(Query("select pg_sleep(0.004)")) }
-                do { try await Task.sleep(for: .microseconds(500 + 100 * round)) } catch { return }
+                do { try await Task.sleep(for: .microseconds(500 + 100 * iteration)) } catch { return }
                 racer.cancel()
                 let after = try await pool.query(Query("select 1")).count
                 #expect(after == 1)

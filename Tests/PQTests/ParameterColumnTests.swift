@@ -3,7 +3,7 @@ import Testing
 
 @testable import PQ
 
-@Suite("Columns as parameters")
+@Suite("Parameter columns")
 struct ParameterColumnTests {
     /// Compares a column with the array of the same values.
     private func expect<Value>(
@@ -19,7 +19,7 @@ struct ParameterColumnTests {
         }
     }
 
-    /// Compares the only value of a column with the same value by itself.
+    /// Compares the only value of a column with the same value as a parameter.
     private func expectSingle<Value>(
         _ kind: ParameterColumn.Kind, _ values: [Value?], _ alone: (Value?) -> Parameter,
         _ add: (inout ParameterColumn, Value?) -> Void
@@ -32,7 +32,7 @@ struct ParameterColumnTests {
         }
     }
 
-    @Test("a column of one value is that value, whatever its type, or null")
+    @Test("a column of one value, also null, equals that value as a parameter, for every type")
     func sameAsValues() {
         expectSingle(.int2, [0, -1], Parameter.int2) { $0.append(int2: $1) }
         expectSingle(.int4, [0, .max], Parameter.int4) { $0.append(int4: $1) }
@@ -45,7 +45,7 @@ struct ParameterColumnTests {
         expectSingle(.bytea, [[], [0, 255]], Parameter.bytea) { $0.append(bytea: $1) }
     }
 
-    @Test("a column is the array of its values, whatever its type, with and without nulls")
+    @Test("a column equals the array of its values for every type, with and without nulls")
     func sameAsArrays() {
         expect(.int2, [0, 1, -1, .max, .min], Parameter.int2s) { $0.append(int2: $1) }
         expect(.int4, [0, 1, -1, .max, .min], Parameter.int4s) { $0.append(int4: $1) }

@@ -8,7 +8,7 @@ func withPool<R>(
 ) async throws -> R {
     try await withTestDatabase { target in
         var settings = Pool.Settings()
-        // A machine that is busy with other tests is no failure of this one.
+        // Long deadlines, so that a machine busy with other tests does not fail this one.
         settings.operationDeadline = .seconds(120)
         settings.acquireDeadline = .seconds(60)
         settings.cancelGrace = .seconds(60)
@@ -22,7 +22,7 @@ func withPool<R>(
 
 @Suite("Pool and connection")
 struct PoolTests {
-    @Test("values come back as they were sent, extremes of every type")
+    @Test("the extreme values of every type are returned as they were sent")
     func extremes() async throws {
         try await withPool { pool in
             let text =
@@ -54,7 +54,7 @@ struct PoolTests {
     }
 
     @Test(
-        "whole numbers of any size pass numeric both ways",
+        "integers of any size survive a round trip through numeric",
         arguments: [
             Int128(1), -1, 9_999, 10_000, 10_001, 100_000_000, 123_456_789_012_345_678_901_234, -10_000,
             1 << 116, 20_000_000_000_000_000_000,
@@ -67,7 +67,7 @@ struct PoolTests {
         }
     }
 
-    @Test("what a type cannot hold is refused and never changed: infinite times, NULL, other types, too large numbers")
+    @Test("decoding refuses infinite times, NULL, other types and numbers out of range")
     func refusesWhatDoesNotFit() async throws {
         try await withPool { pool in
             let row = try await pool.query(
@@ -93,7 +93,7 @@ struct PoolTests {
         }
     }
 
-    @Test("arrays pass, with NULLs and empty")
+    @Test("arrays survive a round trip, empty or with NULLs")
     func arrays() async throws {
         try await withPool { pool in
             let rows = try await pool.query(
@@ -110,7 +110,7 @@ struct PoolTests {
         }
     }
 
-    @Test("results of many megabytes arrive whole")
+    @Test("results of many megabytes arrive complete")
     func large() async throws {
         try await withPool { pool in
             let one = try await pool.query(Query("select repeat('x', 20000000)"))
@@ -120,7 +120,7 @@ struct PoolTests {
         }
     }
 
-    @Test("a parameter of many megabytes arrives whole, in a pipeline with results as large")
+    @Test("parameters of many megabytes arrive complete, in a pipeline with equally large results")
     func largeParameters() async throws {
         try await withPool { pool in
             let text = String(repeating: "y", count: 8_000_000)
@@ -140,14 +140,14 @@ struct PoolTests {
         }
     }
 
-    @Test("an error keeps what the server said, and the connection goes on")
+    @Test("an error contains the server's SQLSTATE, and the connection stays usable")
     func serverErrors() async throws {
         try await withPool({ $0.connectionsMax = 1 }) { pool in
             let error = await #expect(throws: PQError.self) { try await pool.query(Query("select 1/0")) }
             #expect(error?.sqlState == .divisionByZero)
             #expect(error?.isRetrySafe == false)
-            let value1 = try await number(pool, "select 7")
-            #expect(value1 == 7)
+            let result = try await integer(pool, "select 7")
+            #expect(result == 7)
             let connected = await pool.statistics.connected
             #expect(connected == 1)
         }
@@ -160,46 +160,46 @@ struct PoolTests {
             await #expect(throws: PQError.self) {
                 try await pool.pipeline([1, 2, 1].map { Query("insert into t values ($1)", [.int4($0)]) })
             }
-            let value2 = try await number(pool, "select count(*) from t")
-            #expect(value2 == 0)
+            let rowCount = try await integer(pool, "select count(*) from t")
+            #expect(rowCount == 0)
         }
     }
 
-    private func number(_ pool: Pool, _ sql: String) async throws -> Int {
+    private func integer(_ pool: Pool, _ sql: String) async throws -> Int {
         try await pool.query(Query(sql))[0].decode(0)
     }
 
-    @Test("a cancelled query ends at once and leaves the connection in order")
+    @Test("a cancelled query ends at once and leaves the connection usable")
     func cancellation() async throws {
         try await withPool({ $0.connectionsMax = 1 }) { pool in
             let started = ContinuousClock.now
-            let sleeper = Task { try await pool.query(Query("select pg_sleep(100)")) }
+            let sleepingQuery = Task { try await pool.query(Query("select pg_sleep(100)")) }
             try await eventually { try await isSleeping(pool) }
-            sleeper.cancel()
-            let error = await #expect(throws: PQError.self) { try await sleeper.value }
+            sleepingQuery.cancel()
+            let error = await #expect(throws: PQError.self) { try await sleepingQuery.value }
             #expect(error?.code == .cancelled)
             #expect(started.duration(to: .now) < .seconds(90))
-            let value3 = try await pool.query(Query("select 1")).count
-            #expect(value3 == 1)
+            let rowCount = try await pool.query(Query("select 1")).count
+            #expect(rowCount == 1)
             let connected = await pool.statistics.connected
             #expect(connected == 1)
         }
     }
 
-    /// Whether the pool's only connection is lent, which means that the sleeping query has been sent.
+    /// Whether the query has been sent, which counts as a round trip.
     private func isSleeping(_ pool: Pool) async throws -> Bool {
         await pool.statistics.roundTrips >= 1
     }
 
-    @Test("a query beyond its deadline is cancelled and leaves the connection in order")
+    @Test("a query past its deadline is cancelled and leaves the connection usable")
     func deadlines() async throws {
         try await withPool({ $0.connectionsMax = 1 }) { pool in
             let error = await #expect(throws: PQError.self) {
                 try await pool.query(Query("select pg_sleep(30)"), deadline: .milliseconds(50))
             }
             #expect(error?.code == .deadlineExceeded)
-            let value4 = try await pool.query(Query("select 1")).count
-            #expect(value4 == 1)
+            let rowCount = try await pool.query(Query("select 1")).count
+            #expect(rowCount == 1)
             let connected = await pool.statistics.connected
             #expect(connected == 1)
         }
@@ -229,7 +229,7 @@ struct PoolTests {
         await other.close()
     }
 
-    @Test("callers beyond the bound wait in order; beyond the bound of waiters they are refused")
+    @Test("callers beyond the connection limit wait; beyond the waiter limit they are refused")
     func bounds() async throws {
         try await withPool({
             $0.connectionsMax = 1
@@ -246,7 +246,7 @@ struct PoolTests {
         }
     }
 
-    @Test("who has waited too long for a connection is refused, and the next is served")
+    @Test("a caller that waits too long for a connection is refused, and the next is served")
     func acquireDeadline() async throws {
         try await withPool({
             $0.connectionsMax = 1
@@ -279,13 +279,13 @@ struct PoolTests {
         return result
     }
 
-    @Test("many callers share few connections and all are served")
+    @Test("many callers share few connections, and all are served")
     func sharing() async throws {
         try await withPool({ $0.connectionsMax = 3 }) { pool in
             let sum = try await withThrowingTaskGroup(of: Int.self) { group in
-                for number in 1...200 {
+                for integer in 1...200 {
                     group.addTask {
-                        try await pool.query(Query("select $1::int8", [.int8(Int64(number))]))[0].decode(
+                        try await pool.query(Query("select $1::int8", [.int8(Int64(integer))]))[0].decode(
                             0, as: Int.self)
                     }
                 }
@@ -297,33 +297,33 @@ struct PoolTests {
         }
     }
 
-    @Test("a prepared statement whose table has changed is prepared anew")
+    @Test("a prepared statement is prepared again after its table has changed")
     func staleStatements() async throws {
         try await withPool({ $0.connectionsMax = 1 }) { pool in
             _ = try await pool.query(Query("create table t (n int)"))
-            let value6 = try await pool.query(Query("select * from t")).columnNames
-            #expect(value6 == ["n"])
+            let columnsBefore = try await pool.query(Query("select * from t")).columnNames
+            #expect(columnsBefore == ["n"])
             _ = try await pool.query(Query("alter table t add column m int"))
-            let value7 = try await pool.query(Query("select * from t")).columnNames
-            #expect(value7 == ["n", "m"])
+            let columnsAfter = try await pool.query(Query("select * from t")).columnNames
+            #expect(columnsAfter == ["n", "m"])
         }
     }
 
-    @Test("more statements than are kept prepared: the oldest give way, and all work")
-    func statementsGiveWay() async throws {
+    @Test("statements beyond the cache limit evict the oldest ones, and all work")
+    func evictsStatements() async throws {
         try await withPool({ $0.connectionsMax = 1 }) { pool in
             for round in 0..<2 {
-                for number in 0..<300 {
-                    let rows = try await pool.query(Query("select \(number) + $1::int8", [.int8(Int64(round))]))
-                    #expect(try rows[0].decode(0, as: Int.self) == number + round)
+                for integer in 0..<300 {
+                    let rows = try await pool.query(Query("select \(integer) + $1::int8", [.int8(Int64(round))]))
+                    #expect(try rows[0].decode(0, as: Int.self) == integer + round)
                 }
             }
-            let kept = try await pool.query(Query("select count(*) from pg_prepared_statements"))
-            #expect(try kept[0].decode(0, as: Int.self) <= 257)
+            let preparedCount = try await pool.query(Query("select count(*) from pg_prepared_statements"))
+            #expect(try preparedCount[0].decode(0, as: Int.self) <= 257)
         }
     }
 
-    @Test("nobody gets a connection from a closed pool")
+    @Test("a closed pool lends no connection")
     func closed() async throws {
         try await withPool { pool in
             _ = try await pool.query(Query("select 1"))
@@ -333,18 +333,18 @@ struct PoolTests {
         }
     }
 
-    @Test("of several hosts the first that answers is taken")
+    @Test("of several hosts the first that responds is used")
     func severalHosts() async throws {
         let target = try await TestCluster.shared.target()
         let folder = try #require(target["host"])
         let several = target.setting("host", "/nonexistent,\(folder)").setting("port", "5432,5432")
         let pool = Pool(target: several, logger: TestCluster.logger)
-        let value8 = try await pool.query(Query("select 1")).count
-        #expect(value8 == 1)
+        let rowCount = try await pool.query(Query("select 1")).count
+        #expect(rowCount == 1)
         await pool.close()
     }
 
-    @Test("a server that is not there is told so, with what was tried and no password")
+    @Test("an unreachable server is a retryable error that contains no password")
     func unreachable() async throws {
         let target = try ConnectionTarget("host=/nonexistent dbname=x password=secret user=y")
         let pool = Pool(target: target, logger: TestCluster.logger)
@@ -355,7 +355,7 @@ struct PoolTests {
     }
 
     @Test(
-        "a connection string that cannot be read is told so without what may be a password",
+        "the error for an invalid connection string contains no password",
         arguments: [
             "secret", "postgresql://u:secret@[::1]\"/db", "password=my secret\"word", "host=h password='secret",
             "postgresql://u:secret%zz@h/db", "mysql://u:secret@h/db", "=secret", "secret=1",
@@ -363,8 +363,8 @@ struct PoolTests {
     func unreadable(text: String) throws {
         let error = #expect(throws: PQError.self) { try ConnectionTarget(text) }
         #expect(error?.code == .invalidConnectionString)
-        let words = try #require(error).description
-        #expect(!words.contains("secret") && !words.contains("word\""), "\(words)")
-        #expect(words.contains("has to look like postgresql://"), "\(words)")
+        let description = try #require(error).description
+        #expect(!description.contains("secret") && !description.contains("word\""), "\(description)")
+        #expect(description.contains("Expected a string such as postgresql://"), "\(description)")
     }
 }

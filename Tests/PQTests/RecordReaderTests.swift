@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Records")
 struct RecordReaderTests {
-    @Test("records come back as they were, with NULLs, and a row without one is passed over")
+    @Test("records are read as they were sent, with NULLs, and a NULL record is skipped")
     func values() async throws {
         try await withPool { pool in
             let rows = try await pool.query(

@@ -6,7 +6,7 @@ import Testing
 struct TransactionTests {
     private struct Stop: Error {}
 
-    @Test("commits what the closure did, and rolls back what a failing one did")
+    @Test("a closure that returns is committed, and one that throws is rolled back")
     func commitsAndRollsBack() async throws {
         try await withPool { pool in
             _ = try await pool.query(Query("create table t (n int primary key)"))
@@ -19,8 +19,8 @@ struct TransactionTests {
                     throw Stop()
                 }
             }
-            let value1 = try await count(pool)
-            #expect(value1 == 1)
+            let rowCount = try await count(pool)
+            #expect(rowCount == 1)
         }
     }
 
@@ -28,7 +28,7 @@ struct TransactionTests {
         try await pool.query(Query("select count(*) from t"))[0].decode(0)
     }
 
-    @Test("BEGIN and COMMIT cost no round trip of their own")
+    @Test("BEGIN and COMMIT need no round trips of their own")
     func roundTrips() async throws {
         try await withPool({ $0.connectionsMax = 1 }) { pool in
             _ = try await pool.query(Query("create table t (n int)"))
@@ -41,12 +41,12 @@ struct TransactionTests {
             #expect(sum == 0)
             let after = await pool.statistics.roundTrips
             #expect(after - before == 2)
-            let value2 = try await count(pool)
-            #expect(value2 == 1)
+            let rowCount = try await count(pool)
+            #expect(rowCount == 1)
         }
     }
 
-    @Test("a transaction whose COMMIT answers ROLLBACK is an error, and nothing is committed")
+    @Test("a COMMIT that is answered with ROLLBACK is an error, and nothing is committed")
     func commitThatRollsBack() async throws {
         try await withPool { pool in
             _ = try await pool.query(Query("create table t (n int)"))
@@ -59,12 +59,12 @@ struct TransactionTests {
                 }
             }
             #expect(error?.code == .transactionRolledBack)
-            let value3 = try await count(pool)
-            #expect(value3 == 0)
+            let rowCount = try await count(pool)
+            #expect(rowCount == 0)
         }
     }
 
-    @Test("after its commit a transaction takes no more")
+    @Test("a transaction accepts no statement after its commit")
     func endsWithItsCommit() async throws {
         try await withPool { pool in
             let error = await #expect(throws: PQError.self) {
@@ -77,18 +77,18 @@ struct TransactionTests {
         }
     }
 
-    @Test("COPY takes rows in and gives them out, in bounded pieces")
+    @Test("COPY writes rows, and reads them in chunks of limited size")
     func copies() async throws {
         try await withPool { pool in
             _ = try await pool.query(Query("create table t (n int8, s text)"))
-            let taken = try await pool.withTransaction { transaction in
+            let storedRows = try await pool.withTransaction { transaction in
                 try await transaction.copyIn("copy t from stdin (format binary)") { writer in
                     for number in 1...50_000 {
                         try await writer.row([.int8(Int64(number)), .text(number % 2 == 0 ? nil : "row \(number)")])
                     }
                 }
             }
-            #expect(taken == 50_000)
+            #expect(storedRows == 50_000)
             var bytes = 0
             var largest = 0
             try await pool.withTransaction(readOnly: true) { transaction in
@@ -102,7 +102,7 @@ struct TransactionTests {
         }
     }
 
-    @Test("of a COPY whose reader takes its time no more is read than it takes: the server waits")
+    @Test("the server waits while the reader of a COPY is slow")
     func copyWaits() async throws {
         try await withPool { pool in
             try await pool.withTransaction(readOnly: true) { transaction in
@@ -110,16 +110,16 @@ struct TransactionTests {
                 var bytes = 0
                 let sql = "copy (select repeat('x', 100) from generate_series(1, 400000)) to stdout"
                 try await transaction.copyOut(sql) { chunk in
-                    // It gets stuck in writing to us, and stays so: somebody who reads all the same would be through
-                    // with it long before the last look.
-                    var looks = 0
+                    // The server blocks in writing to the client and stays blocked. If the client read on regardless,
+                    // the server would finish long before the last check.
+                    var blockedChecks = 0
                     try await eventually {
                         guard bytes == 0 else { return true }
                         let waits = try await pool.query(
                             Query("select wait_event from pg_stat_activity where pid = $1", [.int4(backend)]))
-                        let isStuck = try waits[0].decodeIfPresent(0, as: String.self) == "ClientWrite"
-                        looks = isStuck ? looks + 1 : 0
-                        return looks == 100
+                        let isBlocked = try waits[0].decodeIfPresent(0, as: String.self) == "ClientWrite"
+                        blockedChecks = isBlocked ? blockedChecks + 1 : 0
+                        return blockedChecks == 100
                     }
                     bytes += chunk.count
                 }
@@ -128,7 +128,7 @@ struct TransactionTests {
         }
     }
 
-    @Test("rows of a binary COPY come back as they were, whatever the chunks")
+    @Test("rows of a binary COPY are read as they were sent, wherever the chunks end")
     func copyRows() async throws {
         try await withPool { pool in
             try await pool.withTransaction(readOnly: true) { transaction in
@@ -159,8 +159,8 @@ struct TransactionTests {
         }
     }
 
-    @Test("a binary COPY that is cut, or read as what it is not, is refused and never read past its end")
-    func copyDamaged() async throws {
+    @Test("a binary COPY that is truncated, damaged or read with wrong types is refused")
+    func copyRefusesDamage() async throws {
         var whole: [UInt8] = []
         try await withPool { pool in
             try await pool.withTransaction(readOnly: true) { transaction in
@@ -185,9 +185,9 @@ struct TransactionTests {
         for length in 1..<whole.count where !ends.contains(length) {
             #expect(throws: PQError.self, "\(length) of \(whole.count) bytes") { try read(Array(whole.prefix(length))) }
         }
-        for place in 0..<11 {
+        for offset in 0..<11 {
             var damaged = whole
-            damaged[place] ^= 1
+            damaged[offset] ^= 1
             #expect(throws: PQError.self) { try read(damaged) }
         }
         var reader = CopyRowReader()
@@ -197,8 +197,8 @@ struct TransactionTests {
         #expect(throws: PQError.self) { try read(whole + whole) }
     }
 
-    @Test("a COPY that its writer breaks off takes nothing and leaves the connection in order")
-    func copyBrokenOff() async throws {
+    @Test("a COPY aborted by its writer stores nothing and leaves the connection usable")
+    func copyAborted() async throws {
         try await withPool({ $0.connectionsMax = 1 }) { pool in
             _ = try await pool.query(Query("create table t (n int8)"))
             await #expect(throws: Stop.self) {
@@ -209,14 +209,14 @@ struct TransactionTests {
                     }
                 }
             }
-            let value4 = try await count(pool)
-            #expect(value4 == 0)
+            let rowCount = try await count(pool)
+            #expect(rowCount == 0)
             let connected = await pool.statistics.connected
             #expect(connected == 1)
         }
     }
 
-    @Test("a COPY that the server refuses says why")
+    @Test("the error of a refused COPY contains the server's SQLSTATE")
     func copyRefused() async throws {
         try await withPool { pool in
             _ = try await pool.query(Query("create table t (n int8 primary key)"))
@@ -228,12 +228,12 @@ struct TransactionTests {
                 }
             }
             #expect(error?.sqlState == .uniqueViolation)
-            let value5 = try await count(pool)
-            #expect(value5 == 0)
+            let rowCount = try await count(pool)
+            #expect(rowCount == 0)
         }
     }
 
-    @Test("a connection lost while it commits leaves the outcome unknown, and says so")
+    @Test("a connection lost during a commit reports an unknown outcome")
     func unknownOutcome() async throws {
         try await withPool { pool in
             _ = try await pool.query(Query("create table t (n int)"))
@@ -250,7 +250,7 @@ struct TransactionTests {
         }
     }
 
-    @Test("a connection lost before the commit has done nothing, and a retry is safe")
+    @Test("a connection lost before the commit has no effect, and a retry is safe")
     func lostBeforeCommit() async throws {
         try await withPool { pool in
             _ = try await pool.query(Query("create table t (n int)"))
@@ -261,40 +261,40 @@ struct TransactionTests {
                 }
             }
             #expect(error?.isRetrySafe == true)
-            let value6 = try await count(pool)
-            #expect(value6 == 0)
+            let rowCount = try await count(pool)
+            #expect(rowCount == 0)
         }
     }
 
-    @Test("a listener hears, and after its connection was cut it connects again and says so")
-    func listens() async throws {
+    @Test("a listener receives notifications and reconnects after its connection is cut")
+    func reconnects() async throws {
         try await withTestDatabase { target in
             let pool = Pool(target: target, logger: TestCluster.logger)
-            let heard = Heard()
+            let received = ReceivedEvents()
             let listener = Listener(
                 target: target, channels: ["news"], applicationName: "cut me", logger: TestCluster.logger)
-            let task = Task { await listener.run { await heard.note($0) } }
-            try await eventually { await heard.connected == 1 }
+            let task = Task { await listener.run { await received.record($0) } }
+            try await eventually { await received.connected == 1 }
             _ = try await pool.query(Query("select pg_notify('news', 'first')"))
-            try await eventually { await heard.payloads == ["first"] }
+            try await eventually { await received.payloads == ["first"] }
             _ = try await pool.query(
                 Query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'cut me'"))
-            try await eventually { await heard.connected == 2 }
+            try await eventually { await received.connected == 2 }
             _ = try await pool.query(Query("select pg_notify('news', 'second')"))
-            try await eventually { await heard.payloads == ["first", "second"] }
-            #expect(await heard.disconnected == 1)
+            try await eventually { await received.payloads == ["first", "second"] }
+            #expect(await received.disconnected == 1)
             task.cancel()
             await task.value
             await pool.close()
         }
     }
 
-    private actor Heard {
+    private actor ReceivedEvents {
         var connected = 0
         var disconnected = 0
         var payloads: [String] = []
 
-        func note(_ event: Listener.Event) {
+        func record(_ event: Listener.Event) {
             switch event {
             case .connected: connected += 1
             case .disconnected: disconnected += 1

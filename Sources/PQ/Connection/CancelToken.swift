@@ -1,6 +1,6 @@
 internal import CLibPQ
 
-/// Asks the server to cancel what a connection is doing.
+/// A handle that asks the server to cancel a connection's current statement.
 ///
 /// `@unchecked Sendable`: libpq documents `PQcancel` as callable from any thread, and the object does not change.
 @safe final class CancelToken: @unchecked Sendable {
@@ -14,15 +14,17 @@ internal import CLibPQ
         unsafe PQfreeCancel(handle)
     }
 
-    /// Sends the request from a thread of its own: it makes a connection, and blocks until the server has closed it,
-    /// which it does when it has signalled the process that is to stop. Then the closure is called, on that thread.
-    func fire(whenTaken: @escaping @Sendable () -> Void) {
+    /// Sends the request from a thread of its own.
+    ///
+    /// The request opens a connection and blocks until the server has closed it. The server does that after it has
+    /// signalled the process to cancel. Then the closure is called on that thread.
+    func sendRequest(whenAccepted: @escaping @Sendable () -> Void) {
         Thread.detached(named: "pq-cancel") {
             var reason = [CChar](repeating: 0, count: 256)
-            // Where the request cannot be sent the statement goes on until its deadline's grace has passed, when the
-            // connection is given up; there is nobody to tell here.
+            // If the request cannot be sent, the statement continues until the cancel grace period is over and the
+            // connection is given up. No caller waits for an error here.
             _ = unsafe PQcancel(self.handle, &reason, Int32(reason.count))
-            whenTaken()
+            whenAccepted()
         }
     }
 }

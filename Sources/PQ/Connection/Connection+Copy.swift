@@ -1,48 +1,52 @@
 extension Connection {
-    /// Runs a text of several statements without parameters, outside of the pipeline mode, which does not allow them.
+    /// Runs a text of several statements without parameters.
+    ///
+    /// It leaves the pipeline mode for this, because the mode does not allow such a text.
     func script(_ sql: String, by deadline: ContinuousClock.Instant) async throws(PQError) {
         try await perform(by: deadline) { () async throws(PQError) in
-            try leavePipeline(and: sql)
+            try leavePipelineAndSend(sql)
             try await finishSimple(isFailureExpected: false)
         }
     }
 
-    // A COPY is a sequence of operations, each by its own deadline; in between the connection belongs to the handle
-    // that began it. One that is broken off on the reading side closes the connection.
+    // A COPY is a sequence of operations, each with its own deadline. Between them the connection belongs to the handle
+    // that began the COPY. If the reader stops early, the connection is closed.
 
     func beginCopy(_ direction: CopyDirection, _ sql: String, by deadline: ContinuousClock.Instant)
         async throws(PQError)
     {
         try await perform(by: deadline) { () async throws(PQError) in
-            try leavePipeline(and: sql)
+            try leavePipelineAndSend(sql)
             try await expect(direction)
         }
     }
 
     func putCopy(_ chunk: [UInt8], by deadline: ContinuousClock.Instant) async throws(PQError) {
         try await perform(by: deadline) { () async throws(PQError) in
-            try await put { session in unsafe chunk.withUnsafeBytes { unsafe session.putCopy($0) } }
+            try await sendCopyData { session in unsafe chunk.withUnsafeBytes { unsafe session.putCopy($0) } }
             try await drain()
         }
     }
 
-    /// Ends COPY IN; with a reason it fails and takes nothing.
+    /// Ends COPY IN. With a failure, the server stores none of its rows.
     ///
-    /// - Returns: How many rows the server has taken.
+    /// - Returns: The number of rows the server has stored.
     func endCopyIn(failure: String?, by deadline: ContinuousClock.Instant) async throws(PQError) -> Int {
-        try await perform(by: deadline, heedsCancellation: failure == nil) { () async throws(PQError) -> Int in
-            try await put { $0.endCopy(failure: failure) }
+        try await perform(by: deadline, respectsCancellation: failure == nil) { () async throws(PQError) -> Int in
+            try await sendCopyData { $0.endCopy(failure: failure) }
             return try await finishSimple(isFailureExpected: failure != nil)
         }
     }
 
-    /// How much COPY OUT hands over at once, but for the end of it. What the server sends meanwhile finds room in the
-    /// socket's buffer (212,992 bytes on Linux), so that it need not wait for whoever reads.
+    /// The size from which COPY OUT returns a chunk; only the last one is smaller.
+    ///
+    /// The bytes that the server sends until the next call fit into the socket's buffer (212,992 bytes on Linux), so
+    /// the server does not wait for the reader.
     private static let copyChunkSize = 65_536
 
-    /// The next messages of COPY OUT, as many as make a chunk; nil at its end.
+    /// Returns the next messages of COPY OUT, about one chunk; nil at its end.
     ///
-    /// Until the next call nothing is read from the socket: libpq would keep all of it in memory.
+    /// Until the next call nothing is read from the socket, because libpq would keep all of it in memory.
     func nextCopyChunk(by deadline: ContinuousClock.Instant) async throws(PQError) -> [UInt8]? {
         try await perform(by: deadline) { () async throws(PQError) -> [UInt8]? in
             var chunk: [UInt8] = []
@@ -55,10 +59,10 @@ extension Connection {
                 case .wait:
                     if let loss { throw loss }
                     setReading(true)
-                    await suspend(untilAnything: true)
+                    await suspend(untilAnyEvent: true)
                 case .end, .failure:
                     setReading(true)
-                    // What the server ended with is told by the next call, after what came before it.
+                    // The next call reports how the server ended the COPY, after the messages before the end.
                     if !chunk.isEmpty { return chunk }
                     try await finishSimple(isFailureExpected: false)
                     return nil
@@ -68,8 +72,10 @@ extension Connection {
         }
     }
 
-    /// Hands bytes to libpq, waiting while the socket takes no more: memory stays bounded.
-    func put(_ step: (Session) -> Bool?) async throws(PQError) {
+    /// Passes bytes to libpq and waits while the socket takes no more.
+    ///
+    /// This limits the memory used.
+    func sendCopyData(_ step: (Session) -> Bool?) async throws(PQError) {
         while let session {
             if let loss { throw loss }
             switch step(session) {
@@ -78,27 +84,27 @@ extension Connection {
                 return
             case false:
                 flush()
-                await suspend(untilAnything: true)
+                await suspend(untilAnyEvent: true)
             default:
-                throw PQError(.connectionLost, "COPY was broken off: \(session.errorText)")
+                throw PQError(.connectionLost, "COPY was interrupted: \(session.errorText)")
             }
         }
         throw loss ?? PQError(.connectionLost, "the connection was closed")
     }
 
-    /// Waits until all that was handed over has been sent.
+    /// Waits until all bytes passed to libpq have been sent.
     func drain() async throws(PQError) {
         while let session {
             if let loss { throw loss }
             guard let isSent = session.flush() else { break }
             if isSent { return }
             flush()
-            await suspend(untilAnything: true)
+            await suspend(untilAnyEvent: true)
         }
         throw loss ?? PQError(.connectionLost, "the connection was closed")
     }
 
-    private func leavePipeline(and sql: String) throws(PQError) {
+    private func leavePipelineAndSend(_ sql: String) throws(PQError) {
         guard let session, session.exitPipeline(), session.sendSimple(sql) else {
             throw loss ?? PQError(.connectionLost, "libpq refuses the statement: \(session?.errorText ?? "closed")")
         }
@@ -128,14 +134,14 @@ extension Connection {
             throw error
         default:
             close()
-            throw PQError(.misuse, "the statement is not the COPY that was announced; the connection was closed")
+            throw PQError(.misuse, "the statement is not a COPY in the expected direction; the connection was closed")
         }
     }
 
-    /// Reads the results to their end and goes back into the pipeline mode.
+    /// Reads all results and returns to the pipeline mode.
     ///
-    /// - Parameter isFailureExpected: Whether the server's complaint is no news.
-    /// - Returns: How many rows the last statement has touched.
+    /// - Parameter isFailureExpected: Whether the caller knows of the server's error already.
+    /// - Returns: The number of rows affected by the last statement.
     @discardableResult
     private func finishSimple(isFailureExpected: Bool) async throws(PQError) -> Int {
         var affected = 0
@@ -147,7 +153,7 @@ extension Connection {
             case .failure(let error): refusal = refusal ?? error
             case .copyIn, .copyOut:
                 close()
-                throw PQError(.misuse, "COPY has functions of its own; the connection was closed")
+                throw PQError(.misuse, "a COPY statement needs copyIn or copyOut; the connection was closed")
             case .skipped, .synced: continue
             }
         }

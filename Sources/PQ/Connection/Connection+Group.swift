@@ -1,35 +1,37 @@
 extension Connection {
-    /// The most statements in one group.
+    /// Maximum number of statements in one group.
     static let groupMax = 1_000
 
-    /// Runs statements in one round trip. The first that fails ends the group: those after it are skipped, and,
-    /// outside of a transaction, those before it are undone.
+    /// Runs a group of statements in one round trip.
     ///
-    /// - Parameter commits: Whether the end of the group commits; its outcome is then decided by ``CommitProof``. A commit
-    ///   of `.writing` is never cancelled.
+    /// The first statement that fails ends the group: later statements are skipped, and outside of a transaction,
+    /// earlier ones are undone.
+    ///
+    /// - Parameter commits: Whether the end of the group commits; ``CommitProof`` then decides its outcome. A commit of
+    ///   `.writing` is never cancelled.
     func run(
-        _ queries: [Query], by deadline: ContinuousClock.Instant, commits: Commits, heedsCancellation: Bool = true
+        _ queries: [Query], by deadline: ContinuousClock.Instant, commits: Commits, respectsCancellation: Bool = true
     ) async throws(PQError) -> [Rows] {
         guard queries.count <= Self.groupMax else {
-            throw PQError(.misuse, "\(queries.count) statements in one group; \(Self.groupMax) are the most")
+            throw PQError(.misuse, "\(queries.count) statements in one group; the maximum is \(Self.groupMax)")
         }
-        for query in queries { try query.check() }
+        for query in queries { try query.validate() }
         return try await perform(
-            by: deadline, heedsCancellation: heedsCancellation && commits != .writing,
+            by: deadline, respectsCancellation: respectsCancellation && commits != .writing,
             isCancellable: commits != .writing
         ) {
             () async throws(PQError) -> [Rows] in
             let pending = try send(queries)
             countRoundTrip()
             let outcome = await collect(pending)
-            guard !isCutOff else {
+            guard !wasDetached else {
                 throw PQError(
-                    .deadlineExceeded, "PostgreSQL did not answer within the deadline; the commit goes on",
+                    .deadlineExceeded, "PostgreSQL did not answer within the deadline; the commit continues",
                     isOutcomeUnknown: true)
             }
             let warning = session?.takeReplicationWarning()
-            if let failure = outcome.failure { noteFailure(failure) }
-            if outcome.isStale { try await forgetStatements(by: deadline) }
+            if let failure = outcome.failure { recordFailure(failure) }
+            if outcome.isStale { try await deallocateStatements(by: deadline) }
             if commits == .nothing {
                 if let failure = loss ?? outcome.failure { throw failure }
             } else {
@@ -40,17 +42,19 @@ extension Connection {
         }
     }
 
-    /// What the end of a group commits.
+    /// The effect that the end of a group has on a transaction.
     enum Commits {
-        /// Nothing: a transaction stays open.
+        /// It commits nothing: a transaction stays open.
         case nothing
-        /// A statement that may be cancelled; most such groups only read.
+        /// It commits a statement that may be cancelled; most such groups only read.
         case cancellable
-        /// A write. Cancelling it would end the wait for its standbys only, so it is left to finish.
+        /// It commits a write. Cancelling would only end the wait for its standbys.
+        ///
+        /// It is therefore left to finish.
         case writing
     }
 
-    /// What was sent and is to be answered, in order.
+    /// A sent message that has no result yet, in order of sending.
     private enum Pending {
         case prepare(sql: String, name: String)
         case query
@@ -106,7 +110,7 @@ extension Connection {
         while loss == nil, let session {
             if session.isBusy {
                 await suspend()
-                if isCutOff { return outcome }
+                if wasDetached { return outcome }
                 continue
             }
             switch session.nextResult() {
@@ -114,7 +118,7 @@ extension Connection {
             case .end: position += 1
             case .skipped: break
             case .copyIn, .copyOut:
-                outcome.failure = outcome.failure ?? PQError(.misuse, "COPY has functions of its own")
+                outcome.failure = outcome.failure ?? PQError(.misuse, "a COPY statement needs copyIn or copyOut")
             case .failure(let error):
                 outcome.isStale = outcome.isStale || error.isStaleStatement
                 outcome.failure = outcome.failure ?? error
@@ -122,7 +126,7 @@ extension Connection {
                 guard position < pending.count else { break }
                 switch pending[position] {
                 case .query: outcome.rows.append(rows)
-                case .prepare(let sql, let name): noteEvicted(statements.insert(sql, name: name))
+                case .prepare(let sql, let name): recordEvicted(statements.insert(sql, name: name))
                 case .deallocate: break
                 }
             }
@@ -130,17 +134,17 @@ extension Connection {
         return outcome
     }
 
-    /// A statement that gave way to another is dropped by the server as well, with the next group.
-    private func noteEvicted(_ name: String?) {
+    /// Records a statement to deallocate with the next group.
+    private func recordEvicted(_ name: String?) {
         guard let name else { return }
         evicted.append(name)
     }
 
-    /// Has the server drop all prepared statements: what one refers to has changed.
-    private func forgetStatements(by deadline: ContinuousClock.Instant) async throws(PQError) {
+    /// Deallocates all prepared statements, because an object they use has changed.
+    private func deallocateStatements(by deadline: ContinuousClock.Instant) async throws(PQError) {
         statements.removeAll()
         guard loss == nil, let session, session.isIdle else {
-            // In a failed transaction nothing can be dropped, and the names would be taken.
+            // In a failed transaction no statement can be deallocated, and the names would stay taken.
             doNotReuse()
             return
         }
@@ -151,15 +155,16 @@ extension Connection {
 }
 
 extension Query {
-    /// Refuses what PostgreSQL's protocol cannot carry.
-    func check() throws(PQError) {
+    /// Refuses parameters that PostgreSQL's protocol or storage cannot hold.
+    func validate() throws(PQError) {
         guard parameters.count <= Int(UInt16.max) else {
-            throw PQError(.invalidParameter, "\(parameters.count) parameters; 65535 are the most")
+            throw PQError(.invalidParameter, "\(parameters.count) parameters; the maximum is 65535")
         }
         for (index, parameter) in parameters.enumerated() {
             guard let bytes = parameter.bytes else { continue }
             guard bytes.count < 1 << 30 else {
-                throw PQError(.invalidParameter, "parameter $\(index + 1) has \(bytes.count) bytes; 1 GiB is the most")
+                throw PQError(
+                    .invalidParameter, "parameter $\(index + 1) has \(bytes.count) bytes; the maximum is 1 GiB")
             }
             if parameter.type == .text || parameter.type == .jsonb, bytes.contains(0) {
                 throw PQError(

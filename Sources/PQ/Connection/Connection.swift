@@ -1,92 +1,103 @@
 internal import Glibc
 internal import Logging
 
-/// One connection to PostgreSQL, on a reactor. It does one thing at a time; ``Pool`` lends it to one caller at a time.
+/// One connection to PostgreSQL, on a reactor.
 ///
-/// It stays in libpq's pipeline mode, so that preparing a statement travels with its first use, and leaves it only
-/// for COPY, which the mode does not allow.
+/// It runs one operation at a time; ``Pool`` lends it to one caller at a time.
+///
+/// It stays in libpq's pipeline mode, so that a statement is prepared in the same round trip as its first use. It
+/// leaves the mode only for COPY, which the mode does not allow.
 actor Connection {
-    /// What the connection is doing.
+    /// The state of the connection.
     ///
-    /// - idle: nothing. Can become busy or closed.
-    /// - busy: an operation whose caller is answered by its deadline. Can become idle, cancelling, detached or closed.
-    /// - cancelling: the server was asked to cancel it and has a little time to; it is asked again meanwhile, since a
-    ///   request that overtakes its statement is ignored. Can become idle or closed.
-    /// - detached: a commit whose caller was told at its deadline that the outcome is unknown. It goes on, since cancelling
-    ///   it would end its wait for standbys only. Can become idle or closed.
-    /// - closed: for good.
+    /// - idle: no operation. Can become busy or closed.
+    /// - busy: an operation whose caller gets a response by its deadline. Can become idle, cancelling, detached or
+    ///   closed.
+    /// - cancelling: the server was asked to cancel the operation and has a limited time to do it. The request is
+    ///   repeated in this time, because the server ignores a request that arrives before its statement. Can become idle
+    ///   or closed.
+    /// - detached: a commit that continues after its caller got the error that the outcome is unknown. It continues
+    ///   because cancelling it would only end its wait for standbys. Can become idle or closed.
+    /// - closed: final.
     enum State: Equatable {
         case idle
         case busy(deadline: ContinuousClock.Instant, isCancellable: Bool)
-        case cancelling(giveUpAt: ContinuousClock.Instant, askAgainAt: ContinuousClock.Instant)
+        case cancelling(giveUpAt: ContinuousClock.Instant, retryAt: ContinuousClock.Instant)
         case detached(giveUpAt: ContinuousClock.Instant)
         case closed
     }
 
-    /// How long a detached commit may take. It waits for its standbys for as long as the server answers pings; a longer
-    /// wait than this means that its server process stands still.
+    /// How long a detached commit may take.
+    ///
+    /// It waits for its standbys for as long as the server answers pings. A longer wait than this means that its server
+    /// process is stuck.
     private static let commitMax: Duration = .seconds(1_800)
-    /// How long an operation runs before the server is asked whether it answers at all, and how long it has to.
-    /// Long enough for a machine that is busy with much else.
+    /// The time until a running operation triggers a ping, and the ping's timeout.
     private static let ping: (after: Duration, timeout: Duration) = (.seconds(5), .seconds(10))
-    /// How often the server is asked to cancel a statement.
+    /// The interval between requests to cancel a statement.
     private static let cancelInterval: Duration = .milliseconds(200)
-    /// Bytes may be parked inside the TLS library, where no socket tells of them: look this often while waiting.
-    private static let tlsNudge: Duration = .milliseconds(50)
+    /// The interval of polling the TLS library while an operation waits.
+    ///
+    /// The library may hold bytes that it has read, and the socket does not signal these.
+    private static let tlsPollInterval: Duration = .milliseconds(50)
 
     nonisolated let reactor: Reactor
     nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe reactor.asUnownedSerialExecutor() }
 
     private(set) var session: Session?
     private(set) var state = State.idle
-    /// Why the connection can no longer be used.
+    /// The error that made the connection unusable; nil while it can be used.
     private(set) var loss: PQError?
     var statements = StatementCache()
-    /// Names of prepared statements that the server is to drop with the next group.
+    /// Names of prepared statements to deallocate with the next group.
     var evicted: [String] = []
     private(set) var roundTrips = 0
-    /// Whether a new session is wanted in its place: see ``noteFailure(_:)`` and ``drainDetached()``.
+    /// Whether the connection must be replaced after its operation.
+    ///
+    /// Set by ``recordFailure(_:)``, ``doNotReuse()`` and ``drainDetached()``.
     private var isStale = false
 
     private let logger: Logger
     private let cancelToken: CancelToken?
-    /// How long the server has to answer a request to cancel before the connection is given up.
+    /// How long the server may take to cancel before the connection is given up.
     private let cancelGrace: Duration
-    /// How many operations have begun: tells the one that is to be cancelled from those after it.
+    /// The number of operations started; it identifies the operation to cancel.
     private var operation = 0
-    /// The operation that was detached last, whose caller no longer waits for its results.
+    /// The operation that was detached last; its caller no longer waits for results.
     private var detachedOperation = -1
-    /// When to look next for bytes that the TLS library has read and not handed on; nil without TLS.
-    private var nudgeAt: ContinuousClock.Instant?
-    /// When to ask next whether the server answers; nil while nothing runs or a ping is under way.
+    /// The next moment to poll the TLS library for unread bytes; nil without TLS.
+    private var tlsPollAt: ContinuousClock.Instant?
+    /// The next moment to ping the server; nil while idle or during a ping.
     private var pingAt: ContinuousClock.Instant?
     private let target: ConnectionTarget
-    /// Requests to cancel that are on their way to the server.
-    private var cancelsUnderWay = 0
-    /// A descriptor of our own for the socket: libpq closes its one by itself when it finds the connection lost, and then
-    /// that number may belong to something else already.
+    /// Number of requests to cancel that the server has not taken yet.
+    private var pendingCancels = 0
+    /// A duplicate of the socket's descriptor, which the connection owns.
+    ///
+    /// libpq closes its descriptor as soon as it finds the connection lost. From then on, that number may belong to
+    /// another file.
     private var descriptor: Int32 = -1
     private var waiter: CheckedContinuation<Void, Never>?
-    /// Resumed when a detached commit has ended.
+    /// The caller that waits for the end of a detached commit.
     private var detachedWaiter: CheckedContinuation<Void, Never>?
-    private var wakesOnAnything = false
-    /// Whether the socket told of something while nobody waited.
-    private var hasNews = false
+    private var wakesOnAnyEvent = false
+    /// Whether the socket had an event that no operation waited for.
+    private var hasUnhandledEvent = false
     private var wantsWriting = false
     private var wantsReading = true
     private var isWatched = false
     private let onNotification: (@Sendable (Notification) -> Void)?
     private let onLoss: (@Sendable (PQError) -> Void)?
-    private let onSilence: (@Sendable () -> Void)?
-    /// When the connection was made; for its lifetime in a pool.
-    nonisolated let madeAt = ContinuousClock.now
+    private let onServerUnresponsive: (@Sendable () -> Void)?
+    /// The moment the connection was opened, which limits its lifetime in a pool.
+    nonisolated let openedAt = ContinuousClock.now
     nonisolated let serverVersion: Int
     nonisolated let backendProcess: Int32
 
     private init(
         session: Session, target: ConnectionTarget, cancelGrace: Duration, reactor: Reactor, logger: Logger,
         onNotification: (@Sendable (Notification) -> Void)?, onLoss: (@Sendable (PQError) -> Void)?,
-        onSilence: (@Sendable () -> Void)?
+        onServerUnresponsive: (@Sendable () -> Void)?
     ) {
         self.session = session
         self.target = target.settings(session.serverAddress)
@@ -95,30 +106,30 @@ actor Connection {
         self.logger = logger
         self.onNotification = onNotification
         self.onLoss = onLoss
-        self.onSilence = onSilence
+        self.onServerUnresponsive = onServerUnresponsive
         cancelToken = session.makeCancelToken()
         serverVersion = session.serverVersion
         backendProcess = session.backendProcess
     }
 
-    /// Makes a connection.
+    /// Opens a connection.
     ///
-    /// - Throws: ``PQError/Code/connectionFailed``, with the server's SQLSTATE where it refused.
+    /// - Throws: ``PQError/Code/connectionFailed``, with the server's SQLSTATE if the server refused.
     static func connect(
         to target: ConnectionTarget, deadline: Duration, cancelGrace: Duration = .seconds(5), reactor: Reactor,
         logger: Logger,
         onNotification: (@Sendable (Notification) -> Void)? = nil, onLoss: (@Sendable (PQError) -> Void)? = nil,
-        onSilence: (@Sendable () -> Void)? = nil
+        onServerUnresponsive: (@Sendable () -> Void)? = nil
     ) async throws(PQError) -> Connection {
         let session = try await Connector.connect(to: target, deadline: deadline)
         let connection = Connection(
             session: session, target: target, cancelGrace: cancelGrace, reactor: reactor, logger: logger,
-            onNotification: onNotification, onLoss: onLoss, onSilence: onSilence)
-        try await connection.begin()
+            onNotification: onNotification, onLoss: onLoss, onServerUnresponsive: onServerUnresponsive)
+        try await connection.start()
         return connection
     }
 
-    private func begin() throws(PQError) {
+    private func start() throws(PQError) {
         guard let session, session.setNonblocking(), session.enterPipeline() else {
             close()
             throw PQError(.connectionFailed, "libpq refuses the non-blocking pipeline mode")
@@ -131,12 +142,12 @@ actor Connection {
             let reason = errno
             if descriptor >= 0 { Glibc.close(descriptor) }
             close()
-            throw PQError(.connectionFailed, "the system takes no more open connections: error \(reason)")
+            throw PQError(.connectionFailed, "cannot watch another connection: error \(reason)")
         }
-        reactor.remember(self)
+        reactor.register(self)
     }
 
-    /// Closes the connection; whoever waits on it gets an error.
+    /// Closes the connection; a waiting operation fails with an error.
     func close() {
         guard session != nil else { return }
         state = .closed
@@ -146,7 +157,7 @@ actor Connection {
         wake()
     }
 
-    /// Whether it can be lent again: nothing under way, no transaction open.
+    /// Whether it can be lent again: no operation in progress, no transaction open.
     var isReusable: Bool { state == .idle && loss == nil && !isStale && (session?.isIdle ?? false) }
 
     // MARK: Readiness, on the reactor's thread
@@ -154,22 +165,24 @@ actor Connection {
     private func becameReady() {
         guard let session else { return }
         guard session.consumeInput() else {
-            lose(PQError(.connectionLost, "the connection to PostgreSQL was lost: \(session.errorText)"))
+            markLost(PQError(.connectionLost, "the connection to PostgreSQL was lost: \(session.errorText)"))
             return
         }
         while let notification = session.nextNotification() { onNotification?(notification) }
         guard flush() else { return }
         if isDetached { return drainDetached() }
-        hasNews = waiter == nil
-        if wakesOnAnything || !session.isBusy { wake() }
+        hasUnhandledEvent = waiter == nil
+        if wakesOnAnyEvent || !session.isBusy { wake() }
     }
 
-    /// Sends what is buffered, and asks to be called again where the socket takes no more now.
+    /// Sends the buffered bytes as far as the socket takes them.
+    ///
+    /// If some are left, it runs again when the socket is writable.
     @discardableResult
     func flush() -> Bool {
         guard let session else { return false }
         guard let isDone = session.flush() else {
-            lose(PQError(.connectionLost, "the connection to PostgreSQL was lost: \(session.errorText)"))
+            markLost(PQError(.connectionLost, "the connection to PostgreSQL was lost: \(session.errorText)"))
             return false
         }
         if isWatched, wantsWriting == isDone {
@@ -179,18 +192,22 @@ actor Connection {
         return true
     }
 
-    /// Whether what the server sends is read as it comes. While it is not, the server waits as soon as the socket's buffer
-    /// is full; that the connection is lost is told all the same.
-    func setReading(_ isWanted: Bool) {
-        guard isWatched, wantsReading != isWanted else { return }
-        wantsReading = isWanted
+    /// Sets whether incoming bytes are read as they arrive.
+    ///
+    /// While they are not, the server waits as soon as the socket's buffer is full. A lost connection is still
+    /// detected.
+    func setReading(_ isEnabled: Bool) {
+        guard isWatched, wantsReading != isEnabled else { return }
+        wantsReading = isEnabled
         reactor.setInterest(reading: wantsReading, writing: wantsWriting, descriptor)
     }
 
-    /// Notes why the connection is of no more use, and stops listening to its socket, which would call for ever.
-    private func lose(_ error: PQError) {
+    /// Records why the connection is unusable and stops watching its socket.
+    ///
+    /// A watched socket would signal a lost connection forever.
+    private func markLost(_ error: PQError) {
         guard loss == nil else { return }
-        loss = lastWords() ?? error
+        loss = closingError() ?? error
         stopWatching()
         wake()
         if let loss { onLoss?(loss) }
@@ -202,15 +219,15 @@ actor Connection {
         wantsWriting = false
         reactor.unwatch(descriptor)
         Glibc.close(descriptor)
-        reactor.forget(self)
+        reactor.unregister(self)
     }
 
-    /// What the server said before it closed the connection, such as that it is shutting down.
-    private func lastWords() -> PQError? {
+    /// The error with which the server closed the connection, such as a shutdown.
+    private func closingError() -> PQError? {
         guard let session else { return nil }
-        // Results of the statements before come first, each with an end.
+        // Results of earlier statements come first, each followed by an end.
         for _ in 0..<64 {
-            // Of a server that stands still there is nothing to read, and reading would wait for it.
+            // If the server process is stuck, nothing can be read, and reading would block.
             guard !session.isBusy else { return nil }
             switch session.nextResult() {
             case .failure(let error) where error.sqlState != nil:
@@ -231,31 +248,31 @@ actor Connection {
         detachedWaiter = nil
     }
 
-    /// Suspends until a whole result is there, or, with `anything`, until the socket tells of anything.
-    func suspend(untilAnything anything: Bool = false) async {
+    /// Suspends until a whole result has arrived, or until any event of the socket.
+    func suspend(untilAnyEvent anyEvent: Bool = false) async {
         await withCheckedContinuation { continuation in
-            // Looked at once more here, in the same step in which the waiter is set: the socket may have told of
-            // something since the caller looked.
-            let isReady = loss != nil || isCutOff || (anything ? hasNews : !(session?.isBusy ?? false))
-            hasNews = false
+            // This is checked again here, in the same step that sets the waiter, because the socket may have had an
+            // event since the caller checked.
+            let isReady = loss != nil || wasDetached || (anyEvent ? hasUnhandledEvent : !(session?.isBusy ?? false))
+            hasUnhandledEvent = false
             guard !isReady else {
                 continuation.resume()
                 return
             }
-            wakesOnAnything = anything
+            wakesOnAnyEvent = anyEvent
             waiter = continuation
         }
     }
 
     // MARK: Operations
 
-    /// Runs one operation by itself and by its deadline.
+    /// Runs one operation alone and by its deadline.
     ///
     /// - Parameters:
-    ///   - heedsCancellation: Whether it ends early when the calling task is cancelled.
+    ///   - respectsCancellation: Whether it ends early when the calling task is cancelled.
     ///   - isCancellable: Whether the statement is cancelled at its deadline. Otherwise the connection is detached.
     func perform<R>(
-        by deadline: ContinuousClock.Instant, heedsCancellation: Bool = true, isCancellable: Bool = true,
+        by deadline: ContinuousClock.Instant, respectsCancellation: Bool = true, isCancellable: Bool = true,
         _ body: () async throws(PQError) -> R
     ) async throws(PQError) -> R {
         if let loss { throw PQError(.connectionLost, loss.message, sqlState: loss.sqlState, server: loss.server) }
@@ -263,7 +280,7 @@ actor Connection {
         guard deadline > .now else {
             throw PQError(.deadlineExceeded, "the deadline had passed before anything was sent")
         }
-        if heedsCancellation, Task.isCancelled { throw PQError(.cancelled, "cancelled before anything was sent") }
+        if respectsCancellation, Task.isCancelled { throw PQError(.cancelled, "cancelled before anything was sent") }
         operation += 1
         let operation = operation
         let now = ContinuousClock.now
@@ -271,13 +288,13 @@ actor Connection {
         let pingAt = now + Self.ping.after
         self.pingAt = pingAt
         reactor.deadlineChanged(to: min(deadline, pingAt))
-        nudge(now)
+        scheduleTLSPoll(now)
         let result: Result<R, PQError>
-        if heedsCancellation {
+        if respectsCancellation {
             result = await withTaskCancellationHandler {
                 await Self.result(body)
             } onCancel: {
-                // Cancelling needs the connection's state; the handler may run on any thread.
+                // Cancelling needs the connection's state, and the handler may run on any thread.
                 Task(name: "pq-cancel") { await self.cancel(operation) }
             }
         } else {
@@ -315,38 +332,43 @@ actor Connection {
     }
 
     private func beginCancelling(_ now: ContinuousClock.Instant) {
-        askToCancel(now, giveUpAt: now + cancelGrace)
+        requestCancel(now, giveUpAt: now + cancelGrace)
     }
 
-    private func askToCancel(_ now: ContinuousClock.Instant, giveUpAt: ContinuousClock.Instant) {
-        let askAgainAt = now + Self.cancelInterval
-        state = .cancelling(giveUpAt: giveUpAt, askAgainAt: askAgainAt)
-        reactor.deadlineChanged(to: min(giveUpAt, askAgainAt))
-        guard let cancelToken, cancelsUnderWay == 0 else { return }
-        cancelsUnderWay += 1
-        cancelToken.fire { Task(name: "pq-cancel-sent") { await self.cancelWasSent() } }
+    private func requestCancel(_ now: ContinuousClock.Instant, giveUpAt: ContinuousClock.Instant) {
+        let retryAt = now + Self.cancelInterval
+        state = .cancelling(giveUpAt: giveUpAt, retryAt: retryAt)
+        reactor.deadlineChanged(to: min(giveUpAt, retryAt))
+        guard let cancelToken, pendingCancels == 0 else { return }
+        pendingCancels += 1
+        cancelToken.sendRequest { Task(name: "pq-cancel-sent") { await self.cancelWasSent() } }
     }
 
     private func cancelWasSent() {
-        cancelsUnderWay -= 1
-        hasNews = waiter == nil
-        if wakesOnAnything || cancelsUnderWay == 0 && session?.isBusy == false { wake() }
+        pendingCancels -= 1
+        hasUnhandledEvent = waiter == nil
+        if wakesOnAnyEvent || pendingCancels == 0 && session?.isBusy == false { wake() }
     }
 
-    /// A request to cancel is not bound to a statement: one that is still on its way when its statement has ended would
-    /// hit the next one. So nothing else begins before the server has taken it, or the connection is given up.
+    /// Waits until the server has taken all requests to cancel.
+    ///
+    /// A request to cancel is not bound to a statement. If its statement has ended before it arrives, it would cancel
+    /// the next one. Therefore the next operation starts only after the server has taken the request, or the connection
+    /// is given up.
     private func waitForCancels() async {
-        while cancelsUnderWay > 0, loss == nil { await suspend(untilAnything: true) }
+        while pendingCancels > 0, loss == nil { await suspend(untilAnyEvent: true) }
     }
 
-    /// Remembers what a failure says about the session. A database that is read only now may be writable for sessions
-    /// that begin later, and the other way round, so the connection is not lent again.
-    /// The connection is not lent again after this operation.
+    /// Prevents the connection from being lent again after this operation.
     func doNotReuse() {
         isStale = true
     }
 
-    func noteFailure(_ error: PQError) {
+    /// Marks the connection as stale if the failure concerns the whole session.
+    ///
+    /// A database that is read-only now may be writable for later sessions, and the other way round, so the connection
+    /// is not lent again.
+    func recordFailure(_ error: PQError) {
         if error.sqlState == .readOnlyTransaction { isStale = true }
     }
 
@@ -364,10 +386,10 @@ extension Connection: Reactor.Timed {
         assumeIsolated { connection in
             switch connection.state {
             case .idle, .closed: return nil
-            case .busy(let deadline, _): return connection.nudged(connection.orPing(deadline))
-            case .cancelling(let giveUpAt, let askAgainAt):
-                return connection.nudged(connection.orPing(min(giveUpAt, askAgainAt)))
-            case .detached(let giveUpAt): return connection.nudged(connection.orPing(giveUpAt))
+            case .busy(let deadline, _): return connection.orTLSPoll(connection.orPing(deadline))
+            case .cancelling(let giveUpAt, let retryAt):
+                return connection.orTLSPoll(connection.orPing(min(giveUpAt, retryAt)))
+            case .detached(let giveUpAt): return connection.orTLSPoll(connection.orPing(giveUpAt))
             }
         }
     }
@@ -376,14 +398,14 @@ extension Connection: Reactor.Timed {
         pingAt.map { min($0, deadline) } ?? deadline
     }
 
-    private func nudged(_ deadline: ContinuousClock.Instant) -> ContinuousClock.Instant {
-        nudgeAt.map { min($0, deadline) } ?? deadline
+    private func orTLSPoll(_ deadline: ContinuousClock.Instant) -> ContinuousClock.Instant {
+        tlsPollAt.map { min($0, deadline) } ?? deadline
     }
 
-    private func nudge(_ now: ContinuousClock.Instant) {
+    private func scheduleTLSPoll(_ now: ContinuousClock.Instant) {
         guard session?.usesTLS == true else { return }
-        let next = now + Self.tlsNudge
-        nudgeAt = next
+        let next = now + Self.tlsPollInterval
+        tlsPollAt = next
         reactor.deadlineChanged(to: next)
     }
 
@@ -392,7 +414,7 @@ extension Connection: Reactor.Timed {
     }
 
     private func checkDeadline(_ now: ContinuousClock.Instant) {
-        if let pingAt, pingAt <= now { askWhetherServerAnswers() }
+        if let pingAt, pingAt <= now { pingServer() }
         switch state {
         case .idle, .closed: break
         case .busy(let deadline, let isCancellable):
@@ -400,23 +422,23 @@ extension Connection: Reactor.Timed {
             if isCancellable { beginCancelling(now) } else { detach(now) }
         case .detached(let giveUpAt):
             if giveUpAt <= now { giveUp() }
-        case .cancelling(let giveUpAt, let askAgainAt):
+        case .cancelling(let giveUpAt, let retryAt):
             guard giveUpAt <= now else {
-                if askAgainAt <= now { askToCancel(now, giveUpAt: giveUpAt) }
+                if retryAt <= now { requestCancel(now, giveUpAt: giveUpAt) }
                 break
             }
             giveUp()
         }
         if session?.usesTLS == true, loss == nil, state != .idle {
-            nudge(now)
+            scheduleTLSPoll(now)
             becameReady()
         }
     }
 
     private func giveUp() {
         logger.warning(
-            "gave up a connection whose server does not answer", metadata: ["db.backend": "\(backendProcess)"])
-        lose(
+            "the server does not respond; giving up the connection", metadata: ["db.backend": "\(backendProcess)"])
+        markLost(
             PQError(
                 .deadlineExceeded,
                 "PostgreSQL did not answer within the deadline, nor a request to cancel; the connection was given up"))
@@ -424,28 +446,29 @@ extension Connection: Reactor.Timed {
 
     // MARK: Detached commits
 
-    /// Whether a commit goes on whose caller has been answered.
+    /// Whether a commit continues although its caller has got an error already.
     var isDetached: Bool { if case .detached = state { loss == nil } else { false } }
 
-    /// Whether the operation that was begun last is detached, even if it has ended since.
-    var isCutOff: Bool { detachedOperation == operation }
+    /// Whether the latest operation was detached, even if it has ended since.
+    var wasDetached: Bool { detachedOperation == operation }
 
     private func detach(_ now: ContinuousClock.Instant) {
-        // A response that has arrived is not cut off: it only has not been looked at yet.
+        // If the whole response has arrived, the operation is not detached: its result only has not been read yet.
         guard session?.isBusy ?? false else { return wake() }
         state = .detached(giveUpAt: now + Self.commitMax)
         detachedOperation = operation
         wake()
     }
 
-    /// Returns when a detached commit has ended, whatever its outcome; at once if there is none.
+    /// Waits for the end of a detached commit, if there is one.
     func waitWhileDetached() async {
         guard isDetached, loss == nil else { return }
         await withCheckedContinuation { detachedWaiter = $0 }
     }
 
-    /// Takes the results that nobody waits for any more, up to the end of the group. Which statements it has prepared is
-    /// not known then, so the connection is not lent again.
+    /// Discards the results of a detached group, up to the end of the group.
+    ///
+    /// The connection then no longer knows which statements the group has prepared, so it is not lent again.
     private func drainDetached() {
         while loss == nil, let session, !session.isBusy {
             guard case .synced = session.nextResult() else { continue }
@@ -458,18 +481,19 @@ extension Connection: Reactor.Timed {
 
     // MARK: Pings
 
-    /// Asks the server from a connection of its own whether it answers. One that does not is frozen or unreachable, and
-    /// then this connection is given up, whatever it waits for: the operation would otherwise wait for its deadline, and
-    /// a commit for much longer.
-    private func askWhetherServerAnswers() {
+    /// Pings the server from a separate connection.
+    ///
+    /// If the server does not answer, it is frozen or unreachable, and this connection is given up. The operation would
+    /// otherwise wait for its deadline, and a commit much longer.
+    private func pingServer() {
         pingAt = nil
         let operation = operation
         Connector.ping(target, timeout: Self.ping.timeout) { isAnswering in
-            Task(name: "pq-ping") { await self.noticePing(isAnswering, of: operation) }
+            Task(name: "pq-ping") { await self.pingFinished(isAnswering, of: operation) }
         }
     }
 
-    private func noticePing(_ isAnswering: Bool, of operation: Int) {
+    private func pingFinished(_ isAnswering: Bool, of operation: Int) {
         guard operation == self.operation, loss == nil, state != .idle, state != .closed else { return }
         guard !isAnswering else {
             let next = ContinuousClock.now + Self.ping.after
@@ -478,6 +502,6 @@ extension Connection: Reactor.Timed {
             return
         }
         giveUp()
-        onSilence?()
+        onServerUnresponsive?()
     }
 }

@@ -1,14 +1,20 @@
 internal import CLibPQ
 
-/// Where a database is and how to log in there: libpq's settings (manual, section 34.1).
+/// The address of a database and the login, as libpq settings.
+///
+/// The manual describes them in section 34.1.
 public struct ConnectionTarget: Sendable {
-    /// libpq's keywords with their values; what is absent comes from libpq's `PG…` environment and defaults.
+    /// libpq's keywords with their values.
+    ///
+    /// Absent ones come from libpq's `PG…` environment variables and defaults.
     private(set) var settings: [String: String]
 
-    /// Reads a connection string of libpq, `postgresql://…` or `host=… dbname=…`; several hosts, Unix sockets and
-    /// `target_session_attrs` as libpq has them. An empty one leaves everything to the environment.
+    /// Parses a libpq connection string, `postgresql://…` or `host=… dbname=…`.
     ///
-    /// - Throws: ``PQError/Code/invalidConnectionString``, without the string, which may hold a password.
+    /// Several hosts, Unix sockets and `target_session_attrs` work as in libpq. An empty string leaves everything to
+    /// the environment.
+    ///
+    /// - Throws: ``PQError/Code/invalidConnectionString``, without the string, which may contain a password.
     public init(_ connectionString: String) throws(PQError) {
         var message: UnsafeMutablePointer<CChar>?
         guard let options = unsafe PQconninfoParse(connectionString, &message) else {
@@ -17,7 +23,7 @@ public struct ConnectionTarget: Sendable {
             throw PQError(
                 .invalidConnectionString,
                 """
-                the connection string cannot be read: \(Self.withoutQuotes(reason)). It has to look like \
+                cannot read the connection string: \(Self.withoutQuotes(reason)). Expected a string such as \
                 postgresql://user@host/database or host=… dbname=…
                 """)
         }
@@ -32,24 +38,26 @@ public struct ConnectionTarget: Sendable {
         }
     }
 
-    /// libpq quotes the part that it cannot read, which may be one of a password, with quotes of its own in it.
+    /// Removes the quoted part of libpq's message, which may be a part of a password.
+    ///
+    /// That part may contain quotes itself, so everything from the first quote on is removed.
     private static func withoutQuotes(_ reason: String) -> String {
         if reason.hasPrefix("missing \"=\"") { return "a word in it has no \"=\" after it" }
         let words = reason.prefix { $0 != "\"" && $0 != "\n" }
         return words.last == " " ? "\(words)…" : String(words)
     }
 
-    /// The value of one of libpq's keywords, where it was given.
+    /// The value of one of libpq's keywords; nil if it was not given.
     public subscript(keyword: String) -> String? { settings[keyword] }
 
-    /// The same target with another value for one of libpq's keywords.
+    /// Returns the target with another value for one of libpq's keywords.
     public func setting(_ keyword: String, _ value: String) -> ConnectionTarget {
         var copy = self
         copy.settings[keyword] = value
         return copy
     }
 
-    /// The same target with other values for some of libpq's keywords.
+    /// Returns the target with other values for some of libpq's keywords.
     func settings(_ values: [String: String]) -> ConnectionTarget {
         var copy = self
         copy.settings.merge(values) { $1 }
@@ -58,7 +66,7 @@ public struct ConnectionTarget: Sendable {
 }
 
 extension ConnectionTarget: CustomStringConvertible {
-    /// The target without anything secret.
+    /// The target without its secrets.
     public var description: String {
         let shown = ["host", "hostaddr", "port", "dbname", "user", "service", "target_session_attrs"]
         let parts = shown.compactMap { keyword in settings[keyword].map { "\(keyword)=\($0)" } }

@@ -2,11 +2,11 @@ internal import CLibPQ
 internal import Glibc
 internal import Synchronization
 
-/// Makes connections, each on a thread of its own.
+/// Opens connections, each on a thread of its own.
 ///
-/// libpq can connect without blocking, but then it resolves names in the way of everybody else on the reactor, and
-/// leaves the time-out of each of several hosts to its caller. Connections are made rarely; a thread that may block
-/// has both right, by libpq's own code.
+/// libpq can connect without blocking, but then it resolves names on the reactor's thread, which blocks every other
+/// connection, and leaves the timeout of each of several hosts to its caller. Connections are opened rarely. On a
+/// thread that may block, libpq's own code handles both.
 enum Connector {
     static func connect(to target: ConnectionTarget, deadline: Duration) async throws(PQError) -> Session {
         let timeout = max(2, Int(deadline.components.seconds))
@@ -25,29 +25,31 @@ enum Connector {
         return try opened.get()
     }
 
-    /// Whoever comes first answers: the thread that connects, or the cancellation. A connection that comes too late is
-    /// closed.
+    /// A connection attempt that the connecting thread or a cancellation ends.
+    ///
+    /// The first of the two determines the result. A connection that is opened too late is closed.
     private final class Attempt: Sendable {
         private let continuation = Mutex<CheckedContinuation<Result<Session, PQError>, Never>?>(nil)
-        private let early = Mutex<Result<Session, PQError>?>(nil)
+        private let earlyResult = Mutex<Result<Session, PQError>?>(nil)
 
         func begin(_ continuation: CheckedContinuation<Result<Session, PQError>, Never>) {
             self.continuation.withLock { $0 = continuation }
-            if let result = early.withLock({ $0.take() }) { finish(result) }
+            if let result = earlyResult.withLock({ $0.take() }) { finish(result) }
         }
 
         func finish(_ result: Result<Session, PQError>) {
             guard let waiting = continuation.withLock({ $0.take() }) else {
-                early.withLock { $0 = $0 ?? result }
+                earlyResult.withLock { $0 = $0 ?? result }
                 return
             }
             waiting.resume(returning: result)
         }
     }
 
-    /// Asks whether a server answers at all, on a thread of its own, and calls with the result on that thread.
+    /// Asks on a separate thread whether a server responds at all.
     ///
-    /// It needs neither a valid login nor a free connection of the server: any answer counts, a refusal included.
+    /// The closure is called with the result on that thread. The ping needs neither a valid login nor a free connection
+    /// of the server: every response counts, a refusal included.
     static func ping(
         _ target: ConnectionTarget, timeout: Duration, whenDone: @escaping @Sendable (_ isAnswering: Bool) -> Void
     ) {
@@ -72,7 +74,9 @@ enum Connector {
         return unsafe .success(Session(handle))
     }
 
-    /// Calls with the settings as libpq reads them: two arrays of C strings, each ended by a null pointer.
+    /// Calls the closure with the settings in libpq's format.
+    ///
+    /// This is two arrays of C strings, each ended by a null pointer.
     private static func withPointers<R>(
         _ pairs: [(key: String, value: String)],
         _ body: ([UnsafePointer<CChar>?], [UnsafePointer<CChar>?]) -> R
@@ -96,14 +100,16 @@ enum Connector {
         return PQError(.connectionFailed, "no connection to PostgreSQL: \(text)", sqlState: sqlState(in: text))
     }
 
-    /// libpq keeps no SQLSTATE of a connection that was refused, only the text.
+    /// Derives the SQLSTATE of a refused connection from libpq's text.
+    ///
+    /// libpq keeps no SQLSTATE in this case.
     private static func sqlState(in text: String) -> SQLState? {
-        let known: [(String, SQLState)] = [
+        let patterns: [(String, SQLState)] = [
             ("the database system is", .cannotConnectNow), ("too many clients", .tooManyConnections),
             ("remaining connection slots", .tooManyConnections),
             ("too many connections for", .tooManyConnections), ("no more connections allowed", .tooManyConnections),
             ("does not exist", .invalidCatalogName),
         ]
-        return known.first { text.contains($0.0) }?.1
+        return patterns.first { text.contains($0.0) }?.1
     }
 }

@@ -1,15 +1,17 @@
 internal import CLibPQ
 internal import Logging
 
-/// A connection of libpq: every call to it that concerns an established connection is here, so all that is unsafe is.
+/// A libpq connection and all calls that use it once it is established.
 ///
-/// `@unchecked Sendable`: libpq allows one thread at a time. The thread that connects hands the session over and
-/// forgets it; from then on it belongs to one ``Connection``, which keeps to the reactor's thread.
+/// All unsafe code that uses an established connection is therefore in this class.
+///
+/// `@unchecked Sendable`: libpq allows one thread at a time. The thread that connects passes the session on and drops
+/// its reference. From then on the session belongs to one ``Connection``, which stays on the reactor's thread.
 @safe final class Session: @unchecked Sendable {
     private let handle: OpaquePointer
     private var notices: NoticeReceiver?
 
-    /// Takes over a connection that is established.
+    /// Takes ownership of an established connection.
     init(_ handle: OpaquePointer) {
         unsafe self.handle = handle
         // Otherwise libpq prints the server's notices to standard error.
@@ -20,17 +22,17 @@ internal import Logging
         unsafe PQfinish(handle)
     }
 
-    /// Sends the server's notices to a log.
+    /// Writes the server's notices to a log.
     func logNotices(to logger: Logger) {
         let receiver = NoticeReceiver(logger)
         notices = receiver
         unsafe PQsetNoticeReceiver(handle, receiveNotice, Unmanaged.passUnretained(receiver).toOpaque())
     }
 
-    /// The warning that the last commit was not replicated, if one arrived since the last call.
+    /// Returns and clears the warning that the last commit was not replicated.
     func takeReplicationWarning() -> String? { notices?.replicationWarning.take() }
 
-    /// The address of the server that this connection goes to, as libpq's settings.
+    /// The address of the connected server, as libpq's settings.
     var serverAddress: [String: String] {
         var address: [String: String] = [:]
         if let host = unsafe PQhost(handle) { unsafe address["host"] = String(cString: host) }
@@ -48,7 +50,7 @@ internal import Logging
     var isInFailedTransaction: Bool { unsafe PQtransactionStatus(handle) == PQTRANS_INERROR }
     var isIdle: Bool { unsafe PQtransactionStatus(handle) == PQTRANS_IDLE }
 
-    /// The text of the latest error, in one line.
+    /// The text of the latest error in one line.
     var errorText: String {
         unsafe String(cString: PQerrorMessage(handle)).split(separator: "\n").joined(separator: "; ")
     }
@@ -59,7 +61,9 @@ internal import Logging
     func sync() -> Bool { unsafe PQpipelineSync(handle) == 1 }
     func consumeInput() -> Bool { unsafe PQconsumeInput(handle) == 1 }
 
-    /// Sends what is buffered. True where all is sent, false where the socket takes no more now, nil on failure.
+    /// Sends the buffered bytes.
+    ///
+    /// - Returns: True if all bytes are sent, false if the socket takes no more now, nil on failure.
     func flush() -> Bool? {
         switch unsafe PQflush(handle) {
         case 0: true
@@ -72,7 +76,7 @@ internal import Logging
         unsafe PQgetCancel(handle).map { unsafe CancelToken($0) }
     }
 
-    /// The next notification that has come in.
+    /// Returns the next notification that has arrived.
     func nextNotification() -> Notification? {
         guard let notify = unsafe PQnotifies(handle) else { return nil }
         defer { unsafe PQfreemem(notify) }
@@ -87,9 +91,11 @@ internal import Logging
         return unsafe PQsendPrepare(handle, name, query.sql, Int32(types.count), types) == 1
     }
 
-    /// Sends a statement with its parameters; `prepared` is the name under which it was prepared.
+    /// Sends a statement with its parameters, or executes a prepared one.
+    ///
+    /// - Parameter prepared: The name of the prepared statement; nil if the text is to be sent.
     func send(_ query: Query, prepared: String?) -> Bool {
-        // All values lie in one arena, so that every pointer is formed, used and dropped within one scope.
+        // All values are stored in one arena, so that every pointer is formed, used and dropped within one scope.
         var arena: [UInt8] = []
         var offsets: [Int] = []
         arena.reserveCapacity(query.parameters.reduce(0) { $0 + ($1.bytes?.count ?? 0) })
@@ -100,7 +106,7 @@ internal import Logging
         let count = Int32(query.parameters.count)
         let lengths = query.parameters.map { Int32($0.bytes?.count ?? 0) }
         let formats = [Int32](repeating: 1, count: query.parameters.count)
-        // One byte more, so that an empty value has an address too: a null pointer means NULL.
+        // One extra byte, so that an empty value has an address too: a null pointer means NULL.
         arena.append(0)
         return unsafe arena.withUnsafeBytes { buffer in
             let base = unsafe buffer.bindMemory(to: CChar.self).baseAddress
@@ -115,18 +121,20 @@ internal import Logging
         }
     }
 
-    /// Sends a statement without parameters outside of a pipeline, which is how COPY begins.
+    /// Sends a statement without parameters outside of a pipeline, as COPY requires.
     func sendSimple(_ sql: String) -> Bool { unsafe PQsendQuery(handle, sql) == 1 }
 
     // MARK: Results
 
-    /// What comes next from the server; to be asked for only while it is not busy.
+    /// The next message from the server.
+    ///
+    /// It must be read only while the session is not busy.
     enum Incoming {
-        /// No more results of this statement.
+        /// The statement has no more results.
         case end
         case rows(Rows)
         case failure(PQError)
-        /// A statement was skipped, because one before it in its group had failed.
+        /// A statement was skipped because an earlier one in its group failed.
         case skipped
         /// The end of a group.
         case synced
@@ -179,7 +187,9 @@ internal import Logging
 
     // MARK: COPY
 
-    /// True where the bytes are taken, false where the socket takes no more now, nil on failure.
+    /// Passes bytes of COPY IN to libpq.
+    ///
+    /// - Returns: True if the bytes are taken, false if the socket takes no more now, nil on failure.
     func putCopy(_ bytes: UnsafeRawBufferPointer) -> Bool? {
         let chars = unsafe bytes.bindMemory(to: CChar.self)
         switch unsafe PQputCopyData(handle, chars.baseAddress, Int32(chars.count)) {
@@ -189,11 +199,13 @@ internal import Logging
         }
     }
 
-    /// Ends COPY IN, with a reason where it is to fail.
+    /// Ends COPY IN. With a failure, the server discards its rows.
+    ///
+    /// - Returns: As for ``putCopy(_:)``.
     func endCopy(failure: String?) -> Bool? {
-        let answer =
+        let status =
             if let failure { unsafe PQputCopyEnd(handle, failure) } else { unsafe PQputCopyEnd(handle, nil) }
-        switch answer {
+        switch status {
         case 1: return true
         case 0: return false
         default: return nil
@@ -207,7 +219,7 @@ internal import Logging
         case failure
     }
 
-    /// Appends the next message of COPY OUT, if one is here.
+    /// Appends the next message of COPY OUT to the chunk, if one has arrived.
     func takeCopyMessage(into chunk: inout [UInt8]) -> CopyMessage {
         var buffer: UnsafeMutablePointer<CChar>?
         let length = unsafe PQgetCopyData(handle, &buffer, 1)
@@ -224,10 +236,11 @@ internal import Logging
     }
 }
 
-/// Receives the server's notices: logs them, and keeps the one that says something about a commit.
+/// Logs the server's notices and keeps the one that concerns a commit.
 private final class NoticeReceiver {
-    /// The function of PostgreSQL that warns of a commit that no standby has confirmed (`syncrep.c`). It names no
-    /// SQLSTATE of its own, and the text is translated; the function's name is not.
+    /// The PostgreSQL function that warns of a commit without a standby (`syncrep.c`).
+    ///
+    /// The warning has no SQLSTATE of its own and its text is translated, but the name of the function is not.
     private static let replicationRoutine = "SyncRepWaitForLSN"
 
     private let logger: Logger

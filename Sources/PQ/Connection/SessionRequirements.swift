@@ -1,45 +1,63 @@
-/// What a session must guarantee before it is used, set and checked in one round trip after connecting.
+/// The requirements that a session must meet before it is used.
 ///
-/// The settings are sent as statements, not as startup options: a pooler refuses the options, or drops them silently.
+/// They are set and checked in one round trip after connecting. The settings are sent as statements and not as startup
+/// options, because a pooler refuses the options or drops them silently.
 public struct SessionRequirements: Sendable {
-    /// Settings of the server for the whole session, in this order. Their names are plain identifiers.
+    /// Server settings for the whole session, applied in this order.
+    ///
+    /// Their names are plain identifiers.
     public var settings: [(name: String, value: String)] = []
-    /// Settings that only servers from this version on know, such as 170_000 for PostgreSQL 17.
+    /// Settings that need a minimum server version, such as 170_000 for PostgreSQL 17.
     public var newerSettings: [(version: Int, name: String, value: String)] = []
-    /// The role that the session takes, after the settings; nil keeps the one that logs in.
+    /// The role that the session takes after the settings; nil keeps the login role.
     public var role: String?
-    /// Whether databases of other encodings than UTF8 are accepted, by a program that only looks at them.
+    /// Whether databases with another encoding than UTF8 are accepted.
+    ///
+    /// For programs that only read.
     public var acceptsAnyEncoding = false
-    /// Whether commits wait for the disk: `synchronous_commit = off` becomes `on`; other values stay as they are.
+    /// Whether commits wait for the disk.
+    ///
+    /// If so, `synchronous_commit = off` becomes `on`; other values stay unchanged.
     public var isDurable = false
-    /// Whether the session writes: a server in recovery, and a read-only database, are refused.
+    /// Whether the session writes.
+    ///
+    /// If so, servers in recovery and read-only databases are refused.
     public var isWritable = false
 
+    /// Creates the default requirements: a UTF8 database and nothing else.
     public init() {}
 }
 
-/// What a session was found to be, just after its settings were made.
+/// The observed properties of a session after its settings are applied.
 public struct SessionFacts: Sendable, Equatable {
-    /// The user that logged in, and the role that the session has now.
+    /// The user that logged in.
     public var login = ""
+    /// The current role of the session.
     public var role = ""
-    /// Whether the server is a standby, or recovers from a crash.
+    /// Whether the server is a standby or is recovering from a crash.
     public var isInRecovery = false
-    /// Whether new transactions are read only, by recovery or by `default_transaction_read_only`.
+    /// Whether new transactions are read-only.
+    ///
+    /// The cause is recovery or `default_transaction_read_only`.
     public var isReadOnly = false
     /// `server_encoding` of the database.
     public var encoding = ""
+    /// The value of `synchronous_commit`.
     public var synchronousCommit = ""
-    /// `session_replication_role`: anything but `origin` switches triggers off.
+    /// The value of `session_replication_role`.
+    ///
+    /// Any value other than `origin` disables triggers.
     public var replicationRole = ""
-    /// Whether the server process is another than the one that answered the login, so that a pooler is between.
+    /// Whether a pooler is in between.
+    ///
+    /// It is if the server process is not the one that answered the login.
     public var isPooled = false
 }
 
 extension SessionRequirements {
-    /// The statements that make the session, the last of which returns its facts.
+    /// Returns the statements that set up the session; the last returns its facts.
     func statements(serverVersion: Int) -> [Query] {
-        // A warning that a commit was not replicated must reach us: see CommitProof.
+        // The warning that a commit was not replicated must reach the client: see ``CommitProof``.
         var settings = [(name: "client_min_messages", value: "notice")] + settings
         settings += newerSettings.filter { serverVersion >= $0.version }.map { ($0.name, $0.value) }
         var calls = settings.indices.map { "set_config($\(2 * $0 + 1), $\(2 * $0 + 2), false)" }
@@ -67,7 +85,7 @@ extension SessionRequirements {
         return statements
     }
 
-    /// Why a session with these facts must not be used; nil if it may.
+    /// Returns why a session with these facts must not be used; nil if it may.
     func refusal(_ facts: SessionFacts) -> PQError? {
         if let role, facts.role != role {
             return PQError(
@@ -110,10 +128,10 @@ extension SessionRequirements {
 }
 
 extension Connection {
-    /// Makes the session what is required and returns what it is.
+    /// Sets up the session as required and returns its facts.
     ///
-    /// - Throws: ``PQError/Code/sessionRefused`` with the SQLSTATE if the server refuses a setting or the role, or is
-    ///   not what is required.
+    /// - Throws: ``PQError/Code/sessionRefused`` with the SQLSTATE if the server refuses a setting or the role, or does
+    ///   not meet the requirements.
     func establish(
         _ requirements: SessionRequirements, deadline: Duration
     ) async throws(PQError) -> SessionFacts {
@@ -123,12 +141,12 @@ extension Connection {
                 requirements.statements(serverVersion: serverVersion), by: .now + deadline, commits: .cancellable)
         } catch {
             guard error.code == .server else { throw error }
-            let what = requirements.role.map { "the role \($0) or a setting" } ?? "a setting"
+            let subject = requirements.role.map { "the role \($0) or a setting" } ?? "a setting"
             throw PQError(
-                .sessionRefused, "PostgreSQL refuses \(what) of the session: \(error.server?.message ?? "")",
+                .sessionRefused, "PostgreSQL refuses \(subject) of the session: \(error.server?.message ?? "")",
                 sqlState: error.sqlState, server: error.server)
         }
-        // Connecting is no round trip of an operation.
+        // Round trips of connecting are not counted as round trips of operations.
         resetRoundTrips()
         guard let row = results.last?.first else { throw PQError(.decoding, "the session has no facts") }
         let facts = SessionFacts(

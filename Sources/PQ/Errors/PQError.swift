@@ -1,38 +1,50 @@
-/// Why an operation on PostgreSQL did not do what was asked. Switch on ``code`` and ``sqlState``, never on the text.
+/// The error of a failed operation on PostgreSQL.
+///
+/// Switch on ``code`` and ``sqlState``, never on the text.
 public struct PQError: Error, Sendable {
-    /// What kind of failure it is.
+    /// The kind of the failure.
     public enum Code: String, Hashable, Sendable {
-        /// No connection could be made. Nothing was sent.
+        /// No connection could be opened. Nothing was sent.
         case connectionFailed
-        /// The connection was lost while the operation was under way.
+        /// The connection was lost during the operation.
         case connectionLost
-        /// The server refused a statement; ``PQError/sqlState`` says why.
+        /// The server refused a statement; ``PQError/sqlState`` contains the reason.
         case server
-        /// The deadline passed. The statement was cancelled, or the connection given up.
+        /// The deadline passed. The statement was cancelled or the connection given up.
         case deadlineExceeded
         /// The calling task was cancelled, and the statement with it.
         case cancelled
-        /// All connections were in use until the deadline, or too many callers wait already. Nothing was sent.
+        /// All connections stayed in use until the deadline, or too many callers wait.
+        ///
+        /// Nothing was sent.
         case poolExhausted
         /// The pool is closed. Nothing was sent.
         case poolClosed
-        /// COMMIT answered ROLLBACK, because a statement of the transaction had failed. Nothing was committed.
+        /// A statement of the transaction had failed, so COMMIT rolled back.
+        ///
+        /// Nothing was committed.
         case transactionRolledBack
-        /// The commit is on this server only: it stopped waiting for its synchronous standbys. A failover may lose it.
+        /// The commit is on this server only; a failover may lose it.
+        ///
+        /// The server stopped waiting for its synchronous standbys.
         case notReplicated
-        /// The server does not give a session what ``Pool/Settings`` requires of it. Nothing was sent.
+        /// The session does not meet the requirements of ``Pool/Settings``.
+        ///
+        /// Nothing was sent.
         case sessionRefused
-        /// The transaction handle was used after its commit, or two operations at once: a mistake of the program.
+        /// A programming error: the handle was used after its commit, or concurrently.
         case misuse
-        /// The result has another shape than the program expects.
+        /// The result does not have the expected columns, types or values.
         case decoding
-        /// The connection string cannot be read.
+        /// The connection string cannot be parsed.
         case invalidConnectionString
         /// A parameter cannot be sent, such as a text with U+0000.
         case invalidParameter
     }
 
-    /// What the server said about an error, field by field (manual, section 55.8). All but the message may be nil.
+    /// The server's error report, field by field (manual, section 55.8).
+    ///
+    /// All fields except the message may be nil.
     public struct ServerReport: Hashable, Sendable {
         public var message: String = ""
         public var severity: String?
@@ -46,16 +58,19 @@ public struct PQError: Error, Sendable {
         public var routine: String?
     }
 
-    /// What kind of failure it is.
+    /// The kind of the failure.
     public let code: Code
-    /// What was attempted and why it failed, for people. Holds no secret and no parameter.
+    /// The attempted operation and the cause of the failure, for people.
+    ///
+    /// Contains no secret and no parameter.
     public let message: String
-    /// The server's own code of the error.
+    /// The server's error code.
     public let sqlState: SQLState?
-    /// What the server said.
+    /// The server's report.
     public let server: ServerReport?
-    /// Whether what was asked may have been done all the same, because a commit was under way when the connection
-    /// was lost. Then only looking tells.
+    /// Whether the operation may have taken effect despite the error.
+    ///
+    /// It may if the connection was lost during a commit. Only reading the data shows the outcome.
     public let isOutcomeUnknown: Bool
 
     public init(
@@ -69,7 +84,9 @@ public struct PQError: Error, Sendable {
         self.isOutcomeUnknown = isOutcomeUnknown
     }
 
-    /// Nothing of the operation has taken effect, and the cause may pass by itself: try again after a while.
+    /// Whether the operation had no effect and may be retried after a while.
+    ///
+    /// The cause of the failure may disappear by itself.
     public var isRetrySafe: Bool {
         if isOutcomeUnknown { return false }
         switch code {
@@ -93,20 +110,23 @@ public struct PQError: Error, Sendable {
         }
     }
 
-    /// The same failure, met when it cannot be told whether a commit took place.
+    /// Returns the same failure with an unknown outcome of a commit.
     func withUnknownOutcome() -> PQError {
         PQError(code, message, sqlState: sqlState, server: server, isOutcomeUnknown: true)
     }
 
-    /// Whether the connection ends with this error.
+    /// Whether the error ends the connection.
     var endsSession: Bool { code == .connectionLost || server?.severity == "FATAL" || server?.severity == "PANIC" }
 
-    /// Whether a server between us and the one that commits may have lost its connection (class 08, sent by the server):
-    /// a pooler, or a distributing PostgreSQL.
+    /// Whether an intermediate server may have lost the server that commits.
+    ///
+    /// Such a server, a pooler or a distributing PostgreSQL, sends an error of class 08.
     var isConnectionException: Bool { sqlState?.errorClass == "08" }
 
-    /// Whether the server's prepared statements are not those that the connection remembers, or what one refers to has
-    /// changed.
+    /// Whether a prepared statement is no longer valid.
+    ///
+    /// Either the server's prepared statements differ from those that the connection has recorded, or an object that
+    /// one refers to has changed.
     var isStaleStatement: Bool {
         sqlState == .invalidStatementName || sqlState == .duplicatePreparedStatement
             || sqlState == .featureNotSupported && server?.routine == "RevalidateCachedQuery"

@@ -1,4 +1,4 @@
-/// The five characters by which PostgreSQL says what went wrong (manual, appendix A).
+/// PostgreSQL's five-character error code (manual, appendix A).
 public struct SQLState: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
     public let rawValue: String
 
@@ -8,7 +8,7 @@ public struct SQLState: RawRepresentable, Hashable, Sendable, CustomStringConver
 
     public var description: String { rawValue }
 
-    /// The first two characters: the class of the error.
+    /// The class of the error: the first two characters.
     public var errorClass: Substring { rawValue.prefix(2) }
 
     public static let uniqueViolation = SQLState(rawValue: "23505")

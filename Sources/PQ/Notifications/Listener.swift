@@ -1,25 +1,29 @@
 public import Logging
 internal import Synchronization
 
-/// Listens to NOTIFY on a connection of its own, and makes another when it is lost.
+/// Listens to NOTIFY on a connection of its own, and reconnects when it is lost.
 ///
-/// Notifications are hints: some get lost with a connection. So whoever listens catches up by looking whenever it is
-/// told ``Event/connected``.
+/// Notifications are hints: some get lost with a connection. A subscriber must therefore look for missed changes at
+/// every ``Event/connected``.
 public final class Listener: Sendable {
-    /// What a listener tells.
+    /// An event that a listener reports.
     public enum Event: Sendable {
-        /// The channels are listened to from now on, for the first time or again: look now at what was missed.
+        /// The channels are listened to from now on: look now for missed changes.
+        ///
+        /// This is the first connection or a later one, or notifications were dropped.
         case connected
-        /// The connection was lost, or could not be made; another attempt follows.
+        /// The connection was lost or could not be opened; another attempt follows.
         case disconnected(PQError)
         case notification(Notification)
     }
 
-    /// Notifications that have not been taken yet; with more, they are dropped and ``Event/connected`` is told.
+    /// Maximum number of buffered notifications.
+    ///
+    /// Further ones are dropped, and then ``Event/connected`` is reported.
     private static let bufferedMax = 1_024
-    /// The waits between attempts double from the first of these to the second.
+    /// The pauses between attempts double from the first to the longest.
     private static let backOff: (first: Duration, longest: Duration) = (.milliseconds(100), .seconds(10))
-    /// How often a connection that is silent is asked whether it still lives.
+    /// The interval at which the connection is checked by a query.
     private static let checkInterval: Duration = .seconds(15)
 
     private let target: ConnectionTarget
@@ -28,7 +32,7 @@ public final class Listener: Sendable {
     private let reactor: Reactor
     private let logger: Logger
 
-    /// A listener for these channels, whose names are plain identifiers.
+    /// Creates a listener for these channels; the names must be plain identifiers.
     public init(
         target: ConnectionTarget, channels: [String], connectDeadline: Duration = .seconds(5),
         applicationName: String = "progress-ledger listener", reactor: Reactor = .shared, logger: Logger
@@ -40,19 +44,19 @@ public final class Listener: Sendable {
         self.logger = logger
     }
 
-    /// Listens until the task is cancelled, and tells one event after the other.
+    /// Listens until the task is cancelled, and passes one event at a time.
     public func run(_ handle: (Event) async -> Void) async {
-        var wait = Self.backOff.first
+        var pause = Self.backOff.first
         while !Task.isCancelled {
             do throws(PQError) {
-                try await listen(handle) { wait = Self.backOff.first }
+                try await listen(handle) { pause = Self.backOff.first }
             } catch {
                 if error.code == .cancelled || Task.isCancelled { return }
                 await handle(.disconnected(error))
             }
-            // A little chance, so that not all listeners of a server that comes back come at once.
-            let jittered = wait * Double.random(in: 0.5...1)
-            wait = min(wait * 2, Self.backOff.longest)
+            // Random jitter prevents all listeners from reconnecting at once when a server comes back.
+            let jittered = pause * Double.random(in: 0.5...1)
+            pause = min(pause * 2, Self.backOff.longest)
             do { try await Task.sleep(for: jittered) } catch { return }
         }
     }
@@ -64,7 +68,7 @@ public final class Listener: Sendable {
         let connection = try await Connection.connect(
             to: target, deadline: connectDeadline, reactor: reactor, logger: logger,
             onNotification: { notification in
-                if case .dropped = sink.yield(.notification(notification)) { overflow.note() }
+                if case .dropped = sink.yield(.notification(notification)) { overflow.markDropped() }
             },
             onLoss: { _ in sink.finish() })
         do throws(PQError) {
@@ -88,31 +92,31 @@ public final class Listener: Sendable {
         _ incoming: AsyncStream<Incoming>, of connection: Connection, _ overflow: Overflow,
         _ handle: (Event) async -> Void
     ) async throws(PQError) {
-        let check = Task(name: "pq-listener-check") {
-            // A server that vanished without a word would otherwise never be noticed.
+        let livenessCheck = Task(name: "pq-listener-check") {
+            // A server that vanished without closing the connection would otherwise never be noticed.
             while !Task.isCancelled {
                 try await Task.sleep(for: Self.checkInterval)
                 _ = try await connection.run([Query("select 1")], by: .now + .seconds(10), commits: .nothing)
             }
         }
-        defer { check.cancel() }
+        defer { livenessCheck.cancel() }
         for await item in incoming {
             guard case .notification(let notification) = item else { continue }
             await handle(.notification(notification))
-            if overflow.take() { await handle(.connected) }
+            if overflow.takeAndReset() { await handle(.connected) }
         }
         if Task.isCancelled { throw PQError(.cancelled, "cancelled") }
         throw await connection.loss ?? PQError(.connectionLost, "the connection was closed")
     }
 }
 
-/// Remembers that something was dropped, until it is told.
+/// A flag that records that a notification was dropped, until it is read.
 private final class Overflow: Sendable {
     private let hasDropped = Mutex(false)
 
-    func note() { hasDropped.withLock { $0 = true } }
+    func markDropped() { hasDropped.withLock { $0 = true } }
 
-    func take() -> Bool {
+    func takeAndReset() -> Bool {
         hasDropped.withLock { value in
             defer { value = false }
             return value

@@ -1,4 +1,4 @@
-/// What a NOTIFY said.
+/// The channel and the payload of a NOTIFY.
 public struct Notification: Hashable, Sendable {
     public let channel: String
     public let payload: String

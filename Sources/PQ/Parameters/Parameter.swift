@@ -18,7 +18,9 @@ private struct ByteString: BinaryEncodable {
     func encode(into bytes: inout [UInt8]) { bytes.append(contentsOf: content) }
 }
 
-/// A JSON text as `jsonb`, whose binary format is a version byte and the text.
+/// A JSON text as `jsonb`.
+///
+/// Its binary format is a version byte followed by the text.
 private struct JSONText: BinaryEncodable {
     static var typeID: TypeID { .jsonb }
     let text: String
@@ -44,14 +46,14 @@ extension Parameter {
     public static func int4(_ value: Int32?) -> Parameter { single(value) }
     public static func int8(_ value: Int64?) -> Parameter { single(value) }
     public static func float8(_ value: Double?) -> Parameter { single(value) }
-    /// A text without U+0000, which PostgreSQL cannot store.
+    /// A text without U+0000, because PostgreSQL cannot store it.
     public static func text(_ value: String?) -> Parameter { single(value) }
     public static func uuid(_ value: UUIDBytes?) -> Parameter { single(value) }
-    /// A whole number of any size that fits 128 bits, as `numeric`.
+    /// An integer of up to 128 bits as `numeric`.
     public static func numeric(_ value: Int128?) -> Parameter { single(value) }
     public static func bytea(_ value: [UInt8]?) -> Parameter { single(value.map(ByteString.init)) }
     public static func jsonb(text: String?) -> Parameter { single(text.map(JSONText.init)) }
-    /// At or after 4713 BC and before AD 294277, which is what PostgreSQL holds.
+    /// A time from 4713 BC until before AD 294277, PostgreSQL's range.
     public static func timestamptz(microsecondsSince1970 value: Int64?) -> Parameter {
         single(value.map(TimestampMicroseconds.init))
     }
@@ -89,7 +91,7 @@ extension Parameter {
     public static func int4s(_ values: [Int32?]) -> Parameter { array(of: values) }
     public static func int8s(_ values: [Int64?]) -> Parameter { array(of: values) }
     public static func float8s(_ values: [Double?]) -> Parameter { array(of: values) }
-    /// Texts without U+0000, which PostgreSQL cannot store.
+    /// Texts without U+0000, because PostgreSQL cannot store it.
     public static func texts(_ values: [String?]) -> Parameter { array(of: values) }
     public static func uuids(_ values: [UUIDBytes?]) -> Parameter { array(of: values) }
     public static func numerics(_ values: [Int128?]) -> Parameter { array(of: values) }

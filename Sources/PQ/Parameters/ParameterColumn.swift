@@ -1,9 +1,9 @@
-/// An array of one dimension that is made value by value: a column of many rows on its way to the server.
+/// A one-dimensional array parameter that is built value by value.
 ///
-/// Each value is encoded as it is added, into one buffer, so that a thousand rows cost no more memory operations than a few
-/// (src/backend/utils/adt/arrayfuncs.c, `array_recv`).
+/// It carries one column of many rows to the server. Each value is encoded into one buffer as it is appended, so a
+/// thousand rows cost no more allocations than a few (src/backend/utils/adt/arrayfuncs.c, `array_recv`).
 public struct ParameterColumn: Sendable {
-    /// What a column holds.
+    /// The type of a column's values.
     public enum Kind: Sendable {
         case int2
         case int4
@@ -27,18 +27,21 @@ public struct ParameterColumn: Sendable {
     }
 
     private let kind: Kind
-    /// The values, each after its length, and before them room for the head; then room for more.
+    /// The encoded array: room for the header, the values with lengths, spare room.
     private var bytes = [UInt8](repeating: 0, count: 256)
-    /// How many of the bytes are in use.
-    private var used = Self.headLength
+    /// Number of bytes in use.
+    private var usedCount = Self.headerLength
     private var holdsNull = false
-    /// How many values there are.
+    /// Number of values.
     public private(set) var count = 0
 
-    /// Dimensions, whether there are nulls, the type of the values, how many there are, the index of the first.
-    private static let headLength = 20
+    /// The length of the header.
+    ///
+    /// It contains the number of dimensions, whether nulls exist, the type and the number of the values, and the index
+    /// of the first.
+    private static let headerLength = 20
 
-    /// A column without values.
+    /// Creates an empty column.
     public init(_ kind: Kind) {
         self.kind = kind
     }
@@ -47,7 +50,7 @@ public struct ParameterColumn: Sendable {
     public mutating func append(int4 value: Int32?) { append(value, as: .int4) }
     public mutating func append(int8 value: Int64?) { append(value, as: .int8) }
 
-    /// At or after 4713 BC and before AD 294277, which is what PostgreSQL holds.
+    /// Appends a time from 4713 BC until before AD 294277, PostgreSQL's range.
     public mutating func append(microsecondsSince1970 value: Int64?) {
         append(value.map { $0 - TimestampMicroseconds.epochDistance }, as: .timestamptz)
     }
@@ -55,11 +58,11 @@ public struct ParameterColumn: Sendable {
     public mutating func append(uuid value: UUIDBytes?) {
         guard let value else { return appendNull(.uuid) }
         begin(.uuid, length: 16)
-        put(value.high)
-        put(value.low)
+        write(value.high)
+        write(value.low)
     }
 
-    /// A text without U+0000, which PostgreSQL cannot store.
+    /// Appends a text without U+0000, because PostgreSQL cannot store it.
     public mutating func append(text value: String?) {
         guard var value else { return appendNull(.text) }
         value.withUTF8 { unsafe append(UnsafeRawBufferPointer($0), as: .text) }
@@ -73,15 +76,15 @@ public struct ParameterColumn: Sendable {
     private mutating func append(_ value: (some FixedWidthInteger)?, as kind: Kind) {
         guard let value else { return appendNull(kind) }
         begin(kind, length: MemoryLayout.size(ofValue: value))
-        put(value)
+        write(value)
     }
 
     private mutating func append(_ content: UnsafeRawBufferPointer, as kind: Kind) {
         begin(kind, length: content.count)
         unsafe bytes.withUnsafeMutableBytes { bytes in
-            unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[used...]).copyMemory(from: content)
+            unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[usedCount...]).copyMemory(from: content)
         }
-        used += content.count
+        usedCount += content.count
     }
 
     private mutating func appendNull(_ kind: Kind) {
@@ -89,39 +92,39 @@ public struct ParameterColumn: Sendable {
         begin(kind, length: -1)
     }
 
-    /// Writes the length of a value, and makes room for the value; -1 is null.
+    /// Writes the length of a value and makes room for the value; -1 is null.
     private mutating func begin(_ kind: Kind, length: Int) {
         precondition(kind == self.kind, "a column has values of one type")
         count += 1
-        let needed = used + 4 + max(0, length)
+        let needed = usedCount + 4 + max(0, length)
         if needed > bytes.count { bytes += repeatElement(0, count: max(needed - bytes.count, bytes.count)) }
-        put(Int32(length))
+        write(Int32(length))
     }
 
-    /// Writes where ``begin(_:length:)`` has made room.
-    private mutating func put(_ value: some FixedWidthInteger) {
-        let place = used
+    /// Writes an integer into the room that ``begin(_:length:)`` has made.
+    private mutating func write(_ value: some FixedWidthInteger) {
+        let offset = usedCount
         unsafe bytes.withUnsafeMutableBytes {
-            unsafe $0.storeBytes(of: value.bigEndian, toByteOffset: place, as: type(of: value))
+            unsafe $0.storeBytes(of: value.bigEndian, toByteOffset: offset, as: type(of: value))
         }
-        used += MemoryLayout.size(ofValue: value)
+        usedCount += MemoryLayout.size(ofValue: value)
     }
 
-    /// The value of a column that has only one, as it is.
+    /// The only value of the column, as a parameter that is not an array.
     public var single: Parameter {
         precondition(count == 1, "a column of \(count) values is not a single one")
-        return Parameter(kind.type, holdsNull ? nil : Array(bytes[(Self.headLength + 4)..<used]))
+        return Parameter(kind.type, holdsNull ? nil : Array(bytes[(Self.headerLength + 4)..<usedCount]))
     }
 
-    /// The array.
+    /// The column as an array parameter.
     public var parameter: Parameter {
-        var head: [UInt8] = []
-        head.appendBigEndian(Int32(count == 0 ? 0 : 1))
-        head.appendBigEndian(Int32(holdsNull ? 1 : 0))
-        head.appendBigEndian(kind.type.rawValue)
-        guard count > 0 else { return Parameter(kind.type.array, head) }
-        head.appendBigEndian(Int32(count))
-        head.appendBigEndian(Int32(1))
-        return Parameter(kind.type.array, head + bytes[Self.headLength..<used])
+        var header: [UInt8] = []
+        header.appendBigEndian(Int32(count == 0 ? 0 : 1))
+        header.appendBigEndian(Int32(holdsNull ? 1 : 0))
+        header.appendBigEndian(kind.type.rawValue)
+        guard count > 0 else { return Parameter(kind.type.array, header) }
+        header.appendBigEndian(Int32(count))
+        header.appendBigEndian(Int32(1))
+        return Parameter(kind.type.array, header + bytes[Self.headerLength..<usedCount])
     }
 }

@@ -1,4 +1,6 @@
-/// A connection lent to a closure, for what needs one and the same connection without a transaction around it.
+/// A connection lent to a closure for operations that need the same connection.
+///
+/// Unlike in ``Transaction``, no transaction is open around them.
 public struct Lease: ~Copyable {
     private let connection: Connection
     private let settings: Pool.Settings
@@ -8,7 +10,7 @@ public struct Lease: ~Copyable {
         self.settings = settings
     }
 
-    /// The process of the server that serves this connection.
+    /// The id of the server process that serves this connection.
     public var backendProcess: Int32 { connection.backendProcess }
 
     /// Runs one statement, committed when this returns.
@@ -23,8 +25,9 @@ public struct Lease: ~Copyable {
         try await connection.run(queries, by: .now + (deadline ?? settings.operationDeadline), commits: .cancellable)
     }
 
-    /// Runs a text of several statements without parameters, as psql would, in one transaction unless it says
-    /// otherwise. For migrations.
+    /// Runs a text of several statements without parameters, as psql does.
+    ///
+    /// They run in one transaction, unless the text itself contains transaction commands. For migrations.
     public mutating func script(_ sql: String, deadline: Duration? = nil) async throws(PQError) {
         try await connection.script(sql, by: .now + (deadline ?? settings.operationDeadline))
     }

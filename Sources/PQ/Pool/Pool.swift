@@ -1,79 +1,88 @@
 public import Logging
 
-/// A bounded number of connections to one database, lent to one caller at a time.
+/// A bounded pool of connections to one database.
 ///
-/// Connections are made when they are needed, are checked when they come back, and are replaced when they are lost.
-/// Callers beyond the bound wait in order, a bounded time and in a bounded number.
+/// A connection is lent to one caller at a time. Connections are opened on demand, checked when they are returned, and
+/// replaced when they are lost. Further callers wait in order. Both the waiting time and the number of waiting callers
+/// are limited.
 public final class Pool: Sendable {
-    /// How a pool behaves. Every limit has a default.
+    /// The limits of a pool and the requirements for its sessions.
+    ///
+    /// Every limit has a default.
     public struct Settings: Sendable {
-        /// The most connections at once. Each is a process of the server.
+        /// Maximum number of connections. Each is a process of the server.
         public var connectionsMax = 8
-        /// The most callers that wait for one.
+        /// Maximum number of callers that wait for a connection.
         public var waitersMax = 1_000
-        /// How long a caller waits for one.
+        /// How long a caller waits for a connection.
         public var acquireDeadline: Duration = .seconds(5)
-        /// How long one operation may take where its caller says nothing else.
+        /// How long one operation may take, unless its caller sets another deadline.
         public var operationDeadline: Duration = .seconds(30)
-        /// How long making a connection may take, for each host.
+        /// How long opening a connection may take, for each host.
         public var connectDeadline: Duration = .seconds(5)
-        /// How long the server has, once an operation is past its deadline or cancelled, to answer the request to cancel
-        /// it. Then the connection is given up.
+        /// How long the server may take to cancel an operation.
+        ///
+        /// It is asked to when the operation is past its deadline or its task is cancelled. After this time the
+        /// connection is given up.
         public var cancelGrace: Duration = .seconds(5)
-        /// How old a connection gets before another takes its place, give or take a tenth, so that they do not all go
-        /// at once. So a pool finds its way to a new primary, and servers can be taken out of service.
+        /// The age at which a connection is replaced, plus or minus 10 %.
+        ///
+        /// The variation prevents all connections from being replaced at once. Replacement lets a pool move to a new
+        /// primary, and lets servers be taken out of service.
         public var lifetimeMax: Duration = .seconds(1_800)
-        /// How long a connection rests before it is given back to the server.
+        /// How long a connection may be idle before it is closed.
         public var idleMax: Duration = .seconds(60)
-        /// What each session must guarantee.
+        /// The guarantees that each session must give.
         public var session = SessionRequirements()
-        /// The other pools of this process on the same server; nil for none.
+        /// The group of this process's pools on the same server; nil for none.
         public var group: PoolGroup?
-        /// What the server's administrator sees.
+        /// The application name shown in `pg_stat_activity`.
         public var applicationName = "progress-ledger"
 
+        /// Creates the default settings.
         public init() {}
     }
 
-    /// What a pool has done and does.
+    /// The state and the counters of a pool.
     public struct Statistics: Sendable {
-        /// Connections, idle, lent or being made.
+        /// Number of connections that are idle, lent or being opened.
         public var connections = 0
-        /// Connections lent.
+        /// Number of lent connections.
         public var lent = 0
-        /// Callers that wait.
+        /// Number of callers that wait for a connection.
         public var waiters = 0
-        /// Connections made since the start.
+        /// Connections opened since the start.
         public var connected: UInt64 = 0
-        /// Attempts to connect that failed since the start.
+        /// Failed attempts to connect since the start.
         public var connectFailures: UInt64 = 0
-        /// Callers that got none in time since the start.
+        /// Callers that got no connection in time since the start.
         public var refused: UInt64 = 0
         /// Round trips made since the start.
         public var roundTrips: UInt64 = 0
     }
 
-    /// The reactor on which its connections live.
+    /// The reactor that the pool's connections run on.
     public let reactor: Reactor
     let settings: Settings
     let driver: PoolDriver
 
-    /// A pool for this database. Connects to nothing yet.
+    /// Creates a pool for this database without connecting.
     public init(target: ConnectionTarget, settings: Settings = Settings(), reactor: Reactor = .shared, logger: Logger) {
         precondition(settings.connectionsMax > 0, "a pool has at least one connection")
         self.reactor = reactor
         self.settings = settings
-        // The encoding of this side: whatever the environment or the role says, what is sent is UTF-8.
+        // The client encoding is always UTF-8, regardless of the environment and the role.
         let named = target.setting("fallback_application_name", settings.applicationName)
             .setting("client_encoding", "UTF8")
         driver = PoolDriver(target: named, settings: settings, reactor: reactor, logger: logger)
         settings.group?.join(driver)
     }
 
-    /// Runs one statement by itself, committed when this returns.
+    /// Runs one statement in a transaction of its own, committed when this returns.
     ///
-    /// - Parameter isDurableWrite: Whether its commit must be proven. It is then never cancelled, neither with the task
-    ///   nor at the deadline: it goes on until the server answers, is found silent, or ends it by `statement_timeout`.
+    /// - Parameter isDurableWrite: Whether the commit must be proven. The statement is then never cancelled, neither
+    ///   with the task nor at the deadline. It continues until the server responds, is found unresponsive, or ends it
+    ///   by `statement_timeout`.
     public func query(
         _ query: Query, deadline: Duration? = nil, isDurableWrite: Bool = false
     ) async throws(PQError) -> Rows {
@@ -85,10 +94,10 @@ public final class Pool: Sendable {
         return first
     }
 
-    /// Runs statements in one round trip and one transaction: all take effect, or none. At most 1,000.
+    /// Runs at most 1,000 statements in one round trip and one transaction.
     ///
-    /// Several are sent between `begin` and `commit`. Without these, a pipeline is one transaction on PostgreSQL itself,
-    /// but not on servers that distribute its statements.
+    /// Either all take effect, or none. Several statements are sent between `begin` and `commit`. On PostgreSQL itself
+    /// a pipeline is one transaction without these, but not on servers that distribute its statements.
     ///
     /// - Parameter isDurableWrite: As for ``query(_:deadline:isDurableWrite:)``.
     public func pipeline(
@@ -111,21 +120,23 @@ public final class Pool: Sendable {
         do {
             return try await withPooled { connection throws(PQError) in try await body(connection, moment) }
         } catch  where error.isStaleStatement {
-            // What a prepared statement refers to has changed; the connection has forgotten it by now, and the failed
-            // group has done nothing.
+            // An object that a prepared statement refers to has changed. The connection has dropped its prepared
+            // statements by now, and the failed group had no effect, so the group is run again.
             return try await withPooled { connection throws(PQError) in try await body(connection, moment) }
         }
     }
 
-    /// Makes a connection apart from the pool's, closes it again, and returns what its session was found to be.
+    /// Opens and closes a separate connection and returns the facts of its session.
     ///
-    /// - Parameter isWritable: Whether a server that takes no writes is refused, where the pool's settings do so.
-    /// - Throws: ``PQError/Code/sessionRefused`` if the server does not give what the settings require.
+    /// - Parameter isWritable: Whether a read-only server is refused, if the pool's settings require it.
+    /// - Throws: ``PQError/Code/sessionRefused`` if the server does not meet the settings' requirements.
     public func checkSession(isWritable: Bool = true) async throws(PQError) -> SessionFacts {
         try await driver.checkSession(isWritable: isWritable)
     }
 
-    /// Lends a connection to the closure. Transactions have ``withTransaction(isolation:readOnly:deadline:_:)``.
+    /// Lends a connection to the closure.
+    ///
+    /// For transactions use ``withTransaction(isolation:readOnly:deadline:_:)``.
     public func withConnection<R>(_ body: (inout Lease) async throws -> R) async throws -> R {
         try await withTaskExecutorPreference(reactor.taskExecutor) {
             let connection = try await driver.acquire()
@@ -141,13 +152,15 @@ public final class Pool: Sendable {
         }
     }
 
-    /// Runs the closure in a transaction: it is committed when the closure returns and rolled back when it throws.
+    /// Runs the closure in a transaction.
     ///
-    /// `BEGIN` travels with the closure's first statement, and with ``Transaction/commit(after:)`` `COMMIT` travels
-    /// with its last ones, so a transaction need not cost a round trip more than its statements.
+    /// The transaction is committed when the closure returns and rolled back when it throws. `BEGIN` is sent with the
+    /// closure's first statement, and ``Transaction/commit(after:)`` sends `COMMIT` with the last ones. A transaction
+    /// therefore needs no more round trips than its statements.
     ///
     /// - Parameter deadline: How long each operation in it may take.
-    /// - Throws: What the closure throws; ``PQError/Code/transactionRolledBack`` where `COMMIT` answers `ROLLBACK`.
+    /// - Throws: The closure's error; ``PQError/Code/transactionRolledBack`` if the server responds to `COMMIT` with
+    ///   `ROLLBACK`.
     public func withTransaction<R>(
         isolation: IsolationLevel = .readCommitted, readOnly: Bool = false, deadline: Duration? = nil,
         _ body: (inout Transaction) async throws -> R
@@ -181,12 +194,14 @@ public final class Pool: Sendable {
         }
     }
 
-    /// Closes idle connections now and lent ones when they come back. Nobody gets one any more.
+    /// Closes the pool: no caller gets a connection any more.
+    ///
+    /// Idle connections are closed now, lent ones when they are returned.
     public func close() async {
         await driver.close()
     }
 
-    /// What the pool has done and does.
+    /// The pool's state and counters.
     public var statistics: Statistics {
         get async { await driver.statistics }
     }

@@ -1,18 +1,20 @@
 internal import Logging
 
-/// The effects of a pool: it makes connections, lends them and takes them back, as ``PoolState`` decides.
+/// Opens, lends and closes the connections of a pool as ``PoolState`` decides.
 actor PoolDriver {
-    private enum Grant {
+    /// The result that ends a caller's wait.
+    private enum WaitResult {
         case lend(Connection)
-        case makeYourOwn
+        /// Open a connection in the slot that became free.
+        case connect
         case refuse(PQError)
     }
 
     private final class Waiter {
         let deadline: ContinuousClock.Instant
-        let continuation: CheckedContinuation<Grant, Never>
+        let continuation: CheckedContinuation<WaitResult, Never>
 
-        init(deadline: ContinuousClock.Instant, continuation: CheckedContinuation<Grant, Never>) {
+        init(deadline: ContinuousClock.Instant, continuation: CheckedContinuation<WaitResult, Never>) {
             self.deadline = deadline
             self.continuation = continuation
         }
@@ -24,19 +26,19 @@ actor PoolDriver {
     private let settings: Pool.Settings
     private let logger: Logger
     private var state: PoolState<Connection, Waiter>
-    private var deadlines: [Int: ContinuousClock.Instant] = [:]
-    private var isRemembered = false
-    private var figures = Pool.Statistics()
+    private var waiterDeadlines: [Int: ContinuousClock.Instant] = [:]
+    private var isRegistered = false
+    private var counters = Pool.Statistics()
     private var roundTripsOfClosed: UInt64 = 0
-    private var alive: [ObjectIdentifier: Connection] = [:]
-    /// Since when the idle connections rest.
-    private var restingSince: [ObjectIdentifier: ContinuousClock.Instant] = [:]
-    /// How often two connections are compared to tell whether a pooler keeps their sessions apart.
+    private var allConnections: [ObjectIdentifier: Connection] = [:]
+    /// The moment since which each idle connection has been idle.
+    private var idleSince: [ObjectIdentifier: ContinuousClock.Instant] = [:]
+    /// The number of comparisons that detect a pooler with shared sessions.
     private static let poolerChecks = 8
-    /// How long a server process takes, about, to leave after its connection was closed.
-    private static let leavingTime: Duration = .milliseconds(50)
-    /// The longest pause between two attempts to connect to a server that has no more connections.
-    private static let refusedPauseMax: Duration = .seconds(1)
+    /// The approximate time a server process takes to exit after its connection closes.
+    private static let backendExitTime: Duration = .milliseconds(50)
+    /// The longest pause between attempts to connect to a server at its limit.
+    private static let connectPauseMax: Duration = .seconds(1)
 
     init(target: ConnectionTarget, settings: Pool.Settings, reactor: Reactor, logger: Logger) {
         self.target = target
@@ -46,26 +48,28 @@ actor PoolDriver {
         state = PoolState(connectionsMax: settings.connectionsMax, waitersMax: settings.waitersMax)
     }
 
-    /// A connection in good order, for one caller, who must give it back with ``release(_:)``.
+    /// Returns a usable connection for one caller, which must ``release(_:)`` it.
     func acquire() async throws(PQError) -> Connection {
-        await closeUseless()
+        await closeUnusableIdle()
         switch state.acquire() {
         case .lend(let connection):
-            restingSince[ObjectIdentifier(connection)] = nil
+            idleSince[ObjectIdentifier(connection)] = nil
             return connection
         case .connect: return try await connect()
         case .wait: return try await wait()
         case .refuse(let waiting):
-            figures.refused += 1
+            counters.refused += 1
             throw PQError(.poolExhausted, "\(waiting) callers wait for a connection already")
         case .refuseClosed: throw PQError(.poolClosed, "the pool is closed")
         }
     }
 
-    /// Takes a connection back. One with an open transaction, an operation under way or a lost server is closed.
+    /// Takes a connection back, and closes it if it cannot be used again.
     ///
-    /// One with a detached commit stays lent until that has ended: so a server whose commits all wait for a standby has as
-    /// many of them as the pool has connections, and no more.
+    /// It cannot if a transaction is open, an operation is in progress or the server was lost.
+    ///
+    /// A connection with a detached commit stays lent until the commit ends. If all commits of a server wait for a
+    /// standby, their number is therefore limited to the size of the pool.
     func release(_ connection: Connection) async {
         if await connection.isDetached {
             Task(name: "pq-detached") {
@@ -78,43 +82,43 @@ actor PoolDriver {
             await discard(connection)
             return
         }
-        let (waiter, isToBeClosed) = state.release(connection)
+        let (waiter, shouldClose) = state.release(connection)
         if let waiter {
             waiter.continuation.resume(returning: .lend(connection))
-        } else if isToBeClosed {
+        } else if shouldClose {
             await close(connection)
         } else {
             let now = ContinuousClock.now
-            restingSince[ObjectIdentifier(connection)] = now
-            lookAfter(now + settings.idleMax)
+            idleSince[ObjectIdentifier(connection)] = now
+            watchDeadline(now + settings.idleMax)
         }
     }
 
-    /// Closes the connection that has rested longest.
+    /// Closes the connection that has been idle longest.
     ///
-    /// - Returns: Whether there was one.
+    /// - Returns: Whether a connection was idle.
     func closeOneIdle() async -> Bool {
         guard let connection = state.removeOneIdle() else { return false }
         await close(connection)
         return true
     }
 
-    /// Closes all connections that rest.
+    /// Closes all idle connections.
     func closeAllIdle() async {
         for connection in state.removeIdle(where: { _ in true }) { await close(connection) }
     }
 
-    private func closeRested(_ now: ContinuousClock.Instant) async {
-        let since = restingSince
+    private func closeExpiredIdle(_ now: ContinuousClock.Instant) async {
+        let since = idleSince
         let idleMax = settings.idleMax
-        let rested = state.removeIdle { since[ObjectIdentifier($0)].map { now - $0 >= idleMax } ?? false }
-        for connection in rested { await close(connection) }
+        let expired = state.removeIdle { since[ObjectIdentifier($0)].map { now - $0 >= idleMax } ?? false }
+        for connection in expired { await close(connection) }
     }
 
     func checkSession(isWritable: Bool) async throws(PQError) -> SessionFacts {
         var settings = settings
         settings.session.isWritable = settings.session.isWritable && isWritable
-        let (connection, facts) = try await make(settings)
+        let (connection, facts) = try await openConnection(settings)
         do throws(PQError) {
             if facts.isPooled { try await checkPooler(connection, settings) }
         } catch {
@@ -125,22 +129,24 @@ actor PoolDriver {
         return facts
     }
 
-    /// Refuses a pooler that gives each transaction another session: settings, roles and prepared statements of one client
-    /// would then be met by another.
+    /// Refuses a pooler that gives each transaction another session.
     ///
-    /// A value is left in one session and looked for from there and from a second connection. A pooler that keeps
-    /// sessions apart shows it to the first only, every time.
+    /// With such a pooler, the settings, roles and prepared statements of one client would leak to another.
+    ///
+    /// The check stores a value in one session and reads it from that connection and from a second one. A pooler that
+    /// keeps sessions apart shows the value to the first connection only, every time.
     private func checkPooler(_ connection: Connection, _ settings: Pool.Settings) async throws(PQError) {
         let token = String(UInt64.random(in: 0 ... .max), radix: 36)
-        let (other, _) = try await make(settings)
+        let (other, _) = try await openConnection(settings)
         var isShared = false
         do throws(PQError) {
-            _ = try await ask("select set_config('progress_ledger.session', $1, false)", [.text(token)], connection)
-            let look = "select coalesce(current_setting('progress_ledger.session', true), '')"
+            _ = try await queryText(
+                "select set_config('progress_ledger.session', $1, false)", [.text(token)], connection)
+            let readSQL = "select coalesce(current_setting('progress_ledger.session', true), '')"
             for _ in 1...Self.poolerChecks where !isShared {
-                let seen = try await ask(look, [], other)
-                let kept = try await ask(look, [], connection)
-                isShared = seen == token || kept != token
+                let seenByOther = try await queryText(readSQL, [], other)
+                let seenByFirst = try await queryText(readSQL, [], connection)
+                isShared = seenByOther == token || seenByFirst != token
             }
         } catch {
             await other.close()
@@ -156,7 +162,7 @@ actor PoolDriver {
             """)
     }
 
-    private func ask(
+    private func queryText(
         _ sql: String, _ parameters: [Parameter], _ connection: Connection
     ) async throws(PQError) -> String {
         let rows = try await connection.run(
@@ -171,87 +177,93 @@ actor PoolDriver {
             waiter.continuation.resume(returning: .refuse(PQError(.poolClosed, "the pool is closed")))
         }
         for connection in idle { await close(connection) }
-        forget()
+        unregister()
     }
 
     var statistics: Pool.Statistics {
         get async {
-            var figures = figures
-            figures.connections = state.connectionCount
-            figures.lent = state.lentCount
-            figures.waiters = state.waiterCount
-            figures.roundTrips = roundTripsOfClosed
-            for connection in alive.values { figures.roundTrips += UInt64(await connection.roundTrips) }
-            return figures
+            var counters = counters
+            counters.connections = state.connectionCount
+            counters.lent = state.lentCount
+            counters.waiters = state.waiterCount
+            counters.roundTrips = roundTripsOfClosed
+            for connection in allConnections.values { counters.roundTrips += UInt64(await connection.roundTrips) }
+            return counters
         }
     }
 
-    // MARK: Making and closing
+    // MARK: Opening and closing
 
     private func connect() async throws(PQError) -> Connection {
         do throws(PQError) {
             let connection: Connection
-            switch try await makeOrTakeOver() {
-            case .made(let new): connection = new
-            case .rested(let old):
-                restingSince[ObjectIdentifier(old)] = nil
+            switch try await openOrTakeIdle() {
+            case .opened(let new): connection = new
+            case .idle(let old):
+                idleSince[ObjectIdentifier(old)] = nil
                 return old
             }
             state.connected()
-            figures.connected += 1
-            alive[ObjectIdentifier(connection)] = connection
+            counters.connected += 1
+            allConnections[ObjectIdentifier(connection)] = connection
             return connection
         } catch {
-            figures.connectFailures += 1
-            // Whoever has one gives it back sooner or later.
+            counters.connectFailures += 1
+            // The callers that hold a connection return it sooner or later.
             if error.sqlState == .tooManyConnections, state.connectRefused() { return try await wait() }
-            // The next in line would fail the same way: it learns so at once rather than at its deadline.
-            if let next = state.connectFailed() { next.continuation.resume(returning: .makeYourOwn) }
+            // The next waiter would fail the same way. It retries now, so it learns this at once and not at its
+            // deadline.
+            if let next = state.connectFailed() { next.continuation.resume(returning: .connect) }
             throw error
         }
     }
 
-    private enum Acquired {
-        case made(Connection)
-        /// It had been lent meanwhile, and came back.
-        case rested(Connection)
+    /// A connection opened for a caller, or an idle one that made opening unnecessary.
+    private enum ConnectResult {
+        case opened(Connection)
+        /// A connection that became idle while a new one was being opened.
+        case idle(Connection)
     }
 
-    /// Makes a connection; if the server has no more of them, takes the place of one that rests in another pool.
-    private func makeOrTakeOver() async throws(PQError) -> Acquired {
+    /// Opens a connection, or takes a slot from an idle connection of another pool.
+    ///
+    /// The second happens if the server refuses more connections.
+    private func openOrTakeIdle() async throws(PQError) -> ConnectResult {
         let end = ContinuousClock.now + settings.acquireDeadline
-        var pause = Self.leavingTime
+        var pause = Self.backendExitTime
         while true {
             do throws(PQError) {
-                return .made(try await make(settings).connection)
+                return .opened(try await openConnection(settings).connection)
             } catch {
                 if error.sqlState == .tooManyConnections {
-                    await closeUseless()
-                    if let rested = state.takeIdleInstead() { return .rested(rested) }
+                    await closeUnusableIdle()
+                    if let idle = state.takeIdleInsteadOfConnecting() { return .idle(idle) }
                 }
-                // One of our own is waited for by the caller, in its turn; others must first come to rest.
+                // If this pool has lent connections, the caller waits in the queue for one of them. Otherwise an idle
+                // connection of another pool must be closed first.
                 guard error.sqlState == .tooManyConnections, state.lentCount == 0, let group = settings.group,
                     .now < end
                 else { throw error }
-                let isGiven = await group.giveBackOne(except: self)
-                do { try await Task.sleep(for: isGiven ? Self.leavingTime : pause) } catch {
+                let hasFreedOne = await group.closeOneIdle(except: self)
+                do { try await Task.sleep(for: hasFreedOne ? Self.backendExitTime : pause) } catch {
                     throw PQError(.cancelled, "cancelled while connecting")
                 }
-                if !isGiven { pause = min(pause * 2, Self.refusedPauseMax) }
+                if !hasFreedOne { pause = min(pause * 2, Self.connectPauseMax) }
             }
         }
     }
 
-    private func make(_ settings: Pool.Settings) async throws(PQError) -> (connection: Connection, facts: SessionFacts)
-    {
+    private func openConnection(_ settings: Pool.Settings) async throws(PQError) -> (
+        connection: Connection, facts: SessionFacts
+    ) {
         let group = settings.group
         let connection = try await Connection.connect(
             to: target, deadline: settings.connectDeadline, cancelGrace: settings.cancelGrace, reactor: reactor,
             logger: logger,
-            onSilence: { [weak self] in
+            onServerUnresponsive: { [weak self] in
                 Task(name: "pq-silence") {
                     await self?.closeAllIdle()
-                    await group?.dropIdle()
+                    await group?.closeAllIdle()
                 }
             })
         do throws(PQError) {
@@ -263,24 +275,24 @@ actor PoolDriver {
     }
 
     private func discard(_ connection: Connection) async {
-        if let next = state.discard() { next.continuation.resume(returning: .makeYourOwn) }
+        if let next = state.discard() { next.continuation.resume(returning: .connect) }
         await close(connection)
     }
 
     private func close(_ connection: Connection) async {
-        alive[ObjectIdentifier(connection)] = nil
-        restingSince[ObjectIdentifier(connection)] = nil
+        allConnections[ObjectIdentifier(connection)] = nil
+        idleSince[ObjectIdentifier(connection)] = nil
         roundTripsOfClosed += UInt64(await connection.roundTrips)
         await connection.close()
     }
 
     private func isTooOld(_ connection: Connection) -> Bool {
-        // The process number of the server spreads the ages, and is there already.
+        // The server's process number spreads the ages of the connections at no extra cost.
         let spread = Double(connection.backendProcess % 21) / 100 - 0.1
-        return connection.madeAt.duration(to: .now) > settings.lifetimeMax * (1 + spread)
+        return connection.openedAt.duration(to: .now) > settings.lifetimeMax * (1 + spread)
     }
 
-    private func closeUseless() async {
+    private func closeUnusableIdle() async {
         var lost: Set<ObjectIdentifier> = []
         for connection in state.idle where await !connection.isReusable { lost.insert(ObjectIdentifier(connection)) }
         guard !lost.isEmpty else { return }
@@ -291,58 +303,58 @@ actor PoolDriver {
 
     private func wait() async throws(PQError) -> Connection {
         let deadline = ContinuousClock.now + settings.acquireDeadline
-        let number = state.newWaiterNumber()
-        let grant: Grant = await withTaskCancellationHandler {
-            await withCheckedContinuation { (continuation: CheckedContinuation<Grant, Never>) in
+        let waiterID = state.makeWaiterID()
+        let result: WaitResult = await withTaskCancellationHandler {
+            await withCheckedContinuation { (continuation: CheckedContinuation<WaitResult, Never>) in
                 guard !Task.isCancelled else {
                     continuation.resume(returning: Self.cancelled)
                     return
                 }
-                state.enqueue(Waiter(deadline: deadline, continuation: continuation), number)
-                lookAfter(number, until: deadline)
+                state.enqueue(Waiter(deadline: deadline, continuation: continuation), waiterID)
+                watchDeadline(waiterID, until: deadline)
             }
         } onCancel: {
-            Task(name: "pq-cancel-wait") { await self.cancel(number) }
+            Task(name: "pq-cancel-wait") { await self.cancel(waiterID) }
         }
-        deadlines[number] = nil
-        switch grant {
+        waiterDeadlines[waiterID] = nil
+        switch result {
         case .lend(let connection): return connection
-        case .makeYourOwn: return try await connect()
+        case .connect: return try await connect()
         case .refuse(let error): throw error
         }
     }
 
-    private func lookAfter(_ number: Int, until deadline: ContinuousClock.Instant) {
-        deadlines[number] = deadline
-        lookAfter(deadline)
+    private func watchDeadline(_ waiterID: Int, until deadline: ContinuousClock.Instant) {
+        waiterDeadlines[waiterID] = deadline
+        watchDeadline(deadline)
     }
 
-    private func lookAfter(_ deadline: ContinuousClock.Instant) {
-        if !isRemembered {
-            reactor.remember(self)
-            isRemembered = true
+    private func watchDeadline(_ deadline: ContinuousClock.Instant) {
+        if !isRegistered {
+            reactor.register(self)
+            isRegistered = true
         }
         reactor.deadlineChanged(to: deadline)
     }
 
-    private func forget() {
-        guard isRemembered else { return }
-        reactor.forget(self)
-        isRemembered = false
+    private func unregister() {
+        guard isRegistered else { return }
+        reactor.unregister(self)
+        isRegistered = false
     }
 
-    private static let cancelled = Grant.refuse(PQError(.cancelled, "cancelled while waiting for a connection"))
+    private static let cancelled = WaitResult.refuse(PQError(.cancelled, "cancelled while waiting for a connection"))
 
-    private func cancel(_ number: Int) {
-        deadlines[number] = nil
-        state.removeWaiter(number)?.continuation.resume(returning: Self.cancelled)
+    private func cancel(_ waiterID: Int) {
+        waiterDeadlines[waiterID] = nil
+        state.removeWaiter(waiterID)?.continuation.resume(returning: Self.cancelled)
     }
 
-    private func refuseOverdue(_ now: ContinuousClock.Instant) {
-        for (number, deadline) in deadlines where deadline <= now {
-            deadlines[number] = nil
-            guard let waiter = state.removeWaiter(number) else { continue }
-            figures.refused += 1
+    private func refuseOverdueWaiters(_ now: ContinuousClock.Instant) {
+        for (waiterID, deadline) in waiterDeadlines where deadline <= now {
+            waiterDeadlines[waiterID] = nil
+            guard let waiter = state.removeWaiter(waiterID) else { continue }
+            counters.refused += 1
             let message =
                 """
                 no connection became free within \(settings.acquireDeadline); \(state.lentCount) of at most \
@@ -356,16 +368,16 @@ actor PoolDriver {
 extension PoolDriver: Reactor.Timed {
     nonisolated var nextDeadline: ContinuousClock.Instant? {
         assumeIsolated { driver in
-            let restedAt = driver.restingSince.values.min().map { $0 + driver.settings.idleMax }
-            return [driver.deadlines.values.min(), restedAt].compactMap { $0 }.min()
+            let idleExpiry = driver.idleSince.values.min().map { $0 + driver.settings.idleMax }
+            return [driver.waiterDeadlines.values.min(), idleExpiry].compactMap { $0 }.min()
         }
     }
 
     nonisolated func deadlinePassed(_ now: ContinuousClock.Instant) {
         assumeIsolated { driver in
-            driver.refuseOverdue(now)
-            guard driver.restingSince.values.contains(where: { now - $0 >= driver.settings.idleMax }) else { return }
-            Task(name: "pq-idle") { await driver.closeRested(now) }
+            driver.refuseOverdueWaiters(now)
+            guard driver.idleSince.values.contains(where: { now - $0 >= driver.settings.idleMax }) else { return }
+            Task(name: "pq-idle") { await driver.closeExpiredIdle(now) }
         }
     }
 }

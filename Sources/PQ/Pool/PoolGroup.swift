@@ -1,9 +1,10 @@
 internal import Synchronization
 
-/// The pools of one process on the same database server, which help each other.
+/// The pools of one process on the same database server.
 ///
-/// A pool that the server refuses another connection takes one that rests in another pool; and if one of them finds the
-/// server silent, all drop the connections that rest, since each would otherwise be found silent by itself.
+/// If the server refuses a pool another connection, the pool takes the slot of an idle connection of another pool. If
+/// one pool finds the server unresponsive, all pools drop their idle connections, because each of them would otherwise
+/// have to find that out by itself.
 public final class PoolGroup: Sendable {
     private struct Member {
         weak var driver: PoolDriver?
@@ -11,6 +12,7 @@ public final class PoolGroup: Sendable {
 
     private let members = Mutex<[Member]>([])
 
+    /// Creates an empty group.
     public init() {}
 
     func join(_ driver: PoolDriver) {
@@ -22,18 +24,18 @@ public final class PoolGroup: Sendable {
 
     private var drivers: [PoolDriver] { members.withLock { $0.compactMap(\.driver) } }
 
-    /// Closes a connection that rests in another pool.
+    /// Closes an idle connection of another pool.
     ///
-    /// - Returns: Whether there was one.
-    func giveBackOne(except asking: PoolDriver) async -> Bool {
-        for driver in drivers where driver !== asking {
+    /// - Returns: Whether another pool had an idle connection.
+    func closeOneIdle(except requester: PoolDriver) async -> Bool {
+        for driver in drivers where driver !== requester {
             if await driver.closeOneIdle() { return true }
         }
         return false
     }
 
-    /// Closes all connections that rest: the server does not answer.
-    func dropIdle() async {
+    /// Closes all idle connections, because the server does not respond.
+    func closeAllIdle() async {
         for driver in drivers { await driver.closeAllIdle() }
     }
 }

@@ -1,18 +1,19 @@
-/// The decisions of a pool, without its effects: who gets which connection, and when one is made.
+/// The pure state machine of a connection pool.
 ///
-/// `Handle` is a connection; `Waiter` is somebody who waits for one. Each input returns what is to be done.
+/// It decides which caller gets which connection, and when a connection is opened. `Handle` is a connection, `Waiter`
+/// is a caller that waits for one. Each input returns the action that the pool must take.
 struct PoolState<Handle, Waiter> {
-    /// What the pool is to do.
+    /// The action that the pool must take.
     enum Action {
-        /// Lend this connection.
+        /// Lends this connection to the caller.
         case lend(Handle)
-        /// Make a connection; then call ``connected(_:)`` or ``connectFailed()``.
+        /// Opens a connection, then calls ``connected()`` or ``connectFailed()``.
         case connect
-        /// Let the caller wait, until it is called or its time is over.
+        /// Queues the caller until it is served or its deadline passes.
         case wait
-        /// Refuse: this many wait already.
+        /// Refuses the caller because this many callers wait already.
         case refuse(waiting: Int)
-        /// Refuse: the pool is closed.
+        /// Refuses the caller because the pool is closed.
         case refuseClosed
     }
 
@@ -22,20 +23,22 @@ struct PoolState<Handle, Waiter> {
     private(set) var lentCount = 0
     private(set) var connectingCount = 0
     private(set) var isClosed = false
-    private var waiters: [(number: Int, waiter: Waiter)] = []
-    private var nextNumber = 0
+    private var waiters: [(id: Int, waiter: Waiter)] = []
+    private var lastWaiterID = 0
 
     init(connectionsMax: Int, waitersMax: Int) {
         self.connectionsMax = connectionsMax
         self.waitersMax = waitersMax
     }
 
-    /// All connections: idle, lent or being made.
+    /// The number of connections that are idle, lent or being opened.
     var connectionCount: Int { idle.count + lentCount + connectingCount }
-    /// How many wait.
+    /// The number of callers that wait.
     var waiterCount: Int { waiters.count }
 
-    /// Somebody wants a connection. The one used last is lent first, so that the others may rest.
+    /// Handles a caller that needs a connection.
+    ///
+    /// The connection used most recently is lent first, so the others become idle long enough to be closed.
     mutating func acquire() -> Action {
         if isClosed { return .refuseClosed }
         if let handle = idle.popLast() {
@@ -49,55 +52,60 @@ struct PoolState<Handle, Waiter> {
         return waiters.count < waitersMax ? .wait : .refuse(waiting: waiters.count)
     }
 
-    /// A number by which a caller that is told to wait can stop waiting.
-    mutating func newWaiterNumber() -> Int {
-        nextNumber += 1
-        return nextNumber
+    /// Returns an id that identifies a waiter when it gives up.
+    mutating func makeWaiterID() -> Int {
+        lastWaiterID += 1
+        return lastWaiterID
     }
 
-    /// The caller that was told to wait does so.
-    mutating func enqueue(_ waiter: Waiter, _ number: Int) {
-        waiters.append((number, waiter))
+    /// Appends a caller to the queue after ``acquire()`` returned `wait`.
+    mutating func enqueue(_ waiter: Waiter, _ id: Int) {
+        waiters.append((id, waiter))
     }
 
-    /// A waiter's time is over, or it was cancelled. Returns it unless it was called in the meantime.
-    mutating func removeWaiter(_ number: Int) -> Waiter? {
-        guard let index = waiters.firstIndex(where: { $0.number == number }) else { return nil }
+    /// Removes a waiter after its deadline passed or its task was cancelled.
+    ///
+    /// - Returns: The waiter, or nil if it was served already.
+    mutating func removeWaiter(_ id: Int) -> Waiter? {
+        guard let index = waiters.firstIndex(where: { $0.id == id }) else { return nil }
         return waiters.remove(at: index).waiter
     }
 
-    /// A connection was made for a caller, who has it now.
+    /// Records that a connection was opened and lent to its caller.
     mutating func connected() {
         connectingCount -= 1
         lentCount += 1
     }
 
-    /// A caller that waits for a new connection takes one that has come to rest meanwhile; nil if there is none.
-    mutating func takeIdleInstead() -> Handle? {
+    /// Lends an idle connection to a caller that is opening one; nil if none is idle.
+    mutating func takeIdleInsteadOfConnecting() -> Handle? {
         guard let handle = idle.popLast() else { return nil }
         connectingCount -= 1
         lentCount += 1
         return handle
     }
 
-    /// A connection could not be made because the server has no more; its caller waits for one that is lent.
+    /// Records that the server refused a connection because its limit is reached.
     ///
-    /// - Returns: Whether there is one to wait for, and room to wait.
+    /// - Returns: Whether the caller must now wait for a lent connection. False if none is lent or the queue is full.
     mutating func connectRefused() -> Bool {
         guard !isClosed, lentCount > 0, waiters.count < waitersMax else { return false }
         connectingCount -= 1
         return true
     }
 
-    /// A connection could not be made. Returns a waiter who may try in its place, since one place is free again.
+    /// Records that a connection could not be opened.
+    ///
+    /// - Returns: The next waiter, which may open a connection in the slot that became free.
     mutating func connectFailed() -> Waiter? {
         connectingCount -= 1
-        return callForNewConnection()
+        return takeWaiterToConnect()
     }
 
-    /// A connection comes back in good order: to the one who has waited longest, or to rest. Returns the waiter to lend
-    /// it to, and whether it is to be closed instead.
-    mutating func release(_ handle: Handle) -> (waiter: Waiter?, isToBeClosed: Bool) {
+    /// Takes back a usable connection, for the longest waiter or as idle.
+    ///
+    /// - Returns: The waiter to lend it to, if any, and whether to close the connection instead.
+    mutating func release(_ handle: Handle) -> (waiter: Waiter?, shouldClose: Bool) {
         lentCount -= 1
         if isClosed { return (nil, true) }
         if let next = waiters.first {
@@ -109,23 +117,25 @@ struct PoolState<Handle, Waiter> {
         return (nil, false)
     }
 
-    /// A lent connection is of no more use. Returns a waiter who may have a new one made, since its place is free.
+    /// Records that a lent connection cannot be used again.
+    ///
+    /// - Returns: The next waiter, which may open a connection in the slot that became free.
     mutating func discard() -> Waiter? {
         lentCount -= 1
-        return callForNewConnection()
+        return takeWaiterToConnect()
     }
 
-    /// Takes the idle connection out that has rested longest.
+    /// Removes and returns the connection that has been idle longest.
     mutating func removeOneIdle() -> Handle? { idle.isEmpty ? nil : idle.removeFirst() }
 
-    /// Takes the idle connections out that are of no more use.
-    mutating func removeIdle(where isUseless: (Handle) -> Bool) -> [Handle] {
-        let useless = idle.filter(isUseless)
-        idle.removeAll(where: isUseless)
-        return useless
+    /// Removes and returns the idle connections that the closure selects.
+    mutating func removeIdle(where shouldRemove: (Handle) -> Bool) -> [Handle] {
+        let removed = idle.filter(shouldRemove)
+        idle.removeAll(where: shouldRemove)
+        return removed
     }
 
-    /// Nobody gets a connection any more. Returns those who wait, and the connections at rest.
+    /// Closes the pool and returns the waiters and the idle connections.
     mutating func close() -> (waiters: [Waiter], idle: [Handle]) {
         isClosed = true
         defer {
@@ -135,7 +145,7 @@ struct PoolState<Handle, Waiter> {
         return (waiters.map(\.waiter), idle)
     }
 
-    private mutating func callForNewConnection() -> Waiter? {
+    private mutating func takeWaiterToConnect() -> Waiter? {
         guard !isClosed, let next = waiters.first else { return nil }
         waiters.removeFirst()
         connectingCount += 1

@@ -2,58 +2,58 @@ internal import CLibPQ
 internal import Glibc
 internal import Synchronization
 
-/// One thread on which all connections live: it waits for their sockets, and runs the code that concerns them.
+/// One thread that waits for all connections' sockets and runs their code.
 ///
-/// It is the connections' executor, so that no `PGconn` is ever touched by two threads, and it can be a task's
-/// preferred executor, so that an operation that talks to the database many times stays on this thread: then a
-/// statement costs no change of threads. Nothing that blocks or computes for long may run here.
+/// It is the connections' executor, so that no `PGconn` is ever used by two threads. It can also be a task's preferred
+/// executor: an operation that uses the database many times then stays on this thread, and a statement needs no thread
+/// switch. Code that blocks or computes for long must not run here.
 ///
-/// Sockets are registered level-triggered: `PQconsumeInput` reads once and does not drain the socket, so an edge
-/// would be lost with a large result.
+/// Sockets are registered level-triggered. `PQconsumeInput` reads once and does not drain the socket, so an edge would
+/// be lost with a large result.
 ///
-/// `@unchecked Sendable`: `sources`, `nextDeadline` and `timed` are touched on the thread alone; `queue` has a lock.
+/// `@unchecked Sendable`: `sources`, `nextDeadline` and `timed` are only used on the thread; `queue` has a lock.
 @safe public final class Reactor: SerialExecutor, @unchecked Sendable {
-    /// The reactor that pools use unless they are given another.
+    /// The default reactor of pools.
     public static let shared = Reactor()
 
-    /// Something on the reactor whose waiting has an end.
+    /// An object on the reactor that has deadlines.
     protocol Timed: AnyObject {
-        /// The next moment at which ``deadlinePassed(_:)`` is to be called; nil for none.
+        /// The next moment to call ``deadlinePassed(_:)``; nil for none.
         var nextDeadline: ContinuousClock.Instant? { get }
-        /// Called on the reactor's thread at that moment, or a little later.
+        /// Handles the deadline, on the reactor's thread, at that moment or slightly later.
         func deadlinePassed(_ now: ContinuousClock.Instant)
     }
 
-    private static let eventsPerTurnMax = 64
-    /// How often jobs that jobs have brought about are run before the sockets have their turn.
-    private static let turnsMax = 32
+    private static let eventsPerPollMax = 64
+    /// Maximum rounds of new jobs that run before the sockets are checked.
+    private static let jobRoundsMax = 32
 
     private let epoll: Int32
     private let wake: Int32
     private let queue: JobQueue
-    private let tasks: TaskSide
-    /// What a task prefers so that it stays on this thread between its calls to connections.
+    private let tasks: ReactorTaskExecutor
+    /// The executor that keeps a task on this thread between its database calls.
     public var taskExecutor: some TaskExecutor { tasks }
     private var sources: [Int32: () -> Void] = [:]
     private var timed: [ObjectIdentifier: any Timed] = [:]
     private var nextDeadline: ContinuousClock.Instant?
 
-    /// A reactor with a thread of its own, which lives as long as the process.
+    /// Creates a reactor with its own thread, which lives as long as the process.
     public init() {
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         wake = eventfd(0, Int32(EFD_NONBLOCK) | Int32(EFD_CLOEXEC))
-        precondition(epoll >= 0 && wake >= 0, "the system refuses an epoll or event descriptor: error \(errno)")
+        precondition(epoll >= 0 && wake >= 0, "cannot create an epoll or event descriptor: error \(errno)")
         queue = JobQueue(wake: wake)
-        tasks = TaskSide(queue: queue)
+        tasks = ReactorTaskExecutor(queue: queue)
         let isWatched = control(EPOLL_CTL_ADD, wake, EPOLLIN.rawValue)
-        precondition(isWatched, "epoll refuses an event descriptor: error \(errno)")
+        precondition(isWatched, "cannot watch the event descriptor: error \(errno)")
         Thread.detached(named: "ledger-pq") { self.run() }
     }
 
     // MARK: Executor
 
     public func enqueue(_ job: consuming ExecutorJob) {
-        queue.append(UnownedJob(job), isTasks: false)
+        queue.append(UnownedJob(job), isTaskJob: false)
     }
 
     public func checkIsolated() {
@@ -61,16 +61,16 @@ internal import Synchronization
     }
 
     private func run() {
-        queue.belongsToThisThread()
-        var events = unsafe [epoll_event](repeating: epoll_event(), count: Self.eventsPerTurnMax)
-        var jobs: [(job: UnownedJob, isTasks: Bool)] = []
-        var turns = 0
+        queue.bindToCurrentThread()
+        var events = unsafe [epoll_event](repeating: epoll_event(), count: Self.eventsPerPollMax)
+        var jobs: [(job: UnownedJob, isTaskJob: Bool)] = []
+        var rounds = 0
         while true {
             queue.take(&jobs)
-            turns = jobs.isEmpty ? 0 : turns + 1
-            for (job, isTasks) in jobs {
-                // An actor's job that is run as a task's, or the other way round, changes executors at every call.
-                if isTasks {
+            rounds = jobs.isEmpty ? 0 : rounds + 1
+            for (job, isTaskJob) in jobs {
+                // An actor's job that runs as a task's job, or the reverse, switches executors at every call.
+                if isTaskJob {
                     unsafe job.runSynchronously(
                         isolatedTo: asUnownedSerialExecutor(), taskExecutor: tasks.asUnownedTaskExecutor())
                 } else {
@@ -79,9 +79,9 @@ internal import Synchronization
             }
             let isIdle = jobs.isEmpty
             jobs.removeAll(keepingCapacity: true)
-            // What a job has brought about runs before the sockets are looked at again, but not for ever.
-            if !isIdle, turns < Self.turnsMax { continue }
-            turns = 0
+            // Jobs that a job enqueues run before the sockets are checked again, for a limited number of rounds.
+            if !isIdle, rounds < Self.jobRoundsMax { continue }
+            rounds = 0
             let timeout = isIdle ? millisecondsToNextDeadline() : 0
             let count = unsafe epoll_wait(epoll, &events, Int32(events.count), timeout)
             for index in 0..<max(0, Int(count)) {
@@ -93,15 +93,17 @@ internal import Synchronization
                     sources[descriptor]?()
                 }
             }
-            callTimed()
+            notifyDueObjects()
         }
     }
 
     // MARK: Sockets, on the thread
 
-    /// Calls the closure whenever there is something to read on the descriptor, which stays open until ``unwatch(_:)``.
+    /// Calls the closure whenever the descriptor is readable.
     ///
-    /// - Returns: Whether the system agrees: it bounds the number of watched descriptors.
+    /// The descriptor must stay open until ``unwatch(_:)``.
+    ///
+    /// - Returns: Whether the system agrees: it limits the number of watched descriptors.
     func watch(_ descriptor: Int32, _ onReady: @escaping () -> Void) -> Bool {
         checkIsolated()
         guard control(EPOLL_CTL_ADD, descriptor, EPOLLIN.rawValue) else { return false }
@@ -109,19 +111,21 @@ internal import Synchronization
         return true
     }
 
-    /// Whether the closure is called when the descriptor can be read from, and when it can be written to. When it was
-    /// hung up the closure is called in any case.
+    /// Sets whether the closure is called when the descriptor is readable or writable.
+    ///
+    /// It is always called after a hang-up.
     func setInterest(reading: Bool, writing: Bool, _ descriptor: Int32) {
         let interest = (reading ? EPOLLIN.rawValue : 0) | (writing ? EPOLLOUT.rawValue : 0)
-        let isDone = control(EPOLL_CTL_MOD, descriptor, interest)
-        precondition(isDone, "epoll does not know descriptor \(descriptor): error \(errno)")
+        let hasSucceeded = control(EPOLL_CTL_MOD, descriptor, interest)
+        precondition(hasSucceeded, "epoll does not watch descriptor \(descriptor): error \(errno)")
     }
 
+    /// Stops watching a descriptor.
     func unwatch(_ descriptor: Int32) {
         checkIsolated()
         sources[descriptor] = nil
-        let isDone = control(EPOLL_CTL_DEL, descriptor, 0)
-        precondition(isDone, "epoll does not know descriptor \(descriptor): error \(errno)")
+        let hasSucceeded = control(EPOLL_CTL_DEL, descriptor, 0)
+        precondition(hasSucceeded, "epoll does not watch descriptor \(descriptor): error \(errno)")
     }
 
     private func control(_ operation: Int32, _ descriptor: Int32, _ interest: UInt32) -> Bool {
@@ -133,16 +137,17 @@ internal import Synchronization
 
     // MARK: Deadlines, on the thread
 
-    /// Begins to look after the deadlines of this object, which must be taken back with ``forget(_:)``.
-    func remember(_ object: any Timed) {
+    /// Starts checking the deadlines of this object, until ``unregister(_:)``.
+    func register(_ object: any Timed) {
         timed[ObjectIdentifier(object)] = object
     }
 
-    func forget(_ object: any Timed) {
+    /// Stops checking the deadlines of this object.
+    func unregister(_ object: any Timed) {
         timed[ObjectIdentifier(object)] = nil
     }
 
-    /// To be called when an object has got an earlier deadline than before.
+    /// Informs the reactor that an object has an earlier deadline than before.
     func deadlineChanged(to deadline: ContinuousClock.Instant) {
         if let nextDeadline, nextDeadline <= deadline { return }
         nextDeadline = deadline
@@ -150,14 +155,14 @@ internal import Synchronization
 
     private func millisecondsToNextDeadline() -> Int32 {
         guard let nextDeadline else { return -1 }
-        let rest = ContinuousClock.now.duration(to: nextDeadline)
-        guard rest > .zero else { return 0 }
-        let (seconds, attoseconds) = rest.components
-        // Rounded up, so that it does not wake a little too early; no longer than an hour.
+        let remaining = ContinuousClock.now.duration(to: nextDeadline)
+        guard remaining > .zero else { return 0 }
+        let (seconds, attoseconds) = remaining.components
+        // Rounded up, so that the thread does not wake slightly too early, and limited to an hour.
         return Int32(min(seconds, 3_600) * 1_000 + attoseconds / 1_000_000_000_000_000 + 1)
     }
 
-    private func callTimed() {
+    private func notifyDueObjects() {
         guard let due = nextDeadline else { return }
         let now = ContinuousClock.now
         guard now >= due else { return }
@@ -170,8 +175,8 @@ internal import Synchronization
     }
 }
 
-/// The reactor as the executor that a task prefers.
-private final class TaskSide: TaskExecutor {
+/// The reactor as a task's preferred executor.
+private final class ReactorTaskExecutor: TaskExecutor {
     private let queue: JobQueue
 
     init(queue: JobQueue) {
@@ -179,14 +184,14 @@ private final class TaskSide: TaskExecutor {
     }
 
     func enqueue(_ job: consuming ExecutorJob) {
-        queue.append(UnownedJob(job), isTasks: true)
+        queue.append(UnownedJob(job), isTaskJob: true)
     }
 }
 
-/// What is to run on the reactor's thread, and the descriptor by which the thread learns of it.
+/// The jobs for the reactor's thread, and the descriptor that wakes it.
 private final class JobQueue: Sendable {
     private struct State {
-        var jobs: [(job: UnownedJob, isTasks: Bool)] = []
+        var jobs: [(job: UnownedJob, isTaskJob: Bool)] = []
         var thread: pthread_t?
     }
 
@@ -201,14 +206,14 @@ private final class JobQueue: Sendable {
         state.withLock { $0.thread.map { pthread_equal(pthread_self(), $0) != 0 } ?? false }
     }
 
-    func belongsToThisThread() {
+    func bindToCurrentThread() {
         state.withLock { $0.thread = pthread_self() }
     }
 
-    func append(_ job: UnownedJob, isTasks: Bool) {
+    func append(_ job: UnownedJob, isTaskJob: Bool) {
         let needsWaking = state.withLock { state in
-            state.jobs.append((job, isTasks))
-            // Not needed on the thread itself, which looks at the queue before it waits.
+            state.jobs.append((job, isTaskJob))
+            // Waking is not needed on the thread itself, which checks the queue before it waits.
             guard state.jobs.count == 1, let thread = state.thread else { return state.jobs.count == 1 }
             return pthread_equal(pthread_self(), thread) == 0
         }
@@ -217,8 +222,8 @@ private final class JobQueue: Sendable {
         _ = unsafe write(wake, &one, 8)
     }
 
-    /// Takes all jobs; the array that is given, which is empty, takes their place.
-    func take(_ jobs: inout [(job: UnownedJob, isTasks: Bool)]) {
+    /// Takes all jobs and replaces them with the given array, which must be empty.
+    func take(_ jobs: inout [(job: UnownedJob, isTaskJob: Bool)]) {
         state.withLock { swap(&jobs, &$0.jobs) }
     }
 }

@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// Threads for the few calls of libpq that block.
+/// Threads for the few libpq calls that block.
 enum Thread {
     private final class Body: Sendable {
         let run: @Sendable () -> Void
@@ -10,12 +10,12 @@ enum Thread {
         }
     }
 
-    /// Runs the closure on a thread of its own, which ends with it.
+    /// Runs the closure on a new thread that ends with it.
     static func detached(named name: String, _ run: @escaping @Sendable () -> Void) {
         var thread = pthread_t()
         let body = unsafe Unmanaged.passRetained(Body(run)).toOpaque()
         let failure = unsafe pthread_create(&thread, nil, threadMain, body)
-        precondition(failure == 0, "the system refuses another thread: error \(failure)")
+        precondition(failure == 0, "cannot create a thread: error \(failure)")
         _ = thread
         _ = pthread_detach(thread)
     }

@@ -1,22 +1,25 @@
-/// Reads the rows of `COPY … TO STDOUT (FORMAT binary)`, as ``Transaction/copyOut(_:_:)`` hands them over.
+/// Reads the rows of `COPY … TO STDOUT (FORMAT binary)`.
 ///
-/// The format is that of the manual, page COPY, "Binary Format". It is the cheapest way to read very many rows: a row
-/// costs neither a result of libpq nor a look at its columns' types, so whoever reads must know them.
+/// Its input are the chunks of ``Transaction/copyOut(_:_:)``. The format is that of the manual, page COPY, "Binary
+/// Format". It is the cheapest way to read very many rows: a row needs neither a libpq result nor a check of its
+/// columns' types, so the caller must know them.
 public struct CopyRowReader: Sendable {
-    /// `PGCOPY\n\377\r\n\0`
+    /// The signature `PGCOPY\n\377\r\n\0`.
     private static let signature: [UInt8] = [0x50, 0x47, 0x43, 0x4F, 0x50, 0x59, 0x0A, 0xFF, 0x0D, 0x0A, 0x00]
-    private static let formatError = PQError(.decoding, "this is not what COPY in binary format sends")
+    private static let formatError = PQError(.decoding, "the bytes are not in the binary format of COPY")
 
     private var isHeaderRead = false
     private var isAtEnd = false
-    private var texts = TextCache()
+    private var textCache = TextCache()
 
+    /// Creates a reader for one COPY.
     public init() {}
 
-    /// Hands each row of these bytes to the closure. The server begins and ends rows with messages, and messages come
-    /// whole, so no row is in two pieces.
+    /// Calls the closure with each row in these bytes.
     ///
-    /// - Throws: ``PQError/Code/decoding`` where the bytes are not of the format; what the closure throws.
+    /// The server begins and ends rows with messages, and messages arrive whole, so no row is split over two chunks.
+    ///
+    /// - Throws: ``PQError/Code/decoding`` if the bytes are not in the format; the closure's error.
     public mutating func read(
         _ bytes: [UInt8], _ body: (inout BinaryRow) throws(PQError) -> Void
     ) throws(PQError) {
@@ -30,10 +33,10 @@ public struct CopyRowReader: Sendable {
     private mutating func read(
         _ buffer: UnsafeRawBufferPointer, _ body: (inout BinaryRow) throws(PQError) -> Void
     ) throws(PQError) {
-        // Moved and not copied: two who hold the cache would each have to write to a copy of their own.
+        // The cache is moved and not copied: with two owners, each write would copy it.
         var row = unsafe BinaryRow(buffer, TextCache())
-        swap(&texts, &row.texts)
-        defer { swap(&texts, &row.texts) }
+        swap(&textCache, &row.textCache)
+        defer { swap(&textCache, &row.textCache) }
         if !isHeaderRead { try skipHeader(&row) }
         while !row.isAtEnd {
             guard !isAtEnd else { throw Self.formatError }
@@ -53,9 +56,9 @@ public struct CopyRowReader: Sendable {
         guard unsafe try row.take(Self.signature.count, { unsafe $0.elementsEqual(Self.signature) }) else {
             throw Self.formatError
         }
-        // Flags, of which none is known that we could heed, and the length of an extension, which is skipped.
-        let flags = try row.fixed4()
-        let extra = try row.fixed4()
+        // Flags, none of which is supported, and the length of an extension, which is skipped.
+        let flags = try row.readInt32()
+        let extra = try row.readInt32()
         guard flags == 0, extra >= 0 else { throw Self.formatError }
         _ = unsafe try row.take(Int(extra)) { _ in true }
         isHeaderRead = true

@@ -1,18 +1,22 @@
-/// Reads columns of type `record`, such as `row(a, b)` in a select list: many values for the price of one.
+/// Reads columns of type `record`, such as `row(a, b)` in a select list.
 ///
-/// Each value of a result costs libpq and ``Row`` some time of its own, which for rows of many columns is more than
-/// PostgreSQL takes to find them. In a record they come as they were sent, and are read as rows of COPY are; the record
-/// says what types they have, which is compared with what they are read as.
+/// Each value of a result has a fixed cost in libpq and in ``Row``. For rows of many columns this is more than
+/// PostgreSQL needs to find them. A record is one value that contains many columns in the server's format, which are
+/// read like rows of COPY. A record contains the types of its columns, and they are compared with the expected ones.
 public struct RecordReader: Sendable {
     private static let record = TypeID(rawValue: 2249)
 
-    private var texts = TextCache()
+    private var textCache = TextCache()
 
+    /// Creates a reader.
     public init() {}
 
-    /// Hands the record in this column to the closure, which takes all of it; where it is NULL, does nothing.
+    /// Calls the closure with the record in this column, unless it is NULL.
     ///
-    /// - Throws: ``PQError/Code/decoding`` where the column is none, or is not read to its end; what the closure throws.
+    /// The closure must read all of its columns.
+    ///
+    /// - Throws: ``PQError/Code/decoding`` if the column is not a record or is not read to its end; the closure's
+    ///   error.
     public mutating func read(
         _ row: Row, _ column: Int, _ body: (inout BinaryRow) throws(PQError) -> Void
     ) throws(PQError) {
@@ -27,10 +31,10 @@ public struct RecordReader: Sendable {
     private mutating func read(
         _ bytes: UnsafeRawBufferPointer, _ body: (inout BinaryRow) throws(PQError) -> Void
     ) throws(PQError) {
-        // Moved and not copied, as in CopyRowReader.
+        // The cache is moved and not copied, as in ``CopyRowReader``.
         var row = unsafe BinaryRow(bytes, TextCache())
-        swap(&texts, &row.texts)
-        defer { swap(&texts, &row.texts) }
+        swap(&textCache, &row.textCache)
+        defer { swap(&textCache, &row.textCache) }
         try row.beginRecord()
         try body(&row)
         guard row.columnsLeft == 0, row.isAtEnd else {

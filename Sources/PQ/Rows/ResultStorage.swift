@@ -1,9 +1,9 @@
 internal import CLibPQ
 
-/// A result of libpq, freed with its last user.
+/// A libpq result, freed with its last reference.
 ///
-/// `@unchecked Sendable`: libpq never changes a result once it has handed it out, and reading one from several threads
-/// is allowed (manual, section 34.20); the pointer never leaves this class and is cleared once, at the end.
+/// `@unchecked Sendable`: libpq never changes a result after returning it, and several threads may read one (manual,
+/// section 34.20). The pointer never leaves this class and is freed once, in `deinit`.
 @safe @usableFromInline final class ResultStorage: @unchecked Sendable {
     private let result: OpaquePointer
 
@@ -23,7 +23,7 @@ internal import CLibPQ
     func columnName(_ column: Int) -> String { unsafe String(cString: PQfname(result, Int32(column))) }
     func type(_ column: Int) -> TypeID { unsafe TypeID(rawValue: PQftype(result, Int32(column))) }
 
-    /// The bytes of a value, which are there for as long as this is; nil where it is NULL.
+    /// Returns the bytes of a value, valid as long as this object; nil if it is NULL.
     @unsafe func bytes(_ row: Int, _ column: Int) -> UnsafeRawBufferPointer? {
         guard unsafe PQgetisnull(result, Int32(row), Int32(column)) == 0 else { return nil }
         let length = unsafe Int(PQgetlength(result, Int32(row), Int32(column)))

@@ -1,4 +1,6 @@
-/// The rows that a statement returned. Values stay in binary until they are decoded.
+/// The rows returned by a statement.
+///
+/// Values stay in binary format until they are decoded.
 public struct Rows: RandomAccessCollection, Sendable {
     let storage: ResultStorage
 
@@ -9,9 +11,9 @@ public struct Rows: RandomAccessCollection, Sendable {
         return Row(storage: storage, index: position)
     }
 
-    /// What the server says it did, such as `INSERT 0 3`.
+    /// The server's command tag, such as `INSERT 0 3`.
     public var commandTag: String { storage.commandTag }
-    /// How many rows the statement returned, inserted, updated or deleted.
+    /// The number of rows that the statement returned, inserted, updated or deleted.
     public var affectedRows: Int { storage.affectedRows }
     /// The names of the columns.
     public var columnNames: [String] { (0..<storage.columnCount).map(storage.columnName) }

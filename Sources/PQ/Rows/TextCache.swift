@@ -1,14 +1,19 @@
-/// Texts that were read a moment ago: in a table of events the same few come again and again, and a string that is there
-/// already costs no memory and no time to make.
+/// A cache of recently decoded texts, one per hash slot.
+///
+/// A table of events repeats the same few texts. A cached string costs no allocation and no decoding.
 struct TextCache: Sendable {
     private static let slotCount = 1_024
-    /// What fits into Swift's string itself is made faster than found.
+    /// Texts up to this many bytes are stored inline in Swift's strings.
+    ///
+    /// Decoding them is faster than finding them.
     private static let inlineMax = 15
 
     private var slots: [String] = []
 
+    /// Returns the slot of a text, from its FNV-1a hash over eight bytes at a time.
+    ///
+    /// The hash only needs to spread the texts well.
     func slot(of bytes: UnsafeRawBufferPointer) -> Int {
-        // FNV-1a, eight bytes at a time: which slot a text takes need only be spread well.
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         var offset = 0
         while offset + 8 <= bytes.count {
@@ -22,7 +27,9 @@ struct TextCache: Sendable {
         return Int(truncatingIfNeeded: (hash ^ (hash >> 32)) & UInt64(Self.slotCount - 1))
     }
 
-    /// Whether texts of more than eight bytes are the same, eight bytes at a time; the last eight may overlap.
+    /// Compares texts of at least eight bytes, eight bytes at a time.
+    ///
+    /// The last eight may overlap the previous ones.
     private static func areEqual(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
         guard left.count == right.count, left.count >= 8 else { return false }
         var offset = 0
@@ -35,14 +42,15 @@ struct TextCache: Sendable {
         return true
     }
 
+    /// Returns the text with these bytes, from the cache if possible.
     mutating func text(_ bytes: UnsafeRawBufferPointer) -> String {
         guard bytes.count > Self.inlineMax else { return unsafe String(decoding: bytes, as: UTF8.self) }
         if slots.isEmpty { slots = Array(repeating: "", count: Self.slotCount) }
         let slot = unsafe slot(of: bytes)
-        let isThere: Bool? = unsafe slots[slot].utf8.withContiguousStorageIfAvailable { known in
-            unsafe Self.areEqual(UnsafeRawBufferPointer(known), bytes)
+        let isHit: Bool? = unsafe slots[slot].utf8.withContiguousStorageIfAvailable { cached in
+            unsafe Self.areEqual(UnsafeRawBufferPointer(cached), bytes)
         }
-        if isThere == true { return slots[slot] }
+        if isHit == true { return slots[slot] }
         let text = unsafe String(decoding: bytes, as: UTF8.self)
         slots[slot] = text
         return text

@@ -1,27 +1,32 @@
-/// What the response to a group of statements that ends with a commit proves.
+/// The outcome of a commit, derived from the response to its group.
 ///
-/// Every commit is judged here and nowhere else: it is acknowledged only if PostgreSQL reported success and no warning
-/// that its synchronous standbys are missing.
+/// Every commit is judged by this type only. It is acknowledged only if PostgreSQL reported success and no warning that
+/// its synchronous standbys are missing.
 enum CommitProof {
-    /// Durable, on the standbys too if PostgreSQL waits for any.
+    /// Durable, also on the standbys if PostgreSQL waits for any.
     case committed
-    /// Committed on this server. The wait for its standbys was cancelled, so a failover may lose it.
+    /// Committed on this server only; a failover may lose it.
+    ///
+    /// The wait for its standbys was cancelled.
     case committedLocally(warning: String)
-    /// The connection broke before a response: it may be committed or not.
+    /// The connection was lost before a response, so the commit may have happened.
     case unknown(PQError)
     /// The server refused a statement, so nothing was committed.
     case refused(PQError)
 
+    /// Derives the outcome from the response.
+    ///
     /// - Parameters:
     ///   - failure: The first error that the server sent for a statement of the group.
-    ///   - loss: Why the connection can no longer be used, if it was lost before the end of the group.
+    ///   - loss: Why the connection became unusable, if it was lost before the end of the group.
     ///   - replicationWarning: The warning that the server stopped waiting for its standbys.
     init(failure: PQError?, loss: PQError?, replicationWarning: String?) {
         if let loss {
             self = .unknown(loss)
         } else if let failure {
-            // A session that ends with an error may have committed before it: it then ends while it waits for a standby.
-            // An error of class 08 from the server means that it lost another server, which may have committed.
+            // If an error ends the session, the session may have committed before it, and ended while it waited for a
+            // standby. An error of class 08 from the server means that it lost another server, which may have
+            // committed.
             self =
                 failure.endsSession || failure.isConnectionException || replicationWarning != nil
                 ? .unknown(failure) : .refused(failure)

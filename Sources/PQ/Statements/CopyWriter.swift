@@ -1,7 +1,9 @@
-/// Takes the rows of a binary COPY; exists inside the closure of ``Transaction/copyIn(_:_:)`` only.
+/// The writer of the rows of a binary COPY.
+///
+/// It exists only inside the closure of ``Transaction/copyIn(_:_:)``.
 public struct CopyWriter: ~Copyable {
-    /// How much is gathered before it is sent; memory stays near this.
-    private static let chunkBytes = 65_536
+    /// Bytes collected before they are sent; memory use stays close to this.
+    private static let chunkSize = 65_536
     private let connection: Connection
     private let deadline: Duration
     private var buffer: [UInt8]
@@ -16,16 +18,16 @@ public struct CopyWriter: ~Copyable {
     /// Adds one row: a value for each column, of exactly the column's type.
     public mutating func row(_ values: [Parameter]) async throws(PQError) {
         Self.append(values, to: &buffer)
-        if buffer.count >= Self.chunkBytes { try await send() }
+        if buffer.count >= Self.chunkSize { try await send() }
     }
 
-    /// Adds rows that were encoded before, by ``encoded(row:)``.
+    /// Adds rows encoded earlier by ``encoded(row:)``.
     public mutating func rows(encoded rows: [UInt8]) async throws(PQError) {
         buffer += rows
-        if buffer.count >= Self.chunkBytes { try await send() }
+        if buffer.count >= Self.chunkSize { try await send() }
     }
 
-    /// One row as the format has it, for ``rows(encoded:)``.
+    /// Encodes one row for ``rows(encoded:)``.
     public static func encoded(row values: [Parameter]) -> [UInt8] {
         var bytes: [UInt8] = []
         append(values, to: &bytes)

@@ -1,4 +1,4 @@
-/// How much a transaction sees of others (manual, section 13.2).
+/// The isolation level of a transaction (manual, section 13.2).
 public enum IsolationLevel: String, Sendable {
     case readCommitted = "read committed"
     case repeatableRead = "repeatable read"

@@ -1,14 +1,17 @@
-/// One statement with its parameters, which are sent apart from it, with their types, and never become part of it.
+/// One SQL statement with its parameters.
+///
+/// The parameters are sent separately with their types and never become part of the text.
 public struct Query: Sendable {
-    /// The statement; parameters are `$1`, `$2` …
+    /// The text of the statement, with parameters `$1`, `$2` and so on.
     public let sql: String
     /// The values of the parameters.
     public let parameters: [Parameter]
-    /// Whether the connection keeps the statement prepared, so that it is parsed and planned once. For statements
-    /// whose text is always the same.
+    /// Whether the connection keeps the statement prepared.
+    ///
+    /// A prepared statement is parsed and planned once. Use it for statements with a constant text.
     public let isPrepared: Bool
 
-    /// A statement of this text.
+    /// Creates a statement with this text.
     public init(_ sql: String, _ parameters: [Parameter] = [], prepare: Bool = true) {
         self.sql = sql
         self.parameters = parameters

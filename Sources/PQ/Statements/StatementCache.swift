@@ -1,19 +1,22 @@
-/// The statements that a connection has prepared, by their text; the one used longest ago gives way.
+/// The prepared statements of a connection, by text, with FIFO eviction.
 struct StatementCache {
-    /// How many statements a connection keeps prepared. Each costs memory in its server process; the ledger has some
-    /// forty.
+    /// Maximum number of prepared statements of a connection.
+    ///
+    /// Each uses memory of its server process. The ledger has about forty statements.
     static let countMax = 256
 
     private var names: [String: String] = [:]
     private var order: [String] = []
 
-    /// The name under which a statement is prepared, if it is. Costs a hash of its text.
+    /// Returns the name of a prepared statement; nil if it is not prepared.
+    ///
+    /// Costs a hash of its text.
     func name(of sql: String) -> String? { names[sql] }
 
-    /// The name of a statement: a digest of its text and its parameters' types (FNV-1a, 128 bits).
+    /// Returns a statement's name: a hash of its text and parameter types.
     ///
-    /// Sessions that get mixed up, as behind a pooler that changes them between transactions, then never run another
-    /// statement under the same name.
+    /// The hash is FNV-1a with 128 bits. If sessions get mixed up, for example behind a pooler that changes them
+    /// between transactions, they then never run another statement under the same name.
     static func name(for query: Query) -> String {
         var hash: UInt128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d
         func mix(_ byte: UInt8) {
@@ -26,9 +29,9 @@ struct StatementCache {
         return "pl_" + String(hash, radix: 36)
     }
 
-    /// Notes that the server has prepared it.
+    /// Records that the server has prepared a statement.
     ///
-    /// - Returns: The name of a statement that gave way and is to be deallocated.
+    /// - Returns: The name of the evicted statement, which must be deallocated; nil if none was evicted.
     mutating func insert(_ sql: String, name: String) -> String? {
         names[sql] = name
         order.append(sql)

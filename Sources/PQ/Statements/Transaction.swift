@@ -1,17 +1,21 @@
-/// A transaction that is open. It exists inside the closure of `withTransaction` only: it can be neither kept nor used
-/// by two tasks at once, which the compiler sees to.
+/// An open transaction.
+///
+/// It exists only inside the closure of `withTransaction`. The compiler ensures that it is neither kept nor used by two
+/// tasks at once.
 public struct Transaction: ~Copyable {
     private let connection: Connection
     private let deadline: Duration
     private let begin: Query
     private let isReadOnly: Bool
-    private var phase = Phase.notBegun
+    private var phase = Phase.notStarted
 
-    /// - notBegun: nothing was sent. Can become open or ended.
+    /// The phase of the transaction.
+    ///
+    /// - notStarted: nothing was sent. Can become open or ended.
     /// - open: BEGIN was sent. Can become ended.
-    /// - ended: COMMIT was sent; the handle takes no more.
+    /// - ended: COMMIT was sent. The handle accepts no more statements.
     private enum Phase {
-        case notBegun
+        case notStarted
         case open
         case ended
     }
@@ -24,7 +28,7 @@ public struct Transaction: ~Copyable {
     }
 
     private static func begin(_ isolation: IsolationLevel, readOnly: Bool) -> Query {
-        // Never "read write": a database that an administrator has made read only stays so.
+        // The level is never "read write": a database that an administrator has made read-only stays so.
         Query("begin isolation level \(isolation.rawValue)\(readOnly ? " read only" : "")")
     }
 
@@ -58,13 +62,16 @@ public struct Transaction: ~Copyable {
         }
     }
 
-    /// Rolls back after a failure. A rollback that fails closes the connection, and never hides what failed first.
+    /// Rolls back after a failure.
+    ///
+    /// If the rollback fails, the connection is closed. The original error is never replaced.
     private static func rollBack(_ connection: Connection, within deadline: Duration) async {
-        // A commit that went on alone, or that has ended the transaction already, leaves nothing to roll back.
+        // A detached commit, or one that has ended the transaction already, leaves nothing to roll back.
         if await connection.isDetached { return }
         if await connection.isReusable { return }
         do throws(PQError) {
-            _ = try await connection.run([.rollback], by: .now + deadline, commits: .nothing, heedsCancellation: false)
+            _ = try await connection.run(
+                [.rollback], by: .now + deadline, commits: .nothing, respectsCancellation: false)
         } catch {
             await connection.close()
         }
@@ -77,41 +84,43 @@ public struct Transaction: ~Copyable {
         return first
     }
 
-    /// Runs statements in one round trip; the first that fails fails them all.
+    /// Runs statements in one round trip; the first failure fails all of them.
     public mutating func pipeline(_ queries: [Query]) async throws(PQError) -> [Rows] {
         switch phase {
         case .ended: throw PQError(.misuse, "the transaction has been committed already")
         case .open: return try await connection.run(queries, by: .now + deadline, commits: .nothing)
-        case .notBegun:
+        case .notStarted:
             phase = .open
             return Array(
                 try await connection.run([begin] + queries, by: .now + deadline, commits: .nothing).dropFirst())
         }
     }
 
-    /// Runs the last statements and commits, in one round trip. The transaction takes no more afterwards.
+    /// Runs the last statements and commits, in one round trip.
     ///
-    /// - Throws: ``PQError/Code/transactionRolledBack`` where the server rolls back instead. Where the connection is
-    ///   lost meanwhile the error's ``PQError/isOutcomeUnknown`` is true.
+    /// The transaction accepts no more statements afterwards.
+    ///
+    /// - Throws: ``PQError/Code/transactionRolledBack`` if the server rolls back instead. If the connection is lost
+    ///   during the commit, the error's ``PQError/isOutcomeUnknown`` is true.
     public mutating func commit(after queries: [Query] = []) async throws(PQError) -> [Rows] {
         guard phase != .ended else { throw PQError(.misuse, "the transaction has been committed already") }
-        let opening = phase == .notBegun ? [begin] : []
+        let opening = phase == .notStarted ? [begin] : []
         phase = .open
         let rows = try await connection.run(
             opening + queries + [.commit], by: .now + deadline, commits: isReadOnly ? .cancellable : .writing)
         phase = .ended
-        // A transaction in which a statement had failed answers ROLLBACK, without an error.
+        // After a failed statement, the server responds to COMMIT with ROLLBACK and without an error.
         guard let last = rows.last, last.commandTag == "COMMIT" else {
             throw PQError(
                 .transactionRolledBack,
-                "COMMIT answered \(rows.last?.commandTag ?? "nothing"): an earlier statement had failed")
+                "COMMIT was answered with \(rows.last?.commandTag ?? "nothing"): an earlier statement had failed")
         }
         return Array(rows.dropFirst(opening.count).dropLast())
     }
 
     /// Streams rows into a table by `COPY … FROM STDIN (FORMAT binary)`.
     ///
-    /// - Returns: How many rows the server has taken.
+    /// - Returns: The number of rows the server has stored.
     public mutating func copyIn(
         _ sql: String, _ body: (inout CopyWriter) async throws -> Void
     ) async throws -> Int {
@@ -122,14 +131,16 @@ public struct Transaction: ~Copyable {
             try await body(&writer)
             try await writer.finish()
         } catch {
-            await breakOffCopy()
+            await abortCopyIn()
             throw error
         }
         return try await connection.endCopyIn(failure: nil, by: .now + deadline)
     }
 
-    /// Reads what `COPY … TO STDOUT` sends, some 64 KiB of whole messages at a time, in bounded memory: no more is read
-    /// from the server than the closure takes. A row of a table is one message; ``CopyRowReader`` reads those in binary.
+    /// Reads the output of `COPY … TO STDOUT` in chunks of about 64 KiB.
+    ///
+    /// A chunk contains whole messages. Memory use is limited, because no more is read from the server than the closure
+    /// takes. A row of a table is one message; ``CopyRowReader`` reads rows in binary format.
     public mutating func copyOut(_ sql: String, _ body: ([UInt8]) async throws -> Void) async throws {
         try await open()
         try await connection.beginCopy(.out, sql, by: .now + deadline)
@@ -141,8 +152,10 @@ public struct Transaction: ~Copyable {
         }
     }
 
-    /// Tells the server to take nothing of a COPY. What fails here closes the connection and hides nothing.
-    private func breakOffCopy() async {
+    /// Makes the server discard the rows of a COPY.
+    ///
+    /// If this fails, the connection is closed. The original error is never replaced.
+    private func abortCopyIn() async {
         do throws(PQError) {
             _ = try await connection.endCopyIn(failure: "the writer failed", by: .now + .seconds(5))
         } catch {
@@ -151,7 +164,7 @@ public struct Transaction: ~Copyable {
     }
 
     private mutating func open() async throws(PQError) {
-        if phase == .notBegun { _ = try await pipeline([]) }
+        if phase == .notStarted { _ = try await pipeline([]) }
     }
 
     private mutating func finish() async throws(PQError) {

@@ -1,6 +1,6 @@
-/// A `bytea` of 32 bytes, as a hash is, in no memory of its own.
+/// A `bytea` of 32 bytes, such as a hash, stored without an allocation.
 public struct Bytes32: Hashable, Sendable {
-    /// The bytes, eight in each, big-endian.
+    /// The bytes, eight in each word, big-endian.
     public let first, second, third, fourth: UInt64
 }
 

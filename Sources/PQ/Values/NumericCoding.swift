@@ -1,5 +1,7 @@
-/// Whole numbers in the binary format of `numeric` (src/backend/utils/adt/numeric.c, `numeric_send`): digits in
-/// base 10,000, most significant first, trailing zeros left out.
+/// Converts integers to and from the binary format of `numeric`.
+///
+/// The format (src/backend/utils/adt/numeric.c, `numeric_send`) consists of digits in base 10,000, most significant
+/// first, without trailing zeros.
 enum NumericCoding {
     private static let base: UInt128 = 10_000
     private static let negativeSign: UInt16 = 0x4000
@@ -22,7 +24,9 @@ enum NumericCoding {
         for digit in digits { bytes.appendBigEndian(digit) }
     }
 
-    /// - Returns: nil where the number has a fraction, is not a number or does not fit.
+    /// Decodes an integer.
+    ///
+    /// - Returns: The integer, or nil if the number has a fraction, is not a number or does not fit.
     static func decode(_ bytes: UnsafeRawBufferPointer) -> Int128? {
         guard bytes.count >= 8, bytes.count % 2 == 0 else { return nil }
         func word(_ index: Int) -> UInt16 {
@@ -34,7 +38,7 @@ enum NumericCoding {
         guard sign == 0 || sign == negativeSign, bytes.count == 8 + 2 * count else { return nil }
         guard count <= weight + 1 else { return nil }
         guard count > 0 else { return 0 }
-        // Of negative numbers the magnitude is one larger, so they are summed up negatively.
+        // The smallest integer has no positive counterpart, so negative numbers are summed up negatively.
         var value: Int128 = 0
         for index in 0...weight {
             let digit = index < count ? Int128(word(4 + index)) : 0

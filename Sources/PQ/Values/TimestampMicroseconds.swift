@@ -6,6 +6,6 @@ public struct TimestampMicroseconds: Hashable, Sendable {
         self.microsecondsSince1970 = microsecondsSince1970
     }
 
-    /// PostgreSQL counts from 2000-01-01T00:00:00Z.
+    /// Microseconds from 1970 to 2000-01-01T00:00:00Z, PostgreSQL's epoch.
     static let epochDistance: Int64 = 946_684_800_000_000
 }

@@ -1,4 +1,6 @@
-/// Object ids of PostgreSQL's built-in types (src/include/catalog/pg_type.dat), which never change.
+/// The object id of a built-in PostgreSQL type.
+///
+/// The ids are those of src/include/catalog/pg_type.dat and never change.
 struct TypeID: RawRepresentable, Hashable, Sendable {
     let rawValue: UInt32
 
@@ -21,7 +23,7 @@ struct TypeID: RawRepresentable, Hashable, Sendable {
     static let uuid = TypeID(rawValue: 2950)
     static let jsonb = TypeID(rawValue: 3802)
 
-    /// The type of an array of these; for the types that can be sent.
+    /// The type of an array of these values, for the types that can be sent.
     var array: TypeID {
         switch self {
         case .bool: TypeID(rawValue: 1000)
@@ -35,7 +37,7 @@ struct TypeID: RawRepresentable, Hashable, Sendable {
         case .numeric: TypeID(rawValue: 1231)
         case .uuid: TypeID(rawValue: 2951)
         case .jsonb: TypeID(rawValue: 3807)
-        default: preconditionFailure("arrays of type \(rawValue) are not sent")
+        default: preconditionFailure("arrays of type \(rawValue) are not supported")
         }
     }
 }
