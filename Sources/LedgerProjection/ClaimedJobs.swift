@@ -2,20 +2,22 @@ internal import Ledger
 internal import LedgerStore
 internal import PQ
 
-/// The jobs that a step has claimed, with their next events and the parts of their states that these touch.
+/// The jobs claimed by a step, with their next events and partial states.
+///
+/// The states contain only the parts that the next events touch.
 struct ClaimedJobs {
-    /// One job that is claimed.
+    /// A claimed job.
     struct Job {
         let id: JobID
         let projection: Int16
         var fold: Fold
         var events: [Event] = []
 
-        /// Folds all events that were read.
-        mutating func foldEvents() throws(FoldStateError) -> StateChanges.OfJob {
+        /// Folds all events of the job.
+        mutating func foldEvents() throws(FoldStateError) -> StateChanges.JobChanges {
             let before = fold.progress.sequence
             for event in events { try fold.apply(event) }
-            return StateChanges.OfJob(
+            return StateChanges.JobChanges(
                 job: id, projection: projection, previousSequence: before, changes: try fold.takeChanges(),
                 eventCount: events.count)
         }
@@ -29,42 +31,42 @@ struct ClaimedJobs {
         indices = Dictionary(uniqueKeysWithValues: jobs.indices.map { (jobs[$0].id, $0) })
     }
 
-    /// What is read of a job that is claimed and its next events, as two columns: ``init(_:wanted:)`` reads them.
+    /// The two columns that the claim reads for each job and its next events.
     ///
-    /// The first is an event with the number of its job, `wanted.number`; the second, beside the first event of each job,
-    /// what its snapshot, `claimed`, says.
+    /// ``init(_:requested:)`` decodes them. The first is an event with the number of its job, `requested.number`. The
+    /// second, only in the row of a job's first event, is the record of its snapshot, `claimed`.
     static let columns = """
-        row(wanted.number, \(FoldedEventRow.columns)),
+        row(requested.number, \(FoldedEventRow.columns)),
         case
             when event.sequence = claimed.sequence + 1 then
-                \(SnapshotRecord.of("claimed"))
+                \(SnapshotRecord.record(of: "claimed"))
         end
         """
 
-    /// Reads what the claim has found.
+    /// Decodes the result of the claim.
     ///
-    /// - Parameter wanted: The jobs, in the order in which they are numbered, from 1.
-    /// - Throws: ``PQError/Code/decoding`` where a job's events do not go on where its snapshot stands: then the
-    ///   projection stops rather than to leave something out.
-    init(_ rows: Rows, wanted: [JobID]) throws(PQError) {
+    /// - Parameter requested: The jobs, in the order of their numbers, from 1.
+    /// - Throws: ``PQError/Code/decoding`` if a job's events do not continue its snapshot's sequence. The projection
+    ///   then stops instead of skipping events.
+    init(_ rows: Rows, requested: [JobID]) throws(PQError) {
         var (records, snapshots) = (RecordReader(), RecordReader())
         var number: Int64 = 0
         var next: Int64 = 0
         for row in rows {
             try records.read(row, 0) { record throws(PQError) in
-                let wantedNumber = try record.int8() ?? 0
-                guard wantedNumber >= 1, wantedNumber <= wanted.count else {
-                    throw PQError(.decoding, "an event of a job that was not asked for")
+                let requestedNumber = try record.int8() ?? 0
+                guard requestedNumber >= 1, requestedNumber <= requested.count else {
+                    throw PQError(.decoding, "the claim returned an event of a job that was not requested")
                 }
-                if wantedNumber != number {
-                    number = wantedNumber
-                    next = try add(wanted[Int(number) - 1], row, &snapshots)
+                if requestedNumber != number {
+                    number = requestedNumber
+                    next = try add(requested[Int(number) - 1], row, &snapshots)
                 }
                 let event = try FoldedEventRow.decode(&record)
                 guard event.sequence == next else {
                     throw PQError(
                         .decoding,
-                        "job \(wanted[Int(number) - 1]) has event \(event.sequence) where \(next) was expected")
+                        "job \(requested[Int(number) - 1]) has event \(event.sequence); expected event \(next)")
                 }
                 next += 1
                 jobs[jobs.count - 1].events.append(event)
@@ -74,8 +76,10 @@ struct ClaimedJobs {
 
     var eventCount: Int { jobs.reduce(0) { $0 + $1.events.count } }
 
-    /// What touches so many executions, or the first one at least, and the rest: the state of an execution that is read,
-    /// changed and written may be a hundred kilobytes. The last job of the prefix may have events in the rest as well.
+    /// Splits off a prefix that touches a limited number of executions, at least one.
+    ///
+    /// The state of an execution that is read, changed and written may take a hundred kilobytes. The last job of the
+    /// prefix may have events in the rest as well.
     func prefix(executionsMax: Int) -> (prefix: ClaimedJobs, rest: ClaimedJobs) {
         var (prefix, rest): ([Job], [Job]) = ([], [])
         var left = max(1, executionsMax)
@@ -101,10 +105,13 @@ struct ClaimedJobs {
         return (ClaimedJobs(prefix), ClaimedJobs(rest))
     }
 
-    /// Nothing that is claimed.
+    /// No claimed jobs.
     static var none: ClaimedJobs { ClaimedJobs([]) }
 
-    /// Goes on with a job of which a prefix has been folded; nil where it could not be, and nothing more of it can.
+    /// Continues a job after a prefix of its events was folded.
+    ///
+    /// - Parameter progress: The job's progress after the prefix. If nil, the prefix could not be folded, and the rest
+    ///   of the job is dropped.
     mutating func continueFolding(with job: JobID, from progress: JobProgress?) {
         guard let index = jobs.firstIndex(where: { $0.id == job }) else { return }
         if let progress {
@@ -115,12 +122,12 @@ struct ClaimedJobs {
         }
     }
 
-    /// Adds a job whose first event is in this row.
+    /// Adds the job that has its first event in this row.
     ///
     /// - Returns: The sequence of that event.
     private mutating func add(_ id: JobID, _ row: Row, _ snapshots: inout RecordReader) throws(PQError) -> Int64 {
         guard indices.updateValue(jobs.count, forKey: id) == nil else {
-            throw PQError(.decoding, "the events of job \(id) do not come one after the other")
+            throw PQError(.decoding, "the events of job \(id) are not in consecutive rows")
         }
         let before = jobs.count
         try snapshots.read(row, 1) { record throws(PQError) in
@@ -128,14 +135,16 @@ struct ClaimedJobs {
             jobs.append(Job(id: id, projection: snapshot.projection, fold: Fold(snapshot.progress)))
         }
         guard jobs.count > before else {
-            throw PQError(.decoding, "the next event of job \(id) is not there")
+            throw PQError(.decoding, "the next event of job \(id) is missing")
         }
         return jobs[before].fold.progress.sequence + 1
     }
 
-    /// Folds all events of all jobs. A job whose state cannot be read is left as it is, and told.
-    mutating func foldEvents() -> (changes: [StateChanges.OfJob], damaged: [(job: JobID, error: FoldStateError)]) {
-        var changes: [StateChanges.OfJob] = []
+    /// Folds all events of all jobs.
+    ///
+    /// A job with an unreadable state stays unchanged and is returned as damaged.
+    mutating func foldEvents() -> (changes: [StateChanges.JobChanges], damaged: [(job: JobID, error: FoldStateError)]) {
+        var changes: [StateChanges.JobChanges] = []
         var damaged: [(job: JobID, error: FoldStateError)] = []
         for index in jobs.indices {
             do throws(FoldStateError) {
@@ -147,9 +156,9 @@ struct ClaimedJobs {
         return (changes, damaged)
     }
 
-    /// Restores what ``StateQueries/needed(by:)`` has read.
+    /// Restores the state parts read by ``StateQueries/queries(for:)``.
     mutating func restore(_ results: [Rows]) throws(PQError) {
-        guard results.count == 3 else { throw PQError(.decoding, "three results were expected") }
+        guard results.count == 3 else { throw PQError(.decoding, "expected three results") }
         for row in results[0] {
             let index = try jobIndex(row)
             jobs[index].fold.restore(try Self.task(row))
@@ -162,9 +171,9 @@ struct ClaimedJobs {
         try restoreIndicators(results[2])
     }
 
-    /// Restores what ``StateQueries/neededFurther(by:)`` has read.
-    mutating func restoreFurther(_ results: [Rows]) throws(PQError) {
-        guard results.count == 2 else { throw PQError(.decoding, "two results were expected") }
+    /// Restores the state parts read by ``StateQueries/dependentQueries(for:)``.
+    mutating func restoreDependent(_ results: [Rows]) throws(PQError) {
+        guard results.count == 2 else { throw PQError(.decoding, "expected two results") }
         try restoreIndicators(results[0])
         for row in results[1] {
             let key = ReportPage.Key(execution: try row.decode(1), page: try row.decode(2))
@@ -178,7 +187,7 @@ struct ClaimedJobs {
 
     private func jobIndex(_ row: Row) throws(PQError) -> Int {
         guard let index = indices[JobID(uuid: try row.decode(0))] else {
-            throw PQError(.decoding, "a row of a job that was not asked for")
+            throw PQError(.decoding, "a query returned a row of a job that was not requested")
         }
         return index
     }

@@ -1,30 +1,43 @@
-/// How a projection worker works. Every limit is here, with its reason.
+/// The settings of a projection worker, with the reason for every limit.
 public struct ProjectionSettings: Sendable {
-    /// How many steps run at the same time. Steps of different jobs do not wait for each other; more than the
-    /// database's cores bring nothing.
+    /// Maximum number of concurrent steps.
+    ///
+    /// Steps of different jobs do not wait for each other. More steps than the database has cores bring nothing.
     public var concurrency = 2
-    /// Jobs folded in one step, at most: with many jobs of few events each, one transaction serves them all.
+    /// Maximum number of jobs folded in one step.
+    ///
+    /// If many jobs have few events each, one transaction handles them all.
     public var jobsPerStepMax = 500
-    /// Events of one job folded in one step, at most: what is in memory stays bounded, and other jobs get their turn.
+    /// Maximum number of events of one job folded in one step.
+    ///
+    /// It limits the memory used and lets other jobs proceed.
     public var eventsPerJobMax = 5_000
-    /// Events of all jobs folded in one step, at most, except that each job may have one.
+    /// Maximum number of events of all jobs folded in one step.
+    ///
+    /// Each job may have at least one.
     public var eventsPerStepMax = 20_000
-    /// Executions that events name whose states a step has in memory at the same time, at most. With each comes the last one
-    /// of its task. One that has reported on a thousand labels takes some 100 kB, on a few a few hundred bytes; and one that
-    /// loses its place needs the indicators that it counted on.
+    /// Maximum number of executions with states in memory at the same time.
+    ///
+    /// The limit counts the executions that events name; the last execution of each one's task is loaded as well. An
+    /// execution that has reported on a thousand labels takes about 100 kB, on a few labels a few hundred bytes. An
+    /// execution that is superseded also needs the indicators that it counted on.
     public var executionsPerPortionMax = 1_000
-    /// How long it takes at least from the beginning of one step to that of the next, so that under load many small
-    /// steps become fewer larger ones: an event waits so long at most until its step begins, while no more is to be done
-    /// than can be. The first event after a silence is folded at once.
+    /// Minimum time from the start of one step to the start of the next.
+    ///
+    /// Under load, many small steps therefore become fewer larger ones. An event waits at most this long for its step
+    /// to start, as long as the worker keeps up. The first event after a pause is folded at once.
     public var stepInterval: Duration = .milliseconds(8)
-    /// How often all jobs are looked at, in case a hint got lost.
+    /// The interval of checking all jobs, in case a hint was lost.
     public var sweepInterval: Duration = .seconds(5)
-    /// How many jobs one query of a sweep looks at.
+    /// Maximum number of jobs checked by one query of a sweep.
     public var sweepJobsMax = 10_000
-    /// How soon a job is tried again that another worker holds.
+    /// The pause before a job held by another worker is retried.
     public var heldPause: Duration = .milliseconds(10)
-    /// How soon a job is tried again that could not be folded, doubling from the first to the second.
+    /// The pause before a failed job is retried.
+    ///
+    /// It doubles from the first to the longest with each failure.
     public var failurePause: (first: Duration, longest: Duration) = (.milliseconds(200), .seconds(30))
 
+    /// Creates the default settings.
     public init() {}
 }

@@ -2,49 +2,57 @@ internal import Ledger
 internal import LedgerStore
 internal import PQ
 
-/// One step of the projection: claims jobs that are behind, folds their next events, and stores state, snapshot and
-/// checkpoint in the same transaction. Killed at any moment, it has done all of it or nothing.
+/// One step of the projection: claims jobs, folds their events, stores the results.
+///
+/// It claims jobs that are behind, and stores states, snapshots and checkpoints in the same transaction. A step that is
+/// killed has therefore had its whole effect or none.
 struct ProjectionStep {
     let pool: Pool
     let settings: ProjectionSettings
 
-    /// What a step has done.
+    /// The result of a step.
     struct Result {
-        /// The snapshots that have moved, and how far: one at which a damaged state was met, up to the prefix before.
+        /// The advanced snapshots and their new sequences.
+        ///
+        /// A job with a damaged state is included if an earlier portion of its events was folded.
         var folded: [(job: JobID, sequence: Int64)] = []
-        /// Jobs that have more events still, since a step takes only so many.
+        /// Jobs that have more events than one step takes.
         var unfinished: [JobID] = []
-        /// Jobs that could not be claimed or were not behind: which of both, a look tells.
+        /// Jobs that are held by another worker or are up to date.
+        ///
+        /// ``ProjectionStep/lag(of:)`` distinguishes them.
         var unclaimed: [JobID] = []
-        /// Jobs whose state cannot be read: they need a replay.
+        /// Jobs with an unreadable state; they need a replay.
         var damaged: [(job: JobID, error: FoldStateError)] = []
-        /// How many events were folded.
+        /// Number of folded events.
         var eventCount = 0
     }
 
-    /// Has the commit of a step not wait for the disk; takes no round trip of its own.
+    /// Makes the step's commit not wait for the disk, without an extra round trip.
     ///
-    /// The events are on the disk, and folding them again gives the same. Where PostgreSQL crashes soon after a step (three
-    /// times its `wal_writer_delay`, 0.6 s unless set otherwise), all that the step stored may be undone, its checkpoint
-    /// with it, and the job is behind again. Whatever was committed by somebody who has seen it is later in the log, so it
-    /// survives only together with it. What is kept in memory survives without it, and must not be believed.
-    private static let notWaitingForDisk = Query("set local synchronous_commit = off", prepare: false)
+    /// The events are on the disk, and folding them again gives the same result. If PostgreSQL crashes soon after a
+    /// step (within three times its `wal_writer_delay`, 0.6 s by default), everything that the step stored may be
+    /// undone, including its checkpoint, and the job is behind again. A transaction that has seen the step's result
+    /// commits later in the log, so it survives only together with the step. Values kept in memory survive without it
+    /// and must not be trusted.
+    private static let asynchronousCommit = Query("set local synchronous_commit = off", prepare: false)
 
-    /// Runs the step for these jobs. Three round trips, mostly: claim and read events, read states, store and commit. Events
-    /// that touch very many executions are folded in portions, each with two round trips.
+    /// Runs the step for these jobs, usually in three round trips.
     ///
-    /// What it has committed is seen by all at once, and is on the disk a little later.
+    /// They are: claim and read events, read states, store and commit. Events that touch very many executions are
+    /// folded in portions, each with two round trips. The committed result is visible at once and on the disk slightly
+    /// later.
     ///
-    /// - Parameter projections: The projection of each job that is to be folded, as far as the live one is; nil for the
-    ///   live ones themselves.
+    /// - Parameter projections: The projection of each job to fold up to the live one's sequence; nil for the live ones
+    ///   themselves.
     func run(_ jobs: [JobID], into projections: [Int16]? = nil) async throws -> Result {
         let eventsMax = min(settings.eventsPerJobMax, max(1, settings.eventsPerStepMax / max(1, jobs.count)))
         return try await pool.withTransaction { transaction in
             let claim =
-                projections.map { besideQuery(jobs, $0, eventsMax: eventsMax) }
+                projections.map { replayClaimQuery(jobs, $0, eventsMax: eventsMax) }
                 ?? claimQuery(jobs, eventsMax: eventsMax)
-            let claimed = try await transaction.pipeline([IndexedLookup.planning, Self.notWaitingForDisk, claim])
-            var claims = try await compute { () throws(PQError) in try ClaimedJobs(claimed[2], wanted: jobs) }
+            let claimed = try await transaction.pipeline([IndexedLookup.planning, Self.asynchronousCommit, claim])
+            var claims = try await compute { () throws(PQError) in try ClaimedJobs(claimed[2], requested: jobs) }
             var result = Result()
             let ids = Set(claims.jobs.map(\.id))
             result.unclaimed = jobs.filter { !ids.contains($0) }
@@ -63,9 +71,9 @@ struct ProjectionStep {
         }
     }
 
-    /// Takes a prefix of what was claimed, reads the states that it touches, and folds it.
+    /// Folds a prefix of the claimed events after reading the states that it touches.
     ///
-    /// - Returns: What stores it.
+    /// - Returns: The statements that store the result.
     private func fold(
         _ claims: inout ClaimedJobs, in transaction: inout Transaction, into result: inout Result
     ) async throws -> [Query] {
@@ -74,12 +82,12 @@ struct ProjectionStep {
             let (whole, executionsMax) = (claims, settings.executionsPerPortionMax)
             (prefix, claims) = await compute { whole.prefix(executionsMax: executionsMax) }
         } else {
-            // An event touches one execution at most.
+            // An event touches at most one execution.
             claims = .none
         }
-        try prefix.restore(try await transaction.pipeline(StateQueries.needed(by: prefix)))
-        let further = StateQueries.neededFurther(by: prefix)
-        if !further.isEmpty { try prefix.restoreFurther(try await transaction.pipeline(further)) }
+        try prefix.restore(try await transaction.pipeline(StateQueries.queries(for: prefix)))
+        let further = StateQueries.dependentQueries(for: prefix)
+        if !further.isEmpty { try prefix.restoreDependent(try await transaction.pipeline(further)) }
 
         let restored = prefix
         let (changes, damaged, statements) = await compute {
@@ -89,7 +97,7 @@ struct ProjectionStep {
         }
         for change in changes {
             claims.continueFolding(with: change.job, from: change.changes.progress)
-            // The second prefix of a job that was divided.
+            // Replaces the result of an earlier prefix of the same job.
             if result.folded.last?.job == change.job { result.folded.removeLast() }
             result.folded.append((change.job, change.changes.progress.sequence))
             result.eventCount += change.eventCount
@@ -99,7 +107,9 @@ struct ProjectionStep {
         return statements
     }
 
-    /// Runs what takes its time away from the reactor's thread, on which everybody's connections live.
+    /// Runs a long computation outside of the reactor's thread.
+    ///
+    /// All connections run on that thread.
     private func compute<R: Sendable, Failure: Error>(
         _ body: @Sendable () throws(Failure) -> R
     ) async throws(Failure) -> R {
@@ -109,22 +119,22 @@ struct ProjectionStep {
         return try result.get()
     }
 
-    /// ClaimedJobs the jobs that are behind and that no other worker holds, and reads their next events: one query, to be run
-    /// after ``IndexedLookup/planning``.
+    /// Returns the query that claims jobs that are behind and reads their next events.
     ///
-    /// A job whose snapshot another worker holds is skipped, not waited for, so the order of the locks does not matter.
-    /// They last until the commit: the checkpoint that is read here is the one that is replaced there.
+    /// It must run after ``IndexedLookup/planning``. A job with a snapshot that another worker holds is skipped and not
+    /// waited for, so the order of the locks does not matter. The locks last until the commit: the checkpoint that is
+    /// read here is the one that is replaced there.
     private func claimQuery(_ jobs: [JobID], eventsMax: Int) -> Query {
         Query(
             """
             select \(ClaimedJobs.columns)
-            from unnest($1::uuid[]) with ordinality as wanted (job_id, number)
+            from unnest($1::uuid[]) with ordinality as requested (job_id, number)
             cross join lateral (
-                select sequence from ledger.job_head as found where found.job_id = wanted.job_id limit 1
+                select sequence from ledger.job_head as found where found.job_id = requested.job_id limit 1
             ) as head
             cross join lateral (
                 select snapshot.* from ledger.snapshot
-                where snapshot.job_id = wanted.job_id and snapshot.is_live and snapshot.sequence < head.sequence
+                where snapshot.job_id = requested.job_id and snapshot.is_live and snapshot.sequence < head.sequence
                 order by snapshot.projection
                 limit 1
                 for update of snapshot skip locked
@@ -133,22 +143,24 @@ struct ProjectionStep {
             """, [.uuids(jobs.map(\.uuidBytes)), .int8(Int64(eventsMax))])
     }
 
-    /// The same for projections beside the live ones: they are behind where the live ones are further.
-    private func besideQuery(_ jobs: [JobID], _ projections: [Int16], eventsMax: Int) -> Query {
+    /// Returns the claim query for projections that a replay builds.
+    ///
+    /// They are behind if the live ones have a higher sequence.
+    private func replayClaimQuery(_ jobs: [JobID], _ projections: [Int16], eventsMax: Int) -> Query {
         Query(
             """
             select \(ClaimedJobs.columns)
-            from unnest($1::uuid[], $3::smallint[]) with ordinality as wanted (job_id, projection, number)
+            from unnest($1::uuid[], $3::smallint[]) with ordinality as requested (job_id, projection, number)
             cross join lateral (
                 select sequence from ledger.snapshot as found
-                where found.job_id = wanted.job_id and found.is_live
+                where found.job_id = requested.job_id and found.is_live
                 order by found.projection
                 limit 1
             ) as head
             cross join lateral (
                 select snapshot.* from ledger.snapshot
-                where snapshot.job_id = wanted.job_id and snapshot.sequence < head.sequence and not snapshot.is_live
-                    and snapshot.projection between wanted.projection and wanted.projection
+                where snapshot.job_id = requested.job_id and snapshot.sequence < head.sequence and not snapshot.is_live
+                    and snapshot.projection between requested.projection and requested.projection
                 order by snapshot.projection
                 limit 1
                 for update of snapshot skip locked
@@ -157,8 +169,10 @@ struct ProjectionStep {
             """, [.uuids(jobs.map(\.uuidBytes)), .int8(Int64(eventsMax)), .int2s(projections)])
     }
 
-    /// The next events of each snapshot that was claimed, which come in their order, snapshot by snapshot: nothing that
-    /// would have to be sorted for it stands between. Should they ever not, ``ClaimedJobs`` refuses them.
+    /// The subquery for the next events of each claimed snapshot.
+    ///
+    /// They are returned in their order, snapshot by snapshot, because the plan contains no step that could reorder
+    /// them. If they were ever returned in another order, ``ClaimedJobs`` would refuse them.
     private var nextEvents: String {
         """
         cross join lateral (
@@ -171,18 +185,18 @@ struct ProjectionStep {
         """
     }
 
-    /// Why jobs that should have moved did not.
+    /// The jobs that are behind, by the reason.
     struct Lag {
-        /// Jobs that another worker holds, or that have moved since.
+        /// Jobs that another worker holds, or that have got events since.
         var held: [JobID] = []
-        /// Jobs whose next event is not there.
+        /// Jobs with a missing next event.
         var broken: [JobID] = []
-        /// Jobs whose live snapshot is missing.
+        /// Jobs without a live snapshot.
         var missing: [JobID] = []
     }
 
-    /// Of these jobs, those that are behind.
-    func behind(_ jobs: [JobID]) async throws(PQError) -> Lag {
+    /// Returns those of these jobs that are behind.
+    func lag(of jobs: [JobID]) async throws(PQError) -> Lag {
         let rows = try await pool.query(
             Query(
                 """
@@ -210,17 +224,17 @@ struct ProjectionStep {
         return lag
     }
 
-    /// What a sweep has found in a part of all jobs.
+    /// The result of checking one page of all jobs.
     struct Sweep {
-        /// Jobs whose live snapshot is behind the ledger.
+        /// Jobs with a live snapshot that is behind the ledger.
         var behind: [JobID] = []
-        /// Jobs whose live snapshot is missing: somebody has dropped the projection.
+        /// Jobs without a live snapshot, because the projection was dropped.
         var missing: [JobID] = []
-        /// Where the next part begins; nil after the last one.
+        /// The cursor of the next page; nil after the last one.
         var next: JobID?
     }
 
-    /// Looks at a part of all jobs, newest first.
+    /// Checks one page of all jobs, newest first.
     func sweep(before cursor: JobID?) async throws -> Sweep {
         let page = Query(
             """

@@ -4,23 +4,26 @@ public import Logging
 internal import PQ
 public import ServiceLifecycle
 
-/// Folds what is appended into snapshots. Any number of workers, in any number of processes, share the work.
+/// A service that folds appended events into snapshots.
 ///
-/// It learns of work by hints and, because hints get lost, by looking at all jobs now and then. The exactly-once of it
-/// lies in the transactions of ``ProjectionStep``, not in the hints and not in who works.
+/// Any number of workers in any number of processes share the work. A worker learns of work by hints. Because hints get
+/// lost, it also checks all jobs periodically. The transactions of ``ProjectionStep`` guarantee that each event is
+/// folded exactly once; neither the hints nor the number of workers matter for that.
 public struct ProjectionWorker: Service {
     private let ledger: PostgresLedger
     private let settings: ProjectionSettings
     private let logger: Logger
 
-    /// A worker on this ledger, which must be running itself.
+    /// Creates a worker for this ledger, which must be running itself.
     public init(ledger: PostgresLedger, settings: ProjectionSettings = ProjectionSettings(), logger: Logger) {
         self.ledger = ledger
         self.settings = settings
         self.logger = logger
     }
 
-    /// Works until the task is cancelled or the service group shuts down; a step that is under way is finished.
+    /// Runs until the task is cancelled or the service group shuts down.
+    ///
+    /// A step in progress is finished.
     public func run() async throws {
         await ledger.workerStarted()
         let signals = ledger.signals
@@ -28,8 +31,8 @@ public struct ProjectionWorker: Service {
         signals.requestSweep()
         await withTaskCancellationOrGracefulShutdownHandler {
             await withDiscardingTaskGroup { group in
-                group.addTask(name: "projection-sweeps") { await sweepNowAndThen(signals) }
-                await scheduleSteps(scheduler, to: &group)
+                group.addTask(name: "projection-sweeps") { await requestSweepsPeriodically(signals) }
+                await runSteps(scheduler, in: &group)
             }
         } onCancelOrGracefulShutdown: {
             signals.close()
@@ -37,7 +40,7 @@ public struct ProjectionWorker: Service {
         await ledger.workerStopped()
     }
 
-    private func sweepNowAndThen(_ signals: PendingJobs) async {
+    private func requestSweepsPeriodically(_ signals: PendingJobs) async {
         await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
                 do { try await Task.sleep(for: settings.sweepInterval) } catch { return }
@@ -46,13 +49,14 @@ public struct ProjectionWorker: Service {
         }
     }
 
-    /// Gives out work as it comes in, no more than is wanted at the same time, and not faster than is wanted: what comes in
-    /// meanwhile is folded together.
-    private func scheduleSteps(_ scheduler: StepScheduler, to group: inout DiscardingTaskGroup) async {
+    /// Starts steps as work arrives, limited in number and rate.
+    ///
+    /// Work that arrives between two steps is folded together.
+    private func runSteps(_ scheduler: StepScheduler, in group: inout DiscardingTaskGroup) async {
         let step = ProjectionStep(pool: ledger.pool, settings: settings)
         while true {
-            await scheduler.waitForSlot()
-            switch await scheduler.next() {
+            await scheduler.acquireSlot()
+            switch await scheduler.nextWork() {
             case .closed: return
             case .sweep:
                 group.addTask(name: "projection-sweep") {
@@ -63,7 +67,7 @@ public struct ProjectionWorker: Service {
             case .jobs(let jobs):
                 group.addTask(name: "projection-step") {
                     await fold(jobs, step, scheduler)
-                    await scheduler.finished(jobs)
+                    await scheduler.jobsFinished(jobs)
                     await scheduler.releaseSlot()
                 }
                 do { try await Task.sleep(for: settings.stepInterval) } catch { continue }
@@ -80,12 +84,12 @@ public struct ProjectionWorker: Service {
                 if !found.missing.isEmpty {
                     isAnyMissing = true
                     ledger.missingSnapshots.note(true)
-                    try await beginAgain(found.missing)
+                    try await restoreProjections(found.missing)
                 }
                 scheduler.signals.appended(found.behind + found.missing)
                 cursor = found.next
             } catch {
-                logger.warning("jobs that are behind could not be looked for", metadata: ["error": "\(error)"])
+                logger.warning("cannot search for jobs that are behind", metadata: ["error": "\(error)"])
                 await ledger.stepFailed(of: [], error)
                 return
             }
@@ -93,12 +97,12 @@ public struct ProjectionWorker: Service {
         if cursor == nil { ledger.missingSnapshots.note(isAnyMissing) }
     }
 
-    /// Makes the missing projections of these jobs requeued, empty: their events are folded next.
-    private func beginAgain(_ jobs: [JobID]) async throws {
+    /// Creates empty projections for these jobs; their events are folded next.
+    private func restoreProjections(_ jobs: [JobID]) async throws {
         let made = try await ledger.restoreSnapshots(of: jobs)
         guard !made.isEmpty else { return }
         logger.warning(
-            "projections were missing and are built anew",
+            "projections were missing; rebuilding them",
             metadata: ["job.count": "\(made.count)", "job.first": "\(made.first?.description ?? "")"])
     }
 
@@ -108,13 +112,13 @@ public struct ProjectionWorker: Service {
             if result.eventCount > 0 { ledger.stepCompleted(events: result.eventCount) }
             await ledger.snapshotsFolded(result.folded)
             scheduler.signals.appended(result.unfinished)
-            await ledger.clearStuck(await scheduler.succeeded(result.folded.map(\.job)))
+            await ledger.clearStuck(await scheduler.recordSuccess(of: result.folded.map(\.job)))
             for (job, error) in result.damaged { await recordFailure(of: [job], error, scheduler) }
-            try await recheck(result.unclaimed, step, scheduler)
+            try await handleUnclaimed(result.unclaimed, step, scheduler)
         } catch {
-            // Told to stop at once: whoever comes next folds them.
+            // The worker must stop at once; the next worker folds these jobs.
             guard !Task.isCancelled else { return }
-            // One job that cannot be stored must not hold up the others.
+            // One job that cannot be stored must not block the others.
             guard jobs.count > 1, !((error as? PQError)?.isRetrySafe ?? false) else {
                 await recordFailure(of: jobs, error, scheduler)
                 return
@@ -123,32 +127,35 @@ public struct ProjectionWorker: Service {
         }
     }
 
-    /// A job that was not claimed is up to date, or its snapshot is missing, or another worker holds it, which may have
-    /// read its events before the latest was there.
-    private func recheck(_ jobs: [JobID], _ step: ProjectionStep, _ scheduler: StepScheduler) async throws {
+    /// Handles jobs that were not claimed.
+    ///
+    /// Such a job is up to date, or its snapshot is missing, or another worker holds it. That worker may have read the
+    /// job's events before the latest one was appended.
+    private func handleUnclaimed(_ jobs: [JobID], _ step: ProjectionStep, _ scheduler: StepScheduler) async throws {
         guard !jobs.isEmpty else { return }
-        let lag = try await step.behind(jobs)
-        if !lag.held.isEmpty { await scheduler.postpone(lag.held, for: settings.heldPause) }
+        let lag = try await step.lag(of: jobs)
+        if !lag.held.isEmpty { await scheduler.retry(lag.held, after: settings.heldPause) }
         if !lag.missing.isEmpty {
-            try await beginAgain(lag.missing)
+            try await restoreProjections(lag.missing)
             scheduler.signals.appended(lag.missing)
         }
         guard !lag.broken.isEmpty else { return }
         let broken = lag.broken
         let missing = StoreError(
-            .incomplete, "its next event is not there: its month was retired while it was behind, or it was removed",
+            .incomplete,
+            "the next event is missing: its month was retired while the job was behind, or the event was removed",
             jobs: broken)
         await recordFailure(of: broken, missing, scheduler)
     }
 
     private func recordFailure(of jobs: [JobID], _ error: any Error, _ scheduler: StepScheduler) async {
         logger.error(
-            "events could not be folded; trying again later",
+            "cannot fold events; trying again later",
             metadata: [
                 "job.count": "\(jobs.count)", "job.first": "\(jobs.first?.description ?? "")",
                 "error": "\(String(reflecting: error))",
             ])
         await ledger.stepFailed(of: jobs, error)
-        await scheduler.failed(jobs)
+        await scheduler.retryWithBackoff(jobs)
     }
 }

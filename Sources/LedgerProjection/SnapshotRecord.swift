@@ -1,13 +1,15 @@
 internal import Ledger
 internal import PQ
 
-/// How far a projection of a job is, as a fold goes on from it: a snapshot's row without its indicators.
+/// The row of a snapshot without its indicators, from which a fold continues.
 struct SnapshotRecord {
     let projection: Int16
     let progress: JobProgress
 
-    /// The record that ``init(_:)`` reads, of the snapshot that has this name in the statement.
-    static func of(_ name: String) -> String {
+    /// Returns the SQL of the record that ``init(_:)`` decodes.
+    ///
+    /// - Parameter name: The alias of the snapshot in the statement.
+    static func record(of name: String) -> String {
         let columns = [
             "projection", "sequence", "state", "created_at", "started_at", "updated_at", "finished_at", "tasks_running",
             "tasks_succeeded", "tasks_failed", "tasks_canceled", "executions",
@@ -15,13 +17,13 @@ struct SnapshotRecord {
         return "row(\(columns.map { "\(name).\($0)" }.joined(separator: ", ")))"
     }
 
-    /// Reads the record.
+    /// Decodes the record.
     ///
-    /// - Throws: ``PQError/Code/decoding`` where it is not what a projection stores.
+    /// - Throws: ``PQError/Code/decoding`` if it is not in the format that a projection stores.
     init(_ record: inout BinaryRow) throws(PQError) {
-        projection = try Self.known(try record.int2())
-        let sequence = try Self.known(try record.int8())
-        guard let state = JobState(rawValue: try Self.known(try record.text())) else {
+        projection = try Self.required(try record.int2())
+        let sequence = try Self.required(try record.int8())
+        guard let state = JobState(rawValue: try Self.required(try record.text())) else {
             throw PQError(.decoding, "a snapshot has an unknown state")
         }
         let createdAt = try record.timestamp().map { Timestamp($0) }
@@ -29,17 +31,17 @@ struct SnapshotRecord {
         let updatedAt = try record.timestamp().map { Timestamp($0) }
         let finishedAt = try record.timestamp().map { Timestamp($0) }
         var tasks = TaskCounts()
-        tasks.running = try Self.known(try record.int8())
-        tasks.succeeded = try Self.known(try record.int8())
-        tasks.failed = try Self.known(try record.int8())
-        tasks.canceled = try Self.known(try record.int8())
-        tasks.executions = try Self.known(try record.int8())
+        tasks.running = try Self.required(try record.int8())
+        tasks.succeeded = try Self.required(try record.int8())
+        tasks.failed = try Self.required(try record.int8())
+        tasks.canceled = try Self.required(try record.int8())
+        tasks.executions = try Self.required(try record.int8())
         progress = JobProgress(
             sequence: sequence, state: state, createdAt: createdAt, startedAt: startedAt, updatedAt: updatedAt,
             finishedAt: finishedAt, tasks: tasks)
     }
 
-    private static func known<Value>(_ value: Value?) throws(PQError) -> Value {
+    private static func required<Value>(_ value: Value?) throws(PQError) -> Value {
         guard let value else { throw PQError(.decoding, "a snapshot lacks a value") }
         return value
     }

@@ -1,34 +1,38 @@
 internal import Ledger
 internal import PQ
 
-/// The statements that store what a step has changed: one for each table, whatever the number of jobs.
+/// The statements that store a step's changes.
+///
+/// There is one statement for each table, whatever the number of jobs.
 enum StateChanges {
-    /// What has changed of one job.
-    struct OfJob {
+    /// The changes of one job.
+    struct JobChanges {
         let job: JobID
         let projection: Int16
-        /// The checkpoint that the changes begin at.
+        /// The sequence that the changes start from.
         let previousSequence: Int64
         let changes: FoldChanges
         let eventCount: Int
     }
 
-    static func statements(_ changes: [OfJob]) -> [Query] {
+    static func statements(_ changes: [JobChanges]) -> [Query] {
         changes.isEmpty ? [] : checkpoints(changes) + parts(changes)
     }
 
-    /// What moves the snapshots, and sees to it that they were where the changes begin.
-    static func checkpoints(_ changes: [OfJob]) -> [Query] { [snapshots(changes)] }
+    /// Returns the statements that advance the snapshots from their expected sequences.
+    static func checkpoints(_ changes: [JobChanges]) -> [Query] { [snapshots(changes)] }
 
-    /// Those that store allState else.
-    static func parts(_ changes: [OfJob]) -> [Query] {
+    /// Returns the statements that store everything except the snapshots.
+    static func parts(_ changes: [JobChanges]) -> [Query] {
         [indicators(changes), tasks(changes), executions(changes), pages(changes), discards(changes)].compactMap { $0 }
     }
 
-    /// Compare and set: a snapshot moves only from the checkpoint that was read. The snapshots are locked since they were
-    /// claimed, so all do; if one did not, the division would fail the transaction, and nothing would be stored rather
-    /// than something wrong.
-    private static func snapshots(_ changes: [OfJob]) -> Query {
+    /// Returns the compare-and-set statement that advances the snapshots.
+    ///
+    /// A snapshot advances only from the checkpoint that was read. The snapshots have been locked since they were
+    /// claimed, so all of them do. If one did not, the division by zero would fail the transaction, and nothing would
+    /// be stored instead of a wrong state.
+    private static func snapshots(_ changes: [JobChanges]) -> Query {
         let progress = changes.map(\.changes.progress)
         return Query(
             """
@@ -67,9 +71,9 @@ enum StateChanges {
             ])
     }
 
-    /// The jobs and projections of all parts of one kind, beside the parts.
+    /// Returns all parts of one kind, with the job and projection of each.
     private static func flatten<Part>(
-        _ changes: [OfJob], _ parts: (FoldChanges) -> [Part]
+        _ changes: [JobChanges], _ parts: (FoldChanges) -> [Part]
     ) -> (jobs: Parameter, projections: Parameter, parts: [Part])? {
         var jobs: [UUIDBytes?] = []
         var projections: [Int16?] = []
@@ -84,7 +88,7 @@ enum StateChanges {
         return all.isEmpty ? nil : (.uuids(jobs), .int2s(projections), all)
     }
 
-    private static func indicators(_ changes: [OfJob]) -> Query? {
+    private static func indicators(_ changes: [JobChanges]) -> Query? {
         guard let (jobs, projections, parts) = flatten(changes, \.indicators) else { return nil }
         return Query(
             """
@@ -117,7 +121,7 @@ enum StateChanges {
             ])
     }
 
-    private static func tasks(_ changes: [OfJob]) -> Query? {
+    private static func tasks(_ changes: [JobChanges]) -> Query? {
         guard let (jobs, projections, parts) = flatten(changes, \.tasks) else { return nil }
         return Query(
             """
@@ -134,7 +138,7 @@ enum StateChanges {
             ])
     }
 
-    private static func executions(_ changes: [OfJob]) -> Query? {
+    private static func executions(_ changes: [JobChanges]) -> Query? {
         guard let (jobs, projections, parts) = flatten(changes, \.executions) else { return nil }
         return Query(
             """
@@ -160,8 +164,10 @@ enum StateChanges {
             ])
     }
 
+    /// Returns the statement that appends to pages.
+    ///
     /// Pages grow at their ends, so they need not be read to be written.
-    private static func pages(_ changes: [OfJob]) -> Query? {
+    private static func pages(_ changes: [JobChanges]) -> Query? {
         guard let (jobs, projections, parts) = flatten(changes, \.pages) else { return nil }
         return Query(
             """
@@ -176,7 +182,7 @@ enum StateChanges {
             ])
     }
 
-    private static func discards(_ changes: [OfJob]) -> Query? {
+    private static func discards(_ changes: [JobChanges]) -> Query? {
         guard let (jobs, projections, parts) = flatten(changes, \.discards) else { return nil }
         return Query(
             """

@@ -2,8 +2,9 @@ internal import Ledger
 internal import LedgerStore
 internal import PQ
 
-/// The statements that read the parts of the states of claimed jobs which their next events touch: by the number of
-/// events, not by the size of the jobs.
+/// The statements that read the state parts that the next events touch.
+///
+/// Their cost depends on the number of events and not on the size of the jobs.
 enum StateQueries {
     private static let indicatorColumns = """
         indicator.job_id, indicator.sequence, indicator.label, indicator.received_total, indicator.received_done,
@@ -12,11 +13,12 @@ enum StateQueries {
         indicator.updated_at
         """
 
-    /// Tasks with their last executions and, where they are others, the executions that are named; the first of an
-    /// attempt; indicators by label.
+    /// Returns the statements that read tasks, their executions, and indicators.
     ///
-    /// They are to be run after ``IndexedLookup/planning``, in its transaction.
-    static func needed(by claims: ClaimedJobs) -> [Query] {
+    /// They read tasks with their last executions and with the named executions if these are others, the first
+    /// execution of an attempt, and indicators by label. They must run after ``IndexedLookup/planning``, in its
+    /// transaction.
+    static func queries(for claims: ClaimedJobs) -> [Query] {
         var tasks = Keys()
         var attempts = Keys()
         var labels = Keys()
@@ -36,8 +38,10 @@ enum StateQueries {
         return [taskQuery(tasks), attemptedQuery(attempts), labelQuery(labels)]
     }
 
-    /// Indicators by sequence, and pages of report numbers; nothing where no job needs any.
-    static func neededFurther(by claims: ClaimedJobs) -> [Query] {
+    /// Returns the statements that read indicators by sequence and report pages.
+    ///
+    /// They depend on the states read before. Empty if no job needs any.
+    static func dependentQueries(for claims: ClaimedJobs) -> [Query] {
         var indicators = Keys()
         var pages = Keys()
         for job in claims.jobs {
@@ -49,7 +53,7 @@ enum StateQueries {
         return [indicatorQuery(indicators), pageQuery(pages)]
     }
 
-    /// What is looked for, column by column.
+    /// The keys of a lookup, column by column.
     private struct Keys {
         var jobs: [UUIDBytes?] = []
         var projections: [Int16?] = []
@@ -75,16 +79,16 @@ enum StateQueries {
         }
     }
 
-    // Each row that is wanted is looked up by itself, in the order of the one index that finds it at once: see
-    // ``IndexedLookup``. "limit 1" keeps PostgreSQL from beginning with another table, and where a column is "between" a
-    // value and the same value it is still one to order by, which it would not be where it is equal to it.
+    // Each requested row is looked up separately, in the order of the one index that finds it at once: see
+    // ``IndexedLookup``. "limit 1" prevents PostgreSQL from starting with another table. A column that is "between" a
+    // value and the same value can still be ordered by; a column that is equal to the value could not.
 
-    /// Looks up the task of each `wanted` row.
+    /// The SQL that looks up the task of each `requested` row.
     private static let taskLookup = """
         cross join lateral (
             select * from ledger.task as found
-            where found.job_id = wanted.job_id and found.projection = wanted.projection
-                and found.name between wanted.task and wanted.task
+            where found.job_id = requested.job_id and found.projection = requested.projection
+                and found.name between requested.task and requested.task
             order by found.name
             limit 1
         ) as task
@@ -94,25 +98,27 @@ enum StateQueries {
         Query(taskSQL, [.uuids(keys.jobs), .int2s(keys.projections), .texts(keys.texts), .texts(keys.names)])
     }
 
-    /// Most events belong to the last execution of their task, so no other is looked for then.
+    /// The SQL that looks up tasks with their last and their named executions.
+    ///
+    /// Most events belong to the last execution of their task. No other execution is looked up then.
     private static let taskSQL = """
         select
             task.job_id, task.sequence, task.name, task.last, task.state, task.execution_count,
             \(ExecutionRow.columns(of: "last")), \(ExecutionRow.columns)
-        from unnest($1::uuid[], $2::smallint[], $3::text[], $4::text[]) as wanted (job_id, projection, task, name)
+        from unnest($1::uuid[], $2::smallint[], $3::text[], $4::text[]) as requested (job_id, projection, task, name)
         \(taskLookup)
         cross join lateral (
             select * from ledger.execution as found
-            where found.job_id = wanted.job_id and found.projection = wanted.projection
+            where found.job_id = requested.job_id and found.projection = requested.projection
                 and found.sequence between task.last and task.last
             order by found.sequence
             limit 1
         ) as last
         left join lateral (
             select * from ledger.execution as found
-            where last.name is distinct from wanted.name
-                and found.job_id = wanted.job_id and found.projection = wanted.projection
-                and found.task = task.sequence and found.name between wanted.name and wanted.name
+            where last.name is distinct from requested.name
+                and found.job_id = requested.job_id and found.projection = requested.projection
+                and found.task = task.sequence and found.name between requested.name and requested.name
             order by found.name
             limit 1
         ) as execution on true
@@ -125,12 +131,12 @@ enum StateQueries {
     private static let attemptedSQL = """
         select task.job_id, \(ExecutionRow.columns)
         from unnest($1::uuid[], $2::smallint[], $3::text[], $4::integer[])
-            as wanted (job_id, projection, task, attempt)
+            as requested (job_id, projection, task, attempt)
         \(taskLookup)
         cross join lateral (
             select * from ledger.execution as found
-            where found.job_id = wanted.job_id and found.projection = wanted.projection
-                and found.task = task.sequence and found.attempt between wanted.attempt and wanted.attempt
+            where found.job_id = requested.job_id and found.projection = requested.projection
+                and found.task = task.sequence and found.attempt between requested.attempt and requested.attempt
             order by found.attempt, found.sequence
             limit 1
         ) as execution
@@ -141,11 +147,11 @@ enum StateQueries {
         Query(
             """
             select \(indicatorColumns)
-            from unnest($1::uuid[], $2::smallint[], $3::text[]) as wanted (job_id, projection, label)
+            from unnest($1::uuid[], $2::smallint[], $3::text[]) as requested (job_id, projection, label)
             cross join lateral (
                 select * from ledger.indicator as found
-                where found.job_id = wanted.job_id and found.projection = wanted.projection
-                    and found.label between wanted.label and wanted.label
+                where found.job_id = requested.job_id and found.projection = requested.projection
+                    and found.label between requested.label and requested.label
                 order by found.label
                 limit 1
             ) as indicator
@@ -156,11 +162,11 @@ enum StateQueries {
         Query(
             """
             select \(indicatorColumns)
-            from unnest($1::uuid[], $2::smallint[], $3::bigint[]) as wanted (job_id, projection, sequence)
+            from unnest($1::uuid[], $2::smallint[], $3::bigint[]) as requested (job_id, projection, sequence)
             cross join lateral (
                 select * from ledger.indicator as found
-                where found.job_id = wanted.job_id and found.projection = wanted.projection
-                    and found.sequence between wanted.sequence and wanted.sequence
+                where found.job_id = requested.job_id and found.projection = requested.projection
+                    and found.sequence between requested.sequence and requested.sequence
                 order by found.sequence
                 limit 1
             ) as indicator
@@ -172,11 +178,11 @@ enum StateQueries {
             """
             select page.job_id, page.execution, page.page, page.entries
             from unnest($1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[])
-                as wanted (job_id, projection, execution, page)
+                as requested (job_id, projection, execution, page)
             cross join lateral (
                 select * from ledger.report_page as found
-                where found.job_id = wanted.job_id and found.projection = wanted.projection
-                    and found.execution = wanted.execution and found.page = wanted.page
+                where found.job_id = requested.job_id and found.projection = requested.projection
+                    and found.execution = requested.execution and found.page = requested.page
                 limit 1
             ) as page
             """, [.uuids(keys.jobs), .int2s(keys.projections), .int8s(keys.numbers), .int8s(keys.pages)])

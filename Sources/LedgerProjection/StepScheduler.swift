@@ -1,49 +1,58 @@
 internal import Ledger
 internal import LedgerStore
 
-/// Hands out jobs to the steps of one process, so that no two steps take the same job, and puts off those that have to
-/// wait.
+/// Assigns pending jobs to the steps of one process, and retries failed jobs later.
+///
+/// No two steps get the same job at the same time, and the number of steps and sweeps that run is limited by slots. The
+/// worker's loop calls ``acquireSlot()`` and then ``nextWork()``. The work that it gets ends with ``jobsFinished(_:)``
+/// or ``sweepFinished()``, followed by ``releaseSlot()``.
 actor StepScheduler {
     nonisolated let signals: PendingJobs
     private let settings: ProjectionSettings
+    /// Jobs that a step is folding.
     private var inProgress: Set<JobID> = []
-    /// Jobs that were named requeued while they were under way.
+    /// Jobs that were signalled again while in progress.
     private var requeued: Set<JobID> = []
-    private var pauses: [JobID: Duration] = [:]
-    private var stepCount = 0
+    /// The last retry pause of each failed job.
+    private var failurePauses: [JobID: Duration] = [:]
+    private var usedSlots = 0
     private var isSweeping = false
-    private var isSweepWanted = false
-    /// Who gives out work, and waits while as many steps are under way as may be.
-    private var waiter: CheckedContinuation<Void, Never>?
+    private var isSweepRequested = false
+    /// The worker's loop while it waits for a free slot.
+    private var slotWaiter: CheckedContinuation<Void, Never>?
 
     init(signals: PendingJobs, settings: ProjectionSettings) {
         self.signals = signals
         self.settings = settings
     }
 
-    /// Waits until another step may waitForSlot, and counts it. There is one who gives out work: only that one calls this.
-    func waitForSlot() async {
-        if stepCount == settings.concurrency {
-            await withCheckedContinuation { waiter = $0 }
+    /// Waits until a slot is free and takes it.
+    ///
+    /// Only the worker's loop may call this: one caller can wait at a time.
+    func acquireSlot() async {
+        if usedSlots == settings.concurrency {
+            await withCheckedContinuation { slotWaiter = $0 }
         }
-        stepCount += 1
+        usedSlots += 1
     }
 
-    /// A step has ended that was counted by ``waitForSlot()``.
+    /// Frees a slot taken by ``acquireSlot()``.
     func releaseSlot() {
-        stepCount -= 1
-        waiter?.resume()
-        waiter = nil
+        usedSlots -= 1
+        slotWaiter?.resume()
+        slotWaiter = nil
     }
 
-    /// The next work. Whoever gets jobs says when they are ``finished(_:)``, and whoever gets a sweep when it is
-    /// ``sweepFinished()``: there is one at a time, however long it takes, so that steps go on.
-    func next() async -> PendingJobs.Work {
+    /// Waits for and returns the next work.
+    ///
+    /// Jobs must be ended with ``jobsFinished(_:)``, a sweep with ``sweepFinished()``. Only one sweep runs at a time.
+    /// Steps continue during it, however long it takes.
+    func nextWork() async -> PendingJobs.Work {
         while true {
             let work = await signals.next(limit: settings.jobsPerStepMax)
             if case .sweep = work {
                 guard !isSweeping else {
-                    isSweepWanted = true
+                    isSweepRequested = true
                     continue
                 }
                 isSweeping = true
@@ -55,37 +64,40 @@ actor StepScheduler {
         }
     }
 
+    /// Ends a sweep, and requests another one if it was requested during the sweep.
     func sweepFinished() {
         isSweeping = false
-        if isSweepWanted { signals.requestSweep() }
-        isSweepWanted = false
+        if isSweepRequested { signals.requestSweep() }
+        isSweepRequested = false
     }
 
-    func finished(_ jobs: [JobID]) {
+    /// Ends the progress of these jobs, and signals those that were requeued.
+    func jobsFinished(_ jobs: [JobID]) {
         inProgress.subtract(jobs)
-        let named = requeued.intersection(jobs)
-        requeued.subtract(named)
-        signals.appended(named)
+        let signalled = requeued.intersection(jobs)
+        requeued.subtract(signalled)
+        signals.appended(signalled)
     }
 
-    /// These jobs have moved on: a failure that comes later begins with the shortest pause.
+    /// Resets the retry pauses of jobs that were folded.
     ///
     /// - Returns: Those of them that had failed before.
-    func succeeded(_ jobs: [JobID]) -> [JobID] {
-        guard !pauses.isEmpty else { return [] }
-        return jobs.filter { pauses.removeValue(forKey: $0) != nil }
+    func recordSuccess(of jobs: [JobID]) -> [JobID] {
+        guard !failurePauses.isEmpty else { return [] }
+        return jobs.filter { failurePauses.removeValue(forKey: $0) != nil }
     }
 
-    /// These jobs could not be folded: each time they wait twice as long.
-    func failed(_ jobs: [JobID]) {
+    /// Retries failed jobs after a pause that doubles with each failure.
+    func retryWithBackoff(_ jobs: [JobID]) {
         for job in jobs {
-            let pause = min((pauses[job] ?? settings.failurePause.first / 2) * 2, settings.failurePause.longest)
-            pauses[job] = pause
-            postpone([job], for: pause)
+            let pause = min((failurePauses[job] ?? settings.failurePause.first / 2) * 2, settings.failurePause.longest)
+            failurePauses[job] = pause
+            retry([job], after: pause)
         }
     }
 
-    func postpone(_ jobs: [JobID], for pause: Duration) {
+    /// Signals these jobs again after a pause.
+    func retry(_ jobs: [JobID], after pause: Duration) {
         Task(name: "projection-postponed") { [signals] in
             do { try await Task.sleep(for: pause) } catch { return }
             signals.appended(jobs)

@@ -44,7 +44,7 @@ struct ReplayCommitTests {
                 #expect(gone == 1)
                 _ = try await ledger.revertReplay(applied.id)
                 let ended = try await Base.end(of: applied.id, ledger)
-                #expect(ended.state == .applied && ended.error?.contains("is not there any more") == true, "\(ended)")
+                #expect(ended.state == .applied && ended.error?.contains("no longer exists") == true, "\(ended)")
                 #expect(try await Base.live(ledger) == before)
             }
         }

@@ -2,7 +2,7 @@ internal import Ledger
 internal import LedgerStore
 internal import PQ
 
-/// Builds projections beside the live ones, as far as these are.
+/// Builds projections beside the live ones, up to the same sequences.
 struct ReplayBuilder: Sendable {
     let pool: Pool
     let settings: ReplaySettings
@@ -13,14 +13,15 @@ struct ReplayBuilder: Sendable {
         return ProjectionStep(pool: pool, settings: stepSettings)
     }
 
-    /// Folds the events that projections lack, of many jobs at the same time. A job whose events are not there, or
-    /// cannot be folded, stays behind.
+    /// Folds the events that projections lack, for many jobs at the same time.
+    ///
+    /// A job with events that are missing or cannot be folded stays behind.
     func catchUp(_ projections: [(job: JobID, number: Int16)]) async throws {
-        var rest = projections[...]
-        while !rest.isEmpty {
+        var remaining = projections[...]
+        while !remaining.isEmpty {
             var group = Dictionary(
-                uniqueKeysWithValues: rest.prefix(settings.jobsPerStepMax).map { ($0.job, $0.number) })
-            rest = rest.dropFirst(settings.jobsPerStepMax)
+                uniqueKeysWithValues: remaining.prefix(settings.jobsPerStepMax).map { ($0.job, $0.number) })
+            remaining = remaining.dropFirst(settings.jobsPerStepMax)
             while !group.isEmpty {
                 try Task.checkCancellation()
                 let jobs = group.keys.sorted()
@@ -31,26 +32,28 @@ struct ReplayBuilder: Sendable {
         }
     }
 
-    /// Builds one large job: its events are read in one piece and folded in memory, and what they change is stored now
-    /// and then. One that was begun before, or that grows too large for memory, goes on in small steps.
+    /// Builds one large job.
     ///
-    /// - Parameter note: Told how many events have been stored.
-    func build(_ job: ReplayCheckpoints.Job, _ note: (Int64) async throws -> Void) async throws {
-        let (stored, live) = try await places(of: job)
+    /// Its events are read in one pass and folded in memory, and the changes are stored at intervals. A job that was
+    /// begun before, or that becomes too large for memory, continues in small steps.
+    ///
+    /// - Parameter onProgress: Called with the number of events stored since the last call.
+    func build(_ job: ReplayCheckpoints.Job, _ onProgress: (Int64) async throws -> Void) async throws {
+        let (stored, live) = try await sequences(of: job)
         if stored == 0, live > 0 {
-            let writing = Writing(job, settings)
-            while writing.sequence < live, !writing.isTooLarge {
-                let before = writing.stored
-                try await read(writing, through: live)
-                try await store(writing)
-                try await note(writing.stored - before)
+            let build = InMemoryBuild(job, settings)
+            while build.sequence < live, !build.isTooLarge {
+                let before = build.stored
+                try await read(build, through: live)
+                try await store(build)
+                try await onProgress(build.stored - before)
             }
         }
         try await catchUp([(job.id, job.projection)])
     }
 
-    /// A job that is being built in memory.
-    private final class Writing {
+    /// A job that is built in memory.
+    private final class InMemoryBuild {
         let job: ReplayCheckpoints.Job
         let settings: ReplaySettings
         private(set) var stored: Int64 = 0
@@ -61,50 +64,50 @@ struct ReplayBuilder: Sendable {
             self.settings = settings
         }
 
-        /// So much has changed that it is to be stored before more is read.
-        struct IsFull: Error {}
+        /// The changes must be stored before more events are read.
+        struct MustStore: Error {}
 
         var sequence: Int64 { fold.progress.sequence }
         var isTooLarge: Bool { fold.executionCount > settings.executionsInMemoryMax }
 
-        func take(_ events: [Event]) throws {
+        func apply(_ events: [Event]) throws {
             for event in events { try fold.apply(event) }
-            if isTooLarge || fold.changeCount > settings.changesPerStoreMax { throw IsFull() }
+            if isTooLarge || fold.changeCount > settings.changesPerStoreMax { throw MustStore() }
         }
 
-        /// What is to be stored; nil where nothing is.
-        func takeChanges() throws -> StateChanges.OfJob? {
+        /// Returns the changes to store; nil if there are none.
+        func takeChanges() throws -> StateChanges.JobChanges? {
             let changes = try fold.takeChanges()
             let previous = stored
             guard changes.progress.sequence > previous else { return nil }
             stored = changes.progress.sequence
-            return StateChanges.OfJob(
+            return StateChanges.JobChanges(
                 job: job.id, projection: job.projection, previousSequence: previous, changes: changes,
                 eventCount: Int(stored - previous))
         }
     }
 
-    private func read(_ writing: Writing, through live: Int64) async throws {
-        let start = writing.sequence
+    private func read(_ build: InMemoryBuild, through live: Int64) async throws {
+        let start = build.sequence
         let end = min(live, start + Int64(settings.eventsPerStoreMax))
         do throws(StoreError) {
-            try await EventCursor(pool: pool).read(writing.job.id, after: start, through: end, writing.take)
+            try await EventCursor(pool: pool).read(build.job.id, after: start, through: end, build.apply)
         } catch {
-            // What was read and not taken is read again.
-            guard error.cause is Writing.IsFull else { throw error }
+            // Events that were read but not folded are read again.
+            guard error.cause is InMemoryBuild.MustStore else { throw error }
         }
     }
 
-    private func store(_ writing: Writing) async throws {
-        guard let changes = try writing.takeChanges() else { return }
+    private func store(_ build: InMemoryBuild) async throws {
+        guard let changes = try build.takeChanges() else { return }
         let statements = await withTaskExecutorPreference(globalConcurrentExecutor) { () async in
             StateChanges.statements([changes])
         }
         try await pool.withTransaction { transaction in _ = try await transaction.commit(after: statements) }
     }
 
-    /// How far the projection that is built is, and the live one.
-    private func places(of job: ReplayCheckpoints.Job) async throws(PQError) -> (stored: Int64, live: Int64) {
+    /// Reads the sequences of the built projection and of the live one.
+    private func sequences(of job: ReplayCheckpoints.Job) async throws(PQError) -> (stored: Int64, live: Int64) {
         let rows = try await pool.query(
             Query(
                 """
@@ -114,7 +117,7 @@ struct ReplayBuilder: Sendable {
                 where built.job_id = $1 and built.projection = $2
                 """, [.uuid(job.id.uuidBytes), .int2(job.projection)]))
         guard let row = rows.first else {
-            throw PQError(.decoding, "the projection that is built is not there any more")
+            throw PQError(.decoding, "the projection to build no longer exists")
         }
         return (try row.decode(0), try row.decode(1))
     }

@@ -2,37 +2,38 @@ internal import Ledger
 internal import LedgerStore
 internal import PQ
 
-/// What the database says of a replay that is under way, and who works on which part of it.
+/// The state of replays and of their batches in the database, and their locks.
 struct ReplayCheckpoints: Sendable {
     let pool: Pool
 
-    /// The replay that is under way.
-    struct Current: Sendable {
+    /// The row of a replay.
+    struct Record: Sendable {
         let id: JobID
         let state: Replay.State
         let policy: CountingPolicy
         let applies: Bool
-        /// What went wrong, where something did: then it is canceled because of that.
+        /// The failure that the replay is canceled for; nil if it has not failed.
         let error: String?
     }
 
     /// A job of a replay.
     struct Job: Sendable {
         let id: JobID
-        /// How many events the live projection held when the replay began.
+        /// Number of events in the live projection when the replay began.
         let events: Int64
-        /// The projection that was live then.
+        /// The number of the projection that was live when the replay began.
         let previous: Int16
-        /// The projection that is built.
+        /// The number of the projection to build.
         let projection: Int16
-        /// Whether there was no live projection when the replay began.
+        /// Whether no live projection existed when the replay began.
         let wasMissing: Bool
     }
 
-    /// The replay is not to go on.
+    /// The replay must not continue.
     struct Interrupted: Error {}
 
-    func current() async throws(PQError) -> Current? {
+    /// Reads the replay in progress; nil if there is none.
+    func current() async throws(PQError) -> Record? {
         let rows = try await pool.query(
             Query(
                 """
@@ -41,11 +42,13 @@ struct ReplayCheckpoints: Sendable {
                 where state in ('running', 'canceling', 'reverting')
                 """))
         guard let row = rows.first else { return nil }
-        return try Self.current(row)
+        return try Self.decode(row)
     }
 
-    /// Replays that have ended while the jobs that tell how far they are do not know it: a process died in between.
-    func unreported() async throws(PQError) -> [Current] {
+    /// Reads replays that have ended but have not been reported as ended.
+    ///
+    /// Their jobs still run in the ledger, because a process died in between.
+    func unreported() async throws(PQError) -> [Record] {
         let rows = try await pool.query(
             Query(
                 """
@@ -57,43 +60,46 @@ struct ReplayCheckpoints: Sendable {
                     and replay.state in ('applied', 'done', 'reverted', 'canceled', 'failed')
                 order by replay.job_id
                 """))
-        var ended: [Current] = []
-        for row in rows { ended.append(try Self.current(row)) }
+        var ended: [Record] = []
+        for row in rows { ended.append(try Self.decode(row)) }
         return ended
     }
 
-    func replay(_ id: JobID) async throws(PQError) -> Current {
+    /// Reads a replay.
+    func replay(_ id: JobID) async throws(PQError) -> Record {
         try Self.replay(id, in: try await pool.query(Self.query(id)))
     }
 
-    /// The statement that reads what ``replay(_:in:)`` decodes.
+    /// Returns the statement that reads the row for ``replay(_:in:)``.
     static func query(_ id: JobID) -> Query {
         Query(
             "select job_id, state, policy, applies, error from ledger.replay where job_id = $1",
             [.uuid(id.uuidBytes)])
     }
 
-    static func replay(_ id: JobID, in rows: Rows) throws(PQError) -> Current {
-        guard let row = rows.first else { throw PQError(.decoding, "replay \(id) is not there any more") }
-        return try Self.current(row)
+    /// Decodes the replay read by ``query(_:)``.
+    static func replay(_ id: JobID, in rows: Rows) throws(PQError) -> Record {
+        guard let row = rows.first else { throw PQError(.decoding, "replay \(id) no longer exists") }
+        return try Self.decode(row)
     }
 
-    private static func current(_ row: Row) throws(PQError) -> Current {
+    private static func decode(_ row: Row) throws(PQError) -> Record {
         guard let state = Replay.State(rawValue: try row.decode(1)),
             let policy = CountingPolicy(rawValue: try row.decode(2))
         else { throw PQError(.decoding, "a replay has an unknown state or policy") }
-        return Current(
+        return Record(
             id: JobID(uuid: try row.decode(0)), state: state, policy: policy, applies: try row.decode(3),
             error: try row.decodeIfPresent(4))
     }
 
-    /// Throws unless the replay is to go on.
+    /// Throws unless the replay must continue.
     func checkRunning(_ id: JobID) async throws {
         guard try await replay(id).state == .running, !Task.isCancelled else { throw Interrupted() }
     }
 
     // MARK: Batches
 
+    /// Reads the batches that contain unfinished jobs.
     func openBatches(of replay: JobID) async throws(PQError) -> [Int32] {
         let rows = try await pool.query(
             Query(
@@ -108,7 +114,7 @@ struct ReplayCheckpoints: Sendable {
         return batches
     }
 
-    /// Jobs of a batch that are still to be done.
+    /// Reads the unfinished jobs of a batch.
     func openJobs(of replay: JobID, batch: Int32) async throws(PQError) -> [Job] {
         try await jobs(
             Query(
@@ -120,7 +126,7 @@ struct ReplayCheckpoints: Sendable {
                 """, [.uuid(replay.uuidBytes), .int4(batch)]))
     }
 
-    /// A part of the jobs that were compared, in the order of their ids.
+    /// Reads a page of the compared jobs, in the order of their ids.
     func comparedJobs(of replay: JobID, after cursor: JobID?, limit: Int) async throws(PQError) -> [Job] {
         try await jobs(
             Query(
@@ -147,25 +153,27 @@ struct ReplayCheckpoints: Sendable {
         return jobs
     }
 
-    /// Those of these jobs whose live projection is not yet as far as the ledger was when the replay began.
+    /// Reads the jobs with a live projection behind the sequence of the replay's start.
     func unfolded(_ jobs: [Job]) async throws(PQError) -> [JobID] {
         guard !jobs.isEmpty else { return [] }
         let rows = try await pool.query(
             Query(
                 """
                 select live.job_id
-                from unnest($1::uuid[], $2::bigint[]) as wanted (job_id, sequence)
-                join ledger.snapshot as live on live.job_id = wanted.job_id and live.is_live
-                where live.sequence < wanted.sequence
+                from unnest($1::uuid[], $2::bigint[]) as requested (job_id, sequence)
+                join ledger.snapshot as live on live.job_id = requested.job_id and live.is_live
+                where live.sequence < requested.sequence
                 """, [.uuids(jobs.map(\.id.uuidBytes)), .int8s(jobs.map(\.events))]))
         var unfolded: [JobID] = []
         for row in rows { unfolded.append(JobID(uuid: try row.decode(0))) }
         return unfolded
     }
 
-    /// Makes the empty projections that are to be built, unless they are there; none where the replay is not to go on.
-    /// Whatever is left under their numbers of something that was broken off is cleared away first.
-    func open(_ jobs: [Job], of replay: JobID) async throws(PQError) {
+    /// Creates the empty projections to build, unless they exist.
+    ///
+    /// None are created if the replay must not continue. Parts that an interrupted attempt has left under their numbers
+    /// are deleted first.
+    func createProjections(for jobs: [Job], of replay: JobID) async throws(PQError) {
         let numbers: [Parameter] = [.uuids(jobs.map(\.id.uuidBytes)), .int2s(jobs.map(\.projection))]
         let orphans = Self.parts.map { table in
             Query(
@@ -197,16 +205,16 @@ struct ReplayCheckpoints: Sendable {
             ])
     }
 
-    /// Notes which jobs are worked on, of which nothing need be stored.
-    func begin(_ jobs: [Job], of replay: JobID) async throws(PQError) {
+    /// Marks jobs as in progress without creating projections.
+    func markBuilding(_ jobs: [Job], of replay: JobID) async throws(PQError) {
         _ = try await pool.query(
             Query(
                 "update ledger.replay_job set state = 'building' where replay = $1 and job_id = any ($2)",
                 [.uuid(replay.uuidBytes), .uuids(jobs.map(\.id.uuidBytes))]))
     }
 
-    /// The statement that notes that the live projections of these jobs are right.
-    static func agreement(_ jobs: [JobID], of replay: JobID) -> Query {
+    /// Returns the statement that records that these live projections are correct.
+    static func matchStatement(_ jobs: [JobID], of replay: JobID) -> Query {
         Query(
             """
             update ledger.replay_job set state = 'compared', difference_count = 0
@@ -214,13 +222,13 @@ struct ReplayCheckpoints: Sendable {
             """, [.uuid(replay.uuidBytes), .uuids(jobs.map(\.uuidBytes))])
     }
 
-    /// The tables of what a projection consists of, beside its snapshot.
+    /// The tables that contain a projection, except its snapshot.
     private static let parts = ["indicator", "task", "execution", "report_page", "discard"]
 
-    /// Notes that a job cannot be replayed, and clears away what was built of it.
+    /// Records that a job cannot be replayed, and deletes its built projection.
     func skip(_ job: Job, of replay: JobID, because reason: String) async throws(PQError) {
         _ = try await pool.commit(
-            Self.clearing([(job.id, job.projection)]) + [
+            Self.deletionStatements([(job.id, job.projection)]) + [
                 Query(
                     """
                     update ledger.replay_job set state = 'skipped', detail = $3 where replay = $1 and job_id = $2
@@ -228,10 +236,10 @@ struct ReplayCheckpoints: Sendable {
             ])
     }
 
-    /// Which of these projections are there without being live.
+    /// Reads which of these projections exist without being live.
     ///
-    /// Whatever was built has a snapshot, made before it. To look for that costs a look into an index for each; to remove
-    /// what is not there would cost a pass over all projections of the database.
+    /// Every built projection has a snapshot, which is created first. Checking for it costs one index lookup each.
+    /// Deleting parts that do not exist would cost a pass over all projections of the database.
     func stale(
         among projections: [(job: JobID, number: Int16)]
     ) async throws(PQError) -> [(job: JobID, number: Int16)] {
@@ -249,9 +257,11 @@ struct ReplayCheckpoints: Sendable {
         return stale
     }
 
-    /// The statements that remove projections which are not live, in one transaction. Their snapshots are locked first:
-    /// a step that is under way in another process is waited for, and none begins behind it.
-    static func clearing(_ projections: [(job: JobID, number: Int16)]) -> [Query] {
+    /// Returns the statements that delete projections that are not live.
+    ///
+    /// They must run in one transaction. They lock the snapshots first: a step in progress in another process is waited
+    /// for, and none can start after it.
+    static func deletionStatements(_ projections: [(job: JobID, number: Int16)]) -> [Query] {
         let numbers: [Parameter] = [.uuids(projections.map(\.job.uuidBytes)), .int2s(projections.map(\.number))]
         let lock = Query(
             """
@@ -277,9 +287,9 @@ struct ReplayCheckpoints: Sendable {
             }
     }
 
-    /// Has a replay that cannot go on clear away what it has built.
+    /// Cancels a replay that cannot continue; its built projections are then deleted.
     ///
-    /// - Returns: Whether it is to.
+    /// - Returns: Whether the replay was still running.
     func fail(_ replay: JobID, _ error: String) async throws(PQError) -> Bool {
         let rows = try await pool.query(
             Query(
@@ -293,15 +303,19 @@ struct ReplayCheckpoints: Sendable {
 
     // MARK: Locks
 
-    // Of a session, not of a transaction: they last as long as the work, and end with the process if it dies.
+    // The locks belong to a session and not to a transaction. They last as long as the work, and end with the process
+    // if it dies.
 
+    /// Tries to take the lock of a part of the replay.
     func lock(_ part: String, of replay: JobID, _ lease: inout Lease) async throws(PQError) -> Bool {
         let rows = try await lease.query(
             Query("select pg_try_advisory_lock(hashtextextended($1, 0))", [.text("ledger.replay \(replay) \(part)")]))
         return try rows[0].decode(0)
     }
 
-    /// Gives the lock back and hands on what came of the work: that comes first, whatever becomes of the lock.
+    /// Releases the lock and returns or throws the result of the work.
+    ///
+    /// A failure of the work takes precedence over a failure to release the lock.
     func unlock(
         _ part: String, of replay: JobID, _ lease: inout Lease, after result: Result<Void, any Error>
     ) async throws {

@@ -3,7 +3,7 @@ internal import LedgerStore
 internal import Logging
 internal import PQ
 
-/// Brings a replay to its end: when allState is compared, when it is cancelled, and when it is reverted.
+/// Ends a replay: when all jobs are compared, when it is canceled or reverted.
 struct ReplayCommit: Sendable {
     let ledger: PostgresLedger
     let checkpoints: ReplayCheckpoints
@@ -12,11 +12,12 @@ struct ReplayCommit: Sendable {
 
     private var pool: Pool { ledger.replayPool }
     private static let pageSize = 5_000
-    /// Replays that are looked at for what they keep. More than one keeps something only where a process died between
-    /// applying a replay and forgetting the one before.
-    private static let rememberedMax = 1_000
+    /// Maximum number of earlier replays checked for kept projections.
+    ///
+    /// More than one keeps projections only if a process died between applying a replay and dropping the previous one.
+    private static let replaysMax = 1_000
 
-    /// Which of a job's two projections is to be live.
+    /// The one of a job's two projections that becomes live.
     private enum Side {
         case built
         case previous
@@ -26,9 +27,9 @@ struct ReplayCommit: Sendable {
         var otherColumn: String { self == .built ? "previous" : "projection" }
     }
 
-    /// Does what is to be done at the end, if it is the end.
+    /// Ends the replay if it has reached its end.
     ///
-    /// - Parameter lease: The connection that holds the lock. Cancelling needs no other one: a replay ends even if the
+    /// - Parameter lease: The connection that holds the lock. Canceling needs no other one: a replay ends even if the
     ///   database grants no more connections.
     func advance(_ id: JobID, _ lease: inout Lease) async throws {
         let replay = try ReplayCheckpoints.replay(id, in: try await lease.query(ReplayCheckpoints.query(id)))
@@ -38,38 +39,38 @@ struct ReplayCommit: Sendable {
             guard try await checkpoints.openBatches(of: id).isEmpty else { return }
             if replay.applies {
                 try await switchOver(id, to: .built, state: .applied)
-                try await reporter.end(id, .completed)
-                try await deleteOthers(than: id)
+                try await reporter.finishReplay(id, .completed)
+                try await deleteOtherReplays(than: id)
             } else {
                 try Self.checkEnded(try await pool.query(Self.end(id, .running, .done)))
-                try await reporter.end(id, .completed)
+                try await reporter.finishReplay(id, .completed)
             }
         case .canceling:
             let state: Replay.State = replay.error == nil ? .canceled : .failed
-            try await clear(id, &lease)
+            try await deleteBuilt(id, &lease)
             try Self.checkEnded(try await lease.query(Self.end(id, .canceling, state)))
-            // A report that fails is repeated: see ``ReplayCheckpoints/unreported()``.
-            try await reporter.end(id, state.outcome)
+            // A failed report is repeated: see ``ReplayCheckpoints/unreported()``.
+            try await reporter.finishReplay(id, state.outcome)
         case .reverting:
             do {
                 try await switchOver(id, to: .previous, state: .reverted)
             } catch
                 where !ReplayRunner.isTransient(error) && !(error is ReplayCheckpoints.Interrupted) && !Task.isCancelled
             {
-                try await restorePrevious(id, "\(error)")
+                try await cancelRevert(id, "\(error)")
             }
         case .applied, .done, .reverted, .canceled, .failed: return
         }
     }
 
-    /// What earlier replays keep can no longer be gone back to.
-    private func deleteOthers(than id: JobID) async throws {
-        for other in try await ledger.replays(limit: Self.rememberedMax) where other.id != id && other.keeps {
+    /// Drops the projections that earlier replays keep, which makes these irreversible.
+    private func deleteOtherReplays(than id: JobID) async throws {
+        for other in try await ledger.replays(limit: Self.replaysMax) where other.id != id && other.keeps {
             _ = try await ledger.dropReplay(other.id)
         }
     }
 
-    /// The statement that ends it, unless somebody has changed it meanwhile.
+    /// Returns the statement that ends a replay, unless its state has changed.
     private static func end(_ id: JobID, _ expected: Replay.State, _ state: Replay.State) -> Query {
         Query(
             """
@@ -83,17 +84,17 @@ struct ReplayCommit: Sendable {
         guard rows.affectedRows == 1 else { throw ReplayCheckpoints.Interrupted() }
     }
 
-    /// A revert that cannot be: what is live stays so.
-    private func restorePrevious(_ id: JobID, _ reason: String) async throws(PQError) {
-        logger.error("a replay could not be reverted", metadata: ["replay.id": "\(id)", "error": "\(reason)"])
+    /// Cancels a revert that is impossible: the live projections stay live.
+    private func cancelRevert(_ id: JobID, _ reason: String) async throws(PQError) {
+        logger.error("cannot revert a replay", metadata: ["replay.id": "\(id)", "error": "\(reason)"])
         _ = try await pool.query(
             Query(
                 "update ledger.replay set state = 'applied', error = $2 where job_id = $1 and state = 'reverting'",
                 [.uuid(id.uuidBytes), .text(String(reason.prefix(2_000)))]))
     }
 
-    /// Removes what a cancelled replay has built.
-    private func clear(_ id: JobID, _ lease: inout Lease) async throws {
+    /// Deletes the projections that a canceled replay has built.
+    private func deleteBuilt(_ id: JobID, _ lease: inout Lease) async throws {
         let rows = try await lease.query(
             Query("select job_id, projection from ledger.replay_job where replay = $1", [.uuid(id.uuidBytes)]))
         var built: [(job: JobID, number: Int16)] = []
@@ -101,7 +102,7 @@ struct ReplayCommit: Sendable {
         for start in stride(from: 0, to: built.count, by: Self.pageSize) {
             let page = Array(built[start..<min(built.count, start + Self.pageSize)])
             try await lease.withTransaction(deadline: .seconds(300)) { transaction in
-                _ = try await transaction.commit(after: ReplayCheckpoints.clearing(page))
+                _ = try await transaction.commit(after: ReplayCheckpoints.deletionStatements(page))
             }
         }
     }
@@ -114,8 +115,10 @@ struct ReplayCommit: Sendable {
         var description: String { reason }
     }
 
-    /// Makes one side live for all jobs that were compared, in one transaction: readers see all of the one or all of
-    /// the other. No snapshot goes back: what takes its place is brought just as far before.
+    /// Makes one side live for all compared jobs, in one transaction.
+    ///
+    /// Readers see all of one side or all of the other. No snapshot goes back to a lower sequence, because its
+    /// replacement is brought up to date before.
     private func switchOver(_ id: JobID, to side: Side, state: Replay.State) async throws {
         for _ in 1...settings.switchAttemptsMax {
             try await catchUp(id, side)
@@ -125,7 +128,7 @@ struct ReplayCommit: Sendable {
             }
         }
         throw CannotSwitch(
-            reason: "the projections could not be brought as far as the live ones in "
+            reason: "the projections did not catch up with the live ones in "
                 + "\(settings.switchAttemptsMax) attempts")
     }
 
@@ -139,19 +142,21 @@ struct ReplayCommit: Sendable {
         } while cursor != nil
     }
 
-    /// - Returns: Whether it is done; false where the live projections have moved on too far meanwhile.
+    /// Tries once to make one side live.
+    ///
+    /// - Returns: Whether it has succeeded; false if the live projections have advanced too far meanwhile.
     private func trySwitch(
         _ id: JobID, to side: Side, expecting expected: Replay.State, state: Replay.State
     ) async throws -> Bool {
         let builder = ReplayBuilder(pool: pool, settings: settings)
         return try await pool.withTransaction(deadline: .seconds(120)) { transaction in
-            // Who cancels it now waits, and then finds that it is too late.
+            // A client that cancels the replay now waits, and then finds that it is too late.
             let current = try await transaction.query(
                 Query("select state from ledger.replay where job_id = $1 for update", [.uuid(id.uuidBytes)]))
             guard try current.first?.decode(0, as: String.self) == expected.rawValue else {
                 throw ReplayCheckpoints.Interrupted()
             }
-            // Workers pass over snapshots that are locked; readers and appends do not notice.
+            // Workers skip locked snapshots; readers and appends are not affected.
             let locked = try await transaction.query(
                 Query(
                     """
@@ -171,17 +176,17 @@ struct ReplayCommit: Sendable {
                 let job = JobID(uuid: try row.decode(0))
                 guard try row.decode(1, as: Bool.self) else {
                     throw CannotSwitch(
-                        reason: "job \(job) has another live projection since: another replay was applied")
+                        reason: "job \(job) has another live projection now: another replay was applied")
                 }
-                // Nothing is switched to that is not there: the job would be shown no more.
+                // A missing projection must not become live, because the job would no longer be shown.
                 guard try row.decode(2, as: Bool.self) else {
-                    throw CannotSwitch(reason: "the projection of job \(job) that is to be live is not there any more")
+                    throw CannotSwitch(reason: "the projection of job \(job) to make live no longer exists")
                 }
             }
             let behind = try await behind(id, side, &transaction)
             if !behind.isEmpty { try await builder.catchUp(behind) }
             guard try await self.behind(id, side, &transaction).isEmpty else { return false }
-            _ = try await transaction.commit(after: Self.switching(id, to: side, state))
+            _ = try await transaction.commit(after: Self.switchStatements(id, to: side, state))
             return true
         }
     }
@@ -204,7 +209,7 @@ struct ReplayCommit: Sendable {
         return behind
     }
 
-    private static func switching(_ id: JobID, to side: Side, _ state: Replay.State) -> [Query] {
+    private static func switchStatements(_ id: JobID, to side: Side, _ state: Replay.State) -> [Query] {
         func set(_ isLive: Bool, _ column: String) -> Query {
             Query(
                 """
@@ -217,7 +222,8 @@ struct ReplayCommit: Sendable {
         }
         return [
             set(false, side.otherColumn), set(true, side.column),
-            // Every job that was shown before is shown now; else nothing of this is done.
+            // Every job that was shown before must be shown afterwards; otherwise the division by zero undoes
+            // everything.
             Query(
                 """
                 select

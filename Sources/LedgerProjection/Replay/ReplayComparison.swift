@@ -2,12 +2,14 @@ internal import Ledger
 internal import LedgerStore
 internal import PQ
 
-/// The statements that compare projections, part by part.
+/// The statements that compare stored projections part by part.
 enum ReplayComparison {
-    /// Differences of one job that are kept; all are counted.
+    /// Maximum number of stored differences of one job; all are counted.
     private static let differencesMax: Int32 = 100
 
-    /// Has the live snapshots of these jobs stand still until the transaction ends. Workers pass them over meanwhile.
+    /// Returns the statement that locks the live snapshots of these jobs.
+    ///
+    /// The lock lasts until the transaction ends. Workers skip locked snapshots.
     static func lockLive(_ jobs: [JobID]) -> Query {
         Query(
             """
@@ -18,24 +20,26 @@ enum ReplayComparison {
             """, [.uuids(jobs.map(\.uuidBytes))])
     }
 
-    /// A comparison reads all of what it compares, which is planned otherwise than what finds its rows by keys.
+    /// The planner settings of a comparison.
+    ///
+    /// A comparison reads whole projections and needs other plans than lookups by key.
     static let planning = ["enable_hashjoin = on", "plan_cache_mode = force_custom_plan", "work_mem = '64MB'"].map {
         Query("set local \($0)", prepare: false)
     }
 
-    /// How far what is built of each job is, and what is live.
-    static func locations(_ jobs: [ReplayCheckpoints.Job]) -> Query {
+    /// Returns the statement that reads the sequences of built and live projections.
+    static func sequenceQuery(_ jobs: [ReplayCheckpoints.Job]) -> Query {
         Query(
             """
             select built.job_id, built.sequence, live.sequence
-            from unnest($1::uuid[], $2::smallint[]) as wanted (job_id, projection)
+            from unnest($1::uuid[], $2::smallint[]) as requested (job_id, projection)
             join ledger.snapshot as built
-                on built.job_id = wanted.job_id and built.projection = wanted.projection
+                on built.job_id = requested.job_id and built.projection = requested.projection
             join ledger.snapshot as live on live.job_id = built.job_id and live.is_live
             """, [.uuids(jobs.map(\.id.uuidBytes)), .int2s(jobs.map(\.projection))])
     }
 
-    /// Compares what was built of these jobs with what is live, and notes the differences.
+    /// Returns the statement that compares the projections and stores the differences.
     static func statements(_ jobs: [ReplayCheckpoints.Job], of replay: JobID) -> [Query] {
         guard !jobs.isEmpty else { return [] }
         return [
@@ -48,7 +52,7 @@ enum ReplayComparison {
         ]
     }
 
-    // Both sides of every part as key and value, side by side; what is not there twice and equal differs.
+    // Every part of both sides becomes a key and a value. A key that does not have two equal values is a difference.
     private static let comparison = """
         with side as (
             select live.job_id, live.projection, true as is_live
@@ -60,7 +64,7 @@ enum ReplayComparison {
         ),
         piece as (
             select
-                1 as place, 'snapshot' as part, side.job_id, side.is_live, '' as key,
+                1 as part_order, 'snapshot' as part, side.job_id, side.is_live, '' as key,
                 format(
                     '%s at %s; created %s, started %s, updated %s, finished %s; '
                         || 'tasks: %s running, %s succeeded, %s failed, %s canceled; %s executions',
@@ -118,18 +122,18 @@ enum ReplayComparison {
         ),
         difference as (
             select
-                job_id, place, part, key, max(value) filter (where is_live) as live,
+                job_id, part_order, part, key, max(value) filter (where is_live) as live,
                 max(value) filter (where not is_live) as replayed
             from piece
-            group by job_id, place, part, key
+            group by job_id, part_order, part, key
             having count(*) <> 2 or min(value) <> max(value)
         ),
         numbered as (
             select
-                difference.*, (row_number() over (partition by job_id order by place, key))::integer as number
+                difference.*, (row_number() over (partition by job_id order by part_order, key))::integer as number
             from difference
         ),
-        noted as (
+        inserted as (
             insert into ledger.replay_difference (replay, job_id, number, part, key, live, replayed)
             select $1, job_id, number, part, key, live, replayed from numbered where number <= $4
             on conflict (replay, job_id, number) do nothing
@@ -141,7 +145,7 @@ enum ReplayComparison {
         where one.replay = $1 and one.job_id = any ($2)
         """
 
-    /// Where a job's numbers by another policy are not the live ones.
+    /// Returns the indicators that differ between two counting policies.
     static func differences(_ live: Snapshot, _ replayed: Snapshot) -> [Replay.Finding] {
         func text(_ indicator: Snapshot.Indicator) -> String {
             "counted \(indicator.counted.done)/\(indicator.counted.total)"
@@ -156,7 +160,7 @@ enum ReplayComparison {
         }
     }
 
-    /// Notes the differences of one job.
+    /// Returns the statements that store the differences of one job.
     static func statements(_ job: ReplayCheckpoints.Job, _ differences: [Replay.Finding], of replay: JobID) -> [Query] {
         let kept = differences.prefix(Int(differencesMax))
         return [

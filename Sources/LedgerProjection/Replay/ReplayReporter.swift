@@ -3,10 +3,13 @@ internal import LedgerStore
 internal import Logging
 internal import PQ
 
-/// Reports how far a replay is to the ledger itself: each batch is a task, each time it is worked on an execution. So a
-/// batch that was broken off and taken up again counts once, like anybody's.
+/// Reports the progress of a replay to the ledger itself.
 ///
-/// A report that the ledger does not take is logged and dropped: what is replayed is right all the same.
+/// Each batch is a task, and each attempt to process it is an execution. A batch that was interrupted and resumed
+/// therefore counts once, like any other task.
+///
+/// If the ledger does not accept a report, it is logged and dropped, because the replayed projections are correct
+/// anyway.
 actor ReplayReporter {
     private let ledger: PostgresLedger
     private let logger: Logger?
@@ -19,7 +22,7 @@ actor ReplayReporter {
         self.logger = logger
     }
 
-    /// A batch is begun, or taken up again: says how much there is, and how much of it was done before.
+    /// Reports that a batch begins or resumes, with its size and its finished part.
     func begin(_ batch: Int32, of replay: JobID, _ checkpoints: ReplayCheckpoints) async throws {
         job = replay
         reference = ExecutionReference(task: Name("batch \(batch)"), execution: ledger.newExecutionName())
@@ -39,19 +42,21 @@ actor ReplayReporter {
         ])
     }
 
-    func note(jobs: Int64, events: Int64) async {
+    /// Reports further finished jobs and events.
+    func reportDone(jobs: Int64, events: Int64) async {
         var bodies: [EventBody] = []
         if jobs > 0 { bodies.append(progress("jobs", total: 0, done: jobs)) }
         if events > 0 { bodies.append(progress("events", total: 0, done: events)) }
         if !bodies.isEmpty { await append(bodies) }
     }
 
+    /// Reports the end of the batch's execution.
     func finish(_ outcome: ExecutionOutcome) async {
         await append([.executionFinished(reference, outcome)])
     }
 
-    /// The replay has ended.
-    func end(_ replay: JobID, _ outcome: JobOutcome) async throws(StoreError) {
+    /// Reports the end of the replay.
+    func finishReplay(_ replay: JobID, _ outcome: JobOutcome) async throws(StoreError) {
         _ = try await ledger.append([EventDraft(.jobFinished(outcome))], to: replay)
     }
 
@@ -66,7 +71,7 @@ actor ReplayReporter {
             _ = try await ledger.append(bodies.map { EventDraft($0) }, to: job)
         } catch {
             logger?.warning(
-                "the progress of a replay could not be reported",
+                "cannot report the progress of a replay",
                 metadata: ["replay.id": "\(job)", "error": "\(String(reflecting: error))"])
         }
     }

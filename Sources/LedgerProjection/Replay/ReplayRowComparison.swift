@@ -2,19 +2,19 @@ internal import Ledger
 internal import LedgerStore
 internal import PQ
 
-/// What was folded of jobs in memory on the one side, and the rows of their live projections on the other.
+/// Compares jobs folded in memory with the rows of their live projections.
 ///
-/// Both stand in the same order, so that they are held side by side as the rows come in.
-struct ReplayComparisonInput {
-    private let locations: [ReplayVerification.Location]
+/// Both sides are in the same order, so each row is compared as it arrives.
+struct ReplayRowComparison {
+    private let candidates: [ReplayVerification.Candidate]
     private let folded: [FoldChanges]
-    /// Of each job, whether allState that was compared is equal.
+    /// Whether everything compared so far is equal, for each job.
     private(set) var isEqual: [Bool]
 
-    init(locations: [ReplayVerification.Location], folded: [FoldChanges]) {
-        self.locations = locations
+    init(candidates: [ReplayVerification.Candidate], folded: [FoldChanges]) {
+        self.candidates = candidates
         self.folded = folded
-        isEqual = zip(locations, folded).map { $0.progress == $1.progress }
+        isEqual = zip(candidates, folded).map { $0.progress == $1.progress }
     }
 
     mutating func compare(_ transaction: inout Transaction) async throws {
@@ -28,35 +28,36 @@ struct ReplayComparisonInput {
     /// Compares the rows of one table with the parts that were folded.
     private mutating func compare<Part>(
         _ table: String, _ columns: [String], _ parts: (FoldChanges) -> [Part], _ transaction: inout Transaction,
-        _ isPart: (inout BinaryRow, Part?) throws(PQError) -> Bool
+        _ matches: (inout BinaryRow, Part?) throws(PQError) -> Bool
     ) async throws {
         let expected = folded.map(parts)
         var isEqual = isEqual
-        var met = Array(repeating: 0, count: expected.count)
+        var rowCounts = Array(repeating: 0, count: expected.count)
         var reader = CopyRowReader()
         try await transaction.copyOut(statement(table, columns)) { chunk in
             try await withTaskExecutorPreference(globalConcurrentExecutor) { () async throws in
                 try reader.read(chunk) { row throws(PQError) in
-                    guard let number = try row.int4(), let job = Optional(Int(number) - 1), met.indices.contains(job)
-                    else { throw PQError(.decoding, "a row of a job that was not asked for") }
-                    let part = met[job] < expected[job].count ? expected[job][met[job]] : nil
-                    met[job] += 1
-                    if try !isPart(&row, part) { isEqual[job] = false }
+                    guard let number = try row.int4(), let job = Optional(Int(number) - 1),
+                        rowCounts.indices.contains(job)
+                    else { throw PQError(.decoding, "the comparison returned a row of a job that was not requested") }
+                    let part = rowCounts[job] < expected[job].count ? expected[job][rowCounts[job]] : nil
+                    rowCounts[job] += 1
+                    if try !matches(&row, part) { isEqual[job] = false }
                 }
             }
         }
-        for job in expected.indices where met[job] != expected[job].count { isEqual[job] = false }
+        for job in expected.indices where rowCounts[job] != expected[job].count { isEqual[job] = false }
         self.isEqual = isEqual
     }
 
-    /// The first columns tell the order of the rows.
+    /// Returns the COPY statement that reads a table in the order of its key.
     private func statement(_ table: String, _ columns: [String]) -> String {
         """
         copy (
             select live.number::integer, \(columns.map { "one.\($0)" }.joined(separator: ", "))
             from unnest(
-                array[\(locations.map { "'\($0.job.id)'" }.joined(separator: ", "))]::uuid[],
-                array[\(locations.map { "\($0.live)" }.joined(separator: ", "))]::smallint[]
+                array[\(candidates.map { "'\($0.job.id)'" }.joined(separator: ", "))]::uuid[],
+                array[\(candidates.map { "\($0.live)" }.joined(separator: ", "))]::smallint[]
             ) with ordinality as live (job_id, projection, number)
             cross join lateral (
                 select * from ledger.\(table) as found
@@ -69,7 +70,7 @@ struct ReplayComparisonInput {
 
     // MARK: Parts
 
-    // Every column of a row is read, whatever comes of it.
+    // Every column of a row is read, whatever the result of the comparison is.
 
     private static let indicatorColumns = [
         "sequence", "label", "received_total", "received_done", "counted_total", "counted_done", "superseded_total",
@@ -160,7 +161,7 @@ struct ReplayComparisonInput {
             && done.map { Int128($0) } == discard.units.done && isEqual(verdict, discard.verdict.rawValue)
     }
 
-    /// As the ledger compares texts: exactly.
+    /// Compares texts exactly, as the ledger does.
     private static func isEqual(_ stored: String?, _ folded: String?) -> Bool {
         stored.map { Name($0) } == folded.map { Name($0) }
     }
