@@ -1,34 +1,38 @@
 internal import LedgerStore
 public import Logging
 
-/// Measures the ledger beside what PostgreSQL does by itself, on the same machine in the same run.
+/// A benchmark of the ledger against PostgreSQL alone, on the same machine.
 ///
-/// A private, durable PostgreSQL; a server process of its own for each part; ours and its limit in turn, several rounds;
-/// at the end of each part a proof that nothing was lost or counted twice.
+/// It uses a private, durable PostgreSQL and a server process for each part. The ledger and its limit are measured
+/// alternately, in several rounds. Each part ends with a check that no event was lost or counted twice.
 public struct Benchmark: Sendable {
-    /// How much is measured.
+    /// The extent of the measurements.
     public struct Settings: Sendable {
-        /// How often each is measured.
+        /// The number of rounds.
         public var rounds = 3
-        /// How long one measurement takes.
+        /// The duration of one measurement, in seconds.
         public var seconds = 4.0
-        /// How many events are replayed.
+        /// The number of events to replay.
         public var replayEvents = 5_000_000
-        /// How many watch one job, and how many watch many.
+        /// The number of watchers of a single job.
         public var watchersOfOneJob = 1_000
+        /// The number of watchers of many jobs, ten of each.
         public var watchersOfManyJobs = 10_000
-        /// How many files may be open in this process and in those that it starts; each watcher takes one in both.
+        /// The limit of open files in this process and in its children.
+        ///
+        /// Each watcher takes one file in both.
         public var openFilesMax = 1_024
-        /// How far what is stored grows.
+        /// The sizes of the stored ledgers.
         public var growth = Scaling.full
-        /// The numbers of the rows; empty for all.
+        /// The numbers of the rows to measure; empty for all.
         public var rows: Set<Int> = []
 
+        /// Creates the settings of a full benchmark.
         public init() {}
 
         func wants(_ row: Int) -> Bool { rows.isEmpty || rows.contains(row) }
 
-        /// For a first look, in a minute and a half.
+        /// Settings for a benchmark of a minute and a half.
         public static var quick: Settings {
             var settings = Settings()
             settings.rounds = 1
@@ -41,24 +45,29 @@ public struct Benchmark: Sendable {
         }
     }
 
-    /// The rows there are.
+    /// The numbers of all rows.
     public static let numbers = Array(1...10)
 
     let settings: Settings
     let note: @Sendable (String) -> Void
 
+    /// Creates a benchmark.
+    ///
+    /// - Parameters:
+    ///   - settings: The extent of the measurements.
+    ///   - note: Called with a line of text after each measurement.
     public init(settings: Settings, note: @escaping @Sendable (String) -> Void) {
         self.settings = settings
         self.note = note
     }
 
-    /// Runs all of it.
+    /// Runs the benchmark.
     ///
     /// - Parameters:
-    ///   - program: The `progress-ledger` whose `serve` is measured.
-    ///   - folder: Where the private PostgreSQL is made; whoever calls removes it.
+    ///   - program: The path of the `progress-ledger` program to measure.
+    ///   - folder: The folder of the private PostgreSQL; the caller removes it.
     public func run(program: String, folder: String, logger: Logger) async throws -> BenchmarkReport {
-        // Where the run is cancelled PostgreSQL is started to the end all the same, and then stopped.
+        // If the benchmark is cancelled, PostgreSQL still starts completely and is then stopped.
         let starting = Task { try await BenchmarkMachine.startPostgres(in: folder, logger: logger) }
         let postgres = try await starting.value
         do {

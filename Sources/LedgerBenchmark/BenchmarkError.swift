@@ -1,5 +1,6 @@
-/// Why a benchmark cannot say anything: something did not work, or a number that it ends with is wrong.
+/// The failure of a benchmark: a failed operation, or an error in a final check.
 public struct BenchmarkError: Error, CustomStringConvertible {
+    /// The cause of the failure.
     public let description: String
 
     init(_ description: String) {

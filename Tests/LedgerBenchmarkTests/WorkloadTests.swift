@@ -3,10 +3,10 @@ import Testing
 
 @testable import LedgerBenchmark
 
-@Suite("The benchmark's own numbers")
+@Suite("Workload, parsers and statistics of the benchmark")
 struct WorkloadTests {
     @Test(
-        "what must be shown at the end is what the fold makes of the same events, in whatever order they arrive",
+        "the expected snapshots are the fold's result for the same events in any order",
         arguments: [StoredHistory(), StoredHistory(tasks: 9, reports: 2), StoredHistory(tasks: 41, reports: 1)])
     func expectation(stored: StoredHistory) throws {
         var workload = Workload(jobs: 3, tasks: 4, after: stored)
@@ -75,7 +75,7 @@ struct WorkloadTests {
         #expect(counts[0] > 5 * counts[20])
     }
 
-    @Test("an answer is found when all of it is there, and not before")
+    @Test("a response is found only after all of it has arrived")
     func answers() throws {
         let answer = Array("HTTP/1.1 201 Created\r\nContent-Length: 3\r\nETag: W/\"last-1-7\"\r\n\r\nabc".utf8)
         for count in 0..<answer.count { #expect(try ResponseParser.find(in: Array(answer[..<count])) == nil) }
@@ -85,7 +85,9 @@ struct WorkloadTests {
         #expect(Array(answer[found.body]) == Array("abc".utf8))
     }
 
-    @Test("snapshots are found in a stream when all of them is there, however it arrives", arguments: [1, 7, 1_000])
+    @Test(
+        "snapshots are found in a stream after they have arrived completely, in pieces of any size",
+        arguments: [1, 7, 1_000])
     func streams(pieceSize: Int) throws {
         let events = [
             "retry: 1000\n: watching\n\n", "id: 12\n",
@@ -103,7 +105,7 @@ struct WorkloadTests {
         #expect(found == [.init(sequence: 12, done: 11), .init(sequence: 13, done: 12)])
     }
 
-    @Test("a stream that is refused, or that ends, is an error")
+    @Test("a refused or ended stream is an error")
     func endedStreams() throws {
         for text in ["HTTP/1.1 503 Service Unavailable\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n0\r\n\r\n"] {
             var reader = EventStreamReader()
@@ -111,7 +113,7 @@ struct WorkloadTests {
         }
     }
 
-    @Test("medians, quantiles and what is reached follow from the rounds")
+    @Test("medians, quantiles and reached targets follow from the rounds")
     func figures() {
         #expect([3.0, 1, 2].median == 2)
         #expect([4.0, 1, 2, 3].median == 2.5)
@@ -128,7 +130,7 @@ struct WorkloadTests {
         #expect(row.isReached == false)
     }
 
-    @Test("one append of 25 is followed to the snapshot, however many are answered at once")
+    @Test("one in 25 appends is followed to the snapshot, however many responses arrive at once")
     func followed() {
         let stock = JobStock(jobs: 1, tasks: 1)
         stock.jobs = ["j"]

@@ -2,16 +2,16 @@ internal import Ledger
 internal import LedgerStore
 internal import PQ
 
-/// Makes sure that a ledger holds what was acknowledged, all of it and once, and shows what that amounts to.
+/// A check that a ledger contains every acknowledged event once, with right sums.
 struct BenchmarkAssertion {
     private static let foldDeadline: Duration = .seconds(600)
 
     let site: BenchmarkMachine.Site
     let stock: JobStock
 
-    /// Waits until everything is folded.
+    /// Waits until all events are folded.
     ///
-    /// - Returns: How long that took.
+    /// - Returns: The time that this took.
     @discardableResult
     func waitUntilFolded() async throws -> Duration {
         let start = ContinuousClock.now
@@ -24,15 +24,17 @@ struct BenchmarkAssertion {
             """)
         while try await site.ours.query(behind)[0].decode(0, as: Int64.self) > 0 {
             guard ContinuousClock.now < start + Self.foldDeadline else {
-                throw BenchmarkError("the projection does not catch up within \(Self.foldDeadline)")
+                throw BenchmarkError("the projection did not catch up within \(Self.foldDeadline)")
             }
             try await Task.sleep(for: .milliseconds(20))
         }
         return start.duration(to: .now)
     }
 
-    /// - Parameter folds: Whether snapshots are kept up to date, so that their numbers can be compared too.
-    /// - Returns: What was proved, as a sentence.
+    /// Checks the events and, if asked, the snapshots.
+    ///
+    /// - Parameter folds: Whether the server projects, so that snapshots can be compared too.
+    /// - Returns: A sentence that states what was proved.
     func run(_ name: String, folds: Bool) async throws -> String {
         let expected = stock.expectation
         try await compareEvents(expected)
@@ -66,15 +68,16 @@ struct BenchmarkAssertion {
                 try row.decode(1, as: Int64.self), try row.decode(2, as: Int64.self), try row.decode(3, as: Int64.self)
             )
             guard sequence == count, sequence == last else {
-                throw BenchmarkError("job \(job) has \(count) events up to \(last), its head says \(sequence)")
+                throw BenchmarkError("job \(job) has \(count) events up to \(last), but its head is at \(sequence)")
             }
             found[job] = count
         }
         for (place, job) in stock.jobs.enumerated() {
-            // The first event of a job is its creation.
+            // The first event of a job is its creation, which the workload does not count.
             let wanted = expected.events[place] + 1
             guard found[job] == wanted else {
-                throw BenchmarkError("job \(job): \(wanted) events were acknowledged, it holds \(found[job] ?? 0)")
+                throw BenchmarkError(
+                    "job \(job): \(wanted) events were acknowledged, but it contains \(found[job] ?? 0)")
             }
         }
     }
@@ -102,7 +105,7 @@ struct BenchmarkAssertion {
                 let shown = found["\(job) \(name)"] ?? (0, 0)
                 guard shown == wanted else {
                     throw BenchmarkError(
-                        "job \(job), \(name): \(wanted.done)/\(wanted.total) was reported, \(shown.1)/\(shown.0) is shown"
+                        "job \(job), \(name): \(wanted.done)/\(wanted.total) was reported, but \(shown.1)/\(shown.0) is shown"
                     )
                 }
             }

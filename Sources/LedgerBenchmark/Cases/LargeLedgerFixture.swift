@@ -1,13 +1,13 @@
 internal import LedgerStore
 internal import PQ
 
-/// A ledger that holds much already.
+/// A large ledger, filled by SQL.
 ///
-/// Its events are made by SQL, since appending ten million would take longer than all that is measured on them. Their
-/// hashes are not those of a chain, so these jobs cannot be verified. What is projected from them is the product's own
-/// work: it folds the first job, and the others, which are all alike, get copies of what came of that.
+/// Appending ten million events would take longer than all measurements on them. The hashes of the inserted events form
+/// no chain, so these jobs cannot be verified. The projections are computed by the product: it folds the first job, and
+/// the other jobs, which are identical, get copies of its projections.
 struct LargeLedgerFixture {
-    /// Two, as many as the machine has processors for at least.
+    /// The number of concurrent inserts: the minimum number of processors.
     private static let fillers = 2
     private static let deadline: Duration = .seconds(600)
 
@@ -32,7 +32,7 @@ struct LargeLedgerFixture {
         try await machine.drop(name)
     }
 
-    /// A server of its own on it, for the time of the body.
+    /// Runs the body with a server of its own on this ledger.
     func serving<R>(projects: Bool, _ body: (BenchmarkMachine.Site) async throws -> R) async throws -> R {
         let server = try await machine.server(on: name, projects: projects)
         let result = try await body(
@@ -64,7 +64,7 @@ struct LargeLedgerFixture {
             try await run(try await copying(table), [.text(first)])
         }
         try await run(Self.heads, [.text(first), .int8(size.history.eventsOfJob), .bool(false)])
-        // As autovacuum would.
+        // Autovacuum would do the same.
         try await run("vacuum analyze")
     }
 
@@ -72,7 +72,7 @@ struct LargeLedgerFixture {
         _ = try await database.query(Query(sql, parameters, prepare: false), deadline: Self.deadline)
     }
 
-    /// The jobs, in the order of their ids.
+    /// Inserts the jobs, in the order of their ids.
     private static let jobs = """
         insert into ledger.job (job_id, created_at, name)
         select
@@ -81,7 +81,7 @@ struct LargeLedgerFixture {
         from generate_series(0, $1::bigint - 1) as number
         """
 
-    /// The events of every second job: a report of each task in turn.
+    /// Inserts one part of the events: reports of each task in turn.
     private static func fillEvents(_ part: Int, _ history: StoredHistory, in database: Pool) async throws {
         let events = Query(
             """
@@ -115,7 +115,9 @@ struct LargeLedgerFixture {
         _ = try await database.query(events, deadline: deadline)
     }
 
-    /// The head of the first job, or those of all others: a job that has a head has a snapshot too.
+    /// Inserts the head of the first job, or the heads of all others.
+    ///
+    /// A job that has a head must have a snapshot too.
     private static let heads = """
         insert into ledger.job_head (job_id, sequence, recorded_at, hash)
         select
@@ -124,7 +126,7 @@ struct LargeLedgerFixture {
         where (job_id = $1::text::uuid) = $3::boolean
         """
 
-    /// As it is when a job has been created.
+    /// Inserts the first job's snapshot as the ledger creates it.
     private static let firstSnapshot = """
         insert into ledger.snapshot (job_id, sequence, created_at, updated_at)
         select job_id, 1, created_at, created_at
@@ -132,7 +134,7 @@ struct LargeLedgerFixture {
         where job_id = $1::text::uuid
         """
 
-    /// What copies a table's rows of the first job to all others.
+    /// The statement that copies a table's rows from the first job to all others.
     private func copying(_ table: String) async throws -> String {
         let rows = try await database.query(
             Query(

@@ -69,23 +69,25 @@ extension Measurements {
         try await readsOfPostgres(&report, site)
     }
 
-    /// Reads the snapshot of each job once, as has happened on any server that has been at it for a while.
+    /// Reads the snapshot of each job once, to warm up as a running server would be.
     func readEach(_ site: BenchmarkMachine.Site, _ stock: JobStock) async throws {
         let result = try await LoadGenerator(port: site.server.port, connections: Self.readConnections).run(
             ReadScript(
                 stock, .snapshot, connections: Self.readConnections, seconds: 600, countMax: stock.jobs.count),
             expected: 200)
-        guard result.failures.isEmpty else { throw BenchmarkError("reading: answers \(result.failures)") }
+        guard result.failures.isEmpty else {
+            throw BenchmarkError("reading snapshots failed: responses by status \(result.failures)")
+        }
     }
 
-    /// Reads one snapshot by its job's id, in the limit's database.
+    /// A pgbench script that reads one snapshot by its job's id.
     private static let selectSQL = """
         \\set j random(0, 999)
         select * from ledger.snapshot
         where job_id = (:prefix || lpad(to_hex(:j::bigint), 12, '0'))::uuid and is_live;
         """
 
-    /// What PostgreSQL does by itself, which is nothing to reach: it tells how much of a read is ours.
+    /// Measures reads by PostgreSQL alone, as a reference and not as a target.
     private func readsOfPostgres(_ report: inout BenchmarkReport, _ site: BenchmarkMachine.Site) async throws {
         guard let snapshots = report.rows.first(where: { $0.number == "7" }) else { return }
         var row = BenchmarkRow(
@@ -104,7 +106,9 @@ extension Measurements {
         report.rows.append(row)
     }
 
-    /// - Returns: How the ids of the jobs begin.
+    /// Fills the snapshots of the limit's database.
+    ///
+    /// - Returns: The common prefix of the job ids.
     private func fillSnapshots(_ site: BenchmarkMachine.Site) async throws -> String {
         let prefix = try await site.limit.query(
             Query("select left(ledger.first_job_id(clock_timestamp())::text, 24)"))[0].decode(0, as: String.self)
@@ -125,7 +129,7 @@ extension Measurements {
 
     // MARK: 6 and 10: replay and memory
 
-    /// Sums what the last execution of each task reported, as plainly as SQL can.
+    /// The plainest SQL that sums the reports of the last execution of each task.
     private static let foldSQL = """
         select job_id, label, sum(total), sum(done)
         from (
@@ -154,7 +158,9 @@ extension Measurements {
             for script in [fill, fillFirst] {
                 let result = try await LoadGenerator(port: site.server.port, connections: Self.batchConnections).run(
                     script, expected: 201)
-                guard result.failures.isEmpty else { throw BenchmarkError("row 6: answers \(result.failures)") }
+                guard result.failures.isEmpty else {
+                    throw BenchmarkError("row 6: responses by status \(result.failures)")
+                }
             }
             report.proofs.append(try await BenchmarkAssertion(site: site, stock: stock).run("row 6", folds: true))
             var full = memoryRow("at full load", target: 250e6)
@@ -172,7 +178,7 @@ extension Measurements {
                 replaying.ours.append(Double(ProcessUsage.peakMemory(of: site.server.process)))
                 let start = ContinuousClock.now
                 let rows = try await site.ours.query(Query(Self.foldSQL, prepare: false), deadline: .seconds(600))
-                guard !rows.isEmpty else { throw BenchmarkError("the SQL folds nothing") }
+                guard !rows.isEmpty else { throw BenchmarkError("the SQL that folds returned no rows") }
                 row.limit.append(events / start.duration(to: .now).inSeconds)
             }
             close(&row, Latencies(), limit: Latencies())
@@ -190,7 +196,9 @@ extension Measurements {
         return row
     }
 
-    /// - Returns: How many seconds it took, by the database's clock.
+    /// Runs one replay and checks that it finds no differences.
+    ///
+    /// - Returns: Its duration in seconds, by the database's clock.
     private func replayOnce(_ site: BenchmarkMachine.Site) async throws -> Double {
         let script = PostScript("/v1/replays", body: "{}")
         let begun = try await LoadGenerator(port: site.server.port, connections: 1).run(script, expected: 202)
@@ -216,12 +224,12 @@ extension Measurements {
             guard state == "running" else { throw BenchmarkError("the replay ended as \(state)") }
             try await Task.sleep(for: .milliseconds(20))
         }
-        throw BenchmarkError("the replay does not end")
+        throw BenchmarkError("the replay did not end within 20 minutes")
     }
 
-    /// Reads all events of a job as lines.
+    /// Streams all events of a job as lines.
     ///
-    /// - Returns: How many bytes came.
+    /// - Returns: The number of bytes received.
     private func stream(_ site: BenchmarkMachine.Site, job: String) async throws -> Int {
         let port = site.server.port
         return try await Threads.run {
@@ -236,7 +244,7 @@ extension Measurements {
     }
 }
 
-/// Sends one body.
+/// A script that sends one POST request.
 final class PostScript: LoadScript, @unchecked Sendable {
     private let path: String
     private let body: String

@@ -1,17 +1,19 @@
 extension Measurements {
     // MARK: 9: growth
 
-    /// What is measured at each size, in this order, and in which unit.
+    /// The measurements at each size, in this order, with their units.
     private static let grown: [(name: String, unit: String)] = [
         ("row 1, 8 connections", "events/s"), ("row 1, 64 connections", "events/s"), ("row 4", "events/s"),
         ("row 7", "answers/s"),
     ]
-    /// At the least so much of what the smallest size does: "within 1.3".
+    /// The minimum ratio to the smallest size: "within 1.3".
     private static let ratioOfGrown = 1 / 1.3
-    /// What part of the usual time each measurement takes: there are many.
+    /// The share of the usual time for each measurement, because there are many.
     private static let partOfGrown = 0.25
-    /// What part of that the load takes that is not looked at, so that caches and connections are there; appends to many
-    /// jobs take a second more for so many of them, so that what is measured is a server that has been at it for a while.
+    /// The share of this time for warming up, which is not measured.
+    ///
+    /// It fills caches and opens connections. Appends to many jobs warm up for an additional second per
+    /// ``jobsWarmedInSecond`` jobs, so that the measured server has been in use for a while.
     private static let partToWarmUp = 0.3
     private static let jobsWarmedInSecond = 20_000.0
     private static let readers = 64
@@ -55,7 +57,7 @@ extension Measurements {
         }
     }
 
-    /// All that is measured of one ledger, once, in the order of ``grown``.
+    /// Measures one ledger once, in the order of ``grown``.
     private func measure(_ ledger: LargeLedgerFixture) async throws -> [BenchmarkRow] {
         let stock = ledger.stock
         var rows: [BenchmarkRow] = []
@@ -89,7 +91,7 @@ extension Measurements {
         return rows
     }
 
-    /// Measures a load after a shorter one that makes caches and connections be there.
+    /// Measures a load after a shorter one that warms up caches and connections.
     private func warmed(
         _ site: BenchmarkMachine.Site, connections: Int, expected: Int, events: Int, jobs: Int,
         _ script: (_ seconds: Double) -> some LoadScript
@@ -110,7 +112,7 @@ extension Measurements {
 }
 
 extension BenchmarkRow {
-    /// Adds a round: what was measured, and what was measured beside it.
+    /// Adds a round: the measurement and the one of the smallest size.
     fileprivate mutating func take(_ measured: BenchmarkRow, beside smallest: BenchmarkRow) {
         ours += measured.ours
         limit += smallest.ours

@@ -4,7 +4,7 @@ internal import PQ
 extension Measurements {
     // MARK: 8: watchers
 
-    /// Many who watch the same job, or many jobs that few watch each.
+    /// A set of watchers: many of one job, or ten of each of many jobs.
     private struct Audience {
         let name: String
         let jobs: Int
@@ -35,14 +35,14 @@ extension Measurements {
     private func watching(_ audience: Audience, _ report: inout BenchmarkReport) async throws {
         guard audience.count + Self.otherFiles <= settings.openFilesMax else {
             throw BenchmarkError(
-                "\(audience.name) need as many open files and \(Self.otherFiles) more; the system allows "
-                    + "\(settings.openFilesMax): raise the hard limit (ulimit -Hn)")
+                "\(audience.name) need as many open files and \(Self.otherFiles) more, but the system allows "
+                    + "\(settings.openFilesMax); raise the hard limit (ulimit -Hn)")
         }
         try await machine.withSite(projects: true, watchersMax: audience.count) { site in
             let stock = try await stock(site, jobs: audience.jobs)
             let process = site.server.process
             let load = try WatchLoad(port: site.server.port, jobs: stock.jobs)
-            // What the server needs for appending and folding is not the watchers'.
+            // Memory for appending and folding does not count as the watchers'.
             ProcessUsage.forgetPeak(of: process)
             _ = try await Threads.run { try load.append(perSecond: audience.eventsPerSecond, seconds: 1) }
             try await BenchmarkAssertion(site: site, stock: stock).waitUntilFolded()
@@ -81,15 +81,17 @@ extension Measurements {
         }
     }
 
-    /// Every snapshot that came was compared when it came, and the last event was waited for at every watcher; what is left
-    /// is that the ledger holds no more than was acknowledged.
+    /// Checks that the ledger contains exactly the acknowledged events.
+    ///
+    /// Every snapshot was compared when it arrived, and every watcher has received the last event.
     private func proveWatching(
         _ audience: Audience, _ load: WatchLoad, _ site: BenchmarkMachine.Site
     ) async throws -> String {
         let stored = try await site.ours.query(Query("select count(*) from ledger.event where type = 3"))[0]
             .decode(0, as: Int64.self)
         guard stored == load.acknowledged else {
-            throw BenchmarkError("row 8: \(load.acknowledged) events were acknowledged, \(stored) are in the ledger")
+            throw BenchmarkError(
+                "row 8: \(load.acknowledged) events were acknowledged, but \(stored) are in the ledger")
         }
         return "row 8: each of \(audience.name) was shown all \(stored) acknowledged events in the end, and every "
             + "snapshot on the way showed the sum of the events up to its sequence"

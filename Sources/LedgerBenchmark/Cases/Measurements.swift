@@ -1,7 +1,7 @@
 internal import LedgerStore
 internal import PQ
 
-/// The measurements, part by part: each on a server and databases of its own.
+/// The measurements, each with a server and databases of its own.
 struct Measurements {
     static let jobCount = 1_000
     static let taskCount = 100
@@ -11,19 +11,21 @@ struct Measurements {
     let settings: Benchmark.Settings
     let note: @Sendable (String) -> Void
 
-    /// Jobs on a new server.
+    /// Creates jobs on a new server.
     func stock(_ site: BenchmarkMachine.Site, jobs: Int = jobCount) async throws -> JobStock {
         let stock = JobStock(jobs: jobs, tasks: Self.taskCount)
         let created = try await LoadGenerator(port: site.server.port, connections: min(16, jobs)).run(
             CreateScript(stock, count: jobs), expected: 201)
-        guard created.answers == jobs else { throw BenchmarkError("jobs could not be made: \(created.failures)") }
+        guard created.answers == jobs else {
+            throw BenchmarkError("jobs could not be created: responses by status \(created.failures)")
+        }
         return stock
     }
 
-    /// One round of a load, with what the processes used meanwhile.
+    /// Measures one round of a load, with the resources that the processes used.
     ///
-    /// - Parameter afterCheckpoint: Whether it begins with a checkpoint, so that each begins alike: after one, PostgreSQL
-    ///   writes every page that is changed for the first time as a whole.
+    /// - Parameter afterCheckpoint: Whether the round begins with a checkpoint, so that all rounds begin alike: after a
+    ///   checkpoint, PostgreSQL writes each page completely at its first change.
     func measure(
         _ site: BenchmarkMachine.Site, _ script: some LoadScript, connections: Int, expected: Int, events: Int,
         afterCheckpoint: Bool = true, into row: inout BenchmarkRow, latencies: inout Latencies
@@ -33,8 +35,10 @@ struct Measurements {
         let before = usage(site)
         let result = try await LoadGenerator(port: site.server.port, connections: connections).run(
             script, expected: expected)
-        guard result.failures.isEmpty else { throw BenchmarkError("\(row.work): answers of status \(result.failures)") }
-        guard result.answers > 0 else { throw BenchmarkError("\(row.work): no answers") }
+        guard result.failures.isEmpty else {
+            throw BenchmarkError("\(row.work): responses by status \(result.failures)")
+        }
+        guard result.answers > 0 else { throw BenchmarkError("\(row.work): no responses") }
         let millions = max(1e-9, Double(result.answers * events) / 1e6)
         row.ours.append(result.perSecond * Double(events))
         let after = usage(site)
@@ -44,7 +48,7 @@ struct Measurements {
         latencies.add(result.latencies)
     }
 
-    /// The processor time that the server and PostgreSQL have taken by now, in seconds.
+    /// The processor time of the server and of PostgreSQL until now, in seconds.
     func usage(_ site: BenchmarkMachine.Site) -> (server: Double, postgres: Double) {
         (
             ProcessUsage.seconds(of: site.server.process),
@@ -66,7 +70,7 @@ struct Measurements {
 
     // MARK: 1: single events
 
-    /// Inserts one row into the same table of the limit's database, in as many jobs.
+    /// A pgbench script that inserts one row into the same table, for as many jobs.
     private static let insertSQL = """
         \\set s :s + 1
         \\set j random(1, 1000)
@@ -114,7 +118,7 @@ struct Measurements {
         }
     }
 
-    /// What the server has counted: round trips of appends, and the groups that were written in them.
+    /// The server's counters of append round trips and of the groups written in them.
     func roundTrips(_ site: BenchmarkMachine.Site) async throws -> (trips: Double, groups: Double) {
         let script = MetricsScript()
         _ = try await LoadGenerator(port: site.server.port, connections: 1).run(script, expected: 200)
@@ -126,7 +130,9 @@ struct Measurements {
 
     // MARK: 2, 3 and 4: batches
 
-    /// Events whose requests are made before a load of batches begins: more than it sends, so that none is made meanwhile.
+    /// The events per second that are encoded before a load of batches begins.
+    ///
+    /// It exceeds the rate of any load, so that no request is encoded during the load.
     private static let preparedPerSecond = 300_000.0
 
     func batches(_ report: inout BenchmarkReport) async throws {
@@ -198,7 +204,7 @@ struct Measurements {
     }
 }
 
-/// Asks for the server's figures once.
+/// A script that requests the server's metrics once.
 final class MetricsScript: LoadScript, @unchecked Sendable {
     private var isAsked = false
     private var text = ""
@@ -214,7 +220,7 @@ final class MetricsScript: LoadScript, @unchecked Sendable {
         text = String(decoding: answer.body, as: UTF8.self)
     }
 
-    /// A figure without labels; 0 where there is none of this name.
+    /// A metric without labels; 0 if it does not exist.
     func value(_ name: String) -> Double {
         text.split(separator: "\n").first { $0.hasPrefix("\(name) ") }
             .flatMap { $0.split(separator: " ").last }.flatMap { Double($0) } ?? 0

@@ -1,23 +1,29 @@
-/// How far what is stored grows, in three directions; the first size of each is what the others are compared with.
+/// The sizes of stored ledgers, in three directions.
+///
+/// The first size of each direction is the one that the others are compared with.
 public struct Scaling: Sendable {
-    /// What one ledger holds before it is measured.
+    /// The content of one ledger before it is measured.
     struct Size: Sendable {
         let name: String
         let jobs: Int
         let history: StoredHistory
     }
 
-    /// Sizes in one direction.
+    /// The sizes in one direction.
     struct Axis: Sendable {
         let name: String
         let sizes: [Size]
     }
 
-    /// Tasks that the load reports on in each job; a job has no fewer.
+    /// The number of tasks in each job that the load reports on.
+    ///
+    /// A job has at least as many tasks.
     static let loadedTasks = 10
 
     let axes: [Axis]
 
+    /// Creates the three directions.
+    ///
     /// - Parameters:
     ///   - events: Events in a hundred jobs.
     ///   - tasks: Tasks of one job, with one event each.
@@ -46,9 +52,9 @@ public struct Scaling: Sendable {
         ]
     }
 
-    /// As far as the documentation tells.
+    /// The sizes of the documented benchmark.
     public static let full = Scaling(
         events: [10_000, 1_000_000, 10_000_000], tasks: [10, 10_000, 1_000_000], jobs: [100, 10_000, 100_000])
-    /// For a first look.
+    /// Small sizes for a short benchmark.
     public static let quick = Scaling(events: [10_000, 100_000], tasks: [10, 10_000], jobs: [100, 1_000])
 }

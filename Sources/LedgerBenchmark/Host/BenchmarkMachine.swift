@@ -6,7 +6,9 @@ internal import PQ
 
 /// A private, durable PostgreSQL and the servers that are measured on it.
 final class BenchmarkMachine {
-    /// The server, its database and the database of the limit: the same schema, filled by PostgreSQL's own means.
+    /// A server with its database and the limit's database.
+    ///
+    /// Both databases have the same schema; PostgreSQL's own tools fill the limit's.
     struct Site {
         let server: ServerUnderTest
         let ours: Pool
@@ -15,8 +17,9 @@ final class BenchmarkMachine {
     }
 
     private static let template = "bench_template"
-    /// How much of the log is there in the beginning: about what is written from one checkpoint to the next, which gives
-    /// back as much.
+    /// The size of the preallocated write-ahead log.
+    ///
+    /// About as much is written, and recycled, between two checkpoints.
     private static let logMegabytes = 1_024
 
     let postgres: LocalPostgres
@@ -27,20 +30,22 @@ final class BenchmarkMachine {
     private let administrator: Pool
     private var count = 0
 
-    /// Starts the PostgreSQL.
+    /// Starts PostgreSQL.
     static func startPostgres(in folder: String, logger: Logger) async throws(LocalPostgresError) -> LocalPostgres {
         var settings = LocalPostgres.Settings(dataFolder: folder)
         settings.connectionsMax = 300
         return try await LocalPostgres.start(settings, logger: logger)
     }
 
-    /// - Parameter postgres: It runs, and is stopped by whoever has started it where this fails.
+    /// Prepares a running PostgreSQL.
+    ///
+    /// - Parameter postgres: The running server. If this initializer fails, the caller stops it.
     init(on postgres: LocalPostgres, program: String, folder: String, logger: Logger) async throws {
         self.program = program
         self.folder = folder
         self.logger = logger
         self.postgres = postgres
-        guard let process = postgres.serverProcess else { throw BenchmarkError("PostgreSQL does not run") }
+        guard let process = postgres.serverProcess else { throw BenchmarkError("PostgreSQL is not running") }
         postgresProcess = process
         administrator = Self.pool(postgres.target, logger)
         try await postgres.ensureDatabase(Self.template)
@@ -48,8 +53,10 @@ final class BenchmarkMachine {
         try await growLog()
     }
 
-    /// Gives PostgreSQL as many files for its log as it has after a while, which it uses again and again. A new one makes
-    /// each of them anew, and all commits wait meanwhile: that would be most of what the slowest in a hundred take.
+    /// Creates the log files that PostgreSQL otherwise creates during the load.
+    ///
+    /// A new PostgreSQL creates each log file when it needs it, and all commits wait for that; later it recycles the
+    /// files. These waits would dominate the slowest hundredth of the latencies.
     private func growLog() async throws {
         for statement in ["alter system set min_wal_size = '\(Self.logMegabytes)MB'", "select pg_reload_conf()"] {
             _ = try await administrator.query(Query(statement, prepare: false))
@@ -68,7 +75,7 @@ final class BenchmarkMachine {
         return Pool(target: target, settings: settings, logger: logger)
     }
 
-    /// The settings that matter, as PostgreSQL tells them.
+    /// The settings of PostgreSQL that affect the results.
     func settings() async throws -> [(name: String, value: String)] {
         let names = [
             "server_version", "fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "wal_compression",
@@ -82,7 +89,7 @@ final class BenchmarkMachine {
         return found
     }
 
-    /// Two new databases and a server on the first, for the time of the body.
+    /// Runs the body with two new databases and a server on the first.
     func withSite<R>(
         projects: Bool, watchersMax: Int? = nil, _ body: (Site) async throws -> R
     ) async throws -> R {
@@ -99,7 +106,7 @@ final class BenchmarkMachine {
         return result
     }
 
-    /// A server on a database that is there.
+    /// Starts a server on an existing database.
     func server(on name: String, projects: Bool, watchersMax: Int? = nil) async throws -> ServerUnderTest {
         let target = postgres.target
         let connection = ["host", "port", "user"].map { "\($0)='\(target[$0] ?? "")'" }.joined(separator: " ")
@@ -108,12 +115,12 @@ final class BenchmarkMachine {
             folder: folder)
     }
 
-    /// Connections of this process to a database.
+    /// A connection pool of this process on a database.
     func pool(_ name: String) -> Pool {
         Self.pool(postgres.target.setting("dbname", name), logger)
     }
 
-    /// Makes a new database with the schema of this version.
+    /// Creates a database with the schema of this version.
     func create(_ name: String) async throws {
         _ = try await administrator.query(Query("drop database if exists \(name) with (force)", prepare: false))
         _ = try await administrator.query(
@@ -124,19 +131,19 @@ final class BenchmarkMachine {
         _ = try await administrator.query(Query("drop database \(name) with (force)", prepare: false))
     }
 
-    /// So that neither of two that are compared pays for what the other has left.
+    /// Runs a checkpoint, so that no measurement pays for the one before.
     func checkpoint() async throws {
         _ = try await administrator.query(Query("checkpoint", prepare: false), deadline: .seconds(120))
     }
 
-    /// Runs a script of pgbench's with prepared statements.
+    /// Runs a pgbench script with prepared statements.
     func pgbench(
         _ script: String, database: String, clients: Int, seconds: Int, variables: [(String, String)] = []
     ) async throws -> LimitResult {
         let path = "\(folder)/postgresql/bench-\(UInt32.random(in: 0 ... .max))"
         let file = "\(folder)/bench.sql"
         guard FileManager.default.createFile(atPath: file, contents: Data(script.utf8)), chmod(file, 0o644) == 0 else {
-            throw BenchmarkError("\(file) cannot be written")
+            throw BenchmarkError("cannot write \(file)")
         }
         let target = postgres.target
         let process = postgresProcess
@@ -160,7 +167,9 @@ final class BenchmarkMachine {
             count: latencies.microseconds.count)
     }
 
-    /// Reads and removes what pgbench has logged: "client transaction microseconds …" for each (pgbench(1), --log).
+    /// Reads and removes the log of pgbench.
+    ///
+    /// Each line is "client transaction microseconds …" (pgbench(1), --log).
     private static func latencies(_ folder: String, _ prefix: String) throws -> Latencies {
         var latencies = Latencies()
         for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
@@ -183,11 +192,11 @@ final class BenchmarkMachine {
     }
 }
 
-/// What PostgreSQL does by itself.
+/// The result of a limit: a load on PostgreSQL alone.
 struct LimitResult {
     let perSecond: Double
     var latencies = Latencies()
-    /// Processor time of PostgreSQL.
+    /// The processor time of PostgreSQL, in seconds.
     let postgresSeconds: Double
     let count: Int
 }

@@ -1,7 +1,7 @@
 internal import FoundationEssentials
 internal import Glibc
 
-/// What the numbers were measured on.
+/// A description of the machine on which the benchmark runs.
 enum MachineDescription {
     static var lines: [(name: String, value: String)] {
         [

@@ -1,17 +1,21 @@
 internal import FoundationEssentials
 internal import Glibc
 
-/// What processes have used, as Linux tells in /proc (proc(5)). On other systems nothing is told.
+/// The resource usage of processes, read from Linux's /proc (proc(5)).
+///
+/// On other systems all values are 0.
 struct ProcessUsage {
     private static let ticksPerSecond = Double(max(1, sysconf(Int32(_SC_CLK_TCK))))
 
-    /// Seconds of processor time of this process, all its threads together.
+    /// The processor time of all threads of a process, in seconds.
     static func seconds(of process: Int32) -> Double {
         statistics(process).map { Double($0.own) / ticksPerSecond } ?? 0
     }
 
-    /// Seconds of processor time of a process, its children that live, and all that have ended and been waited for.
-    /// PostgreSQL's server is the parent of all processes that serve connections.
+    /// The processor time of a process and its children, in seconds.
+    ///
+    /// It includes living children, and ended ones that the process has waited for. PostgreSQL's server process is the
+    /// parent of the processes that serve connections.
     static func secondsWithChildren(of parent: Int32) -> Double {
         guard let above = statistics(parent) else { return 0 }
         let children = processes().compactMap(statistics).filter { $0.parent == parent }
@@ -19,17 +23,19 @@ struct ProcessUsage {
         return Double(ticks) / ticksPerSecond
     }
 
-    /// Resident memory in bytes.
+    /// The resident memory in bytes.
     static func memory(of process: Int32) -> Int {
         field("VmRSS", of: process)
     }
 
-    /// The most resident memory in bytes since it was last forgotten.
+    /// The peak of resident memory in bytes since the last reset.
     static func peakMemory(of process: Int32) -> Int {
         field("VmHWM", of: process)
     }
 
-    /// Begins anew with the peak (proc(5), clear_refs, 5). Where the system refuses, the peak since the start stays.
+    /// Resets the peak of memory (proc(5), clear_refs, 5).
+    ///
+    /// If the system refuses, the peak since the start of the process stays.
     static func forgetPeak(of process: Int32) {
         let descriptor = open("/proc/\(process)/clear_refs", O_WRONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return }
@@ -39,19 +45,19 @@ struct ProcessUsage {
 
     private struct Statistics {
         let parent: Int32
-        /// Ticks of its own.
+        /// Ticks of the process itself.
         let own: Int
-        /// Ticks of children that ended.
+        /// Ticks of children that have ended.
         let ended: Int
     }
 
     private static func statistics(_ process: Int32) -> Statistics? {
         guard let text = contents("/proc/\(process)/stat"),
-            // The name in parentheses may contain anything; what counts follows the last one.
+            // The name in parentheses may contain any character; the fields follow the last parenthesis.
             let end = text.lastIndex(of: ")")
         else { return nil }
         let fields = text[text.index(after: end)...].split(separator: " ")
-        // The first of these is field 3 of the manual's table: state, parent …, 14 to 17 are the times.
+        // The first element is field 3 of the manual's table (state), then parent …; fields 14 to 17 are the times.
         guard fields.count > 14, let parent = Int32(fields[1]) else { return nil }
         func ticks(_ number: Int) -> Int { Int(fields[number - 3]) ?? 0 }
         return Statistics(parent: parent, own: ticks(14) + ticks(15), ended: ticks(16) + ticks(17))
@@ -72,7 +78,7 @@ struct ProcessUsage {
         return 0
     }
 
-    /// Files of /proc have no size, so they are read until they end.
+    /// The content of a file in /proc, which has no size and is read to its end.
     private static func contents(_ path: String) -> String? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }

@@ -1,7 +1,9 @@
 internal import FoundationEssentials
 internal import Glibc
 
-/// A `progress-ledger serve` of its own, beside this process, so that its time and memory are its own.
+/// A `progress-ledger serve` in a process of its own.
+///
+/// Its processor time and memory can thus be measured separately.
 final class ServerUnderTest {
     private static let startDeadline: Duration = .seconds(60)
     private static let stopDeadline: Duration = .seconds(60)
@@ -11,14 +13,14 @@ final class ServerUnderTest {
     private let output: String
     private var isStopped = false
 
-    /// Starts it and waits until it answers.
+    /// Starts the server and waits until it is ready.
     ///
     /// - Parameters:
-    ///   - program: The program, which is this one.
+    ///   - program: The path of the program, the same as this one.
     ///   - database: A connection string.
-    ///   - projects: Whether it projects as well.
-    ///   - watchersMax: How many may watch at once; nil for what is usual.
-    ///   - folder: Where its output is kept.
+    ///   - projects: Whether the server runs a projection worker.
+    ///   - watchersMax: The most concurrent watchers; nil for the default.
+    ///   - folder: The folder for its output.
     init(
         program: String, database: String, projects: Bool, watchersMax: Int? = nil, folder: String
     ) async throws {
@@ -36,7 +38,7 @@ final class ServerUnderTest {
                 return
             }
             guard !hasEnded, ContinuousClock.now < end else {
-                throw BenchmarkError("the server does not start:\n\(printed.suffix(2_000))")
+                throw BenchmarkError("the server did not start:\n\(printed.suffix(2_000))")
             }
             try await Task.sleep(for: .milliseconds(20))
         }
@@ -46,12 +48,12 @@ final class ServerUnderTest {
         if !isStopped { kill(process, SIGKILL) }
     }
 
-    /// What it has printed.
+    /// The server's output.
     var printed: String {
         FileManager.default.contents(atPath: output).map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
 
-    /// Lets it finish what it has taken, and end.
+    /// Stops the server after it has finished its requests.
     func stop() async throws {
         guard !isStopped else { return }
         kill(process, SIGTERM)
@@ -59,7 +61,7 @@ final class ServerUnderTest {
         while !hasEnded {
             guard ContinuousClock.now < end else {
                 kill(process, SIGKILL)
-                throw BenchmarkError("the server does not stop:\n\(printed.suffix(2_000))")
+                throw BenchmarkError("the server did not stop:\n\(printed.suffix(2_000))")
             }
             try await Task.sleep(for: .milliseconds(10))
         }
@@ -84,7 +86,7 @@ final class ServerUnderTest {
         var process: pid_t = 0
         let failure = posix_spawn(&process, arguments[0], &actions, nil, pointers, environ)
         guard failure == 0 else {
-            throw BenchmarkError("\(arguments[0]) cannot be run: \(String(cString: strerror(failure)))")
+            throw BenchmarkError("cannot run \(arguments[0]): \(String(cString: strerror(failure)))")
         }
         return process
     }

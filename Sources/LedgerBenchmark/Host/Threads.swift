@@ -1,8 +1,8 @@
 internal import Glibc
 
-/// Threads for what blocks, which tasks must not.
+/// Threads for blocking work, which Swift tasks must not do.
 enum Threads {
-    /// Runs a closure on a thread of its own and waits for what it returns.
+    /// Runs a closure on a thread of its own and waits for its result.
     static func run<Value: Sendable>(
         _ body: @escaping @Sendable () throws -> Value
     ) async throws -> Value {
@@ -26,7 +26,7 @@ enum Threads {
                 Unmanaged<Work>.fromOpaque(context).takeRetainedValue().body()
                 return nil
             }, context)
-        precondition(failure == 0, "the system refuses a thread: error \(failure)")
+        precondition(failure == 0, "the system refused to create a thread: error \(failure)")
         pthread_detach(thread)
     }
 }

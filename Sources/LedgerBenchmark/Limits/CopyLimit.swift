@@ -1,16 +1,19 @@
 internal import LedgerStore
 internal import PQ
 
-/// What PostgreSQL does when it is given the rows of batches by COPY, each batch in a transaction of its own, over as many
-/// connections as ours.
+/// The limit for batches: COPY of the same rows into PostgreSQL.
+///
+/// Each batch is a transaction of its own. The number of connections is that of the ledger's load.
 struct CopyLimit {
     let machine: BenchmarkMachine
     let database: Pool
     let connections: Int
 
+    /// Runs the load.
+    ///
     /// - Parameters:
-    ///   - jobs: How many different jobs a batch has.
-    ///   - first: The sequence of the first row; those of rounds must not meet.
+    ///   - jobs: The number of different jobs in a batch.
+    ///   - first: The sequence of the first row. The ranges of different rounds must not overlap.
     func run(batch: Int, jobs: Int, seconds: Double, first: Int64) async throws -> LimitResult {
         let process = machine.postgresProcess
         let prefix = try await database.query(Query("select ledger.first_job_id(clock_timestamp())"))[0]

@@ -1,19 +1,19 @@
 internal import Glibc
 
-/// Finds the snapshots in an answer that streams server-sent events in the chunks of HTTP/1.1.
+/// A parser of snapshots in a response of server-sent events (HTTP/1.1, chunked).
 struct EventStreamReader {
-    /// What a snapshot says, as far as the benchmark looks at it.
+    /// The content of a snapshot, as far as the benchmark needs it.
     struct Shown: Equatable {
-        /// The last event in it.
+        /// The sequence of the last event in the snapshot.
         var sequence: Int64 = 0
-        /// The units done of all its indicators.
+        /// The sum of the units done over all indicators.
         var done: Int64 = 0
     }
 
     private enum Section {
         case head
         case chunkSize
-        /// So many bytes of the chunk are still to come, and the line end after it.
+        /// The number of bytes of the chunk still to come, before its line end.
         case chunk(Int)
     }
 
@@ -21,9 +21,9 @@ struct EventStreamReader {
     private var waiting: [UInt8] = []
     private var text: [UInt8] = []
 
-    /// Takes what has come in.
+    /// Adds received bytes.
     ///
-    /// - Returns: The snapshots that are complete now.
+    /// - Returns: The snapshots that are now complete.
     mutating func take(_ bytes: UnsafeRawBufferPointer) throws -> [Shown] {
         waiting.append(contentsOf: bytes)
         var start = 0
@@ -32,9 +32,9 @@ struct EventStreamReader {
         return try events()
     }
 
-    /// Reads one part from here.
+    /// Parses one part from an offset.
     ///
-    /// - Returns: Where it ends; nil where it is not all there.
+    /// - Returns: The end of the part; nil if it is incomplete.
     private mutating func step(from start: Int) throws -> Int? {
         switch section {
         case .head:
@@ -47,7 +47,7 @@ struct EventStreamReader {
         case .chunkSize:
             guard let end = Self.find("\r\n", in: waiting, from: start) else { return nil }
             guard let size = Int(String(decoding: waiting[start..<end], as: UTF8.self), radix: 16), size > 0 else {
-                throw BenchmarkError("the server has ended a stream")
+                throw BenchmarkError("the server ended a stream")
             }
             section = .chunk(size)
             return end + 2
@@ -70,11 +70,11 @@ struct EventStreamReader {
         return found
     }
 
-    /// What an event says; nil where it is no snapshot.
+    /// The snapshot of an event; nil if the event is not a snapshot.
     private static func snapshot(_ event: ArraySlice<UInt8>) throws -> Shown? {
         let bytes = Array(event)
         guard find("event: snapshot\n", in: bytes, from: 0) != nil else { return nil }
-        guard let id = find("id: ", in: bytes, from: 0) else { throw BenchmarkError("a snapshot came without its id") }
+        guard let id = find("id: ", in: bytes, from: 0) else { throw BenchmarkError("a snapshot has no id") }
         var shown = Shown(sequence: number(bytes, at: id + 4))
         var section = 0
         while let next = find("\"done\":", in: bytes, from: section) {
@@ -88,7 +88,7 @@ struct EventStreamReader {
         bytes[section...].prefix { $0 >= 48 && $0 <= 57 }.reduce(0) { $0 * 10 + Int64($1 - 48) }
     }
 
-    /// Where this begins at or after a section.
+    /// The first offset, from a start, at which a string occurs.
     private static func find(_ wanted: StaticString, in bytes: [UInt8], from start: Int) -> Int? {
         let count = wanted.utf8CodeUnitCount
         return bytes.withUnsafeBytes { bytes in

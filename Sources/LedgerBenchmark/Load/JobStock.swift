@@ -1,12 +1,13 @@
 internal import Ledger
 
-/// What is sent to one server: its jobs, the events still to come, and what it must show for those it acknowledged.
+/// The jobs and events for one server, and the expected results.
 ///
-/// `@unchecked Sendable`: one load at a time uses it, on its thread; others look at it only when no load runs.
+/// `@unchecked Sendable`: only one load at a time uses it, on the load's thread. Other code reads it only while no load
+/// is running.
 final class JobStock: @unchecked Sendable {
     var workload: Workload
     var expectation: Expectation
-    /// The ids of the jobs, by their places in the workload.
+    /// The ids of the jobs, by their indices in the workload.
     var jobs: [String] = []
     var etags: [String] = []
 
@@ -17,7 +18,7 @@ final class JobStock: @unchecked Sendable {
 }
 
 extension [UInt8] {
-    /// Adds a request of HTTP/1.1.
+    /// Appends an HTTP/1.1 request.
     mutating func appendRequest(
         _ method: String, _ path: String, headers: String = "", type: String = "application/json", body: [UInt8] = []
     ) {
@@ -28,7 +29,7 @@ extension [UInt8] {
     }
 }
 
-/// Creates the jobs.
+/// A script that creates the jobs.
 final class CreateScript: LoadScript, @unchecked Sendable {
     private let stock: JobStock
     private let count: Int
@@ -58,14 +59,14 @@ final class CreateScript: LoadScript, @unchecked Sendable {
     }
 }
 
-/// Appends until a moment: single events, batches in one job, or batches over all jobs.
+/// A script that appends events for some time.
 final class AppendScript: LoadScript, @unchecked Sendable {
     enum Shape {
-        /// One event in one job, which is picked by its weight.
+        /// One event in one job, chosen by its weight.
         case single
-        /// Events of the first job.
+        /// A batch of events of the first job.
         case batch(Int, lines: Bool)
-        /// Events of as many different jobs.
+        /// A batch of events, each of a different job if there are enough.
         case collected(Int)
     }
 
@@ -77,8 +78,9 @@ final class AppendScript: LoadScript, @unchecked Sendable {
     private var underWay: [[Workload.Item]]
     private var prepared: [(items: [Workload.Item], request: [UInt8])] = []
 
-    /// - Parameters:
-    ///   - prepared: How many requests are made before the load begins, so that making them costs nothing then.
+    /// Creates a script.
+    ///
+    /// - Parameter count: The number of requests to encode before the load begins.
     init(
         _ stock: JobStock, _ shape: Shape, connections: Int, seconds: Double, prepared count: Int, countMax: Int = .max
     ) {
@@ -138,16 +140,20 @@ final class AppendScript: LoadScript, @unchecked Sendable {
     }
 }
 
-/// Appends single events at a steady rate, and after some of them waits until the snapshot shows the event.
+/// A script that appends at a steady rate and samples the projection lag.
+///
+/// After some of the appends it waits until the snapshot includes the event.
 final class LagScript: LoadScript, @unchecked Sendable {
     private enum Doing {
         case appending(Workload.Item, isFollowed: Bool)
         case looking(since: ContinuousClock.Instant)
     }
 
-    /// One append of so many is followed up to the snapshot.
+    /// One of so many appends is followed to the snapshot.
     private static let sampleEvery = 25
-    /// How long after it is made the load begins, so that it begins as it goes on.
+    /// The delay from creating the script to the first request.
+    ///
+    /// It lets all connections open first, so that the rate is steady from the beginning.
     static let headStart: Duration = .milliseconds(200)
 
     private let stock: JobStock
@@ -184,7 +190,8 @@ final class LagScript: LoadScript, @unchecked Sendable {
         var body: [UInt8] = []
         Workload.write(item, job: nil, into: &body)
         request.appendRequest("POST", "/v1/jobs/\(stock.jobs[item.job])/events", body: body)
-        // Settled here: all that is answered until the next one begins would be followed else, and keep connections busy.
+        // The sample is chosen here. Otherwise all appends that are acknowledged before the next one begins would be
+        // followed, and would keep connections busy.
         doing[connection] = .appending(item, isFollowed: begun % Self.sampleEvery == 0)
         return .sendAt(moment)
     }
@@ -206,7 +213,7 @@ final class LagScript: LoadScript, @unchecked Sendable {
     }
 }
 
-/// Reads one path after the other until a moment.
+/// A script that sends read requests for some time.
 final class ReadScript: LoadScript, @unchecked Sendable {
     enum Kind { case constant, snapshot, unchanged }
 
@@ -227,7 +234,7 @@ final class ReadScript: LoadScript, @unchecked Sendable {
 
     func next(_ connection: Int, into request: inout [UInt8]) -> LoadStep {
         guard begun < countMax, time.goesOn() else { return .end }
-        // Each job once, where each is wanted once: those last that are wanted most.
+        // If the count equals the number of jobs, read each job once, the most frequently read jobs last.
         let job = countMax == stock.jobs.count ? countMax - 1 - begun : stock.workload.pickJob()
         begun += 1
         place[connection] = job

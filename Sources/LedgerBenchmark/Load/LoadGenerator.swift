@@ -1,11 +1,11 @@
 internal import Glibc
 
-/// Sends requests over many connections from one thread, and measures the answers.
+/// A generator of HTTP load over many connections, on one thread.
 ///
-/// It shares the machine with what it measures, as pgbench does, so it does as little as it can: requests are made of
-/// bytes that are there already, and of an answer only its status and its body's length are looked at.
+/// Like pgbench, it shares the machine with the measured server, so it does as little as possible: requests consist of
+/// prepared bytes, and only the status and the body's length of a response are parsed.
 struct LoadGenerator {
-    /// How long an answer may take before the run is given up.
+    /// The time without any response after which the load fails.
     private static let answerDeadline: Duration = .seconds(60)
 
     let port: UInt16
@@ -13,7 +13,7 @@ struct LoadGenerator {
 
     /// Runs a script until all its connections have ended, on a thread of its own.
     ///
-    /// - Parameter expected: The status that answers should have.
+    /// - Parameter expected: The expected status of responses.
     func run(_ script: some LoadScript, expected: Int) async throws -> LoadResult {
         let copy = self
         return try await Threads.run { try copy.runHere(script, expected) }
@@ -24,7 +24,7 @@ struct LoadGenerator {
         var outgoing: [UInt8] = []
         var sent = 0
         var incoming: [UInt8] = []
-        /// When its request is, or was, to be sent.
+        /// The time at which its request is, or was, due.
         var due = ContinuousClock.now
         var state = State.ended
 
@@ -66,14 +66,16 @@ struct LoadGenerator {
                 if try !begin(&peers[number], number, script) { open -= 1 }
             }
             guard now < lastAnswer + Self.answerDeadline else {
-                throw BenchmarkError("the server has not answered for \(Self.answerDeadline)")
+                throw BenchmarkError("the server has not responded for \(Self.answerDeadline)")
             }
         }
         result.elapsed = start.duration(to: lastAnswer)
         return result
     }
 
-    /// - Returns: Whether the connection goes on.
+    /// Begins the next request of a connection.
+    ///
+    /// - Returns: Whether the connection has another request.
     private func begin(_ peer: inout Connection, _ number: Int, _ script: some LoadScript) throws -> Bool {
         peer.outgoing.removeAll(keepingCapacity: true)
         peer.sent = 0
@@ -91,9 +93,9 @@ struct LoadGenerator {
         return true
     }
 
-    /// Sends what is due, and what could not be sent before.
+    /// Sends the requests that are due, and the rest of incomplete ones.
     ///
-    /// - Returns: Whether anything waits still.
+    /// - Returns: Whether any connection still has something to send.
     private func sendDue(_ peers: inout [Connection], _ start: ContinuousClock.Instant) throws -> Bool {
         var waits = false
         let now = ContinuousClock.now
@@ -121,7 +123,7 @@ struct LoadGenerator {
         _ peer: inout Connection, _ buffer: UnsafeMutableRawBufferPointer
     ) throws -> ResponseParser.Found? {
         guard let count = try peer.socket.receive(into: &peer.incoming, buffer: buffer) else { return nil }
-        guard count > 0 else { throw BenchmarkError("the server has closed a connection") }
+        guard count > 0 else { throw BenchmarkError("the server closed a connection") }
         return try ResponseParser.find(in: peer.incoming)
     }
 }

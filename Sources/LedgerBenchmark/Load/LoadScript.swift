@@ -1,39 +1,42 @@
-/// What a load consists of. Called on the load's own thread only, and looked at by others only before and after.
+/// The requests of a load.
+///
+/// The methods are called only on the load's thread. Other threads may read a script before and after the load.
 protocol LoadScript: AnyObject, Sendable {
-    /// Adds the next request of a connection to the bytes.
+    /// Appends the next request of a connection to the bytes.
     func next(_ connection: Int, into request: inout [UInt8]) -> LoadStep
-    /// Takes the answer to the last request of a connection.
+    /// Handles the response to the last request of a connection.
     func answered(_ connection: Int, _ answer: LoadResponse)
 }
 
-/// What a connection does next.
+/// The next step of a connection.
 enum LoadStep {
-    /// It sends what was added.
+    /// Send the appended request.
     case send
-    /// It sends what was added at this moment, or at once where that has passed.
+    /// Send the appended request at this time, or at once if it has passed.
     case sendAt(ContinuousClock.Instant)
-    /// It has nothing more to send.
+    /// Send nothing more.
     case end
 }
 
-/// An answer as it came in.
+/// A response.
 struct LoadResponse {
     let status: Int
-    /// The value of `ETag`, where it is asked for.
+    /// The value of `ETag`, if the response has one.
     var etag: String?
     let body: ArraySlice<UInt8>
-    /// From the moment when the request was to be sent, so that a server that keeps others waiting does not look better
-    /// for it, to the last byte of the answer.
+    /// The time from when the request was due to the last byte of the response.
+    ///
+    /// The due time counts, so that a server that delays later requests does not look better than it is.
     let latency: Duration
 }
 
-/// What came of a load.
+/// The result of a load.
 struct LoadResult {
-    /// Answers that were as they should be.
+    /// Responses with the expected status.
     var answers = 0
-    /// Answers of other status codes.
+    /// Responses with another status, by status.
     var failures: [Int: Int] = [:]
-    /// From the first request to the last answer.
+    /// The time from the first request to the last response.
     var elapsed: Duration = .zero
     var latencies = Latencies()
 
@@ -56,7 +59,7 @@ struct Latencies {
         microseconds.append(value)
     }
 
-    /// The latency in milliseconds that this part of all does not exceed (nearest rank); nil where there is none.
+    /// A quantile in milliseconds, by nearest rank; nil if there are no latencies.
     func quantile(_ part: Double) -> Double? {
         guard !microseconds.isEmpty else { return nil }
         let sorted = microseconds.sorted()
@@ -66,13 +69,13 @@ struct Latencies {
 }
 
 extension Duration {
-    /// In seconds, with what a double keeps of it.
+    /// The duration in seconds, at the precision of a double.
     var inSeconds: Double {
         Double(components.seconds) + Double(components.attoseconds) / 1e18
     }
 }
 
-/// How long a load goes on: from its first request, whatever was done between its making and that.
+/// The time limit of a load, which starts at its first request.
 struct LoadTime {
     private let length: Duration
     private var end: ContinuousClock.Instant?
@@ -81,7 +84,7 @@ struct LoadTime {
         length = .seconds(seconds)
     }
 
-    /// Whether it goes on; begins it where it has not begun.
+    /// Whether time is left; the first call starts the time.
     mutating func goesOn() -> Bool {
         let now = ContinuousClock.now
         let end = end ?? now + length

@@ -1,12 +1,12 @@
 internal import Glibc
 
-/// A connection to 127.0.0.1 that never blocks.
+/// A non-blocking connection to 127.0.0.1.
 struct LoadSocket {
     let descriptor: Int32
 
     init(port: UInt16) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { throw Self.failure("no socket is to be had") }
+        guard descriptor >= 0 else { throw Self.failure("cannot create a socket") }
         var one: Int32 = 1
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, 4)
         var address = sockaddr_in()
@@ -20,26 +20,26 @@ struct LoadSocket {
         }
         guard isConnected, fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0 else {
             close(descriptor)
-            throw Self.failure("the server cannot be reached")
+            throw Self.failure("cannot connect to the server")
         }
     }
 
-    /// How many bytes it took; nil where it takes none now.
+    /// Sends bytes; returns the number sent, or nil if none can be sent now.
     func send(_ bytes: ArraySlice<UInt8>) throws -> Int? {
         let count = bytes.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
         if count >= 0 { return count }
-        guard errno == EAGAIN || errno == EINTR else { throw Self.failure("sending failed") }
+        guard errno == EAGAIN || errno == EINTR else { throw Self.failure("cannot send") }
         return nil
     }
 
-    /// Appends what has come in; nil where nothing has, 0 where the other side has ended.
+    /// Appends received bytes; returns their number, nil if none, 0 at the end.
     func receive(into bytes: inout [UInt8], buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
         let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
         if count >= 0 {
             bytes.append(contentsOf: buffer[..<count])
             return count
         }
-        guard errno == EAGAIN || errno == EINTR else { throw Self.failure("receiving failed") }
+        guard errno == EAGAIN || errno == EINTR else { throw Self.failure("cannot receive") }
         return nil
     }
 
@@ -53,9 +53,9 @@ struct LoadSocket {
 }
 
 extension LoadSocket {
-    /// Reads until the other side ends, and keeps nothing.
+    /// Reads to the end of the stream and discards the bytes.
     ///
-    /// - Returns: How many bytes came.
+    /// - Returns: The number of bytes.
     func drain() throws -> Int {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 262_144, alignment: 16)
         defer { buffer.deallocate() }
@@ -63,7 +63,7 @@ extension LoadSocket {
         var bytes: [UInt8] = []
         while true {
             var ready = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            guard poll(&ready, 1, 60_000) > 0 else { throw BenchmarkError("the server sends nothing for 60 s") }
+            guard poll(&ready, 1, 60_000) > 0 else { throw BenchmarkError("the server sent nothing for 60 s") }
             bytes.removeAll(keepingCapacity: true)
             guard let count = try receive(into: &bytes, buffer: buffer) else { continue }
             if count == 0 { return sum }

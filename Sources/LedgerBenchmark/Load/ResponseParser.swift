@@ -1,4 +1,6 @@
-/// Finds the end of an HTTP answer whose body has a length, which is all that the measured routes send.
+/// A parser of HTTP responses with a `Content-Length`.
+///
+/// All measured routes send such responses.
 struct ResponseParser {
     struct Found {
         let status: Int
@@ -7,10 +9,10 @@ struct ResponseParser {
         let end: Int
     }
 
-    /// The answer at the start of these bytes; nil while it is not complete.
+    /// The response at the start of the bytes; nil while it is incomplete.
     static func find(in bytes: [UInt8]) throws -> Found? {
         guard let head = endOfHead(bytes) else { return nil }
-        guard head > 12, bytes[8] == UInt8(ascii: " ") else { throw BenchmarkError("the answer is no HTTP") }
+        guard head > 12, bytes[8] == UInt8(ascii: " ") else { throw BenchmarkError("the response is not HTTP") }
         let status = bytes[9..<12].reduce(0) { $0 * 10 + Int($1 &- 48) }
         var length = 0
         var etag: String?

@@ -1,17 +1,18 @@
 internal import Glibc
 
-/// Watches jobs over many connections while events are appended to them, all from one thread, and tells how long it took
-/// until each watcher was shown each event.
+/// A load of watchers and appends on one thread, for measuring watchers' lags.
 ///
-/// Each event is one unit done, and nothing else happens in these jobs. So a snapshot that holds the events up to a
-/// sequence must say one unit less than that (the first event is the job's creation): every snapshot that any watcher
-/// gets is compared with that.
+/// Each event is one unit done, and these jobs have no other events. A snapshot at a sequence must therefore show one
+/// unit less than the sequence, because the first event is the job's creation. Every snapshot of every watcher is
+/// checked.
 ///
-/// `@unchecked Sendable`: one thread at a time uses it.
+/// `@unchecked Sendable`: only one thread at a time uses it.
 final class WatchLoad: @unchecked Sendable {
-    /// How long nothing may come while something must.
+    /// The time limit of each wait.
     private static let deadline: Duration = .seconds(60)
-    /// How often watchers are looked at: one look at ten thousand costs a millisecond, which the server cannot use.
+    /// The interval at which watchers' sockets are polled.
+    ///
+    /// Polling ten thousand sockets costs a millisecond, which the server then cannot use.
     private static let lookInterval: Duration = .milliseconds(5)
     private static let appenderCount = 16
     private static let taskCount = 100
@@ -29,7 +30,7 @@ final class WatchLoad: @unchecked Sendable {
         var job: Int?
     }
 
-    /// An event that was acknowledged, and that some who watch its job have not been shown yet.
+    /// An acknowledged event that some watchers of its job have not been shown yet.
     private struct Open {
         let sequence: Int64
         let acknowledged: ContinuousClock.Instant
@@ -40,7 +41,7 @@ final class WatchLoad: @unchecked Sendable {
         let id: String
         var watchers: [Int] = []
         var open: [Open] = []
-        /// The last event that was acknowledged; the first one is the job's creation.
+        /// The sequence of the last acknowledged event; 1 is the job's creation.
         var last: Int64 = 1
     }
 
@@ -53,11 +54,11 @@ final class WatchLoad: @unchecked Sendable {
     private var watchers: [Watcher] = []
     private var appenders: [Appender] = []
     private var appended = 0
-    /// From the answer to an append until one watcher was shown it.
+    /// The time from the response to an append until one watcher was shown the event.
     private(set) var lags = Latencies()
-    /// From the answer to an append until all watchers of its job were shown it.
+    /// The time from the response to an append until its last watcher was shown it.
     private(set) var lagsOfLast = Latencies()
-    /// Snapshots that came in.
+    /// The number of snapshots received.
     private(set) var snapshots = 0
 
     init(port: UInt16, jobs: [String]) throws {
@@ -78,9 +79,9 @@ final class WatchLoad: @unchecked Sendable {
 
     var acknowledged: Int64 { jobs.reduce(0) { $0 + $1.last - 1 } }
 
-    /// Begins to watch each job so many times, and waits until each watcher has been shown a snapshot.
+    /// Opens watchers of each job and waits for a first snapshot of each watcher.
     func watch(each count: Int) throws {
-        // Some at a time, so that none waits in the server's queue for longer than connecting may take.
+        // Open 500 at a time, so that none waits in the server's queue beyond the timeout for connecting.
         for number in 0..<count * jobs.count {
             let place = number % jobs.count
             let socket = try LoadSocket(port: port)
@@ -88,7 +89,9 @@ final class WatchLoad: @unchecked Sendable {
             jobs[place].watchers.append(number)
             var request: [UInt8] = []
             request.appendRequest("GET", "/v1/jobs/\(jobs[place].id)/watch")
-            guard try socket.send(request[...]) == request.count else { throw BenchmarkError("a request is stuck") }
+            guard try socket.send(request[...]) == request.count else {
+                throw BenchmarkError("cannot send a whole request")
+            }
             watcherPoller.add(socket)
             if number % 500 == 499 { try settle() }
         }
@@ -97,7 +100,7 @@ final class WatchLoad: @unchecked Sendable {
 
     /// Appends single events at a steady rate, to one job after the other.
     ///
-    /// - Returns: How many a second were acknowledged.
+    /// - Returns: The acknowledged events per second.
     func append(perSecond: Int, seconds: Double) throws -> Double {
         let start = ContinuousClock.now
         let count = Int(Double(perSecond) * seconds)
@@ -110,13 +113,13 @@ final class WatchLoad: @unchecked Sendable {
             }
             try serve()
             guard start.duration(to: .now) < .seconds(seconds) + Self.deadline else {
-                throw BenchmarkError("appends are not answered")
+                throw BenchmarkError("appends got no response")
             }
         }
         return Double(count) / start.duration(to: .now).inSeconds
     }
 
-    /// Waits until every watcher has been shown all that was acknowledged of its job.
+    /// Waits until every watcher has been shown the last event of its job.
     func settle() throws {
         let end = ContinuousClock.now + Self.deadline
         while watchers.contains(where: { $0.shown < jobs[$0.job].last }) {
@@ -124,12 +127,12 @@ final class WatchLoad: @unchecked Sendable {
             guard ContinuousClock.now < end else {
                 let missing = watchers.count { $0.shown < jobs[$0.job].last }
                 throw BenchmarkError(
-                    "\(missing) of \(watchers.count) watchers are not shown the last event of their job")
+                    "\(missing) of \(watchers.count) watchers were not shown the last event of their job")
             }
         }
     }
 
-    /// Forgets the lags so far.
+    /// Discards the lags measured so far.
     func forgetLags() {
         (lags, lagsOfLast, snapshots) = (Latencies(), Latencies(), 0)
     }
@@ -148,7 +151,7 @@ final class WatchLoad: @unchecked Sendable {
                 "{\"type\":\"progress\",\"task\":\"task-\(task)\",\"attempt\":1,\"label\":\"\(label)\",\"done\":1}".utf8
             ))
         guard try appenders[number].socket.send(request[...]) == request.count else {
-            throw BenchmarkError("a request is stuck")
+            throw BenchmarkError("cannot send a whole request")
         }
         appenders[number].job = place
     }
@@ -156,7 +159,7 @@ final class WatchLoad: @unchecked Sendable {
     private func acknowledge(_ number: Int) throws {
         guard let answer = try ResponseParser.find(in: appenders[number].incoming) else { return }
         guard answer.status == 201, let place = appenders[number].job else {
-            throw BenchmarkError("an append was answered with status \(answer.status)")
+            throw BenchmarkError("an append got status \(answer.status)")
         }
         // {"first_sequence":N,…
         let digits = appenders[number].incoming[answer.body].drop { $0 < 48 || $0 > 57 }
@@ -165,7 +168,7 @@ final class WatchLoad: @unchecked Sendable {
         appenders[number].job = nil
         jobs[place].last = max(jobs[place].last, sequence)
         let missing = jobs[place].watchers.count { watchers[$0].shown < sequence }
-        // Those to whom it was shown before the answer came have not waited at all.
+        // Watchers that were shown the event before the response came have no lag.
         for _ in missing..<jobs[place].watchers.count { lags.add(.zero) }
         if missing > 0 {
             jobs[place].open.append(Open(sequence: sequence, acknowledged: .now, missing: missing))
@@ -180,7 +183,7 @@ final class WatchLoad: @unchecked Sendable {
         for number in try appenderPoller.wait(milliseconds: 1) {
             guard let count = try appenders[number].socket.receive(into: &appenders[number].incoming, buffer: buffer)
             else { continue }
-            guard count > 0 else { throw BenchmarkError("the server has closed a connection") }
+            guard count > 0 else { throw BenchmarkError("the server closed a connection") }
             try acknowledge(number)
         }
         guard ContinuousClock.now >= nextLook else { return }
@@ -188,7 +191,7 @@ final class WatchLoad: @unchecked Sendable {
         for number in try watcherPoller.wait(milliseconds: 0) {
             bytes.removeAll(keepingCapacity: true)
             guard let count = try watchers[number].socket.receive(into: &bytes, buffer: buffer) else { continue }
-            guard count > 0 else { throw BenchmarkError("the server has closed a stream") }
+            guard count > 0 else { throw BenchmarkError("the server closed a stream") }
             for shown in try bytes.withUnsafeBytes({ try watchers[number].reader.take($0) }) { try take(shown, number) }
         }
         nextLook = .now + Self.lookInterval

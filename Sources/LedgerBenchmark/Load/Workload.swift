@@ -1,16 +1,18 @@
 internal import Ledger
 
-/// The events of the benchmark, the same in every run: jobs of which few are large (Zipf), tasks of which 15 in 100 are
-/// retried once or twice, four labels, and now and then a report of an execution that has been superseded.
+/// The events of the benchmark, which are the same in every run of it.
 ///
-/// Each event bears its attempt, so whatever the order in which they arrive, the highest attempt of a task is the one that
-/// counts; so what snapshots must say at the end is known without a fold.
+/// A few jobs get most of the events (Zipf), 15 in 100 tasks are retried once or twice, there are four labels, and some
+/// reports come from superseded executions.
+///
+/// Each event contains its attempt. The highest attempt of a task counts, whatever the order of arrival, so the final
+/// snapshots can be predicted without a fold.
 struct Workload {
     static let labels = ["rows", "bytes", "files", "checks"]
-    /// Reports of an execution before the next one of its task begins.
+    /// The number of reports of an execution before the next one of its task starts.
     private static let reportsPerExecution: UInt32 = 20
 
-    /// An event of a task: what is sent, and what it adds.
+    /// An event of a task.
     struct Item {
         let job: Int
         let task: Int
@@ -25,11 +27,11 @@ struct Workload {
 
     let jobs: Int
     let tasks: Int
-    /// What the jobs held before.
+    /// The events that the jobs contain before the load.
     let stored: StoredHistory
     private var random: SplitMix64
     private let weights: [Double]
-    /// Events made so far, for each task.
+    /// The number of events generated so far, by task.
     private var made: [UInt32]
 
     init(jobs: Int, tasks: Int, after stored: StoredHistory = StoredHistory(), seed: UInt64 = 20_261_124) {
@@ -46,7 +48,7 @@ struct Workload {
         made = Array(repeating: 0, count: jobs * tasks)
     }
 
-    /// A job by its weight.
+    /// Chooses a job by its weight.
     mutating func pickJob() -> Int {
         let point = random.unit() * (weights.last ?? 0)
         var low = 0
@@ -75,7 +77,7 @@ struct Workload {
             report: stored.reports + Int(number) + 1, total: bits % 16 < 4 ? 10 : 0, done: Int64((bits >> 8) & 3))
     }
 
-    /// How many executions a task has: 15 in 100 have two or three.
+    /// The number of executions of a task: 15 in 100 tasks have two or three.
     private static func executions(_ place: Int) -> Int {
         var random = SplitMix64(state: UInt64(place) &+ 77)
         let roll = random.next() % 100
@@ -93,7 +95,7 @@ struct Workload {
     }
 }
 
-/// A small generator of random numbers of good quality, the same everywhere (Steele, Lea and Flood, 2014).
+/// A small, portable generator of random numbers (Steele, Lea and Flood, 2014).
 struct SplitMix64 {
     var state: UInt64
 
@@ -105,29 +107,32 @@ struct SplitMix64 {
         return value ^ (value >> 31)
     }
 
-    /// From 0 up to, and without, 1.
+    /// A random number from 0 up to but not including 1.
     mutating func unit() -> Double { Double(next() >> 11) / 9_007_199_254_740_992 }
 }
 
-/// What jobs held before the load began: each the same tasks with one execution, and so many reports of each of these.
+/// The events that every job contains before the load.
+///
+/// Each job has the same tasks, with one execution each and the same number of reports.
 struct StoredHistory: Sendable {
-    /// What each report says.
+    /// The `total` of each report.
     static let total: Int64 = 2
+    /// The `done` of each report.
     static let done: Int64 = 1
 
     var tasks = 0
     var reports = 0
 
-    /// The events of one job, without its creation.
+    /// The number of events of one job, without its creation.
     var eventsOfJob: Int64 { Int64(tasks) * Int64(reports) }
 
-    /// All reports of a task are on one indicator.
+    /// The label of a task; all its reports are on one indicator.
     static func label(ofTask task: Int) -> Int { task % Workload.labels.count }
 
-    /// The tasks that get more events are spread over those that are there.
+    /// The number of a task that gets more events; these tasks are spread evenly.
     func name(ofTask task: Int, of count: Int) -> Int { task * max(1, tasks / count) }
 
-    /// What each indicator shows.
+    /// The sums of each indicator.
     var sums: (total: [Int64], done: [Int64]) {
         var sums = (total: [Int64](repeating: 0, count: 4), done: [Int64](repeating: 0, count: 4))
         for task in 0..<tasks {
@@ -138,7 +143,7 @@ struct StoredHistory: Sendable {
     }
 }
 
-/// What the ledger must hold and show once everything that was acknowledged is folded.
+/// The expected content of the ledger after all acknowledged events are folded.
 struct Expectation {
     private struct Sums {
         var attempt = 0
@@ -147,12 +152,12 @@ struct Expectation {
     }
 
     private let tasks: Int
-    /// What each job shows of the tasks that get no more events.
+    /// The sums, in each job, of the tasks that get no more events.
     private let rest: (total: [Int64], done: [Int64])
     private var sums: [Sums]
-    /// Acknowledged events of each job.
+    /// The number of acknowledged events of each job.
     private(set) var events: [Int64]
-    /// Those among them that were stored before, and not sent.
+    /// The number of events that were stored before the load.
     let storedEvents: Int64
 
     init(_ workload: Workload) {
@@ -188,7 +193,7 @@ struct Expectation {
         sums[place].done[item.label] += item.done
     }
 
-    /// What an indicator of a job must show.
+    /// The expected sums of an indicator.
     func indicator(job: Int, label: Int) -> (total: Int64, done: Int64) {
         (0..<tasks).reduce((rest.total[label], rest.done[label])) { sum, task in
             let task = sums[job * tasks + task]

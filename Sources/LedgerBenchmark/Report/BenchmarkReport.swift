@@ -1,31 +1,40 @@
-/// One line of the table: something of ours beside its limit.
+/// A row of the table: a measurement of the ledger and its limit.
 public struct BenchmarkRow: Sendable {
     /// The number of the row, as in the documentation.
     public let number: String
-    /// What is measured, and beside what.
+    /// The measurement and, after "|", its limit.
     public let work: String
-    /// What `ours` and `limit` count.
+    /// The unit of `ours` and `limit`.
     public let unit: String
-    /// One figure for each round.
+    /// The ledger's result of each round.
     public var ours: [Double] = []
+    /// The limit's result of each round.
     public var limit: [Double] = []
-    /// The ratio to reach; nil where there is none.
+    /// The target of the ratio, or of the value if there is no limit.
+    ///
+    /// It is nil if there is nothing to reach.
     public var target: Double?
-    /// Whether less is better, as with a lag or with memory: then the ratio must not exceed the target.
+    /// Whether the target is a maximum, as for a lag or for memory.
     public var isCeiling = false
+    /// The median latency of the ledger, in milliseconds.
     public var p50: Double?
+    /// The 99th percentile of the ledger's latency, in milliseconds.
     public var p99: Double?
+    /// The median latency of the limit, in milliseconds.
     public var limitP50: Double?
+    /// The 99th percentile of the limit's latency, in milliseconds.
     public var limitP99: Double?
-    /// Processor time per million events, of the server and of PostgreSQL.
+    /// The processor time of the server per million events, in seconds.
     public var serverSeconds: Double?
+    /// The processor time of PostgreSQL per million events, in seconds.
     public var postgresSeconds: Double?
+    /// The processor time of PostgreSQL per million events of the limit, in seconds.
     public var limitPostgresSeconds: Double?
-    /// The server's peak of memory in bytes.
+    /// The peak of the server's memory, in bytes.
     public var memory: Int?
-    /// Round trips for each group that was written.
+    /// The round trips to PostgreSQL per group of events written together.
     public var roundTrips: Double?
-    /// What the numbers do not say.
+    /// A remark on the results.
     public var note = ""
 
     init(_ number: String, _ work: String, unit: String, target: Double? = nil) {
@@ -35,11 +44,11 @@ public struct BenchmarkRow: Sendable {
         self.target = target
     }
 
-    /// The number that rows are put in order by.
+    /// The number of the row for sorting.
     var place: Int { Int(number) ?? 0 }
-    /// Ours to the limit, round by round.
+    /// The ratio of the ledger to the limit, for each round.
     public var ratios: [Double] { zip(ours, limit).map { $1 > 0 ? $0 / $1 : 0 } }
-    /// Nil where there is nothing to reach.
+    /// Whether the target is reached; nil if there is none.
     public var isReached: Bool? {
         guard let target, !ours.isEmpty else { return nil }
         let value = ratios.isEmpty ? ours.median : ratios.median
@@ -47,16 +56,18 @@ public struct BenchmarkRow: Sendable {
     }
 }
 
-/// Everything that a run has found.
+/// The results of a benchmark.
 public struct BenchmarkReport: Sendable {
+    /// The description of the machine and of PostgreSQL's settings.
     public var machine: [(name: String, value: String)] = []
+    /// The rows of the table.
     public var rows: [BenchmarkRow] = []
-    /// What was proved at the end of each part.
+    /// The statements that were proved at the end of each part.
     public var proofs: [String] = []
 }
 
 extension [Double] {
-    /// The middle one, or the mean of the two in the middle; 0 where there is none.
+    /// The median, or 0 if there are no values.
     public var median: Double {
         guard !isEmpty else { return 0 }
         let sorted = sorted()

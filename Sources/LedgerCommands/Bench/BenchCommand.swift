@@ -9,29 +9,34 @@ import UnixSignals
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Measure the ledger beside what PostgreSQL does by itself.",
+        abstract: "Measure the ledger and compare it with PostgreSQL alone.",
         discussion: """
-            Starts a private, durable PostgreSQL in a folder of its own, measures ours and the limit in turn, several \
-            rounds, and proves at the end that nothing was lost or counted twice. Prints medians, with the spread of \
-            the ratio between rounds. Nothing else should run on the machine. Build it in release.
+            Starts a private, durable PostgreSQL in its own folder. Measures the ledger and the PostgreSQL limit \
+            alternately, in several rounds, and then checks that no event was lost or counted twice. Prints medians, \
+            and the spread of the ratio between rounds. Use a release build, and run nothing else on the machine.
             """)
 
-    @Flag(help: "A first look, in a minute and a half.")
+    @Flag(help: "Run a short benchmark of about a minute and a half.")
     var quick = false
 
-    @Flag(help: "Print everything that was measured, round by round, as JSON.")
+    @Flag(help: "Print all measurements, round by round, as JSON.")
     var json = false
 
-    @Option(help: ArgumentHelp("Only these rows, such as 1,2,7.", valueName: "numbers"))
+    @Option(help: ArgumentHelp("Measure only these rows, such as 1,2,7. Default: all.", valueName: "numbers"))
     var rows: String?
 
-    @Option(parsing: .unconditional, help: "How often each is measured.")
+    @Option(parsing: .unconditional, help: "The number of rounds per row. Default: 3; 1 with --quick.")
     var rounds: Int?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("How many events are replayed.", valueName: "events"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "The number of events to replay. Default: 5,000,000; 100,000 with --quick.", valueName: "events"))
     var replayEvents: Int?
 
-    @Option(help: ArgumentHelp("Where the private PostgreSQL is made, and removed at the end.", valueName: "folder"))
+    @Option(
+        help: ArgumentHelp(
+            "The folder of the private PostgreSQL; created at the start and removed at the end.", valueName: "folder"))
     var data: String = "/tmp/progress-ledger-bench-\(getpid())"
 
     private var chosen: Set<Int>? {
@@ -44,17 +49,18 @@ struct BenchCommand: AsyncParsableCommand {
     func validate() throws {
         guard chosen != nil else {
             throw ValidationError(
-                "--rows takes numbers out of \(Benchmark.numbers.map(String.init).joined(separator: ", ")).")
+                "--rows must list numbers from \(Benchmark.numbers.map(String.init).joined(separator: ", ")).")
         }
-        if let rounds, !(1...100).contains(rounds) { throw ValidationError("--rounds is a number from 1 to 100.") }
+        if let rounds, !(1...100).contains(rounds) { throw ValidationError("--rounds must be from 1 to 100.") }
         if let replayEvents, !(10_000...100_000_000).contains(replayEvents) {
-            throw ValidationError("--replay-events is a number from 10000 to 100000000.")
+            throw ValidationError("--replay-events must be from 10000 to 100000000.")
         }
     }
 
     func run() async throws {
         guard mkdir(data, 0o755) == 0 else {
-            throw CommandFailure(.usage, "\(data) cannot be made: \(String(cString: strerror(errno))).")
+            throw CommandFailure(
+                .usage, "Cannot create the folder \(data): \(String(cString: strerror(errno)).lowercased()).")
         }
         var settings = quick ? Benchmark.Settings.quick : Benchmark.Settings()
         settings.rows = chosen ?? []
@@ -82,7 +88,9 @@ struct BenchCommand: AsyncParsableCommand {
         }
     }
 
-    /// Runs the body; where a signal comes, stops it and waits until it has put away what it had begun.
+    /// Runs the body until it ends or a signal comes.
+    ///
+    /// After a signal the body is cancelled, and the function waits until it has cleaned up.
     private static func untilSignal(
         _ body: @escaping @Sendable () async throws -> BenchmarkReport
     ) async throws -> BenchmarkReport {
@@ -104,19 +112,21 @@ struct BenchCommand: AsyncParsableCommand {
         }
     }
 
-    /// This program, which is what is measured.
+    /// The path of this program, which is also the program to measure.
     private static func program() throws -> String {
         var buffer = [CChar](repeating: 0, count: 4_096)
         let count = readlink("/proc/self/exe", &buffer, buffer.count)
         guard count > 0, count < buffer.count else {
-            throw CommandFailure(.failed, "This system does not tell where this program is; it needs Linux.")
+            throw CommandFailure(
+                .failed,
+                "Cannot find the path of this program: /proc/self/exe is not readable. The benchmark requires Linux.")
         }
         return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     private func remove(_ folder: String) {
         do { try FileManager.default.removeItem(atPath: folder) } catch {
-            Console.standard.note("progress-ledger: \(folder) could not be removed: \(error)")
+            Console.standard.note("progress-ledger: cannot remove \(folder): \(error)")
         }
     }
 }

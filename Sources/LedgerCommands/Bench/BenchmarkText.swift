@@ -1,7 +1,7 @@
 import LedgerBenchmark
 import LedgerWire
 
-/// What a benchmark has found, for people and for programs.
+/// A benchmark report as a table and as JSON.
 enum BenchmarkText {
     static func lines(_ report: BenchmarkReport) -> [String] {
         var table = Table([
@@ -45,7 +45,7 @@ enum BenchmarkText {
         ]
     }
 
-    /// A number with so many digits after the point.
+    /// A number with the given count of digits after the decimal point.
     private static func decimal(_ value: Double, _ digits: Int) -> String {
         let scale = digits == 0 ? 1 : digits == 1 ? 10 : 100
         let whole = Int64((abs(value) * Double(scale)).rounded())
@@ -56,7 +56,7 @@ enum BenchmarkText {
         return "\(sign)\(whole / Int64(scale)).\(zeros)\(fraction)"
     }
 
-    /// One line of JSON.
+    /// The report as one line of JSON.
     static func json(_ report: BenchmarkReport) -> String {
         var writer = JSONWriter()
         writer.object { writer in

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("progress-ledger bench")
 struct BenchTests {
-    @Test("a run ends with figures for every row it was asked for, and with what it has proved")
+    @Test("a benchmark prints figures for every requested row, and its proofs")
     func runs() async throws {
         let folder = "/tmp/progress-ledger-bench-test-\(UInt32.random(in: 0 ... .max))"
         let run = try ServerProcess([
@@ -23,7 +23,7 @@ struct BenchTests {
         #expect(!FileManager.default.fileExists(atPath: folder))
     }
 
-    @Test("watchers and growth are measured on small numbers too, and each part proves its own")
+    @Test("a quick benchmark measures watchers and growth too, and each part proves its events")
     func watchersAndGrowth() async throws {
         let folder = "/tmp/progress-ledger-bench-test-\(UInt32.random(in: 0 ... .max))"
         let run = try ServerProcess(["bench", "--quick", "--json", "--rows", "8,9", "--data", folder])
@@ -40,12 +40,12 @@ struct BenchTests {
         #expect(proofs.count { $0.hasPrefix("row 9, ") && $0.hasSuffix("every snapshot shows their sums") } == 6)
     }
 
-    @Test("a signal ends a run, and leaves neither its PostgreSQL nor its folder", arguments: [SIGTERM, SIGINT])
+    @Test("a signal ends a benchmark, and leaves neither its PostgreSQL nor its folder", arguments: [SIGTERM, SIGINT])
     func signals(signal: Int32) async throws {
         let folder = "/tmp/progress-ledger-bench-test-\(UInt32.random(in: 0 ... .max))"
         let run = try ServerProcess(["bench", "--rows", "1", "--data", folder])
         let file = "\(folder)/postgresql/data/postmaster.pid"
-        // The file is there a moment before its first line is.
+        // The file exists shortly before its first line is written.
         var found: Int32?
         try await eventually {
             guard let content = FileManager.default.contents(atPath: file) else { return false }
@@ -59,18 +59,18 @@ struct BenchTests {
         #expect(run.exitCode == 1, "\(run.printed)")
         #expect(run.printed.contains("stopped before its end"))
         #expect(!FileManager.default.fileExists(atPath: folder))
-        // One that has ended and that nobody has asked about yet has no command line any more.
+        // A zombie process has an empty command line.
         let commandLine = FileManager.default.contents(atPath: "/proc/\(process)/cmdline") ?? Data()
-        #expect(commandLine.isEmpty, "its PostgreSQL is still there")
+        #expect(commandLine.isEmpty, "its PostgreSQL is still running")
     }
 
-    @Test("a row that there is not is refused, and so is none")
+    @Test("unknown row numbers and an empty list are refused")
     func unknownRow() async throws {
         for rows in ["1,99", ""] {
             let run = try ServerProcess(["bench", "--rows", rows])
             try await run.wait()
             #expect(run.exitCode == 64)
-            #expect(run.printed.contains("--rows takes numbers out of 1, 2"))
+            #expect(run.printed.contains("--rows must list numbers from 1, 2"))
         }
     }
 }
