@@ -5,7 +5,7 @@ import Glibc
 public struct ProgressLedgerCommand: AsyncParsableCommand {
     public static let configuration = CommandConfiguration(
         commandName: "progress-ledger",
-        abstract: "The progress of distributed jobs, counted once, whatever fails on the way.",
+        abstract: "Track the progress of distributed jobs. Every unit counts once, even if workers or requests fail.",
         discussion: ExitStatus.help,
         version: version,
         groupedSubcommands: [
@@ -13,7 +13,7 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
                 name: "Services",
                 subcommands: [ServeCommand.self, ProjectCommand.self, MigrateCommand.self, StatusCommand.self]),
             CommandGroup(
-                name: "Questions",
+                name: "Queries",
                 subcommands: [
                     JobsCommand.self, ShowCommand.self, WatchCommand.self, EventsCommand.self, TasksCommand.self,
                     ExplainCommand.self,
@@ -25,7 +25,7 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
                     VerifyCommand.self, AnchorCommand.self, ReplayCommand.self, ExportCommand.self, ImportCommand.self,
                 ]),
             CommandGroup(name: "Reports", subcommands: [ReportCommand.self, DemoCommand.self]),
-            CommandGroup(name: "Measures", subcommands: [BenchCommand.self]),
+            CommandGroup(name: "Benchmark", subcommands: [BenchCommand.self]),
         ])
 
     /// The version of the server and its clients, which are released together.
@@ -33,14 +33,14 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
 
     public init() {}
 
-    /// Does what the process's arguments ask for and ends the process with a meaningful code (``ExitStatus``).
+    /// Runs the command of the process's arguments and exits (``ExitStatus``).
     public static func runProcess() async -> Never {
         var command: any ParsableCommand
         do {
             try requireReadableArguments()
             command = try parseAsRoot()
         } catch {
-            // Help, too, and a mistake on the command line, with how to write it.
+            // Both a request for help and a mistake on the command line, with its usage.
             exit(withError: error)
         }
         do {
@@ -52,7 +52,7 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
         } catch let error as any ErrorOfCommandLine {
             exit(withError: error)
         } catch  where exitCode(for: error) == .success {
-            // What was asked for was help.
+            // A request for help.
             exit(withError: error)
         } catch {
             let failure = CommandFailure(any: error)
@@ -64,7 +64,9 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
 }
 
 extension ProgressLedgerCommand {
-    /// Swift puts a sign of its own in the place of what is no UTF-8, and so would make another label of it.
+    /// Refuses arguments that are not UTF-8.
+    ///
+    /// Swift replaces invalid bytes by U+FFFD, which would report to another label than the one given.
     private static func requireReadableArguments() throws {
         for number in 1..<max(1, Int(CommandLine.argc)) {
             guard let argument = CommandLine.unsafeArgv[number], String(validatingCString: argument) == nil else {
@@ -75,7 +77,7 @@ extension ProgressLedgerCommand {
     }
 }
 
-/// What the library of the command line says by itself: a code that needs no words, help, or a mistake in an option.
+/// Errors that the argument parser prints: exit codes, help, invalid options.
 private protocol ErrorOfCommandLine: Error {}
 
 extension ExitCode: ErrorOfCommandLine {}

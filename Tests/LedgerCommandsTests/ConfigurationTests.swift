@@ -17,7 +17,7 @@ struct ConfigurationTests {
         return try body(path)
     }
 
-    @Test("a file holds KEY=VALUE lines, comments and empty lines, and values keep their inner spaces and equal signs")
+    @Test("a file contains KEY=VALUE lines and comments; values keep inner spaces and equal signs")
     func filesAreRead() throws {
         let values = try Configuration.parse(
             "# where it listens\n\n  PROGRESS_LEDGER_PORT = 9000 \r\nPROGRESS_LEDGER_DATABASE=host=db dbname=x y\n",
@@ -28,12 +28,12 @@ struct ConfigurationTests {
     }
 
     @Test(
-        "a mistake in a file names its line and what is wrong",
+        "an error in a file is reported with its line and cause",
         arguments: [
-            ("PROGRESS_LEDGER_PORT", "f, line 1: a line is KEY=VALUE"),
+            ("PROGRESS_LEDGER_PORT", "f, line 1: expected KEY=VALUE"),
             ("\nPROGRESS_LEDGER_PROT=1", "f, line 2: PROGRESS_LEDGER_PROT is not a setting"),
             ("PROGRESS_LEDGER_JOB=1", "f, line 1: PROGRESS_LEDGER_JOB is not a setting of this file"),
-            ("PROGRESS_LEDGER_PORT=1\nPROGRESS_LEDGER_PORT=2", "f, line 2: PROGRESS_LEDGER_PORT is set for the second"),
+            ("PROGRESS_LEDGER_PORT=1\nPROGRESS_LEDGER_PORT=2", "f, line 2: PROGRESS_LEDGER_PORT is set twice"),
         ])
     func mistakesAreNamed(text: String, beginning: String) {
         let failure = #expect(throws: CommandFailure.self) { try Configuration.parse(text, path: "f") }
@@ -41,7 +41,7 @@ struct ConfigurationTests {
         #expect(failure?.description.hasPrefix(beginning) == true, "\(String(describing: failure))")
     }
 
-    @Test("the environment comes before the file, a flag before both, and an empty variable counts as absent")
+    @Test("flags override the environment, which overrides the file; an empty variable is absent")
     func layersAreOrdered() throws {
         try Self.withFile("PROGRESS_LEDGER_PORT=1\nPROGRESS_LEDGER_HOST=127.0.0.2\nPROGRESS_LEDGER_DATA=/file\n") {
             path in
@@ -58,7 +58,7 @@ struct ConfigurationTests {
         }
     }
 
-    @Test("a value that cannot be read is refused with its source and what is wanted")
+    @Test("an invalid value is refused with its source and the expected format")
     func valuesAreChecked() throws {
         let configuration = try Self.configuration(["PROGRESS_LEDGER_DRAIN_SECONDS": "soon"])
         let failure = #expect(throws: CommandFailure.self) { try ServiceTimes.parse([]).drain(configuration) }
@@ -68,7 +68,7 @@ struct ConfigurationTests {
                 + "Expected a whole number of seconds from 0 to 3600.")
     }
 
-    @Test("a file that is not there is refused by name")
+    @Test("a missing file is refused by name")
     func missingFilesAreRefused() {
         let failure = #expect(throws: CommandFailure.self) {
             try Configuration(environment: [:], filePath: "/nowhere/ledger.conf")
@@ -86,7 +86,7 @@ struct ConfigurationTests {
     }
 
     @Test(
-        "a flag decides on the database, then our variable, DATABASE_URL, libpq's variables; else it is private",
+        "the database comes from a flag, our variable, DATABASE_URL or libpq's; else it is private",
         arguments: [
             Choice(environment: ["DATABASE_URL": "u"], database: "f", expected: .given("f")),
             Choice(environment: ["DATABASE_URL": "u"], data: "/d", expected: .isPrivate(folder: "/d")),
@@ -112,7 +112,7 @@ struct ConfigurationTests {
         #expect(chosen == choice.expected)
     }
 
-    @Test("both --database and --data, or no folder at all, are refused")
+    @Test("--database with --data, or no folder at all, is refused")
     func contradictionsAreRefused() throws {
         let nothing = try Self.configuration([:])
         for (database, data) in [("a", "b"), (nil, nil)] as [(String?, String?)] {
@@ -124,7 +124,7 @@ struct ConfigurationTests {
     }
 
     @Test(
-        "only addresses of this machine are listened on without authentication",
+        "without authentication the server listens only on loopback addresses",
         arguments: [
             ("127.0.0.1", true), ("127.1.2.3", true), ("::1", true), ("localhost", true), ("0.0.0.0", false),
             ("::", false), ("10.0.0.1", false), ("example.org", false), ("127.0.0.1.example.org", false),

@@ -9,7 +9,7 @@ struct DatabaseWaitTests {
     private static let unknown = PQError(.connectionLost, "lost", isOutcomeUnknown: true)
 
     @Test(
-        "a connection that is lost, even in a commit, may pass",
+        "a lost connection, even during a commit, may pass",
         arguments: [
             unknown, StoreError(.outcomeUnknown, "lost", cause: unknown), PQError(.connectionLost, "lost"),
             PQError(.deadlineExceeded, "late", isOutcomeUnknown: true), PQError(.connectionFailed, "refused"),
@@ -20,7 +20,7 @@ struct DatabaseWaitTests {
     }
 
     @Test(
-        "a refused login or session, and a mistake, do not pass",
+        "a refused login or session, or a defect, does not pass",
         arguments: [
             PQError(.connectionFailed, "password", sqlState: SQLState(rawValue: "28P01")),
             PQError(.connectionFailed, "no such database", sqlState: SQLState(rawValue: "3D000")),

@@ -30,7 +30,7 @@ struct DemoScriptTests {
         ExecutionReference(task: Name(worker.task), execution: Name(worker.execution), attempt: worker.attempt)
     }
 
-    @Test("one unit of each of nine tasks is done, though reports are lost, repeated, late and from the dead")
+    @Test("nine tasks do one unit each, despite repeated, late and zombie reports")
     func storyIsWhole() {
         let drafts = drafts
         #expect(drafts.allSatisfy { $0.problems().isEmpty })
@@ -43,7 +43,7 @@ struct DemoScriptTests {
         #expect(DemoScript.steps.contains { if case .startLate = $0.action { true } else { false } })
     }
 
-    @Test("what it must end with is what it declares, in this order")
+    @Test("the final numbers are the declared ones, in the same order")
     func outcomeIsDeclared() {
         let declared = DemoScript.steps.compactMap { step -> [DemoScript.Units]? in
             if case .declare(_, let units) = step.action { units } else { nil }

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Log lines")
 struct LogFormatTests {
-    @Test("JSON holds message, level, time and metadata, the event's over the handler's")
+    @Test("JSON contains message, level, time and metadata; an event's metadata take precedence")
     func linesAreJSON() throws {
         var handler = JSONLogHandler(label: "progress-ledger.test")
         handler[metadataKey: "a"] = "1"

@@ -7,7 +7,7 @@ import Testing
 @Suite("Text on a terminal")
 struct VisibleTextTests {
     @Test(
-        "nothing that commands a terminal reaches it",
+        "characters that control a terminal are escaped",
         arguments: [
             ("a\u{1B}[2Jb", "a\\u{1B}[2Jb"),
             ("two\nlines\r", "two\\u{A}lines\\u{D}"),
@@ -24,13 +24,13 @@ struct VisibleTextTests {
     }
 
     @Test(
-        "letters of any script, emoji and combining marks stay as they are",
+        "letters of any script, emoji and combining marks stay unchanged",
         arguments: ["Straße", "עברית", "e\u{301}", "👩‍👩‍👧‍👦", "<b>'; drop table job; --", ""])
     func harmlessTextStays(text: String) {
         #expect(VisibleText.escape(text).unicodeScalars.elementsEqual(text.unicodeScalars))
     }
 
-    @Test("a table escapes its cells, aligns its columns and leaves no space at the end of a line")
+    @Test("a table escapes cells, aligns columns and has no trailing spaces")
     func tablesAlign() {
         var table = Table([("NAME", .left), ("DONE", .right), ("STATE", .left)])
         table.add(["a\nb", "7", ""])
@@ -43,7 +43,7 @@ struct VisibleTextTests {
             ])
     }
 
-    @Test("a table is cut to the terminal, but not ids and numbers; wide letters keep its columns")
+    @Test("a table is cut to the terminal, except ids and numbers; wide letters keep columns aligned")
     func tablesAreCut() {
         var table = Table([("JOB", .whole), ("DONE", .right), ("NAME", .left), ("STATE", .whole)])
         table.add(["0190b5a1", "7", String(repeating: "\u{2705}", count: 20), "running"])
@@ -62,7 +62,7 @@ struct VisibleTextTests {
     }
 
     @Test(
-        "JSON stays the same values, and commands no terminal",
+        "escaped JSON keeps its values and does not control a terminal",
         arguments: [
             (#"{"a":"x"}"#, #"{"a":"x"}"#), ("{\"a\":\"\u{9B}31m\u{202E}\"}", #"{"a":"\u009b31m\u202e"}"#),
             ("{\n\t\"a\": \"\u{E0041}é\"}\r\n", "{\n\t\"a\": \"\\udb40\\udc41é\"}\r\n"),
@@ -73,7 +73,7 @@ struct VisibleTextTests {
         #expect(values[0] == values[1])
     }
 
-    @Test("the numbers of a job are cut to the window, and the others are counted", arguments: [20, 60, 80, 120, 200])
+    @Test("a job's numbers are cut to the width, and the omitted ones are counted", arguments: [20, 60, 80, 120, 200])
     func manyLabels(width: Int) {
         let moment = Timestamp(microseconds: 1_000_000_000)
         let units = Units(total: 10, done: 1)
@@ -93,7 +93,7 @@ struct VisibleTextTests {
         let now = Timestamp(microseconds: moment.microseconds + 75_000_000)
         let lines = JobsCommand.lines(jobs, TerminalStyle(width: width), now: now)
         #expect(lines.count == 4)
-        // An id alone has 36 cells: below 80, lines are as short as they can be.
+        // An id alone has 36 cells: below 80, lines have their minimum width.
         for line in lines { #expect(TerminalText.cells(line) <= max(width, 80), "\(line)") }
         #expect(
             lines[1].contains(width < 90 ? "  1m 15s ago  10%" : "  1m 15s ago  label 0: 1/10  "), "\(lines[1])")
@@ -104,7 +104,7 @@ struct VisibleTextTests {
         #expect(SnapshotText.summary(jobs[0].snapshot.indicators, width: 60).hasSuffix("+ 997 more"))
     }
 
-    @Test("tasks and a job tell which execution has not reported for five minutes")
+    @Test("an execution without a report for five minutes is marked as silent")
     func silenceIsTold() throws {
         let start = Timestamp(microseconds: 1_000_000_000)
         func task(_ name: Name, _ outcome: ExecutionOutcome? = nil, silent seconds: Int64) -> TaskSummary {

@@ -3,12 +3,13 @@ import FoundationEssentials
 import Ledger
 import LedgerWire
 
-/// A signed list of where the ledgers of jobs ended at some moment. Kept where whoever changes the database does not
-/// reach, it vouches for every event up to there.
+/// A signed list of the heads of all jobs at one time.
 ///
-/// A text of lines that end with a line feed: `progress-ledger-anchor-1`, `created` and a time, `key` and the public key
-/// in hexadecimal, a line `JOB SEQUENCE HASH` for each job in ascending order, `jobs` and their number, and `signature`
-/// and the Ed25519 signature, in hexadecimal, of the SHA-256 of everything before its line.
+/// If it is kept out of reach of anybody who can change the database, it proves every event up to these heads.
+///
+/// The file is a text of lines that end with a line feed: `progress-ledger-anchor-1`; `created` and a time; `key` and
+/// the public key in hexadecimal; a line `JOB SEQUENCE HASH` for each job in ascending order; `jobs` and their number;
+/// `signature` and the Ed25519 signature, in hexadecimal, of the SHA-256 of everything before its line.
 struct AnchorFile {
     let createdAt: Timestamp
     let publicKey: Curve25519.Signing.PublicKey
@@ -16,7 +17,7 @@ struct AnchorFile {
 
     static let format = "progress-ledger-anchor-1"
 
-    /// The text of an anchor.
+    /// The text of a signed anchor file.
     static func text(_ heads: [LedgerHead], at moment: Timestamp, signedBy key: SigningKey) throws -> String {
         var text = "\(format)\ncreated \(RFC3339.text(moment))\n"
         text += "key \(Hexadecimal.text(Array(key.key.publicKey.rawRepresentation)))\n"
@@ -31,12 +32,12 @@ struct AnchorFile {
 
     /// Reads an anchor and checks its signature.
     ///
-    /// - Parameter key: Who must have signed it; nil takes the key that it names itself.
-    /// - Throws: ``CommandFailure`` where it is none, or is not as it was signed.
+    /// - Parameter key: The key that must have signed it; nil accepts the key that the file itself contains.
+    /// - Throws: ``CommandFailure`` if the file is not an anchor, or if it was changed after it was signed.
     static func read(_ path: String, signedBy key: Curve25519.Signing.PublicKey?) throws(CommandFailure) -> AnchorFile {
         let text: String
         do { text = try String(contentsOfFile: path, encoding: .utf8) } catch {
-            throw CommandFailure(.usage, "\(path) cannot be read: is it there?")
+            throw CommandFailure(.usage, "Cannot read \(path): check that the file exists and is readable.")
         }
         let anchor = try parse(text, path)
         if let key, key.rawRepresentation != anchor.publicKey.rawRepresentation {
@@ -48,7 +49,7 @@ struct AnchorFile {
 
     static func parse(_ text: String, _ path: String) throws(CommandFailure) -> AnchorFile {
         func refuse(_ reason: String) -> CommandFailure {
-            CommandFailure(.notWhole, "\(path) is no anchor as one was written: \(reason).")
+            CommandFailure(.notWhole, "\(path) is not a valid anchor: \(reason).")
         }
         var lines = text.split(separator: "\n", omittingEmptySubsequences: false)[...]
         guard lines.popLast() == "", lines.count >= 5 else { throw refuse("its end is missing") }
@@ -68,7 +69,7 @@ struct AnchorFile {
         }
         let signed = text.utf8.dropLast("signature ".utf8.count + signature.count * 2 + 1)
         guard key.isValidSignature(Data(signature), for: Data(SHA256.hash(data: Data(signed)))) else {
-            throw refuse("its signature does not fit, so it was changed after it was signed")
+            throw refuse("its signature does not match, so it was changed after it was signed")
         }
         let count = Int(try value("jobs", lines.popLast()))
         var heads: [LedgerHead] = []
@@ -81,7 +82,7 @@ struct AnchorFile {
             heads.append(LedgerHead(job: job, place: ChainPosition(sequence: sequence, hash: hash)))
         }
         guard heads.count == count else {
-            throw refuse("it has \(heads.count) jobs and says that they are \(count ?? 0)")
+            throw refuse("it lists \(heads.count) jobs but states a count of \(count ?? 0)")
         }
         return AnchorFile(createdAt: createdAt, publicKey: key, heads: heads)
     }

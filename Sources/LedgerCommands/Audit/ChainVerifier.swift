@@ -2,25 +2,27 @@ import Ledger
 import LedgerWire
 import ProgressLedgerClient
 
-/// Has a server check the ledgers of jobs, stretch by stretch, so that a large one can be watched and taken up again.
+/// Verifies the hash chains of jobs by requests to a server.
+///
+/// A chain is verified range by range, which makes progress visible and lets an interrupted verification resume.
 struct ChainVerifier {
     let client: LedgerClient
 
-    /// Events that the server checks for one answer: about a second's work.
+    /// The most events that the server checks per request: about a second of work.
     private static let stretch: Int64 = 100_000
 
-    /// What was found, and the server's last words.
+    /// The result for one job, with the JSON document of the server's last response.
     struct Finding {
         let verification: Verification
         let document: String
     }
 
-    /// Checks a job to its end, or to the first thing that is wrong.
+    /// Verifies a job up to its head, or up to its first fault.
     ///
     /// - Parameters:
-    ///   - start: The event after which it begins, which was checked before.
-    ///   - anchor: What one of its events is known to have been.
-    ///   - note: Hears how far it is.
+    ///   - start: The event after which verification begins; it was verified before.
+    ///   - anchor: A position and hash that the chain must contain.
+    ///   - note: Called after each range with the result so far.
     func verify(
         _ job: JobID, after start: ChainPosition? = nil, anchor: ChainPosition? = nil,
         note: (Verification) -> Void
@@ -35,7 +37,7 @@ struct ChainVerifier {
         }
     }
 
-    /// What was found, in a line.
+    /// The result as one line of text.
     static func text(_ job: JobID, _ verification: Verification, anchor: ChainPosition? = nil) -> String {
         if let fault = verification.fault {
             return "\(job)  \(fault.kind) at \(fault.sequence): \(VisibleText.escape(fault.detail))"

@@ -7,16 +7,16 @@ import ProgressLedgerClient
 struct ExportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export",
-        abstract: "Write a job's whole ledger with its hash chain, as it was recorded.",
+        abstract: "Write a job's complete ledger with its hash chain.",
         discussion: """
-            A line that says what it is, and a line of JSON for each event. 'verify --file' checks it anywhere, \
-            'import' takes it over into another ledger. What was exported is checked on the way; a file is there as a \
-            whole or not at all.
+            The export is a header line, then a line of JSON for each event. 'verify --file' checks it anywhere; \
+            'import' adds it to another ledger. The hash chain is checked during the export. A file is created \
+            completely or not at all.
             """)
 
     @OptionGroup var job: JobOptions
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("Where to write; standard output unless told.", valueName: "file"))
+    @Option(name: .shortAndLong, help: ArgumentHelp("The file to write. Default: standard output.", valueName: "file"))
     var output: String?
 
     @OptionGroup var server: ServerOptions
@@ -47,7 +47,8 @@ struct ExportCommand: AsyncParsableCommand {
         }
         renderer.clear()
         guard let header, check?.place == header.head else {
-            throw CommandFailure(.notWhole, "The export broke off, or does not end with the hash that it began with.")
+            throw CommandFailure(
+                .notWhole, "The export is incomplete, or does not end with the head hash of its header.")
         }
         try file?.finish()
         Console.standard.note(
@@ -58,19 +59,19 @@ struct ExportCommand: AsyncParsableCommand {
 struct ImportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import",
-        abstract: "Take over a job that was exported, under the same id, with its hash chain.",
+        abstract: "Import an exported job under the same id, with its hash chain.",
         discussion: """
-            Every hash is checked, here before anything is sent and by the server again. What the server has already is \
-            compared and passed over, so an import that was interrupted is simply run again, and one that is repeated \
-            changes nothing. A job that has gone another way there is refused.
+            Every hash is checked, by this command before anything is sent and again by the server. Events that the \
+            server already has are compared and skipped, so an interrupted import can be run again, and a repeated \
+            import changes nothing. A job whose events on the server differ from the file is refused.
             """)
 
-    @Argument(help: "The file that 'export' has written; - is standard input, which is checked only as it is sent.")
+    @Argument(help: "A file that 'export' wrote. With -, standard input is read, and checked only while it is sent.")
     var file: String
 
     @OptionGroup var server: ServerOptions
 
-    /// Events sent at once, and bytes: well below what the server takes.
+    /// The most events and bytes in one request: well below the server's limits.
     private static let eventsMax = 5_000
     private static let bytesMax = 8 << 20
 
@@ -103,10 +104,10 @@ struct ImportCommand: AsyncParsableCommand {
         renderer.clear()
         guard sent == reader.header.head.sequence else {
             throw CommandFailure(
-                .notWhole, "The export has \(sent) events and says that they are \(reader.header.head.sequence).")
+                .notWhole, "The export has \(sent) events but its header states \(reader.header.head.sequence).")
         }
         Console.standard.print("\(reader.header.job)")
         Console.standard.note(
-            "imported \(appended) events of job \(reader.header.job); \(sent - Int64(appended)) were there already")
+            "imported \(appended) events of job \(reader.header.job); \(sent - Int64(appended)) existed already")
     }
 }

@@ -2,7 +2,7 @@ import Ledger
 import LedgerChain
 import LedgerWire
 
-/// The export of a job, as it is read from a file.
+/// An exported job in a file or on standard input.
 struct ExportFile {
     let path: String
 
@@ -10,10 +10,10 @@ struct ExportFile {
         self.path = path
     }
 
-    /// Whether it can be read only once.
+    /// Whether the export is standard input, which can be read only once.
     var isStandardInput: Bool { path == "-" }
 
-    /// Checks it, and says what was found.
+    /// Verifies the export and prints the result.
     func verify(_ anchor: AnchorFile?, json: Bool) throws(CommandFailure) {
         let (job, verification) = try check(anchor)
         if json {
@@ -29,16 +29,16 @@ struct ExportFile {
         }
     }
 
-    /// Recomputes its chain, without a server.
+    /// Recomputes the hash chain, without a server.
     ///
-    /// - Throws: ``CommandFailure`` where it is no export at all, or the anchor does not know its job.
+    /// - Throws: ``CommandFailure`` if the file is not an export, or if the anchor does not contain its job.
     func check(_ anchor: AnchorFile? = nil) throws(CommandFailure) -> (job: JobID, verification: Verification) {
         let reader = try Reader(path)
         let header = reader.header
         var place: ChainPosition?
         if let anchor {
             guard let head = anchor.heads.first(where: { $0.job == header.job })?.place else {
-                throw CommandFailure(.usage, "The anchor does not hold job \(header.job), of which this is the export.")
+                throw CommandFailure(.usage, "The anchor does not contain job \(header.job), which this file exports.")
             }
             place = head
         }
@@ -46,22 +46,22 @@ struct ExportFile {
         while let recorded = try reader.next() {
             if check == nil {
                 guard case .jobCreated(let description) = recorded.event.body, recorded.event.sequence == 1 else {
-                    throw CommandFailure(.notWhole, "\(path): its first event does not create the job.")
+                    throw CommandFailure(.notWhole, "\(path): the first event does not create the job.")
                 }
                 check = ChainCheck(
                     job: header.job, description: description, createdAt: recorded.event.recordedAt, anchor: place)
             }
             guard check?.check(recorded.event, hash: recorded.hash) == true else { break }
         }
-        guard var check else { throw CommandFailure(.notWhole, "\(path) holds no events.") }
+        guard var check else { throw CommandFailure(.notWhole, "\(path) contains no events.") }
         check.finish(head: header.head, lastStored: check.place.sequence)
         return (header.job, check.verification(ledgerSequence: header.head.sequence))
     }
 
-    /// Reads the first line, and then event by event.
+    /// A reader of the header and then of one event at a time.
     final class Reader {
         let header: LedgerExcerpt
-        /// The first line as it stands there.
+        /// The bytes of the first line, unchanged.
         let headerLine: [UInt8]
         private let lines: LineFile
         private let path: String
@@ -74,7 +74,7 @@ struct ExportFile {
             headerLine = line
             do { header = try LedgerExcerpt(header: try JSONReader.read(line)) } catch {
                 throw CommandFailure(
-                    .usage, "\(path) does not begin as 'progress-ledger export' begins: is it an export? (\(error))")
+                    .usage, "\(path) is not a file that 'progress-ledger export' wrote: \(error).")
             }
         }
 
@@ -87,7 +87,7 @@ struct ExportFile {
         func next() throws(CommandFailure) -> RecordedEvent? {
             guard let line = try nextLine() else { return nil }
             do { return try RecordedEvent(try JSONReader.read(line)) } catch {
-                throw CommandFailure(.notWhole, "\(path), line \(number): no event of an export: \(error).")
+                throw CommandFailure(.notWhole, "\(path), line \(number): not an exported event: \(error).")
             }
         }
     }

@@ -6,11 +6,11 @@ import ProgressLedgerClient
 struct ReplayCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "replay",
-        abstract: "Recompute the projections from the events, beside the live ones, and say what differs.",
+        abstract: "Recompute the projections from the events and compare them with the live ones.",
         discussion: """
-            Appends and reads go on meanwhile. Nothing differs if all is well; where something does, the command ends \
-            with code 9, and --apply puts what the events amount to in the place of what is shown, for all jobs at the \
-            same moment. One replay at a time.
+            Appends and reads continue during a replay. If anything differs, the command lists it and exits with code \
+            9. --apply replaces the live projections of all jobs with the recomputed ones, in one transaction. Only \
+            one replay can run at a time.
             """,
         subcommands: [
             ReplayRunCommand.self, ReplayListCommand.self, ReplayShowCommand.self, ReplayRevertCommand.self,
@@ -21,25 +21,25 @@ struct ReplayCommand: AsyncParsableCommand {
 
 struct ReplayRunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "run", abstract: "Begin a replay, of one job or of all, and show it to its end. The default.",
-        discussion: "Ctrl-C ends the showing, not the replay: 'replay show ID' takes it up, 'replay drop ID' cancels.")
+        commandName: "run", abstract: "Start a replay of one job or all jobs, and follow it. The default subcommand.",
+        discussion: "Ctrl-C does not stop the replay. 'replay show ID' follows it again; 'replay drop ID' cancels it.")
 
-    @Argument(help: "The job's id; every job unless told.")
+    @Argument(help: "The job's id. Default: all jobs.")
     var job: String?
 
     @Option(help: "The job's key, instead of its id.")
     var key: String?
 
-    @Option(help: "Which executions count. By another policy than last, numbers are only compared.")
+    @Option(help: "The counting policy. Policies other than last compare numbers and cannot be applied.")
     var policy: CountingPolicy = .last
 
-    @Flag(help: "Put what was built in the place of what is live.")
+    @Flag(help: "Replace the live projections with the recomputed ones.")
     var apply = false
 
-    @Flag(help: "Begin it, print it and leave.")
+    @Flag(help: "Start the replay, print its id and exit.")
     var noWait = false
 
-    @Flag(help: "Print JSON, as the server gives it.")
+    @Flag(help: "Print the server's JSON.")
     var json = false
 
     @OptionGroup var server: ServerOptions
@@ -47,7 +47,7 @@ struct ReplayRunCommand: AsyncParsableCommand {
     func validate() throws {
         guard job == nil || key == nil else { throw ValidationError("Give the job's id or its --key, not both.") }
         guard !apply || policy == .last else {
-            throw ValidationError("--apply takes effect by the policy last only, which is what snapshots are kept by.")
+            throw ValidationError("--apply requires the policy last, the one of the stored snapshots.")
         }
     }
 
@@ -68,10 +68,10 @@ struct ReplayRunCommand: AsyncParsableCommand {
 struct ReplayListCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "list", abstract: "List the newest replays.")
 
-    @Option(parsing: .unconditional, help: "How many at most, 1,000 at most.")
+    @Option(parsing: .unconditional, help: "The most replays to list, up to 1,000.")
     var limit: Int = 20
 
-    @Flag(help: "Print JSON, as the server gives it.")
+    @Flag(help: "Print the server's JSON.")
     var json = false
 
     @OptionGroup var server: ServerOptions
@@ -80,7 +80,7 @@ struct ReplayListCommand: AsyncParsableCommand {
         let (list, document) = try await server.client().askForJSON(.replays(limit: limit), as: ReplayList.self)
         if json { return Console.standard.print(document) }
         var table = Table([
-            ("REPLAY", .whole), ("BEGUN", .whole), ("STATE", .whole), ("POLICY", .left), ("OF", .left),
+            ("REPLAY", .whole), ("STARTED", .whole), ("STATE", .whole), ("POLICY", .left), ("OF", .left),
             ("JOBS", .right),
             ("EVENTS", .right), ("DIFFERENCES", .right), ("KEEPS", .left),
         ])
@@ -98,12 +98,12 @@ struct ReplayListCommand: AsyncParsableCommand {
 
 struct ReplayShowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "Show a replay to its end, and what it has found.")
+        commandName: "show", abstract: "Follow a replay to its end and show its result.")
 
     @Argument(help: "The replay's id.")
     var replay: String
 
-    @Flag(help: "Print JSON, as the server gives it.")
+    @Flag(help: "Print the server's JSON.")
     var json = false
 
     @OptionGroup var server: ServerOptions
@@ -115,13 +115,13 @@ struct ReplayShowCommand: AsyncParsableCommand {
 
 struct ReplayRevertCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "revert", abstract: "Put back what was live before an applied replay.",
-        discussion: "What was before has been kept, and is brought up to date first: no snapshot goes back in time.")
+        commandName: "revert", abstract: "Restore the projections that were live before an applied replay.",
+        discussion: "The earlier projections are brought up to date first, so no snapshot goes back in time.")
 
     @Argument(help: "The replay's id.")
     var replay: String
 
-    @Flag(help: "Print JSON, as the server gives it.")
+    @Flag(help: "Print the server's JSON.")
     var json = false
 
     @OptionGroup var server: ServerOptions
@@ -136,13 +136,13 @@ struct ReplayRevertCommand: AsyncParsableCommand {
 
 struct ReplayDropCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "drop", abstract: "Cancel a replay that is under way, or clear away what an ended one keeps.",
-        discussion: "After an applied replay has been dropped it can no longer be reverted. What is live stays so.")
+        commandName: "drop", abstract: "Cancel a running replay, or delete the data that an ended one keeps.",
+        discussion: "A dropped replay can no longer be reverted. The live projections do not change.")
 
     @Argument(help: "The replay's id.")
     var replay: String
 
-    @Flag(help: "Print JSON, as the server gives it.")
+    @Flag(help: "Print the server's JSON.")
     var json = false
 
     @OptionGroup var server: ServerOptions
@@ -157,11 +157,11 @@ struct ReplayDropCommand: AsyncParsableCommand {
         let outcome =
             switch replay.state {
             case .running, .canceling:
-                "canceling: it clears away what it has built; 'progress-ledger replay show' follows it"
-            case .canceled: "canceled: nothing of it is left, and what is live stays"
-            case .applied: "dropped: what was live before it is cleared away, and it can no longer be reverted"
-            case .reverting: "reverting: it puts back what was before"
-            case .done, .reverted, .failed: "dropped: it has ended as \(replay.state.rawValue), and keeps nothing"
+                "canceling: its data are being deleted; follow it with 'progress-ledger replay show'"
+            case .canceled: "canceled: its data are deleted; the live projections are unchanged"
+            case .applied: "dropped: the earlier projections are deleted, and it can no longer be reverted"
+            case .reverting: "reverting: the earlier projections are being restored"
+            case .done, .reverted, .failed: "dropped: it ended as \(replay.state.rawValue) and keeps no data"
             }
         return "\(replay.id)  \(outcome)"
     }

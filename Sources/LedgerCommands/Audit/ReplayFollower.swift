@@ -2,17 +2,18 @@ import Ledger
 import LedgerWire
 import ProgressLedgerClient
 
-/// Shows a replay while it is under way, and then what it has found.
+/// Follows a running replay and prints its result.
 struct ReplayFollower {
     let client: LedgerClient
     let json: Bool
 
-    /// How often the server is asked how far it is.
+    /// The time between two requests for the state of the replay.
     private static let interval: Duration = .milliseconds(250)
 
     static func parse(_ text: String) throws(CommandFailure) -> JobID {
         guard let id = JobID(text) else {
-            throw CommandFailure(.usage, "'\(text)' is no id of a replay; 'progress-ledger replay list' shows them.")
+            throw CommandFailure(
+                .usage, "'\(text)' is not the id of a replay. List them with 'progress-ledger replay list'.")
         }
         return id
     }
@@ -30,9 +31,9 @@ struct ReplayFollower {
     func followRevert(of id: JobID) async throws {
         let (replay, document) = try await end(of: id)
         guard replay.state == .reverted else {
-            throw CommandFailure(.failed, "It could not be reverted: \(replay.error ?? replay.state.rawValue).")
+            throw CommandFailure(.failed, "The replay could not be reverted: \(replay.error ?? replay.state.rawValue).")
         }
-        Console.standard.print(json ? document : "\(replay.id)  reverted: what was live before it is live again")
+        Console.standard.print(json ? document : "\(replay.id)  reverted: the earlier projections are live again")
     }
 
     private func end(of id: JobID) async throws -> (Replay, String) {
@@ -50,14 +51,14 @@ struct ReplayFollower {
         }
     }
 
-    /// What it has found, as people read it.
+    /// The result as lines of text.
     static func lines(_ replay: Replay) -> [String] {
         var lines = ["\(replay.id)  \(replay.state.rawValue)"]
         lines.append(
-            "replayed \(replay.jobs.done - replay.skippedJobs) jobs with \(replay.events.done) events by the policy "
+            "replayed \(replay.jobs.done - replay.skippedJobs) jobs with \(replay.events.done) events, policy "
                 + replay.request.policy.rawValue)
         if replay.skippedJobs > 0 {
-            lines.append("skipped  \(replay.skippedJobs) jobs, whose events are not there or cannot be folded")
+            lines.append("skipped  \(replay.skippedJobs) jobs, whose events are missing or cannot be folded")
             for skip in replay.skips { lines.append("         \(skip.job): \(VisibleText.escape(skip.reason))") }
         }
         lines.append("differs  \(replay.differenceCount == 0 ? "nothing" : "\(replay.differenceCount) parts")")
@@ -78,20 +79,20 @@ struct ReplayFollower {
             lines.append("… and \(replay.differenceCount - Int64(replay.differences.count)) more")
         }
         if replay.keeps, replay.state == .applied {
-            lines.append("what was live before is kept: 'progress-ledger replay revert \(replay.id)' puts it back,")
-            lines.append("'progress-ledger replay drop \(replay.id)' clears it away")
+            lines.append("the earlier projections are kept; restore: 'progress-ledger replay revert \(replay.id)',")
+            lines.append("delete: 'progress-ledger replay drop \(replay.id)'")
         }
         return lines
     }
 
     private static func judge(_ replay: Replay) throws(CommandFailure) {
         switch replay.state {
-        case .failed: throw CommandFailure(.failed, "The replay has failed: \(replay.error ?? "no reason is known").")
+        case .failed: throw CommandFailure(.failed, "The replay failed: \(replay.error ?? "unknown reason").")
         case .canceled: throw CommandFailure(.failed, "The replay was canceled.")
         case .done where replay.request.policy == .last && replay.differenceCount > 0:
-            throw CommandFailure(.differs, "What is shown is not what the events amount to. --apply puts it right.")
+            throw CommandFailure(.differs, "The live projections differ from the events. Repair them with --apply.")
         case .applied where replay.differenceCount > 0:
-            throw CommandFailure(.differs, "What was shown was not what the events amount to; now it is.")
+            throw CommandFailure(.differs, "The live projections differed from the events and were replaced.")
         case .done where replay.skippedJobs > 0, .applied where replay.skippedJobs > 0:
             throw CommandFailure(.failed, "\(replay.skippedJobs) jobs could not be replayed.")
         default: return

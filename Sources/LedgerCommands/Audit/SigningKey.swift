@@ -2,25 +2,27 @@ import Crypto
 import FoundationEssentials
 import Glibc
 
-/// Ed25519 keys (RFC 8032) in the files that other programs write and read them in: PEM around PKCS #8 for the private
-/// one and around SubjectPublicKeyInfo for the public one (RFC 8410), as `openssl genpkey -algorithm ed25519` makes them.
+/// An Ed25519 key (RFC 8032) and its PEM files.
+///
+/// The private key is PEM around PKCS #8, the public key PEM around SubjectPublicKeyInfo (RFC 8410): the formats that
+/// `openssl genpkey -algorithm ed25519` writes.
 struct SigningKey {
     let key: Curve25519.Signing.PrivateKey
 
-    // Everything around the 32 bytes of such a key is always the same (RFC 8410, section 10.3).
+    // The bytes around the 32 bytes of an Ed25519 key are always the same (RFC 8410, section 10.3).
     private static let privatePrefix: [UInt8] = [
         0x30, 0x2E, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
     ]
     private static let publicPrefix: [UInt8] = [0x30, 0x2A, 0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70, 0x03, 0x21, 0x00]
 
-    /// A key that nobody else has.
+    /// Creates a new random key.
     static func make() -> SigningKey { SigningKey(key: Curve25519.Signing.PrivateKey()) }
 
     /// Reads a private key.
     static func read(_ path: String) throws(CommandFailure) -> SigningKey {
         let bytes = try decode(path, label: "PRIVATE KEY", prefix: privatePrefix)
         do { return SigningKey(key: try Curve25519.Signing.PrivateKey(rawRepresentation: bytes)) } catch {
-            throw CommandFailure(.usage, "\(path): no usable Ed25519 key.")
+            throw CommandFailure(.usage, "\(path): not a usable Ed25519 key.")
         }
     }
 
@@ -28,13 +30,15 @@ struct SigningKey {
     static func readPublic(_ path: String) throws(CommandFailure) -> Curve25519.Signing.PublicKey {
         let bytes = try decode(path, label: "PUBLIC KEY", prefix: publicPrefix)
         do { return try Curve25519.Signing.PublicKey(rawRepresentation: bytes) } catch {
-            throw CommandFailure(.usage, "\(path): no usable Ed25519 key.")
+            throw CommandFailure(.usage, "\(path): not a usable Ed25519 key.")
         }
     }
 
-    /// Writes the private key where only its owner reads it, and the public one beside it, with `.pub` behind its name.
+    /// Writes the private key and, with the suffix `.pub`, the public key.
     ///
-    /// - Throws: Where a file is there already: a key is never overwritten.
+    /// Only the owner can read the private key.
+    ///
+    /// - Throws: ``CommandFailure`` if one of the files exists: a key is never overwritten.
     func write(_ path: String) throws(CommandFailure) {
         try Self.write(
             Self.encode(Self.privatePrefix + Array(key.rawRepresentation), label: "PRIVATE KEY"), to: path, mode: 0o600)
@@ -46,13 +50,13 @@ struct SigningKey {
     private static func write(_ text: String, to path: String, mode: mode_t) throws(CommandFailure) {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
         guard descriptor >= 0 else {
-            throw CommandFailure(.failed, "\(path) cannot be made: \(String(cString: strerror(errno))).")
+            throw CommandFailure(.failed, "Cannot create \(path): \(String(cString: strerror(errno)).lowercased()).")
         }
         defer { close(descriptor) }
         var text = text
         let written = text.withUTF8 { Glibc.write(descriptor, $0.baseAddress, $0.count) }
         guard written == text.utf8.count, fsync(descriptor) == 0 else {
-            throw CommandFailure(.failed, "\(path) cannot be written: \(String(cString: strerror(errno))).")
+            throw CommandFailure(.failed, "Cannot write \(path): \(String(cString: strerror(errno)).lowercased()).")
         }
     }
 
@@ -63,7 +67,7 @@ struct SigningKey {
     private static func decode(_ path: String, label: String, prefix: [UInt8]) throws(CommandFailure) -> [UInt8] {
         let text: String
         do { text = try String(contentsOfFile: path, encoding: .utf8) } catch {
-            throw CommandFailure(.usage, "\(path) cannot be read: is it there?")
+            throw CommandFailure(.usage, "Cannot read \(path): check that the file exists and is readable.")
         }
         let lines = text.split(whereSeparator: \.isNewline)
         guard let begin = lines.firstIndex(of: "-----BEGIN \(label)-----"),
@@ -72,14 +76,15 @@ struct SigningKey {
             data.starts(with: prefix)
         else {
             throw CommandFailure(
-                .usage, "\(path) holds no Ed25519 \(label.lowercased()) in PEM; 'anchor --new-key FILE' makes one.")
+                .usage,
+                "\(path) contains no Ed25519 \(label.lowercased()) in PEM. Create one with 'anchor --new-key FILE'.")
         }
         return Array(data.suffix(32))
     }
 }
 
 extension Curve25519.Signing.PublicKey {
-    /// The first half of its SHA-256, by which people tell keys apart.
+    /// The first half of the key's SHA-256, in hexadecimal: a short name for the key.
     var fingerprint: String {
         SHA256.hash(data: rawRepresentation).prefix(16).map { byte in
             let digits = String(byte, radix: 16)

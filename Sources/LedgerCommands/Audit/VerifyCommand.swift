@@ -6,47 +6,48 @@ import ProgressLedgerClient
 struct VerifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Prove that events are as they were recorded, or say what was changed.",
+        abstract: "Verify that events are as they were recorded, and name what was changed.",
         discussion: """
-            The server recomputes the hash chain from the events and compares it with the hashes that are stored, with \
-            the head of the job and with its description; nothing is locked meanwhile. With --all it does so for every \
-            job. With --anchor it is also compared with an anchor ('progress-ledger anchor'), which finds what the \
-            chain alone cannot: that all of it was rewritten, its end was cut off, a job was removed, or an old copy \
-            was restored. With --file the export of a job is checked here, without a server. Ends with code 8 where \
-            anything is not as it was recorded.
+            The server recomputes the hash chain from the events and compares it with the stored hashes, the job's \
+            head and its description. Nothing is locked. --all verifies every job. --anchor also compares with an \
+            anchor ('progress-ledger anchor') and so detects what the chain alone cannot: a completely rewritten \
+            chain, a truncated ledger, a removed job, or a restored old copy. --file verifies an export without a \
+            server. The exit code is 8 if anything is not as it was recorded.
             """)
 
     @OptionGroup var job: JobOptions
 
-    @Flag(help: "Every job instead of one.")
+    @Flag(help: "Verify every job.")
     var all = false
 
     @Option(
-        help: ArgumentHelp("With --all: begin after this job, which an interrupted run has told.", valueName: "job"))
+        help: ArgumentHelp(
+            "With --all: resume after this job, which an interrupted verification printed.", valueName: "job"))
     var cursor: String?
 
-    @Option(help: ArgumentHelp("Every job of this anchor, and with it.", valueName: "file"))
+    @Option(help: ArgumentHelp("Verify every job of this anchor against it.", valueName: "file"))
     var anchor: String?
 
     @Option(
         help: ArgumentHelp(
-            "The public key that must have signed the anchor, in PEM. Without one its own word is taken.",
+            "The public key that must have signed the anchor, as a PEM file. Without it, the signer is not checked.",
             valueName: "file"))
     var publicKey: String?
 
-    @Option(help: ArgumentHelp("An export instead of a server's job; - is standard input.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Verify an export instead of a job on the server; - is standard input.", valueName: "file"))
     var file: String?
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Of one job: begin after this event, which an interrupted run has told.", valueName: "sequence"))
+            "With one job: resume after this event, which an interrupted verification printed.", valueName: "sequence"))
     var after: Int64?
 
-    @Option(help: ArgumentHelp("The hash that belongs to --after.", valueName: "hash"))
+    @Option(help: ArgumentHelp("The hash of the event given by --after.", valueName: "hash"))
     var hash: String?
 
-    @Flag(help: "Print JSON as the server gives it, a line for each job.")
+    @Flag(help: "Print the server's JSON, one line per job.")
     var json = false
 
     @OptionGroup var server: ServerOptions
@@ -54,13 +55,13 @@ struct VerifyCommand: AsyncParsableCommand {
     func validate() throws {
         let hasJob = job.job != nil || job.key != nil
         guard [all, file != nil, hasJob].count(where: { $0 }) <= 1, !(anchor != nil && (all || hasJob)) else {
-            throw ValidationError("Give one job, --all, --anchor or --file; an anchor may also be given with --file.")
+            throw ValidationError("Give one job, --all, --anchor or --file. Only --anchor and --file can be combined.")
         }
-        guard all || cursor == nil else { throw ValidationError("--cursor belongs to --all.") }
-        guard anchor != nil || publicKey == nil else { throw ValidationError("--public-key belongs to --anchor.") }
-        guard (after == nil) == (hash == nil) else { throw ValidationError("--after and --hash belong together.") }
+        guard all || cursor == nil else { throw ValidationError("--cursor requires --all.") }
+        guard anchor != nil || publicKey == nil else { throw ValidationError("--public-key requires --anchor.") }
+        guard (after == nil) == (hash == nil) else { throw ValidationError("Give --after and --hash together.") }
         guard after == nil || !(all || anchor != nil || file != nil) else {
-            throw ValidationError("--after belongs to one job.")
+            throw ValidationError("--after requires one job.")
         }
     }
 
@@ -78,7 +79,7 @@ struct VerifyCommand: AsyncParsableCommand {
         var start: ChainPosition?
         if let after, let hash {
             guard let bytes = Hexadecimal.bytes(hash), bytes.count == 32, after > 0 else {
-                throw CommandFailure(.usage, "--hash is the 64 hexadecimal digits that go with --after.")
+                throw CommandFailure(.usage, "--hash must be the 64 hexadecimal digits of the event given by --after.")
             }
             start = ChainPosition(sequence: after, hash: bytes)
         }
@@ -87,17 +88,17 @@ struct VerifyCommand: AsyncParsableCommand {
             guard !verification.isComplete else { return }
             renderer.show(
                 done: verification.sequence, total: verification.ledgerSequence,
-                "go on with --after \(verification.sequence) --hash \(Hexadecimal.text(verification.headHash))")
+                "resume with --after \(verification.sequence) --hash \(Hexadecimal.text(verification.headHash))")
         }
         renderer.clear()
         Console.standard.print(json ? finding.document : ChainVerifier.text(id, finding.verification))
         guard finding.verification.isWhole else {
-            throw CommandFailure(.notWhole, "The ledger of the job is not as it was recorded.")
+            throw CommandFailure(.notWhole, "The job's ledger is not as it was recorded.")
         }
     }
 }
 
-/// Checks many jobs, one after the other, and says of each what was found.
+/// Verifies many jobs, one after the other, and prints a line for each.
 struct VerifySweep {
     let verifier: ChainVerifier
     let json: Bool
@@ -108,7 +109,7 @@ struct VerifySweep {
         var events: Int64 = 0
     }
 
-    /// Every job, in the order of their ids.
+    /// Verifies every job, in the order of their ids.
     func verifyAll(after cursor: String?) async throws {
         var total: Int64 = 0
         try await eachPage(after: cursor) { heads in total += Int64(heads.count) }
@@ -116,19 +117,19 @@ struct VerifySweep {
         var tally = Tally()
         try await eachPage(after: cursor) { heads in
             for head in heads {
-                try await verify(head.job, nil, renderer, total, &tally, resume: "go on with --cursor \(head.job)")
+                try await verify(head.job, nil, renderer, total, &tally, resume: "resume with --cursor \(head.job)")
             }
         }
         renderer.clear()
         Console.standard.note(
-            "\(tally.checked) jobs checked, \(tally.damaged) not as they were recorded; \(tally.events) events")
+            "\(tally.checked) jobs checked, \(tally.damaged) not as recorded; \(tally.events) events")
         guard tally.damaged == 0 else {
             throw CommandFailure(
                 .notWhole, "\(tally.damaged) of \(tally.checked) jobs are not as they were recorded.")
         }
     }
 
-    /// Every job of an anchor. One that was created since is not in it, and is not looked at.
+    /// Verifies every job of an anchor; jobs created after the anchor are skipped.
     func verify(_ anchor: AnchorFile) async throws {
         let renderer = ProgressBarRenderer(unit: "jobs")
         var tally = Tally()
@@ -138,10 +139,10 @@ struct VerifySweep {
         renderer.clear()
         Console.standard.note(
             "anchored \(RFC3339.text(anchor.createdAt)), signed by \(anchor.publicKey.fingerprint): "
-                + "\(tally.checked) jobs checked, \(tally.damaged) not as they were anchored")
+                + "\(tally.checked) jobs checked, \(tally.damaged) not as anchored")
         guard tally.damaged == 0 else {
             throw CommandFailure(
-                .notWhole, "\(tally.damaged) of \(tally.checked) jobs are not as they were when they were anchored.")
+                .notWhole, "\(tally.damaged) of \(tally.checked) jobs are not as they were anchored.")
         }
     }
 
@@ -172,7 +173,7 @@ struct VerifySweep {
             tally.events += finding.verification.sequence
         } catch let error as LedgerClientError where error.code == .notFound {
             line =
-                "\(job)  gone: \(anchor.map { "it was anchored at event \($0.sequence)" } ?? "it was there a moment ago")"
+                "\(job)  missing: \(anchor.map { "it was anchored at event \($0.sequence)" } ?? "it was just listed")"
             tally.damaged += 1
         }
         renderer.clear()

@@ -2,10 +2,10 @@ import LedgerStore
 import PQ
 import ProgressLedgerClient
 
-/// Why a command did not do what it was asked to: what its user is told, and how the process ends.
+/// The failure of a command: the message for its user and the exit code.
 struct CommandFailure: Error, Hashable, CustomStringConvertible {
     let status: ExitStatus
-    /// What went wrong and what to do about it.
+    /// The cause and the remedy.
     let description: String
 
     init(_ status: ExitStatus, _ description: String) {
@@ -13,7 +13,7 @@ struct CommandFailure: Error, Hashable, CustomStringConvertible {
         self.description = description
     }
 
-    /// What any failure means on the command line.
+    /// Converts any error into a failure.
     init(any error: any Error) {
         switch error {
         case let failure as CommandFailure:
@@ -35,7 +35,7 @@ struct CommandFailure: Error, Hashable, CustomStringConvertible {
         }
     }
 
-    /// The database's error in a failure, or behind it; nil if it is none of the database's.
+    /// The database error that caused the given error; nil if none did.
     static func databaseError(behind error: any Error) -> PQError? {
         switch error {
         case let error as PQError: error
@@ -47,7 +47,7 @@ struct CommandFailure: Error, Hashable, CustomStringConvertible {
 }
 
 extension PQError {
-    /// Whether the database does not give a session what the ledger needs, such as its role, and will not by itself.
+    /// Whether the database refuses the session for good, for example for its role.
     var isRefusedSession: Bool { code == .sessionRefused && sqlState != .readOnlyTransaction }
 }
 

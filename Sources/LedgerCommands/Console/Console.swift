@@ -1,22 +1,22 @@
 import FoundationEssentials
 import Glibc
 
-/// Standard output and standard error. Output is data, error is talk.
+/// Standard output, for data, and standard error, for messages.
 struct Console: Sendable {
-    /// Whether a person looks at standard output.
+    /// Whether standard output is a terminal.
     let isTerminal: Bool
-    /// Whether the terminals of this process obey escape sequences, as far as the environment says.
+    /// Whether the environment names a terminal that understands escape sequences.
     let obeysEscapes: Bool
 
-    /// The process's own.
+    /// The streams of this process.
     static let standard = Console(
         isTerminal: isatty(STDOUT_FILENO) == 1,
         obeysEscapes: obeysEscapes(environment: ProcessInfo.processInfo.environment))
 
-    /// Whether standard output is a terminal on which lines can be painted over.
+    /// Whether lines on standard output can be overwritten.
     var canPaint: Bool { isTerminal && obeysEscapes }
 
-    /// What the terminal can show; nil if standard output is none.
+    /// The terminal's capabilities; nil if standard output is not a terminal.
     var style: TerminalStyle? {
         isTerminal ? Screen.style(environment: ProcessInfo.processInfo.environment) : nil
     }
@@ -25,19 +25,19 @@ struct Console: Sendable {
         !["", "dumb"].contains(environment["TERM"] ?? "")
     }
 
-    /// Writes a line to standard output at once, so that the reader of a pipe sees it now.
+    /// Writes a line to standard output without buffering.
     ///
-    /// A JSON document may contain what a terminal would obey: that is escaped here, for all commands.
+    /// A JSON document may contain characters that control a terminal. They are escaped here, for all commands.
     func print(_ line: String) {
         write(VisibleText.escapeJSON(line) + "\n", to: STDOUT_FILENO)
     }
 
-    /// Writes a line that was not looked at to standard output.
+    /// Writes a line of bytes to standard output, with the same escaping.
     func print(_ line: [UInt8]) {
         print(String(decoding: line, as: UTF8.self))
     }
 
-    /// Writes text to standard output as it is.
+    /// Writes text to standard output unchanged.
     func write(_ text: String) {
         write(text, to: STDOUT_FILENO)
     }
@@ -47,12 +47,12 @@ struct Console: Sendable {
         write(line + "\n", to: STDERR_FILENO)
     }
 
-    /// Writes to standard error as it is.
+    /// Writes text to standard error unchanged.
     func noteRaw(_ text: String) {
         write(text, to: STDERR_FILENO)
     }
 
-    /// Blocks while the reader of a pipe takes its time, as a command line should.
+    /// Writes all bytes, and blocks while the reader of a pipe is slow.
     private func write(_ text: String, to descriptor: Int32) {
         var text = text
         text.withUTF8 { bytes in
@@ -62,14 +62,14 @@ struct Console: Sendable {
                 if count >= 0 {
                     rest = rest.dropFirst(count)
                 } else if errno == EPIPE {
-                    // The reader has gone, as in `… | head`. End as programs do that do not ignore the signal; the
-                    // network library made us ignore it.
+                    // The reader has closed the pipe, as in `… | head`. End by the signal, as other programs do: the
+                    // network library made this process ignore it.
                     signal(SIGPIPE, SIG_DFL)
                     raise(SIGPIPE)
                 } else if errno != EINTR {
                     let reason = String(cString: strerror(errno))
                     if descriptor == STDOUT_FILENO {
-                        note("progress-ledger: standard output cannot be written: \(reason).")
+                        note("progress-ledger: cannot write to standard output: \(reason).")
                     }
                     exit(ExitStatus.failed.rawValue)
                 }

@@ -1,59 +1,60 @@
-/// How the process ends. Scripts depend on the numbers: they are interface.
+/// The exit codes of the process. Scripts depend on the numbers.
 enum ExitStatus: Int32, CaseIterable, Sendable {
-    /// It did what was asked.
+    /// The command succeeded.
     case done = 0
-    /// It failed, for a reason that none of the others names.
+    /// The command failed for a reason without a code of its own.
     case failed = 1
-    /// The server refused the request as invalid, or as contradicting what the ledger holds.
+    /// The server refused the request: it is invalid, or it contradicts the ledger.
     case refused = 2
-    /// There is no such job.
+    /// The job does not exist.
     case notFound = 3
-    /// The execution has been superseded: whoever reports for it should stop.
+    /// A newer execution superseded this one; its worker should stop.
     case superseded = 4
-    /// The server, or the database, cannot be reached or cannot work for now. Nothing was taken: try again.
+    /// The server or the database is unavailable.
+    ///
+    /// Nothing was recorded, so the command can be repeated.
     case unavailable = 5
-    /// The answer was lost: it may or may not have been recorded.
+    /// The response was lost; the request may or may not have been recorded.
     case outcomeUnknown = 6
-    /// The database's schema is not the one of this version.
+    /// The schema of the database does not match this version.
     case schema = 7
-    /// A ledger is not as it was recorded.
+    /// A ledger, an export or an anchor is not as it was recorded.
     case notWhole = 8
-    /// What is shown is not what the events amount to.
+    /// The projections differ from the events.
     case differs = 9
-    /// The job that was watched has failed.
+    /// The watched job failed.
     case jobFailed = 10
-    /// The job that was watched was canceled.
+    /// The watched job was canceled.
     case jobCanceled = 11
-    /// Nothing has advanced in the job that was watched for as long as it may.
+    /// The watched job did not advance for the allowed time.
     case jobStalled = 12
-    /// The job that was watched has ended before it was as far as it was waited for.
+    /// The watched job ended before it reached the goal.
     case goalMissed = 13
-    /// The command line, or the configuration, cannot be understood.
+    /// The command line or the configuration is invalid.
     case usage = 64
 
-    /// What it means, for `--help`.
+    /// The meaning of the code, for `--help` and the README.
     var meaning: String {
         switch self {
-        case .done: "done"
+        case .done: "success"
         case .failed: "failed"
-        case .refused: "refused by the server: invalid, or contradicts what the ledger holds"
+        case .refused: "refused by the server: the request is invalid or contradicts the ledger"
         case .notFound: "no such job"
-        case .superseded: "the execution has been superseded by a newer one: stop"
-        case .unavailable:
-            "the server, or the database, cannot be reached or cannot work for now: nothing was taken, try again"
-        case .outcomeUnknown: "the answer was lost: it may or may not have been recorded"
-        case .schema: "the database's schema is not the one of this version"
-        case .notWhole: "a ledger is not as it was recorded"
-        case .differs: "what is shown is not what the events amount to"
-        case .jobFailed: "watched to its end: the job has failed"
-        case .jobCanceled: "watched to its end: the job was canceled"
-        case .jobStalled: "the job has not advanced for as long as --stalled-timeout allows"
-        case .goalMissed: "the job has ended before it was as far as --until waits for"
-        case .usage: "the command line or the configuration cannot be understood"
+        case .superseded: "the execution was superseded by a newer one: stop it"
+        case .unavailable: "the server or the database is unavailable: nothing was recorded, try again"
+        case .outcomeUnknown: "the response was lost: the request may or may not have been recorded"
+        case .schema: "the database schema does not match this version"
+        case .notWhole: "a ledger, an export or an anchor is not as it was recorded"
+        case .differs: "the projections differ from the events"
+        case .jobFailed: "the watched job failed"
+        case .jobCanceled: "the watched job was canceled"
+        case .jobStalled: "the watched job did not advance within --stalled-timeout"
+        case .goalMissed: "the watched job ended before it reached the goal of --until"
+        case .usage: "the command line or the configuration is invalid"
         }
     }
 
-    /// All of them, as a paragraph of `--help`.
+    /// All codes with their meanings, as a paragraph of `--help`.
     static var help: String {
         "EXIT CODES:\n"
             + allCases.map { "  \($0.rawValue)\($0.rawValue < 10 ? " " : "")  \($0.meaning)" }

@@ -1,8 +1,10 @@
 import Glibc
 
-/// Reads a file line by line, in bounded memory.
+/// A reader of a file's lines, in bounded memory.
 final class LineFile {
-    /// Longer than any line that the ledger writes: an event with all its texts escaped stays below 20 kB, but one that
+    /// The longest line that is accepted, in bytes.
+    ///
+    /// The ledger writes shorter lines: an event with all its texts escaped stays below 20 kB, but an event that
     /// describes a job with all its tags may have a few hundred.
     private static let lineBytesMax = 1_048_576
     private static let pieceBytes = 65_536
@@ -30,7 +32,7 @@ final class LineFile {
         if descriptor > STDERR_FILENO { close(descriptor) }
     }
 
-    /// The next line without its line feed; empty ones are left out. Nil at the end.
+    /// The next line that is not empty, without its line feed; nil at the end.
     func next() throws(CommandFailure) -> [UInt8]? {
         var searched = position
         while true {

@@ -1,11 +1,13 @@
 import Glibc
 
-/// A file that is there as a whole or not at all: written under another name beside it, and renamed at the end. What is no
-/// file, such as a device or a pipe, is written to as it is.
+/// A file that is created completely or not at all.
+///
+/// It is written under a temporary name in the same folder and renamed at the end. A path that is not a regular file,
+/// such as a device or a pipe, is written directly.
 final class OutputFile {
-    /// Where it is to be: behind links, which stay.
+    /// The final path, with symbolic links resolved. The links stay.
     private let path: String
-    /// Under which name it is written; nil where that is its own.
+    /// The temporary path; nil if the final path is written directly.
     private let partPath: String?
     private let descriptor: Int32
     private var isFinished = false
@@ -13,7 +15,7 @@ final class OutputFile {
     init(_ path: String) throws(CommandFailure) {
         var status = stat()
         let isThere = stat(path, &status) == 0
-        // Behind /dev/stdout there may be a file, which is somebody else's.
+        // /dev/stdout may be a regular file that another program owns.
         guard !isThere || status.st_mode & S_IFMT == S_IFREG && !path.hasPrefix("/dev/") && !path.hasPrefix("/proc/")
         else {
             (self.path, partPath) = (path, nil)
@@ -22,7 +24,7 @@ final class OutputFile {
             return
         }
         self.path = Self.target(path)
-        // Another one that writes to the same path at the same time has another name.
+        // A random name keeps processes apart that write to the same path at the same time.
         let partPath = "\(self.path).\(UInt32.random(in: 0 ... .max)).part"
         self.partPath = partPath
         descriptor = open(partPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
@@ -37,7 +39,7 @@ final class OutputFile {
         if let partPath, !isFinished { unlink(partPath) }
     }
 
-    /// What a path leads to, also where that is not there yet.
+    /// The target of a path's links, even if the target does not exist yet.
     private static func target(_ path: String) -> String {
         if let real = realpath(path, nil) {
             defer { free(real) }
@@ -66,7 +68,7 @@ final class OutputFile {
         }
     }
 
-    /// Has all of it on the disk under its own name.
+    /// Flushes the file to the disk and gives it its final name.
     func finish() throws(CommandFailure) {
         guard let partPath else { return }
         guard fsync(descriptor) == 0, rename(partPath, path) == 0 else { throw Self.failure(path) }
@@ -74,6 +76,6 @@ final class OutputFile {
     }
 
     private static func failure(_ path: String) -> CommandFailure {
-        CommandFailure(.failed, "\(path) cannot be written: \(String(cString: strerror(errno))).")
+        CommandFailure(.failed, "Cannot write \(path): \(String(cString: strerror(errno)).lowercased()).")
     }
 }

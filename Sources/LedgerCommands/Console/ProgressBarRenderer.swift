@@ -1,16 +1,17 @@
 import FoundationEssentials
 import Glibc
 
-/// Says on standard error how far something is that takes its time: a bar that is painted over on a terminal, and
-/// otherwise a line now and then, if it does take its time.
+/// Shows the progress of a long operation on standard error.
+///
+/// On a terminal a bar is redrawn in place. Otherwise a line is written every five seconds.
 final class ProgressBarRenderer {
-    /// What is counted, such as `events`.
+    /// The name of the counted units, such as `events`.
     private let unit: String
     private let isTerminal: Bool
     private let width = 30
     private let started = ContinuousClock.now
     private var paintedAt: ContinuousClock.Instant?
-    /// How often a terminal is painted, and how often a log is told.
+    /// The minimum time between two updates of a terminal and of a log.
     private static let pauses: (terminal: Duration, log: Duration) = (.milliseconds(200), .seconds(5))
     private var isPainted = false
 
@@ -19,7 +20,7 @@ final class ProgressBarRenderer {
         self.isTerminal = isTerminal
     }
 
-    /// So many are done.
+    /// Shows the current progress.
     func show(done: Int64, total: Int64, _ remark: String = "") {
         let style = Screen.style(environment: ProcessInfo.processInfo.environment, of: STDERR_FILENO)
         let line = Self.line(
@@ -35,18 +36,18 @@ final class ProgressBarRenderer {
         if let paintedAt, paintedAt.duration(to: now) < Self.pauses.terminal, done < total { return }
         paintedAt = now
         isPainted = true
-        // A line that wraps would be painted over in part only.
+        // A line that wraps could be erased only in part.
         Console.standard.noteRaw("\r\u{1B}[K\(TerminalText.cut(text, to: style.width - 1, style))")
     }
 
-    /// Takes the bar off the screen, so that what is said next stands on a line of its own.
+    /// Erases the bar, so that the next output has a line of its own.
     func clear() {
         guard isPainted else { return }
         isPainted = false
         Console.standard.noteRaw("\r\u{1B}[K")
     }
 
-    /// Percent is rounded down.
+    /// The text of a progress line; the percentage is rounded down.
     static func line(
         done: Int64, total: Int64, unit: String, elapsed: Duration, width: Int, _ style: TerminalStyle = TerminalStyle()
     ) -> String {

@@ -1,16 +1,18 @@
-/// Lines in columns. Every cell is made fit for a terminal here, so that no caller can forget it.
+/// A table with aligned columns.
+///
+/// Every cell is escaped here, so that callers cannot forget to do it.
 struct Table {
-    /// On which side of its column a cell stands.
+    /// The alignment of a column.
     enum Alignment {
-        /// Text, which may be cut.
+        /// Text, left-aligned, which may be cut.
         case left
-        /// Numbers.
+        /// Numbers, right-aligned.
         case right
-        /// Text that is of use only as a whole, such as an id.
+        /// Text that is useful only in full, such as an id.
         case whole
     }
 
-    /// The width below which no column is cut.
+    /// The minimum width to which a column is cut.
     private static let cutWidthMin = 8
 
     private let columns: [(title: String, alignment: Alignment)]
@@ -25,12 +27,12 @@ struct Table {
         rows.append(cells.map(VisibleText.escape))
     }
 
-    /// The lines, the titles first, as long as they are.
+    /// The lines, beginning with the titles, without a limit of width.
     var lines: [String] { lines(nil) }
 
-    /// The lines, the titles first.
+    /// The lines, beginning with the titles.
     ///
-    /// - Parameter style: What the terminal can show: columns of text are cut until the lines fit, the widest first.
+    /// - Parameter style: The terminal's capabilities. Text columns are cut, the widest first, until the lines fit.
     func lines(_ style: TerminalStyle?) -> [String] {
         let isASCII = style?.hasUnicode == false
         let all = [columns.map(\.title)] + (isASCII ? rows.map { $0.map(TerminalText.ascii) } : rows)

@@ -1,12 +1,12 @@
 import Ledger
 
-/// Text that came from callers, made fit for a terminal.
+/// Escapes callers' text for output on a terminal.
 ///
-/// Names hold any text: an escape sequence in one could repaint, retitle or reprogram the terminal of whoever lists
-/// jobs, a line break could forge a line, and a direction override could show a name backwards. Letters of any
-/// script, emoji and combining marks pass as they are.
+/// Names may contain any text. An escape sequence in a name could redraw, retitle or reprogram the terminal of anybody
+/// who lists jobs, a line break could forge a line, and a direction override could show a name backwards. Letters of
+/// any script, emoji and combining marks pass unchanged.
 enum VisibleText {
-    /// The text with everything that is not to be seen written as `\u{…}`.
+    /// The text with every hidden character written as `\u{…}`.
     static func escape(_ text: String) -> String {
         guard text.unicodeScalars.contains(where: HiddenScalars.contains) else { return text }
         var visible = ""
@@ -22,7 +22,9 @@ enum VisibleText {
 }
 
 extension VisibleText {
-    /// The same for text of several lines of our own, or of PostgreSQL's, which stay lines and keep their tabs.
+    /// Escapes text of several lines; line breaks and tabs stay.
+    ///
+    /// Used for messages of this program and of PostgreSQL.
     static func escapeLines(_ text: String) -> String {
         text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map { line in
             line.split(separator: "\t", omittingEmptySubsequences: false).map { escape(String($0)) }
@@ -32,9 +34,11 @@ extension VisibleText {
 }
 
 extension VisibleText {
-    /// A JSON document in which strings contain the same characters as `\uXXXX`: the same values, fit for a terminal.
+    /// Escapes hidden characters in a JSON document as `\uXXXX`.
+    ///
+    /// The values of the document do not change.
     static func escapeJSON(_ json: String) -> String {
-        // Most documents have none. Control characters below U+0020 stand between values only, and are white space there.
+        // Most documents need no escaping. Control characters below U+0020 occur only between values, as white space.
         func mustEscape(_ scalar: Unicode.Scalar) -> Bool { scalar.value > 0x1F && HiddenScalars.contains(scalar) }
         guard json.unicodeScalars.contains(where: mustEscape) else { return json }
         var escaped = ""

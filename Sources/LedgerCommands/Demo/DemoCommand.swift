@@ -6,20 +6,20 @@ import ProgressLedgerClient
 struct DemoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "demo",
-        abstract: "Play a job against a server: several indicators, retries, a lost answer and a zombie worker.",
-        discussion: "Shows the numbers while they move, and ends with what they must be.")
+        abstract: "Play a demonstration job: several indicators, retries, a lost response and a zombie worker.",
+        discussion: "Shows the numbers as they change, and checks at the end that they are right.")
 
-    @Option(parsing: .unconditional, help: "How fast: 2 is twice as fast, 0 as fast as possible.")
+    @Option(parsing: .unconditional, help: "The speed: 2 is twice as fast, 0 as fast as possible.")
     var speed: Double = 1
 
-    @Flag(help: "Print nothing but the last snapshot, as JSON.")
+    @Flag(help: "Print only the last snapshot, as JSON.")
     var json = false
 
     @OptionGroup var server: ServerOptions
 
     func validate() throws {
         guard speed == 0 || (0.01...1_000).contains(speed) else {
-            throw ValidationError("--speed is 0, or from 0.01 to 1000.")
+            throw ValidationError("--speed must be 0, or from 0.01 to 1000.")
         }
     }
 
@@ -42,7 +42,7 @@ struct DemoCommand: AsyncParsableCommand {
         let address = "\(client.address)/v1/jobs/\(job.id)"
         let lines =
             [""] + history.lines(job) + [
-                "", "Look at it: curl \(address)/progress", "Why:        curl \(address)/events",
+                "", "Snapshot: curl \(address)/progress", "Events:   curl \(address)/events",
             ]
         for line in lines { console.print(line) }
     }

@@ -2,11 +2,11 @@ import Ledger
 import LedgerWire
 import ProgressLedgerClient
 
-/// What a history shows behind the numbers.
+/// Statistics of the demonstration's events.
 struct DemoHistory: Sendable {
     private(set) var events: Int64 = 0
     private(set) var byVerdict: [Verdict: Int64] = [:]
-    /// Units that were done for nothing, by their labels, in the order of their first appearance.
+    /// Superseded units by label, in the order in which the labels first appear.
     private(set) var superseded: [(label: String, done: Int64)] = []
 
     mutating func add(_ event: ExplainedEvent) {
@@ -24,14 +24,14 @@ struct DemoHistory: Sendable {
         }
     }
 
-    /// In words, for the end of the demonstration.
+    /// The summary at the end of the demonstration.
     func lines(_ job: JobAnswer) -> [String] {
         let counts = Verdict.allCases.compactMap { verdict in byVerdict[verdict].map { "\($0) \(verdict.rawValue)" } }
         let lost = superseded.map { "\($0.label) \($0.done)" }.joined(separator: ", ")
         return [
             "Behind these numbers: \(events) events, \(counts.joined(separator: ", ")).",
             "\(job.snapshot.tasks.total) tasks took \(job.snapshot.tasks.executions) executions; \(job.snapshot.tasks.supersededExecutions) of them "
-                + "were superseded. Units done for nothing, and not counted: \(lost).",
+                + "were superseded. Superseded units, which do not count: \(lost).",
         ]
     }
 }

@@ -7,10 +7,10 @@ struct DemoPlayer {
     let client: LedgerClient
     /// The pause after each step.
     let pause: Duration
-    /// Hears of every step, with the snapshot that holds it.
+    /// Called after every step, with a snapshot that includes it.
     let onStep: (DemoScript.Step, JobAnswer) -> Void
 
-    /// Creates a job and plays everything; returns its last snapshot.
+    /// Creates a job, plays all steps and returns the last snapshot.
     func play() async throws -> JobAnswer {
         var job = try await client.createJob(
             JobDescription(name: "demo", tags: ["purpose": "demonstration"]))
@@ -24,7 +24,7 @@ struct DemoPlayer {
         return job
     }
 
-    /// Does what the step says; returns the sequence of its last event.
+    /// Performs an action and returns the sequence of its last event.
     private func perform(_ action: DemoScript.Action, in job: JobID) async throws -> Int64 {
         switch action {
         case .start(let worker):
@@ -57,11 +57,11 @@ struct DemoPlayer {
             _ = try await client.startExecution(worker.reference, in: job)
         } catch {
             guard error.code == .superseded else { throw error }
-            // Recorded all the same, as its history will show.
+            // The event is recorded nevertheless, as the job's history shows.
             return try await client.job(job).ledgerSequence
         }
         throw CommandFailure(
-            .failed, "The ledger let a superseded execution of \(worker.task) start. That is a defect.")
+            .failed, "The ledger accepted the start of a superseded execution of \(worker.task). This is a defect.")
     }
 
     private func check(_ job: JobAnswer) throws(CommandFailure) {
@@ -70,8 +70,8 @@ struct DemoPlayer {
         guard found == wanted else {
             throw CommandFailure(
                 .failed,
-                "The ledger counted \(found.joined(separator: ", ")) where \(wanted.joined(separator: ", ")) is right. "
-                    + "That is a defect.")
+                "The ledger counted \(found.joined(separator: ", ")) instead of \(wanted.joined(separator: ", ")). "
+                    + "This is a defect.")
         }
     }
 }

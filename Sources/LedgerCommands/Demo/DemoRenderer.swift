@@ -2,10 +2,10 @@ import Ledger
 import LedgerWire
 import ProgressLedgerClient
 
-/// Shows the numbers while they move: bars that are painted over on a terminal, lines otherwise.
+/// Shows the demonstration: bars on a terminal, lines otherwise.
 final class DemoRenderer {
     private let console: Console
-    /// Lines that stand on the terminal and are to be painted over.
+    /// The lines on the terminal that the next frame overwrites.
     private var paintedLines = 0
     private var lastLine: String?
 
@@ -17,7 +17,7 @@ final class DemoRenderer {
         if console.canPaint { render(step.story, job) } else { tell(step.story, job) }
     }
 
-    /// Leaves the terminal as it is after the last step, with the numbers as plain lines.
+    /// Erases the bars and prints the final numbers as plain lines.
     func finish(_ job: JobAnswer) {
         console.write(erasing)
         paintedLines = 0
@@ -41,7 +41,7 @@ final class DemoRenderer {
         lastLine = line
     }
 
-    /// Moves up over what is painted and clears the screen below (ECMA-48: CPL, ED).
+    /// Moves up over the drawn lines and clears below (ECMA-48: CPL, ED).
     private var erasing: String {
         paintedLines == 0 ? "" : "\u{1B}[\(paintedLines)F\u{1B}[J"
     }

@@ -1,23 +1,25 @@
-/// What the demonstration plays: a job with everything that goes wrong in practice, and the numbers that come out.
+/// The script of the demonstration, with the numbers that it must end with.
+///
+/// It contains everything that goes wrong in practice: failures, retries, a lost response and a zombie worker.
 enum DemoScript {
-    /// A run of a task.
+    /// The worker of one execution of a task.
     struct Worker: Hashable, Sendable {
         let task: String
         let execution: String
         let attempt: Int32
     }
 
-    /// What a worker does.
+    /// One action of a worker.
     enum Action: Hashable, Sendable {
-        /// Its run begins.
+        /// Its execution starts.
         case start(Worker)
         /// It declares units on several indicators, in this order.
         case declare(Worker, [Units])
-        /// It reports one unit done, under this number.
+        /// It reports one unit done, with this report number.
         case done(Worker, label: String, report: Int64)
-        /// Its run ends.
+        /// Its execution ends.
         case finish(Worker, succeeded: Bool)
-        /// It begins again though it has been superseded: the ledger must refuse.
+        /// It starts again although it was superseded; the ledger must refuse.
         case startLate(Worker)
         /// The job ends.
         case finishJob
@@ -29,7 +31,7 @@ enum DemoScript {
     }
 
     struct Step: Hashable, Sendable {
-        /// What happens, for who watches; nil where the numbers say enough.
+        /// The explanation for the viewer; nil if the numbers need none.
         let story: String?
         let action: Action
 
@@ -39,7 +41,7 @@ enum DemoScript {
         }
     }
 
-    /// The indicators at the end, in the order of their first naming.
+    /// The final indicators, in the order in which the labels first appear.
     static let outcome: [(label: String, done: Int64, total: Int64)] = [
         ("finalize", 1, 1), ("step1", 4, 4), ("step2", 4, 4),
     ]
@@ -47,13 +49,13 @@ enum DemoScript {
     static let steps: [Step] =
         plan() + plain("step1/1", "step1") + failsAfterItsUnit() + plain("step1/3", "step1") + answerGetsLost()
         + plain("step2/1", "step2") + losesItsWorker() + failsBeforeItsUnit() + plain("step2/4", "step2")
-        + plain("finalize", "finalize") + [Step(.finishJob, "The job has completed.")]
+        + plain("finalize", "finalize") + [Step(.finishJob, "The job completes.")]
 
-    /// The first task says what there is to do.
+    /// The first task declares all units of the job.
     private static func plan() -> [Step] {
         let planner = Worker(task: "plan", execution: "plan-a", attempt: 1)
         return [
-            Step(.start(planner), "The task plan declares what there is to do."),
+            Step(.start(planner), "The task plan declares the units of the job."),
             Step(.declare(planner, outcome.map { Units(label: $0.label, total: $0.total) })),
             Step(.finish(planner, succeeded: true)),
         ]
@@ -78,8 +80,9 @@ enum DemoScript {
             Step(.start(first)),
             Step(.done(first, label: "step1", report: 1)),
             Step(
-                .finish(first, succeeded: false), "step1/2 fails after it has reported its unit, which counts for now."),
-            Step(.start(second), "Attempt 2 of step1/2 begins: what attempt 1 reported no longer counts."),
+                .finish(first, succeeded: false),
+                "step1/2 fails after reporting its unit, which counts until a retry starts."),
+            Step(.start(second), "Attempt 2 of step1/2 starts: the unit of attempt 1 no longer counts."),
             Step(.done(second, label: "step1", report: 1)),
             Step(.finish(second, succeeded: true)),
         ]
@@ -92,7 +95,7 @@ enum DemoScript {
             Step(.done(worker, label: "step1", report: 1)),
             Step(
                 .done(worker, label: "step1", report: 1),
-                "step1/4 has lost the answer and sends report 1 again: it counts once."),
+                "step1/4 got no response and sends report 1 again: it counts once."),
             Step(.finish(worker, succeeded: true)),
         ]
     }
@@ -103,12 +106,12 @@ enum DemoScript {
         return [
             Step(.start(zombie)),
             Step(.done(zombie, label: "step2", report: 1)),
-            Step(.start(second), "The worker of step2/2 falls silent and is given up for dead: attempt 2 begins."),
+            Step(.start(second), "The worker of step2/2 goes silent and is presumed dead: attempt 2 starts."),
             Step(
                 .done(zombie, label: "step2", report: 2),
-                "But it lives, and reports: its progress is recorded and never counted."),
+                "The old worker is alive and reports: its progress is recorded but not counted."),
             Step(.done(second, label: "step2", report: 1)),
-            Step(.startLate(zombie), "It begins again, late: the ledger answers 409, and it learns what it is."),
+            Step(.startLate(zombie), "The old worker starts again: the ledger responds 409, superseded."),
             Step(.finish(second, succeeded: true)),
         ]
     }
@@ -118,7 +121,7 @@ enum DemoScript {
         let second = Worker(task: "step2/3", execution: "step2/3-b", attempt: 2)
         return [
             Step(.start(first)),
-            Step(.finish(first, succeeded: false), "step2/3 fails before it has done anything, and is tried again."),
+            Step(.finish(first, succeeded: false), "step2/3 fails before doing anything, and is retried."),
         ] + run(second, "step2")
     }
 }

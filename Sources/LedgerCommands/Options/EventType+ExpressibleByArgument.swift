@@ -1,7 +1,7 @@
 public import ArgumentParser
 public import Ledger
 
-// The ledger's words on the command line, spelt as in JSON.
+// The values on the command line are spelt as in JSON.
 
 extension JobState: ExpressibleByArgument {}
 extension TaskState: ExpressibleByArgument {}

@@ -4,9 +4,9 @@ import Ledger
 import LedgerWire
 import ProgressLedgerClient
 
-/// The job that a question is about: by its id or by its key.
+/// The job of a query, by its id or by its key.
 struct JobOptions: ParsableArguments {
-    @Argument(help: "The job's id. Else PROGRESS_LEDGER_JOB.")
+    @Argument(help: "The job's id. Default: PROGRESS_LEDGER_JOB.")
     var job: String?
 
     @Option(help: "The job's key, instead of its id.")
@@ -16,30 +16,30 @@ struct JobOptions: ParsableArguments {
         guard job == nil || key == nil else { throw ValidationError("Give the job's id or its --key, not both.") }
     }
 
-    /// The job's id, for which a key costs a request.
+    /// The job's id. Looking up a key costs a request.
     func resolve(_ client: LedgerClient) async throws -> JobID {
         if let key { return try await Self.find(key: key, client) }
         return try Self.parse(job)
     }
 
-    /// An id, from the command line or the environment.
+    /// Parses an id from the command line or, if there is none, the environment.
     static func parse(_ given: String?) throws(CommandFailure) -> JobID {
         guard let text = given ?? configured, !text.isEmpty else {
-            throw CommandFailure(.usage, "Which job? Give its id, or set \(Setting.job.variable).")
+            throw CommandFailure(.usage, "No job given. Give its id or set \(Setting.job.variable).")
         }
         guard let job = JobID(text) else {
             throw CommandFailure(
-                .usage, "'\(text)' is no id of a job, which looks like 0190b5a1-7c1e-7a3b-9d2f-4c5e6f708192.")
+                .usage, "'\(text)' is not a job id. Expected a UUID such as 0190b5a1-7c1e-7a3b-9d2f-4c5e6f708192.")
         }
         return job
     }
 
-    /// What the environment says; nil if it says nothing.
+    /// The id in the environment; nil if there is none.
     static var configured: String? {
         ProcessInfo.processInfo.environment[Setting.job.variable].flatMap { $0.isEmpty ? nil : $0 }
     }
 
-    /// The id of the job that has this key.
+    /// Finds the id of the job with this key.
     static func find(key: String, _ client: LedgerClient) async throws -> JobID {
         var search = JobSearch()
         search.key = Name(key)
@@ -50,12 +50,12 @@ struct JobOptions: ParsableArguments {
     }
 }
 
-/// The indicator of a job that a question is about: the job by its id or by its key, and then the label.
+/// The indicator of a query: a job, by its id or its key, and a label.
 struct IndicatorOptions: ParsableArguments {
     @Argument(
         help: ArgumentHelp(
-            "The job's id, and the indicator's label; no label is the default indicator.",
-            discussion: "With --key, or with PROGRESS_LEDGER_JOB, the label alone.", valueName: "job-and-label"))
+            "The job's id and the indicator's label. Without a label: the default indicator.",
+            discussion: "With --key or PROGRESS_LEDGER_JOB, give only the label.", valueName: "job-and-label"))
     var words: [String] = []
 
     @Option(help: "The job's key, instead of its id.")
@@ -65,11 +65,11 @@ struct IndicatorOptions: ParsableArguments {
         guard words.count <= (key == nil ? 2 : 1) else {
             throw ValidationError(
                 key == nil
-                    ? "Give the job's id and one label." : "With --key, give the label alone, without the job's id.")
+                    ? "Give the job's id and one label." : "With --key, give only the label, without the job's id.")
         }
     }
 
-    /// The job's id, for which a key costs a request, and the label.
+    /// The job's id and the label. Looking up a key costs a request.
     func resolve(_ client: LedgerClient) async throws -> (job: JobID, label: Name) {
         if let key { return (try await JobOptions.find(key: key, client), Name(words.first ?? "")) }
         let isLabelAlone = words.count == 1 && JobID(words[0]) == nil && JobOptions.configured != nil

@@ -1,16 +1,16 @@
 import ArgumentParser
 import Ledger
 
-/// As of when, and which executions count.
+/// The point in time and the counting policy of a query.
 struct PointInTimeOptions: ParsableArguments {
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("As it was after this event; 0 is before the first.", valueName: "sequence"))
+        help: ArgumentHelp("Show the state after this event; 0 is before the first.", valueName: "sequence"))
     var atSequence: Int64?
 
-    @Option(help: ArgumentHelp("As it was at this time, such as 2026-11-23T17:30:00Z.", valueName: "time"))
+    @Option(help: ArgumentHelp("Show the state at this time, such as 2026-11-23T17:30:00Z.", valueName: "time"))
     var at: String?
 
-    @Option(help: "Which executions count: the last of each task, the highest that succeeded, or every one.")
+    @Option(help: "The executions that count: the last of each task, the last that succeeded, or all.")
     var policy: CountingPolicy = .last
 }

@@ -2,25 +2,27 @@ import ArgumentParser
 import FoundationEssentials
 import ProgressLedgerClient
 
-/// Which server a command asks, and for how long.
+/// The server of a command, with its timeouts.
 struct ServerOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The server. PROGRESS_LEDGER_URL; http://127.0.0.1:8080.", valueName: "url"))
+    @Option(
+        help: ArgumentHelp(
+            "The server's URL. Default: PROGRESS_LEDGER_URL, else http://127.0.0.1:8080.", valueName: "url"))
     var server: String?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("How long to wait for an answer.", valueName: "seconds"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("The time to wait for a response.", valueName: "seconds"))
     var timeout: Int = 30
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "How long to try again while the server cannot be reached or cannot take more (0: not at all; for reports: 10).",
+            "The time to retry while the server is unreachable or overloaded. Default: 0; 10 for reports and imports.",
             valueName: "seconds"))
     var patience: Int?
 
     func validate() throws {
-        guard (1...3_600).contains(timeout) else { throw ValidationError("--timeout is from 1 to 3600 seconds.") }
+        guard (1...3_600).contains(timeout) else { throw ValidationError("--timeout must be from 1 to 3600 seconds.") }
         guard (0...86_400).contains(patience ?? 0) else {
-            throw ValidationError("--patience is from 0 to 86400 seconds.")
+            throw ValidationError("--patience must be from 0 to 86400 seconds.")
         }
     }
 
@@ -31,10 +33,10 @@ struct ServerOptions: ParsableArguments {
         return configured.isEmpty ? "http://127.0.0.1:8080" : configured
     }
 
-    /// A client of the server.
+    /// Creates a client of the server.
     ///
-    /// - Parameter usualPatience: How long to try again, in seconds, unless the command line tells: a question is
-    ///   asked again by its user; a report in a script has to outlive a server that starts anew.
+    /// - Parameter usualPatience: The time to retry, in seconds, if the command line gives none. A user can repeat a
+    ///   query; a report in a script must survive a restart of the server.
     func client(usualPatience: Int = 0) throws(LedgerClientError) -> LedgerClient {
         var settings = LedgerClient.Settings()
         settings.deadline = .seconds(timeout)

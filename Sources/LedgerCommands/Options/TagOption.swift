@@ -14,10 +14,10 @@ struct TagOption: ExpressibleByArgument, Hashable {
 
     /// The tags by name.
     ///
-    /// - Throws: Where one is given twice.
+    /// - Throws: `ValidationError` if a name occurs twice.
     static func dictionary(_ tags: [TagOption]) throws -> [Name: Name] {
         try Dictionary(tags.map { ($0.name, $0.value) }) { _, _ in
-            throw ValidationError("A tag is given twice.")
+            throw ValidationError("A tag is given twice. Give each tag once.")
         }
     }
 }

@@ -6,27 +6,27 @@ import ProgressLedgerClient
 struct DifferenceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "diff",
-        abstract: "Show what happened to a job between two moments, and why numbers fell.",
+        abstract: "Show what changed in a job between two points in time, and why numbers decreased.",
         discussion: """
-            A moment is a sequence or a time: --from 120 --to 2026-11-23T17:30:00Z. Without --from it is the beginning, \
-            without --to it is now.
+            A point in time is a sequence or a time: --from 120 --to 2026-11-23T17:30:00Z. Defaults: --from the \
+            beginning, --to now.
             """)
 
     @OptionGroup var job: JobOptions
 
-    @Option(help: ArgumentHelp("The earlier moment.", valueName: "sequence-or-time"))
+    @Option(help: ArgumentHelp("The earlier point in time. Default: the beginning.", valueName: "sequence-or-time"))
     var from: String?
 
-    @Option(help: ArgumentHelp("The later moment.", valueName: "sequence-or-time"))
+    @Option(help: ArgumentHelp("The later point in time. Default: now.", valueName: "sequence-or-time"))
     var to: String?
 
-    @Option(parsing: .unconditional, help: "Runs of each kind that are listed, 1,000 at most; all are counted.")
+    @Option(parsing: .unconditional, help: "The most executions to list of each kind, up to 1,000. All are counted.")
     var limit: Int = 100
 
-    @Option(help: "Which executions count: the last of each task, the highest that succeeded, or every one.")
+    @Option(help: "The executions that count: the last of each task, the last that succeeded, or all.")
     var policy: CountingPolicy = .last
 
-    @Flag(help: "Print JSON, as the server gives it.")
+    @Flag(help: "Print the server's JSON.")
     var json = false
 
     @OptionGroup var server: ServerOptions
@@ -41,13 +41,13 @@ struct DifferenceCommand: AsyncParsableCommand {
     }
 }
 
-/// What happened between two moments, as people read it.
+/// The differences between two points in time as lines of text.
 enum DifferenceText {
     static func lines(_ difference: SnapshotDiff) -> [String] {
         var lines = [header(difference)]
         for indicator in difference.indicators { lines.append(line(indicator)) }
         lines += section("started", difference.started) { started in
-            let late = started.isLate ? ", late: a higher one was there already" : ""
+            let late = started.isLate ? ", late: a higher execution existed already" : ""
             return "\(started.execution.sequence)  \(started.task) \(run(started.execution))\(late)"
         }
         lines += section("finished", difference.finished) { finished in
@@ -82,7 +82,7 @@ enum DifferenceText {
 
     static func signed(_ number: Int128) -> String { number > 0 ? "+\(number)" : number < 0 ? "−\(-number)" : "0" }
 
-    /// How a run is called where its task has been said: by its name, if somebody named it, and by its attempt.
+    /// An execution without its task: by its name, if it has one, and its attempt.
     static func run(_ execution: ExecutionIdentity) -> String {
         execution.execution.map { "\($0), attempt \(execution.attempt)" } ?? "attempt \(execution.attempt)"
     }

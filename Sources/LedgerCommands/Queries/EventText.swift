@@ -1,7 +1,7 @@
 import Ledger
 import LedgerWire
 
-/// An event as people read it.
+/// An event as the cells of a table row.
 enum EventText {
     static func table() -> Table {
         Table([

@@ -5,10 +5,10 @@ import ProgressLedgerClient
 struct EventsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "events",
-        abstract: "Show a job's events and what became of each.",
+        abstract: "List a job's events with their verdicts.",
         discussion: """
-            Where there are more, the sequence after which the next page begins is told on standard error; --all \
-            reads the whole history as a stream, whatever its size.
+            If there are more events, the start of the next page is printed to standard error. --all streams the \
+            complete history, whatever its size.
             """)
 
     enum Order: String, CaseIterable, ExpressibleByArgument {
@@ -19,34 +19,34 @@ struct EventsCommand: AsyncParsableCommand {
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Events after (with --order desc: before) this sequence.", valueName: "sequence"))
+        help: ArgumentHelp("List events after (with --order desc: before) this sequence.", valueName: "sequence"))
     var after: Int64?
 
-    @Option(parsing: .unconditional, help: "Events in the page, 1,000 at most.")
+    @Option(parsing: .unconditional, help: "The most events to list, up to 1,000.")
     var limit: Int = 100
 
-    @Flag(help: "All of them instead of a page.")
+    @Flag(help: "List all events instead of one page.")
     var all = false
 
     @Option(help: "The order of sequences.")
     var order: Order = .asc
 
-    @Option(help: "Only events of this task.")
+    @Option(help: "List only events of this task.")
     var task: String?
 
-    @Option(help: "Only events of executions of this name.")
+    @Option(help: "List only events of executions with this name.")
     var execution: String?
 
-    @Option(help: "Only progress on this indicator; an empty label is the default one.")
+    @Option(help: "List only progress on this indicator. An empty label is the default indicator.")
     var label: String?
 
-    @Option(help: "Only events of this type.")
+    @Option(help: "List only events of this type.")
     var type: EventType?
 
-    @Option(help: "Only events with this verdict.")
+    @Option(help: "List only events with this verdict.")
     var verdict: Verdict?
 
-    @Flag(help: "Print JSON as the server gives it: a page, or, with --all, a line for each event.")
+    @Flag(help: "Print the server's JSON: one page, or one line per event with --all.")
     var json = false
 
     @OptionGroup var server: ServerOptions
@@ -85,7 +85,7 @@ struct EventsCommand: AsyncParsableCommand {
                 Console.standard.print(String(decoding: line, as: UTF8.self))
             }
         } else {
-            // Nothing is aligned, because nothing is known yet of the lines to come: columns are separated by tabs.
+            // Columns are separated by tabs instead of aligned, because the later lines are not known yet.
             for try await event in client.eventStream(of: id, search) {
                 Console.standard.print(EventText.cells(event).map(VisibleText.escape).joined(separator: "\t"))
             }

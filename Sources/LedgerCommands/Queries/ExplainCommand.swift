@@ -6,23 +6,23 @@ import ProgressLedgerClient
 struct ExplainCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "explain",
-        abstract: "Show why a number is what it is: what each execution reported, and what of it counts.",
+        abstract: "Explain an indicator: what each execution reported, and what of it counts.",
         discussion: """
-            A line 'done/total' for each execution, then the line in which every unit received is accounted for. \
-            Where there are more executions, the cursor with which the next page begins is told on standard error.
+            Prints 'done/total' for each execution, then a line that accounts for every unit received. If there are \
+            more executions, the cursor of the next page is printed to standard error.
             """)
 
     @OptionGroup var indicator: IndicatorOptions
 
-    @Option(parsing: .unconditional, help: "Executions in the page, 1,000 at most.")
+    @Option(parsing: .unconditional, help: "The most executions to list, up to 1,000.")
     var limit: Int = 1_000
 
-    @Option(help: "Where the page begins: told at the end of the one before.")
+    @Option(help: "The start of the page: the cursor printed after the previous page.")
     var cursor: String?
 
     @OptionGroup var moment: PointInTimeOptions
 
-    @Flag(help: "Print JSON, as the server gives it.")
+    @Flag(help: "Print the server's JSON.")
     var json = false
 
     @OptionGroup var server: ServerOptions
@@ -62,7 +62,7 @@ struct ExplainCommand: AsyncParsableCommand {
 
     private static func reason(_ entry: Explanation.Entry) -> String {
         guard !entry.isCounted else { return "" }
-        guard let winner = entry.supersededBy else { return "no run of the task has succeeded" }
+        guard let winner = entry.supersededBy else { return "no execution of the task succeeded" }
         return "superseded by \(DifferenceText.run(winner))"
     }
 }

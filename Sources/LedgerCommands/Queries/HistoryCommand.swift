@@ -6,19 +6,19 @@ import ProgressLedgerClient
 struct HistoryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "history",
-        abstract: "Show how an indicator came to its numbers, every decrease with its cause.",
+        abstract: "Show the history of an indicator, every decrease with its cause.",
         discussion:
-            "Where there are more changes than --points, some are left out, but never one that took a number down."
+            "If there are more changes than --points, some are left out, but never a decrease."
     )
 
     @OptionGroup var indicator: IndicatorOptions
 
     @Option(
         parsing: .unconditional,
-        help: "How many points to show at most, 10,000 at most; decreases are shown even where there are more.")
+        help: "The most points to show, up to 10,000. Decreases are always shown, even beyond this limit.")
     var points: Int = 50
 
-    @Flag(help: "Print JSON, as the server gives it.")
+    @Flag(help: "Print the server's JSON.")
     var json = false
 
     @OptionGroup var server: ServerOptions

@@ -7,29 +7,29 @@ struct JobsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "jobs",
         abstract: "List jobs, newest first.",
-        discussion: "Where there are more, the cursor of the next page is told on standard error.")
+        discussion: "If there are more jobs, the cursor of the next page is printed to standard error.")
 
-    @Option(help: "Only jobs in this state.")
+    @Option(help: "List only jobs in this state.")
     var state: JobState?
 
-    @Option(help: "Only jobs of exactly this name.")
+    @Option(help: "List only jobs with exactly this name.")
     var name: String?
 
-    @Option(help: "Only the job with this key.")
+    @Option(help: "List only the job with this key.")
     var key: String?
 
     @Option(
         name: .customLong("tag"),
-        help: ArgumentHelp("Only jobs with this tag; may be repeated.", valueName: "name=value"))
+        help: ArgumentHelp("List only jobs with this tag; may be repeated.", valueName: "name=value"))
     var tags: [TagOption] = []
 
-    @Option(parsing: .unconditional, help: "Jobs in the page, 1,000 at most.")
+    @Option(parsing: .unconditional, help: "The most jobs to list, up to 1,000.")
     var limit: Int = 100
 
-    @Option(help: "Where the page begins: told at the end of the one before.")
+    @Option(help: "The start of the page: the cursor printed after the previous page.")
     var cursor: String?
 
-    @Flag(help: "Print JSON, as the server gives it.")
+    @Flag(help: "Print the server's JSON.")
     var json = false
 
     @OptionGroup var server: ServerOptions
@@ -48,14 +48,16 @@ struct JobsCommand: AsyncParsableCommand {
         if let next = page.nextCursor { Console.standard.note("There are more: --cursor \(VisibleText.escape(next))") }
     }
 
-    /// The cells of the numbers of a job if no terminal limits them.
+    /// The width of the progress column, in cells, if no terminal limits it.
     private static let progressWidth = 160
-    /// The cells that numbers and name of a job have on a terminal, however narrow it is.
+    /// The minimum width of the progress column on a terminal.
     private static let progressWidthMin = 12
     private static let nameWidthMax = 32
     private static let progressWidthOfNumbers = 20
 
-    /// The table, cut to the terminal, on which ages take the place of times.
+    /// The table, cut to the terminal's width.
+    ///
+    /// On a terminal, ages are shown instead of times.
     static func lines(_ jobs: [JobAnswer], _ style: TerminalStyle?, now: Timestamp?) -> [String] {
         let updated = jobs.map { job in
             job.snapshot.updatedAt.map { moment in
@@ -68,7 +70,7 @@ struct JobsCommand: AsyncParsableCommand {
             let states = jobs.map(\.snapshot.state.rawValue.utf8.count).max() ?? 0
             let ages = updated.map(\.utf8.count).max() ?? 0
             let names = jobs.map { TerminalText.cells(VisibleText.escape($0.description.name.text)) }.max() ?? 0
-            // An id, and two cells between columns.
+            // An id has 36 cells; two cells separate columns.
             let rest = style.width - 36 - max(5, states) - max(7, ages) - 4 * 2
             progressWidth = max(progressWidthMin, rest - min(names, nameWidthMax, max(progressWidthMin, rest / 2)))
         }
@@ -76,7 +78,7 @@ struct JobsCommand: AsyncParsableCommand {
             ("JOB", .whole), ("STATE", .whole), ("UPDATED", .whole), ("PROGRESS", .left), ("NAME", .left),
         ])
         for (job, updated) in zip(jobs, updated) {
-            // A number that is cut says nothing: with little room, the job's own figure stands for all.
+            // A number that is cut is useless. In a narrow column, the job's percentage replaces the indicators.
             let progress =
                 progressWidth < progressWidthOfNumbers
                 ? job.snapshot.percent.map { "\($0)%" } ?? ""

@@ -6,25 +6,25 @@ import ProgressLedgerClient
 struct ShowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
-        abstract: "Show a job's progress: a line 'label: done/total' for each indicator.",
+        abstract: "Show a job's progress: one line 'label: done/total' per indicator.",
         discussion: """
-            On a terminal, what the job is and bars come with it; --plain leaves them out. The indicator without a \
-            label is shown as (default). Control characters in names are shown as \\u{…}.
+            On a terminal, a description of the job and bars are shown too; --plain leaves them out. The indicator \
+            without a label is shown as (default). Control characters in names are shown as \\u{…}.
             """)
 
     @OptionGroup var job: JobOptions
 
-    @Flag(help: "Only the lines 'label: done/total', as when the output is not a terminal.")
+    @Flag(help: "Print only the lines 'label: done/total', as if the output were not a terminal.")
     var plain = false
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Wait, 5 s at most, until the snapshot has reached this sequence.", valueName: "sequence"))
+        help: ArgumentHelp("Wait up to 5 s until the snapshot includes this sequence.", valueName: "sequence"))
     var minSequence: Int64?
 
     @OptionGroup var moment: PointInTimeOptions
 
-    @Flag(help: "Print JSON, as the server gives it.")
+    @Flag(help: "Print the server's JSON.")
     var json = false
 
     @OptionGroup var server: ServerOptions
@@ -47,6 +47,6 @@ struct ShowCommand: AsyncParsableCommand {
         for line in SnapshotText.header(job, style, silent: silent) + [""] + bars { console.print(line) }
     }
 
-    /// Whether it shows the job as it is now, and not as it was.
+    /// Whether the current state is shown, and not a past one.
     private var showsNow: Bool { moment.atSequence == nil && moment.at == nil }
 }

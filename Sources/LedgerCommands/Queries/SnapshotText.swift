@@ -1,12 +1,14 @@
 import Ledger
 import LedgerWire
 
-/// A snapshot as people and scripts read it.
+/// A snapshot as text, for people and for scripts.
 enum SnapshotText {
-    /// How the indicator without a label is called.
+    /// The name of the indicator without a label.
     static let unlabeled = "(default)"
 
-    /// A line for each indicator, `label: done/total`, in their order: what scripts may rely on.
+    /// A line `label: done/total` for each indicator, in their order.
+    ///
+    /// Scripts may rely on this format.
     static func lines(_ progress: [Snapshot.Indicator]) -> [String] {
         progress.map(line)
     }
@@ -15,7 +17,7 @@ enum SnapshotText {
         "\(label(indicator)): \(indicator.counted.done)/\(indicator.counted.total)"
     }
 
-    /// As many of these lines as fit into one of so many cells, and how many more there are.
+    /// As many of these lines as fit into a width, and the number of the others.
     static func summary(_ progress: [Snapshot.Indicator], width: Int) -> String {
         var summary = ""
         for (index, indicator) in progress.enumerated() {
@@ -30,7 +32,7 @@ enum SnapshotText {
         return summary
     }
 
-    /// The same with bars, for a terminal.
+    /// The indicators with bars, for a terminal.
     static func bars(_ progress: [Snapshot.Indicator], _ style: TerminalStyle) -> [String] {
         func text(_ indicator: Snapshot.Indicator) -> String {
             style.hasUnicode ? label(indicator) : TerminalText.ascii(label(indicator))
@@ -53,9 +55,9 @@ enum SnapshotText {
         }
     }
 
-    /// What a person wants to know of a job before its numbers.
+    /// The description of a job above its indicators.
     ///
-    /// - Parameter silent: The executions that have not reported for long.
+    /// - Parameter silent: The executions that have not reported for a long time.
     static func header(_ job: JobAnswer, _ style: TerminalStyle, silent: [SilentExecution] = []) -> [String] {
         let tasks = job.snapshot.tasks
         var lines = ["\(VisibleText.escape(job.description.name.text))  \(job.snapshot.state.rawValue)"]

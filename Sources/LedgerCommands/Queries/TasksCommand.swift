@@ -6,24 +6,24 @@ import ProgressLedgerClient
 struct TasksCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tasks",
-        abstract: "Show a job's tasks and the runs of each: which one counts, and what it reported.",
+        abstract: "List a job's tasks and their executions: which one counts, and what it reported.",
         discussion: """
-            A line for each execution, the one that counts at the end of its task. Where there are more tasks, the \
-            cursor with which the next page begins is told on standard error.
+            Prints one line per execution; the one that counts is the last of its task. If there are more tasks, the \
+            cursor of the next page is printed to standard error.
             """)
 
     @OptionGroup var job: JobOptions
 
-    @Option(help: "Only tasks in this state.")
+    @Option(help: "List only tasks in this state.")
     var state: TaskState?
 
-    @Option(parsing: .unconditional, help: "Tasks in the page, 1,000 at most.")
+    @Option(parsing: .unconditional, help: "The most tasks to list, up to 1,000.")
     var limit: Int = 100
 
-    @Option(help: "Where the page begins: told at the end of the one before.")
+    @Option(help: "The start of the page: the cursor printed after the previous page.")
     var cursor: String?
 
-    @Flag(help: "Print JSON, as the server gives it.")
+    @Flag(help: "Print the server's JSON.")
     var json = false
 
     @OptionGroup var server: ServerOptions
@@ -43,7 +43,9 @@ struct TasksCommand: AsyncParsableCommand {
         if let next = page.nextCursor { Console.standard.note("There are more: --cursor \(VisibleText.escape(next))") }
     }
 
-    /// - Parameter now: The server's time; without it no silence is told.
+    /// The table of tasks and executions.
+    ///
+    /// - Parameter now: The server's time. Without it, silent executions are not marked.
     static func table(_ tasks: [TaskSummary], now: Timestamp? = nil) -> Table {
         var table = Table([
             ("TASK", .left), ("EXECUTION", .left), ("ATTEMPT", .right), ("STATE", .whole), ("COUNTS", .left),
@@ -64,7 +66,7 @@ struct TasksCommand: AsyncParsableCommand {
         _ execution: ExecutionSummary, of task: TaskSummary, _ now: Timestamp?
     ) -> String {
         if let outcome = execution.outcome { return outcome.rawValue }
-        // A superseded one may run still, as a zombie, or have been lost: nobody has said.
+        // A superseded execution without an outcome may still run, as a zombie, or may be lost; the ledger cannot know.
         guard execution.isCounted else { return "unfinished" }
         guard task.state == .running, let now, SilentExecution.silence(of: execution, now: now) != nil else {
             return task.state.rawValue
@@ -72,7 +74,7 @@ struct TasksCommand: AsyncParsableCommand {
         return "running, \(SilentExecution.text(execution.lastAt, now: now))"
     }
 
-    /// Labels that are listed; an execution may have a thousand.
+    /// The most labels to list; an execution may have a thousand.
     private static let labelsMax = 20
 
     private static func progress(_ execution: ExecutionSummary) -> String {

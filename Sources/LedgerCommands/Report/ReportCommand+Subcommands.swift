@@ -3,7 +3,7 @@ import Ledger
 import LedgerWire
 import ProgressLedgerClient
 
-/// How long, in seconds, a report is tried again: a server that starts anew is back by then.
+/// The default time to retry a report, in seconds: enough for a server's restart.
 private let usualPatience = 10
 
 extension ReportCommand {
@@ -12,13 +12,13 @@ extension ReportCommand {
             commandName: "start",
             abstract: "Start an execution and print its name.",
             discussion: """
-                Every earlier execution of the task is superseded. What is not given, the ledger gives: a name that \
-                nobody else has, and the next attempt. Exit code 4: a newer execution counts already.
+                Supersedes every earlier execution of the task. The ledger assigns a missing name (unique) and a \
+                missing attempt (the next one). Exit code 4: a newer execution counts already.
                 """)
 
         @OptionGroup var execution: ExecutionOptions
 
-        @Flag(help: "Print JSON, as the server gives it.")
+        @Flag(help: "Print the server's JSON.")
         var json = false
 
         @OptionGroup var server: ServerOptions
@@ -27,9 +27,9 @@ extension ReportCommand {
             let (job, reference) = try execution.resolve()
             let (started, document) = try await server.client(usualPatience: usualPatience).askForJSON(
                 .startExecution(reference, in: job), as: StartedExecution.self)
-            // An execution that is known by its attempt alone has no name to print.
+            // An execution without a name, identified by its attempt alone, prints an empty line.
             if json { return Console.standard.print(document) }
-            // As it is: a script gives it back to us.
+            // Not escaped: the script passes the name back.
             Console.standard.write((started.execution?.text ?? "") + "\n")
         }
     }
@@ -38,7 +38,7 @@ extension ReportCommand {
         static let configuration = CommandConfiguration(
             commandName: "add", abstract: "Declare more units of work.")
 
-        @Argument(help: "How many units more there are to do.")
+        @Argument(help: "The number of units to add to the total.")
         var units: Int64
 
         @OptionGroup var progress: ProgressOptions
@@ -52,7 +52,7 @@ extension ReportCommand {
         static let configuration = CommandConfiguration(
             commandName: "done", abstract: "Report units of work done.")
 
-        @Argument(help: "How many units more are done.")
+        @Argument(help: "The number of units to add to the units done.")
         var units: Int64
 
         @OptionGroup var progress: ProgressOptions
@@ -66,7 +66,7 @@ extension ReportCommand {
         static let configuration = CommandConfiguration(
             commandName: "finish", abstract: "Report that the execution has ended.")
 
-        @Argument(help: "How it ended: succeeded, failed or canceled.")
+        @Argument(help: "The outcome: succeeded, failed or canceled.")
         var outcome: ExecutionOutcome
 
         @OptionGroup var append: AppendOptions
@@ -79,14 +79,15 @@ extension ReportCommand {
         }
     }
 
-    /// What `add` and `done` have in common.
+    /// The options that `add` and `done` share.
     struct ProgressOptions: ParsableArguments {
-        @Option(help: "The indicator; without a label, the default one.")
+        @Option(help: "The indicator's label. Without it: the default indicator.")
         var label: String?
 
         @Option(
             parsing: .unconditional,
-            help: ArgumentHelp("The script's own number of this report, unique in its execution.", valueName: "number"))
+            help: ArgumentHelp(
+                "The number of this report, unique in its execution; makes a retry safe.", valueName: "number"))
         var report: Int64?
 
         @OptionGroup var append: AppendOptions
@@ -101,16 +102,16 @@ extension ReportCommand {
         }
     }
 
-    /// What is done with one event of an execution.
+    /// The options of commands that append one event of an execution.
     struct AppendOptions: ParsableArguments {
         @Flag(
             help: """
-                Wait for the verdict, 5 s at most, and end with code 4 where the report was superseded, with 2 where it \
-                contradicts what was reported before.
+                Wait up to 5 s for the verdict. Exit with code 4 if the report is superseded, with 2 if it contradicts \
+                an earlier report.
                 """)
         var wait = false
 
-        @Flag(help: "Print JSON, as the server gives it.")
+        @Flag(help: "Print the server's JSON.")
         var json = false
 
         func send(_ draft: EventDraft, to job: JobID, _ server: ServerOptions) async throws {
@@ -125,11 +126,11 @@ extension ReportCommand {
             case .conflict:
                 throw CommandFailure(
                     .refused,
-                    "\(recorded) its execution has reported something else under this number, or has another attempt.")
+                    "\(recorded) the execution used this report number for another report, or has another attempt.")
             case .overLimit:
                 throw CommandFailure(
                     .refused,
-                    "\(recorded) its execution has \(Limits.labelsPerExecutionMax) labels, and this is one more.")
+                    "\(recorded) the execution already has \(Limits.labelsPerExecutionMax) labels, the maximum.")
             case .counted, .duplicate, nil: break
             }
         }
@@ -147,20 +148,20 @@ extension ReportCommand {
             commandName: "create",
             abstract: "Create a job and print its id.",
             discussion: """
-                With --key it may be repeated: the job that has the key and the same content already is found again. \
-                Exit code 2: the key belongs to a job with other content.
+                With --key the command can be repeated: a job with the same key and content is returned instead of a \
+                new one. Exit code 2: the key belongs to a job with other content.
                 """)
 
         @Argument(help: "The job's name.")
         var name: String
 
-        @Option(help: "A key of your own, unique in the ledger.")
+        @Option(help: "A key that you choose, unique in the ledger.")
         var key: String?
 
         @Option(name: .customLong("tag"), help: ArgumentHelp("A tag; may be repeated.", valueName: "name=value"))
         var tags: [TagOption] = []
 
-        @Flag(help: "Print JSON, as the server gives it.")
+        @Flag(help: "Print the server's JSON.")
         var json = false
 
         @OptionGroup var server: ServerOptions
@@ -178,13 +179,13 @@ extension ReportCommand {
         static let configuration = CommandConfiguration(
             commandName: "finish", abstract: "Report that the job has ended.")
 
-        @Argument(help: "How it ended: completed, failed or canceled.")
+        @Argument(help: "The outcome: completed, failed or canceled.")
         var outcome: JobOutcome
 
-        @Option(help: "The job's id. PROGRESS_LEDGER_JOB.")
+        @Option(help: "The job's id. Default: PROGRESS_LEDGER_JOB.")
         var job: String?
 
-        @Flag(help: "Print JSON, as the server gives it.")
+        @Flag(help: "Print the server's JSON.")
         var json = false
 
         @OptionGroup var server: ServerOptions

@@ -3,9 +3,9 @@ import ArgumentParser
 struct ReportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "report",
-        abstract: "Report from a shell script.",
+        abstract: "Report progress from a shell script.",
         discussion: """
-            A whole job:
+            A complete job:
 
               export PROGRESS_LEDGER_JOB=$(progress-ledger report job create nightly-import)
               export PROGRESS_LEDGER_TASK=download
@@ -15,13 +15,13 @@ struct ReportCommand: AsyncParsableCommand {
               progress-ledger report finish succeeded
               progress-ledger report job finish completed
 
-            So that an engine which stops the script ends the execution as canceled, after 'report start':
+            To end the execution as canceled if the script is terminated, add after 'report start':
 
               trap 'progress-ledger report finish canceled; exit 143' TERM HUP INT
 
-            'report start' ends with code 4 where a newer execution of the task runs already: then stop. With \
-            --report, a number that a script counts up within one execution, a report may be sent again after a lost \
-            answer; without, such an end has code 6.
+            'report start' exits with code 4 if a newer execution of the task counts; the script should then stop. \
+            --report numbers the reports of an execution, counted up by the script, and makes it safe to repeat a \
+            report whose response was lost. Without --report, a lost response gives exit code 6.
             """,
         subcommands: [Start.self, Add.self, Done.self, Finish.self, JobReport.self])
 }

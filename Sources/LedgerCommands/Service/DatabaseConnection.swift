@@ -2,16 +2,20 @@ import LedgerStore
 import Logging
 import PQ
 
-/// The database that a service works on, and the private PostgreSQL behind it where there is one.
+/// The database of a service, possibly in a private PostgreSQL.
 struct DatabaseConnection: Sendable {
     let target: ConnectionTarget
-    /// Whether the database is ours alone: then its schema is brought up to date without being asked.
+    /// Whether the database is private.
+    ///
+    /// The schema of a private database is always migrated, without a flag.
     let isPrivate: Bool
 
     /// The name of the database in a private PostgreSQL.
     private static let privateName = "progress_ledger"
 
-    /// Runs the body with the database; a private PostgreSQL is kept running as long as it does and is stopped with it.
+    /// Runs the body with the database.
+    ///
+    /// A private PostgreSQL is started before the body, kept running during it, and stopped after it.
     static func with<Result>(
         _ choice: DatabaseChoice, logger: Logger, _ body: (DatabaseConnection) async throws -> Result
     ) async throws -> Result {
@@ -26,11 +30,11 @@ struct DatabaseConnection: Sendable {
             do {
                 try await postgres.ensureDatabase(privateName)
                 let target = postgres.target.setting("dbname", privateName)
-                // Ends with the body, before the server is stopped.
+                // This task ends with the body, before PostgreSQL is stopped.
                 async let _ = postgres.keepRunning()
                 result = try await body(DatabaseConnection(target: target, isPrivate: true))
             } catch {
-                // What failed first is what its user must hear of.
+                // Report the first failure to the user; only log a second one.
                 do { try await postgres.stop() } catch let second {
                     logger.error("could not stop the private PostgreSQL", metadata: ["error": "\(second)"])
                 }

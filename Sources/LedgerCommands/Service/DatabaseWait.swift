@@ -2,18 +2,20 @@ import LedgerStore
 import Logging
 import PQ
 
-/// Waits for a database that is away or recovers, such as one that is started at the same time.
+/// Retries while the database is unavailable or recovering.
+///
+/// Useful if the database is started at the same time as the service.
 struct DatabaseWait: Sendable {
-    /// How long to try again; zero is not at all.
+    /// The time to retry; zero disables retries.
     let limit: Duration
     let logger: Logger
 
-    /// The pauses between tries.
+    /// The pause between attempts.
     private static let pause = Duration.milliseconds(500)
 
-    /// Runs the body again until it does not fail because the database is away, or the time is over.
+    /// Repeats the body while the database is unavailable and time is left.
     ///
-    /// - Throws: What the body threw the last time.
+    /// - Throws: The last error of the body.
     func whileAway<Result>(_ body: () async throws -> Result) async throws -> Result {
         let end = ContinuousClock.now + limit
         var isLogged = false
@@ -33,10 +35,9 @@ struct DatabaseWait: Sendable {
         }
     }
 
-    /// Whether the database may be back by itself. A wrong password, name or role stays wrong.
+    /// Whether an error may pass by itself; a wrong password, name or role does not.
     ///
-    /// An unknown outcome is no obstacle: what is waited for only reads, or brings the schema up to date, and is safe to
-    /// repeat.
+    /// An unknown outcome may be retried: the bodies only read or migrate the schema, and are safe to repeat.
     static func mayPass(_ error: any Error) -> Bool {
         guard let error = CommandFailure.databaseError(behind: error), error.isRetrySafe || error.isOutcomeUnknown,
             !error.isRefusedSession

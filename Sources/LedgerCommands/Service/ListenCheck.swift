@@ -1,8 +1,8 @@
 import Glibc
 
-/// Tries to listen on an address before anything is built or started for it.
+/// Checks that the server can listen on an address, before anything is created.
 enum ListenCheck {
-    /// Throws unless the host is a name or an address.
+    /// Throws unless the host is a name or an address that resolves.
     static func checkHost(_ host: String) throws(CommandFailure) {
         freeaddrinfo(try resolve(host, port: 0))
     }
@@ -14,7 +14,7 @@ enum ListenCheck {
         let descriptor = socket(first.pointee.ai_family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
-        // As the server does: connections of an earlier one that are not over yet do not stand in the way.
+        // The server sets the same option: connections of an earlier server that still close are no obstacle.
         var one: Int32 = 1
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
         guard bind(descriptor, first.pointee.ai_addr, first.pointee.ai_addrlen) != 0 else { return }

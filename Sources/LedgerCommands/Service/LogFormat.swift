@@ -1,14 +1,14 @@
 import FoundationEssentials
 import Logging
 
-/// How log lines look. They go to standard error: standard output is for data.
+/// The format of log lines on standard error; standard output is for data.
 enum LogFormat: String, CaseIterable, Sendable {
-    /// For people: one line of text.
+    /// One line of text per message, for people.
     case text
-    /// For programs: one JSON object a line.
+    /// One JSON object per line, for programs.
     case json
 
-    /// Installs it for the process; to be called once.
+    /// Installs the format for the process; must be called once.
     func install(level: Logger.Level) {
         let format = self
         LoggingSystem.bootstrap { label in
@@ -23,7 +23,9 @@ enum LogFormat: String, CaseIterable, Sendable {
     }
 }
 
-/// Writes `{"at":…,"level":…,"label":…,"message":…,"metadata":{…}}` to standard error, a line for each message.
+/// A log handler that writes one JSON object per line to standard error.
+///
+/// The fields are `{"at":…,"level":…,"label":…,"message":…,"metadata":{…}}`.
 struct JSONLogHandler: LogHandler {
     let label: String
     var logLevel = Logger.Level.info
@@ -54,7 +56,7 @@ struct JSONLogHandler: LogHandler {
         do {
             return String(decoding: try encoder.encode(entry), as: UTF8.self)
         } catch {
-            // Strings always encode; should that ever change, the message must not be lost.
+            // Strings always encode. If that ever changes, the message must not be lost.
             return "\(event.level.rawValue) \(label): \(event.message)"
         }
     }

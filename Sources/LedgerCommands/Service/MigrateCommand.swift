@@ -6,13 +6,13 @@ import PQ
 struct MigrateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "migrate",
-        abstract: "Bring the database's schema to this version.",
+        abstract: "Migrate the database schema to this version.",
         discussion: """
-            Safe to start at the same time from anywhere: one does the work, the others find it done. Refuses a \
-            database that a newer version has migrated, and one whose applied migrations are not those of this build.
+            Safe to run concurrently: one process migrates, the others find the work done. Refuses a database that a \
+            newer version has migrated, and one whose applied migrations differ from those of this build.
             """)
 
-    @Flag(help: "Only tell; exit code 7 where the schema is not the one of this version, or is not protected.")
+    @Flag(help: "Only check; exit with code 7 if the schema does not match this version or is not protected.")
     var check = false
 
     @Flag(name: .customLong("print"), help: "Print the SQL for an administrator instead of running it.")
@@ -28,8 +28,8 @@ struct MigrateCommand: AsyncParsableCommand {
         let choice = try service.databaseChoice(configuration)
         let logger = try service.makeLogger(configuration)
         if check, case .isPrivate(let folder) = choice, !DataFolder.holdsDatabase(folder) {
-            // Only tells: opening the database would make it.
-            let explanation = "there is no database yet: 'progress-ledger migrate' or 'serve' makes it"
+            // A check must not create the database, which opening it would do.
+            let explanation = "there is no database yet; create it with 'progress-ledger migrate' or 'serve'"
             Console.standard.print(
                 json ? Self.json(isCurrent: false, explanation) : "\(VisibleText.escape(folder)): \(explanation)")
             throw ExitCode(ExitStatus.schema.rawValue)
@@ -55,11 +55,11 @@ struct MigrateCommand: AsyncParsableCommand {
     private static func text(_ outcome: Migrator.MigrationResult) -> String {
         let applied =
             outcome.applied.isEmpty
-            ? "The schema is the one of this version already."
-            : "Applied \(outcome.applied.joined(separator: ", ")): the schema is the one of this version now."
+            ? "The schema already matches this version."
+            : "Applied \(outcome.applied.joined(separator: ", ")): the schema now matches this version."
         let lines =
             outcome.repaired.map { "Restored: \($0)." }
-            + outcome.faults.map { "Not protected, and left for you to decide: \($0)." }
+            + outcome.faults.map { "Not protected, please repair by hand: \($0)." }
         return ([applied] + lines).joined(separator: "\n")
     }
 

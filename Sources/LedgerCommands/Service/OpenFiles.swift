@@ -1,13 +1,13 @@
 import Glibc
 
-/// How many files, sockets among them, this process may have open.
+/// The limit of open files, including sockets, of this process.
 enum OpenFiles {
-    /// Raises the limit as far as the system lets any process raise it.
+    /// Raises the limit to the maximum that the system allows any process.
     ///
-    /// Processes that are started later inherit it. Many systems start processes with 1,024, for the sake of old programs
-    /// that use `select`; nothing here does.
+    /// Processes that are started later inherit it. Many systems start processes with a limit of 1,024, for old
+    /// programs that use `select`; this program does not.
     ///
-    /// - Returns: How many it may have open now.
+    /// - Returns: The limit after the change.
     static func allowAsManyAsPossible() -> Int {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1_024 }

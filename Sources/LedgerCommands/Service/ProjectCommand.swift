@@ -5,11 +5,11 @@ import LedgerStore
 struct ProjectCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "project",
-        abstract: "Run a projection worker alone: it brings snapshots up to the events, and works on replays.",
+        abstract: "Run a projection worker, which keeps snapshots up to date and works on replays.",
         discussion: """
-            Any number of workers may run beside each other and beside those in 'serve', on any number of machines: \
-            they share the work, and one that is killed leaves nothing half done. SIGTERM and Ctrl-C let it finish \
-            and end it with exit code 0.
+            Any number of workers can run, on any number of machines, beside each other and beside the workers in \
+            'serve'. They share the work, and a worker that is killed leaves no partial work. SIGTERM and Ctrl-C let \
+            the worker finish its current work and exit with code 0.
             """)
 
     @OptionGroup var times: ServiceTimes

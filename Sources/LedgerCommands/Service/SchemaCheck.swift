@@ -1,11 +1,11 @@
 import LedgerStore
 import Logging
 
-/// Lets a service begin only on a database whose schema is the one of this version.
+/// The schema check before a service starts.
 enum SchemaCheck {
-    /// Checks the schema, and brings it up to date if that is wanted.
+    /// Checks the schema, after migrating it if that is allowed.
     ///
-    /// - Throws: ``CommandFailure`` if the schema is another one, saying what to run.
+    /// - Throws: ``CommandFailure`` with the command to run if the schema does not match.
     static func pass(_ database: DatabaseConnection, mayMigrate: Bool, wait: DatabaseWait, logger: Logger) async throws
     {
         try await wait.whileAway { try await pass(database, mayMigrate: mayMigrate, logger: logger) }
@@ -16,7 +16,7 @@ enum SchemaCheck {
         if mayMigrate || database.isPrivate {
             let outcome = try await migrator.bringUp()
             if !outcome.applied.isEmpty {
-                logger.info("brought the schema up to date", metadata: ["schema.applied": "\(outcome.applied)"])
+                logger.info("migrated the schema", metadata: ["schema.applied": "\(outcome.applied)"])
             }
             for fault in outcome.repaired {
                 logger.notice("restored a guarantee of the ledger", metadata: ["guarantee.fault": "\(fault)"])

@@ -10,25 +10,25 @@ struct ServeCommand: AsyncParsableCommand {
         commandName: "serve",
         abstract: "Serve the ledger over HTTP, with a projection worker in the same process.",
         discussion: """
-            Where no database is configured, it finds PostgreSQL's programs, makes a private one in a data folder, \
-            runs it on a Unix socket and stops it with itself. Prints one line, 'listening on http://HOST:PORT', to \
-            standard output once it can answer. SIGTERM and Ctrl-C let it finish what it is doing and end it with \
-            exit code 0; a second one, a second later or more, stops it at once.
+            If no database is configured, the server creates a private PostgreSQL in a data folder, runs it on a Unix \
+            socket and stops it at exit. When it is ready it prints one line to standard output: 'listening on \
+            http://HOST:PORT'. SIGTERM and Ctrl-C let it finish its current work and exit with code 0; a second signal \
+            at least one second later stops it at once.
             """)
 
-    @Option(help: "The address to listen on. PROGRESS_LEDGER_HOST; 127.0.0.1.")
+    @Option(help: "The address to listen on. Default: PROGRESS_LEDGER_HOST, else 127.0.0.1.")
     var host: String?
 
-    @Option(parsing: .unconditional, help: "The port to listen on; 0 picks a free one. PROGRESS_LEDGER_PORT; 8080.")
+    @Option(parsing: .unconditional, help: "The port; 0 picks a free one. Default: PROGRESS_LEDGER_PORT, else 8080.")
     var port: String?
 
-    @Flag(help: "Leave the projection to 'progress-ledger project'.")
+    @Flag(help: "Run no projection worker; use 'progress-ledger project' for that.")
     var noProjection = false
 
-    @Flag(help: "Bring the schema of a given database up to date first. A private one always is.")
+    @Flag(help: "Migrate the schema at start. A private database is always migrated.")
     var migrate = false
 
-    @Flag(help: "Listen on addresses that other machines reach, though whoever reaches it may read and write all.")
+    @Flag(help: "Allow non-loopback addresses. There is no authentication: every client can read and write everything.")
     var insecureNoAuthentication = false
 
     @OptionGroup var times: ServiceTimes
@@ -36,7 +36,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Watchers at once; further ones are told to come later. PROGRESS_LEDGER_WATCHERS_MAX; \(Self.watchersMaxUsual).",
+            "The most concurrent watchers; others get 503. Default: PROGRESS_LEDGER_WATCHERS_MAX, else \(Self.watchersMaxUsual).",
             valueName: "number"))
     var watchersMax: String?
 
@@ -96,7 +96,9 @@ struct ServeCommand: AsyncParsableCommand {
         }
     }
 
-    /// The services in the order in which they start; they stop in reverse, so that no request loses its ledger.
+    /// The services in the order in which they start.
+    ///
+    /// They stop in reverse order, so that no request loses its ledger.
     private static func services(
         on database: DatabaseConnection, projects: Bool, store: PostgresLedger.Settings, settings: ServerSettings,
         logger: Logger
@@ -118,16 +120,17 @@ struct ServeCommand: AsyncParsableCommand {
 }
 
 extension ServerSettings {
-    /// Open files that are not clients' connections: those to the database, the private one's, the log.
+    /// Open files that are not client connections: the database's, the log and others.
     private static let otherFiles = 256
 
     /// The fewest open files with which a server starts.
     static let openFilesMin = otherFiles + refusedConnectionsMax + connectionsMin
 
-    /// Takes no more connections than there may be files: a server that has no file left for one can neither take it nor
-    /// send it away.
+    /// Limits the connections to the available open files.
     ///
-    /// - Throws: ``CommandFailure`` if there are too few files for a server that is of use.
+    /// A server without a free file can neither accept nor refuse a connection.
+    ///
+    /// - Throws: ``CommandFailure`` if there are too few files for a useful server.
     mutating func limitConnections(openFilesMax: Int, logger: Logger) throws(CommandFailure) {
         guard openFilesMax >= Self.openFilesMin else {
             throw CommandFailure(
@@ -140,23 +143,25 @@ extension ServerSettings {
         guard room < connectionsMax else { return }
         connectionsMax = room
         logger.warning(
-            "the system allows few open files, so fewer connections are taken at once; raise the hard limit (ulimit -Hn)",
+            "reduced the connection limit because the system allows few open files; raise the hard limit (ulimit -Hn)",
             metadata: ["files.max": "\(openFilesMax)", "connections.max": "\(connectionsMax)"])
     }
 
-    /// Takes no more watchers than leave a quarter of the connections for everything else.
+    /// Limits watchers to three quarters of the connections.
+    ///
+    /// The others remain for requests.
     mutating func limitWatchers(logger: Logger) {
         let most = max(1, connectionsMax / 4 * 3)
         guard most < watchersMax else { return }
         watchersMax = most
         logger.warning(
-            "fewer may watch at once than was asked for, so that connections are left for others",
+            "reduced the watcher limit to keep connections for other requests",
             metadata: ["watchers.max": "\(watchersMax)", "connections.max": "\(connectionsMax)"])
     }
 }
 
 extension Logger {
-    /// A logger of one part of the process.
+    /// A logger for one part of the process.
     func labeled(_ part: String) -> Logger {
         Logger(label: "\(label).\(part)")
     }

@@ -4,39 +4,41 @@ import Glibc
 import LedgerStore
 import Logging
 
-/// What `serve`, `project` and `migrate` have in common: the configuration file, the database and the log.
+/// The options of all services: configuration file, database and log.
+///
+/// The services are `serve`, `project` and `migrate`.
 struct ServiceOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "A file of KEY=VALUE lines with the same names as the environment variables, which come before it.",
+            "A file of KEY=VALUE lines, named like the environment variables, which override it.",
             valueName: "file"))
     var config: String?
 
     @Option(
         help: ArgumentHelp(
-            "The database: postgresql://… or 'host=… dbname=…', as libpq has them.",
+            "The database, as a libpq connection string: postgresql://… or 'host=… dbname=…'.",
             discussion: """
-                Else PROGRESS_LEDGER_DATABASE, DATABASE_URL, or libpq's PGHOST, PGDATABASE, … where one of them is \
-                set. Where none is: a private PostgreSQL. A password does not belong on a command line, where every \
-                user of the machine sees it: use the environment, or libpq's ~/.pgpass.
+                Default: PROGRESS_LEDGER_DATABASE, else DATABASE_URL, else libpq's PGHOST, PGDATABASE, … if one of \
+                them is set, else a private PostgreSQL. Do not put a password on the command line, where every user of \
+                the machine can see it: use the environment or libpq's ~/.pgpass.
                 """,
             valueName: "url"))
     var database: String?
 
     @Option(
         help: ArgumentHelp(
-            "The folder of a private PostgreSQL: made if it is not there, started and stopped with this command.",
+            "The folder of a private PostgreSQL, which is created if missing and runs while this command runs.",
             discussion: """
-                Else PROGRESS_LEDGER_DATA; else /var/lib/progress-ledger as root, and $XDG_DATA_HOME/progress-ledger \
-                (~/.local/share/progress-ledger) otherwise.
+                Default: PROGRESS_LEDGER_DATA, else /var/lib/progress-ledger as root, else \
+                $XDG_DATA_HOME/progress-ledger (~/.local/share/progress-ledger).
                 """,
             valueName: "folder"))
     var data: String?
 
-    @Option(help: "What is logged to standard error: \(Logger.Level.names). PROGRESS_LEDGER_LOG_LEVEL; info.")
+    @Option(help: "The log level: \(Logger.Level.names). Default: PROGRESS_LEDGER_LOG_LEVEL, else info.")
     var logLevel: String?
 
-    @Option(help: "How: text or json, a line each. PROGRESS_LEDGER_LOG_FORMAT; text.")
+    @Option(help: "The log format: text or json, one line each. Default: PROGRESS_LEDGER_LOG_FORMAT, else text.")
     var logFormat: String?
 
     func configuration() throws(CommandFailure) -> Configuration {
@@ -65,26 +67,26 @@ struct ServiceOptions: ParsableArguments {
     }
 }
 
-/// How a service begins and ends.
+/// The options of long-running services: time limits and database connections.
 struct ServiceTimes: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "How long it may finish what it is doing when it is told to stop. PROGRESS_LEDGER_DRAIN_SECONDS; 30.",
+            "The time to finish current work after a signal. Default: PROGRESS_LEDGER_DRAIN_SECONDS, else 30.",
             valueName: "seconds"))
     var drainSeconds: String?
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "How long to wait at the start for a database that is away or recovers (0: not at all). PROGRESS_LEDGER_WAIT_FOR_DATABASE; 60.",
+            "The time to wait at start for the database; 0: none. Default: PROGRESS_LEDGER_WAIT_FOR_DATABASE, else 60.",
             valueName: "seconds"))
     var waitForDatabase: String?
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "The most connections to PostgreSQL, beside one for notifications. PROGRESS_LEDGER_DATABASE_CONNECTIONS; 21.",
+            "The database connections, plus one for notifications. Default: PROGRESS_LEDGER_DATABASE_CONNECTIONS, else 21.",
             valueName: "count"))
     var databaseConnections: String?
 
@@ -116,9 +118,9 @@ extension Logger.Level {
 }
 
 extension Configuration {
-    /// A setting's value: the flag's, or else what is configured, or else the usual one.
+    /// The value of a setting: from the flag, else the configuration, else the default.
     ///
-    /// - Throws: Where the value cannot be read, naming where it was given and what is wanted.
+    /// - Throws: ``CommandFailure`` if the value is invalid, with its source and the expected format.
     func read<Value>(
         _ setting: Setting, flag: String?, named flagName: String, else usual: Value, as parse: (String) -> Value?,
         wanted: () -> String

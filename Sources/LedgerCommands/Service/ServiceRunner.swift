@@ -3,27 +3,29 @@ import ServiceLifecycle
 import Synchronization
 import UnixSignals
 
-/// Runs services from the first signal handler to the last cleanup.
+/// Runs services and handles signals, from preparation to cleanup.
 ///
-/// The first SIGTERM or SIGINT lets them finish what they are doing, for a bounded time; a second one stops them at
-/// once, unless it comes within a second of the first, which one sender may send twice. A signal that comes while they
-/// are still being prepared ends the preparation.
+/// The first SIGTERM or SIGINT lets the services finish their current work within a time limit. A second signal stops
+/// them at once, unless it comes within a second of the first: one sender may send a signal twice. A signal during
+/// preparation ends the preparation.
 final class ServiceRunner: Sendable {
     private enum State {
         /// The database is being opened. → `running`, `stopping`
         case preparing
         /// The services run. → `stopping`
         case running(ServiceGroup)
-        /// A signal has come, at this moment, while the services ran; nil if it came before that.
+        /// A signal came at this time; nil if it came before the services ran.
         case stopping(since: ContinuousClock.Instant?)
     }
 
-    /// What a signal means.
+    /// The reaction to a signal.
     enum Reaction: Hashable {
         case stopGracefully, ignore, stopAtOnce
     }
 
-    /// GNU `timeout` sends its signal to the process and to the group that it is in.
+    /// The time within which a second signal counts as a repetition of the first.
+    ///
+    /// GNU `timeout` sends its signal to the process and to the process group.
     static let repetitionMax = Duration.seconds(1)
 
     private enum Ended: Sendable {
@@ -40,9 +42,9 @@ final class ServiceRunner: Sendable {
         self.logger = logger
     }
 
-    /// Runs the body, which prepares services and hands them to ``run(_:)``, and obeys signals all the while.
+    /// Runs the body, which prepares services for ``run(_:)``, and handles signals.
     ///
-    /// - Throws: What the body throws, unless a signal ended it; ``CommandFailure`` where a second one did.
+    /// - Throws: The body's error unless a signal ended it; ``CommandFailure`` if a second signal did.
     func obeyingSignals(_ body: @escaping @Sendable (ServiceRunner) async throws -> Void) async throws {
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         try await withThrowingTaskGroup(of: Ended.self) { group in
@@ -60,12 +62,14 @@ final class ServiceRunner: Sendable {
             do {
                 try await group.waitForAll()
             } catch {
-                logger.warning("stopped before everything was finished", metadata: ["error": "\(error)"])
+                logger.warning("stopped before all work was finished", metadata: ["error": "\(error)"])
             }
         }
     }
 
-    /// Runs services until one fails or a signal comes: started in this order, stopped in reverse.
+    /// Runs services until one fails or a signal comes.
+    ///
+    /// They start in the given order and stop in reverse order.
     func run(_ services: [any Service]) async throws {
         var configuration = ServiceGroupConfiguration(
             services: services.map {
@@ -84,13 +88,13 @@ final class ServiceRunner: Sendable {
         try await group.run()
     }
 
-    /// What a signal means that comes at a moment, after one that came at another.
+    /// The reaction to a signal at a time, given the time of the first signal.
     static func reaction(to first: ContinuousClock.Instant?, now: ContinuousClock.Instant) -> Reaction {
         guard let first else { return .stopGracefully }
         return first.duration(to: now) < repetitionMax ? .ignore : .stopAtOnce
     }
 
-    /// Obeys a signal; false if everything is to be stopped at once.
+    /// Handles a signal; returns false if everything must stop at once.
     private func goesOn(after signal: UnixSignal) async -> Bool {
         let now = ContinuousClock.now
         let (reaction, running): (Reaction, ServiceGroup?) = state.withLock { state in

@@ -6,13 +6,14 @@ import ProgressLedgerClient
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Show what is behind, who works on it, what is stuck, and why.",
+        abstract: "Show the health of the ledger: lag, workers, stuck jobs and blocked transactions.",
         discussion: """
-            Lag is measured against the ledger itself. Ends with code 1 where something needs a look: a job that cannot \
-            be folded, a worker that is lost, none at all while events wait, or events that wait for longer than 30 s.
+            Lag is measured against the events themselves. Exits with code 1 if something needs attention, such as a \
+            job that cannot be folded, a lost worker, no worker while events wait, or events that have waited for more \
+            than 30 s.
             """)
 
-    @Flag(help: "Print JSON, as the server gives it.")
+    @Flag(help: "Print the server's JSON.")
     var json = false
 
     @OptionGroup var server: ServerOptions
@@ -29,30 +30,30 @@ struct StatusCommand: AsyncParsableCommand {
     }
 }
 
-/// How a ledger fares, as people read it.
+/// The status of a ledger as lines of text.
 enum StatusText {
-    /// Lost workers that are listed.
+    /// The most lost workers to list.
     private static let lostMax = 5
-    /// Events that wait for longer are a sign that something is wrong.
+    /// The lag in seconds above which something is wrong.
     private static let lagMax = 30.0
 
     static func lines(_ status: LedgerStatus) -> [String] {
         var lines = [
             status.lag.jobs == 0
-                ? "behind   nothing: every snapshot holds every event"
+                ? "behind   nothing: all snapshots are up to date"
                 : "behind   \(status.lag.jobs) jobs, by \(status.lag.events) events, the oldest of "
                     + "\(seconds(status.lag.seconds)) ago"
         ]
         if status.lag.missingSnapshots > 0 {
-            lines.append("missing  the projections of \(status.lag.missingSnapshots) jobs: a worker builds them anew")
+            lines.append("missing  the projections of \(status.lag.missingSnapshots) jobs: a worker rebuilds them")
         }
         lines += status.durabilityFaults.map { "durable  no: \($0)" }
         lines += status.durabilityRemarks.map { "durable  \($0)" }
         lines += status.guaranteeFaults.map { "guarded  no: \($0)" }
         lines += status.missingPartitions.map { "months   the partition of \($0) is not attached" }
         if let failure = status.appendFailure { lines.append("appends  failed: \(Self.failure(failure))") }
-        if let replay = status.replay { lines.append("replay   \(replay) is under way") }
-        lines += section("workers  ", workers(status.workers), empty: "none: nobody folds what is appended")
+        if let replay = status.replay { lines.append("replay   \(replay) is running") }
+        lines += section("workers  ", workers(status.workers), empty: "none: projection is stopped")
         if !status.lag.mostBehind.isEmpty {
             var table = Table([("JOB", .whole), ("EVENTS", .right), ("SINCE", .right)])
             for job in status.lag.mostBehind {
@@ -67,11 +68,11 @@ enum StatusText {
         return lines
     }
 
-    /// What needs a look, in sentences.
+    /// The problems that need attention, as sentences.
     static func troubles(_ status: LedgerStatus) -> [String] {
         var troubles: [String] = []
         if !status.durabilityFaults.isEmpty { troubles.append("Commits are not as durable as they should be.") }
-        if !status.guaranteeFaults.isEmpty { troubles.append("The database does not keep the ledger append-only.") }
+        if !status.guaranteeFaults.isEmpty { troubles.append("The database does not enforce the append-only ledger.") }
         if !status.missingPartitions.isEmpty { troubles.append("A partition is not attached.") }
         if status.appendFailure != nil { troubles.append("Appends fail.") }
         if let holder = status.vacuumHolders.first(where: { $0.transactions > holderTransactionsMax }) {
@@ -80,8 +81,10 @@ enum StatusText {
         if status.stuckJobCount > 0 { troubles.append("\(status.stuckJobCount) jobs are stuck.") }
         let lost = status.workers.count { $0.isLost }
         if lost > 0 { troubles.append("\(lost) workers are lost.") }
-        if status.lag.jobs > 0, lost == status.workers.count { troubles.append("No worker folds what is appended.") }
-        if status.lag.seconds > lagMax { troubles.append("Events wait since \(seconds(status.lag.seconds)).") }
+        if status.lag.jobs > 0, lost == status.workers.count {
+            troubles.append("Projection is stopped: no worker is running.")
+        }
+        if status.lag.seconds > lagMax { troubles.append("Events have waited for \(seconds(status.lag.seconds)).") }
         return troubles
     }
 
@@ -95,7 +98,7 @@ enum StatusText {
     private static func workers(_ workers: [LedgerStatus.Worker]) -> [String] {
         guard !workers.isEmpty else { return [] }
         var table = Table([
-            ("WORKER", .left), ("HOST", .left), ("PROCESS", .right), ("LIVES", .left), ("FOLDED", .right),
+            ("WORKER", .left), ("HOST", .left), ("PROCESS", .right), ("ALIVE", .left), ("FOLDED", .right),
             ("FAILED", .right), ("LAST ERROR", .left),
         ])
         let lost = workers.filter(\.isLost)
@@ -106,10 +109,10 @@ enum StatusText {
                 String(worker.failures), worker.lastFailure.map(failure) ?? "",
             ])
         }
-        return table.lines + (lost.count > lostMax ? ["… and \(lost.count - lostMax) more that are lost"] : [])
+        return table.lines + (lost.count > lostMax ? ["… and \(lost.count - lostMax) more lost workers"] : [])
     }
 
-    /// From so many transactions on, what holds vacuum back makes appends slower.
+    /// The number of transactions from which held-back vacuum slows appends down.
     private static let holderTransactionsMax: Int64 = 100_000
 
     private static func describe(_ holder: LedgerStatus.VacuumHolder) -> String {
@@ -145,7 +148,9 @@ enum StatusText {
     }
 
     private static func stuck(_ jobs: [LedgerStatus.StuckJob]) -> [String] {
-        var table = Table([("JOB", .whole), ("SINCE", .left), ("TRIED", .right), ("BY", .left), ("WHY", .left)])
+        var table = Table([
+            ("JOB", .whole), ("SINCE", .left), ("ATTEMPTS", .right), ("WORKER", .left), ("ERROR", .left),
+        ])
         for job in jobs {
             table.add([
                 job.job.description, RFC3339.text(job.since), String(job.failures), job.worker, failure(job.failure),
@@ -155,7 +160,7 @@ enum StatusText {
     }
 
     private static func blocked(_ blocked: [LedgerStatus.Blocked]) -> [String] {
-        var table = Table([("WHO", .left), ("PROCESS", .right), ("FOR", .right), ("DOES", .left)])
+        var table = Table([("SESSION", .left), ("PROCESS", .right), ("FOR", .right), ("STATEMENT", .left)])
         for one in blocked {
             table.add([
                 "\(one.session.application) waits", String(one.session.process), seconds(one.session.seconds),

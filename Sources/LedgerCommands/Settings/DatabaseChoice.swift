@@ -1,25 +1,29 @@
-/// Which database a service works on.
+/// The database of a service.
 enum DatabaseChoice: Hashable, Sendable {
-    /// An existing one, by libpq's connection string; empty leaves everything to libpq's `PG…` variables.
+    /// An existing database, by its libpq connection string.
+    ///
+    /// An empty string leaves everything to libpq's `PG…` variables.
     case given(String)
     /// A private PostgreSQL in this folder.
     case isPrivate(folder: String)
 
-    /// Decides. A flag comes before everything else; then our own variable or the file, `DATABASE_URL`, and libpq's
-    /// variables; where nothing names a database, a private one.
+    /// Chooses the database from flags and configuration.
+    ///
+    /// A flag has precedence; then `PROGRESS_LEDGER_DATABASE` from the environment or the file, `DATABASE_URL`, and
+    /// libpq's variables. If none names a database, the choice is a private one.
     ///
     /// - Parameters:
-    ///   - databaseFlag: `--database`.
-    ///   - dataFlag: `--data`: asks for a private database, whatever the environment says.
+    ///   - databaseFlag: The value of `--database`.
+    ///   - dataFlag: The value of `--data`, which requests a private database whatever the environment contains.
     ///   - configuration: The environment and the file.
-    ///   - isRoot: Whether we are root.
+    ///   - isRoot: Whether the process runs as root.
     static func choose(
         databaseFlag: String?, dataFlag: String?, configuration: Configuration, isRoot: Bool
     ) throws(CommandFailure) -> DatabaseChoice {
         switch (databaseFlag, dataFlag) {
         case (.some, .some):
             throw CommandFailure(
-                .usage, "--database names an existing database and --data asks for a private one: give one of them.")
+                .usage, "--database selects an existing database and --data a private one: give one of them.")
         case (let database?, nil):
             return .given(database)
         case (nil, let data?):
@@ -29,7 +33,7 @@ enum DatabaseChoice: Hashable, Sendable {
         }
         if let found = configuration.find(.database) { return .given(found.value) }
         if let url = configuration.variable("DATABASE_URL") { return .given(url) }
-        // The others (PGPORT, PGUSER, PGPASSWORD, …) say how to reach a database, not that there is one.
+        // The others (PGPORT, PGUSER, PGPASSWORD, …) describe how to reach a database, not that one exists.
         if ["PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE"].contains(where: { configuration.variable($0) != nil }) {
             return .given("")
         }
@@ -40,15 +44,15 @@ enum DatabaseChoice: Hashable, Sendable {
         _ configuration: Configuration, isRoot: Bool
     ) throws(CommandFailure) -> String {
         if let found = configuration.find(.data) { return found.value }
-        // As root, PostgreSQL runs as another account, which must be able to reach the folder.
+        // As root, PostgreSQL runs under another account, which must be able to reach the folder.
         if isRoot { return "/var/lib/progress-ledger" }
-        // A relative path in it is to be ignored, says the XDG base directory specification.
+        // The XDG base directory specification requires relative paths to be ignored.
         if let folder = configuration.variable("XDG_DATA_HOME"), folder.hasPrefix("/") {
             return "\(folder)/progress-ledger"
         }
         guard let home = configuration.variable("HOME") else {
             throw CommandFailure(
-                .usage, "There is no folder to keep a database in: HOME is not set. Name one with --data.")
+                .usage, "No folder for a private database: HOME is not set. Give a folder with --data.")
         }
         return "\(home)/.local/share/progress-ledger"
     }

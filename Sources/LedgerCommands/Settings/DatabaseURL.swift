@@ -1,11 +1,11 @@
-/// Finds a password that is not percent-encoded in the URL of a database, before libpq takes a part of it for the host.
+/// Detects a database URL with a password that is not percent-encoded.
 ///
-/// libpq ends the password at the first `@`, and the user and password at the first `/`, `?` or `#`; its errors repeat
-/// what it then takes for a host, a port or a parameter.
+/// libpq ends the password at the first `@`, and the user and password at the first `/`, `?` or `#`. It would take the
+/// rest for a host, a port or a parameter, and print it in its error.
 enum DatabaseURL {
-    /// Checks a connection string; one that is no URL passes.
+    /// Checks a connection string; a string that is not a URL passes.
     ///
-    /// - Throws: ``CommandFailure`` without any part of the string.
+    /// - Throws: ``CommandFailure``, without any part of the string.
     static func check(_ connectionString: String) throws(CommandFailure) {
         guard let scheme = ["postgresql://", "postgres://"].first(where: connectionString.hasPrefix) else { return }
         let rest = connectionString.dropFirst(scheme.count)
@@ -17,12 +17,12 @@ enum DatabaseURL {
         throw CommandFailure(
             .usage,
             """
-            Cannot read the database's URL: its user or password contains a character that a URL must percent-encode. \
+            Cannot parse the database URL: its user or password contains a character that must be percent-encoded. \
             Write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23 and % as %25.
             """)
     }
 
-    /// Whether what follows the colon of a host is no port, as in `user:pass` before a `/` of the password.
+    /// Whether a host has an invalid port, such as `user:pass` before a `/`.
     private static func hasOddPort(_ authority: Substring) -> Bool {
         authority.split(separator: ",").contains { host in
             let name = host.hasPrefix("[") ? host.drop { $0 != "]" } : host

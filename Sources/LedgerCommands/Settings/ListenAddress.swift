@@ -1,34 +1,36 @@
-/// Where the server listens.
+/// The address of the server.
 struct ListenAddress: Hashable, Sendable {
     let host: String
     let port: Int
 
-    /// The address, unless it would let others in who need not say who they are.
+    /// Creates an address, and refuses one that is open to other machines by mistake.
     ///
-    /// - Throws: Where the host is not a loopback address and nobody has said in plain words that it may be reached
-    ///   without authentication.
+    /// - Throws: ``CommandFailure`` if the host is not a loopback address and access without authentication was not
+    ///   allowed explicitly.
     init(host: String, port: Int, isOpenToAll: Bool) throws(CommandFailure) {
         guard Self.isLoopback(host) || isOpenToAll else {
             throw CommandFailure(
                 .usage,
                 """
-                \(host) can be reached from other machines, and this version knows no authentication: whoever reaches \
-                it may read and write everything. Listen on 127.0.0.1, or, where only those reach it who may, say so \
-                with --insecure-no-authentication.
+                \(host) can be reached from other machines, and there is no authentication: every client could read \
+                and write everything. Listen on 127.0.0.1, or, if only trusted clients reach the address, add \
+                --insecure-no-authentication.
                 """)
         }
         self.host = host
         self.port = port
     }
 
-    /// Whether only this machine reaches the address. A name other than `localhost` may mean anything.
+    /// Whether only this machine reaches the address.
+    ///
+    /// A name other than `localhost` may resolve to any address.
     static func isLoopback(_ host: String) -> Bool {
         if host == "localhost" || host == "::1" { return true }
         let parts = host.split(separator: ".", omittingEmptySubsequences: false)
         return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
     }
 
-    /// A URL of this host with the port that was found.
+    /// The URL of a host and a port.
     static func url(host: String, port: Int) -> String {
         "http://\(host.contains(":") ? "[\(host)]" : host):\(port)"
     }

@@ -1,4 +1,6 @@
-/// What can be configured, and where. Flags come before the environment, the environment before the file.
+/// The settings that can be configured.
+///
+/// Flags override the environment, and the environment overrides the file.
 enum Setting: String, CaseIterable, Sendable {
     case url = "PROGRESS_LEDGER_URL"
     case host = "PROGRESS_LEDGER_HOST"
@@ -23,8 +25,10 @@ enum Setting: String, CaseIterable, Sendable {
     /// The name of the environment variable.
     var variable: String { rawValue }
 
-    /// Whether it may stand in the file: what one service is, not what one task of a job is, and not what other
-    /// parts read from the environment themselves.
+    /// Whether the setting is allowed in the configuration file.
+    ///
+    /// The file describes a service. It excludes settings of one task of a job, and settings that other modules read
+    /// from the environment.
     var isAllowedInFile: Bool {
         switch self {
         case .host, .port, .database, .data, .databaseConnections, .logLevel, .logFormat, .drainSeconds,

@@ -1,7 +1,7 @@
 import FoundationEssentials
 import Glibc
 
-/// The terminal that frames are painted on, one over the other.
+/// A terminal on which each frame overwrites the one before.
 final class Screen {
     private let console: Console
     private let showsTaskbar: Bool
@@ -10,7 +10,7 @@ final class Screen {
     private var taskbar = ""
     private var taskbarAt: ContinuousClock.Instant?
 
-    /// How often the taskbar is told again: some terminals clear it after fifteen seconds.
+    /// The interval of repeated taskbar updates; some terminals clear it after 15 s.
     private static let taskbarInterval = Duration.seconds(5)
 
     init(console: Console, showsTaskbar: Bool) {
@@ -18,7 +18,7 @@ final class Screen {
         self.showsTaskbar = showsTaskbar
     }
 
-    /// What the terminal can show now; it may have been resized.
+    /// The terminal's capabilities now; it may have been resized.
     static func style(environment: [String: String], of descriptor: Int32 = STDOUT_FILENO) -> TerminalStyle {
         var style = TerminalStyle()
         var size = winsize()
@@ -33,23 +33,26 @@ final class Screen {
         return style
     }
 
-    /// Whether this terminal shows progress in its tab or taskbar. Others take the sequence for a message to show.
+    /// Whether this terminal can show progress in its tab or taskbar.
+    ///
+    /// Other terminals show the escape sequence as a message.
     static func hasTaskbar(environment: [String: String]) -> Bool {
         environment["WT_SESSION"] != nil || environment["ConEmuANSI"] == "ON"
             || ["ghostty", "WezTerm"].contains(environment["TERM_PROGRAM"] ?? "")
     }
 
-    /// Paints a frame over the one before, in one write, so that none is seen half.
+    /// Draws a frame over the one before, in one write: no partial frame is visible.
     func render(_ lines: [String], width: Int, taskbar state: TaskbarState?) {
-        // Lines are cut to the width. Some terminals show a character wider than others: it must not wrap its line.
+        // Lines are cut to the width. Some terminals draw a character wider than others do; line wrapping is off for
+        // that reason.
         var text = "\u{1B}[?2026h\u{1B}[?25l\u{1B}[?7l"
-        // Lines that were cut to another width may have been wrapped: where they stand now is not known.
+        // After a resize, earlier lines may have been wrapped, and their position is unknown.
         if paintedWidth != 0, paintedWidth != width {
             text += "\u{1B}[2J\u{1B}[H"
         } else if paintedLines > 0 {
             text += "\u{1B}[\(paintedLines)F"
         }
-        // Erased first: after a line as wide as the terminal, erasing to the right takes its last cell.
+        // Erase before writing: after a line as wide as the terminal, erasing to the right would remove its last cell.
         for line in lines { text += "\u{1B}[2K\(line)\n" }
         text += "\u{1B}[J\u{1B}[?7h" + tell(state) + "\u{1B}[?2026l"
         console.write(text)
@@ -57,7 +60,7 @@ final class Screen {
         paintedWidth = width
     }
 
-    /// Leaves the last frame standing and the terminal as it was.
+    /// Keeps the last frame and restores the terminal.
     func leave() {
         console.write("\u{1B}[?25h" + (showsTaskbar ? TaskbarState.none.sequence : ""))
     }
@@ -73,7 +76,7 @@ final class Screen {
     }
 }
 
-/// What the tab or the taskbar of a terminal shows: ConEmu's `OSC 9 ; 4`.
+/// The progress in a terminal's tab or taskbar: ConEmu's `OSC 9 ; 4`.
 enum TaskbarState: Hashable {
     case none
     case progress(Int)

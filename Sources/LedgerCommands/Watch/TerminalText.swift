@@ -1,20 +1,21 @@
-/// What a terminal can show.
+/// The size and the capabilities of a terminal.
 struct TerminalStyle: Hashable, Sendable {
-    /// Cells in a line.
+    /// The number of cells in a line.
     var width = 80
-    /// Lines.
+    /// The number of lines.
     var height = 24
     var hasColor = true
-    /// Whether it shows more than ASCII.
+    /// Whether the terminal shows characters beyond ASCII.
     var hasUnicode = true
 }
 
-/// Text in cells of a terminal.
+/// Functions that measure and fit text in terminal cells.
 enum TerminalText {
-    /// How many cells a character takes: two for wide letters of East Asia and for emoji, none for marks and joiners.
+    /// The number of cells of a character.
     ///
-    /// A sequence that is shown as one emoji (skin tones, families, flags, U+FE0F) takes two. Other characters of several
-    /// scalars take as many cells as their scalars do.
+    /// Wide letters of East Asia and emoji take two, marks and joiners none. A sequence that is shown as one emoji
+    /// (skin tones, families, flags, U+FE0F) takes two. Other characters of several scalars take the sum of their
+    /// scalars.
     static func cells(_ character: Character) -> Int {
         let scalars = character.unicodeScalars
         guard let first = scalars.first else { return 0 }
@@ -39,7 +40,7 @@ enum TerminalText {
         switch scalar.value {
         // Vowels and final consonants of Hangul, which join the first consonant.
         case 0x1160...0x11FF, 0xD7B0...0xD7FF: return 0
-        // Unicode's EastAsianWidth: wide and fullwidth. Its emoji are those that are shown as such by themselves.
+        // Unicode's EastAsianWidth: wide and fullwidth. The emoji in these ranges have emoji presentation by default.
         case 0x1100...0x115F, 0x2329...0x232A, 0x2E80...0x303E, 0x3041...0xA4CF, 0xA960...0xA97F, 0xAC00...0xD7A3,
             0xF900...0xFAFF, 0xFE10...0xFE19, 0xFE30...0xFE6F, 0xFF01...0xFF60, 0xFFE0...0xFFE6, 0x16FE0...0x18DFF,
             0x1AFF0...0x1B2FF, 0x1F200...0x1F265, 0x20000...0x3FFFD:
@@ -48,7 +49,7 @@ enum TerminalText {
         }
     }
 
-    /// The text cut to so many cells, which a mark shows.
+    /// The text cut to a width, with a mark at the end if it was cut.
     static func cut(_ text: String, to width: Int, _ style: TerminalStyle) -> String {
         guard cells(text) > width else { return text }
         let mark = style.hasUnicode ? "…" : "~"
@@ -64,14 +65,14 @@ enum TerminalText {
         return cut + mark
     }
 
-    /// The text in exactly so many cells.
+    /// The text cut or padded to exactly the given width.
     static func pad(_ text: String, to width: Int, right: Bool = false, _ style: TerminalStyle) -> String {
         let text = cut(text, to: width, style)
         let space = String(repeating: " ", count: max(0, width - cells(text)))
         return right ? space + text : text + space
     }
 
-    /// Text in ASCII, with everything else written as `\u{…}`.
+    /// The text in ASCII, with every other scalar written as `\u{…}`.
     static func ascii(_ text: String) -> String {
         var ascii = ""
         for scalar in text.unicodeScalars {

@@ -2,11 +2,11 @@ import Ledger
 import LedgerWire
 import ProgressLedgerClient
 
-/// Follows a job and comes back by itself where the connection is lost.
+/// A client that follows a job and reconnects after a lost connection.
 struct WatchClient: Sendable {
-    /// What happens.
+    /// An update of a followed job.
     enum News: Sendable {
-        /// With the server's clock; nil if the server has not told it.
+        /// A snapshot, with the server's clock; nil if the server did not send it.
         case snapshot(JobAnswer, json: String, clock: ServerClock?)
         case lost(LedgerClientError, retryIn: Duration)
         case end
@@ -14,15 +14,17 @@ struct WatchClient: Sendable {
 
     let client: LedgerClient
     let job: JobID
-    /// How long the connection may be lost; nil is for ever, once it has been there.
+    /// The time to retry a lost connection.
+    ///
+    /// If it is nil, retries never end once the first snapshot has arrived.
     let patience: Duration?
 
     private static let pauseMin = Duration.milliseconds(500)
     private static let pauseMax = Duration.seconds(10)
 
-    /// Follows it until it has finished.
+    /// Follows the job until it ends.
     ///
-    /// - Parameter hear: Takes the news; true where nothing more is wanted.
+    /// - Parameter hear: Receives the updates; returns true to stop.
     func follow(_ hear: (News) async -> Bool) async throws {
         var sequence: Int64?
         var lostAt: ContinuousClock.Instant?
@@ -46,7 +48,7 @@ struct WatchClient: Sendable {
             }
             guard mayReturn(after: failure, sequence, lostAt) else { throw failure }
             lostAt = lostAt ?? .now
-            // Those who lose the same server come back at different times.
+            // A random factor spreads the clients that lost the same server.
             let pause = min(Self.pauseMax, Self.pauseMin * (1 << min(tries, 8))) * Double.random(in: 0.5..<1)
             tries += 1
             let asked = max(pause, failure.retryAfter ?? .zero)
@@ -66,13 +68,14 @@ struct WatchClient: Sendable {
         return sequence != nil
     }
 
-    /// The executions that have not reported for long; nil if the server does not tell.
+    /// The silent executions; nil if the request fails.
     func silentExecutions() async -> [SilentExecution]? {
         do { return try await SilentExecution.find(in: job, client) } catch { return nil }
     }
 
-    /// What happened between two snapshots, which says why numbers fell; nil where the server does not tell: then the
-    /// numbers have to do.
+    /// The differences between two snapshots, which explain a decrease.
+    ///
+    /// The result is nil if the request fails; the numbers are then shown without a cause.
     func difference(_ sequences: ClosedRange<Int64>) async -> SnapshotDiff? {
         do {
             return try await client.askForJSON(

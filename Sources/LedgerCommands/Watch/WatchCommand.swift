@@ -8,45 +8,46 @@ import UnixSignals
 struct WatchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "watch",
-        abstract: "Follow a job until it ends: live bars, or lines where the output is no terminal.",
+        abstract: "Follow a job until it ends: live bars on a terminal, lines otherwise.",
         discussion: """
-            On a terminal, bars are painted over, five times a second at most, and a number that falls says why. \
-            Elsewhere a line tells what has changed, every ten seconds at most, and every minute. A lost connection is shown and made again. Ends with 0 when the job has completed, 10 when it has \
-            failed, 11 when it was canceled. NO_COLOR leaves colours out.
+            On a terminal, bars are redrawn up to five times a second, and a decrease is shown with its cause. \
+            Elsewhere, a line with the changes is printed at most every ten seconds and at least every minute. A lost \
+            connection is reported and retried. Exits with 0 if the job completed, 10 if it failed, 11 if it was \
+            canceled. NO_COLOR disables colors.
             """)
 
     @OptionGroup var job: JobOptions
 
     @Option(
         help: ArgumentHelp(
-            "End with 0 as soon as this indicator is so far, such as 'download>=90'; '>=90' is the job's own figure. All, where given several times.",
+            "Exit with 0 once the indicator reaches the percentage, such as 'download>=90' ('>=90' for the job). If repeated: once all goals are reached.",
             valueName: "goal"))
     var until: [WatchGoal] = []
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "End with 12 when no unit has been done for so long: 300, 5m, 1h.", valueName: "duration"))
+            "Exit with 12 if no unit was done for this time: 300, 5m, 1h.", valueName: "duration"))
     var stalledTimeout: DurationOption?
 
-    @Flag(help: "Print each snapshot as a line of JSON, as the server gives it.")
+    @Flag(help: "Print each snapshot as one line of the server's JSON.")
     var json = false
 
-    @Flag(help: "Print lines, as when the output is not a terminal.")
+    @Flag(help: "Print lines, as if the output were not a terminal.")
     var plain = false
 
-    @Flag(help: "Use ASCII only, as where the locale is not UTF-8.")
+    @Flag(help: "Use only ASCII, as if the locale were not UTF-8.")
     var ascii = false
 
-    @Flag(help: "Show progress in the terminal's tab or taskbar, also where it is not known to have that.")
+    @Flag(help: "Show progress in the terminal's tab or taskbar even if support is not detected.")
     var taskbar = false
 
     @OptionGroup var server: ServerOptions
 
-    /// The least time between two frames: what changes faster cannot be read.
+    /// The minimum time between two frames; faster changes are unreadable.
     private static let frameInterval = Duration.milliseconds(200)
 
-    /// Why watching has ended.
+    /// The reason why watching ended.
     private enum Ended: Sendable {
         case status(ExitStatus)
         case signal(UnixSignal)
@@ -129,7 +130,7 @@ struct WatchCommand: AsyncParsableCommand {
         }
     }
 
-    /// It is time for the next frame.
+    /// The signal that the next frame is due.
     private struct FrameDue: Error {}
 
     private func render(_ session: WatchSession, on screen: Screen, _ environment: [String: String]) async {
@@ -139,7 +140,7 @@ struct WatchCommand: AsyncParsableCommand {
         screen.render(lines, width: style.width, taskbar: taskbar)
     }
 
-    /// Asks now and then which executions have not reported for long. Never ends by itself.
+    /// Requests the silent executions at intervals; never returns.
     private static func askForSilence(_ follower: WatchClient, _ session: WatchSession) async throws -> Ended {
         while true {
             let mayBeSilent = await session.mayBeSilent
@@ -148,7 +149,7 @@ struct WatchCommand: AsyncParsableCommand {
         }
     }
 
-    /// A tenth of the silence that is worth a remark.
+    /// A tenth of the silence that is shown.
     private static let silenceInterval = SilentExecution.silenceMax / 10
 
     private static func show(_ prints: [WatchSession.Print]) {
@@ -160,7 +161,7 @@ struct WatchCommand: AsyncParsableCommand {
         }
     }
 
-    /// Follows the job to its end, or to what is waited for.
+    /// Follows the job until it ends or the goals are reached.
     private static func follow(
         _ follower: WatchClient, _ session: WatchSession, prints: Bool
     ) async throws -> ExitStatus {

@@ -1,9 +1,11 @@
 import ArgumentParser
 import Ledger
 
-/// What is waited for: that an indicator, or the job, is so far. `LABEL>=PERCENT`; without a label, the job's figure.
+/// A goal of `watch`: a percentage of an indicator or of the job.
+///
+/// It is written `LABEL>=PERCENT`; without a label it means the job's percentage.
 struct WatchGoal: ExpressibleByArgument, Hashable {
-    /// The indicator; nil is the job as a whole.
+    /// The label of the indicator; nil for the job as a whole.
     let label: Name?
     let percent: Int128
 
@@ -17,18 +19,20 @@ struct WatchGoal: ExpressibleByArgument, Hashable {
         self.label = label.isEmpty ? nil : Name(label)
     }
 
-    /// Whether the job is so far.
+    /// Whether the snapshot reaches the goal.
     func isReached(in snapshot: Snapshot) -> Bool {
         guard let label else { return snapshot.percent.map { Int128($0) >= percent } ?? false }
         return Self.indicator(label, of: snapshot)?.percent.map { $0 >= percent } ?? false
     }
 
-    /// The label, where the job has no such indicator, or not yet.
+    /// The label if the job has no such indicator (yet); nil otherwise.
     func missingLabel(in snapshot: Snapshot) -> Name? {
         label.flatMap { Self.indicator($0, of: snapshot) == nil ? $0 : nil }
     }
 
-    /// The indicator without a label is meant by `(default)`, where none has it for a label.
+    /// The indicator with a label.
+    ///
+    /// `(default)` means the indicator without a label, unless an indicator has that label.
     private static func indicator(_ label: Name, of snapshot: Snapshot) -> Snapshot.Indicator? {
         let labelled = snapshot.indicators.first { $0.label == label }
         return labelled
@@ -36,7 +40,7 @@ struct WatchGoal: ExpressibleByArgument, Hashable {
     }
 }
 
-/// A length of time on the command line: `300`, `300s`, `5m`, `1h`.
+/// A duration on the command line: `300`, `300s`, `5m`, `1h`.
 struct DurationOption: ExpressibleByArgument, Hashable {
     let duration: Duration
 
@@ -53,26 +57,26 @@ struct DurationOption: ExpressibleByArgument, Hashable {
     }
 }
 
-/// When watching ends, and with which code.
+/// The conditions under which watching ends, with their exit codes.
 struct WatchEnd: Hashable {
     let goals: [WatchGoal]
     let stalledTimeout: Duration?
 
-    /// What a snapshot ends watching with; nil where it goes on.
+    /// The exit code if this snapshot ends watching; nil otherwise.
     func status(after snapshot: Snapshot) -> ExitStatus? {
         !goals.isEmpty && goals.allSatisfy { $0.isReached(in: snapshot) } ? .done : nil
     }
 
-    /// What to say of goals that this snapshot knows nothing of: they may be misspelt, or still to come.
+    /// Remarks on goals for unknown labels, which may be misspelt or still to come.
     func remarks(on snapshot: Snapshot) -> [String] {
         let known = snapshot.indicators.map { $0.label?.text ?? SnapshotText.unlabeled }
         let shown = known.prefix(10).joined(separator: ", ") + (known.count > 10 ? ", …" : "")
         return goals.compactMap { $0.missingLabel(in: snapshot) }.map { label in
-            "The job has no indicator \(label.text) yet, which --until names; it has \(shown)."
+            "The job has no indicator \(label.text) yet, which --until names. Its indicators: \(shown)."
         }
     }
 
-    /// What the end of the job ends watching with.
+    /// The exit code at the end of the job.
     func status(atEndOf snapshot: Snapshot) -> ExitStatus {
         if let status = status(after: snapshot) { return status }
         switch snapshot.state {
@@ -82,7 +86,7 @@ struct WatchEnd: Hashable {
         }
     }
 
-    /// Whether nothing has advanced for too long.
+    /// Whether the job has not advanced for the timeout.
     func isStalled(since advancedAt: ContinuousClock.Instant, now: ContinuousClock.Instant) -> Bool {
         stalledTimeout.map { advancedAt.duration(to: now) >= $0 } ?? false
     }

@@ -1,29 +1,30 @@
 import Ledger
 import LedgerWire
 
-/// What a watcher remembers of the snapshots before: how fast numbers move, why one fell, and when anything advanced.
-/// Decides by what it is told, the time included.
+/// The recent history of a watched job: rates, decreases and the last advance.
+///
+/// All decisions depend only on the arguments, including the time.
 struct WatchHistory {
-    /// A rate is told over so much of what was seen.
+    /// The time over which a rate is computed.
     static let rateWindow = Duration.seconds(30)
-    /// So long it is told why a number changed.
+    /// The time for which a remark is shown.
     static let remarkTime = Duration.seconds(20)
-    /// Samples of one indicator: ten a second for the window.
+    /// The most samples of one indicator: ten a second for the window.
     private static let samplesMax = 300
 
-    /// Something that a person should know of an indicator.
+    /// A remark about an indicator, for people.
     struct Remark: Hashable {
         let text: String
         let isFall: Bool
         fileprivate let until: ContinuousClock.Instant
     }
 
-    /// An indicator of which a number fell.
+    /// A decrease of an indicator.
     struct Decrease: Hashable {
         let label: Name?
         let before: Units
         let after: Units
-        /// The snapshots between which it fell.
+        /// The sequences of the snapshots before and after the decrease.
         let sequences: ClosedRange<Int64>
     }
 
@@ -35,14 +36,14 @@ struct WatchHistory {
     private var job: JobAnswer?
     private var samples: [Name?: [Sample]] = [:]
     private var remarks: [Name?: Remark] = [:]
-    /// When units were last done, or watching began.
+    /// The time when units were last done, or when watching began.
     private(set) var advancedAt: ContinuousClock.Instant
 
     init(now: ContinuousClock.Instant) {
         advancedAt = now
     }
 
-    /// Takes the next snapshot in; returns what fell.
+    /// Adds the next snapshot and returns the decreases.
     mutating func take(_ next: JobAnswer, now: ContinuousClock.Instant) -> [Decrease] {
         let before = Dictionary(uniqueKeysWithValues: (job?.snapshot.indicators ?? []).map { ($0.label, $0.counted) })
         let known = job?.snapshot.sequence
@@ -66,7 +67,9 @@ struct WatchHistory {
         return falls
     }
 
-    /// Says why something fell: the runs that were superseded, with what they had counted.
+    /// Explains decreases by the superseded executions and their units.
+    ///
+    /// Returns one line for each indicator and superseded execution.
     mutating func explain(_ difference: SnapshotDiff, now: ContinuousClock.Instant) -> [String] {
         var lines: [String] = []
         for superseded in difference.superseded.first {
@@ -79,11 +82,11 @@ struct WatchHistory {
         return lines
     }
 
-    /// Units a second; nil where nothing has moved within the window.
+    /// Units per second; nil if nothing advanced within the window.
     func rate(_ label: Name?, now: ContinuousClock.Instant) -> Double? {
         let recent = (samples[label] ?? []).drop { $0.at < now - Self.rateWindow }
         guard let first = recent.first, let last = recent.last, last.done > first.done else { return nil }
-        // Counted up to now, so that it falls when nothing comes.
+        // The time until now counts, so that the rate falls while nothing arrives.
         return Double(last.done - first.done) / max(0.5, first.at.duration(to: now) / .seconds(1))
     }
 

@@ -1,33 +1,35 @@
 import Ledger
 import LedgerWire
 
-/// Decides what is printed if nobody looks at a terminal, and when: a line every ten seconds at most, with what has
-/// changed, and every minute. A change of the job's state and the end are told at once.
+/// The lines that are printed if the output is not a terminal.
+///
+/// A line with the changes is due at most every ten seconds, and at least every minute. A change of the job's state and
+/// the end of the job are printed at once.
 struct WatchLines {
     static let intervalMin = Duration.seconds(10)
     private static let interval = Duration.seconds(60)
-    /// The cells of a line if no terminal limits them.
+    /// The width of a line, in cells, if no terminal limits it.
     static let widthUsual = 200
 
     private let width: Int
 
     private var told: (state: JobState, indicators: [Name?: Units])?
     private var toldAt: ContinuousClock.Instant?
-    /// What was noted since the last line, such as why a number fell.
+    /// Remarks since the last line, such as the cause of a decrease.
     private var remarks: [String] = []
 
     init(width: Int = widthUsual) {
         self.width = width
     }
 
-    /// Notes what is to be told with the next line.
+    /// Adds a remark to the next line.
     mutating func note(_ remark: String) { remarks.append(remark) }
 
     /// The line that is due now; nil if none is.
     ///
     /// - Parameters:
-    ///   - silent: The executions that have not reported for long.
-    ///   - isLast: Whether nothing comes after it.
+    ///   - silent: The executions that have not reported for a long time.
+    ///   - isLast: Whether this is the last line.
     mutating func line(
         _ job: JobAnswer, silent: [String] = [], now: ContinuousClock.Instant, isLast: Bool = false
     ) -> String? {
@@ -51,7 +53,7 @@ struct WatchLines {
         let head = "\(moment)  \(snapshot.state.rawValue)\(figure)"
         let notes = (remarks + silent).map { "  (\($0))" }
         let width = max(0, width - TerminalText.cells(head) - 2)
-        // Why a number fell counts more than the last of many numbers.
+        // The cause of a decrease is more important than the last of many numbers.
         let reserved = min(width / 2, notes.reduce(0) { $0 + TerminalText.cells($1) })
         let summary = SnapshotText.summary(indicators, width: width - reserved)
         let line = ([head] + (summary.isEmpty ? [] : [summary])).joined(separator: "  ") + notes.joined()

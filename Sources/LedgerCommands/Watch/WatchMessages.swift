@@ -1,18 +1,18 @@
 import Ledger
 import LedgerWire
 
-/// What a watcher says, in words.
+/// The texts of `watch`.
 enum WatchMessages {
     static func label(_ label: Name?) -> String {
         label.map { VisibleText.escape($0.text) } ?? SnapshotText.unlabeled
     }
 
-    /// The same as the terminal can show it.
+    /// The label as the terminal can show it.
     static func label(_ label: Name?, _ style: TerminalStyle) -> String {
         style.hasUnicode ? Self.label(label) : TerminalText.ascii(Self.label(label))
     }
 
-    /// Digits in groups of three.
+    /// A number with its digits in groups of three.
     static func number(_ value: Int128) -> String {
         let digits = Array(String(value.magnitude))
         var text = value < 0 ? "-" : ""
@@ -23,7 +23,7 @@ enum WatchMessages {
         return text
     }
 
-    /// A length of time in its two largest units, rounded down.
+    /// A duration in its two largest units, rounded down.
     static func duration(_ duration: Duration) -> String {
         let seconds = max(0, duration.components.seconds)
         if seconds < 60 { return "\(seconds)s" }
@@ -32,7 +32,7 @@ enum WatchMessages {
         return "\(seconds / 86_400)d \(seconds / 3_600 % 24)h"
     }
 
-    /// Units a second, or the time for one where that is the better figure.
+    /// Units per second, or the time per unit if the rate is below one.
     static func rate(_ perSecond: Double?) -> String {
         guard let perSecond, perSecond > 0 else { return "" }
         if perSecond >= 10 { return "\(number(Int128(perSecond)))/s" }
@@ -49,7 +49,7 @@ enum WatchMessages {
         return parts.joined(separator: ", ")
     }
 
-    /// Why a number fell.
+    /// The cause of a decrease.
     static func cause(_ superseded: SnapshotDiff.Superseded, _ lost: Units) -> String {
         let units = lost.done > 0 ? "-\(number(lost.done))" : "total -\(number(lost.total))"
         let by = superseded.by
@@ -63,7 +63,7 @@ enum WatchMessages {
         return units.total == 0 ? number(units.done) : "\(number(units.done))/\(number(units.total))"
     }
 
-    /// What the numbers do not say by themselves.
+    /// A note on an indicator that the numbers alone do not show.
     static func note(
         _ indicator: Snapshot.Indicator, _ standing: Snapshot.Indicator.Status, at now: Timestamp
     ) -> String {

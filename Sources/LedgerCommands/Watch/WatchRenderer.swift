@@ -1,27 +1,27 @@
 import Ledger
 import LedgerWire
 
-/// How a job looks on a terminal. Takes values and returns lines.
+/// The renderer of a watched job: takes values and returns lines.
 struct WatchRenderer {
-    /// Everything that a frame shows.
+    /// The content of a frame.
     struct Scene {
         let job: JobAnswer
         let memory: WatchHistory
-        /// What the connection is doing.
+        /// The state of the connection.
         let connection: Connection
-        /// The server's time of day, for ages.
+        /// The server's time, for ages.
         let now: Timestamp
-        /// The time by which the memory counts.
+        /// The local monotonic time, for rates and remarks.
         let instant: ContinuousClock.Instant
-        /// What is to be said below the indicators: goals that the job knows nothing of, executions that are silent.
+        /// Notes below the indicators: unknown goals and silent executions.
         var notes: [String] = []
     }
 
     enum Connection: Hashable {
         case live
-        /// Lost since then; tried again after so long.
+        /// Lost since a time; the next attempt comes after the given duration.
         case lost(since: ContinuousClock.Instant, retryIn: Duration)
-        /// The job has finished.
+        /// The job has ended.
         case ended
     }
 
@@ -38,15 +38,15 @@ struct WatchRenderer {
 
     let style: TerminalStyle
 
-    /// The lines of a frame: one fewer than the terminal has, because the cursor stands below them.
+    /// The lines of a frame: one fewer than the terminal has, for the cursor's line.
     ///
-    /// If there are more indicators than fit, complete ones are folded into one line, then the last ones. The lines below
-    /// them and that of the tasks come after a few indicators.
+    /// If there are more indicators than lines, complete indicators are summarised in one line first, then the last
+    /// ones. Notes and the tasks line are shown only if a few indicators fit as well.
     func lines(_ scene: Scene) -> [String] {
         let most = max(1, style.height - 1)
         var head = [title(scene)]
         var foot = trouble(scene).map { [$0] } ?? []
-        // On a terminal of a few lines, what goes on counts most.
+        // On a terminal of a few lines, the indicators are most important.
         if most >= 4 { head.append(tasks(scene)) }
         foot = notes(scene, max: max(0, (most - head.count - foot.count) / 3)) + foot
         let lines = head + indicators(scene, room: most - head.count - foot.count) + foot
@@ -57,7 +57,7 @@ struct WatchRenderer {
         scene.notes.prefix(count).map { render(TerminalText.cut("  " + text($0), to: style.width, style), .yellow) }
     }
 
-    /// The lines of the indicators, as many as there is room for.
+    /// The lines of the indicators that fit into the room.
     private func indicators(_ scene: Scene, room: Int) -> [String] {
         guard room > 0 else { return [] }
         let snapshot = scene.job.snapshot
@@ -70,14 +70,14 @@ struct WatchRenderer {
         return fit(snapshot.indicators, room: room, scene)
     }
 
-    /// Some of the indicators, the open ones before complete ones, and a line with how many there are beside them.
+    /// Some of the indicators, open ones first, and a line that counts the others.
     ///
-    /// Of the last one the note below it may be left out. A single line is an indicator.
+    /// The note below the last indicator may be left out. If there is room for one line, it is an indicator.
     private func fit(_ indicators: [Snapshot.Indicator], room: Int, _ scene: Scene) -> [String] {
         let state = scene.job.snapshot.state
         let isComplete = indicators.map { $0.standing(in: state, at: scene.now) == .complete }
         let candidates = indicators.indices.filter { !isComplete[$0] } + indicators.indices.filter { isComplete[$0] }
-        // No more can be shown than there are lines.
+        // No more indicators can be shown than there are lines.
         let columns = Columns(candidates.prefix(room).map { indicators[$0] }, style)
         var blocks: [(index: Int, lines: [String])] = []
         var free = room
@@ -132,8 +132,8 @@ struct WatchRenderer {
     private func trouble(_ scene: Scene) -> String? {
         guard case .lost(let since, let retryIn) = scene.connection else { return nil }
         let line =
-            "! connection lost \(WatchMessages.duration(since.duration(to: scene.instant))) ago: this is what was known then; "
-            + "trying again in \(WatchMessages.duration(retryIn + .milliseconds(999)))"
+            "! connection lost \(WatchMessages.duration(since.duration(to: scene.instant))) ago: the numbers are from then; "
+            + "retrying in \(WatchMessages.duration(retryIn + .milliseconds(999)))"
         return render(TerminalText.cut(line, to: style.width, style), .red)
     }
 
@@ -148,8 +148,9 @@ struct WatchRenderer {
 
     // MARK: Indicators
 
-    /// Where things stand in the lines of the indicators. What does not fit is left out: the rate first, then the bar, then
-    /// the numbers.
+    /// The column widths of the indicators' lines.
+    ///
+    /// If a line is too narrow, the rate is left out first, then the bar, then the numbers.
     struct Columns: Hashable {
         private(set) var label: Int
         private(set) var bar = 0
@@ -161,7 +162,7 @@ struct WatchRenderer {
             let labels = indicators.map { TerminalText.cells(WatchMessages.label($0.label, style)) }.max() ?? 0
             label = min(labels, max(6, style.width * 3 / 10))
             count = indicators.map { WatchMessages.count($0).count }.max() ?? 0
-            // Two at the left, one before each column.
+            // Two cells at the left, and one before each column.
             var rest = style.width - 2 - label - 1 - percent - 1 - count
             if rest >= 26 {
                 rate = 10
@@ -176,7 +177,7 @@ struct WatchRenderer {
         }
     }
 
-    /// The line of an indicator, and a second one if its note has no room beside it.
+    /// The line of an indicator, with a second line if its note does not fit.
     private func block(_ indicator: Snapshot.Indicator, _ columns: Columns, _ scene: Scene) -> [String] {
         let standing = indicator.standing(in: scene.job.snapshot.state, at: scene.now)
         let color = color(standing)
@@ -194,7 +195,7 @@ struct WatchRenderer {
         return note.isBeside ? [line + note.text] : [line, note.text]
     }
 
-    /// What is to be said of an indicator: beside it if there is room, else below.
+    /// The note of an indicator: beside it if there is room, else below it.
     private func note(
         _ indicator: Snapshot.Indicator, _ standing: Snapshot.Indicator.Status, _ columns: Columns, _ scene: Scene
     ) -> (text: String, isBeside: Bool)? {
@@ -221,7 +222,9 @@ struct WatchRenderer {
         }
     }
 
-    /// Each standing has a filling of its own, so that none depends on colour.
+    /// The bar of an indicator.
+    ///
+    /// Each status has its own fill characters, so that none depends on colour.
     private func bar(
         _ indicator: Snapshot.Indicator, _ standing: Snapshot.Indicator.Status, _ width: Int
     ) -> String {
@@ -247,7 +250,7 @@ struct WatchRenderer {
     /// A caller's text as the terminal can show it.
     private func text(_ text: String) -> String { style.hasUnicode ? text : TerminalText.ascii(text) }
 
-    /// ECMA-48: SGR.
+    /// The text in a colour (ECMA-48: SGR).
     private func render(_ text: String, _ color: Color) -> String {
         style.hasColor && color != .plain ? "\u{1B}[\(color.rawValue)m\(text)\u{1B}[0m" : text
     }

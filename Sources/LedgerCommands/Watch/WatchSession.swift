@@ -2,9 +2,9 @@ import Ledger
 import LedgerWire
 import ProgressLedgerClient
 
-/// What is known of a job that is watched, and when watching ends.
+/// The state of a watched job, and the decision when watching ends.
 actor WatchSession {
-    /// What is to be printed where nobody looks at a terminal.
+    /// A line to print if the output is not a terminal.
     enum Print: Sendable {
         case line(String)
         case note(String)
@@ -15,7 +15,7 @@ actor WatchSession {
     private var memory = WatchHistory(now: .now)
     private var lines: WatchLines
     private var job: JobAnswer?
-    /// The server's clock: the viewer's own may be wrong.
+    /// The server's clock; the viewer's clock may be wrong.
     private var clock: ServerClock?
     private var silent: [SilentExecution] = []
     private var connection = WatchRenderer.Connection.live
@@ -26,9 +26,9 @@ actor WatchSession {
         self.isJSON = isJSON
     }
 
-    /// Takes a snapshot in: what fell, what to print, and whether that is what was waited for.
+    /// Adds a snapshot; returns decreases, lines to print and a goal's exit code.
     ///
-    /// - Parameter clock: The server's clock; nil if the server has not told it.
+    /// - Parameter clock: The server's clock; nil if the server did not send it.
     func take(
         _ next: JobAnswer, json: String, clock: ServerClock? = nil
     ) -> (falls: [WatchHistory.Decrease], prints: [Print], status: ExitStatus?) {
@@ -36,7 +36,7 @@ actor WatchSession {
         var prints: [Print] = []
         if case .lost = connection { prints.append(.note("The connection is back.")) }
         connection = .live
-        // After a crash of PostgreSQL it may be where it was a moment before; nothing has fallen.
+        // After a crash of PostgreSQL a snapshot may be older than the one before. That is not a decrease.
         if let job, next.snapshot.sequence < job.snapshot.sequence { return ([], prints, nil) }
         if job?.snapshot.indicators.isEmpty ?? true, !next.snapshot.indicators.isEmpty {
             prints += end.remarks(on: next.snapshot).map { .note(VisibleText.escapeLines($0)) }
@@ -54,18 +54,18 @@ actor WatchSession {
         return (falls, prints, status)
     }
 
-    /// Takes in why numbers fell: it is told with the next line.
+    /// Adds the cause of a decrease to the next line.
     func explain(_ difference: SnapshotDiff) {
         for words in memory.explain(difference, now: .now) { lines.note(words) }
     }
 
-    /// Takes in which executions have not reported for long.
+    /// Replaces the silent executions.
     func take(silent: [SilentExecution]) { self.silent = silent }
 
-    /// Whether an execution may be silent, so that it is worth asking.
+    /// Whether an execution may be silent, so that a request is useful.
     var mayBeSilent: Bool { job?.snapshot.mayBeSilent ?? false }
 
-    /// The line that is due though nothing has come.
+    /// The line that is due without a new snapshot.
     func dueLine() -> [Print] {
         guard let job, !isJSON, connection == .live else { return [] }
         return lines.line(job, silent: silentLines, now: .now).map { [.line($0)] } ?? []
@@ -83,10 +83,10 @@ actor WatchSession {
         }
         connection = .lost(since: since, retryIn: retryIn)
         return isNew
-            ? [.note("The connection is lost, and tried again: \(VisibleText.escapeLines(error.message))")] : []
+            ? [.note("The connection is lost; retrying: \(VisibleText.escapeLines(error.message))")] : []
     }
 
-    /// The job has finished.
+    /// Handles the end of the job.
     func finish() -> (prints: [Print], status: ExitStatus) {
         connection = .ended
         guard let job else { return ([], .done) }
@@ -94,13 +94,13 @@ actor WatchSession {
         return (line.map { [.line($0)] } ?? [], end.status(atEndOf: job.snapshot))
     }
 
-    /// Whether nothing has advanced for too long. While the connection is lost nobody knows.
+    /// Whether the job is stalled; unknown, and false, while the connection is lost.
     func isStalled() -> Bool {
         guard case .live = connection, job != nil else { return false }
         return end.isStalled(since: memory.advancedAt, now: .now)
     }
 
-    /// What a terminal shows now; nil before the first snapshot.
+    /// The frame for a terminal now; nil before the first snapshot.
     func frame(_ style: TerminalStyle) -> (lines: [String], taskbar: TaskbarState)? {
         guard let job, let clock else { return nil }
         let remarks = job.snapshot.indicators.isEmpty ? [] : end.remarks(on: job.snapshot).map(VisibleText.escape)

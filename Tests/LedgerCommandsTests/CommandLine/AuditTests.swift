@@ -8,9 +8,9 @@ import Testing
 
 @testable import LedgerCommands
 
-@Suite("Audits on the command line", .timeLimit(.minutes(30)))
+@Suite("Audit commands", .timeLimit(.minutes(30)))
 struct AuditTests {
-    /// A folder that is gone afterwards.
+    /// Runs the body with a temporary folder.
     private func withFolder(_ body: (String) async throws -> Void) async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "audit-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
@@ -24,7 +24,7 @@ struct AuditTests {
         return try JobAnswer(try JSONReader.read(Array(run.output.utf8))).id.description
     }
 
-    @Test("an anchor vouches for what it was made of, and for nothing after it was changed")
+    @Test("an anchor proves the heads that it contains; a changed anchor proves nothing")
     func anchors() async throws {
         try await withLedgerDatabase { target in
             let server = try ServerProcess(["serve", "--port", "0", "--database", target.description])
@@ -46,7 +46,7 @@ struct AuditTests {
                 let sound = try await verify()
                 #expect(sound.status == 0 && sound.lines == ["\(job)  whole through 44, anchored at 44"], "\(sound)")
 
-                // Another key signed it, or somebody changed it.
+                // Anchors signed by another key, and anchors changed after signing, are refused.
                 _ = try await CommandRun.ledger("anchor", "--new-key", "\(folder)/other")
                 let strange = try await CommandRun.ledger(
                     "verify", "--anchor", file, "--public-key", "\(folder)/other.pub", "--server", url)
@@ -63,7 +63,7 @@ struct AuditTests {
                 }
                 try text.write(toFile: file, atomically: true, encoding: .utf8)
 
-                // The end is cut off so that everything that is left fits.
+                // Truncate the ledger so that the rest is consistent.
                 let id = try #require(JobID(job))
                 let changed = try await tamper(
                     target, "delete from ledger.event where job_id = $1 and sequence > 30", [id])
@@ -81,12 +81,12 @@ struct AuditTests {
                 #expect(
                     cut.output.contains("anchor at 31: the ledger was anchored at event 44, but ends at 30"), "\(cut)")
 
-                // All of the job is removed.
+                // Remove the whole job.
                 for table in ["snapshot", "job_head", "event", "job"] {
                     _ = try await tamper(target, "delete from ledger.\(table) where job_id = $1", [id])
                 }
                 let gone = try await verify()
-                #expect(gone.lines == ["\(job)  gone: it was anchored at event 44"], "\(gone)")
+                #expect(gone.lines == ["\(job)  missing: it was anchored at event 44"], "\(gone)")
                 #expect(gone.status == ExitStatus.notWhole.rawValue)
             }
             server.send(SIGTERM)
@@ -94,7 +94,7 @@ struct AuditTests {
         }
     }
 
-    @Test("an export is checked without a server and taken over by another ledger; a changed one is not")
+    @Test("an export is verified without a server and imported elsewhere; a changed one is refused")
     func exports() async throws {
         try await withFolder { folder in
             let file = "\(folder)/demo.ndjson"
@@ -135,14 +135,14 @@ struct AuditTests {
                     #expect(run.errors.contains(expected), "\(run)")
                 }
                 let there = try await CommandRun.ledger("show", job, "--json", "--min-sequence", "44", "--server", url)
-                // The server's clock goes on.
+                // Ignore the server's time, which differs.
                 let now = /"now":"[^"]*"/
                 #expect(there.output.replacing(now, with: "") == shown.replacing(now, with: ""))
             }
         }
     }
 
-    @Test("a replay shows nothing where all is well, and what differs where it is not, by its exit code too")
+    @Test("a replay reports differences, or none, and its exit code agrees")
     func replays() async throws {
         try await withLedgerDatabase { target in
             let server = try ServerProcess(["serve", "--port", "0", "--database", target.description])
@@ -178,7 +178,7 @@ struct AuditTests {
             #expect(try await CommandRun.ledger("show", job, "--server", url).output.contains("step1: 7/4"))
             let dropped = try await CommandRun.ledger("replay", "drop", id, "--server", url)
             #expect(dropped.status == 0)
-            #expect(dropped.output == "\(id)  dropped: it has ended as reverted, and keeps nothing\n")
+            #expect(dropped.output == "\(id)  dropped: it ended as reverted and keeps no data\n")
             let list = try await CommandRun.ledger("replay", "list", "--server", url)
             #expect(list.lines.count == 4 && list.lines[1].contains("reverted"), "\(list)")
             let all = try await CommandRun.ledger("replay", "--policy", "all", "--json", "--server", url)
@@ -189,7 +189,7 @@ struct AuditTests {
         }
     }
 
-    @Test("the status is well while a worker lives, tells of one that was killed, and forgets one that ended")
+    @Test("the status is healthy while a worker runs, and reports when none does")
     func status() async throws {
         try await withLedgerDatabase { target in
             let database = ["--database", target.description]
@@ -201,16 +201,17 @@ struct AuditTests {
             _ = try await demo(url)
             let well = try await status()
             #expect(
-                well.status == 0 && well.lines.first == "behind   nothing: every snapshot holds every event", "\(well)")
+                well.status == 0 && well.lines.first == "behind   nothing: all snapshots are up to date", "\(well)")
             worker.send(SIGTERM)
             try await worker.wait()
-            #expect(try await status().output.contains("none: nobody folds what is appended"))
+            #expect(try await status().output.contains("none: projection is stopped"))
             let client = try LedgerClient(url: url)
             _ = try await client.append(
                 [EventDraft(.progress(ProgressReport(reference: ExecutionReference(task: "t"), done: 1)))],
                 to: try await client.createJob(JobDescription(name: "n")).id)
             let alone = try await status()
-            #expect(alone.status == ExitStatus.failed.rawValue && alone.errors.contains("No worker folds"), "\(alone)")
+            #expect(
+                alone.status == ExitStatus.failed.rawValue && alone.errors.contains("no worker is running"), "\(alone)")
             server.send(SIGTERM)
             try await server.wait()
         }

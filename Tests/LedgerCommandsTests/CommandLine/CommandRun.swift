@@ -2,7 +2,7 @@ import Foundation
 import LedgerTestSupport
 import PQ
 
-/// What a program printed, and how it ended.
+/// The output and the exit code of a program.
 struct CommandRun: Sendable {
     let output: String
     let errors: String
@@ -15,18 +15,20 @@ struct CommandRun: Sendable {
         try await run(ServerProcess.binary, arguments, environment: environment)
     }
 
-    /// Runs `progress-ledger` to its end as a user without privileges, also if the tests are run by root.
+    /// Runs `progress-ledger` to its end as a user without privileges, even for root.
     static func unprivilegedLedger(
         _ arguments: String..., environment: [String: String] = [:]
     ) async throws -> CommandRun {
         guard geteuid() == 0 else { return try await run(ServerProcess.binary, arguments, environment: environment) }
-        // The number of "nobody", which owns nothing.
+        // The number of the account "nobody", which owns nothing.
         let account = ["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]
         return try await run(
             "/usr/bin/setpriv", account + [ServerProcess.binary] + arguments, environment: environment, folder: "/")
     }
 
-    /// Runs a program to its end. Of the environment only what programs need to run is handed on.
+    /// Runs a program to its end.
+    ///
+    /// It inherits only the environment variables that programs need to run.
     static func run(
         _ program: String, _ arguments: [String], environment: [String: String] = [:], folder: String? = nil
     ) async throws -> CommandRun {
@@ -67,7 +69,9 @@ struct CommandRun: Sendable {
 let projectFolder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().deletingLastPathComponent().path()
 
-/// A server in a process of its own, on a database of its own, while the body runs. Ends as an operator ends it.
+/// Runs the body with a server process on a database of its own.
+///
+/// Afterwards the server is stopped as an operator would stop it.
 func withServer(
     _ arguments: String..., body: (_ url: String, ServerProcess) async throws -> Void
 ) async throws {

@@ -2,10 +2,10 @@ import Foundation
 import LedgerTestSupport
 import Testing
 
-@Suite("The help of the command line")
+@Suite("Help of the command line")
 struct HelpTests {
     @Test(
-        "help that was asked for goes to the output, with code 0",
+        "requested help is printed to standard output, with exit code 0",
         arguments: [["--help"], ["-h"], ["help"], ["serve", "--help"], ["help", "replay"], ["bench", "-h"]])
     func help(arguments: [String]) async throws {
         let run = try await CommandRun.run(ServerProcess.binary, arguments)
@@ -14,7 +14,7 @@ struct HelpTests {
         #expect(run.errors.isEmpty, "\(run.errors)")
     }
 
-    @Test("the version is that of the Python client, which is released with it")
+    @Test("the version equals that of the Python client, which is released together")
     func version() async throws {
         let run = try await CommandRun.run(ServerProcess.binary, ["--version"])
         #expect(run.status == 0)
@@ -24,7 +24,7 @@ struct HelpTests {
         #expect(run.output.count > 1)
     }
 
-    @Test("a mistake is named on the error output, with how to write it, and code 64")
+    @Test("an invalid argument is named on standard error with the usage, and exit code 64")
     func mistakes() async throws {
         for arguments in [["nonsense"], ["serve", "--nonsense"], ["bench", "--rounds", "many"]] {
             let run = try await CommandRun.run(ServerProcess.binary, arguments)

@@ -8,10 +8,10 @@ import Testing
 
 @testable import LedgerCommands
 
-/// What an auditor does: by the ledger's own word, and by a second implementation that shares no code with it.
-@Suite("Proof on the command line", .timeLimit(.minutes(30)))
+/// Audits by the ledger's own command and by a second, independent implementation.
+@Suite("Verification on the command line", .timeLimit(.minutes(30)))
 struct ProofTests {
-    /// A job with every type of event and every field, strange names among them.
+    /// Creates a job with every type of event, every field and unusual names.
     private func fill(_ client: LedgerClient) async throws -> JobID {
         let job = try await client.createJob(
             JobDescription(
@@ -37,7 +37,7 @@ struct ProofTests {
         return job
     }
 
-    @Test("the ledger and a second implementation of the chain agree, and a changed history is found by both")
+    @Test("a second implementation of the hash chain agrees, and detects a changed history")
     func audits() async throws {
         try await withServer { url, _ in
             let client = try LedgerClient(url: url)
@@ -68,7 +68,7 @@ struct ProofTests {
         }
     }
 
-    @Test("every job is verified, damaged ones are named, and the exit code tells")
+    @Test("verify --all names damaged jobs and exits with its own code")
     func verifiesAll() async throws {
         try await withLedgerDatabase { target in
             let server = try ServerProcess(["serve", "--port", "0", "--database", target.description])
@@ -79,7 +79,7 @@ struct ProofTests {
             let before = try await CommandRun.ledger("verify", "--all", "--server", url)
             #expect(before.status == 0)
             #expect(before.lines == ["\(whole)  whole through 1", "\(damaged)  whole through 1"])
-            #expect(before.errors.contains("2 jobs checked, 0 not as they were recorded; 2 events"))
+            #expect(before.errors.contains("2 jobs checked, 0 not as recorded; 2 events"))
 
             let pool = Pool(target: target, logger: TestCluster.logger)
             _ = try await pool.query(

@@ -10,9 +10,9 @@ import Testing
 private let strangeName = "a\u{1B}[31mred\u{202E}\n<b>'; drop table job; -- 👩‍👩‍👧 עברית e\u{301}"
 private let shownName = "a\\u{1B}[31mred\\u{202E}\\u{A}<b>'; drop table job; -- 👩‍👩‍👧 עברית e\u{301}"
 
-@Suite("Questions and reports on the command line", .timeLimit(.minutes(30)))
+@Suite("Query and report commands", .timeLimit(.minutes(30)))
 struct QuestionTests {
-    @Test("the demonstration ends with what it must end with, and shows what is behind it")
+    @Test("the demonstration ends with the right numbers and explains them")
     func demonstration() async throws {
         try await withServer { url, _ in
             let run = try await CommandRun.ledger("demo", "--server", url, "--speed", "0")
@@ -40,7 +40,7 @@ struct QuestionTests {
         }
     }
 
-    @Test("a user without privileges creates a job, reports to it and reads it")
+    @Test("a user without privileges can create a job, report to it and read it")
     func unprivilegedUsers() async throws {
         try await withServer { url, _ in
             let created = try await CommandRun.unprivilegedLedger("report", "job", "create", "n", "--server", url)
@@ -55,7 +55,7 @@ struct QuestionTests {
         }
     }
 
-    @Test("a job scripted in shell counts right, whatever its names, and a script learns by exit codes")
+    @Test("a job reported by a shell script counts right with any names, and exit codes inform it")
     func scripts() async throws {
         try await withServer { url, _ in
             let server = ["PROGRESS_LEDGER_URL": url]
@@ -96,7 +96,7 @@ struct QuestionTests {
         }
     }
 
-    @Test("a report that contradicts an earlier one ends with 2, and a label that is no text is not recorded")
+    @Test("a contradicting report exits with 2, and a label that is not UTF-8 is not recorded")
     func contradictions() async throws {
         try await withServer { url, _ in
             let server = ["PROGRESS_LEDGER_URL": url]
@@ -145,7 +145,7 @@ struct QuestionTests {
         #expect(paged.errors == "There are more: --after 12\n")
     }
 
-    @Test("what is not there, not reachable or not understood has its own code")
+    @Test("missing jobs, unreachable servers and invalid arguments have their own exit codes")
     func failuresHaveCodes() async throws {
         try await withServer { url, _ in
             let none = "00000000-0000-7000-8000-000000000000"
@@ -166,7 +166,7 @@ struct QuestionTests {
             #expect(negative.status == ExitStatus.refused.rawValue, "\(negative.errors)")
             #expect(negative.errors.contains("/done"))
         }
-        // Port 9 (discard) is one that nobody listens on here.
+        // No program listens on port 9 (discard) here.
         let away = try await CommandRun.ledger("jobs", "--server", "http://127.0.0.1:9")
         #expect(away.status == ExitStatus.unavailable.rawValue)
         #expect(away.errors.contains("http://127.0.0.1:9"))
@@ -181,7 +181,7 @@ struct QuestionTests {
         }
     }
 
-    @Test("a reader that goes away ends a command as it ends other programs")
+    @Test("a closed pipe ends a command by SIGPIPE, as it ends other programs")
     func brokenPipesEnd() async throws {
         try await withServer { url, _ in
             let demo = try await CommandRun.ledger("demo", "--json", "--speed", "0", "--server", url)

@@ -22,7 +22,7 @@ struct ServeTests {
         }
     }
 
-    @Test("a server that cannot begin says why, and what to do")
+    @Test("a server that cannot start reports the cause and the remedy")
     func cannotBegin() async throws {
         try await withLedgerDatabase { target in
             let first = try ServerProcess(["serve", "--port", "0", "--database", target.description])
@@ -47,7 +47,7 @@ struct ServeTests {
         return server
     }
 
-    @Test("a second signal ends at once a server that waits for what it has begun")
+    @Test("a second signal stops a server at once that waits for a running request")
     func secondSignalsEndAtOnce() async throws {
         try await withServer { url, server in
             try await whileRequestWaits(url, server) {
@@ -60,7 +60,9 @@ struct ServeTests {
         }
     }
 
-    /// Sends a signal again until it has ended the server: one that comes soon after the first is not counted.
+    /// Repeats a signal until it has ended the server.
+    ///
+    /// A signal soon after the first is ignored.
     private static func sendUntilEnded(_ signal: Int32, to server: ServerProcess) async throws {
         try await eventually(within: lessThanRequest) {
             server.send(signal)
@@ -68,7 +70,7 @@ struct ServeTests {
         }
     }
 
-    @Test("a signal that is sent twice within a second counts once")
+    @Test("a signal sent twice within a second counts once")
     func repeatedSignals() async throws {
         let start = ContinuousClock.now
         #expect(ServiceRunner.reaction(to: nil, now: start) == .stopGracefully)
@@ -85,12 +87,12 @@ struct ServeTests {
         }
     }
 
-    @Test("an address that cannot be listened on is refused before a database is made")
+    @Test("an unusable address is refused before a database is created")
     func addressesAreCheckedFirst() async throws {
         let folder = "/tmp/progress-ledger-serve-\(UUID().uuidString)"
         for (flags, text) in [
             (["--host", "nosuch.invalid"], "Cannot listen on nosuch.invalid: "),
-            // Reserved for documentation (RFC 5737): no machine has it.
+            // Reserved for documentation (RFC 5737): no machine has this address.
             (["--host", "192.0.2.1", "--insecure-no-authentication"], "this machine has no such address"),
         ] {
             let run = try await CommandRun.run(ServerProcess.binary, ["serve", "--data", folder] + flags)
@@ -100,11 +102,11 @@ struct ServeTests {
         }
     }
 
-    @Test("a data folder that may not be used is refused with its path and a remedy")
+    @Test("an unusable data folder is refused with its path and a remedy")
     func dataFoldersAreChecked() async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
-        // Not even its owner may write to it.
+        // Not even its owner can write to it.
         try FileManager.default.setAttributes([.posixPermissions: 0o500], ofItemAtPath: folder.path())
         defer { try? FileManager.default.removeItem(at: folder) }
         for data in [folder.path(), folder.path() + "/a/b"] {
@@ -116,7 +118,7 @@ struct ServeTests {
         }
     }
 
-    @Test("migrate --check tells of a folder without a database, and makes nothing there")
+    @Test("migrate --check reports a folder without a database, and creates nothing in it")
     func checksMakeNothing() async throws {
         let folder = "/tmp/progress-ledger-serve-\(UUID().uuidString)"
         let run = try await CommandRun.ledger("migrate", "--check", "--data", folder)
@@ -127,10 +129,10 @@ struct ServeTests {
         #expect(!FileManager.default.fileExists(atPath: folder))
     }
 
-    @Test("serve and project wait for a database that is away, and begin as soon as it is there")
+    @Test("serve and project wait for an unavailable database, and start when it is available")
     func databasesAreWaitedFor() async throws {
         try await withLedgerDatabase { target in
-            // A socket of PostgreSQL that is not there yet: a link that is made later.
+            // PostgreSQL's socket folder does not exist yet: a link to it is created later.
             let host = try #require(target["host"])
             let folder = "/tmp/pl-\(UUID().uuidString.prefix(8))"
             defer { try? FileManager.default.removeItem(atPath: folder) }
@@ -170,7 +172,7 @@ struct ServeTests {
     }
 
     @Test(
-        "connection strings without such a password pass",
+        "other connection strings are accepted",
         arguments: [
             "", "host=/tmp dbname=a@b password=x@y", "postgresql://u:p%40ss@h/d", "postgres://[::1]:5432/d?user=a@b",
             "postgresql://h1:1,h2:2/d?user=a@b", "postgresql:///d?host=/tmp&user=a@b", "postgresql://u@h",
@@ -179,7 +181,7 @@ struct ServeTests {
         try DatabaseURL.check(connectionString)
     }
 
-    @Test("a server waits no longer than it is told to for what it has begun")
+    @Test("a server waits for running requests no longer than --drain-seconds")
     func drainsAreBounded() async throws {
         try await withServer("--drain-seconds", "1") { url, server in
             try await whileRequestWaits(url, server) {
@@ -190,23 +192,23 @@ struct ServeTests {
         }
     }
 
-    /// What is over so soon has not waited for ``whileRequestWaits(_:_:_:)``.
+    /// A time too short to have waited for ``whileRequestWaits(_:_:_:)``.
     private static let lessThanRequest: Duration = .seconds(25)
 
-    /// Runs the body while the server waits for the rest of a request, for which it has 30 seconds.
+    /// Runs the body while the server waits up to 30 s for the rest of a request.
     private func whileRequestWaits(_ url: String, _ server: ServerProcess, _ body: () async throws -> Void) async throws
     {
         let request = try HalfRequest(url, "/v1/jobs")
         defer { request.close() }
         try await eventually {
             let metrics = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"]).lines
-            // The request for the metrics is one of them.
+            // The request for the metrics is the second one.
             return metrics.contains("progress_ledger_http_requests_in_flight 2")
         }
         try await body()
     }
 
-    /// A request whose body never arrives whole.
+    /// A request with an incomplete body.
     private struct HalfRequest {
         private let descriptor: Int32
 
@@ -230,7 +232,7 @@ struct ServeTests {
         func close() { Glibc.close(descriptor) }
     }
 
-    @Test("a worker in a process of its own brings the snapshots of a server without one up to date")
+    @Test("a worker process keeps the snapshots of a server without a worker up to date")
     func workersProject() async throws {
         try await withLedgerDatabase { target in
             let database = ["--database", target.description]
@@ -249,7 +251,7 @@ struct ServeTests {
         }
     }
 
-    @Test("standard output is one line, and the log is JSON where that is wanted")
+    @Test("standard output is one line, and the log is JSON if requested")
     func outputIsOneLine() async throws {
         try await withLedgerDatabase { target in
             let script = """
@@ -277,7 +279,7 @@ struct ServeTests {
         }
     }
 
-    @Test("a server lets in as many watchers as it is told to")
+    @Test("--watchers-max sets the limit of watchers")
     func limitsWatchers() async throws {
         try await withLedgerDatabase { target in
             let server = try ServerProcess(
@@ -287,12 +289,12 @@ struct ServeTests {
         }
     }
 
-    @Test("serve and project end with code 7 at once for a login that may not take the service's role")
+    @Test("serve and project exit with code 7 for a login that cannot take the service's role")
     func rolesAreRequired() async throws {
         try await withLedgerDatabase { target in
             let login = "login_\(UInt32.random(in: 0 ... .max))"
             let pool = Pool(target: target, logger: Logger(label: "test"))
-            // It may read which migrations were applied, so that it is the session that is refused.
+            // The login can read the applied migrations, so that only the session is refused.
             for statement in [
                 "create role \(login) login", "grant usage on schema ledger to \(login)",
                 "grant select on all tables in schema ledger to \(login)",
@@ -311,7 +313,7 @@ struct ServeTests {
         }
     }
 
-    @Test("a database that was not migrated is refused with what to run, and then migrated")
+    @Test("an unmigrated database is refused with the command to run, and can then be migrated")
     func schemasAreRequired() async throws {
         try await withTestDatabase { target in
             let database = target.description
@@ -328,12 +330,12 @@ struct ServeTests {
             #expect(migrated.status == 0)
             #expect(migrated.output.hasPrefix(#"{"applied":["0001_"#))
             let again = try await CommandRun.ledger("migrate", "--database", database)
-            #expect(again.output == "The schema is the one of this version already.\n")
+            #expect(again.output == "The schema already matches this version.\n")
             #expect(try await CommandRun.ledger("migrate", "--check", "--database", database).status == 0)
         }
     }
 
-    @Test("a server with a private database makes it, stops it with itself, and finds it again")
+    @Test("a private database is created, stopped with its server, and used again by the next one")
     func privateDatabasesAreFoundAgain() async throws {
         let folder = "/tmp/progress-ledger-serve-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: folder) }
@@ -350,7 +352,7 @@ struct ServeTests {
         }
     }
 
-    @Test("a second signal, too, leaves no private database running")
+    @Test("a second signal leaves no private database running")
     func secondSignalsStopPrivateDatabases() async throws {
         let folder = "/tmp/progress-ledger-serve-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: folder) }
@@ -365,7 +367,7 @@ struct ServeTests {
     }
 
     @Test(
-        "a mistake in the configuration ends with code 64 and names its place",
+        "an invalid setting exits with code 64 and names its source",
         arguments: [
             (["--port", "70000"], [:], "--port: invalid value '70000'"),
             ([], ["PROGRESS_LEDGER_PORT": "many"], "PROGRESS_LEDGER_PORT: invalid value 'many'"),
@@ -391,7 +393,7 @@ struct ServeTests {
         #expect(run.output.isEmpty)
     }
 
-    @Test("a database that cannot be reached ends with code 5, without the password")
+    @Test("an unreachable database exits with code 5 and does not print the password")
     func unreachableDatabasesAreNamed() async throws {
         let run = try await CommandRun.ledger(
             "serve", "--port", "0", "--wait-for-database", "1", "--database",

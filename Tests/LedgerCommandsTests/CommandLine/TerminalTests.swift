@@ -7,9 +7,9 @@ import Testing
 
 @testable import LedgerCommands
 
-@Suite("What terminals and scripts get", .timeLimit(.minutes(30)))
+@Suite("Output on terminals and for scripts", .timeLimit(.minutes(30)))
 struct TerminalTests {
-    /// A job of many indicators that has ended, with a name that commands terminals.
+    /// Creates an ended job of many indicators, with a name that controls terminals.
     private func makeJob(_ url: String, labels: Int = 40) async throws -> JobID {
         let client = try LedgerClient(url: url)
         let job = try await client.createJob(JobDescription(name: "\u{9B}31m\u{202E}name", key: "k")).id
@@ -24,7 +24,7 @@ struct TerminalTests {
         return job
     }
 
-    /// Runs `progress-ledger` on a terminal of its own and returns what it wrote there.
+    /// Runs `progress-ledger` on a terminal of its own and returns its output.
     private func onTerminal(
         _ arguments: String, columns: Int, rows: Int, environment: [String: String]
     ) async throws -> String {
@@ -35,7 +35,7 @@ struct TerminalTests {
         return run.output
     }
 
-    @Test("a watched job is painted in frames that fit the terminal", arguments: [3, 4, 6, 12])
+    @Test("a watched job is drawn in frames that fit the terminal", arguments: [3, 4, 6, 12])
     func framesFit(rows: Int) async throws {
         try await withServer { url, _ in
             let job = try await makeJob(url)
@@ -50,7 +50,7 @@ struct TerminalTests {
         }
     }
 
-    @Test("a terminal that obeys no escapes gets lines as wide as it is, and none", arguments: ["dumb", ""])
+    @Test("a terminal without escape sequences gets plain lines that fit its width", arguments: ["dumb", ""])
     func dumbTerminals(type: String) async throws {
         try await withServer { url, _ in
             let job = try await makeJob(url)
@@ -64,7 +64,7 @@ struct TerminalTests {
         }
     }
 
-    @Test("JSON documents hold nothing that a terminal obeys, and the same values")
+    @Test("JSON documents contain nothing that controls a terminal, and the same values")
     func documentsAreHarmless() async throws {
         try await withServer { url, _ in
             let job = try await makeJob(url, labels: 1).description
@@ -81,7 +81,7 @@ struct TerminalTests {
         }
     }
 
-    @Test("explain and history take a job's key, or the environment's job, with the label alone")
+    @Test("explain and history accept a label alone with --key or PROGRESS_LEDGER_JOB")
     func indicatorsByKey() async throws {
         try await withServer { url, _ in
             let job = try await makeJob(url, labels: 3).description
@@ -99,7 +99,7 @@ struct TerminalTests {
         }
     }
 
-    @Test("a mistake is told with its remedy, and with its own exit code")
+    @Test("invalid input is reported with its remedy and the right exit code")
     func mistakesAreExplained() async throws {
         try await withServer { url, _ in
             let job = try await makeJob(url, labels: 1).description
@@ -113,7 +113,7 @@ struct TerminalTests {
                 (["show", job, "--at-sequence", "-1", "--server", url], .refused, "at_sequence"),
                 (["show", job, "--min-sequence", "-1", "--server", url], .refused, "min_sequence"),
                 (["events", job, "--limit", "-1", "--server", url], .refused, "limit"),
-                (["jobs", "--timeout", "-1", "--server", url], .usage, "--timeout is from 1 to 3600 seconds"),
+                (["jobs", "--timeout", "-1", "--server", url], .usage, "--timeout must be from 1 to 3600 seconds"),
             ] as [([String], LedgerCommands.ExitStatus, String)] {
                 let run = try await CommandRun.run(ServerProcess.binary, arguments)
                 #expect(run.status == status.rawValue, "\(arguments): \(run.errors)")

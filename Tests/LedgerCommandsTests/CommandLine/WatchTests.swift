@@ -19,7 +19,7 @@ struct WatchTests {
     }
 
     @Test(
-        "it ends with the job, and its code says how",
+        "watch ends with the job, and its exit code is the outcome",
         arguments: [(JobOutcome.completed, 0), (.failed, 10), (.canceled, 11)] as [(JobOutcome, Int32)])
     func endsWithTheJob(outcome: JobOutcome, code: Int32) async throws {
         try await withServer { url, _ in
@@ -36,7 +36,7 @@ struct WatchTests {
         }
     }
 
-    /// Waits until somebody watches.
+    /// Waits until the server has a watcher.
     private func watched(_ url: String) async throws {
         try await eventually {
             try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"]).lines
@@ -44,7 +44,7 @@ struct WatchTests {
         }
     }
 
-    @Test("--json prints snapshots as the server gives them, and a number that fell is told why where it does not")
+    @Test("--json prints the server's snapshots; plain lines show the cause of a decrease")
     func printsSnapshots() async throws {
         try await withServer { url, _ in
             let client = try LedgerClient(url: url)
@@ -61,7 +61,7 @@ struct WatchTests {
             }
             _ = try await client.append(
                 [Self.progress("tile-17", 2, total: 50, done: 1)], to: job, awaitsVerdicts: true)
-            // The one that explains asks for the reason before it takes the next snapshot.
+            // The plain watcher requests the cause before it takes the next snapshot.
             _ = try await client.append([EventDraft(.jobFinished(.completed))], to: job)
             let told = try await plain.value
             #expect(told.output.contains("  (tiles -40: tile-17 restarted, attempt 2)\n"), "\(told.output)")
@@ -72,7 +72,7 @@ struct WatchTests {
         }
     }
 
-    @Test("--until ends as soon as an indicator is so far, and with 13 where it never got there")
+    @Test("--until ends once an indicator reaches its goal, or with 13 if it never does")
     func waitsForGoals() async throws {
         try await withServer { url, _ in
             let client = try LedgerClient(url: url)
@@ -98,7 +98,7 @@ struct WatchTests {
         }
     }
 
-    @Test("--stalled-timeout ends a watch in which no unit is done, though events come")
+    @Test("--stalled-timeout ends a watch if no unit is done, even if events arrive")
     func noticesStalls() async throws {
         try await withServer { url, _ in
             let client = try LedgerClient(url: url)
@@ -113,7 +113,7 @@ struct WatchTests {
         }
     }
 
-    @Test("a server that stops ends its streams at once, and who watches comes back to the next one by himself")
+    @Test("a stopping server ends its streams at once, and watchers reconnect to the next one")
     func comesBack() async throws {
         try await withLedgerDatabase { target in
             let database = target.description
@@ -125,7 +125,7 @@ struct WatchTests {
             let watching = Task { try await CommandRun.ledger("watch", job.description, "--server", url) }
             try await watched(url)
             first.send(SIGTERM)
-            // Its default is to let what was begun take 30 seconds.
+            // By default, running requests have 30 seconds.
             try await first.wait(within: .seconds(25))
             #expect(first.exitCode == 0)
             let second = try ServerProcess(["serve", "--port", port, "--database", database])

@@ -3,7 +3,7 @@ import Testing
 
 @testable import LedgerCommands
 
-@Suite("Files that are written")
+@Suite("Output files")
 struct OutputFileTests {
     private static func withFolder(_ body: (String) throws -> Void) throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "output-\(UUID().uuidString)")
@@ -12,7 +12,7 @@ struct OutputFileTests {
         try body(folder.path())
     }
 
-    @Test("a file is there as a whole or not at all")
+    @Test("a file is created completely or not at all")
     func wholeOrNot() throws {
         try Self.withFolder { folder in
             let path = folder + "/file"
@@ -31,7 +31,7 @@ struct OutputFileTests {
         }
     }
 
-    @Test("behind a link the file is written, and the link stays")
+    @Test("a link's target is written, and the link stays")
     func links() throws {
         try Self.withFolder { folder in
             let (path, link) = (folder + "/file", folder + "/link")
@@ -48,7 +48,7 @@ struct OutputFileTests {
         }
     }
 
-    @Test("what is no file, such as a pipe or a device, is written to and stays what it is")
+    @Test("a pipe or a device is written directly and not replaced")
     func pipes() throws {
         try Self.withFolder { folder in
             let path = folder + "/pipe"

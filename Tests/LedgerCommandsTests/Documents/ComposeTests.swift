@@ -4,7 +4,7 @@ import Testing
 
 @testable import LedgerCommands
 
-/// No container engine runs the tests, so the file is read and held against the program that it starts.
+/// Compares the file with the program, because no container engine runs the tests.
 @Suite("docker-compose.yml and its image")
 struct ComposeTests {
     private struct Compose: Decodable {
@@ -38,18 +38,18 @@ struct ComposeTests {
         let volumes: [String: [String: String]?]
     }
 
-    /// Reads the file as Python's YAML does, merged keys included.
+    /// Reads the file with Python's YAML, merged keys included.
     private static func compose() async throws -> Compose {
         let program = "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)"
         let script =
             #"for python in /usr/bin/python3 python3; do "$python" -c 'import yaml' 2>/dev/null && exec "$python" -c "$0" "$1"; done; exit 1"#
         let run = try await CommandRun.run(
             "/bin/bash", ["-c", script, program, "\(projectFolder)/docker-compose.yml"])
-        try #require(run.status == 0, "Scripts/setup installs what reads YAML. \(run.errors)")
+        try #require(run.status == 0, "Cannot read YAML: run Scripts/setup. \(run.errors)")
         return try JSONDecoder().decode(Compose.self, from: Data(run.output.utf8))
     }
 
-    @Test("there are PostgreSQL, a migration, one server and two workers, in this order")
+    @Test("the services are PostgreSQL, a migration, one server and two workers, in this order")
     func servicesAreThere() async throws {
         let services = try await Self.compose().services
         #expect(services.keys.sorted() == ["migrate", "postgres", "server", "worker"])
@@ -63,7 +63,7 @@ struct ComposeTests {
         }
     }
 
-    @Test("their commands and checks are commands of this program, with flags that it knows")
+    @Test("commands and health checks are valid commands of this program")
     func commandsAreReal() async throws {
         let services = try await Self.compose().services
         for (name, expected) in [
@@ -83,7 +83,7 @@ struct ComposeTests {
         #expect(services["server"]?.healthcheck?.test.last == "http://127.0.0.1:\(server.port ?? "8080")/readyz")
     }
 
-    @Test("nobody reaches it from outside, secrets come from the environment, and data survive")
+    @Test("ports are local, secrets come from the environment, and data are kept in a volume")
     func itIsSafe() async throws {
         let compose = try await Self.compose()
         #expect(compose.services["server"]?.ports == ["127.0.0.1:8080:8080"])
@@ -100,7 +100,7 @@ struct ComposeTests {
         #expect(compose.volumes.keys.contains { volume.hasPrefix("\($0):/var/lib/postgresql/data") })
     }
 
-    @Test("the image is built by a file that is there, from folders that are there, and runs this program as nobody")
+    @Test("the image is built from existing files and runs the program without privileges")
     func imageIsBuilt() async throws {
         let services = try await Self.compose().services
         for name in ["migrate", "server", "worker"] {

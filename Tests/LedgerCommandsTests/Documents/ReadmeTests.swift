@@ -6,7 +6,7 @@ import Testing
 
 @Suite("The README", .timeLimit(.minutes(30)))
 struct ReadmeTests {
-    /// A command of an example and the lines that it is to print; `…` in them stands for anything.
+    /// A command of an example with its expected lines; `…` matches anything.
     struct Example {
         var command: String
         var expected: [String] = []
@@ -16,7 +16,9 @@ struct ReadmeTests {
         try String(contentsOfFile: "\(projectFolder)/README.md", encoding: .utf8)
     }
 
-    /// The examples of all blocks marked `console`: `$ ` begins a command, `> ` goes on with it.
+    /// The examples of all blocks marked `console`.
+    ///
+    /// `$ ` begins a command, `> ` continues it.
     static func examples(_ text: String) -> [Example] {
         var examples: [Example] = []
         var isInside = false
@@ -34,7 +36,7 @@ struct ReadmeTests {
         return examples
     }
 
-    @Test("every example does what it says")
+    @Test("every console example prints its expected output")
     func examplesWork() async throws {
         let examples = Self.examples(try Self.readme())
         #expect(examples.count > 15)
@@ -59,7 +61,7 @@ struct ReadmeTests {
         }
     }
 
-    @Test("its first example in Python finishes what it adds")
+    @Test("the first Python example finishes the units that it adds")
     func pythonExampleWorks() async throws {
         let blocks = try Self.readme().components(separatedBy: "```python\n").dropFirst()
         let example = try #require(blocks.first?.components(separatedBy: "```").first)
@@ -98,7 +100,7 @@ struct ReadmeTests {
         return rest.isEmpty
     }
 
-    @Test("every setting and every exit code is in its tables, with the words of --help")
+    @Test("the tables list every setting and every exit code, with the texts of --help")
     func tablesAreComplete() throws {
         let text = try Self.readme()
         for setting in Setting.allCases {
@@ -109,14 +111,14 @@ struct ReadmeTests {
         }
     }
 
-    @Test("every metric that a server tells is explained, and every one that is explained is told")
+    @Test("the explained metrics are exactly those of a server")
     func metricsAreExplained() async throws {
-        // After the first name of a row, those that begin alike are written from where they differ.
+        // A row contains one full name; names that begin alike are shortened to their ends.
         let explained = try Self.readme().split(separator: "\n").filter { $0.hasPrefix("| `progress_ledger_") }
             .flatMap { row in row.split(separator: "|")[0].matches(of: /`([a-z_]+)`/).map { String($0.1) } }
         try await withServer { url, _ in
             var text = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"])
-            // Its worker is listed a moment after it answers.
+            // The worker is listed shortly after the server is ready.
             try await eventually {
                 text = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"])
                 return text.output.contains("progress_ledger_worker_up{")
@@ -128,7 +130,7 @@ struct ReadmeTests {
         }
     }
 
-    @Test("the files that it links to are there")
+    @Test("the files that it links to exist")
     func linksLead() throws {
         let links = try Self.readme().matches(of: /\]\(([^)]+)\)/).map { String($0.1) }
         #expect(links.count >= 3)

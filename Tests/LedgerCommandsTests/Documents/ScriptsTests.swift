@@ -6,7 +6,7 @@ import Testing
 struct ScriptsTests {
     private static let names = ["check", "run", "setup", "test", "test-bare-machine"]
 
-    @Test("each explains itself, and refuses what it does not know", arguments: names)
+    @Test("each script prints its help and refuses unknown options", arguments: names)
     func helpIsThere(name: String) async throws {
         let script = "\(projectFolder)/Scripts/\(name)"
         let help = try await CommandRun.run(script, ["--help"], folder: "/")
@@ -26,7 +26,7 @@ struct ScriptsTests {
         #expect(FileManager.default.isExecutableFile(atPath: "\(projectFolder)/.ci/run"))
     }
 
-    /// Runs a shell script that has what `Scripts/test` has to run its parts.
+    /// Runs a shell script with the functions by which `Scripts/test` runs its parts.
     private static func runParts(_ script: String) async throws -> CommandRun {
         try await inFolder { folder in
             let head = """
@@ -40,7 +40,7 @@ struct ScriptsTests {
         }
     }
 
-    /// Runs the closure with a folder that is removed afterwards.
+    /// Runs the body with a temporary folder.
     private static func inFolder<R>(_ body: (String) async throws -> R) async throws -> R {
         let folder = FileManager.default.temporaryDirectory.appending(path: "scripts-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
@@ -48,7 +48,7 @@ struct ScriptsTests {
         return try await body(folder.path())
     }
 
-    @Test("all parts of the tests run even if one fails, which is named in the end")
+    @Test("all parts run even if one fails, and the failed part is named at the end")
     func everyPartRuns() async throws {
         let run = try await Self.runParts(
             """
@@ -64,7 +64,7 @@ struct ScriptsTests {
         #expect(run.lines.last == "12 passed, 1 failed")
     }
 
-    @Test("a part that passes shows its summary and nothing else")
+    @Test("a passing part prints only its summary")
     func passingPartIsQuiet() async throws {
         let run = try await Self.runParts(
             """
@@ -84,7 +84,7 @@ struct ScriptsTests {
         #expect(run.lines.last == "13 passed, 0 failed")
     }
 
-    @Test("failed tests are counted as the test runners count them")
+    @Test("failed tests are counted as by the test runners")
     func failuresAreCounted() async throws {
         let run = try await Self.runParts(
             """
@@ -103,7 +103,7 @@ struct ScriptsTests {
         #expect(run.lines.last == "34 passed, 4 failed")
     }
 
-    @Test("setup repeats what a broken Swift says instead of ending without a word")
+    @Test("setup prints the error of a broken Swift")
     func brokenSwiftIsExplained() async throws {
         try await Self.inFolder { folder in
             let swift = "\(folder)/swift"
@@ -118,17 +118,17 @@ struct ScriptsTests {
         }
     }
 
-    @Test("audit-chain prints no error when nobody reads its output")
+    @Test("audit-chain prints no error if its output is not read")
     func auditChainIsQuiet() async throws {
         let job = "0197a000-0000-7000-8000-000000000000"
-        // The reader of the pipe has ended before anything is written to it.
+        // The reader of the pipe ends before anything is written.
         let run = try await CommandRun.run(
             "/bin/bash", ["-c", "exec 3> >(true); wait $!; Scripts/audit-chain \(job) >&3 <<<'no event'"],
             folder: projectFolder)
         #expect(run.errors.isEmpty)
     }
 
-    @Test("embedding files again leaves the source that has not changed alone")
+    @Test("embedding unchanged files again does not touch the generated source")
     func embeddingIsStable() async throws {
         try await Self.inFolder { folder in
             let embed = URL(filePath: ServerProcess.binary).deletingLastPathComponent().appending(path: "embed-files")

@@ -3,7 +3,7 @@ import Testing
 
 @testable import LedgerCommands
 
-@Suite("When watching ends")
+@Suite("End of watching")
 struct WatchEndTests {
     private static func snapshot(_ state: JobState, _ done: Int128) -> Snapshot {
         let units = Units(total: 10, done: done)
@@ -16,7 +16,7 @@ struct WatchEndTests {
             ])
     }
 
-    @Test("a goal is a label and a percentage; a label may hold what looks like one")
+    @Test("a goal is a label and a percentage, and the label may itself contain >=")
     func goalsAreRead() throws {
         let goal = try #require(WatchGoal(argument: "a>=b>=50%"))
         #expect(goal.label == "a>=b" && goal.percent == 50)
@@ -25,16 +25,16 @@ struct WatchEndTests {
         for text in ["a", "a>=", "a>=x", "a>=-1", "a>50"] { #expect(WatchGoal(argument: text) == nil, "\(text)") }
     }
 
-    @Test("a goal on an indicator that the job does not have is remarked on, with those that it has")
+    @Test("a goal for an unknown indicator gives a remark with the job's indicators")
     func remarks() {
         let goals = ["a>=b>=50", "tlies>=50", ">=50"].compactMap { WatchGoal(argument: $0) }
         #expect(
             WatchEnd(goals: goals, stalledTimeout: nil).remarks(on: Self.snapshot(.running, 5)) == [
-                "The job has no indicator tlies yet, which --until names; it has a>=b."
+                "The job has no indicator tlies yet, which --until names. Its indicators: a>=b."
             ])
     }
 
-    @Test("times are read in seconds, minutes and hours")
+    @Test("durations are read in seconds, minutes and hours")
     func timesAreRead() {
         #expect(DurationOption(argument: "300")?.duration == .seconds(300))
         #expect(DurationOption(argument: "5m")?.duration == .seconds(300))
@@ -42,7 +42,7 @@ struct WatchEndTests {
         for text in ["", "m", "0", "-1", "5 m", "1d"] { #expect(DurationOption(argument: text) == nil, "\(text)") }
     }
 
-    @Test("the outcome of the job decides, unless something was waited for")
+    @Test("the job's outcome decides the exit code unless there is a goal")
     func outcomesDecide() {
         let plain = WatchEnd(goals: [], stalledTimeout: nil)
         #expect(plain.status(after: Self.snapshot(.running, 10)) == nil)
@@ -56,7 +56,7 @@ struct WatchEndTests {
         #expect(waiting.status(atEndOf: Self.snapshot(.failed, 7)) == .jobFailed)
     }
 
-    @Test("a job is stalled when nothing has advanced for as long as it may")
+    @Test("a job is stalled if nothing has advanced for the timeout")
     func stalls() {
         let end = WatchEnd(goals: [], stalledTimeout: .seconds(60))
         let start = ContinuousClock.now

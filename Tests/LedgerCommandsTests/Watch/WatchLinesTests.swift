@@ -4,7 +4,7 @@ import Testing
 
 @testable import LedgerCommands
 
-@Suite("Lines for logs while a job is watched")
+@Suite("Plain lines of watch")
 struct WatchLinesTests {
     private static let start = ContinuousClock.now
     private static let noon = Timestamp(microseconds: 1_000_000_000)
@@ -25,7 +25,7 @@ struct WatchLinesTests {
 
     private static let head = "1970-01-01T00:16:40.000000Z  running"
 
-    @Test("a line comes every ten seconds at most, with what has changed since the one before")
+    @Test("a line is due at most every ten seconds, with the changes since the last line")
     func changesAreTold() {
         var lines = WatchLines()
         #expect(lines.line(Self.job([1, 2]), now: Self.start) == "\(Self.head) 1%  i0: 1/100  i1: 2/100")
@@ -35,7 +35,7 @@ struct WatchLinesTests {
         #expect(lines.line(Self.job([1, 4]), now: Self.start + .seconds(70)) == "\(Self.head) 2%")
     }
 
-    @Test("the end of a job is told at once and with all indicators")
+    @Test("the end of a job is printed at once, with all indicators")
     func endsAreTold() {
         var lines = WatchLines()
         _ = lines.line(Self.job([1, 2]), now: Self.start)
@@ -44,7 +44,7 @@ struct WatchLinesTests {
         #expect(lines.line(Self.job([1, 100], state: .completed), now: Self.start + .seconds(1), isLast: true) == nil)
     }
 
-    @Test("300 indicators that change all the time are a line of 200 cells every ten seconds")
+    @Test("300 changing indicators give one line of 200 cells every ten seconds")
     func volumeIsBounded() {
         var lines = WatchLines()
         var printed: [String] = []
@@ -59,7 +59,7 @@ struct WatchLinesTests {
         #expect(printed[1].contains("(i1 -1: tile-1 restarted, attempt 2)"), "\(printed[1])")
     }
 
-    @Test("why a number fell, and which executions are silent, comes with the next line")
+    @Test("the next line contains the cause of a decrease and the silent executions")
     func remarksAreTold() {
         var lines = WatchLines()
         _ = lines.line(Self.job([9]), now: Self.start)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import LedgerCommands
 
-@Suite("How a watched job looks")
+@Suite("Frames of a watched job")
 struct WatchRendererTests {
     private static let start = ContinuousClock.now
     private static let noon = Timestamp(microseconds: 1_000_000_000)
@@ -42,7 +42,7 @@ struct WatchRendererTests {
                 notes: notes))
     }
 
-    @Test("each standing looks different, with and without colour, in Unicode and in ASCII", arguments: [true, false])
+    @Test("each status looks different without colour, in Unicode and in ASCII", arguments: [true, false])
     func standingsDiffer(unicode: Bool) {
         let standings = [
             Self.indicator("a", 0, 0), Self.indicator("a", 5, 0), Self.indicator("a", 0, 8), Self.indicator("a", 4, 8),
@@ -68,7 +68,7 @@ struct WatchRendererTests {
         }
     }
 
-    @Test("names cannot reprogram the terminal, and ASCII terminals get nothing else")
+    @Test("names cannot control the terminal, and ASCII terminals get only ASCII")
     func namesAreHarmless() {
         let hostile = Name("\u{1B}]0;owned\u{7}\n\u{202E}é")
         let lines = Self.lines(Self.job([Self.indicator(hostile, 1, 2)], name: hostile), width: 120)
@@ -79,7 +79,7 @@ struct WatchRendererTests {
         for line in ascii { #expect(line.unicodeScalars.allSatisfy { $0.isASCII }, "\(line)") }
     }
 
-    @Test("a number that falls says so at once, and why as soon as that is known")
+    @Test("a decrease is shown at once, and its cause as soon as it is known")
     func fallsAreTold() {
         var memory = WatchHistory(now: Self.start)
         _ = memory.take(Self.job([Self.indicator("tiles", 60, 100)]), now: Self.start)
@@ -103,7 +103,7 @@ struct WatchRendererTests {
         #expect(memory.remark("tiles", now: later) == nil)
     }
 
-    @Test("complete indicators are folded where there are more than lines, and the order stays")
+    @Test("if indicators exceed the lines, complete ones are summarised, and the order stays")
     func manyAreFolded() {
         let indicators = (0..<40).map { Self.indicator(Name("i\($0)"), $0.isMultiple(of: 4) ? 1 : 2, 2) }
         let lines = Self.lines(Self.job(indicators), height: 12)
@@ -117,12 +117,12 @@ struct WatchRendererTests {
         #expect(Self.lines(Self.job(open), height: 12).last == "  + 32 more")
     }
 
-    @Test("a frame has a line less than the terminal, whatever there is to say", arguments: 1...14)
+    @Test("a frame has one line fewer than the terminal, whatever its content", arguments: 1...14)
     func framesFit(height: Int) {
         for count in [0, 1, 2, 5, 40] {
             for age in [1, 200] as [Int64] {
                 for done in [1, 2, 3] as [Int128] {
-                    // The note of an indicator that stalls has no room beside it.
+                    // The note of a stalled indicator does not fit beside it.
                     let indicators = (0..<count).map { Self.indicator(Name("i\($0)"), done, 2, age: age) }
                     let notes = ["tile-17: no report for 7m 12s", "tile-18: no report for 6m 1s"]
                     let lines = Self.lines(
@@ -138,13 +138,13 @@ struct WatchRendererTests {
         }
     }
 
-    @Test("what is to be said of the job stands below its indicators")
+    @Test("notes on the job are shown below its indicators")
     func notesAreShown() {
         let lines = Self.lines(Self.job([Self.indicator("a", 1, 2)]), notes: ["tile-17: no report for 7m 12s"])
         #expect(lines.last == "  tile-17: no report for 7m 12s")
     }
 
-    @Test("on terminals that show ASCII only, columns are as wide as what is shown")
+    @Test("on ASCII terminals, columns have the width of the escaped text")
     func asciiWidths() {
         let indicators = [Self.indicator("\u{E9}t\u{E9}", 1, 2), Self.indicator("winter", 1, 2)]
         let lines = Self.lines(Self.job(indicators), unicode: false)[2...]
@@ -153,7 +153,7 @@ struct WatchRendererTests {
     }
 
     @Test(
-        "characters take as many cells as terminals show them in",
+        "characters take as many cells as on terminals",
         arguments: [
             ("a", 1), ("\u{2705}", 2), ("\u{274C}", 2), ("\u{23F3}", 2), ("\u{26A1}", 2), ("\u{1F680}", 2),
             ("\u{1FAE0}", 2), ("\u{26A0}", 1), ("\u{26A0}\u{FE0F}", 2), ("\u{1F469}\u{200D}\u{1F467}", 2),
@@ -165,24 +165,24 @@ struct WatchRendererTests {
         #expect(TerminalText.cells(text) == cells, "\(text.unicodeScalars.map(\.value))")
     }
 
-    @Test("a running job is never shown at 100, and what a lost connection leaves is told to be old")
+    @Test("a running job never shows 100 %, and old numbers are marked after a lost connection")
     func figures() {
         #expect(Self.lines(Self.job([Self.indicator("a", 8, 8)]))[0] == "tiles  running  99%  1m 24s")
         let ended = Self.job([Self.indicator("a", 8, 8)], state: .completed)
         #expect(Self.lines(ended)[0].contains("completed  100%"))
         let lost = Self.lines(
             Self.job([]), connection: .lost(since: Self.start - .seconds(11), retryIn: .milliseconds(2_300)))
-        #expect(lost.last?.hasPrefix("! connection lost 12s ago: this is what was known then") == true)
+        #expect(lost.last?.hasPrefix("! connection lost 12s ago: the numbers are from then") == true)
     }
 
-    @Test("colours are there where they are wanted, and nowhere else")
+    @Test("colours are used only if enabled")
     func colours() {
         let job = Self.job([Self.indicator("a", 1, 2)])
         #expect(Self.lines(job, color: true).contains { $0.contains("\u{1B}[34m") })
         #expect(!Self.lines(job).joined().contains("\u{1B}"))
     }
 
-    @Test("rates are told over what was seen, and fall when nothing comes")
+    @Test("rates cover the recent window, and fall while nothing arrives")
     func rates() throws {
         var memory = WatchHistory(now: Self.start)
         for second in 0...10 {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import LedgerCommands
 
-@Suite("What is taken in while a job is watched")
+@Suite("State of a watched job")
 struct WatchSessionTests {
     private static func job(
         _ sequence: Int64, done: Int128, state: JobState = .running, running: Int64 = 0
@@ -25,7 +25,7 @@ struct WatchSessionTests {
                 ]))
     }
 
-    @Test("a snapshot from before the last one is no fall, and one from after it that shows less is")
+    @Test("a decrease is reported for a newer snapshot, but not for an older one")
     func stepBack() async throws {
         let session = WatchSession(end: WatchEnd(goals: [], stalledTimeout: nil), isJSON: true)
         #expect(await session.take(Self.job(5, done: 5), json: "5").falls.isEmpty)
@@ -42,7 +42,7 @@ struct WatchSessionTests {
         WatchSession(end: WatchEnd(goals: goals, stalledTimeout: nil), isJSON: false)
     }
 
-    @Test("ages are told by the server's clock, which a viewer's wrong clock does not change")
+    @Test("ages use the server's clock, not the viewer's")
     func agesAreTheServers() async throws {
         let session = Self.session()
         let moment = Timestamp(microseconds: 1_000_000_000 + 200_000_000)
@@ -54,7 +54,7 @@ struct WatchSessionTests {
         #expect(try #require(await unknown.frame(TerminalStyle())).lines.joined().contains("changed 0s ago"))
     }
 
-    @Test("a goal that the job knows nothing of is remarked on in each frame")
+    @Test("a goal for an unknown indicator gives a remark in each frame")
     func goalsAreRemarkedOn() async throws {
         let session = Self.session([try #require(WatchGoal(argument: "tlies>=50"))])
         _ = await session.take(Self.job(5, done: 5), json: "")
@@ -62,7 +62,7 @@ struct WatchSessionTests {
         #expect(lines.last?.contains("no indicator tlies yet") == true, "\(lines)")
     }
 
-    @Test("executions that have not reported for long are shown while tasks run, and no longer")
+    @Test("silent executions are shown only while tasks run")
     func silenceIsShown() async throws {
         let session = Self.session()
         let since = Timestamp(microseconds: 0)
