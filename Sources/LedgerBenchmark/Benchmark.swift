@@ -23,14 +23,14 @@ public struct Benchmark: Sendable {
         /// Each watcher takes one file in both.
         public var openFilesMax = 1_024
         /// The sizes of the stored ledgers.
-        public var growth = Scaling.full
+        public var scaling = Scaling.full
         /// The numbers of the rows to measure; empty for all.
         public var rows: Set<Int> = []
 
         /// Creates the settings of a full benchmark.
         public init() {}
 
-        func wants(_ row: Int) -> Bool { rows.isEmpty || rows.contains(row) }
+        func includes(_ row: Int) -> Bool { rows.isEmpty || rows.contains(row) }
 
         /// Settings for a benchmark of a minute and a half.
         public static var quick: Settings {
@@ -40,7 +40,7 @@ public struct Benchmark: Sendable {
             settings.replayEvents = 100_000
             settings.watchersOfOneJob = 200
             settings.watchersOfManyJobs = 1_000
-            settings.growth = .quick
+            settings.scaling = .quick
             return settings
         }
     }
@@ -49,16 +49,16 @@ public struct Benchmark: Sendable {
     public static let numbers = Array(1...10)
 
     let settings: Settings
-    let note: @Sendable (String) -> Void
+    let log: @Sendable (String) -> Void
 
     /// Creates a benchmark.
     ///
     /// - Parameters:
     ///   - settings: The extent of the measurements.
-    ///   - note: Called with a line of text after each measurement.
-    public init(settings: Settings, note: @escaping @Sendable (String) -> Void) {
+    ///   - log: Called with a line of text after each measurement.
+    public init(settings: Settings, log: @escaping @Sendable (String) -> Void) {
         self.settings = settings
-        self.note = note
+        self.log = log
     }
 
     /// Runs the benchmark.
@@ -75,15 +75,15 @@ public struct Benchmark: Sendable {
             let machine = try await BenchmarkMachine(on: postgres, program: program, folder: folder, logger: logger)
             var report = BenchmarkReport()
             report.machine = MachineDescription.lines + (try await machine.settings())
-            let bench = Measurements(machine: machine, settings: settings, note: note)
-            if settings.wants(1) { try await bench.singles(&report) }
-            if settings.wants(2) || settings.wants(3) || settings.wants(4) { try await bench.batches(&report) }
-            if settings.wants(5) || settings.wants(7) { try await bench.lagAndReads(&report) }
-            if settings.wants(6) || settings.wants(10) { try await bench.replay(&report) }
-            if settings.wants(8) { try await bench.watching(&report) }
-            if settings.wants(9) { try await bench.growth(&report) }
-            report.rows = Self.numbers.filter(settings.wants).flatMap { number in
-                report.rows.filter { $0.place == number }
+            let bench = Measurements(machine: machine, settings: settings, log: log)
+            if settings.includes(1) { try await bench.singles(&report) }
+            if settings.includes(2) || settings.includes(3) || settings.includes(4) { try await bench.batches(&report) }
+            if settings.includes(5) || settings.includes(7) { try await bench.lagAndReads(&report) }
+            if settings.includes(6) || settings.includes(10) { try await bench.replay(&report) }
+            if settings.includes(8) { try await bench.watching(&report) }
+            if settings.includes(9) { try await bench.scaling(&report) }
+            report.rows = Self.numbers.filter(settings.includes).flatMap { number in
+                report.rows.filter { $0.sortNumber == number }
             }
             try await machine.stop()
             return report

@@ -56,7 +56,7 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
             exit(withError: error)
         } catch {
             let failure = CommandFailure(any: error)
-            Console.standard.note("progress-ledger: \(VisibleText.escapeLines(failure.description))")
+            Console.standard.printToError("progress-ledger: \(VisibleText.escapeLines(failure.description))")
             Glibc.exit(failure.status.rawValue)
         }
         Glibc.exit(ExitStatus.done.rawValue)

@@ -28,9 +28,9 @@ struct WorkloadTests {
             let indicators = jobs[job].fold.snapshot().indicators
             for (label, name) in Workload.labels.enumerated() {
                 let shown = indicators.first { $0.label?.text == name }
-                let wanted = expectation.indicator(job: job, label: label)
-                #expect(shown.map { Int64($0.counted.total) } ?? 0 == wanted.total)
-                #expect(shown.map { Int64($0.counted.done) } ?? 0 == wanted.done)
+                let expected = expectation.indicator(job: job, label: label)
+                #expect(shown.map { Int64($0.counted.total) } ?? 0 == expected.total)
+                #expect(shown.map { Int64($0.counted.done) } ?? 0 == expected.done)
             }
         }
     }
@@ -68,21 +68,21 @@ struct WorkloadTests {
         var counts = Array(repeating: 0, count: 100)
         for _ in 0..<5_000 {
             let item = one.next()
-            let twin = other.next()
-            #expect((item.job, item.task, item.report) == (twin.job, twin.task, twin.report))
+            let same = other.next()
+            #expect((item.job, item.task, item.report) == (same.job, same.task, same.report))
             counts[item.job] += 1
         }
         #expect(counts[0] > 5 * counts[20])
     }
 
     @Test("a response is found only after all of it has arrived")
-    func answers() throws {
-        let answer = Array("HTTP/1.1 201 Created\r\nContent-Length: 3\r\nETag: W/\"last-1-7\"\r\n\r\nabc".utf8)
-        for count in 0..<answer.count { #expect(try ResponseParser.find(in: Array(answer[..<count])) == nil) }
-        let found = try #require(try ResponseParser.find(in: answer))
+    func responses() throws {
+        let response = Array("HTTP/1.1 201 Created\r\nContent-Length: 3\r\nETag: W/\"last-1-7\"\r\n\r\nabc".utf8)
+        for count in 0..<response.count { #expect(try ResponseParser.find(in: Array(response[..<count])) == nil) }
+        let found = try #require(try ResponseParser.find(in: response))
         #expect(found.status == 201)
         #expect(found.etag == "W/\"last-1-7\"")
-        #expect(Array(answer[found.body]) == Array("abc".utf8))
+        #expect(Array(response[found.body]) == Array("abc".utf8))
     }
 
     @Test(
@@ -98,9 +98,9 @@ struct WorkloadTests {
         for event in events { text += "\(String(event.utf8.count, radix: 16))\r\n\(event)\r\n" }
         let bytes = Array(text.utf8)
         var reader = EventStreamReader()
-        var found: [EventStreamReader.Shown] = []
+        var found: [EventStreamReader.ShownSnapshot] = []
         for start in stride(from: 0, to: bytes.count, by: pieceSize) {
-            found += try bytes[start..<min(bytes.count, start + pieceSize)].withUnsafeBytes { try reader.take($0) }
+            found += try bytes[start..<min(bytes.count, start + pieceSize)].withUnsafeBytes { try reader.add($0) }
         }
         #expect(found == [.init(sequence: 12, done: 11), .init(sequence: 13, done: 12)])
     }
@@ -109,7 +109,7 @@ struct WorkloadTests {
     func endedStreams() throws {
         for text in ["HTTP/1.1 503 Service Unavailable\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n0\r\n\r\n"] {
             var reader = EventStreamReader()
-            #expect(throws: BenchmarkError.self) { try Array(text.utf8).withUnsafeBytes { try reader.take($0) } }
+            #expect(throws: BenchmarkError.self) { try Array(text.utf8).withUnsafeBytes { try reader.add($0) } }
         }
     }
 
@@ -151,7 +151,7 @@ struct WorkloadTests {
                 }
             }
             looks += looking.count
-            for connection in open { script.answered(connection, looking.contains(connection) ? shown : recorded) }
+            for connection in open { script.didReceive(connection, looking.contains(connection) ? shown : recorded) }
         }
         #expect(looks == 40)
         #expect(script.commits.microseconds.count == 1_000)

@@ -49,7 +49,7 @@ struct ConfigurationTests {
                 environment: ["PROGRESS_LEDGER_PORT": "2", "PROGRESS_LEDGER_DATA": "", "PROGRESS_LEDGER_CONFIG": path],
                 filePath: nil)
             let port = { (flag: String?) in
-                try configuration.read(.port, flag: flag, named: "--port", else: 0, as: { Int($0) }, wanted: { "" })
+                try configuration.read(.port, flag: flag, named: "--port", else: 0, as: { Int($0) }, expected: { "" })
             }
             #expect(try port("3") == 3)
             #expect(try port(nil) == 2)

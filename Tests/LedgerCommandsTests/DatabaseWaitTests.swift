@@ -16,7 +16,7 @@ struct DatabaseWaitTests {
             PQError(.server, "stopped", sqlState: .adminShutdown, isOutcomeUnknown: true),
         ] as [any Error & Sendable])
     func lostConnectionsMayPass(error: any Error & Sendable) {
-        #expect(DatabaseWait.mayPass(error))
+        #expect(DatabaseWait.isTransient(error))
     }
 
     @Test(
@@ -28,6 +28,6 @@ struct DatabaseWaitTests {
             StoreError(.corrupt, "hash"),
         ] as [any Error & Sendable])
     func refusalsDoNotPass(error: any Error & Sendable) {
-        #expect(!DatabaseWait.mayPass(error))
+        #expect(!DatabaseWait.isTransient(error))
     }
 }

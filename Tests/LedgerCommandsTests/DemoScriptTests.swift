@@ -31,7 +31,7 @@ struct DemoScriptTests {
     }
 
     @Test("nine tasks do one unit each, despite repeated, late and zombie reports")
-    func storyIsWhole() {
+    func tasksAreComplete() {
         let drafts = drafts
         #expect(drafts.allSatisfy { $0.problems().isEmpty })
         let tasks = Set(drafts.compactMap(\.body.reference?.task))

@@ -105,7 +105,7 @@ struct VisibleTextTests {
     }
 
     @Test("an execution without a report for five minutes is marked as silent")
-    func silenceIsTold() throws {
+    func silenceIsShown() throws {
         let start = Timestamp(microseconds: 1_000_000_000)
         func task(_ name: Name, _ outcome: ExecutionOutcome? = nil, silent seconds: Int64) -> TaskSummary {
             let last = Timestamp(microseconds: start.microseconds - seconds * 1_000_000)

@@ -72,12 +72,12 @@ struct BenchmarkAssertion {
             }
             found[job] = count
         }
-        for (place, job) in stock.jobs.enumerated() {
+        for (index, job) in stock.jobs.enumerated() {
             // The first event of a job is its creation, which the workload does not count.
-            let wanted = expected.events[place] + 1
-            guard found[job] == wanted else {
+            let expectedValue = expected.events[index] + 1
+            guard found[job] == expectedValue else {
                 throw BenchmarkError(
-                    "job \(job): \(wanted) events were acknowledged, but it contains \(found[job] ?? 0)")
+                    "job \(job): \(expectedValue) events were acknowledged, but it contains \(found[job] ?? 0)")
             }
         }
     }
@@ -99,13 +99,13 @@ struct BenchmarkAssertion {
                 try row.decode(2), try row.decode(3)
             )
         }
-        for (place, job) in stock.jobs.enumerated() {
+        for (index, job) in stock.jobs.enumerated() {
             for (label, name) in Workload.labels.enumerated() {
-                let wanted = expected.indicator(job: place, label: label)
+                let expectedValue = expected.indicator(job: index, label: label)
                 let shown = found["\(job) \(name)"] ?? (0, 0)
-                guard shown == wanted else {
+                guard shown == expectedValue else {
                     throw BenchmarkError(
-                        "job \(job), \(name): \(wanted.done)/\(wanted.total) was reported, but \(shown.1)/\(shown.0) is shown"
+                        "job \(job), \(name): \(expectedValue.done)/\(expectedValue.total) was reported, but \(shown.1)/\(shown.0) is shown"
                     )
                 }
             }

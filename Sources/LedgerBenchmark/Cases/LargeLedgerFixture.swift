@@ -8,7 +8,7 @@ internal import PQ
 /// the other jobs, which are identical, get copies of its projections.
 struct LargeLedgerFixture {
     /// The number of concurrent inserts: the minimum number of processors.
-    private static let fillers = 2
+    private static let inserters = 2
     private static let deadline: Duration = .seconds(600)
 
     let machine: BenchmarkMachine
@@ -33,7 +33,7 @@ struct LargeLedgerFixture {
     }
 
     /// Runs the body with a server of its own on this ledger.
-    func serving<R>(projects: Bool, _ body: (BenchmarkMachine.Site) async throws -> R) async throws -> R {
+    func withServer<R>(projects: Bool, _ body: (BenchmarkMachine.Site) async throws -> R) async throws -> R {
         let server = try await machine.server(on: name, projects: projects)
         let result = try await body(
             BenchmarkMachine.Site(server: server, ours: database, limit: database, limitName: name))
@@ -49,7 +49,7 @@ struct LargeLedgerFixture {
         stock.jobs = try rows.map { try $0.decode(0) }
         let (database, history) = (database, size.history)
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for part in 0..<Self.fillers {
+            for part in 0..<Self.inserters {
                 group.addTask { try await Self.fillEvents(part, history, in: database) }
             }
             try await group.waitForAll()
@@ -57,11 +57,11 @@ struct LargeLedgerFixture {
         let first = stock.jobs[0]
         try await run(Self.firstSnapshot, [.text(first)])
         try await run(Self.heads, [.text(first), .int8(size.history.eventsOfJob), .bool(true)])
-        try await serving(projects: true) { site in
+        try await withServer(projects: true) { site in
             _ = try await BenchmarkAssertion(site: site, stock: stock).waitUntilFolded()
         }
         for table in ["snapshot", "indicator", "task", "execution", "report_page", "discard"] {
-            try await run(try await copying(table), [.text(first)])
+            try await run(try await copyStatement(table), [.text(first)])
         }
         try await run(Self.heads, [.text(first), .int8(size.history.eventsOfJob), .bool(false)])
         // Autovacuum would do the same.
@@ -109,7 +109,7 @@ struct LargeLedgerFixture {
             where job.number % $1::bigint = $2::bigint
             """,
             [
-                .int8(Int64(fillers)), .int8(Int64(part)), .int8(Int64(history.tasks)), .int8(Int64(history.reports)),
+                .int8(Int64(inserters)), .int8(Int64(part)), .int8(Int64(history.tasks)), .int8(Int64(history.reports)),
                 .int8(StoredHistory.total), .int8(StoredHistory.done), .texts(Workload.labels),
             ], prepare: false)
         _ = try await database.query(events, deadline: deadline)
@@ -135,7 +135,7 @@ struct LargeLedgerFixture {
         """
 
     /// The statement that copies a table's rows from the first job to all others.
-    private func copying(_ table: String) async throws -> String {
+    private func copyStatement(_ table: String) async throws -> String {
         let rows = try await database.query(
             Query(
                 """

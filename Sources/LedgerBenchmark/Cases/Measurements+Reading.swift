@@ -9,7 +9,7 @@ extension Measurements {
 
     func lagAndReads(_ report: inout BenchmarkReport) async throws {
         try await machine.withSite(projects: true) { site in
-            let stock = try await stock(site)
+            let stock = try await makeStock(site)
             var row = BenchmarkRow(
                 "5", "lag from acknowledged to visible at 5,000 single events/s, p99 | the commit's p99", unit: "ms",
                 target: 50)
@@ -34,10 +34,10 @@ extension Measurements {
                 commits.add(script.commits)
             }
             row.memory = ProcessUsage.peakMemory(of: site.server.process)
-            close(&row, lags, limit: commits)
+            finish(&row, lags, limit: commits)
             report.rows.append(row)
             report.proofs.append(try await BenchmarkAssertion(site: site, stock: stock).run("row 5", folds: true))
-            if settings.wants(7) { try await reads(&report, site, stock) }
+            if settings.includes(7) { try await reads(&report, site, stock) }
         }
     }
 
@@ -45,7 +45,7 @@ extension Measurements {
         _ report: inout BenchmarkReport, _ site: BenchmarkMachine.Site, _ stock: JobStock
     ) async throws {
         let generator = LoadGenerator(port: site.server.port, connections: Self.readConnections)
-        try await readEach(site, stock)
+        try await readEachOnce(site, stock)
         for (kind, status, name, target) in [
             (.snapshot, 200, "snapshots", 0.5), (.unchanged, 304, "unchanged snapshots (If-None-Match)", 0.8),
         ] as [(ReadScript.Kind, Int, String, Double)] {
@@ -63,14 +63,14 @@ extension Measurements {
                 row.limit.append(constant.perSecond)
                 limit.add(constant.latencies)
             }
-            close(&row, ours, limit: limit)
+            finish(&row, ours, limit: limit)
             report.rows.append(row)
         }
         try await readsOfPostgres(&report, site)
     }
 
     /// Reads the snapshot of each job once, to warm up as a running server would be.
-    func readEach(_ site: BenchmarkMachine.Site, _ stock: JobStock) async throws {
+    func readEachOnce(_ site: BenchmarkMachine.Site, _ stock: JobStock) async throws {
         let result = try await LoadGenerator(port: site.server.port, connections: Self.readConnections).run(
             ReadScript(
                 stock, .snapshot, connections: Self.readConnections, seconds: 600, countMax: stock.jobs.count),
@@ -102,7 +102,7 @@ extension Measurements {
                 seconds: max(1, Int(settings.seconds)), variables: [("prefix", prefix)])
             add(found, to: &row, latencies: &limit)
         }
-        close(&row, Latencies(), limit: limit)
+        finish(&row, Latencies(), limit: limit)
         report.rows.append(row)
     }
 
@@ -147,8 +147,8 @@ extension Measurements {
             try await Task.sleep(for: .seconds(1))
             var idle = memoryRow("idle", target: 60e6)
             idle.ours = [Double(ProcessUsage.memory(of: site.server.process))]
-            let stock = try await stock(site)
-            ProcessUsage.forgetPeak(of: site.server.process)
+            let stock = try await makeStock(site)
+            ProcessUsage.resetPeak(of: site.server.process)
             let fill = AppendScript(
                 stock, .collected(1_000), connections: Self.batchConnections, seconds: 3_600, prepared: 0,
                 countMax: settings.replayEvents / 2_000)
@@ -173,7 +173,7 @@ extension Measurements {
             var replaying = memoryRow("replaying", target: 250e6)
             let events = Double(stock.expectation.eventCount)
             for _ in 0..<settings.rounds {
-                ProcessUsage.forgetPeak(of: site.server.process)
+                ProcessUsage.resetPeak(of: site.server.process)
                 row.ours.append(events / (try await replayOnce(site)))
                 replaying.ours.append(Double(ProcessUsage.peakMemory(of: site.server.process)))
                 let start = ContinuousClock.now
@@ -181,9 +181,9 @@ extension Measurements {
                 guard !rows.isEmpty else { throw BenchmarkError("the SQL that folds returned no rows") }
                 row.limit.append(events / start.duration(to: .now).inSeconds)
             }
-            close(&row, Latencies(), limit: Latencies())
+            finish(&row, Latencies(), limit: Latencies())
             var streaming = memoryRow("streaming the events of the largest job", target: 250e6)
-            ProcessUsage.forgetPeak(of: site.server.process)
+            ProcessUsage.resetPeak(of: site.server.process)
             streaming.note = "\(try await stream(site, job: stock.jobs[0])) bytes"
             streaming.ours = [Double(ProcessUsage.peakMemory(of: site.server.process))]
             report.rows += [row, idle, full, replaying, streaming]
@@ -201,8 +201,8 @@ extension Measurements {
     /// - Returns: Its duration in seconds, by the database's clock.
     private func replayOnce(_ site: BenchmarkMachine.Site) async throws -> Double {
         let script = PostScript("/v1/replays", body: "{}")
-        let begun = try await LoadGenerator(port: site.server.port, connections: 1).run(script, expected: 202)
-        guard begun.failures.isEmpty else { throw BenchmarkError("a replay was refused: \(begun.failures)") }
+        let started = try await LoadGenerator(port: site.server.port, connections: 1).run(script, expected: 202)
+        guard started.failures.isEmpty else { throw BenchmarkError("a replay was refused: \(started.failures)") }
         let end = ContinuousClock.now + .seconds(1_200)
         while ContinuousClock.now < end {
             let rows = try await site.ours.query(
@@ -262,5 +262,5 @@ final class PostScript: LoadScript, @unchecked Sendable {
         return .send
     }
 
-    func answered(_ connection: Int, _ answer: LoadResponse) {}
+    func didReceive(_ connection: Int, _ response: LoadResponse) {}
 }

@@ -39,11 +39,11 @@ extension Measurements {
                     + "\(settings.openFilesMax); raise the hard limit (ulimit -Hn)")
         }
         try await machine.withSite(projects: true, watchersMax: audience.count) { site in
-            let stock = try await stock(site, jobs: audience.jobs)
+            let stock = try await makeStock(site, jobs: audience.jobs)
             let process = site.server.process
             let load = try WatchLoad(port: site.server.port, jobs: stock.jobs)
             // Memory for appending and folding does not count as the watchers'.
-            ProcessUsage.forgetPeak(of: process)
+            ProcessUsage.resetPeak(of: process)
             _ = try await Threads.run { try load.append(perSecond: audience.eventsPerSecond, seconds: 1) }
             try await BenchmarkAssertion(site: site, stock: stock).waitUntilFolded()
             let before = ProcessUsage.peakMemory(of: process)
@@ -52,14 +52,14 @@ extension Measurements {
             var lag = BenchmarkRow(
                 "8", "\(audience.name): from acknowledged to shown to the last, p99", unit: "ms", target: 250)
             lag.isCeiling = true
-            ProcessUsage.forgetPeak(of: process)
+            ProcessUsage.resetPeak(of: process)
             var lags = Latencies()
             for _ in 0..<settings.rounds {
                 let used = ProcessUsage.seconds(of: process)
-                load.forgetLags()
+                load.resetLags()
                 let reached = try await Threads.run { [seconds = settings.seconds] in
                     let reached = try load.append(perSecond: audience.eventsPerSecond, seconds: seconds)
-                    try load.settle()
+                    try load.waitUntilShown()
                     return reached
                 }
                 lag.ours.append(load.lagsOfLast.quantile(0.99) ?? 0)
@@ -70,7 +70,7 @@ extension Measurements {
                     + "\(Int(processor)) % of a processor"
             }
             lag.memory = ProcessUsage.peakMemory(of: process)
-            close(&lag, lags, limit: Latencies())
+            finish(&lag, lags, limit: Latencies())
 
             var memory = BenchmarkRow("8", "\(audience.name): memory of each", unit: "kB", target: 16)
             memory.isCeiling = true

@@ -9,14 +9,14 @@ struct Measurements {
 
     let machine: BenchmarkMachine
     let settings: Benchmark.Settings
-    let note: @Sendable (String) -> Void
+    let log: @Sendable (String) -> Void
 
     /// Creates jobs on a new server.
-    func stock(_ site: BenchmarkMachine.Site, jobs: Int = jobCount) async throws -> JobStock {
+    func makeStock(_ site: BenchmarkMachine.Site, jobs: Int = jobCount) async throws -> JobStock {
         let stock = JobStock(jobs: jobs, tasks: Self.taskCount)
         let created = try await LoadGenerator(port: site.server.port, connections: min(16, jobs)).run(
             CreateScript(stock, count: jobs), expected: 201)
-        guard created.answers == jobs else {
+        guard created.responses == jobs else {
             throw BenchmarkError("jobs could not be created: responses by status \(created.failures)")
         }
         return stock
@@ -31,15 +31,15 @@ struct Measurements {
         afterCheckpoint: Bool = true, into row: inout BenchmarkRow, latencies: inout Latencies
     ) async throws {
         if afterCheckpoint { try await machine.checkpoint() }
-        ProcessUsage.forgetPeak(of: site.server.process)
+        ProcessUsage.resetPeak(of: site.server.process)
         let before = usage(site)
         let result = try await LoadGenerator(port: site.server.port, connections: connections).run(
             script, expected: expected)
         guard result.failures.isEmpty else {
             throw BenchmarkError("\(row.work): responses by status \(result.failures)")
         }
-        guard result.answers > 0 else { throw BenchmarkError("\(row.work): no responses") }
-        let millions = max(1e-9, Double(result.answers * events) / 1e6)
+        guard result.responses > 0 else { throw BenchmarkError("\(row.work): no responses") }
+        let millions = max(1e-9, Double(result.responses * events) / 1e6)
         row.ours.append(result.perSecond * Double(events))
         let after = usage(site)
         row.serverSeconds = (after.server - before.server) / millions
@@ -62,10 +62,10 @@ struct Measurements {
         latencies.add(limit.latencies)
     }
 
-    func close(_ row: inout BenchmarkRow, _ latencies: Latencies, limit: Latencies) {
+    func finish(_ row: inout BenchmarkRow, _ latencies: Latencies, limit: Latencies) {
         (row.p50, row.p99) = (latencies.quantile(0.5), latencies.quantile(0.99))
         (row.limitP50, row.limitP99) = (limit.quantile(0.5), limit.quantile(0.99))
-        note("\(row.number)  \(row.work): \(Int(row.ours.median)) \(row.unit), limit \(Int(row.limit.median))")
+        log("\(row.number)  \(row.work): \(Int(row.ours.median)) \(row.unit), limit \(Int(row.limit.median))")
     }
 
     // MARK: 1: single events
@@ -85,7 +85,7 @@ struct Measurements {
 
     func singles(_ report: inout BenchmarkReport) async throws {
         try await machine.withSite(projects: false) { site in
-            let stock = try await stock(site)
+            let stock = try await makeStock(site)
             let first = try await site.limit.query(
                 Query("select left(ledger.first_job_id(clock_timestamp())::text, 24)"))[0].decode(0, as: String.self)
             for (connections, target) in [(1, 0.8), (8, nil), (64, 1.5), (256, 2.0)] as [(Int, Double?)] {
@@ -111,7 +111,7 @@ struct Measurements {
                 }
                 let after = try await roundTrips(site)
                 row.roundTrips = (after.trips - before.trips) / max(1, after.groups - before.groups)
-                close(&row, ours, limit: limit)
+                finish(&row, ours, limit: limit)
                 report.rows.append(row)
             }
             report.proofs.append(try await BenchmarkAssertion(site: site, stock: stock).run("row 1", folds: false))
@@ -136,9 +136,9 @@ struct Measurements {
     private static let preparedPerSecond = 300_000.0
 
     func batches(_ report: inout BenchmarkReport) async throws {
-        var alone = 0.0
+        var withoutProjection = 0.0
         try await machine.withSite(projects: false) { site in
-            let stock = try await stock(site)
+            let stock = try await makeStock(site)
             for (shape, size, name, target, jobs) in [
                 (.batch(100, lines: false), 100, "JSON, one job", 0.3, 1),
                 (.batch(100, lines: true), 100, "NDJSON, one job", 0.3, 1),
@@ -159,28 +159,28 @@ struct Measurements {
                         site, script, connections: Self.batchConnections, expected: 201, events: size, into: &row,
                         latencies: &ours)
                     try await machine.checkpoint()
-                    let place = Int64(report.rows.count * 100 + round + 1) * 1_000_000_000
+                    let firstSequence = Int64(report.rows.count * 100 + round + 1) * 1_000_000_000
                     let copy = CopyLimit(
                         machine: machine, database: site.limit, connections: Self.batchConnections)
                     add(
-                        try await copy.run(batch: size, jobs: jobs, seconds: settings.seconds, first: place),
+                        try await copy.run(batch: size, jobs: jobs, seconds: settings.seconds, first: firstSequence),
                         to: &row, latencies: &limit)
                 }
                 let after = try await roundTrips(site)
                 row.roundTrips = (after.trips - before.trips) / max(1, after.groups - before.groups)
-                if case .batch(1_000, lines: true) = shape { alone = row.ours.median }
-                close(&row, ours, limit: limit)
+                if case .batch(1_000, lines: true) = shape { withoutProjection = row.ours.median }
+                finish(&row, ours, limit: limit)
                 report.rows.append(row)
             }
             report.proofs.append(
                 try await BenchmarkAssertion(site: site, stock: stock).run("rows 2 and 3", folds: false))
         }
-        try await together(&report, alone: alone)
+        try await appendAndProjection(&report, withoutProjection: withoutProjection)
     }
 
-    private func together(_ report: inout BenchmarkReport, alone: Double) async throws {
+    private func appendAndProjection(_ report: inout BenchmarkReport, withoutProjection: Double) async throws {
         try await machine.withSite(projects: true) { site in
-            let stock = try await stock(site)
+            let stock = try await makeStock(site)
             var row = BenchmarkRow(
                 "4", "append and projection, NDJSON batches of 1,000 | the same without projection", unit: "events/s",
                 target: 0.7)
@@ -194,10 +194,10 @@ struct Measurements {
                 try await measure(
                     site, script, connections: Self.batchConnections, expected: 201, events: 1_000, into: &row,
                     latencies: &latencies)
-                row.limit.append(alone)
+                row.limit.append(withoutProjection)
                 behind.ours.append(try await BenchmarkAssertion(site: site, stock: stock).waitUntilFolded().inSeconds)
             }
-            close(&row, latencies, limit: Latencies())
+            finish(&row, latencies, limit: Latencies())
             report.rows += [row, behind]
             report.proofs.append(try await BenchmarkAssertion(site: site, stock: stock).run("row 4", folds: true))
         }
@@ -216,8 +216,8 @@ final class MetricsScript: LoadScript, @unchecked Sendable {
         return .send
     }
 
-    func answered(_ connection: Int, _ answer: LoadResponse) {
-        text = String(decoding: answer.body, as: UTF8.self)
+    func didReceive(_ connection: Int, _ response: LoadResponse) {
+        text = String(decoding: response.body, as: UTF8.self)
     }
 
     /// A metric without labels; 0 if it does not exist.

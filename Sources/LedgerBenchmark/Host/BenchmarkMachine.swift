@@ -50,14 +50,14 @@ final class BenchmarkMachine {
         administrator = Self.pool(postgres.target, logger)
         try await postgres.ensureDatabase(Self.template)
         _ = try await Migrator(target: postgres.target.setting("dbname", Self.template), logger: logger).migrate()
-        try await growLog()
+        try await preallocateLog()
     }
 
     /// Creates the log files that PostgreSQL otherwise creates during the load.
     ///
     /// A new PostgreSQL creates each log file when it needs it, and all commits wait for that; later it recycles the
     /// files. These waits would dominate the slowest hundredth of the latencies.
-    private func growLog() async throws {
+    private func preallocateLog() async throws {
         for statement in ["alter system set min_wal_size = '\(Self.logMegabytes)MB'", "select pg_reload_conf()"] {
             _ = try await administrator.query(Query(statement, prepare: false))
         }

@@ -36,7 +36,7 @@ struct ProcessUsage {
     /// Resets the peak of memory (proc(5), clear_refs, 5).
     ///
     /// If the system refuses, the peak since the start of the process stays.
-    static func forgetPeak(of process: Int32) {
+    static func resetPeak(of process: Int32) {
         let descriptor = open("/proc/\(process)/clear_refs", O_WRONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return }
         _ = write(descriptor, "5", 1)

@@ -3,7 +3,7 @@ internal import Glibc
 /// A parser of snapshots in a response of server-sent events (HTTP/1.1, chunked).
 struct EventStreamReader {
     /// The content of a snapshot, as far as the benchmark needs it.
-    struct Shown: Equatable {
+    struct ShownSnapshot: Equatable {
         /// The sequence of the last event in the snapshot.
         var sequence: Int64 = 0
         /// The sum of the units done over all indicators.
@@ -24,7 +24,7 @@ struct EventStreamReader {
     /// Adds received bytes.
     ///
     /// - Returns: The snapshots that are now complete.
-    mutating func take(_ bytes: UnsafeRawBufferPointer) throws -> [Shown] {
+    mutating func add(_ bytes: UnsafeRawBufferPointer) throws -> [ShownSnapshot] {
         waiting.append(contentsOf: bytes)
         var start = 0
         while let next = try step(from: start) { start = next }
@@ -59,8 +59,8 @@ struct EventStreamReader {
         }
     }
 
-    private mutating func events() throws -> [Shown] {
-        var found: [Shown] = []
+    private mutating func events() throws -> [ShownSnapshot] {
+        var found: [ShownSnapshot] = []
         var start = 0
         while let end = Self.find("\n\n", in: text, from: start) {
             if let shown = try Self.snapshot(text[start..<end]) { found.append(shown) }
@@ -71,37 +71,37 @@ struct EventStreamReader {
     }
 
     /// The snapshot of an event; nil if the event is not a snapshot.
-    private static func snapshot(_ event: ArraySlice<UInt8>) throws -> Shown? {
+    private static func snapshot(_ event: ArraySlice<UInt8>) throws -> ShownSnapshot? {
         let bytes = Array(event)
         guard find("event: snapshot\n", in: bytes, from: 0) != nil else { return nil }
         guard let id = find("id: ", in: bytes, from: 0) else { throw BenchmarkError("a snapshot has no id") }
-        var shown = Shown(sequence: number(bytes, at: id + 4))
-        var section = 0
-        while let next = find("\"done\":", in: bytes, from: section) {
-            section = next + 7
-            shown.done += number(bytes, at: section)
+        var shown = ShownSnapshot(sequence: number(bytes, at: id + 4))
+        var offset = 0
+        while let next = find("\"done\":", in: bytes, from: offset) {
+            offset = next + 7
+            shown.done += number(bytes, at: offset)
         }
         return shown
     }
 
-    private static func number(_ bytes: [UInt8], at section: Int) -> Int64 {
-        bytes[section...].prefix { $0 >= 48 && $0 <= 57 }.reduce(0) { $0 * 10 + Int64($1 - 48) }
+    private static func number(_ bytes: [UInt8], at offset: Int) -> Int64 {
+        bytes[offset...].prefix { $0 >= 48 && $0 <= 57 }.reduce(0) { $0 * 10 + Int64($1 - 48) }
     }
 
     /// The first offset, from a start, at which a string occurs.
-    private static func find(_ wanted: StaticString, in bytes: [UInt8], from start: Int) -> Int? {
-        let count = wanted.utf8CodeUnitCount
+    private static func find(_ pattern: StaticString, in bytes: [UInt8], from start: Int) -> Int? {
+        let count = pattern.utf8CodeUnitCount
         return bytes.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return nil }
-            var section = start
-            while bytes.count - section >= count {
+            var offset = start
+            while bytes.count - offset >= count {
                 guard
                     let found = memchr(
-                        base + section, Int32(wanted.utf8Start.pointee), bytes.count - section - count + 1)
+                        base + offset, Int32(pattern.utf8Start.pointee), bytes.count - offset - count + 1)
                 else { return nil }
-                section = UnsafeRawPointer(found) - base
-                if memcmp(base + section, wanted.utf8Start, count) == 0 { return section }
-                section += 1
+                offset = UnsafeRawPointer(found) - base
+                if memcmp(base + offset, pattern.utf8Start, count) == 0 { return offset }
+                offset += 1
             }
             return nil
         }

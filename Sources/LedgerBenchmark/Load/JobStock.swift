@@ -33,8 +33,8 @@ extension [UInt8] {
 final class CreateScript: LoadScript, @unchecked Sendable {
     private let stock: JobStock
     private let count: Int
-    private var begun = 0
-    private var placeOf: [Int: Int] = [:]
+    private var startedCount = 0
+    private var jobOfConnection: [Int: Int] = [:]
 
     init(_ stock: JobStock, count: Int) {
         self.stock = stock
@@ -43,19 +43,21 @@ final class CreateScript: LoadScript, @unchecked Sendable {
     }
 
     func next(_ connection: Int, into request: inout [UInt8]) -> LoadStep {
-        guard begun < count else { return .end }
-        request.appendRequest("POST", "/v1/jobs", body: Array("{\"name\":\"bench \(begun)\"}".utf8))
-        placeOf[connection] = begun
-        begun += 1
+        guard startedCount < count else { return .end }
+        request.appendRequest("POST", "/v1/jobs", body: Array("{\"name\":\"bench \(startedCount)\"}".utf8))
+        jobOfConnection[connection] = startedCount
+        startedCount += 1
         return .send
     }
 
-    func answered(_ connection: Int, _ answer: LoadResponse) {
+    func didReceive(_ connection: Int, _ response: LoadResponse) {
         // {"now":"…","job":"…36 characters…"
-        guard let place = placeOf[connection], let name = answer.body.firstRange(of: Array("\"job\":\"".utf8)) else {
+        guard let jobIndex = jobOfConnection[connection],
+            let name = response.body.firstRange(of: Array("\"job\":\"".utf8))
+        else {
             return
         }
-        stock.jobs[place] = String(decoding: answer.body[name.upperBound...].prefix(36), as: UTF8.self)
+        stock.jobs[jobIndex] = String(decoding: response.body[name.upperBound...].prefix(36), as: UTF8.self)
     }
 }
 
@@ -74,8 +76,8 @@ final class AppendScript: LoadScript, @unchecked Sendable {
     private let shape: Shape
     private var time: LoadTime
     private let countMax: Int
-    private var begun = 0
-    private var underWay: [[Workload.Item]]
+    private var startedCount = 0
+    private var inFlight: [[Workload.Item]]
     private var prepared: [(items: [Workload.Item], request: [UInt8])] = []
 
     /// Creates a script.
@@ -87,7 +89,7 @@ final class AppendScript: LoadScript, @unchecked Sendable {
         self.stock = stock
         self.shape = shape
         self.countMax = countMax
-        underWay = Array(repeating: [], count: connections)
+        inFlight = Array(repeating: [], count: connections)
         for _ in 0..<min(count, countMax) { prepared.append(Self.make(stock, shape)) }
         prepared.reverse()
         time = LoadTime(seconds: seconds)
@@ -126,17 +128,17 @@ final class AppendScript: LoadScript, @unchecked Sendable {
     }
 
     func next(_ connection: Int, into request: inout [UInt8]) -> LoadStep {
-        guard begun < countMax, time.goesOn() else { return .end }
-        begun += 1
+        guard startedCount < countMax, time.isTimeLeft() else { return .end }
+        startedCount += 1
         let (items, bytes) = prepared.popLast() ?? Self.make(stock, shape)
-        underWay[connection] = items
+        inFlight[connection] = items
         request += bytes
         return .send
     }
 
-    func answered(_ connection: Int, _ answer: LoadResponse) {
-        guard answer.status == 201 else { return }
-        for item in underWay[connection] { stock.expectation.acknowledged(item) }
+    func didReceive(_ connection: Int, _ response: LoadResponse) {
+        guard response.status == 201 else { return }
+        for item in inFlight[connection] { stock.expectation.acknowledged(item) }
     }
 }
 
@@ -144,9 +146,9 @@ final class AppendScript: LoadScript, @unchecked Sendable {
 ///
 /// After some of the appends it waits until the snapshot includes the event.
 final class LagScript: LoadScript, @unchecked Sendable {
-    private enum Doing {
+    private enum Activity {
         case appending(Workload.Item, isFollowed: Bool)
-        case looking(since: ContinuousClock.Instant)
+        case reading(since: ContinuousClock.Instant)
     }
 
     /// One of so many appends is followed to the snapshot.
@@ -160,9 +162,9 @@ final class LagScript: LoadScript, @unchecked Sendable {
     private let interval: Duration
     private let start: ContinuousClock.Instant
     private let count: Int
-    private var begun = 0
-    private var doing: [Doing?]
-    private var look: [String?]
+    private var startedCount = 0
+    private var activity: [Activity?]
+    private var pendingPath: [String?]
     private(set) var commits = Latencies()
     private(set) var lags = Latencies()
     private(set) var failures = 0
@@ -172,42 +174,42 @@ final class LagScript: LoadScript, @unchecked Sendable {
         interval = .seconds(1) / perSecond
         count = Int(Double(perSecond) * seconds)
         start = .now + Self.headStart
-        doing = Array(repeating: nil, count: connections)
-        look = Array(repeating: nil, count: connections)
+        activity = Array(repeating: nil, count: connections)
+        pendingPath = Array(repeating: nil, count: connections)
     }
 
     func next(_ connection: Int, into request: inout [UInt8]) -> LoadStep {
-        if let path = look[connection] {
-            look[connection] = nil
-            doing[connection] = .looking(since: .now)
+        if let path = pendingPath[connection] {
+            pendingPath[connection] = nil
+            activity[connection] = .reading(since: .now)
             request.appendRequest("GET", path)
             return .send
         }
-        guard begun < count else { return .end }
-        let moment = start + interval * begun
-        begun += 1
+        guard startedCount < count else { return .end }
+        let moment = start + interval * startedCount
+        startedCount += 1
         let item = stock.workload.next()
         var body: [UInt8] = []
         Workload.write(item, job: nil, into: &body)
         request.appendRequest("POST", "/v1/jobs/\(stock.jobs[item.job])/events", body: body)
         // The sample is chosen here. Otherwise all appends that are acknowledged before the next one begins would be
         // followed, and would keep connections busy.
-        doing[connection] = .appending(item, isFollowed: begun % Self.sampleEvery == 0)
+        activity[connection] = .appending(item, isFollowed: startedCount % Self.sampleEvery == 0)
         return .sendAt(moment)
     }
 
-    func answered(_ connection: Int, _ answer: LoadResponse) {
-        switch doing[connection] {
-        case .appending(let item, let isFollowed) where answer.status == 201:
-            commits.add(answer.latency)
+    func didReceive(_ connection: Int, _ response: LoadResponse) {
+        switch activity[connection] {
+        case .appending(let item, let isFollowed) where response.status == 201:
+            commits.add(response.latency)
             stock.expectation.acknowledged(item)
             if isFollowed {
                 // {"first_sequence":N,…
-                let digits = answer.body.drop { $0 < 48 || $0 > 57 }.prefix { $0 >= 48 && $0 <= 57 }
+                let digits = response.body.drop { $0 < 48 || $0 > 57 }.prefix { $0 >= 48 && $0 <= 57 }
                 let sequence = String(decoding: digits, as: UTF8.self)
-                look[connection] = "/v1/jobs/\(stock.jobs[item.job])/progress?min_sequence=\(sequence)"
+                pendingPath[connection] = "/v1/jobs/\(stock.jobs[item.job])/progress?min_sequence=\(sequence)"
             }
-        case .looking(let since) where answer.status == 200: lags.add(since.duration(to: .now))
+        case .reading(let since) where response.status == 200: lags.add(since.duration(to: .now))
         default: failures += 1
         }
     }
@@ -221,23 +223,23 @@ final class ReadScript: LoadScript, @unchecked Sendable {
     private let kind: Kind
     private var time: LoadTime
     private let countMax: Int
-    private var begun = 0
-    private var place: [Int]
+    private var startedCount = 0
+    private var jobIndex: [Int]
 
     init(_ stock: JobStock, _ kind: Kind, connections: Int, seconds: Double, countMax: Int = .max) {
         self.stock = stock
         self.kind = kind
         self.countMax = countMax
         time = LoadTime(seconds: seconds)
-        place = Array(repeating: 0, count: connections)
+        jobIndex = Array(repeating: 0, count: connections)
     }
 
     func next(_ connection: Int, into request: inout [UInt8]) -> LoadStep {
-        guard begun < countMax, time.goesOn() else { return .end }
+        guard startedCount < countMax, time.isTimeLeft() else { return .end }
         // If the count equals the number of jobs, read each job once, the most frequently read jobs last.
-        let job = countMax == stock.jobs.count ? countMax - 1 - begun : stock.workload.pickJob()
-        begun += 1
-        place[connection] = job
+        let job = countMax == stock.jobs.count ? countMax - 1 - startedCount : stock.workload.pickJob()
+        startedCount += 1
+        jobIndex[connection] = job
         switch kind {
         case .constant: request.appendRequest("GET", "/healthz")
         case .snapshot: request.appendRequest("GET", "/v1/jobs/\(stock.jobs[job])/progress")
@@ -248,9 +250,9 @@ final class ReadScript: LoadScript, @unchecked Sendable {
         return .send
     }
 
-    func answered(_ connection: Int, _ answer: LoadResponse) {
-        guard kind == .snapshot, let etag = answer.etag else { return }
+    func didReceive(_ connection: Int, _ response: LoadResponse) {
+        guard kind == .snapshot, let etag = response.etag else { return }
         if stock.etags.isEmpty { stock.etags = Array(repeating: "", count: stock.jobs.count) }
-        stock.etags[place[connection]] = etag
+        stock.etags[jobIndex[connection]] = etag
     }
 }

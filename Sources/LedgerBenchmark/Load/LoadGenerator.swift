@@ -6,7 +6,7 @@ internal import Glibc
 /// prepared bytes, and only the status and the body's length of a response are parsed.
 struct LoadGenerator {
     /// The time without any response after which the load fails.
-    private static let answerDeadline: Duration = .seconds(60)
+    private static let responseDeadline: Duration = .seconds(60)
 
     let port: UInt16
     let connections: Int
@@ -42,34 +42,34 @@ struct LoadGenerator {
         let start = ContinuousClock.now
         var open = 0
         for index in peers.indices { open += try begin(&peers[index], index, script) ? 1 : 0 }
-        var lastAnswer = start
+        var lastResponse = start
         while open > 0 {
             let waiting = try sendDue(&peers, start)
             _ = poll(&polled, nfds_t(polled.count), waiting ? 1 : 1_000)
             let now = ContinuousClock.now
             for number in polled.indices where polled[number].revents != 0 {
-                guard let answer = try receive(&peers[number], buffer) else { continue }
-                lastAnswer = ContinuousClock.now
-                let latency = peers[number].due.duration(to: lastAnswer)
-                if answer.status == expected {
-                    result.answers += 1
+                guard let response = try receive(&peers[number], buffer) else { continue }
+                lastResponse = ContinuousClock.now
+                let latency = peers[number].due.duration(to: lastResponse)
+                if response.status == expected {
+                    result.responses += 1
                     result.latencies.add(latency)
                 } else {
-                    result.failures[answer.status, default: 0] += 1
+                    result.failures[response.status, default: 0] += 1
                 }
-                script.answered(
+                script.didReceive(
                     number,
                     LoadResponse(
-                        status: answer.status, etag: answer.etag, body: peers[number].incoming[answer.body],
+                        status: response.status, etag: response.etag, body: peers[number].incoming[response.body],
                         latency: latency))
                 peers[number].incoming.removeAll(keepingCapacity: true)
                 if try !begin(&peers[number], number, script) { open -= 1 }
             }
-            guard now < lastAnswer + Self.answerDeadline else {
-                throw BenchmarkError("the server has not responded for \(Self.answerDeadline)")
+            guard now < lastResponse + Self.responseDeadline else {
+                throw BenchmarkError("the server has not responded for \(Self.responseDeadline)")
             }
         }
-        result.elapsed = start.duration(to: lastAnswer)
+        result.elapsed = start.duration(to: lastResponse)
         return result
     }
 

@@ -5,7 +5,7 @@ protocol LoadScript: AnyObject, Sendable {
     /// Appends the next request of a connection to the bytes.
     func next(_ connection: Int, into request: inout [UInt8]) -> LoadStep
     /// Handles the response to the last request of a connection.
-    func answered(_ connection: Int, _ answer: LoadResponse)
+    func didReceive(_ connection: Int, _ response: LoadResponse)
 }
 
 /// The next step of a connection.
@@ -33,14 +33,14 @@ struct LoadResponse {
 /// The result of a load.
 struct LoadResult {
     /// Responses with the expected status.
-    var answers = 0
+    var responses = 0
     /// Responses with another status, by status.
     var failures: [Int: Int] = [:]
     /// The time from the first request to the last response.
     var elapsed: Duration = .zero
     var latencies = Latencies()
 
-    var perSecond: Double { elapsed > .zero ? Double(answers) / elapsed.inSeconds : 0 }
+    var perSecond: Double { elapsed > .zero ? Double(responses) / elapsed.inSeconds : 0 }
 }
 
 /// Latencies in microseconds.
@@ -85,7 +85,7 @@ struct LoadTime {
     }
 
     /// Whether time is left; the first call starts the time.
-    mutating func goesOn() -> Bool {
+    mutating func isTimeLeft() -> Bool {
         let now = ContinuousClock.now
         let end = end ?? now + length
         self.end = end

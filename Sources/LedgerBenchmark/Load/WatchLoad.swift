@@ -13,7 +13,7 @@ final class WatchLoad: @unchecked Sendable {
     /// The interval at which watchers' sockets are polled.
     ///
     /// Polling ten thousand sockets costs a millisecond, which the server then cannot use.
-    private static let lookInterval: Duration = .milliseconds(5)
+    private static let pollInterval: Duration = .milliseconds(5)
     private static let appenderCount = 16
     private static let taskCount = 100
 
@@ -31,7 +31,7 @@ final class WatchLoad: @unchecked Sendable {
     }
 
     /// An acknowledged event that some watchers of its job have not been shown yet.
-    private struct Open {
+    private struct PendingEvent {
         let sequence: Int64
         let acknowledged: ContinuousClock.Instant
         var missing: Int
@@ -40,7 +40,7 @@ final class WatchLoad: @unchecked Sendable {
     private struct Job {
         let id: String
         var watchers: [Int] = []
-        var open: [Open] = []
+        var pending: [PendingEvent] = []
         /// The sequence of the last acknowledged event; 1 is the job's creation.
         var last: Int64 = 1
     }
@@ -48,7 +48,7 @@ final class WatchLoad: @unchecked Sendable {
     private let port: UInt16
     private var watcherPoller = Poller()
     private var appenderPoller = Poller()
-    private var nextLook = ContinuousClock.now
+    private var nextPoll = ContinuousClock.now
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
     private var jobs: [Job]
     private var watchers: [Watcher] = []
@@ -83,19 +83,19 @@ final class WatchLoad: @unchecked Sendable {
     func watch(each count: Int) throws {
         // Open 500 at a time, so that none waits in the server's queue beyond the timeout for connecting.
         for number in 0..<count * jobs.count {
-            let place = number % jobs.count
+            let jobIndex = number % jobs.count
             let socket = try LoadSocket(port: port)
-            watchers.append(Watcher(socket: socket, job: place))
-            jobs[place].watchers.append(number)
+            watchers.append(Watcher(socket: socket, job: jobIndex))
+            jobs[jobIndex].watchers.append(number)
             var request: [UInt8] = []
-            request.appendRequest("GET", "/v1/jobs/\(jobs[place].id)/watch")
+            request.appendRequest("GET", "/v1/jobs/\(jobs[jobIndex].id)/watch")
             guard try socket.send(request[...]) == request.count else {
                 throw BenchmarkError("cannot send a whole request")
             }
             watcherPoller.add(socket)
-            if number % 500 == 499 { try settle() }
+            if number % 500 == 499 { try waitUntilShown() }
         }
-        try settle()
+        try waitUntilShown()
     }
 
     /// Appends single events at a steady rate, to one job after the other.
@@ -104,14 +104,14 @@ final class WatchLoad: @unchecked Sendable {
     func append(perSecond: Int, seconds: Double) throws -> Double {
         let start = ContinuousClock.now
         let count = Int(Double(perSecond) * seconds)
-        var begun = 0
-        while begun < count || appenders.contains(where: { $0.job != nil }) {
+        var startedCount = 0
+        while startedCount < count || appenders.contains(where: { $0.job != nil }) {
             let due = min(count, Int(start.duration(to: .now).inSeconds * Double(perSecond)))
-            while begun < due, let free = appenders.firstIndex(where: { $0.job == nil }) {
+            while startedCount < due, let free = appenders.firstIndex(where: { $0.job == nil }) {
                 try append(free)
-                begun += 1
+                startedCount += 1
             }
-            try serve()
+            try processSockets()
             guard start.duration(to: .now) < .seconds(seconds) + Self.deadline else {
                 throw BenchmarkError("appends got no response")
             }
@@ -120,10 +120,10 @@ final class WatchLoad: @unchecked Sendable {
     }
 
     /// Waits until every watcher has been shown the last event of its job.
-    func settle() throws {
+    func waitUntilShown() throws {
         let end = ContinuousClock.now + Self.deadline
         while watchers.contains(where: { $0.shown < jobs[$0.job].last }) {
-            try serve()
+            try processSockets()
             guard ContinuousClock.now < end else {
                 let missing = watchers.count { $0.shown < jobs[$0.job].last }
                 throw BenchmarkError(
@@ -133,72 +133,74 @@ final class WatchLoad: @unchecked Sendable {
     }
 
     /// Discards the lags measured so far.
-    func forgetLags() {
+    func resetLags() {
         (lags, lagsOfLast, snapshots) = (Latencies(), Latencies(), 0)
     }
 
     // MARK: Appending
 
     private func append(_ number: Int) throws {
-        let place = appended % jobs.count
+        let jobIndex = appended % jobs.count
         let task = appended / jobs.count % Self.taskCount
         let label = Workload.labels[task % Workload.labels.count]
         appended += 1
         var request: [UInt8] = []
         request.appendRequest(
-            "POST", "/v1/jobs/\(jobs[place].id)/events",
+            "POST", "/v1/jobs/\(jobs[jobIndex].id)/events",
             body: Array(
                 "{\"type\":\"progress\",\"task\":\"task-\(task)\",\"attempt\":1,\"label\":\"\(label)\",\"done\":1}".utf8
             ))
         guard try appenders[number].socket.send(request[...]) == request.count else {
             throw BenchmarkError("cannot send a whole request")
         }
-        appenders[number].job = place
+        appenders[number].job = jobIndex
     }
 
     private func acknowledge(_ number: Int) throws {
-        guard let answer = try ResponseParser.find(in: appenders[number].incoming) else { return }
-        guard answer.status == 201, let place = appenders[number].job else {
-            throw BenchmarkError("an append got status \(answer.status)")
+        guard let response = try ResponseParser.find(in: appenders[number].incoming) else { return }
+        guard response.status == 201, let jobIndex = appenders[number].job else {
+            throw BenchmarkError("an append got status \(response.status)")
         }
         // {"first_sequence":N,…
-        let digits = appenders[number].incoming[answer.body].drop { $0 < 48 || $0 > 57 }
+        let digits = appenders[number].incoming[response.body].drop { $0 < 48 || $0 > 57 }
         let sequence = digits.prefix { $0 >= 48 && $0 <= 57 }.reduce(0) { $0 * 10 + Int64($1 - 48) }
         appenders[number].incoming.removeAll(keepingCapacity: true)
         appenders[number].job = nil
-        jobs[place].last = max(jobs[place].last, sequence)
-        let missing = jobs[place].watchers.count { watchers[$0].shown < sequence }
+        jobs[jobIndex].last = max(jobs[jobIndex].last, sequence)
+        let missing = jobs[jobIndex].watchers.count { watchers[$0].shown < sequence }
         // Watchers that were shown the event before the response came have no lag.
-        for _ in missing..<jobs[place].watchers.count { lags.add(.zero) }
+        for _ in missing..<jobs[jobIndex].watchers.count { lags.add(.zero) }
         if missing > 0 {
-            jobs[place].open.append(Open(sequence: sequence, acknowledged: .now, missing: missing))
-        } else if !jobs[place].watchers.isEmpty {
+            jobs[jobIndex].pending.append(PendingEvent(sequence: sequence, acknowledged: .now, missing: missing))
+        } else if !jobs[jobIndex].watchers.isEmpty {
             lagsOfLast.add(.zero)
         }
     }
 
     // MARK: Watching
 
-    private func serve() throws {
+    private func processSockets() throws {
         for number in try appenderPoller.wait(milliseconds: 1) {
             guard let count = try appenders[number].socket.receive(into: &appenders[number].incoming, buffer: buffer)
             else { continue }
             guard count > 0 else { throw BenchmarkError("the server closed a connection") }
             try acknowledge(number)
         }
-        guard ContinuousClock.now >= nextLook else { return }
+        guard ContinuousClock.now >= nextPoll else { return }
         var bytes: [UInt8] = []
         for number in try watcherPoller.wait(milliseconds: 0) {
             bytes.removeAll(keepingCapacity: true)
             guard let count = try watchers[number].socket.receive(into: &bytes, buffer: buffer) else { continue }
             guard count > 0 else { throw BenchmarkError("the server closed a stream") }
-            for shown in try bytes.withUnsafeBytes({ try watchers[number].reader.take($0) }) { try take(shown, number) }
+            for shown in try bytes.withUnsafeBytes({ try watchers[number].reader.add($0) }) {
+                try record(shown, number)
+            }
         }
-        nextLook = .now + Self.lookInterval
+        nextPoll = .now + Self.pollInterval
     }
 
-    private func take(_ shown: EventStreamReader.Shown, _ number: Int) throws {
-        let (place, before) = (watchers[number].job, watchers[number].shown)
+    private func record(_ shown: EventStreamReader.ShownSnapshot, _ number: Int) throws {
+        let (jobIndex, before) = (watchers[number].job, watchers[number].shown)
         guard shown.done == shown.sequence - 1, shown.sequence >= before else {
             throw BenchmarkError(
                 "a watcher that had event \(before) was shown \(shown.done) units up to event \(shown.sequence)")
@@ -206,14 +208,14 @@ final class WatchLoad: @unchecked Sendable {
         snapshots += 1
         watchers[number].shown = shown.sequence
         let now = ContinuousClock.now
-        for index in jobs[place].open.indices {
-            let open = jobs[place].open[index]
-            guard open.sequence > before, open.sequence <= shown.sequence else { continue }
-            let lag = open.acknowledged.duration(to: now)
+        for index in jobs[jobIndex].pending.indices {
+            let pending = jobs[jobIndex].pending[index]
+            guard pending.sequence > before, pending.sequence <= shown.sequence else { continue }
+            let lag = pending.acknowledged.duration(to: now)
             lags.add(lag)
-            jobs[place].open[index].missing -= 1
-            if open.missing == 1 { lagsOfLast.add(lag) }
+            jobs[jobIndex].pending[index].missing -= 1
+            if pending.missing == 1 { lagsOfLast.add(lag) }
         }
-        if jobs[place].open.first?.missing == 0 { jobs[place].open.removeAll { $0.missing == 0 } }
+        if jobs[jobIndex].pending.first?.missing == 0 { jobs[jobIndex].pending.removeAll { $0.missing == 0 } }
     }
 }

@@ -64,10 +64,10 @@ struct Workload {
 
     mutating func next(in job: Int) -> Item {
         let task = Int(random.next() % UInt64(tasks))
-        let place = job * tasks + task
-        let number = made[place]
-        made[place] += 1
-        let last = Self.executions(place)
+        let index = job * tasks + task
+        let number = made[index]
+        made[index] += 1
+        let last = Self.executions(index)
         let current = min(last, 1 + Int(number / Self.reportsPerExecution))
         let isZombie = current > 1 && random.next() % 50 == 0
         let bits = random.next()
@@ -78,8 +78,8 @@ struct Workload {
     }
 
     /// The number of executions of a task: 15 in 100 tasks have two or three.
-    private static func executions(_ place: Int) -> Int {
-        var random = SplitMix64(state: UInt64(place) &+ 77)
+    private static func executions(_ index: Int) -> Int {
+        var random = SplitMix64(state: UInt64(index) &+ 77)
         let roll = random.next() % 100
         return roll < 5 ? 3 : roll < 15 ? 2 : 1
     }
@@ -183,14 +183,14 @@ struct Expectation {
 
     mutating func acknowledged(_ item: Workload.Item) {
         events[item.job] += 1
-        let place = item.job * tasks + item.task
-        if item.attempt > sums[place].attempt {
-            sums[place] = Sums(attempt: item.attempt)
-        } else if item.attempt < sums[place].attempt {
+        let index = item.job * tasks + item.task
+        if item.attempt > sums[index].attempt {
+            sums[index] = Sums(attempt: item.attempt)
+        } else if item.attempt < sums[index].attempt {
             return
         }
-        sums[place].total[item.label] += item.total
-        sums[place].done[item.label] += item.done
+        sums[index].total[item.label] += item.total
+        sums[index].done[item.label] += item.done
     }
 
     /// The expected sums of an indicator.

@@ -45,7 +45,7 @@ public struct BenchmarkRow: Sendable {
     }
 
     /// The number of the row for sorting.
-    var place: Int { Int(number) ?? 0 }
+    var sortNumber: Int { Int(number) ?? 0 }
     /// The ratio of the ledger to the limit, for each round.
     public var ratios: [Double] { zip(ours, limit).map { $1 > 0 ? $0 / $1 : 0 } }
     /// Whether the target is reached; nil if there is none.

@@ -33,7 +33,7 @@ struct AnchorCommand: AsyncParsableCommand {
         if let newKey {
             let key = SigningKey.make()
             try key.write(newKey)
-            return Console.standard.note(
+            return Console.standard.printToError(
                 "created \(newKey), and \(newKey).pub for verifiers; fingerprint \(key.key.publicKey.fingerprint)")
         }
         let configured = ProcessInfo.processInfo.environment[Setting.anchorKey.variable]
@@ -57,13 +57,13 @@ struct AnchorCommand: AsyncParsableCommand {
         if let output { try OutputFile.write(text, to: output) } else { Console.standard.write(text) }
         let headless = heads.filter { $0.place == nil }
         for head in headless {
-            Console.standard.note(
+            Console.standard.printToError(
                 "job \(head.job) has no head and is not in the anchor; run 'progress-ledger verify \(head.job)'")
         }
-        Console.standard.note(
+        Console.standard.printToError(
             "anchored \(heads.count - headless.count) jobs, signed by \(key.key.publicKey.fingerprint)")
         guard headless.isEmpty else {
-            throw CommandFailure(.notWhole, "\(headless.count) jobs have no head. Verify them.")
+            throw CommandFailure(.verificationFailed, "\(headless.count) jobs have no head. Verify them.")
         }
     }
 }

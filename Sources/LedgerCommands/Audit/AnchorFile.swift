@@ -42,14 +42,15 @@ struct AnchorFile {
         let anchor = try parse(text, path)
         if let key, key.rawRepresentation != anchor.publicKey.rawRepresentation {
             throw CommandFailure(
-                .notWhole, "\(path) was signed by the key \(anchor.publicKey.fingerprint), not by \(key.fingerprint).")
+                .verificationFailed,
+                "\(path) was signed by the key \(anchor.publicKey.fingerprint), not by \(key.fingerprint).")
         }
         return anchor
     }
 
     static func parse(_ text: String, _ path: String) throws(CommandFailure) -> AnchorFile {
         func refuse(_ reason: String) -> CommandFailure {
-            CommandFailure(.notWhole, "\(path) is not a valid anchor: \(reason).")
+            CommandFailure(.verificationFailed, "\(path) is not a valid anchor: \(reason).")
         }
         var lines = text.split(separator: "\n", omittingEmptySubsequences: false)[...]
         guard lines.popLast() == "", lines.count >= 5 else { throw refuse("its end is missing") }

@@ -9,7 +9,7 @@ struct ChainVerifier {
     let client: LedgerClient
 
     /// The most events that the server checks per request: about a second of work.
-    private static let stretch: Int64 = 100_000
+    private static let eventsPerRequest: Int64 = 100_000
 
     /// The result for one job, with the JSON document of the server's last response.
     struct Finding {
@@ -22,18 +22,18 @@ struct ChainVerifier {
     /// - Parameters:
     ///   - start: The event after which verification begins; it was verified before.
     ///   - anchor: A position and hash that the chain must contain.
-    ///   - note: Called after each range with the result so far.
+    ///   - report: Called after each range with the result so far.
     func verify(
         _ job: JobID, after start: ChainPosition? = nil, anchor: ChainPosition? = nil,
-        note: (Verification) -> Void
+        report: (Verification) -> Void
     ) async throws -> Finding {
-        var stretch = Verification.Range(after: start, limit: Self.stretch, anchor: anchor)
+        var range = Verification.Range(after: start, limit: Self.eventsPerRequest, anchor: anchor)
         while true {
-            let (answer, document) = try await client.askForJSON(.verify(job, stretch), as: VerificationResponse.self)
-            let verification = answer.verification
-            note(verification)
+            let (response, document) = try await client.askForJSON(.verify(job, range), as: VerificationResponse.self)
+            let verification = response.verification
+            report(verification)
             if verification.isComplete { return Finding(verification: verification, document: document) }
-            stretch.after = ChainPosition(sequence: verification.sequence, hash: verification.headHash)
+            range.after = ChainPosition(sequence: verification.sequence, hash: verification.headHash)
         }
     }
 

@@ -37,7 +37,7 @@ struct ExportCommand: AsyncParsableCommand {
                 }
                 guard check?.check(recorded.event, hash: recorded.hash) == true else {
                     throw CommandFailure(
-                        .notWhole, check?.foundFault?.detail ?? "The first event does not create the job.")
+                        .verificationFailed, check?.foundFault?.detail ?? "The first event does not create the job.")
                 }
                 if file != nil { renderer.show(done: recorded.event.sequence, total: header.head.sequence) }
             } else {
@@ -48,10 +48,10 @@ struct ExportCommand: AsyncParsableCommand {
         renderer.clear()
         guard let header, check?.place == header.head else {
             throw CommandFailure(
-                .notWhole, "The export is incomplete, or does not end with the head hash of its header.")
+                .verificationFailed, "The export is incomplete, or does not end with the head hash of its header.")
         }
         try file?.finish()
-        Console.standard.note(
+        Console.standard.printToError(
             "exported \(header.head.sequence) events of job \(id), head hash \(Hexadecimal.text(header.head.hash))")
     }
 }
@@ -76,12 +76,12 @@ struct ImportCommand: AsyncParsableCommand {
     private static let bytesMax = 8 << 20
 
     func run() async throws {
-        let client = try server.client(usualPatience: 10)
+        let client = try server.client(defaultPatience: 10)
         let export = ExportFile(file)
         if !export.isStandardInput {
             let (_, verification) = try export.check()
             if let fault = verification.fault {
-                throw CommandFailure(.notWhole, "Nothing was sent: \(fault.detail).")
+                throw CommandFailure(.verificationFailed, "Nothing was sent: \(fault.detail).")
             }
         }
         let reader = try ExportFile.Reader(file)
@@ -104,10 +104,11 @@ struct ImportCommand: AsyncParsableCommand {
         renderer.clear()
         guard sent == reader.header.head.sequence else {
             throw CommandFailure(
-                .notWhole, "The export has \(sent) events but its header states \(reader.header.head.sequence).")
+                .verificationFailed,
+                "The export has \(sent) events but its header states \(reader.header.head.sequence).")
         }
         Console.standard.print("\(reader.header.job)")
-        Console.standard.note(
+        Console.standard.printToError(
             "imported \(appended) events of job \(reader.header.job); \(sent - Int64(appended)) existed already")
     }
 }

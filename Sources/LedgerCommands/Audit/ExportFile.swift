@@ -25,7 +25,7 @@ struct ExportFile {
             Console.standard.print(ChainVerifier.text(job, verification, anchor: place))
         }
         guard verification.isWhole else {
-            throw CommandFailure(.notWhole, "The export is not as it was recorded.")
+            throw CommandFailure(.verificationFailed, "The export is not as it was recorded.")
         }
     }
 
@@ -46,14 +46,14 @@ struct ExportFile {
         while let recorded = try reader.next() {
             if check == nil {
                 guard case .jobCreated(let description) = recorded.event.body, recorded.event.sequence == 1 else {
-                    throw CommandFailure(.notWhole, "\(path): the first event does not create the job.")
+                    throw CommandFailure(.verificationFailed, "\(path): the first event does not create the job.")
                 }
                 check = ChainCheck(
                     job: header.job, description: description, createdAt: recorded.event.recordedAt, anchor: place)
             }
             guard check?.check(recorded.event, hash: recorded.hash) == true else { break }
         }
-        guard var check else { throw CommandFailure(.notWhole, "\(path) contains no events.") }
+        guard var check else { throw CommandFailure(.verificationFailed, "\(path) contains no events.") }
         check.finish(head: header.head, lastStored: check.place.sequence)
         return (header.job, check.verification(ledgerSequence: header.head.sequence))
     }
@@ -87,7 +87,7 @@ struct ExportFile {
         func next() throws(CommandFailure) -> RecordedEvent? {
             guard let line = try nextLine() else { return nil }
             do { return try RecordedEvent(try JSONReader.read(line)) } catch {
-                throw CommandFailure(.notWhole, "\(path), line \(number): not an exported event: \(error).")
+                throw CommandFailure(.verificationFailed, "\(path), line \(number): not an exported event: \(error).")
             }
         }
     }

@@ -56,12 +56,12 @@ struct ReplayRunCommand: AsyncParsableCommand {
         var only: JobID?
         if let key { only = try await JobOptions.find(key: key, client) }
         if let job { only = try JobOptions.parse(job) }
-        let (begun, document) = try await client.askForJSON(
+        let (started, document) = try await client.askForJSON(
             .beginReplay(Replay.Request(job: only, policy: policy, applies: apply)), as: Replay.self)
         if noWait {
-            return Console.standard.print(json ? document : begun.id.description)
+            return Console.standard.print(json ? document : started.id.description)
         }
-        try await ReplayFollower(client: client, json: json).follow(begun.id)
+        try await ReplayFollower(client: client, json: json).follow(started.id)
     }
 }
 

@@ -19,24 +19,24 @@ struct ReplayFollower {
     }
 
     func follow(_ id: JobID) async throws {
-        let (replay, document) = try await end(of: id)
+        let (replay, document) = try await waitForEnd(of: id)
         if json {
             Console.standard.print(document)
         } else {
             for line in Self.lines(replay) { Console.standard.print(line) }
         }
-        try Self.judge(replay)
+        try Self.checkResult(replay)
     }
 
     func followRevert(of id: JobID) async throws {
-        let (replay, document) = try await end(of: id)
+        let (replay, document) = try await waitForEnd(of: id)
         guard replay.state == .reverted else {
             throw CommandFailure(.failed, "The replay could not be reverted: \(replay.error ?? replay.state.rawValue).")
         }
         Console.standard.print(json ? document : "\(replay.id)  reverted: the earlier projections are live again")
     }
 
-    private func end(of id: JobID) async throws -> (Replay, String) {
+    private func waitForEnd(of id: JobID) async throws -> (Replay, String) {
         let renderer = ProgressBarRenderer(unit: "events")
         while true {
             let (replay, document) = try await client.askForJSON(.replay(id), as: Replay.self)
@@ -85,7 +85,7 @@ struct ReplayFollower {
         return lines
     }
 
-    private static func judge(_ replay: Replay) throws(CommandFailure) {
+    private static func checkResult(_ replay: Replay) throws(CommandFailure) {
         switch replay.state {
         case .failed: throw CommandFailure(.failed, "The replay failed: \(replay.error ?? "unknown reason").")
         case .canceled: throw CommandFailure(.failed, "The replay was canceled.")

@@ -93,7 +93,7 @@ struct VerifyCommand: AsyncParsableCommand {
         renderer.clear()
         Console.standard.print(json ? finding.document : ChainVerifier.text(id, finding.verification))
         guard finding.verification.isWhole else {
-            throw CommandFailure(.notWhole, "The job's ledger is not as it was recorded.")
+            throw CommandFailure(.verificationFailed, "The job's ledger is not as it was recorded.")
         }
     }
 }
@@ -103,7 +103,7 @@ struct VerifySweep {
     let verifier: ChainVerifier
     let json: Bool
 
-    private struct Tally {
+    private struct Counters {
         var checked: Int64 = 0
         var damaged: Int64 = 0
         var events: Int64 = 0
@@ -112,41 +112,41 @@ struct VerifySweep {
     /// Verifies every job, in the order of their ids.
     func verifyAll(after cursor: String?) async throws {
         var total: Int64 = 0
-        try await eachPage(after: cursor) { heads in total += Int64(heads.count) }
+        try await forEachPage(after: cursor) { heads in total += Int64(heads.count) }
         let renderer = ProgressBarRenderer(unit: "jobs")
-        var tally = Tally()
-        try await eachPage(after: cursor) { heads in
+        var counters = Counters()
+        try await forEachPage(after: cursor) { heads in
             for head in heads {
-                try await verify(head.job, nil, renderer, total, &tally, resume: "resume with --cursor \(head.job)")
+                try await verify(head.job, nil, renderer, total, &counters, resume: "resume with --cursor \(head.job)")
             }
         }
         renderer.clear()
-        Console.standard.note(
-            "\(tally.checked) jobs checked, \(tally.damaged) not as recorded; \(tally.events) events")
-        guard tally.damaged == 0 else {
+        Console.standard.printToError(
+            "\(counters.checked) jobs checked, \(counters.damaged) not as recorded; \(counters.events) events")
+        guard counters.damaged == 0 else {
             throw CommandFailure(
-                .notWhole, "\(tally.damaged) of \(tally.checked) jobs are not as they were recorded.")
+                .verificationFailed, "\(counters.damaged) of \(counters.checked) jobs are not as they were recorded.")
         }
     }
 
     /// Verifies every job of an anchor; jobs created after the anchor are skipped.
     func verify(_ anchor: AnchorFile) async throws {
         let renderer = ProgressBarRenderer(unit: "jobs")
-        var tally = Tally()
+        var counters = Counters()
         for head in anchor.heads {
-            try await verify(head.job, head.place, renderer, Int64(anchor.heads.count), &tally, resume: "")
+            try await verify(head.job, head.place, renderer, Int64(anchor.heads.count), &counters, resume: "")
         }
         renderer.clear()
-        Console.standard.note(
+        Console.standard.printToError(
             "anchored \(RFC3339.text(anchor.createdAt)), signed by \(anchor.publicKey.fingerprint): "
-                + "\(tally.checked) jobs checked, \(tally.damaged) not as anchored")
-        guard tally.damaged == 0 else {
+                + "\(counters.checked) jobs checked, \(counters.damaged) not as anchored")
+        guard counters.damaged == 0 else {
             throw CommandFailure(
-                .notWhole, "\(tally.damaged) of \(tally.checked) jobs are not as they were anchored.")
+                .verificationFailed, "\(counters.damaged) of \(counters.checked) jobs are not as they were anchored.")
         }
     }
 
-    private func eachPage(after cursor: String?, _ body: ([LedgerHead]) async throws -> Void) async throws {
+    private func forEachPage(after cursor: String?, _ body: ([LedgerHead]) async throws -> Void) async throws {
         var cursor = cursor
         repeat {
             let page = try await verifier.client.heads(cursor: cursor)
@@ -156,12 +156,13 @@ struct VerifySweep {
     }
 
     private func verify(
-        _ job: JobID, _ anchor: ChainPosition?, _ renderer: ProgressBarRenderer, _ total: Int64, _ tally: inout Tally,
+        _ job: JobID, _ anchor: ChainPosition?, _ renderer: ProgressBarRenderer, _ total: Int64,
+        _ counters: inout Counters,
         resume: String
     ) async throws {
         let line: String
         do throws(any Error) {
-            let done = tally.checked
+            let done = counters.checked
             let finding = try await verifier.verify(job, anchor: anchor) { verification in
                 guard !verification.isComplete else { return }
                 renderer.show(
@@ -169,16 +170,16 @@ struct VerifySweep {
             }
             line =
                 json ? finding.document : ChainVerifier.text(job, finding.verification, anchor: anchor)
-            if !finding.verification.isWhole { tally.damaged += 1 }
-            tally.events += finding.verification.sequence
+            if !finding.verification.isWhole { counters.damaged += 1 }
+            counters.events += finding.verification.sequence
         } catch let error as LedgerClientError where error.code == .notFound {
             line =
                 "\(job)  missing: \(anchor.map { "it was anchored at event \($0.sequence)" } ?? "it was just listed")"
-            tally.damaged += 1
+            counters.damaged += 1
         }
         renderer.clear()
         Console.standard.print(line)
-        tally.checked += 1
-        renderer.show(done: tally.checked, total: total, resume)
+        counters.checked += 1
+        renderer.show(done: counters.checked, total: total, resume)
     }
 }

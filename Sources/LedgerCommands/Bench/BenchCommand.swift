@@ -39,7 +39,7 @@ struct BenchCommand: AsyncParsableCommand {
             "The folder of the private PostgreSQL; created at the start and removed at the end.", valueName: "folder"))
     var data: String = "/tmp/progress-ledger-bench-\(getpid())"
 
-    private var chosen: Set<Int>? {
+    private var selectedRows: Set<Int>? {
         guard let rows else { return [] }
         let numbers = rows.split(separator: ",").map { Int($0) }
         guard !numbers.isEmpty, numbers.allSatisfy({ $0.map(Benchmark.numbers.contains) ?? false }) else { return nil }
@@ -47,7 +47,7 @@ struct BenchCommand: AsyncParsableCommand {
     }
 
     func validate() throws {
-        guard chosen != nil else {
+        guard selectedRows != nil else {
             throw ValidationError(
                 "--rows must list numbers from \(Benchmark.numbers.map(String.init).joined(separator: ", ")).")
         }
@@ -63,7 +63,7 @@ struct BenchCommand: AsyncParsableCommand {
                 .usage, "Cannot create the folder \(data): \(String(cString: strerror(errno)).lowercased()).")
         }
         var settings = quick ? Benchmark.Settings.quick : Benchmark.Settings()
-        settings.rows = chosen ?? []
+        settings.rows = selectedRows ?? []
         settings.openFilesMax = OpenFiles.allowAsManyAsPossible()
         if let rounds { settings.rounds = rounds }
         if let replayEvents { settings.replayEvents = replayEvents }
@@ -71,7 +71,7 @@ struct BenchCommand: AsyncParsableCommand {
         defer { remove(folder) }
         var logger = Logger(label: "progress-ledger.bench") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = .warning
-        let benchmark = Benchmark(settings: settings) { Console.standard.note($0) }
+        let benchmark = Benchmark(settings: settings) { Console.standard.printToError($0) }
         let report: BenchmarkReport
         do {
             let program = try Self.program()
@@ -104,9 +104,9 @@ struct BenchCommand: AsyncParsableCommand {
             defer { group.cancelAll() }
             if let report = try await group.next() ?? nil { return report }
             group.cancelAll()
-            Console.standard.note("progress-ledger: stopping the benchmark")
+            Console.standard.printToError("progress-ledger: stopping the benchmark")
             do { try await group.waitForAll() } catch is CancellationError {} catch {
-                Console.standard.note("progress-ledger: \(error)")
+                Console.standard.printToError("progress-ledger: \(error)")
             }
             throw CommandFailure(.failed, "The benchmark was stopped before its end.")
         }
@@ -126,7 +126,7 @@ struct BenchCommand: AsyncParsableCommand {
 
     private func remove(_ folder: String) {
         do { try FileManager.default.removeItem(atPath: folder) } catch {
-            Console.standard.note("progress-ledger: cannot remove \(folder): \(error)")
+            Console.standard.printToError("progress-ledger: cannot remove \(folder): \(error)")
         }
     }
 }

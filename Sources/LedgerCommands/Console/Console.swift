@@ -6,22 +6,22 @@ struct Console: Sendable {
     /// Whether standard output is a terminal.
     let isTerminal: Bool
     /// Whether the environment names a terminal that understands escape sequences.
-    let obeysEscapes: Bool
+    let supportsEscapes: Bool
 
     /// The streams of this process.
     static let standard = Console(
         isTerminal: isatty(STDOUT_FILENO) == 1,
-        obeysEscapes: obeysEscapes(environment: ProcessInfo.processInfo.environment))
+        supportsEscapes: supportsEscapes(environment: ProcessInfo.processInfo.environment))
 
     /// Whether lines on standard output can be overwritten.
-    var canPaint: Bool { isTerminal && obeysEscapes }
+    var canRedraw: Bool { isTerminal && supportsEscapes }
 
     /// The terminal's capabilities; nil if standard output is not a terminal.
     var style: TerminalStyle? {
         isTerminal ? Screen.style(environment: ProcessInfo.processInfo.environment) : nil
     }
 
-    static func obeysEscapes(environment: [String: String]) -> Bool {
+    static func supportsEscapes(environment: [String: String]) -> Bool {
         !["", "dumb"].contains(environment["TERM"] ?? "")
     }
 
@@ -43,12 +43,12 @@ struct Console: Sendable {
     }
 
     /// Writes a line to standard error.
-    func note(_ line: String) {
+    func printToError(_ line: String) {
         write(line + "\n", to: STDERR_FILENO)
     }
 
     /// Writes text to standard error unchanged.
-    func noteRaw(_ text: String) {
+    func writeToError(_ text: String) {
         write(text, to: STDERR_FILENO)
     }
 
@@ -69,7 +69,7 @@ struct Console: Sendable {
                 } else if errno != EINTR {
                     let reason = String(cString: strerror(errno))
                     if descriptor == STDOUT_FILENO {
-                        note("progress-ledger: cannot write to standard output: \(reason).")
+                        printToError("progress-ledger: cannot write to standard output: \(reason).")
                     }
                     exit(ExitStatus.failed.rawValue)
                 }

@@ -19,7 +19,7 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
     /// The schema of the database does not match this version.
     case schema = 7
     /// A ledger, an export or an anchor is not as it was recorded.
-    case notWhole = 8
+    case verificationFailed = 8
     /// The projections differ from the events.
     case differs = 9
     /// The watched job failed.
@@ -44,7 +44,7 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
         case .unavailable: "the server or the database is unavailable: nothing was recorded, try again"
         case .outcomeUnknown: "the response was lost: the request may or may not have been recorded"
         case .schema: "the database schema does not match this version"
-        case .notWhole: "a ledger, an export or an anchor is not as it was recorded"
+        case .verificationFailed: "a ledger, an export or an anchor is not as it was recorded"
         case .differs: "the projections differ from the events"
         case .jobFailed: "the watched job failed"
         case .jobCanceled: "the watched job was canceled"

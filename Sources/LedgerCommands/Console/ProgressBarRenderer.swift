@@ -10,12 +10,12 @@ final class ProgressBarRenderer {
     private let isTerminal: Bool
     private let width = 30
     private let started = ContinuousClock.now
-    private var paintedAt: ContinuousClock.Instant?
+    private var drawnAt: ContinuousClock.Instant?
     /// The minimum time between two updates of a terminal and of a log.
-    private static let pauses: (terminal: Duration, log: Duration) = (.milliseconds(200), .seconds(5))
-    private var isPainted = false
+    private static let intervals: (terminal: Duration, log: Duration) = (.milliseconds(200), .seconds(5))
+    private var isDrawn = false
 
-    init(unit: String, isTerminal: Bool = isatty(STDERR_FILENO) == 1 && Console.standard.obeysEscapes) {
+    init(unit: String, isTerminal: Bool = isatty(STDERR_FILENO) == 1 && Console.standard.supportsEscapes) {
         self.unit = unit
         self.isTerminal = isTerminal
     }
@@ -29,22 +29,22 @@ final class ProgressBarRenderer {
         let text = remark.isEmpty ? line : "\(line)  \(VisibleText.escape(remark))"
         let now = ContinuousClock.now
         guard isTerminal else {
-            guard (paintedAt ?? started).duration(to: now) >= Self.pauses.log else { return }
-            paintedAt = now
-            return Console.standard.note(text)
+            guard (drawnAt ?? started).duration(to: now) >= Self.intervals.log else { return }
+            drawnAt = now
+            return Console.standard.printToError(text)
         }
-        if let paintedAt, paintedAt.duration(to: now) < Self.pauses.terminal, done < total { return }
-        paintedAt = now
-        isPainted = true
+        if let drawnAt, drawnAt.duration(to: now) < Self.intervals.terminal, done < total { return }
+        drawnAt = now
+        isDrawn = true
         // A line that wraps could be erased only in part.
-        Console.standard.noteRaw("\r\u{1B}[K\(TerminalText.cut(text, to: style.width - 1, style))")
+        Console.standard.writeToError("\r\u{1B}[K\(TerminalText.cut(text, to: style.width - 1, style))")
     }
 
     /// Erases the bar, so that the next output has a line of its own.
     func clear() {
-        guard isPainted else { return }
-        isPainted = false
-        Console.standard.noteRaw("\r\u{1B}[K")
+        guard isDrawn else { return }
+        isDrawn = false
+        Console.standard.writeToError("\r\u{1B}[K")
     }
 
     /// The text of a progress line; the percentage is rounded down.

@@ -65,12 +65,12 @@ struct DemoPlayer {
     }
 
     private func check(_ job: JobAnswer) throws(CommandFailure) {
-        let wanted = DemoScript.outcome.map { "\($0.label): \($0.done)/\($0.total)" }
+        let expected = DemoScript.outcome.map { "\($0.label): \($0.done)/\($0.total)" }
         let found = SnapshotText.lines(job.snapshot.indicators)
-        guard found == wanted else {
+        guard found == expected else {
             throw CommandFailure(
                 .failed,
-                "The ledger counted \(found.joined(separator: ", ")) instead of \(wanted.joined(separator: ", ")). "
+                "The ledger counted \(found.joined(separator: ", ")) instead of \(expected.joined(separator: ", ")). "
                     + "This is a defect.")
         }
     }

@@ -6,7 +6,7 @@ import ProgressLedgerClient
 final class DemoRenderer {
     private let console: Console
     /// The lines on the terminal that the next frame overwrites.
-    private var paintedLines = 0
+    private var drawnLines = 0
     private var lastLine: String?
 
     init(console: Console) {
@@ -14,13 +14,13 @@ final class DemoRenderer {
     }
 
     func show(_ step: DemoScript.Step, _ job: JobAnswer) {
-        if console.canPaint { render(step.story, job) } else { tell(step.story, job) }
+        if console.canRedraw { render(step.story, job) } else { printLines(step.story, job) }
     }
 
     /// Erases the bars and prints the final numbers as plain lines.
     func finish(_ job: JobAnswer) {
         console.write(erasing)
-        paintedLines = 0
+        drawnLines = 0
         for line in SnapshotText.lines(job.snapshot.indicators) { console.print(line) }
     }
 
@@ -30,10 +30,10 @@ final class DemoRenderer {
         let bars = SnapshotText.bars(job.snapshot.indicators, console.style ?? TerminalStyle())
         text += bars.map { $0 + "\n" }.joined()
         console.write(text)
-        paintedLines = bars.count
+        drawnLines = bars.count
     }
 
-    private func tell(_ story: String?, _ job: JobAnswer) {
+    private func printLines(_ story: String?, _ job: JobAnswer) {
         if let story { console.print(story) }
         let line = "  " + SnapshotText.lines(job.snapshot.indicators).joined(separator: "  ")
         guard line != lastLine, !job.snapshot.indicators.isEmpty else { return }
@@ -43,6 +43,6 @@ final class DemoRenderer {
 
     /// Moves up over the drawn lines and clears below (ECMA-48: CPL, ED).
     private var erasing: String {
-        paintedLines == 0 ? "" : "\u{1B}[\(paintedLines)F\u{1B}[J"
+        drawnLines == 0 ? "" : "\u{1B}[\(drawnLines)F\u{1B}[J"
     }
 }

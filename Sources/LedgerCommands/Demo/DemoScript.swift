@@ -47,9 +47,9 @@ enum DemoScript {
     ]
 
     static let steps: [Step] =
-        plan() + plain("step1/1", "step1") + failsAfterItsUnit() + plain("step1/3", "step1") + answerGetsLost()
-        + plain("step2/1", "step2") + losesItsWorker() + failsBeforeItsUnit() + plain("step2/4", "step2")
-        + plain("finalize", "finalize") + [Step(.finishJob, "The job completes.")]
+        plan() + plainTask("step1/1", "step1") + failureAfterUnit() + plainTask("step1/3", "step1") + lostResponse()
+        + plainTask("step2/1", "step2") + zombieWorker() + failureBeforeUnit() + plainTask("step2/4", "step2")
+        + plainTask("finalize", "finalize") + [Step(.finishJob, "The job completes.")]
 
     /// The first task declares all units of the job.
     private static func plan() -> [Step] {
@@ -61,11 +61,11 @@ enum DemoScript {
         ]
     }
 
-    private static func plain(_ task: String, _ label: String) -> [Step] {
-        run(Worker(task: task, execution: "\(task)-a", attempt: 1), label)
+    private static func plainTask(_ task: String, _ label: String) -> [Step] {
+        success(Worker(task: task, execution: "\(task)-a", attempt: 1), label)
     }
 
-    private static func run(_ worker: Worker, _ label: String) -> [Step] {
+    private static func success(_ worker: Worker, _ label: String) -> [Step] {
         [
             Step(.start(worker)),
             Step(.done(worker, label: label, report: 1)),
@@ -73,7 +73,7 @@ enum DemoScript {
         ]
     }
 
-    private static func failsAfterItsUnit() -> [Step] {
+    private static func failureAfterUnit() -> [Step] {
         let first = Worker(task: "step1/2", execution: "step1/2-a", attempt: 1)
         let second = Worker(task: "step1/2", execution: "step1/2-b", attempt: 2)
         return [
@@ -88,7 +88,7 @@ enum DemoScript {
         ]
     }
 
-    private static func answerGetsLost() -> [Step] {
+    private static func lostResponse() -> [Step] {
         let worker = Worker(task: "step1/4", execution: "step1/4-a", attempt: 1)
         return [
             Step(.start(worker)),
@@ -100,7 +100,7 @@ enum DemoScript {
         ]
     }
 
-    private static func losesItsWorker() -> [Step] {
+    private static func zombieWorker() -> [Step] {
         let zombie = Worker(task: "step2/2", execution: "step2/2-a", attempt: 1)
         let second = Worker(task: "step2/2", execution: "step2/2-b", attempt: 2)
         return [
@@ -116,12 +116,12 @@ enum DemoScript {
         ]
     }
 
-    private static func failsBeforeItsUnit() -> [Step] {
+    private static func failureBeforeUnit() -> [Step] {
         let first = Worker(task: "step2/3", execution: "step2/3-a", attempt: 1)
         let second = Worker(task: "step2/3", execution: "step2/3-b", attempt: 2)
         return [
             Step(.start(first)),
             Step(.finish(first, succeeded: false), "step2/3 fails before doing anything, and is retried."),
-        ] + run(second, "step2")
+        ] + success(second, "step2")
     }
 }

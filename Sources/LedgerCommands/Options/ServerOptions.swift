@@ -37,10 +37,10 @@ struct ServerOptions: ParsableArguments {
     ///
     /// - Parameter usualPatience: The time to retry, in seconds, if the command line gives none. A user can repeat a
     ///   query; a report in a script must survive a restart of the server.
-    func client(usualPatience: Int = 0) throws(LedgerClientError) -> LedgerClient {
+    func client(defaultPatience: Int = 0) throws(LedgerClientError) -> LedgerClient {
         var settings = LedgerClient.Settings()
         settings.deadline = .seconds(timeout)
-        settings.patience = .seconds(patience ?? usualPatience)
+        settings.patience = .seconds(patience ?? defaultPatience)
         return try LedgerClient(url: url, settings: settings)
     }
 }

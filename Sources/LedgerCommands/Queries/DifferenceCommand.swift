@@ -48,13 +48,13 @@ enum DifferenceText {
         for indicator in difference.indicators { lines.append(line(indicator)) }
         lines += section("started", difference.started) { started in
             let late = started.isLate ? ", late: a higher execution existed already" : ""
-            return "\(started.execution.sequence)  \(started.task) \(run(started.execution))\(late)"
+            return "\(started.execution.sequence)  \(started.task) \(executionText(started.execution))\(late)"
         }
         lines += section("finished", difference.finished) { finished in
-            "\(finished.sequence)  \(finished.task) \(run(finished.execution)) \(finished.outcome.rawValue)"
+            "\(finished.sequence)  \(finished.task) \(executionText(finished.execution)) \(finished.outcome.rawValue)"
         }
         lines += section("superseded", difference.superseded) { superseded in
-            "\(superseded.by.sequence)  \(superseded.task) \(run(superseded.execution)) by \(run(superseded.by))"
+            "\(superseded.by.sequence)  \(superseded.task) \(executionText(superseded.execution)) by \(executionText(superseded.by))"
                 + lost(superseded.lost)
         }
         return lines.map(VisibleText.escape)
@@ -83,7 +83,7 @@ enum DifferenceText {
     static func signed(_ number: Int128) -> String { number > 0 ? "+\(number)" : number < 0 ? "−\(-number)" : "0" }
 
     /// An execution without its task: by its name, if it has one, and its attempt.
-    static func run(_ execution: ExecutionIdentity) -> String {
+    static func executionText(_ execution: ExecutionIdentity) -> String {
         execution.execution.map { "\($0), attempt \(execution.attempt)" } ?? "attempt \(execution.attempt)"
     }
 

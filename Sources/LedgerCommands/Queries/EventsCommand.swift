@@ -76,7 +76,7 @@ struct EventsCommand: AsyncParsableCommand {
         var table = EventText.table()
         for event in page.events { table.add(EventText.cells(event)) }
         for line in table.lines(Console.standard.style) { Console.standard.print(line) }
-        if let next = page.nextAfter { Console.standard.note("There are more: --after \(next)") }
+        if let next = page.nextAfter { Console.standard.printToError("There are more: --after \(next)") }
     }
 
     private func printAll(_ client: LedgerClient, _ id: JobID, _ search: EventSearch) async throws {

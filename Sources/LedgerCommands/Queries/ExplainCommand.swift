@@ -41,7 +41,7 @@ struct ExplainCommand: AsyncParsableCommand {
         console.print(
             "received \(Self.text(indicator.received)) = counted \(Self.text(indicator.counted)) + superseded "
                 + "\(Self.text(indicator.superseded)) + discarded \(Self.text(indicator.discarded))")
-        if let next = explanation.nextCursor { console.note("There are more: --cursor \(next)") }
+        if let next = explanation.nextCursor { console.printToError("There are more: --cursor \(next)") }
     }
 
     private static func text(_ units: Units) -> String { "\(units.done)/\(units.total)" }
@@ -63,6 +63,6 @@ struct ExplainCommand: AsyncParsableCommand {
     private static func reason(_ entry: Explanation.Entry) -> String {
         guard !entry.isCounted else { return "" }
         guard let winner = entry.supersededBy else { return "no execution of the task succeeded" }
-        return "superseded by \(DifferenceText.run(winner))"
+        return "superseded by \(DifferenceText.executionText(winner))"
     }
 }

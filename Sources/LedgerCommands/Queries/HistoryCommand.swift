@@ -26,17 +26,17 @@ struct HistoryCommand: AsyncParsableCommand {
     func run() async throws {
         let client = try server.client()
         let (job, label) = try await indicator.resolve(client)
-        let (curve, document) = try await client.askForJSON(
+        let (history, document) = try await client.askForJSON(
             .curve(job, label: label, points: points), as: IndicatorHistory.self)
         if json { return Console.standard.print(document) }
-        for line in Self.table(curve).lines(Console.standard.style) { Console.standard.print(line) }
+        for line in Self.table(history).lines(Console.standard.style) { Console.standard.print(line) }
     }
 
-    static func table(_ curve: IndicatorHistory) -> Table {
+    static func table(_ history: IndicatorHistory) -> Table {
         var table = Table([
             ("SEQUENCE", .right), ("RECORDED", .whole), ("DONE", .right), ("TOTAL", .right), ("WHY IT FELL", .left),
         ])
-        for point in curve.points {
+        for point in history.points {
             table.add([
                 String(point.sequence), RFC3339.text(point.at), String(point.counted.done),
                 String(point.counted.total), point.cause.map(cause) ?? "",
@@ -46,7 +46,7 @@ struct HistoryCommand: AsyncParsableCommand {
     }
 
     private static func cause(_ cause: IndicatorHistory.Cause) -> String {
-        "−\(cause.lost.done)/\(cause.lost.total): \(cause.task) \(DifferenceText.run(cause.superseded)) superseded by "
-            + DifferenceText.run(cause.execution)
+        "−\(cause.lost.done)/\(cause.lost.total): \(cause.task) \(DifferenceText.executionText(cause.superseded)) superseded by "
+            + DifferenceText.executionText(cause.execution)
     }
 }

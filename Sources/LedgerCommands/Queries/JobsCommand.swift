@@ -45,7 +45,9 @@ struct JobsCommand: AsyncParsableCommand {
         let (page, document, clock) = try await server.client().askWithClock(.jobs(search), as: JobsPage.self)
         if json { return Console.standard.print(document) }
         for line in Self.lines(page.jobs, Console.standard.style, now: clock?.now()) { Console.standard.print(line) }
-        if let next = page.nextCursor { Console.standard.note("There are more: --cursor \(VisibleText.escape(next))") }
+        if let next = page.nextCursor {
+            Console.standard.printToError("There are more: --cursor \(VisibleText.escape(next))")
+        }
     }
 
     /// The width of the progress column, in cells, if no terminal limits it.

@@ -40,7 +40,9 @@ struct TasksCommand: AsyncParsableCommand {
         for line in Self.table(page.tasks, now: clock?.now()).lines(Console.standard.style) {
             Console.standard.print(line)
         }
-        if let next = page.nextCursor { Console.standard.note("There are more: --cursor \(VisibleText.escape(next))") }
+        if let next = page.nextCursor {
+            Console.standard.printToError("There are more: --cursor \(VisibleText.escape(next))")
+        }
     }
 
     /// The table of tasks and executions.
@@ -55,7 +57,7 @@ struct TasksCommand: AsyncParsableCommand {
             for execution in task.executions {
                 table.add([
                     task.name.text, execution.name?.text ?? "", String(execution.attempt),
-                    state(execution, of: task, now), Self.standing(execution), progress(execution),
+                    state(execution, of: task, now), Self.countsText(execution), progress(execution),
                 ])
             }
         }
@@ -86,7 +88,7 @@ struct TasksCommand: AsyncParsableCommand {
         return (parts + (rest > 0 ? ["+ \(rest) more"] : [])).joined(separator: "  ")
     }
 
-    private static func standing(_ execution: ExecutionSummary) -> String {
+    private static func countsText(_ execution: ExecutionSummary) -> String {
         guard execution.isCounted else { return "superseded" }
         return execution.isProvisional ? "provisionally" : "yes"
     }

@@ -4,7 +4,7 @@ import LedgerWire
 import ProgressLedgerClient
 
 /// The default time to retry a report, in seconds: enough for a server's restart.
-private let usualPatience = 10
+private let defaultPatience = 10
 
 extension ReportCommand {
     struct Start: AsyncParsableCommand {
@@ -25,7 +25,7 @@ extension ReportCommand {
 
         func run() async throws {
             let (job, reference) = try execution.resolve()
-            let (started, document) = try await server.client(usualPatience: usualPatience).askForJSON(
+            let (started, document) = try await server.client(defaultPatience: defaultPatience).askForJSON(
                 .startExecution(reference, in: job), as: StartedExecution.self)
             // An execution without a name, identified by its attempt alone, prints an empty line.
             if json { return Console.standard.print(document) }
@@ -115,7 +115,7 @@ extension ReportCommand {
         var json = false
 
         func send(_ draft: EventDraft, to job: JobID, _ server: ServerOptions) async throws {
-            let (appended, document) = try await server.client(usualPatience: usualPatience).askForJSON(
+            let (appended, document) = try await server.client(defaultPatience: defaultPatience).askForJSON(
                 .append([draft], to: job, awaitsVerdicts: wait), as: Appended.self)
             if json { Console.standard.print(document) }
             let recorded = "Recorded as event \(appended.sequences.lowerBound), but not counted:"
@@ -169,7 +169,7 @@ extension ReportCommand {
         func run() async throws {
             let description = JobDescription(
                 name: Name(name), key: key.map { Name($0) }, tags: try TagOption.dictionary(tags))
-            let (job, document) = try await server.client(usualPatience: usualPatience).askForJSON(
+            let (job, document) = try await server.client(defaultPatience: defaultPatience).askForJSON(
                 .createJob(description), as: JobAnswer.self)
             Console.standard.print(json ? document : job.id.description)
         }
@@ -192,7 +192,7 @@ extension ReportCommand {
 
         func run() async throws {
             let job = try JobOptions.parse(job)
-            let (_, document) = try await server.client(usualPatience: usualPatience).askForJSON(
+            let (_, document) = try await server.client(defaultPatience: defaultPatience).askForJSON(
                 .append([EventDraft(.jobFinished(outcome))], to: job, awaitsVerdicts: false), as: Appended.self)
             if json { Console.standard.print(document) }
         }

@@ -3,7 +3,7 @@ import Glibc
 /// Checks of a private PostgreSQL's folder, made before anything is created in it.
 enum DataFolder {
     /// Whether the folder contains a database.
-    static func holdsDatabase(_ folder: String) -> Bool {
+    static func containsDatabase(_ folder: String) -> Bool {
         access("\(folder)/postgresql/data/PG_VERSION", F_OK) == 0
     }
 

@@ -16,20 +16,20 @@ struct DatabaseWait: Sendable {
     /// Repeats the body while the database is unavailable and time is left.
     ///
     /// - Throws: The last error of the body.
-    func whileAway<Result>(_ body: () async throws -> Result) async throws -> Result {
+    func retrying<Result>(_ body: () async throws -> Result) async throws -> Result {
         let end = ContinuousClock.now + limit
-        var isLogged = false
+        var hasLogged = false
         while true {
             do {
                 return try await body()
             } catch {
-                guard Self.mayPass(error), .now + Self.pause < end else { throw error }
-                if !isLogged {
+                guard Self.isTransient(error), .now + Self.pause < end else { throw error }
+                if !hasLogged {
                     logger.notice(
                         "waiting for the database",
                         metadata: ["error": "\(error)", "wait.max": "\(limit.components.seconds) s"])
                 }
-                isLogged = true
+                hasLogged = true
             }
             try await Task.sleep(for: Self.pause)
         }
@@ -38,7 +38,7 @@ struct DatabaseWait: Sendable {
     /// Whether an error may pass by itself; a wrong password, name or role does not.
     ///
     /// An unknown outcome may be retried: the bodies only read or migrate the schema, and are safe to repeat.
-    static func mayPass(_ error: any Error) -> Bool {
+    static func isTransient(_ error: any Error) -> Bool {
         guard let error = CommandFailure.databaseError(behind: error), error.isRetrySafe || error.isOutcomeUnknown,
             !error.isRefusedSession
         else { return false }

@@ -38,7 +38,7 @@ struct JSONLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        Console.standard.note(line(for: event, at: Date()))
+        Console.standard.printToError(line(for: event, at: Date()))
     }
 
     func line(for event: LogEvent, at date: Date) -> String {

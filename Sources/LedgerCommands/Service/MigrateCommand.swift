@@ -27,7 +27,7 @@ struct MigrateCommand: AsyncParsableCommand {
         let configuration = try service.configuration()
         let choice = try service.databaseChoice(configuration)
         let logger = try service.makeLogger(configuration)
-        if check, case .isPrivate(let folder) = choice, !DataFolder.holdsDatabase(folder) {
+        if check, case .isPrivate(let folder) = choice, !DataFolder.containsDatabase(folder) {
             // A check must not create the database, which opening it would do.
             let explanation = "there is no database yet; create it with 'progress-ledger migrate' or 'serve'"
             Console.standard.print(

@@ -23,9 +23,9 @@ struct ProjectCommand: AsyncParsableCommand {
         let wait = try times.databaseWait(configuration)
         let store = try times.storeSettings(configuration)
         let logger = try service.makeLogger(configuration)
-        try await ServiceRunner(drain: drain, logger: logger).obeyingSignals { runner in
+        try await ServiceRunner(drain: drain, logger: logger).handlingSignals { runner in
             try await DatabaseConnection.with(choice, logger: logger) { database in
-                try await SchemaCheck.pass(
+                try await SchemaCheck.run(
                     database, mayMigrate: false, wait: DatabaseWait(limit: wait, logger: logger), logger: logger)
                 let ledger = PostgresLedger(
                     target: database.target, settings: store, logger: logger.labeled("store"))

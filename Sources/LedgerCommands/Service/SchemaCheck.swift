@@ -6,12 +6,11 @@ enum SchemaCheck {
     /// Checks the schema, after migrating it if that is allowed.
     ///
     /// - Throws: ``CommandFailure`` with the command to run if the schema does not match.
-    static func pass(_ database: DatabaseConnection, mayMigrate: Bool, wait: DatabaseWait, logger: Logger) async throws
-    {
-        try await wait.whileAway { try await pass(database, mayMigrate: mayMigrate, logger: logger) }
+    static func run(_ database: DatabaseConnection, mayMigrate: Bool, wait: DatabaseWait, logger: Logger) async throws {
+        try await wait.retrying { try await run(database, mayMigrate: mayMigrate, logger: logger) }
     }
 
-    private static func pass(_ database: DatabaseConnection, mayMigrate: Bool, logger: Logger) async throws {
+    private static func run(_ database: DatabaseConnection, mayMigrate: Bool, logger: Logger) async throws {
         let migrator = Migrator(target: database.target, logger: logger)
         if mayMigrate || database.isPrivate {
             let outcome = try await migrator.bringUp()

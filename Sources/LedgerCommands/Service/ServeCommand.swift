@@ -36,13 +36,13 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "The most concurrent watchers; others get 503. Default: PROGRESS_LEDGER_WATCHERS_MAX, else \(Self.watchersMaxUsual).",
+            "The most concurrent watchers; others get 503. Default: PROGRESS_LEDGER_WATCHERS_MAX, else \(Self.watchersMaxDefault).",
             valueName: "number"))
     var watchersMax: String?
 
     @OptionGroup var service: ServiceOptions
 
-    private static let watchersMaxUsual = ServerSettings().watchersMax
+    private static let watchersMaxDefault = ServerSettings().watchersMax
 
     func run() async throws {
         let configuration = try service.configuration()
@@ -60,9 +60,9 @@ struct ServeCommand: AsyncParsableCommand {
         try settings.limitConnections(openFilesMax: OpenFiles.allowAsManyAsPossible(), logger: logger)
         settings.limitWatchers(logger: logger)
         let (mayMigrate, projects, ready) = (migrate, !noProjection, settings)
-        try await ServiceRunner(drain: drain, logger: logger).obeyingSignals { runner in
+        try await ServiceRunner(drain: drain, logger: logger).handlingSignals { runner in
             try await DatabaseConnection.with(choice, logger: logger) { database in
-                try await SchemaCheck.pass(
+                try await SchemaCheck.run(
                     database, mayMigrate: mayMigrate, wait: DatabaseWait(limit: wait, logger: logger), logger: logger)
                 let services = try await Self.services(
                     on: database, projects: projects, store: store, settings: ready, logger: logger)
@@ -74,12 +74,12 @@ struct ServeCommand: AsyncParsableCommand {
     private func listenAddress(_ configuration: Configuration) throws(CommandFailure) -> ListenAddress {
         let host = try configuration.read(.host, flag: host, named: "--host", else: "127.0.0.1") {
             $0.isEmpty ? nil : $0
-        } wanted: {
+        } expected: {
             "an address of this machine"
         }
         let port = try configuration.read(.port, flag: port, named: "--port", else: 8080) {
             UInt16($0).map(Int.init)
-        } wanted: {
+        } expected: {
             "a number from 0 to 65535"
         }
         try ListenCheck.checkHost(host)
@@ -88,10 +88,10 @@ struct ServeCommand: AsyncParsableCommand {
 
     private func watchersMax(_ configuration: Configuration) throws(CommandFailure) -> Int {
         try configuration.read(
-            .watchersMax, flag: watchersMax, named: "--watchers-max", else: Self.watchersMaxUsual
+            .watchersMax, flag: watchersMax, named: "--watchers-max", else: Self.watchersMaxDefault
         ) {
             Int($0).flatMap { (1...ServerSettings().connectionsMax).contains($0) ? $0 : nil }
-        } wanted: {
+        } expected: {
             "a whole number from 1 to \(ServerSettings().connectionsMax)"
         }
     }

@@ -54,12 +54,12 @@ struct ServiceOptions: ParsableArguments {
     func makeLogger(_ configuration: Configuration) throws(CommandFailure) -> Logger {
         let level = try configuration.read(.logLevel, flag: logLevel, named: "--log-level", else: Logger.Level.info) {
             Logger.Level(rawValue: $0)
-        } wanted: {
+        } expected: {
             Logger.Level.names
         }
         let format = try configuration.read(.logFormat, flag: logFormat, named: "--log-format", else: LogFormat.text) {
             LogFormat(rawValue: $0)
-        } wanted: {
+        } expected: {
             "text or json"
         }
         format.install(level: level)
@@ -97,7 +97,7 @@ struct ServiceTimes: ParsableArguments {
             else: settings.connectionsTotal
         ) {
             Int($0).flatMap { (3...1_000).contains($0) ? $0 : nil }
-        } wanted: {
+        } expected: {
             "a whole number from 3 to 1000"
         }
         settings.share(connections: connections)
@@ -122,22 +122,23 @@ extension Configuration {
     ///
     /// - Throws: ``CommandFailure`` if the value is invalid, with its source and the expected format.
     func read<Value>(
-        _ setting: Setting, flag: String?, named flagName: String, else usual: Value, as parse: (String) -> Value?,
-        wanted: () -> String
+        _ setting: Setting, flag: String?, named flagName: String, else defaultValue: Value,
+        as parse: (String) -> Value?,
+        expected: () -> String
     ) throws(CommandFailure) -> Value {
-        guard let found = flag.map({ Found(value: $0, source: flagName) }) ?? find(setting) else { return usual }
+        guard let found = flag.map({ Found(value: $0, source: flagName) }) ?? find(setting) else { return defaultValue }
         guard let value = parse(found.value) else {
-            throw CommandFailure(.usage, "\(found.source): invalid value '\(found.value)'. Expected \(wanted()).")
+            throw CommandFailure(.usage, "\(found.source): invalid value '\(found.value)'. Expected \(expected()).")
         }
         return value
     }
 
     func seconds(
-        _ setting: Setting, flag: String?, named flagName: String, else usual: Int
+        _ setting: Setting, flag: String?, named flagName: String, else defaultValue: Int
     ) throws(CommandFailure) -> Duration {
-        let seconds = try read(setting, flag: flag, named: flagName, else: usual) {
+        let seconds = try read(setting, flag: flag, named: flagName, else: defaultValue) {
             Int($0).flatMap { (0...3_600).contains($0) ? $0 : nil }
-        } wanted: {
+        } expected: {
             "a whole number of seconds from 0 to 3600"
         }
         return .seconds(seconds)

@@ -28,7 +28,7 @@ final class ServiceRunner: Sendable {
     /// GNU `timeout` sends its signal to the process and to the process group.
     static let repetitionMax = Duration.seconds(1)
 
-    private enum Ended: Sendable {
+    private enum FirstToEnd: Sendable {
         case body
         case signal
     }
@@ -45,15 +45,15 @@ final class ServiceRunner: Sendable {
     /// Runs the body, which prepares services for ``run(_:)``, and handles signals.
     ///
     /// - Throws: The body's error unless a signal ended it; ``CommandFailure`` if a second signal did.
-    func obeyingSignals(_ body: @escaping @Sendable (ServiceRunner) async throws -> Void) async throws {
+    func handlingSignals(_ body: @escaping @Sendable (ServiceRunner) async throws -> Void) async throws {
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
-        try await withThrowingTaskGroup(of: Ended.self) { group in
+        try await withThrowingTaskGroup(of: FirstToEnd.self) { group in
             group.addTask {
                 try await body(self)
                 return .body
             }
             group.addTask {
-                for await signal in signals where await !self.goesOn(after: signal) { break }
+                for await signal in signals where await !self.keepsRunning(after: signal) { break }
                 return .signal
             }
             defer { group.cancelAll() }
@@ -95,7 +95,7 @@ final class ServiceRunner: Sendable {
     }
 
     /// Handles a signal; returns false if everything must stop at once.
-    private func goesOn(after signal: UnixSignal) async -> Bool {
+    private func keepsRunning(after signal: UnixSignal) async -> Bool {
         let now = ContinuousClock.now
         let (reaction, running): (Reaction, ServiceGroup?) = state.withLock { state in
             switch state {

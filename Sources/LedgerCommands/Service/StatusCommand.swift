@@ -25,8 +25,8 @@ struct StatusCommand: AsyncParsableCommand {
         } else {
             for line in StatusText.lines(status) { Console.standard.print(line) }
         }
-        let troubles = StatusText.troubles(status)
-        guard troubles.isEmpty else { throw CommandFailure(.failed, troubles.joined(separator: " ")) }
+        let problems = StatusText.problems(status)
+        guard problems.isEmpty else { throw CommandFailure(.failed, problems.joined(separator: " ")) }
     }
 }
 
@@ -69,23 +69,23 @@ enum StatusText {
     }
 
     /// The problems that need attention, as sentences.
-    static func troubles(_ status: LedgerStatus) -> [String] {
-        var troubles: [String] = []
-        if !status.durabilityFaults.isEmpty { troubles.append("Commits are not as durable as they should be.") }
-        if !status.guaranteeFaults.isEmpty { troubles.append("The database does not enforce the append-only ledger.") }
-        if !status.missingPartitions.isEmpty { troubles.append("A partition is not attached.") }
-        if status.appendFailure != nil { troubles.append("Appends fail.") }
+    static func problems(_ status: LedgerStatus) -> [String] {
+        var problems: [String] = []
+        if !status.durabilityFaults.isEmpty { problems.append("Commits are not as durable as they should be.") }
+        if !status.guaranteeFaults.isEmpty { problems.append("The database does not enforce the append-only ledger.") }
+        if !status.missingPartitions.isEmpty { problems.append("A partition is not attached.") }
+        if status.appendFailure != nil { problems.append("Appends fail.") }
         if let holder = status.vacuumHolders.first(where: { $0.transactions > holderTransactionsMax }) {
-            troubles.append("\(describe(holder)) holds vacuum back.")
+            problems.append("\(describe(holder)) holds vacuum back.")
         }
-        if status.stuckJobCount > 0 { troubles.append("\(status.stuckJobCount) jobs are stuck.") }
+        if status.stuckJobCount > 0 { problems.append("\(status.stuckJobCount) jobs are stuck.") }
         let lost = status.workers.count { $0.isLost }
-        if lost > 0 { troubles.append("\(lost) workers are lost.") }
+        if lost > 0 { problems.append("\(lost) workers are lost.") }
         if status.lag.jobs > 0, lost == status.workers.count {
-            troubles.append("Projection is stopped: no worker is running.")
+            problems.append("Projection is stopped: no worker is running.")
         }
-        if status.lag.seconds > lagMax { troubles.append("Events have waited for \(seconds(status.lag.seconds)).") }
-        return troubles
+        if status.lag.seconds > lagMax { problems.append("Events have waited for \(seconds(status.lag.seconds)).") }
+        return problems
     }
 
     private static func section(_ title: String, _ lines: [String], empty: String) -> [String] {
@@ -139,9 +139,10 @@ enum StatusText {
 
     private static func tables(_ tables: [LedgerStatus.TableHealth]) -> [String] {
         var table = Table([("TABLE", .left), ("ROWS", .right), ("DEAD", .right), ("VACUUMED", .left)])
-        for one in tables where one.liveRows + one.deadRows > 0 {
+        for health in tables where health.liveRows + health.deadRows > 0 {
             table.add([
-                one.table, String(one.liveRows), String(one.deadRows), one.vacuumedAt.map(RFC3339.text) ?? "never",
+                health.table, String(health.liveRows), String(health.deadRows),
+                health.vacuumedAt.map(RFC3339.text) ?? "never",
             ])
         }
         return table.lines
@@ -161,12 +162,12 @@ enum StatusText {
 
     private static func blocked(_ blocked: [LedgerStatus.Blocked]) -> [String] {
         var table = Table([("SESSION", .left), ("PROCESS", .right), ("FOR", .right), ("STATEMENT", .left)])
-        for one in blocked {
+        for entry in blocked {
             table.add([
-                "\(one.session.application) waits", String(one.session.process), seconds(one.session.seconds),
-                one.session.statement ?? "",
+                "\(entry.session.application) waits", String(entry.session.process), seconds(entry.session.seconds),
+                entry.session.statement ?? "",
             ])
-            for blocker in one.blockers {
+            for blocker in entry.blockers {
                 table.add([
                     "  for \(blocker.application.isEmpty ? "an unnamed session" : blocker.application)",
                     String(blocker.process), seconds(blocker.seconds),

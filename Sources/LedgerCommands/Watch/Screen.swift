@@ -5,8 +5,8 @@ import Glibc
 final class Screen {
     private let console: Console
     private let showsTaskbar: Bool
-    private var paintedLines = 0
-    private var paintedWidth = 0
+    private var drawnLines = 0
+    private var drawnWidth = 0
     private var taskbar = ""
     private var taskbarAt: ContinuousClock.Instant?
 
@@ -26,7 +26,7 @@ final class Screen {
             style.width = Int(size.ws_col)
             style.height = Int(size.ws_row)
         }
-        style.hasColor = (environment["NO_COLOR"] ?? "").isEmpty && Console.obeysEscapes(environment: environment)
+        style.hasColor = (environment["NO_COLOR"] ?? "").isEmpty && Console.supportsEscapes(environment: environment)
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].lazy.compactMap { environment[$0] }.first { !$0.isEmpty } ?? ""
         let charset = locale.lowercased().filter { $0 != "-" }
         style.hasUnicode = charset.hasSuffix("utf8")
@@ -47,17 +47,17 @@ final class Screen {
         // that reason.
         var text = "\u{1B}[?2026h\u{1B}[?25l\u{1B}[?7l"
         // After a resize, earlier lines may have been wrapped, and their position is unknown.
-        if paintedWidth != 0, paintedWidth != width {
+        if drawnWidth != 0, drawnWidth != width {
             text += "\u{1B}[2J\u{1B}[H"
-        } else if paintedLines > 0 {
-            text += "\u{1B}[\(paintedLines)F"
+        } else if drawnLines > 0 {
+            text += "\u{1B}[\(drawnLines)F"
         }
         // Erase before writing: after a line as wide as the terminal, erasing to the right would remove its last cell.
         for line in lines { text += "\u{1B}[2K\(line)\n" }
-        text += "\u{1B}[J\u{1B}[?7h" + tell(state) + "\u{1B}[?2026l"
+        text += "\u{1B}[J\u{1B}[?7h" + taskbarUpdate(state) + "\u{1B}[?2026l"
         console.write(text)
-        paintedLines = lines.count
-        paintedWidth = width
+        drawnLines = lines.count
+        drawnWidth = width
     }
 
     /// Keeps the last frame and restores the terminal.
@@ -65,7 +65,7 @@ final class Screen {
         console.write("\u{1B}[?25h" + (showsTaskbar ? TaskbarState.none.sequence : ""))
     }
 
-    private func tell(_ state: TaskbarState?) -> String {
+    private func taskbarUpdate(_ state: TaskbarState?) -> String {
         guard showsTaskbar, let state else { return "" }
         let now = ContinuousClock.now
         let isDue = taskbarAt.map { $0.duration(to: now) > Self.taskbarInterval } ?? true

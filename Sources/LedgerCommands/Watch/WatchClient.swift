@@ -5,7 +5,7 @@ import ProgressLedgerClient
 /// A client that follows a job and reconnects after a lost connection.
 struct WatchClient: Sendable {
     /// An update of a followed job.
-    enum News: Sendable {
+    enum Update: Sendable {
         /// A snapshot, with the server's clock; nil if the server did not send it.
         case snapshot(JobAnswer, json: String, clock: ServerClock?)
         case lost(LedgerClientError, retryIn: Duration)
@@ -24,40 +24,40 @@ struct WatchClient: Sendable {
 
     /// Follows the job until it ends.
     ///
-    /// - Parameter hear: Receives the updates; returns true to stop.
-    func follow(_ hear: (News) async -> Bool) async throws {
+    /// - Parameter receive: Receives the updates; returns true to stop.
+    func follow(_ receive: (Update) async -> Bool) async throws {
         var sequence: Int64?
         var lostAt: ContinuousClock.Instant?
-        var tries = 0
+        var retries = 0
         while true {
             let failure: LedgerClientError
             do throws(LedgerClientError) {
                 var updates = client.watch(job, after: sequence).makeAsyncIterator()
                 while let update = try await updates.next() {
-                    (lostAt, tries) = (nil, 0)
+                    (lostAt, retries) = (nil, 0)
                     guard case .snapshot(let next, let json) = update else {
-                        _ = await hear(.end)
+                        _ = await receive(.end)
                         return
                     }
                     sequence = next.snapshot.sequence
-                    if await hear(.snapshot(next, json: json, clock: updates.clock)) { return }
+                    if await receive(.snapshot(next, json: json, clock: updates.clock)) { return }
                 }
                 return
             } catch {
                 failure = error
             }
-            guard mayReturn(after: failure, sequence, lostAt) else { throw failure }
+            guard mayRetry(after: failure, sequence, lostAt) else { throw failure }
             lostAt = lostAt ?? .now
             // A random factor spreads the clients that lost the same server.
-            let pause = min(Self.pauseMax, Self.pauseMin * (1 << min(tries, 8))) * Double.random(in: 0.5..<1)
-            tries += 1
-            let asked = max(pause, failure.retryAfter ?? .zero)
-            if await hear(.lost(failure, retryIn: asked)) { return }
-            try await Task.sleep(for: asked)
+            let pause = min(Self.pauseMax, Self.pauseMin * (1 << min(retries, 8))) * Double.random(in: 0.5..<1)
+            retries += 1
+            let delay = max(pause, failure.retryAfter ?? .zero)
+            if await receive(.lost(failure, retryIn: delay)) { return }
+            try await Task.sleep(for: delay)
         }
     }
 
-    private func mayReturn(
+    private func mayRetry(
         after failure: LedgerClientError, _ sequence: Int64?, _ lostAt: ContinuousClock.Instant?
     ) -> Bool {
         switch failure.code {

@@ -48,7 +48,7 @@ struct WatchCommand: AsyncParsableCommand {
     private static let frameInterval = Duration.milliseconds(200)
 
     /// The reason why watching ended.
-    private enum Ended: Sendable {
+    private enum EndReason: Sendable {
         case status(ExitStatus)
         case signal(UnixSignal)
     }
@@ -59,16 +59,16 @@ struct WatchCommand: AsyncParsableCommand {
         let console = Console.standard
         let session = WatchSession(
             end: WatchEnd(goals: until, stalledTimeout: stalledTimeout?.duration), isJSON: json,
-            width: console.style?.width ?? WatchLines.widthUsual)
-        let paints = console.canPaint && !json && !plain
+            width: console.style?.width ?? WatchLines.defaultWidth)
+        let redraws = console.canRedraw && !json && !plain
         let environment = ProcessInfo.processInfo.environment
         let screen =
-            paints
+            redraws
             ? Screen(console: console, showsTaskbar: taskbar || Screen.hasTaskbar(environment: environment)) : nil
         let follower = WatchClient(client: client, job: id, patience: server.patience.map { .seconds($0) })
-        let ended: Ended
+        let reason: EndReason
         do {
-            ended = try await watch(follower, session, screen, environment)
+            reason = try await watch(follower, session, screen, environment)
         } catch {
             screen?.leave()
             throw error
@@ -77,7 +77,7 @@ struct WatchCommand: AsyncParsableCommand {
             await render(session, on: screen, environment)
             screen.leave()
         }
-        switch ended {
+        switch reason {
         case .status(.done): return
         case .status(let status): throw ExitCode(status.rawValue)
         case .signal(let signal): throw ExitCode(128 + signal.rawValue)
@@ -86,17 +86,17 @@ struct WatchCommand: AsyncParsableCommand {
 
     private func watch(
         _ follower: WatchClient, _ session: WatchSession, _ screen: Screen?, _ environment: [String: String]
-    ) async throws -> Ended {
+    ) async throws -> EndReason {
         let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
-        return try await withThrowingTaskGroup(of: Ended.self) { group in
-            let paints = screen != nil
-            group.addTask { .status(try await Self.follow(follower, session, prints: !paints)) }
+        return try await withThrowingTaskGroup(of: EndReason.self) { group in
+            let redraws = screen != nil
+            group.addTask { .status(try await Self.follow(follower, session, prints: !redraws)) }
             group.addTask {
                 for await signal in signals { return .signal(signal) }
                 throw CancellationError()
             }
-            group.addTask { try await Self.askForSilence(follower, session) }
-            if !paints {
+            group.addTask { try await Self.pollSilentExecutions(follower, session) }
+            if !redraws {
                 group.addTask {
                     while true {
                         try await Task.sleep(for: .seconds(1))
@@ -118,7 +118,7 @@ struct WatchCommand: AsyncParsableCommand {
             }
             while true {
                 do {
-                    if let ended = try await group.next() { return ended }
+                    if let reason = try await group.next() { return reason }
                 } catch is FrameDue {
                     await render(session, on: screen, environment)
                     group.addTask {
@@ -141,10 +141,11 @@ struct WatchCommand: AsyncParsableCommand {
     }
 
     /// Requests the silent executions at intervals; never returns.
-    private static func askForSilence(_ follower: WatchClient, _ session: WatchSession) async throws -> Ended {
+    private static func pollSilentExecutions(_ follower: WatchClient, _ session: WatchSession) async throws -> EndReason
+    {
         while true {
             let mayBeSilent = await session.mayBeSilent
-            if mayBeSilent, let silent = await follower.silentExecutions() { await session.take(silent: silent) }
+            if mayBeSilent, let silent = await follower.silentExecutions() { await session.receive(silent: silent) }
             try await Task.sleep(for: mayBeSilent ? silenceInterval : .seconds(1))
         }
     }
@@ -156,7 +157,7 @@ struct WatchCommand: AsyncParsableCommand {
         for print in prints {
             switch print {
             case .line(let text): Console.standard.print(text)
-            case .note(let text): Console.standard.note(text)
+            case .note(let text): Console.standard.printToError(text)
             }
         }
     }
@@ -169,16 +170,18 @@ struct WatchCommand: AsyncParsableCommand {
         func show(_ lines: [WatchSession.Print]) {
             if prints { Self.show(lines) }
         }
-        try await follower.follow { news in
-            switch news {
+        try await follower.follow { update in
+            switch update {
             case .snapshot(let job, let json, let clock):
-                let taken = await session.take(job, json: json, clock: clock)
-                show(taken.prints)
-                status = taken.status
-                if status == nil, let fall = taken.falls.first, let why = await follower.difference(fall.sequences) {
-                    await session.explain(why)
+                let result = await session.receive(job, json: json, clock: clock)
+                show(result.prints)
+                status = result.status
+                if status == nil, let decrease = result.decreases.first,
+                    let difference = await follower.difference(decrease.sequences)
+                {
+                    await session.explain(difference)
                 }
-            case .lost(let error, let retryIn): show(await session.lose(error, retryIn: retryIn))
+            case .lost(let error, let retryIn): show(await session.connectionLost(error, retryIn: retryIn))
             case .end:
                 let finished = await session.finish()
                 show(finished.prints)

@@ -69,8 +69,8 @@ struct WatchEnd: Hashable {
 
     /// Remarks on goals for unknown labels, which may be misspelt or still to come.
     func remarks(on snapshot: Snapshot) -> [String] {
-        let known = snapshot.indicators.map { $0.label?.text ?? SnapshotText.unlabeled }
-        let shown = known.prefix(10).joined(separator: ", ") + (known.count > 10 ? ", …" : "")
+        let labels = snapshot.indicators.map { $0.label?.text ?? SnapshotText.unlabeled }
+        let shown = labels.prefix(10).joined(separator: ", ") + (labels.count > 10 ? ", …" : "")
         return goals.compactMap { $0.missingLabel(in: snapshot) }.map { label in
             "The job has no indicator \(label.text) yet, which --until names. Its indicators: \(shown)."
         }

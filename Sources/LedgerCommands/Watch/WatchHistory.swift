@@ -15,7 +15,7 @@ struct WatchHistory {
     /// A remark about an indicator, for people.
     struct Remark: Hashable {
         let text: String
-        let isFall: Bool
+        let isDecrease: Bool
         fileprivate let until: ContinuousClock.Instant
     }
 
@@ -44,27 +44,28 @@ struct WatchHistory {
     }
 
     /// Adds the next snapshot and returns the decreases.
-    mutating func take(_ next: JobAnswer, now: ContinuousClock.Instant) -> [Decrease] {
+    mutating func add(_ next: JobAnswer, now: ContinuousClock.Instant) -> [Decrease] {
         let before = Dictionary(uniqueKeysWithValues: (job?.snapshot.indicators ?? []).map { ($0.label, $0.counted) })
-        let known = job?.snapshot.sequence
+        let previousSequence = job?.snapshot.sequence
         job = next
-        var falls: [Decrease] = []
+        var decreases: [Decrease] = []
         for indicator in next.snapshot.indicators {
             let (label, units) = (indicator.label, indicator.counted)
-            let old = before[label]
-            if let old, let known, units.done < old.done || units.total < old.total {
+            let previous = before[label]
+            if let previous, let previousSequence, units.done < previous.done || units.total < previous.total {
                 samples[label] = []
-                let fall = Decrease(
-                    label: label, before: old, after: units, sequences: known...max(known, next.snapshot.sequence))
-                remark(label, WatchMessages.fall(fall), isFall: true, now)
-                falls.append(fall)
-            } else if let old, old.total > 0, units.total > old.total {
-                remark(label, "total +\(WatchMessages.number(units.total - old.total))", isFall: false, now)
+                let decrease = Decrease(
+                    label: label, before: previous, after: units,
+                    sequences: previousSequence...max(previousSequence, next.snapshot.sequence))
+                remark(label, WatchMessages.decrease(decrease), isDecrease: true, now)
+                decreases.append(decrease)
+            } else if let previous, previous.total > 0, units.total > previous.total {
+                remark(label, "total +\(WatchMessages.number(units.total - previous.total))", isDecrease: false, now)
             }
-            if known != nil, units.done > old?.done ?? 0 { advancedAt = now }
-            if old?.done != units.done { note(label, units.done, now) }
+            if previousSequence != nil, units.done > previous?.done ?? 0 { advancedAt = now }
+            if previous?.done != units.done { addSample(label, units.done, now) }
         }
-        return falls
+        return decreases
     }
 
     /// Explains decreases by the superseded executions and their units.
@@ -75,7 +76,7 @@ struct WatchHistory {
         for superseded in difference.superseded.first {
             for lost in superseded.lost where lost.units != .zero {
                 let text = WatchMessages.cause(superseded, lost.units)
-                remark(lost.label, text, isFall: true, now)
+                remark(lost.label, text, isDecrease: true, now)
                 lines.append("\(WatchMessages.label(lost.label)) \(text)")
             }
         }
@@ -94,13 +95,13 @@ struct WatchHistory {
         remarks[label].flatMap { $0.until > now ? $0 : nil }
     }
 
-    private mutating func remark(_ label: Name?, _ text: String, isFall: Bool, _ now: ContinuousClock.Instant) {
-        remarks[label] = Remark(text: text, isFall: isFall, until: now + Self.remarkTime)
+    private mutating func remark(_ label: Name?, _ text: String, isDecrease: Bool, _ now: ContinuousClock.Instant) {
+        remarks[label] = Remark(text: text, isDecrease: isDecrease, until: now + Self.remarkTime)
     }
 
-    private mutating func note(_ label: Name?, _ done: Int128, _ now: ContinuousClock.Instant) {
-        var kept = (samples[label] ?? []).filter { $0.at >= now - Self.rateWindow }.suffix(Self.samplesMax - 1)
-        kept.append(Sample(at: now, done: done))
-        samples[label] = Array(kept)
+    private mutating func addSample(_ label: Name?, _ done: Int128, _ now: ContinuousClock.Instant) {
+        var recent = (samples[label] ?? []).filter { $0.at >= now - Self.rateWindow }.suffix(Self.samplesMax - 1)
+        recent.append(Sample(at: now, done: done))
+        samples[label] = Array(recent)
     }
 }

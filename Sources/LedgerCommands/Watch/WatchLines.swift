@@ -9,21 +9,21 @@ struct WatchLines {
     static let intervalMin = Duration.seconds(10)
     private static let interval = Duration.seconds(60)
     /// The width of a line, in cells, if no terminal limits it.
-    static let widthUsual = 200
+    static let defaultWidth = 200
 
     private let width: Int
 
-    private var told: (state: JobState, indicators: [Name?: Units])?
-    private var toldAt: ContinuousClock.Instant?
+    private var printed: (state: JobState, indicators: [Name?: Units])?
+    private var printedAt: ContinuousClock.Instant?
     /// Remarks since the last line, such as the cause of a decrease.
     private var remarks: [String] = []
 
-    init(width: Int = widthUsual) {
+    init(width: Int = defaultWidth) {
         self.width = width
     }
 
     /// Adds a remark to the next line.
-    mutating func note(_ remark: String) { remarks.append(remark) }
+    mutating func addRemark(_ remark: String) { remarks.append(remark) }
 
     /// The line that is due now; nil if none is.
     ///
@@ -34,29 +34,29 @@ struct WatchLines {
         _ job: JobAnswer, silent: [String] = [], now: ContinuousClock.Instant, isLast: Bool = false
     ) -> String? {
         let snapshot = job.snapshot
-        let changed = snapshot.indicators.filter { told?.indicators[$0.label] != $0.counted }
-        let isNews = told == nil || isLast && !(changed.isEmpty && remarks.isEmpty)
-        let rest = toldAt.map { $0.duration(to: now) } ?? Self.interval
+        let changed = snapshot.indicators.filter { printed?.indicators[$0.label] != $0.counted }
+        let isDueAtOnce = printed == nil || isLast && !(changed.isEmpty && remarks.isEmpty)
+        let rest = printedAt.map { $0.duration(to: now) } ?? Self.interval
         let isDue = rest >= Self.interval || rest >= Self.intervalMin && !(changed.isEmpty && remarks.isEmpty)
-        guard isNews || isDue || told?.state != snapshot.state else { return nil }
+        guard isDueAtOnce || isDue || printed?.state != snapshot.state else { return nil }
         let showsAll = isLast || snapshot.state != .running
         let line = text(snapshot, showsAll ? snapshot.indicators : changed, silent)
-        told = (snapshot.state, Dictionary(uniqueKeysWithValues: snapshot.indicators.map { ($0.label, $0.counted) }))
-        toldAt = now
+        printed = (snapshot.state, Dictionary(uniqueKeysWithValues: snapshot.indicators.map { ($0.label, $0.counted) }))
+        printedAt = now
         remarks = []
         return line
     }
 
     private func text(_ snapshot: Snapshot, _ indicators: [Snapshot.Indicator], _ silent: [String]) -> String {
-        let figure = snapshot.percent.map { " \($0)%" } ?? ""
+        let percent = snapshot.percent.map { " \($0)%" } ?? ""
         let moment = snapshot.updatedAt.map(RFC3339.text) ?? ""
-        let head = "\(moment)  \(snapshot.state.rawValue)\(figure)"
+        let prefix = "\(moment)  \(snapshot.state.rawValue)\(percent)"
         let notes = (remarks + silent).map { "  (\($0))" }
-        let width = max(0, width - TerminalText.cells(head) - 2)
+        let width = max(0, width - TerminalText.cells(prefix) - 2)
         // The cause of a decrease is more important than the last of many numbers.
         let reserved = min(width / 2, notes.reduce(0) { $0 + TerminalText.cells($1) })
         let summary = SnapshotText.summary(indicators, width: width - reserved)
-        let line = ([head] + (summary.isEmpty ? [] : [summary])).joined(separator: "  ") + notes.joined()
+        let line = ([prefix] + (summary.isEmpty ? [] : [summary])).joined(separator: "  ") + notes.joined()
         return TerminalText.cut(line, to: self.width, TerminalStyle())
     }
 }

@@ -40,11 +40,13 @@ enum WatchMessages {
         return "\(duration(.seconds(1 / perSecond))) each"
     }
 
-    static func fall(_ fall: WatchHistory.Decrease) -> String {
+    static func decrease(_ decrease: WatchHistory.Decrease) -> String {
         var parts: [String] = []
-        if fall.after.done < fall.before.done { parts.append("-\(number(fall.before.done - fall.after.done))") }
-        if fall.after.total < fall.before.total {
-            parts.append("total -\(number(fall.before.total - fall.after.total))")
+        if decrease.after.done < decrease.before.done {
+            parts.append("-\(number(decrease.before.done - decrease.after.done))")
+        }
+        if decrease.after.total < decrease.before.total {
+            parts.append("total -\(number(decrease.before.total - decrease.after.total))")
         }
         return parts.joined(separator: ", ")
     }
@@ -65,9 +67,9 @@ enum WatchMessages {
 
     /// A note on an indicator that the numbers alone do not show.
     static func note(
-        _ indicator: Snapshot.Indicator, _ standing: Snapshot.Indicator.Status, at now: Timestamp
+        _ indicator: Snapshot.Indicator, _ status: Snapshot.Indicator.Status, at now: Timestamp
     ) -> String {
-        switch standing {
+        switch status {
         case .empty: return "no units declared"
         case .unknown: return "total unknown"
         case .over: return "\(number(indicator.counted.done - indicator.counted.total)) more than declared"

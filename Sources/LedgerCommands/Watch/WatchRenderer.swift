@@ -6,7 +6,7 @@ struct WatchRenderer {
     /// The content of a frame.
     struct Scene {
         let job: JobAnswer
-        let memory: WatchHistory
+        let history: WatchHistory
         /// The state of the connection.
         let connection: Connection
         /// The server's time, for ages.
@@ -43,14 +43,14 @@ struct WatchRenderer {
     /// If there are more indicators than lines, complete indicators are summarised in one line first, then the last
     /// ones. Notes and the tasks line are shown only if a few indicators fit as well.
     func lines(_ scene: Scene) -> [String] {
-        let most = max(1, style.height - 1)
+        let linesMax = max(1, style.height - 1)
         var head = [title(scene)]
-        var foot = trouble(scene).map { [$0] } ?? []
+        var foot = connectionProblem(scene).map { [$0] } ?? []
         // On a terminal of a few lines, the indicators are most important.
-        if most >= 4 { head.append(tasks(scene)) }
-        foot = notes(scene, max: max(0, (most - head.count - foot.count) / 3)) + foot
-        let lines = head + indicators(scene, room: most - head.count - foot.count) + foot
-        return Array(lines.prefix(most))
+        if linesMax >= 4 { head.append(tasks(scene)) }
+        foot = notes(scene, max: max(0, (linesMax - head.count - foot.count) / 3)) + foot
+        let lines = head + indicators(scene, room: linesMax - head.count - foot.count) + foot
+        return Array(lines.prefix(linesMax))
     }
 
     private func notes(_ scene: Scene, max count: Int) -> [String] {
@@ -129,7 +129,7 @@ struct WatchRenderer {
         return render(TerminalText.cut(line, to: style.width, style), .dim)
     }
 
-    private func trouble(_ scene: Scene) -> String? {
+    private func connectionProblem(_ scene: Scene) -> String? {
         guard case .lost(let since, let retryIn) = scene.connection else { return nil }
         let line =
             "! connection lost \(WatchMessages.duration(since.duration(to: scene.instant))) ago: the numbers are from then; "
@@ -179,31 +179,31 @@ struct WatchRenderer {
 
     /// The line of an indicator, with a second line if its note does not fit.
     private func block(_ indicator: Snapshot.Indicator, _ columns: Columns, _ scene: Scene) -> [String] {
-        let standing = indicator.standing(in: scene.job.snapshot.state, at: scene.now)
-        let color = color(standing)
+        let status = indicator.standing(in: scene.job.snapshot.state, at: scene.now)
+        let color = color(status)
         var line = "  " + TerminalText.pad(WatchMessages.label(indicator.label, style), to: columns.label, style) + " "
-        if columns.bar > 0 { line += render(bar(indicator, standing, columns.bar), color) + " " }
+        if columns.bar > 0 { line += render(bar(indicator, status, columns.bar), color) + " " }
         let percent = indicator.percent.map { $0 > 9_999 ? ">9999" : "\($0)%" } ?? "-"
         line += render(TerminalText.pad(percent, to: columns.percent, right: true, style), color)
         if columns.count > 0 {
             line += " " + TerminalText.pad(WatchMessages.count(indicator), to: columns.count, right: true, style)
         }
-        let isLive = standing == .moving || standing == .unknown
-        let rate = isLive ? WatchMessages.rate(scene.memory.rate(indicator.label, now: scene.instant)) : ""
+        let isLive = status == .moving || status == .unknown
+        let rate = isLive ? WatchMessages.rate(scene.history.rate(indicator.label, now: scene.instant)) : ""
         if columns.rate > 0 { line += " " + TerminalText.pad(rate, to: columns.rate, right: true, style) }
-        guard let note = note(indicator, standing, columns, scene) else { return [line] }
+        guard let note = note(indicator, status, columns, scene) else { return [line] }
         return note.isBeside ? [line + note.text] : [line, note.text]
     }
 
     /// The note of an indicator: beside it if there is room, else below it.
     private func note(
-        _ indicator: Snapshot.Indicator, _ standing: Snapshot.Indicator.Status, _ columns: Columns, _ scene: Scene
+        _ indicator: Snapshot.Indicator, _ status: Snapshot.Indicator.Status, _ columns: Columns, _ scene: Scene
     ) -> (text: String, isBeside: Bool)? {
-        let remark = scene.memory.remark(indicator.label, now: scene.instant)
-        let words = text(remark?.text ?? WatchMessages.note(indicator, standing, at: scene.now))
+        let remark = scene.history.remark(indicator.label, now: scene.instant)
+        let words = text(remark?.text ?? WatchMessages.note(indicator, status, at: scene.now))
         guard !words.isEmpty else { return nil }
         let color: Color =
-            remark.map { $0.isFall ? .red : .magenta } ?? (standing == .stalled || standing == .over ? .yellow : .dim)
+            remark.map { $0.isDecrease ? .red : .magenta } ?? (status == .stalled || status == .over ? .yellow : .dim)
         let used =
             2 + columns.label + 1 + (columns.bar > 0 ? columns.bar + 1 : 0) + columns.percent
             + (columns.count > 0 ? columns.count + 1 : 0)
@@ -213,8 +213,8 @@ struct WatchRenderer {
         return ("    " + render(TerminalText.cut(words, to: max(1, style.width - 4), style), color), false)
     }
 
-    private func color(_ standing: Snapshot.Indicator.Status) -> Color {
-        switch standing {
+    private func color(_ status: Snapshot.Indicator.Status) -> Color {
+        switch status {
         case .complete: .green
         case .stalled, .over: .yellow
         case .moving, .unknown: .blue
@@ -226,13 +226,13 @@ struct WatchRenderer {
     ///
     /// Each status has its own fill characters, so that none depends on colour.
     private func bar(
-        _ indicator: Snapshot.Indicator, _ standing: Snapshot.Indicator.Status, _ width: Int
+        _ indicator: Snapshot.Indicator, _ status: Snapshot.Indicator.Status, _ width: Int
     ) -> String {
         let filled = Int(min(max(indicator.percent ?? 0, 0), 100)) * width / 100
         func bar(_ full: Character, _ empty: Character) -> String {
             String(repeating: full, count: filled) + String(repeating: empty, count: width - filled)
         }
-        switch (standing, style.hasUnicode) {
+        switch (status, style.hasUnicode) {
         case (.complete, true), (.moving, true), (.waiting, true): return bar("█", "░")
         case (.complete, false), (.moving, false), (.waiting, false): return bar("#", ".")
         case (.stalled, true): return bar("▒", "░")

@@ -12,7 +12,7 @@ actor WatchSession {
 
     private let end: WatchEnd
     private let isJSON: Bool
-    private var memory = WatchHistory(now: .now)
+    private var history = WatchHistory(now: .now)
     private var lines: WatchLines
     private var job: JobAnswer?
     /// The server's clock; the viewer's clock may be wrong.
@@ -20,7 +20,7 @@ actor WatchSession {
     private var silent: [SilentExecution] = []
     private var connection = WatchRenderer.Connection.live
 
-    init(end: WatchEnd, isJSON: Bool, width: Int = WatchLines.widthUsual) {
+    init(end: WatchEnd, isJSON: Bool, width: Int = WatchLines.defaultWidth) {
         lines = WatchLines(width: width)
         self.end = end
         self.isJSON = isJSON
@@ -29,9 +29,9 @@ actor WatchSession {
     /// Adds a snapshot; returns decreases, lines to print and a goal's exit code.
     ///
     /// - Parameter clock: The server's clock; nil if the server did not send it.
-    func take(
+    func receive(
         _ next: JobAnswer, json: String, clock: ServerClock? = nil
-    ) -> (falls: [WatchHistory.Decrease], prints: [Print], status: ExitStatus?) {
+    ) -> (decreases: [WatchHistory.Decrease], prints: [Print], status: ExitStatus?) {
         let now = ContinuousClock.now
         var prints: [Print] = []
         if case .lost = connection { prints.append(.note("The connection is back.")) }
@@ -44,23 +44,23 @@ actor WatchSession {
         job = next
         self.clock = clock ?? ServerClock(moment: next.snapshot.updatedAt ?? next.createdAt)
         if !next.snapshot.mayBeSilent { silent = [] }
-        let falls = memory.take(next, now: now)
+        let decreases = history.add(next, now: now)
         let status = end.status(after: next.snapshot)
         if isJSON {
             prints.append(.line(json))
         } else if let line = lines.line(next, silent: silentLines, now: now, isLast: status != nil) {
             prints.append(.line(line))
         }
-        return (falls, prints, status)
+        return (decreases, prints, status)
     }
 
     /// Adds the cause of a decrease to the next line.
     func explain(_ difference: SnapshotDiff) {
-        for words in memory.explain(difference, now: .now) { lines.note(words) }
+        for line in history.explain(difference, now: .now) { lines.addRemark(line) }
     }
 
     /// Replaces the silent executions.
-    func take(silent: [SilentExecution]) { self.silent = silent }
+    func receive(silent: [SilentExecution]) { self.silent = silent }
 
     /// Whether an execution may be silent, so that a request is useful.
     var mayBeSilent: Bool { job?.snapshot.mayBeSilent ?? false }
@@ -73,7 +73,7 @@ actor WatchSession {
 
     private var silentLines: [String] { SilentExecution.lines(silent, max: 3) }
 
-    func lose(_ error: LedgerClientError, retryIn: Duration) -> [Print] {
+    func connectionLost(_ error: LedgerClientError, retryIn: Duration) -> [Print] {
         let since: ContinuousClock.Instant
         let isNew: Bool
         if case .lost(let before, _) = connection {
@@ -97,7 +97,7 @@ actor WatchSession {
     /// Whether the job is stalled; unknown, and false, while the connection is lost.
     func isStalled() -> Bool {
         guard case .live = connection, job != nil else { return false }
-        return end.isStalled(since: memory.advancedAt, now: .now)
+        return end.isStalled(since: history.advancedAt, now: .now)
     }
 
     /// The frame for a terminal now; nil before the first snapshot.
@@ -105,7 +105,7 @@ actor WatchSession {
         guard let job, let clock else { return nil }
         let remarks = job.snapshot.indicators.isEmpty ? [] : end.remarks(on: job.snapshot).map(VisibleText.escape)
         let scene = WatchRenderer.Scene(
-            job: job, memory: memory, connection: connection, now: clock.now(), instant: .now,
+            job: job, history: history, connection: connection, now: clock.now(), instant: .now,
             notes: remarks + silentLines)
         return (WatchRenderer(style: style).lines(scene), taskbar(job.snapshot))
     }

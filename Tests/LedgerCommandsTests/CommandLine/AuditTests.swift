@@ -43,22 +43,23 @@ struct AuditTests {
                         ServerProcess.binary,
                         ["verify", "--anchor", file, "--public-key", "\(key).pub", "--server", url] + more)
                 }
-                let sound = try await verify()
-                #expect(sound.status == 0 && sound.lines == ["\(job)  whole through 44, anchored at 44"], "\(sound)")
+                let intact = try await verify()
+                #expect(intact.status == 0 && intact.lines == ["\(job)  whole through 44, anchored at 44"], "\(intact)")
 
                 // Anchors signed by another key, and anchors changed after signing, are refused.
                 _ = try await CommandRun.ledger("anchor", "--new-key", "\(folder)/other")
-                let strange = try await CommandRun.ledger(
+                let otherKey = try await CommandRun.ledger(
                     "verify", "--anchor", file, "--public-key", "\(folder)/other.pub", "--server", url)
                 #expect(
-                    strange.status == ExitStatus.notWhole.rawValue && strange.errors.contains("was signed by the key"))
+                    otherKey.status == ExitStatus.verificationFailed.rawValue
+                        && otherKey.errors.contains("was signed by the key"))
                 let text = try String(contentsOfFile: file, encoding: .utf8)
-                for (wanted, forged) in [
+                for (original, forged) in [
                     (" 44 ", " 43 "), ("jobs 1", "jobs 2"), ("created 2", "created 1"), ("\nsig", "\nSig"),
                 ] {
-                    try text.replacing(wanted, with: forged).write(toFile: file, atomically: true, encoding: .utf8)
+                    try text.replacing(original, with: forged).write(toFile: file, atomically: true, encoding: .utf8)
                     let refused = try await verify()
-                    #expect(refused.status == ExitStatus.notWhole.rawValue, "\(forged): \(refused)")
+                    #expect(refused.status == ExitStatus.verificationFailed.rawValue, "\(forged): \(refused)")
                     #expect(refused.output.isEmpty)
                 }
                 try text.write(toFile: file, atomically: true, encoding: .utf8)
@@ -74,10 +75,10 @@ struct AuditTests {
                     update ledger.job_head as head set sequence = 30, hash = event.hash, recorded_at = event.recorded_at
                     from ledger.event where head.job_id = $1 and event.job_id = $1 and event.sequence = 30
                     """, [id])
-                let alone = try await CommandRun.ledger("verify", job, "--server", url)
-                #expect(alone.status == 0, "the chain alone finds nothing: \(alone)")
+                let withoutAnchor = try await CommandRun.ledger("verify", job, "--server", url)
+                #expect(withoutAnchor.status == 0, "the chain alone finds nothing: \(withoutAnchor)")
                 let cut = try await verify()
-                #expect(cut.status == ExitStatus.notWhole.rawValue)
+                #expect(cut.status == ExitStatus.verificationFailed.rawValue)
                 #expect(
                     cut.output.contains("anchor at 31: the ledger was anchored at event 44, but ends at 30"), "\(cut)")
 
@@ -85,9 +86,9 @@ struct AuditTests {
                 for table in ["snapshot", "job_head", "event", "job"] {
                     _ = try await tamper(target, "delete from ledger.\(table) where job_id = $1", [id])
                 }
-                let gone = try await verify()
-                #expect(gone.lines == ["\(job)  missing: it was anchored at event 44"], "\(gone)")
-                #expect(gone.status == ExitStatus.notWhole.rawValue)
+                let missing = try await verify()
+                #expect(missing.lines == ["\(job)  missing: it was anchored at event 44"], "\(missing)")
+                #expect(missing.status == ExitStatus.verificationFailed.rawValue)
             }
             server.send(SIGTERM)
             try await server.wait()
@@ -108,8 +109,8 @@ struct AuditTests {
                 #expect(streamed.output == (try String(contentsOfFile: file, encoding: .utf8)))
                 shown = try await CommandRun.ledger("show", job, "--json", "--server", url).output
             }
-            let sound = try await CommandRun.ledger("verify", "--file", file)
-            #expect(sound.lines == ["\(job)  whole through 44"] && sound.status == 0)
+            let intact = try await CommandRun.ledger("verify", "--file", file)
+            #expect(intact.lines == ["\(job)  whole through 44"] && intact.status == 0)
             let text = try String(contentsOfFile: file, encoding: .utf8)
             let forged = "\(folder)/forged.ndjson"
             let lines = text.split(separator: "\n")
@@ -126,7 +127,9 @@ struct AuditTests {
             try await withServer { url, _ in
                 try short.write(toFile: forged, atomically: true, encoding: .utf8)
                 let refused = try await CommandRun.ledger("import", forged, "--server", url)
-                #expect(refused.status == ExitStatus.notWhole.rawValue && refused.errors.contains("Nothing was sent"))
+                #expect(
+                    refused.status == ExitStatus.verificationFailed.rawValue
+                        && refused.errors.contains("Nothing was sent"))
                 #expect(
                     try await CommandRun.ledger("show", job, "--server", url).status == ExitStatus.notFound.rawValue)
                 for expected in ["imported 44 events", "imported 0 events"] {
@@ -148,8 +151,8 @@ struct AuditTests {
             let server = try ServerProcess(["serve", "--port", "0", "--database", target.description])
             let url = try await server.url()
             let job = try await demo(url)
-            let sound = try await CommandRun.ledger("replay", job, "--server", url)
-            #expect(sound.status == 0 && sound.lines.last == "differs  nothing", "\(sound)")
+            let intact = try await CommandRun.ledger("replay", job, "--server", url)
+            #expect(intact.status == 0 && intact.lines.last == "differs  nothing", "\(intact)")
             let changed = try await tamper(
                 target,
                 """
@@ -199,9 +202,10 @@ struct AuditTests {
             func status() async throws -> CommandRun { try await CommandRun.ledger("status", "--server", url) }
             try await eventually { try await status().output.contains("  yes  ") }
             _ = try await demo(url)
-            let well = try await status()
+            let healthy = try await status()
             #expect(
-                well.status == 0 && well.lines.first == "behind   nothing: all snapshots are up to date", "\(well)")
+                healthy.status == 0 && healthy.lines.first == "behind   nothing: all snapshots are up to date",
+                "\(healthy)")
             worker.send(SIGTERM)
             try await worker.wait()
             #expect(try await status().output.contains("none: projection is stopped"))
@@ -209,9 +213,10 @@ struct AuditTests {
             _ = try await client.append(
                 [EventDraft(.progress(ProgressReport(reference: ExecutionReference(task: "t"), done: 1)))],
                 to: try await client.createJob(JobDescription(name: "n")).id)
-            let alone = try await status()
+            let withoutWorker = try await status()
             #expect(
-                alone.status == ExitStatus.failed.rawValue && alone.errors.contains("no worker is running"), "\(alone)")
+                withoutWorker.status == ExitStatus.failed.rawValue
+                    && withoutWorker.errors.contains("no worker is running"), "\(withoutWorker)")
             server.send(SIGTERM)
             try await server.wait()
         }

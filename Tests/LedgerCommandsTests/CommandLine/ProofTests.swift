@@ -18,12 +18,12 @@ struct ProofTests {
                 name: "\u{5E2}\u{5D1}\u{5E8}\u{5D9}\u{5EA} \u{1F469}\u{200D}\u{1F4BB}", key: "k",
                 tags: ["e\u{301}": "1", "\u{e9}": "", "z\u{10FFFF}": "2"])
         ).id
-        let strange = ExecutionReference(task: "a'\"\\<b>\u{202E}", execution: "e\u{301}", attempt: 3)
+        let unusual = ExecutionReference(task: "a'\"\\<b>\u{202E}", execution: "e\u{301}", attempt: 3)
         let drafts: [EventDraft] = [
-            EventDraft(.executionStarted(strange), at: Timestamp(microseconds: -1)),
+            EventDraft(.executionStarted(unusual), at: Timestamp(microseconds: -1)),
             EventDraft(
                 .progress(
-                    ProgressReport(reference: strange, report: 9_007_199_254_740_991, label: "\u{1F4C8}", total: 0)),
+                    ProgressReport(reference: unusual, report: 9_007_199_254_740_991, label: "\u{1F4C8}", total: 0)),
                 at: .latest),
             EventDraft(.progress(ProgressReport(reference: ExecutionReference(task: "t")))),
             EventDraft(.executionFinished(ExecutionReference(task: "t", attempt: 2), .canceled)),
@@ -88,14 +88,14 @@ struct ProofTests {
                     [.uuid(UUIDBytes(high: damaged.high, low: damaged.low))]))
             await pool.close()
             let after = try await CommandRun.ledger("verify", "--all", "--server", url)
-            #expect(after.status == ExitStatus.notWhole.rawValue)
+            #expect(after.status == ExitStatus.verificationFailed.rawValue)
             #expect(
                 after.lines.last == "\(damaged)  head at 1: the hash of the head differs from that of the last event")
             let one = try await CommandRun.ledger("verify", damaged.description, "--server", url)
-            #expect(one.status == ExitStatus.notWhole.rawValue)
-            let nobody = try await CommandRun.ledger(
+            #expect(one.status == ExitStatus.verificationFailed.rawValue)
+            let unknown = try await CommandRun.ledger(
                 "verify", "01900000-0000-7000-8000-000000000000", "--server", url)
-            #expect(nobody.status == ExitStatus.notFound.rawValue)
+            #expect(unknown.status == ExitStatus.notFound.rawValue)
             server.send(SIGTERM)
             try await server.wait()
         }

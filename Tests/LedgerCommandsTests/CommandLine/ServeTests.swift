@@ -23,7 +23,7 @@ struct ServeTests {
     }
 
     @Test("a server that cannot start reports the cause and the remedy")
-    func cannotBegin() async throws {
+    func failedStarts() async throws {
         try await withLedgerDatabase { target in
             let first = try ServerProcess(["serve", "--port", "0", "--database", target.description])
             let port = try #require(try await first.url().split(separator: ":").last.map(String.init))
@@ -198,7 +198,7 @@ struct ServeTests {
     /// Runs the body while the server waits up to 30 s for the rest of a request.
     private func whileRequestWaits(_ url: String, _ server: ServerProcess, _ body: () async throws -> Void) async throws
     {
-        let request = try HalfRequest(url, "/v1/jobs")
+        let request = try IncompleteRequest(url, "/v1/jobs")
         defer { request.close() }
         try await eventually {
             let metrics = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"]).lines
@@ -209,7 +209,7 @@ struct ServeTests {
     }
 
     /// A request with an incomplete body.
-    private struct HalfRequest {
+    private struct IncompleteRequest {
         private let descriptor: Int32
 
         init(_ url: String, _ path: String) throws {

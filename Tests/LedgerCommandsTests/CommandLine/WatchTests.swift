@@ -26,7 +26,7 @@ struct WatchTests {
             let client = try LedgerClient(url: url)
             let job = try await client.createJob(JobDescription(name: "n")).id
             let watching = Task { try await CommandRun.ledger("watch", job.description, "--server", url) }
-            try await watched(url)
+            try await waitForWatcher(url)
             _ = try await client.append([Self.progress("t", total: 4, done: 3)], to: job)
             _ = try await client.append([EventDraft(.jobFinished(outcome))], to: job)
             let run = try await watching.value
@@ -37,7 +37,7 @@ struct WatchTests {
     }
 
     /// Waits until the server has a watcher.
-    private func watched(_ url: String) async throws {
+    private func waitForWatcher(_ url: String) async throws {
         try await eventually {
             try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"]).lines
                 .contains("progress_ledger_http_watchers 1")
@@ -53,7 +53,7 @@ struct WatchTests {
                 [Self.progress("tile-17", total: 50, done: 40)], to: job, awaitsVerdicts: true)
             let arguments = ["watch", job.description, "--server", url]
             let plain = Task { try await CommandRun.run(ServerProcess.binary, arguments) }
-            try await watched(url)
+            try await waitForWatcher(url)
             let json = Task { try await CommandRun.run(ServerProcess.binary, arguments + ["--json"]) }
             try await eventually {
                 try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"]).lines
@@ -63,8 +63,8 @@ struct WatchTests {
                 [Self.progress("tile-17", 2, total: 50, done: 1)], to: job, awaitsVerdicts: true)
             // The plain watcher requests the cause before it takes the next snapshot.
             _ = try await client.append([EventDraft(.jobFinished(.completed))], to: job)
-            let told = try await plain.value
-            #expect(told.output.contains("  (tiles -40: tile-17 restarted, attempt 2)\n"), "\(told.output)")
+            let explained = try await plain.value
+            #expect(explained.output.contains("  (tiles -40: tile-17 restarted, attempt 2)\n"), "\(explained.output)")
             let lines = try await json.value.lines
             let jobs = try lines.map { try JobAnswer(try JSONReader.read(Array($0.utf8))) }
             #expect(jobs.first?.snapshot.indicators.first?.counted.done == 40)
@@ -92,9 +92,9 @@ struct WatchTests {
             #expect(misspelt.errors.contains("no indicator tlies yet"), "\(misspelt.errors)")
             let wrong = try await CommandRun.ledger("watch", job.description, "--server", url, "--until", "tiles")
             #expect(wrong.status == 64)
-            let nobody = try await CommandRun.ledger(
+            let unknown = try await CommandRun.ledger(
                 "watch", "01900000-0000-7000-8000-000000000000", "--server", url)
-            #expect(nobody.status == 3)
+            #expect(unknown.status == 3)
         }
     }
 
@@ -107,14 +107,14 @@ struct WatchTests {
                 try await CommandRun.ledger(
                     "watch", job.description, "--server", url, "--stalled-timeout", "2")
             }
-            try await watched(url)
+            try await waitForWatcher(url)
             for _ in 1...3 { _ = try await client.append([Self.progress("t", total: 1)], to: job) }
             #expect(try await watching.value.status == 12)
         }
     }
 
     @Test("a stopping server ends its streams at once, and watchers reconnect to the next one")
-    func comesBack() async throws {
+    func reconnects() async throws {
         try await withLedgerDatabase { target in
             let database = target.description
             let first = try ServerProcess(["serve", "--port", "0", "--database", database])
@@ -123,14 +123,14 @@ struct WatchTests {
             let client = try LedgerClient(url: url)
             let job = try await client.createJob(JobDescription(name: "n")).id
             let watching = Task { try await CommandRun.ledger("watch", job.description, "--server", url) }
-            try await watched(url)
+            try await waitForWatcher(url)
             first.send(SIGTERM)
             // By default, running requests have 30 seconds.
             try await first.wait(within: .seconds(25))
             #expect(first.exitCode == 0)
             let second = try ServerProcess(["serve", "--port", port, "--database", database])
             _ = try await second.url()
-            try await watched(url)
+            try await waitForWatcher(url)
             _ = try await LedgerClient(url: url).append([EventDraft(.jobFinished(.completed))], to: job)
             let run = try await watching.value
             #expect(run.status == 0)

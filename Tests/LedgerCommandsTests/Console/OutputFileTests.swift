@@ -13,7 +13,7 @@ struct OutputFileTests {
     }
 
     @Test("a file is created completely or not at all")
-    func wholeOrNot() throws {
+    func writesAreAtomic() throws {
         try Self.withFolder { folder in
             let path = folder + "/file"
             try OutputFile.write("before", to: path)

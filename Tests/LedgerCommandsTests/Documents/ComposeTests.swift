@@ -50,7 +50,7 @@ struct ComposeTests {
     }
 
     @Test("the services are PostgreSQL, a migration, one server and two workers, in this order")
-    func servicesAreThere() async throws {
+    func servicesAreDefined() async throws {
         let services = try await Self.compose().services
         #expect(services.keys.sorted() == ["migrate", "postgres", "server", "worker"])
         #expect(services["worker"]?.deploy?.replicas == 2)
@@ -64,7 +64,7 @@ struct ComposeTests {
     }
 
     @Test("commands and health checks are valid commands of this program")
-    func commandsAreReal() async throws {
+    func commandsAreValid() async throws {
         let services = try await Self.compose().services
         for (name, expected) in [
             ("migrate", MigrateCommand.self), ("server", ServeCommand.self), ("worker", ProjectCommand.self),
@@ -84,7 +84,7 @@ struct ComposeTests {
     }
 
     @Test("ports are local, secrets come from the environment, and data are kept in a volume")
-    func itIsSafe() async throws {
+    func defaultsAreSafe() async throws {
         let compose = try await Self.compose()
         #expect(compose.services["server"]?.ports == ["127.0.0.1:8080:8080"])
         #expect(compose.services["postgres"]?.ports == nil)

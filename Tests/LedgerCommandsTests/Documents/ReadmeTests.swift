@@ -123,15 +123,15 @@ struct ReadmeTests {
                 text = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"])
                 return text.output.contains("progress_ledger_worker_up{")
             }
-            let told = text.lines.filter { $0.hasPrefix("# TYPE ") }.map { String($0.split(separator: " ")[2]) }
-            #expect(told.count > 10)
-            for metric in told { #expect(explained.contains { metric.hasSuffix($0) }, "\(metric)") }
-            for metric in explained { #expect(told.contains { $0.hasSuffix(metric) }, "\(metric)") }
+            let exported = text.lines.filter { $0.hasPrefix("# TYPE ") }.map { String($0.split(separator: " ")[2]) }
+            #expect(exported.count > 10)
+            for metric in exported { #expect(explained.contains { metric.hasSuffix($0) }, "\(metric)") }
+            for metric in explained { #expect(exported.contains { $0.hasSuffix(metric) }, "\(metric)") }
         }
     }
 
     @Test("the files that it links to exist")
-    func linksLead() throws {
+    func linkedFilesExist() throws {
         let links = try Self.readme().matches(of: /\]\(([^)]+)\)/).map { String($0.1) }
         #expect(links.count >= 3)
         for link in links where !link.hasPrefix("https://") {

@@ -7,7 +7,7 @@ struct ScriptsTests {
     private static let names = ["check", "run", "setup", "test", "test-bare-machine"]
 
     @Test("each script prints its help and refuses unknown options", arguments: names)
-    func helpIsThere(name: String) async throws {
+    func scriptsHaveHelp(name: String) async throws {
         let script = "\(projectFolder)/Scripts/\(name)"
         let help = try await CommandRun.run(script, ["--help"], folder: "/")
         #expect(help.status == 0)

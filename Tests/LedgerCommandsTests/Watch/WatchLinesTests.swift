@@ -26,7 +26,7 @@ struct WatchLinesTests {
     private static let head = "1970-01-01T00:16:40.000000Z  running"
 
     @Test("a line is due at most every ten seconds, with the changes since the last line")
-    func changesAreTold() {
+    func changesArePrinted() {
         var lines = WatchLines()
         #expect(lines.line(Self.job([1, 2]), now: Self.start) == "\(Self.head) 1%  i0: 1/100  i1: 2/100")
         #expect(lines.line(Self.job([1, 3]), now: Self.start + .milliseconds(9_999)) == nil)
@@ -36,7 +36,7 @@ struct WatchLinesTests {
     }
 
     @Test("the end of a job is printed at once, with all indicators")
-    func endsAreTold() {
+    func endsArePrinted() {
         var lines = WatchLines()
         _ = lines.line(Self.job([1, 2]), now: Self.start)
         let end = lines.line(Self.job([1, 100], state: .completed), now: Self.start + .seconds(1))
@@ -49,7 +49,7 @@ struct WatchLinesTests {
         var lines = WatchLines()
         var printed: [String] = []
         for tick in 0..<300 {
-            lines.note("i\(tick) -1: tile-\(tick) restarted, attempt 2")
+            lines.addRemark("i\(tick) -1: tile-\(tick) restarted, attempt 2")
             let job = Self.job((0..<300).map { Int128(tick + $0) })
             if let line = lines.line(job, now: Self.start + .milliseconds(100 * tick)) { printed.append(line) }
         }
@@ -60,10 +60,10 @@ struct WatchLinesTests {
     }
 
     @Test("the next line contains the cause of a decrease and the silent executions")
-    func remarksAreTold() {
+    func remarksArePrinted() {
         var lines = WatchLines()
         _ = lines.line(Self.job([9]), now: Self.start)
-        lines.note("i0 -4: t restarted, attempt 2")
+        lines.addRemark("i0 -4: t restarted, attempt 2")
         let line = lines.line(Self.job([5]), silent: ["u: no report for 5m 0s"], now: Self.start + .seconds(10))
         #expect(
             line == "\(Self.head) 5%  i0: 5/100  (i0 -4: t restarted, attempt 2)  (u: no report for 5m 0s)",

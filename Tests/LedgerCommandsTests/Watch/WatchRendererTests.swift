@@ -32,24 +32,24 @@ struct WatchRendererTests {
 
     private static func lines(
         _ job: JobAnswer, width: Int = 80, height: Int = 24, unicode: Bool = true, color: Bool = false,
-        memory: WatchHistory = WatchHistory(now: start), connection: WatchRenderer.Connection = .live,
+        history: WatchHistory = WatchHistory(now: start), connection: WatchRenderer.Connection = .live,
         notes: [String] = []
     ) -> [String] {
         let style = TerminalStyle(width: width, height: height, hasColor: color, hasUnicode: unicode)
         return WatchRenderer(style: style).lines(
             WatchRenderer.Scene(
-                job: job, memory: memory, connection: connection, now: noon, instant: start + .seconds(1),
+                job: job, history: history, connection: connection, now: noon, instant: start + .seconds(1),
                 notes: notes))
     }
 
     @Test("each status looks different without colour, in Unicode and in ASCII", arguments: [true, false])
-    func standingsDiffer(unicode: Bool) {
-        let standings = [
+    func statusesDiffer(unicode: Bool) {
+        let statuses = [
             Self.indicator("a", 0, 0), Self.indicator("a", 5, 0), Self.indicator("a", 0, 8), Self.indicator("a", 4, 8),
             Self.indicator("a", 4, 8, age: 100), Self.indicator("a", 8, 8), Self.indicator("a", 9, 8),
         ]
-        let looks = standings.map { Self.lines(Self.job([$0]), unicode: unicode)[2...].joined(separator: "\n") }
-        #expect(Set(looks).count == standings.count)
+        let looks = statuses.map { Self.lines(Self.job([$0]), unicode: unicode)[2...].joined(separator: "\n") }
+        #expect(Set(looks).count == statuses.count)
         if !unicode { for look in looks { #expect(look.unicodeScalars.allSatisfy { $0.isASCII }, "\(look)") } }
         #expect(looks[4].contains("stalled for 1m 40s"))
         #expect(looks[6].contains("1 more than declared"))
@@ -80,13 +80,13 @@ struct WatchRendererTests {
     }
 
     @Test("a decrease is shown at once, and its cause as soon as it is known")
-    func fallsAreTold() {
-        var memory = WatchHistory(now: Self.start)
-        _ = memory.take(Self.job([Self.indicator("tiles", 60, 100)]), now: Self.start)
+    func decreasesAreShown() {
+        var history = WatchHistory(now: Self.start)
+        _ = history.add(Self.job([Self.indicator("tiles", 60, 100)]), now: Self.start)
         let fallen = Self.job([Self.indicator("tiles", 20, 100)], sequence: 9)
-        let falls = memory.take(fallen, now: Self.start)
-        #expect(falls.map(\.sequences) == [2...9])
-        #expect(Self.lines(fallen, memory: memory)[2].hasSuffix("-40"))
+        let decreases = history.add(fallen, now: Self.start)
+        #expect(decreases.map(\.sequences) == [2...9])
+        #expect(Self.lines(fallen, history: history)[2].hasSuffix("-40"))
         var difference = SnapshotDiff(
             from: fallen.snapshot, to: fallen.snapshot, events: [:], started: SnapshotDiff.Changes(),
             finished: SnapshotDiff.Changes(), superseded: SnapshotDiff.Changes())
@@ -97,14 +97,14 @@ struct WatchRendererTests {
                 by: ExecutionIdentity(execution: nil, attempt: 2, sequence: 9), at: Self.noon,
                 lost: [ExecutionSummary.CountedUnits(label: "tiles", units: Units(total: 0, done: 40))])
         ]
-        #expect(memory.explain(difference, now: Self.start) == ["tiles -40: tile-17 restarted, attempt 2"])
-        #expect(Self.lines(fallen, width: 120, memory: memory)[2].hasSuffix("-40: tile-17 restarted, attempt 2"))
+        #expect(history.explain(difference, now: Self.start) == ["tiles -40: tile-17 restarted, attempt 2"])
+        #expect(Self.lines(fallen, width: 120, history: history)[2].hasSuffix("-40: tile-17 restarted, attempt 2"))
         let later = Self.start + WatchHistory.remarkTime
-        #expect(memory.remark("tiles", now: later) == nil)
+        #expect(history.remark("tiles", now: later) == nil)
     }
 
     @Test("if indicators exceed the lines, complete ones are summarised, and the order stays")
-    func manyAreFolded() {
+    func manyAreSummarised() {
         let indicators = (0..<40).map { Self.indicator(Name("i\($0)"), $0.isMultiple(of: 4) ? 1 : 2, 2) }
         let lines = Self.lines(Self.job(indicators), height: 12)
         #expect(lines.count == 11)
@@ -184,15 +184,15 @@ struct WatchRendererTests {
 
     @Test("rates cover the recent window, and fall while nothing arrives")
     func rates() throws {
-        var memory = WatchHistory(now: Self.start)
+        var history = WatchHistory(now: Self.start)
         for second in 0...10 {
             let job = Self.job([Self.indicator("a", Int128(second * 4), 100)], sequence: Int64(second + 1))
-            _ = memory.take(job, now: Self.start + .seconds(second))
+            _ = history.add(job, now: Self.start + .seconds(second))
         }
-        #expect(memory.rate("a", now: Self.start + .seconds(10)) == 4)
-        #expect(try #require(memory.rate("a", now: Self.start + .seconds(20))) == 2)
-        #expect(memory.rate("a", now: Self.start + .seconds(90)) == nil)
-        #expect(memory.advancedAt == Self.start + .seconds(10))
+        #expect(history.rate("a", now: Self.start + .seconds(10)) == 4)
+        #expect(try #require(history.rate("a", now: Self.start + .seconds(20))) == 2)
+        #expect(history.rate("a", now: Self.start + .seconds(90)) == nil)
+        #expect(history.advancedAt == Self.start + .seconds(10))
         #expect(
             WatchMessages.rate(0.05) == "20s each" && WatchMessages.rate(1_234.5) == "1 234/s"
                 && WatchMessages.rate(3.96) == "3.9/s")

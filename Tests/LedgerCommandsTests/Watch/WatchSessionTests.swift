@@ -26,16 +26,16 @@ struct WatchSessionTests {
     }
 
     @Test("a decrease is reported for a newer snapshot, but not for an older one")
-    func stepBack() async throws {
+    func olderSnapshots() async throws {
         let session = WatchSession(end: WatchEnd(goals: [], stalledTimeout: nil), isJSON: true)
-        #expect(await session.take(Self.job(5, done: 5), json: "5").falls.isEmpty)
-        let back = await session.take(Self.job(3, done: 3), json: "3")
-        #expect(back.falls.isEmpty)
+        #expect(await session.receive(Self.job(5, done: 5), json: "5").decreases.isEmpty)
+        let back = await session.receive(Self.job(3, done: 3), json: "3")
+        #expect(back.decreases.isEmpty)
         #expect(back.prints.isEmpty)
-        let fall = try #require(await session.take(Self.job(6, done: 4), json: "6").falls.first)
-        #expect(fall.before.done == 5)
-        #expect(fall.after.done == 4)
-        #expect(fall.sequences == 5...6)
+        let decrease = try #require(await session.receive(Self.job(6, done: 4), json: "6").decreases.first)
+        #expect(decrease.before.done == 5)
+        #expect(decrease.after.done == 4)
+        #expect(decrease.sequences == 5...6)
     }
 
     private static func session(_ goals: [WatchGoal] = []) -> WatchSession {
@@ -43,21 +43,21 @@ struct WatchSessionTests {
     }
 
     @Test("ages use the server's clock, not the viewer's")
-    func agesAreTheServers() async throws {
+    func agesUseServerClock() async throws {
         let session = Self.session()
         let moment = Timestamp(microseconds: 1_000_000_000 + 200_000_000)
-        _ = await session.take(Self.job(5, done: 5), json: "", clock: ServerClock(moment: moment))
+        _ = await session.receive(Self.job(5, done: 5), json: "", clock: ServerClock(moment: moment))
         let lines = try #require(await session.frame(TerminalStyle(width: 120))).lines
         #expect(lines.joined().contains("stalled for 3m 20s"), "\(lines)")
         let unknown = Self.session()
-        _ = await unknown.take(Self.job(5, done: 5), json: "")
+        _ = await unknown.receive(Self.job(5, done: 5), json: "")
         #expect(try #require(await unknown.frame(TerminalStyle())).lines.joined().contains("changed 0s ago"))
     }
 
     @Test("a goal for an unknown indicator gives a remark in each frame")
-    func goalsAreRemarkedOn() async throws {
+    func unknownGoals() async throws {
         let session = Self.session([try #require(WatchGoal(argument: "tlies>=50"))])
-        _ = await session.take(Self.job(5, done: 5), json: "")
+        _ = await session.receive(Self.job(5, done: 5), json: "")
         let lines = try #require(await session.frame(TerminalStyle())).lines
         #expect(lines.last?.contains("no indicator tlies yet") == true, "\(lines)")
     }
@@ -67,11 +67,11 @@ struct WatchSessionTests {
         let session = Self.session()
         let since = Timestamp(microseconds: 0)
         let silent = SilentExecution(task: "tile-17", since: since, now: Timestamp(microseconds: 432_000_000))
-        _ = await session.take(Self.job(5, done: 5, running: 1), json: "")
-        await session.take(silent: [silent])
+        _ = await session.receive(Self.job(5, done: 5, running: 1), json: "")
+        await session.receive(silent: [silent])
         let lines = try #require(await session.frame(TerminalStyle())).lines
         #expect(lines.last == "\u{1B}[33m  tile-17: no report for 7m 12s\u{1B}[0m", "\(lines)")
-        _ = await session.take(Self.job(6, done: 6, state: .completed, running: 1), json: "")
+        _ = await session.receive(Self.job(6, done: 6, state: .completed, running: 1), json: "")
         #expect(try #require(await session.frame(TerminalStyle())).lines.allSatisfy { !$0.contains("no report") })
     }
 }

@@ -7,11 +7,11 @@ import Testing
 
 @testable import LedgerCommands
 
-private let strangeName = "a\u{1B}[31mred\u{202E}\n<b>'; drop table job; -- 👩‍👩‍👧 עברית e\u{301}"
-private let shownName = "a\\u{1B}[31mred\\u{202E}\\u{A}<b>'; drop table job; -- 👩‍👩‍👧 עברית e\u{301}"
+private let unusualName = "a\u{1B}[31mred\u{202E}\n<b>'; drop table job; -- 👩‍👩‍👧 עברית e\u{301}"
+private let escapedName = "a\\u{1B}[31mred\\u{202E}\\u{A}<b>'; drop table job; -- 👩‍👩‍👧 עברית e\u{301}"
 
 @Suite("Query and report commands", .timeLimit(.minutes(30)))
-struct QuestionTests {
+struct QueryTests {
     @Test("the demonstration ends with the right numbers and explains them")
     func demonstration() async throws {
         try await withServer { url, _ in
@@ -60,10 +60,10 @@ struct QuestionTests {
         try await withServer { url, _ in
             let server = ["PROGRESS_LEDGER_URL": url]
             let created = try await CommandRun.ledger(
-                "report", "job", "create", strangeName, "--key", "k", "--tag", "zone=a=b", environment: server)
+                "report", "job", "create", unusualName, "--key", "k", "--tag", "zone=a=b", environment: server)
             let job = try #require(created.lines.first)
             let again = try await CommandRun.ledger(
-                "report", "job", "create", strangeName, "--key", "k", "--tag", "zone=a=b", environment: server)
+                "report", "job", "create", unusualName, "--key", "k", "--tag", "zone=a=b", environment: server)
             #expect(again.output == created.output)
             let taken = try await CommandRun.ledger(
                 "report", "job", "create", "other", "--key", "k", environment: server)
@@ -80,19 +80,19 @@ struct QuestionTests {
             #expect(zombie.status == ExitStatus.superseded.rawValue)
             #expect(zombie.errors.contains("A newer execution of the task counts instead"))
             #expect(try await CommandRun.ledger("report", "done", "1", environment: worker).status == 0)
-            let told = try await CommandRun.ledger("report", "done", "1", "--wait", environment: worker)
-            #expect(told.status == ExitStatus.superseded.rawValue)
+            let waited = try await CommandRun.ledger("report", "done", "1", "--wait", environment: worker)
+            #expect(waited.status == ExitStatus.superseded.rawValue)
 
             worker["PROGRESS_LEDGER_EXECUTION"] = "third"
             for arguments in [
-                ["start", "--attempt", "3"], ["add", "10", "--label", strangeName, "--report", "1"],
-                ["add", "10", "--label", strangeName, "--report", "1"], ["done", "9", "--label", strangeName],
+                ["start", "--attempt", "3"], ["add", "10", "--label", unusualName, "--report", "1"],
+                ["add", "10", "--label", unusualName, "--report", "1"], ["done", "9", "--label", unusualName],
                 ["done", "0"], ["finish", "succeeded"], ["job", "finish", "completed"],
             ] {
                 let run = try await CommandRun.run(ServerProcess.binary, ["report"] + arguments, environment: worker)
                 #expect(run.status == 0, "\(arguments): \(run.errors)")
             }
-            try await showsWhatWasScripted(job, worker)
+            try await checkReportedJob(job, worker)
         }
     }
 
@@ -121,22 +121,22 @@ struct QuestionTests {
         }
     }
 
-    private func showsWhatWasScripted(_ job: String, _ environment: [String: String]) async throws {
+    private func checkReportedJob(_ job: String, _ environment: [String: String]) async throws {
         let history = try await CommandRun.ledger("events", "--all", "--json", environment: environment)
         let last = String(history.lines.count)
         #expect(last == "13")
         for by in [[job], ["--key", "k"], []] {
             let shown = try await CommandRun.run(
                 ServerProcess.binary, ["show", "--min-sequence", last] + by, environment: environment)
-            #expect(shown.output == "(default): 0/0\n\(shownName): 9/10\n", "\(shown.errors)")
+            #expect(shown.output == "(default): 0/0\n\(escapedName): 9/10\n", "\(shown.errors)")
         }
         let list = try await CommandRun.ledger("jobs", "--tag", "zone=a=b", environment: environment)
         #expect(list.lines.count == 2)
-        #expect(list.lines.last?.hasSuffix("  \(shownName)") == true)
+        #expect(list.lines.last?.hasSuffix("  \(escapedName)") == true)
         #expect(list.lines.last?.contains("  completed  ") == true)
         let json = try await CommandRun.ledger("jobs", "--key", "k", "--json", environment: environment)
         let page = try JSONReader.read(Array(json.output.utf8))
-        #expect(page["jobs"]?.elements?.first?["name"]?.text.map { Name($0) } == Name(strangeName))
+        #expect(page["jobs"]?.elements?.first?["name"]?.text.map { Name($0) } == Name(unusualName))
         let events = try await CommandRun.ledger("events", job, "--verdict", "duplicate", environment: environment)
         #expect(events.lines.count == 2)
         #expect(events.lines.last?.hasSuffix("duplicate of 8") == true, "\(events.output)")
