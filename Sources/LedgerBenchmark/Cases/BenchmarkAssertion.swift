@@ -40,7 +40,7 @@ struct BenchmarkAssertion {
         try await compareEvents(expected)
         let acknowledged = expected.eventCount - expected.storedEvents
         var sentence = "\(name): \(acknowledged) acknowledged events are in the ledger, each once, without a gap"
-        if expected.storedEvents > 0 { sentence += ", beside \(expected.storedEvents) that were stored before" }
+        if expected.storedEvents > 0 { sentence += ", plus \(expected.storedEvents) stored before" }
         if folds {
             try await waitUntilFolded()
             try await compareSnapshots(expected)

@@ -206,12 +206,12 @@ struct Measurements {
 
 /// A script that requests the server's metrics once.
 final class MetricsScript: LoadScript, @unchecked Sendable {
-    private var isAsked = false
+    private var isSent = false
     private var text = ""
 
     func next(_ connection: Int, into request: inout [UInt8]) -> LoadStep {
-        guard !isAsked else { return .end }
-        isAsked = true
+        guard !isSent else { return .end }
+        isSent = true
         request.appendRequest("GET", "/metrics")
         return .send
     }

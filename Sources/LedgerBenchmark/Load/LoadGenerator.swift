@@ -16,7 +16,7 @@ struct LoadGenerator {
     /// - Parameter expected: The expected status of responses.
     func run(_ script: some LoadScript, expected: Int) async throws -> LoadResult {
         let copy = self
-        return try await Threads.run { try copy.runHere(script, expected) }
+        return try await Threads.run { try copy.runOnThisThread(script, expected) }
     }
 
     private struct Connection {
@@ -31,7 +31,7 @@ struct LoadGenerator {
         enum State { case waiting, sending, receiving, ended }
     }
 
-    private func runHere(_ script: some LoadScript, _ expected: Int) throws -> LoadResult {
+    private func runOnThisThread(_ script: some LoadScript, _ expected: Int) throws -> LoadResult {
         var peers: [Connection] = []
         defer { for peer in peers { peer.socket.end() } }
         for _ in 0..<connections { peers.append(Connection(socket: try LoadSocket(port: port))) }

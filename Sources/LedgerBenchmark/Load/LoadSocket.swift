@@ -47,8 +47,8 @@ struct LoadSocket {
         close(descriptor)
     }
 
-    private static func failure(_ what: String) -> BenchmarkError {
-        BenchmarkError("\(what): \(String(cString: strerror(errno)))")
+    private static func failure(_ action: String) -> BenchmarkError {
+        BenchmarkError("\(action): \(String(cString: strerror(errno)))")
     }
 }
 

@@ -45,10 +45,10 @@ struct ResponseParser {
     private static func value(of name: StaticString, _ line: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
         let count = name.utf8CodeUnitCount
         guard line.count > count else { return nil }
-        let isIt = name.withUTF8Buffer { name in
+        let isMatch = name.withUTF8Buffer { name in
             zip(name, line).allSatisfy { $0 == $1 | ($1 >= 65 && $1 <= 90 ? 32 : 0) }
         }
-        guard isIt else { return nil }
+        guard isMatch else { return nil }
         return line.dropFirst(count).drop { $0 == 32 }
     }
 }

@@ -32,7 +32,7 @@ struct Workload {
     private var random: SplitMix64
     private let weights: [Double]
     /// The number of events generated so far, by task.
-    private var made: [UInt32]
+    private var generatedCounts: [UInt32]
 
     init(jobs: Int, tasks: Int, after stored: StoredHistory = StoredHistory(), seed: UInt64 = 20_261_124) {
         self.jobs = jobs
@@ -45,7 +45,7 @@ struct Workload {
             sum += 1 / Double(rank)
             return sum
         }
-        made = Array(repeating: 0, count: jobs * tasks)
+        generatedCounts = Array(repeating: 0, count: jobs * tasks)
     }
 
     /// Chooses a job by its weight.
@@ -65,8 +65,8 @@ struct Workload {
     mutating func next(in job: Int) -> Item {
         let task = Int(random.next() % UInt64(tasks))
         let index = job * tasks + task
-        let number = made[index]
-        made[index] += 1
+        let number = generatedCounts[index]
+        generatedCounts[index] += 1
         let last = Self.executions(index)
         let current = min(last, 1 + Int(number / Self.reportsPerExecution))
         let isZombie = current > 1 && random.next() % 50 == 0

@@ -55,15 +55,15 @@ struct AnchorCommand: AsyncParsableCommand {
         } while cursor != nil
         let text = try AnchorFile.text(heads, at: moment, signedBy: key)
         if let output { try OutputFile.write(text, to: output) } else { Console.standard.write(text) }
-        let headless = heads.filter { $0.place == nil }
-        for head in headless {
+        let jobsWithoutHead = heads.filter { $0.place == nil }
+        for head in jobsWithoutHead {
             Console.standard.printToError(
                 "job \(head.job) has no head and is not in the anchor; run 'progress-ledger verify \(head.job)'")
         }
         Console.standard.printToError(
-            "anchored \(heads.count - headless.count) jobs, signed by \(key.key.publicKey.fingerprint)")
-        guard headless.isEmpty else {
-            throw CommandFailure(.verificationFailed, "\(headless.count) jobs have no head. Verify them.")
+            "anchored \(heads.count - jobsWithoutHead.count) jobs, signed by \(key.key.publicKey.fingerprint)")
+        guard jobsWithoutHead.isEmpty else {
+            throw CommandFailure(.verificationFailed, "\(jobsWithoutHead.count) jobs have no head. Verify them.")
         }
     }
 }

@@ -21,8 +21,8 @@ struct ExportFile {
             VerificationResponse(job: job, verification).write(to: &writer)
             Console.standard.print(String(decoding: writer.bytes, as: UTF8.self))
         } else {
-            let place = anchor?.heads.first { $0.job == job }?.place
-            Console.standard.print(ChainVerifier.text(job, verification, anchor: place))
+            let anchorPosition = anchor?.heads.first { $0.job == job }?.place
+            Console.standard.print(ChainVerifier.text(job, verification, anchor: anchorPosition))
         }
         guard verification.isWhole else {
             throw CommandFailure(.verificationFailed, "The export is not as it was recorded.")
@@ -35,12 +35,12 @@ struct ExportFile {
     func check(_ anchor: AnchorFile? = nil) throws(CommandFailure) -> (job: JobID, verification: Verification) {
         let reader = try Reader(path)
         let header = reader.header
-        var place: ChainPosition?
+        var anchorPosition: ChainPosition?
         if let anchor {
             guard let head = anchor.heads.first(where: { $0.job == header.job })?.place else {
                 throw CommandFailure(.usage, "The anchor does not contain job \(header.job), which this file exports.")
             }
-            place = head
+            anchorPosition = head
         }
         var check: ChainCheck?
         while let recorded = try reader.next() {
@@ -49,7 +49,8 @@ struct ExportFile {
                     throw CommandFailure(.verificationFailed, "\(path): the first event does not create the job.")
                 }
                 check = ChainCheck(
-                    job: header.job, description: description, createdAt: recorded.event.recordedAt, anchor: place)
+                    job: header.job, description: description, createdAt: recorded.event.recordedAt,
+                    anchor: anchorPosition)
             }
             guard check?.check(recorded.event, hash: recorded.hash) == true else { break }
         }

@@ -14,9 +14,9 @@ final class OutputFile {
 
     init(_ path: String) throws(CommandFailure) {
         var status = stat()
-        let isThere = stat(path, &status) == 0
+        let fileExists = stat(path, &status) == 0
         // /dev/stdout may be a regular file that another program owns.
-        guard !isThere || status.st_mode & S_IFMT == S_IFREG && !path.hasPrefix("/dev/") && !path.hasPrefix("/proc/")
+        guard !fileExists || status.st_mode & S_IFMT == S_IFREG && !path.hasPrefix("/dev/") && !path.hasPrefix("/proc/")
         else {
             (self.path, partPath) = (path, nil)
             descriptor = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
@@ -28,7 +28,7 @@ final class OutputFile {
         let partPath = "\(self.path).\(UInt32.random(in: 0 ... .max)).part"
         self.partPath = partPath
         descriptor = open(partPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
-        guard descriptor >= 0, !isThere || fchmod(descriptor, status.st_mode & 0o7777) == 0 else {
+        guard descriptor >= 0, !fileExists || fchmod(descriptor, status.st_mode & 0o7777) == 0 else {
             throw Self.failure(path)
         }
     }

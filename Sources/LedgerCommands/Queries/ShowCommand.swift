@@ -42,11 +42,11 @@ struct ShowCommand: AsyncParsableCommand {
             for line in SnapshotText.lines(job.snapshot.indicators) { console.print(line) }
             return
         }
-        let silent = showsNow && job.snapshot.mayBeSilent ? try await SilentExecution.find(in: id, client) : []
+        let silent = showsCurrentState && job.snapshot.mayBeSilent ? try await SilentExecution.find(in: id, client) : []
         let bars = SnapshotText.bars(job.snapshot.indicators, style)
         for line in SnapshotText.header(job, style, silent: silent) + [""] + bars { console.print(line) }
     }
 
     /// Whether the current state is shown, and not a past one.
-    private var showsNow: Bool { moment.atSequence == nil && moment.at == nil }
+    private var showsCurrentState: Bool { moment.atSequence == nil && moment.at == nil }
 }

@@ -37,21 +37,21 @@ enum ListenCheck {
     }
 
     private static func failure(_ code: Int32, _ address: ListenAddress) -> CommandFailure {
-        let place = "Cannot listen on \(address.host), port \(address.port)"
+        let prefix = "Cannot listen on \(address.host), port \(address.port)"
         switch code {
         case EADDRINUSE:
             return CommandFailure(
                 .failed,
-                "\(place): another program listens there. Stop it, or choose another port with --port (0: any free one)."
+                "\(prefix): another program listens there. Stop it, or choose another port with --port (0: any free one)."
             )
         case EADDRNOTAVAIL:
             return CommandFailure(
-                .usage, "\(place): this machine has no such address. Give one of its own with --host.")
+                .usage, "\(prefix): this machine has no such address. Give one of its own with --host.")
         case EACCES:
             return CommandFailure(
-                .failed, "\(place): permission denied. Ports below 1024 need privileges; choose another with --port.")
+                .failed, "\(prefix): permission denied. Ports below 1024 need privileges; choose another with --port.")
         default:
-            return CommandFailure(.failed, "\(place): \(String(cString: strerror(code))).")
+            return CommandFailure(.failed, "\(prefix): \(String(cString: strerror(code))).")
         }
     }
 }

@@ -151,9 +151,9 @@ extension ServerSettings {
     ///
     /// The others remain for requests.
     mutating func limitWatchers(logger: Logger) {
-        let most = max(1, connectionsMax / 4 * 3)
-        guard most < watchersMax else { return }
-        watchersMax = most
+        let limit = max(1, connectionsMax / 4 * 3)
+        guard limit < watchersMax else { return }
+        watchersMax = limit
         logger.warning(
             "reduced the watcher limit to keep connections for other requests",
             metadata: ["watchers.max": "\(watchersMax)", "connections.max": "\(connectionsMax)"])

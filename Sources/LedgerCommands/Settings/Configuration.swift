@@ -64,8 +64,8 @@ struct Configuration: Sendable {
             }
             let key = trim(line[..<separator])
             guard let setting = Setting(rawValue: String(key)), setting.isAllowedInFile else {
-                let known = Setting.allCases.filter(\.isAllowedInFile).map(\.variable).joined(separator: ", ")
-                throw CommandFailure(.usage, "\(source): \(key) is not a setting of this file. Use one of: \(known).")
+                let names = Setting.allCases.filter(\.isAllowedInFile).map(\.variable).joined(separator: ", ")
+                throw CommandFailure(.usage, "\(source): \(key) is not a setting of this file. Use one of: \(names).")
             }
             guard values[setting] == nil else {
                 throw CommandFailure(.usage, "\(source): \(key) is set twice. Remove one line.")
