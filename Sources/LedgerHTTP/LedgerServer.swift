@@ -16,9 +16,9 @@ public struct LedgerServer: Service {
     private let logger: Logger
     private let onListening: @Sendable (_ host: String, _ port: Int) async -> Void
 
-    /// A server that answers from this ledger.
+    /// Creates a server for this ledger.
     ///
-    /// - Parameter onListening: Called once it can answer, with the address and the port it got.
+    /// - Parameter onListening: Called once the server accepts connections, with its address and its actual port.
     public init(
         service: any LedgerService, settings: ServerSettings = ServerSettings(), logger: Logger,
         onListening: @escaping @Sendable (_ host: String, _ port: Int) async -> Void = { _, _ in }
@@ -29,8 +29,9 @@ public struct LedgerServer: Service {
         self.onListening = onListening
     }
 
-    /// Serves until the task is cancelled or the service group shuts down: then it takes no more and finishes what it
-    /// has begun.
+    /// Serves until the task is cancelled or the service group shuts down.
+    ///
+    /// Then it accepts no more requests and finishes those that it has begun.
     public func run() async throws {
         let (service, settings, logger) = (service, settings, logger)
         let onListening = onListening
@@ -58,7 +59,7 @@ public struct LedgerServer: Service {
             },
             configuration: ApplicationConfiguration(
                 address: .hostname(settings.host, port: settings.port), serverName: nil, backlog: 1_024,
-                // The registry makes room for a new one. This is for those that wait to be told that there is none.
+                // The registry makes room for a new connection. These further ones wait for their refusal.
                 availableConnectionsDelegate: MaximumAvailableConnections(
                     settings.connectionsMax + ServerSettings.refusedConnectionsMax)),
             onServerRunning: { channel in
@@ -97,13 +98,15 @@ public struct LedgerServer: Service {
     }
 }
 
-/// The address is taken by somebody else, is none of this machine, or is not for everybody.
+/// An address that the server cannot listen on.
+///
+/// Another process uses it, it is not an address of this machine, or this process is not permitted to use it.
 public struct CannotListen: Error, CustomStringConvertible {
     public let host: String
     public let port: Int
     let reason: CInt
 
     public var description: String {
-        "\(host), port \(port), cannot be listened on: \(String(cString: strerror(reason))). Give another --port or --host."
+        "Cannot listen on \(host), port \(port): \(String(cString: strerror(reason))). Set another --port or --host."
     }
 }

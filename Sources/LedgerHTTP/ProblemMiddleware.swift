@@ -6,7 +6,7 @@ internal import LedgerWire
 internal import Logging
 internal import NIOCore
 
-/// Answers every error as problem+json, and counts every request.
+/// A middleware that answers every error as problem+json and counts all requests.
 struct ProblemMiddleware: RouterMiddleware {
     typealias Context = LedgerRequestContext
 
@@ -55,14 +55,15 @@ struct ProblemMiddleware: RouterMiddleware {
         let methods = request.head.path == "*" ? table.methods : table.methods(of: request.uri.path)
         guard !methods.isEmpty else {
             return HTTPProblem(
-                .notFound, "No such route", "There is nothing at \(request.uri.path); see /openapi.json."
+                .notFound, "No such route", "There is no route \(request.uri.path). See /openapi.json."
             ).answer
         }
         let allowed = (methods.map(\.rawValue) + (methods.contains(.get) ? ["HEAD"] : []) + ["OPTIONS"]).sorted()
             .joined(separator: ", ")
         if request.method == .options { return LedgerResponse(status: .noContent, headers: [.allow: allowed]) }
         return HTTPProblem(
-            .methodNotAllowed, "Method not allowed", "\(request.uri.path) takes \(allowed).", headers: [.allow: allowed]
+            .methodNotAllowed, "Method not allowed", "\(request.uri.path) allows \(allowed).",
+            headers: [.allow: allowed]
         ).answer
     }
 }

@@ -1,47 +1,61 @@
-/// How the HTTP server behaves. Every limit is here, with its reason.
+/// The settings of the HTTP server: its address and all limits, with their reasons.
 public struct ServerSettings: Sendable {
     /// The address to listen on.
     public var host = "127.0.0.1"
     /// The port to listen on; 0 picks a free one.
     public var port = 8080
-    /// Connections at once. Beyond, the ones that have been idle for longest are closed; if none is idle, a new one is
-    /// refused with 503.
+    /// The maximum number of open connections.
+    ///
+    /// At this number the server closes the connections that have been idle for longest. If none is idle, it refuses a
+    /// new one with 503.
     public var connectionsMax = 16_384
-    /// The fewest connections with which a server is of use.
+    /// The smallest useful value of ``connectionsMax``.
     public static let connectionsMin = 64
-    /// Connections beyond ``connectionsMax`` that are told so at once; more wait in the system's queue.
+    /// The number of connections beyond ``connectionsMax`` that are refused at once.
+    ///
+    /// Further ones wait in the system's queue.
     public static let refusedConnectionsMax = 64
-    /// The body of one request, in bytes.
+    /// The maximum size of the body of one request, in bytes.
     public var bodyBytesMax = 16 << 20
-    /// The bodies of all requests that are being read, in bytes: four of the largest, or thousands of reports. What does
-    /// not fit is refused with 503.
+    /// The maximum size of all bodies that are being read, in bytes.
+    ///
+    /// The default holds four of the largest bodies, or thousands of reports. Further bodies are refused with 503.
     public var bodiesBytesMax = 64 << 20
-    /// How long a body may take to arrive, however it drips.
+    /// The maximum time for a body to arrive completely, however slowly it is sent.
     public var bodyDeadline: Duration = .seconds(30)
-    /// How long a connection may say nothing, within a request or between two.
+    /// The maximum time without data from a client, in or between requests, in seconds.
     public var idleSeconds = 75
     /// How long `?wait=folded`, a start and `min_sequence` wait for the projection.
     public var foldDeadline: Duration = .seconds(5)
-    /// How long a request that reads may take to be answered, beside what `Prefer: wait` asks it to wait.
+    /// The maximum time to answer a read, without the time of `Prefer: wait`.
     public var readDeadline: Duration = .seconds(10)
-    /// How long a request that writes may take to be answered once it has arrived: longer than the ledger takes to settle
-    /// what became of a commit.
+    /// The maximum time to answer a write once it has arrived.
+    ///
+    /// It is longer than the ledger takes to find out whether a commit succeeded.
     public var writeDeadline: Duration = .seconds(35)
-    /// How long `Prefer: wait` may wait.
+    /// The maximum value of `Prefer: wait`, in seconds.
     public var preferWaitMax = 30
 
-    /// Watchers at once. Each is a connection, an open file and 16 kB, so as many as this take 160 MB. Where they all watch
-    /// what changes all the time, they are sent it less often than ten times a second.
+    /// The maximum number of concurrent watchers.
+    ///
+    /// Each needs a connection, an open file and 16 kB, so the default needs 160 MB. If all of them watch jobs that
+    /// change all the time, the server sends to them less often than ten times a second.
     public var watchersMax = 10_000
-    /// Different lists of jobs that are watched at once. Each costs a query every five seconds.
+    /// The maximum number of different lists that are watched at the same time.
+    ///
+    /// Each costs a query every five seconds.
     public var watchedListsMax = 200
-    /// How long a client may take nothing of its answer.
+    /// The maximum time for which a client may read nothing of its response.
     public var answerDeadline: Duration = .seconds(30)
 
     public init() {}
 
-    /// What is left to wait for the projection after a write that has begun at this moment is recorded: so much that the
-    /// response is sent before ``writeDeadline``, after which the client would be told that the outcome is unknown.
+    /// The time left to wait for the projection after a write is recorded.
+    ///
+    /// It ends early enough to respond before ``writeDeadline``, after which the response would be that the outcome is
+    /// unknown.
+    ///
+    /// - Parameter start: When the write began.
     func foldDeadline(ofWriteBegun start: ContinuousClock.Instant) -> Duration {
         max(.zero, min(foldDeadline, writeDeadline - .seconds(1) - start.duration(to: .now)))
     }

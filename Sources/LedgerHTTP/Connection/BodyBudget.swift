@@ -2,14 +2,14 @@ internal import Glibc
 internal import HTTPTypes
 internal import Synchronization
 
-/// The cache of all request bodies together, on every path.
+/// The memory budget of all request bodies together, on every path.
 ///
-/// A body takes its whole length before it is read, so those that were begun can be finished. A quarter is kept for small
-/// bodies: large ones, however slowly they arrive, must not keep reports out.
+/// A body reserves its whole length before it is read, so a body that has begun can be finished. A quarter of the
+/// budget is kept for small bodies: large bodies, however slowly they arrive, must not keep reports out.
 final class BodyBudget: Sendable {
-    /// A body up to this length may use the part that is kept for small ones.
+    /// The length up to which a body may use the part for small bodies.
     static let smallBytesMax = 65_536
-    /// After so many bytes of bodies, cache that is free is given back to the system.
+    /// The bytes of large bodies after which free memory is returned to the system.
     private static let bytesBetweenTrims = 16 << 20
 
     private struct State {
@@ -24,10 +24,10 @@ final class BodyBudget: Sendable {
         self.bytesMax = bytesMax
     }
 
-    /// The bytes that are taken now.
+    /// The bytes that are reserved now.
     var used: Int { state.withLock { $0.used } }
 
-    /// Takes cache for a body of this length; nil if there is not enough.
+    /// Reserves memory for a body of this length; nil if too little is left.
     func take(_ count: Int) -> Share? {
         let limit = count <= Self.smallBytesMax ? bytesMax : bytesMax / 4 * 3
         let isTaken = state.withLock { state in
@@ -47,9 +47,11 @@ final class BodyBudget: Sendable {
         }
     }
 
-    /// Large allocations leave holes that the allocator keeps. They are given back once much has passed through and little
-    /// is in use.
-    private func giveBack(_ count: Int) {
+    /// Releases bytes, and returns free memory to the system from time to time.
+    ///
+    /// Large allocations leave holes that the allocator keeps. They are returned once much has passed through and
+    /// little is in use.
+    private func release(_ count: Int) {
         let isDue = state.withLock { state in
             state.used -= count
             if count > Self.smallBytesMax { state.sinceTrim += count }
@@ -60,13 +62,13 @@ final class BodyBudget: Sendable {
         if isDue { Task.detached(executorPreference: ComputeExecutor.shared) { Self.trim() } }
     }
 
-    /// `malloc_trim` of the C library, where it has one.
+    /// Calls `malloc_trim` if the C library has it.
     private static func trim() {
         guard let symbol = dlsym(nil, "malloc_trim") else { return }
         _ = unsafeBitCast(symbol, to: (@convention(c) (Int) -> CInt).self)(0)
     }
 
-    /// A part of the budget, given back when it is let go.
+    /// A part of the budget, released when it is deallocated.
     final class Share: Sendable {
         private let budget: BodyBudget
         private let count: Mutex<Int>
@@ -76,7 +78,7 @@ final class BodyBudget: Sendable {
             self.count = Mutex(count)
         }
 
-        /// Makes it so large; false if there is not enough for that.
+        /// Grows to this size; false if too little is left.
         func grow(to size: Int) -> Bool {
             count.withLock { count in
                 guard size > count else { return true }
@@ -86,6 +88,6 @@ final class BodyBudget: Sendable {
             }
         }
 
-        deinit { budget.giveBack(count.withLock { $0 }) }
+        deinit { budget.release(count.withLock { $0 }) }
     }
 }

@@ -1,14 +1,13 @@
 internal import NIOCore
 internal import NIOPosix
 
-/// Runs what may compute for long on threads of its own.
+/// An executor with threads of its own for work that may compute for long.
 ///
-/// On the threads of the standard executor it would keep waiting what must always get its turn: signals, timers, the
-/// projection.
+/// On the threads of the standard executor such work would delay signals, timers and the projection.
 final class ComputeExecutor: TaskExecutor {
     static let shared = ComputeExecutor()
 
-    /// As many threads as there are cores, which live as long as the process.
+    /// As many threads as there are cores. They live as long as the process.
     private let threads = NIOThreadPool(numberOfThreads: System.coreCount)
 
     private init() {
@@ -20,7 +19,7 @@ final class ComputeExecutor: TaskExecutor {
         threads.submit { _ in unsafe job.runSynchronously(on: self.asUnownedTaskExecutor()) }
     }
 
-    /// Runs a closure there and waits for its result.
+    /// Runs a closure on these threads and returns its result.
     static func run<R: Sendable, Failure: Error>(
         _ body: @Sendable () throws(Failure) -> R
     ) async throws(Failure) -> R {

@@ -1,39 +1,42 @@
 internal import NIOCore
 internal import Synchronization
 
-/// All connections of a server: which are idle, which is one too many, and whose client has gone.
+/// The open connections of a server.
 ///
-/// A server that takes no more connections while idle ones are open would keep out clients that have something to ask. So
-/// beyond its limit it closes the ones that have been idle for longest; where none is idle it refuses the new one.
+/// It knows which connections are idle and which clients have gone. A server that accepts no new connection while idle
+/// ones are open would keep out clients that have requests. At its limit it therefore closes the connections that have
+/// been idle for longest. If none is idle, it refuses the new one.
 final class ConnectionRegistry: Sendable {
-    /// One connection. It is told what happens on its event loop; anybody may ask.
+    /// One connection. Its event loop updates it; any thread may read it.
     final class Connection: Sendable {
-        private struct Gone {
+        private struct ClientState {
             var isGone = false
             var nextNumber = 0
-            var bodies: [Int: @Sendable () -> Void] = [:]
+            var handlers: [Int: @Sendable () -> Void] = [:]
         }
 
-        /// How long after a client has said that it sends nothing more it counts as gone, while its response is still being
-        /// made. A closed connection shows in no other way; a client that only closed its half reads small responses.
-        private static let farewell = TimeAmount.seconds(1)
+        /// The time after which a client that has closed its output counts as gone.
+        ///
+        /// A closed connection cannot be detected in any other way while its response is still being made. A client
+        /// that closed only its output can read small responses within this time.
+        private static let halfClosedTime = TimeAmount.seconds(1)
         private static let busy = UInt64.max
 
         fileprivate let channel: any Channel
-        /// When it became idle, in nanoseconds of the system's clock; `busy` where a request is under way.
+        /// When it became idle, as the uptime in nanoseconds; `busy` during a request.
         private let idleSince = Atomic<UInt64>(NIODeadline.now().uptimeNanoseconds)
-        private let gone = Mutex(Gone())
+        private let client = Mutex(ClientState())
         private let registry: ConnectionRegistry
-        /// Whether there was room for it.
-        let isWelcome: Bool
+        /// Whether the registry had room for it.
+        let isAccepted: Bool
 
-        fileprivate init(_ channel: any Channel, in registry: ConnectionRegistry, isWelcome: Bool) {
+        fileprivate init(_ channel: any Channel, in registry: ConnectionRegistry, isAccepted: Bool) {
             self.channel = channel
             self.registry = registry
-            self.isWelcome = isWelcome
+            self.isAccepted = isAccepted
         }
 
-        /// Whether a request is under way.
+        /// Whether a request is in progress.
         var isBusy: Bool {
             get { idleSince.load(ordering: .relaxed) == Self.busy }
             set {
@@ -41,46 +44,48 @@ final class ConnectionRegistry: Sendable {
             }
         }
 
-        /// When it became idle; nil where it is not.
+        /// When it became idle; nil during a request.
         fileprivate var idleStart: UInt64? {
             let start = idleSince.load(ordering: .relaxed)
             return start == Self.busy ? nil : start
         }
 
-        /// Notes that the client sends nothing more.
+        /// Records that the client has closed its output.
         func inputClosed(on loop: any EventLoop) {
-            loop.scheduleTask(in: Self.farewell) { self.goes() }
+            loop.scheduleTask(in: Self.halfClosedTime) { self.clientLeft() }
         }
 
-        /// Notes that it is closed.
+        /// Records that the connection is closed.
         func closed() {
             registry.close(self)
-            goes()
+            clientLeft()
         }
 
-        private func goes() {
-            let bodies = gone.withLock { gone in
-                gone.isGone = true
-                defer { gone.bodies = [:] }
-                return gone.bodies
+        private func clientLeft() {
+            let handlers = client.withLock { client in
+                client.isGone = true
+                defer { client.handlers = [:] }
+                return client.handlers
             }
-            for body in bodies.values { body() }
+            for handler in handlers.values { handler() }
         }
 
-        /// Runs a closure once if the client goes, until ``forget(_:)``; at once if it has gone.
+        /// Runs a closure once when the client goes; at once if it has gone already.
+        ///
+        /// - Returns: The number with which ``forget(_:)`` removes the closure.
         func whenGone(_ body: @escaping @Sendable () -> Void) -> Int {
-            let number: Int? = gone.withLock { gone in
-                guard !gone.isGone else { return nil }
-                gone.nextNumber += 1
-                gone.bodies[gone.nextNumber] = body
-                return gone.nextNumber
+            let number: Int? = client.withLock { client in
+                guard !client.isGone else { return nil }
+                client.nextNumber += 1
+                client.handlers[client.nextNumber] = body
+                return client.nextNumber
             }
             if number == nil { body() }
             return number ?? 0
         }
 
         func forget(_ number: Int) {
-            gone.withLock { $0.bodies[number] = nil }
+            client.withLock { $0.handlers[number] = nil }
         }
     }
 
@@ -91,25 +96,25 @@ final class ConnectionRegistry: Sendable {
         self.connectionsMax = connectionsMax
     }
 
-    /// How many are open.
+    /// The number of open connections.
     var count: Int { connections.withLock { $0.count } }
 
-    /// The connection of a channel; nil where it is closed.
+    /// The connection of a channel; nil if it is closed.
     func connection(of channel: any Channel) -> Connection? {
         connections.withLock { $0[ObjectIdentifier(channel)] }
     }
 
-    /// Notes a new connection, and makes room for it.
+    /// Registers a new connection, and makes room for it.
     func open(_ channel: any Channel) -> Connection {
         let (connection, evicted) = connections.withLock { connections in
             let isFull = connections.count >= connectionsMax
             let evicted = isFull ? Self.longestIdle(connections.values, atMost: 1 + connectionsMax / 64) : []
-            let connection = Connection(channel, in: self, isWelcome: !isFull || !evicted.isEmpty)
+            let connection = Connection(channel, in: self, isAccepted: !isFull || !evicted.isEmpty)
             connections[ObjectIdentifier(channel)] = connection
             return (connection, evicted)
         }
         for connection in evicted {
-            // A request may have arrived meanwhile.
+            // A request may have arrived in the meantime.
             connection.channel.eventLoop.execute {
                 if !connection.isBusy { connection.channel.close(promise: nil) }
             }
@@ -117,7 +122,9 @@ final class ConnectionRegistry: Sendable {
         return connection
     }
 
-    /// The ones that have been idle for longest. Several at a time, since it looks at all of them.
+    /// The connections that have been idle for longest.
+    ///
+    /// It returns several at a time, because each call looks at all connections.
     private static func longestIdle(_ connections: some Sequence<Connection>, atMost count: Int) -> [Connection] {
         let idle = connections.compactMap { connection in connection.idleStart.map { (connection, $0) } }
         return idle.sorted { $0.1 < $1.1 }.prefix(count).map(\.0)

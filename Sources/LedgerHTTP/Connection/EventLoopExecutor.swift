@@ -1,16 +1,18 @@
 internal import NIOCore
 internal import NIOPosix
 
-/// Runs tasks on the threads that serve their sockets.
+/// An executor that runs tasks on the threads that serve the sockets.
 ///
-/// A request is read, answered and written without a change of threads, which would cost more than most answers do: a
-/// task that is resumed on an event loop's thread goes on there, and one that is resumed elsewhere goes to one of them.
+/// A request is read, answered and written without a change of threads, which would cost more than most responses do. A
+/// task that is resumed on an event loop's thread continues there. A task that is resumed elsewhere moves to one of
+/// these threads.
 ///
 /// Nothing that computes for long may run here: ``ComputeExecutor`` is for that.
 final class EventLoopExecutor: TaskExecutor {
-    /// The threads that serve the sockets of all servers in this process, which live as long as it does: half as many as
-    /// there are cores, since the database's connections have a thread of their own, and PostgreSQL often needs its share
-    /// of the same machine.
+    /// The threads that serve the sockets of all servers in this process.
+    ///
+    /// They live as long as the process. There are half as many as cores, because the database connections have a
+    /// thread of their own, and PostgreSQL often runs on the same machine.
     static let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, System.coreCount / 2))
     static let shared = EventLoopExecutor()
 
@@ -22,9 +24,9 @@ final class EventLoopExecutor: TaskExecutor {
         loop.execute { unsafe job.runSynchronously(on: self.asUnownedTaskExecutor()) }
     }
 
-    /// Waits until the threads have done what they were given up to now.
+    /// Waits until the threads have run all work that was submitted before.
     ///
-    /// - Returns: How long that took.
+    /// - Returns: The time that this took.
     static func catchUp() async -> Duration {
         let start = ContinuousClock.now
         for loop in group.makeIterator() {

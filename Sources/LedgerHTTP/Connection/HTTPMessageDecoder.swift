@@ -1,7 +1,7 @@
 internal import NIOCore
 internal import NIOHTTP1
 
-/// A request head that is larger than the server reads.
+/// A request head that exceeds a limit of the server.
 enum RequestTooLarge: Error {
     /// The target, which is the path with its query: 414.
     case target
@@ -9,26 +9,26 @@ enum RequestTooLarge: Error {
     case header
 }
 
-/// Tells the decoder of a connection that a request asked for another protocol, after which the parser reads no more.
+/// A signal to a connection's decoder that a request asked for another protocol.
 ///
-/// Used on the connection's event loop only.
+/// The parser reads no more after such a request. Used on the connection's event loop only.
 final class UpgradeSignal {
-    /// Whether such a request has ended since the decoder last looked.
+    /// Whether such a request has ended since the decoder last checked.
     var hasEnded = false
 }
 
-/// Decodes requests, and goes on after one that asks for an upgrade.
+/// A request decoder that continues after a request for an upgrade.
 ///
-/// The parser takes what follows such a request for the other protocol. The server knows no other protocol and ignores the
-/// wish (RFC 9110, section 7.8), so a new parser reads on.
+/// The parser takes the bytes after such a request for the other protocol. The server supports no other protocol and
+/// ignores the upgrade (RFC 9110, section 7.8), so a new parser reads on.
 final class HTTPMessageDecoder: ByteToMessageDecoder {
     typealias InboundOut = HTTPServerRequestPart
 
-    /// The most bytes of one field of a header, and of a target.
+    /// The maximum size of one header field, and of a target, in bytes.
     static let fieldBytesMax = 16_384
-    /// The most bytes of a whole header.
+    /// The maximum size of a whole header, in bytes.
     static let headerBytesMax = 65_536
-    /// The most fields of a header.
+    /// The maximum number of fields in a header.
     static let fieldsMax = 100
 
     private var decoder = HTTPMessageDecoder.makeDecoder()
@@ -75,8 +75,10 @@ final class HTTPMessageDecoder: ByteToMessageDecoder {
         return try decoder.decodeLast(context: context, buffer: &buffer, seenEOF: seenEOF)
     }
 
-    /// Whether the line that was too long is a request line. The parser says only that something was too long, and keeps
-    /// the bytes from the beginning of that field, or from the beginning of the packet.
+    /// Whether the overlong line is a request line.
+    ///
+    /// The parser reports only that something was too long. It keeps the bytes from the beginning of that field, or
+    /// from the beginning of the packet.
     private static func isTargetTooLong(_ bytes: ByteBufferView) -> Bool {
         var start = bytes.startIndex
         while start < bytes.endIndex {

@@ -5,10 +5,10 @@ internal import NIOHTTP1
 internal import NIOHTTPTypes
 internal import NIOHTTPTypesHTTP1
 
-/// One connection of a client: HTTP/1.1 with our own rules about what a message may be.
+/// The channel of one client connection: HTTP/1.1 with the server's own checks.
 ///
-/// Hummingbird's channel leaves these to the parser, which stops reading after `Upgrade: h2c`, refuses without a body, and
-/// knows neither HTTP/1.0 nor a missing `Host`.
+/// Hummingbird's channel leaves the checks to the parser. The parser stops reading after `Upgrade: h2c`, sends refusals
+/// without a body, and handles neither HTTP/1.0 nor a missing `Host`.
 struct LedgerChannel: HTTPChannelHandler {
     typealias Value = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
 
@@ -17,12 +17,13 @@ struct LedgerChannel: HTTPChannelHandler {
     let metrics: HTTPMetrics
     let date: HTTPDate
     let connections: ConnectionRegistry
-    /// Makes the handlers that answer requests before Hummingbird does, the first one at the front.
-    let shortcuts: @Sendable () -> [any ChannelHandler]
+    /// Makes the handlers that answer requests before Hummingbird, in their order.
+    let makeFastPathHandlers: @Sendable () -> [any ChannelHandler]
 
-    /// Bytes read at once in the beginning, which grow with what arrives. Small, since most connections send little and
-    /// keep this buffer for as long as they live.
-    private static let readBytes = 512
+    /// The initial size of the read buffer, in bytes. It grows with the data.
+    ///
+    /// It is small because most connections send little and keep this buffer while they are open.
+    private static let readBufferBytes = 512
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         channel.eventLoop.makeCompletedFuture {
@@ -38,11 +39,11 @@ struct LedgerChannel: HTTPChannelHandler {
                 WriteTimeoutHandler(deadline: settings.answerDeadline),
                 HTTPConnectionStateHandler(idleTimeout: .seconds(settings.idleSeconds), logger: logger),
             ])
-            try pipeline.addHandlers(shortcuts())
+            try pipeline.addHandlers(makeFastPathHandlers())
             try channel.syncOptions?.setOption(
                 .recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(
-                    minimum: Self.readBytes, initial: Self.readBytes, maximum: 65_536))
+                    minimum: Self.readBufferBytes, initial: Self.readBufferBytes, maximum: 65_536))
             return try NIOAsyncChannel(
                 wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
         }

@@ -5,38 +5,43 @@ internal import NIOCore
 internal import NIOHTTP1
 internal import NIOHTTPTypesHTTP1
 
-/// Holds every connection to the rules of HTTP/1.1: refuses what breaks them as problem+json, ignores wishes for another
-/// protocol, answers HTTP/1.0 as its clients expect, and closes a connection after the last response.
+/// A handler that enforces the rules of HTTP/1.1 on a connection.
 ///
-/// It stands next to the parser and knows which requests are unanswered, so a refusal is sent in its turn.
+/// It refuses invalid messages as problem+json, ignores requests for another protocol, answers HTTP/1.0 as its clients
+/// expect, and closes a connection after the last response. It sits next to the parser and knows which requests are
+/// unanswered, so it sends each refusal in order.
 final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
     typealias OutboundIn = HTTPServerResponsePart
     typealias OutboundOut = HTTPServerResponsePart
 
-    /// How long a client whose body is not wanted has to read its response. Closing at once would reset the connection
-    /// under the bytes that are still on their way, and the response would be lost with them.
-    private static let lingering = TimeAmount.seconds(2)
-    /// How many times it gets as long again while it goes on sending: most read a response only once they have sent all.
-    private static let lingeringRounds = 10
+    /// How long a client may read its response after its body was refused.
+    ///
+    /// Closing at once would reset the connection while bytes of the body are still on their way, and the client would
+    /// lose the response.
+    private static let lingerTime = TimeAmount.seconds(2)
+    /// How many times this time is extended while the client keeps sending.
+    ///
+    /// Most clients read a response only once they have sent the whole body.
+    private static let lingerExtensionsMax = 10
 
-    /// A request that was handed on and has no complete response.
+    /// A request that was forwarded and has no complete response.
     private struct OpenRequest {
-        var isOld: Bool
+        var isHTTP10: Bool
         var isHead: Bool
         var keepsAlive: Bool
     }
 
-    /// What is being read.
+    /// The state of reading.
     ///
-    /// - between: nothing, or a head that is not complete. Can become message or nothing.
-    /// - message: what follows a head that was handed on. Can become between or nothing.
-    /// - nothing: what arrives is dropped, because no request is answered any more.
+    /// - betweenMessages: nothing, or an incomplete head, was read. Can become message or discarding.
+    /// - message: the rest of a message is read; its head was forwarded. Can become betweenMessages or discarding.
+    /// - discarding: incoming data is dropped, because no further request is answered. Final.
     private enum Reading {
-        case between
+        case betweenMessages
         case message(isUpgrade: Bool)
-        case nothing
+        case discarding
     }
 
     private let settings: ServerSettings
@@ -44,15 +49,15 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     private let date: HTTPDate
     private let upgrade: UpgradeSignal
     private let connection: ConnectionRegistry.Connection
-    private var reading = Reading.between
+    private var reading = Reading.betweenMessages
     private var openRequests = CircularBuffer<OpenRequest>(initialCapacity: 1)
     /// A refusal that waits for the responses before it.
     private var refusal: (problem: HTTPProblem, isHead: Bool)?
-    /// Whether the response under way is the last one.
+    /// Whether the response in progress is the last one.
     private var isLast = false
-    private var closing: Scheduled<Void>?
-    /// Whether something has arrived since it was last decided to wait.
-    private var hasArrived = false
+    private var closeTimer: Scheduled<Void>?
+    /// Whether data has arrived since the close timer was started.
+    private var hasReceivedData = false
 
     init(
         settings: ServerSettings, metrics: HTTPMetrics, date: HTTPDate, upgrade: UpgradeSignal,
@@ -67,43 +72,43 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
 
     func channelActive(context: ChannelHandlerContext) {
         context.fireChannelActive()
-        guard connection.isWelcome else {
+        guard connection.isAccepted else {
             return refuse(
                 HTTPProblem(
                     .serviceUnavailable, "Too many connections",
-                    "This server serves as many connections as it can. Try again later.",
+                    "The server has reached its maximum number of connections. Try again later.",
                     headers: HTTPFields(retryAfter: .seconds(1))), isHead: false, context)
         }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        closing?.cancel()
+        closeTimer?.cancel()
         connection.closed()
         context.fireChannelInactive()
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
-        closing?.cancel()
+        closeTimer?.cancel()
     }
 
     // MARK: Requests
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch (unwrapInboundIn(data), reading) {
-        case (_, .nothing): hasArrived = true
-        case (.head(let head), _): take(head, context)
+        case (_, .discarding): hasReceivedData = true
+        case (.head(let head), _): begin(head, context)
         case (.body, _): context.fireChannelRead(data)
         case (.end, .message(let isUpgrade)):
             if isUpgrade { upgrade.hasEnded = true }
-            reading = isLast || openRequests.last?.keepsAlive == false ? .nothing : .between
+            reading = isLast || openRequests.last?.keepsAlive == false ? .discarding : .betweenMessages
             context.fireChannelRead(data)
-        case (.end, .between): context.fireChannelRead(data)
+        case (.end, .betweenMessages): context.fireChannelRead(data)
         }
     }
 
-    private func take(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
-        // After the last response it would be recorded and not answered.
-        guard !isLast else { return reading = .nothing }
+    private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        // A request after the last response would be recorded and not answered.
+        guard !isLast else { return reading = .discarding }
         let rules = head.rules(bodyBytesMax: settings.bodyBytesMax)
         if let problem = rules.problem { return refuse(problem, isHead: head.method == .HEAD, context) }
         var head = head
@@ -112,7 +117,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
             if !rules.keepsAlive { head.headers.add(name: "connection", value: "close") }
         }
         openRequests.append(
-            OpenRequest(isOld: head.version != .http1_1, isHead: head.method == .HEAD, keepsAlive: rules.keepsAlive))
+            OpenRequest(isHTTP10: head.version != .http1_1, isHead: head.method == .HEAD, keepsAlive: rules.keepsAlive))
         connection.isBusy = true
         reading = .message(isUpgrade: rules.isUpgrade)
         context.fireChannelRead(wrapInboundOut(.head(head)))
@@ -121,14 +126,14 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard let problem = HTTPProblem(parsing: error) else { return context.fireErrorCaught(error) }
         switch reading {
-        // The decoder decodes nothing after an error: it reports all that arrives as another one.
-        case .nothing: hasArrived = true
-        case .between where isLast: reading = .nothing
-        case .between: refuse(problem, isHead: false, context)
+        // The decoder decodes nothing after an error: it reports all further data as another error.
+        case .discarding: hasReceivedData = true
+        case .betweenMessages where isLast: reading = .discarding
+        case .betweenMessages: refuse(problem, isHead: false, context)
         case .message:
-            reading = .nothing
+            reading = .discarding
             if openRequests.isEmpty {
-                // It was answered before it was read whole.
+                // The request was answered before it was read completely.
                 context.close(promise: nil)
             } else {
                 openRequests[openRequests.index(before: openRequests.endIndex)].keepsAlive = false
@@ -137,15 +142,17 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
-    /// While nothing is wanted, what arrives is read and dropped, so that the client gets to read its response.
+    /// Reads on while data is discarded.
+    ///
+    /// A client that cannot send the rest of its body would not read its response.
     func channelReadComplete(context: ChannelHandlerContext) {
         context.fireChannelReadComplete()
-        if case .nothing = reading { context.read() }
+        if case .discarding = reading { context.read() }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if event as? ChannelEvent == .inputClosed {
-            if closing != nil { return context.close(promise: nil) }
+            if closeTimer != nil { return context.close(promise: nil) }
             connection.inputClosed(on: context.eventLoop)
         }
         context.fireUserInboundEventTriggered(event)
@@ -159,10 +166,10 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
             guard let request = openRequests.first, !head.status.isInformational else {
                 return context.write(data, promise: promise)
             }
-            encoded(&head, for: request)
+            adapt(&head, to: request)
             context.write(wrapOutboundOut(.head(head)), promise: promise)
         case .body:
-            // HEAD is answered as GET is, without the body.
+            // The response to HEAD is the one to GET without the body.
             if openRequests.first?.isHead == true { promise?.succeed() } else { context.write(data, promise: promise) }
         case .end:
             if !openRequests.isEmpty { openRequests.removeFirst() }
@@ -178,10 +185,10 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
-    private func encoded(_ head: inout HTTPResponseHead, for request: OpenRequest) {
+    private func adapt(_ head: inout HTTPResponseHead, to request: OpenRequest) {
         var keepsAlive = request.keepsAlive && !head.headers[canonicalForm: "connection"].contains("close")
-        if request.isOld {
-            // Its client knows no chunks: what has no length ends with the connection.
+        if request.isHTTP10 {
+            // An HTTP/1.0 client does not support chunks: a body without a length ends with the connection.
             head.version = .http1_0
             if !head.headers.contains(name: "content-length"), head.status.mayHaveResponseBody { keepsAlive = false }
             if keepsAlive { head.headers.replaceOrAdd(name: "connection", value: "keep-alive") }
@@ -195,7 +202,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     // MARK: Refusals
 
     private func refuse(_ problem: HTTPProblem, isHead: Bool, _ context: ChannelHandlerContext) {
-        reading = .nothing
+        reading = .discarding
         refusal = (problem, isHead)
         if openRequests.isEmpty { sendRefusal(context) }
     }
@@ -217,25 +224,25 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
     }
 
-    /// Says that nothing more comes, and closes when the client has had time to read it.
+    /// Closes the output, and the connection after the client has had time to read.
     private func linger(_ context: ChannelHandlerContext) {
-        reading = .nothing
-        guard context.channel.isActive, closing == nil else { return }
+        reading = .discarding
+        guard context.channel.isActive, closeTimer == nil else { return }
         context.close(mode: .output, promise: nil)
-        wait(context, rounds: Self.lingeringRounds)
+        waitToClose(context, extensions: Self.lingerExtensionsMax)
         context.read()
     }
 
-    private func wait(_ context: ChannelHandlerContext, rounds: Int) {
-        hasArrived = false
-        closing = context.eventLoop.assumeIsolated().scheduleTask(in: Self.lingering) {
-            guard self.hasArrived, rounds > 0 else { return context.close(promise: nil) }
-            self.wait(context, rounds: rounds - 1)
+    private func waitToClose(_ context: ChannelHandlerContext, extensions: Int) {
+        hasReceivedData = false
+        closeTimer = context.eventLoop.assumeIsolated().scheduleTask(in: Self.lingerTime) {
+            guard self.hasReceivedData, extensions > 0 else { return context.close(promise: nil) }
+            self.waitToClose(context, extensions: extensions - 1)
         }
     }
 }
 
-/// The rest of a request that cannot be read, and why: the client's fault.
+/// A request that became unreadable after its head: the client's fault.
 struct BrokenRequest: Error {
     let problem: HTTPProblem
 }

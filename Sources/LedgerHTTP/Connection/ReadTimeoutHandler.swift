@@ -2,13 +2,16 @@ internal import HTTPTypes
 internal import NIOCore
 internal import NIOHTTPTypes
 
-/// A request whose body did not arrive in time.
+/// A request with a body that did not arrive in time.
 struct SlowRequest: Error {}
 
-/// Enforces a deadline for receiving bodies, and asks for a body whose client waits to be asked (RFC 9110, section 10.1.1).
+/// A handler that enforces a deadline for receiving request bodies.
 ///
-/// A timer of the event loop costs little, where one of a task would cost as much as the rest of a small request; one that
-/// arrives as a whole gets none, for to set it and to take it back is a tenth of what the event loop has to do for it.
+/// It also sends `100 Continue` to clients that wait for it (RFC 9110, section 10.1.1).
+///
+/// A timer of the event loop costs little; a timer of a task would cost as much as the rest of a small request. A
+/// request that arrives as a whole gets no timer, because setting and cancelling one is a tenth of the event loop's
+/// work for it.
 final class ReadTimeoutHandler: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPRequestPart
     typealias OutboundIn = HTTPResponsePart
@@ -19,7 +22,7 @@ final class ReadTimeoutHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var timer: Scheduled<Void>?
     /// Whether a request has begun to arrive, and has not ended.
     private var isArriving = false
-    /// Requests that have begun and whose answers have not ended.
+    /// The number of requests that have begun and are not fully answered.
     private var openCount = 0
 
     init(deadline: Duration, bodyBytesMax: Int) {
@@ -32,8 +35,8 @@ final class ReadTimeoutHandler: ChannelDuplexHandler, RemovableChannelHandler {
         case .head(let head):
             isArriving = true
             openCount += 1
-            // In the middle of the answer to an earlier request it would be taken for a part of that. Who is not asked
-            // sends the body after a while.
+            // Within the response to an earlier request, the client would take it for a part of that response. A client
+            // that receives no `100 Continue` sends the body after a while.
             if openCount == 1, isBodyAwaited(head) {
                 context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
             }
@@ -50,7 +53,9 @@ final class ReadTimeoutHandler: ChannelDuplexHandler, RemovableChannelHandler {
         context.fireChannelReadComplete()
     }
 
-    /// Whether the client waits to be asked for a body that is not too long: of one that is, it is told at once.
+    /// Whether the client waits for `100 Continue` with a body that is not too long.
+    ///
+    /// A client with a body that is too long gets its refusal at once.
     private func isBodyAwaited(_ head: HTTPRequest) -> Bool {
         head.headerFields[.expect]?.lowercased() == "100-continue"
             && (head.headerFields[.contentLength].flatMap { Int($0) } ?? 0) <= bodyBytesMax

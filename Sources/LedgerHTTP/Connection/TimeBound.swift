@@ -1,24 +1,27 @@
 internal import NIOCore
 internal import Synchronization
 
-/// A time within which something is answered, whatever becomes of the work.
+/// A time limit for a response, which holds even if the work continues.
 struct TimeBound: Sendable {
-    /// How long it may take.
+    /// The maximum time.
     let limit: Duration
-    /// Whether the work is cancelled when the time is over: right for reading, wrong for what may have been recorded.
+    /// Whether the work is cancelled when the time is over.
+    ///
+    /// This is right for reads, and wrong for work that may have been recorded.
     let cancelsWork: Bool
 
-    /// The time is over.
+    /// The error of work that exceeds its time.
     struct Exceeded: Error {}
 
-    /// Runs the work as a task of its own and waits for it, at most as long as this bound allows.
+    /// Runs the work as a task of its own and waits for it, at most for this time.
     ///
-    /// Work that ignores its cancellation goes on alone; nobody waits for it.
+    /// Work that ignores its cancellation continues alone; no caller waits for it.
     ///
     /// - Parameters:
     ///   - executor: The threads to run on.
-    ///   - connection: Cancels the work if the client of this connection goes.
-    /// - Throws: ``Exceeded`` after the time; `CancellationError` if the caller is cancelled first, or the client has gone.
+    ///   - connection: The client's connection. The work is cancelled if the client goes.
+    /// - Throws: ``Exceeded`` after the time; `CancellationError` if the caller is cancelled first, or the client has
+    ///   gone.
     func run<R: Sendable>(
         on executor: any TaskExecutor, for connection: ConnectionRegistry.Connection? = nil,
         _ work: @escaping @Sendable () async throws -> R
@@ -50,13 +53,13 @@ struct TimeBound: Sendable {
         }
     }
 
-    /// The first of several results counts.
+    /// The first of several results; later ones are ignored.
     private final class Race<R: Sendable>: Sendable {
         private enum State {
             case running
             case awaited(CheckedContinuation<R, any Error>)
             case ended(Result<R, any Error>)
-            case over
+            case delivered
         }
 
         private let state = Mutex(State.running)
@@ -66,9 +69,9 @@ struct TimeBound: Sendable {
                 switch state {
                 case .running: state = .ended(result)
                 case .awaited(let continuation):
-                    state = .over
+                    state = .delivered
                     return continuation
-                case .ended, .over: break
+                case .ended, .delivered: break
                 }
                 return nil
             }
@@ -79,7 +82,7 @@ struct TimeBound: Sendable {
             let result: Result<R, any Error>? = state.withLock { state in
                 switch state {
                 case .ended(let result):
-                    state = .over
+                    state = .delivered
                     return result
                 default:
                     state = .awaited(continuation)

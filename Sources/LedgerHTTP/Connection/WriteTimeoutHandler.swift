@@ -1,7 +1,8 @@
 internal import NIOCore
 
-/// Ends a connection whose client takes nothing of its answer for so long: what waits for it keeps cache, and a watcher's
-/// place.
+/// A handler that closes a connection if its client stops reading the response.
+///
+/// The data that waits for such a client occupies memory, and its stream counts towards the limit of watchers.
 final class WriteTimeoutHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = NIOAny
 

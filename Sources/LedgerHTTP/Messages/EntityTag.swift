@@ -6,9 +6,13 @@ struct EntityTag {
         self.text = text
     }
 
-    /// Whether the values of `If-None-Match` name it, by weak comparison, or name any (RFC 9110, sections 8.8.3.2 and 13.1.2).
+    /// Whether `If-None-Match` names this tag, by weak comparison, or any tag.
+    ///
+    /// Source: RFC 9110, sections 8.8.3.2 and 13.1.2.
+    ///
+    /// - Parameter fields: The values of the header.
     func isAmong(_ fields: [String]) -> Bool {
-        // Most name one, and this one.
+        // Most requests name one tag, and it is this one.
         if fields.count == 1, fields[0].utf8.elementsEqual(text.utf8) { return true }
         let opaque = Self.opaque(text.utf8[...])
         return fields.contains { field in

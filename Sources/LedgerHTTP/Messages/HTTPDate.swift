@@ -3,7 +3,7 @@ internal import Ledger
 internal import LedgerWire
 internal import Synchronization
 
-/// The time as HTTP writes it (RFC 9110, section 5.6.7), made once a second.
+/// The time in the format of HTTP (RFC 9110, section 5.6.7), updated once a second.
 final class HTTPDate: Sendable {
     private static let weekdays = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
     private static let months = [

@@ -8,7 +8,7 @@ internal import Logging
 struct HTTPProblem: Error, Sendable {
     var problem: ProblemDetails
     var headers: HTTPFields = [:]
-    /// Writes members beyond those of every problem.
+    /// Writes additional members, which only this problem has.
     var more: @Sendable (inout JSONWriter) -> Void = { _ in }
 
     init(
@@ -32,18 +32,18 @@ struct HTTPProblem: Error, Sendable {
         HTTPProblem(.notFound, "No such job", "There is no job \(id) in this ledger.")
     }
 
-    /// A request that took longer than its route may take.
+    /// A request that took longer than its route allows.
     static func late(isRead: Bool, _ limit: Duration) -> HTTPProblem {
         let retry = HTTPFields(retryAfter: .seconds(1))
         return isRead
             ? HTTPProblem(
-                .gatewayTimeout, "Not in time",
-                "The ledger did not answer within \(limit); nothing was changed. Try again later, or ask for less.",
+                .gatewayTimeout, "Timed out",
+                "The ledger did not answer within \(limit); nothing was changed. Try again later, or request less.",
                 headers: retry)
             : HTTPProblem(
                 .serviceUnavailable, "Outcome unknown",
-                "The ledger did not answer within \(limit): what was sent may or may not have been recorded. It is safe to "
-                    + "send it again where its progress has report numbers and its executions have names or attempts.",
+                "The ledger did not answer within \(limit): the request may or may not have been recorded. It is safe to "
+                    + "send it again if its progress has report numbers and its executions have names or attempts.",
                 headers: retry)
     }
 
@@ -60,76 +60,75 @@ struct HTTPProblem: Error, Sendable {
             errors: [RequestProblem(parameter: parameter, detail: detail)])
     }
 
-    /// What a request that cannot be taken is answered with.
+    /// The problem of a request that was refused because of its content.
     init(_ error: RequestError) {
         switch error {
         case .unreadable(let detail):
-            self.init(.badRequest, "Unreadable", "Nothing was taken: \(detail).")
+            self.init(.badRequest, "Malformed request", "Nothing was recorded: \(detail).")
         case .invalid(let problems):
             let first =
                 problems.first.map { problem in
-                    let place = problem.pointer ?? problem.parameter ?? ""
-                    return "\(place.isEmpty ? "the body" : place) \(problem.detail)"
+                    let location = problem.pointer ?? problem.parameter ?? ""
+                    return "\(location.isEmpty ? "the body" : location) \(problem.detail)"
                 } ?? ""
-            self.init(
-                .unprocessableContent, "Invalid",
-                problems.count == 1
-                    ? "Nothing was taken: \(first)." : "Nothing was taken: \(first), and \(problems.count - 1) more.",
-                errors: problems)
+            let rest = problems.count == 1 ? "" : ", and \(problems.count - 1) more"
+            self.init(.unprocessableContent, "Invalid", "Nothing was recorded: \(first)\(rest).", errors: problems)
         case .tooManyEvents:
             self.init(
                 .contentTooLarge, "Too many events",
-                "Nothing was taken: one append has at most \(Limits.eventsPerAppendMax) events. Send several.")
+                "Nothing was recorded: the append exceeds \(Limits.eventsPerAppendMax) events. Split it into several "
+                    + "requests.")
         }
     }
 
-    /// What a failure of the ledger is answered with; nil where it is nobody's but ours.
+    /// The problem of a failure of the ledger; nil for an internal error of the server.
     ///
-    /// - Parameter isRead: Whether the request changes nothing, so that nothing about it can be unknown.
+    /// - Parameter isRead: Whether the request changes nothing, so that its outcome cannot be unknown.
     init?(_ error: StoreError, isRead: Bool = false) {
         let retry = HTTPFields(retryAfter: error.retryAfter ?? .seconds(1))
         switch error.code {
         case .unknownJob:
-            self.init(.notFound, "No such job", "Nothing was taken: \(error.message).")
+            self.init(.notFound, "No such job", "Nothing was recorded: \(error.message).")
         case .keyTaken:
             let job = error.jobs.first?.description ?? ""
             self.init(
-                .conflict, "Key taken", "Job \(job) has this key already, with another name or other tags.",
+                .conflict, "Key taken",
+                "Job \(job) already has this key, with a different name or different tags. Use another key.",
                 errors: [RequestProblem(pointer: "/key", detail: "belongs to job \(job)")])
             more = { $0.field("job", job) }
         case .overloaded:
             self.init(
                 .serviceUnavailable, "Overloaded",
-                "The ledger cannot take more now; nothing was taken. Try again later.",
+                "The ledger cannot accept more requests now; nothing was recorded. Try again later.",
                 headers: retry)
         case .outcomeUnknown where isRead:
             self.init(
                 .serviceUnavailable, "Unavailable",
-                "The ledger's database was lost while it was read. Try again later.", headers: retry)
+                "The connection to the ledger's database was lost during a read. Try again later.", headers: retry)
         case .unavailable, .closed:
             self.init(
                 .serviceUnavailable, "Unavailable",
-                "The ledger's database does not take requests for now; nothing was taken. Try again later.",
+                "The ledger's database is not available; nothing was recorded. Try again later.",
                 headers: retry)
         case .outcomeUnknown:
             self.init(
                 .serviceUnavailable, "Outcome unknown",
-                "The database was lost while it committed: what was sent may or may not have been recorded. It is safe to "
-                    + "send it again where its progress has report numbers and its executions have names or attempts.",
+                "The connection to the database was lost during a commit: the request may or may not have been recorded. "
+                    + "It is safe to send it again if its progress has report numbers and its executions have names or "
+                    + "attempts.",
                 headers: retry)
         case .schema:
             self.init(
-                .serviceUnavailable, "Not ready", "The database's schema is not the one of this server; see /readyz.",
+                .serviceUnavailable, "Not ready", "The database schema does not match this server. See /readyz.",
                 headers: retry)
         case .conflict:
-            self.init(.conflict, "Not now", "Nothing was changed: \(error.message).")
+            self.init(.conflict, "Conflict", "Nothing was changed: \(error.message).")
         case .invalid:
-            self.init(.unprocessableContent, "Not as it was recorded", "Nothing was taken: \(error.message).")
+            self.init(.unprocessableContent, "Invalid export", "Nothing was recorded: \(error.message).")
         case .incomplete:
             self.init(
                 .gone, "History incomplete",
-                "Events of the job are not there any more: its month was retired, or they were removed; see its verify."
-            )
+                "Events of the job are missing: their month was retired, or they were removed. Verify the job.")
         case .corrupt:
             return nil
         }
@@ -137,14 +136,16 @@ struct HTTPProblem: Error, Sendable {
 }
 
 extension HTTPProblem {
-    /// What a failure of the ledger is answered with; the log says more.
+    /// The response to a failure of the ledger, which it also logs.
     static func answer(_ error: StoreError, isRead: Bool = false, _ logger: Logger) -> LedgerResponse {
         guard let problem = HTTPProblem(error, isRead: isRead) else { return unexpected(error, logger) }
         logger.warning("the ledger refused a request", metadata: ["error": "\(String(reflecting: error))"])
         return problem.answer
     }
 
-    /// Something that no request should be able to bring about: told without details, which are in the log.
+    /// The response to an error that no request should be able to cause.
+    ///
+    /// It contains no details; the log contains them, under the same instance.
     static func unexpected(_ error: any Error, _ logger: Logger) -> LedgerResponse {
         let instance = "urn:progress-ledger:error:\(String(UInt64.random(in: 0 ... .max), radix: 16))"
         logger.error(
@@ -152,14 +153,14 @@ extension HTTPProblem {
             metadata: ["error": "\(String(reflecting: error))", "error.instance": "\(instance)"])
         var problem = HTTPProblem(
             .internalServerError, "Internal error",
-            "Something went wrong in the server; its log says what, under this instance.")
+            "The server failed unexpectedly. Its log contains the details under this instance.")
         problem.problem.instance = instance
         return problem.answer
     }
 }
 
 extension HTTPFields {
-    /// Says when to try again, in whole seconds.
+    /// A `Retry-After` header, in whole seconds.
     init(retryAfter duration: Duration) {
         self = [.retryAfter: String(Swift.max(1, duration.components.seconds))]
     }

@@ -4,13 +4,13 @@ internal import HummingbirdCore
 internal import LedgerWire
 internal import NIOCore
 
-/// What a route answers.
+/// The response of a route.
 struct LedgerResponse: Sendable {
-    /// What the body is.
+    /// The body of a response.
     enum Body: Sendable {
         case none
         case bytes([UInt8])
-        /// Parts that are written one after the other, each when the one before has been taken.
+        /// Parts that are written one after the other, at the speed of the client.
         case stream(@concurrent @Sendable (inout any ResponseBodyWriter) async throws -> Void)
     }
 
@@ -18,7 +18,7 @@ struct LedgerResponse: Sendable {
     var headers: HTTPFields = [:]
     var body: Body
 
-    /// A JSON answer.
+    /// A JSON response.
     static func json(
         _ status: HTTPResponse.Status = .ok, headers: HTTPFields = [:], _ write: (inout JSONWriter) -> Void
     ) -> LedgerResponse {
@@ -41,7 +41,7 @@ struct LedgerResponse: Sendable {
         self.body = body
     }
 
-    /// The answer as Hummingbird sends it.
+    /// The response in Hummingbird's form.
     var response: Response {
         var headers = headers
         headers[.xContentTypeOptions] = "nosniff"
@@ -55,7 +55,7 @@ struct LedgerResponse: Sendable {
             return Response(
                 status: status, headers: headers,
                 body: ResponseBody { writer in
-                    // A stream is long, and what makes it computes.
+                    // A stream may compute for long.
                     try await withTaskExecutorPreference(ComputeExecutor.shared) { try await produce(&writer) }
                     try await writer.finish(nil)
                 })

@@ -2,14 +2,17 @@ internal import HTTPTypes
 internal import Ledger
 internal import LedgerWire
 
-/// The parameters of a query, each given at most once, known to its route and with a value that it may have.
+/// The validated parameters of a query.
+///
+/// Each is a parameter of the route, occurs at most once and has an allowed value.
 struct QueryParameters {
     private var values: [(name: String, value: String)] = []
 
-    /// Reads what follows the question mark, and checks all of it: every parameter that is wrong is named.
+    /// Parses and checks the text after the question mark.
     ///
-    /// - Parameter known: The parameters of the route.
-    init(_ query: String?, _ known: [Route.Parameter]) throws(HTTPProblem) {
+    /// - Parameter routeParameters: The parameters of the route.
+    /// - Throws: A problem that lists all invalid parameters, at most ``RequestError/problemsMax``.
+    init(_ query: String?, _ routeParameters: [Route.Parameter]) throws(HTTPProblem) {
         var problems: [RequestProblem] = []
         var names: Set<Name> = []
         for part in (query ?? "").utf8.split(separator: UInt8(ascii: "&"))
@@ -23,8 +26,8 @@ struct QueryParameters {
                 continue
             }
             if !names.insert(Name(name)).inserted {
-                problems.append(RequestProblem(parameter: name, detail: "is given twice"))
-            } else if let parameter = known.first(where: { $0.isMeant(by: name) }) {
+                problems.append(RequestProblem(parameter: name, detail: "occurs twice"))
+            } else if let parameter = routeParameters.first(where: { $0.matches(name) }) {
                 values.append((name, value))
                 if let detail = parameter.type.problem(of: value) ?? Name(name).nulProblem {
                     problems.append(RequestProblem(parameter: name, detail: detail))
@@ -35,7 +38,7 @@ struct QueryParameters {
         }
         guard problems.isEmpty else {
             let first = problems[0]
-            let more = problems.count > 1 ? ", and \(problems.count - 1) more are wrong" : ""
+            let more = problems.count > 1 ? ", and \(problems.count - 1) more are invalid" : ""
             throw HTTPProblem(
                 .unprocessableContent, "Invalid query",
                 "The parameter \(first.parameter ?? "") \(first.detail)\(more).", errors: problems)
@@ -73,7 +76,7 @@ struct QueryParameters {
         return Name(value)
     }
 
-    /// The label that a parameter gives; nil where it is empty or absent, which is the default indicator.
+    /// The label in a parameter; nil for the default indicator (empty or absent).
     func label(_ name: String) throws(HTTPProblem) -> Name? {
         try self.name(name).flatMap { $0.text.utf8.isEmpty ? nil : $0 }
     }
@@ -86,10 +89,10 @@ struct QueryParameters {
         return integer
     }
 
-    /// Where a page of jobs begins.
+    /// The job after which a page of jobs begins; nil for the first page.
     func jobCursor() throws(HTTPProblem) -> JobID? {
         guard let text = self["cursor"] else { return nil }
-        guard let job = JobID(text) else { throw .invalid(parameter: "cursor", "is not one that a page gave") }
+        guard let job = JobID(text) else { throw .invalid(parameter: "cursor", "is not a next_cursor of a page") }
         return job
     }
 
@@ -104,7 +107,7 @@ struct QueryParameters {
         return choice
     }
 
-    /// Parameters whose names begin so: what follows in the name, and the value.
+    /// The parameters with this prefix: the rest of each name, and its value.
     func names(withPrefix prefix: String) throws(HTTPProblem) -> [Name: Name] {
         var found: [Name: Name] = [:]
         for (name, value) in values where name.utf8.starts(with: prefix.utf8) {
@@ -118,15 +121,15 @@ struct QueryParameters {
 }
 
 extension Route.Parameter {
-    /// Whether a parameter of this name is this one.
-    fileprivate func isMeant(by name: String) -> Bool {
+    /// Whether a parameter of this name belongs to this one.
+    fileprivate func matches(_ name: String) -> Bool {
         if case .prefix = type { return name.utf8.starts(with: self.name.utf8) }
         return name.utf8.elementsEqual(self.name.utf8)
     }
 }
 
 extension Route.Parameter.Kind {
-    /// What is wrong with a value; nil where nothing is.
+    /// The problem of a value; nil if it is valid.
     fileprivate func problem(of value: String) -> String? {
         switch self {
         case .string, .prefix: return Name(value).nulProblem

@@ -2,13 +2,15 @@ internal import HTTPTypes
 internal import Ledger
 internal import LedgerWire
 
-/// `/openapi.json`: the description of all routes, made from the table that the router is made from.
+/// The route `/openapi.json`: the description of all routes.
+///
+/// It is made from the same table as the router.
 enum DescriptionRoute {
     static func route(describing routes: [Route]) -> Route {
         var own = Route(
             method: .get, path: "/openapi.json", operation: "description", summary: "This description",
             outcomes: [Route.ResponseSpec(status: 200, description: "OpenAPI 3.1", schema: "Description")],
-            handle: { _ in throw HTTPProblem(.internalServerError, "No description", "The description was not made.") })
+            handle: { _ in throw HTTPProblem(.internalServerError, "No description", "The description is missing.") })
         let text = text(routes + [own])
         own.handle = { _ in LedgerResponse(status: .ok, contentType: "application/json", bytes: text) }
         return own
@@ -24,7 +26,8 @@ enum DescriptionRoute {
                 writer.field("version", "1")
                 writer.field(
                     "description",
-                    "How far is a distributed job, and is that number true? Errors are problem+json (RFC 9457).")
+                    "Tracks the progress of distributed jobs, and proves its numbers. Errors are problem+json (RFC 9457)."
+                )
             }
             writer.name("paths")
             writer.object { writer in
@@ -74,19 +77,20 @@ enum DescriptionRoute {
         }
     }
 
-    /// The responses of a route, with those that every route of its kind may give.
+    /// The responses of a route, with those that all routes of its kind may send.
     private static func outcomes(of route: Route) -> [Route.ResponseSpec] {
         var common: [Route.ResponseSpec] = [
-            .problem(400, "The request is not HTTP, or its body is not JSON, or breaks off"),
-            .problem(429, "Too many requests; nothing was taken"), .problem(500, "An error of the server"),
+            .problem(400, "The request is not valid HTTP, its body is not JSON, or its body ended early"),
+            .problem(429, "Too many requests; nothing was recorded"), .problem(500, "An error of the server"),
             .problem(
-                503, "The ledger cannot take more now; nothing was taken unless the title is Outcome unknown"),
+                503,
+                "The ledger cannot accept more requests now; nothing was recorded unless the title is Outcome unknown"),
         ]
-        if route.isRead { common.append(.problem(504, "Not in time")) }
+        if route.isRead { common.append(.problem(504, "Timed out")) }
         if route.body != nil {
             common += [
                 .problem(408, "The body did not arrive in time"), .problem(413, "Too large"),
-                .problem(415, "Unsupported media type"), .problem(422, "Something is invalid"),
+                .problem(415, "Unsupported media type"), .problem(422, "The request is invalid"),
             ]
         }
         if !route.parameters.isEmpty { common.append(.problem(422, "A parameter is invalid")) }
@@ -116,7 +120,7 @@ enum DescriptionRoute {
             writer.name("content")
             writer.object { writer in
                 content(outcome.mediaType, schema: schema, to: &writer)
-                // What a page cannot show it says as a page, and what comes before it as any other problem.
+                // A page reports its own errors as a page. Errors before that are problems in JSON.
                 if outcome.status >= 400, route.outcomes.contains(where: { $0.mediaType == "text/html" }) {
                     content("text/html", schema: "Text", to: &writer)
                 }
@@ -136,9 +140,9 @@ enum DescriptionRoute {
     /// The headers of responses, by their names.
     private static let headers: [(name: String, description: String, kind: SchemaCatalogue.Kind)] = [
         ("ETag", "The entity tag, which changes whenever the snapshot does; opaque and weak", .text(max: nil)),
-        ("Location", "The path of what was made", .text(max: nil)),
+        ("Location", "The path of the new resource", .text(max: nil)),
         ("Preference-Applied", "wait=SECONDS, if the response waited for a change", .text(max: nil)),
-        ("Retry-After", "After how many seconds to try again", .integer(1...3_600)),
+        ("Retry-After", "The number of seconds to wait before trying again", .integer(1...3_600)),
     ]
 
     private static func writeHeaders(to writer: inout JSONWriter) {
@@ -155,20 +159,20 @@ enum DescriptionRoute {
         }
     }
 
-    /// The headers of requests that a route heeds.
+    /// The request headers that a route evaluates.
     private static func requestHeaders(of route: Route) -> [Route.Parameter] {
         var headers: [Route.Parameter] = []
         if route.hasEntityTag {
             headers.append(
                 Route.Parameter(
                     name: "If-None-Match", type: .string,
-                    description: "Entity tags that the client has: 304 if one is current"))
+                    description: "The entity tags that the client has: 304 if one is current"))
         }
         if route.prefersWait {
             headers.append(
                 Route.Parameter(
                     name: "Prefer", type: .string,
-                    description: "wait=SECONDS: 304 only if nothing changes for so long, 30 at most"))
+                    description: "wait=SECONDS: 304 only if nothing changes for this time; at most 30"))
         }
         if route.operation == "watchJob" {
             headers.append(
@@ -180,20 +184,20 @@ enum DescriptionRoute {
 
     private static func writeParameters(of route: Route, to writer: inout JSONWriter) {
         let inPath = route.pathParameter.map {
-            (place: "path", parameter: Route.Parameter(name: $0.name, type: .string, description: $0.description))
+            (location: "path", parameter: Route.Parameter(name: $0.name, type: .string, description: $0.description))
         }
         let parameters =
-            route.parameters.map { (place: "query", parameter: $0) } + [inPath].compactMap { $0 }
-            + requestHeaders(of: route).map { (place: "header", parameter: $0) }
+            route.parameters.map { (location: "query", parameter: $0) } + [inPath].compactMap { $0 }
+            + requestHeaders(of: route).map { (location: "header", parameter: $0) }
         guard !parameters.isEmpty else { return }
         writer.name("parameters")
         writer.array(parameters) { writer, entry in
             writer.object { writer in
-                // Of exploded properties only their own names are sent.
+                // A client sends the names of exploded properties, and not the name of their object.
                 let isPrefix = if case .prefix = entry.parameter.type { true } else { false }
                 writer.field("name", isPrefix ? "tags" : entry.parameter.name)
-                writer.field("in", entry.place)
-                writer.field("required", entry.place == "path")
+                writer.field("in", entry.location)
+                writer.field("required", entry.location == "path")
                 writer.field("description", entry.parameter.description)
                 if isPrefix {
                     writer.field("style", "form")
@@ -211,7 +215,7 @@ enum DescriptionRoute {
         case .integer(let range): SchemaCatalogue.write(.integer(range), to: &writer)
         case .choice(let choices): SchemaCatalogue.write(.choice(choices), to: &writer)
         case .prefix:
-            // Sent as one parameter for each property: tag.region=eu&tag.kind=full.
+            // Each property is sent as a parameter of its own: tag.region=eu&tag.kind=full.
             SchemaCatalogue.write(.map(.text(max: Limits.tagValueLengths.upperBound)), to: &writer)
             writer.name("propertyNames")
             writer.object { $0.field("pattern", "^\(parameter.name.replacing(".", with: "\\."))") }

@@ -7,7 +7,7 @@ extension SchemaCatalogue {
         Field("statement", .nullable(.text(max: nil))),
     ]
 
-    /// What replays, proofs and operations answer.
+    /// The schemas of replays, proofs and operations.
     static var proofs: [Schema] {
         [
             Schema(

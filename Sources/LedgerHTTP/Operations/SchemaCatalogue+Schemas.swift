@@ -1,7 +1,7 @@
 internal import Ledger
 
 extension SchemaCatalogue {
-    static var schemas: [Schema] { requests + answers + proofs + errors }
+    static var schemas: [Schema] { requests + responses + proofs + errors }
 
     private static let task = Field("task", .text(max: Limits.taskLengths.upperBound))
     private static let execution = Field(
@@ -66,7 +66,7 @@ extension SchemaCatalogue {
             ]
     }
 
-    private static var answers: [Schema] {
+    private static var responses: [Schema] {
         [
             object(
                 "Job",

@@ -1,7 +1,7 @@
 internal import Ledger
 internal import LedgerWire
 
-/// What requests and answers look like, for the description.
+/// The schemas of requests and responses, for the description.
 enum SchemaCatalogue {
     /// The type of one value.
     indirect enum Kind: Sendable {
@@ -17,12 +17,12 @@ enum SchemaCatalogue {
         /// An object with values of one type under any names.
         case map(Kind)
         case nullable(Kind)
-        /// One of several schemas; with the values of a field that tells them apart, if there is one.
+        /// One of several schemas, distinguished by the values of a field if there is one.
         case oneOf([Kind], discriminator: Discriminator? = nil)
         case anything
     }
 
-    /// A field that tells schemas apart, and the schema that each of its values means.
+    /// A field that distinguishes schemas, and the schema for each of its values.
     struct Discriminator: Sendable {
         let field: String
         let schemas: [(value: String, schema: String)]
@@ -96,7 +96,7 @@ enum SchemaCatalogue {
                 writer.field("maximum", range.upperBound)
             }
         case .sum:
-            // No format: generated code would take one for its range.
+            // No format, because generated code would derive a range from it.
             type("integer", orNull, to: &writer)
             writer.field("description", "Exact, and of any size")
         case .bool: type("boolean", orNull, to: &writer)

@@ -3,18 +3,19 @@ internal import NIOCore
 internal import NIOHTTP1
 
 extension HTTPRequestHead {
-    /// What the server has to know of a request before anything else looks at it.
+    /// The result of checking a request against the rules of HTTP.
     struct Rules {
-        /// Why the request is refused; nil where it is not.
+        /// The reason for refusing the request; nil if it is valid.
         var problem: HTTPProblem?
-        /// Whether the connection goes on after the response.
+        /// Whether the connection stays open after the response.
         var keepsAlive: Bool
-        /// Whether the parser takes what follows for another protocol.
+        /// Whether the parser takes the following bytes for another protocol.
         var isUpgrade: Bool
     }
 
-    /// Checks what HTTP asks of every request (RFC 9112, sections 3.2, 6.1 and 6.3; RFC 9110, sections 7.8 and 9.3.6), in
-    /// one pass over the header.
+    /// Checks the rules of HTTP for all requests, in one pass over the header.
+    ///
+    /// They are in RFC 9112, sections 3.2, 6.1 and 6.3, and in RFC 9110, sections 7.8 and 9.3.6.
     func rules(bodyBytesMax: Int) -> Rules {
         var hosts: [String] = []
         var isUpgradeNamed = false
@@ -27,19 +28,19 @@ extension HTTPRequestHead {
             case 10 where name.lowercased() == "connection":
                 isUpgradeNamed = isUpgradeNamed || Self.tokens(value).contains("upgrade")
             case 14 where name.lowercased() == "content-length":
-                // One that no integer holds is too large as well.
+                // A length that no integer can hold is too large as well.
                 if Int(value).map({ $0 > bodyBytesMax }) ?? true { problem = .tooLarge(bodyBytesMax) }
             case 17 where name.lowercased() == "transfer-encoding":
                 if version == .http1_0 || Self.tokens(value) != ["chunked"] {
-                    problem = .malformed("a transfer coding other than chunked is not known here")
+                    problem = .malformed("the only supported transfer coding is chunked")
                 }
             default: break
             }
         }
-        if let wrong = Self.problem(ofHosts: hosts, version) { problem = .malformed(wrong) }
+        if let detail = Self.problem(ofHosts: hosts, version) { problem = .malformed(detail) }
         if method == .CONNECT {
             problem = HTTPProblem(
-                .methodNotAllowed, "Method not allowed", "This server is no proxy.",
+                .methodNotAllowed, "Method not allowed", "This server is not a proxy.",
                 headers: [.allow: "DELETE, GET, HEAD, OPTIONS, POST"])
         }
         return Rules(
@@ -54,11 +55,11 @@ extension HTTPRequestHead {
     }
 
     private static func problem(ofHosts hosts: [String], _ version: HTTPVersion) -> String? {
-        guard hosts.count < 2 else { return "it has more than one Host header" }
+        guard hosts.count < 2 else { return "the request has more than one Host header" }
         guard let host = hosts.first else {
-            return version.major == 1 && version.minor == 0 ? nil : "it has no Host header"
+            return version.major == 1 && version.minor == 0 ? nil : "the request has no Host header"
         }
-        let isFit = host.utf8.allSatisfy { byte in
+        let isValid = host.utf8.allSatisfy { byte in
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
                 UInt8(ascii: "0")...UInt8(ascii: "9"):
@@ -66,47 +67,49 @@ extension HTTPRequestHead {
             default: "-._~!$&'()*+,;=:[]%".utf8.contains(byte)
             }
         }
-        return isFit ? nil : "its Host header names no host"
+        return isValid ? nil : "the Host header does not name a host"
     }
 }
 
 extension HTTPProblem {
     /// A message that breaks the rules of HTTP.
     static func malformed(_ detail: String) -> HTTPProblem {
-        HTTPProblem(.badRequest, "Unreadable", "Nothing was taken: \(detail).", headers: [.connection: "close"])
+        HTTPProblem(
+            .badRequest, "Malformed request", "Nothing was recorded: \(detail).", headers: [.connection: "close"])
     }
 
-    /// A body that is longer than the server reads.
+    /// A body that exceeds the server's limit.
     static func tooLarge(_ bodyBytesMax: Int) -> HTTPProblem {
         HTTPProblem(
             .contentTooLarge, "Too large",
-            "Nothing was taken: a body has at most \(bodyBytesMax) bytes. Send several.",
+            "Nothing was recorded: the body exceeds \(bodyBytesMax) bytes. Split it into several requests.",
             headers: [.connection: "close"])
     }
 
-    /// What is wrong with a message that could not be parsed; nil where the error is another one.
+    /// The problem of a message that cannot be parsed; nil for any other error.
     init?(parsing error: any Error) {
         switch error {
         case RequestTooLarge.target:
             self.init(
-                .uriTooLong, "Too long",
-                "The path with its query has more than \(HTTPMessageDecoder.fieldBytesMax) bytes.",
+                .uriTooLong, "Address too long",
+                "The path with its query exceeds \(HTTPMessageDecoder.fieldBytesMax) bytes. Shorten the query.",
                 headers: [.connection: "close"])
         case RequestTooLarge.header:
             self.init(
                 .requestHeaderFieldsTooLarge, "Header too large",
-                "A header has at most \(HTTPMessageDecoder.fieldsMax) fields of \(HTTPMessageDecoder.fieldBytesMax) bytes, "
-                    + "and \(HTTPMessageDecoder.headerBytesMax) bytes in all.", headers: [.connection: "close"])
+                "The header exceeds \(HTTPMessageDecoder.fieldsMax) fields, \(HTTPMessageDecoder.fieldBytesMax) bytes in a "
+                    + "field, or \(HTTPMessageDecoder.headerBytesMax) bytes in total. Send a smaller header.",
+                headers: [.connection: "close"])
         case HTTPParserError.invalidEOFState, HTTPParserError.closedConnection:
-            self = .malformed("the request broke off")
+            self = .malformed("the request ended early")
         case HTTPParserError.invalidChunkSize:
-            self = .malformed("the size of a chunk cannot be read")
+            self = .malformed("the size of a chunk is invalid")
         case HTTPParserError.invalidVersion:
-            self = .malformed("this server speaks HTTP/1.1")
+            self = .malformed("the version of HTTP is not supported; use HTTP/1.1")
         case HTTPParserError.invalidHeaderToken:
-            self = .malformed("its header holds a character that no header may hold")
+            self = .malformed("the header contains an invalid character")
         case is HTTPParserError, is ByteToMessageDecoderError:
-            self = .malformed("it is not HTTP/1.1")
+            self = .malformed("the request is not valid HTTP/1.1")
         default: return nil
         }
     }
