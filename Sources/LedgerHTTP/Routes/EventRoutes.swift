@@ -5,7 +5,7 @@ internal import LedgerStore
 internal import LedgerWire
 internal import NIOCore
 
-/// The history of a job.
+/// The route that lists the events of a job.
 struct EventRoutes: Sendable {
     private let service: any LedgerService
     private let settings: ServerSettings
@@ -17,7 +17,7 @@ struct EventRoutes: Sendable {
 
     private static let pageSizes: ClosedRange<Int64> = 1...1_000
     private static let pageSizeDefault: Int64 = 100
-    /// How many events are in cache while all are streamed.
+    /// The number of events in memory while all events are streamed.
     private static let streamedAtOnce = 500
 
     var routes: [Route] {
@@ -25,27 +25,29 @@ struct EventRoutes: Sendable {
             Route(
                 method: .get, path: "/v1/jobs/{job}/events", operation: "listEvents",
                 summary:
-                    "The history of a job with the verdict of every event; all of it with Accept: application/x-ndjson",
+                    "The events of a job with their verdicts: a page, or all with Accept: application/x-ndjson",
                 parameters: [
                     .init(
                         name: "after", type: .integer(0...Int64.max),
-                        description: "Events beyond this sequence, in the order asked for"),
+                        description: "Only events after this sequence, in the chosen order"),
                     .init(
-                        name: "limit", type: .integer(Self.pageSizes), description: "Events in a page; 100 unless told"),
-                    .init(name: "order", type: .choice(["asc", "desc"]), description: "By sequence"),
+                        name: "limit", type: .integer(Self.pageSizes), description: "Events per page; default 100"),
+                    .init(
+                        name: "order", type: .choice(["asc", "desc"]), description: "The order by sequence; default asc"
+                    ),
                     .init(name: "task", type: .string, description: "Only events of this task"),
                     .init(
                         name: "execution", type: .string,
-                        description: "Only events of executions of this name, as shown"),
+                        description: "Only events of executions with this name, as the response shows it"),
                     .init(
                         name: "label", type: .string,
-                        description: "Only progress on this indicator; empty is the default one"),
+                        description: "Only progress of this indicator; empty for the default indicator"),
                     .init(
                         name: "type", type: .choice(EventType.allCases.map(\.name)),
                         description: "Only events of this type"),
                     .init(
                         name: "verdict", type: .choice(Verdict.allCases.map(\.rawValue)),
-                        description: "Only events of this verdict"),
+                        description: "Only events with this verdict"),
                 ],
                 outcomes: [
                     Route.ResponseSpec(status: 200, description: "A page of events", schema: "EventPage"),
@@ -62,7 +64,7 @@ struct EventRoutes: Sendable {
         let accept = request.request.headers[values: .accept].joined(separator: ",")
         if accept.contains("application/x-ndjson") {
             guard parameters["limit"] == nil else {
-                throw HTTPProblem.invalid(parameter: "limit", "belongs to pages; a stream has all events")
+                throw HTTPProblem.invalid(parameter: "limit", "applies to pages only; a stream contains all events")
             }
             return try await stream(job, filter, after, request.route.bound(settings, waiting: 0))
         }
@@ -82,11 +84,11 @@ struct EventRoutes: Sendable {
     private func filter(_ parameters: QueryParameters) throws(HTTPProblem) -> EventFilter {
         var type: EventType?
         if let name = parameters["type"] {
-            guard let known = EventType(name: name) else {
+            guard let namedType = EventType(name: name) else {
                 throw .invalid(
                     parameter: "type", "must be one of \(EventType.allCases.map(\.name).joined(separator: ", "))")
             }
-            type = known
+            type = namedType
         }
         let label = try parameters.name("label")
         return EventFilter(
@@ -96,7 +98,9 @@ struct EventRoutes: Sendable {
             verdict: try parameters.choice("verdict", Verdict.self))
     }
 
-    /// One event a line, as many as there are, in bounded cache: a part is read when the one before has been taken.
+    /// Streams all events, one per line, in bounded memory.
+    ///
+    /// Each part is read after the client has received the part before it.
     private func stream(
         _ job: JobID, _ filter: EventFilter, _ after: Int64?, _ bound: TimeBound
     ) async throws -> LedgerResponse {

@@ -4,7 +4,9 @@ internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
 
-/// Starting executions, fenced: a zombie learns that it is one.
+/// The route that starts executions.
+///
+/// It fences them: a worker that was presumed dead learns that its execution is superseded.
 struct ExecutionRoutes: Sendable {
     private let service: any LedgerService
     private let settings: ServerSettings
@@ -18,15 +20,16 @@ struct ExecutionRoutes: Sendable {
         [
             Route(
                 method: .post, path: "/v1/jobs/{job}/executions", operation: "startExecution",
-                summary: "Starts an execution of a task, which supersedes all earlier ones",
+                summary: "Starts an execution of a task and supersedes all earlier ones",
                 body: Route.Body(schema: "StartRequest", takesLines: false),
                 outcomes: [
                     Route.ResponseSpec(
-                        status: 201, description: "It is the last execution of its task", schema: "Started"),
+                        status: 201, description: "The execution is the last one of its task", schema: "Started"),
                     Route.ResponseSpec(
-                        status: 409, description: "It is superseded already, or has another attempt: stop",
+                        status: 409,
+                        description: "The execution is already superseded, or has a different attempt: stop it",
                         schema: "FencedProblem", mediaType: "application/problem+json"),
-                    .problem(404, "No such job"), .problem(422, "Something is invalid"),
+                    .problem(404, "No such job"), .problem(422, "The request is invalid"),
                 ], handle: start)
         ]
     }
@@ -36,31 +39,32 @@ struct ExecutionRoutes: Sendable {
         let job = try request.job()
         _ = try request.parameters()
         var reference = try await request.read { body, _ throws(RequestError) in try EventRequest.start(body) }
-        // Where the caller gives no name, it is always a new execution.
+        // Without a name from the caller it is always a new execution.
         let name = reference.execution ?? service.newExecutionName()
         reference.execution = name
         let sequence = try await service.append([EventDraft(.executionStarted(reference))], to: job).lowerBound
         let deadline = settings.foldDeadline(ofWriteBegun: start)
-        guard let standing = await standing(of: name, reference.task, job, sequence, within: deadline) else {
+        guard let status = await status(of: name, reference.task, job, sequence, within: deadline) else {
             return started(reference.task, name, reference.attempt, sequence)
         }
-        let execution = standing.execution
+        let execution = status.execution
         if let attempt = reference.attempt, attempt != execution.attempt {
             throw fenced(
                 "Execution \(name) of task \(reference.task) has attempt \(execution.attempt), not \(attempt).",
-                standing)
+                status)
         }
-        guard standing.isLast else {
+        guard status.isLast else {
             throw fenced(
-                "Execution \(name) of task \(reference.task) is superseded by attempt \(standing.last.attempt): what it "
-                    + "reports is recorded and does not count. Stop it.", standing)
+                "Execution \(name) of task \(reference.task) is superseded by attempt \(status.last.attempt): its "
+                    + "reports are recorded and do not count. Stop it.", status)
         }
         return started(reference.task, name, execution.attempt, execution.sequence)
     }
 
-    /// What the fold makes of the start; nil where it does not get there in time, or cannot be read. The start is
-    /// recorded in any case.
-    private func standing(
+    /// The status of the execution after its start; nil if it cannot be read in time.
+    ///
+    /// The start is recorded in any case.
+    private func status(
         of name: Name, _ task: Name, _ job: JobID, _ sequence: Int64, within deadline: Duration
     ) async -> ExecutionStatus? {
         do {
@@ -68,7 +72,7 @@ struct ExecutionRoutes: Sendable {
                 guard try await service.waitUntilFolded(job, sequence: sequence, deadline: deadline) else {
                     return nil
                 }
-                // As it stood when this start arrived: what has superseded it since is for its reports to learn.
+                // The status as of this start. Its later reports show whether it has been superseded since.
                 return try await service.standing(of: name, task: task, in: job, at: sequence)
             }
         } catch {
@@ -87,16 +91,16 @@ struct ExecutionRoutes: Sendable {
         }
     }
 
-    private func fenced(_ detail: String, _ standing: ExecutionStatus) -> HTTPProblem {
+    private func fenced(_ detail: String, _ status: ExecutionStatus) -> HTTPProblem {
         var problem = HTTPProblem(.conflict, "Superseded", detail)
         problem.more = { writer in
-            writer.field("execution", standing.execution.execution?.text)
-            writer.field("attempt", standing.execution.attempt)
-            writer.field("sequence", standing.execution.sequence)
+            writer.field("execution", status.execution.execution?.text)
+            writer.field("attempt", status.execution.attempt)
+            writer.field("sequence", status.execution.sequence)
             writer.name("last")
             writer.object { writer in
-                writer.field("execution", standing.last.execution?.text)
-                writer.field("attempt", standing.last.attempt)
+                writer.field("execution", status.last.execution?.text)
+                writer.field("attempt", status.last.attempt)
             }
         }
         return problem

@@ -3,7 +3,7 @@ internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
 
-/// Why a number is what it is.
+/// The route that explains the numbers of an indicator.
 struct ExplainRoutes: Sendable {
     private let service: any LedgerService
 
@@ -18,23 +18,24 @@ struct ExplainRoutes: Sendable {
         [
             Route(
                 method: .get, path: "/v1/jobs/{job}/explain", operation: "explainIndicator",
-                summary: "Where each unit of an indicator went, execution by execution",
+                summary: "The units of an indicator that each execution reported, and whether they count",
                 parameters: [
                     .init(
-                        name: "label", type: .string, description: "The indicator; empty or absent is the default one"),
+                        name: "label", type: .string,
+                        description: "The indicator; empty or absent for the default indicator"),
                     .init(
                         name: "limit", type: .integer(Self.pageSizes),
                         description:
-                            "Executions in a page; 1,000 unless told. A page may be shorter and still not the last"
+                            "Executions per page; default 1,000. A page may be shorter without being the last one"
                     ),
-                    .init(name: "cursor", type: .string, description: "next_cursor of the page before"),
+                    .init(name: "cursor", type: .string, description: "The next_cursor of the previous page"),
                     .policy,
                 ] + Route.Parameter.moments,
                 outcomes: [
                     Route.ResponseSpec(
-                        status: 200, description: "What was reported, and what counts", schema: "Explanation"),
+                        status: 200, description: "The reported units, and those that count", schema: "Explanation"),
                     .problem(404, "No such job, or none of its events names the indicator"),
-                    .problem(410, "Events that the answer needs were retired"),
+                    .problem(410, "Events that the response needs were retired"),
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
                 ], isHeavy: true, handle: explain)
         ]
@@ -47,10 +48,10 @@ struct ExplainRoutes: Sendable {
         let limit = Int(try parameters.integer("limit", in: Self.pageSizes) ?? Self.pageSizeDefault)
         var cursor: Explanation.Cursor?
         if let text = parameters["cursor"] {
-            guard let place = Explanation.Cursor(text) else {
-                throw HTTPProblem.invalid(parameter: "cursor", "is not one that a page gave")
+            guard let position = Explanation.Cursor(text) else {
+                throw HTTPProblem.invalid(parameter: "cursor", "is not a next_cursor of a page")
             }
-            cursor = place
+            cursor = position
         }
         let moment = try await PointInTimeQuery(service: service, job: job).moment(parameters)
         let policy = try parameters.choice("policy", CountingPolicy.self) ?? .last

@@ -5,7 +5,7 @@ internal import LedgerStore
 internal import LedgerWire
 internal import NIOCore
 
-/// Taking the ledger of a job elsewhere, with its chain.
+/// The routes that export a job with its hash chain, and import it elsewhere.
 struct ExportRoutes: Sendable {
     private let service: any LedgerService
     private let settings: ServerSettings
@@ -15,7 +15,7 @@ struct ExportRoutes: Sendable {
         settings = dependencies.settings
     }
 
-    /// How many events are in cache while a job is exported.
+    /// The number of events in memory while a job is exported.
     private static let exportedAtOnce = 1_000
 
     var routes: [Route] {
@@ -23,7 +23,7 @@ struct ExportRoutes: Sendable {
             Route(
                 method: .get, path: "/v1/jobs/{job}/export", operation: "exportJob",
                 summary:
-                    "The ledger of a job as it was recorded: a line that says what it is, and a line for each event",
+                    "The ledger of a job as it was recorded: a header line, and a line for each event",
                 outcomes: [
                     Route.ResponseSpec(
                         status: 200, description: "The events up to the head, with their hashes", schema: "Text",
@@ -33,13 +33,13 @@ struct ExportRoutes: Sendable {
             Route(
                 method: .post, path: "/v1/imports", operation: "importEvents",
                 summary:
-                    "Takes over an export, or \(Limits.eventsPerAppendMax) events of it at a time after the same first line",
+                    "Imports an export, or parts of it with at most \(Limits.eventsPerAppendMax) events after the same header line",
                 body: Route.Body(schema: "Text", takesLines: true),
                 outcomes: [
-                    Route.ResponseSpec(status: 201, description: "Events were taken", schema: "Imported"),
-                    Route.ResponseSpec(status: 200, description: "All of them were here already", schema: "Imported"),
-                    .problem(409, "They do not go on where the job stands here, or it has gone another way"),
-                    .problem(422, "They are not as they were recorded"),
+                    Route.ResponseSpec(status: 201, description: "Events were imported", schema: "Imported"),
+                    Route.ResponseSpec(status: 200, description: "All events existed already", schema: "Imported"),
+                    .problem(409, "The events do not continue the job's ledger, or differ from it"),
+                    .problem(422, "The events are not as they were recorded"),
                 ], handle: importEvents),
         ]
     }
@@ -51,7 +51,7 @@ struct ExportRoutes: Sendable {
             throw HTTPProblem.noSuchJob(job.description)
         }
         guard !first.events.isEmpty else {
-            throw StoreError(.incomplete, "the events of job \(job) are not there any more", jobs: [job])
+            throw StoreError(.incomplete, "the events of job \(job) are missing", jobs: [job])
         }
         let (service, bound) = (service, request.route.bound(settings, waiting: 0))
         return LedgerResponse(
@@ -68,14 +68,14 @@ struct ExportRoutes: Sendable {
                     }
                     try await body.write(ByteBuffer(bytes: lines.bytes))
                     lines = JSONWriter()
-                    // What was appended since the first line was written is not part of it.
+                    // Events that were appended after the header was written are not part of the export.
                     let limit = Int(min(Int64(Self.exportedAtOnce), first.head.sequence - last))
                     guard limit > 0 else { return }
                     let next = try await bound.run(on: ComputeExecutor.shared) {
                         try await service.excerpt(job, after: last, limit: limit)
                     }
                     guard let next, !next.events.isEmpty else {
-                        throw StoreError(.incomplete, "event \(last + 1) of job \(job) is not there", jobs: [job])
+                        throw StoreError(.incomplete, "event \(last + 1) of job \(job) is missing", jobs: [job])
                     }
                     part = next.events
                 }
@@ -87,7 +87,7 @@ struct ExportRoutes: Sendable {
         guard request.content?.format == .lines else {
             throw HTTPProblem(
                 .unsupportedMediaType, "Unsupported media type",
-                "Send an export as it is, with Content-Type: application/x-ndjson.")
+                "Send an unchanged export with Content-Type: application/x-ndjson.")
         }
         let excerpt = try await request.read { body, _ throws(RequestError) in try ImportRequest.excerpt(body) }
         let outcome = try await service.importExcerpt(excerpt)

@@ -3,7 +3,7 @@ internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
 
-/// How a job came to where it stands.
+/// The routes that show how a job and its indicators changed over time.
 struct HistoryRoutes: Sendable {
     private let service: any LedgerService
 
@@ -20,40 +20,41 @@ struct HistoryRoutes: Sendable {
         [
             Route(
                 method: .get, path: "/v1/jobs/{job}/diff", operation: "getDifference",
-                summary: "What happened to a job between two moments, and why numbers fell",
+                summary: "The changes of a job between two moments, with the causes of decreases",
                 parameters: [
                     .init(
                         name: "from", type: .string,
-                        description: "The earlier moment: a sequence or a time; 0, before the first event, unless told"),
+                        description: "The earlier moment: a sequence or a time; default 0, before the first event"),
                     .init(
                         name: "to", type: .string,
-                        description: "The later moment: a sequence or a time; the last event unless told"),
+                        description: "The later moment: a sequence or a time; default the last event"),
                     .init(
                         name: "limit", type: .integer(Self.changeLimits),
-                        description: "Changes of each kind that are listed, 100 unless told; all are counted"),
+                        description: "Listed changes of each kind; default 100. All changes are counted"),
                     .policy,
                 ],
                 outcomes: [
                     Route.ResponseSpec(
-                        status: 200, description: "The indicators that changed, and the runs that changed them",
+                        status: 200, description: "The indicators that changed, and the executions that changed them",
                         schema: "Difference"),
-                    .problem(404, "No such job"), .problem(410, "Events that the answer needs were retired"),
+                    .problem(404, "No such job"), .problem(410, "Events that the response needs were retired"),
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
                 ], isHeavy: true, handle: difference),
             Route(
                 method: .get, path: "/v1/jobs/{job}/history", operation: "getHistory",
-                summary: "How an indicator came to its numbers, every decrease with its cause",
+                summary: "The numbers of an indicator over time, with the cause of every decrease",
                 parameters: [
                     .init(
-                        name: "label", type: .string, description: "The indicator; empty or absent is the default one"),
+                        name: "label", type: .string,
+                        description: "The indicator; empty or absent for the default indicator"),
                     .init(
                         name: "points", type: .integer(Self.pointLimits),
-                        description: "At most so many points, 500 unless told, or as many as there are decreases"),
+                        description: "The maximum number of points; default 500. All decreases are included"),
                 ],
                 outcomes: [
-                    Route.ResponseSpec(status: 200, description: "The curve", schema: "Curve"),
-                    .problem(404, "No such job, or no event has named the indicator"),
-                    .problem(410, "Events that the answer needs were retired"),
+                    Route.ResponseSpec(status: 200, description: "The history of the indicator", schema: "Curve"),
+                    .problem(404, "No such job, or none of its events names the indicator"),
+                    .problem(410, "Events that the response needs were retired"),
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
                 ], isHeavy: true, handle: history),
         ]

@@ -4,7 +4,7 @@ internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
 
-/// Creating, finding and listing jobs.
+/// The routes that create, find and list jobs.
 struct JobRoutes: Sendable {
     private let service: any LedgerService
     private let endpoint: SnapshotEndpoint
@@ -21,12 +21,12 @@ struct JobRoutes: Sendable {
         [
             Route(
                 method: .post, path: "/v1/jobs", operation: "createJob",
-                summary: "Creates a job, or finds the one of the same key and content",
+                summary: "Creates a job, or returns the job with the same key and content",
                 body: Route.Body(schema: "JobRequest", takesLines: false),
                 outcomes: [
-                    Route.ResponseSpec(status: 201, description: "The job that was created", schema: "Job"),
-                    Route.ResponseSpec(status: 200, description: "The job that was there already", schema: "Job"),
-                    .problem(409, "Another job has this key"), .problem(422, "Something is invalid"),
+                    Route.ResponseSpec(status: 201, description: "The new job", schema: "Job"),
+                    Route.ResponseSpec(status: 200, description: "The existing job", schema: "Job"),
+                    .problem(409, "Another job has this key"), .problem(422, "The request is invalid"),
                 ], hasLocation: true, handle: create),
             Route(
                 method: .get, path: "/v1/jobs", operation: "listJobs", summary: "Jobs, newest first",
@@ -34,13 +34,13 @@ struct JobRoutes: Sendable {
                     .init(
                         name: "state", type: .choice(JobState.allCases.map(\.rawValue)),
                         description: "Only jobs in this state"),
-                    .init(name: "name", type: .string, description: "Only jobs of this name"),
-                    .init(name: "key", type: .string, description: "Only the job of this key"),
+                    .init(name: "name", type: .string, description: "Only jobs with this name"),
+                    .init(name: "key", type: .string, description: "Only the job with this key"),
                     .search,
-                    .init(name: "tag.", type: .prefix, description: "tag.K=V: only jobs whose tag K has the value V"),
+                    .init(name: "tag.", type: .prefix, description: "tag.K=V: only jobs with the value V in the tag K"),
                     .init(
-                        name: "limit", type: .integer(Self.pageSizes), description: "Jobs in a page; 100 unless told"),
-                    .init(name: "cursor", type: .string, description: "Where the page before ended"),
+                        name: "limit", type: .integer(Self.pageSizes), description: "Jobs per page; default 100"),
+                    .init(name: "cursor", type: .string, description: "The next_cursor of the previous page"),
                 ],
                 outcomes: [
                     Route.ResponseSpec(status: 200, description: "A page of jobs", schema: "JobPage"),
@@ -88,7 +88,7 @@ struct JobRoutes: Sendable {
 }
 
 extension JobAnswer {
-    /// The answer of this moment.
+    /// The response with the server's present time.
     init(_ view: JobView) {
         self.init(
             id: view.id, description: view.description, createdAt: view.createdAt, ledgerSequence: view.ledgerSequence,
@@ -99,7 +99,7 @@ extension JobAnswer {
 extension Route.ResponseSpec {
     static let unchanged = Route.ResponseSpec(
         status: 304,
-        description: "Unchanged since the ETag that If-None-Match names; with Prefer: wait=SECONDS for so long")
+        description: "Unchanged since the ETag in If-None-Match; with Prefer: wait=SECONDS, unchanged for that time")
 
     static func problem(_ status: Int, _ description: String) -> Route.ResponseSpec {
         Route.ResponseSpec(

@@ -3,7 +3,7 @@ internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
 
-/// What operators and their programs ask.
+/// The routes for operators and monitoring.
 struct OperationsRoutes: Sendable {
     private let service: any LedgerService
     private let settings: ServerSettings
@@ -18,30 +18,32 @@ struct OperationsRoutes: Sendable {
     var routes: [Route] {
         [
             Route(
-                method: .get, path: "/healthz", operation: "health", summary: "Whether the server lives",
-                outcomes: [Route.ResponseSpec(status: 200, description: "It lives", schema: "Health")],
+                method: .get, path: "/healthz", operation: "health", summary: "Whether the server is alive",
+                outcomes: [Route.ResponseSpec(status: 200, description: "It is alive", schema: "Health")],
                 handle: { _ in .json { $0.object { $0.field("status", "ok") } } }),
             Route(
                 method: .get, path: "/readyz", operation: "readiness",
-                summary: "Whether the server can do its work: database, schema, projection",
+                summary: "Whether the server is ready: database, schema, projection",
                 outcomes: [
-                    Route.ResponseSpec(status: 200, description: "It can", schema: "Readiness"),
-                    Route.ResponseSpec(status: 503, description: "It cannot, and why", schema: "Readiness"),
+                    Route.ResponseSpec(status: 200, description: "It is ready", schema: "Readiness"),
+                    Route.ResponseSpec(
+                        status: 503, description: "It is not ready, with the reasons", schema: "Readiness"),
                 ], handle: ready),
             Route(
                 method: .get, path: "/v1/status", operation: "getStatus",
-                summary: "How the ledger fares: what is behind, who works on it, and what stands in the way",
+                summary: "The state of the ledger: its lag, its workers and its obstacles",
                 outcomes: [
                     Route.ResponseSpec(status: 200, description: "The status", schema: "Status"),
-                    .problem(503, "The database is out of reach"),
+                    .problem(503, "The database cannot be reached"),
                 ], handle: status),
             Route(
-                method: .get, path: "/metrics", operation: "metrics", summary: "Figures in Prometheus' text format",
+                method: .get, path: "/metrics", operation: "metrics",
+                summary: "Metrics in the text format of Prometheus",
                 outcomes: [
-                    Route.ResponseSpec(status: 200, description: "The figures", schema: "Text", mediaType: "text/plain")
-                ], isHeavy: true, handle: figures),
+                    Route.ResponseSpec(status: 200, description: "The metrics", schema: "Text", mediaType: "text/plain")
+                ], isHeavy: true, handle: exportMetrics),
             Route(
-                method: .get, path: "/v1/limits", operation: "limits", summary: "The limits of everything",
+                method: .get, path: "/v1/limits", operation: "limits", summary: "All limits of the server",
                 outcomes: [Route.ResponseSpec(status: 200, description: "The limits", schema: "Limits")], handle: limits
             ),
         ]
@@ -64,7 +66,7 @@ struct OperationsRoutes: Sendable {
         }
     }
 
-    private func figures(_: RouteRequest) async throws -> LedgerResponse {
+    private func exportMetrics(_: RouteRequest) async throws -> LedgerResponse {
         var text = ""
         var last = ""
         for statistic in await service.statistics() {
@@ -80,7 +82,9 @@ struct OperationsRoutes: Sendable {
             status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8", bytes: Array(text.utf8))
     }
 
-    /// Labels as Prometheus reads them: in their values a backslash, a quote and a line feed are escaped.
+    /// Labels in the text format of Prometheus.
+    ///
+    /// A backslash, a quote and a line feed are escaped in their values.
     private static func text(_ labels: [(name: String, value: String)]) -> String {
         guard !labels.isEmpty else { return "" }
         let parts = labels.map { label in

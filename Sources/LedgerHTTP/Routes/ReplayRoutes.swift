@@ -3,8 +3,9 @@ internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
 
-/// Replays: projections recomputed beside the live ones, compared with them and, where that is wanted, put in their
-/// place.
+/// The routes that start and control replays.
+///
+/// A replay recomputes projections beside the live ones, compares them and, if requested, replaces the live ones.
 struct ReplayRoutes: Sendable {
     private let service: any LedgerService
 
@@ -19,22 +20,23 @@ struct ReplayRoutes: Sendable {
         [
             Route(
                 method: .post, path: "/v1/replays", operation: "beginReplay",
-                summary: "Begins to recompute projections beside the live ones, of one job or of all",
+                summary: "Starts a replay, which recomputes projections beside the live ones, of one job or of all",
                 body: Route.Body(schema: "ReplayRequest", takesLines: false),
                 outcomes: [
                     Route.ResponseSpec(
-                        status: 202, description: "It is under way; a job of the same id tells how far",
+                        status: 202,
+                        description: "The replay has started; the job with the same id tracks its progress",
                         schema: "Replay"),
-                    .problem(404, "No such job"), .problem(409, "Another replay is under way"),
-                    .problem(422, "Something is invalid"),
+                    .problem(404, "No such job"), .problem(409, "Another replay is in progress"),
+                    .problem(422, "The request is invalid"),
                 ], hasLocation: true, handle: begin),
             Route(
                 method: .get, path: "/v1/replays", operation: "listReplays",
-                summary: "Replays, newest first, without the differences that they found",
+                summary: "Replays, newest first, without their differences",
                 parameters: [
                     .init(
                         name: "limit", type: .integer(Self.listLimits),
-                        description: "How many at most, 100 unless told")
+                        description: "The maximum number of replays; default 100")
                 ],
                 outcomes: [
                     Route.ResponseSpec(status: 200, description: "The newest replays", schema: "Replays"),
@@ -42,26 +44,26 @@ struct ReplayRoutes: Sendable {
                 ], handle: list),
             Route(
                 method: .get, path: "/v1/replays/{replay}", operation: "getReplay",
-                summary: "How far a replay is, and the first \(Replay.differencesMax) differences that it has found",
+                summary: "The state of a replay, and the first \(Replay.differencesMax) differences that it has found",
                 outcomes: [
                     Route.ResponseSpec(status: 200, description: "The replay", schema: "Replay"),
                     .problem(404, "No such replay"),
                 ], handle: get),
             Route(
                 method: .post, path: "/v1/replays/{replay}/revert", operation: "revertReplay",
-                summary: "Puts back what was live before an applied replay, in one transaction",
+                summary: "Restores the projections from before an applied replay, in one transaction",
                 outcomes: [
-                    Route.ResponseSpec(status: 202, description: "It is being reverted", schema: "Replay"),
+                    Route.ResponseSpec(status: 202, description: "The replay is being reverted", schema: "Replay"),
                     .problem(404, "No such replay"),
-                    .problem(409, "It is not applied, or what was before is not kept any more"),
+                    .problem(409, "The replay is not applied, or the earlier projections are no longer kept"),
                 ], handle: revert),
             Route(
                 method: .delete, path: "/v1/replays/{replay}", operation: "dropReplay",
-                summary: "Cancels a replay that is under way, or clears away what an ended one keeps",
+                summary: "Cancels a replay in progress, or deletes the projections that an ended one keeps",
                 outcomes: [
                     Route.ResponseSpec(
                         status: 202, description: "The replay, which stays in the list", schema: "Replay"),
-                    .problem(404, "No such replay"), .problem(409, "It is being reverted"),
+                    .problem(404, "No such replay"), .problem(409, "The replay is being reverted"),
                 ], handle: drop),
         ]
     }
@@ -101,11 +103,11 @@ struct ReplayRoutes: Sendable {
         .json(.accepted, headers: headers) { replay.write(to: &$0) }
     }
 
-    private func found(_ request: RouteRequest, _ ask: (JobID) async throws -> Replay?) async throws -> Replay {
+    private func found(_ request: RouteRequest, _ operation: (JobID) async throws -> Replay?) async throws -> Replay {
         _ = try request.parameters()
         let text = request.pathID ?? ""
-        guard let id = JobID(text), let replay = try await ask(id) else {
-            throw HTTPProblem(.notFound, "No such replay", "There is no replay \(text); see /v1/replays.")
+        guard let id = JobID(text), let replay = try await operation(id) else {
+            throw HTTPProblem(.notFound, "No such replay", "There is no replay \(text). See /v1/replays.")
         }
         return replay
     }

@@ -3,7 +3,7 @@ internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
 
-/// The tasks of a job.
+/// The route that lists the tasks of a job.
 struct TaskRoutes: Sendable {
     private let service: any LedgerService
 
@@ -18,19 +18,19 @@ struct TaskRoutes: Sendable {
         [
             Route(
                 method: .get, path: "/v1/jobs/{job}/tasks", operation: "listTasks",
-                summary: "The tasks of a job with their executions, in the order in which they began",
+                summary: "The tasks of a job with their executions, in the order of their first events",
                 parameters: [
                     .init(
                         name: "state", type: .choice(TaskState.allCases.map(\.rawValue)),
                         description: "Only tasks in this state"),
                     .init(
                         name: "limit", type: .integer(Self.pageSizes),
-                        description: "Tasks in a page; 100 unless told. A page may be shorter and still not the last"),
-                    .init(name: "cursor", type: .string, description: "next_cursor of the page before"),
+                        description: "Tasks per page; default 100. A page may be shorter without being the last one"),
+                    .init(name: "cursor", type: .string, description: "The next_cursor of the previous page"),
                 ] + Route.Parameter.moments,
                 outcomes: [
                     Route.ResponseSpec(status: 200, description: "A page of tasks", schema: "TaskPage"),
-                    .problem(404, "No such job"), .problem(410, "Events that the answer needs were retired"),
+                    .problem(404, "No such job"), .problem(410, "Events that the response needs were retired"),
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
                 ], isHeavy: true, handle: list)
         ]
@@ -44,7 +44,7 @@ struct TaskRoutes: Sendable {
         var cursor: Int64?
         if let text = parameters["cursor"] {
             guard let sequence = Int64(text), sequence > 0 else {
-                throw HTTPProblem.invalid(parameter: "cursor", "is not one that a page gave")
+                throw HTTPProblem.invalid(parameter: "cursor", "is not a next_cursor of a page")
             }
             cursor = sequence
         }

@@ -3,7 +3,7 @@ internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
 
-/// Proving that a job's ledger is as it was recorded.
+/// The routes that verify a job's ledger and list the heads of all jobs.
 struct VerifyRoutes: Sendable {
     private let service: any LedgerService
     private let settings: ServerSettings
@@ -13,9 +13,9 @@ struct VerifyRoutes: Sendable {
         settings = dependencies.settings
     }
 
-    /// Events that are checked before the time is looked at.
+    /// The number of events that are checked between two looks at the clock.
     private static let checkedAtOnce: Int64 = 50_000
-    private static let stretches: ClosedRange<Int64> = 1...10_000_000
+    private static let checkLimits: ClosedRange<Int64> = 1...10_000_000
     private static let pageSizes: ClosedRange<Int64> = 1...1_000
     private static let pageSizeDefault: Int64 = 100
 
@@ -24,31 +24,32 @@ struct VerifyRoutes: Sendable {
             Route(
                 method: .get, path: "/v1/jobs/{job}/verify", operation: "verifyJob",
                 summary:
-                    "Recomputes the hash chain of a job from its events, up to its head or for 5 s, and says what is wrong first",
+                    "Recomputes the hash chain of a job from its events, up to its head or for 5 s, and reports the first fault",
                 parameters: [
                     .init(
                         name: "after", type: .integer(0...Int64.max),
-                        description: "Begin after this event, up to which it was checked before; give its hash too"),
-                    .init(name: "hash", type: .string, description: "The hash that the check before ended with"),
+                        description: "Continue after this event, the last one of the previous check; requires hash"),
+                    .init(name: "hash", type: .string, description: "The hash at the end of the previous check"),
                     .init(
-                        name: "limit", type: .integer(Self.stretches),
-                        description: "Check so many events at most; the answer says whether that was all"),
+                        name: "limit", type: .integer(Self.checkLimits),
+                        description: "Check at most this many events; the response shows whether the check is complete"),
                     .init(
                         name: "anchor_sequence", type: .integer(1...Int64.max),
-                        description: "An event whose hash was kept elsewhere"),
-                    .init(name: "anchor_hash", type: .string, description: "That hash: it must be the one found"),
+                        description: "An event with a hash that was kept elsewhere; requires anchor_hash"),
+                    .init(
+                        name: "anchor_hash", type: .string, description: "The kept hash: the event must have this hash"),
                 ],
                 outcomes: [
-                    Route.ResponseSpec(status: 200, description: "What was found", schema: "Verification"),
+                    Route.ResponseSpec(status: 200, description: "The result of the check", schema: "Verification"),
                     .problem(404, "No such job"), .problem(422, "A parameter is invalid"),
                 ], isHeavy: true, handle: verify),
             Route(
                 method: .get, path: "/v1/heads", operation: "listHeads",
-                summary: "The last event of every job with its hash, by job: what an anchor is made of",
+                summary: "The last event of every job with its hash, ordered by job: the content of an anchor",
                 parameters: [
                     .init(
-                        name: "limit", type: .integer(Self.pageSizes), description: "Heads in a page; 100 unless told"),
-                    .init(name: "cursor", type: .string, description: "The next_cursor of the page before"),
+                        name: "limit", type: .integer(Self.pageSizes), description: "Heads per page; default 100"),
+                    .init(name: "cursor", type: .string, description: "The next_cursor of the previous page"),
                 ],
                 outcomes: [
                     Route.ResponseSpec(status: 200, description: "A page of heads", schema: "HeadPage"),
@@ -60,47 +61,50 @@ struct VerifyRoutes: Sendable {
     private func verify(_ request: RouteRequest) async throws -> LedgerResponse {
         let job = try request.job()
         let parameters = try request.parameters()
-        let stretch = Verification.Range(
+        let range = Verification.Range(
             after: try anchor("after", "hash", from: 0, parameters),
-            limit: try parameters.integer("limit", in: Self.stretches),
+            limit: try parameters.integer("limit", in: Self.checkLimits),
             anchor: try anchor("anchor_sequence", "anchor_hash", from: 1, parameters))
-        guard let verification = try await verify(job, stretch) else {
+        guard let verification = try await verify(job, range) else {
             throw HTTPProblem.noSuchJob(job.description)
         }
         return .json { VerificationResponse(job: job, verification).write(to: &$0) }
     }
 
-    /// Checks a stretch piece by piece, for half of the time that a request may take. The response says whether that was all,
-    /// and with what to go on.
-    private func verify(_ job: JobID, _ stretch: Verification.Range) async throws -> Verification? {
+    /// Checks a range in parts, for half of the time that a request may take.
+    ///
+    /// The response shows whether the check is complete, and at which event and hash to continue.
+    private func verify(_ job: JobID, _ range: Verification.Range) async throws -> Verification? {
         let end = ContinuousClock.now + settings.readDeadline / 2
-        var rest = stretch
+        var rest = range
         while true {
-            rest.limit = min(stretch.limit ?? .max, Self.checkedAtOnce)
-            if let limit = stretch.limit, let after = rest.after {
-                rest.limit = min(Self.checkedAtOnce, limit - (after.sequence - (stretch.after?.sequence ?? 0)))
+            rest.limit = min(range.limit ?? .max, Self.checkedAtOnce)
+            if let limit = range.limit, let after = rest.after {
+                rest.limit = min(Self.checkedAtOnce, limit - (after.sequence - (range.after?.sequence ?? 0)))
             }
             guard let found = try await service.verify(job, rest) else { return nil }
-            let isLimitReached = stretch.limit.map { found.sequence - (stretch.after?.sequence ?? 0) >= $0 } ?? false
+            let isLimitReached = range.limit.map { found.sequence - (range.after?.sequence ?? 0) >= $0 } ?? false
             guard !found.isComplete, !isLimitReached, ContinuousClock.now < end else { return found }
             rest.after = ChainPosition(sequence: found.sequence, hash: found.headHash)
-            if let anchor = stretch.anchor, anchor.sequence <= found.sequence { rest.anchor = nil }
+            if let anchor = range.anchor, anchor.sequence <= found.sequence { rest.anchor = nil }
         }
     }
 
-    /// An event and its hash, which are given together or not at all.
+    /// An event and its hash, from two parameters that require each other.
     private func anchor(
         _ sequenceName: String, _ hashName: String, from first: Int64, _ parameters: QueryParameters
     ) throws(HTTPProblem) -> ChainPosition? {
         let sequence = try parameters.integer(sequenceName, in: first...Int64.max)
         guard let text = parameters[hashName] else {
-            guard (sequence ?? 0) == 0 else { throw .invalid(parameter: hashName, "belongs to \(sequenceName)") }
+            guard (sequence ?? 0) == 0 else { throw .invalid(parameter: hashName, "is required with \(sequenceName)") }
             return nil
         }
         guard let hash = Hexadecimal.bytes(text), hash.count == 32 else {
-            throw .invalid(parameter: hashName, "must be the 64 hexadecimal digits of a SHA-256")
+            throw .invalid(parameter: hashName, "must be a SHA-256 of 64 hexadecimal digits")
         }
-        guard let sequence, sequence > 0 else { throw .invalid(parameter: sequenceName, "belongs to \(hashName)") }
+        guard let sequence, sequence > 0 else {
+            throw .invalid(parameter: sequenceName, "is required with \(hashName)")
+        }
         return ChainPosition(sequence: sequence, hash: hash)
     }
 
