@@ -31,8 +31,8 @@ def binary():
 @contextmanager
 def serving(port=0):
     """Runs a server with a database of its own; yields its URL."""
-    # The path is short because PostgreSQL's socket is in it. The folder is open to other accounts because PostgreSQL does
-    # not run as root.
+    # The path is short because PostgreSQL's socket is in it. The folder is open to other accounts because PostgreSQL
+    # does not run as root.
     with tempfile.TemporaryDirectory(prefix="pl-browser-", dir="/tmp") as folder:
         os.chmod(folder, 0o755)
         process = subprocess.Popen(
@@ -84,7 +84,7 @@ def start(task, attempt):
 
 
 class Browser:
-    """A headless chromium with queries for our pages."""
+    """A headless Chromium with queries for the pages under test."""
 
     def __init__(self, size=WIDE, dark=False, scripts=True):
         # Parts of the console messages that the test expects.
@@ -180,7 +180,7 @@ class Browser:
             const text = (name) => row.querySelector(name).textContent;
             const bar = row.querySelector(".bar");
             return {
-              standing: row.dataset.standing, label: text(".label"), percent: text(".percent"), done: text(".done"),
+              status: row.dataset.status, label: text(".label"), percent: text(".percent"), done: text(".done"),
               total: text(".total"), note: text(".note"), role: bar.getAttribute("role"),
               now: bar.getAttribute("aria-valuenow"), words: bar.getAttribute("aria-valuetext"),
               width: bar.querySelector(".fill").getAttribute("width"),
@@ -205,7 +205,7 @@ class Browser:
 
 
 class Proxy:
-    """A TCP proxy in front of a server that can drop connections or hold events back."""
+    """A TCP proxy in front of a server; it can drop connections or hold events back."""
 
     def __init__(self, url):
         host, port = url.removeprefix("http://").split(":")

@@ -7,25 +7,25 @@ from support import Proxy, progress, start
 
 def test_both_pages_follow_the_demonstration_to_its_end(browsers, ledger, url):
     jobs = browsers().open(f"{url}/").wait_live()
-    known = {row.get_attribute("data-job") for row in jobs.all("tr[data-job]")}
+    earlier = {row.get_attribute("data-job") for row in jobs.all("tr[data-job]")}
     demo = ledger.demo("--speed", "2")
     new = jobs.wait(lambda: next(
-        (id for id in (row.get_attribute("data-job") for row in jobs.all("tr[data-job]")) if id not in known), None))
+        (id for id in (row.get_attribute("data-job") for row in jobs.all("tr[data-job]")) if id not in earlier), None))
     page = browsers().open(f"{url}/jobs/{new}").wait_live()
     page.run("""
         window.seen = { overall: [], title: [], icon: [], notes: [], shift: 0 };
         new PerformanceObserver((list) => {
           for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.seen.shift += entry.value;
         }).observe({ type: "layout-shift", buffered: true });
-        const note = () => {
+        const record = () => {
           const add = (list, value) => { if (list.at(-1) !== value) list.push(value); };
           add(window.seen.overall, document.querySelector("#head .overall").textContent);
           add(window.seen.title, document.title);
           add(window.seen.icon, document.querySelector("link[rel=icon]").getAttribute("href"));
           for (const row of document.querySelectorAll(".indicator .note.fell")) add(window.seen.notes, row.textContent);
         };
-        note();
-        new MutationObserver(note).observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
+        record();
+        new MutationObserver(record).observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
     """)
     page.wait(lambda: page.state() == "ended", 60)
     assert json.loads(demo.communicate(timeout=60)[0])["state"] == "completed"
@@ -40,13 +40,13 @@ def test_both_pages_follow_the_demonstration_to_its_end(browsers, ledger, url):
     row = f'tr[data-job="{new}"]'
     jobs.wait(lambda: jobs.text(f"{row} .state") == "completed")
     assert jobs.text(f"{row} .percent") == "100\u202f%"
-    # The tables follow as well.
+    # The tables are live as well.
     assert page.wait(lambda: "job finished" in page.text("#events tbody tr:first-child"))
     assert page.wait(lambda: len(page.all("#tasks tr[data-counts=superseded]")) == 3)
 
 
-def test_each_standing_looks_different(browser, ledger, url):
-    job = ledger.create("standings")
+def test_each_status_looks_different(browser, ledger, url):
+    job = ledger.create("statuses")
     ledger.append(
         job, progress("t", "empty"), progress("t", "unknown", done=5), progress("t", "waiting", total=8),
         progress("t", "moving", total=8, done=4), progress("t", "complete", total=8, done=8),
@@ -55,13 +55,13 @@ def test_each_standing_looks_different(browser, ledger, url):
     looks = {}
     for label in ["empty", "unknown", "waiting", "moving", "complete", "over"]:
         shown = browser.indicator(label)
-        assert shown["standing"] == label
+        assert shown["status"] == label
         assert shown["role"] == "progressbar"
         # A bar without a total has no value for screen readers.
         assert (shown["now"] is None) == (label in ("empty", "unknown")), shown
         looks[label] = browser.run(
             """
-            const bar = document.querySelector(`[data-standing="${arguments[0]}"] .bar`), style = getComputedStyle(bar);
+            const bar = document.querySelector(`[data-status="${arguments[0]}"] .bar`), style = getComputedStyle(bar);
             return [style.backgroundImage, style.borderTopStyle, style.outlineStyle, bar.querySelector(".fill").getAttribute("width"),
               getComputedStyle(bar.querySelector(".fill")).fill].join(" ");
             """, label)

@@ -142,7 +142,7 @@ def test_pages_work_without_scripts(browsers, story, url):
     assert "story" in browser.find("h1").text
     bar = browser.find(".indicator .bar")
     assert bar.get_attribute("role") == "progressbar" and bar.get_attribute("aria-valuenow") == "5"
-    assert "as of when this page was loaded" in browser.find("#connection").text
+    assert "the state when this page was loaded" in browser.find("#connection").text
     browser.find("#events tbody tr:nth-child(4) a").click()
     assert "As of event" in browser.find("#moment").text
     browser.find("#moment .now").click()

@@ -11,14 +11,14 @@ Date = class extends RealDate {
 };
 """
 
-# Lets a test put forward the clock that all ages are computed with.
+# Lets a test advance the clock from which all ages are computed.
 ADJUSTABLE_TIME = """
 window.elapsed = 0;
 const realNow = performance.now.bind(performance);
 performance.now = () => realNow() + window.elapsed;
 """
 
-# Replaces the stream by one that a test writes.
+# Replaces the stream with one that a test writes.
 SCRIPTED_STREAM = """
 const realFetch = fetch;
 window.fetch = (url, options) => {
@@ -51,7 +51,7 @@ def test_tables_are_fresh_when_a_tab_returns_after_its_job_has_ended(browser, le
     browser.hide()
     ledger.append(job, start("late", 1), progress("late", "tiles", done=1))
     ledger.finish(job)
-    # The hidden page learns the end, for its title and icon.
+    # The hidden page still notices the end, for its title and icon.
     browser.wait(lambda: "state=completed" in browser.find("link[rel=icon]").get_attribute("href"), 25)
     assert browser.text("#events tbody tr:first-child td:nth-child(3)") == "progress"
     browser.reveal()
@@ -78,7 +78,7 @@ def test_ages_do_not_depend_on_the_viewers_clock(browser, ledger, url):
     browser.wait(lambda: "last event" in browser.text("#connection"))
     ledger.append(job, progress("t", "tiles", done=1))
     browser.wait(lambda: browser.indicator("tiles")["done"] == "2")
-    assert browser.indicator("tiles")["standing"] == "moving"
+    assert browser.indicator("tiles")["status"] == "moving"
     assert browser.text("#connection .words").removeprefix("live · last event ") in [f"{n}\u202fs ago" for n in range(6)]
     assert browser.text("#head .elapsed") in [f"{n}\u202fs" for n in range(15)]
     browser.open(url).wait_live()
@@ -104,7 +104,7 @@ def test_a_silent_job_shows_how_long_it_has_not_reported(browser, ledger, url):
     browser.wait(lambda: not browser.find("#head .silence").is_displayed())
 
 
-def test_no_silence_is_shown_of_the_time_without_a_connection(browser, ledger, url):
+def test_time_without_a_connection_is_not_shown_as_silence(browser, ledger, url):
     browser.before_load(ADJUSTABLE_TIME)
     browser.expected = ["Failed to load resource"]
     proxy = Proxy(url)
@@ -116,7 +116,7 @@ def test_no_silence_is_shown_of_the_time_without_a_connection(browser, ledger, u
         browser.wait(lambda: browser.state() == "lost")
         browser.run("window.elapsed = 305_000")
         browser.wait(lambda: "5\u202fmin ago" in browser.text("#connection"))
-        assert browser.indicator("tiles")["standing"] == "moving"
+        assert browser.indicator("tiles")["status"] == "moving"
         assert not browser.find("#head .silence").is_displayed()
     finally:
         browser.open("about:blank")
@@ -266,7 +266,7 @@ def test_a_choice_made_without_a_connection_is_shown_when_it_is_back(browser, le
     try:
         job = ledger.create("choice")
         ledger.append(job, progress("t", "tiles", total=10, done=1), progress("t", "tiles", done=4))
-        # Also in the past, where no stream notices the connection.
+        # The page shows the past, so no stream notices that the connection is lost.
         browser.open(f"{proxy.url}/jobs/{job}?at_sequence=3")
         browser.wait(lambda: browser.state() == "past")
         proxy.cut()
@@ -291,7 +291,7 @@ def test_text_in_a_filter_survives_an_update_of_its_table(browser, ledger, url):
 
 
 def test_a_stream_that_falls_silent_is_replaced_by_polling(browser, ledger, url):
-    # Ten times as fast, so that 40 seconds of silence take four.
+    # Timers run ten times as fast, so that 40 seconds of silence take four.
     browser.before_load("const after = setTimeout; window.setTimeout = (body, time, ...rest) => after(body, time / 10, ...rest);")
     browser.expected = ["Failed to load resource"]
     proxy = Proxy(url)

@@ -24,7 +24,7 @@ struct ChartSection {
         let marks = curve.points.filter { $0.cause != nil }.suffix(Self.marksMax).map { mark($0, scale) }
         return """
             <section id="chart" data-drawn="yes" data-sequence="\(curve.sequence)">\(title)
-            <figure><p class="scale" aria-hidden="true"><span>\(PageText.number(scale.top))</span></p><svg class="plot" role="group" aria-label="\(words(curve, last))">\
+            <figure><p class="scale" aria-hidden="true"><span>\(PageText.number(scale.top))</span></p><svg class="plot" role="group" aria-label="\(summary(curve, last))">\
             <svg class="curves" viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">\
             <path class="area" d="\(path(curve, scale, closes: true) { $0.done })"/>\
             <path class="total" d="\(path(curve, scale, closes: false) { $0.total })"/>\
@@ -32,14 +32,14 @@ struct ChartSection {
             \(cursor(curve, scale))\(marks)</svg>
             <figcaption><span class="left">\(PageText.time(first.at, withDay: true))</span>\
             <span class="keys"><span class="key total">total</span><span class="key done">done</span><span class="key fall">decrease</span></span>\
-            <span class="right">\(PageText.time(last.at, withDay: true))</span></figcaption></figure>\(falls(curve))</section>
+            <span class="right">\(PageText.time(last.at, withDay: true))</span></figcaption></figure>\(decreases(curve))</section>
             """
     }
 
-    /// More marks would overlap.
+    /// The maximum number of marks; more would overlap.
     private static let marksMax = 200
     /// The number of latest decreases that are listed in words as well.
-    private static let fallsMax = 5
+    private static let decreasesMax = 5
 
     /// Coordinates of a point, in thousandths of the width and the height.
     private struct Scale {
@@ -88,15 +88,15 @@ struct ChartSection {
         "\(thousandths / 10).\(thousandths % 10)%"
     }
 
-    private func falls(_ curve: IndicatorHistory) -> HTML? {
-        let falls = curve.points.filter { $0.cause != nil }
-        guard !falls.isEmpty else { return nil }
-        let rows = falls.suffix(Self.fallsMax).reversed().map { point in
+    private func decreases(_ curve: IndicatorHistory) -> HTML? {
+        let decreases = curve.points.filter { $0.cause != nil }
+        guard !decreases.isEmpty else { return nil }
+        let rows = decreases.suffix(Self.decreasesMax).reversed().map { point in
             HTML(
                 "<li><a href=\"\(momentLink(point.sequence))\">\(PageText.clock(point.at))</a> \(point.cause.map(PageText.cause) ?? "")</li>"
             )
         }
-        let rest = falls.count - rows.count
+        let rest = decreases.count - rows.count
         return "<ul class=\"falls\">\(rows)\(rest > 0 ? HTML("<li>and \(rest) earlier</li>") : "")</ul>"
     }
 
@@ -104,8 +104,8 @@ struct ChartSection {
         link.without("before", "cursor").with("at_sequence", String(sequence)).text
     }
 
-    private func words(_ curve: IndicatorHistory, _ last: IndicatorHistory.Point) -> String {
-        let falls = curve.points.count { $0.cause != nil }
-        return "\(last.counted.done) of \(last.counted.total) done at the end; \(falls) decreases"
+    private func summary(_ curve: IndicatorHistory, _ last: IndicatorHistory.Point) -> String {
+        let decreaseCount = curve.points.count { $0.cause != nil }
+        return "\(last.counted.done) of \(last.counted.total) done at the end; \(decreaseCount) decreases"
     }
 }

@@ -35,12 +35,12 @@ struct EventsSection {
         return """
             <tr data-key="\(event.sequence)" data-verdict="\(kind)"><td class="number"><a href="\(moment)" title="Show the job as of this event">\(PageText.number(event.sequence))</a></td>\
             <td>\(PageText.time(event.recordedAt))</td><td>\(event.body.type.name.split(separator: "_").joined(separator: " "))</td>\
-            <td>\(event.body.reference.map { HTML.name($0.task) })</td><td>\(run(entry))</td>\
+            <td>\(event.body.reference.map { HTML.name($0.task) })</td><td>\(execution(entry))</td>\
             <td>\(change(event.body))</td><td class="verdict">\(words)</td></tr>
             """
     }
 
-    private func run(_ entry: ExplainedEvent) -> HTML? {
+    private func execution(_ entry: ExplainedEvent) -> HTML? {
         guard entry.event.body.reference != nil else { return nil }
         let attempt = entry.attempt.map { HTML("<small>#\($0)</small> ") }
         return "\(attempt)\(entry.execution.map { HTML.name($0) })"
@@ -60,7 +60,9 @@ struct EventsSection {
         }
     }
 
-    /// The verdict as of the moment that is shown: an event that was superseded later counted then.
+    /// The verdict as of the moment that is shown.
+    ///
+    /// An event that was superseded after that moment is shown as counted.
     private func verdict(_ entry: ExplainedEvent) -> (kind: String, words: HTML) {
         guard let verdict = entry.verdict else { return ("pending", "pending") }
         switch verdict {
@@ -68,8 +70,8 @@ struct EventsSection {
             guard let by = entry.supersededBy else { return ("superseded", "superseded") }
             if let moment, by.sequence > moment, !entry.late { return ("counted", "counted") }
             return entry.late
-                ? ("late", "late <small>superseded by \(PageText.run(by))</small>")
-                : ("superseded", "superseded <small>by \(PageText.run(by))</small>")
+                ? ("late", "late <small>superseded by \(PageText.execution(by))</small>")
+                : ("superseded", "superseded <small>by \(PageText.execution(by))</small>")
         case .duplicate, .conflict:
             let of = entry.duplicateOf.map { HTML(" <small>of event \(PageText.number($0))</small>") }
             return (verdict.rawValue, "\(verdict.rawValue)\(of)")

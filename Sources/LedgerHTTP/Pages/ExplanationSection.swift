@@ -38,12 +38,12 @@ struct ExplanationSection {
                 ? "<span class=\"none\">–</span>"
                 : "\(PageText.number(units.done))\u{2009}/\u{2009}\(PageText.number(units.total))"
         }
-        let why = entry.supersededBy.map { HTML("superseded by \(PageText.run($0))") }
+        let reason = entry.supersededBy.map { HTML("superseded by \(PageText.execution($0))") }
         return """
             <tr data-counts="\(entry.isCounted ? "counted" : "superseded")"><td>\(HTML.name(entry.task))</td>\
             <td>\(entry.execution.execution.map { HTML.name($0) } ?? "<i>unnamed</i>")</td><td class="number">\(entry.execution.attempt)</td>\
             <td class="number">\(units(entry.counted))</td><td class="number">\(units(entry.superseded))</td>\
-            <td class="number">\(units(entry.discarded))</td><td>\(why)</td></tr>
+            <td class="number">\(units(entry.discarded))</td><td>\(reason)</td></tr>
             """
     }
 }

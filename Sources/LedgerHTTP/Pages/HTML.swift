@@ -20,7 +20,7 @@ struct HTML: Sendable, ExpressibleByStringInterpolation {
         for piece in pieces { text += piece.text }
     }
 
-    /// Takes a text that is markup already: a file of ours.
+    /// Takes a trusted text that is markup already, such as an embedded file.
     init(trusted text: String) {
         self.text = text
     }
@@ -85,7 +85,9 @@ struct HTML: Sendable, ExpressibleByStringInterpolation {
         return String(decoding: escaped, as: UTF8.self)
     }
 
-    /// A name for people, isolated for its writing direction and with invisible characters escaped.
+    /// A name for people, with invisible characters escaped.
+    ///
+    /// It is isolated from the text around it, because its writing direction may differ.
     static func name(_ name: Name) -> HTML {
         "<bdi>\(PageText.visible(name.text))</bdi>"
     }

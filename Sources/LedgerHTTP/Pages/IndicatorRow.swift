@@ -12,20 +12,20 @@ struct IndicatorRow {
     var isSelected = false
 
     var html: HTML {
-        let standing = indicator.standing(in: state, at: now)
+        let status = indicator.standing(in: state, at: now)
         return """
-            <li class="indicator" data-label="\(indicator.label ?? "")" data-standing="\(standing.rawValue)">\
+            <li class="indicator" data-label="\(indicator.label ?? "")" data-status="\(status.rawValue)">\
             <a class="label" href="\(link)"\(isSelected ? " aria-current=\"true\"" as HTML : "")>\(HTML.label(indicator.label))</a>\
             \(Self.bar(indicator.percent, "\(indicator.label?.text ?? "default"): \(Self.words(indicator))"))\
             <span class="percent">\(PageText.percent(indicator.percent))</span>\
             <span class="count"><span class="done">\(PageText.number(indicator.counted.done))</span>\
             <span class="total">\(Self.total(indicator))</span></span>\
             <span class="rate"></span>\
-            <span class="note">\(Self.note(indicator, standing, state, now))</span></li>
+            <span class="note">\(Self.note(indicator, status, state, now))</span></li>
             """
     }
 
-    /// A progress bar for screen readers as well. Without a percentage it has no value.
+    /// A progress bar, also for screen readers. Without a percentage it has no value.
     static func bar(_ percent: (some BinaryInteger)?, _ words: String) -> HTML {
         let value = percent.map { min(max(Int($0), 0), 100) }
         let now = value.map { HTML(" aria-valuenow=\"\($0)\"") }
@@ -47,14 +47,14 @@ struct IndicatorRow {
         indicator.counted.total == 0 ? "" : "\u{2009}/\u{2009}\(PageText.number(indicator.counted.total))"
     }
 
-    /// What the numbers do not show.
+    /// A note about a status that the numbers do not show; empty if there is none.
     static func note(
-        _ indicator: Snapshot.Indicator, _ standing: Snapshot.Indicator.Status, _ state: JobState, _ now: Timestamp
+        _ indicator: Snapshot.Indicator, _ status: Snapshot.Indicator.Status, _ state: JobState, _ now: Timestamp
     ) -> String {
         let silence = now.microseconds - indicator.updatedAt.microseconds
         let isSilent = state == .running && silence > Snapshot.Indicator.stalledAfter
         let silent = isSilent ? " · no report for \(PageText.age(microseconds: silence))" : ""
-        switch standing {
+        switch status {
         case .empty: return "no units declared\(silent)"
         case .unknown: return "total unknown\(silent)"
         case .waiting: return isSilent ? "none done yet\(silent)" : ""

@@ -16,7 +16,7 @@ struct JobPage {
 
     var snapshot: Snapshot { view.snapshot }
 
-    /// The time that ages are relative to: the server's, or that of the past moment.
+    /// The time that ages are relative to: the present, or the past moment.
     var shownAt: Timestamp { moment == nil ? now : snapshot.updatedAt ?? view.createdAt }
 
     func page(_ sections: [HTML]) -> Page {
@@ -25,7 +25,7 @@ struct JobPage {
             title: "\(percent)\(PageText.visible(view.description.name.text)) – progress ledger",
             icon: Icon.link(snapshot), script: "job.js",
             body: """
-                <header class="top"><nav aria-label="Where"><a href="/">Jobs</a></nav>\(PageParts.connection)</header>
+                <header class="top"><nav aria-label="Breadcrumb"><a href="/">Jobs</a></nav>\(PageParts.connection)</header>
                 <main id="job" data-job="\(view.id.description)" data-moment="\(moment.map(String.init) ?? "")" \
                 data-sequence="\(snapshot.sequence)" data-updated="\(snapshot.updatedAt.map(RFC3339.text) ?? "")" \
                 data-head="\(view.ledgerSequence)" data-now="\(RFC3339.text(now))">

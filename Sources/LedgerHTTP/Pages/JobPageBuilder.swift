@@ -13,7 +13,9 @@ struct JobPageBuilder: Sendable {
     private static let eventsOnPage = 50
     private static let entriesOnPage = 100
     private static let chartPoints = 300
-    /// The most events of which a chart is drawn without a request: it takes a twentieth of a second.
+    /// The maximum number of events for which a chart is drawn without a request.
+    ///
+    /// Drawing it then takes a twentieth of a second.
     private static let eventsDrawnAtOnce: Int64 = 50_000
 
     func answer() async throws -> LedgerResponse {
@@ -72,7 +74,7 @@ struct JobPageBuilder: Sendable {
     }
 
     private func chart(_ page: JobPage, _ parameters: PageParameters) async throws -> HTML {
-        // Unless another was chosen, the one that is being worked on.
+        // Without a choice by the viewer, the chart shows the indicator that is being worked on.
         let indicators = page.snapshot.indicators
         let isOpen = { (indicator: Snapshot.Indicator) in indicator.counted.done < indicator.counted.total }
         let current =
@@ -133,10 +135,10 @@ struct JobPageBuilder: Sendable {
         guard let selected = page.selected else { return "<section id=\"explanation\" hidden></section>" }
         var cursor: Explanation.Cursor?
         if let text = parameters["from"] {
-            guard let place = Explanation.Cursor(text) else {
+            guard let position = Explanation.Cursor(text) else {
                 throw HTTPProblem.invalid(parameter: "from", "is not from a link of this page")
             }
-            cursor = place
+            cursor = position
         }
         let outcome = try await service.explain(
             page.view.id, selected.label, at: page.moment.map { .sequence($0) }, counting: .last,
@@ -152,7 +154,7 @@ struct JobPageBuilder: Sendable {
 }
 
 extension Timestamp {
-    /// This process's clock: for ages of what is shown, and nothing else.
+    /// The time of this process's clock, which serves only for displayed ages.
     static var now: Timestamp {
         Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1_000_000))
     }

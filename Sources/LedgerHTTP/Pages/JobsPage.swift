@@ -29,7 +29,9 @@ struct JobsPage {
                 """)
     }
 
-    /// The table of jobs, with links to other pages of it. `data-watch` is the address of its stream.
+    /// The table of jobs, with links to its other pages.
+    ///
+    /// `data-watch` is the address of its stream.
     var list: HTML {
         var watch = PageLink("/v1/watch", [("limit", String(limit))])
         if let state = filter.state { watch = watch.with("state", state.rawValue) }
@@ -82,39 +84,10 @@ struct JobsPage {
     }
 }
 
-/// Elements that several pages share.
-enum PageParts {
-    /// The state of the connection. Scripts replace the text.
-    static let connection: HTML = """
-        <p id="connection" role="status" data-state="still"><span class="dot"></span><span class="words">not live: as of when \
-        this page was loaded</span></p>
-        """
-
-    /// The age of the last report of something that runs, hidden while it is short. `Files/silence.js` updates it.
-    static func silence(since: Timestamp, now: Timestamp, isRunning: Bool) -> HTML {
-        let silence = now.microseconds - since.microseconds
-        let isShown = isRunning && silence >= PageText.silentAfter
-        let words = isShown ? "no report for \(PageText.age(microseconds: silence))" : ""
-        let isLong = silence >= PageText.silentForLongAfter
-        return """
-            <small class="silence\(isShown && isLong ? " long" as HTML : "")" data-since="\(RFC3339.text(since))"\
-            \(isShown ? "" as HTML : " hidden")>\(words)</small>
-            """
-    }
-
-    /// A form field with these choices and `any`.
-    static func select(_ title: String, _ name: String, _ choices: [String], _ chosen: String?) -> HTML {
-        let options = choices.map { choice in
-            HTML(
-                "<option value=\"\(choice)\"\(choice == chosen ? " selected" as HTML : "")>\(choice.split(separator: "_").joined(separator: " "))</option>"
-            )
-        }
-        return "<label>\(title) <select name=\"\(name)\"><option value=\"\">any</option>\(options)</select></label>"
-    }
-}
-
 extension Snapshot {
-    /// How long the job has run, in microseconds: since its first execution began, or since it was created.
+    /// The time that the job has been running, in microseconds.
+    ///
+    /// It begins with the first execution. Without an execution it begins with the creation of the job.
     func elapsed(_ createdAt: Timestamp, now: Timestamp) -> Int64 {
         (finishedAt ?? now).microseconds - (startedAt ?? createdAt).microseconds
     }

@@ -12,9 +12,9 @@ struct Page: Sendable {
     var script: String?
     var body: HTML
 
-    /// The policy of what browsers may load and run: our own files, and nothing inline.
+    /// The content security policy: browsers load and run only the server's own files.
     ///
-    /// Even markup that was injected into a page could do nothing.
+    /// Inline code is forbidden, so markup that was injected into a page would have no effect.
     private static let contentSecurityPolicy = """
         default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
         base-uri 'none'; frame-ancestors 'none'

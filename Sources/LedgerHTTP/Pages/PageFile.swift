@@ -19,7 +19,7 @@ struct PageFile: Sendable {
         self.text = text
         let types = ["css": "text/css", "js": "text/javascript", "html": "text/html"]
         mediaType = "\(types[name.split(separator: ".").last.map(String.init) ?? ""] ?? "text/plain"); charset=utf-8"
-        // FNV-1a is enough to distinguish our own versions.
+        // FNV-1a is enough to distinguish versions of the same file.
         let hash = text.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
         entityTag = "\"\(String(hash, radix: 16))\""
     }

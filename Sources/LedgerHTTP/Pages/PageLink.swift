@@ -1,4 +1,4 @@
-/// An address of one of our pages with its parameters.
+/// The address of a page of this server, with its parameters.
 struct PageLink: Sendable {
     let path: String
     private(set) var parameters: [(name: String, value: String)] = []

@@ -20,9 +20,9 @@ struct PageRoutes: Sendable {
             Route(
                 method: .get, path: "/", operation: "jobsPage", summary: "The page of all jobs",
                 parameters: [
-                    .init(name: "search", type: .string, description: "A part of the name, or the key or the id"),
+                    .init(name: "search", type: .string, description: "A part of the name, or the whole key or id"),
                     .init(name: "state", type: .string, description: "Only jobs in this state"),
-                    .init(name: "tag", type: .string, description: "Only jobs that have this tag: NAME=VALUE"),
+                    .init(name: "tag", type: .string, description: "Only jobs with this tag: NAME=VALUE"),
                     .init(name: "cursor", type: .string, description: "Only jobs older than this one"),
                     Self.part,
                 ],
@@ -65,7 +65,7 @@ struct PageRoutes: Sendable {
                 outcomes: [
                     Route.ResponseSpec(
                         status: 200, description: "The picture", schema: "Text", mediaType: "image/svg+xml"),
-                    Route.ResponseSpec(status: 304, description: "Unchanged since the ETag that If-None-Match names"),
+                    Route.ResponseSpec(status: 304, description: "Unchanged since the ETag in If-None-Match"),
                     .problem(404, "No such job"),
                 ], handle: badge),
         ]
@@ -158,13 +158,15 @@ struct PageRoutes: Sendable {
     private static func picture(_ svg: HTML, caching: String) -> LedgerResponse {
         LedgerResponse(
             status: .ok,
-            // Opened as a document, a picture must not load or run anything.
+            // A picture that is opened as a document must not load or run anything.
             headers: [.cacheControl: caching, .contentSecurityPolicy: "default-src 'none'; style-src 'unsafe-inline'"],
             contentType: "image/svg+xml; charset=utf-8", bytes: Array(svg.text.utf8))
     }
 }
 
-/// The parameters of a page's address. Forms send empty fields, which count as absent.
+/// The parameters of a page's address.
+///
+/// Forms send empty fields, which count as absent.
 struct PageParameters {
     private let parameters: QueryParameters
 

@@ -17,7 +17,9 @@ enum PageText {
         return visible
     }
 
-    /// A JavaScript module with a regular expression of the same characters, for `Files/text.js`.
+    /// A JavaScript module with a regular expression of the same characters.
+    ///
+    /// `Files/text.js` imports it.
     static var invisibleModule: String {
         var ranges: [ClosedRange<UInt32>] = []
         for value in UInt32(0)...0x10FFFF {
@@ -48,9 +50,9 @@ enum PageText {
         value.map { "\($0)\u{202F}%" } ?? "–"
     }
 
-    /// How long something that runs may not report before pages show that, in microseconds.
+    /// The time without a report after which pages show it, in microseconds.
     static let silentAfter: Int64 = 60_000_000
-    /// How long it may not report before pages emphasise that, in microseconds.
+    /// The time without a report after which pages emphasise it, in microseconds.
     static let silentForLongAfter: Int64 = 300_000_000
 
     /// An age. It has no seconds above one minute.
@@ -85,7 +87,7 @@ enum PageText {
     }
 
     /// An execution of a task, in words.
-    static func run(_ execution: ExecutionIdentity) -> String {
+    static func execution(_ execution: ExecutionIdentity) -> String {
         execution.execution.map { "attempt \(execution.attempt), \(visible($0.text))" }
             ?? "attempt \(execution.attempt)"
     }
@@ -98,11 +100,11 @@ enum PageText {
         return parts.isEmpty ? "+0" : parts.joined(separator: ", ")
     }
 
-    /// Why a number fell.
+    /// The cause of a decrease.
     static func cause(_ cause: IndicatorHistory.Cause) -> String {
         var lost: [String] = []
         if cause.lost.done > 0 { lost.append("−\(number(cause.lost.done)) done") }
         if cause.lost.total > 0 { lost.append("−\(number(cause.lost.total)) total") }
-        return "\(lost.joined(separator: ", ")): \(visible(cause.task.text)) restarted, \(run(cause.execution))"
+        return "\(lost.joined(separator: ", ")): \(visible(cause.task.text)) restarted, \(execution(cause.execution))"
     }
 }

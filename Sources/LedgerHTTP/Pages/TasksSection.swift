@@ -1,7 +1,7 @@
 internal import Ledger
 internal import LedgerStore
 
-/// The executions of a job's tasks: what each reported, and whether it counts.
+/// The executions of a job's tasks, with their reports and whether they count.
 struct TasksSection {
     let page: TaskPage
     let state: TaskState?
@@ -50,8 +50,8 @@ struct TasksSection {
                 (
                     supersession.isLate ? "late" : "superseded",
                     supersession.isLate
-                        ? "late <small>superseded by \(PageText.run(supersession.by))</small>"
-                        : "superseded <small>by \(PageText.run(supersession.by))</small>"
+                        ? "late <small>superseded by \(PageText.execution(supersession.by))</small>"
+                        : "superseded <small>by \(PageText.execution(supersession.by))</small>"
                 )
             } else if execution.isProvisional {
                 ("provisional", "counted <small>until retried</small>")
@@ -63,7 +63,7 @@ struct TasksSection {
                 "<span class=\"reported\">\(HTML.label(entry.label)) \(PageText.change(done: entry.units.done, total: entry.units.total))</span>"
             )
         }
-        // One that was superseded before it ended does not run, whatever it believes.
+        // An execution that was superseded before it ended is not running, even if its worker still reports.
         let outcome = execution.outcome?.rawValue ?? (execution.isCounted ? task.state.rawValue : "unfinished")
         let silence: HTML? =
             outcome == TaskState.running.rawValue

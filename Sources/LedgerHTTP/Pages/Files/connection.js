@@ -11,7 +11,7 @@ function reasonText(status) {
     case undefined: return "connection lost";
     case 0: return "redirected: reload the page"; // For example to a login.
     case 401: case 403: return "not allowed: reload the page";
-    case 404: return "not found: the ledger does not know this job";
+    case 404: return "not found: the ledger has no such job";
     case 429: case 503: return "the server is busy";
     default: return `the server answered ${status}`;
   }
@@ -54,7 +54,7 @@ export class Connection {
     return this.#state;
   }
 
-  /** The newest event shown was recorded at this time. */
+  /** Sets the time at which the newest event on the page was recorded. */
   changed(time) {
     this.#changedAt = time === null ? null : Date.parse(time);
     this.#show();
@@ -71,7 +71,7 @@ export class Connection {
     if (this.#notice !== null && this.#notice.until < performance.now()) this.#notice = null;
     const words = this.#notice === null ? this.#text() : `${this.#notice.text} · ${this.#text()}`;
     if (this.#words.textContent !== words) this.#words.textContent = words;
-    // Screen readers read it out when the connection is lost, and not every second.
+    // Screen readers read the text when the connection is lost, and not every second.
     this.#element.setAttribute("aria-live", this.#state === "lost" || this.#notice !== null ? "assertive" : "off");
   }
 

@@ -30,10 +30,10 @@ function sleep(milliseconds, signal) {
   });
 }
 
-/** No event arrives although the connection may be up: something on the way may hold events back. */
+/** No event arrives although the connection may be up: a proxy may hold events back. */
 class HeldBack extends Error {}
 
-/** A response with a status that does not help. */
+/** A response with a status other than success or 304. */
 export class StatusError extends Error {
   constructor(response) {
     super(`status ${response.status}`);
@@ -44,7 +44,7 @@ export class StatusError extends Error {
 }
 
 /**
- * Follows what a page shows, and begins anew by itself after every failure.
+ * Follows the job or list that a page shows, and starts again after every failure.
  *
  * States that it reports: `live` (with the milliseconds between polls, or 0 for a stream), `lost` (with the milliseconds
  * until the next attempt, and the error) and `ended` (the job has finished; it is polled slowly, as it may be reopened).
@@ -121,13 +121,13 @@ export class Feed {
         if (signal.aborted) return;
         freeSlot();
         if (error instanceof HeldBack) {
-          this.#source.state("lost", 0, error); // The first poll shows within milliseconds whether that is so.
+          this.#source.state("lost", 0, error); // The first poll shows within milliseconds whether this is true.
           this.#pollingUntil = performance.now() + this.#pollingTime;
           this.#pollingTime = Math.min(pollingMax, this.#pollingTime * 2);
           continue;
         }
         if (isEnd) continue; // A finished job does not need the server.
-        // Pages that lose the same server come back at different times.
+        // The random pause spreads the requests of pages that lose the same server.
         const backOff = Math.min(pauseMax, pauseMin * 2 ** Math.min(this.#failures, 10)) * (0.5 + Math.random() / 2);
         const pause = Math.max(backOff, error.retryAfter ?? 0);
         this.#failures += 1;

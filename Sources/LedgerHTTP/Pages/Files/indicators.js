@@ -3,12 +3,12 @@
 import { now } from "./clock.js";
 import { age, difference, executionText, number, percent, rate, visible } from "./text.js";
 
-const silentAfter = 60_000; // Milliseconds without a report after which a row shows their number.
-const rateWindow = 30_000; // A rate is the mean over this much of what the page has seen.
-const noteTime = 20_000; // How long a row shows why its numbers changed.
+const silentAfter = 60_000; // Milliseconds without a report after which a row shows this time.
+const rateWindow = 30_000; // A rate is the mean over the last so many milliseconds that the page has seen.
+const noteTime = 20_000; // Milliseconds for which a row shows why its numbers changed.
 
-/** The standing of an indicator. `Snapshot.Indicator.Standing` in Swift lists them. */
-export function standing(indicator, state, time) {
+/** The status of an indicator. `Snapshot.Indicator.Status` in Swift lists the values. */
+function statusOf(indicator, state, time) {
   const { done, total } = indicator;
   if (total == 0) return done == 0 ? "empty" : "unknown";
   if (done >= total) return done == total ? "complete" : "over";
@@ -50,7 +50,7 @@ class Row {
       ["bar", "percent", "done", "total", "rate", "note", "label"].map((name) => [name, element.querySelector(`.${name}`)]));
   }
 
-  /** Makes a row for an indicator that the page did not have. */
+  /** Makes a row for an indicator that is new on the page. */
   static make(indicator, link) {
     const row = new Row(document.querySelector("#indicator").content.firstElementChild.cloneNode(true));
     row.element.dataset.label = indicator.label ?? "";
@@ -93,20 +93,20 @@ class Row {
   tick(state, time) {
     const indicator = this.#indicator;
     if (indicator === null) return;
-    const stands = standing(indicator, state, time);
-    if (this.element.dataset.standing !== stands) this.element.dataset.standing = stands;
+    const status = statusOf(indicator, state, time);
+    if (this.element.dataset.status !== status) this.element.dataset.status = status;
     if (this.#note !== null && this.#note.until < time) this.#note = null;
     const note = this.#parts.note;
     note.classList.toggle("fell", this.#note?.kind === "fell");
     note.classList.toggle("grew", this.#note?.kind === "grew");
-    setText(note, this.#note?.text ?? noteText(indicator, state, stands, time));
-    setText(this.#parts.rate, state === "running" && (stands === "moving" || stands === "unknown") ? rate(this.#rate(time)) : "");
+    setText(note, this.#note?.text ?? noteText(indicator, state, status, time));
+    setText(this.#parts.rate, state === "running" && (status === "moving" || status === "unknown") ? rate(this.#rate(time)) : "");
   }
 
   #rate(time) {
     while (this.#samples.length > 2 && this.#samples[0].time < time - rateWindow) this.#samples.shift();
     const first = this.#samples[0], last = this.#samples.at(-1);
-    // Until now, so that it falls while nothing is reported.
+    // The window ends now, so the rate falls while nothing is reported.
     return first && last.done > first.done ? (last.done - first.done) / Math.max(1, (time - first.time) / 1000) : 0;
   }
 }
@@ -118,10 +118,10 @@ function decreaseText(before, after) {
   return parts.join(", ");
 }
 
-function noteText(indicator, state, stands, time) {
+function noteText(indicator, state, status, time) {
   const silence = time - Date.parse(indicator.updated_at);
   const silent = state === "running" && silence > silentAfter ? ` · no report for ${age(silence)}` : "";
-  switch (stands) {
+  switch (status) {
     case "empty": return `no units declared${silent}`;
     case "unknown": return `total unknown${silent}`;
     case "waiting": return silent === "" ? "" : `none done yet${silent}`;
@@ -151,7 +151,7 @@ export class Indicators {
     this.#state = job.state;
     const fell = [];
     const labels = new Set(job.progress.map((indicator) => indicator.label ?? ""));
-    // First, so that no row that stays has to move.
+    // Rows are removed first, so that no remaining row has to move.
     for (const [label, row] of this.#rows) {
       if (labels.has(label)) continue;
       row.element.remove();
@@ -165,7 +165,7 @@ export class Indicators {
         row = Row.make(indicator, this.#link(label));
         this.#rows.set(label, row);
       }
-      // In the order of the snapshot.
+      // Rows have the order of the snapshot.
       if (row.element === next) next = next.nextElementSibling;
       else this.#list.insertBefore(row.element, next);
       if (row.update(indicator, time)) fell.push(label);
@@ -180,7 +180,7 @@ export class Indicators {
     for (const row of this.#rows.values()) row.tick(this.#state, time);
   }
 
-  /** Shows why numbers fell: the executions that were superseded, and what they had counted. */
+  /** Shows why numbers fell: the superseded executions, and the units that they had contributed. */
   explain(superseded) {
     const time = now();
     for (const [label, row] of this.#rows) {

@@ -14,21 +14,23 @@ const id = main.dataset.job;
 const base = new URL("..", import.meta.url); // The modules are at BASE/pages/.
 
 const tableInterval = 2_000; // Tables are not fetched more often than this.
-const longChartInterval = 10_000; // For the chart the server reads the whole history, …
-const longChartEvents = 5_000; // … so beyond this many events it is fetched less often, …
-const chartEventsMax = 50_000; // … and beyond this many only on request.
+// The server reads the whole history for the chart.
+const longChartInterval = 10_000; // Milliseconds between two requests for the chart of a long history.
+const longChartEvents = 5_000; // The number of events beyond which a history is long.
+const chartEventsMax = 50_000; // The number of events beyond which the chart is fetched only on request.
 const chainInterval = 10_000;
-const chainEventsMax = 20_000; // Up to this many events the chain is verified when the page is opened and when the job ends, …
-const chainRunningEventsMax = 2_000; // … and up to this many while the job runs.
-const busyRetriesMax = 6; // A server that is too busy is asked again so often.
-const retryPause = 700; // Before the viewer's choice is tried again; doubles …
-const retryPauseMax = 15_000; // … up to this.
+const chainEventsMax = 20_000; // Up to this many events the chain is verified when the page is opened and when the job ends.
+const chainRunningEventsMax = 2_000; // Up to this many events the chain is also verified while the job is running.
+const busyRetriesMax = 6; // The maximum number of retries while the server is too busy.
+const retryPause = 700; // Milliseconds before the viewer's choice is tried again; doubles with each attempt.
+const retryPauseMax = 15_000;
 const explainDelayMax = 500;
 const lagMax = 10_000; // Milliseconds that one of several servers may lag behind another.
 
-const visibleInterval = 2_000; // Milliseconds between polls of a page without a stream, …
-const hiddenInterval = 10_000; // … of a hidden page, for its title and icon, …
-const endedInterval = 30_000; // … and of a finished job, which may be reopened.
+// Milliseconds between polls:
+const visibleInterval = 2_000; // of a page without a stream,
+const hiddenInterval = 10_000; // of a hidden page, for its title and icon,
+const endedInterval = 30_000; // and of a finished job, which may be reopened.
 
 let address = new URL(location.href);
 let job = null;
@@ -62,11 +64,11 @@ const parts = [
 
 // The snapshot
 
-/** Shows a snapshot. A lower sequence than before is shown as well: a failover may have lost events. */
+/** Shows a snapshot, even one with a lower sequence than before: a failover may have lost events. */
 function show(received) {
   const next = parse(received);
   learnAtLeast(Date.parse(next.now));
-  // A repeated snapshot differs in the time alone.
+  // A repeated snapshot differs only in its time.
   const content = received.replace(/"now":"[^"]*"/, "");
   const isNew = content !== text;
   const before = job;
@@ -87,7 +89,7 @@ function show(received) {
     changes += 1;
     version = `${job.sequence} ${job.updated_at ?? ""} ${changes}`;
   }
-  for (const part of parts) part.want(version);
+  for (const part of parts) part.request(version);
 }
 
 function showFigures() {
@@ -120,7 +122,11 @@ function showTitle() {
 
 let explainedFrom = null; // The snapshot before the first decrease that has not been explained.
 
-/** Asks why numbers fell, a moment later: all pages that show the job ask. One request covers all decreases until then. */
+/**
+ * Requests the cause of a decrease, after a random delay, because all pages that show the job request it.
+ *
+ * One request covers all decreases until then.
+ */
 function explainDecrease(sequence) {
   const isScheduled = explainedFrom !== null;
   explainedFrom ??= sequence;
@@ -136,7 +142,7 @@ function explainDecrease(sequence) {
   }, Math.random() * explainDelayMax);
 }
 
-/** Says that the ledger has lost events, unless it was another server that lags for a moment. */
+/** Reports that the ledger may have lost events, unless another server lagged only for a moment. */
 function reportStepBack(from) {
   setTimeout(() => {
     if (job.sequence < from) {
@@ -146,7 +152,7 @@ function reportStepBack(from) {
 }
 
 function tick() {
-  // Without a connection the page stays as of then: nobody knows what has been reported since.
+  // Without a connection the page keeps its last state, because later reports are unknown.
   if (job === null || isPast() || connection.state === "lost") return;
   const start = Date.parse(job.started_at ?? job.created_at);
   const end = job.finished_at === null ? now() : Date.parse(job.finished_at);
@@ -182,7 +188,7 @@ const feed = new Feed(new URL(`v1/jobs/${id}/watch`, base), {
 
 document.addEventListener("visibilitychange", () => parts.forEach((part) => part.schedule()));
 
-/** Follows the job at present, and nothing in the past. */
+/** Follows the job if the page shows the present; a page of the past does not change. */
 function follow() {
   if (isPast()) {
     feed.pause();
@@ -202,13 +208,13 @@ function indicatorLink(label) {
 
 // Other addresses of the page
 
-let going = null; // Aborts the request for the latest address.
+let navigation = null; // Aborts the request for the latest address.
 
 /** Shows the page at another of its addresses. */
 async function go(url, { replaces = false, focus = null, retries = 0 } = {}) {
-  going?.abort();
+  navigation?.abort();
   const control = new AbortController();
-  going = control;
+  navigation = control;
   try {
     const changesMoment = differs(url, "at", "at_sequence");
     const names = changesMoment ? ["all"] : changedParts(url);
@@ -235,13 +241,13 @@ async function go(url, { replaces = false, focus = null, retries = 0 } = {}) {
   } catch (error) {
     if (control.signal.aborted) return;
     const isStatus = error instanceof StatusError;
-    // A busy server reads too many histories, for example because a slider is moved all the way.
+    // The server reads too many histories at once, for example while the viewer moves the slider over its whole length.
     if (isStatus && (error.status !== 503 || retries >= busyRetriesMax)) {
       location.assign(url); // The browser shows the whole page with the error.
       return;
     }
-    // Without a connection the page stays as it is until there is one, or until the viewer chooses something else.
-    connection.notify(isStatus ? "the server is busy; trying again" : "no connection; what you chose is tried again");
+    // Without a connection the page does not change until there is one, or until the viewer makes another choice.
+    connection.notify(isStatus ? "the server is busy; trying again" : "no connection; your choice is tried again");
     const pause = Math.min(retryPauseMax, Math.max(error.retryAfter ?? 0, retryPause * 2 ** Math.min(retries, 10)));
     setTimeout(() => control.signal.aborted || go(url, { replaces, focus, retries: retries + 1 }), pause);
   }
@@ -261,7 +267,7 @@ function showMoment(shown, made) {
 const differs = (url, ...names) =>
   names.some((name) => url.searchParams.get(name) !== address.searchParams.get(name));
 
-/** The parts that another address shows differently. */
+/** The parts of the page that differ at another address. */
 function changedParts(url) {
   const names = [];
   if (url.searchParams.has("verify")) names.push("chain");

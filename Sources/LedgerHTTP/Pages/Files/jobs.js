@@ -34,7 +34,6 @@ const list = new Part("list", {
   version: shownIDs(),
 });
 
-
 /** Shows a job in its row. */
 function showRow(job) {
   const row = rowOf(job.job);
@@ -60,10 +59,10 @@ function showJob(job) {
   showRow(job);
 }
 
-/** The list contains these jobs now. */
+/** Sets the jobs in the list. */
 function showList(ids) {
   for (const id of jobs.keys()) if (!ids.includes(id)) jobs.delete(id);
-  list.want(ids.join(" "));
+  list.request(ids.join(" "));
 }
 
 function showAge() {
@@ -72,7 +71,7 @@ function showAge() {
 }
 
 function tick() {
-  // Without a connection the page stays as of then: nobody knows what has been reported since.
+  // Without a connection the page keeps its last state, because later reports are unknown.
   if (connection.state === "lost") return;
   for (const job of jobs.values()) {
     if (job.state !== "running") continue;

@@ -7,7 +7,7 @@ import { elements, patch } from "./patch.js";
 const timeout = 30_000;
 const pauseMin = 1_000; // After a failure; doubles with each further one.
 const pauseMax = 30_000;
-const pressedMax = 5_000; // If the release of a button is never reported, as after a drag out of the window.
+const pressedMax = 5_000; // In case the release of a button is never reported, as after a drag out of the window.
 
 /** Fetches a part of the page at an address; returns its elements. */
 export async function fetchPart(name, url, signal) {
@@ -21,7 +21,7 @@ export async function fetchPart(name, url, signal) {
   return elements(await response.text());
 }
 
-// While a button of the pointer is pressed nothing is changed, so that a click reaches what it was meant for.
+// While a button of the pointer is pressed nothing is changed, so that the click reaches the element below the pointer.
 let pressed = null;
 
 addEventListener("pointerdown", () => {
@@ -34,7 +34,7 @@ addEventListener("pointerdown", () => {
 
 for (const name of ["pointerup", "pointercancel", "blur"]) {
   addEventListener(name, (event) => {
-    if (event.type === "blur" && event.target !== window) return; // An element's, and not the window's.
+    if (event.type === "blur" && event.target !== window) return; // An element has lost the focus, not the window.
     const { end } = pressed ?? {};
     pressed = null;
     setTimeout(() => end?.()); // After the click, which follows the release.
@@ -48,8 +48,8 @@ export class Part {
   #interval;
   #applies;
   #afterwards;
-  #shown; // The version of the job that the part shows …
-  #wanted; // … and the version that it should show.
+  #shown; // The version of the job that the part shows.
+  #requested; // The version that it should show.
   #timer = 0;
   #isFetching = false;
   #last = -Infinity;
@@ -68,18 +68,18 @@ export class Part {
     this.#interval = interval;
     this.#applies = applies;
     this.#afterwards = afterwards;
-    this.#shown = this.#wanted = version;
+    this.#shown = this.#requested = version;
   }
 
-  /** The job has this version now. */
-  want(version) {
-    this.#wanted = version;
+  /** Requests that the part shows this version of the job. */
+  request(version) {
+    this.#requested = version;
     this.schedule();
   }
 
   /** Fetches the part if it shows an older version: now, or as soon as the interval allows it. */
   schedule() {
-    if (this.#timer !== 0 || this.#isFetching || document.hidden || this.#shown === this.#wanted || !this.#applies()) return;
+    if (this.#timer !== 0 || this.#isFetching || document.hidden || this.#shown === this.#requested || !this.#applies()) return;
     const pause = this.#failures === 0 ? this.#interval() : Math.min(pauseMax, pauseMin * 2 ** Math.min(this.#failures, 10));
     this.#timer = setTimeout(() => this.#fetch(), Math.max(0, this.#last + pause - performance.now()));
   }
@@ -89,7 +89,7 @@ export class Part {
     if (document.hidden || !this.#applies()) return;
     this.#isFetching = true;
     this.#last = performance.now();
-    const version = this.#wanted;
+    const version = this.#requested;
     const address = this.#address();
     try {
       const [made] = await fetchPart(this.name, address);
@@ -97,14 +97,14 @@ export class Part {
       const shown = document.querySelector(this.#selector);
       if (made?.id !== this.name) throw new Error(`The response is not the part ${this.name}.`);
       this.#failures = 0;
-      // Not if the viewer has gone elsewhere in the meantime.
+      // The response is dropped if the viewer has gone to another address in the meantime.
       if (address === this.#address() && this.#applies()) {
         patch(shown, made);
         this.#shown = version;
         this.#afterwards();
       }
     } catch {
-      this.#failures += 1; // It is tried again; a lost connection is reported by the feed.
+      this.#failures += 1; // The part is fetched again. The feed reports a lost connection.
     } finally {
       this.#isFetching = false;
     }

@@ -1,7 +1,7 @@
-// Changes elements into others without replacing those that stay.
+// Updates elements in place instead of replacing them.
 //
 // A click is lost if its link is replaced between the press and the release of the button; focus, selected text and
-// scroll positions are lost with their elements. So parts of the page are changed in place, row by row.
+// scroll positions are lost with their elements. Therefore parts of the page are updated in place, row by row.
 
 /** Identifies an element among its siblings; null if it has only its position. */
 function keyOf(node) {

@@ -1,4 +1,5 @@
-// Shows how long something that runs has not reported: elements of class `silence` with the time in `data-since`.
+// Shows the time without a report of running jobs and executions, in elements of class `silence` with the time of the
+// last report in `data-since`.
 
 import { now } from "./clock.js";
 import { age } from "./text.js";
@@ -6,7 +7,7 @@ import { age } from "./text.js";
 const silentAfter = 60_000; // As in Pages/PageText.swift.
 const longAfter = 300_000;
 
-/** Updates all elements; `isRunning` returns whether what an element belongs to is running. */
+/** Updates all elements; `isRunning` returns whether the job or execution of an element is running. */
 export function showSilences(isRunning) {
   const time = now();
   for (const element of document.querySelectorAll(".silence[data-since]")) {

@@ -17,7 +17,7 @@ let freed = () => {};
 channel?.addEventListener("message", ({ data }) => {
   switch (data.kind) {
     case "asking":
-      // Of several pages that ask at the same time the one with the lower id goes first.
+      // If several pages ask at the same time, the one with the lowest id goes first.
       if (state === "asking" && data.id < id) holders.add(data.id);
       else if (state !== "none") channel.postMessage({ kind: "holding", id, to: data.id });
       break;
