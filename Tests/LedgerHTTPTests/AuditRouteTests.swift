@@ -8,9 +8,9 @@ import Testing
 
 @Suite("Routes for auditors and operators")
 struct AuditRouteTests {
-    private static let nobody = "01900000-0000-7000-8000-000000000000"
+    private static let unknownJob = "01900000-0000-7000-8000-000000000000"
 
-    /// A server whose ledger has a worker and a runner of replays.
+    /// Runs the body with a server that has a projection worker and a replay runner.
     private func withReplays(_ body: (RawClient, PostgresLedger) async throws -> Void) async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, replays: ReplaySettings()) { ledger in
@@ -21,17 +21,17 @@ struct AuditRouteTests {
         }
     }
 
-    @Test("a replay is begun, told of to its end, reverted and dropped")
+    @Test("a replay can be started, followed to its end, reverted and dropped")
     func replays() async throws {
         try await withReplays { client, ledger in
             let job = try await client.createJob()
             _ = try await client.post(
                 "/v1/jobs/\(job)/events?wait=folded", #"{"type":"progress","task":"t","label":"l","total":4,"done":1}"#)
-            let begun = try await client.post("/v1/replays", #"{"apply":true}"#)
-            #expect(begun.status == 202)
-            let id = try #require(try begun.json["replay"]?.text)
-            #expect(begun.headers["location"] == "/v1/replays/\(id)")
-            #expect(try begun.json["job"] == .null && begun.json["policy"] == .string("last"))
+            let started = try await client.post("/v1/replays", #"{"apply":true}"#)
+            #expect(started.status == 202)
+            let id = try #require(try started.json["replay"]?.text)
+            #expect(started.headers["location"] == "/v1/replays/\(id)")
+            #expect(try started.json["job"] == .null && started.json["policy"] == .string("last"))
             try await eventually {
                 try await client.get("/v1/replays/\(id)").json["state"] == .string("applied")
             }
@@ -52,19 +52,19 @@ struct AuditRouteTests {
         }
     }
 
-    @Test("what a replay cannot be is refused with the place, and one that is not there is not found")
+    @Test("an invalid replay request is refused with its location, and an unknown replay is 404")
     func badReplays() async throws {
         try await withServer { client, _ in
-            for (body, place) in [
+            for (body, location) in [
                 (#"{"policy":"first"}"#, "/policy"), (#"{"apply":1}"#, "/apply"), (#"{"job":"x"}"#, "/job"),
                 (#"{"policy":"all","apply":true}"#, "/apply"), (#"{"jobs":[]}"#, "/jobs"),
             ] {
                 let refused = try await client.post("/v1/replays", body)
                 #expect(refused.status == 422)
-                #expect(try refused.places == [place], "\(body)")
+                #expect(try refused.places == [location], "\(body)")
             }
-            #expect(try await client.post("/v1/replays", #"{"job":"\#(Self.nobody)"}"#).status == 404)
-            for path in ["/v1/replays/\(Self.nobody)", "/v1/replays/x"] {
+            #expect(try await client.post("/v1/replays", #"{"job":"\#(Self.unknownJob)"}"#).status == 404)
+            for path in ["/v1/replays/\(Self.unknownJob)", "/v1/replays/x"] {
                 #expect(try await client.get(path).status == 404)
                 #expect(try await client.request("DELETE", path).status == 404)
                 #expect(try await client.request("POST", "\(path)/revert").status == 404)
@@ -72,7 +72,7 @@ struct AuditRouteTests {
         }
     }
 
-    @Test("the heads of all jobs come in pages, and vouch for what is verified piece by piece")
+    @Test("heads are listed in pages, and serve as anchors of a verification in parts")
     func proofs() async throws {
         try await withServer { client, _ in
             var jobs: [String] = []
@@ -86,17 +86,17 @@ struct AuditRouteTests {
             let hash = try #require(heads[0]["hash"]?.text)
             let other = String(repeating: "0", count: 64)
             let path = "/v1/jobs/\(jobs[0])/verify"
-            let sound = try await client.get("\(path)?anchor_sequence=1&anchor_hash=\(hash)").json
-            #expect(sound["ok"] == .bool(true) && sound["complete"] == .bool(true))
+            let intact = try await client.get("\(path)?anchor_sequence=1&anchor_hash=\(hash)").json
+            #expect(intact["ok"] == .bool(true) && intact["complete"] == .bool(true))
             let wrong = try await client.get("\(path)?anchor_sequence=1&anchor_hash=\(other)").json
             #expect(wrong["ok"] == .bool(false) && wrong["fault"]?["kind"] == .string("anchor"))
-            let cut = try await client.get("\(path)?anchor_sequence=2&anchor_hash=\(other)").json
-            #expect(cut["fault"]?["kind"] == .string("anchor") && cut["fault"]?["sequence"] == .integer(2))
+            let truncated = try await client.get("\(path)?anchor_sequence=2&anchor_hash=\(other)").json
+            #expect(truncated["fault"]?["kind"] == .string("anchor") && truncated["fault"]?["sequence"] == .integer(2))
             let line = #"{"type":"progress","task":"t","done":1}"#
             _ = try await client.post("/v1/jobs/\(jobs[0])/events", "[\(line),\(line)]")
-            let piece = try await client.get("\(path)?after=1&hash=\(hash)&limit=1").json
-            #expect(piece["ok"] == .bool(true) && piece["sequence"] == .integer(2))
-            #expect(piece["complete"] == .bool(false) && piece["ledger_sequence"] == .integer(3))
+            let part = try await client.get("\(path)?after=1&hash=\(hash)&limit=1").json
+            #expect(part["ok"] == .bool(true) && part["sequence"] == .integer(2))
+            #expect(part["complete"] == .bool(false) && part["ledger_sequence"] == .integer(3))
             let beyond = try await client.get("\(path)?after=\(Int64.max)&hash=\(hash)&limit=10000000").json
             #expect(beyond["ok"] == .bool(false) && beyond["fault"]?["kind"] == .string("altered"))
             for query in [
@@ -107,7 +107,7 @@ struct AuditRouteTests {
         }
     }
 
-    @Test("an export is taken over elsewhere as it is, once, and not when it was changed")
+    @Test("an export is imported unchanged and only once, and an altered one is refused")
     func exports() async throws {
         var export = ""
         var job = ""
@@ -117,11 +117,11 @@ struct AuditRouteTests {
             _ = try await client.post(
                 "/v1/jobs/\(job)/events?wait=folded",
                 #"[{"type":"progress","task":"t","done":1},{"type":"progress","task":"t","attempt":2,"total":3}]"#)
-            let answer = try await client.get("/v1/jobs/\(job)/export")
-            #expect(answer.status == 200 && answer.headers["content-type"] == "application/x-ndjson")
-            export = String(decoding: answer.body, as: UTF8.self)
+            let response = try await client.get("/v1/jobs/\(job)/export")
+            #expect(response.status == 200 && response.headers["content-type"] == "application/x-ndjson")
+            export = String(decoding: response.body, as: UTF8.self)
             shown = try await client.get("/v1/jobs/\(job)").json
-            #expect(try await client.get("/v1/jobs/\(Self.nobody)/export").status == 404)
+            #expect(try await client.get("/v1/jobs/\(Self.unknownJob)/export").status == 404)
         }
         let lines = export.split(separator: "\n")
         #expect(lines.count == 4 && lines[0].contains("progress-ledger-export-1"))
@@ -137,26 +137,26 @@ struct AuditRouteTests {
             #expect(try await client.post("/v1/imports", "{}").status == 415)
             let broken = [lines[0], #"{"sequence":1}"#].joined(separator: "\n")
             #expect(try await client.post("/v1/imports", broken, type: type).places == ["/0/type"])
-            let taken = try await client.post("/v1/imports", export, type: type)
-            #expect(taken.status == 201)
-            #expect(try taken.json["appended"] == .integer(3) && taken.json["complete"] == .bool(true))
-            let again = try await client.post("/v1/imports", export, type: type)
-            #expect(again.status == 200)
-            #expect(try again.json["appended"] == .integer(0))
+            let imported = try await client.post("/v1/imports", export, type: type)
+            #expect(imported.status == 201)
+            #expect(try imported.json["appended"] == .integer(3) && imported.json["complete"] == .bool(true))
+            let repeated = try await client.post("/v1/imports", export, type: type)
+            #expect(repeated.status == 200)
+            #expect(try repeated.json["appended"] == .integer(0))
             let id = try #require(JobID(job))
             let isFolded = try await ledger.waitUntilFolded(id, sequence: 3, deadline: .testTimeout)
             #expect(isFolded)
-            var imported = try JobAnswer(try await client.get("/v1/jobs/\(job)").json)
-            var exported = try JobAnswer(shown)
-            // The server's clock goes on.
-            (imported.now, exported.now) = (nil, nil)
-            #expect(imported == exported)
-            let later = [lines[0], lines[3]].joined(separator: "\n").replacing(job, with: Self.nobody)
+            var importedJob = try JobAnswer(try await client.get("/v1/jobs/\(job)").json)
+            var exportedJob = try JobAnswer(shown)
+            // The server's clock has advanced between the two responses.
+            (importedJob.now, exportedJob.now) = (nil, nil)
+            #expect(importedJob == exportedJob)
+            let later = [lines[0], lines[3]].joined(separator: "\n").replacing(job, with: Self.unknownJob)
             #expect(try await client.post("/v1/imports", later, type: type).status == 409)
         }
     }
 
-    @Test("the status says what is behind and who works, and the metrics say the same in labels")
+    @Test("status and metrics report the lag and the workers")
     func status() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()

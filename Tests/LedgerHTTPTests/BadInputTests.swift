@@ -3,7 +3,7 @@ import LedgerWire
 import NIOCore
 import Testing
 
-/// What cannot be taken: the right status, the field, and nothing taken.
+/// Invalid requests, which are refused with the right status and record nothing.
 @Suite("Bad input")
 struct BadInputTests {
     struct Case: Sendable, CustomTestStringConvertible {
@@ -58,15 +58,15 @@ struct BadInputTests {
             422, ["/1/task", "/2/total", "/2/done"]),
     ]
 
-    @Test("an append that is wrong is refused with the place of what is wrong, and nothing is taken")
+    @Test("an invalid append is refused with the location of each problem, and not recorded")
     func refusesEvents() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
             for bad in Self.events {
-                let answer = try await client.post("/v1/jobs/\(job)/events", bad.body)
-                #expect(answer.status == bad.status, "\(bad)")
-                #expect(answer.headers["content-type"] == "application/problem+json", "\(bad)")
-                if bad.status == 422 { #expect(Set(try answer.places) == Set(bad.places), "\(bad)") }
+                let response = try await client.post("/v1/jobs/\(job)/events", bad.body)
+                #expect(response.status == bad.status, "\(bad)")
+                #expect(response.headers["content-type"] == "application/problem+json", "\(bad)")
+                if bad.status == 422 { #expect(Set(try response.places) == Set(bad.places), "\(bad)") }
             }
             #expect(try await client.get("/v1/jobs/\(job)").json["ledger_sequence"] == .integer(1))
         }
@@ -84,19 +84,19 @@ struct BadInputTests {
         Case("[", 400), Case("\"n\"", 422, [""]),
     ]
 
-    @Test("a job that is wrong is refused with the place of what is wrong")
+    @Test("an invalid job is refused with the location of the problem")
     func refusesJobs() async throws {
         try await withServer { client, _ in
             for bad in Self.jobs {
-                let answer = try await client.post("/v1/jobs", bad.body)
-                #expect(answer.status == bad.status, "\(bad)")
-                if bad.status == 422 { #expect(Set(try answer.places) == Set(bad.places), "\(bad)") }
+                let response = try await client.post("/v1/jobs", bad.body)
+                #expect(response.status == bad.status, "\(bad)")
+                if bad.status == 422 { #expect(Set(try response.places) == Set(bad.places), "\(bad)") }
             }
             #expect(try await client.get("/v1/jobs").json["jobs"]?.elements?.isEmpty == true)
         }
     }
 
-    @Test("queries, media types, methods and paths that are wrong are told")
+    @Test("invalid queries, media types, methods and paths are refused")
     func refusesRequests() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
@@ -108,20 +108,20 @@ struct BadInputTests {
                 ("/v1/jobs/\(job)/events?after=-1", "after"), ("/v1/jobs/\(job)/progress?policy=some", "policy"),
             ]
             for (path, parameter) in queries {
-                let answer = try await client.get(path)
-                #expect(answer.status == 422, "\(path)")
-                #expect(try answer.places == [parameter], "\(path)")
+                let response = try await client.get(path)
+                #expect(response.status == 422, "\(path)")
+                #expect(try response.places == [parameter], "\(path)")
             }
-            let nobody = "01900000-0000-7000-8000-000000000000"
+            let unknownJob = "01900000-0000-7000-8000-000000000000"
             for path in [
-                "/v1/jobs/\(nobody)", "/v1/jobs/nonsense", "/v1/jobs/\(nobody)/events", "/nothing",
-                "/v1/jobs/\(nobody)/progress",
+                "/v1/jobs/\(unknownJob)", "/v1/jobs/nonsense", "/v1/jobs/\(unknownJob)/events", "/nothing",
+                "/v1/jobs/\(unknownJob)/progress",
             ] {
-                let answer = try await client.get(path)
-                #expect(answer.status == 404, "\(path)")
-                #expect(answer.headers["content-type"] == "application/problem+json")
+                let response = try await client.get(path)
+                #expect(response.status == 404, "\(path)")
+                #expect(response.headers["content-type"] == "application/problem+json")
             }
-            let appended = try await client.post("/v1/jobs/\(nobody)/events", #"{"type":"progress","task":"t"}"#)
+            let appended = try await client.post("/v1/jobs/\(unknownJob)/events", #"{"type":"progress","task":"t"}"#)
             #expect(appended.status == 404)
             let method = try await client.request("DELETE", "/v1/jobs/\(job)")
             #expect(method.status == 405)
@@ -137,7 +137,7 @@ struct BadInputTests {
         }
     }
 
-    @Test("bodies and appends beyond their limits are refused, and nothing is taken")
+    @Test("bodies and appends beyond their limits are refused, and nothing is recorded")
     func refusesTooMuch() async throws {
         try await withServer({ $0.bodyBytesMax = 100_000 }) { client, _ in
             let job = try await client.createJob()
@@ -147,11 +147,11 @@ struct BadInputTests {
                         .utf8))
             #expect(announced.status == 413)
             let chunk = "10000\r\n" + String(repeating: " ", count: 0x10000) + "\r\n"
-            let dripped = try await client.send(
+            let chunked = try await client.send(
                 Array(
                     ("POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
                         + chunk + chunk).utf8))
-            #expect(dripped.status == 413)
+            #expect(chunked.status == 413)
             #expect(try await client.get("/v1/jobs/\(job)").json["ledger_sequence"] == .integer(1))
         }
         try await withServer { client, _ in
@@ -167,7 +167,7 @@ struct BadInputTests {
         }
     }
 
-    @Test("a body that drips is given up, and a client that vanishes harms nobody")
+    @Test("a body that arrives too slowly is refused, and clients that disappear do no harm")
     func slowClients() async throws {
         try await withServer({ $0.bodyDeadline = .milliseconds(300) }) { client, _ in
             let slow = try await client.send(
@@ -186,27 +186,27 @@ struct BadInputTests {
         }
     }
 
-    @Test("a body that waits to be asked for is asked for, unless an answer is still under way")
+    @Test("a body is requested with 100 Continue, unless a response is still in progress")
     func expectedBody() async throws {
         try await withServer { client, _ in
-            let body = #"{"name":"asked for"}"#
+            let body = #"{"name":"expected"}"#
             let head =
                 "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-Continue\r\n"
                 + "Content-Length: \(body.utf8.count)\r\n"
             let channel = try await client.connect()
-            let answers: [String] = try await channel.executeThenClose { inbound, outbound in
+            let responses: [String] = try await channel.executeThenClose { inbound, outbound in
                 try await outbound.write(ByteBufferOf(head + "Connection: close\r\n\r\n"))
-                var answers: [String] = []
+                var responses: [String] = []
                 for try await part in inbound {
-                    answers.append(String(buffer: part))
-                    if answers.count == 1 { try await outbound.write(ByteBufferOf(body)) }
+                    responses.append(String(buffer: part))
+                    if responses.count == 1 { try await outbound.write(ByteBufferOf(body)) }
                 }
-                return answers
+                return responses
             }
-            #expect(answers.first == "HTTP/1.1 100 Continue\r\n\r\n")
-            #expect(answers.dropFirst().joined().hasPrefix("HTTP/1.1 201 "))
+            #expect(responses.first == "HTTP/1.1 100 Continue\r\n\r\n")
+            #expect(responses.dropFirst().joined().hasPrefix("HTTP/1.1 201 "))
 
-            // One that is too long is not, but refused before it is sent.
+            // A body that is too long is refused before it is sent.
             let long = head.replacing("Content-Length: ", with: "Content-Length: 1000000") + "Connection: close\r\n\r\n"
             #expect(try await client.send(Array(long.utf8)).status == 413)
 

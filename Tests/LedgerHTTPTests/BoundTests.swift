@@ -10,10 +10,10 @@ import Testing
 
 @testable import LedgerHTTP
 
-/// What one request may take of the server: time, threads and memory.
-@Suite("Bounds of requests")
+/// The limits of one request in time, threads and memory.
+@Suite("Limits of requests")
 struct BoundTests {
-    /// Computes until it is told to stop, deaf to its cancellation.
+    /// Work that computes until it is stopped, and ignores its cancellation.
     private final class Spinner: Sendable {
         private let isStopped = Atomic(false)
         let wasCancelled = Atomic(false)
@@ -27,7 +27,7 @@ struct BoundTests {
         func stop() { isStopped.store(true, ordering: .relaxed) }
     }
 
-    @Test("work that computes without end is answered for in time, and its task is cancelled")
+    @Test("a request with endless work is answered in time, and its task is cancelled")
     func endlessWork() async throws {
         let spinner = Spinner()
         defer { spinner.stop() }
@@ -38,11 +38,11 @@ struct BoundTests {
         try await eventually { spinner.wasCancelled.load(ordering: .relaxed) }
     }
 
-    @Test("a caller that is cancelled does not wait for work that computes without end")
+    @Test("a cancelled caller does not wait for endless work")
     func cancelledCaller() async throws {
         let spinners = (0..<System.coreCount + 1).map { _ in Spinner() }
         defer { for spinner in spinners { spinner.stop() } }
-        // More of them than there are threads: those of the standard executor stay free all the same.
+        // There are more of them than threads, but the threads of the standard executor stay free.
         let callers = spinners.map { spinner in
             Task {
                 try await TimeBound(limit: .seconds(600), cancelsWork: true).run(on: ComputeExecutor.shared) {
@@ -54,7 +54,7 @@ struct BoundTests {
         for caller in callers { await #expect(throws: CancellationError.self) { try await caller.value } }
     }
 
-    @Test("what may have been recorded is not cancelled when its time is over")
+    @Test("a write that may have been recorded is not cancelled when its time is over")
     func slowWrite() async throws {
         let spinner = Spinner()
         let ended = Atomic(false)
@@ -71,7 +71,7 @@ struct BoundTests {
         try await eventually { ended.load(ordering: .relaxed) }
     }
 
-    @Test("every route answers in time when the database hangs, and only a write has an unknown outcome")
+    @Test("every route answers in time when the database hangs; only writes have unknown outcomes")
     func hangingDatabase() async throws {
         try await withLedgerDatabase { target in
             let proxy = try FaultProxy(before: target)
@@ -99,11 +99,11 @@ struct BoundTests {
                 try await withThrowingDiscardingTaskGroup { group in
                     for path in reads {
                         group.addTask {
-                            let answer = try await client.get(path)
-                            #expect([503, 504].contains(answer.status), "\(path): \(answer.status)")
-                            let text = String(decoding: answer.body, as: UTF8.self)
+                            let response = try await client.get(path)
+                            #expect([503, 504].contains(response.status), "\(path): \(response.status)")
+                            let text = String(decoding: response.body, as: UTF8.self)
                             #expect(!text.contains("Outcome unknown"), "\(path)")
-                            #expect(answer.headers["retry-after"] != nil, "\(path)")
+                            #expect(response.headers["retry-after"] != nil, "\(path)")
                         }
                     }
                 }
@@ -115,9 +115,9 @@ struct BoundTests {
                 try await withThrowingDiscardingTaskGroup { group in
                     for (path, body) in writes {
                         group.addTask {
-                            let answer = try await client.post(path, body)
-                            #expect(answer.status == 503, "\(path): \(answer.status)")
-                            #expect(answer.headers["retry-after"] != nil, "\(path)")
+                            let response = try await client.post(path, body)
+                            #expect(response.status == 503, "\(path): \(response.status)")
+                            #expect(response.headers["retry-after"] != nil, "\(path)")
                         }
                     }
                 }
@@ -126,7 +126,7 @@ struct BoundTests {
         }
     }
 
-    @Test("a recorded write is answered before its bound, however long the projection takes")
+    @Test("a recorded write is answered in time, however long the projection takes")
     func slowProjection() async throws {
         try await withLedgerDatabase { target in
             var settings = ServerSettings()
@@ -148,7 +148,7 @@ struct BoundTests {
         }
     }
 
-    @Test("every route has a bound by its method, beside what it is asked to wait")
+    @Test("the time limit of a route follows from its method and from Prefer: wait")
     func bounds() {
         let settings = ServerSettings()
         func route(_ method: HTTPRequest.Method, prefersWait: Bool = false) -> Route {
@@ -165,7 +165,7 @@ struct BoundTests {
 
     // MARK: Memory
 
-    @Test("large bodies leave room for small ones, and what is let go is free again")
+    @Test("large bodies leave memory for small ones, and released memory can be reserved again")
     func budget() throws {
         let budget = BodyBudget(bytesMax: 1 << 20)
         do {
@@ -180,7 +180,7 @@ struct BoundTests {
         #expect(budget.used == 0)
     }
 
-    @Test("32 large bodies at once are taken as far as the budget allows, the others are refused with 503")
+    @Test("of 32 concurrent large bodies, those beyond the memory budget are refused with 503")
     func manyLargeBodies() async throws {
         try await withServer({
             $0.bodyBytesMax = 2 << 20
@@ -189,29 +189,29 @@ struct BoundTests {
             let job = try await client.createJob()
             let event = #"{"type":"progress","task":"t"}"#
             let body = Array((event + String(repeating: " ", count: (2 << 20) - event.utf8.count)).utf8)
-            let answers = try await withThrowingTaskGroup(of: RawAnswer.self) { group in
+            let responses = try await withThrowingTaskGroup(of: RawAnswer.self) { group in
                 for _ in 0..<32 {
                     group.addTask {
                         try await client.request(
                             "POST", "/v1/jobs/\(job)/events", headers: ["Content-Type": "application/json"], body: body)
                     }
                 }
-                var answers: [RawAnswer] = []
-                for try await answer in group { answers.append(answer) }
-                return answers
+                var responses: [RawAnswer] = []
+                for try await response in group { responses.append(response) }
+                return responses
             }
-            let taken = answers.count { $0.status == 201 }
-            #expect(taken >= 1)
-            #expect(answers.allSatisfy { $0.status == 201 || ($0.status == 503 && $0.headers["retry-after"] != nil) })
-            let job2 = try await client.get("/v1/jobs/\(job)")
-            #expect(try job2.json["ledger_sequence"] == .integer(Int128(1 + taken)))
-            // Afterwards there is room for all again, one after the other.
+            let acceptedCount = responses.count { $0.status == 201 }
+            #expect(acceptedCount >= 1)
+            #expect(responses.allSatisfy { $0.status == 201 || ($0.status == 503 && $0.headers["retry-after"] != nil) })
+            let snapshot = try await client.get("/v1/jobs/\(job)")
+            #expect(try snapshot.json["ledger_sequence"] == .integer(Int128(1 + acceptedCount)))
+            // Afterwards there is enough memory for further requests.
             for _ in 0..<3 { #expect(try await client.post("/v1/jobs/\(job)/events", event).status == 201) }
         }
     }
 
-    @Test("of requests that wait for others on their connection little is held, heads included")
-    func heldInput() {
+    @Test("the buffer of pipelined requests is limited, including their heads")
+    func pipelinedInput() {
         var bodies = PipelinedInput()
         for _ in 0..<3 { bodies.buffer(.part(.body(ByteBuffer(repeating: 0, count: 1_024)))) }
         #expect(!bodies.isFull)

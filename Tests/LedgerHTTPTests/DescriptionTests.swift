@@ -2,10 +2,10 @@ import LedgerTestSupport
 import LedgerWire
 import Testing
 
-/// What programs that are generated from the description depend on.
+/// Properties of the description that generated clients depend on.
 @Suite("The OpenAPI description")
 struct DescriptionTests {
-    /// All values below one.
+    /// A value and all values in it.
     private func values(_ value: JSONValue) -> [JSONValue] {
         switch value {
         case .object(let fields): [value] + fields.flatMap { values($0.value) }
@@ -19,7 +19,7 @@ struct DescriptionTests {
         return fields.map(\.name)
     }
 
-    @Test("every integer has a format unless it may have any size, and every reference leads somewhere")
+    @Test("every integer has a format unless it may have any size, and every reference resolves")
     func typesAndReferences() async throws {
         try await withServer { client, _ in
             let description = try await client.get("/openapi.json").json
@@ -41,7 +41,7 @@ struct DescriptionTests {
         }
     }
 
-    @Test("bodies, parameters, headers and the responses of every route are described")
+    @Test("bodies, parameters, headers and responses of every route are described")
     func routes() async throws {
         try await withServer { client, _ in
             let description = try await client.get("/openapi.json").json

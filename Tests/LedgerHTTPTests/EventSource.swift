@@ -9,7 +9,7 @@ struct ServerSentEvent: Equatable, Sendable {
     var data = ""
     var comment: String?
 
-    /// The sequence that its id begins with.
+    /// The sequence at the beginning of its id.
     var sequence: String? { id.flatMap { $0.split(separator: "-").first }.map(String.init) }
 
     var json: JSONValue { get throws { try JSONReader.read(Array(data.utf8)) } }
@@ -23,9 +23,9 @@ final class EventSource: @unchecked Sendable {
     private var received: [UInt8] = []
     private var text: [UInt8] = []
     private(set) var head = ""
-    private var isOver = false
+    private var hasEnded = false
 
-    /// Runs the body with a stream that this request opens.
+    /// Runs the body with the stream of this request.
     static func open<R>(
         _ client: RawClient, _ path: String, headers: [String: String] = [:],
         _ body: (EventSource) async throws -> R
@@ -63,7 +63,7 @@ final class EventSource: @unchecked Sendable {
         return true
     }
 
-    /// The next event or comment; nil at the end of the answer.
+    /// The next event or comment; nil at the end of the response.
     func nextOrComment() async throws -> ServerSentEvent? {
         while true {
             if let end = text.indices.first(where: { text[$0...].starts(with: [10, 10]) }) {
@@ -71,12 +71,12 @@ final class EventSource: @unchecked Sendable {
                 text.removeFirst(end + 2)
                 return Self.parse(block)
             }
-            guard !isOver else { return nil }
-            if try !takeChunk(), try await !more() { isOver = true }
+            guard !hasEnded else { return nil }
+            if try !takeChunk(), try await !more() { hasEnded = true }
         }
     }
 
-    /// The next event; nil at the end of the answer.
+    /// The next event; nil at the end of the response.
     func next() async throws -> ServerSentEvent? {
         while let event = try await nextOrComment() {
             if event.comment == nil { return event }
@@ -84,14 +84,14 @@ final class EventSource: @unchecked Sendable {
         return nil
     }
 
-    /// Takes a chunk out of what was received; false where none is whole.
+    /// Takes a chunk from the received bytes; false if none is complete.
     private func takeChunk() throws -> Bool {
         guard let lineEnd = received.firstIndex(of: 13) else { return false }
         let size = try #require(Int(String(decoding: received[..<lineEnd], as: UTF8.self), radix: 16))
         guard received.count >= lineEnd + 2 + size + 2 else { return false }
         text += received[(lineEnd + 2)..<(lineEnd + 2 + size)]
         received.removeFirst(lineEnd + 2 + size + 2)
-        if size == 0 { isOver = true }
+        if size == 0 { hasEnded = true }
         return true
     }
 

@@ -4,7 +4,7 @@ import LedgerWire
 import NIOCore
 import Testing
 
-/// What clients and proxies send that is not plain HTTP/1.1 of today, and what breaks its rules.
+/// Unusual and invalid HTTP messages from clients and proxies.
 @Suite("Messages")
 struct MessageTests {
     private static let plain = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -13,28 +13,28 @@ struct MessageTests {
         try await client.send(Array(text.utf8))
     }
 
-    @Test("a wish for another protocol is ignored, and the connection goes on")
+    @Test("a request for another protocol is ignored, and the connection stays open")
     func upgradeIsIgnored() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
-            let wish = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+            let upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
             let event = #"{"type":"progress","task":"t"}"#
-            let get = "GET /v1/jobs/\(job) HTTP/1.1\r\nHost: localhost\r\n\(wish)\r\n"
+            let get = "GET /v1/jobs/\(job) HTTP/1.1\r\nHost: localhost\r\n\(upgrade)\r\n"
             let post =
-                "POST /v1/jobs/\(job)/events HTTP/1.1\r\nHost: localhost\r\n\(wish)Content-Type: application/json\r\n"
+                "POST /v1/jobs/\(job)/events HTTP/1.1\r\nHost: localhost\r\n\(upgrade)Content-Type: application/json\r\n"
                 + "Content-Length: \(event.utf8.count)\r\n\r\n\(event)"
-            // One after the other, then all in one packet.
+            // The requests arrive one after the other, then all in one packet.
             let spaced = try await client.converse([get, post, get, Self.plain])
             #expect(spaced.map(\.status) == [200, 201, 200, 200])
             let packed = try await client.converse([get + post + get + post + Self.plain])
             #expect(packed.map(\.status) == [200, 201, 200, 201, 200])
-            // Byte by byte.
+            // The requests arrive byte by byte.
             let bytes = (get + post + Self.plain).utf8.map { String(UnicodeScalar($0)) }
             #expect(try await client.converse(bytes).map(\.status) == [200, 201, 200])
         }
     }
 
-    @Test("a body that breaks off or cannot be read is the client's fault: 400, and no 5xx is counted")
+    @Test("an incomplete or unreadable body is the client's error: 400, and no 5xx is counted")
     func brokenBodies() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
@@ -48,10 +48,10 @@ struct MessageTests {
                 head + chunked + "ffffffffffffffffff\r\n{}", head + chunked + "5\r\n{}",
                 large + chunked + "3\r\n{}\n1\r\n",
             ] {
-                let answers = try await client.converse([broken])
-                #expect(answers.map(\.status) == [400], "\(broken)")
-                #expect(answers.first?.headers["content-type"] == "application/problem+json", "\(broken)")
-                #expect(answers.first?.headers["connection"] == "close", "\(broken)")
+                let responses = try await client.converse([broken])
+                #expect(responses.map(\.status) == [400], "\(broken)")
+                #expect(responses.first?.headers["content-type"] == "application/problem+json", "\(broken)")
+                #expect(responses.first?.headers["connection"] == "close", "\(broken)")
             }
             let metrics = String(decoding: try await client.get("/metrics").body, as: UTF8.self)
             #expect(!metrics.contains("status=\"5xx\""))
@@ -59,7 +59,7 @@ struct MessageTests {
         }
     }
 
-    @Test("what the parser refuses is answered as problem+json with the status that fits")
+    @Test("messages that the parser rejects get problem+json with the right status")
     func refusals() async throws {
         try await withServer { client, _ in
             let start = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
@@ -84,15 +84,15 @@ struct MessageTests {
                 ("CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),
             ]
             for (request, status) in cases {
-                let answer = try await send(client, request)
-                #expect(answer.status == status, "\(request.prefix(60))")
-                #expect(answer.headers["content-type"] == "application/problem+json", "\(request.prefix(60))")
-                #expect(try answer.json["status"] == .integer(Int128(status)), "\(request.prefix(60))")
-                #expect(answer.headers["connection"] == "close", "\(request.prefix(60))")
+                let response = try await send(client, request)
+                #expect(response.status == status, "\(request.prefix(60))")
+                #expect(response.headers["content-type"] == "application/problem+json", "\(request.prefix(60))")
+                #expect(try response.json["status"] == .integer(Int128(status)), "\(request.prefix(60))")
+                #expect(response.headers["connection"] == "close", "\(request.prefix(60))")
             }
             // A refusal comes after the responses before it.
-            let answers = try await client.converse([Self.plain + Self.plain + "GET /healthz HTTP/1.1\r\n\r\n"])
-            #expect(answers.map(\.status) == [200, 200, 400])
+            let responses = try await client.converse([Self.plain + Self.plain + "GET /healthz HTTP/1.1\r\n\r\n"])
+            #expect(responses.map(\.status) == [200, 200, 400])
             let metrics = String(decoding: try await client.get("/metrics").body, as: UTF8.self)
             #expect(!metrics.contains("status=\"5xx\""))
         }
@@ -120,7 +120,7 @@ struct MessageTests {
         }
     }
 
-    @Test("a client of HTTP/1.0 is answered as it expects, with and without keep-alive")
+    @Test("an HTTP/1.0 client gets the responses that it expects, with and without keep-alive")
     func oldClients() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
@@ -128,10 +128,10 @@ struct MessageTests {
             #expect(plain.status == 200)
             #expect(plain.headers["connection"] == "close")
             let kept = "GET /v1/jobs/\(job) HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"
-            let answers = try await client.converse([kept + kept + "GET /healthz HTTP/1.0\r\n\r\n" + kept])
-            #expect(answers.map(\.status) == [200, 200, 200])
-            #expect(answers.map { $0.headers["connection"] } == ["keep-alive", "keep-alive", "close"])
-            // It knows no chunks: a stream ends with the connection.
+            let responses = try await client.converse([kept + kept + "GET /healthz HTTP/1.0\r\n\r\n" + kept])
+            #expect(responses.map(\.status) == [200, 200, 200])
+            #expect(responses.map { $0.headers["connection"] } == ["keep-alive", "keep-alive", "close"])
+            // The client does not support chunks, so a stream ends with the connection.
             let stream = try await send(
                 client,
                 "GET /v1/jobs/\(job)/events HTTP/1.0\r\nAccept: application/x-ndjson\r\nConnection: keep-alive\r\n\r\n")
@@ -141,19 +141,19 @@ struct MessageTests {
         }
     }
 
-    @Test("a connection is closed after the response if the client says so, in letters of either case")
+    @Test("a connection is closed after the response to Connection: close, in any letter case")
     func closes() async throws {
         try await withServer { client, _ in
             for field in ["Connection: Close", "connection: close, te", "Connection: CLOSE"] {
                 let request = "GET /healthz HTTP/1.1\r\nHost: x\r\n\(field)\r\n\r\n"
-                let answer = try await send(client, request)
-                #expect(answer.headers["connection"] == "close")
+                let response = try await send(client, request)
+                #expect(response.headers["connection"] == "close")
                 #expect(try await client.converse([request + Self.plain]).count == 1)
             }
         }
     }
 
-    @Test("an entity tag is compared weakly, in lists and on every route")
+    @Test("entity tags are compared weakly, in lists and on every route")
     func entityTags() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
@@ -163,11 +163,12 @@ struct MessageTests {
             ] {
                 let tag = try #require(try await client.get(path).headers["etag"])
                 let opaque = tag.hasPrefix("W/") ? String(tag.dropFirst(2)) : tag
-                for known in [
+                for matching in [
                     tag, opaque, "W/\(opaque)", "\"a\", W/\"b\",\(opaque)", "*", " * ", "\"x\" ,\t\(opaque)\t",
                 ] {
                     #expect(
-                        try await client.get(path, headers: ["If-None-Match": known]).status == 304, "\(path) \(known)")
+                        try await client.get(path, headers: ["If-None-Match": matching]).status == 304,
+                        "\(path) \(matching)")
                 }
                 for other in ["\"a\"", "W/\"a\", \"b\"", "\"\"", "W/*", ""] {
                     #expect(
@@ -177,19 +178,19 @@ struct MessageTests {
         }
     }
 
-    @Test("idle connections give way to new ones, and where none is idle a new one is told so")
+    @Test("idle connections are closed for new ones; if none is idle, a new one is refused")
     func connectionsBeyondTheLimit() async throws {
         try await withServer({ $0.connectionsMax = 3 }) { client, _ in
             let job = try await client.createJob()
-            // Idle ones, one of which sends half a request and no more.
+            // Idle connections, one of which sends half a request.
             var idle: [NIOAsyncChannel<ByteBuffer, ByteBuffer>] = []
             for _ in 0..<3 { idle.append(try await client.connect()) }
-            // The connection that created the job may still count, and the first of these have given way already.
+            // The connection that created the job may still count, so the first of these may be closed already.
             do { try await idle[0].channel.writeAndFlush(ByteBuffer(string: "GET /healthz HT")) } catch is ChannelError
             {}
             #expect(try await client.get("/healthz").status == 200)
             for channel in idle {
-                // Some of them the server has closed, to make room.
+                // The server has closed some of them to make room.
                 do { try await channel.executeThenClose { _, _ in } } catch is ChannelError { continue }
             }
             try await EventSource.open(client, "/v1/jobs/\(job)/watch") { _ in
@@ -206,13 +207,13 @@ struct MessageTests {
         }
     }
 
-    @Test("every parameter that is wrong is named, and a plus sign that became a space is explained")
+    @Test("all invalid parameters are listed, and a plus sign that became a space is explained")
     func parameters() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
-            let answer = try await client.get("/v1/jobs?limit=0&state=x&nope=1&name=%00&limit=2&tag.a=%00")
-            #expect(answer.status == 422)
-            #expect(try answer.places == ["limit", "state", "nope", "name", "limit", "tag.a"])
+            let response = try await client.get("/v1/jobs?limit=0&state=x&nope=1&name=%00&limit=2&tag.a=%00")
+            #expect(response.status == 422)
+            #expect(try response.places == ["limit", "state", "nope", "name", "limit", "tag.a"])
             for path in ["progress?at=", "diff?from="] {
                 let hinted = try await client.get("/v1/jobs/\(job)/\(path)2026-11-23T17:30:00+01:00")
                 #expect(hinted.status == 422)
@@ -222,7 +223,7 @@ struct MessageTests {
         }
     }
 
-    @Test("a snapshot that is not there yet is waited for, and then it is 504")
+    @Test("a read with min_sequence waits for the snapshot, and is 504 if it is late")
     func waitsForASequence() async throws {
         try await withServer({ $0.foldDeadline = .milliseconds(500) }) { client, ledger in
             let job = try await client.createJob()
@@ -234,20 +235,20 @@ struct MessageTests {
             let job = try await client.createJob()
             async let waiting = client.get("/v1/jobs/\(job)/progress?min_sequence=2")
             #expect(try await client.post("/v1/jobs/\(job)/events", #"{"type":"progress","task":"t"}"#).status == 201)
-            let answer = try await waiting
-            #expect(answer.status == 200)
-            #expect(try answer.json["sequence"] == .integer(2))
+            let response = try await waiting
+            #expect(response.status == 200)
+            #expect(try response.json["sequence"] == .integer(2))
         }
     }
 
-    @Test("Prefer: wait waits for a change of the job as of its progress")
+    @Test("Prefer: wait waits for a change, on the routes of the job and of its progress")
     func waitsForAChange() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
             for path in ["/v1/jobs/\(job)", "/v1/jobs/\(job)/progress"] {
-                let known = try await client.get(path)
-                let sequence = try #require(try known.json["sequence"]?.integer)
-                let tag = try #require(known.headers["etag"])
+                let before = try await client.get(path)
+                let sequence = try #require(try before.json["sequence"]?.integer)
+                let tag = try #require(before.headers["etag"])
                 let unchanged = try await client.get(path, headers: ["If-None-Match": tag, "Prefer": "wait=1"])
                 #expect(unchanged.status == 304)
                 #expect(unchanged.headers["preference-applied"] == "wait=1")

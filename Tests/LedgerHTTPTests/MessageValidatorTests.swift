@@ -6,10 +6,12 @@ import Testing
 
 @testable import LedgerHTTP
 
-/// When a connection takes requests, and how long it stays open after the last response.
-@Suite("The guard of messages")
+/// How a connection ends: accepted requests, and the time after the last response.
+@Suite("Message validation")
 struct MessageValidatorTests {
-    /// Keeps the channel open while only its output is closed, as a socket does. An embedded channel knows no half-closure.
+    /// Keeps the channel open while only its output is closed, as a socket does.
+    ///
+    /// An embedded channel does not support half-closure.
     private final class HalfClosure: ChannelOutboundHandler {
         typealias OutboundIn = Never
 
@@ -35,7 +37,7 @@ struct MessageValidatorTests {
         .head(HTTPRequestHead(version: .http1_1, method: .POST, uri: "/v1/jobs", headers: ["host": "localhost"]))
     }
 
-    private func heads(_ channel: EmbeddedChannel) throws -> Int {
+    private func forwardedHeadCount(_ channel: EmbeddedChannel) throws -> Int {
         var count = 0
         while let part = try channel.readInbound(as: HTTPServerRequestPart.self) {
             if case .head = part { count += 1 }
@@ -43,29 +45,29 @@ struct MessageValidatorTests {
         return count
     }
 
-    private func answerAsLast(_ channel: EmbeddedChannel) throws {
+    private func sendLastResponseHead(_ channel: EmbeddedChannel) throws {
         let head = HTTPResponseHead(version: .http1_1, status: .payloadTooLarge, headers: ["connection": "close"])
         try channel.writeOutbound(HTTPServerResponsePart.head(head))
     }
 
-    @Test("a request that begins after the head of the last response is not handed on")
+    @Test("a request that begins after the head of the last response is not forwarded")
     func afterTheLastResponse() throws {
-        // Its response begins before its body has ended, then after.
+        // The response begins before the end of the request's body, then after it.
         for isEarly in [true, false] {
             let channel = try makeChannel()
             try channel.writeInbound(post)
-            if isEarly { try answerAsLast(channel) }
+            if isEarly { try sendLastResponseHead(channel) }
             try channel.writeInbound(HTTPServerRequestPart.end(nil))
-            if !isEarly { try answerAsLast(channel) }
+            if !isEarly { try sendLastResponseHead(channel) }
             try channel.writeInbound(post)
             try channel.writeInbound(HTTPServerRequestPart.end(nil))
-            #expect(try heads(channel) == 1)
+            #expect(try forwardedHeadCount(channel) == 1)
             _ = try channel.finish(acceptAlreadyClosed: true)
         }
     }
 
-    @Test("a client has as long to read a refusal of what cannot be parsed as it goes on sending")
-    func sendsOnAfterAnError() throws {
+    @Test("a client may read the refusal of an invalid message as long as it keeps sending")
+    func keepsSendingAfterAnError() throws {
         let channel = try makeChannel()
         channel.pipeline.fireErrorCaught(HTTPParserError.invalidMethod)
         for _ in 0..<3 {

@@ -14,9 +14,9 @@ struct PageTests {
         {"type":"progress","task":"tile-17","attempt":2,"label":"tiles","total":50,"done":10}]
         """
 
-    private func text(_ answer: RawAnswer) -> String { String(decoding: answer.body, as: UTF8.self) }
+    private func text(_ response: RawAnswer) -> String { String(decoding: response.body, as: UTF8.self) }
 
-    @Test("names of callers are shown exactly and never become markup")
+    @Test("names from callers are shown exactly and never become markup")
     func escapes() async throws {
         try await withServer { client, _ in
             let hostile = #"<script>alert(1)</script>"onload='x'&\#u{202E}"#
@@ -49,7 +49,7 @@ struct PageTests {
         }
     }
 
-    @Test("pages load and run only our own files")
+    @Test("pages load and run only the server's own files")
     func hasPolicy() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
@@ -58,7 +58,7 @@ struct PageTests {
                 let policy = try #require(page.headers["content-security-policy"])
                 #expect(policy.contains("default-src 'none'") && !policy.contains("unsafe"))
                 let markup = text(page)
-                // Neither inline code, which the policy would have to allow, nor other hosts.
+                // The page has neither inline code, which the policy would have to allow, nor links to other hosts.
                 #expect(!markup.contains("style=") && !markup.contains("<style") && !markup.contains("//"))
                 #expect(
                     markup.ranges(of: "<script").count
@@ -118,7 +118,7 @@ struct PageTests {
         }
     }
 
-    @Test("a badge shows name and percentage, and keeps its tag until they change")
+    @Test("a badge shows name and percentage, and keeps its entity tag until they change")
     func hasBadges() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob("badge <&>")
@@ -139,7 +139,7 @@ struct PageTests {
         }
     }
 
-    @Test("an unchanged file is answered 304")
+    @Test("a request for an unchanged file is answered with 304")
     func hasFiles() async throws {
         try await withServer { client, _ in
             for name in [
@@ -156,7 +156,7 @@ struct PageTests {
         }
     }
 
-    @Test("tasks as of an event are those of the fold at that event, page by page")
+    @Test("tasks as of an event equal those of the fold at that event, page by page")
     func hasPastTasks() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()

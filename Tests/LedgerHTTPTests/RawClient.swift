@@ -6,20 +6,22 @@ import NIOCore
 import NIOPosix
 import Testing
 
-/// What a server sent back.
+/// A response of a server, as it was received.
 struct RawAnswer: Sendable {
     let status: Int
     let headers: [String: String]
     let body: [UInt8]
 
     var json: JSONValue { get throws { try JSONReader.read(body) } }
-    /// The places that a problem names.
+    /// The locations in the errors of a problem: JSON pointers, or names of parameters.
     var places: [String] {
         get throws { (try json["errors"]?.elements ?? []).compactMap { $0["pointer"]?.text ?? $0["parameter"]?.text } }
     }
 }
 
-/// Sends bytes as they are, so that a request may be as wrong as a test wants, each on a connection of its own.
+/// A client that sends bytes unchanged, each request on a connection of its own.
+///
+/// A test can therefore send any invalid request.
 struct RawClient: Sendable {
     let port: Int
 
@@ -61,10 +63,10 @@ struct RawClient: Sendable {
         try await request("POST", path, headers: ["Content-Type": type], body: Array(json.utf8))
     }
 
-    /// A job of this name, by its id.
+    /// Creates a job with this name, and returns its id.
     func createJob(_ name: String = "job") async throws -> String {
-        let answer = try await post("/v1/jobs", #"{"name":"\#(name)"}"#)
-        return try #require(try answer.json["job"]?.text)
+        let response = try await post("/v1/jobs", #"{"name":"\#(name)"}"#)
+        return try #require(try response.json["job"]?.text)
     }
 
     static func parse(_ bytes: [UInt8]) throws -> RawAnswer {
@@ -97,7 +99,7 @@ struct RawClient: Sendable {
     }
 }
 
-/// Runs the closure with a server on a free port, on a ledger with a database of its own.
+/// Runs the closure with a server on a free port and a database of its own.
 func withServer<R: Sendable>(
     _ adjust: (inout ServerSettings) -> Void = { _ in }, _ body: (RawClient, PostgresLedger) async throws -> R
 ) async throws -> R {
@@ -109,7 +111,7 @@ func withServer<R: Sendable>(
     }
 }
 
-/// Runs the closure with a server on a free port that answers from this service.
+/// Runs the closure with a server on a free port for this service.
 func withServer<R: Sendable>(
     on service: any LedgerService, _ settings: ServerSettings, _ body: (RawClient) async throws -> R
 ) async throws -> R {

@@ -27,8 +27,8 @@ struct RouteTests {
                 }
                 let created = try await client.post("/v1/jobs", String(decoding: writer.bytes, as: UTF8.self))
                 #expect(created.status == 201)
-                let answer = try JobAnswer(try created.json)
-                #expect(answer.description == JobDescription(name: Name(text), tags: [Name(text): Name(text)]))
+                let newJob = try JobAnswer(try created.json)
+                #expect(newJob.description == JobDescription(name: Name(text), tags: [Name(text): Name(text)]))
                 var event = JSONWriter()
                 event.object { writer in
                     for (name, value) in [("type", "progress"), ("task", text), ("execution", text), ("label", text)] {
@@ -37,18 +37,18 @@ struct RouteTests {
                     writer.field("total", 3)
                 }
                 let appended = try await client.post(
-                    "/v1/jobs/\(answer.id)/events?wait=folded", String(decoding: event.bytes, as: UTF8.self))
+                    "/v1/jobs/\(newJob.id)/events?wait=folded", String(decoding: event.bytes, as: UTF8.self))
                 #expect(try appended.json["verdicts"]?.elements == [.string("counted")])
-                let job = try JobAnswer(try await client.get("/v1/jobs/\(answer.id)/progress").json)
+                let job = try JobAnswer(try await client.get("/v1/jobs/\(newJob.id)/progress").json)
                 #expect(job.snapshot.indicators.map(\.label) == [Name(text)])
-                let events = try await client.get("/v1/jobs/\(answer.id)/events?type=progress").json["events"]?.elements
+                let events = try await client.get("/v1/jobs/\(newJob.id)/events?type=progress").json["events"]?.elements
                 let read = try ExplainedEvent(try #require(events?.first))
                 #expect(read.event.body.reference == ExecutionReference(task: Name(text), execution: Name(text)))
             }
         }
     }
 
-    @Test("an array, lines and a collector's batch are taken whole and in order")
+    @Test("an array, lines and a collector's batch are appended completely and in order")
     func appends() async throws {
         try await withServer { client, _ in
             let first = try await client.createJob("first")
@@ -73,24 +73,24 @@ struct RouteTests {
             #expect(try collected.json["appended"] == .integer(3))
             #expect(try collected.json["jobs"]?[first]?["last_sequence"] == .integer(7))
             #expect(try collected.json["jobs"]?[second]?["last_sequence"] == .integer(2))
-            let nobody = "01900000-0000-7000-8000-000000000000"
+            let unknownJob = "01900000-0000-7000-8000-000000000000"
             let refused = try await client.post(
                 "/v1/events",
-                #"[{"job":"\#(first)","type":"progress","task":"x"},{"job":"\#(nobody)","type":"progress","task":"x"},{"job":"x","type":"progress","task":"x"}]"#
+                #"[{"job":"\#(first)","type":"progress","task":"x"},{"job":"\#(unknownJob)","type":"progress","task":"x"},{"job":"x","type":"progress","task":"x"}]"#
             )
             #expect(refused.status == 422)
             #expect(try refused.places == ["/2/job"])
-            let unknown = try await client.post(
+            let rejected = try await client.post(
                 "/v1/events",
-                #"[{"job":"\#(first)","type":"progress","task":"x"},{"job":"\#(nobody)","type":"progress","task":"x"}]"#
+                #"[{"job":"\#(first)","type":"progress","task":"x"},{"job":"\#(unknownJob)","type":"progress","task":"x"}]"#
             )
-            #expect(unknown.status == 422)
-            #expect(try unknown.places == ["/1/job"])
+            #expect(rejected.status == 422)
+            #expect(try rejected.places == ["/1/job"])
             #expect(try await client.get("/v1/jobs/\(first)").json["ledger_sequence"] == .integer(7))
         }
     }
 
-    @Test("starting executions: named and numbered, the same again, fenced when superseded or of another attempt")
+    @Test("a repeated start returns the same execution; a superseded or other attempt is fenced")
     func starts() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
@@ -99,9 +99,9 @@ struct RouteTests {
             #expect(unnamed.status == 201)
             #expect(try unnamed.json["attempt"] == .integer(1))
             let name = try #require(try unnamed.json["execution"]?.text)
-            let again = try await client.post(path, #"{"task":"t","execution":"\#(name)"}"#)
-            #expect(again.status == 201)
-            #expect(try again.json == unnamed.json)
+            let repeated = try await client.post(path, #"{"task":"t","execution":"\#(name)"}"#)
+            #expect(repeated.status == 201)
+            #expect(try repeated.json == unnamed.json)
             let newer = try await client.post(path, #"{"task":"t","execution":"second"}"#)
             #expect(try newer.json["attempt"] == .integer(2))
             let zombie = try await client.post(path, #"{"task":"t","execution":"\#(name)"}"#)
@@ -120,7 +120,7 @@ struct RouteTests {
         }
     }
 
-    @Test("an unchanged snapshot is 304, and waiting for a change ends with it")
+    @Test("an unchanged snapshot is 304, and a wait for a change ends with the change")
     func conditionalReads() async throws {
         try await withServer { client, ledger in
             let job = try await client.createJob()
@@ -145,7 +145,7 @@ struct RouteTests {
         }
     }
 
-    @Test("reading one's own writes: min_sequence waits for the projection")
+    @Test("a read with min_sequence shows the client's own write")
     func readsOwnWrites() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
@@ -159,7 +159,7 @@ struct RouteTests {
         }
     }
 
-    @Test("pages go on where they ended; the stream has everything; jobs are listed newest first")
+    @Test("pages continue at their cursor, a stream has all events, and jobs are newest first")
     func pages() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob("listed")
@@ -188,7 +188,7 @@ struct RouteTests {
         }
     }
 
-    @Test("tasks with their executions: what counts, what does not, and what failed and counts for now")
+    @Test("tasks show which executions count, which do not, and which count provisionally")
     func tasks() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
@@ -196,7 +196,7 @@ struct RouteTests {
                 [{"type":"progress","task":"a","attempt":1,"total":5,"done":3},
                 {"type":"progress","task":"a","attempt":2,"label":"x","done":1},
                 {"type":"execution_finished","task":"a","attempt":2,"outcome":"failed"},
-                {"type":"execution_started","task":"b","execution":"run"}]
+                {"type":"execution_started","task":"b","execution":"first"}]
                 """
             #expect(try await client.post("/v1/jobs/\(job)/events?wait=folded", events).status == 201)
             let page = try await client.get("/v1/jobs/\(job)/tasks").json
@@ -222,12 +222,12 @@ struct RouteTests {
                 #expect(refused.status == 422, "\(query)")
                 #expect(try refused.places == [String(query.prefix { $0 != "=" })])
             }
-            let nobody = try await client.get("/v1/jobs/01900000-0000-7000-8000-000000000000/tasks")
-            #expect(nobody.status == 404)
+            let unknown = try await client.get("/v1/jobs/01900000-0000-7000-8000-000000000000/tasks")
+            #expect(unknown.status == 404)
         }
     }
 
-    @Test("why a number is what it is: what counts, what was superseded by whom, what was discarded")
+    @Test("an explanation shows the counted, superseded and discarded units of an indicator")
     func explains() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
@@ -253,8 +253,8 @@ struct RouteTests {
             let next = second["tasks"]?.elements?.first?["executions"]?.elements?.first
             #expect(next?["execution"]?.text == "two")
             #expect(try await client.get("/v1/jobs/\(job)/explain").status == 404)
-            let nobody = try await client.get("/v1/jobs/01900000-0000-7000-8000-000000000000/explain")
-            #expect(nobody.status == 404)
+            let unknown = try await client.get("/v1/jobs/01900000-0000-7000-8000-000000000000/explain")
+            #expect(unknown.status == 404)
             for query in ["limit=0", "cursor=1.2", "at=1", "policy=best", "at_sequence=99", "from=1"] {
                 let refused = try await client.get("/v1/jobs/\(job)/explain?\(query)")
                 #expect(refused.status == 422)
@@ -263,7 +263,7 @@ struct RouteTests {
         }
     }
 
-    @Test("what happened between two moments, and how an indicator came to its numbers")
+    @Test("a difference and a history show the changes of an indicator with their causes")
     func history() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
@@ -305,13 +305,13 @@ struct RouteTests {
             let then = try await client.get("/v1/jobs/\(job)/explain?label=x&at_sequence=3").json
             #expect(then["conservation"]?["counted"]?["done"] == .integer(3))
             for route in ["diff", "history", "explain"] {
-                let nobody = try await client.get("/v1/jobs/01900000-0000-7000-8000-000000000000/\(route)")
-                #expect(nobody.status == 404)
+                let unknown = try await client.get("/v1/jobs/01900000-0000-7000-8000-000000000000/\(route)")
+                #expect(unknown.status == 404)
             }
         }
     }
 
-    @Test("progress as it was, and by other policies")
+    @Test("progress can be read as of any moment and by other policies")
     func timeTravel() async throws {
         try await withServer { client, ledger in
             let job = try await client.createJob()
@@ -322,9 +322,9 @@ struct RouteTests {
                 """
             #expect(try await client.post("/v1/jobs/\(job)/events?wait=folded", events).status == 201)
             func done(_ query: String) async throws -> JSONValue? {
-                let answer = try await client.get("/v1/jobs/\(job)/progress?\(query)")
-                #expect(answer.status == 200, "\(query)")
-                return try answer.json["progress"]?.elements?.first?["done"]
+                let response = try await client.get("/v1/jobs/\(job)/progress?\(query)")
+                #expect(response.status == 200, "\(query)")
+                return try response.json["progress"]?.elements?.first?["done"]
             }
             #expect(try await done("") == .integer(1))
             #expect(try await done("policy=last_successful") == .integer(3))
@@ -344,20 +344,20 @@ struct RouteTests {
                 #expect(refused.status == 422, "\(query)")
                 #expect(try refused.places == [String(query.prefix { $0 != "=" })], "\(query)")
             }
-            // What an operator does with a month that is over.
+            // An operator retires a month that has ended in the same way.
             try await retireAllMonths(ledger)
             for query in ["at_sequence=3", "at=9999-01-01T00:00:00Z", "policy=last_successful"] {
                 #expect(try await client.get("/v1/jobs/\(job)/progress?\(query)").status == 410, "\(query)")
             }
             #expect(try await done("") == .integer(1))
-            let nobody = "/v1/jobs/01900000-0000-7000-8000-000000000000/progress"
+            let unknownJob = "/v1/jobs/01900000-0000-7000-8000-000000000000/progress"
             for query in ["at_sequence=0", "at=2000-01-01T00:00:00Z", "policy=last_successful", "policy=all"] {
-                #expect(try await client.get("\(nobody)?\(query)").status == 404, "\(query)")
+                #expect(try await client.get("\(unknownJob)?\(query)").status == 404, "\(query)")
             }
         }
     }
 
-    @Test("the description has exactly the routes that the server has")
+    @Test("the description has exactly the routes of the server")
     func description() async throws {
         try await withServer { client, _ in
             let description = try await client.get("/openapi.json").json
@@ -372,15 +372,15 @@ struct RouteTests {
                 for operation in operations {
                     let concrete = path.name.split(separator: "{").first.map(String.init) ?? path.name
                     let target = path.name.contains("{") ? path.name.replacing(/{[a-z]+}/, with: "nonsense") : concrete
-                    let answer = try await client.request(operation.name.uppercased(), target)
-                    #expect(answer.status != 405, "\(operation.name) \(path.name)")
-                    #expect(answer.status != 404 || path.name.contains("{"), "\(operation.name) \(path.name)")
+                    let response = try await client.request(operation.name.uppercased(), target)
+                    #expect(response.status != 405, "\(operation.name) \(path.name)")
+                    #expect(response.status != 404 || path.name.contains("{"), "\(operation.name) \(path.name)")
                 }
             }
         }
     }
 
-    @Test("health, readiness, metrics, limits and HEAD answer")
+    @Test("health, readiness, metrics, limits and HEAD requests are answered")
     func operations() async throws {
         try await withServer { client, _ in
             #expect(try await client.get("/healthz").status == 200)

@@ -7,8 +7,8 @@ import Testing
 
 @testable import LedgerHTTP
 
-/// Questions that two places answer: both must answer the same.
-@Suite("One rule in two places")
+/// Rules with two implementations, which must agree.
+@Suite("Rules with two implementations")
 struct SearchTests {
     private static let names = [
         "ÉTUDE one", "étude two", "caf\u{E9}", "cafe\u{301}", "ПРОЕКТ", "a.b*c(d)[e]^f$g\\h|i", "\u{212A}elvin",
@@ -20,7 +20,7 @@ struct SearchTests {
         "\u{DF}", "k\nB", "_ %", "~ # &", "X{2}", "", "l", "nothing", "\\", ".", String(repeating: "x", count: 300),
     ]
 
-    @Test("a list, a page of jobs and a watched list find the same jobs for any text")
+    @Test("a list and a watched list find the same jobs for any text")
     func search() async throws {
         try await withServer { client, ledger in
             var ids: [String: String] = [:]
@@ -46,7 +46,7 @@ struct SearchTests {
         }
     }
 
-    @Test("the pages' script hides the scalars that the server hides")
+    @Test("the script of the pages hides the same scalars as the server")
     func hiddenScalars() async throws {
         let script = try await withServer { client, _ in
             String(decoding: try await client.get("/pages/invisible.js").body, as: UTF8.self)
@@ -76,7 +76,7 @@ struct SearchTests {
         }
     }
 
-    @Test("a label that the job names only later is explained with zeros, one it never names is 404")
+    @Test("a label that the job names only later is explained with zeros; an unknown one is 404")
     func labelsNamedLater() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()

@@ -3,10 +3,10 @@ import LedgerTestSupport
 import ServiceLifecycle
 import Testing
 
-/// What a server that stops does with the requests that it has begun.
+/// The behaviour of a stopping server for requests that it has begun.
 @Suite("Stopping the server")
 struct StopTests {
-    @Test("a server that stops answers Prefer: wait at once, with what is there")
+    @Test("a stopping server ends Prefer: wait at once with the current state")
     func preferWait() async throws {
         try await withLedger { ledger in
             var settings = ServerSettings()
@@ -25,13 +25,13 @@ struct StopTests {
             async let waiting = client.get(path, headers: ["If-None-Match": tag, "Prefer": "wait=30"])
             try await eventually {
                 let metrics = String(decoding: try await client.get("/metrics").body, as: UTF8.self)
-                // The request for the figures is the other one.
+                // The request for the metrics is the other one.
                 return metrics.contains("\nprogress_ledger_http_requests_in_flight 2\n")
             }
             await group.triggerGracefulShutdown()
-            let answer = try await waiting
-            #expect(answer.status == 304)
-            #expect(answer.headers["preference-applied"] == "wait=30")
+            let response = try await waiting
+            #expect(response.status == 304)
+            #expect(response.headers["preference-applied"] == "wait=30")
             try await running
             #expect(start.duration(to: .now) < .seconds(20))
         }

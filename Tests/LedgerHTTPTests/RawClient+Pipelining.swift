@@ -3,7 +3,7 @@ import NIOPosix
 import Testing
 
 extension RawClient {
-    /// Sends these pieces one after the other on one connection, says that nothing more comes, and reads all answers.
+    /// Sends pieces on one connection, closes the output and reads all responses.
     func converse(_ pieces: [String]) async throws -> [RawAnswer] {
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(.allowRemoteHalfClosure, value: true)
@@ -26,21 +26,21 @@ extension RawClient {
 }
 
 extension RawAnswer {
-    /// Divides what came in into answers, each with its Content-Length.
+    /// Splits received bytes into responses, by their Content-Length.
     static func all(in bytes: [UInt8]) throws -> [RawAnswer] {
         let separator = Array("\r\n\r\n".utf8)
-        var answers: [RawAnswer] = []
+        var responses: [RawAnswer] = []
         var rest = bytes[...]
         while !rest.isEmpty {
             let end = try #require(rest.indices.first { rest[$0...].starts(with: separator) })
             let head = try RawClient.parse(Array(rest[..<end]) + separator)
             let length = head.status == 304 ? 0 : try #require(head.headers["content-length"].flatMap { Int($0) })
             let bodyStart = end + separator.count
-            answers.append(
+            responses.append(
                 RawAnswer(
                     status: head.status, headers: head.headers, body: Array(rest[bodyStart..<bodyStart + length])))
             rest = rest[(bodyStart + length)...]
         }
-        return answers
+        return responses
     }
 }
