@@ -18,7 +18,7 @@ struct JobPageBuilder: Sendable {
     /// Drawing it then takes a twentieth of a second.
     private static let eventsDrawnAtOnce: Int64 = 50_000
 
-    func answer() async throws -> LedgerResponse {
+    func response() async throws -> LedgerResponse {
         let job = try request.job()
         let query = try request.parameters()
         let parameters = PageParameters(query)
@@ -39,7 +39,7 @@ struct JobPageBuilder: Sendable {
         let page = JobPage(
             view: view, moment: moment == nil ? nil : view.snapshot.sequence,
             selected: label.map { EventFilter.Indicator(label: $0.text.isEmpty ? nil : $0) }, link: link, now: .now)
-        guard let part = parameters["part"] else { return page.page(try await sections(page, parameters)).answer() }
+        guard let part = parameters["part"] else { return page.page(try await sections(page, parameters)).response() }
         return Page.html(try await piece(part, page, parameters))
     }
 

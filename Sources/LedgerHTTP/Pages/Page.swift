@@ -26,7 +26,7 @@ struct Page: Sendable {
         ]
     }
 
-    func answer(_ status: HTTPResponse.Status = .ok) -> LedgerResponse {
+    func response(_ status: HTTPResponse.Status = .ok) -> LedgerResponse {
         let script = script.map { HTML("<script type=\"module\" src=\"/pages/\($0)\"></script>") }
         let slots: [(String, HTML)] = [
             ("{{title}}", "\(title)"), ("{{icon}}", "\(icon)"), ("{{script}}", script ?? ""), ("{{body}}", body),
@@ -49,15 +49,15 @@ struct Page: Sendable {
 
     /// The page of an error.
     static func problem(_ problem: HTTPProblem) -> LedgerResponse {
-        var answer = Page(
+        var response = Page(
             title: "\(problem.problem.title) – progress ledger", icon: "/pages/icon.svg", script: nil,
             body: """
                 <main class="problem"><h1>\(problem.problem.title)</h1><p>\(PageText.visible(problem.problem.detail))</p>
                 <p><a href="/">All jobs</a></p></main>
                 """
-        ).answer(HTTPResponse.Status(code: problem.problem.status))
-        for field in problem.headers { answer.headers.append(field) }
-        return answer
+        ).response(HTTPResponse.Status(code: problem.problem.status))
+        for field in problem.headers { response.headers.append(field) }
+        return response
     }
 }
 

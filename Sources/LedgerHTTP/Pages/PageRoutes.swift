@@ -27,7 +27,7 @@ struct PageRoutes: Sendable {
                     Self.part,
                 ],
                 outcomes: [Self.page("The page"), .problem(422, "A parameter is invalid")], isHeavy: true,
-                handle: answered(jobs)),
+                handle: withErrorPages(jobs)),
             Route(
                 method: .get, path: "/jobs/{job}", operation: "jobPage",
                 summary: "The page of a job, now or as of any moment",
@@ -46,7 +46,8 @@ struct PageRoutes: Sendable {
                 ],
                 outcomes: [
                     Self.page("The page"), .problem(404, "No such job"), .problem(422, "A parameter is invalid"),
-                ], isHeavy: true, handle: answered { try await JobPageBuilder(service: service, request: $0).answer() }),
+                ], isHeavy: true,
+                handle: withErrorPages { try await JobPageBuilder(service: service, request: $0).response() }),
             Route(
                 method: .get, path: "/pages/{file}", operation: "pageFile", summary: "A file of the pages",
                 parameters: [
@@ -78,8 +79,8 @@ struct PageRoutes: Sendable {
         Route.ResponseSpec(status: 200, description: description, schema: "Text", mediaType: "text/html")
     }
 
-    /// Wraps a handler so that errors are answered with pages.
-    private func answered(
+    /// Wraps a handler to answer errors with pages.
+    private func withErrorPages(
         _ body: @escaping @Sendable (RouteRequest) async throws -> LedgerResponse
     ) -> @Sendable (RouteRequest) async throws -> LedgerResponse {
         { request in
@@ -119,7 +120,7 @@ struct PageRoutes: Sendable {
         let page = JobsPage(
             views: views, filter: filter, tag: tag, cursor: cursor, limit: Self.jobsOnPage,
             link: parameters.link("/", ["search", "state", "tag", "cursor"]), now: .now)
-        return parameters["part"] == nil ? page.page.answer() : Page.html(page.list)
+        return parameters["part"] == nil ? page.page.response() : Page.html(page.list)
     }
 
     // MARK: Files and pictures
@@ -150,9 +151,9 @@ struct PageRoutes: Sendable {
         if EntityTag(tag).isAmong(request.request.headers[values: .ifNoneMatch]) {
             return LedgerResponse(status: .notModified, headers: [.eTag: tag])
         }
-        var answer = Self.picture(Badge.svg(view), caching: "no-cache")
-        answer.headers[.eTag] = tag
-        return answer
+        var response = Self.picture(Badge.svg(view), caching: "no-cache")
+        response.headers[.eTag] = tag
+        return response
     }
 
     private static func picture(_ svg: HTML, caching: String) -> LedgerResponse {
