@@ -102,8 +102,8 @@ let package = Package(
                 .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
-            // What browsers get, embedded as it is, and the pictures of the README.
-            exclude: ["Pages/Files", "Pages/Pictures"],
+            // Embedded by the plugin.
+            exclude: ["Pages/Files"],
             swiftSettings: settings,
             plugins: ["EmbedFiles"]
         ),

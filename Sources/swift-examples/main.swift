@@ -5,11 +5,12 @@ import Glibc
 //     PROGRESS_LEDGER_URL=http://127.0.0.1:8080 swift run progress-ledger-examples workflow
 
 switch CommandLine.arguments.dropFirst().first {
+case "mosaic": try await Mosaic.run()
 case "subtasks": try await Subtasks.run()
 case "workflow": try await Workflow.run()
 case "worker": try await Worker.run()
 case "benchmark": try await Benchmark.run()
 default:
-    print("progress-ledger-examples subtasks | workflow | worker | benchmark")
+    print("progress-ledger-examples mosaic | subtasks | workflow | worker | benchmark")
     exit(64)
 }

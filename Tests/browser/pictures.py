@@ -1,4 +1,4 @@
-"""Takes the screenshots of the README: of the demonstration, while it runs and afterwards."""
+"""Takes the screenshots of the documents: of the demonstration, while it runs and afterwards."""
 
 import sys
 from pathlib import Path
@@ -24,13 +24,13 @@ def main(folder):
             light.wait(lambda: any("step2/2 restarted" in note.text for note in light.all(".note.fell")), 60)
             light.wait(lambda: light.text("#chain strong"))
             light.wait(lambda: "step2" in light.text("#chart h2") and light.all("#chart circle"))
-            light.driver.save_screenshot(str(folder / "job.png"))
+            light.driver.save_screenshot(str(folder / "job-page.png"))
             address = light.driver.current_url
             assert demo.wait(240) == 0
             dark.resize(SIZE[0], 1130)
             dark.open(f"{address}?indicator=step2&at_sequence=33")
             dark.wait(lambda: dark.text("#chain strong"))
-            dark.driver.save_screenshot(str(folder / "past.png"))
+            dark.driver.save_screenshot(str(folder / "past-page.png"))
         finally:
             light.close()
             dark.close()

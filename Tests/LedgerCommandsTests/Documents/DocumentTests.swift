@@ -4,42 +4,40 @@ import Testing
 
 @testable import LedgerCommands
 
-@Suite("The README", .timeLimit(.minutes(30)))
-struct ReadmeTests {
-    /// A command of an example with its expected lines; `…` matches anything.
+/// Runs the examples of the documents, and compares their tables with the program.
+@Suite("The examples and tables of the documents", .timeLimit(.minutes(30)))
+struct DocumentTests {
+    /// A command and the lines that it must print; `…` in them matches any text.
     struct Example {
         var command: String
         var expected: [String] = []
     }
 
-    private static func readme() throws -> String {
-        try String(contentsOfFile: "\(projectFolder)/README.md", encoding: .utf8)
-    }
-
-    /// The examples of all blocks marked `console`.
-    ///
-    /// `$ ` begins a command, `> ` continues it.
-    static func examples(_ text: String) -> [Example] {
+    /// The examples of all `console` samples: `$ ` starts a command, `> ` continues it.
+    static func examples(_ document: Document) -> [Example] {
         var examples: [Example] = []
-        var isInside = false
-        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
-            if line.hasPrefix("```") {
-                isInside = line == "```console"
-            } else if isInside, line.hasPrefix("$ ") {
+        for line in document.samples.filter({ $0.language == "console" }).flatMap(\.lines) {
+            if line.hasPrefix("$ ") {
                 examples.append(Example(command: String(line.dropFirst(2))))
-            } else if isInside, line.hasPrefix("> ") {
+            } else if line.hasPrefix("> ") {
                 examples[examples.count - 1].command += "\n" + line.dropFirst(2)
-            } else if isInside {
-                examples[examples.count - 1].expected.append(String(line))
+            } else {
+                examples[examples.count - 1].expected.append(line)
             }
         }
         return examples
     }
 
-    @Test("every console example prints its expected output")
-    func examplesWork() async throws {
-        let examples = Self.examples(try Self.readme())
-        #expect(examples.count > 15)
+    @Test("only these documents have examples")
+    func examplesAreKnown() throws {
+        let documents = try Document.paths.filter { !Self.examples(try Document($0)).isEmpty }
+        #expect(Set(documents) == [Document.readme, Document.walkthrough, Document.audit])
+    }
+
+    @Test("every example prints its output", arguments: [Document.readme, Document.walkthrough, Document.audit])
+    func examplesWork(path: String) async throws {
+        let examples = Self.examples(try Document(path))
+        #expect(examples.count > 5)
         try await withServer { url, _ in
             let mark = "=== end of example ==="
             let script = examples.map { $0.command.replacing("http://127.0.0.1:8080", with: url) }
@@ -61,13 +59,14 @@ struct ReadmeTests {
         }
     }
 
-    @Test("the first Python example finishes the units that it adds")
+    @Test("the first example in Python finishes all that it adds")
     func pythonExampleWorks() async throws {
-        let blocks = try Self.readme().components(separatedBy: "```python\n").dropFirst()
-        let example = try #require(blocks.first?.components(separatedBy: "```").first)
+        let samples = try Document(Document.walkthrough).samples
+        let example = try #require(samples.first { $0.language == "python" }).lines.joined(separator: "\n")
         try await withServer { url, _ in
             let program =
                 example.replacing("http://localhost:8080", with: url) + """
+
                     for indicator in ledger.jobs.find(job.id).progress:
                         print(f"{indicator.label}: {indicator.done}/{indicator.total}")
                     """
@@ -100,9 +99,9 @@ struct ReadmeTests {
         return rest.isEmpty
     }
 
-    @Test("the tables list every setting and every exit code, with the texts of --help")
+    @Test("every setting and every exit code is in its table, with the words of --help")
     func tablesAreComplete() throws {
-        let text = try Self.readme()
+        let text = try Document(Document.configuration).text
         for setting in Setting.allCases {
             #expect(text.contains("| `\(setting.variable)` |"), "\(setting.variable)")
         }
@@ -111,11 +110,10 @@ struct ReadmeTests {
         }
     }
 
-    @Test("the explained metrics are exactly those of a server")
+    @Test("every metric of a server is explained, and every explained one exists")
     func metricsAreExplained() async throws {
-        // A row contains one full name; names that begin alike are shortened to their ends.
-        let explained = try Self.readme().split(separator: "\n").filter { $0.hasPrefix("| `progress_ledger_") }
-            .flatMap { row in row.split(separator: "|")[0].matches(of: /`([a-z_]+)`/).map { String($0.1) } }
+        let explained = try Document(Document.metrics).prose
+            .compactMap { $0.prefixMatch(of: /\| `(progress_ledger_[a-z_]+)` \|/).map { String($0.1) } }
         try await withServer { url, _ in
             var text = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"])
             // The worker is listed shortly after the server is ready.
@@ -123,19 +121,11 @@ struct ReadmeTests {
                 text = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"])
                 return text.output.contains("progress_ledger_worker_up{")
             }
-            let exported = text.lines.filter { $0.hasPrefix("# TYPE ") }.map { String($0.split(separator: " ")[2]) }
-            #expect(exported.count > 10)
-            for metric in exported { #expect(explained.contains { metric.hasSuffix($0) }, "\(metric)") }
-            for metric in explained { #expect(exported.contains { $0.hasSuffix(metric) }, "\(metric)") }
-        }
-    }
-
-    @Test("the files that it links to exist")
-    func linkedFilesExist() throws {
-        let links = try Self.readme().matches(of: /\]\(([^)]+)\)/).map { String($0.1) }
-        #expect(links.count >= 3)
-        for link in links where !link.hasPrefix("https://") {
-            #expect(FileManager.default.fileExists(atPath: "\(projectFolder)/\(link)"), "\(link)")
+            let published = text.lines.filter { $0.hasPrefix("# TYPE ") }.map { String($0.split(separator: " ")[2]) }
+            #expect(published.count > 10)
+            #expect(Set(published).subtracting(explained).isEmpty)
+            #expect(Set(explained).subtracting(published).isEmpty)
+            #expect(Set(explained).count == explained.count)
         }
     }
 }
