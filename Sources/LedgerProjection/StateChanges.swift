@@ -55,7 +55,7 @@ enum StateChanges {
                     and snapshot.sequence = new.previous
                 returning 1
             )
-            select 1 / (count(*) = $15)::integer from moved
+            select case when count(*) = $15 then 1 else ledger.fail_stale() end from moved
             """,
             [
                 .uuids(changes.map(\.job.uuidBytes)), .int2s(changes.map(\.projection)),

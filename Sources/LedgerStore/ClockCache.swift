@@ -1,8 +1,7 @@
-/// Values by keys, of which no more are kept than may be: what is asked for stays, all of it if there is room for it.
+/// A bounded cache with CLOCK eviction.
 ///
-/// They stand in a row, along which a hand goes round when there is no room for one more: it takes away the first that
-/// nobody has asked for since it came by last. To note that somebody asks costs next to nothing. ("Clock": F. J. Corbató,
-/// A Paging Experiment with the Multics System, 1968.)
+/// A hand cycles through the slots when there is no room. It evicts the first entry that was not used since it passed last.
+/// Marking an entry as used costs next to nothing. (F. J. Corbató, A Paging Experiment with the Multics System, 1968.)
 package struct ClockCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     private struct Slot {
         let key: Key
@@ -15,53 +14,52 @@ package struct ClockCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     private var slots: [Slot] = []
     private var indices: [Key: Int32] = [:]
     private var hand = 0
-    /// What all that is kept costs.
+    /// The cost of all entries.
     package private(set) var cost = 0
 
-    /// - Parameter costMax: What all that is kept may cost, in whichever unit.
+    /// - Parameter costMax: The cost of all entries, at most, in any unit.
     package init(costMax: Int) {
         self.costMax = costMax
     }
 
-    /// The keys of all values.
+    /// The keys of all entries.
     package var keys: [Key] { Array(indices.keys) }
 
-    /// The value of a key, without anybody having asked for it.
+    /// Returns the value without marking it as used.
     package func peek(_ key: Key) -> Value? { indices[key].map { slots[Int($0)].value } }
 
-    /// The value of a key that somebody asks for, where it is right; one that is not stays, and is not asked for.
+    /// Returns the value if `isValid` accepts it, and marks it as used. A rejected value stays.
     package mutating func find(_ key: Key, where isValid: (Value) -> Bool) -> Value? {
         guard let index = indices[key].map(Int.init), isValid(slots[index].value) else { return nil }
         slots[index].wasUsed = true
         return slots[index].value
     }
 
-    /// Keeps a value in the slot of an older one of its key, which so is asked for; for one that costs more than all may,
-    /// nothing is kept.
-    package mutating func put(_ value: Value, _ key: Key, cost more: Int = 1) {
-        guard more <= costMax else { return remove(key) }
+    /// Inserts or replaces a value; a replacement counts as a use. A value that exceeds the whole budget is not stored.
+    package mutating func put(_ value: Value, _ key: Key, cost newCost: Int = 1) {
+        guard newCost <= costMax else { return remove(key) }
         let index = indices[key].map(Int.init)
-        if let index, cost - slots[index].cost + more <= costMax {
-            cost += more - slots[index].cost
-            slots[index] = Slot(key: key, value: value, cost: more, wasUsed: true)
+        if let index, cost - slots[index].cost + newCost <= costMax {
+            cost += newCost - slots[index].cost
+            slots[index] = Slot(key: key, value: value, cost: newCost, wasUsed: true)
             return
         }
-        // An older one must not be what makes room for this.
+        // The older value must not be evicted to make room for the newer one.
         remove(key)
-        cost += more
+        cost += newCost
         while cost > costMax {
             evict()
-            // What stands there now was the last one: it is not its turn yet.
+            // The last entry has moved into this slot; its turn comes later.
             if cost > costMax { hand += 1 }
         }
-        add(Slot(key: key, value: value, cost: more, wasUsed: index != nil))
+        add(Slot(key: key, value: value, cost: newCost, wasUsed: index != nil))
     }
 
     package mutating func remove(_ key: Key) {
         if let index = indices[key] { remove(at: Int(index)) }
     }
 
-    /// Puts a new one where the hand is, which goes on: so it comes by all others before.
+    /// Inserts an entry at the hand and advances it, so that the entry is examined last.
     private mutating func add(_ slot: Slot) {
         slots.append(slot)
         let last = slots.count - 1
@@ -74,7 +72,7 @@ package struct ClockCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         hand += 1
     }
 
-    /// Each slot that the hand passes over was asked for since: so it passes over as many as were asked for.
+    /// Evicts one entry. The hand passes each used entry once, so a use is paid for by one step.
     private mutating func evict() {
         while true {
             if hand >= slots.count { hand = 0 }
@@ -84,7 +82,7 @@ package struct ClockCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         }
     }
 
-    /// The last one takes the slot of the one that goes.
+    /// Removes an entry by moving the last one into its slot.
     private mutating func remove(at index: Int) {
         cost -= slots[index].cost
         indices[slots[index].key] = nil

@@ -21,7 +21,7 @@ public final class PostgresLedger: Service {
         /// Each batch in progress takes up to four.
         public var replayConnectionsMax = 8
         /// The number of groups of appends that are written concurrently.
-        public var appendQueues = 2
+        public var appendGroupsMax = 2
         /// The role that the sessions take. It may not change events.
         ///
         /// `nil` keeps the login role.
@@ -150,7 +150,8 @@ public final class PostgresLedger: Service {
         self.lossSource = lossSource
         self.lossSink = lossSink
         appender = Appender(
-            pool: appendPool, queueCount: settings.appendQueues, logger: logger, onHeadsLost: { lossSink.yield($0) }
+            pool: appendPool, groupsInFlightMax: settings.appendGroupsMax, logger: logger,
+            onHeadsLost: { lossSink.yield($0) }
         ) { jobs in
             signals.appended(jobs)
             guard publisher.hasPeers else { return }

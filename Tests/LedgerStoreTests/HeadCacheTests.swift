@@ -44,22 +44,20 @@ struct HeadCacheTests {
         #expect(unknown.isEmpty)
     }
 
-    @Test("what was looked up takes the place of nothing that is known, be it a head or that another server writes")
-    func looksUp() {
+    @Test("a head that was read earlier replaces neither a cached head nor the mark of a shared job")
+    func storesUnlessCached() {
         var cache = HeadCache()
         let (written, shared, new) = (JobID(high: 1, low: 0), JobID(high: 1, low: 1), JobID(high: 1, low: 2))
         cache.store([(written, Self.head(9))], clock: Self.clock)
         cache.markShared([shared])
-        #expect(cache.unknownJobs(Self.request(new)) == [new])
         cache.storeUnlessCached([written: Self.head(5), shared: Self.head(5), new: Self.head(5)], clock: Self.clock)
         #expect(cache.cached([Self.request(written)])?.heads[written]?.sequence == 9)
         #expect(cache.cached([Self.request(shared)]) == nil)
         #expect(cache.cached([Self.request(new)])?.heads[new]?.sequence == 5)
-        #expect(cache.unknownJobs(Self.request(new)).isEmpty)
     }
 
-    @Test("what is forgotten, or moved by another server, is asked for again")
-    func forgets() {
+    @Test("an invalidated or shared job is not cached")
+    func invalidates() {
         var cache = HeadCache()
         let job = JobID(high: 1, low: 0)
         cache.store([(job, Self.head(5))], clock: Self.clock)

@@ -98,7 +98,7 @@ struct SchemaTests {
         let released = [
             "0001_ledger.sql": Self.frozenLedger, "0002_discards_by_execution.sql": Self.frozenDiscards,
             "0003_replays.sql": Self.frozenReplays, "0004_workers.sql": Self.frozenWorkers,
-            "0005_guarantees.sql": Self.frozenGuarantees,
+            "0005_guarantees.sql": Self.frozenGuarantees, "0006_stale_writes.sql": Self.frozenStaleWrites,
         ]
         for migration in Migration.all {
             #expect(
@@ -106,6 +106,7 @@ struct SchemaTests {
         }
     }
 
+    private static let frozenStaleWrites = "0b7a1e486b0bbef9898c16014a42f1a6e29e41a9e7d7e08a7321e92305c46b36"
     private static let frozenGuarantees = "079938afd8398cfc2621d0bf4c255616ceac0932e1d6f84d51cb860c3859dbbe"
     private static let frozenReplays = "5dd92af9062ecf5601879ab646197d691ac47ff9233e3a463746edcc3aebfb8c"
     private static let frozenWorkers = "12f8d3e2fc852f61558fda97d759143d876f1ecd800ec656c3aed0d08ad97b9b"

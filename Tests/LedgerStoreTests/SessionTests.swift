@@ -290,7 +290,7 @@ struct SessionTests {
                 ])
             }
             var settings = PostgresLedger.Settings()
-            settings.appendQueues = 1
+            settings.appendGroupsMax = 1
             try await withRunningLedger(
                 on: target, projection: nil, settings: settings, logger: Self.silent
             ) { ledger in
@@ -325,7 +325,7 @@ struct SessionTests {
     func lockedHead() async throws {
         try await withLedgerDatabase { target in
             var settings = PostgresLedger.Settings()
-            settings.appendQueues = 1
+            settings.appendGroupsMax = 1
             try await withRunningLedger(
                 on: target, projection: nil, settings: settings, logger: Self.silent
             ) { ledger in

@@ -157,7 +157,7 @@ struct StatusTests {
                 #expect(status.lag.jobs == 1 && status.lag.events == 2 && status.lag.seconds > 0)
                 #expect(status.lag.mostBehind.map(\.job) == [job])
                 #expect(status.stuckJobs.map(\.job) == [job] && status.stuckJobCount == 1)
-                #expect(status.stuckJobs.first?.failure.message.contains("is not there") == true)
+                #expect(status.stuckJobs.first?.failure.message.contains("is missing") == true)
             }
         }
     }

@@ -222,17 +222,18 @@ struct ReplayCommit: Sendable {
         }
         return [
             set(false, side.otherColumn), set(true, side.column),
-            // Every job that was shown before must be shown afterwards; otherwise the division by zero undoes
+            // Every job that was shown before must be shown afterwards; otherwise the failure undoes
             // everything.
             Query(
                 """
                 select
-                    1 / (
-                        count(*) = (
+                    case
+                        when count(*) = (
                             select count(*) from ledger.replay_job
                             where replay_job.replay = $1 and replay_job.state = 'compared'
-                        )
-                    )::integer
+                        ) then 1
+                        else ledger.fail_stale()
+                    end
                 from ledger.replay_job as one
                 join ledger.snapshot as shown
                     on shown.job_id = one.job_id and shown.projection = one.\(side.column) and shown.is_live

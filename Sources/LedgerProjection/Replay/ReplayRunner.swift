@@ -126,8 +126,8 @@ public struct ReplayRunner: Service {
     static func isTransient(_ error: any Error) -> Bool {
         switch error {
         case let error as PQError:
-            // A step fails with 22012 if its checkpoint has moved: another process works on the same batch.
-            error.isRetrySafe || error.isOutcomeUnknown || error.sqlState?.rawValue == "22012"
+            // A step finds that its checkpoint has moved if another process works on the same batch.
+            error.isRetrySafe || error.isOutcomeUnknown || error.sqlState == .staleWrite
         case let error as StoreError: error.retryAfter != nil || error.code == .outcomeUnknown
         default: false
         }

@@ -3,25 +3,25 @@ internal import LedgerChain
 internal import PQ
 internal import Synchronization
 
-/// What this process has acknowledged last of each job, to notice a ledger that has lost it.
+/// The last acknowledged event of each job, to detect a ledger that has lost it.
 ///
-/// An asynchronous failover, or a database restored from a backup, can take back events that were acknowledged. Nothing in
-/// the database says so afterwards: sequences go on from the earlier head. So the hash of the last acknowledged event of
-/// each job is remembered and compared, after each reconnect and whenever a head turns out to be another one.
+/// An asynchronous failover, or a database restored from a backup, can lose acknowledged events. The database shows no
+/// trace of that: sequences continue from the earlier head. Therefore this process stores the hash of the last
+/// acknowledged event of each job, and compares it after each reconnect and whenever a head is not the expected one.
 final class AcknowledgedHeads: Sendable {
-    /// How many jobs are remembered: some 100 bytes each.
+    /// The number of jobs, about 100 bytes each.
     private static let jobsMax = 100_000
-    /// How many are compared in one statement.
+    /// The number of jobs that one statement compares.
     private static let batchMax = 1_000
-    /// How many jobs that went back are listed; all are counted.
+    /// The number of lost jobs that are listed; all are counted.
     static let listMax = 20
 
     /// A job whose acknowledged events are no longer in the ledger.
     struct Loss: Sendable {
         let job: JobID
-        /// The last sequence that was acknowledged here.
+        /// The last acknowledged sequence.
         let acknowledged: Int64
-        /// The last sequence in the ledger when that was found.
+        /// The last sequence in the ledger when the loss was detected.
         let found: Int64
     }
 
@@ -33,18 +33,18 @@ final class AcknowledgedHeads: Sendable {
 
     private let state = Mutex(State())
 
-    /// Remembers these heads, up to which everything is acknowledged.
+    /// Stores acknowledged heads.
     func acknowledge(_ heads: [(job: JobID, head: JobHead)]) {
         state.withLock { state in for (job, head) in heads { state.heads.put(head, job) } }
     }
 
-    /// The jobs that went back since the start, the latest last, and how many there were.
+    /// The losses since the start, the latest last, and their number.
     var losses: (latest: [Loss], count: UInt64) { state.withLock { ($0.lost, $0.lostCount) } }
 
-    /// Compares what was acknowledged with the ledger.
+    /// Compares acknowledged heads with the ledger.
     ///
-    /// - Parameter jobs: Which jobs; nil for all that are remembered.
-    /// - Returns: The jobs that went back, each once.
+    /// - Parameter jobs: The jobs to compare; nil for all.
+    /// - Returns: The jobs with losses, each once.
     func check(_ jobs: [JobID]? = nil, on pool: Pool) async throws(PQError) -> [Loss] {
         let known = state.withLock { state in
             (jobs ?? state.heads.keys).compactMap { job in state.heads.peek(job).map { (job: job, head: $0) } }
@@ -62,7 +62,7 @@ final class AcknowledgedHeads: Sendable {
     private func compare(
         _ heads: [(job: JobID, head: JobHead)], on pool: Pool
     ) async throws(PQError) -> [Loss] {
-        // The event of a retired month is not there; its head is, and then nothing is known to be lost.
+        // The event of a retired month is absent, but its head exists; that is no loss.
         let rows = try await pool.query(
             Query(
                 """
@@ -83,7 +83,7 @@ final class AcknowledgedHeads: Sendable {
         return state.withLock { state in
             var losses: [Loss] = []
             for (job, head) in heads {
-                // What was acknowledged meanwhile is newer than what was compared.
+                // An event that was acknowledged during the comparison is newer.
                 guard let sequence = found[job], state.heads.peek(job)?.chain.head == head.chain.head else { continue }
                 state.heads.remove(job)
                 losses.append(Loss(job: job, acknowledged: head.sequence, found: sequence))

@@ -2,19 +2,20 @@ internal import Ledger
 internal import LedgerChain
 internal import PQ
 
-/// The last event of a job, as its head row has it.
+/// The last event of a job, as stored in its head row.
 struct JobHead: Sendable {
     var sequence: Int64
     var recordedAt: Timestamp
     var chain: HashChain
 }
 
-/// The decisions of a flush, without its effects: from the heads that are locked and the appends that have come in
-/// to the events, with their places, times and hashes, and the new heads.
+/// Plans a group: computes the events with their sequences, times and hashes, and the new heads.
+///
+/// A pure computation from the present heads and the appends.
 struct BatchPlan {
     private(set) var columns = EventColumns()
     private(set) var results: [AppendResult] = []
-    /// The heads from which it starts.
+    /// The heads before the group.
     private let before: [JobID: JobHead]
     private var heads: [JobID: JobHead]
     private var changed: Set<JobID> = []
@@ -22,8 +23,8 @@ struct BatchPlan {
     private var workspace = HashChain.Workspace()
 
     /// - Parameters:
-    ///   - heads: The heads of all jobs that exist among those appended to.
-    ///   - clock: The database's clock, after the heads were locked.
+    ///   - heads: The heads of the jobs that exist.
+    ///   - clock: The database's clock, read after the heads.
     init(_ requests: [AppendRequest], heads: [JobID: JobHead], clock: Timestamp) {
         before = heads
         self.heads = heads
@@ -40,7 +41,7 @@ struct BatchPlan {
     private mutating func add(_ part: AppendRequest.Part) -> ClosedRange<Int64>? {
         guard var head = heads[part.job], !part.drafts.isEmpty else { return nil }
         let first = head.sequence + 1
-        // Never backwards within a job, whatever the clock does.
+        // Times never decrease within a job, even if the clock does.
         head.recordedAt = max(head.recordedAt, clock)
         for draft in part.drafts {
             head.sequence += 1
@@ -53,19 +54,21 @@ struct BatchPlan {
         return first...head.sequence
     }
 
-    /// The jobs that get events, with their new heads, in the order of their ids.
+    /// The changed jobs with their new heads, in the order of their ids.
     var newHeads: [(job: JobID, head: JobHead)] {
         changed.sorted().compactMap { job in heads[job].map { (job, $0) } }
     }
 
-    /// What inserts the events and moves the heads, which are locked; nothing where no append can be done.
+    /// The statements for locked heads; none if no append succeeds.
     var statements: [Query] {
         guard columns.count > 0 else { return [] }
         return [columns.insert, Query(Self.moveSQL, headParameters)]
     }
 
-    /// Does all of it in one statement, where the heads are still where the plan started from and the clock is right:
-    /// otherwise nothing. Returns the database's clock and how many events were inserted, or no row at all.
+    /// The conditional statement for few events.
+    ///
+    /// Writes nothing unless the heads are still those of the plan and its time is right. Returns the database's clock and
+    /// the number of inserted events, or no row.
     var statementIfUnchanged: Query {
         let moved = newHeads
         guard moved.count == 1, let (job, head) = moved.first else {
@@ -82,9 +85,10 @@ struct BatchPlan {
             : Query(Self.unchangedOneSQL, heads + columns.parameters)
     }
 
-    /// The same in two statements, which belong into one transaction: the first returns the clock, and how many rows the
-    /// second inserts is how many events. For many events, which are so counted without returning each of them, a tenth
-    /// of what inserting takes.
+    /// The conditional statements for many events, for one transaction.
+    ///
+    /// The first returns the clock; the number of rows that the second inserts is the number of events. One statement would
+    /// have to return every event to count them, which takes a tenth of the time of inserting.
     var statementsIfUnchanged: [Query] {
         [Query(Self.movedIfUnchangedSQL, conditionalParameters), Query(Self.insertIfMovedSQL, columns.parameters)]
     }
@@ -97,15 +101,15 @@ struct BatchPlan {
         ]
     }
 
-    /// By the database's clock, the time from which on what is written only if the heads are unchanged is refused.
+    /// The database time from which the conditional statements refuse.
     var refusedFrom: Timestamp { Timestamp(microseconds: clock.microseconds + 1_000_000) }
 
-    /// The jobs whose heads it did not start from as they are given here.
+    /// The jobs whose heads differ from these.
     func moved(since heads: [JobID: JobHead]) -> [JobID] {
         heads.filter { job, head in before[job]?.chain.head != head.chain.head }.map(\.key)
     }
 
-    /// The jobs that were not as far as they are given here, or not by the same events.
+    /// The jobs whose heads are behind these, or have another history.
     func wentBack(since heads: [JobID: JobHead]) -> [JobID] {
         heads.filter { job, head in
             before[job].map { $0.sequence <= head.sequence && $0.chain.head != head.chain.head } ?? true
@@ -129,20 +133,20 @@ struct BatchPlan {
         where head.job_id = new.job_id
         """
 
-    /// The clock that the plan was made with, `$6`, is that of the database, a little ago; see ``refusedFrom``.
+    /// Whether the planned time, `$6`, is at most a second old by the database's clock; see ``refusedFrom``.
     private static let isClockRight =
         "$6::timestamptz between clock_timestamp() - interval '1 second' and clock_timestamp()"
 
-    /// The head of one job, as most groups have: it cannot be moved in part, so whether it was moved decides.
+    /// Moves the head of one job, if it is current.
     ///
-    /// The clock is looked at once more when the head's lock is held, which may have been waited for. A statement that is
-    /// too late then fails, by the division: see ``BatchWriter/settle(_:refusedFrom:)``.
+    /// The clock is compared again under the lock, which the statement may have waited for. A late statement fails with
+    /// LG004; see ``BatchWriter/resolveOutcome(_:refusedFrom:)``.
     private static let movedOneSQL = """
         moved as (
             update ledger.job_head
             set sequence = $2, recorded_at = $3, hash = $4
             where job_id = $1 and sequence = $5 and hash = $7 and \(isClockRight)
-            returning 1 / (\(isClockRight))::integer
+            returning case when \(isClockRight) then 1 else ledger.fail_stale() end
         )
         """
 
@@ -155,7 +159,7 @@ struct BatchPlan {
         select clock_timestamp(), count(*) from inserted having count(*) > 0
         """
 
-    /// For one event, of which nothing is unnested and no rows are counted: a third less than that takes, some 100 µs.
+    /// Inserts one event without unnesting and counting, which saves a third, about 100 µs.
     private static let unchangedSingleSQL = """
         with \(movedOneSQL)
         insert into ledger.event (\(EventColumns.names))
@@ -163,8 +167,10 @@ struct BatchPlan {
         returning clock_timestamp(), 1::bigint
         """
 
-    /// A head that another server has moved meanwhile does not match any more once its lock is to be had, and then
-    /// nothing is written at all; the clock is looked at when all locks are held. The locks are taken in the order of ids, as everywhere.
+    /// Moves several heads, if all are current.
+    ///
+    /// A head that another server has moved does not match once its lock is granted, and then nothing is written. The clock
+    /// is compared under all locks, which are taken in the order of ids, as everywhere.
     private static let movingSQL = """
         with locked as materialized (
             select head.job_id
@@ -191,7 +197,7 @@ struct BatchPlan {
         select clock_timestamp(), count(*) from inserted having count(*) > 0
         """
 
-    /// The verdict is left for the next statement in a setting that lasts as long as the transaction does.
+    /// Passes the verdict to the next statement in a setting of the transaction.
     private static let movedIfUnchangedSQL = """
         \(movingSQL)
         select clock_timestamp(), set_config('ledger.heads_moved', is_unchanged::text, true)

@@ -1,7 +1,7 @@
 internal import Ledger
 internal import PQ
 
-/// Events on their way into the event table, column by column, so that one statement inserts them all.
+/// Events as columns of parameters, so that one statement inserts them all.
 struct EventColumns {
     private var jobs = ParameterColumn(.uuid)
     private var sequences = ParameterColumn(.int8)
@@ -18,7 +18,7 @@ struct EventColumns {
     private var labels = ParameterColumn(.text)
     private var outcomes = ParameterColumn(.text)
 
-    /// How many events there are.
+    /// The number of events.
     var count: Int { sequences.count }
 
     /// Adds an event of any type but `job_created`, which is inserted with its job.
@@ -47,7 +47,7 @@ struct EventColumns {
             append(nil as ProgressReport?)
             outcomes.append(text: outcome.rawValue)
         case .jobCreated:
-            // Without its description the database refuses it.
+            // The database refuses it without its description.
             append(nil as ExecutionReference?)
             append(nil as ProgressReport?)
             outcomes.append(text: nil)
@@ -67,7 +67,7 @@ struct EventColumns {
         labels.append(text: progress?.label?.text)
     }
 
-    /// The columns of the event table that are inserted, in the order of ``parameters``.
+    /// The inserted columns of the event table, in the order of ``parameters``.
     static let names =
         "job_id, sequence, recorded_at, at, report, total, done, attempt, type, hash, task, execution, label, outcome"
 
@@ -76,16 +76,16 @@ struct EventColumns {
         "text", "text", "text", "text",
     ]
 
-    /// What selects the rows, where the parameters begin with this number.
+    /// The select clause of all rows, whose parameters begin with this number.
     ///
-    /// Each column is unnested by itself, in step with the others: that makes the rows one by one, while `unnest` of them
-    /// all in `from` would first write each column out, which takes four times as long.
+    /// Each column is unnested in the select list, which produces the rows one by one. One `unnest` of all columns in the
+    /// from clause would materialize each column first, which takes four times as long.
     static func rows(from first: Int) -> String {
         let columns = types.enumerated().map { "unnest($\(first + $0.offset)::\($0.element)[])" }
         return "select \(columns.joined(separator: ", "))"
     }
 
-    /// What selects a single row, where the parameters begin with this number.
+    /// The select clause of a single row, whose parameters begin with this number.
     static func row(from first: Int) -> String {
         "select \((first..<first + types.count).map { "$\($0)" }.joined(separator: ", "))"
     }
@@ -103,7 +103,7 @@ struct EventColumns {
         ]
     }
 
-    /// The statement that inserts them.
+    /// The statement that inserts the events.
     var insert: Query { Query(Self.insertSQL, parameters) }
 
     private static let insertSQL = "insert into ledger.event (\(names)) \(rows(from: 1))"

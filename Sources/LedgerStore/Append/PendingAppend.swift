@@ -1,14 +1,12 @@
 internal import Synchronization
 
-/// An append that waits to be written or is being written, with its caller.
+/// An append that waits or is in flight, with its caller.
 ///
-/// The caller gets one result: of the group that wrote it, or of its time limit, whichever comes first.
+/// The caller gets one result: that of its group or that of a time limit, whichever comes first.
 final class PendingAppend: Sendable {
     let request: AppendRequest
     let arrivedAt: ContinuousClock.Instant
     private let caller: Mutex<(@Sendable (AppendResult) -> Void)?>
-    /// Whether it was taken out of the queue: then it must not be written any more. Set under the lock of the queues.
-    private let withdrawn = Atomic(false)
 
     init(
         _ request: AppendRequest, arrivedAt: ContinuousClock.Instant,
@@ -19,7 +17,7 @@ final class PendingAppend: Sendable {
         caller = Mutex(whenDone)
     }
 
-    /// Gives the caller this result, unless it has one.
+    /// Passes a result to the caller, unless it already has one.
     ///
     /// - Returns: Whether it had none.
     @discardableResult
@@ -31,8 +29,4 @@ final class PendingAppend: Sendable {
 
     /// Whether the caller has a result.
     var isFinished: Bool { caller.withLock { $0 == nil } }
-
-    var isWithdrawn: Bool { withdrawn.load(ordering: .relaxed) }
-
-    func withdraw() { withdrawn.store(true, ordering: .relaxed) }
 }

@@ -63,7 +63,9 @@ enum Guarantees {
         + ["update", "delete"].map { Grant(privilege: $0, tables: projections + operations) }
 
     /// The functions that the service's role may call.
-    static let functions = ["make_event_partition(timestamptz)", "make_event_partitions(integer)"]
+    static let functions = [
+        "make_event_partition(timestamptz)", "make_event_partitions(integer)", "fail_stale()",
+    ]
 
     /// The privileges on append-only tables that only the owner may have.
     static let refusedPrivileges = ["update", "delete", "truncate", "trigger"]

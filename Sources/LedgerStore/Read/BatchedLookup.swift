@@ -2,23 +2,23 @@ internal import Ledger
 internal import PQ
 internal import Synchronization
 
-/// Looks something up for whoever asks at the same time: who comes while one query is under way shares the next. So there
-/// is no timer; with few who ask each has a query for itself, and with many it costs each of them little.
+/// Batches concurrent lookups by job: requests that arrive while a query runs share the next one.
 ///
-/// It runs on the reactor's thread, as the connections do.
+/// There is no timer: an uncontended request has a query for itself and is not delayed. It runs on the reactor's thread,
+/// as the connections do.
 final class BatchedLookup<Found: Sendable>: Sendable {
-    /// What is told to whoever asks; nil where there is no such job.
+    /// Gets the value of a job; nil if there is no such job.
     typealias Completion = @Sendable (Result<Found?, StoreError>) -> Void
 
-    /// What was found, by job; those that there are not are left out.
+    /// Reads values by job; leaves out jobs that do not exist.
     typealias Read = @Sendable ([JobID]) async throws(PQError) -> [JobID: Found]
 
-    /// Who waits, at most: those beyond are refused, and may ask by themselves.
+    /// The number of waiting requests; further ones are refused.
     private let waitersMax = 20_000
 
     private struct State {
         var waiting: [JobID: [Completion]] = [:]
-        /// The jobs for which somebody waits, in the order in which they were asked for.
+        /// The jobs with waiting requests, in the order of arrival.
         var queue: [JobID] = []
         var waiterCount = 0
         var isRunning = false
@@ -30,7 +30,7 @@ final class BatchedLookup<Found: Sendable>: Sendable {
     private let state = Mutex(State())
 
     /// - Parameters:
-    ///   - jobsMax: How many jobs are looked up in one query, at most.
+    ///   - jobsMax: The number of jobs in one query, at most.
     ///   - read: The query.
     init(on reactor: Reactor, jobsMax: Int, read: @escaping Read) {
         self.reactor = reactor
@@ -38,7 +38,7 @@ final class BatchedLookup<Found: Sendable>: Sendable {
         self.read = read
     }
 
-    /// Tells what is found of a job. It was so at a moment after the call.
+    /// Looks up a job. The result is from a query that started after the call.
     ///
     /// - Parameter whenDone: Called once, on any thread; must not block.
     func ask(_ job: JobID, whenDone: @escaping Completion) {
@@ -55,7 +55,7 @@ final class BatchedLookup<Found: Sendable>: Sendable {
             return whenDone(.failure(StoreError(.overloaded, message, retryAfter: .seconds(1))))
         }
         guard begins else { return }
-        Task(name: "shared-lookup", executorPreference: reactor.taskExecutor) { await self.run() }
+        Task(name: "batched-lookup", executorPreference: reactor.taskExecutor) { await self.run() }
     }
 
     private func run() async {
@@ -64,7 +64,7 @@ final class BatchedLookup<Found: Sendable>: Sendable {
             do throws(PQError) {
                 found = .success(try await read(Array(group.keys)))
             } catch {
-                found = .failure(StoreError(error, while: "looking at snapshots"))
+                found = .failure(StoreError(error, while: "reading snapshots"))
             }
             for (job, answers) in group {
                 let result = found.map { $0[job] }
@@ -73,7 +73,7 @@ final class BatchedLookup<Found: Sendable>: Sendable {
         }
     }
 
-    /// Those who wait; nil where nobody does, and then the run has ended.
+    /// Takes the requests of the next query. Nil if there is none, and then the run has ended.
     private func takeBatch() -> [JobID: [Completion]]? {
         state.withLock { state in
             guard !state.queue.isEmpty else {

@@ -91,16 +91,9 @@ struct Operation: Sendable {
         rowsMax: jobsRows, pagesMax: 3 * jobsRows, checksOnlyItsStatements: true
     ) { ledger, _ in ledger.signals.requestSweep() }
 
-    /// An append that reads the head first, because it is not cached.
-    static let appendToUnknown = Operation(
-        "append to a job without a cached head",
-        statements: ["clock_timestamp() from ledger.job_head where job_id = any ($1)", "with moved as"],
-        rowsMax: 10, pagesMax: 100, checksOnlyItsStatements: true
-    ) { _, _ in }
-
     /// An append that locks the heads by one statement and moves them by another.
-    static let appendOvertaken = Operation(
-        "append to a job that another server has moved",
+    static let appendLocking = Operation(
+        "append to a job whose head is not cached, or that another server has moved",
         statements: [
             "from ledger.job_head where job_id = any ($1) order by job_id for update", "insert into ledger.event",
             "update ledger.job_head",

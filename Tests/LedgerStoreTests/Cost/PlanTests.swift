@@ -75,7 +75,7 @@ struct PlanTests {
         let recorder = PlanRecorder()
         var settings = PostgresLedger.Settings()
         settings.connectionsMax = 1
-        settings.appendQueues = 1
+        settings.appendGroupsMax = 1
         var projection = ProjectionSettings()
         projection.sweepInterval = .seconds(3_600)
         try await withRunningLedger(
@@ -119,9 +119,9 @@ struct PlanTests {
         let uncachedJob = try #require(JobID(String(large.small.description.dropLast(2)) + "55"))
         _ = recorder.take()
         _ = try await ledger.append([LargeLedger.progress(7, 2, report: 9)], to: uncachedJob)
-        Operation.appendToUnknown.check(recorder.take(), "append to a job without a cached head, \(knowledge)")
+        Operation.appendLocking.check(recorder.take(), "append to a job without a cached head, \(knowledge)")
         try await appendOvertaken(ledger, uncachedJob, target) { _ = recorder.take() }
-        Operation.appendOvertaken.check(recorder.take(), "append to a job that another server has moved, \(knowledge)")
+        Operation.appendLocking.check(recorder.take(), "append to a job that another server has moved, \(knowledge)")
     }
 
     /// Appends to a job that another server has moved since the ledger's last append.

@@ -1,0 +1,200 @@
+internal import Ledger
+
+/// The appends that wait and the groups in flight: decides which appends make up the next group.
+///
+/// A pure state machine; callers pass the time. There is one queue. An append never overtakes an earlier one that names
+/// one of its jobs, and no job is in two groups in flight. So groups of one server never wait for each other's locks, and
+/// the sequences of a job follow the order of arrival.
+///
+/// One group in flight is the rule, because each event costs less in a larger group. A second one starts if enough events
+/// wait for a group of their own, or if a group in flight has stalled, maybe behind another server's lock.
+struct AppendQueue {
+    /// The limits of a queue.
+    struct Limits {
+        /// Waiting and in flight; beyond it appends are refused. An append that is too large by itself is accepted alone.
+        var pendingEventsMax = 200_000
+        /// About the memory of waiting appends and those in flight, in bytes.
+        var pendingBytesMax = 64 << 20
+        /// The events of one group, at most, except that an append is never divided.
+        var groupEventsMax = 10_000
+        /// The groups in flight, at most.
+        var groupsInFlightMax = 2
+        /// This many waiting events start another group.
+        ///
+        /// As many as one statement writes. With 16, each event of 64 connections costs PostgreSQL a third more.
+        var fullGroupEvents = 256
+        /// A group in flight for this long has stalled.
+        var stallTimeout: Duration = .milliseconds(50)
+    }
+
+    /// The result of adding an append.
+    enum Admission {
+        /// A writer will come to it.
+        case queued
+        /// The caller must start another writer.
+        case startWriter
+        case overloaded(pendingEvents: Int)
+        case closed
+    }
+
+    private struct Group {
+        let appends: [PendingAppend]
+        let since: ContinuousClock.Instant
+    }
+
+    private let limits: Limits
+    private var waiting: [PendingAppend] = []
+    /// The groups in flight, by number.
+    private var inFlight: [Int: Group] = [:]
+    private var lastNumber = 0
+    private var writers = 0
+    /// The jobs of the groups in flight.
+    private var busyJobs: Set<JobID> = []
+    /// The jobs of waiting appends that are behind a busy job, so that later appends do not overtake them.
+    private var blockedJobs: Set<JobID> = []
+    /// The waiting events that a group could contain now.
+    private var eligibleEvents = 0
+    /// The events that wait or are in flight.
+    private(set) var pendingEvents = 0
+    private var pendingBytes = 0
+    private var isClosed = false
+    private var closeWaiters: [CheckedContinuation<Void, Never>] = []
+
+    init(limits: Limits = Limits()) {
+        self.limits = limits
+    }
+
+    // MARK: Arrival
+
+    mutating func add(_ append: PendingAppend, now: ContinuousClock.Instant) -> Admission {
+        guard !isClosed else { return .closed }
+        let request = append.request
+        guard
+            pendingEvents == 0
+                || pendingEvents + request.eventCount <= limits.pendingEventsMax
+                    && pendingBytes + request.byteCount <= limits.pendingBytesMax
+        else { return .overloaded(pendingEvents: pendingEvents) }
+        waiting.append(append)
+        pendingEvents += request.eventCount
+        pendingBytes += request.byteCount
+        account(for: append)
+        return startsWriter(now: now) ? .startWriter : .queued
+    }
+
+    /// Returns true, once, if another writer would have a group to write: then the caller must start it.
+    mutating func startsWriter(now: ContinuousClock.Instant) -> Bool {
+        guard hasWork(for: writers + 1, now: now) else { return false }
+        writers += 1
+        return true
+    }
+
+    /// Whether there is a group to write for the last one of so many writers.
+    private func hasWork(for writers: Int, now: ContinuousClock.Instant) -> Bool {
+        guard writers <= limits.groupsInFlightMax, eligibleEvents > 0 else { return false }
+        return writers == 1 || eligibleEvents >= limits.fullGroupEvents
+            || inFlight.values.contains { now - $0.since >= limits.stallTimeout }
+    }
+
+    /// Counts a waiting append as eligible, or its jobs as blocked.
+    private mutating func account(for append: PendingAppend) {
+        let parts = append.request.parts
+        if parts.contains(where: { busyJobs.contains($0.job) || blockedJobs.contains($0.job) }) {
+            for part in parts { blockedJobs.insert(part.job) }
+        } else {
+            eligibleEvents += append.request.eventCount
+        }
+    }
+
+    private mutating func accountForAll() {
+        blockedJobs = []
+        eligibleEvents = 0
+        for append in waiting { account(for: append) }
+    }
+
+    // MARK: Groups
+
+    /// Takes the next group of a writer. Nil if there is none, and then the writer has ended.
+    mutating func takeGroup(now: ContinuousClock.Instant) -> (number: Int, appends: [PendingAppend])? {
+        guard hasWork(for: writers, now: now) else {
+            writers -= 1
+            return nil
+        }
+        var group: [PendingAppend] = []
+        var rest: [PendingAppend] = []
+        var blocked: Set<JobID> = []
+        var events = 0
+        var isFull = false
+        for append in waiting {
+            let parts = append.request.parts
+            let isBlocked = parts.contains { busyJobs.contains($0.job) || blocked.contains($0.job) }
+            if !isBlocked, !isFull, group.isEmpty || events + append.request.eventCount <= limits.groupEventsMax {
+                group.append(append)
+                events += append.request.eventCount
+                continue
+            }
+            // Nothing goes into a full group any more, so that no small append overtakes a large one.
+            if isBlocked { for part in parts { blocked.insert(part.job) } } else { isFull = true }
+            rest.append(append)
+        }
+        waiting = rest
+        lastNumber += 1
+        inFlight[lastNumber] = Group(appends: group, since: now)
+        for append in group { for part in append.request.parts { busyJobs.insert(part.job) } }
+        accountForAll()
+        return (lastNumber, group)
+    }
+
+    /// A group was written, or has failed.
+    mutating func finish(_ number: Int) {
+        guard let group = inFlight.removeValue(forKey: number) else { return }
+        for append in group.appends { for part in append.request.parts { busyJobs.remove(part.job) } }
+        release(group.appends)
+        accountForAll()
+    }
+
+    private mutating func release(_ appends: [PendingAppend]) {
+        for append in appends {
+            pendingEvents -= append.request.eventCount
+            pendingBytes -= append.request.byteCount
+        }
+    }
+
+    // MARK: Time limits
+
+    /// Removes the waiting appends that arrived before this time; they are never written.
+    mutating func withdraw(arrivedBefore time: ContinuousClock.Instant) -> [PendingAppend] {
+        let overdue = waiting.filter { $0.arrivedAt < time }
+        guard !overdue.isEmpty else { return [] }
+        waiting.removeAll { $0.arrivedAt < time }
+        release(overdue)
+        accountForAll()
+        return overdue
+    }
+
+    /// The appends in flight that arrived before this time.
+    func inFlight(arrivedBefore time: ContinuousClock.Instant) -> [PendingAppend] {
+        inFlight.values.flatMap { $0.appends.filter { $0.arrivedAt < time } }
+    }
+
+    // MARK: Closing
+
+    /// Refuses further appends.
+    ///
+    /// - Returns: Whether nothing is pending, so that the caller need not wait.
+    mutating func close(_ waiter: CheckedContinuation<Void, Never>) -> Bool {
+        isClosed = true
+        guard writers > 0 || !waiting.isEmpty else { return true }
+        closeWaiters.append(waiter)
+        return false
+    }
+
+    /// Whether the queue is closed and nothing is pending.
+    var hasEnded: Bool { isClosed && writers == 0 && waiting.isEmpty }
+
+    /// Removes and returns those who wait for the end, if it has come.
+    mutating func takeCloseWaiters() -> [CheckedContinuation<Void, Never>] {
+        guard hasEnded else { return [] }
+        defer { closeWaiters = [] }
+        return closeWaiters
+    }
+}

@@ -1,0 +1,36 @@
+internal import Ledger
+
+/// An append: events of one or more jobs, all or nothing.
+struct AppendRequest: Sendable {
+    /// The drafts of one job, in order.
+    struct Part: Sendable {
+        let job: JobID
+        var drafts: [EventDraft]
+    }
+
+    /// One part for each job.
+    let parts: [Part]
+    /// The number of events.
+    let eventCount: Int
+    /// The memory of the events in bytes, about.
+    let byteCount: Int
+
+    init(parts: [Part]) {
+        self.parts = parts
+        eventCount = parts.reduce(0) { $0 + $1.drafts.count }
+        byteCount = parts.reduce(0) { sum, part in part.drafts.reduce(sum) { $0 + $1.approximateBytes } }
+    }
+}
+
+extension EventDraft {
+    /// The memory of the draft in bytes, about: its texts and a fixed part.
+    fileprivate var approximateBytes: Int {
+        let reference = body.reference
+        var bytes = 200 + (reference?.task.text.utf8.count ?? 0) + (reference?.execution?.text.utf8.count ?? 0)
+        if case .progress(let progress) = body { bytes += progress.label?.text.utf8.count ?? 0 }
+        return bytes
+    }
+}
+
+/// The result of an append: the sequences of its events by job.
+typealias AppendResult = Result<[(job: JobID, sequences: ClosedRange<Int64>)], StoreError>

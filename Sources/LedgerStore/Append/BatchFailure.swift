@@ -1,0 +1,11 @@
+internal import Ledger
+internal import PQ
+
+/// A failed write of a group.
+struct BatchFailure: Error {
+    let error: PQError
+    /// The plan that may have been recorded; nil if nothing was.
+    let plan: BatchPlan?
+    /// The database time from which the statement refuses to write; nil for a write that held the locks.
+    var refusedFrom: Timestamp?
+}

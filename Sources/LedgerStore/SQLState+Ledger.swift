@@ -1,0 +1,6 @@
+package import PQ
+
+extension SQLState {
+    /// A row is not as it was read before: raised by `ledger.fail_stale()`.
+    package static let staleWrite = SQLState(rawValue: "LG004")
+}
