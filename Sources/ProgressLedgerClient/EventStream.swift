@@ -2,9 +2,10 @@ public import Ledger
 import LedgerWire
 import NIOCore
 
-/// A job's history as a sequence of events, in bounded memory: the server sends no faster than events are taken.
+/// A job's history as an asynchronous sequence of events.
 ///
-/// Each iteration is a request of its own; leaving it early ends the request.
+/// It needs bounded memory: the server sends no faster than the caller takes events. Each iteration sends a request of
+/// its own; leaving the loop early ends the request.
 public struct EventStream: AsyncSequence, Sendable {
     public typealias Failure = LedgerClientError
 
@@ -22,20 +23,21 @@ public struct EventStream: AsyncSequence, Sendable {
             do {
                 return try ExplainedEvent(try JSONReader.read(line))
             } catch {
-                throw LedgerClientError(.unexpectedAnswer, "A line of the history cannot be read as an event: \(error)")
+                throw LedgerClientError(.unexpectedAnswer, "Cannot read a line of the history as an event: \(error)")
             }
         }
     }
 }
 
-/// An answer's lines, without the line feeds; empty ones are left out.
+/// The lines of a response, without line feeds and without empty lines.
 package struct LineStream: AsyncSequence, Sendable {
     package typealias Failure = LedgerClientError
 
     let client: LedgerClient
     let request: LedgerRequest
-    /// The longest line that is held in memory. Longer than any event can be: one with all its texts escaped stays below
-    /// 20 kB.
+    /// The longest line, in bytes, that is held in memory.
+    ///
+    /// It is longer than any event: an event with all its texts escaped stays below 20 kB.
     var lineBytesMax = 1_048_576
 
     package func makeAsyncIterator() -> AsyncIterator {
@@ -53,7 +55,9 @@ package struct LineStream: AsyncSequence, Sendable {
         private let request: LedgerRequest
         private let lineBytesMax: Int
         private var state = State.unopened
-        /// The server's clock when the answer began; nil before, and if the answer does not tell it.
+        /// The server's clock when the response began.
+        ///
+        /// It is nil before the response begins, and if the response has no `Date` header.
         private(set) var clock: ServerClock?
         private var buffer = ByteBuffer()
 
@@ -70,7 +74,7 @@ package struct LineStream: AsyncSequence, Sendable {
                     continue
                 }
                 guard let piece = try await nextPiece() else {
-                    // What follows the last line feed is a line too, if anything does.
+                    // Text after the last line feed is a line too.
                     let rest = buffer.readBytes(length: buffer.readableBytes) ?? []
                     return rest.isEmpty ? nil : rest
                 }
@@ -79,7 +83,7 @@ package struct LineStream: AsyncSequence, Sendable {
                 guard buffer.readableBytes <= lineBytesMax || buffer.readableBytesView.contains(10) else {
                     state = .ended
                     throw LedgerClientError(
-                        .tooLarge, "A line of the answer is longer than \(lineBytesMax) bytes.")
+                        .tooLarge, "A line of the response is longer than \(lineBytesMax) bytes.")
                 }
             }
         }
@@ -116,7 +120,9 @@ package struct LineStream: AsyncSequence, Sendable {
         }
     }
 
-    /// A connection in the middle of an answer: given back after its end, closed where nobody takes the rest.
+    /// A connection in the middle of a response.
+    ///
+    /// It goes back to the pool after the end of the response, and is closed if the caller does not read that far.
     private final class Body {
         let connection: HTTPConnection
         private let pool: ConnectionPool

@@ -1,23 +1,25 @@
 public import Ledger
 public import LedgerWire
 
-/// A job as it moves: its snapshot at once, then whenever it changes, until the job has finished.
+/// The snapshots of a job: the current one, then each change until the job ends.
 ///
-/// The server sends at most ten a second, always the newest; what was in between is left out. Each iteration is a
-/// connection of its own, which is lost when a piece does not come within ``LedgerClient/Settings/deadline``; the server
-/// says something every 15 seconds. To go on after that, watch again from the last sequence.
+/// The server sends at most ten snapshots a second, always the newest, and skips those in between. Each iteration uses
+/// a connection of its own. The connection is lost if no data arrives within ``LedgerClient/Settings/deadline``; the
+/// server sends something every 15 seconds. To continue after a loss, watch again from the last sequence.
 public struct JobWatch: AsyncSequence, Sendable {
     public typealias Failure = LedgerClientError
 
-    /// What came.
+    /// One element of the sequence.
     public enum Update: Sendable {
-        /// The job with its snapshot, and the JSON that told it.
+        /// The job with its snapshot, and the JSON that the server sent.
         case snapshot(JobAnswer, json: String)
-        /// The job has finished, and the snapshot before this holds everything.
+        /// The job has ended. The snapshot before this one is final.
         case end
     }
 
-    /// Of one snapshot: a job of a hundred thousand indicators with long labels stays below.
+    /// The longest line, in bytes, that one snapshot may have.
+    ///
+    /// A job of a hundred thousand indicators with long labels stays below.
     private static let lineBytesMax = 64 * 1_048_576
 
     let lines: LineStream
@@ -34,21 +36,24 @@ public struct JobWatch: AsyncSequence, Sendable {
         var lines: LineStream.AsyncIterator
         private var event = ""
         private var isOver = false
-        /// The server's clock as of the last update; nil if the server has not told it.
+        /// The server's clock as of the last update; nil if the server has not sent it.
         package private(set) var clock: ServerClock?
 
         init(lines: LineStream.AsyncIterator) {
             self.lines = lines
         }
 
-        /// The next update; nil after the end of the job. A server that ends the stream before that has lost us.
+        /// Returns the next update, or nil after the end of the job.
+        ///
+        /// If the server ends the stream before the job has ended, this throws
+        /// ``LedgerClientError/Code/unreachable``.
         public mutating func next() async throws(LedgerClientError) -> Update? {
             guard !isOver else { return nil }
             while let line = try await lines.next() {
                 clock = clock ?? lines.clock
                 let text = String(decoding: line, as: UTF8.self)
                 if let name = Self.value("event", of: text) { event = name }
-                // A ledger writes the data of an event as its last line.
+                // The ledger writes the `data` line of an event last.
                 guard let data = Self.value("data", of: text) else { continue }
                 switch event {
                 case "snapshot": return .snapshot(try readJob(data), json: data)
@@ -59,8 +64,8 @@ public struct JobWatch: AsyncSequence, Sendable {
                 }
             }
             throw LedgerClientError(
-                .unreachable, "The server has ended the stream before the job has finished.",
-                remedy: "It may be starting anew.")
+                .unreachable, "The server ended the stream before the job ended.",
+                remedy: "The server may be restarting: try again.")
         }
 
         private static func value(_ field: String, of line: String) -> String? {
@@ -75,18 +80,19 @@ public struct JobWatch: AsyncSequence, Sendable {
                 clock = ServerClock(body) ?? clock
                 return try JobAnswer(body)
             } catch {
-                throw LedgerClientError(.unexpectedAnswer, "An event of the stream cannot be read as a job: \(error)")
+                throw LedgerClientError(.unexpectedAnswer, "Cannot read an event of the stream as a job: \(error)")
             }
         }
     }
 }
 
 extension LedgerClient {
-    /// Follows a job until it has finished.
+    /// Follows a job until it ends.
     ///
     /// - Parameters:
     ///   - job: The job.
-    ///   - sequence: The snapshot that is known already, which does not come again; nil where none is.
+    ///   - sequence: The sequence of the snapshot that the caller has already, which is not sent again; nil if the
+    ///     caller has none.
     public func watch(_ job: JobID, after sequence: Int64? = nil) -> JobWatch {
         JobWatch(self, .watch(job, after: sequence))
     }

@@ -1,34 +1,51 @@
-/// Talks to a ledger's server over HTTP/1.1: the command line's and the tests' way to it.
+// This module's interface uses types of modules that are not products. Re-exporting them lets a task import one module.
+@_exported public import Ledger
+
+@_exported public import struct LedgerWire.JobAnswer
+@_exported public import struct LedgerWire.RequestProblem
+
+/// An HTTP/1.1 client of a ledger's server.
 ///
-/// One client holds a bounded number of connections to one server, keeps them open between requests and may be used
-/// by any number of tasks at once. Every request has a deadline. A request is sent again, after a growing and random
-/// pause, where the server cannot have taken it, or where doing it twice is the same as doing it once; never
-/// otherwise: then the failure is ``LedgerClientError/Code/outcomeUnknown``.
+/// The command line and the tests use it too. One client holds a bounded number of connections to one server, keeps
+/// them open between requests, and may be used by any number of tasks at once. Every request has a deadline. The client
+/// sends a request again, after a growing and random pause, only if the server cannot have processed it or if
+/// processing it twice has the same effect as once. Otherwise the failure is
+/// ``LedgerClientError/Code/outcomeUnknown``.
 ///
-/// Nothing is queued, batched or sent in the background here: for those who report from tasks there is ``LedgerJob``.
+/// The client does not queue, batch or send anything in the background. To report from tasks, use ``LedgerJob``.
 public final class LedgerClient: Sendable {
-    /// Limits and waits of a client.
+    /// The limits and timeouts of a client.
     public struct Settings: Hashable, Sendable {
-        /// Connections open at once. Eight saturate a small server, and a server counts them.
+        /// The most connections open at once.
+        ///
+        /// Eight saturate a small server, and the server limits their number.
         public var connectionsMax = 8
-        /// Requests waiting for a connection; more are refused at once. About a second's worth of requests.
+        /// The most requests that wait for a connection; further ones are refused at once.
+        ///
+        /// The default is about a second's worth of requests.
         public var waitersMax = 1_000
-        /// How long a connection may be idle before it is not used again; below the 75 s after which the server
-        /// closes it, so that the two do not meet.
+        /// The idle time after which a connection is not used again.
+        ///
+        /// It is below the 75 s after which the server closes an idle connection, which avoids a race between the two.
         public var connectionIdleMax = Duration.seconds(30)
-        /// How long one try may take, from waiting for a connection to the last byte of the answer. A read that
-        /// waits for a change gets its wait in addition.
+        /// The time limit of one try, from waiting for a connection to the last byte.
+        ///
+        /// A read that waits for a change gets its wait in addition.
         public var deadline = Duration.seconds(30)
-        /// How long after the first try a request may still be sent again; zero is never.
+        /// The time after the first try in which a request may be repeated; 0 is never.
         public var patience = Duration.seconds(10)
-        /// The largest answer that is held in memory. A page of 1,000 events with long names stays below.
+        /// The largest response, in bytes, that is held in memory.
+        ///
+        /// A page of 1,000 events with long names stays below.
         public var answerBytesMax = 64 * 1_048_576
-        /// The bearer token that says who asks, where the server wants to know.
+        /// The bearer token that identifies the caller, if the server requires one.
         public var token: String?
 
         public init() {}
 
-        /// The same without values that no timer or counter can hold: a setting must not trap.
+        /// These settings, limited to values that timers and counters can hold.
+        ///
+        /// A setting must not trap.
         var bounded: Settings {
             func bound(_ duration: Duration) -> Duration { min(max(duration, .zero), .seconds(86_400)) }
             var settings = self
@@ -42,32 +59,32 @@ public final class LedgerClient: Sendable {
         }
     }
 
-    /// Where the server is.
+    /// The address of the server.
     public let address: ServerAddress
     let settings: Settings
     let pool: ConnectionPool
-    let contact: LedgerContact
+    let sharedState: SharedClientState
 
-    /// A client of the server at this URL. Connects when it is first used.
+    /// Creates a client of the server at a URL; it connects at the first request.
     ///
     /// - Parameters:
-    ///   - url: `http://HOST:PORT`, with a path where a proxy serves the ledger below one.
-    ///   - settings: Limits and waits.
+    ///   - url: `http://HOST:PORT`, with a path if a proxy serves the ledger below one.
+    ///   - settings: The limits and timeouts.
     /// - Throws: ``LedgerClientError/Code/invalidAddress``.
     public convenience init(url: String, settings: Settings = Settings()) throws(LedgerClientError) {
         self.init(address: try ServerAddress(url), settings: settings)
     }
 
-    /// A client of the server at this address. Connects when it is first used.
+    /// Creates a client of the server at an address; it connects at the first request.
     public convenience init(address: ServerAddress, settings: Settings = Settings()) {
-        self.init(address: address, settings: settings, contact: LedgerContact())
+        self.init(address: address, settings: settings, sharedState: SharedClientState())
     }
 
-    init(address: ServerAddress, settings: Settings, contact: LedgerContact) {
+    init(address: ServerAddress, settings: Settings, sharedState: SharedClientState) {
         let settings = settings.bounded
         self.address = address
         self.settings = settings
-        self.contact = contact
+        self.sharedState = sharedState
         self.pool = ConnectionPool(address: address, settings: settings)
     }
 
@@ -75,7 +92,9 @@ public final class LedgerClient: Sendable {
         pool.close()
     }
 
-    /// Closes idle connections now and the others when their requests end. Requests made afterwards fail.
+    /// Closes idle connections now and the others when their requests end.
+    ///
+    /// Later requests fail.
     public func close() {
         pool.close()
     }

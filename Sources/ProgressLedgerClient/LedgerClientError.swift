@@ -1,55 +1,63 @@
 public import Ledger
 public import LedgerWire
 
-/// Why the ledger did not answer as it was asked to. Switch on ``code``, never on the text.
+/// A failed request to the ledger.
+///
+/// Switch on ``code``, never on the text.
 public struct LedgerClientError: Error, Sendable {
-    /// What kind of failure it is.
+    /// The kinds of failures.
     public enum Code: String, Hashable, Sendable {
         /// The server's URL cannot be used.
         case invalidAddress
-        /// No connection to the server: nothing was sent.
+        /// There was no connection to the server; nothing was sent.
         case unreachable
-        /// The server, or the client's own queue, is full, or the server cannot work for now: nothing was taken.
+        /// The server or the client's own queue is full; nothing was recorded.
+        ///
+        /// The server also answers like this if it cannot work for now.
         case unavailable
-        /// The connection was lost or the deadline passed before the answer: it may or may not have been done.
+        /// The response was lost; the request may or may not have been carried out.
+        ///
+        /// The connection was lost, or the deadline passed before the response.
         case outcomeUnknown
         /// The deadline passed before anything was sent.
         case deadlineExceeded
-        /// The snapshot has not reached the sequence that was asked for.
+        /// The snapshot has not reached the requested sequence.
         case notFolded
         /// The request is invalid: ``LedgerClientError/problems`` names the fields.
         case invalid
-        /// The server wants to know who asks, or does not let him.
+        /// The token is missing or invalid, or does not permit the request.
         case unauthorized
-        /// There is no such job.
+        /// The job does not exist.
         case notFound
-        /// It contradicts what the ledger holds: the key belongs to a job with other content.
+        /// The key belongs to a job with other content.
         case conflict
-        /// The execution has been superseded by a newer one of its task: ``LedgerClientError/superseded``.
+        /// A newer execution of the task superseded this one.
+        ///
+        /// ``LedgerClientError/superseded`` identifies both.
         case superseded
-        /// The request, or the answer, is too large.
+        /// The request or the response is too large.
         case tooLarge
         /// The server failed.
         case serverFailed
-        /// The answer is not one that a ledger of this version gives.
+        /// The response is not that of a ledger of this version.
         case unexpectedAnswer
         /// The task was cancelled.
         case cancelled
     }
 
-    /// What kind of failure it is.
+    /// The kind of failure.
     public let code: Code
-    /// What was attempted and why it failed, for people.
+    /// The attempted operation and the reason of the failure, for people.
     public let message: String
-    /// What can be done about it, as a sentence; nil where that is plain.
+    /// A sentence that suggests a remedy; nil if the remedy is obvious.
     public let remedy: String?
-    /// The HTTP status; nil where there was no answer.
+    /// The HTTP status; nil if there was no response.
     public let status: Int?
-    /// What is wrong with the request, by field.
+    /// The faults of the request, by field.
     public let problems: [RequestProblem]
-    /// Where the execution stands that was superseded.
+    /// The superseded execution and the one that counts.
     public let superseded: SupersededExecution?
-    /// How long the server asks to wait before trying again.
+    /// The pause that the server asks for before the next try.
     public let retryAfter: Duration?
 
     init(
@@ -65,7 +73,7 @@ public struct LedgerClientError: Error, Sendable {
         self.retryAfter = retryAfter
     }
 
-    /// Whether nothing of the request can have had an effect, and the cause may pass: try again.
+    /// Whether the request had no effect and a later try may succeed.
     public var isRetrySafe: Bool {
         switch code {
         case .unreachable, .unavailable, .deadlineExceeded: true
@@ -76,9 +84,9 @@ public struct LedgerClientError: Error, Sendable {
 
 /// An execution that is not, or no longer, the last one of its task.
 public struct SupersededExecution: Hashable, Sendable {
-    /// Its name; nil where nobody named it.
+    /// The execution's name; nil if it has none.
     public let execution: Name?
-    /// Its attempt.
+    /// The execution's attempt.
     public let attempt: Int32
     /// The sequence of its first event.
     public let sequence: Int64
@@ -113,7 +121,7 @@ extension LedgerClientError: CustomStringConvertible {
 extension LedgerClientError {
     static func invalidAddress(_ url: String?, _ detail: String) -> LedgerClientError {
         LedgerClientError(
-            .invalidAddress, "The server's URL\(url.map { " \($0)" } ?? "") cannot be used: \(detail).",
-            remedy: "Give it as http://HOST:PORT, for example http://127.0.0.1:8080.")
+            .invalidAddress, "Invalid server URL\(url.map { " \($0)" } ?? ""): \(detail).",
+            remedy: "Expected http://HOST:PORT, for example http://127.0.0.1:8080.")
     }
 }

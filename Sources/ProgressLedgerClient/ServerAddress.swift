@@ -1,15 +1,17 @@
-/// Where a ledger's server is reached: the parsed form of `http://HOST:PORT/PREFIX`.
+/// The address of a ledger's server, parsed from `http://HOST:PORT/PREFIX`.
 public struct ServerAddress: Hashable, Sendable {
     /// The name or address of the host; an IPv6 address without its brackets.
     public let host: String
     /// The port, 1 to 65535.
     public let port: Int
-    /// What precedes every route, percent-encoded: empty, or beginning with a slash and not ending with one.
+    /// The percent-encoded prefix of every route.
+    ///
+    /// It is empty, or begins with a slash and does not end with one.
     public let pathPrefix: String
 
-    /// Reads a URL.
+    /// Parses a URL.
     ///
-    /// - Throws: ``LedgerClientError/Code/invalidAddress``, saying what is wrong and what would be right.
+    /// - Throws: ``LedgerClientError/Code/invalidAddress``, with the fault and the expected form.
     public init(_ url: String) throws(LedgerClientError) {
         let scanned = try Self.split(url)
         let (host, port) = try Self.hostAndPort(scanned.authority, of: url)
@@ -20,10 +22,10 @@ public struct ServerAddress: Hashable, Sendable {
         self.pathPrefix = prefix
     }
 
-    /// The value of the header `Host`.
+    /// The value of the `Host` header.
     var hostHeader: String {
-        let shown = host.contains(":") ? "[\(host)]" : host
-        return port == 80 ? shown : "\(shown):\(port)"
+        let bracketed = host.contains(":") ? "[\(host)]" : host
+        return port == 80 ? bracketed : "\(bracketed):\(port)"
     }
 
     private static func split(_ url: String) throws(LedgerClientError) -> (authority: String, path: String) {
@@ -41,7 +43,7 @@ public struct ServerAddress: Hashable, Sendable {
         }
         let rest = url[separator.upperBound...]
         guard rest.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
-            throw .invalidAddress(url, "it holds spaces or characters that a URL must percent-encode")
+            throw .invalidAddress(url, "it contains spaces or characters that a URL must percent-encode")
         }
         guard !rest.contains(where: { $0 == "?" || $0 == "#" }) else {
             throw .invalidAddress(url, "it has a query or a fragment; give only scheme, host, port and path")
@@ -54,8 +56,8 @@ public struct ServerAddress: Hashable, Sendable {
         _ authority: String, of url: String
     ) throws(LedgerClientError) -> (host: String, port: Int) {
         guard !authority.contains("@") else {
-            // The URL is not repeated: what precedes the @ may be a password.
-            throw .invalidAddress(nil, "it names a user or a password, which do not belong there")
+            // The error does not contain the URL, because the part before the @ may be a password.
+            throw .invalidAddress(nil, "it contains a user or a password; remove the part before the @")
         }
         let host: Substring
         var rest: Substring
@@ -66,19 +68,19 @@ public struct ServerAddress: Hashable, Sendable {
             host = authority[authority.index(after: authority.startIndex)..<end]
             rest = authority[authority.index(after: end)...]
             guard host.contains(":"), host.allSatisfy({ $0.isHexDigit || $0 == ":" || $0 == "." }) else {
-                throw .invalidAddress(url, "[\(host)] is no IPv6 address")
+                throw .invalidAddress(url, "[\(host)] is not an IPv6 address")
             }
         } else {
             host = authority.prefix { $0 != ":" }
             rest = authority[host.endIndex...]
             guard !rest.dropFirst().contains(":") else {
-                throw .invalidAddress(url, "an IPv6 address stands in brackets: http://[::1]:8080")
+                throw .invalidAddress(url, "an IPv6 address needs brackets: http://[::1]:8080")
             }
         }
-        guard !host.isEmpty else { throw .invalidAddress(url, "it names no host") }
+        guard !host.isEmpty else { throw .invalidAddress(url, "it has no host") }
         guard !rest.isEmpty else { return (String(host), 80) }
         guard rest.removeFirst() == ":", let port = UInt16(rest), port > 0, rest.allSatisfy(\.isNumber) else {
-            throw .invalidAddress(url, "the port is a number from 1 to 65535")
+            throw .invalidAddress(url, "the port must be a number from 1 to 65535")
         }
         return (String(host), Int(port))
     }

@@ -44,7 +44,7 @@ struct CallTests {
         return try #require(failure)
     }
 
-    @Test("a job is created with what is given, and names arrive exactly")
+    @Test("a job is created with the given values, and names arrive exactly")
     func jobsAreCreated() async throws {
         let (request, created) = try await exchange(.answer(201, jobText)) {
             try await $0.createJob(
@@ -61,7 +61,7 @@ struct CallTests {
         #expect(created.snapshot.indicators[0].label == nil)
     }
 
-    @Test("events are written as they are, alone as an object and together as an array")
+    @Test("one event is written as an object, several events as an array")
     func eventsAreWritten() async throws {
         let reference = ExecutionReference(task: "t", execution: "e", attempt: 2)
         let drafts = [
@@ -89,12 +89,12 @@ struct CallTests {
             try await $0.append([drafts[3]], to: job)
         }
         #expect(single.body == #"{"type":"job_finished","outcome":"failed"}"#)
-        // What this client writes, the ledger's own reader takes.
+        // The ledger's own reader accepts the body that this client writes.
         #expect(try EventRequest.drafts(Array(request.body.utf8), .json).count == 4)
     }
 
-    @Test("events of many jobs bear their jobs")
-    func collectorsAppend() async throws {
+    @Test("events of many jobs contain the ids of their jobs")
+    func manyJobsAppend() async throws {
         let (request, appended) = try await exchange(
             .answer(201, #"{"appended":1,"jobs":{"\#(job)":{"first_sequence":7,"last_sequence":7}}}"#)
         ) {
@@ -105,8 +105,8 @@ struct CallTests {
         #expect(appended.sequences == [job: 7...7])
     }
 
-    @Test("a superseded start tells which execution counts")
-    func zombiesLearnWhatTheyAre() async throws {
+    @Test("the error of a superseded start identifies the execution that counts")
+    func supersededStartsAreReported() async throws {
         let answer = ScriptedServer.Reaction.answer(
             409,
             """
@@ -142,7 +142,7 @@ struct CallTests {
         #expect(error.description.contains("/2/done: must be an integer"))
     }
 
-    @Test("a failed read is the server's failure, and a snapshot that is behind is told apart")
+    @Test("a failed read is a server failure, and a snapshot that lags has its own code")
     func readsFail() async throws {
         let problem = #"{"title":"T","status":500,"detail":"D"}"#
         #expect(try await failure(.answer(500, problem)) { _ = try await $0.job(job) }.code == .serverFailed)
@@ -151,7 +151,7 @@ struct CallTests {
                 == .notFolded)
     }
 
-    @Test("progress is asked for with its conditions, and 304 is no change")
+    @Test("a progress request contains its conditions, and 304 means no change")
     func progressIsConditional() async throws {
         let (request, read) = try await exchange(.answer(200, jobText, headers: [("etag", "W/\"3\"")])) {
             try await $0.progress(of: job, minSequence: 3, policy: .all)
@@ -166,7 +166,7 @@ struct CallTests {
         #expect(waiting.headers["prefer"] == ["wait=20"])
     }
 
-    @Test("searches become queries, percent-encoded, and an empty label is the default indicator")
+    @Test("searches become percent-encoded queries, and an empty label is the default indicator")
     func searchesAreEncoded() async throws {
         var jobs = JobSearch()
         jobs.state = .failed
@@ -198,7 +198,7 @@ struct CallTests {
 
 @Suite("The event stream", .timeLimit(.minutes(30)))
 struct EventStreamTests {
-    @Test("lines are put together from any pieces, empty ones are left out, and the last needs no line feed")
+    @Test("lines are joined from any pieces, without empty ones, and the last needs no line feed")
     func linesAreJoined() async throws {
         let text = "\n\(eventText)\n\n\(eventText)"
         let pieces = text.unicodeScalars.map { String($0) }
@@ -213,7 +213,7 @@ struct EventStreamTests {
         }
     }
 
-    @Test("a stream that is cut ends in an error, not as if it were complete")
+    @Test("a stream whose connection breaks ends with an error")
     func cutsAreErrors() async throws {
         try await ScriptedServer.with(.stream([eventText + "\n"], isCut: true)) { server in
             var events = try LedgerClient(url: server.url, settings: .once).eventStream(of: job).makeAsyncIterator()
@@ -224,7 +224,7 @@ struct EventStreamTests {
         }
     }
 
-    @Test("a server that refuses a stream is heard")
+    @Test("the refusal of a stream is an error")
     func refusalsAreErrors() async throws {
         try await ScriptedServer.with(.answer(404, #"{"title":"No such job","status":404,"detail":""}"#)) { server in
             let error = await #expect(throws: LedgerClientError.self) {
@@ -235,13 +235,13 @@ struct EventStreamTests {
     }
 
     @Test("a stream flows no faster than it is read, and ends with its reader")
-    func streamsAreHeldBack() async throws {
+    func streamsHaveBackpressure() async throws {
         let piece = String(repeating: eventText + "\n", count: 40)
         try await ScriptedServer.with(.endless(piece)) { server in
             let client = try LedgerClient(url: server.url)
             do {
                 var events = client.eventStream(of: job).makeAsyncIterator()
-                // The server writes as fast as it can; what is ahead of the reader fits into the kernel's buffers.
+                // The server writes as fast as it can; the data ahead of the reader fits into the kernel's buffers.
                 for count in 1...20_000 {
                     #expect(try await events.next() != nil)
                     #expect(server.bytesWritten - count * eventText.utf8.count < 16 * 1_048_576)
@@ -253,7 +253,7 @@ struct EventStreamTests {
     }
 }
 
-@Suite("Sending twice")
+@Suite("Safe repetition")
 struct RepeatingTests {
     private let named = ExecutionReference(task: "t", execution: "e")
     private let numbered = ExecutionReference(task: "t", attempt: 1)
@@ -263,7 +263,7 @@ struct RepeatingTests {
         bodies.map { EventDraft($0) }.areSafeToRepeat
     }
 
-    @Test("progress is safe with a report number and an execution that bears a name or an attempt")
+    @Test("progress is safe with a report number and an execution with a name or an attempt")
     func progress() {
         #expect(isSafe(.progress(ProgressReport(reference: named, report: 1))))
         #expect(isSafe(.progress(ProgressReport(reference: numbered, report: 1))))
@@ -277,8 +277,9 @@ struct RepeatingTests {
         #expect(!isSafe(.executionFinished(neither, .failed)))
     }
 
-    @Test("the end of a job is safe as the last event only: a start after it opens the job once, and not again")
+    @Test("the end of a job is safe only as the last event")
     func jobEnds() {
+        // A start after the end reopens the job the first time, but not in a repetition.
         #expect(isSafe(.executionStarted(named), .jobFinished(.completed)))
         #expect(!isSafe(.jobFinished(.completed), .executionStarted(named)))
     }

@@ -2,15 +2,15 @@ import Testing
 
 @testable import ProgressLedgerClient
 
-@Suite("The pool's decisions")
+@Suite("Connection pool state")
 struct ConnectionPoolStateTests {
     private typealias State = ConnectionPoolState<String, Int>
 
     private let begin = ContinuousClock.now
 
-    private func ask(_ state: inout State, _ waiter: Int = 0, after: Duration = .zero, broken: Set<String> = []) -> (
-        what: String, expired: [String]
-    ) {
+    private func acquire(
+        _ state: inout State, _ waiter: Int = 0, after: Duration = .zero, broken: Set<String> = []
+    ) -> (decision: String, expired: [String]) {
         var expired: [String] = []
         let grant = state.acquire(
             waiter, now: begin + after, isOpen: { !broken.contains($0) }, expired: &expired)
@@ -26,8 +26,8 @@ struct ConnectionPoolStateTests {
     private func text(_ freed: State.Freed) -> String {
         switch freed {
         case .none: "none"
-        case .hand(let connection, let waiter): "\(connection) to \(waiter)"
-        case .letConnect(let waiter): "\(waiter) connects"
+        case .assign(let connection, let waiter): "\(connection) to \(waiter)"
+        case .allowConnect(let waiter): "\(waiter) connects"
         case .close(let connection): "close \(connection)"
         }
     }
@@ -36,32 +36,32 @@ struct ConnectionPoolStateTests {
         State(connectionsMax: max, waitersMax: waiters, idleMax: .seconds(30))
     }
 
-    @Test("connections are made up to the limit, then requests wait, then they are refused")
+    @Test("connections are opened up to the limit, then requests wait, then they are refused")
     func limitsHold() {
         var state = make()
-        let answers = (1...5).map { ask(&state, $0).what }
-        #expect(answers == ["connect", "connect", "wait 3 1", "wait 4 2", "refuse"])
+        let decisions = (1...5).map { acquire(&state, $0).decision }
+        #expect(decisions == ["connect", "connect", "wait 3 1", "wait 4 2", "refuse"])
         #expect(state.connectionCount == 2)
     }
 
-    @Test("who has waited longest gets what is given back")
+    @Test("a returned connection goes to the request that has waited longest")
     func waitingIsFair() {
         var state = make(max: 1)
-        _ = ask(&state)
-        _ = ask(&state, 1)
-        _ = ask(&state, 2)
+        _ = acquire(&state)
+        _ = acquire(&state, 1)
+        _ = acquire(&state, 2)
         #expect(text(state.release("a", now: begin)) == "a to 1")
         #expect(text(state.discard()) == "2 connects")
         #expect(text(state.release("b", now: begin)) == "none")
-        #expect(ask(&state).what == "use b")
+        #expect(acquire(&state).decision == "use b")
     }
 
-    @Test("who has given up waiting is passed over")
+    @Test("an abandoned request gets no connection")
     func abandonedWaitsEnd() {
         var state = make(max: 1)
-        _ = ask(&state)
-        _ = ask(&state, 1)
-        _ = ask(&state, 2)
+        _ = acquire(&state)
+        _ = acquire(&state, 1)
+        _ = acquire(&state, 2)
         #expect(state.abandon(ticket: 1) == 1)
         #expect(state.abandon(ticket: 1) == nil)
         #expect(text(state.release("a", now: begin)) == "a to 2")
@@ -70,23 +70,23 @@ struct ConnectionPoolStateTests {
     @Test("broken and old idle connections are not used")
     func idleConnectionsExpire() {
         var state = make(max: 3)
-        for _ in 1...3 { _ = ask(&state) }
+        for _ in 1...3 { _ = acquire(&state) }
         _ = state.release("old", now: begin)
         _ = state.release("broken", now: begin + .seconds(29))
-        #expect(ask(&state, after: .seconds(31), broken: ["broken"]) == ("connect", ["broken", "old"]))
+        #expect(acquire(&state, after: .seconds(31), broken: ["broken"]) == ("connect", ["broken", "old"]))
         #expect(state.connectionCount == 2)
     }
 
-    @Test("a closed pool hands out nothing and takes back what is in use")
+    @Test("a closed pool grants no connection and closes returned ones")
     func closedPoolsEmpty() {
         var state = make(max: 2)
-        _ = ask(&state)
-        _ = ask(&state)
-        _ = ask(&state, 7)
+        _ = acquire(&state)
+        _ = acquire(&state)
+        _ = acquire(&state, 7)
         _ = state.release("never idle", now: begin)
         _ = state.release("idle", now: begin)
         #expect(state.close() == (idle: ["idle"], waiters: []))
-        #expect(ask(&state).what == "closed")
+        #expect(acquire(&state).decision == "closed")
         #expect(text(state.release("late", now: begin)) == "close late")
         #expect(state.connectionCount == 0)
     }

@@ -33,19 +33,19 @@ struct ExchangeTests {
         }
     }
 
-    @Test("a connection sends small requests at once, and sets no option that needs privileges")
+    @Test("a connection sends small requests at once and sets no privileged option")
     func connectionsHaveHarmlessOptions() async throws {
         try await ScriptedServer.with { server in
             let connection = try await HTTPConnection.connect(
                 to: ServerAddress(server.url), on: .singleton, deadline: .now + .seconds(60))
             defer { connection.close() }
             #expect(try await connection.channel.getOption(.tcpOption(.tcp_nodelay)).get() != 0)
-            // The number 1 is TCP_NODELAY at the level of TCP, and SO_DEBUG, for root alone, at that of sockets.
+            // The number 1 is TCP_NODELAY at the TCP level, and SO_DEBUG, which needs root, at the socket level.
             #expect(try await connection.channel.getOption(.socketOption(.init(rawValue: 1))).get() == 0)
         }
     }
 
-    @Test("a connection that the server closes after an answer is not used again")
+    @Test("a connection that the server closes after a response is not reused")
     func closedConnectionsAreReplaced() async throws {
         try await ScriptedServer.with(.answer(200, headers: [("connection", "close")]), .answer(200)) { server in
             let client = try client(server)
@@ -55,7 +55,7 @@ struct ExchangeTests {
         }
     }
 
-    @Test("no more connections than allowed are opened, and the other requests wait")
+    @Test("at most the allowed number of connections is opened, and other requests wait")
     func connectionsAreBounded() async throws {
         let script = [ScriptedServer.Reaction](repeating: .answer(200), count: 40)
         try await ScriptedServer.run(script) { server in
@@ -77,28 +77,28 @@ struct ExchangeTests {
         }
     }
 
-    @Test("a server that takes no more is asked again after the time that it names, and what is sent is the same")
+    @Test("a request that the server refuses for now is repeated unchanged after Retry-After")
     func refusalsAreRepeated() async throws {
         let busy = ScriptedServer.Reaction.answer(
             503, #"{"title":"Busy","status":503,"detail":"full"}"#, headers: [("retry-after", "0")])
         try await ScriptedServer.with(busy, busy, .answer(201, appended)) { server in
-            let answer = try await client(server).append([unsafeToRepeat], to: job)
-            #expect(answer.sequences == 2...2)
+            let result = try await client(server).append([unsafeToRepeat], to: job)
+            #expect(result.sequences == 2...2)
             #expect(server.requests.count == 3)
             #expect(Set(server.requests.map(\.body)).count == 1)
         }
     }
 
-    @Test("a lost answer is asked for again where twice is the same as once")
+    @Test("a request with a lost response is repeated if repeating is safe")
     func safeRequestsAreRepeated() async throws {
         try await ScriptedServer.with(.drop, .answer(201, appended)) { server in
-            let answer = try await client(server).append([safe], to: job)
-            #expect(answer.sequences == 2...2)
+            let result = try await client(server).append([safe], to: job)
+            #expect(result.sequences == 2...2)
             #expect(server.requests.count == 2)
         }
     }
 
-    @Test("a lost answer to anything else is an unknown outcome, and is not sent again")
+    @Test("an unsafe request with a lost response is an unknown outcome and is not repeated")
     func unsafeRequestsAreNotRepeated() async throws {
         try await ScriptedServer.with(.drop) { server in
             let error = await #expect(throws: LedgerClientError.self) {
@@ -111,12 +111,12 @@ struct ExchangeTests {
     }
 
     @Test(
-        "a write that the ledger calls unknown, or a proxy refuses, is repeated only where that is safe",
+        "a write with an unknown outcome or refused by a proxy is repeated only if that is safe",
         arguments: [
             (#"{"title":"Outcome unknown","status":503,"detail":"late"}"#, LedgerClientError.Code.outcomeUnknown),
             ("upstream connect error or disconnect/reset before headers", .unexpectedAnswer),
         ])
-    func unknownOutcomesAreRepeatedWhereSafe(body: String, code: LedgerClientError.Code) async throws {
+    func unknownOutcomesAreRepeatedIfSafe(body: String, code: LedgerClientError.Code) async throws {
         let unknown = ScriptedServer.Reaction.answer(503, body, headers: [("retry-after", "0")])
         try await ScriptedServer.with(unknown, .answer(201, appended)) { server in
             let error = await #expect(throws: LedgerClientError.self) {
@@ -127,13 +127,13 @@ struct ExchangeTests {
             #expect(server.requests.count == 1)
         }
         try await ScriptedServer.with(unknown, .answer(201, appended)) { server in
-            let answer = try await client(server).append([safe], to: job)
-            #expect(answer.sequences == 2...2)
+            let result = try await client(server).append([safe], to: job)
+            #expect(result.sequences == 2...2)
             #expect(server.requests.count == 2)
         }
     }
 
-    @Test("a silent server ends in an unknown outcome for a write, and the connection is not used again")
+    @Test("a write to a silent server has an unknown outcome, and its connection is not reused")
     func silenceEnds() async throws {
         try await ScriptedServer.with(.silence, .answer(200)) { server in
             let client = try client(server) {
@@ -147,9 +147,9 @@ struct ExchangeTests {
         }
     }
 
-    @Test("where nothing listens, nothing was sent, and the message says what to look at")
+    @Test("if no server listens, nothing was sent, and the message contains the URL")
     func unreachableServersAreNamed() async throws {
-        // The port of a service that is long gone (tcpmux), and too low for a test beside this one to get.
+        // Port 1 (tcpmux) is obsolete, and too low for the system to assign to another test.
         let url = "http://127.0.0.1:1"
         let client = try LedgerClient(url: url, settings: LedgerClient.Settings.once)
         let error = await #expect(throws: LedgerClientError.self) { try await client.append([safe], to: job) }
@@ -176,8 +176,8 @@ struct ExchangeTests {
         }
     }
 
-    @Test("an answer larger than allowed is refused, not held")
-    func answersAreBounded() async throws {
+    @Test("a response larger than the limit is refused and not held in memory")
+    func responsesAreBounded() async throws {
         try await ScriptedServer.with(.stream([String(repeating: "x", count: 2_000)])) { server in
             let client = try client(server) { $0.answerBytesMax = 1_000 }
             let error = await #expect(throws: LedgerClientError.self) { try await client.job(job) }
@@ -185,8 +185,8 @@ struct ExchangeTests {
         }
     }
 
-    @Test("an answer that is no ledger's is named as such")
-    func strangersAreNamed() async throws {
+    @Test("a response that is not from a ledger is reported as such")
+    func foreignResponsesAreReported() async throws {
         try await ScriptedServer.with(
             .answer(404, "<html>not here</html>", headers: [("content-type", "text/html")]), .answer(200, "[]")
         ) { server in
@@ -194,14 +194,14 @@ struct ExchangeTests {
                 let client = try client(server)
                 let error = await #expect(throws: LedgerClientError.self) { try await client.job(job) }
                 #expect(error?.code == .unexpectedAnswer)
-                #expect(error?.remedy?.contains("Is it a progress ledger") == true)
+                #expect(error?.remedy?.contains("Check that a progress ledger") == true)
             }
         }
     }
 }
 
 extension LedgerClient.Settings {
-    /// No second try.
+    /// Settings without a second try.
     static var once: LedgerClient.Settings {
         var settings = LedgerClient.Settings()
         settings.patience = .zero

@@ -7,7 +7,7 @@ import Testing
 
 private let job = JobID("0190b5a1-7c1e-7a3b-9d2f-4c5e6f708192")!
 
-/// Remembers what is logged.
+/// A log handler that records messages.
 private final class LogRecorder: LogHandler, Sendable {
     private let lines = Mutex<[String]>([])
 
@@ -31,9 +31,9 @@ private final class LogRecorder: LogHandler, Sendable {
     var logger: Logger { Logger(label: "test") { _ in self } }
 }
 
-@Suite("A ledger that is away, and what cannot be reported", .timeLimit(.minutes(30)))
+@Suite("Outages and invalid reports", .timeLimit(.minutes(30)))
 struct OutageTests {
-    @Test("all waits of an outage end at the same moment, and the next one begins a minute later")
+    @Test("all waits of an outage end at the same moment, and the next one starts a minute later")
     func waitsAreShared() {
         let start = ContinuousClock.now
         var outage = Outage()
@@ -54,19 +54,19 @@ struct OutageTests {
         #expect(first == [true, false] && second)
     }
 
-    @Test("a client remembers the last event of a bounded number of jobs")
+    @Test("a client keeps the last sequence of a bounded number of jobs")
     func memoryIsBounded() {
         var written = WrittenSequences()
-        written.note(7, to: job)
-        written.note(5, to: job)
+        written.record(7, to: job)
+        written.record(5, to: job)
         #expect(written[job] == 7)
-        for number in 0...UInt64(WrittenSequences.jobsMax) { written.note(1, to: JobID(high: 0, low: number)) }
+        for number in 0...UInt64(WrittenSequences.jobsMax) { written.record(1, to: JobID(high: 0, low: number)) }
         #expect(
             Mirror(reflecting: written).children.first.map { ($0.value as? [JobID: Int64])?.count }
                 == WrittenSequences.jobsMax)
     }
 
-    @Test("all ends together wait five seconds for a ledger that hangs, and one line is logged")
+    @Test("all ends together wait five seconds for a hanging ledger, and log one line")
     func waitsOnceForHangingLedgers() async throws {
         let silence = [ScriptedServer.Reaction](repeating: .silence, count: 100)
         try await ScriptedServer.run(silence) { server in
@@ -78,17 +78,17 @@ struct OutageTests {
                 }
                 await #expect(throws: LedgerClientError.self) { try await job.finish(.completed) }
             }
-            // One after the other they would take 100 s and more.
+            // Separate waits would take 100 s and more.
             #expect(took < .seconds(60))
             #expect(took > .seconds(4))
             #expect(recorder.logged.count == 1, "\(recorder.logged)")
         }
     }
 
-    @Test("of a ledger that is away, one line is logged, whatever number of executions end")
+    @Test("an unreachable ledger is logged once, however many executions end")
     func logsOnceForAbsentLedgers() async throws {
         let recorder = LogRecorder()
-        // Port 9 (discard) is one that nobody listens on here.
+        // No program listens on port 9 (discard).
         let job = try LedgerClient(url: "http://127.0.0.1:9").job(reporting: job, logger: recorder.logger)
         let took = await ContinuousClock().measure {
             for task in 0..<20 {
@@ -100,8 +100,8 @@ struct OutageTests {
         #expect(recorder.logged.count == 1, "\(recorder.logged)")
     }
 
-    @Test("what cannot be reported fails no task: it is refused, counted, and logged once")
-    func impossibleReports() async throws {
+    @Test("invalid reports fail no task: they are refused, counted, and logged once per kind")
+    func invalidReports() async throws {
         let recorder = LogRecorder()
         let job = try LedgerClient(url: "http://127.0.0.1:9").job(reporting: job, logger: recorder.logger)
         let context = job.startExecution("t")
@@ -121,10 +121,10 @@ struct OutageTests {
     }
 
     @Test(
-        "a task or an attempt that cannot be leaves the task alone, and is logged once",
+        "an invalid task name or attempt does not fail the task and is logged once",
         arguments: [("", nil), ("a\0b", nil), (String(repeating: "x", count: 201), nil), ("t", 0), ("t", .min)]
             as [(String, Int32?)])
-    func impossibleExecutions(task: String, attempt: Int32?) async throws {
+    func invalidExecutions(task: String, attempt: Int32?) async throws {
         try await ScriptedServer.with { server in
             let recorder = LogRecorder()
             let job = try LedgerClient(url: server.url).job(reporting: job, logger: recorder.logger)
@@ -157,11 +157,11 @@ struct OutageTests {
     }
 }
 
-@Suite("Reading one's own writes", .timeLimit(.minutes(30)))
+@Suite("Reading own writes", .timeLimit(.minutes(30)))
 struct OwnWritesTests {
     private static let appended = #"{"first_sequence":2,"last_sequence":7}"#
 
-    /// A job whose snapshot is as of a sequence.
+    /// Returns the JSON of a job with a snapshot at a sequence.
     private static func jobText(_ sequence: Int) -> String {
         """
         {"job":"\(job)","key":"k","name":"n","tags":{},"state":"running","percent":null,"sequence":\(sequence),\
@@ -174,7 +174,7 @@ struct OwnWritesTests {
     private static let draft = EventDraft(
         .progress(ProgressReport(reference: ExecutionReference(task: "t", attempt: 1), report: 1, done: 1)))
 
-    @Test("a job is read again where its snapshot does not hold what the client has reported")
+    @Test("a job is read again if its snapshot lacks the client's own reports")
     func staleJobsAreReadAgain() async throws {
         let stale = Self.jobText(1)
         let fresh = Self.jobText(7)
@@ -190,14 +190,14 @@ struct OwnWritesTests {
             #expect(try await client.jobs().jobs.map(\.snapshot.sequence) == [7])
             #expect(try await client.createJob(JobDescription(name: "n", key: "k")).snapshot.sequence == 7)
             #expect(try await client.job(job).snapshot.sequence == 7)
-            let again = "GET /v1/jobs/\(job)/progress?min_sequence=7"
+            let reread = "GET /v1/jobs/\(job)/progress?min_sequence=7"
             #expect(server.requests.count == 10)
-            #expect([2, 4, 6, 8].allSatisfy { server.requests[$0].line == again }, "\(server.requests.map(\.line))")
+            #expect([2, 4, 6, 8].allSatisfy { server.requests[$0].line == reread }, "\(server.requests.map(\.line))")
         }
     }
 
     @Test(
-        "a projection that does not get there is no failure: the snapshot is as it is",
+        "a projection that lags is not a failure: the snapshot is returned as it is",
         arguments: [504, 422])
     func laggingProjections(status: Int) async throws {
         try await ScriptedServer.with(
@@ -210,8 +210,8 @@ struct OwnWritesTests {
         }
     }
 
-    @Test("what a job's reporters have sent is read by the client that opened it")
-    func reportersTell() async throws {
+    @Test("the client that opened a job reads the reports of the job's executions")
+    func reportsAreRead() async throws {
         try await ScriptedServer.with(
             .answer(201, #"{"first_sequence":2,"last_sequence":7,"verdicts":["counted","counted","counted"]}"#),
             .answer(200, Self.jobText(1)), .answer(200, Self.jobText(7))
@@ -224,12 +224,12 @@ struct OwnWritesTests {
         }
     }
 
-    @Test("the server's clock is told by the job, or else by the header Date")
+    @Test("the server's clock comes from the job, or else from the Date header")
     func clocks() async throws {
-        let told = #"{"now":"2026-01-31T00:00:01.500000Z","# + Self.jobText(1).dropFirst()
+        let jobWithClock = #"{"now":"2026-01-31T00:00:01.500000Z","# + Self.jobText(1).dropFirst()
         let date = [("date", "Sat, 31 Jan 2026 01:00:00 GMT")]
         try await ScriptedServer.with(
-            .answer(200, told, headers: date), .answer(200, Self.jobText(1), headers: date),
+            .answer(200, jobWithClock, headers: date), .answer(200, Self.jobText(1), headers: date),
             .answer(200, Self.jobText(1))
         ) { server in
             let client = try LedgerClient(url: server.url)

@@ -4,12 +4,12 @@ import Testing
 
 @testable import ProgressLedgerClient
 
-/// What an execution sends when, with a clock that the test moves.
+/// Tests of the report queue, with a clock that the tests move.
 @Suite("Report queue")
 struct ReportQueueTests {
     private static let reference = ExecutionReference(task: "t", execution: "e", attempt: 1)
 
-    /// A queue whose start is recorded.
+    /// Returns a queue of an execution with a recorded start.
     private static func started(at now: ContinuousClock.Instant) throws -> ReportQueue {
         var queue = ReportQueue(reference)
         #expect(try sent(queue.next(now: now)).map(\.body) == [.executionStarted(reference)])
@@ -51,20 +51,20 @@ struct ReportQueueTests {
         LedgerClientError(code, "no", retryAfter: retryAfter)
     }
 
-    @Test("the start is sent at once; increments wait a second, and are added up by label meanwhile")
+    @Test("the start is sent at once; increments wait a second and are added up by label")
     func addsUp() throws {
         let now = ContinuousClock.now
         var queue = try Self.started(at: now)
         let download = try Self.slot("download", in: &queue)
         let unlabeled = try Self.slot(nil, in: &queue)
-        let again = try Self.slot("download", in: &queue)
-        #expect(again == download)
-        let isNews = [
+        let second = try Self.slot("download", in: &queue)
+        #expect(second == download)
+        let wakesSender = [
             queue.take(download, total: 10, done: 0) { now },
             queue.take(download, total: 0, done: 1) { now + .milliseconds(900) },
             queue.take(unlabeled, total: 0, done: 0) { now + .milliseconds(900) },
         ]
-        #expect(isNews == [true, false, false])
+        #expect(wakesSender == [true, false, false])
         let before = queue.next(now: now + .milliseconds(999))
         #expect(Self.wait(before) == now + .seconds(1))
         let events = try Self.sent(queue.next(now: now + .seconds(1)))
@@ -74,7 +74,7 @@ struct ReportQueueTests {
         #expect(queue.statistics.taken == 3 && queue.statistics.delivered == 3)
     }
 
-    @Test("what was sent is repeated as it is until it has an answer; what comes meanwhile goes after it")
+    @Test("a batch is repeated unchanged until it has a response; later reports follow it")
     func repeats() throws {
         var now = ContinuousClock.now
         var queue = try Self.started(at: now)
@@ -102,7 +102,7 @@ struct ReportQueueTests {
         #expect(queue.statistics.failures == 20)
     }
 
-    @Test("pauses are spread by chance, and last as long as the ledger asks for")
+    @Test("pauses are random, and last at least as long as the ledger asks for")
     func pauses() throws {
         let now = ContinuousClock.now
         var queue = ReportQueue(Self.reference)
@@ -119,7 +119,7 @@ struct ReportQueueTests {
         }
     }
 
-    @Test("a sum that is larger than an increment may be goes in several, and nothing of it is lost")
+    @Test("a sum above the limit of an increment is split into several without loss")
     func splits() throws {
         let now = ContinuousClock.now
         var queue = try Self.started(at: now)
@@ -138,10 +138,10 @@ struct ReportQueueTests {
         }
         #expect(found == [[1, most, 7], [2, most, nil], [3, most, nil], [4, 5, nil]])
         #expect(last?.body == .executionFinished(Self.reference, .succeeded))
-        guard case .stop = queue.next(now: now) else { return #expect(Bool(false), "it does not stop") }
+        guard case .stop = queue.next(now: now) else { return #expect(Bool(false), "the queue does not stop") }
     }
 
-    @Test("an execution that ends before it has started says all of it at once, in order")
+    @Test("an execution that ends before its start is sent sends everything at once, in order")
     func endsEarly() throws {
         let now = ContinuousClock.now
         var queue = ReportQueue(Self.reference)
@@ -155,7 +155,7 @@ struct ReportQueueTests {
         #expect(bodies.count == 3)
     }
 
-    @Test("a flush waits for what was taken before it, and for nothing that is taken later")
+    @Test("a flush waits for earlier reports and not for later ones")
     func flushes() throws {
         let now = ContinuousClock.now
         var queue = ReportQueue(Self.reference)
@@ -170,23 +170,23 @@ struct ReportQueueTests {
         queue.delivered(try Self.appended(2...2), now: now)
         #expect(queue.isSettled(start) && !queue.isSettled(first))
         do {
-            // It is sent at once, and with it all that has come meanwhile.
+            // The flush makes everything due at once, including later reports.
             let step = queue.next(now: now)
             #expect(try Self.sent(step).map(Self.units) == [[1, nil, 3]])
         }
-        let underWay = queue.flush()
+        let inProgress = queue.flush()
         _ = queue.take(slot, total: 0, done: 4) { now }
-        #expect(underWay == first && !queue.isSettled(first))
+        #expect(inProgress == first && !queue.isSettled(first))
         queue.delivered(try Self.appended(3...3), now: now)
         #expect(queue.isSettled(first) && !queue.isSettled)
         do {
-            // What has come later waits as ever.
+            // Later reports wait as usual.
             let step = queue.next(now: now)
-            #expect(Self.wait(step) == now + ReportQueue.age)
+            #expect(Self.wait(step) == now + ReportQueue.delayMax)
         }
     }
 
-    @Test("a flush of a sum that goes in several waits for the last of them; what is refused is not waited for")
+    @Test("a flush of a split sum waits for its last part, and not for refused parts")
     func flushesAll() throws {
         let now = ContinuousClock.now
         var queue = try Self.started(at: now)
@@ -201,7 +201,7 @@ struct ReportQueueTests {
         #expect(queue.isSettled(goal) && queue.statistics.dropped == 1)
     }
 
-    @Test("what the ledger refuses for good is dropped and counted, and the next goes on with the next number")
+    @Test("a permanently refused batch is dropped and counted, and its numbers are not reused")
     func drops() throws {
         let now = ContinuousClock.now
         var queue = try Self.started(at: now)
@@ -217,7 +217,7 @@ struct ReportQueueTests {
         }
     }
 
-    @Test("a ledger that stays away for a quarter of an hour after the end is given up, not before")
+    @Test("the queue gives up a quarter of an hour after the end, not before")
     func givesUp() throws {
         let now = ContinuousClock.now
         var queue = ReportQueue(Self.reference)
@@ -225,33 +225,35 @@ struct ReportQueueTests {
         _ = queue.next(now: now)
         queue.failed(Self.error(.unreachable), now: now + .seconds(890), chance: 1)
         _ = try Self.sent(queue.next(now: now + .seconds(900)))
-        guard case .stop = queue.next(now: now + .seconds(901)) else { return #expect(Bool(false), "it goes on") }
+        guard case .stop = queue.next(now: now + .seconds(901)) else {
+            return #expect(Bool(false), "the queue does not give up")
+        }
         #expect(queue.statistics.dropped == 2)
     }
 
-    @Test("now and then it is asked whether a newer execution has started, also while there is nothing to report")
-    func looks() throws {
+    @Test("the queue checks for a newer execution at intervals, even without reports")
+    func verdicts() throws {
         let now = ContinuousClock.now
         var queue = try Self.started(at: now)
         do {
             let step = queue.next(now: now)
-            #expect(Self.wait(step) == now + ReportQueue.lookInterval)
+            #expect(Self.wait(step) == now + ReportQueue.verdictInterval)
         }
-        guard case .look = queue.next(now: now + ReportQueue.lookInterval) else {
-            return #expect(Bool(false), "it does not look")
+        guard case .readStartVerdict = queue.next(now: now + ReportQueue.verdictInterval) else {
+            return #expect(Bool(false), "the queue does not read the verdict")
         }
-        queue.lookupCompleted(.counted, now: now + .seconds(10))
+        queue.verdictRead(.counted, now: now + .seconds(10))
         #expect(!queue.isSuperseded)
         let slot = try Self.slot(nil, in: &queue)
         _ = queue.take(slot, total: 0, done: 1) { now + .seconds(12) }
         guard case .send(_, let early) = queue.next(now: now + .seconds(13)) else {
-            return #expect(Bool(false), "it does not send")
+            return #expect(Bool(false), "the queue does not send")
         }
         #expect(!early)
         queue.delivered(try Self.appended(3...3), now: now + .seconds(13))
         _ = queue.take(slot, total: 0, done: 1) { now + .seconds(25) }
         guard case .send(_, let due) = queue.next(now: now + .seconds(26)) else {
-            return #expect(Bool(false), "it does not send")
+            return #expect(Bool(false), "the queue does not send")
         }
         #expect(due)
         queue.delivered(try Self.appended(4...4, [.superseded]), now: now + .seconds(26))
@@ -262,7 +264,7 @@ struct ReportQueueTests {
         }
     }
 
-    @Test("an execution has a thousand labels, the default indicator among them, and no more")
+    @Test("an execution has at most a thousand labels, including the default indicator")
     func labels() {
         var queue = ReportQueue(Self.reference)
         var taken = [queue.slot(nil)]
@@ -297,7 +299,7 @@ struct ExecutionAttemptTests {
         Case(["JOB_INDEX_FAILURE_COUNT": "2147483647"], nil), Case(["JOB_INDEX_FAILURE_COUNT": "-1"], nil),
     ]
 
-    @Test("each engine's variables give the attempt, and what cannot be one gives none")
+    @Test("each engine's variables give the attempt, and an invalid value gives none")
     func attempts() {
         for one in Self.cases { #expect(ExecutionAttempt.from(one.environment) == one.attempt, "\(one)") }
     }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import ProgressLedgerClient
 
-@Suite("Sending again")
+@Suite("Retry policy")
 struct RetryPolicyTests {
     private let policy = RetryPolicy(patience: .seconds(10))
 
@@ -13,19 +13,19 @@ struct RetryPolicyTests {
         policy.pause(after: failure, tries: tries, elapsed: elapsed, isSafeToRepeat: isSafe, chance: chance)
     }
 
-    @Test("what was not taken is sent again, whatever it is")
+    @Test("every request that the server did not take is sent again")
     func refusedRequestsAreRepeated() {
         #expect(pause(.nothingWasTaken(retryAfter: nil)) != nil)
     }
 
-    @Test("what may have been taken is sent again only where twice is the same as once")
-    func unknownOutcomesAreRepeatedWhereSafe() {
+    @Test("a request with an unknown outcome is sent again only if that is safe")
+    func unknownOutcomesAreRepeatedIfSafe() {
         #expect(pause(.outcomeUnknown(retryAfter: nil), isSafe: false) == nil)
         #expect(pause(.outcomeUnknown(retryAfter: nil), isSafe: true) != nil)
     }
 
-    @Test("what would fail again is not sent again")
-    func finalFailuresStay() {
+    @Test("a request that would fail again is not sent again")
+    func finalFailuresAreNotRepeated() {
         #expect(pause(.final, isSafe: true) == nil)
     }
 
@@ -37,13 +37,13 @@ struct RetryPolicyTests {
         #expect(pause(.nothingWasTaken(retryAfter: nil), tries: 1_000_000) == .seconds(1))
     }
 
-    @Test("the pause that the server asks for comes on top")
+    @Test("the pause that the server asks for is added")
     func retryAfterIsObeyed() {
         #expect(pause(.nothingWasTaken(retryAfter: .seconds(3))) == .milliseconds(3_025))
         #expect(pause(.outcomeUnknown(retryAfter: .seconds(3)), isSafe: true) == .milliseconds(3_025))
     }
 
-    @Test("nothing begins after patience has ended")
+    @Test("no repetition begins after the patience has ended")
     func patienceEnds() {
         #expect(pause(.nothingWasTaken(retryAfter: nil), elapsed: .milliseconds(9_975)) != nil)
         #expect(pause(.nothingWasTaken(retryAfter: nil), elapsed: .milliseconds(9_976)) == nil)

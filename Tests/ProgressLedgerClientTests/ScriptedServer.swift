@@ -3,27 +3,27 @@ import NIOHTTP1
 import NIOPosix
 import Synchronization
 
-/// An HTTP server on the loopback address that does what its script says to one request after the other.
+/// An HTTP server on the loopback address that reacts to requests by a script.
 final class ScriptedServer: Sendable {
     /// A request as it arrived.
     struct Request: Sendable {
         let line: String
         let headers: HTTPHeaders
         let body: String
-        /// Which connection it came on: 1, 2, 3 …
+        /// The number of its connection: 1, 2, 3 ….
         let connection: Int
     }
 
-    /// What becomes of a request.
+    /// The reaction to a request.
     enum Reaction: Sendable {
         case answer(_ status: Int, _ body: String = "{}", headers: [(String, String)] = [])
-        /// Head and pieces of a body, and then its end, or a cut connection.
+        /// Sends a head and pieces of a body, and then its end or a closed connection.
         case stream([String], isCut: Bool = false)
-        /// The same piece for ever, as fast as it is taken.
+        /// Sends the same piece forever, as fast as the client reads.
         case endless(String)
-        /// The connection is closed without an answer.
+        /// Closes the connection without a response.
         case drop
-        /// Nothing comes.
+        /// Sends nothing.
         case silence
     }
 
@@ -58,7 +58,7 @@ final class ScriptedServer: Sendable {
         try await run(script, body: body)
     }
 
-    /// The same with the script as an array.
+    /// Runs a server with a script as an array.
     static func run(_ script: [Reaction], body: (ScriptedServer) async throws -> Void) async throws {
         let server = try await ScriptedServer(script)
         do {
@@ -75,15 +75,15 @@ final class ScriptedServer: Sendable {
     var connectionCount: Int { state.value.withLock(\.connections) }
     var bytesWritten: Int { state.value.withLock(\.bytesWritten) }
 
-    /// Waits until so many requests have arrived.
+    /// Waits until this number of requests has arrived.
     func waitForRequests(_ count: Int) async {
         await withCheckedContinuation { continuation in
-            let hasHappened = state.value.withLock { state in
+            let haveArrived = state.value.withLock { state in
                 guard state.requests.count < count else { return true }
                 state.waiting.append((count, continuation))
                 return false
             }
-            if hasHappened { continuation.resume() }
+            if haveArrived { continuation.resume() }
         }
     }
 
@@ -124,13 +124,13 @@ final class ScriptedServer: Sendable {
                 let head = head!
                 let request = Request(
                     line: "\(head.method) \(head.uri)", headers: head.headers, body: body, connection: number)
-                let (reaction, told) = state.value.withLock { state in
+                let (reaction, waiters) = state.value.withLock { state in
                     state.requests.append(request)
-                    let told = state.waiting.filter { $0.count <= state.requests.count }
+                    let waiters = state.waiting.filter { $0.count <= state.requests.count }
                     state.waiting.removeAll { $0.count <= state.requests.count }
-                    return (state.script.popFirst(), told)
+                    return (state.script.popFirst(), waiters)
                 }
-                for waiter in told { waiter.continuation.resume() }
+                for waiter in waiters { waiter.continuation.resume() }
                 react(reaction ?? .answer(500, "the script has ended"), context)
             }
         }

@@ -13,7 +13,7 @@ struct ServerAddressTests {
             ("http://[fe80::1]", "fe80::1", 80, "", "[fe80::1]"),
             ("http://h:1/p%20q", "h", 1, "/p%20q", "h:1"),
         ])
-    func goodOnesAreRead(url: String, host: String, port: Int, prefix: String, header: String) throws {
+    func validURLsAreRead(url: String, host: String, port: Int, prefix: String, header: String) throws {
         let address = try ServerAddress(url)
         #expect(address.host == host)
         #expect(address.port == port)
@@ -23,24 +23,24 @@ struct ServerAddressTests {
     }
 
     @Test(
-        "what cannot be used is refused, saying why",
+        "an invalid URL is refused with the reason",
         arguments: [
             ("", "no scheme"), ("127.0.0.1:8080", "no scheme"), ("https://h", "https is not supported"),
             ("ftp://h", "ftp is not supported"), ("http://", "no host"), ("http://:80", "no host"),
             ("http://h:0", "1 to 65535"), ("http://h:65536", "1 to 65535"), ("http://h:", "1 to 65535"),
             ("http://h:+1", "1 to 65535"), ("http://::1", "brackets"), ("http://[::1", "not closed"),
-            ("http://[h]", "no IPv6 address"), ("http://[::1]x", "1 to 65535"), ("http://h?a", "query"),
+            ("http://[h]", "not an IPv6 address"), ("http://[::1]x", "1 to 65535"), ("http://h?a", "query"),
             ("http://h/#a", "fragment"), ("http://h/a b", "spaces"), ("http://h\u{e9}", "characters"),
             ("http://h\r\nx: y", "spaces"),
         ])
-    func badOnesAreRefused(url: String, reason: String) {
+    func invalidURLsAreRefused(url: String, reason: String) {
         let error = #expect(throws: LedgerClientError.self) { try ServerAddress(url) }
         #expect(error?.code == .invalidAddress)
         #expect(error?.message.contains(reason) == true, "\(String(describing: error))")
     }
 
-    @Test("a password in the URL is refused and not repeated")
-    func passwordsAreNotRepeated() {
+    @Test("a URL with a password is refused, and the error does not contain it")
+    func passwordsAreNotPrinted() {
         let error = #expect(throws: LedgerClientError.self) { try ServerAddress("http://me:secret@h") }
         #expect(error?.description.contains("secret") == false)
         #expect(error?.description.contains("password") == true)

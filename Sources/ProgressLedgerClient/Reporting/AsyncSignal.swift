@@ -1,9 +1,11 @@
 import Synchronization
 
-/// Wakes one who waits. Rung while nobody waits, it wakes the next one at once; rung twice, it need be heard only once.
+/// A signal for one waiting task.
+///
+/// A signal without a waiter stays set, and the next wait returns at once. Several signals before a wait count as one.
 final class AsyncSignal: Sendable {
     private struct State {
-        var isRung = false
+        var isSignaled = false
         var waiter: CheckedContinuation<Void, Never>?
     }
 
@@ -12,32 +14,34 @@ final class AsyncSignal: Sendable {
     func signal() {
         state.withLock { state in
             guard let waiter = state.waiter.take() else {
-                state.isRung = true
+                state.isSignaled = true
                 return nil as CheckedContinuation<Void, Never>?
             }
             return waiter
         }?.resume()
     }
 
-    /// Returns when it is rung, when the moment has come, or when the task is cancelled. For one waiter at a time.
+    /// Waits for a signal, for the moment `moment`, or for the task's cancellation.
+    ///
+    /// Only one task may wait at a time.
     func wait(until moment: ContinuousClock.Instant?) async {
         let timer = moment.map { moment in
-            Task(name: "bell") { [self] in
+            Task(name: "ledger-signal-timer") { [self] in
                 do { try await Task.sleep(until: moment, clock: .continuous) } catch { return }
                 signal()
             }
         }
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let isRung = state.withLock { state in
-                    guard state.isRung || Task.isCancelled else {
+                let isSignaled = state.withLock { state in
+                    guard state.isSignaled || Task.isCancelled else {
                         state.waiter = continuation
                         return false
                     }
-                    state.isRung = false
+                    state.isSignaled = false
                     return true
                 }
-                if isRung { continuation.resume() }
+                if isSignaled { continuation.resume() }
             }
         } onCancel: {
             signal()

@@ -1,19 +1,25 @@
 import FoundationEssentials
 
-/// Which attempt at its task this process is, as the engine that runs it says.
+/// The attempt of this process at its task, as its workflow engine reports it.
 public enum ExecutionAttempt {
-    /// The attempt, from the first of these that is set; nil where none is, or where it cannot be an attempt: then the
-    /// ledger numbers the execution, and the one that starts last counts.
+    /// Returns the attempt from the first of these variables that is set.
+    ///
+    /// Returns nil if none is set or its value is not an attempt. The ledger then numbers the execution, and the one
+    /// that starts last counts.
     ///
     /// | variable | set by |
     /// |---|---|
-    /// | `PROGRESS_LEDGER_ATTEMPT` | whoever starts the process: the attempt itself |
+    /// | `PROGRESS_LEDGER_ATTEMPT` | the program that starts the process: the attempt itself |
     /// | `AIRFLOW_CTX_TRY_NUMBER` | Airflow: the try, from 1 |
     /// | `AWS_BATCH_JOB_ATTEMPT` | AWS Batch: the attempt, from 1 |
     /// | `SLURM_RESTART_COUNT` | Slurm: the restarts, not set before the first one; with `SLURM_JOB_ID` |
-    /// | `JOB_INDEX_FAILURE_COUNT`, `JOB_INDEX_IGNORED_FAILURE_COUNT` | the pod template of a Kubernetes Job, from the annotations `batch.kubernetes.io/job-index-failure-count` and `…/job-index-ignored-failure-count` |
+    /// | `JOB_INDEX_FAILURE_COUNT`, `JOB_INDEX_IGNORED_FAILURE_COUNT` | the pod template of a Kubernetes Job (below) |
     ///
-    /// They count the runs of one submission: where the same task of the same job is submitted anew, they begin again.
+    /// The pod template copies the annotations `batch.kubernetes.io/job-index-failure-count` and
+    /// `batch.kubernetes.io/job-index-ignored-failure-count`.
+    ///
+    /// The variables count the executions of one submission. If the same task of the same job is submitted again, they
+    /// start again.
     public static func fromEnvironment() -> Int32? {
         from(ProcessInfo.processInfo.environment)
     }

@@ -2,31 +2,31 @@ public import Ledger
 import Logging
 import Synchronization
 
-/// One run of a task, as the task sees it: what it reports on.
+/// An execution of a task, to report its progress.
 ///
-/// Reporting returns at once, costs well under a microsecond, and never fails, blocks or slows the task, whatever
-/// becomes of the ledger: what is taken is added up in bounded memory and sent in the background, a second later at
-/// most, again and again until the ledger has it. One context is one new execution; it is named here, so that its start
-/// may be sent again. May be used from any number of tasks and threads.
+/// Reporting returns at once, costs well under a microsecond, and never fails, blocks or slows the task, even if the
+/// ledger is unreachable. Reports are added up in bounded memory and sent in the background, after a second at most,
+/// until the ledger has recorded them. Each context is one new execution. The client gives it its name, which makes it
+/// safe to send the start again. A context may be used from any number of tasks and threads.
 ///
-/// A process that forks has to start an execution of its own in the child.
+/// A process that forks must start an execution of its own in the child.
 public final class ExecutionContext: Sendable {
     /// The task.
     public let task: Name
-    /// The execution's own name.
+    /// The name of the execution.
     public let execution: Name
-    /// Its attempt; nil where the ledger numbers it.
+    /// The attempt; nil if the ledger numbers the execution.
     public let attempt: Int32?
 
-    /// Nil without a ledger: then nothing is reported.
-    private let core: ReporterState?
+    /// The reporter; nil without a ledger, in which case nothing is reported.
+    private let reporter: ReporterState?
 
-    /// A context that reports nothing: where no ledger is configured, as in a unit test.
+    /// Creates a context that reports nothing, if no ledger is configured.
     init(silent task: Name, attempt: Int32?) {
         self.task = task
         self.attempt = attempt
         execution = ""
-        core = nil
+        reporter = nil
     }
 
     init(
@@ -37,15 +37,15 @@ public final class ExecutionContext: Sendable {
         self.attempt = attempt
         execution = Self.newName()
         let reference = ExecutionReference(task: task, execution: execution, attempt: attempt)
-        let core = ReporterState(reference, job, client, logger, onSuperseded)
-        self.core = core
-        core.begin()
+        let reporter = ReporterState(reference, job, client, logger, onSuperseded)
+        self.reporter = reporter
+        reporter.start()
     }
 
-    /// One that nobody has said the end of has failed; where the end was said, that holds.
-    deinit { core?.end(.failed) }
+    /// Ends the execution as failed, unless it has ended already.
+    deinit { reporter?.end(.failed) }
 
-    /// 128 random bits: nobody else has them.
+    /// Returns a unique name of 128 random bits.
     private static func newName() -> Name {
         var generator = SystemRandomNumberGenerator()
         let digits = [generator.next(), generator.next()].map { bits in
@@ -55,72 +55,76 @@ public final class ExecutionContext: Sendable {
         return Name(digits.joined())
     }
 
-    /// An indicator of the job, by its label; the default indicator without one.
+    /// Returns an indicator of the job by its label; nil is the default indicator.
     ///
-    /// Whoever reports very often keeps what this returns: looking a label up costs some 50 ns.
+    /// A task that reports very often should keep the returned value, because each lookup of a label costs about 50 ns.
     public func progress(
         _ label: Name? = nil, file: StaticString = #fileID, line: UInt = #line
     ) -> IndicatorReporter {
-        guard let core else { return IndicatorReporter(core: nil, slot: nil) }
-        return IndicatorReporter(core: core, slot: core.slot(label, file, line))
+        guard let reporter else { return IndicatorReporter(reporter: nil, slot: nil) }
+        return IndicatorReporter(reporter: reporter, slot: reporter.slot(label, file, line))
     }
 
-    /// Whether a newer execution of the task has started: then nothing that this one reports counts, and it should stop.
-    /// Known within some ten seconds.
-    public var isSuperseded: Bool { core?.isSuperseded ?? false }
+    /// Whether a newer execution of the task has started.
+    ///
+    /// If so, further reports of this execution do not count, and it should stop. The client notices within about ten
+    /// seconds.
+    public var isSuperseded: Bool { reporter?.isSuperseded ?? false }
 
-    /// What has become of its reports.
-    public var statistics: ReportStatistics { core?.statistics ?? ReportStatistics() }
+    /// The number of reports that were accepted, delivered and lost.
+    public var statistics: ReportStatistics { reporter?.statistics ?? ReportStatistics() }
 
     /// Waits until everything reported so far is recorded.
     ///
-    /// - Parameter limit: How long at most; nil is 5 s, shared with all other waits for a ledger that does not answer.
-    /// - Returns: Whether it is.
+    /// - Parameter limit: The longest wait; nil is 5 s, shared with all other waits for a ledger that does not respond.
+    /// - Returns: Whether everything is recorded.
     @discardableResult
     public func flush(atMost limit: Duration? = nil) async -> Bool {
-        guard let core else { return true }
-        return await core.flush(limit)
+        guard let reporter else { return true }
+        return await reporter.flush(limit)
     }
 
-    /// Says how the execution has ended, and waits until that is recorded. What is not by then is still tried for a
-    /// quarter of an hour, while the process lives. Only the first end holds, and nothing is taken after it.
+    /// Ends the execution and waits until its end is recorded.
+    ///
+    /// If the wait ends before that, the client still tries to deliver the reports for a quarter of an hour, while the
+    /// process lives. Only the first end of an execution counts, and later reports are refused.
     ///
     /// - Parameters:
-    ///   - outcome: How it has ended.
-    ///   - limit: How long to wait at most; nil is 5 s, shared with all other waits for a ledger that does not answer.
+    ///   - outcome: The outcome of the execution.
+    ///   - limit: The longest wait; nil is 5 s, shared with all other waits for a ledger that does not respond.
     /// - Returns: Whether everything is recorded.
     @discardableResult
     public func finish(_ outcome: ExecutionOutcome, atMost limit: Duration? = nil) async -> Bool {
-        guard let core else { return true }
-        let isTaken = core.end(outcome)
-        return await core.flush(limit) && isTaken
+        guard let reporter else { return true }
+        let isTaken = reporter.end(outcome)
+        return await reporter.flush(limit) && isTaken
     }
 }
 
 /// An indicator that an execution reports on.
 public struct IndicatorReporter: Sendable {
-    let core: ReporterState?
-    /// Nil where the label cannot be: then nothing is taken.
+    let reporter: ReporterState?
+    /// The index of the label; nil if the label is invalid and reports are refused.
     let slot: Int?
 
-    /// Declares units more to do. 0 declares the indicator and says that the task lives.
+    /// Declares additional units of work; 0 declares the indicator and is a heartbeat.
     ///
-    /// - Parameter units: From 0 to 2^53 − 1. Anything else is refused here: it changes nothing, is logged once with the
-    ///   place of the call, and is counted in ``ReportStatistics/refused``.
-    /// - Returns: Whether it was taken.
+    /// - Parameter units: From 0 to 2^53 − 1. Any other value is refused: it changes nothing, is logged once with the
+    ///   source location of the call, and is counted in ``ReportStatistics/refused``.
+    /// - Returns: Whether the report was accepted.
     @discardableResult
     public func add(_ units: Int, file: StaticString = #fileID, line: UInt = #line) -> Bool {
         take(total: units, done: 0, file, line)
     }
 
-    /// Reports units more done; otherwise as ``add(_:file:line:)``.
+    /// Reports additional finished units, with the rules of ``add(_:file:line:)``.
     @discardableResult
     public func done(_ units: Int = 1, file: StaticString = #fileID, line: UInt = #line) -> Bool {
         take(total: 0, done: units, file, line)
     }
 
     private func take(total: Int, done: Int, _ file: StaticString, _ line: UInt) -> Bool {
-        guard let core else { return true }
-        return core.take(slot, total: Int64(total), done: Int64(done), file, line)
+        guard let reporter else { return true }
+        return reporter.take(slot, total: Int64(total), done: Int64(done), file, line)
     }
 }

@@ -3,21 +3,24 @@ public import Ledger
 public import LedgerWire
 public import Logging
 
-/// A job, for those who report on it.
+/// A job to report on.
 ///
 /// ```swift
-/// let job = try await LedgerClient(url: "http://127.0.0.1:8080").openJob(JobDescription(name: "mosaic", key: "mosaic-7"))
+/// let client = try LedgerClient(url: "http://127.0.0.1:8080")
+/// let job = try await client.openJob(JobDescription(name: "mosaic", key: "mosaic-7"))
 /// try await job.execution("tile-17", attempt: 2) { context in
 ///     context.progress("download").add(10)
 ///     context.progress().done()
 /// }
 /// ```
 public struct LedgerJob: Sendable {
-    /// The job; nil where no ledger is configured.
+    /// The id of the job; nil if no ledger is configured.
     public let id: JobID?
     private let client: LedgerClient?
-    /// What sends reports: one try for each request, since the reports themselves know when to try again.
-    private let reporter: LedgerClient?
+    /// The client that sends reports, with one try per request.
+    ///
+    /// ``ReportQueue`` decides when to try again.
+    private let reportingClient: LedgerClient?
     private let logger: Logger
 
     init(_ id: JobID, _ client: LedgerClient, _ logger: Logger) {
@@ -27,20 +30,22 @@ public struct LedgerJob: Sendable {
         var settings = client.settings
         settings.patience = .zero
         settings.deadline = .seconds(15)
-        reporter = LedgerClient(address: client.address, settings: settings, contact: client.contact)
+        reportingClient = LedgerClient(address: client.address, settings: settings, sharedState: client.sharedState)
     }
 
     private init(silent logger: Logger) {
         id = nil
         client = nil
-        reporter = nil
+        reportingClient = nil
         self.logger = logger
     }
 
-    /// The job that `PROGRESS_LEDGER_JOB` names, in the ledger at `PROGRESS_LEDGER_URL`. Where one of them is not set, a
-    /// job that reports nothing, so that the same task runs in a unit test.
+    /// Returns the job that the environment names.
     ///
-    /// - Throws: ``LedgerClientError/Code/invalidAddress`` where what they say cannot be.
+    /// `PROGRESS_LEDGER_JOB` is its id, `PROGRESS_LEDGER_URL` the URL of the ledger. If one of them is not set, the job
+    /// reports nothing, which lets the same task run in a unit test.
+    ///
+    /// - Throws: ``LedgerClientError/Code/invalidAddress`` if one of the values is invalid.
     public static func fromEnvironment(
         logger: Logger = Logger(label: "progress-ledger")
     ) throws(LedgerClientError) -> LedgerJob {
@@ -49,7 +54,7 @@ public struct LedgerJob: Sendable {
             !text.isEmpty
         else { return LedgerJob(silent: logger) }
         guard let id = JobID(text) else {
-            throw LedgerClientError(.invalidAddress, "PROGRESS_LEDGER_JOB is '\(text)', which is no id of a job.")
+            throw LedgerClientError(.invalidAddress, "Invalid PROGRESS_LEDGER_JOB '\(text)': expected the id of a job.")
         }
         var settings = LedgerClient.Settings()
         settings.token = environment["PROGRESS_LEDGER_TOKEN"].flatMap { $0.isEmpty ? nil : $0 }
@@ -58,17 +63,21 @@ public struct LedgerJob: Sendable {
 
     // MARK: Reporting
 
-    /// Runs a task as a new execution, which supersedes every earlier one of it. It has succeeded where the closure
-    /// returns, was canceled where it throws `CancellationError`, and has failed where it throws anything else. Then the
-    /// last reports are waited for, 5 s at most. A ledger that did not answer in that time is waited for again after a
-    /// minute at the earliest, so that an outage does not slow one task after the other.
+    /// Runs a task as a new execution, which supersedes its earlier executions.
+    ///
+    /// The execution succeeds if the closure returns, is canceled if it throws `CancellationError`, and fails if it
+    /// throws anything else. Then the function waits for the last reports, 5 s at most. If the ledger does not respond
+    /// in that time, the next such wait begins a minute later at the earliest, so that an outage does not slow one task
+    /// after another.
     ///
     /// - Parameters:
     ///   - task: The task, 1 to 200 Unicode scalars.
-    ///   - attempt: 1, 2, 3 …: the highest counts, whenever its reports arrive. Give it wherever the engine that runs the
-    ///     task knows it (``ExecutionAttempt/fromEnvironment()``); without one, who starts last counts.
-    ///   - onSuperseded: Called once, when a newer execution has started: this one should stop.
-    /// - Throws: What the closure throws, and nothing else.
+    ///   - attempt: 1, 2, 3 …: the execution with the highest attempt counts, whenever its reports arrive. Give it if
+    ///     the workflow engine provides it (``ExecutionAttempt/fromEnvironment()``). Without attempts, the execution
+    ///     that starts last counts.
+    ///   - onSuperseded: Called once when a newer execution has started; this one should stop.
+    ///   - body: The task.
+    /// - Throws: Only errors that the closure throws.
     @discardableResult
     public func execution<R>(
         _ task: Name, attempt: Int32? = nil, onSuperseded: (@Sendable () -> Void)? = nil,
@@ -85,44 +94,48 @@ public struct LedgerJob: Sendable {
         }
     }
 
-    /// The same for who cannot put the task into a closure: whoever starts an execution says how it ends
-    /// (``ExecutionContext/finish(_:atMost:)``). Returns at once, whatever becomes of the ledger.
+    /// Starts an execution without a closure.
+    ///
+    /// The caller must end it with ``ExecutionContext/finish(_:atMost:)``. The function returns at once, even if the
+    /// ledger is unreachable.
     public func startExecution(
         _ task: Name, attempt: Int32? = nil, onSuperseded: (@Sendable () -> Void)? = nil
     ) -> ExecutionContext {
-        guard let id, let reporter else { return ExecutionContext(silent: task, attempt: attempt) }
+        guard let id, let reportingClient else { return ExecutionContext(silent: task, attempt: attempt) }
         return ExecutionContext(
-            task, attempt: attempt, in: id, client: reporter, logger: logger, onSuperseded: onSuperseded)
+            task, attempt: attempt, in: id, client: reportingClient, logger: logger, onSuperseded: onSuperseded)
     }
 
-    /// Records how the job has ended. Doing it again changes nothing.
+    /// Records the end of the job; a repetition changes nothing.
     ///
     /// - Parameters:
-    ///   - outcome: How it has ended.
-    ///   - limit: How long that may take; nil is 5 s, shared with all other waits for a ledger that does not answer.
-    /// - Throws: ``LedgerClientError`` if it is not recorded by then, or the ledger refuses it.
+    ///   - outcome: The outcome of the job.
+    ///   - limit: The longest wait; nil is 5 s, shared with all other waits for a ledger that does not respond.
+    /// - Throws: ``LedgerClientError`` if the end is not recorded in time, or the ledger refuses it.
     public func finish(_ outcome: JobOutcome, atMost limit: Duration? = nil) async throws(LedgerClientError) {
         guard let id, let client else { return }
         let now = ContinuousClock.now
-        let end = limit.map { now + $0 } ?? client.contact.waitLimit(now: now)
+        let end = limit.map { now + $0 } ?? client.sharedState.waitLimit(now: now)
         do throws(LedgerClientError) {
             _ = try await client.append([EventDraft(.jobFinished(outcome))], to: id, until: end)
-            client.contact.recordResponse()
+            client.sharedState.recordResponse()
         } catch {
-            if !error.isRetrySafe, error.status != nil { client.contact.recordResponse() }
+            if !error.isRetrySafe, error.status != nil { client.sharedState.recordResponse() }
             throw error
         }
     }
 
     // MARK: Reading
 
-    /// The job with its snapshot; nil where no ledger is configured.
+    /// Returns the job with its snapshot, or nil if no ledger is configured.
     public func snapshot() async throws(LedgerClientError) -> JobAnswer? {
         guard let id, let client else { return nil }
         return try await client.job(id)
     }
 
-    /// Waits until the job has ended and its snapshot holds everything; returns it. Nil where no ledger is configured.
+    /// Waits until the job has ended, and returns it with its final snapshot.
+    ///
+    /// Returns nil if no ledger is configured.
     public func waitUntilFinished() async throws(LedgerClientError) -> JobAnswer? {
         guard let id, let client else { return nil }
         var read = try await client.progress(of: id)
@@ -138,14 +151,16 @@ public struct LedgerJob: Sendable {
 }
 
 extension LedgerClient {
-    /// Creates a job to report on; with a key, finds the one that has the same key and the same content already.
+    /// Creates a job to report on, or finds the job with the same key and content.
     public func openJob(
         _ description: JobDescription, logger: Logger = Logger(label: "progress-ledger")
     ) async throws(LedgerClientError) -> LedgerJob {
         LedgerJob(try await createJob(description).id, self, logger)
     }
 
-    /// A job to report on, by its id. Asks nothing: whether there is such a job shows later.
+    /// Returns a job to report on, by its id.
+    ///
+    /// It sends no request. If the job does not exist, the ledger refuses its reports later.
     public func job(reporting id: JobID, logger: Logger = Logger(label: "progress-ledger")) -> LedgerJob {
         LedgerJob(id, self, logger)
     }

@@ -2,53 +2,57 @@ import Dispatch
 import Glibc
 import Synchronization
 
-/// The executions of this process whose reports are not all delivered, or that have not ended.
+/// The executions of this process that have not ended or have undelivered reports.
 final class LiveReports: Sendable {
     static let shared = LiveReports()
 
     private struct State {
-        var cores: [ObjectIdentifier: ReporterState] = [:]
-        /// Whether the process ends, and nothing more is taken.
+        var reporters: [ObjectIdentifier: ReporterState] = [:]
+        /// Whether the process is ending, so that further reports are refused.
         var isClosed = false
     }
 
     private let state = Mutex(State())
     private let termination = Mutex<[any DispatchSourceSignal]>([])
 
-    /// The signals that ask a process to end: of an engine, of a terminal that is closed, of its user.
+    /// The signals that ask a process to end.
+    ///
+    /// A workflow engine sends SIGTERM, a closed terminal SIGHUP, and Ctrl-C SIGINT.
     private static let signals = [SIGTERM, SIGHUP, SIGINT]
 
-    /// Takes an execution in; false if the process was told to end, so that it must not begin.
-    func insert(_ core: ReporterState) -> Bool {
+    /// Adds an execution; returns false if the process is ending and it must not start.
+    func insert(_ reporter: ReporterState) -> Bool {
         let isOpen = state.withLock { state in
-            if !state.isClosed { state.cores[ObjectIdentifier(core)] = core }
+            if !state.isClosed { state.reporters[ObjectIdentifier(reporter)] = reporter }
             return !state.isClosed
         }
-        if !isOpen { core.refuseAll() }
+        if !isOpen { reporter.refuseAll() }
         return isOpen
     }
 
-    func remove(_ core: ReporterState) { _ = state.withLock { $0.cores.removeValue(forKey: ObjectIdentifier(core)) } }
-
-    /// Ends all executions as canceled. Nothing more is taken, nor of executions that begin later.
-    private func cancelAll() {
-        let cores = state.withLock { state in
-            state.isClosed = true
-            return Array(state.cores.values)
-        }
-        for core in cores { core.cancel() }
+    func remove(_ reporter: ReporterState) {
+        _ = state.withLock { $0.reporters.removeValue(forKey: ObjectIdentifier(reporter)) }
     }
 
-    /// Waits until everything reported so far in this process is recorded.
+    /// Ends all executions as canceled and refuses reports of later executions.
+    private func cancelAll() {
+        let reporters = state.withLock { state in
+            state.isClosed = true
+            return Array(state.reporters.values)
+        }
+        for reporter in reporters { reporter.cancel() }
+    }
+
+    /// Waits until everything reported so far by this process is recorded.
     func flush(_ limit: Duration?) async -> Bool {
-        let cores = state.withLock { Array($0.cores.values) }
+        let reporters = state.withLock { Array($0.reporters.values) }
         return await withTaskGroup(of: Bool.self) { group in
-            for core in cores { group.addTask { await core.flush(limit) } }
+            for reporter in reporters { group.addTask { await reporter.flush(limit) } }
             return await group.reduce(true) { $0 && $1 }
         }
     }
 
-    /// Ends the process as the signal would have ended it.
+    /// Ends the process by the signal's default action.
     private static func end(by number: Int32) {
         signal(number, SIG_DFL)
         kill(getpid(), number)
@@ -58,7 +62,7 @@ final class LiveReports: Sendable {
         termination.withLock { termination in
             guard termination.isEmpty else { return }
             for number in Self.signals where Self.hasDefaultAction(number) {
-                // Not ignored: programs that the task starts would ignore it too.
+                // An empty handler instead of SIG_IGN, because programs that the task starts would inherit SIG_IGN.
                 signal(number) { _ in }
                 let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
                 source.setEventHandler { self.terminate(by: number, limit) }
@@ -69,7 +73,7 @@ final class LiveReports: Sendable {
     }
 
     private func terminate(by number: Int32, _ limit: Duration) {
-        // The process ends in time also if nothing runs any more that could flush.
+        // This timer ends the process in time even if Swift's thread pool no longer makes progress.
         let (seconds, attoseconds) = min(max(limit, .zero), .seconds(86_400)).components
         DispatchQueue.global().asyncAfter(deadline: .now() + Double(seconds) + Double(attoseconds) / 1e18) {
             Self.end(by: number)
@@ -81,7 +85,7 @@ final class LiveReports: Sendable {
         }
     }
 
-    /// Whether nobody handles or ignores the signal, as `nohup` ignores SIGHUP.
+    /// Whether the signal is neither handled nor ignored (`nohup` ignores SIGHUP).
     private static func hasDefaultAction(_ number: Int32) -> Bool {
         var action = sigaction()
         guard sigaction(number, nil, &action) == 0 else { return false }
@@ -90,23 +94,24 @@ final class LiveReports: Sendable {
 }
 
 extension LedgerJob {
-    /// Waits until everything that was reported in this process so far is recorded.
+    /// Waits until everything that this process has reported so far is recorded.
     ///
-    /// - Parameter limit: How long at most; nil is 5 s, shared with all other waits for a ledger that does not answer.
-    /// - Returns: Whether it is.
+    /// - Parameter limit: The longest wait; nil is 5 s, shared with all other waits for a ledger that does not respond.
+    /// - Returns: Whether everything is recorded.
     @discardableResult
     public static func flushAll(atMost limit: Duration? = nil) async -> Bool {
         await LiveReports.shared.flush(limit)
     }
 
-    /// Has a process that is told to end by SIGTERM, SIGHUP or SIGINT end its executions as canceled first.
+    /// Delivers all reports on SIGTERM, SIGHUP or SIGINT, and then ends the process.
     ///
-    /// Then everything that was reported is recorded, and the process ends by the same signal. From that signal on
-    /// nothing more is taken, so that what was taken is what is recorded: a call is refused, and says so by what it
-    /// returns. Call it once, at the beginning. Signals that are handled or ignored when it is called stay so: programs
-    /// that handle them finish their executions, or call ``flushAll(atMost:)``, themselves.
+    /// On such a signal the client ends all executions as canceled, waits until everything reported is recorded, and
+    /// ends the process by the same signal. From the signal on, reports are refused and the calls return false, so that
+    /// exactly the accepted reports are recorded. Call this function once, at the start of the program. It does not
+    /// touch signals that the program handles or ignores already: a program with handlers of its own must finish its
+    /// executions or call ``flushAll(atMost:)`` itself.
     ///
-    /// - Parameter limit: How long that may take. Most engines send SIGKILL 30 s after SIGTERM.
+    /// - Parameter limit: The longest wait. Most engines send SIGKILL 30 s after SIGTERM.
     public static func flushOnTermination(atMost limit: Duration = .seconds(5)) {
         LiveReports.shared.flushOnTermination(limit)
     }

@@ -1,52 +1,57 @@
 import Ledger
 
-/// What one execution has to report: decides what is sent when, and does nothing.
+/// The unsent reports of one execution, and the decision which to send when.
 ///
-/// Increments of a label are added up until they are sent, so that memory is bounded by the labels, whatever a task
-/// reports and however long the ledger is away. What is sent is frozen with its report numbers in a batch, which is
-/// repeated as it is until it has an answer: so an answer that was lost makes nothing count twice.
+/// It decides and performs no input or output. The increments of a label are added up until they are sent; memory is
+/// therefore bounded by the number of labels, however much a task reports and however long the ledger is unreachable.
+/// A batch is frozen with its report numbers and repeated unchanged until it has a response, so a lost response makes
+/// nothing count twice.
 struct ReportQueue: Sendable {
-    /// What is to be done next.
+    /// The next action.
     enum Step: Sendable {
-        /// Send these events; with `looks`, ask what the fold makes of them, by which a zombie learns that it is one.
-        case send([EventDraft], looks: Bool)
-        /// Ask whether the start of the execution is superseded.
-        case look
-        /// Nothing until then, or until something happens.
+        /// Send these events; with `awaitsVerdicts`, request their verdicts.
+        ///
+        /// The verdicts show a zombie that its execution is superseded.
+        case send([EventDraft], awaitsVerdicts: Bool)
+        /// Read the verdict of the event that started the execution.
+        case readStartVerdict
+        /// Wait until this moment, or until the next call.
         case wait(until: ContinuousClock.Instant?)
-        /// Everything is delivered, or given up.
+        /// Stop: everything is delivered or given up.
         case stop
     }
 
-    /// How long a report waits for others at most.
-    static let age: Duration = .seconds(1)
-    /// How often it is asked whether a newer execution has started.
-    static let lookInterval: Duration = .seconds(10)
-    /// Pauses after failures: doubling from the first to the second.
+    /// The longest time that a report waits for others.
+    static let delayMax: Duration = .seconds(1)
+    /// The interval of checks whether a newer execution has started.
+    static let verdictInterval: Duration = .seconds(10)
+    /// The pauses after failures, which double from the first to the longest.
     static let pauses: (first: Duration, longest: Duration) = (.milliseconds(200), .seconds(30))
-    /// How long after its end an execution's last reports are still tried.
-    static let lingerMax: Duration = .seconds(900)
-    /// Labels with new increments in one batch; with the start and the finish it stays below 1 MiB.
-    private static let labelsPerParcelMax = 1_000
+    /// The time after its end in which an execution's last reports are still sent.
+    static let deliveryTimeAfterEnd: Duration = .seconds(900)
+    /// The most labels with new increments in one batch.
+    ///
+    /// A batch of this size, with the start and the finish, stays below 1 MiB.
+    private static let labelsPerBatchMax = 1_000
 
     private struct Counter {
         let label: Name?
         var total: Int128 = 0
         var done: Int128 = 0
-        /// Whether there is something to send, be it a heartbeat.
+        /// Whether something must be sent, be it only a heartbeat.
         var isPending = false
     }
 
     private struct Batch {
         let events: [EventDraft]
-        let looks: Bool
-        /// What is settled with it, of ``ReportQueue/emptied``.
-        let empties: Int
+        let awaitsVerdicts: Bool
+        /// The value of ``ReportQueue/drains`` that this batch completes.
+        let drains: Int
     }
 
     private enum Ending {
         case open
-        case wanted(ExecutionOutcome)
+        case requested(ExecutionOutcome)
         case sent
     }
 
@@ -59,15 +64,16 @@ struct ReportQueue: Sendable {
     private var endedAt: ContinuousClock.Instant?
     private var nextReport: Int64 = 1
     private var batch: Batch?
-    /// How often everything that was pending was put into a batch, which of these times is settled, and the one that
-    /// somebody waits for.
-    private var emptied = 0
-    private var settled = 0
+    /// The number of times that a batch took everything that was pending.
+    private var drains = 0
+    /// The value of `drains` at the last batch that was delivered or given up.
+    private var settledDrains = 0
+    /// The highest value of `drains` that a flush waits for.
     private var flushGoal = 0
     private var failures = 0
     private var retryAt: ContinuousClock.Instant?
     private var isUrgent = true
-    private var nextLook: ContinuousClock.Instant?
+    private var nextVerdictAt: ContinuousClock.Instant?
     private(set) var startSequence: Int64?
     private(set) var isSuperseded = false
     private(set) var statistics = ReportStatistics()
@@ -76,18 +82,18 @@ struct ReportQueue: Sendable {
         self.reference = reference
     }
 
-    // MARK: Taking
+    // MARK: Reports
 
-    /// Where the increments of this label are added up; nil for one more than an execution may have.
+    /// Returns the index of the label's counter, or nil if there are too many labels.
     mutating func slot(_ label: Name?) -> Int? {
-        if let known = slots[label] { return known }
+        if let slot = slots[label] { return slot }
         guard counters.count < Limits.labelsPerExecutionMax else { return nil }
         slots[label] = counters.count
         counters.append(Counter(label: label))
         return counters.count - 1
     }
 
-    /// Adds up; returns whether whoever sends has to hear of it.
+    /// Adds increments to a counter, and returns whether the sender must be woken.
     mutating func take(_ slot: Int, total: Int64, done: Int64, now: () -> ContinuousClock.Instant) -> Bool {
         counters[slot].total += Int128(total)
         counters[slot].done += Int128(done)
@@ -100,56 +106,58 @@ struct ReportQueue: Sendable {
 
     mutating func countInvalidCall() { statistics.refused &+= 1 }
 
-    /// Send what there is at once. Returns what to wait for: what is taken later is not waited for.
+    /// Makes everything reported so far due, and returns the goal to wait for.
+    ///
+    /// Later reports are not part of the goal.
     mutating func flush() -> Int {
-        let goal = hasNews ? emptied + 1 : emptied
+        let goal = hasUnbatched ? drains + 1 : drains
         flushGoal = max(flushGoal, goal)
         return goal
     }
 
-    /// Whether what a flush waits for is delivered, or given up.
-    func isSettled(_ goal: Int) -> Bool { isSettled || settled >= goal }
+    /// Whether the reports of a flush are delivered or given up.
+    func isSettled(_ goal: Int) -> Bool { isSettled || settledDrains >= goal }
 
-    /// Ends the execution; returns whether it had not ended before.
+    /// Ends the execution, and returns false if it had ended already.
     @discardableResult
     mutating func end(_ outcome: ExecutionOutcome, now: ContinuousClock.Instant) -> Bool {
         guard case .open = ending else { return false }
-        ending = .wanted(outcome)
+        ending = .requested(outcome)
         endedAt = now
         isUrgent = true
         return true
     }
 
-    /// Whether the execution has ended: nothing that is reported now would be of it.
+    /// Whether the execution has ended, so that reports are no longer accepted.
     var hasEnded: Bool { endedAt != nil }
 
-    /// Whether everything that was taken is delivered, or given up.
-    var isSettled: Bool { batch == nil && !hasNews }
+    /// Whether all accepted reports are delivered or given up.
+    var isSettled: Bool { batch == nil && !hasUnbatched }
 
-    /// Whether there is what no batch has yet.
-    private var hasNews: Bool {
-        if case .wanted = ending { return true }
+    /// Whether something is pending that is in no batch yet.
+    private var hasUnbatched: Bool {
+        if case .requested = ending { return true }
         return pendingSince != nil || !isStartSent
     }
 
     // MARK: Sending
 
     mutating func next(now: ContinuousClock.Instant) -> Step {
-        if let endedAt, endedAt.duration(to: now) > Self.lingerMax { return giveUp() }
+        if let endedAt, endedAt.duration(to: now) > Self.deliveryTimeAfterEnd { return giveUp() }
         if let retryAt, retryAt > now { return .wait(until: retryAt) }
-        if let batch { return .send(batch.events, looks: batch.looks) }
+        if let batch { return .send(batch.events, awaitsVerdicts: batch.awaitsVerdicts) }
         if isSettled {
             if case .sent = ending { return .stop }
         } else {
-            let due = isUrgent || flushGoal > emptied ? now : (pendingSince ?? now) + Self.age
+            let due = isUrgent || flushGoal > drains ? now : (pendingSince ?? now) + Self.delayMax
             guard due <= now else { return .wait(until: due) }
             let made = makeBatch(now)
             batch = made
-            return .send(made.events, looks: made.looks)
+            return .send(made.events, awaitsVerdicts: made.awaitsVerdicts)
         }
         isUrgent = false
-        guard !isSuperseded, startSequence != nil, let nextLook else { return .wait(until: nil) }
-        return nextLook <= now ? .look : .wait(until: nextLook)
+        guard !isSuperseded, startSequence != nil, let nextVerdictAt else { return .wait(until: nil) }
+        return nextVerdictAt <= now ? .readStartVerdict : .wait(until: nextVerdictAt)
     }
 
     private mutating func makeBatch(_ now: ContinuousClock.Instant) -> Batch {
@@ -159,7 +167,7 @@ struct ReportQueue: Sendable {
         let largest = Int128(Limits.increments.upperBound)
         var isLeftOver = false
         for index in counters.indices where counters[index].isPending {
-            guard events.count <= Self.labelsPerParcelMax else {
+            guard events.count <= Self.labelsPerBatchMax else {
                 isLeftOver = true
                 break
             }
@@ -180,28 +188,29 @@ struct ReportQueue: Sendable {
             pendingSince = now
         } else {
             pendingSince = nil
-            emptied += 1
-            if case .wanted(let outcome) = ending {
+            drains += 1
+            if case .requested(let outcome) = ending {
                 events.append(EventDraft(.executionFinished(reference, outcome)))
                 ending = .sent
             }
         }
         isUrgent = isUrgent && isLeftOver
         return Batch(
-            events: events, looks: !isSuperseded && (nextLook.map { $0 <= now } ?? true), empties: emptied)
+            events: events, awaitsVerdicts: !isSuperseded && (nextVerdictAt.map { $0 <= now } ?? true),
+            drains: drains)
     }
 
-    // MARK: Answers
+    // MARK: Responses
 
-    /// The batch was recorded.
-    mutating func delivered(_ answer: Appended, now: ContinuousClock.Instant) {
+    /// Records that the ledger has recorded the batch.
+    mutating func delivered(_ result: Appended, now: ContinuousClock.Instant) {
         guard let sent = batch else { return }
         settle(sent)
         statistics.delivered &+= UInt64(sent.events.count)
         statistics.lastError = nil
-        if startSequence == nil { startSequence = answer.sequences.lowerBound }
-        if sent.looks { nextLook = now + Self.lookInterval }
-        for verdict in answer.verdicts ?? [] {
+        if startSequence == nil { startSequence = result.sequences.lowerBound }
+        if sent.awaitsVerdicts { nextVerdictAt = now + Self.verdictInterval }
+        for verdict in result.verdicts ?? [] {
             switch verdict {
             case .superseded: recordSuperseded()
             case .conflict, .overLimit: statistics.discarded &+= 1
@@ -210,9 +219,11 @@ struct ReportQueue: Sendable {
         }
     }
 
-    /// The batch was not taken, or that is not known; it is repeated as it is.
+    /// Records that the batch was not recorded or its outcome is unknown.
     ///
-    /// - Parameter chance: From 0 to 1, so that many tasks do not try again at the same moment.
+    /// The batch is repeated unchanged after a pause.
+    ///
+    /// - Parameter chance: A random number from 0 to 1, which keeps many tasks from trying again at the same moment.
     mutating func failed(_ error: LedgerClientError, now: ContinuousClock.Instant, chance: Double) {
         failures += 1
         statistics.failures &+= 1
@@ -220,10 +231,12 @@ struct ReportQueue: Sendable {
         let doubled = Self.pauses.first * (1 << min(failures - 1, 10))
         let pause = min(doubled, Self.pauses.longest) * (0.5 + chance / 2)
         retryAt = now + max(pause, min(error.retryAfter ?? .zero, .seconds(300)))
-        nextLook = nextLook.map { max($0, now + pause) }
+        nextVerdictAt = nextVerdictAt.map { max($0, now + pause) }
     }
 
-    /// The ledger refuses the batch for good: it is dropped, lest it stop what follows.
+    /// Records that the ledger refused the batch permanently.
+    ///
+    /// The batch is dropped, because it would block the reports after it.
     mutating func refused(_ error: LedgerClientError, now: ContinuousClock.Instant) {
         guard let refused = batch else { return }
         settle(refused)
@@ -231,22 +244,22 @@ struct ReportQueue: Sendable {
         statistics.lastError = error.message
     }
 
-    private mutating func settle(_ answered: Batch) {
+    private mutating func settle(_ finished: Batch) {
         batch = nil
-        settled = answered.empties
+        settledDrains = finished.drains
         failures = 0
         retryAt = nil
     }
 
-    /// A look has failed, in whichever way; the next one is due as if it had not.
-    mutating func lookupFailed(now: ContinuousClock.Instant) {
-        nextLook = now + Self.lookInterval
+    /// Records that reading the start's verdict failed; the next try is due as usual.
+    mutating func verdictFailed(now: ContinuousClock.Instant) {
+        nextVerdictAt = now + Self.verdictInterval
         statistics.failures &+= 1
     }
 
-    /// A look has found this verdict of the start; nil where it is not known.
-    mutating func lookupCompleted(_ verdict: Verdict?, now: ContinuousClock.Instant) {
-        nextLook = now + Self.lookInterval
+    /// Records the start's verdict; nil if it is unknown.
+    mutating func verdictRead(_ verdict: Verdict?, now: ContinuousClock.Instant) {
+        nextVerdictAt = now + Self.verdictInterval
         failures = 0
         retryAt = nil
         if verdict == .superseded { recordSuperseded() }
@@ -268,21 +281,27 @@ struct ReportQueue: Sendable {
     }
 }
 
-/// What has become of the reports of one execution.
+/// The counters of one execution's reports.
 public struct ReportStatistics: Hashable, Sendable {
-    /// Calls of `add` and `done` that were taken.
+    /// The accepted calls of `add` and `done`.
     public var taken: UInt64 = 0
-    /// Calls that were refused, because what they said cannot be, or after the end: they have changed nothing.
+    /// The refused calls, which changed nothing.
+    ///
+    /// A call is refused if its values are invalid or the execution has ended.
     public var refused: UInt64 = 0
-    /// Events that the ledger has recorded. Fewer than were taken, since increments are added up.
+    /// The events that the ledger has recorded.
+    ///
+    /// They are fewer than the accepted calls, because increments are added up.
     public var delivered: UInt64 = 0
-    /// Events that the ledger has recorded and discarded.
+    /// The events that the ledger has recorded and discarded.
     public var discarded: UInt64 = 0
-    /// Events that were given up: the ledger refused them, or was away for too long after the end.
+    /// The events that were given up.
+    ///
+    /// The ledger refused them, or was unreachable for too long after the end of the execution.
     public var dropped: UInt64 = 0
-    /// Requests that failed and were, or will be, repeated.
+    /// The failed requests that were or will be repeated.
     public var failures: UInt64 = 0
-    /// Why the last one failed, while none has gone well since.
+    /// The reason of the last failure; nil after a success.
     public var lastError: String?
     /// Whether a newer execution of the task has started.
     public var isSuperseded = false

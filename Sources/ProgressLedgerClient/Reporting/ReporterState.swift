@@ -2,49 +2,49 @@ import Ledger
 import Logging
 import Synchronization
 
-/// Does what a ``ReportQueue`` decides.
+/// The reporter of one execution, which carries out the steps of a ``ReportQueue``.
 final class ReporterState: Sendable {
     private struct State {
         var queue: ReportQueue
-        /// Who waits until what was taken before is delivered.
+        /// The calls of `flush` in progress, with their goals.
         var flushes: [(signal: AsyncSignal, goal: Int)] = []
         var isStopped = false
-        /// Whether it was canceled because the process ends.
+        /// Whether the execution was canceled because the process is ending.
         var isCanceled = false
-        /// Whether it was logged that the ledger has refused reports for good.
+        /// Whether a permanent refusal by the ledger was logged.
         var hasLoggedRefusal = false
-        /// The kinds of calls of which it was logged that one was refused.
+        /// The kinds of refused calls that were logged.
         var loggedRefusals: Set<Refusal> = []
 
         mutating func take(_ slot: Int, total: Int64, done: Int64) -> Taking {
             guard !isCanceled else { return .canceled }
             guard !isStopped, !queue.hasEnded else { return .ended }
-            return queue.take(slot, total: total, done: done) { .now } ? .news : .taken
+            return queue.take(slot, total: total, done: done) { .now } ? .takenFirst : .taken
         }
 
         func isDone(_ goal: Int) -> Bool { isStopped || queue.isSettled(goal) }
     }
 
     private enum Taking {
-        /// With nothing or with something to tell whoever sends.
-        case taken, news
+        /// Accepted; `takenFirst` must wake the sender.
+        case taken, takenFirst
         /// Refused.
         case ended, canceled
     }
 
-    /// Why a call changes nothing.
+    /// The reasons of refused calls.
     private enum Refusal: Hashable {
         case task, attempt, label, tooManyLabels, units, ended, canceled
 
         var reason: String {
             switch self {
-            case .task: "a task has 1 to \(Limits.taskLengths.upperBound) Unicode scalars and no U+0000"
-            case .attempt: "an attempt is from 1 to \(Limits.attempts.upperBound)"
-            case .label: "a label has at most \(Limits.labelLengths.upperBound) Unicode scalars and no U+0000"
-            case .tooManyLabels: "an execution has at most \(Limits.labelsPerExecutionMax) labels"
-            case .units: "units are from 0 to \(Limits.increments.upperBound)"
+            case .task: "a task must have 1 to \(Limits.taskLengths.upperBound) Unicode scalars and no U+0000"
+            case .attempt: "an attempt must be from 1 to \(Limits.attempts.upperBound)"
+            case .label: "a label must have at most \(Limits.labelLengths.upperBound) Unicode scalars and no U+0000"
+            case .tooManyLabels: "an execution must have at most \(Limits.labelsPerExecutionMax) labels"
+            case .units: "units must be from 0 to \(Limits.increments.upperBound)"
             case .ended: "the execution has ended"
-            case .canceled: "the process was told to end, and what was reported before is being sent"
+            case .canceled: "the process is ending; only earlier reports are sent"
             }
         }
     }
@@ -56,7 +56,7 @@ final class ReporterState: Sendable {
     private let client: LedgerClient
     private let logger: Logger
     private let onSuperseded: (@Sendable () -> Void)?
-    /// Why nothing of this execution can be recorded; nil if it can.
+    /// The reason why the ledger would refuse the whole execution; usually nil.
     private let refusal: Refusal?
 
     init(
@@ -78,10 +78,12 @@ final class ReporterState: Sendable {
         }
     }
 
-    /// Begins to send. Ends by itself, when everything is delivered after the end of the execution or was given up.
-    func begin() {
+    /// Starts to send reports.
+    ///
+    /// Sending stops when the execution has ended and its reports are delivered or given up.
+    func start() {
         if let refusal {
-            // The ledger would refuse every event of it.
+            // The ledger would refuse every event of the execution.
             state.withLock { $0.isStopped = true }
             return log(refusal, "\(reference.task)")
         }
@@ -92,7 +94,7 @@ final class ReporterState: Sendable {
         }
     }
 
-    // MARK: What the task calls
+    // MARK: Calls of the task
 
     var isSuperseded: Bool { state.withLock { $0.queue.isSuperseded } }
     var statistics: ReportStatistics { state.withLock { $0.queue.statistics } }
@@ -111,7 +113,7 @@ final class ReporterState: Sendable {
     }
 
     func take(_ slot: Int?, total: Int64, done: Int64, _ file: StaticString, _ line: UInt) -> Bool {
-        // A label that cannot be was logged when it was lookupCompleted up.
+        // An invalid label was logged when the task looked it up.
         guard let slot, refusal == nil else {
             state.withLock { $0.queue.countInvalidCall() }
             return false
@@ -122,7 +124,7 @@ final class ReporterState: Sendable {
         }
         switch state.withLock({ $0.take(slot, total: total, done: done) }) {
         case .taken: return true
-        case .news:
+        case .takenFirst:
             signal.signal()
             return true
         case .ended: refuse(.ended, file, line)
@@ -136,7 +138,7 @@ final class ReporterState: Sendable {
         log(refusal, file, line)
     }
 
-    /// Logs the first refusal of each kind: the others are counted.
+    /// Logs the first refusal of each kind; the others are only counted.
     private func log(_ refusal: Refusal, _ file: StaticString, _ line: UInt) { log(refusal, "\(file):\(line)") }
 
     private func log(_ refusal: Refusal, _ place: @autoclosure () -> String) {
@@ -145,7 +147,7 @@ final class ReporterState: Sendable {
             "a report was refused", metadata: ["report.place": "\(place())", "report.reason": "\(refusal.reason)"])
     }
 
-    /// - Returns: Whether the execution ends like this: not if the process was told to end before.
+    /// - Returns: Whether the execution ends with this outcome; false if the end of the process has canceled it.
     @discardableResult
     func end(_ outcome: ExecutionOutcome) -> Bool {
         let isCanceled = state.withLock { state in
@@ -156,7 +158,9 @@ final class ReporterState: Sendable {
         return !isCanceled
     }
 
-    /// Ends the execution as canceled, if it has not ended, because the process ends. Nothing is taken after it.
+    /// Ends the execution as canceled, because the process is ending.
+    ///
+    /// It does nothing if the execution has ended. Later reports are refused.
     func cancel() {
         let isEnded = state.withLock { state in
             guard state.queue.end(.canceled, now: .now) else { return false }
@@ -166,7 +170,7 @@ final class ReporterState: Sendable {
         if isEnded { signal.signal() }
     }
 
-    /// Takes nothing, because the execution begins after the process was told to end.
+    /// Refuses all reports, because the execution starts while the process is ending.
     func refuseAll() {
         state.withLock { state in
             state.isCanceled = true
@@ -174,11 +178,12 @@ final class ReporterState: Sendable {
         }
     }
 
-    /// Waits until everything taken so far is delivered or given up; returns whether the ledger has all of it.
+    /// Waits until all accepted reports are delivered or given up.
     ///
-    /// A task that was cancelled waits like any other: its last reports are worth as much.
+    /// A cancelled task waits like any other, because its last reports matter as much.
     ///
-    /// - Parameter limit: How long at most; nil is the wait that all callers without a limit share.
+    /// - Parameter limit: The longest wait; nil is the wait that all callers without a limit share.
+    /// - Returns: Whether the ledger has recorded all reports.
     func flush(_ limit: Duration?) async -> Bool {
         await Task(name: "ledger-flush") { await waitForDelivery(limit) }.value
     }
@@ -193,8 +198,8 @@ final class ReporterState: Sendable {
         signal.signal()
         if !state.withLock({ $0.isDone(goal) }) {
             let now = ContinuousClock.now
-            // A longer wait is none that a timer can hold.
-            let end = limit.map { now + min($0, .seconds(86_400)) } ?? client.contact.waitLimit(now: now)
+            // A timer cannot hold a much longer wait.
+            let end = limit.map { now + min($0, .seconds(86_400)) } ?? client.sharedState.waitLimit(now: now)
             if now < end { await flush.wait(until: end) }
         }
         let (isOver, isDelivered) = state.withLock { state in
@@ -203,9 +208,9 @@ final class ReporterState: Sendable {
                 refusal == nil && state.queue.isSettled(goal) && state.queue.statistics.dropped == 0
             return (state.isDone(goal), isDelivered)
         }
-        if !isOver, client.contact.isFirstFailure() {
+        if !isOver, client.sharedState.isFirstFailure() {
             logger.warning(
-                "the ledger has not answered in time; what it does not have is sent while the process lives",
+                "the ledger did not respond in time; undelivered reports are sent while the process lives",
                 metadata: ["task": "\(reference.task)"])
         }
         return isDelivered
@@ -216,8 +221,8 @@ final class ReporterState: Sendable {
     private func run() async {
         while true {
             switch state.withLock({ $0.queue.next(now: .now) }) {
-            case .send(let events, let looks): await send(events, looks)
-            case .look: await look()
+            case .send(let events, let awaitsVerdicts): await send(events, awaitsVerdicts: awaitsVerdicts)
+            case .readStartVerdict: await readStartVerdict()
             case .wait(let moment): await signal.wait(until: moment)
             case .stop:
                 let dropped = state.withLock { state in
@@ -226,30 +231,32 @@ final class ReporterState: Sendable {
                 }
                 if dropped > 0 {
                     logger.error(
-                        "reports were given up",
+                        "gave up undelivered reports",
                         metadata: ["report.dropped": "\(dropped)", "task": "\(reference.task)"])
                 }
-                wake()
+                wakeFlushes()
                 return
             }
         }
     }
 
-    private func send(_ events: [EventDraft], _ looks: Bool) async {
+    private func send(_ events: [EventDraft], awaitsVerdicts: Bool) async {
         let wasSuperseded = isSuperseded
         do throws(LedgerClientError) {
-            let answer = try await client.append(events, to: job, awaitsVerdicts: looks)
-            client.contact.recordResponse()
-            state.withLock { $0.queue.delivered(answer, now: .now) }
+            let result = try await client.append(events, to: job, awaitsVerdicts: awaitsVerdicts)
+            client.sharedState.recordResponse()
+            state.withLock { $0.queue.delivered(result, now: .now) }
         } catch {
-            note(error)
+            recordFailure(error)
         }
-        tell(wasSuperseded)
-        wake()
+        notifyIfSuperseded(wasSuperseded)
+        wakeFlushes()
     }
 
-    /// Asks for the verdict of the event that started the execution, by its sequence: one event, whatever the history.
-    private func look() async {
+    /// Reads the verdict of the event that started the execution.
+    ///
+    /// It reads one event by its sequence, however long the history is.
+    private func readStartVerdict() async {
         guard let sequence = state.withLock({ $0.queue.startSequence }) else { return }
         var search = EventSearch()
         search.after = sequence - 1
@@ -258,15 +265,15 @@ final class ReporterState: Sendable {
         do throws(LedgerClientError) {
             let event = try await client.events(of: job, search).events.first
             state.withLock {
-                $0.queue.lookupCompleted(event?.event.sequence == sequence ? event?.verdict : nil, now: .now)
+                $0.queue.verdictRead(event?.event.sequence == sequence ? event?.verdict : nil, now: .now)
             }
         } catch {
-            state.withLock { $0.queue.lookupFailed(now: .now) }
+            state.withLock { $0.queue.verdictFailed(now: .now) }
         }
-        tell(wasSuperseded)
+        notifyIfSuperseded(wasSuperseded)
     }
 
-    private func note(_ error: LedgerClientError) {
+    private func recordFailure(_ error: LedgerClientError) {
         let isFinal: Bool
         switch error.code {
         case .invalid, .notFound, .conflict, .superseded, .tooLarge: isFinal = true
@@ -274,7 +281,7 @@ final class ReporterState: Sendable {
         }
         let isLogged: Bool
         if isFinal {
-            client.contact.recordResponse()
+            client.sharedState.recordResponse()
             isLogged = state.withLock { state in
                 state.queue.refused(error, now: .now)
                 defer { state.hasLoggedRefusal = true }
@@ -282,23 +289,23 @@ final class ReporterState: Sendable {
             }
         } else {
             state.withLock { $0.queue.failed(error, now: .now, chance: .random(in: 0...1)) }
-            isLogged = client.contact.isFirstFailure()
+            isLogged = client.sharedState.isFirstFailure()
         }
         if isLogged {
             logger.warning(
-                isFinal ? "the ledger refused reports; they are dropped" : "the ledger takes no reports; trying again",
+                isFinal ? "the ledger refused reports; dropping them" : "cannot deliver reports; trying again",
                 metadata: ["task": "\(reference.task)", "error": "\(error.message)"])
         }
     }
 
-    private func tell(_ wasSuperseded: Bool) {
+    private func notifyIfSuperseded(_ wasSuperseded: Bool) {
         guard !wasSuperseded, isSuperseded, let onSuperseded else { return }
-        // What the task does there must not hold up its reports.
+        // A task of its own, because the callback must not delay the reports.
         Task(name: "ledger-superseded") { onSuperseded() }
     }
 
-    /// Whoever waits for what is delivered now looks again.
-    private func wake() {
+    /// Wakes the calls of `flush` that have reached their goals.
+    private func wakeFlushes() {
         let done = state.withLock { state in state.flushes.filter { state.isDone($0.goal) } }
         for flush in done { flush.signal.signal() }
     }

@@ -2,31 +2,33 @@ import NIOCore
 import NIOHTTP1
 
 extension LedgerClient {
-    /// Sends a request until it has an answer that is not a failure, as often as its policy allows.
+    /// Sends a request, repeats it as the policy allows, and returns the response.
     ///
-    /// - Parameter limit: The moment at which it fails at the latest; nil leaves that to the settings.
+    /// - Parameter limit: The moment at which the function fails at the latest; nil leaves that to the settings.
     func perform(
         _ request: LedgerRequest, until limit: ContinuousClock.Instant? = nil
     ) async throws(LedgerClientError) -> ReceivedResponse {
-        try await exchange(request, delivery: .collected(bytesMax: settings.answerBytesMax), until: limit).answer
+        try await exchange(request, delivery: .collected(bytesMax: settings.answerBytesMax), until: limit).response
     }
 
-    /// Sends a request whose answer is streamed. The connection is the caller's, to release or to close.
+    /// Sends a request with a streamed response.
+    ///
+    /// The caller owns the connection and must release or discard it.
     func open(
         _ request: LedgerRequest
     ) async throws(LedgerClientError) -> (connection: HTTPConnection, headers: HTTPHeaders) {
-        let (answer, connection) = try await exchange(request, delivery: .streamed)
-        guard answer.isStreamed, let connection else {
+        let (response, connection) = try await exchange(request, delivery: .streamed)
+        guard response.isStreamed, let connection else {
             throw LedgerClientError(
-                .unexpectedAnswer, "The ledger could not \(request.purpose): it answered with status \(answer.status).",
-                status: answer.status)
+                .unexpectedAnswer, "Cannot \(request.purpose): unexpected status \(response.status).",
+                status: response.status)
         }
-        return (connection, answer.headers)
+        return (connection, response.headers)
     }
 
     private func exchange(
         _ request: LedgerRequest, delivery: Exchange.Delivery, until limit: ContinuousClock.Instant? = nil
-    ) async throws(LedgerClientError) -> (answer: ReceivedResponse, connection: HTTPConnection?) {
+    ) async throws(LedgerClientError) -> (response: ReceivedResponse, connection: HTTPConnection?) {
         let policy = RetryPolicy(patience: settings.patience)
         let begin = ContinuousClock.now
         var tries = 0
@@ -38,12 +40,12 @@ extension LedgerClient {
             let failure: RetryPolicy.Failure
             let error: LedgerClientError
             do throws(TransportError) {
-                let (answer, connection) = try await exchangeOnce(request, delivery: delivery, until: limit)
-                guard let refused = LedgerClientError(answer, to: request, at: address) else {
-                    return (answer, connection)
+                let (response, connection) = try await exchangeOnce(request, delivery: delivery, until: limit)
+                guard let refused = LedgerClientError(response, to: request, at: address) else {
+                    return (response, connection)
                 }
                 error = refused
-                failure = RetryPolicy.Failure(refused, status: answer.status, isWrite: request.isWrite)
+                failure = RetryPolicy.Failure(refused, status: response.status, isWrite: request.isWrite)
             } catch let lost {
                 error = LedgerClientError(lost, of: request, at: address)
                 failure = RetryPolicy.Failure(lost)
@@ -63,13 +65,13 @@ extension LedgerClient {
         }
     }
 
-    /// One try. The connection comes back with a streamed answer only.
+    /// Performs one try, and returns a connection only with a streamed response.
     ///
-    /// A kept connection may turn out to have been closed meanwhile. As long as nothing was sent on it, another one is
-    /// taken at once: that is no failure of the server's.
+    /// An idle connection may turn out to be closed. If nothing was sent on it, the client takes another one at once,
+    /// because that is not a failure of the server.
     private func exchangeOnce(
         _ request: LedgerRequest, delivery: Exchange.Delivery, until limit: ContinuousClock.Instant?
-    ) async throws(TransportError) -> (answer: ReceivedResponse, connection: HTTPConnection?) {
+    ) async throws(TransportError) -> (response: ReceivedResponse, connection: HTTPConnection?) {
         let usual = ContinuousClock.now + settings.deadline + request.wait
         let deadline = limit.map { min($0, usual) } ?? usual
         for _ in 0..<settings.connectionsMax {
@@ -80,19 +82,19 @@ extension LedgerClient {
                 continue
             }
         }
-        throw .notConnected("the server closes every connection at once")
+        throw .notConnected("the server closed every connection at once")
     }
 
     private func exchange(
         _ request: LedgerRequest, on connection: HTTPConnection, delivery: Exchange.Delivery,
         deadline: ContinuousClock.Instant
-    ) async throws(TransportError) -> (answer: ReceivedResponse, connection: HTTPConnection?) {
+    ) async throws(TransportError) -> (response: ReceivedResponse, connection: HTTPConnection?) {
         do {
-            let answer = try await connection.send(
+            let response = try await connection.send(
                 head(of: request), body: request.body, delivery: delivery, deadline: deadline)
-            if answer.isStreamed { return (answer, connection) }
+            if response.isStreamed { return (response, connection) }
             pool.release(connection)
-            return (answer, nil)
+            return (response, nil)
         } catch {
             pool.discard(connection)
             throw error
@@ -117,7 +119,7 @@ extension LedgerClient {
 extension RetryPolicy.Failure {
     init(_ error: TransportError) {
         switch error {
-        case .cancelled, .answerTooLarge: self = .final
+        case .cancelled, .responseTooLarge: self = .final
         case .notConnected, .tooManyWaiting: self = .nothingWasTaken(retryAfter: nil)
         case .deadlineExceeded(let mayHaveBeenSent):
             self = mayHaveBeenSent ? .outcomeUnknown(retryAfter: nil) : .nothingWasTaken(retryAfter: nil)
@@ -127,7 +129,8 @@ extension RetryPolicy.Failure {
 
     init(_ error: LedgerClientError, status: Int, isWrite: Bool) {
         switch status {
-        // The ledger says so, or a proxy has answered: some do after they have lost the connection to the ledger.
+        // The ledger reports an unknown outcome, or a proxy responded; some proxies do so after they lost the
+        // connection to the ledger.
         case 503 where isWrite && error.code != .unavailable: self = .outcomeUnknown(retryAfter: error.retryAfter)
         case 429, 503: self = .nothingWasTaken(retryAfter: error.retryAfter)
         case 502: self = .outcomeUnknown(retryAfter: error.retryAfter)

@@ -3,7 +3,7 @@ import LedgerWire
 import NIOCore
 import NIOHTTP1
 
-// What auditors and operators ask for.
+// Requests of auditors and operators.
 
 extension LedgerRequest {
     // MARK: Proofs
@@ -17,7 +17,7 @@ extension LedgerRequest {
         query.add("limit", stretch.limit.map(String.init))
         query.add("anchor_sequence", stretch.anchor.map { String($0.sequence) })
         query.add("anchor_hash", stretch.anchor.map { Hexadecimal.text($0.hash) })
-        // Some 100,000 events a second: the server answers when it has read all of them.
+        // The server reads some 100,000 events per second, and responds when it has read all of them.
         var request = LedgerRequest.get("verify job \(job)", "/v1/jobs/\(job)/verify", query: query)
         request.wait = .seconds(600)
         return request
@@ -38,7 +38,9 @@ extension LedgerRequest {
         return request
     }
 
-    /// - Parameter lines: The first line of an export, and some of its events.
+    /// Imports some events of an export.
+    ///
+    /// - Parameter lines: The first line of the export, and some of its events.
     package static func importEvents(_ lines: [UInt8]) -> LedgerRequest {
         LedgerRequest(
             purpose: "import events", method: .POST, path: "/v1/imports",
@@ -47,15 +49,15 @@ extension LedgerRequest {
 
     // MARK: Operations
 
-    package static var status: LedgerRequest { .get("say how it fares", "/v1/status") }
+    package static var status: LedgerRequest { .get("read the status", "/v1/status") }
 
     // MARK: Replays
 
     package static func beginReplay(_ request: Replay.Request) -> LedgerRequest {
         var json = JSONWriter()
         request.writeRequest(to: &json)
-        // A second one is refused while the first is under way, but not after it.
-        return .post("begin a replay", "/v1/replays", json: json.bytes, isSafeToRepeat: false)
+        // The server refuses a second replay while the first one runs, but not after it.
+        return .post("start a replay", "/v1/replays", json: json.bytes, isSafeToRepeat: false)
     }
 
     package static func replay(_ id: JobID) -> LedgerRequest {

@@ -1,8 +1,8 @@
 package import Ledger
 import LedgerWire
 
-// Every route of this version. A request is made here and sent elsewhere, so that the command line can print the
-// answer of the same request that others decode.
+// The requests for every route of this version. Sending is separate, so that the command line can print the response
+// of a request that other callers decode.
 
 extension LedgerRequest {
     package static func createJob(_ description: JobDescription) -> LedgerRequest {
@@ -63,14 +63,16 @@ extension LedgerRequest {
         return request
     }
 
+    /// Reads the progress of a job.
+    ///
     /// - Parameters:
     ///   - job: The job.
-    ///   - minSequence: The snapshot has to have reached this sequence, for which the server waits 5 s at most.
+    ///   - minSequence: The sequence that the snapshot must have reached; the server waits for it 5 s at most.
     ///   - policy: Which executions count.
-    ///   - atSequence: The snapshot as it was after this event.
-    ///   - time: The snapshot as it was after the last event recorded at this time or before, as RFC 3339 has it.
-    ///   - entityTag: The answer is "unchanged" while the snapshot is still the one of this tag …
-    ///   - wait: … for so long.
+    ///   - atSequence: Reads the snapshot as of this event.
+    ///   - time: Reads the snapshot as of the last event recorded at or before this time (RFC 3339).
+    ///   - entityTag: The tag of the snapshot that the caller has. The server responds with 304 if it is unchanged.
+    ///   - wait: How long the server waits for a change before it responds with 304.
     package static func progress(
         _ job: JobID, minSequence: Int64? = nil, policy: CountingPolicy? = nil, atSequence: Int64? = nil,
         at time: String? = nil, unchangedSince entityTag: String? = nil, wait: Duration = .zero
@@ -87,12 +89,14 @@ extension LedgerRequest {
         return request
     }
 
-    /// - Parameter sequence: The snapshot that is known already.
+    /// Watches a job.
+    ///
+    /// - Parameter sequence: The sequence of the snapshot that the caller has.
     static func watch(_ job: JobID, after sequence: Int64?) -> LedgerRequest {
         var request = LedgerRequest.get("watch job \(job)", "/v1/jobs/\(job)/watch")
         request.headers = [("accept", "text/event-stream, application/problem+json")]
         if let sequence { request.headers.append(("last-event-id", String(sequence))) }
-        // Whoever watches tells of a lost connection at once, and tries again by himself.
+        // A watcher reports a lost connection at once, and decides itself when to try again.
         request.isTriedOnce = true
         return request
     }
@@ -134,9 +138,11 @@ extension LedgerRequest {
         return .get("explain an indicator of job \(job)", "/v1/jobs/\(job)/explain", query: query)
     }
 
+    /// Compares a job at two moments.
+    ///
     /// - Parameters:
-    ///   - from: A sequence, or a time as RFC 3339 has it; nil is the beginning.
-    ///   - to: The same; nil is now.
+    ///   - from: A sequence or a time (RFC 3339); nil is the beginning.
+    ///   - to: A sequence or a time (RFC 3339); nil is now.
     package static func difference(
         _ job: JobID, from: String?, to: String?, policy: CountingPolicy?, limit: Int?
     ) -> LedgerRequest {
@@ -157,11 +163,11 @@ extension LedgerRequest {
 
     // MARK: The server
 
-    package static var limits: LedgerRequest { .get("read its limits", "/v1/limits") }
+    package static var limits: LedgerRequest { .get("read the limits", "/v1/limits") }
 
-    static var health: LedgerRequest { once(.get("say whether it lives", "/healthz")) }
+    static var health: LedgerRequest { once(.get("check the health", "/healthz")) }
 
-    static var readiness: LedgerRequest { once(.get("say whether it is ready", "/readyz")) }
+    static var readiness: LedgerRequest { once(.get("check the readiness", "/readyz")) }
 
     private static func once(_ request: LedgerRequest) -> LedgerRequest {
         var request = request

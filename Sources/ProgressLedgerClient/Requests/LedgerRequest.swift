@@ -1,26 +1,26 @@
 import NIOCore
 import NIOHTTP1
 
-/// A request in the words of the interface, before anybody sends it.
+/// An HTTP request to a ledger's server.
 package struct LedgerRequest: Sendable {
-    /// What it does, to complete "The ledger could not …": `append 3 events to job …`.
+    /// The purpose, to complete "Cannot …", for example `append to job …`.
     let purpose: String
     let method: HTTPMethod
-    /// Below the server's prefix; percent-encoded, with its query.
+    /// The percent-encoded path and query, without the server's prefix.
     let path: String
     var headers: [(name: String, value: String)] = []
     var body: ByteBuffer?
-    /// Whether doing it twice is the same as doing it once.
+    /// Whether carrying it out twice has the same effect as once.
     let isSafeToRepeat: Bool
-    /// How long the server may wait on purpose before it answers.
+    /// The time that the server may wait on purpose before it responds.
     var wait: Duration = .zero
-    /// Whether a failure is final, because it is what was asked about.
+    /// Whether a failure is final, because the caller wants to know about it at once.
     var isTriedOnce = false
 
-    /// Whether it changes the ledger.
+    /// Whether the request changes the ledger.
     var isWrite: Bool { method != .GET }
 
-    /// Whether it is about something that may not exist, such as a job.
+    /// Whether the request names a resource that may not exist, such as a job.
     var namesResource: Bool {
         path.hasPrefix("/v1/jobs/") || path.hasPrefix("/v1/replays/") || path.hasPrefix("/v1/events")
             || path.hasPrefix("/v1/imports")
@@ -38,7 +38,7 @@ package struct LedgerRequest: Sendable {
             body: ByteBuffer(bytes: json), isSafeToRepeat: isSafeToRepeat)
     }
 
-    /// Query parameters, of which absent ones are left out.
+    /// The query parameters, without absent ones.
     struct Query: Sendable {
         private(set) var text = ""
 
@@ -50,7 +50,7 @@ package struct LedgerRequest: Sendable {
             text += Self.encode(name) + "=" + Self.encode(value)
         }
 
-        /// Percent-encodes all but the unreserved characters of RFC 3986.
+        /// Percent-encodes everything except the unreserved characters of RFC 3986.
         static func encode(_ text: String) -> String {
             let digits = Array("0123456789ABCDEF".utf8)
             var encoded: [UInt8] = []

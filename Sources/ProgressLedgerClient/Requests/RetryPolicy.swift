@@ -1,10 +1,14 @@
-/// When a request is sent again: pure, so that it can be tested without a clock.
+/// The decision whether and when a request is sent again.
+///
+/// It is pure, so that tests need no clock.
 struct RetryPolicy: Hashable, Sendable {
-    /// What came of a try.
+    /// The failure of a try.
     enum Failure: Hashable, Sendable {
-        /// The server cannot have done anything: no connection, or a refusal that says so (429, most of 503).
+        /// The server cannot have carried out the request.
+        ///
+        /// There was no connection, or the server refused the request (429, most cases of 503).
         case nothingWasTaken(retryAfter: Duration?)
-        /// Nobody knows whether the server did it.
+        /// The server may or may not have carried out the request.
         case outcomeUnknown(retryAfter: Duration?)
         /// The same request would fail again.
         case final
@@ -14,33 +18,35 @@ struct RetryPolicy: Hashable, Sendable {
         }
     }
 
-    /// The pause before the first repetition, doubled with each one; the real one is a random part of it.
+    /// The pause before the first repetition.
+    ///
+    /// It doubles with each repetition. The actual pause is a random part of it, at least half.
     var pauseMin: Duration = .milliseconds(50)
     /// The longest pause, unless the server asks for more.
     var pauseMax: Duration = .seconds(2)
-    /// How long after the first try a repetition may begin; zero is never.
+    /// The time after the first try in which a repetition may begin; zero is never.
     var patience: Duration
 
-    /// The pause before the next try; nil where there is none.
+    /// Returns the pause before the next try, or nil if there must be none.
     ///
     /// - Parameters:
-    ///   - failure: What came of the last try.
-    ///   - tries: How many there were, 1 or more.
-    ///   - elapsed: The time since the first one began.
-    ///   - isSafeToRepeat: Whether doing the request twice is the same as doing it once.
-    ///   - chance: 0 ..< 1. Clients that failed together shall not come back together.
+    ///   - failure: The failure of the last try.
+    ///   - tries: The number of tries so far, 1 or more.
+    ///   - elapsed: The time since the first try began.
+    ///   - isSafeToRepeat: Whether carrying out the request twice has the same effect as once.
+    ///   - chance: A random number in 0 ..< 1, which keeps clients that failed together from coming back together.
     func pause(
         after failure: Failure, tries: Int, elapsed: Duration, isSafeToRepeat: Bool, chance: Double
     ) -> Duration? {
-        let asked: Duration
+        let requested: Duration
         switch failure {
-        case .nothingWasTaken(let retryAfter): asked = retryAfter ?? .zero
-        case .outcomeUnknown(let retryAfter) where isSafeToRepeat: asked = retryAfter ?? .zero
+        case .nothingWasTaken(let retryAfter): requested = retryAfter ?? .zero
+        case .outcomeUnknown(let retryAfter) where isSafeToRepeat: requested = retryAfter ?? .zero
         case .outcomeUnknown, .final: return nil
         }
-        // 2^20 times the first pause is beyond every sensible limit already.
+        // 2^20 times the first pause exceeds every sensible limit.
         let ceiling = min(pauseMax, pauseMin * (1 << min(tries - 1, 20)))
-        let pause = asked + ceiling * (0.5 + chance / 2)
+        let pause = requested + ceiling * (0.5 + chance / 2)
         return elapsed + pause <= patience ? pause : nil
     }
 }

@@ -1,30 +1,32 @@
 public import Ledger
 package import LedgerWire
 
-/// Where events were recorded.
+/// The result of an append to one job.
 public struct Appended: Hashable, Sendable {
     /// The sequences of the events, in their order.
     public let sequences: ClosedRange<Int64>
-    /// What the fold made of them, in their order; nil where that was not asked for, or was not known in time.
+    /// The verdicts of the events, in their order.
+    ///
+    /// It is nil if the caller did not request verdicts, or if they were not known in time.
     public let verdicts: [Verdict]?
 }
 
-/// Where events of several jobs were recorded.
+/// The result of an append to several jobs.
 public struct AppendedToJobs: Hashable, Sendable {
-    /// How many events.
+    /// The number of events.
     public let count: Int
-    /// Their sequences by their jobs.
+    /// The sequences of the events, by job.
     public let sequences: [JobID: ClosedRange<Int64>]
 }
 
-/// An execution that has begun and is the last of its task.
+/// An execution that has started and is the last one of its task.
 public struct StartedExecution: Hashable, Sendable {
     public let task: Name
-    /// Its name, given or found by the ledger; nil where it is known by its attempt alone.
+    /// The name, from the caller or the ledger; nil if only the attempt identifies it.
     public let execution: Name?
-    /// Its attempt; nil where the fold did not get there in time.
+    /// The attempt; nil if the event was not folded in time.
     public let attempt: Int32?
-    /// The sequence of its first event.
+    /// The sequence of the first event.
     public let sequence: Int64
 }
 

@@ -4,57 +4,59 @@ import NIOCore
 import NIOHTTP1
 
 extension LedgerClientError {
-    /// What an answer means that is not a success; nil where it is one.
-    init?(_ answer: ReceivedResponse, to request: LedgerRequest, at address: ServerAddress) {
-        if (200..<300).contains(answer.status) || answer.status == 304 { return nil }
-        guard let value = answer.problem, let problem = ProblemDetails(value) else {
+    /// Creates the error of an unsuccessful response; nil if the response is a success.
+    init?(_ response: ReceivedResponse, to request: LedgerRequest, at address: ServerAddress) {
+        if (200..<300).contains(response.status) || response.status == 304 { return nil }
+        guard let value = response.problem, let problem = ProblemDetails(value) else {
             self.init(
                 .unexpectedAnswer,
-                "The ledger could not \(request.purpose): \(address) answered with status \(answer.status), and not as "
-                    + "a ledger does.",
-                remedy: "Is it a progress ledger that listens there? A proxy in between may have answered too.",
-                status: answer.status, retryAfter: answer.retryAfter)
+                "Cannot \(request.purpose): the response of \(address) with status \(response.status) is not that of a "
+                    + "ledger.",
+                remedy: "Check that a progress ledger listens there. The response may be that of a proxy in between.",
+                status: response.status, retryAfter: response.retryAfter)
             return
         }
-        if answer.status == 404, address.pathPrefix.hasSuffix("/v1") {
-            self = .invalidAddress(address.description, "it ends with /v1, which every route begins with by itself")
+        if response.status == 404, address.pathPrefix.hasSuffix("/v1") {
+            self = .invalidAddress(address.description, "it ends with /v1, which the client adds itself; remove it")
             return
         }
-        if answer.status == 404, !request.namesResource {
+        if response.status == 404, !request.namesResource {
             self.init(
                 .unexpectedAnswer,
-                "The ledger could not \(request.purpose): there is nothing at \(address)\(request.path).",
-                remedy: "Is this the ledger's URL? Give it without a path unless a proxy serves the ledger below one.",
-                status: answer.status)
+                "Cannot \(request.purpose): there is nothing at \(address)\(request.path).",
+                remedy: "Check the ledger's URL. It has no path, unless a proxy serves the ledger below one.",
+                status: response.status)
             return
         }
         let superseded = SupersededExecution(value)
         let code = Self.code(
-            for: answer.status, problem.title, isSuperseded: superseded != nil, isWrite: request.isWrite)
+            for: response.status, problem.title, isSuperseded: superseded != nil, isWrite: request.isWrite)
         let reason = problem.detail.isEmpty ? problem.title : "\(problem.title): \(problem.detail)"
         self.init(
-            code, "The ledger could not \(request.purpose). \(reason)", remedy: code.remedy, status: answer.status,
-            problems: problem.errors, superseded: superseded, retryAfter: answer.retryAfter)
+            code, "Cannot \(request.purpose). \(reason)", remedy: code.remedy, status: response.status,
+            problems: problem.errors, superseded: superseded, retryAfter: response.retryAfter)
     }
 
-    /// What it means that there was no answer.
+    /// Creates the error of a request without a response.
     init(_ error: TransportError, of request: LedgerRequest, at address: ServerAddress) {
-        let attempt = "The ledger at \(address) could not be asked to \(request.purpose)"
+        let attempt = "Cannot \(request.purpose) at \(address)"
         switch error {
         case .notConnected(let reason):
             self.init(
                 .unreachable, "\(attempt): \(reason).",
-                remedy: "Is the server running, and is this its address? Nothing was sent.")
+                remedy: "Nothing was sent. Check that the server is running and that this is its address.")
         case .tooManyWaiting(let most):
-            self.init(.unavailable, "\(attempt): \(most) requests wait for a connection already. Nothing was sent.")
-        case .answerTooLarge(let bytesMax):
-            self.init(.tooLarge, "\(attempt): its answer is larger than \(bytesMax) bytes.", remedy: "Ask for less.")
+            self.init(.unavailable, "\(attempt): \(most) requests already wait for a connection. Nothing was sent.")
+        case .responseTooLarge(let bytesMax):
+            self.init(
+                .tooLarge, "\(attempt): the response is larger than \(bytesMax) bytes.", remedy: "Request less.")
         case .cancelled(let mayHaveBeenSent):
-            self.init(.cancelled, "\(attempt): it was cancelled\(mayHaveBeenSent ? " after it was sent" : "").")
+            self.init(
+                .cancelled, "\(attempt): the request was cancelled\(mayHaveBeenSent ? " after it was sent" : "").")
         case .deadlineExceeded(false):
             self.init(.deadlineExceeded, "\(attempt): no connection in time. Nothing was sent.")
         case .deadlineExceeded(true):
-            self.init(unanswered: "\(attempt): no answer in time.", request)
+            self.init(unanswered: "\(attempt): no response in time.", request)
         case .lost(let reason):
             self.init(unanswered: "\(attempt): the connection was lost (\(reason)).", request)
         }
@@ -89,19 +91,22 @@ extension LedgerClientError.Code {
         switch self {
         case .outcomeUnknown:
             """
-            It may or may not have been recorded. Sending it again is harmless where its progress bears report numbers \
-            and its executions bear names or attempts; else look at the job's events first.
+            The request may or may not have been recorded. It is safe to send it again if all progress has report \
+            numbers and all executions have names or attempts. Otherwise check the job's events first.
             """
-        case .unavailable: "Nothing was taken: try again later."
-        case .notFolded: "Does a projection worker run ('progress-ledger project', or 'serve' without --no-projection)?"
-        case .superseded: "A newer execution of the task counts instead: stop this one."
+        case .unavailable: "Nothing was recorded. Try again later."
+        case .notFolded:
+            """
+            Check that a projection worker is running ('progress-ledger project', or 'serve' without --no-projection).
+            """
+        case .superseded: "Stop this execution: a newer one of the task counts instead."
         default: nil
         }
     }
 }
 
 extension SupersededExecution {
-    /// The members that the refusal of a start adds to its problem; nil where they are not there.
+    /// Reads the execution from the problem of a refused start; nil if it is missing.
     fileprivate init?(_ problem: JSONValue) {
         guard let identity = try? ExecutionIdentity(problem), let last = problem["last"],
             let lastAttempt = last["attempt"]?.integer.flatMap({ Int32(exactly: $0) })
@@ -113,13 +118,15 @@ extension SupersededExecution {
 }
 
 extension ReceivedResponse {
-    /// The problem that it bears; nil where it bears none.
+    /// The problem details (RFC 9457) in the body; nil if there are none.
     fileprivate var problem: JSONValue? {
         guard headers.first(name: "content-type")?.hasPrefix("application/problem+json") == true else { return nil }
         return try? JSONReader.read(Array(body.readableBytesView))
     }
 
-    /// What the server asks for in `Retry-After`; a date in it is not obeyed, because clocks differ.
+    /// The seconds of the `Retry-After` header.
+    ///
+    /// A date in it is ignored, because clocks differ.
     fileprivate var retryAfter: Duration? {
         headers.first(name: "retry-after").flatMap { UInt16($0) }.map { .seconds(Int64($0)) }
     }

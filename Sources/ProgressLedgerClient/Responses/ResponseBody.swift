@@ -1,7 +1,9 @@
 import Ledger
 package import LedgerWire
 
-/// What an answer's body means. Members that this version does not know are passed over: a server may add some.
+/// A value that is decoded from the JSON body of a response.
+///
+/// Decoding ignores unknown members, because a newer server may add some.
 package protocol ResponseBody: Sendable {
     init(_ value: JSONValue) throws(ResponseError)
 }
@@ -43,7 +45,7 @@ extension JSONValue {
         return elements
     }
 
-    /// The sequences that an append was given.
+    /// Returns the sequences of the events of an append.
     func sequences() throws(ResponseError) -> ClosedRange<Int64> {
         let first: Int64 = try integer("first_sequence")
         let last: Int64 = try integer("last_sequence")

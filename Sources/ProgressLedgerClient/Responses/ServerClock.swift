@@ -2,7 +2,9 @@ package import Ledger
 import LedgerWire
 import NIOHTTP1
 
-/// The server's clock, as its responses tell it: ages are computed from it, never from the reader's own clock.
+/// The server's clock, read from its responses.
+///
+/// Ages are computed from it, never from the reader's own clock.
 package struct ServerClock: Hashable, Sendable {
     private let moment: Timestamp
     private let readAt: ContinuousClock.Instant
@@ -12,27 +14,27 @@ package struct ServerClock: Hashable, Sendable {
         self.readAt = readAt
     }
 
-    /// The clock that a body tells by its field `now`, or that of its first job.
+    /// Reads the clock from the field `now` of a body or of its first job.
     init?(_ body: JSONValue) {
         let text = body["now"]?.text ?? body["jobs"]?.elements?.first?["now"]?.text
         guard let moment = text.flatMap({ RFC3339.timestamp($0) }) else { return nil }
         self.init(moment: moment)
     }
 
-    /// The clock that the header `Date` tells, to the second.
+    /// Reads the clock from the `Date` header, to the second.
     init?(_ headers: HTTPHeaders) {
         guard let moment = headers.first(name: "date").flatMap(Self.moment(httpDate:)) else { return nil }
         self.init(moment: moment)
     }
 
-    /// The time of the server's clock now.
+    /// Returns the current time of the server's clock.
     package func now(at instant: ContinuousClock.Instant = .now) -> Timestamp {
         let (seconds, attoseconds) = readAt.duration(to: instant).components
         return Timestamp(
             microseconds: moment.microseconds + seconds * 1_000_000 + attoseconds / 1_000_000_000_000)
     }
 
-    /// The moment of RFC 9110's preferred format: `Sun, 06 Nov 1994 08:49:37 GMT`.
+    /// Parses RFC 9110's preferred date format: `Sun, 06 Nov 1994 08:49:37 GMT`.
     static func moment(httpDate text: String) -> Timestamp? {
         let parts = text.split(separator: " ")
         let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]

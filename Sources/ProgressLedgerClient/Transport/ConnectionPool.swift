@@ -2,14 +2,16 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// A bounded number of kept-alive connections to one server, first come, first served.
+/// A bounded pool of kept-alive connections to one server.
+///
+/// Waiting requests are served in the order of their arrival.
 final class ConnectionPool: Sendable {
-    private enum Turn: Sendable {
+    private enum Assignment: Sendable {
         case use(HTTPConnection)
         case connect
     }
 
-    private typealias State = ConnectionPoolState<HTTPConnection, EventLoopPromise<Turn>>
+    private typealias State = ConnectionPoolState<HTTPConnection, EventLoopPromise<Assignment>>
 
     private let address: ServerAddress
     private let group: MultiThreadedEventLoopGroup
@@ -26,16 +28,16 @@ final class ConnectionPool: Sendable {
                 idleMax: settings.connectionIdleMax))
     }
 
-    /// Connections in use, idle or being made.
+    /// The number of connections in use, idle or being opened.
     var connectionCount: Int { state.withLock(\.connectionCount) }
 
-    /// A connection of which the caller is the only user until ``release(_:)``.
+    /// Returns a connection for exclusive use until ``release(_:)`` or ``discard(_:)``.
     func acquire(deadline: ContinuousClock.Instant) async throws(TransportError) -> HTTPConnection {
         let eventLoop = group.next()
         let (grant, expired) = state.withLock { state in
             var expired: [HTTPConnection] = []
             let grant = state.acquire(
-                eventLoop.makePromise(of: Turn.self), now: .now, isOpen: \.isOpen, expired: &expired)
+                eventLoop.makePromise(of: Assignment.self), now: .now, isOpen: \.isOpen, expired: &expired)
             return (grant, expired)
         }
         for connection in expired { connection.close() }
@@ -44,27 +46,27 @@ final class ConnectionPool: Sendable {
         case .connect: return try await connect(deadline: deadline)
         case .refuse: throw .tooManyWaiting(waitersMax)
         case .closed: throw .notConnected("the client was closed")
-        case .wait(let turn, let ticket):
-            switch try await wait(for: turn.futureResult, ticket: ticket, deadline: deadline) {
+        case .wait(let assignment, let ticket):
+            switch try await wait(for: assignment.futureResult, ticket: ticket, deadline: deadline) {
             case .use(let connection): return connection
             case .connect: return try await connect(deadline: deadline)
             }
         }
     }
 
-    /// Gives a connection back after a complete exchange.
+    /// Returns a connection to the pool after a complete exchange.
     func release(_ connection: HTTPConnection) {
         guard connection.isOpen else { return discard(connection) }
         settle(state.withLock { $0.release(connection, now: .now) })
     }
 
-    /// Gives a connection back that must not be used again, and closes it.
+    /// Closes a connection that must not be used again, and frees its slot.
     func discard(_ connection: HTTPConnection) {
         connection.close()
         settle(state.withLock { $0.discard() })
     }
 
-    /// Closes idle connections now and the others when they are given back.
+    /// Closes idle connections now and the others when they are returned.
     func close() {
         let (idle, waiters) = state.withLock { $0.close() }
         for connection in idle { connection.close() }
@@ -81,15 +83,15 @@ final class ConnectionPool: Sendable {
     }
 
     private func wait(
-        for turn: EventLoopFuture<Turn>, ticket: UInt64, deadline: ContinuousClock.Instant
-    ) async throws(TransportError) -> Turn {
-        let timer = turn.eventLoop.scheduleTask(deadline: NIODeadline(deadline)) {
+        for assignment: EventLoopFuture<Assignment>, ticket: UInt64, deadline: ContinuousClock.Instant
+    ) async throws(TransportError) -> Assignment {
+        let timer = assignment.eventLoop.scheduleTask(deadline: NIODeadline(deadline)) {
             self.abandon(ticket, .deadlineExceeded(mayHaveBeenSent: false))
         }
         defer { timer.cancel() }
         do {
             return try await withTaskCancellationHandler {
-                try await turn.get()
+                try await assignment.get()
             } onCancel: {
                 abandon(ticket, .cancelled(mayHaveBeenSent: false))
             }
@@ -105,8 +107,8 @@ final class ConnectionPool: Sendable {
     private func settle(_ freed: State.Freed) {
         switch freed {
         case .none: break
-        case .hand(let connection, let waiter): waiter.succeed(.use(connection))
-        case .letConnect(let waiter): waiter.succeed(.connect)
+        case .assign(let connection, let waiter): waiter.succeed(.use(connection))
+        case .allowConnect(let waiter): waiter.succeed(.connect)
         case .close(let connection): connection.close()
         }
     }

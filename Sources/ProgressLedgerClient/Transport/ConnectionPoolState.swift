@@ -1,28 +1,30 @@
-/// The decisions of a pool of connections: who gets which, who waits, what is closed. Does nothing itself.
+/// The state and the decisions of a connection pool, without input or output.
 struct ConnectionPoolState<Connection, Waiter> {
-    /// What becomes of a request for a connection.
+    /// The decision on a request for a connection.
     enum Grant {
-        /// An idle one is free.
+        /// Use this idle connection.
         case use(Connection)
-        /// There is room: make one. Must be followed by ``release(_:now:)`` or ``discard()``.
+        /// Open a new connection.
+        ///
+        /// ``release(_:now:)`` or ``discard()`` must follow.
         case connect
-        /// All are in use: the waiter is told.
+        /// Wait, because all connections are in use.
         case wait(Waiter, ticket: UInt64)
-        /// All are in use and too many wait.
+        /// Refuse, because all connections are in use and too many requests wait.
         case refuse
         /// The pool is closed.
         case closed
     }
 
-    /// What becomes of a place that is free again.
+    /// The decision on a connection or a slot that became free.
     enum Freed {
-        /// Nobody waits.
+        /// Do nothing, because no request waits.
         case none
-        /// This one takes the connection.
-        case hand(Connection, to: Waiter)
-        /// This one may make a connection.
-        case letConnect(Waiter)
-        /// The pool is closed or full of idle ones: close it.
+        /// Assign the connection to this waiter.
+        case assign(Connection, to: Waiter)
+        /// Allow this waiter to open a connection.
+        case allowConnect(Waiter)
+        /// Close the connection, because the pool is closed.
         case close(Connection)
     }
 
@@ -31,7 +33,7 @@ struct ConnectionPoolState<Connection, Waiter> {
     private let idleMax: Duration
     private var idle: [(connection: Connection, since: ContinuousClock.Instant)] = []
     private var waiters: [(ticket: UInt64, waiter: Waiter)] = []
-    private var places = 0
+    private var slotsInUse = 0
     private var lastTicket: UInt64 = 0
     private var isClosed = false
 
@@ -41,16 +43,18 @@ struct ConnectionPoolState<Connection, Waiter> {
         self.idleMax = idleMax
     }
 
-    /// Connections in use, idle or being made.
-    var connectionCount: Int { places }
+    /// The number of connections in use, idle or being opened.
+    var connectionCount: Int { slotsInUse }
 
-    /// Asks for a connection. The newest idle one is taken first, so that the surplus grows old and goes.
+    /// Requests a connection.
+    ///
+    /// The newest idle connection is used first, so that surplus connections expire.
     ///
     /// - Parameters:
-    ///   - makeWaiter: Called only where the request has to wait.
+    ///   - makeWaiter: Called only if the request must wait.
     ///   - now: The time.
-    ///   - isOpen: Whether an idle connection still stands, as far as is known.
-    ///   - expired: Receives idle connections that are broken or too old: close them.
+    ///   - isOpen: Returns whether an idle connection is open, as far as known.
+    ///   - expired: Receives idle connections that are broken or too old. The caller must close them.
     mutating func acquire(
         _ makeWaiter: @autoclosure () -> Waiter, now: ContinuousClock.Instant, isOpen: (Connection) -> Bool,
         expired: inout [Connection]
@@ -58,14 +62,14 @@ struct ConnectionPoolState<Connection, Waiter> {
         guard !isClosed else { return .closed }
         while let candidate = idle.popLast() {
             guard isOpen(candidate.connection), candidate.since.duration(to: now) < idleMax else {
-                places -= 1
+                slotsInUse -= 1
                 expired.append(candidate.connection)
                 continue
             }
             return .use(candidate.connection)
         }
-        if places < connectionsMax {
-            places += 1
+        if slotsInUse < connectionsMax {
+            slotsInUse += 1
             return .connect
         }
         guard waiters.count < waitersMax else { return .refuse }
@@ -75,36 +79,38 @@ struct ConnectionPoolState<Connection, Waiter> {
         return .wait(waiter, ticket: lastTicket)
     }
 
-    /// Gives back a connection that can carry another exchange.
+    /// Returns a connection that can carry another exchange.
     mutating func release(_ connection: Connection, now: ContinuousClock.Instant) -> Freed {
         if isClosed {
-            places -= 1
+            slotsInUse -= 1
             return .close(connection)
         }
-        if !waiters.isEmpty { return .hand(connection, to: waiters.removeFirst().waiter) }
+        if !waiters.isEmpty { return .assign(connection, to: waiters.removeFirst().waiter) }
         idle.append((connection, now))
         return .none
     }
 
-    /// Says that a connection is gone, or could not be made.
+    /// Frees the slot of a connection that is closed or could not be opened.
     mutating func discard() -> Freed {
-        // The place passes to the one who has waited longest.
-        if !waiters.isEmpty { return .letConnect(waiters.removeFirst().waiter) }
-        places -= 1
+        // The slot goes to the request that has waited longest.
+        if !waiters.isEmpty { return .allowConnect(waiters.removeFirst().waiter) }
+        slotsInUse -= 1
         return .none
     }
 
-    /// Takes back a wait; nil where it was granted already.
+    /// Removes a waiter and returns it; nil if it has its connection already.
     mutating func abandon(ticket: UInt64) -> Waiter? {
         guard let index = waiters.firstIndex(where: { $0.ticket == ticket }) else { return nil }
         return waiters.remove(at: index).waiter
     }
 
-    /// Closes the pool: what is idle is to be closed now, what is in use when it comes back.
+    /// Closes the pool.
+    ///
+    /// The caller must close the idle connections now. Connections in use are closed when they are returned.
     mutating func close() -> (idle: [Connection], waiters: [Waiter]) {
         isClosed = true
         defer {
-            places -= idle.count
+            slotsInUse -= idle.count
             idle = []
             waiters = []
         }

@@ -1,14 +1,16 @@
 import NIOCore
 import NIOHTTP1
 
-/// A request on its way through a channel, with the promises of what comes back.
+/// A request and the promise of its response.
 struct Exchange: Sendable {
-    /// How the body of the answer is handed over.
+    /// The way in which the reader gets the body of the response.
     enum Delivery: Sendable {
-        /// As a whole, `bytesMax` at most.
+        /// The whole body at once, `bytesMax` bytes at most.
         case collected(bytesMax: Int)
-        /// Piece by piece, as the reader asks for it (``ExchangeHandler/next(_:deadline:)``). Only a success streams: the
-        /// body of any other answer is collected, 1 MiB at most.
+        /// Piece by piece, as the reader asks for it.
+        ///
+        /// See ``ExchangeHandler/next(_:deadline:)``. Only a success is streamed. The body of any other response is
+        /// collected, 1 MiB at most.
         case streamed
     }
 
@@ -16,15 +18,15 @@ struct Exchange: Sendable {
     let body: ByteBuffer?
     let delivery: Delivery
     let deadline: NIODeadline
-    let answer: EventLoopPromise<ReceivedResponse>
+    let response: EventLoopPromise<ReceivedResponse>
 }
 
-/// What a server answered.
+/// The response of a server.
 struct ReceivedResponse: Sendable {
     let status: Int
     let headers: HTTPHeaders
-    /// The whole body; empty where it is streamed.
+    /// The whole body; empty if it is streamed.
     let body: ByteBuffer
-    /// Whether pieces of the body are still to be asked for.
+    /// Whether the reader must ask for the pieces of the body.
     let isStreamed: Bool
 }

@@ -1,24 +1,25 @@
 import NIOCore
 import NIOHTTP1
 
-/// The end of a client channel's pipeline: one exchange at a time. Lives on the channel's event loop.
+/// The last handler of a client channel, which performs one exchange at a time.
 ///
-/// Reads are asked for one by one, so that a streamed answer flows no faster than its reader takes it: at most
-/// what the channel reads in one go is held here. It is called directly and not through the pipeline, because it has to
-/// hand out what it holds also after the channel has been closed and has left it.
+/// It belongs to the channel's event loop. It requests each read explicitly, so a streamed response flows no faster
+/// than its reader consumes it, and the handler holds at most the data of one read of the channel. Callers call the
+/// handler directly instead of through the pipeline, because the reader may take the data that it holds after the
+/// channel has been closed and has removed it.
 final class ExchangeHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPClientResponsePart
     typealias OutboundOut = HTTPClientRequestPart
 
-    /// Where the channel is.
+    /// The state of the channel, with its transitions.
     private enum State {
-        /// No exchange. → `collecting`, `closed`
+        /// No exchange is in progress. → `collecting`, `closed`.
         case idle
-        /// The answer's head, or its collected body, is awaited. → `idle`, `streaming`, `closed`
+        /// The head or the collected body is pending. → `idle`, `streaming`, `closed`.
         case collecting(Collecting)
-        /// The reader takes pieces, also after the end of the channel. → `idle`, `closed`
+        /// The reader takes pieces, even after the channel is closed. → `idle`, `closed`.
         case streaming(Streaming)
-        /// The end.
+        /// The final state.
         case closed(TransportError)
     }
 
@@ -32,19 +33,23 @@ final class ExchangeHandler: ChannelInboundHandler {
     private struct Streaming {
         var pieces = CircularBuffer<ByteBuffer>()
         var waiting: EventLoopPromise<ByteBuffer?>?
-        /// What follows the pieces; nil while more may come.
+        /// The end of the body after the pieces; nil while more may come.
         var end: Result<Void, TransportError>?
         let isKeptAlive: Bool
     }
 
-    /// The body of an answer that reports a failure fits in it many times over.
+    /// The largest body, in bytes, of a response that reports a failure.
+    ///
+    /// Such a body is usually far smaller.
     private static let failureBytesMax = 1_048_576
 
     private var state = State.idle
     private var timer: Scheduled<Void>?
-    /// Nil before the handler is in its pipeline, and after it.
+    /// The context; nil before the handler is in its pipeline and after its removal.
     private var context: ChannelHandlerContext?
-    /// Whether the last request has left as a whole: only then can the connection carry another.
+    /// Whether the last request is written completely.
+    ///
+    /// Only then can the connection carry another one.
     private var isRequestWritten = true
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -57,16 +62,16 @@ final class ExchangeHandler: ChannelInboundHandler {
 
     func channelActive(context: ChannelHandlerContext) {
         context.fireChannelActive()
-        // So that the channel learns of its peer's end while it is idle.
+        // A pending read lets an idle channel notice that its peer has closed the connection.
         context.read()
     }
 
     // MARK: Requests
 
-    /// Sends a request. Its promise is kept, whatever happens.
+    /// Sends a request; its promise is completed in every case.
     func send(_ exchange: Exchange) {
         guard case .idle = state, let context, context.channel.isActive else {
-            return exchange.answer.fail(TransportError.notConnected("the connection was closed by the server"))
+            return exchange.response.fail(TransportError.notConnected("the connection was closed by the server"))
         }
         let bytesMax =
             switch exchange.delivery {
@@ -85,7 +90,9 @@ final class ExchangeHandler: ChannelInboundHandler {
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
     }
 
-    /// Asks for the next piece of a streamed body; nil is its end. The promise is kept, whatever happens.
+    /// Requests the next piece of a streamed body; nil is its end.
+    ///
+    /// The promise is completed in every case.
     func next(_ piece: EventLoopPromise<ByteBuffer?>, deadline: NIODeadline) {
         switch state {
         case .streaming(var streaming):
@@ -102,7 +109,7 @@ final class ExchangeHandler: ChannelInboundHandler {
                 piece.fail(error)
             case nil:
                 precondition(streaming.waiting == nil, "a stream has one reader")
-                guard let context else { preconditionFailure("a channel does not end without its handler's knowing") }
+                guard let context else { preconditionFailure("a stream without an end has a context") }
                 streaming.waiting = piece
                 state = .streaming(streaming)
                 startTimer(until: deadline, context)
@@ -111,11 +118,11 @@ final class ExchangeHandler: ChannelInboundHandler {
         case .closed(let error):
             piece.fail(error)
         case .idle, .collecting:
-            preconditionFailure("pieces are asked for up to the end of a stream, and no further")
+            preconditionFailure("pieces must not be requested after the end of a stream")
         }
     }
 
-    // MARK: Answers
+    // MARK: Responses
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch (unwrapInboundIn(data), state) {
@@ -124,9 +131,9 @@ final class ExchangeHandler: ChannelInboundHandler {
         case (.body(let piece), .collecting(let collecting)):
             receive(piece, collecting)
         case (.end, .collecting(let collecting)):
-            guard let head = collecting.head else { return close(.lost("the answer has no head")) }
+            guard let head = collecting.head else { return close(.lost("the response has no head")) }
             endExchange(isKeptAlive: head.isKeepAlive)
-            collecting.exchange.answer.succeed(
+            collecting.exchange.response.succeed(
                 ReceivedResponse(
                     status: Int(head.status.code), headers: head.headers, body: collecting.body, isStreamed: false))
         case (.body(let piece), .streaming(var streaming)):
@@ -147,7 +154,7 @@ final class ExchangeHandler: ChannelInboundHandler {
                 state = .streaming(streaming)
             }
         case (_, .idle), (_, .closed), (.head, .streaming):
-            close(.lost("the server answered what it was not asked"))
+            close(.lost("the server sent a response without a request"))
         }
     }
 
@@ -156,7 +163,7 @@ final class ExchangeHandler: ChannelInboundHandler {
         if case .streamed = collecting.exchange.delivery, head.status == .ok {
             timer?.cancel()
             state = .streaming(Streaming(isKeptAlive: head.isKeepAlive))
-            collecting.exchange.answer.succeed(
+            collecting.exchange.response.succeed(
                 ReceivedResponse(
                     status: Int(head.status.code), headers: head.headers, body: ByteBuffer(), isStreamed: true))
         } else {
@@ -168,7 +175,7 @@ final class ExchangeHandler: ChannelInboundHandler {
     private func receive(_ piece: ByteBuffer, _ collecting: Collecting) {
         var collecting = collecting
         guard collecting.body.readableBytes + piece.readableBytes <= collecting.bytesMax else {
-            return close(.answerTooLarge(bytesMax: collecting.bytesMax))
+            return close(.responseTooLarge(bytesMax: collecting.bytesMax))
         }
         collecting.body.writeImmutableBuffer(piece)
         state = .collecting(collecting)
@@ -183,10 +190,10 @@ final class ExchangeHandler: ChannelInboundHandler {
         }
     }
 
-    // MARK: Ends
+    // MARK: Closing
 
     func channelInactive(context: ChannelHandlerContext) {
-        close(.lost("the server closed the connection before its answer was complete"))
+        close(.lost("the server closed the connection before the response was complete"))
         context.fireChannelInactive()
     }
 
@@ -205,9 +212,9 @@ final class ExchangeHandler: ChannelInboundHandler {
         timer?.cancel()
         state = .idle
         guard isKeptAlive, isRequestWritten else {
-            return close(.notConnected("the server closed the connection after its answer"))
+            return close(.notConnected("the server closed the connection after its response"))
         }
-        // So that the channel learns of its peer's end, and of the next answer.
+        // A pending read lets the channel notice that its peer has closed the connection, and read the next response.
         context?.read()
     }
 
@@ -218,13 +225,13 @@ final class ExchangeHandler: ChannelInboundHandler {
             state = .closed(error)
         case .collecting(let collecting):
             state = .closed(error)
-            collecting.exchange.answer.fail(error)
+            collecting.exchange.response.fail(error)
         case .streaming(var streaming):
             if let waiting = streaming.waiting {
                 state = .closed(error)
                 waiting.fail(error)
             } else if streaming.end == nil {
-                // What has arrived is still to be read.
+                // The reader still has to take the pieces that have arrived.
                 streaming.end = .failure(error)
                 state = .streaming(streaming)
             }

@@ -2,7 +2,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 
-/// One connection to a server, for one exchange at a time.
+/// A connection to a server, for one exchange at a time.
 final class HTTPConnection: Sendable {
     let channel: any Channel
     private let handler: NIOLoopBound<ExchangeHandler>
@@ -12,7 +12,7 @@ final class HTTPConnection: Sendable {
         self.handler = handler
     }
 
-    /// Connects, by whichever of the host's addresses answers first.
+    /// Connects to the first address of the host that responds.
     static func connect(
         to address: ServerAddress, on group: MultiThreadedEventLoopGroup, deadline: ContinuousClock.Instant
     ) async throws(TransportError) -> HTTPConnection {
@@ -36,33 +36,35 @@ final class HTTPConnection: Sendable {
         }
     }
 
-    /// Whether it can carry another exchange, as far as is known.
+    /// Whether the connection can carry another exchange, as far as known.
     var isOpen: Bool { channel.isActive }
 
-    /// Ends it, whatever it is doing.
+    /// Closes the connection, even during an exchange.
     func close() {
         channel.close(promise: nil)
     }
 
-    /// Sends a request and returns its answer; of a streamed one, its head.
+    /// Sends a request and returns its response, or the head of a streamed response.
     func send(
         _ head: HTTPRequestHead, body: ByteBuffer?, delivery: Exchange.Delivery, deadline: ContinuousClock.Instant
     ) async throws(TransportError) -> ReceivedResponse {
-        let answer = channel.eventLoop.makePromise(of: ReceivedResponse.self)
+        let response = channel.eventLoop.makePromise(of: ReceivedResponse.self)
         let exchange = Exchange(
-            head: head, body: body, delivery: delivery, deadline: NIODeadline(deadline), answer: answer)
+            head: head, body: body, delivery: delivery, deadline: NIODeadline(deadline), response: response)
         channel.eventLoop.execute { [handler] in handler.value.send(exchange) }
-        return try await wait(for: answer.futureResult)
+        return try await wait(for: response.futureResult)
     }
 
-    /// The next piece of a streamed body; nil at its end.
+    /// Returns the next piece of a streamed body, or nil at its end.
     func nextPiece(deadline: ContinuousClock.Instant) async throws(TransportError) -> ByteBuffer? {
         let piece = channel.eventLoop.makePromise(of: ByteBuffer?.self)
         channel.eventLoop.execute { [handler] in handler.value.next(piece, deadline: NIODeadline(deadline)) }
         return try await wait(for: piece.futureResult)
     }
 
-    /// Waits; a cancelled task closes the connection, because what it had asked for may still arrive.
+    /// Waits for a future, and closes the connection if the task is cancelled.
+    ///
+    /// The connection cannot be used again, because the response may still arrive.
     private func wait<Value: Sendable>(for future: EventLoopFuture<Value>) async throws(TransportError) -> Value {
         do {
             return try await withTaskCancellationHandler {
@@ -80,11 +82,11 @@ final class HTTPConnection: Sendable {
         switch error {
         case let error as NIOConnectionError:
             if let cause = error.connectionErrors.first?.error { return reason(for: cause) }
-            return "\(error.host) is not the name or address of any host"
+            return "unknown host \(error.host)"
         case let error as IOError where error.errnoCode == ECONNREFUSED:
-            return "the connection was refused: nothing listens there"
+            return "connection refused: no program listens on this port"
         case ChannelError.connectTimeout:
-            return "no answer to the attempt to connect"
+            return "connection timed out"
         default:
             return String(describing: error)
         }
@@ -93,7 +95,7 @@ final class HTTPConnection: Sendable {
 
 extension TimeAmount {
     init(_ duration: Duration) {
-        // A longer time is none that 64 bits hold in nanoseconds.
+        // 64 bits cannot hold a much longer time in nanoseconds.
         let parts = min(max(duration, .zero), .seconds(1_000_000_000)).components
         self = .nanoseconds(parts.seconds * 1_000_000_000 + parts.attoseconds / 1_000_000_000)
     }

@@ -1,15 +1,17 @@
-/// Why an HTTP exchange had no answer.
+/// The reason why an HTTP exchange has no response.
 enum TransportError: Error, Sendable {
-    /// No connection: nothing was sent.
+    /// There is no connection; nothing was sent.
     case notConnected(String)
-    /// The connection was lost after the request had begun to leave: it may or may not have been carried out.
+    /// The connection was lost after sending had begun.
+    ///
+    /// The server may or may not have carried out the request.
     case lost(String)
-    /// The deadline passed. `mayHaveBeenSent` tells whether the request had begun to leave.
+    /// The deadline passed; `mayHaveBeenSent` is whether sending had begun.
     case deadlineExceeded(mayHaveBeenSent: Bool)
-    /// Every connection is in use and too many requests wait for one: nothing was sent.
+    /// All connections are in use and too many requests wait; nothing was sent.
     case tooManyWaiting(Int)
     /// The task was cancelled.
     case cancelled(mayHaveBeenSent: Bool)
-    /// The answer's body is larger than the client is ready to hold.
-    case answerTooLarge(bytesMax: Int)
+    /// The body of the response is larger than the client's limit.
+    case responseTooLarge(bytesMax: Int)
 }

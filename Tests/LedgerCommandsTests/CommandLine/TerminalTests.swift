@@ -106,9 +106,9 @@ struct TerminalTests {
             for (arguments, status, text) in [
                 (
                     ["status", "--server", "\(url)/v1"], .usage,
-                    "it ends with /v1, which every route begins with by itself"
+                    "it ends with /v1, which the client adds itself"
                 ),
-                (["jobs", "--server", "\(url)/nowhere"], .failed, "Is this the ledger's URL?"),
+                (["jobs", "--server", "\(url)/nowhere"], .failed, "Check the ledger's URL."),
                 (["import", "/nosuch", "--server", url], .failed, "Cannot read /nosuch: no such file or directory."),
                 (["show", job, "--at-sequence", "-1", "--server", url], .refused, "at_sequence"),
                 (["show", job, "--min-sequence", "-1", "--server", url], .refused, "min_sequence"),

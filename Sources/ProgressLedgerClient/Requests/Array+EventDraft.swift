@@ -1,11 +1,12 @@
 import Ledger
 
-extension [EventDraft] {
-    /// Whether appending them twice is the same as appending them once.
+extension Array where Element == EventDraft {
+    /// Whether appending these events twice has the same effect as once.
     ///
-    /// Progress must bear a report number, so that the second is a duplicate, and every execution a name or an attempt,
-    /// so that the second belongs to the same. The end of a job must be the last of them: when the whole is sent
-    /// again, a start after it would be a late one, and would not open the job again as it did the first time.
+    /// Every progress event must have a report number, which makes its repetition a duplicate. Every execution must
+    /// have a name or an attempt, so that a repeated event belongs to the same execution. The end of the job must be
+    /// the last event: in a repetition a start after it would be a late start, which does not reopen the job, although
+    /// it did so the first time.
     var areSafeToRepeat: Bool {
         for (index, draft) in enumerated() {
             switch draft.body {

@@ -1,33 +1,7 @@
 import Ledger
 import LedgerWire
 
-// The bodies of requests. What is nil is left out: absent and null mean the same.
-
-extension JobDescription {
-    func writeRequest(to writer: inout JSONWriter) {
-        writer.object { writer in
-            writer.field("name", name.text)
-            if let key { writer.field("key", key.text) }
-            guard !tags.isEmpty else { return }
-            writer.name("tags")
-            writer.object { writer in
-                for (name, value) in sortedTags { writer.field(name.text, value.text) }
-            }
-        }
-    }
-}
-
-extension ExecutionReference {
-    func writeRequest(to writer: inout JSONWriter) {
-        writer.object { writeFields(to: &$0) }
-    }
-
-    fileprivate func writeFields(to writer: inout JSONWriter) {
-        writer.field("task", task.text)
-        if let execution { writer.field("execution", execution.text) }
-        if let attempt { writer.field("attempt", attempt) }
-    }
-}
+// The bodies of requests. A field that is nil is left out, because absent and null mean the same.
 
 extension EventDraft {
     func writeRequest(to writer: inout JSONWriter, job: JobID? = nil) {
@@ -51,12 +25,14 @@ extension EventDraft {
     }
 }
 
-extension Replay.Request {
+extension ExecutionReference {
     func writeRequest(to writer: inout JSONWriter) {
-        writer.object { writer in
-            if let job { writer.field("job", job.description) }
-            writer.field("policy", policy.rawValue)
-            writer.field("apply", applies)
-        }
+        writer.object { writeFields(to: &$0) }
+    }
+
+    fileprivate func writeFields(to writer: inout JSONWriter) {
+        writer.field("task", task.text)
+        if let execution { writer.field("execution", execution.text) }
+        if let attempt { writer.field("attempt", attempt) }
     }
 }
