@@ -2,11 +2,13 @@ internal import Glibc
 public import PQ
 internal import Synchronization
 
-/// Stands between a program and PostgreSQL, or a server of the ledger, and breaks their connections at a byte that is chosen, or lets them hang.
+/// A proxy that breaks connections at a chosen byte or lets them hang.
 ///
-/// `@unchecked Sendable`: its threads share the state that has a lock, and descriptors that they alone use.
+/// It forwards connections of a program to PostgreSQL or to a ledger's server.
+///
+/// `@unchecked Sendable`: its threads share state that is protected by a lock, and descriptors that no other code uses.
 public final class FaultProxy: @unchecked Sendable {
-    /// Which way bytes go.
+    /// The direction in which bytes flow.
     public enum Direction: Sendable {
         case toServer
         case toClient
@@ -21,7 +23,7 @@ public final class FaultProxy: @unchecked Sendable {
         var upstream: Endpoint
     }
 
-    /// Where a connection leads to.
+    /// The endpoint of a connection.
     private enum Endpoint {
         case file(String)
         case port(Int)
@@ -30,17 +32,17 @@ public final class FaultProxy: @unchecked Sendable {
     private let state: Mutex<State>
     private let listener: Int32
     private let folder: String?
-    /// The database, or the server's host and port, as it is reached through the proxy.
+    /// The connection target of the proxy itself: a database, or host and port.
     public let target: ConnectionTarget
 
-    /// A proxy before a database that is reached by a Unix socket.
+    /// Starts a proxy for a database with a Unix socket.
     public init(before target: ConnectionTarget) throws {
-        guard let host = target["host"], host.hasPrefix("/") else { throw Failure("the host is no Unix socket") }
+        guard let host = target["host"], host.hasPrefix("/") else { throw Failure("the host is not a Unix socket") }
         let folder = "/tmp/ledger-proxy-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         let name = ".s.PGSQL.\(target["port"] ?? "5432")"
         state = Mutex(State(upstream: .file("\(host)/\(name)")))
         self.folder = folder
-        guard mkdir(folder, 0o700) == 0 else { throw Failure("cannot make \(folder)") }
+        guard mkdir(folder, 0o700) == 0 else { throw Failure("cannot create \(folder)") }
         let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
         guard Self.withAddress(.file("\(folder)/\(name)"), { bind(listener, $0, $1) }) == 0, listen(listener, 64) == 0
         else {
@@ -51,7 +53,9 @@ public final class FaultProxy: @unchecked Sendable {
         Self.detached { self.accept() }
     }
 
-    /// A proxy before a server that listens on this port of 127.0.0.1; its own port is in ``target``.
+    /// Starts a proxy for a server on this port of 127.0.0.1.
+    ///
+    /// The proxy's own port is in ``target``.
     public init(beforePort port: Int) throws {
         state = Mutex(State(upstream: .port(port)))
         folder = nil
@@ -64,19 +68,21 @@ public final class FaultProxy: @unchecked Sendable {
         let found = withUnsafeMutablePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(listener, $0, &length) }
         }
-        guard found == 0 else { throw Failure("has no port: error \(errno)") }
+        guard found == 0 else { throw Failure("cannot read the port: error \(errno)") }
         self.listener = listener
         target = try ConnectionTarget("host=127.0.0.1 port=\(UInt16(bigEndian: address.sin_port))")
         Self.detached { self.accept() }
     }
 
-    /// New connections lead to this port from now on: the server has started anew.
+    /// Forwards new connections to this port, after a restart of the server.
     public func lead(toPort port: Int) { state.withLock { $0.upstream = .port(port) } }
 
-    /// How many bytes have gone this way since the last ``cut(_:after:)`` or ``heal()``.
+    /// Returns the bytes in a direction since the last ``cut(_:after:)`` or ``heal()``.
     public func passed(_ direction: Direction) -> Int { state.withLock { $0.passed[direction] ?? 0 } }
 
-    /// Cuts the connection on which so many bytes have gone this way from now on; and all new ones, until ``heal()``.
+    /// Cuts connections after a number of bytes in one direction, until ``heal()``.
+    ///
+    /// The bytes of all connections count together, from this call on.
     public func cut(_ direction: Direction, after bytes: Int) {
         state.withLock { state in
             state.passed = [.toServer: 0, .toClient: 0]
@@ -84,7 +90,7 @@ public final class FaultProxy: @unchecked Sendable {
         }
     }
 
-    /// Lets everything through again.
+    /// Forwards everything again.
     public func heal() {
         state.withLock { state in
             state.passed = [.toServer: 0, .toClient: 0]
@@ -93,10 +99,10 @@ public final class FaultProxy: @unchecked Sendable {
         }
     }
 
-    /// Lets nothing through and keeps every connection open.
+    /// Forwards nothing and keeps every connection open.
     public func hang() { state.withLock { $0.isHanging = true } }
 
-    /// Closes all connections and takes no more.
+    /// Closes all connections and accepts no more.
     public func close() {
         let open = state.withLock { state in
             state.isClosed = true
@@ -128,7 +134,7 @@ public final class FaultProxy: @unchecked Sendable {
                 continue
             }
             state.withLock { $0.open.formUnion([client, server]) }
-            let remaining = Atomic2()
+            let remaining = PairCounter()
             for (source, sink, direction) in [
                 (client, server, Direction.toServer), (server, client, Direction.toClient),
             ] {
@@ -167,7 +173,7 @@ public final class FaultProxy: @unchecked Sendable {
         }
     }
 
-    /// How many of these bytes go through, and whether that is all there will be.
+    /// Returns how many of these bytes to forward, and whether to cut after them.
     private func admit(_ count: Int, _ direction: Direction) -> (Int, Bool) {
         state.withLock { state in
             let before = state.passed[direction] ?? 0
@@ -178,8 +184,8 @@ public final class FaultProxy: @unchecked Sendable {
         }
     }
 
-    /// Tells the second of two threads that it is the last.
-    private final class Atomic2: Sendable {
+    /// A counter that identifies the last one of two threads.
+    private final class PairCounter: Sendable {
         private let ended = Mutex(0)
 
         func isLast() -> Bool {
@@ -228,7 +234,7 @@ public final class FaultProxy: @unchecked Sendable {
                 if let pointer { Unmanaged<Box>.fromOpaque(pointer).takeRetainedValue().body() }
                 return nil
             }, box)
-        precondition(failure == 0, "no thread: error \(failure)")
+        precondition(failure == 0, "cannot create a thread: error \(failure)")
         pthread_detach(thread)
     }
 }

@@ -1,8 +1,10 @@
 internal import Dispatch
 public import Testing
 
-/// Runs what computes for seconds without a pause on a thread that no other test uses. On the threads of Swift's pool, of
-/// which there are as many as processors, every test that waits for something would wait for it too.
+/// A trait that runs long computations on a thread outside of Swift's pool.
+///
+/// Swift's pool has as many threads as there are processors. A test that computes for seconds without a pause would
+/// block one of them and delay every test that waits for something.
 public struct OwnThread: SuiteTrait, TestTrait, TestScoping {
     @concurrent public func provideScope(
         for test: Test, testCase: Test.Case?, performing function: @concurrent @Sendable () async throws -> Void
@@ -12,11 +14,13 @@ public struct OwnThread: SuiteTrait, TestTrait, TestScoping {
 }
 
 extension Trait where Self == OwnThread {
-    /// For suites and tests that compute for seconds: see ``OwnThread``.
+    /// A trait for suites and tests that compute for seconds; see ``OwnThread``.
     public static var ownThread: OwnThread { OwnThread() }
 }
 
-/// One thread for all of them, so that the system shares a processor between it and what waits for PostgreSQL.
+/// An executor with one thread for all tests that compute.
+///
+/// With one thread, the system shares a processor between it and the tests that wait for PostgreSQL.
 private final class OneThread: TaskExecutor {
     static let shared = OneThread()
 

@@ -3,26 +3,26 @@ public import Logging
 public import PQ
 internal import Synchronization
 
-/// Records how PostgreSQL has really run the statements of a ledger: the plans that its own sessions chose, with what each
-/// part of them has read.
+/// A recorder of the plans with which PostgreSQL ran the statements of a ledger.
 ///
-/// PostgreSQL's `auto_explain` tells each session what it has done, as a notice, and the session's logger brings it here. So
-/// nothing is explained that was not run, and no setting, parameter or prepared plan differs from the service's own.
+/// PostgreSQL's `auto_explain` sends the actual plan and the rows that each node read to the session as a notice, and
+/// the session's logger passes it to the recorder. Every recorded plan was therefore executed, with exactly the
+/// settings, parameters and prepared plans of the service.
 public final class PlanRecorder: Sendable {
     private let plans = Mutex<[RecordedPlan]>([])
 
     public init() {}
 
-    /// The logger to give to the ledger that is looked at.
+    /// The logger for the ledger under test.
     public var logger: Logger {
         Logger(label: "plans") { _ in Handler(recorder: self) }
     }
 
-    /// Has the sessions that begin on this database from now on tell their plans.
+    /// Enables `auto_explain` for all later sessions of this database.
     public static func listen(on target: ConnectionTarget) async throws {
         let pool = Pool(target: target, logger: TestCluster.logger)
         let database = target["dbname"] ?? ""
-        // Custom settings are known only once the module is there that defines them.
+        // PostgreSQL accepts these settings only after the module that defines them is loaded.
         try await pool.withConnection { lease in
             _ = try await lease.query(Query("load 'auto_explain'", prepare: false))
             for (name, value) in [
@@ -37,7 +37,7 @@ public final class PlanRecorder: Sendable {
         await pool.close()
     }
 
-    /// What was run since this was called last.
+    /// Returns the plans since the last call.
     public func take() -> [RecordedPlan] {
         plans.withLock { plans in
             defer { plans = [] }
@@ -45,13 +45,14 @@ public final class PlanRecorder: Sendable {
         }
     }
 
-    fileprivate func hear(_ text: String) {
+    fileprivate func record(_ text: String) {
         guard text.contains("plan:"), let brace = text.firstIndex(of: "{") else { return }
-        // The logger joins lines by "; ", which no plan needs: those inside of statements do no harm.
+        // The logger joins lines with "; ". Plans contain no "; " of their own, except in statements, where removing it
+        // does no harm.
         let json = text[brace...].replacing("; ", with: " ")
         guard let tree = try? JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any],
             let root = tree["Plan"] as? [String: Any]
-        else { preconditionFailure("auto_explain tells a plan that cannot be read: \(json)") }
+        else { preconditionFailure("cannot read a plan of auto_explain: \(json)") }
         let plan = RecordedPlan(statement: tree["Query Text"] as? String ?? "", root: root)
         plans.withLock { $0.append(plan) }
     }
@@ -69,31 +70,31 @@ public final class PlanRecorder: Sendable {
         }
 
         func log(event: LogEvent) {
-            recorder.hear(event.message.description)
+            recorder.record(event.message.description)
         }
     }
 }
 
-/// How a statement was run.
+/// The plan of an executed statement.
 public struct RecordedPlan: Sendable {
-    /// A part of it that reads a table.
+    /// A node of the plan that reads a table.
     public struct Scan: Sendable {
-        /// Such as `Seq Scan` or `Index Scan`.
+        /// The kind of the node, such as `Seq Scan` or `Index Scan`.
         public var kind: String
-        /// The table; of a partition, the partitioned one.
+        /// The table; for a partition, the partitioned table.
         public var table: String
-        /// The index, if it uses one.
+        /// The index, if the node uses one.
         public var index: String?
-        /// What limits the part of the index that is read; nil where all of it is.
+        /// The condition that limits the part of the index; nil if all of it is read.
         public var indexCondition: String?
-        /// The rows looked at, all repetitions together, whether they were taken or not.
+        /// The rows that the node read in all repetitions, including filtered ones.
         public var rows: Double
     }
 
     /// The statement, on one line.
     public var statement: String
     public var scans: [Scan] = []
-    /// The pages it has looked at, of tables and indexes.
+    /// The pages of tables and indexes that the statement read.
     public var pages = 0.0
 
     fileprivate init(statement: String, root: [String: Any]) {
@@ -106,9 +107,9 @@ public struct RecordedPlan: Sendable {
         (node[key] as? NSNumber)?.doubleValue ?? 0
     }
 
-    private mutating func add(_ node: [String: Any], table known: String?) {
+    private mutating func add(_ node: [String: Any], table inherited: String?) {
         let kind = node["Node Type"] as? String ?? ""
-        var table = node["Relation Name"] as? String ?? known
+        var table = node["Relation Name"] as? String ?? inherited
         if table?.hasPrefix("event_") == true { table = "event" }
         if kind.hasSuffix("Scan"), let table {
             let perLoop =
@@ -119,7 +120,7 @@ public struct RecordedPlan: Sendable {
                     kind: kind, table: table, index: node["Index Name"] as? String,
                     indexCondition: node["Index Cond"] as? String, rows: perLoop * Self.number(node, "Actual Loops")))
         }
-        // The scan of an index for a bitmap does not name the table: the one above it does.
+        // A bitmap index scan does not name its table; the node above it does.
         for child in node["Plans"] as? [[String: Any]] ?? [] {
             add(child, table: kind == "Bitmap Heap Scan" || kind.hasPrefix("Bitmap") ? table : nil)
         }

@@ -1,6 +1,8 @@
 public import Ledger
 
-/// A generator whose whole sequence follows from its seed (SplitMix64, Steele, Lea and Flood, OOPSLA 2014).
+/// A deterministic generator of random numbers with a seed.
+///
+/// It is SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
 public struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 
@@ -17,7 +19,9 @@ public struct SeededGenerator: RandomNumberGenerator {
     }
 }
 
-/// Histories that hit every rule often: few tasks, names, attempts, labels and report numbers, so that they meet.
+/// A generator of random histories that exercise every rule of the fold.
+///
+/// Few tasks, names, attempts, labels and report numbers make collisions frequent.
 public enum RandomHistory {
     public static func events(count: Int, seed: UInt64) -> [Event] {
         var generator = SeededGenerator(seed: seed)
@@ -25,7 +29,7 @@ public enum RandomHistory {
             Event(
                 sequence: 1, recordedAt: Timestamp(microseconds: 1), body: .jobCreated(JobDescription(name: "random")))
         ]
-        // Some histories number many reports, so that pages of report numbers come into play.
+        // Some histories use many report numbers, which fill several pages of report numbers.
         let reportsMax = Int64([6, 40, 400].randomElement(using: &generator) ?? 6)
         let tasksMax = Int.random(in: 1...5, using: &generator)
         while events.count < count {

@@ -1,13 +1,15 @@
 internal import Foundation
 
-/// A program of this project that runs beside the tests, with its output in a file.
+/// A running process of `progress-ledger`, with its output in a file.
 public final class ServerProcess: @unchecked Sendable {
-    // `@unchecked`: `Process` is used by one test at a time; its own state has a lock.
+    // `@unchecked`: one test at a time uses the `Process`, which protects its own state by a lock.
     private let process = Process()
     private let output: String
     private static let folder = "/tmp"
 
-    /// The built `progress-ledger`, beside the tests or where `PROGRESS_LEDGER_BINARY` says.
+    /// The path of the built `progress-ledger`.
+    ///
+    /// It is in the folder of the tests, unless `PROGRESS_LEDGER_BINARY` names another path.
     public static var binary: String {
         if let given = ProcessInfo.processInfo.environment["PROGRESS_LEDGER_BINARY"] { return given }
         let tests = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
@@ -30,10 +32,10 @@ public final class ServerProcess: @unchecked Sendable {
 
     deinit {
         if process.isRunning { kill(process.processIdentifier, SIGKILL) }
-        do { try FileManager.default.removeItem(atPath: output) } catch { print("could not remove \(output)") }
+        do { try FileManager.default.removeItem(atPath: output) } catch { print("cannot remove \(output)") }
     }
 
-    /// What it has printed so far, on both of its outputs.
+    /// The output so far, of standard output and standard error.
     public var printed: String {
         FileManager.default.contents(atPath: output).map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
@@ -42,7 +44,7 @@ public final class ServerProcess: @unchecked Sendable {
     public var exitCode: Int32 { process.terminationStatus }
     public var processIdentifier: Int32 { process.processIdentifier }
 
-    /// The URL of a server, once it can answer.
+    /// Waits until the server listens, and returns its URL.
     public func url(within limit: Duration = .testTimeout) async throws -> String {
         var url: String?
         try await eventually(within: limit) {
@@ -58,13 +60,13 @@ public final class ServerProcess: @unchecked Sendable {
         kill(process.processIdentifier, signal)
     }
 
-    /// Waits until it has ended.
+    /// Waits until the process has ended.
     public func wait(within limit: Duration = .testTimeout) async throws {
         try await eventually(within: limit) { !self.isRunning }
     }
 }
 
-/// A program that ended before it could answer.
+/// The error if a server's process ends before it listens.
 public struct ProcessEnded: Error {
     public let printed: String
 }

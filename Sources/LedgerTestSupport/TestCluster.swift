@@ -4,11 +4,15 @@ internal import LedgerStore
 public import Logging
 public import PQ
 
-/// The PostgreSQL that tests run on: the one that `PROGRESS_LEDGER_TEST_CLUSTER` names, which `Scripts/test` starts and
-/// stops, or one that is started here and stopped when the process ends.
+/// The PostgreSQL cluster of the tests.
+///
+/// It is the cluster that `PROGRESS_LEDGER_TEST_CLUSTER` names, which `Scripts/test` starts and stops. Without the
+/// variable, the tests start a cluster of their own and stop it when the process ends.
 public actor TestCluster {
     public static let shared = TestCluster()
-    /// The variable that holds the connection string of a cluster that belongs to the tests alone.
+    /// The environment variable with the connection string of a cluster for the tests.
+    ///
+    /// The cluster must have no other users.
     public static let variable = "PROGRESS_LEDGER_TEST_CLUSTER"
 
     private var starting: Task<ConnectionTarget, any Error>?
@@ -17,18 +21,20 @@ public actor TestCluster {
     private var admin: Pool?
     private var databasesInUse = 0
     private var waiting: [CheckedContinuation<Void, Never>] = []
-    /// Tests that use a database at the same time: with all of them at once a small machine does nothing but change
-    /// between them, and no deadline of theirs means anything.
+    /// The most tests that use a database at the same time.
+    ///
+    /// Without the limit, a small machine would spend its time on switching between tests, and they would miss their
+    /// deadlines.
     private static let databasesMax = 6
 
-    /// A logger that says nothing below errors.
+    /// A logger that logs only errors.
     public static let logger: Logger = {
         var logger = Logger(label: "test")
         logger.logLevel = .error
         return logger
     }()
 
-    /// How to reach the cluster, as its superuser.
+    /// Returns the connection target of the cluster, as its superuser.
     public func target() async throws -> ConnectionTarget {
         if let starting { return try await starting.value }
         let task = Task {
@@ -61,7 +67,9 @@ public actor TestCluster {
         return pool
     }
 
-    /// Makes an empty database, or a copy of a template that the closure prepares once for the whole process.
+    /// Creates an empty database or a copy of a template.
+    ///
+    /// The closure prepares the template once per process.
     func makeDatabase(
         template: String?, prepare: @escaping @Sendable (ConnectionTarget) async throws -> Void
     ) async throws -> ConnectionTarget {
@@ -86,7 +94,7 @@ public actor TestCluster {
         return base.setting("dbname", name)
     }
 
-    /// Waits for its turn.
+    /// Waits until fewer than `databasesMax` tests use a database.
     func begin() async {
         guard databasesInUse >= Self.databasesMax else {
             databasesInUse += 1
@@ -95,7 +103,7 @@ public actor TestCluster {
         await withCheckedContinuation { waiting.append($0) }
     }
 
-    /// Lets the next one begin, which takes the place.
+    /// Lets the next waiting test begin.
     func end() {
         guard waiting.isEmpty else { return waiting.removeFirst().resume() }
         databasesInUse -= 1
@@ -107,11 +115,12 @@ public actor TestCluster {
     }
 }
 
-/// Runs the closure on a database of its own, which is dropped afterwards.
+/// Runs the closure with a new database, which is dropped afterwards.
 ///
 /// - Parameters:
 ///   - template: The name of a template that is prepared once and copied; nil for an empty database.
-///   - prepare: What makes the template.
+///   - prepare: Prepares the template.
+///   - body: Receives the connection target of the database.
 public func withTestDatabase<R>(
     template: String? = nil, prepare: @escaping @Sendable (ConnectionTarget) async throws -> Void = { _ in },
     _ body: (ConnectionTarget) async throws -> R
@@ -130,17 +139,17 @@ public func withTestDatabase<R>(
     return try result.get()
 }
 
-/// Stops the server that this process has started when it ends, and removes its data.
+/// A handler that stops the cluster at the process's exit and removes the data.
 private enum StopAtExit {
     nonisolated(unsafe) private static var server: Int32 = 0
     nonisolated(unsafe) private static var folder = ""
 
-    /// Called once, before `exit` can be.
+    /// Registers the server; called once, before `exit` can be called.
     static func register(_ process: Int32, _ path: String) {
         server = process
         folder = path
         atexit {
-            // Immediate shutdown (pg_ctl, "quit"): nothing here is worth keeping.
+            // An immediate shutdown (`pg_ctl stop --mode immediate`), because the data is not needed.
             kill(StopAtExit.server, SIGQUIT)
             var rest = 500
             while kill(StopAtExit.server, 0) == 0, rest > 0 {
@@ -148,7 +157,7 @@ private enum StopAtExit {
                 rest -= 1
             }
             do { try FileManager.default.removeItem(atPath: StopAtExit.folder) } catch {
-                print("could not remove \(StopAtExit.folder): \(error)")
+                print("cannot remove \(StopAtExit.folder): \(error)")
             }
         }
     }

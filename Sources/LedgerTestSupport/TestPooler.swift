@@ -3,16 +3,19 @@ internal import Glibc
 internal import LedgerStore
 public import PQ
 
-/// PgBouncer before a database, for as long as a closure runs.
+/// A PgBouncer in front of a database, for the duration of a closure.
 public enum TestPooler {
-    /// Where the program is; nil if it is not installed.
+    /// The path of the program; nil if it is not installed.
     public static var program: String? {
         ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].first { access($0, X_OK) == 0 }
     }
 
-    /// Runs the closure with a pooler before this database.
+    /// Runs the closure with a pooler in front of this database.
     ///
-    /// - Parameter mode: `session`, `transaction` or `statement`.
+    /// - Parameters:
+    ///   - mode: `session`, `transaction` or `statement`.
+    ///   - target: The database.
+    ///   - body: Receives the connection target of the pooler.
     public static func with<R>(
         _ mode: String, before target: ConnectionTarget, _ body: (ConnectionTarget) async throws -> R
     ) async throws -> R {
@@ -37,7 +40,7 @@ public enum TestPooler {
             pidfile = \(folder)/pid
             ignore_startup_parameters = extra_float_digits
             """
-        // With "auth_type = any" a database needs a user of its own.
+        // With `auth_type = any`, PgBouncer requires a user for each database.
         let user = target["user"] ?? "postgres"
         let configuration = text.replacing(
             "port=\(target["port"] ?? "5432")", with: "port=\(target["port"] ?? "5432") user=\(user)")
@@ -57,7 +60,7 @@ public enum TestPooler {
         {
             kill(process, SIGKILL)
         }
-        // By the account that owns them, and not by Foundation, which refuses to remove the socket.
+        // Uses `rm` as the account that owns the files, because Foundation refuses to remove the socket.
         _ = try await runner.run(["rm", "-rf", folder], deadline: .seconds(30))
         try FileManager.default.removeItem(atPath: "\(folder).log")
         return try result.get()

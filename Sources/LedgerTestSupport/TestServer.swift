@@ -3,13 +3,14 @@ internal import Glibc
 internal import LedgerStore
 public import PQ
 
-/// A PostgreSQL server of a test's own, alone or with standbys, which the test may kill, freeze and promote.
+/// A PostgreSQL server for one test, which may kill, freeze and promote it.
 ///
-/// It is durable as far as PostgreSQL's own settings go (`synchronous_commit`), but does not wait for the disk.
+/// It may have standbys. It keeps PostgreSQL's settings for durability (`synchronous_commit`), but does not wait for
+/// the disk.
 public final class TestServer: Sendable {
-    /// The server's name, which a standby reports to its primary as its application's name.
+    /// The server's name; a standby reports it to its primary as `application_name`.
     public let name: String
-    /// How to reach it, as its superuser, in the database `postgres`.
+    /// The connection target, as superuser in the database `postgres`.
     public let target: ConnectionTarget
     private let folder: String
     private let programs: PostgresPrograms
@@ -19,7 +20,7 @@ public final class TestServer: Sendable {
         self.name = name
         programs = try PostgresPrograms.find()
         owner = try Owner.current(runAs: ProcessInfo.processInfo.environment[LocalPostgres.userVariable] ?? "postgres")
-        // Below /tmp, for the path of a socket must be short.
+        // The folder is in /tmp, because the path of a socket must be short.
         folder = "/tmp/ledger-server-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         try owner.makeFolder(folder, mode: 0o700, isOurs: false)
         target = try ConnectionTarget("host=\(folder) port=5432 user=postgres dbname=postgres")
@@ -27,9 +28,12 @@ public final class TestServer: Sendable {
 
     private var data: String { "\(folder)/data" }
 
-    /// Makes a server and starts it.
+    /// Creates a server and starts it.
     ///
-    /// - Parameter encoding: That of its databases.
+    /// - Parameters:
+    ///   - name: The server's name.
+    ///   - settings: PostgreSQL settings.
+    ///   - encoding: The encoding of the databases.
     public static func start(
         name: String = "primary", settings: [String: String] = [:], encoding: String = "UTF8"
     ) async throws -> TestServer {
@@ -41,7 +45,7 @@ public final class TestServer: Sendable {
         return server
     }
 
-    /// Makes a standby of this server and starts it.
+    /// Creates a standby of this server and starts it.
     public func startStandby(name: String) async throws -> TestServer {
         let standby = try TestServer(name: name)
         try await standby.run(
@@ -51,7 +55,7 @@ public final class TestServer: Sendable {
         return standby
     }
 
-    /// Starts it, with these settings beside those that it has.
+    /// Starts the server with additional settings.
     public func start(_ settings: [String: String] = [:]) async throws {
         var options = "-c listen_addresses='' -k \(folder) -c fsync=off -c max_connections=60 -c shared_buffers=16MB"
         options += " -c hot_standby=on -c wal_level=replica -c max_wal_senders=5 -c lc_messages=C"
@@ -61,12 +65,14 @@ public final class TestServer: Sendable {
             options, "start")
     }
 
-    /// Ends all of its processes at once, as a power failure does, and waits until they are gone.
+    /// Kills all processes of the server at once and waits for their end.
+    ///
+    /// This simulates a power failure.
     public func kill() async throws {
         let processes = try processes()
         for process in processes { Glibc.kill(process, SIGKILL) }
         try await eventually { processes.allSatisfy { Glibc.kill($0, 0) != 0 || Self.isZombie($0) } }
-        // Where nobody collects zombies, their numbers look alive, and the next start would refuse.
+        // If no process reaps the zombies, PostgreSQL takes them for a running server and refuses to start.
         for path in ["\(data)/postmaster.pid", "\(folder)/.s.PGSQL.5432.lock"] {
             if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
         }
@@ -74,28 +80,30 @@ public final class TestServer: Sendable {
 
     private static func isZombie(_ process: Int32) -> Bool { fields(process)?.first == "Z" }
 
-    /// What stands in the system's record of a process behind its name: its state, its parent and more.
+    /// Returns the fields of `/proc/PID/stat` after the name: state, parent and more.
     private static func fields(_ process: Int32) -> [Substring]? {
         guard let record = FileManager.default.contents(atPath: "/proc/\(process)/stat") else { return nil }
         return String(decoding: record, as: UTF8.self).split(separator: ")").last?.split(separator: " ")
     }
 
-    /// Stops all of its processes where they are: connections stay open, and nothing answers.
+    /// Suspends all processes of the server.
+    ///
+    /// Connections stay open, but the server does not respond.
     public func freeze() throws {
         for process in try processes() { Glibc.kill(process, SIGSTOP) }
     }
 
-    /// Lets a frozen server go on.
+    /// Resumes a suspended server.
     public func thaw() throws {
         for process in try processes() { Glibc.kill(process, SIGCONT) }
     }
 
-    /// Makes a standby the primary.
+    /// Promotes a standby to primary.
     public func promote() async throws {
         try await run("pg_ctl", "--pgdata", data, "--silent", "--wait", "promote")
     }
 
-    /// Changes a setting for all sessions, now and later.
+    /// Changes a setting for all current and later sessions.
     public func alter(_ setting: String, _ value: String) async throws {
         let pool = Pool(target: target, logger: TestCluster.logger)
         _ = try await pool.query(Query("alter system set \(setting) = '\(value)'", prepare: false))
@@ -103,20 +111,20 @@ public final class TestServer: Sendable {
         await pool.close()
     }
 
-    /// Stops it and removes its data.
+    /// Stops the server and removes its data.
     public func remove() async {
         do {
             try thaw()
             try await kill()
         } catch {
-            print("the server in \(folder) could not be stopped: \(error)")
+            print("cannot stop the server in \(folder): \(error)")
         }
         for path in [folder, "\(folder).log"] {
-            do { try FileManager.default.removeItem(atPath: path) } catch { print("\(path) is left: \(error)") }
+            do { try FileManager.default.removeItem(atPath: path) } catch { print("cannot remove \(path): \(error)") }
         }
     }
 
-    /// The postmaster and its children.
+    /// Returns the postmaster and its children.
     private func processes() throws -> [Int32] {
         guard let text = FileManager.default.contents(atPath: "\(data)/postmaster.pid"),
             let first = String(decoding: text, as: UTF8.self).split(separator: "\n").first,
@@ -133,7 +141,7 @@ public final class TestServer: Sendable {
 
     private func run(_ program: String, _ arguments: String...) async throws {
         let runner = Program(prefix: owner.prefix, log: "\(folder).log")
-        // A folder that has the server's programs may lack those of the client, which then are on the path.
+        // The folder of the server's programs may lack client programs, which are then in PATH.
         let path = programs.path(program)
         let command = FileManager.default.isExecutableFile(atPath: path) ? path : program
         let result = try await runner.run([command] + arguments, deadline: .seconds(120))
@@ -147,7 +155,7 @@ public final class TestServer: Sendable {
     }
 }
 
-/// Runs the closure with a server of its own, which is removed afterwards.
+/// Runs the closure with a new server, which is removed afterwards.
 public func withTestServer<R>(
     settings: [String: String] = [:], encoding: String = "UTF8", _ body: (TestServer) async throws -> R
 ) async throws -> R {
@@ -158,9 +166,11 @@ public func withTestServer<R>(
     return try result.get()
 }
 
-/// Runs the closure with a server and a standby of it.
+/// Runs the closure with a new server and its standby.
 ///
-/// - Parameter isSynchronous: Whether commits wait for the standby.
+/// - Parameters:
+///   - isSynchronous: Whether commits wait for the standby.
+///   - body: Receives both servers.
 public func withReplicatedServer<R>(
     isSynchronous: Bool, _ body: (_ primary: TestServer, _ standby: TestServer) async throws -> R
 ) async throws -> R {

@@ -1,16 +1,19 @@
 extension Duration {
-    /// How long a test waits for what comes soon unless something is broken: long, since a small machine may be busy
-    /// with many other tests.
+    /// The time after which a test gives up waiting.
+    ///
+    /// It is long, because a small machine may be busy with many other tests.
     public static let testTimeout: Duration = .seconds(120)
 }
 
-/// What ``eventually(within:_:)`` throws when it has waited for nothing.
+/// The error of ``eventually(within:_:)`` after its time limit.
 public struct TimedOut: Error {
-    /// How long it has waited.
+    /// The time limit.
     public let limit: Duration
 }
 
-/// Waits until something has happened in another process or task; for what offers nothing better to wait for.
+/// Polls a condition until it is true.
+///
+/// Use it for events of another process or task that cannot be awaited directly.
 public func eventually(within limit: Duration = .testTimeout, _ condition: () async throws -> Bool) async throws {
     let end = ContinuousClock.now + limit
     while try await !condition() {

@@ -3,15 +3,16 @@ public import LedgerStore
 public import Logging
 public import PQ
 
-/// Runs the closure on a database of its own with the ledger's schema in it.
+/// Runs the closure with a new database that contains the ledger's schema.
 public func withLedgerDatabase<R>(_ body: (ConnectionTarget) async throws -> R) async throws -> R {
     try await withTestDatabase(
         template: "ledger",
         prepare: { target in _ = try await Migrator(target: target, logger: TestCluster.logger).migrate() }, body)
 }
 
-/// Runs the closure with a ledger on this database, and with a projection worker unless told otherwise; with a runner of
-/// replays where settings are given.
+/// Runs the closure with a ledger on this database.
+///
+/// A projection worker runs unless `projection` is nil. A replay runner runs if `replays` is not nil.
 public func withRunningLedger<R: Sendable>(
     on target: ConnectionTarget, projection: ProjectionSettings? = ProjectionSettings(),
     replays: ReplaySettings? = nil, settings: PostgresLedger.Settings = PostgresLedger.Settings(),
@@ -20,13 +21,7 @@ public func withRunningLedger<R: Sendable>(
     let ledger = PostgresLedger(target: target, settings: settings, logger: logger)
     let runner = replays.map { ReplayRunner(ledger: ledger, settings: $0, logger: TestCluster.logger) }
     let worker = projection.map { ProjectionWorker(ledger: ledger, settings: $0, logger: TestCluster.logger) }
-    let running = Task {
-        try await withThrowingDiscardingTaskGroup { group in
-            group.addTask { try await ledger.run() }
-            if let worker { group.addTask { try await worker.run() } }
-            if let runner { group.addTask { try await runner.run() } }
-        }
-    }
+    let running = Task { try await ledger.run(with: worker, runner) }
     let result: Result<R, any Error>
     do { result = .success(try await body(ledger)) } catch { result = .failure(error) }
     running.cancel()
@@ -34,7 +29,18 @@ public func withRunningLedger<R: Sendable>(
     return try result.get()
 }
 
-/// Runs the closure with a ledger and a worker on a database of its own.
+extension PostgresLedger {
+    /// Runs the ledger with a projection worker and a replay runner.
+    fileprivate func run(with worker: ProjectionWorker?, _ runner: ReplayRunner?) async throws {
+        try await withThrowingDiscardingTaskGroup { group in
+            group.addTask { try await self.run() }
+            if let worker { group.addTask { try await worker.run() } }
+            if let runner { group.addTask { try await runner.run() } }
+        }
+    }
+}
+
+/// Runs the closure with a ledger and a projection worker on a new database.
 public func withLedger<R: Sendable>(
     projection: ProjectionSettings? = ProjectionSettings(), _ body: (PostgresLedger) async throws -> R
 ) async throws -> R {
@@ -43,7 +49,9 @@ public func withLedger<R: Sendable>(
     }
 }
 
-/// Does what an operator does with months that are over: detaches every partition of the event table, with its events.
+/// Detaches every partition of the event table, with its events.
+///
+/// An operator does the same with past months.
 public func retireAllMonths(_ ledger: PostgresLedger) async throws {
     _ = try await ledger.pool.query(
         Query(
