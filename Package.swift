@@ -16,20 +16,20 @@ let package = Package(
         .library(name: "ProgressLedgerClient", targets: ["ProgressLedgerClient"]),
     ],
     dependencies: [
-        // HTTP server: routing, streaming bodies, graceful shutdown. Without its default traits, which
-        // bring a configuration library and the whole of Foundation. About three minutes of a first build.
+        // HTTP server: routing, streaming bodies, graceful shutdown. The default traits are off, because they add a
+        // configuration library and all of Foundation. About three minutes of a first build.
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
-        // HTTP/1.1 for our own client. Comes with Hummingbird already: no further build time.
+        // HTTP/1.1 for the Swift client. A dependency of Hummingbird: no additional build time.
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
-        // Services that start in order and stop in reverse on SIGTERM. Comes with Hummingbird.
+        // Services that start in order and stop in reverse order on SIGTERM. A dependency of Hummingbird.
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
-        // Structured logging. Comes with Hummingbird.
+        // Structured logging. A dependency of Hummingbird.
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         // Subcommands, flags and help. About twenty seconds of a first build.
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        // SHA-256 of the hash chain, Ed25519 of anchors. About a minute of a first build.
+        // SHA-256 for the hash chain, Ed25519 for anchors. About a minute of a first build.
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     ],
     targets: [
@@ -49,7 +49,7 @@ let package = Package(
             swiftSettings: settings + [.strictMemorySafety()]
         ),
         .target(name: "LedgerWire", dependencies: ["Ledger"], swiftSettings: settings),
-        // Apart from Ledger, so that a task that imports the client does not build BoringSSL for SHA-256.
+        // Separate from Ledger, so that a program that imports the client does not build BoringSSL for SHA-256.
         .target(
             name: "LedgerChain", dependencies: ["Ledger", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: settings),
@@ -102,7 +102,7 @@ let package = Package(
                 .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
-            // Embedded by the plugin.
+            // The plugin EmbedFiles embeds these files.
             exclude: ["Pages/Files"],
             swiftSettings: settings,
             plugins: ["EmbedFiles"]
@@ -134,7 +134,7 @@ let package = Package(
         // Layer 5
         .executableTarget(name: "progress-ledger", dependencies: ["LedgerCommands"], swiftSettings: settings),
 
-        // Beside the layers
+        // Outside of the layers
         .executableTarget(
             name: "progress-ledger-examples", dependencies: ["ProgressLedgerClient"],
             path: "Sources/swift-examples", swiftSettings: settings),

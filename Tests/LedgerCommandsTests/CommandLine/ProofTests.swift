@@ -58,7 +58,8 @@ struct ProofTests {
             #expect(other.output == "whole through 453 \(hash)\n")
 
             let edited = try await audit(#"5s/"outcome":"canceled"/"outcome":"failed"/"#)
-            #expect(edited.status == 1 && edited.output.hasPrefix("event 5 does not give its hash"), "\(edited.output)")
+            #expect(
+                edited.status == 1 && edited.output.hasPrefix("event 5 does not match its hash"), "\(edited.output)")
             let shortened = try await audit("7d")
             #expect(shortened.status == 1 && shortened.output.hasPrefix("event 7 is missing"), "\(shortened.output)")
             let nothing = try await audit("d")
