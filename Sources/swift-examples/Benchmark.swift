@@ -1,12 +1,12 @@
 import ProgressLedgerClient
 
-/// What a report costs the task that makes it.
+/// A measurement of the cost of a report to its task.
 enum Benchmark {
     static func run(calls: Int = 2_000_000) async throws {
         let job = try await Example.openJob("benchmark")
         await job.execution("task") { context in
             let kept = context.progress("kept")
-            measure("done(1) on an indicator that was kept", calls) { kept.done() }
+            measure("done(1) on a kept indicator", calls) { kept.done() }
             measure("progress(label).done(1)", calls) { context.progress("looked up").done() }
             await context.flush(atMost: .seconds(60))
         }
@@ -15,12 +15,12 @@ enum Benchmark {
         for indicator in snapshot.indicators where indicator.counted.done != Int128(calls) {
             throw Example.Failure(reason: "\(indicator.counted.done) of \(calls) reports were counted")
         }
-        print("all of them were counted, once")
+        print("every report was counted once")
     }
 
-    private static func measure(_ what: String, _ calls: Int, _ body: () -> Void) {
-        let took = ContinuousClock().measure { for _ in 0..<calls { body() } }
-        let nanoseconds = took / calls
-        print("\(what): \(nanoseconds.components.attoseconds / 1_000_000_000) ns a call")
+    private static func measure(_ name: String, _ calls: Int, _ body: () -> Void) {
+        let duration = ContinuousClock().measure { for _ in 0..<calls { body() } }
+        let average = duration / calls
+        print("\(name): \(average.components.attoseconds / 1_000_000_000) ns per call")
     }
 }

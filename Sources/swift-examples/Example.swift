@@ -1,7 +1,7 @@
 import FoundationEssentials
 import ProgressLedgerClient
 
-/// What the examples have in common.
+/// Functions that the examples share.
 enum Example {
     struct Failure: Error {
         let reason: String
@@ -12,7 +12,7 @@ enum Example {
         return try await LedgerClient(url: url).openJob(JobDescription(name: name))
     }
 
-    /// Ends the job and prints its numbers.
+    /// Ends the job and prints its indicators.
     static func finish(_ job: LedgerJob) async throws {
         try await job.finish(.completed)
         guard let last = try await job.waitUntilFinished() else { return }

@@ -11,6 +11,6 @@ enum Mosaic {
         }
     }
 
-    /// Stands for the work of a task.
+    /// A placeholder for the work of a task.
     private static func download() async throws {}
 }

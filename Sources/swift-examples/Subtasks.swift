@@ -1,6 +1,6 @@
 import ProgressLedgerClient
 
-/// A root that declares n units, and n subtasks that do one each.
+/// An example with a root task that declares n units, and n subtasks that do them.
 enum Subtasks {
     static func run(n: Int = 4) async throws {
         let job = try await Example.openJob("subtasks")

@@ -1,8 +1,10 @@
 import Glibc
 import ProgressLedgerClient
 
-/// A worker of the job that `PROGRESS_LEDGER_JOB` names: reports a unit every few milliseconds until it is told to end
-/// by a signal, and then ends as canceled, with everything recorded. Says on standard output how many were taken.
+/// A worker that reports a unit every few milliseconds until a signal ends it.
+///
+/// It reports to the job of `PROGRESS_LEDGER_JOB`. On a signal it ends as canceled, after everything is recorded. It
+/// prints the number of accepted units to standard output.
 enum Worker {
     static func run() async throws {
         LedgerJob.flushOnTermination()
@@ -11,7 +13,7 @@ enum Worker {
             let units = context.progress("units")
             var count = 0
             while !context.isSuperseded {
-                // Once the process was told to end, nothing more is taken.
+                // After a signal, reports are refused.
                 if units.done() {
                     count += 1
                     UnbufferedOutput.write("\(count)\n")
@@ -22,7 +24,7 @@ enum Worker {
     }
 }
 
-/// Standard output without a buffer: what was said is said, also where the process is killed.
+/// Standard output without a buffer, which loses nothing if the process is killed.
 private enum UnbufferedOutput {
     static func write(_ text: String) {
         var text = text

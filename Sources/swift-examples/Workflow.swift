@@ -1,8 +1,10 @@
 import ProgressLedgerClient
 
-/// Four tasks of `step1`, four of `step2` that each need one of `step1`, and `finalize`, which needs them all. The second
-/// of each step fails after it has reported its unit and the third one before, and both are run again: the numbers are
-/// right all the same, because only the last execution of a task counts.
+/// An example of a workflow with tasks that fail and are retried.
+///
+/// It has four tasks of `step1`, four of `step2` that each need one of `step1`, and `finalize`, which needs them all.
+/// The second task of each step fails after it has reported its unit, the third one before, and both are retried. The
+/// numbers are correct nevertheless, because only the last execution of a task counts.
 enum Workflow {
     private static let n = 4
     private static let attemptsMax: Int32 = 3
@@ -30,7 +32,7 @@ enum Workflow {
         try await Example.finish(job)
     }
 
-    /// Runs a task again until it succeeds.
+    /// Retries a task until it succeeds or has no attempts left.
     private static func attempt(
         _ task: Name, of job: LedgerJob, _ body: (ExecutionContext, Int32) throws -> Void
     ) async throws {

@@ -1,6 +1,6 @@
 import Glibc
 
-// The examples of the field, for a ledger at PROGRESS_LEDGER_URL:
+// Example programs that report to the ledger at PROGRESS_LEDGER_URL:
 //
 //     PROGRESS_LEDGER_URL=http://127.0.0.1:8080 swift run progress-ledger-examples workflow
 
@@ -11,6 +11,6 @@ case "workflow": try await Workflow.run()
 case "worker": try await Worker.run()
 case "benchmark": try await Benchmark.run()
 default:
-    print("progress-ledger-examples mosaic | subtasks | workflow | worker | benchmark")
+    print("usage: progress-ledger-examples mosaic | subtasks | workflow | worker | benchmark")
     exit(64)
 }

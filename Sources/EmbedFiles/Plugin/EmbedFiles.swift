@@ -1,22 +1,22 @@
 import Foundation
 import PackagePlugin
 
-/// Embeds files into the target that uses this plugin, so that the program is one file: the SQL of the top-level
-/// `Schema/` folder, and what browsers get.
+/// A build plugin that embeds files into the target that uses it.
 ///
-/// A file that is added, edited or removed is picked up by the next build.
+/// It embeds the SQL files of the top-level `Schema/` folder and the files for browsers, so that the program is a
+/// single file. The next build takes up added, edited and removed files.
 @main
 struct EmbedFiles: BuildToolPlugin {
-    /// What a target embeds.
+    /// The files that a target embeds.
     struct Selection {
-        /// Below the package's folder.
+        /// The folder, relative to the package's folder.
         let folder: String
         let extensions: Set<String>
-        /// The type that gets a static property `embedded` with their names and texts.
+        /// The type that gets a static property `embedded` with the names and texts.
         let type: String
     }
 
-    /// What each target embeds, by the target's name.
+    /// The selections by the target's name.
     static let selections = [
         "LedgerSchema": Selection(folder: "Schema/migrations", extensions: ["sql"], type: "Migration"),
         "LedgerHTTP": Selection(
@@ -25,7 +25,7 @@ struct EmbedFiles: BuildToolPlugin {
 
     func createBuildCommands(context: PluginContext, target: any Target) throws -> [Command] {
         guard let selection = Self.selections[target.name] else {
-            Diagnostics.error("EmbedFiles does not know what to embed into \(target.name)")
+            Diagnostics.error("EmbedFiles has no selection of files for the target \(target.name)")
             return []
         }
         let folder = context.package.directoryURL.appending(path: selection.folder)

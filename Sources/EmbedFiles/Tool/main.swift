@@ -1,9 +1,9 @@
 import FoundationEssentials
 
-// Writes a Swift file that gives a type the names and texts of files: `embed-files OUTPUT TYPE FILE…`.
+// Writes a Swift file that adds the names and texts of files to a type: `embed-files OUTPUT TYPE FILE…`.
 //
-// An array of bytes would be slow to compile, so a text is a raw string
-// whose delimiter is longer than any run of `#` after a quote in the file.
+// An array of bytes would be slow to compile. A text is therefore a raw string with a delimiter that is longer than any
+// sequence of `#` in the file.
 
 func delimiter(for text: String) -> String {
     var longest = 0
@@ -23,13 +23,13 @@ for path in arguments.dropFirst(3) {
     guard let text = String(validating: bytes, as: UTF8.self) else { fatalError("\(path) is not UTF-8") }
     let fence = delimiter(for: text)
     let name = path.split(separator: "/").last.map(String.init) ?? path
-    // The closing line break belongs to the Swift literal, not to the file.
+    // The last line break belongs to the Swift literal and not to the file.
     source += "        (\n            \"\(name)\",\n\(fence)\"\"\"\n\(text)\n\"\"\"\(fence)\n        ),\n"
 }
 source += "    ]\n}\n"
 
-// An unchanged file keeps its date: SwiftPM links this tool anew in each of its builds, runs it again for that, and would
-// compile everything that depends on the file.
+// An unchanged output file keeps its date. SwiftPM links this tool again in each build, therefore runs it again, and
+// would otherwise recompile everything that depends on the output.
 let output = URL(filePath: arguments[1])
 let previous = FileManager.default.contents(atPath: output.path)
 if previous != Data(source.utf8) { try Data(source.utf8).write(to: output) }
