@@ -8,45 +8,45 @@ import PQ
 import ProgressLedgerClient
 import Testing
 
-/// Everything is killed in the middle of load, again and again; the record must stay right.
+/// Tests that kill servers, workers and PostgreSQL under load and check the record.
 @Suite("Crashes", .serialized)
 struct CrashTests {
     @Test(
-        "two servers, three workers, connections and PostgreSQL itself are killed under load: nothing acknowledged is lost or counted twice"
+        "killed servers, workers and PostgreSQL lose no acknowledged event and count none twice"
     )
     func survives() async throws {
-        try await withHouse { house in
-            let jobs = try await house.createJobs(3)
-            let load = Load(ports: house.ports, jobs: jobs)
+        try await withCrashHost { host in
+            let jobs = try await host.createJobs(3)
+            let load = Load(ports: host.ports, jobs: jobs)
             let reporters = Task { try await load.run(reporters: 8, reports: 150) }
             for round in 0..<3 {
                 try await load.waitForProgress(beyond: round * 4)
-                try await house.killServer(round % 2)
+                try await host.killServer(round % 2)
                 try await load.waitForProgress(beyond: round * 4 + 1)
-                try await house.killWorker(round)
+                try await host.killWorker(round)
                 try await load.waitForProgress(beyond: round * 4 + 2)
-                try await house.killConnections()
+                try await host.killConnections()
                 try await load.waitForProgress(beyond: round * 4 + 3)
-                try await house.killPostgres()
+                try await host.killPostgres()
             }
             let acknowledged = try await reporters.value
             #expect(acknowledged.count == 3 * 8 * 150)
-            for job in jobs { try await house.verify(job, acknowledged.filter { $0.job == job }, reports: 8 * 150) }
+            for job in jobs { try await host.verify(job, acknowledged.filter { $0.job == job }, reports: 8 * 150) }
         }
     }
 
-    private func withHouse(_ body: (TestHost) async throws -> Void) async throws {
-        let house = try await TestHost()
-        do { try await body(house) } catch {
-            Issue.record("the server's last words: \(house.lastWords)")
-            await house.tearDown()
+    private func withCrashHost(_ body: (CrashHost) async throws -> Void) async throws {
+        let host = try await CrashHost()
+        do { try await body(host) } catch {
+            Issue.record("the servers' last output: \(host.lastOutput)")
+            await host.tearDown()
             throw error
         }
-        await house.tearDown()
+        await host.tearDown()
     }
 }
 
-/// A report that the server has acknowledged, and where.
+/// A report that the server has acknowledged, with its sequence.
 struct Acknowledged: Sendable {
     let job: JobID
     let reporter: Int
@@ -54,7 +54,7 @@ struct Acknowledged: Sendable {
     let sequence: Int64
 }
 
-/// Reporters that repeat every report until it is acknowledged, as a client in an outage does.
+/// Reporters that repeat every report until the server acknowledges it.
 actor Load {
     private let clients: [LedgerClient]
     private let jobs: [JobID]
@@ -93,7 +93,7 @@ actor Load {
                     reference: ExecutionReference(task: Name("reporter \(reporter)"), execution: "only"),
                     report: report,
                     label: "units", total: 1, done: 1)))
-        // Each reporter has its server, and turns to the other one when that does not answer.
+        // Each reporter has a server, and uses the other one if that does not respond.
         var server = reporter
         while true {
             do {
@@ -108,15 +108,15 @@ actor Load {
         }
     }
 
-    /// Waits until a further part of the load is done, so that each crash comes in the middle of it.
+    /// Waits until another part of the load is done, so that crashes occur in it.
     func waitForProgress(beyond part: Int) async throws {
         try await eventually { self.acknowledged.count > part * 250 + 50 }
     }
 }
 
-/// A PostgreSQL with durable settings, two servers and three workers, each of which can be killed and started again.
-final class TestHost: @unchecked Sendable {
-    // `@unchecked`: used by one test, which kills one thing after the other.
+/// A durable PostgreSQL, two servers and three workers that tests kill and restart.
+final class CrashHost: @unchecked Sendable {
+    // `@unchecked`: only one test uses it, and kills one process after another.
     let ports: [Int]
     private let folder: String
     private var postgres: LocalPostgres
@@ -145,15 +145,15 @@ final class TestHost: @unchecked Sendable {
         for _ in 0..<3 { workers.append(try ServerProcess(["project", "--database", database])) }
     }
 
-    /// The end of what the servers have printed.
-    var lastWords: String { servers.map { String($0.printed.suffix(3_000)) }.joined(separator: "\n--\n") }
+    /// The last output of the servers.
+    var lastOutput: String { servers.map { String($0.printed.suffix(3_000)) }.joined(separator: "\n--\n") }
 
     func tearDown() async {
         for process in servers + workers { process.send(SIGKILL) }
         do {
             try await postgres.stop()
             try FileManager.default.removeItem(atPath: folder)
-        } catch { Issue.record("could not clear up: \(error)") }
+        } catch { Issue.record("cannot remove the data: \(error)") }
     }
 
     func createJobs(_ count: Int) async throws -> [JobID] {
@@ -204,8 +204,10 @@ final class TestHost: @unchecked Sendable {
         return result
     }
 
-    /// No gap, every acknowledged report once where it was acknowledged, each report counted once, the chain whole, and
-    /// the snapshot what the pure fold makes of the events.
+    /// Verifies a job's events, hash chain and snapshot.
+    ///
+    /// The sequence has no gap, every acknowledged report is at its sequence, each report counts once, the hash chain
+    /// is correct, and the snapshot equals the pure fold of the events.
     func verify(_ job: JobID, _ acknowledged: [Acknowledged], reports: Int) async throws {
         let client = LedgerClient(address: try ServerAddress("http://127.0.0.1:\(ports[1])"))
         let head = try await client.job(job).ledgerSequence

@@ -5,46 +5,46 @@ import LedgerTestSupport
 import PQ
 import Testing
 
-/// However large a job is, however slow a reader and however long PostgreSQL stands still: what the server keeps in memory
-/// is limited.
+/// Tests that the server's memory stays bounded.
 ///
-/// The server is a process of its own, and the kernel tells the most that it has ever had in memory at once. Each test
-/// would need several times its limit if what it is about were kept as a whole.
+/// It must stay bounded for jobs of any size, for slow readers and while PostgreSQL does not respond. The server is a
+/// process of its own, and the kernel reports its peak memory. Each test would need several times its limit if the
+/// server held the data of the test as a whole.
 @Suite("Memory", .serialized, .timeLimit(.minutes(30)))
 struct MemoryTests {
     private static let mebibyte = 1 << 20
 
-    /// A server without a projection worker, whose memory is looked at.
-    private struct TestHost {
-        let server: ServerProcess
+    /// A server process with measurements of its memory.
+    private struct MeasuredServer {
+        let process: ServerProcess
         let url: String
 
-        /// Reads a line of what the kernel tells of the process, in bytes.
-        private func figure(_ name: String) throws -> Int {
-            let text = try String(contentsOfFile: "/proc/\(server.processIdentifier)/status", encoding: .utf8)
+        /// Reads a value of `/proc/PID/status`, in bytes.
+        private func memory(_ name: String) throws -> Int {
+            let text = try String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)
             let line = try #require(text.split(separator: "\n").first { $0.hasPrefix("\(name):") })
             return try #require(line.split(separator: " ").dropFirst().first.flatMap { Int($0) }) << 10
         }
 
-        /// How much more than before the closure the server has had in memory at any moment of it.
+        /// Returns the growth of the server's peak memory during the closure, in bytes.
         func growth(_ body: () async throws -> Void) async throws -> Int {
-            // "5" forgets the peak so far (proc(5), clear_refs).
-            try "5".write(toFile: "/proc/\(server.processIdentifier)/clear_refs", atomically: false, encoding: .ascii)
-            let before = try figure("VmRSS")
+            // "5" resets the peak (proc(5), clear_refs).
+            try "5".write(toFile: "/proc/\(process.processIdentifier)/clear_refs", atomically: false, encoding: .ascii)
+            let before = try memory("VmRSS")
             try await body()
-            return try figure("VmHWM") - before
+            return try memory("VmHWM") - before
         }
 
-        /// Sends a request and returns what curl tells of it.
+        /// Runs curl and returns its output.
         func curl(_ arguments: [String]) async throws -> String {
-            let process = try Self.begin(arguments)
-            try await eventually { !process.isRunning }
-            let output = process.standardOutput as? Pipe
+            let curl = try Self.startCurl(arguments)
+            try await eventually { !curl.isRunning }
+            let output = curl.standardOutput as? Pipe
             return String(decoding: output?.fileHandleForReading.readDataToEndOfFile() ?? Data(), as: UTF8.self)
         }
 
-        /// What it prints must be little: nobody reads it before the process has ended.
-        static func begin(_ arguments: [String]) throws -> Process {
+        /// Starts curl; its output must be short, because it is read only after its end.
+        static func startCurl(_ arguments: [String]) throws -> Process {
             let process = Process()
             process.executableURL = URL(fileURLWithPath: "/usr/bin/curl")
             process.arguments = ["--silent"] + arguments
@@ -64,27 +64,32 @@ struct MemoryTests {
         }
     }
 
+    /// Runs the closure with a server on a new database.
+    ///
     /// - Parameters:
-    ///   - projects: Whether the server folds, and works on replays.
-    ///   - prepare: What is done before it starts.
-    private func withHouse(
+    ///   - projects: Whether the server folds events and runs replays.
+    ///   - prepare: Prepares the ledger before the server starts.
+    ///   - body: Receives the server, the ledger and the database.
+    private func withServer(
         projects: Bool = false, prepare: (PostgresLedger, ConnectionTarget) async throws -> Void = { _, _ in },
-        _ body: (TestHost, PostgresLedger, ConnectionTarget) async throws -> Void
+        _ body: (MeasuredServer, PostgresLedger, ConnectionTarget) async throws -> Void
     ) async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in
                 try await prepare(ledger, target)
-                let server = try ServerProcess(
+                let process = try ServerProcess(
                     ["serve", "--port", "0", "--database", target.description] + (projects ? [] : ["--no-projection"]))
-                let house = TestHost(server: server, url: try await server.url())
-                try await body(house, ledger, target)
-                server.send(SIGKILL)
-                try await server.wait()
+                let server = MeasuredServer(process: process, url: try await process.url())
+                try await body(server, ledger, target)
+                process.send(SIGKILL)
+                try await process.wait()
             }
         }
     }
 
-    /// Events of long names, written past the ledger: nothing here looks at their hashes.
+    /// Writes events with long names directly into the table.
+    ///
+    /// Their hashes are wrong, but these tests do not check them.
     private static func fill(
         _ job: JobID, events: Int, executions: Int = 1, _ target: ConnectionTarget
     ) async throws {
@@ -103,43 +108,43 @@ struct MemoryTests {
     }
 
     @Test(
-        "a long history is exported, folded for a chart and verified in little memory, also while a reader does not read"
+        "a long history is exported, charted and verified in little memory, even with a slow reader"
     )
     func readsLongHistories() async throws {
-        try await withHouse { house, ledger, target in
+        try await withServer { server, ledger, target in
             let job = try await ledger.createJob(JobDescription(name: "long")).view.id
             let events = 40_000
             try await Self.fill(job, events: events, target)
-            let path = "\(house.url)/v1/jobs/\(job)"
+            let path = "\(server.url)/v1/jobs/\(job)"
             let discard = ["--output", "/dev/null", "--write-out", "%{http_code} %{size_download}"]
             let small = try await ledger.createJob(JobDescription(name: "short")).view.id
-            // What is loaded at the first use of anything is there.
+            // The first requests load everything that is loaded lazily.
             for part in ["export", "verify"] {
-                _ = try await house.curl(discard + ["\(house.url)/v1/jobs/\(small)/\(part)"])
+                _ = try await server.curl(discard + ["\(server.url)/v1/jobs/\(small)/\(part)"])
             }
-            let growth = try await house.growth {
-                // It takes the first bytes and then hardly any: the server must wait for it with the rest.
-                let slow = try TestHost.begin(discard + ["--limit-rate", "1k", "\(path)/export"])
-                let told = try await house.curl(discard + ["\(path)/export"]).split(separator: " ")
-                #expect(told.first == "200")
-                let size = try #require(told.last.flatMap { Int($0) })
+            let growth = try await server.growth {
+                // This reader reads the first bytes and then very few: the server must hold back the rest.
+                let slow = try MeasuredServer.startCurl(discard + ["--limit-rate", "1k", "\(path)/export"])
+                let figures = try await server.curl(discard + ["\(path)/export"]).split(separator: " ")
+                #expect(figures.first == "200")
+                let size = try #require(figures.last.flatMap { Int($0) })
                 #expect(size > 600 * events, "\(size) bytes")
                 #expect(slow.isRunning)
-                // SIGTERM may be blocked in it, as it may be on the thread that has started it.
+                // curl may have inherited a mask that blocks SIGTERM from the thread that started it.
                 kill(slow.processIdentifier, SIGKILL)
                 for part in ["history?label=\(String(repeating: "l", count: 100))", "verify"] {
-                    let answer = try await house.curl(discard + ["\(path)/\(part)"])
-                    #expect(answer.hasPrefix("200 "), "\(part)")
+                    let output = try await server.curl(discard + ["\(path)/\(part)"])
+                    #expect(output.hasPrefix("200 "), "\(part)")
                 }
             }
             #expect(growth < 24 * Self.mebibyte, "\(growth >> 20) MiB")
         }
     }
 
-    // 600,000 events are sent, each of which takes some 400 bytes here, and some more while it is read; a third may wait.
-    @Test("while PostgreSQL takes nothing, appends are refused before they fill the memory")
+    // The test sends 600,000 events. Each takes some 400 bytes in memory, and more during parsing; a third may wait.
+    @Test("while PostgreSQL blocks, appends are refused before they fill the memory")
     func refusesAppends() async throws {
-        try await withHouse { house, ledger, target in
+        try await withServer { server, ledger, target in
             let job = try await ledger.createJob(JobDescription(name: "stalled")).view.id
             let requests = 60
             let file = "/tmp/progress-ledger-append-\(UUID().uuidString)"
@@ -147,20 +152,20 @@ struct MemoryTests {
             let event = #"{"type":"progress","task":"a task with a name too long to be kept in place","done":1}"#
             let events = Array(repeating: event, count: Limits.eventsPerAppendMax).joined(separator: ",")
             try "[\(events)]".write(toFile: file, atomically: false, encoding: .utf8)
-            let url = "\(house.url)/v1/jobs/\(job)/events"
+            let url = "\(server.url)/v1/jobs/\(job)/events"
             let post = ["--header", "Content-Type: application/json", "--data-binary", "@\(file)"]
             let pool = Pool(target: target, logger: TestCluster.logger)
             try await pool.withTransaction { transaction in
-                // Others may read the heads, and nobody may lock one.
+                // Other sessions can read the heads, but cannot lock one.
                 _ = try await transaction.query(Query("lock table ledger.job_head in exclusive mode", prepare: false))
-                let growth = try await house.growth {
+                let growth = try await server.growth {
                     let outputs = Array(repeating: ["--output", "/dev/null", url], count: requests).flatMap { $0 }
-                    let senders = try TestHost.begin(
+                    let senders = try MeasuredServer.startCurl(
                         ["--http1.1", "--parallel", "--parallel-immediate", "--parallel-max", "\(requests)"] + post
                             + outputs)
                     try await eventually {
-                        let pending = try await house.metric("append_pending_events") / Limits.eventsPerAppendMax
-                        let refused = try await house.metric("append_refused_total")
+                        let pending = try await server.metric("append_pending_events") / Limits.eventsPerAppendMax
+                        let refused = try await server.metric("append_refused_total")
                         return pending + refused == requests
                     }
                     senders.terminate()
@@ -172,15 +177,15 @@ struct MemoryTests {
     }
 
     // 120,000 events of 600 bytes each and more.
-    @Test("a replay of many jobs and of a large one takes little memory, whatever there is to fold")
+    @Test("a replay of many jobs and of a large one needs little memory")
     func replays() async throws {
-        try await withHouse(projects: true, prepare: Self.fold) { house, ledger, _ in
-            let growth = try await house.growth {
-                let answer = try await house.curl([
+        try await withServer(projects: true, prepare: Self.fold) { server, ledger, _ in
+            let growth = try await server.growth {
+                let status = try await server.curl([
                     "--request", "POST", "--header", "Content-Type: application/json", "--data", "{}",
-                    "--output", "/dev/null", "--write-out", "%{http_code}", "\(house.url)/v1/replays",
+                    "--output", "/dev/null", "--write-out", "%{http_code}", "\(server.url)/v1/replays",
                 ])
-                #expect(answer == "202")
+                #expect(status == "202")
                 try await eventually {
                     let rows = try await ledger.pool.query(Query("select state from ledger.replay"))
                     return try rows[0].decode(0, as: String.self) != "running"
@@ -200,7 +205,7 @@ struct MemoryTests {
         }
     }
 
-    /// Forty jobs, of which one is large, with live projections.
+    /// Creates forty jobs, one of them large, with current projections.
     private static func fold(_ ledger: PostgresLedger, _ target: ConnectionTarget) async throws {
         let events = 2_000
         for number in 0..<40 {

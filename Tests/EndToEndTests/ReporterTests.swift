@@ -8,7 +8,7 @@ import ProgressLedgerClient
 import Synchronization
 import Testing
 
-/// Tasks that report through the library, against a real server, while things break.
+/// Tests of tasks that report through the library to a real server during faults.
 @Suite("Reporting from Swift", .timeLimit(.minutes(30)))
 struct ReporterTests {
     private static let logger: Logger = {
@@ -17,8 +17,8 @@ struct ReporterTests {
         return logger
     }()
 
-    /// A server on a database of its own, behind a proxy.
-    private final class TestHost {
+    /// A server with a database of its own, behind a proxy.
+    private final class ProxiedServer {
         var server: ServerProcess
         let proxy: FaultProxy
         let database: [String]
@@ -33,7 +33,7 @@ struct ReporterTests {
 
         private static func port(_ url: String) throws -> Int { try #require(URL(string: url)?.port) }
 
-        func killAndStartAnew() async throws {
+        func killAndRestart() async throws {
             server.send(SIGKILL)
             try await server.wait()
             server = try ServerProcess(["serve", "--port", "0"] + database)
@@ -45,17 +45,18 @@ struct ReporterTests {
         }
     }
 
-    private func withHouse(_ body: (TestHost) async throws -> Void) async throws {
+    private func withServer(_ body: (ProxiedServer) async throws -> Void) async throws {
         try await withLedgerDatabase { target in
-            let house = try await TestHost(target.description)
-            try await body(house)
-            house.proxy.close()
-            house.server.send(SIGTERM)
-            try await house.server.wait()
+            let host = try await ProxiedServer(target.description)
+            try await body(host)
+            host.proxy.close()
+            host.server.send(SIGTERM)
+            try await host.server.wait()
         }
     }
 
-    private func numbers(_ job: LedgerJob) async throws -> [String: [Int128]] {
+    /// Finishes the job, and returns the done and total units of its indicators.
+    private func finalUnits(_ job: LedgerJob) async throws -> [String: [Int128]] {
         try await job.finish(.completed, atMost: .testTimeout)
         let last = try #require(try await job.waitUntilFinished())
         return Dictionary(
@@ -64,7 +65,7 @@ struct ReporterTests {
             })
     }
 
-    /// Eight tasks, each of which reports on three indicators from many child tasks.
+    /// Runs eight tasks that report on two indicators from many child tasks each.
     private func work(_ job: LedgerJob) async {
         await withTaskGroup(of: Void.self) { group in
             for task in 0..<8 {
@@ -89,31 +90,31 @@ struct ReporterTests {
         }
     }
 
-    private static let exact: [String: [Int128]] = ["download": [8_000, 16_000], "": [24_000, 0]]
+    private static let expectedUnits: [String: [Int128]] = ["download": [8_000, 16_000], "": [24_000, 0]]
 
-    @Test("what many tasks report at once is counted exactly")
+    @Test("concurrent reports of many tasks are counted exactly")
     func manyAtOnce() async throws {
-        try await withHouse { house in
-            let job = try await house.openJob()
+        try await withServer { host in
+            let job = try await host.openJob()
             await work(job)
-            #expect(try await numbers(job) == Self.exact)
+            #expect(try await finalUnits(job) == Self.expectedUnits)
         }
     }
 
-    @Test("what an execution has reported is in the job as soon as it has ended, 100 times of 100")
+    @Test("the reports of an execution are in the job once it has ended, 100 times of 100")
     func ownWritesAreRead() async throws {
-        try await withHouse { house in
+        try await withServer { host in
             var fresh = 0
             for number in 1...100 {
                 let key = Name("k\(number)")
-                let job = try await house.client.openJob(JobDescription(name: "n", key: key), logger: Self.logger)
+                let job = try await host.client.openJob(JobDescription(name: "n", key: key), logger: Self.logger)
                 await job.execution("t", attempt: 1) { context in
                     context.progress().add(3)
                     context.progress().done(3)
                 }
                 var search = JobSearch()
                 search.key = key
-                let found = try #require(try await house.client.jobs(search).jobs.first)
+                let found = try #require(try await host.client.jobs(search).jobs.first)
                 let read = try #require(try await job.snapshot())
                 let isFresh = [found, read].allSatisfy { job in
                     job.snapshot.indicators.first?.counted == Units(total: 3, done: 3)
@@ -125,30 +126,30 @@ struct ReporterTests {
         }
     }
 
-    @Test("two executions of one task and attempt have names of their own: the later one counts, nothing conflicts")
+    @Test("two executions with equal attempts do not conflict, and the later one counts")
     func equalAttempts() async throws {
-        try await withHouse { house in
-            let job = try await house.openJob()
+        try await withServer { host in
+            let job = try await host.openJob()
             for units in [5, 3] {
                 await job.execution("t", attempt: 1) { context in
                     context.progress("l").done(units)
                     #expect(await context.flush(atMost: .testTimeout))
                 }
             }
-            #expect(try await numbers(job) == ["l": [3, 0]])
-            let verdicts = try await house.client.events(of: try #require(job.id)).events.map(\.verdict)
+            #expect(try await finalUnits(job) == ["l": [3, 0]])
+            let verdicts = try await host.client.events(of: try #require(job.id)).events.map(\.verdict)
             #expect(verdicts.allSatisfy { $0 == .counted || $0 == .superseded })
         }
     }
 
-    @Test("answers that are lost after the request was taken make nothing count twice")
-    func lostAnswers() async throws {
-        try await withHouse { house in
-            let job = try await house.openJob()
-            let proxy = house.proxy
+    @Test("lost responses make nothing count twice")
+    func lostResponses() async throws {
+        try await withServer { host in
+            let job = try await host.openJob()
+            let proxy = host.proxy
             let isOver = Mutex(false)
             let breaking = Task {
-                // Each answer is cut before its first byte, until every task has lost some.
+                // Each response is cut before its first byte, until every task has lost some.
                 defer { proxy.heal() }
                 for _ in 0..<8 where !isOver.withLock({ $0 }) {
                     proxy.cut(.toClient, after: 0)
@@ -156,7 +157,7 @@ struct ReporterTests {
                         proxy.passed(.toClient) > 0 || isOver.withLock { $0 }
                     }
                     proxy.heal()
-                    // Something gets through before the next cut.
+                    // Some responses arrive before the next cut.
                     try await eventually {
                         proxy.passed(.toClient) > 1_000 || isOver.withLock { $0 }
                     }
@@ -165,47 +166,47 @@ struct ReporterTests {
             await work(job)
             isOver.withLock { $0 = true }
             try await breaking.value
-            #expect(try await numbers(job) == Self.exact)
+            #expect(try await finalUnits(job) == Self.expectedUnits)
         }
     }
 
-    @Test("a server that is killed and started anew in the middle costs nothing")
+    @Test("a server that is killed and restarted during reports loses nothing")
     func restarts() async throws {
-        try await withHouse { house in
-            let job = try await house.openJob()
+        try await withServer { host in
+            let job = try await host.openJob()
             async let working: Void = work(job)
-            for _ in 0..<3 { try await house.killAndStartAnew() }
+            for _ in 0..<3 { try await host.killAndRestart() }
             await working
-            #expect(try await numbers(job) == Self.exact)
+            #expect(try await finalUnits(job) == Self.expectedUnits)
         }
     }
 
-    @Test("while the ledger is away nothing fails or waits, and everything is recorded when it is back")
+    @Test("during an outage no report fails or waits, and everything is recorded afterwards")
     func outage() async throws {
-        try await withHouse { house in
-            let job = try await house.openJob()
-            house.proxy.cut(.toServer, after: 0)
+        try await withServer { host in
+            let job = try await host.openJob()
+            host.proxy.cut(.toServer, after: 0)
             let context = job.startExecution("t", attempt: 1)
-            let took = ContinuousClock().measure {
+            let duration = ContinuousClock().measure {
                 for _ in 0..<10_000 { context.progress("l").done() }
             }
-            #expect(took < .seconds(30), "reporting waited for the ledger")
+            #expect(duration < .seconds(30), "reporting waited for the ledger")
             #expect(await !context.finish(.succeeded, atMost: .milliseconds(300)))
             try await eventually { context.statistics.failures > 0 }
             #expect(context.statistics.lastError != nil && context.statistics.delivered == 0)
-            house.proxy.heal()
+            host.proxy.heal()
             #expect(await context.flush(atMost: .testTimeout))
             #expect(context.statistics.lastError == nil && context.statistics.dropped == 0)
-            #expect(try await numbers(job) == ["l": [10_000, 0]])
+            #expect(try await finalUnits(job) == ["l": [10_000, 0]])
         }
     }
 
-    @Test("an execution that was superseded learns of it, and what it reports does not count")
+    @Test("a superseded execution is notified, and its reports do not count")
     func zombies() async throws {
-        try await withHouse { house in
-            let job = try await house.openJob()
-            let heard = Mutex(0)
-            let zombie = job.startExecution("t", attempt: 1) { heard.withLock { $0 += 1 } }
+        try await withServer { host in
+            let job = try await host.openJob()
+            let notifications = Mutex(0)
+            let zombie = job.startExecution("t", attempt: 1) { notifications.withLock { $0 += 1 } }
             zombie.progress("l").done(5)
             #expect(await zombie.flush(atMost: .testTimeout))
             try await job.execution("t", attempt: 2) { context in
@@ -218,20 +219,20 @@ struct ReporterTests {
                 }
                 #expect(!context.isSuperseded)
             }
-            // One that starts after the newer one knows at once, and without reporting anything.
-            let late = job.startExecution("t", attempt: 1) { heard.withLock { $0 += 1 } }
+            // An execution that starts after the newer one is notified at once, even without reports.
+            let late = job.startExecution("t", attempt: 1) { notifications.withLock { $0 += 1 } }
             try await eventually { late.isSuperseded }
             await zombie.finish(.failed, atMost: .testTimeout)
             await late.finish(.canceled, atMost: .testTimeout)
-            #expect(heard.withLock { $0 } == 2)
-            #expect(try await numbers(job) == ["l": [2, 0]])
+            #expect(notifications.withLock { $0 } == 2)
+            #expect(try await finalUnits(job) == ["l": [2, 0]])
         }
     }
 
-    @Test("what cannot be is refused at the call and changes nothing")
+    @Test("an invalid report is refused by the call and changes nothing")
     func refusals() async throws {
-        try await withHouse { house in
-            let job = try await house.openJob()
+        try await withServer { host in
+            let job = try await host.openJob()
             await job.execution("t") { context in
                 #expect(!context.progress("l").add(-1))
                 #expect(!context.progress("l").done(9_007_199_254_740_992))
@@ -245,35 +246,35 @@ struct ReporterTests {
                 #expect(context.statistics.refused >= 5)
                 #expect(await context.flush(atMost: .testTimeout))
             }
-            let found = try await numbers(job)
+            let found = try await finalUnits(job)
             #expect(found.count == 1_000)
             #expect(found["l"] == [9_007_199_254_740_991, 0] && found[""] == [2, 0])
         }
     }
 
-    @Test("what was refused is not said to be recorded, and what comes after the end is refused")
-    func saysWhatIsRecorded() async throws {
-        try await withHouse { house in
-            let nobody = house.client.job(
+    @Test("refused reports are not confirmed as recorded, and reports after the end are refused")
+    func refusalsAreNotConfirmed() async throws {
+        try await withServer { host in
+            let missingJob = host.client.job(
                 reporting: JobID(high: 0x0190_0000_0000_7000, low: 0x8000_0000_0000_0000), logger: Self.logger)
-            let lost = nobody.startExecution("t")
+            let lost = missingJob.startExecution("t")
             lost.progress().done()
             #expect(await !lost.finish(.succeeded, atMost: .testTimeout))
             #expect(lost.statistics.dropped > 0 && lost.statistics.lastError != nil)
-            let job = try await house.openJob()
+            let job = try await host.openJob()
             let context = job.startExecution("t")
             #expect(context.progress().done())
             #expect(await context.finish(.succeeded, atMost: .testTimeout))
             #expect(!context.progress().done())
             #expect(context.statistics.refused == 1)
-            #expect(try await numbers(job) == ["": [1, 0]])
+            #expect(try await finalUnits(job) == ["": [1, 0]])
         }
     }
 
     @Test("a canceled task still waits until its last reports are recorded")
     func canceledTasks() async throws {
-        try await withHouse { house in
-            let job = try await house.openJob()
+        try await withServer { host in
+            let job = try await host.openJob()
             let task = Task {
                 try await job.execution("t", attempt: 1) { context in
                     context.progress("l").done(3)
@@ -282,30 +283,30 @@ struct ReporterTests {
             }
             task.cancel()
             await #expect(throws: CancellationError.self) { try await task.value }
-            let events = try await house.client.events(of: try #require(job.id)).events
+            let events = try await host.client.events(of: try #require(job.id)).events
             #expect(events.last?.event.body.type == .executionFinished)
-            #expect(try await numbers(job) == ["l": [3, 0]])
+            #expect(try await finalUnits(job) == ["l": [3, 0]])
         }
     }
 
-    @Test("a task fails, succeeds or is canceled as its closure does, and throws what it throws")
+    @Test("a task has the outcome of its closure and rethrows the closure's error")
     func outcomes() async throws {
-        try await withHouse { house in
+        try await withServer { host in
             struct Broken: Error {}
-            let job = try await house.openJob()
-            let answer = await job.execution("good") { _ in 42 }
-            #expect(answer == 42)
+            let job = try await host.openJob()
+            let result = await job.execution("good") { _ in 42 }
+            #expect(result == 42)
             await #expect(throws: Broken.self) { try await job.execution("bad") { _ in throw Broken() } }
             await #expect(throws: CancellationError.self) {
                 try await job.execution("stopped") { _ in throw CancellationError() }
             }
-            _ = try await numbers(job)
-            let tasks = try await house.client.tasks(of: try #require(job.id)).tasks
+            _ = try await finalUnits(job)
+            let tasks = try await host.client.tasks(of: try #require(job.id)).tasks
             #expect(tasks.map(\.state.rawValue).sorted() == ["canceled", "failed", "succeeded"])
         }
     }
 
-    @Test("without a ledger reporting does nothing, and the task runs as it is")
+    @Test("without a ledger, reports do nothing and the task runs unchanged")
     func silence() async throws {
         let job = try LedgerJob.fromEnvironment()
         try #require(job.id == nil, "the test's own environment names a ledger")
@@ -321,52 +322,52 @@ struct ReporterTests {
     }
 
     @Test(
-        "the examples of the field end with their numbers",
+        "the examples print the correct numbers",
         arguments: [
             ("subtasks", "units: 4/4\n"), ("workflow", "finalize: 1/1\nstep1: 4/4\nstep2: 4/4\n"),
         ])
     func examples(_ name: String, _ expected: String) async throws {
-        try await withHouse { house in
-            let printed = try await example(name, house)
+        try await withServer { host in
+            let printed = try await example(name, host)
             #expect(printed == expected)
         }
     }
 
     @Test(
-        "a process that is told to end records all that it has reported; a killed one nothing twice",
+        "a process ended by a signal records all its reports; a killed one records none twice",
         arguments: [SIGTERM, SIGHUP, SIGINT, SIGKILL])
     func endings(_ signal: Int32) async throws {
-        try await withHouse { house in
-            let job = try await house.openJob()
+        try await withServer { host in
+            let job = try await host.openJob()
             let id = try #require(job.id)
             let process = Process()
-            // Whoever runs the tests in the background may ignore SIGINT, and what it starts would ignore it too.
+            // A shell that runs the tests in the background ignores SIGINT, which child processes inherit.
             process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
             process.arguments = ["--default-signal=INT,TERM,HUP", Self.examples.path, "worker"]
             process.environment = [
-                "PROGRESS_LEDGER_URL": house.client.address.description, "PROGRESS_LEDGER_JOB": id.description,
+                "PROGRESS_LEDGER_URL": host.client.address.description, "PROGRESS_LEDGER_JOB": id.description,
                 "PROGRESS_LEDGER_ATTEMPT": "1",
             ]
             let output = Pipe()
             process.standardOutput = output
             try process.begin()
-            try await eventually { try await house.client.job(id).ledgerSequence >= 5 }
+            try await eventually { try await host.client.job(id).ledgerSequence >= 5 }
             kill(process.processIdentifier, signal)
             try await eventually { !process.isRunning }
             #expect(process.terminationReason == .uncaughtSignal && process.terminationStatus == signal)
             let printed = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
             let reported = try #require(printed.split(separator: "\n").last.flatMap { Int128($0) })
-            let counted = try #require(try await numbers(job)["units"]?[0])
+            let counted = try #require(try await finalUnits(job)["units"]?[0])
             if signal != SIGKILL {
-                // What was taken is there. Its last report may not have come to say so before the process ended.
+                // All accepted units are recorded. The process may have ended before it printed the last one.
                 #expect((reported...reported + 1).contains(counted), "\(counted) of \(reported)")
             } else {
                 #expect(counted <= reported + 1 && 2 * counted >= reported, "\(counted) of \(reported)")
             }
-            // Nothing is there twice.
-            let events = try await house.client.events(of: id).events
+            // No report is recorded twice.
+            let events = try await host.client.events(of: id).events
             #expect(events.allSatisfy { $0.verdict == .counted })
-            let states = try await house.client.tasks(of: id).tasks.map(\.state.rawValue)
+            let states = try await host.client.tasks(of: id).tasks.map(\.state.rawValue)
             #expect(signal == SIGKILL || states == ["canceled"])
         }
     }
@@ -376,20 +377,20 @@ struct ReporterTests {
             .appendingPathComponent("progress-ledger-examples")
     }
 
-    @Test("what a report costs is measured, and every one of two million is counted")
+    @Test("the cost of a report is measured, and each of two million is counted")
     func cost() async throws {
-        try await withHouse { house in
-            let printed = try await example("benchmark", house)
+        try await withServer { host in
+            let printed = try await example("benchmark", host)
             print(printed)
-            #expect(printed.hasSuffix("all of them were counted, once\n"), "\(printed)")
+            #expect(printed.hasSuffix("every report was counted once\n"), "\(printed)")
         }
     }
 
-    private func example(_ name: String, _ house: TestHost) async throws -> String {
+    private func example(_ name: String, _ host: ProxiedServer) async throws -> String {
         let process = Process()
         process.executableURL = Self.examples
         process.arguments = [name]
-        process.environment = ["PROGRESS_LEDGER_URL": house.client.address.description]
+        process.environment = ["PROGRESS_LEDGER_URL": host.client.address.description]
         let output = Pipe()
         process.standardOutput = output
         try process.begin()
