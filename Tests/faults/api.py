@@ -5,7 +5,7 @@ import json
 
 
 class Unsent(Exception):
-    """No connection: the server has seen nothing of the request."""
+    """There was no connection, so the server received nothing of the request."""
 
 
 class Lost(Exception):
@@ -13,7 +13,7 @@ class Lost(Exception):
 
 
 class Response:
-    """A status with the JSON beside it."""
+    """A status with a JSON body."""
 
     def __init__(self, status, body):
         self.status = status
@@ -41,14 +41,14 @@ class Client:
         self.connections = {}
 
     def send(self, random, method, path, body=None, content_type="application/json", accept="application/json"):
-        """The response of one of the servers that are there now."""
+        """Sends a request to one of the servers that listen, and returns its response."""
         ports = [port for server in self.servers if (port := server.port) is not None]
         if not ports:
-            raise Unsent("no server is there")
+            raise Unsent("no server listens")
         return self.send_to(random.choice(ports), method, path, body, content_type, accept)
 
     def send_to(self, port, method, path, body=None, content_type="application/json", accept="application/json"):
-        """The response of the server at a port."""
+        """Sends a request to the server at a port, and returns its response."""
         headers = {"Accept": accept}
         if body is not None:
             headers["Content-Type"] = content_type
@@ -74,5 +74,5 @@ class Client:
 
 
 def ndjson(values):
-    """Values as one line of JSON each."""
+    """Returns the values as lines of JSON."""
     return "".join(json.dumps(value) + "\n" for value in values)

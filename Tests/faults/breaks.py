@@ -1,4 +1,4 @@
-"""Deliberate damage, to see that the checks find it: `--break KIND`."""
+"""Deliberate damage, to test that the checks find it: `--break KIND`."""
 
 import json
 
@@ -8,7 +8,7 @@ from journal import ACKNOWLEDGED
 KINDS = {
     "lost-event": "an acknowledged event is deleted in the database",
     "changed-event": "an acknowledged event is changed in the database",
-    "changed-projection": "a number that is shown is changed in the database",
+    "changed-projection": "a number of a snapshot is changed in the database",
     "repeated-request": "an acknowledged request is sent again with the same markers",
     "unknown-request": "an event is appended that no reporter has sent",
     "changed-read": "a number in a snapshot that was read is changed in the test's own journal",
@@ -46,7 +46,7 @@ def break_journal(kind, journal):
 
 
 def _change_events(postgres, statement):
-    """Changes events around the triggers that refuse it, which takes a superuser."""
+    """Changes events with the triggers disabled, which needs a superuser."""
     partitions = postgres.sql("select inhrelid::regclass from pg_inherits where inhparent = 'ledger.event'::regclass")
     for table in ["ledger.event", *partitions]:
         postgres.sql(f"alter table {table} disable trigger all")
@@ -58,4 +58,4 @@ def _change_events(postgres, statement):
 def _append(server, events):
     response = Client([server]).send_to(server.port, "POST", "/v1/events", json.dumps(events))
     if response.status != 201:
-        raise RuntimeError(f"the damage was answered by {response}")
+        raise RuntimeError(f"cannot append the damage: {response}")

@@ -8,7 +8,7 @@ from journal import clock
 
 
 class Chaos:
-    """One thread; it strikes one process at a time and brings it back."""
+    """A thread that kills or freezes one process at a time and brings it back."""
 
     def __init__(self, servers, workers, postgres, journal, seed, log):
         self.services = [*servers, *workers]
@@ -25,7 +25,7 @@ class Chaos:
         self.thread.start()
 
     def end(self):
-        """Ends it; every process is up and thawed afterwards."""
+        """Ends the thread; afterwards every process runs."""
         self.ending.set()
         self.thread.join()
 
@@ -33,17 +33,17 @@ class Chaos:
         try:
             while not self.ending.wait(self.random.uniform(0.3, 2)):
                 self._check_all_run()
-                self._strike()
-        except Exception as error:  # Chaos that has stopped would test nothing.
+                self._disturb()
+        except Exception as error:  # Without chaos, the test would test nothing.
             self.journal.violation(f"chaos failed: {error!r}")
 
-    def _strike(self):
-        # All numbers are drawn before anything is done, so that the same seed gives the same choices.
+    def _disturb(self):
+        # All random numbers are drawn first, so that the same seed gives the same choices.
         is_postgres = self.random.random() < 0.3
         process = self.postgres if is_postgres else self.random.choice(self.services)
         is_kill = self.random.random() < 0.5
         seconds = self.random.uniform(0, 1.5) if is_kill else self.random.uniform(0.1, 4)
-        self._note(f"{'kill' if is_kill else 'freeze'} {process.name} for {seconds:.1f} s")
+        self._write_log(f"{'kill' if is_kill else 'freeze'} {process.name} for {seconds:.1f} s")
         if is_kill:
             process.kill()
             self.kills += 1
@@ -54,14 +54,14 @@ class Chaos:
             self.freezes += 1
             time.sleep(seconds)
             process.thaw()
-        self._note(f"{process.name} is back")
+        self._write_log(f"{process.name} is back")
 
-    def _note(self, text):
+    def _write_log(self, text):
         with open(self.log, "a", encoding="utf-8") as log:
             log.write(f"{clock()} {text}\n")
 
     def _check_all_run(self):
-        """Nothing may end that was not killed."""
+        """Records a violation if a process has ended without being killed."""
         for process in [*self.services, self.postgres]:
             if not process.is_running:
                 self.journal.violation(f"{process.name} ended by itself with code {process.child.poll()}")

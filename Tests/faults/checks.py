@@ -6,16 +6,16 @@ from record import stored_event
 
 
 def all_checks(journal, record):
-    """Every check as a claim with the problems that contradict it."""
-    places, repeated = _places(record)
+    """Returns every check as a claim with the problems that contradict it."""
+    locations, repeated = _locations(record)
     folds, snapshots = _fold_all(journal, record)
     return {
         "sequences have no gaps": _gaps(record),
         "every acknowledged event is at its sequence with its content": _acknowledged(journal, record),
-        "no request was taken twice": repeated,
-        "no refused event is in the ledger": _refused(journal, record, places),
-        "a request was taken as a whole or not at all": _halves(journal, places),
-        "every event was sent by a reporter": _strangers(journal, places),
+        "no request was recorded twice": repeated,
+        "no refused event is in the ledger": _refused(journal, record, locations),
+        "a request was recorded as a whole or not at all": _partial(journal, locations),
+        "every event was sent by a reporter": _unsent(journal, locations),
         "every acknowledged start is at its sequence": _starts(journal, record, folds),
         "no report is counted twice": _counted_twice(record, folds),
         "every verdict equals the fold's": _verdicts(record, folds),
@@ -27,22 +27,22 @@ def all_checks(journal, record):
     }
 
 
-def _places(record):
-    """Where each marker is, and the markers that are there twice."""
-    places, repeated = {}, []
+def _locations(record):
+    """Returns the job and sequence of each marker, and the markers that exist twice."""
+    locations, repeated = {}, []
     for job, events in record.events.items():
         for event in events:
             if "at" not in event:
                 continue
-            place = (job, event["sequence"])
-            if event["at"] in places:
-                repeated.append(f"marker {event['at']} is at {places[event['at']]} and at {place}")
-            places[event["at"]] = place
-    return places, repeated
+            location = (job, event["sequence"])
+            if event["at"] in locations:
+                repeated.append(f"marker {event['at']} is at {locations[event['at']]} and at {location}")
+            locations[event["at"]] = location
+    return locations, repeated
 
 
 def _fold_all(journal, record):
-    """Folds all jobs and compares each snapshot that was read on the way."""
+    """Folds all jobs, and compares each snapshot that was read with the fold's."""
     folds, problems = {}, []
     read = {}
     for (job, sequence), snapshot in journal.snapshots.items():
@@ -56,12 +56,12 @@ def _fold_all(journal, record):
             if snapshot is not None and snapshot != fold.snapshot():
                 problems.append(f"{job} at {fold.sequence}: {difference(snapshot, fold.snapshot())}")
         folds[job] = fold
-        problems += [f"{job} was read at {sequence}, where no event is" for sequence in snapshots]
+        problems += [f"{job} was read at {sequence}, but has no such event" for sequence in snapshots]
     return folds, problems
 
 
 def _by_sequence(record):
-    """The events by job and sequence."""
+    """Returns the events by job and sequence."""
     return {(job, event["sequence"]): event for job, events in record.events.items() for event in events}
 
 
@@ -89,13 +89,13 @@ def _acknowledged(journal, record):
     return problems
 
 
-def _refused(journal, record, places):
+def _refused(journal, record, locations):
     problems = []
     for exchange in journal.exchanges:
         if exchange.outcome == REFUSED:
             for _, event in exchange.events:
-                if event["at"] in places:
-                    problems.append(f"at {places[event['at']]} is {event}, answered by {exchange.answer}")
+                if event["at"] in locations:
+                    problems.append(f"{event} is at {locations[event['at']]}; the response was {exchange.response}")
     refused = {(start.job, start.execution) for start in journal.starts}
     refused -= {(start.job, start.execution) for start in journal.starts if start.outcome != REFUSED}
     for job, events in record.events.items():
@@ -105,25 +105,25 @@ def _refused(journal, record, places):
     return problems
 
 
-def _halves(journal, places):
+def _partial(journal, locations):
     problems = []
     for exchange in journal.exchanges:
-        found = [places.get(event["at"]) for _, event in exchange.events]
-        if None in found and any(place is not None for place in found):
-            problems.append(f"only some of {exchange.events} are there: {found}, answered by {exchange.answer}")
+        found = [locations.get(event["at"]) for _, event in exchange.events]
+        if None in found and any(location is not None for location in found):
+            problems.append(f"only some of {exchange.events} exist: {found}; the response was {exchange.response}")
         by_job = {}
-        for place in found:
-            if place is not None:
-                by_job.setdefault(place[0], []).append(place[1])
+        for location in found:
+            if location is not None:
+                by_job.setdefault(location[0], []).append(location[1])
         for job, sequences in by_job.items():
             if sequences != list(range(sequences[0], sequences[0] + len(sequences))):
                 problems.append(f"the events of one request are at {sequences} of {job}")
     return problems
 
 
-def _strangers(journal, places):
-    known = {event["at"] for exchange in journal.exchanges for _, event in exchange.events}
-    return [f"{marker} at {place} was never sent" for marker, place in places.items() if marker not in known]
+def _unsent(journal, locations):
+    sent = {event["at"] for exchange in journal.exchanges for _, event in exchange.events}
+    return [f"{marker} at {location} was never sent" for marker, location in locations.items() if marker not in sent]
 
 
 def _starts(journal, record, folds):
@@ -142,7 +142,7 @@ def _starts(journal, record, folds):
 
 
 def _counted_twice(record, folds):
-    """By the ledger's own verdicts, whatever the fold gives."""
+    """Finds reports that count twice by the ledger's own verdicts, independent of the fold."""
     problems = []
     for job, events in record.events.items():
         seen = {}
@@ -161,10 +161,10 @@ def _verdicts(record, folds):
     for job, events in record.events.items():
         for event in events:
             verdict, is_late = folds[job].verdict(event["sequence"])
-            wanted = (verdict, is_late, folds[job].arrivals[event["sequence"]][3])
+            expected = (verdict, is_late, folds[job].arrivals[event["sequence"]][3])
             shown = (event["verdict"], event.get("late", False), event.get("duplicate_of"))
-            if shown != wanted:
-                problems.append(f"{job} at {event['sequence']}: {shown} is shown, the fold gives {wanted}")
+            if shown != expected:
+                problems.append(f"{job} at {event['sequence']}: {shown} is shown, the fold gives {expected}")
     return problems
 
 
@@ -200,7 +200,7 @@ def _rows(record):
     return problems
 
 
-def difference(shown, wanted):
-    """Where two snapshots differ."""
-    fields = [field for field in wanted if shown.get(field) != wanted[field]]
-    return "; ".join(f"{field} is {shown.get(field)}, the fold gives {wanted[field]}" for field in fields)
+def difference(shown, expected):
+    """Describes the fields in which two snapshots differ."""
+    fields = [field for field in expected if shown.get(field) != expected[field]]
+    return "; ".join(f"{field} is {shown.get(field)}, the fold gives {expected[field]}" for field in fields)

@@ -1,4 +1,4 @@
-"""The failover: a synchronous standby is promoted, then the next one is lost."""
+"""The failover: a synchronous standby is promoted, then the next standby is killed."""
 
 import threading
 import time
@@ -16,10 +16,10 @@ from workload import Workload
 
 JOBS = 3
 
-# A write is answered after so many seconds, whatever happens; and a little more for a busy machine.
+# The limit of the time until a write has its response, with 3 s more for a busy machine.
 WRITE_SECONDS_MAX = 35 + 3
 
-# After a promotion, a server acknowledges again within the bound of a write that was under way.
+# After a promotion, a server acknowledges again within the time limit of a write in progress.
 RECOVERY_SECONDS_MAX = WRITE_SECONDS_MAX
 
 _WAITING = "from pg_stat_activity where wait_event = 'SyncRep'"
@@ -39,7 +39,7 @@ def run_failover(run_of):
     jobs = [create_job(services.servers[0], f"failover {number}") for number in range(JOBS)]
     workload = Workload(jobs)
     reporters = Reporters(services.servers, workload, journal, run_of.seed, count=4)
-    # A commit becomes visible once the standby has it, so no failover may contradict a snapshot that was read.
+    # A commit becomes visible only once the standby has it, so snapshots that were read stay valid after a failover.
     readers = Readers(services.servers, jobs, journal, run_of.seed, count=1)
     reporters.start()
     readers.start()
@@ -56,7 +56,7 @@ def run_failover(run_of):
 
 
 def add_standby(primary, standby):
-    """Makes a standby that every commit of a primary waits for from now on."""
+    """Creates a standby; all later commits of the primary wait for it."""
     standby.make_standby(primary)
     standby.start()
     set_standby(primary, standby.name)
@@ -79,7 +79,7 @@ def lose_primary(run_of, journal, first, second):
         first.freeze()
         run_of.figures["freezes"] += 1
     time.sleep(run_of.random.uniform(0, 3))
-    # It waits for no standby: it is a copy from before its primary waited for it.
+    # The promoted server waits for no standby, because it was copied before that setting was made.
     second.sql("select pg_promote(true, 60)", "postgres")
     promoted = time.monotonic()
     before = journal.acknowledged()
@@ -91,7 +91,7 @@ def lose_primary(run_of, journal, first, second):
     except TimeoutError as error:
         problems = [str(error)]
     run_of.check(f"failover: events are acknowledged {RECOVERY_SECONDS_MAX} s after the promotion", problems)
-    # More of them, on both servers, before the end. The old primary never comes back.
+    # Both servers acknowledge more events before the end. The old primary never returns.
     wait_for("further events", lambda: journal.acknowledged() > before + 200, seconds=120)
     first.kill()
 
@@ -110,7 +110,7 @@ def lose_standby(run_of, journal, services, primary, workload):
 
 
 def missing_events(journal, postgres):
-    """The acknowledged events that a PostgreSQL does not have at their sequences."""
+    """Lists the acknowledged events that a PostgreSQL does not have at their sequences."""
     query = """
         select job_id, sequence, to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
         from ledger.event
@@ -129,7 +129,7 @@ def missing_events(journal, postgres):
 
 
 class Write:
-    """A write that no standby confirms. It must be answered in time, and not as successful."""
+    """A write that no standby confirms. Its response must come in time and must not be a success."""
 
     def __init__(self, claim, server, path, body):
         self.claim = claim
@@ -137,7 +137,7 @@ class Write:
         self.path = path
         self.body = body
         self.problems = []
-        self.answer = ""
+        self.response = ""
         self.status = None
         self.title = "Outcome unknown"
         self.thread = threading.Thread(target=self._send, daemon=True)
@@ -147,25 +147,25 @@ class Write:
         begin = time.monotonic()
         try:
             response = Client([self.server], 90).send_to(self.server.port, "POST", self.path, dumps(self.body))
-            self.answer, self.status, self.title = str(response), response.status, response.title
+            self.response, self.status, self.title = str(response), response.status, response.title
         except Lost as error:
-            self.answer = str(error)
+            self.response = str(error)
         seconds = time.monotonic() - begin
         if self.status != 503:
-            self.problems.append(f"POST {self.path} was answered by {self.answer}")
+            self.problems.append(f"the response to POST {self.path} was {self.response}")
         if seconds > WRITE_SECONDS_MAX:
-            self.problems.append(f"POST {self.path} was answered after {seconds:.0f} s")
+            self.problems.append(f"the response to POST {self.path} took {seconds:.0f} s")
 
     @property
     def outcome(self):
-        """A write that waited behind another one may be answered that nothing was taken."""
+        """The outcome; a write that waited behind another one may be refused."""
         return REFUSED if self.status == 503 and self.title != "Outcome unknown" else UNKNOWN
 
 
 def standby_away(services, jobs, journal, primary):
     """Sends writes that no standby confirms, and cancels the waits of one server.
 
-    Returns claims with the problems that contradict them. The journal gets the events, for the comparison in the end.
+    Returns claims with the problems that contradict them. The journal gets the events, for the comparison at the end.
     """
     waiting, cancelled = services.servers
     events = [journal.mark({"type": "progress", "task": "standby away", "done": 1}) for _ in range(2)]
@@ -179,7 +179,7 @@ def standby_away(services, jobs, journal, primary):
     ]
     count = cancel_waits(primary, cancelled.name, lambda: any(write.thread.is_alive() for write in writes))
     for job, event, write in zip(jobs, events, writes):
-        journal.add(Exchange([(job, event)], write.outcome, write.answer, {}))
+        journal.add(Exchange([(job, event)], write.outcome, write.response, {}))
     claims = {write.claim: write.problems for write in writes}
     claims["a wait was cancelled"] = [] if count else ["there was none"]
     is_any_unknown = any(write.outcome == UNKNOWN for write in writes)
@@ -188,7 +188,7 @@ def standby_away(services, jobs, journal, primary):
 
 
 def cancel_waits(postgres, application, is_waiting):
-    """Cancels one server's waits while a condition holds; returns their number."""
+    """Cancels one server's waits while a condition holds, and returns their number."""
     count = 0
     while is_waiting():
         cancel = f"select pg_cancel_backend(pid) {_WAITING} and application_name = '{application}'"
@@ -198,7 +198,7 @@ def cancel_waits(postgres, application, is_waiting):
 
 
 def unacknowledged(reporter, workload):
-    """A problem if no event is acknowledged within a minute."""
+    """Returns a problem if no event is acknowledged within a minute."""
     job = workload.jobs[0]
     events = [(job, workload.event(reporter.random, job)) for _ in range(5)]
     try:

@@ -1,7 +1,7 @@
 """A second implementation of the fold of a job's events to its snapshot.
 
-It follows the specification and shares no code with the product. It favours being obvious over being fast: a snapshot
-is summed up from all executions each time.
+It follows the specification and shares no code with the product. It is simple rather than fast: each snapshot is
+summed up from all executions.
 """
 
 LABELS_MAX = 1000
@@ -35,7 +35,7 @@ class Task:
         return max(self.executions, key=lambda execution: execution.order)
 
     def find(self, name, attempt):
-        """The known execution that an event names, or None."""
+        """Returns the execution that an event names, or None if it is new."""
         for execution in self.executions:
             if name is not None and execution.name == name:
                 return execution
@@ -44,7 +44,7 @@ class Task:
         return None
 
     def make(self, name, attempt, sequence):
-        """An execution that an event names for the first time; not yet one of the task's."""
+        """Returns a new execution for an event, without adding it to the task."""
         if attempt is None:
             highest = max((execution.attempt for execution in self.executions), default=0)
             attempt = highest + 1 if name is not None else 1
@@ -64,7 +64,7 @@ class Fold:
         self.arrivals = {}
 
     def add(self, event, sequence=None):
-        """Folds the next event. Its sequence is given only where one may be missing."""
+        """Folds the next event. The sequence is only needed if an event may be missing."""
         self.sequence = sequence or self.sequence + 1
         kind = event["type"]
         if kind == "job_created":
@@ -106,7 +106,7 @@ class Fold:
         return ("counted" if task.last is execution else "superseded", execution, event["task"], None)
 
     def _decide(self, event, kind, execution):
-        """Rules 1 to 3: a discarded event's verdict and the sequence of its original."""
+        """Applies rules 1 to 3; returns a discarded event's verdict and its original's sequence."""
         if event.get("attempt") is not None and event["attempt"] != execution.attempt:
             return "conflict", None
         earlier = execution.reports.get(event.get("report"))
@@ -119,14 +119,14 @@ class Fold:
         return None, None
 
     def verdict(self, sequence):
-        """The verdict of an event as of now, and whether the event came late."""
+        """Returns the current verdict of an event, and whether the event was late."""
         verdict, execution, task, _ = self.arrivals[sequence]
         if verdict == "counted" and execution is not None and self.tasks[task].last is not execution:
             return "superseded", False
         return verdict, verdict == "superseded"
 
     def sums(self, label):
-        """The sums [total, done] of a label: received, counted, superseded and discarded."""
+        """Returns the sums [total, done] of a label: received, counted, superseded and discarded."""
         counted, superseded = [0, 0], [0, 0]
         for task in self.tasks.values():
             last = task.last
@@ -135,7 +135,7 @@ class Fold:
         return {**self.labels[label], "counted": counted, "superseded": superseded}
 
     def snapshot(self):
-        """The snapshot that the ledger must show now, without times and names."""
+        """Returns the snapshot that the ledger must show now, without times and names."""
         lasts = [task.last for task in self.tasks.values()]
         progress = []
         for label in self.labels:
@@ -168,7 +168,7 @@ class Fold:
 
 
 def shown_snapshot(job):
-    """A snapshot that a server shows, in the form of the fold's."""
+    """Converts a snapshot that a server shows to the form of the fold's."""
     fields = ("done", "total", "percent", "attempted_done", "attempted_total", "wasted_done", "wasted_total")
     return {
         "sequence": job["sequence"],
@@ -181,14 +181,14 @@ def shown_snapshot(job):
 
 
 def given_event(shown):
-    """An event as its caller gave it, from an event that a server shows."""
+    """Returns an event as its caller gave it, from an event that a server shows."""
     shown_only = {"sequence", "recorded_at", "inferred", "verdict", "late", "superseded_by", "duplicate_of", "hash"}
     left_out = shown_only | set(shown.get("inferred", ()))
     return {field: value for field, value in shown.items() if field not in left_out}
 
 
 def _content(event):
-    """The content of a report; with the same number it makes a duplicate."""
+    """Returns the content of a report; the same number and content make a duplicate."""
     return (event["type"], event.get("label", ""), event.get("total", 0), event.get("done", 0))
 
 

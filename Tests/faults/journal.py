@@ -1,4 +1,4 @@
-"""The test's own record of all requests and their answers."""
+"""The test's own record of all requests and their responses."""
 
 import dataclasses
 import datetime
@@ -11,7 +11,7 @@ _MARKERS_BEGIN = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 def clock():
-    """The time now as it is in the logs of the processes."""
+    """Returns the current time in the format of the processes' logs."""
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
@@ -19,13 +19,13 @@ def clock():
 class Exchange:
     """One request with events, and its outcome.
 
-    Each event carries a marker of its own in its field `at`. So an event in the ledger identifies the request that
-    brought it, even if the same report was sent several times.
+    Each event contains a unique marker in its field `at`. An event in the ledger therefore identifies its request, even
+    if the same report was sent several times.
     """
 
     events: list  # (job, event)
     outcome: str
-    answer: str
+    response: str
     first_sequences: dict  # by job, if it was acknowledged
     time: float = dataclasses.field(default_factory=time.monotonic)
 
@@ -38,13 +38,13 @@ class Start:
     task: str
     execution: str
     outcome: str
-    answer: str
+    response: str
     sequence: int = None
     attempt: int = None
 
 
 class Journal:
-    """Collects from all threads."""
+    """The requests, responses and violations of all threads."""
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -57,7 +57,7 @@ class Journal:
         self.markers = 0
 
     def mark(self, event):
-        """A copy of an event with a marker."""
+        """Returns a copy of an event with a marker."""
         with self.lock:
             self.markers += 1
             at = _MARKERS_BEGIN + datetime.timedelta(microseconds=self.markers)
@@ -91,7 +91,7 @@ class Journal:
             self.violations.append(f"{clock()} {text}")
 
     def longest_outage(self):
-        """The longest time in seconds between two acknowledged requests that followed each other."""
+        """Returns the longest time in seconds between two successive acknowledged requests."""
         times = sorted(exchange.time for exchange in self.exchanges if exchange.outcome == ACKNOWLEDGED)
         return max((after - before for before, after in zip(times, times[1:])), default=0)
 
@@ -100,12 +100,12 @@ class Journal:
             return self.heads.get(job, 1)
 
     def acknowledged(self):
-        """How many events were acknowledged so far."""
+        """Returns the number of events acknowledged so far."""
         with self.lock:
             return sum(len(exchange.events) for exchange in self.exchanges if exchange.outcome == ACKNOWLEDGED)
 
     def count(self, outcome):
-        """How many requests had an outcome so far."""
+        """Returns the number of requests with an outcome so far."""
         with self.lock:
             return sum(exchange.outcome == outcome for exchange in self.exchanges + self.starts)
 

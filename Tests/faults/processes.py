@@ -1,4 +1,4 @@
-"""The programs under test as processes to kill, freeze, and start again."""
+"""The programs under test, as processes that can be killed, frozen and restarted."""
 
 import os
 import signal
@@ -22,8 +22,8 @@ class Process:
 
     def start(self):
         if self.is_over:
-            raise RuntimeError(f"{self.name} is started after the end")
-        # Emptied at each start, because it contains the address that a server listens on.
+            raise RuntimeError(f"cannot start {self.name} after the end of the test")
+        # Each start truncates the output, because it contains the address that a server listens on.
         with open(self.log, "ab") as log, open(self.output, "wb") as output:
             self.child = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=log, env=self.environment
@@ -46,7 +46,7 @@ class Process:
         self.child.send_signal(signal.SIGCONT)
 
     def stop(self, seconds=40):
-        """Stops it by SIGTERM and returns its exit code, or None if it had to be killed."""
+        """Stops it with SIGTERM and returns its exit code, or None if it had to be killed."""
         self.child.terminate()
         try:
             return self.child.wait(seconds)
@@ -60,7 +60,7 @@ class Server(Process):
 
     @property
     def port(self):
-        """The port it listens on, or None while it does not."""
+        """The port, or None while the server does not listen."""
         if not self.is_running:
             return None
         line = self.output.read_text()
@@ -82,13 +82,13 @@ class Postgres(Process):
         super().__init__(name, [str(programs / "postgres"), "-D", str(self.data), *options], folder)
 
     def make(self):
-        """Makes a new cluster."""
+        """Creates a new cluster."""
         self.folder.mkdir()
         options = ["--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync"]
         run([self.programs / "initdb", "--pgdata", self.data, *options])
 
     def make_standby(self, primary):
-        """Copies a running primary, to follow it under this one's name."""
+        """Copies a running primary; this server then follows it under its own name."""
         self.folder.mkdir()
         source = f"host={primary.folder} user=postgres application_name={self.name}"
         options = ["--checkpoint", "fast", "--no-sync", "--write-recovery-conf"]
@@ -96,21 +96,21 @@ class Postgres(Process):
 
     def start(self):
         super().start()
-        wait_for(f"{self.name} to answer", self.answers)
+        wait_for(f"{self.name} to respond", self.responds)
 
     def tool(self, name):
-        """A client program, beside the server's programs or on the PATH."""
-        beside = self.programs / name
-        return beside if beside.exists() else name
+        """Returns a client program, from the folder of the server's programs or from PATH."""
+        program = self.programs / name
+        return program if program.exists() else name
 
-    def answers(self):
-        """Whether it answers; an error if it has ended."""
+    def responds(self):
+        """Returns whether it responds to a query; raises an error if it has ended."""
         if not self.is_running:
-            raise RuntimeError(f"{self.name} has ended; its log is {self.log}")
+            raise RuntimeError(f"{self.name} has ended; see its log {self.log}")
         return subprocess.run(self._psql("select 1"), capture_output=True, timeout=60).returncode == 0
 
     def sql(self, statement, database="ledger"):
-        """The rows of a statement, as text with | between columns."""
+        """Runs a statement and returns its rows, as text with | between columns."""
         return run(self._psql(statement, database)).splitlines()
 
     def _psql(self, statement, database="postgres"):
@@ -119,13 +119,13 @@ class Postgres(Process):
         return [self.tool("psql"), *options, *connection, "--command", statement]
 
     def kill(self):
-        """Kills all its processes; the first is frozen before and starts no others."""
+        """Kills all its processes; the postmaster is frozen first, so that it starts no new ones."""
         super().freeze()
         below = processes_below(self.child.pid)
         for process in below:
             send(process, signal.SIGKILL)
         super().kill()
-        # A start is refused while one of them still has the shared memory.
+        # PostgreSQL refuses to start while one of the old processes uses the shared memory.
         wait_for(f"the processes of {self.name} to end", lambda: not any(is_alive(process) for process in below))
 
     def freeze(self):
@@ -144,7 +144,7 @@ class Postgres(Process):
 
 
 def end_processes():
-    """Kills all processes that still run; no thread starts them again."""
+    """Kills all running processes and prevents their restart."""
     for process in reversed(_started):
         process.is_over = True
         if process.is_running:
@@ -153,7 +153,7 @@ def end_processes():
 
 
 def run(command, seconds=120):
-    """The output of a command; an error with all its output if it fails."""
+    """Runs a command and returns its output; raises an error with all output if it fails."""
     result = subprocess.run(
         [str(word) for word in command], capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL
     )
@@ -163,23 +163,23 @@ def run(command, seconds=120):
     return result.stdout
 
 
-def wait_for(what, condition, seconds=60):
-    """Waits until a condition holds and returns its value; an error if too late."""
+def wait_for(event, condition, seconds=60):
+    """Waits until a condition holds and returns its value; raises TimeoutError if too late."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {seconds} s for {what}")
+            raise TimeoutError(f"waited {seconds} s for {event}")
         time.sleep(0.05)
     return value
 
 
 def processes_below(pid):
-    """The living processes that a process has started."""
+    """Lists the child processes of a process."""
     return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _status(entry)[1] == pid]
 
 
 def is_alive(pid):
-    """Whether a process runs; a zombie does not."""
+    """Returns whether a process runs; a zombie does not."""
     return _status(pid)[0] not in ("", "Z", "X")
 
 
@@ -191,7 +191,7 @@ def send(pid, number):
 
 
 def _status(pid):
-    """The state of a process and its parent; ("", 0) if there is none."""
+    """Returns the state of a process and its parent, or ("", 0) if it does not exist."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             fields = file.read().rsplit(")", 1)[1].split()

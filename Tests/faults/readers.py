@@ -1,4 +1,4 @@
-"""Threads that read snapshots all the time, for comparison with the fold."""
+"""Threads that read snapshots continuously, for comparison with the fold."""
 
 import threading
 from random import Random
@@ -8,7 +8,7 @@ from fold import shown_snapshot
 
 
 class Readers:
-    """Several threads that read newest, past, and sufficiently new snapshots."""
+    """Several threads that read current, past, and sufficiently new snapshots."""
 
     def __init__(self, servers, jobs, journal, seed, count, seldom=()):
         self.servers = servers
@@ -38,7 +38,7 @@ class Readers:
             while not self.ending.is_set():
                 self._read(client, random)
                 self.ending.wait(random.uniform(0, 0.03))
-        except Exception as error:  # A reader that has stopped would test nothing.
+        except Exception as error:  # A stopped reader would test nothing.
             self.journal.violation(f"a reader failed: {error!r}")
 
     def _read(self, client, random):
@@ -58,14 +58,14 @@ class Readers:
         except (Lost, Unsent):
             return
         if response.status != 200:
-            # 503: the database is away. 504: the database did not answer, or has not reached min_sequence in time.
+            # 503: the database is unavailable. 504: it did not respond, or min_sequence was not reached in time.
             if response.status not in (503, 504):
-                self.journal.violation(f"GET {job}/progress{query} was answered by {response}")
+                self.journal.violation(f"the response to GET {job}/progress{query} was {response}")
             return
         snapshot = shown_snapshot(response.json)
         self.journal.add_snapshot(job, snapshot)
         sequence = snapshot["sequence"]
         if at_sequence is not None and sequence != at_sequence:
-            self.journal.violation(f"GET {job}/progress{query} gave sequence {sequence}")
+            self.journal.violation(f"GET {job}/progress{query} returned sequence {sequence}")
         if min_sequence is not None and sequence < min_sequence:
-            self.journal.violation(f"GET {job}/progress{query} gave sequence {sequence}")
+            self.journal.violation(f"GET {job}/progress{query} returned sequence {sequence}")

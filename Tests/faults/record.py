@@ -1,4 +1,4 @@
-"""The contents of the ledger in the end, by its interface and by SQL."""
+"""The final contents of the ledger, read over HTTP and by SQL."""
 
 import json
 from urllib.parse import quote
@@ -51,29 +51,29 @@ def read_record(server, postgres, jobs):
 
 
 def get(client, server, path, accept="application/json"):
-    """The response to a read that must succeed."""
+    """Returns the response to a read, which must succeed."""
     response = client.send_to(server.port, "GET", path, accept=accept)
     if response.status != 200:
-        raise RuntimeError(f"GET {path} was answered by {response}")
+        raise RuntimeError(f"GET {path} failed: {response}")
     return response
 
 
 def create_job(server, name):
-    """Makes a job and returns its id."""
+    """Creates a job and returns its id."""
     response = Client([server], seconds=40).send_to(server.port, "POST", "/v1/jobs", json.dumps({"name": name}))
     if response.status != 201:
-        raise RuntimeError(f"a new job was answered by {response}")
+        raise RuntimeError(f"cannot create a job: {response}")
     return response.json["job"]
 
 
 def stored_event(shown):
-    """A shown event as a row must have it."""
+    """Returns a shown event in the form of a row."""
     event = given_event(shown)
     return {field: value for field, value in event.items() if not (field == "tags" and not value)}
 
 
 def tool_problems(binary, server, *arguments):
-    """The output of one of the product's own checks if it fails; empty if it succeeds."""
+    """Runs one of the product's own checks, and returns its output as a problem if it fails."""
     try:
         run([binary, *arguments, "--server", server.url], seconds=300)
     except RuntimeError as error:
@@ -86,6 +86,6 @@ def _explain(client, server, path, label):
 
 
 def _some_labels(events):
-    """The first labels of a job, in the order of their first events."""
+    """Returns the first labels of a job, in the order of their first events."""
     labels = dict.fromkeys(event.get("label", "") for event in events if event["type"] == "progress")
     return list(labels)[:8]

@@ -1,4 +1,4 @@
-"""Threads that report through all faults and note every answer in the journal."""
+"""Threads that report during all faults and record every response in the journal."""
 
 import itertools
 import json
@@ -12,7 +12,7 @@ from workload import over_limit_events
 
 
 class Reporters:
-    """Several threads, each of which repeats a request until it is taken."""
+    """Several threads that repeat each request until it is acknowledged."""
 
     def __init__(self, servers, workload, journal, seed, count):
         self.servers = servers
@@ -29,7 +29,7 @@ class Reporters:
             thread.start()
 
     def end(self, seconds=60):
-        """Ends them after their current requests, for which servers must be up."""
+        """Ends the threads after their current requests, which need running servers."""
         self.ending.set()
         for thread in self.threads:
             thread.join(seconds)
@@ -42,7 +42,7 @@ class Reporters:
             while not self.ending.is_set():
                 reporter.report(self.ending)
                 self.ending.wait(random.uniform(0, 0.03))
-        except Exception as error:  # A reporter that has stopped would test nothing.
+        except Exception as error:  # A stopped reporter would test nothing.
             self.journal.violation(f"a reporter failed: {error!r}")
 
 
@@ -56,7 +56,7 @@ class Reporter:
         self.random = random
 
     def report(self, ending=None):
-        """Sends one request of some kind until it is taken."""
+        """Repeats one request of a random kind until it is acknowledged."""
         choice = self.random.random()
         if choice < 0.12:
             self._repeat(self._start_execution(), ending)
@@ -67,9 +67,9 @@ class Reporter:
             self._repeat(lambda: self.append(events), ending)
 
     def append(self, events):
-        """Sends events once and notes the answer; whether they were acknowledged.
+        """Sends events once, records the response, and returns whether they were acknowledged.
 
-        Each sending has markers of its own.
+        Each call uses new markers.
         """
         events = [(job, self.journal.mark(event)) for job, event in events]
         jobs = {job for job, _ in events}
@@ -79,29 +79,29 @@ class Reporter:
         else:
             path = f"/v1/jobs/{events[0][0]}/events"
             body, kind = self._body([event for _, event in events])
-        outcome, answer, json = self._send(path, body, kind, {201})
+        outcome, response, json = self._send(path, body, kind, {201})
         firsts = {}
         if outcome == ACKNOWLEDGED:
             shown = json["jobs"] if "jobs" in json else {events[0][0]: json}
             firsts = {job: sequences["first_sequence"] for job, sequences in shown.items()}
             self._check_counts(events, shown)
-        self.journal.add(Exchange(events, outcome, answer, firsts))
+        self.journal.add(Exchange(events, outcome, response, firsts))
         return outcome == ACKNOWLEDGED
 
     def send_invalid(self):
-        """Sends a good event and a bad one: nothing may be taken."""
+        """Sends a valid and an invalid event, both of which must be refused."""
         job = self.workload.job(self.random)
-        good = self.journal.mark({"type": "progress", "task": "refused", "done": 1})
-        bad = {"type": "progress", "task": "refused", "done": -1}
-        path, body = f"/v1/jobs/{job}/events", json.dumps([good, bad])
-        _, answer, _ = self._send(path, body, "application/json", {422})
-        self.journal.add(Exchange([(job, good)], REFUSED, answer, {}))
+        valid = self.journal.mark({"type": "progress", "task": "refused", "done": 1})
+        invalid = {"type": "progress", "task": "refused", "done": -1}
+        path, body = f"/v1/jobs/{job}/events", json.dumps([valid, invalid])
+        _, response, _ = self._send(path, body, "application/json", {422})
+        self.journal.add(Exchange([(job, valid)], REFUSED, response, {}))
 
     def send_over_limit(self, job):
         self._repeat(lambda: self.append([(job, event) for event in over_limit_events()]), None)
 
     def _events(self, choice):
-        """The events of a request: one, several of one job, or several of many jobs."""
+        """Returns the events of a request: one, several of one job, or several of many jobs."""
         random, workload = self.random, self.workload
         job = workload.job(random)
         if choice < 0.16:
@@ -114,7 +114,7 @@ class Reporter:
         return [(job, workload.event(random, job)) for job in jobs for _ in range(random.randrange(1, 5))]
 
     def _body(self, events):
-        """Events of one job in one of the three forms that the ledger accepts."""
+        """Encodes events of one job in one of the three forms that the ledger accepts."""
         if len(events) == 1 and self.random.random() < 0.8:
             return json.dumps(events[0]), "application/json"
         if self.random.random() < 0.5:
@@ -122,26 +122,26 @@ class Reporter:
         return ndjson(events), "application/x-ndjson"
 
     def _start_execution(self):
-        """A function that sends the start of a new execution; whether it was taken."""
+        """Returns a function that sends a new execution's start once and returns its success."""
         job, task, name = self.workload.job(self.random), self.workload.task(self.random), self.workload.new_name()
-        is_known = itertools.count()
+        additions = itertools.count()
 
         def send():
             body = json.dumps({"task": task, "execution": name})
-            outcome, answer, started = self._send(f"/v1/jobs/{job}/executions", body, "application/json", {201, 409})
-            start = Start(job, task, name, outcome, answer)
+            outcome, response, started = self._send(f"/v1/jobs/{job}/executions", body, "application/json", {201, 409})
+            start = Start(job, task, name, outcome, response)
             if outcome == ACKNOWLEDGED:
                 start.sequence, start.attempt = started["sequence"], started["attempt"]
             self.journal.add_start(start)
-            # Reports to it begin once the ledger may know it.
-            if outcome != REFUSED and next(is_known) == 0:
+            # Reporting begins once the ledger may have recorded the start.
+            if outcome != REFUSED and next(additions) == 0:
                 self.workload.add(job, task, name, start.attempt)
             return outcome == ACKNOWLEDGED
 
         return send
 
     def _send(self, path, body, kind, expected):
-        """The outcome of a request, its answer as text, and its JSON if expected."""
+        """Sends a request; returns its outcome, its response as text, and its JSON if expected."""
         try:
             response = self.client.send(self.random, "POST", path, body, kind)
         except Unsent as error:
@@ -152,22 +152,22 @@ class Reporter:
             return ACKNOWLEDGED, str(response), response.json
         if response.status == 503:
             return UNKNOWN if response.title == "Outcome unknown" else REFUSED, str(response), None
-        self.journal.violation(f"POST {path} was answered by {response}; the body was {body[:300]}")
+        self.journal.violation(f"the response to POST {path} was {response}; the body was {body[:300]}")
         return REFUSED, str(response), None
 
     def _repeat(self, send, ending):
-        """Repeats a request until it is taken, or for a minute at the end."""
+        """Repeats a request until it is acknowledged, for 30 s at most after the end."""
         deadline = None
         while not send():
             if ending is not None and ending.is_set():
                 deadline = deadline or time.monotonic() + 30
                 if time.monotonic() > deadline:
-                    self.journal.violation("a request was not taken in 30 s though everything was up again")
+                    self.journal.violation("a request was not acknowledged within 30 s while all services ran")
                     return
             time.sleep(self.random.uniform(0.05, 0.3))
 
     def _check_counts(self, events, shown):
-        """The sequences in a response must be as many as the events of the request."""
+        """Checks that a response has as many sequences as the request has events."""
         for job, sequences in shown.items():
             sent = sum(1 for other, _ in events if other == job)
             if sequences["last_sequence"] - sequences["first_sequence"] + 1 != sent:

@@ -31,7 +31,7 @@ class Run:
         self.random = random.Random(f"{self.seed}/run")
         self.broken = arguments.broken
         self.has_chaos = self.broken is None
-        # Below /tmp whatever TMPDIR says, because the path of a Unix socket must be short.
+        # In /tmp, independent of TMPDIR, because the path of a Unix socket must be short.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="progress-ledger-faults.", dir="/tmp"))
         self.passed = 0
         self.failed = 0
@@ -41,7 +41,7 @@ class Run:
             "freezes": 0,
             "unknown outcomes": 0,
             "snapshots read": 0,
-            "seconds without acknowledgement at most in the soak": 0,
+            "seconds of the longest outage in the soak": 0,
             "seconds from promotion to acknowledgement": 0,
         }
 
@@ -70,13 +70,13 @@ class Run:
         try:
             function(self, *arguments)
         except Exception:
-            self.check(f"{name}: goes on to its end", [traceback.format_exc()])
+            self.check(f"{name}: runs to its end", [traceback.format_exc()])
         finally:
             end_processes()
 
 
 def self_test(run):
-    """Tests the checks themselves on invented damage."""
+    """Tests the checks themselves with artificial damage."""
     result = unittest.TestResult()
     unittest.defaultTestLoader.discover(pathlib.Path(__file__).parent).run(result)
     problems = [text for _, text in result.failures + result.errors]

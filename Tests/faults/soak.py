@@ -41,7 +41,7 @@ class Services:
             wait_for(f"{server.name} to listen", lambda server=server: server.port)
 
     def stop(self):
-        """Stops all by SIGTERM. Returns a problem for each that does not end with code 0."""
+        """Stops all processes with SIGTERM; returns a problem for each that does not end with code 0."""
         codes = {process.name: process.stop() for process in [*self.servers, *self.workers]}
         return [f"{name} ended with code {code}" for name, code in codes.items() if code != 0]
 
@@ -53,7 +53,7 @@ def run_soak(run_of, minutes):
     postgres.make()
     postgres.start()
     database = make_database(run_of.binary, postgres)
-    # A trap: with this setting a killed PostgreSQL loses commits. The product must not inherit it.
+    # With this setting a killed PostgreSQL loses commits. The product must override it.
     postgres.sql("alter database ledger set synchronous_commit = off")
     services = Services(run_of.binary, run_of.folder, database, "soak")
     services.start()
@@ -74,9 +74,9 @@ def run_soak(run_of, minutes):
     reporters.end()
     readers.end()
     check_ledger(run_of, "soak", journal, services, postgres, jobs)
-    run_of.check("soak: something was tried", _not_tried(run_of, journal, chaos))
+    run_of.check("soak: events, reads and faults occurred", _missing_activity(run_of, journal, chaos))
     run_of.add_figures(journal, chaos)
-    run_of.figures["seconds without acknowledgement at most in the soak"] = round(journal.longest_outage())
+    run_of.figures["seconds of the longest outage in the soak"] = round(journal.longest_outage())
 
 
 def check_ledger(run_of, part, journal, services, postgres, jobs):
@@ -94,7 +94,7 @@ def check_ledger(run_of, part, journal, services, postgres, jobs):
 
 
 def make_database(binary, postgres):
-    """Makes a ledger's database and returns how it is reached."""
+    """Creates a ledger's database and returns its connection string."""
     postgres.sql("create database ledger", "postgres")
     database = f"host={postgres.folder} user=postgres dbname=ledger"
     run([binary, "migrate", "--database", database])
@@ -102,7 +102,7 @@ def make_database(binary, postgres):
 
 
 def wait_until_quiet(postgres):
-    """Waits until nothing is appended and every snapshot has reached its job's end."""
+    """Waits until nothing is appended and every snapshot includes its job's last event."""
     state = """
         select coalesce(sum(head.sequence), 0), count(*) filter (where snapshot.sequence = head.sequence), count(*)
         from ledger.job_head as head
@@ -118,7 +118,7 @@ def wait_until_quiet(postgres):
     wait_for("all events to be in the snapshots", is_quiet)
 
 
-def _not_tried(run_of, journal, chaos):
+def _missing_activity(run_of, journal, chaos):
     counts = {"events": journal.acknowledged(), "reads": journal.reads}
     if run_of.has_chaos:
         counts |= {"kills": chaos.kills, "freezes": chaos.freezes}

@@ -12,7 +12,7 @@ JOB = "job"
 
 
 class CheckTests(unittest.TestCase):
-    """Each test damages a sound history: a job, a start, and a request of two events."""
+    """Tests that damage a sound history: a job, a start, and a request of two events."""
 
     def setUp(self):
         self.journal = Journal()
@@ -32,7 +32,7 @@ class CheckTests(unittest.TestCase):
         self.journal.add(Exchange(copy.deepcopy(events), outcome, "", first_sequences))
 
     def make_record(self):
-        """The contents of a sound ledger after the given events."""
+        """Sets the record of a sound ledger after the given events."""
         fold, self.record = Fold(), Record()
         for event in self.given:
             fold.add(event)
@@ -63,11 +63,11 @@ class CheckTests(unittest.TestCase):
         self.make_record()
         self.assert_found(
             "every acknowledged event is at its sequence with its content",
-            "a request was taken as a whole or not at all",
+            "a request was recorded as a whole or not at all",
             "every snapshot read equals the fold's",
         )
 
-    def test_an_acknowledged_event_is_another(self):
+    def test_an_acknowledged_event_has_changed(self):
         self.given[3]["done"] = 3
         self.make_record()
         self.assert_found("every acknowledged event is at its sequence with its content")
@@ -76,30 +76,30 @@ class CheckTests(unittest.TestCase):
         del self.record.events[JOB][1]
         self.assert_found("sequences have no gaps")
 
-    def test_a_request_was_taken_twice(self):
+    def test_a_request_was_recorded_twice(self):
         self.given.append(self.given[3])
         self.make_record()
-        self.assert_found("no request was taken twice")
+        self.assert_found("no request was recorded twice")
 
-    def test_a_refused_event_is_there(self):
+    def test_a_refused_event_was_recorded(self):
         self.journal.exchanges[0].outcome = REFUSED
         self.assert_found("no refused event is in the ledger")
 
-    def test_a_refused_start_is_there(self):
+    def test_a_refused_start_was_recorded(self):
         self.journal.starts[0].outcome = REFUSED
         self.assert_found("no refused event is in the ledger")
 
-    def test_half_of_a_request_with_an_unknown_outcome_is_there(self):
+    def test_half_of_a_request_with_an_unknown_outcome_was_recorded(self):
         missing = self.journal.mark(self.given[3])
         self.request([(JOB, self.given[3]), (JOB, missing)], UNKNOWN, {})
-        self.assert_found("a request was taken as a whole or not at all")
+        self.assert_found("a request was recorded as a whole or not at all")
 
-    def test_an_event_was_sent_by_nobody(self):
+    def test_no_reporter_sent_an_event(self):
         self.given.append({**self.given[3], "at": "2000-01-01T00:00:00.000000Z"})
         self.make_record()
         self.assert_found("every event was sent by a reporter")
 
-    def test_a_start_is_elsewhere(self):
+    def test_a_start_is_at_another_sequence(self):
         self.journal.starts[0].sequence = 1
         self.assert_found("every acknowledged start is at its sequence")
 
@@ -117,7 +117,7 @@ class CheckTests(unittest.TestCase):
         self.journal.snapshots[JOB, 3]["progress"][0]["done"] += 1
         self.assert_found("every snapshot read equals the fold's")
 
-    def test_a_snapshot_was_read_of_what_is_not_there(self):
+    def test_a_snapshot_was_read_at_a_missing_sequence(self):
         self.journal.snapshots[JOB, 9] = self.journal.snapshots[JOB, 3]
         self.assert_found("every snapshot read equals the fold's")
 

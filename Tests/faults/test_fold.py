@@ -1,4 +1,4 @@
-"""The fold in examples of the specification."""
+"""Tests of the fold with examples of the specification."""
 
 import unittest
 
@@ -46,7 +46,7 @@ class FoldTests(unittest.TestCase):
         result = fold(progress(attempt=2, done=1), progress(attempt=1, done=5))
         self.assertEqual(done(result), {"": 1})
 
-    def test_of_equal_attempts_the_later_one_counts(self):
+    def test_the_later_one_of_equal_attempts_counts(self):
         result = fold(progress(execution="x", attempt=1, done=3), progress(execution="y", attempt=1, done=4))
         self.assertEqual(done(result), {"": 4})
 
@@ -70,7 +70,7 @@ class FoldTests(unittest.TestCase):
         result = fold(*(progress(label=str(number), done=1) for number in range(1002)), progress(label="7", done=1))
         self.assertEqual(verdicts(result)[-4:], ["counted", "over_limit", "over_limit", "counted"])
 
-    def test_a_discarded_event_fixes_the_place_of_its_label(self):
+    def test_a_discarded_event_fixes_the_position_of_its_label(self):
         result = fold(progress(report=1), progress(report=1, label="b"), progress(label="a"), progress(label="b"))
         self.assertEqual(list(done(result)), ["", "b", "a"])
 

@@ -1,6 +1,6 @@
 """Random events with duplicates, zombies, conflicts and rival executions.
 
-Nothing here needs to know which of them the ledger will count: that follows from the order in the ledger, by the fold.
+Which of them the ledger counts follows from their order in the ledger, by the fold; the workload need not predict it.
 """
 
 import itertools
@@ -41,20 +41,20 @@ class Workload:
             return f"execution-{next(self.names)}"
 
     def add(self, job, task, name, attempt):
-        """Makes an execution known, so that events are reported to it."""
+        """Adds an execution, so that events are reported to it."""
         with self.lock:
             execution = Execution(name, attempt)
             self.executions[job, task].append(execution)
             return execution
 
     def event(self, random, job):
-        """The next event of some execution of a job."""
+        """Returns the next event of a random execution of a job."""
         task = self.task(random)
         execution = self._execution(random, job, task)
         choice = random.random()
         with self.lock:
             if choice < 0.1 and execution.sent:
-                return self._again(random, execution)
+                return self._repetition(random, execution)
             event = {"type": "progress", "task": task}
             if execution.name is not None:
                 event["execution"] = execution.name
@@ -72,24 +72,25 @@ class Workload:
         return event
 
     def job_end(self, random):
-        """Ends a job; a new execution opens it again."""
+        """Returns the end of a job; a new execution reopens it."""
         return {"type": "job_finished", "outcome": random.choice(["completed", "failed", "canceled"])}
 
     def _execution(self, random, job, task):
-        """The newest execution of a task, an older one (zombie), or a new one (retry)."""
+        """Returns the newest execution of a task, an older one (zombie), or a new one (retry)."""
         with self.lock:
-            known = self.executions[job, task]
+            executions = self.executions[job, task]
             choice = random.random()
-            if known and choice < 0.65:
-                return known[-1]
-            if known and choice < 0.95:
-                return random.choice(known[-6:])
-            attempt = random.choice([None, len(known) + 1, max(len(known), 1), max(len(known) - 1, 1)])
+            if executions and choice < 0.65:
+                return executions[-1]
+            if executions and choice < 0.95:
+                return random.choice(executions[-6:])
+            count = len(executions)
+            attempt = random.choice([None, count + 1, max(count, 1), max(count - 1, 1)])
         name = self.new_name() if random.random() < 0.8 else None
         return self.add(job, task, name, attempt)
 
-    def _again(self, random, execution):
-        """A report again: the same content (a duplicate), or another (a conflict)."""
+    def _repetition(self, random, execution):
+        """Returns a sent report with the same content (a duplicate) or another one (a conflict)."""
         event = random.choice(execution.sent)
         if random.random() < 0.2:
             return {**event, "done": random.randrange(100)}
@@ -108,5 +109,5 @@ class Workload:
 
 
 def over_limit_events():
-    """Events with more labels than one execution may have."""
+    """Returns events with more labels than one execution may have."""
     return [{"type": "progress", "task": "labels", "label": f"label {number}", "done": 1} for number in range(1003)]
