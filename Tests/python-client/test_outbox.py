@@ -31,7 +31,7 @@ def report(outbox: Outbox, reporter: Reporter, label: str, done: int, now: float
     counter = reporter.counters.setdefault(label, Counter(label))
     counter.done += done
     if not counter.is_waiting:
-        outbox.note(reporter, counter, now)
+        outbox.enqueue(reporter, counter, now)
 
 
 def test_increments_gather_until_they_are_due_and_the_start_is_due_at_once() -> None:

@@ -8,8 +8,8 @@
         context.progress("download").add(10)
         context.progress("download").done(1)
 
-Reporting never raises, never waits for the ledger, and costs a microsecond. It refuses to be anything else: it
-schedules nothing, retries no task and draws no conclusions; what counts is the ledger's to say.
+Reporting never raises, never waits for the ledger, and costs a microsecond. The package does nothing else: it schedules
+nothing and retries no task, and the ledger decides which reports count.
 """
 
 from .answers import (

@@ -12,7 +12,7 @@ Flat = dict[str, Any]
 
 
 def moment(value: str | None) -> datetime | None:
-    """A time of the ledger's, with its zone, which is UTC."""
+    """Parses a time of the ledger; its zone is UTC."""
     return None if value is None else datetime.fromisoformat(value.replace("Z", "+00:00"))
 
 
@@ -25,13 +25,13 @@ class Indicator:
     """The progress of one part of a job: `done` of `total` units."""
 
     label: str | None
-    """None is the job's default indicator."""
+    """The label; None is the job's default indicator."""
     done: int
     total: int
     percent: int | None
-    """Rounded down. May exceed 100; None while there is nothing to be done."""
+    """The percentage, rounded down. May exceed 100; None while `total` is 0."""
     attempted_done: int
-    """All units done, including those of executions that do not count any more."""
+    """All units done, including those of superseded executions."""
     attempted_total: int
     updated_at: datetime | None
 
@@ -52,7 +52,7 @@ class Indicator:
 
 @dataclass(frozen=True)
 class TaskCounts:
-    """How many tasks a job has, by state, and how many executions."""
+    """The number of a job's tasks by state, and of its executions."""
 
     total: int = 0
     running: int = 0
@@ -60,7 +60,7 @@ class TaskCounts:
     failed: int = 0
     canceled: int = 0
     abandoned: int = 0
-    """Tasks without an end in a job that has ended."""
+    """The tasks without an end in a job that has ended."""
     executions: int = 0
     superseded_executions: int = 0
 
@@ -80,16 +80,16 @@ class Snapshot:
     state: str
     """`running`, `completed`, `failed` or `canceled`."""
     sequence: int
-    """The last event in it. A later snapshot has a higher one."""
+    """The sequence of its last event. A later snapshot has a higher one."""
     ledger_sequence: int
-    """The last event in the ledger; the difference is how far the snapshot is behind."""
+    """The sequence of the last event in the ledger; the difference is the lag of the snapshot."""
     created_at: datetime | None
     started_at: datetime | None
     updated_at: datetime | None
     finished_at: datetime | None
     tasks: TaskCounts
     progress: tuple[Indicator, ...]
-    """In the order in which the labels were first named."""
+    """The indicators, in the order of their labels' first events."""
     now: datetime | None = field(default=None, compare=False)
     """The ledger's clock at the time of the response, to compute ages from.
 
@@ -117,12 +117,11 @@ class Snapshot:
 
     @property
     def percent(self) -> int | None:
-        """How far the whole job is, in percent, rounded down.
+        """The percentage of the whole job, rounded down.
 
-        The mean of its indicators' percentages, because their units differ.
-
-        No indicator counts beyond its total. One that declares nothing counts as not begun while the job runs, and not
-        at all when it has ended. A job that runs is never at 100. None where no indicator counts.
+        It is the mean of the indicators' percentages, because their units differ. Each is limited to 100. An indicator
+        without a total counts as 0 while the job runs, and is ignored after its end. A running job is never at 100.
+        None if there is no indicator to count.
         """
         shares = [
             min(indicator.done, indicator.total) * 10_000 // indicator.total if indicator.total else 0
@@ -136,8 +135,8 @@ class Snapshot:
 
     def indicator(self, label: str | None = None) -> Indicator | None:
         """The indicator with this label; None if no counted event names it."""
-        wanted = label or None
-        return next((indicator for indicator in self.progress if indicator.label == wanted), None)
+        label = label or None
+        return next((indicator for indicator in self.progress if indicator.label == label), None)
 
     def __str__(self) -> str:
         figures = "  ".join(str(indicator) for indicator in self.progress)
@@ -146,10 +145,10 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Run:
-    """One execution of a task, as the ledger knows it."""
+    """One execution of a task, as recorded in the ledger."""
 
     execution: str | None
-    """None if the caller did not name it."""
+    """The name; None if the caller did not give one."""
     attempt: int
     outcome: str | None
     """`succeeded`, `failed` or `canceled`; None without a reported end."""
@@ -160,9 +159,9 @@ class Run:
     counted: bool
     """Whether it is the last execution of its task: the one that counts."""
     provisional: bool
-    """Whether it counts only until a newer one starts, because it failed."""
+    """Whether it failed and counts only until a newer execution starts."""
     progress: tuple[tuple[str | None, int, int], ...]
-    """What it reported: label, total, done."""
+    """Its reported units, by label."""
 
     @classmethod
     def read(cls, content: Content) -> Run:
@@ -176,7 +175,7 @@ class Run:
 
 @dataclass(frozen=True)
 class JobTask:
-    """A task of a job, with its executions in the order of their beginning."""
+    """A task of a job, with its executions in the order of their start."""
 
     task: str
     state: str
@@ -198,7 +197,7 @@ class JobTask:
 class Cause:
     """The cause of a decrease.
 
-    A newer execution of a task began, and the one before does not count any more.
+    A newer execution of a task started, and the previous one no longer counts.
     """
 
     task: str
@@ -230,7 +229,7 @@ class HistoryPoint:
     total: int
     done: int
     cause: Cause | None
-    """Only if the numbers decreased."""
+    """The cause; None unless the numbers decreased."""
 
     @classmethod
     def read(cls, content: Content) -> HistoryPoint:

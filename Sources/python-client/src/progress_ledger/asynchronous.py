@@ -1,6 +1,6 @@
 """The client for coroutines.
 
-Requests wait in threads of the loop's executor; reporting needs none.
+Requests wait in threads of the loop's executor; reporting needs no thread.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from .watching import follow
 
 T = TypeVar("T")
 
-# Rows that one turn of a thread fetches: few enough to begin soon, many enough not to change threads for each.
+# The rows that one call in a thread fetches: few enough for a short delay, many enough to save thread switches.
 ROWS_AT_ONCE = 200
 
 
-async def _apart(ask: Callable[[], T]) -> T:
+async def _in_thread(ask: Callable[[], T]) -> T:
     """Runs a request in a thread.
 
     If the coroutine is canceled, the thread still waits and drops the result.
@@ -40,9 +40,9 @@ async def _apart(ask: Callable[[], T]) -> T:
 
 def _rows(rows: Iterable[T], change: Callable[[T], Any] = lambda row: row) -> AsyncRows[Any]:
     async def read() -> AsyncIterator[Any]:
-        source = await _apart(lambda: iter(rows))
+        source = await _in_thread(lambda: iter(rows))
         while True:
-            part = await _apart(lambda: list(islice(source, ROWS_AT_ONCE)))
+            part = await _in_thread(lambda: list(islice(source, ROWS_AT_ONCE)))
             for row in part:
                 yield change(row)
             if len(part) < ROWS_AT_ONCE:
@@ -59,7 +59,7 @@ class AsyncClient:
             async with job.execution("tile-17", attempt=2) as context:
                 context.progress("download").done(1)
 
-    Takes what `Client` takes. `add` and `done` never wait, so that they are called without `await`.
+    It has the parameters of `Client`. `add` and `done` never wait, so they are called without `await`.
     """
 
     def __init__(
@@ -92,12 +92,12 @@ class AsyncClient:
         return AsyncJob(self._client.job(id))
 
     async def flush(self, timeout: float | None = None) -> bool:
-        """Sends everything that waits, and waits until it is recorded; see `Client.flush`."""
-        return await _apart(lambda: self._client.flush(timeout))
+        """Sends all unsent reports, and waits until they are recorded; see `Client.flush`."""
+        return await _in_thread(lambda: self._client.flush(timeout))
 
     async def close(self, timeout: float | None = None) -> bool:
         """Sends everything, and closes the connections; see `Client.close`."""
-        return await _apart(lambda: self._client.close(timeout))
+        return await _in_thread(lambda: self._client.close(timeout))
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -116,12 +116,12 @@ class AsyncJobs:
         self._jobs = client.jobs
 
     async def create(self, name: str, key: str | None = None, tags: Mapping[str, str] | None = None) -> AsyncJob:
-        """A new job, or the one of this key; see `Jobs.create`."""
-        return AsyncJob(await _apart(lambda: self._jobs.create(name, key, tags)))
+        """Creates a job, or returns the job with this key; see `Jobs.create`."""
+        return AsyncJob(await _in_thread(lambda: self._jobs.create(name, key, tags)))
 
     async def find(self, id: str | None = None, *, key: str | None = None) -> AsyncJob:
-        """Returns the job with this id or key, as it is now; see `Jobs.find`."""
-        return AsyncJob(await _apart(lambda: self._jobs.find(id, key=key)))
+        """Returns the job with this id or key, with its current snapshot; see `Jobs.find`."""
+        return AsyncJob(await _in_thread(lambda: self._jobs.find(id, key=key)))
 
     def list(
         self,
@@ -132,7 +132,7 @@ class AsyncJobs:
         tags: Mapping[str, str] | None = None,
         limit: int | None = None,
     ) -> AsyncRows[AsyncJob]:
-        """The ledger's jobs that fit, newest first; see `Jobs.list`."""
+        """Lists the matching jobs, newest first; see `Jobs.list`."""
         return _rows(self._jobs.list(state=state, name=name, key=key, tags=tags, limit=limit), AsyncJob)
 
 
@@ -163,7 +163,7 @@ class AsyncJob(Shown):
 
     @property
     def progress(self) -> tuple[Indicator, ...]:
-        """The job's indicators, as of `snapshot`; none if it was never read."""
+        """The job's indicators, as of `snapshot`; empty if it was never read."""
         return self.snapshot.progress if self.snapshot is not None else ()
 
     def execution(
@@ -174,21 +174,21 @@ class AsyncJob(Shown):
         execution: str | None = None,
         on_superseded: Callable[[Execution], Any] | None = None,
     ) -> Execution:
-        """A new execution of a task, for `async with`; see `Job.execution`."""
+        """Returns a new execution of a task, for `async with`; see `Job.execution`."""
         return self._job.execution(task, attempt, execution=execution, on_superseded=on_superseded)
 
     async def refresh(self) -> Snapshot:
         """Reads the current snapshot; see `Job.refresh`."""
-        return await _apart(self._job.refresh)
+        return await _in_thread(self._job.refresh)
 
     async def snapshot_at(
         self, sequence: int | None = None, at: datetime | str | None = None, policy: str = "last"
     ) -> Snapshot:
-        """The job as it was; see `Job.snapshot_at`."""
-        return await _apart(lambda: self._job.snapshot_at(sequence, at, policy))
+        """Returns a past snapshot of the job; see `Job.snapshot_at`."""
+        return await _in_thread(lambda: self._job.snapshot_at(sequence, at, policy))
 
     def watch(self) -> AsyncGenerator[Snapshot, None]:
-        """The job's snapshots as they change, until it has finished: for `async for`.
+        """Iterates over the job's snapshots as they change, until it has finished, for `async for`.
 
         Leaving the loop ends it.
         """
@@ -208,7 +208,7 @@ class AsyncJob(Shown):
 
     async def explain(self, label: str | None = None, at_sequence: int | None = None) -> Explanation:
         """Explains an indicator; see `Job.explain`."""
-        return await _apart(lambda: self._job.explain(label, at_sequence))
+        return await _in_thread(lambda: self._job.explain(label, at_sequence))
 
     def tasks(self, state: str | None = None) -> AsyncRows[JobTask]:
         """The job's tasks with their executions; see `Job.tasks`."""

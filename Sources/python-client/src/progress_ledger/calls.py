@@ -1,6 +1,6 @@
-"""The questions to a ledger as values.
+"""The calls to a ledger as values.
 
-The request, whether it is idempotent, and the decoder of its result.
+Each has the request, whether it is idempotent, and the decoder of its result.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Page = tuple[list[T], Optional[str]]
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One question to the ledger. `is_repeatable`: whether it is idempotent."""
+    """One call to the ledger. `is_repeatable`: whether it is idempotent."""
 
     request: Request
     read: Callable[[Any], T]
@@ -55,7 +55,7 @@ class Call(Generic[T]):
             return self.read(content)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UnexpectedAnswerError(
-                f"the response cannot be read: {error!r}; is it a progress ledger of this version?",
+                f"cannot read the response: {error!r}; check that the server is a progress ledger of this version",
                 status=response.status,
             ) from error
 
@@ -63,26 +63,28 @@ class Call(Generic[T]):
 def error_of(response: Response, is_repeatable: bool = True) -> LedgerError:
     """The error that a response to a call reports."""
     content = read_object(response.body)
-    message = str(content.get("detail") or content.get("title") or f"the ledger answered {response.status}")
+    message = str(
+        content.get("detail") or content.get("title") or f"the ledger responded with status {response.status}"
+    )
     errors = content.get("errors")
-    known: dict[str, Any] = {"status": response.status, "errors": errors if isinstance(errors, list) else []}
+    details: dict[str, Any] = {"status": response.status, "errors": errors if isinstance(errors, list) else []}
     status = response.status
     if status in (401, 403):
-        return UnauthorizedError(f"{message} (the token is given as token= or in PROGRESS_LEDGER_TOKEN)", **known)
+        return UnauthorizedError(f"{message} (give a token as token= or in PROGRESS_LEDGER_TOKEN)", **details)
     if status in (404, 410):
-        return NotFoundError(message, **known)
+        return NotFoundError(message, **details)
     if status == 409:
-        return ConflictError(message, **known)
+        return ConflictError(message, **details)
     if status in (400, 413, 415, 422):
-        return InvalidValueError(message, **known)
+        return InvalidValueError(message, **details)
     if status == 503 and content.get("title") == "Outcome unknown":
-        return OutcomeUnknownError(message, **known)
+        return OutcomeUnknownError(message, **details)
     # These do not prove that nothing was recorded, and neither does the 503 of a proxy.
     if not is_repeatable and (status in (408, 502, 504) or (status == 503 and not is_problem(response))):
-        return OutcomeUnknownError(message, **known)
+        return OutcomeUnknownError(message, **details)
     if status in (408, 425, 429, 502, 503, 504):
-        return UnavailableError(message, retry_after=retry_after(response), **known)
-    return UnexpectedAnswerError(message, **known)
+        return UnavailableError(message, retry_after=retry_after(response), **details)
+    return UnexpectedAnswerError(message, **details)
 
 
 def job_id(value: str) -> str:
@@ -202,7 +204,7 @@ def start_execution(job: str, task: str, execution: str, attempt: int | None) ->
     content: dict[str, Any] = {"task": task, "execution": execution}
     if attempt is not None:
         content["attempt"] = attempt
-    # 409 is a result too: it tells a zombie that it is superseded.
+    # 409 is a result too: it means that the execution is superseded.
     return Call(
         _post(f"/v1/jobs/{job}/executions", content),
         lambda response: Started(response.get("attempt"), "last" not in response),

@@ -1,6 +1,6 @@
 """Celery tasks as executions.
 
-The job travels with the messages, the attempt is Celery's.
+The messages contain the job, and Celery provides the attempt.
 
 from progress_ledger import progress
 from progress_ledger.celery import LedgerTask, reporting_to
@@ -13,9 +13,9 @@ with reporting_to(job):
     group(download.s(tile) for tile in tiles).apply_async()
 
 Every task that is sent within `reporting_to`, or by a task that reports to a job, reports to the same job: members of
-groups, chains and chords too. A retry is the next attempt and supersedes the one before; a message that is delivered
-twice, or again after a worker was lost, is another run of the same attempt, of which the later one counts. The reports
-of a run are recorded before Celery is told that the task is done.
+groups, chains and chords too. A retry is the next attempt and supersedes the previous one. A message that is delivered
+twice, or again after a worker was lost, is another execution with the same attempt; the later one counts. The reports
+of an execution are recorded before Celery acknowledges the task.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _client() -> Client:
 
 @contextmanager
 def reporting_to(job: Job | AsyncJob | str) -> Iterator[None]:
-    """A context in which every task that is sent reports to this job."""
+    """Makes every task that is sent within this context report to a job."""
     token = _job.set(job if isinstance(job, str) else job.id)
     try:
         yield
@@ -76,14 +76,14 @@ def job_of(request: Any) -> str | None:
 
 @before_task_publish.connect(weak=False)  # type: ignore[untyped-decorator,unused-ignore]
 def _pass_on(headers: dict[str, Any] | None = None, **_: Any) -> None:
-    # After the body of a task, Celery sends what follows it in a chain: then the request is all that is left to ask.
+    # Celery sends the next task of a chain after the body of a task. By then only the request still has the job.
     job = _job.get() or (job_of(current_task.request) if current_task else None)
     if job is not None and headers is not None:
         headers.setdefault(HEADER, job)
 
 
 class LedgerTask(Task):  # type: ignore[misc]
-    """A base for tasks: each delivery is an execution in the job of the message.
+    """A base class for tasks. Each delivery is an execution in the job of the message.
 
     Within it, `progress_ledger.progress` and `progress_ledger.current` belong to the execution. A task without a job,
     called directly in a unit test for example, reports nothing.
@@ -97,13 +97,13 @@ class LedgerTask(Task):  # type: ignore[misc]
         if job is None:
             if is_within_execution():
                 return self.run(*arguments, **options)
-            # Not outside of every execution, where reports would be counted as dropped and logged.
+            # A silent execution, because reports outside of any execution would be counted as dropped and logged.
             with silent(str(self.name)):
                 return self.run(*arguments, **options)
         with reporting_to(job), _client().job(job).execution() as execution:
             try:
                 return self.run(*arguments, **options)
             except Ignore:
-                # The task has dealt with it in its own way.
+                # The task has handled the situation itself.
                 execution.finish("succeeded")
                 raise

@@ -13,7 +13,7 @@ from .answers import Snapshot
 from .connection import Server
 from .errors import InvalidValueError, NotFoundError
 from .job import Job, read
-from .jobs import NO_JOB, Ledger, nobody
+from .jobs import NO_JOB, Ledger, empty_snapshot
 from .losses import LossLog, logger
 from .requester import Requester, UnusableRequester
 from .rows import Rows
@@ -40,8 +40,8 @@ class Configuration:
     ) -> Configuration:
         """Reads the arguments, then the environment.
 
-        Raises `InvalidValueError` if an argument is wrong. If the environment is wrong, every question raises it and
-        reports are dropped: a task must not end because of it.
+        Raises `InvalidValueError` if an argument is invalid. If the environment is invalid, every call to the ledger
+        raises it and reports are dropped, because a task must not end because of it.
         """
         settings = settings or DEFAULTS
         if url is not None:
@@ -56,12 +56,12 @@ class Configuration:
             if token is not None:
                 _check_token(token)
         except InvalidValueError as error:
-            problem = InvalidValueError(f"PROGRESS_LEDGER_URL or PROGRESS_LEDGER_TOKEN is wrong: {error}")
+            problem = InvalidValueError(f"PROGRESS_LEDGER_URL or PROGRESS_LEDGER_TOKEN is invalid: {error}")
             return cls(url, None, settings, tls, problem)
         return cls(url, token, settings, tls)
 
     def connect(self) -> Ledger:
-        """The parts of a client; no connection is made yet."""
+        """Creates the parts of a client, without a connection."""
         if self.problem is not None:
             return unusable(self.problem)
         if self.url is None:
@@ -75,13 +75,13 @@ class Configuration:
 
 def _check_token(token: str) -> None:
     if not isinstance(token, str) or not (token.isascii() and token.isprintable()):
-        raise InvalidValueError("the token holds characters that no token has")
+        raise InvalidValueError("the token contains invalid characters")
 
 
 def unusable(problem: InvalidValueError) -> Ledger:
-    """The parts of a client that cannot reach anything.
+    """Creates the parts of a client without a usable configuration.
 
-    Reading raises, reporting drops, counts and logs once.
+    Reading raises. Reports are dropped, counted and logged once.
     """
     losses = LossLog()
     losses.log("configuration", "nothing can be reported: %s", problem)
@@ -94,14 +94,14 @@ class Client:
         ledger = Client("http://localhost:8080")
         job = ledger.jobs.create("mosaic", key="mosaic-2026-11-23")
 
-    `url`: `http://HOST:PORT` or `https://…`; `PROGRESS_LEDGER_URL` unless told. Where there is neither, everything can
-    be called and nothing is reported, so that the same code runs without a ledger.
-    `token`: the bearer token; `PROGRESS_LEDGER_TOKEN` unless told.
+    `url`: `http://HOST:PORT` or `https://…`; by default `PROGRESS_LEDGER_URL`. Without either, all calls work and
+    nothing is reported, so that the same code runs without a ledger.
+    `token`: the bearer token; by default `PROGRESS_LEDGER_TOKEN`.
     `settings`: limits and waits, see `Settings`.
-    `tls`: certificates to trust, where the system's are not enough.
+    `tls`: the certificates to trust, if the system's are not sufficient.
 
-    One client for a process is enough: it is safe to use from any thread and after a fork. It connects when it is first
-    used, and reports by a thread of its own. What waits is sent before the process ends, also on SIGTERM.
+    One client per process is sufficient: it is safe to use from any thread and after a fork. It connects at its first
+    request, and reports in a background thread. Unsent reports are sent before the process ends, also on SIGTERM.
     """
 
     def __init__(
@@ -140,19 +140,19 @@ class Client:
         """
         given = id or os.environ.get("PROGRESS_LEDGER_JOB")
         if not given:
-            return Job(Ledger(None, None), NO_JOB, nobody("no job"))
+            return Job(Ledger(None, None), NO_JOB, empty_snapshot("no job"))
         try:
             return Job(self._ledger, calls.job_id(given))
         except InvalidValueError as error:
             return Job(unusable(error), NO_JOB)
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Sends everything, and waits until it is recorded.
+        """Sends all unsent reports, and waits until they are recorded.
 
         `timeout` is `Settings.flush_seconds` by default.
 
-        Returns whether everything reported so far is recorded: False also if something was dropped, which is logged.
-        Waits for a ledger that is out of reach, too.
+        Returns whether everything reported so far is recorded; also False if something was dropped, which is logged.
+        It also waits for an unreachable ledger.
         """
         sender = self._ledger.sender
         if sender is None:
@@ -160,9 +160,9 @@ class Client:
         return sender.flush(values.seconds(timeout, sender.settings.flush_seconds))
 
     def close(self, timeout: float | None = None) -> bool:
-        """Sends everything, logs a loss, and closes the connections.
+        """Sends all unsent reports, logs a loss, and closes the connections.
 
-        Returns what `flush` returns.
+        Returns the same as `flush`.
         """
         sender, requester = self._ledger.sender, self._ledger.requester
         if sender is None or requester is None:
@@ -190,31 +190,29 @@ class Jobs:
         self._ledger = ledger
 
     def create(self, name: str, key: str | None = None, tags: Mapping[str, str] | None = None) -> Job:
-        """A new job.
-
-        With a key, the existing job if one has this key and the same name and tags.
+        """Creates a job, or returns the job with the same key, name and tags.
 
         `name`: 1 to 200 characters. `key`: unique in the ledger, 1 to 200 characters. `tags`: up to 50.
-        Raises `ConflictError` where another job has the key, and `UnavailableError` where the ledger does not answer
-        for `Settings.patience_seconds`. With a key it is safe to call again.
+        Raises `ConflictError` if another job has the key, and `UnavailableError` if the ledger does not respond within
+        `Settings.patience_seconds`. With a key it is safe to repeat.
         """
         call = calls.create_job(name, key, tags)
         if self._ledger.requester is None:
-            return Job(self._ledger, NO_JOB, nobody(name, key, tags))
+            return Job(self._ledger, NO_JOB, empty_snapshot(name, key, tags))
         snapshot = self._ledger.requester.ask(call)
         return Job(self._ledger, snapshot.job, snapshot)
 
     def find(self, id: str | None = None, *, key: str | None = None) -> Job:
-        """Returns the job with this id or key, as it is now.
+        """Returns the job with this id or key, with its current snapshot.
 
         Raises `NotFoundError` if there is none.
         """
         if self._ledger.requester is None:
-            return Job(self._ledger, NO_JOB, nobody(key or id or "no job", key))
+            return Job(self._ledger, NO_JOB, empty_snapshot(key or id or "no job", key))
         if key is not None:
             found = next(iter(self.list(key=key)), None)
             if found is None:
-                raise NotFoundError(f"there is no job of the key {key!r} in this ledger")
+                raise NotFoundError(f"this ledger has no job with the key {key!r}")
             return found
         job = calls.job_id(id or "")
         snapshot = read(self._ledger.requester, job, self._ledger.outbox(job))
@@ -229,11 +227,9 @@ class Jobs:
         tags: Mapping[str, str] | None = None,
         limit: int | None = None,
     ) -> Rows[Job]:
-        """The ledger's jobs that fit, newest first, each with its snapshot.
+        """Lists at most `limit` matching jobs, newest first, each with its snapshot.
 
-        `limit` of them at most.
-
-        Iterating asks for page after page.
+        Iterating requests page after page.
         """
         most = None if limit is None else values.integer(limit, "the limit", 0, 2**63 - 1)
         requester = self._ledger.requester

@@ -1,4 +1,4 @@
-"""The ledger's clock, so that ages do not depend on the viewer's."""
+"""The ledger's clock, which makes ages independent of the local clock."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from email.utils import parsedate_to_datetime
 
 
 class ServerClock:
-    """The ledger's time: that of its last response, plus the monotonic time since."""
+    """The ledger's time: the time of its last response plus the monotonic time since."""
 
     def __init__(self) -> None:
         self._known: tuple[datetime, float] | None = None
 
     def set(self, now: datetime | None) -> None:
-        """Takes the time of a response that has just come.
+        """Sets the time of a response that has just arrived.
 
         None changes nothing.
         """
@@ -31,7 +31,7 @@ class ServerClock:
 
 
 def response_date(headers: Mapping[str, str]) -> datetime | None:
-    """The `Date` of a response; None if it has none that can be read."""
+    """Returns the `Date` of a response, or None if it is missing or invalid."""
     try:
         date = parsedate_to_datetime(headers.get("date", ""))
     except (TypeError, ValueError):

@@ -1,13 +1,13 @@
-"""One connection to a server, on which everything has a deadline.
+"""A connection to a server with deadlines for whole exchanges.
 
-`http.client` sets time limits on single reads only; here a whole exchange has one, so that a server that answers a byte
-at a time holds nobody up.
+`http.client` limits only the time of single reads. A deadline for the whole exchange also stops a server that sends its
+response byte by byte.
 """
 
 from __future__ import annotations
 
-# The first name lookup imports this, in the sender's thread. A process that forks during an import leaves half a module
-# in its child for good; hence the import here.
+# The first name lookup imports this module, in the sender's thread. A process that forks during an import leaves its
+# child with an incomplete module; importing it here avoids that.
 import encodings.idna  # noqa: F401
 import http.client
 import io
@@ -66,7 +66,7 @@ class _DeadlineSocket:
         self.socket.sendall(data)
 
     def close(self) -> None:
-        # `http.client` closes its socket before the body is read where the connection is not to be kept.
+        # `http.client` closes its socket before the body is read if the connection is not kept alive.
         self._is_released = True
         if self._readers == 0:
             self.socket.close()
@@ -78,7 +78,7 @@ class _DeadlineSocket:
 
 
 class Connection(http.client.HTTPConnection):
-    """A connection whose every exchange has a deadline."""
+    """A connection with a deadline for every exchange."""
 
     def __init__(self, server: Server) -> None:
         super().__init__(server.host, server.port)
@@ -96,7 +96,7 @@ class Connection(http.client.HTTPConnection):
         plain = _connect(self._server.host, self._server.port, deadline)
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # One limit for the whole handshake.
+            # The deadline applies to the whole handshake.
             plain.settimeout(_left(deadline))
             if self._server.tls is not None:
                 plain = self._server.tls.wrap_socket(plain, server_hostname=self._server.host)
@@ -107,18 +107,19 @@ class Connection(http.client.HTTPConnection):
         self.sock = self._guarded
 
     def abort(self) -> None:
-        """Ends the wait of another thread on this connection."""
+        """Interrupts another thread that waits on this connection."""
         guarded = self._guarded
         if guarded is not None:
             try:
-                # That of the socket itself: an `SSLSocket` would take away what the other thread is using.
+                # The method of the plain socket, because that of `SSLSocket` would detach objects in use by the other
+                # thread.
                 socket.socket.shutdown(guarded.socket, socket.SHUT_RDWR)
             except OSError:
-                # The other side was quicker.
+                # The server has closed the connection already.
                 pass
 
     def drop(self) -> None:
-        """Closes the descriptor of this process without telling the server."""
+        """Closes the descriptor of this process without a shutdown of the connection."""
         if self._guarded is not None:
             self._guarded.socket.close()
 
@@ -130,9 +131,7 @@ def _left(deadline: float) -> float:
 def _connect(host: str, port: int, deadline: float) -> socket.socket:
     """Connects to the first address of a host that accepts.
 
-    All of them share the deadline.
-
-    The name lookup has only the limit of the system's resolver, about 10 s.
+    All addresses share the deadline. The name lookup has only the limit of the system's resolver, about 10 s.
     """
     addresses = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
     failure: OSError = OSError(f"{host} has no address")
@@ -172,7 +171,7 @@ class Server:
             raise InvalidValueError(f"{url!r} is not the URL of a ledger: it must begin with http:// or https://")
         if parts.query or parts.fragment or parts.username or parts.password:
             raise InvalidValueError(
-                "the URL of a ledger has no query, no fragment and no password; a token is given apart"
+                "the URL of a ledger must not have a query, a fragment or a password; give a token as token="
             )
         tls = tls or ssl.create_default_context() if parts.scheme == "https" else None
         return cls(host, port or (443 if tls else 80), parts.path.rstrip("/"), tls, url)

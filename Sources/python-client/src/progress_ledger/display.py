@@ -1,9 +1,8 @@
-"""A job's view in a notebook.
+"""A live view of a job in a notebook, updated by background threads.
 
-Kept fresh by threads of its own, and complete when it is saved.
-
-Each frame holds the whole view as HTML and as text, and takes the place of the one before by its display id, so that a
-notebook that is saved, exported or shared shows the last one. No widget, no script, no connection of the browser's.
+Each frame contains the whole view as HTML and as text, and replaces the previous one by its display id. A notebook that
+is saved, exported or shared therefore shows the last frame. It needs no widget, no script and no connection from the
+browser.
 """
 
 from __future__ import annotations
@@ -23,22 +22,22 @@ from .transport import ExchangeError
 from .view import View
 from .watching import Heartbeat, Interruption, Watch
 
-# Between two frames: faster than anybody reads, slow enough for a notebook with many of them.
+# The pause between two frames: faster than a person reads, slow enough for a notebook with many views.
 FRAME_SECONDS = 0.25
-# How often a view in which nothing happens is drawn anew, so that it shows its age.
+# How often an unchanged view is redrawn to show its age.
 IDLE_FRAME_SECONDS = 15.0
 
 
 def _time_of(clock: ServerClock) -> datetime:
-    """A time of day to show: the ledger's if known, else the viewer's.
+    """The time of day to show: the ledger's if known, else the local time.
 
-    No age depends on it.
+    Ages do not depend on it.
     """
     return clock.now() or datetime.now(timezone.utc)
 
 
 def bundle(shown: View) -> dict[str, str]:
-    """A view as HTML and text: the notebook, the exporter or the terminal chooses."""
+    """Returns a view as HTML and text, from which the notebook, exporter or terminal chooses."""
     return {"text/html": views.html(shown), "text/plain": views.text(shown)}
 
 
@@ -59,7 +58,7 @@ class Shown:
         self.display()
 
     def display(self) -> Any:
-        """Shows the job, live."""
+        """Shows the job in a live view."""
         raise NotImplementedError
 
     def _read_for_view(self) -> Snapshot:
@@ -69,7 +68,7 @@ class Shown:
         try:
             snapshot = self._read_for_view()
         except (LedgerError, ExchangeError) as error:
-            # Showing a job never fails: the view says that it is old.
+            # Showing a job never fails; the view shows its age.
             now = self._clock.now()
             return View(self._id, self._known, now, trouble=str(error), trouble_since=_time_of(self._clock))
         now = self._clock.now()
@@ -77,7 +76,7 @@ class Shown:
 
 
 def is_notebook() -> bool:
-    """Whether this process is a kernel with a front end that can replace its output."""
+    """Returns whether this process is a kernel with a front end that can replace its output."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return getattr(shell, "kernel", None) is not None
@@ -107,8 +106,9 @@ class Display:
         display = cls(watch, job, known, clock)
         display._publish(display._view, update=False)
         for body, name in ((display._follow, "watch"), (display._paint, "paint")):
-            # A frame is a message of the cell that runs when it is sent, not of the one that showed the view: front
-            # ends find the view by its id, and some (nbclient) listen to the running cell only. Hence no context.
+            # A frame must be a message of the cell that runs when it is sent, not of the cell that showed the view:
+            # front ends find the view by its id, and some (nbclient) only listen to the running cell. The thread
+            # therefore has no context.
             context = contextvars.Context()
             threading.Thread(target=context.run, args=(body,), name=f"progress-ledger-{name}", daemon=True).start()
         return display
@@ -118,7 +118,7 @@ class Display:
         return self._ended.wait(timeout)
 
     def close(self) -> None:
-        """Leaves the view as it is."""
+        """Stops updating the view."""
         self._watch.close()
         self._change(is_final=True)
 
@@ -139,7 +139,7 @@ class Display:
                     self._change(trouble=update.reason, trouble_since=self._view.trouble_since or _time_of(self._clock))
             self._change(is_final=True)
         except Exception as error:
-            # Whatever the error, a view that is no longer updated says so.
+            # After any error, the view shows that it is no longer updated.
             self._change(
                 trouble=str(error), trouble_since=self._view.trouble_since or _time_of(self._clock), is_final=True
             )

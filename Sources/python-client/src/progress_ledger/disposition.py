@@ -1,7 +1,4 @@
-"""Decides what to do with a batch after a response, and when to retry it.
-
-No clock, no I/O.
-"""
+"""The decision about a batch after a response, and the pause before a retry, without a clock and without I/O."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class Disposition:
-    """The reading of one response to an append."""
+    """The decision after one response to an append."""
 
     action: Action
     reason: str = ""
@@ -51,7 +48,7 @@ class Disposition:
 
 
 def disposition_of(response: Response, count: int) -> Disposition:
-    """Reads the response to an append of `count` events."""
+    """Decides on the response to an append of `count` events."""
     status = response.status
     content = read_object(response.body)
     reason = f"HTTP {status}"
@@ -72,17 +69,17 @@ def disposition_of(response: Response, count: int) -> Disposition:
     if status in (404, 410) and is_problem(response):
         return Disposition(Action.NO_SUCH_JOB, reason)
     if status in (400, 409, 410, 415, 422):
-        # A refusal by a proxy may pass.
+        # A proxy may accept the request later.
         action = Action.REFUSED if is_problem(response) else Action.FAULT
         return Disposition(action, reason, refused=_refused_indexes(content.get("errors"), count))
-    # The rest passes or can be repaired while the process runs: overload, restarts, gateways, tokens, redirects.
+    # Other failures may end while the process runs: overload, restarts, gateways, tokens, redirects.
     return Disposition(Action.TRY_AGAIN, reason, retry_after=retry_after(response))
 
 
 def retry_after(response: Response) -> float | None:
     """The seconds of `Retry-After`.
 
-    A date is ignored: it would need both clocks to be right.
+    A date is ignored, because both clocks would have to be right.
     """
     try:
         seconds = float(response.headers.get("retry-after", ""))
@@ -92,7 +89,7 @@ def retry_after(response: Response) -> float | None:
 
 
 def is_problem(response: Response) -> bool:
-    """Whether it is a problem of the ledger itself (RFC 9457)."""
+    """Returns whether the response contains a problem of the ledger itself (RFC 9457)."""
     return response.headers.get("content-type", "").startswith("application/problem+json")
 
 

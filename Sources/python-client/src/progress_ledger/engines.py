@@ -25,8 +25,8 @@ class EngineTask:
 def detect(environment: Mapping[str, str] | None = None) -> EngineTask | None:
     """Returns the engine's task of this process; None if no known engine runs it.
 
-    Asked in this order, the most particular first: `PROGRESS_LEDGER_ATTEMPT`, the Celery task that this thread runs,
-    Airflow, AWS Batch, Slurm, Kubernetes. Costs some microseconds.
+    The order, from the most specific: `PROGRESS_LEDGER_ATTEMPT`, the Celery task of this thread, Airflow, AWS Batch,
+    Slurm, Kubernetes. Costs some microseconds.
     """
     variables = os.environ if environment is None else environment
     for ask in (_explicit, _celery, _airflow, _aws_batch, _slurm, _kubernetes):
@@ -67,7 +67,7 @@ def airflow_map_index() -> int | None:
 def _number(variables: Mapping[str, str], name: str, least: int) -> int | None:
     """The value of a variable if it is a valid attempt.
 
-    A wrong value must not end a task.
+    An invalid value must not end a task.
     """
     value = variables.get(name, "")
     if not (value.isascii() and value.isdigit() and len(value) <= 10):
@@ -82,13 +82,13 @@ def _explicit(variables: Mapping[str, str]) -> EngineTask | None:
 
 
 def _celery(_: Mapping[str, str]) -> EngineTask | None:
-    # Only where the program itself uses Celery: importing it takes a quarter of a second.
+    # Only if the program itself has imported Celery, because the import takes a quarter of a second.
     celery = sys.modules.get("celery")
     task = getattr(celery, "current_task", None) if celery is not None else None
     request = getattr(task, "request", None) if task else None
     if request is None or getattr(request, "id", None) is None:
         return None
-    # As Celery's own log writes it. A name may be of any length, an id is always short enough.
+    # In the format of Celery's own log. A name may have any length; an id is always short enough.
     name = f"{getattr(task, 'name', '')}[{request.id}]"
     return EngineTask(
         "Celery", int(request.retries or 0) + 1, name if len(name) <= TASK_LENGTH_MAX else str(request.id)
@@ -106,7 +106,7 @@ def _aws_batch(variables: Mapping[str, str]) -> EngineTask | None:
     job = variables.get("AWS_BATCH_JOB_ID")
     if not job:
         return None
-    # The id of a child of an array job ends with its index already.
+    # The id of an array job's child already ends with its index.
     return EngineTask("AWS Batch", _number(variables, "AWS_BATCH_JOB_ATTEMPT", 1), job)
 
 
@@ -116,13 +116,13 @@ def _slurm(variables: Mapping[str, str]) -> EngineTask | None:
         return None
     array, index = variables.get("SLURM_ARRAY_JOB_ID"), variables.get("SLURM_ARRAY_TASK_ID")
     task = f"{array}_{index}" if array and index else job
-    # Set from the first requeue on, and counts them.
+    # The variable counts the requeues and is not set before the first one.
     return EngineTask("Slurm", (_number(variables, "SLURM_RESTART_COUNT", 0) or 0) + 1, task)
 
 
 def _kubernetes(variables: Mapping[str, str]) -> EngineTask | None:
-    # A Job tells its pods their index, but not how often it tried. With `backoffLimitPerIndex` the pod has an
-    # annotation that does, and the downward API can hand it in; the README shows the lines.
+    # A Job gives its pods their index, but not the number of tries. With `backoffLimitPerIndex` the pod has an
+    # annotation with that number, and the downward API can copy it into the environment; the README shows the lines.
     index = variables.get("JOB_COMPLETION_INDEX")
     if not index:
         return None

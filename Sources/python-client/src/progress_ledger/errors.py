@@ -9,7 +9,7 @@ from typing import Any
 class LedgerError(Exception):
     """A failed request. Switch on the class, never on the text.
 
-    `status` is that of the HTTP answer, where there was one; `errors` are the ledger's own words on each wrong field.
+    `status` is the HTTP status, if there was a response; `errors` are the ledger's messages on each invalid field.
     """
 
     def __init__(self, message: str, *, status: int | None = None, errors: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -19,14 +19,14 @@ class LedgerError(Exception):
 
 
 class InvalidValueError(LedgerError, ValueError):
-    """A value that the ledger would refuse, or has refused.
+    """A value that the ledger would refuse or has refused.
 
     It is negative, fractional, too large or too long, for example.
     """
 
 
 class NotFoundError(LedgerError, LookupError):
-    """There is no such job, or no such indicator."""
+    """The job or the indicator does not exist."""
 
 
 class ConflictError(LedgerError):
@@ -38,7 +38,7 @@ class UnauthorizedError(LedgerError):
 
 
 class UnavailableError(LedgerError):
-    """The ledger could not be reached, or could take no more.
+    """The ledger was unreachable or overloaded.
 
     Nothing was recorded, and a retry is safe.
     """
@@ -56,8 +56,8 @@ class UnavailableError(LedgerError):
 
 
 class OutcomeUnknownError(LedgerError):
-    """The request was sent and its answer was lost: it may or may not have been done."""
+    """The response was lost; the request may or may not have been carried out."""
 
 
 class UnexpectedAnswerError(LedgerError):
-    """The answer is not one of a progress ledger of this version."""
+    """The response is not that of a progress ledger of this version."""

@@ -31,9 +31,9 @@ class EventReader:
         self._size = 0
 
     def feed(self, piece: bytes) -> Iterator[ServerEvent]:
-        """The events that end in this piece.
+        """Yields the events that end in this piece.
 
-        Raises `UnexpectedAnswerError` for one that is far too long.
+        Raises `UnexpectedAnswerError` if one is too long.
         """
         self._rest += piece
         while True:
@@ -52,7 +52,7 @@ class EventReader:
             return None
         end = min(ends)
         if self._rest[end : end + 1] == b"\r" and end + 1 == len(self._rest):
-            # The line feed that may belong to it has not come yet.
+            # A line feed may follow the carriage return in the next piece.
             return None
         line = self._rest[:end]
         self._rest = self._rest[end + (2 if self._rest[end : end + 2] == b"\r\n" else 1) :]

@@ -1,4 +1,4 @@
-"""One execution of a task, as used by the code of the task."""
+"""One execution of a task, for the code of the task."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ _current: ContextVar[Execution | None] = ContextVar("progress_ledger_execution",
 
 
 class Execution:
-    """One execution of a task: a context in which progress is reported.
+    """One execution of a task: a context for reports of progress.
 
         with job.execution("tile-17", attempt=2) as context:
             context.progress("download").done(1)
 
     Entering it starts the execution, which supersedes all earlier ones of the task. Leaving it reports its outcome:
     succeeded, failed after an exception, canceled after `KeyboardInterrupt` or `asyncio.CancelledError`. A background
-    thread sends the start and all reports. Leaving waits until they are recorded, for
-    `Settings.flush_seconds` at most, so that an engine is not told that a task is done before the ledger knows it;
-    if the ledger is out of reach it does not wait. Nothing here ever raises, neither because of the ledger nor because
-    of a wrong value: what cannot be reported is dropped, counted in `stats.dropped` and logged once.
+    thread sends the start and all reports. Leaving waits until they are recorded, `Settings.flush_seconds` at most, so
+    that an engine does not consider a task done before the ledger has recorded it. It does not wait for an unreachable
+    ledger. No method raises, neither because of the ledger nor because of an invalid value: a report that cannot be
+    sent is dropped, counted in `stats.dropped` and logged once.
 
-    An execution is one attempt. To enter it again continues its numbers and is logged: what it reports adds up.
+    An execution is one attempt. Entering it again continues its numbers and is logged; its reports add up.
 
-    May be used by any number of threads and coroutines, and after a fork by the child too: what a forked child reports
-    counts for the same execution, and only the process that entered the context ends it.
+    Any number of threads and coroutines may use it, and after a fork the child too: the reports of a forked child count
+    for the same execution, and only the process that entered the context ends it.
 
-    `async with` is the same for coroutines.
+    Coroutines use `async with` in the same way.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Execution:
         self._progress: dict[str | None, Progress] = {}
         self._process: int | None = None
         self._is_finished = False
-        # The number of open entries, and the contexts before them.
+        # The number of nested entries, and the contexts before them.
         self._entries = 0
         self._tokens: list[Token[Execution | None]] = []
         self._prefect_run: tuple[str, int] | None = None
@@ -104,7 +104,7 @@ class Execution:
     def superseded(self) -> bool:
         """Whether a newer execution of the task counts, so that this one should stop.
 
-        Known from the answer to the first report after the newer run began: no request is made here.
+        It makes no request. The response to the first report after the start of the newer execution sets it.
         """
         return self._reporter is not None and self._reporter.is_superseded
 
@@ -116,13 +116,13 @@ class Execution:
         return Stats.of(self._sender, self._reporter)
 
     def progress(self, label: str | None = None) -> Progress:
-        """The indicator of this label, to report to.
+        """Returns the indicator with this label, to report to.
 
-        Without a label, the job's default indicator.
+        Without a label, it is the job's default indicator.
 
-        A label is a string of at most 100 characters, and an execution has at most 1,000. Never raises: what is
-        reported for any other label is dropped, counted in `stats.dropped` and logged once. The same label gives the
-        same object. Costs less than a microsecond.
+        A label is a string of at most 100 characters, and an execution has at most 1,000 labels. Never raises: reports
+        for any other label are dropped, counted in `stats.dropped` and logged once. The same label gives the same
+        object. Costs less than a microsecond.
         """
         try:
             return self._progress.get(label) or self._make_progress(values.label(label))
@@ -137,7 +137,7 @@ class Execution:
             found = self._progress.get(label)
             if found is None:
                 self._require_room(label)
-                # Another object of the same execution, which was entered twice, may have the counter already.
+                # If the execution was entered twice, another object of it may have the counter already.
                 counter = self._reporter.counters.setdefault(label, Counter(label))
                 found = self._progress[label] = Progress(label, self._sender, self._reporter, counter)
             return found
@@ -145,7 +145,7 @@ class Execution:
     def _require_room(self, label: str | None) -> None:
         if label not in self._progress and len(self._progress) >= LABELS_PER_EXECUTION_MAX:
             raise InvalidValueError(
-                f"an execution has at most {LABELS_PER_EXECUTION_MAX:,} labels; {label!r} is one more"
+                f"an execution has at most {LABELS_PER_EXECUTION_MAX:,} labels; {label!r} exceeds that"
             )
 
     def _refuse(self, error: Exception) -> Progress:
@@ -170,26 +170,26 @@ class Execution:
         label: str | None = None,
         total: SupportsIndex | None = None,
     ) -> Tracking[T]:
-        """The items of an iterable, each reported done when the next one is asked for.
+        """Iterates over an iterable; each item is reported done when the next one is requested.
 
             for tile in context.track(tiles, label="download"):
                 download(tile)
 
-        Declares `total`, or the length of the iterable, as work to do when the loop begins; where it has no length,
-        each item when it comes. An item in whose turn the loop is left is not done. Asynchronous iterables go with
-        `async for`.
+        Declares `total`, or the length of the iterable, at the start of the loop. Without a length, it declares each
+        item when it comes. If the loop is left during an item, that item is not done. Use `async for` for asynchronous
+        iterables.
         """
         return Tracking(self.progress(label), iterable, total)
 
     def carry(self, function: F) -> F:
-        """The function, called in the context of this execution.
+        """Wraps a function to call it in the context of this execution.
 
-        For threads, pools and callbacks.
+        Use it for threads, pools and callbacks.
 
             with ThreadPoolExecutor() as pool:
                 pool.map(context.carry(download), tiles)
 
-        Python hands contexts on to coroutines and to `asyncio.to_thread`, and not to other threads: there
+        Python passes contexts to coroutines and to `asyncio.to_thread`, but not to other threads. There,
         `progress_ledger.progress()` finds no execution without it.
         """
 
@@ -203,15 +203,15 @@ class Execution:
 
         return carried  # type: ignore[return-value]
 
-    # Its life
+    # Start and end
 
     def start(self) -> Execution:
         """Starts the execution, as `with` does. Returns at once."""
         if self._process is not None:
             self._losses.log(
                 "entered again",
-                "execution %s of task %s is entered again: its numbers add up; ask the job for a new execution, so "
-                "that another attempt replaces them",
+                "execution %s of task %s is entered again and its numbers add up; create a new execution if this "
+                "attempt must replace them",
                 self._name, self._task, level=logging.WARNING,
             )  # fmt: skip
             if self._process != os.getpid() or not self._is_finished:
@@ -226,14 +226,13 @@ class Execution:
     def finish(self, outcome: str = "succeeded") -> None:
         """Reports the outcome, once, as `with` does: `succeeded`, `failed` or `canceled`.
 
-        Returns at once.
-
-        Never raises: another outcome, or the end of an execution that never began, is dropped, counted and logged.
+        Returns at once. Never raises: an invalid outcome, or the end of an execution that was not started, is dropped,
+        counted and logged.
         """
         try:
             values.choice(outcome, "the outcome of an execution", values.EXECUTION_OUTCOMES)
             if self._process is None:
-                raise InvalidValueError("it has not begun: enter it")
+                raise InvalidValueError("it was not started; enter it first")
         except InvalidValueError as error:
             self.drop("end", f"the end of an execution of task {self._task} is dropped: {error}")
             return
@@ -246,9 +245,9 @@ class Execution:
     def flush(self, seconds: float | None = None) -> bool:
         """Sends all reports and waits until the ledger has recorded them.
 
-        Returns whether it has recorded all that was reported so far: False also where something was given up. What
-        other threads report meanwhile is not waited for. `seconds` is `Settings.flush_seconds` unless told; a ledger
-        that is out of reach is waited for too.
+        Returns whether everything reported so far is recorded; also False if something was dropped. It does not wait
+        for later reports of other threads. `seconds` is `Settings.flush_seconds` by default. It also waits for an
+        unreachable ledger.
         """
         if self._sender is None or self._reporter is None:
             return True
@@ -261,8 +260,9 @@ class Execution:
     def check(self) -> bool:
         """Asks the ledger whether this execution still counts; if not, it should stop.
 
-        For executions that report rarely: the others learn of it by reporting. Waits for the answer, for
-        `Settings.patience_seconds` at most; where there is none, it is what is known. The ledger notes the question.
+        Use it in executions that report rarely; others get the information with their reports. It waits for the
+        response, `Settings.patience_seconds` at most. Without a response it returns the last known state. The ledger
+        records the request as a start of the execution.
         """
         if self._sender is None or self._reporter is None:
             return True
@@ -270,7 +270,7 @@ class Execution:
         try:
             started = self._sender.requester.ask(call)
         except Exception as error:
-            logger.debug("the ledger cannot be asked whether an execution counts: %s", error)
+            logger.debug("cannot check whether an execution counts: %s", error)
             return not self.superseded
         if self._attempt is None:
             self._attempt = started.attempt
@@ -306,7 +306,8 @@ class Execution:
             try:
                 _current.reset(self._tokens.pop())
             except ValueError:
-                # Left in another context than entered, as generators can be: that one is gone, and this one unchanged.
+                # The context was left in another one than it was entered in, which is possible in generators. The
+                # entered one is gone, and this one is unchanged.
                 pass
         self._entries -= 1
         if self._entries <= 0:
@@ -318,14 +319,14 @@ class Execution:
         if run is not None and run[1] > 1 and (self._prefect_run is None or run[0] != self._prefect_run[0]):
             self._losses.log(
                 "repeated",
-                "a Prefect task is tried again within execution %s of task %s: what it reports adds up; enter an "
-                "execution of its own in the task, with attempt=task_run.run_count",
+                "a Prefect task is retried within execution %s of task %s, and its reports add up; create an "
+                "execution in the task itself, with attempt=task_run.run_count",
                 self._name, self._task, level=logging.WARNING,
             )  # fmt: skip
 
     def _tell_superseded(self) -> None:
         if self._is_finished:
-            # Engines start the next execution while this one is ending: there is nothing left to stop.
+            # Engines start the next execution while this one ends. Then there is nothing left to stop.
             return
         source = f" (its attempt, {self._attempt}, is {self._attempt_source}'s)" if self._attempt_source else ""
         logger.warning(
@@ -334,7 +335,7 @@ class Execution:
         )  # fmt: skip
         if self._on_superseded is not None:
             try:
-                # In a thread of its own: the sender must not wait for a callback.
+                # The callback runs in a thread of its own, because the sender must not wait for it.
                 threading.Thread(target=self._call_on_superseded, name="progress-ledger-callback", daemon=True).start()
             except RuntimeError:
                 self._call_on_superseded()
@@ -360,7 +361,7 @@ def _outcome(error: BaseException | None) -> str:
 
 
 def new_name() -> str:
-    """A unique name that begins with the name of this host."""
+    """Returns a unique name that begins with the name of this host."""
     try:
         # The name of a host may contain any bytes.
         host = socket.gethostname()[:64].encode("ascii", "replace").decode()
@@ -380,10 +381,7 @@ class _LostExecution(Execution):
 
 
 class _NoExecution(_LostExecution):
-    """The state outside of every execution.
-
-    What is reported there is dropped, counted and logged once.
-    """
+    """The state outside of every execution, in which reports are dropped, counted and logged once."""
 
     def drop(self, kind: str | None = None, message: str = "") -> None:
         self._counts.dropped += 1
@@ -392,8 +390,8 @@ class _NoExecution(_LostExecution):
         self._losses.log(
             f"no context {level}",
             "progress is reported outside of every execution and is dropped: threads of a pool and other processes do "
-            "not inherit the context; use `execution.carry(function)` for threads, and an execution of its own for "
-            "each task of another process",
+            "not inherit the context; use `execution.carry(function)` for threads, and a separate execution for each "
+            "task of another process",
             level=level,
         )
 
@@ -402,27 +400,24 @@ _nowhere = _NoExecution(None, None, "outside of any execution", None, "none", No
 
 
 def current() -> Execution:
-    """The execution whose context the caller is in.
+    """Returns the execution of the current context.
 
-    Outside of any, one whose reports are dropped.
+    Outside of any execution, it returns one that drops its reports.
 
-    Follows `contextvars`: a coroutine or a thread sees the execution that it was started in only where the context goes
-    with it (`asyncio` does that, `threading` does not; `Execution.carry` does). What is reported outside of any
-    execution is counted in `current().stats.dropped` and logged once.
+    It uses `contextvars`: a coroutine or a thread has the execution that it was started in only if it inherits the
+    context (`asyncio` and `Execution.carry` pass it on, `threading` does not). Reports outside of any execution are
+    counted in `current().stats.dropped` and logged once.
     """
     return _current.get() or _nowhere
 
 
 def is_within_execution() -> bool:
-    """Whether the caller is in the context of an execution."""
+    """Returns whether the caller is in the context of an execution."""
     return _current.get() is not None
 
 
 def progress(label: str | None = None) -> Progress:
-    """The indicator of this label in the execution whose context the caller is in.
-
-    See `current`.
-    """
+    """Returns the indicator with this label in the execution of the current context; see `current`."""
     execution = _current.get()
     if execution is None:
         return _nowhere.progress(label)
@@ -431,10 +426,10 @@ def progress(label: str | None = None) -> Progress:
 
 
 def silent(task: str) -> Execution:
-    """An execution for unit tests: checks values and sends nothing."""
+    """Returns an execution for unit tests, which checks values and sends nothing."""
     return Execution(None, None, task, None, "silent", None, None)
 
 
 def lost(task: str, losses: LossLog) -> Execution:
-    """An execution that cannot be reported: its reports are dropped and counted."""
+    """Returns an execution whose reports are dropped and counted."""
     return _LostExecution(None, None, task, None, "none", None, None, losses)

@@ -12,13 +12,13 @@ from . import calls
 from .answers import Conservation, Contribution, HistoryPoint, Indicator, JobTask, Snapshot
 from .display import Display, Shown
 from .errors import InvalidValueError, NotFoundError, OutcomeUnknownError, UnavailableError
-from .jobs import JobBase, event_filters, nobody, time_text
+from .jobs import JobBase, empty_snapshot, event_filters, time_text
 from .outbox import JobOutbox
 from .requester import Requester
 from .rows import Rows
 from .watching import Watch, wait
 
-# How long a notebook cell waits for the ledger before it shows the last known state.
+# The time for which a notebook cell waits for the ledger before it shows the last known state.
 VIEW_PATIENCE_SECONDS = 1.0
 
 
@@ -38,18 +38,18 @@ class Explanation:
         return iter(self.executions)
 
     def to_pandas(self) -> Any:
-        """One row for each execution."""
+        """Returns a data frame with one row per execution."""
         return self.executions.to_pandas()
 
 
 class Job(Shown, JobBase):
-    """A job of the ledger: to report to, and to ask about.
+    """A job of the ledger, to report to and to read.
 
-    What it shows (`state`, `progress`, …) is `snapshot`: how the job stood when it was last read. `refresh` reads it
-    again; `watch` follows it. In a notebook, a job at the end of a cell shows itself, live.
+    Its properties (`state`, `progress`, …) are those of `snapshot`, the last snapshot that was read. `refresh` reads
+    a new one; `watch` follows the job. In a notebook, a job at the end of a cell is shown as a live view.
     """
 
-    # Asking
+    # Reading
 
     @property
     def known(self) -> Snapshot | None:
@@ -58,13 +58,13 @@ class Job(Shown, JobBase):
 
     @property
     def snapshot(self) -> Snapshot:
-        """The snapshot that was read last; read now if none was."""
+        """The snapshot that was read last; it is read now if there is none."""
         return self._known if self._known is not None else self.refresh()
 
     def refresh(self) -> Snapshot:
         """Reads the current snapshot, with everything recorded before.
 
-        Raises `NotFoundError` if there is no such job, and `UnavailableError` if the ledger does not answer.
+        Raises `NotFoundError` if the job does not exist, and `UnavailableError` if the ledger does not respond.
         """
         return self._remember(read(self._ledger.requester, self._id, self._outbox))
 
@@ -91,7 +91,7 @@ class Job(Shown, JobBase):
     def snapshot_at(
         self, sequence: int | None = None, at: datetime | str | None = None, policy: str = "last"
     ) -> Snapshot:
-        """The job as it was at a sequence or a time, or counted by another policy.
+        """Returns the snapshot at a sequence or a time, or by another counting policy.
 
         The policy is `last`, `last_successful` or `all`.
         """
@@ -102,11 +102,9 @@ class Job(Shown, JobBase):
         return self._ledger.requester.ask(calls.read_past(self._id, sequence, time_text(at), policy))
 
     def watch(self) -> Watch:
-        """An iterator over the job's snapshots as they change, until it has finished.
+        """Returns an iterator over the job's snapshots as they change, until it has finished.
 
-        See `Watch`.
-
-        Each one becomes the job's `snapshot`.
+        Each one becomes the job's `snapshot`. See `Watch`.
 
         for snapshot in job.watch():
             print(snapshot)
@@ -114,9 +112,9 @@ class Job(Shown, JobBase):
         return self.watch_until(None)
 
     def watch_until(self, deadline: float | None) -> Watch:
-        """The same until a time of `time.monotonic()`; then it raises `TimeoutError`."""
+        """Like `watch`, but raises `TimeoutError` at a time of `time.monotonic()`."""
         if self._ledger.requester is None:
-            return _NobodyWatch(self.snapshot)
+            return _EmptyWatch(self.snapshot)
         return Watch(self._ledger.requester, self._id, deadline, self._remember)
 
     def wait(self, timeout: float | None = None) -> Snapshot:
@@ -129,9 +127,9 @@ class Job(Shown, JobBase):
         return wait(self.watch_until(None if timeout is None else time.monotonic() + timeout))
 
     def history(self, label: str | None = None, points: int = 500) -> Rows[HistoryPoint]:
-        """The history of an indicator.
+        """Returns the history of an indicator, with the cause of every decrease.
 
-        At most `points` points (2 to 10,000), every decrease with its cause.
+        It has at most `points` points (2 to 10,000).
         """
         requester = self._ledger.requester
         if requester is None:
@@ -140,15 +138,13 @@ class Job(Shown, JobBase):
         return Rows(lambda: requester.ask(call))
 
     def explain(self, label: str | None = None, at_sequence: int | None = None) -> Explanation:
-        """Explains an indicator.
+        """Returns the contribution of each execution to an indicator, and how much of it counts.
 
-        The contribution of each execution, and how much of it counts.
-
-        Raises `NotFoundError` where no event has named the indicator.
+        Raises `NotFoundError` if no event has named the indicator.
         """
         requester = self._ledger.requester
         if requester is None:
-            raise NotFoundError("there is no ledger to ask: no URL is configured")
+            raise NotFoundError("there is no ledger: no URL is configured")
         first = requester.ask(calls.explain(self._id, label, at_sequence, None))
 
         def contributions() -> Iterator[Contribution]:
@@ -161,10 +157,7 @@ class Job(Shown, JobBase):
         return Explanation(label or None, first.sequence, first.conservation, Rows(contributions))
 
     def tasks(self, state: str | None = None) -> Rows[JobTask]:
-        """The job's tasks with their executions, in the order of their beginning.
-
-        All or of one state.
-        """
+        """Returns the job's tasks, or those of one state, with their executions, in the order of their start."""
         requester = self._ledger.requester
         if requester is None:
             return Rows(lambda: ())
@@ -181,9 +174,9 @@ class Job(Shown, JobBase):
         verdict: str | None = None,
         order: str = "asc",
     ) -> Rows[dict[str, Any]]:
-        """The job's events as the ledger's own objects, each with its `verdict`.
+        """Returns the job's events in the ledger's own format, each with its `verdict`.
 
-        `label=""` asks for the default indicator; None for all.
+        `label=""` selects the default indicator; None selects all.
         """
         requester = self._ledger.requester
         filters = event_filters(task, execution, label, type, verdict, order)
@@ -196,10 +189,9 @@ class Job(Shown, JobBase):
     def finish(self, outcome: str = "completed") -> bool:
         """Reports the end of the job: `completed`, `failed` or `canceled`.
 
-        Sent after all reports of this process.
-
-        Like all reports it never raises: another outcome is dropped, counted and logged. Returns whether it is
-        recorded; if not, it will be sent as soon as the ledger takes it, unless it refuses it.
+        It is sent after all reports of this process. Like all reports it never raises: an invalid outcome is dropped,
+        counted and logged. Returns whether it is recorded; if not, it is sent once the ledger is reachable, and dropped
+        if the ledger refuses it.
         """
         if not self._begin_finish(outcome):
             return False
@@ -210,7 +202,7 @@ class Job(Shown, JobBase):
         return is_settled and not outbox.is_end_lost
 
     async def finish_async(self, outcome: str = "completed") -> bool:
-        """The same for a coroutine."""
+        """Coroutine variant of `finish`."""
         if not self._begin_finish(outcome):
             return False
         outbox, sender = self._outbox, self._ledger.sender
@@ -222,9 +214,9 @@ class Job(Shown, JobBase):
     # Showing
 
     def display(self) -> Display:
-        """Shows the job in a notebook, live.
+        """Shows the job in a notebook as a live view.
 
-        Returns the view: its `wait()` waits for the end.
+        Returns the view; its `wait()` waits for the job's end.
         """
         return Display.show(self.watch(), self._id, self._known, self._clock)
 
@@ -247,21 +239,21 @@ class Job(Shown, JobBase):
 def read(requester: Requester | None, job: str, outbox: JobOutbox | None) -> Snapshot:
     """Reads a snapshot with everything recorded before, if it is folded in time."""
     if requester is None:
-        return nobody(job)
+        return empty_snapshot(job)
     snapshot = requester.ask(calls.read_job(job))
-    wanted = max(0 if outbox is None else outbox.last_sequence, snapshot.ledger_sequence)
-    if snapshot.sequence < wanted:
+    min_sequence = max(0 if outbox is None else outbox.last_sequence, snapshot.ledger_sequence)
+    if snapshot.sequence < min_sequence:
         try:
-            return requester.ask(calls.read_job(job, wanted), patience=0)
+            return requester.ask(calls.read_job(job, min_sequence), patience=0)
         except (UnavailableError, OutcomeUnknownError, InvalidValueError):
-            # The projection is behind by more than 5 s, or the ledger went back to an earlier state.
+            # The projection lags by more than 5 s, or the ledger was restored to an earlier state.
             if outbox is not None and snapshot.ledger_sequence < outbox.last_sequence:
-                # Do not wait for the lost events each time.
+                # Later reads must not wait for the lost events.
                 outbox.last_sequence = snapshot.ledger_sequence
     return snapshot
 
 
-class _NobodyWatch(Watch):
+class _EmptyWatch(Watch):
     """The watch of a job without a ledger: one snapshot."""
 
     def __init__(self, snapshot: Snapshot) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .sender import Sender
 
 _senders: weakref.WeakSet[Sender] = weakref.WeakSet()
-# Two threads may fork at once. Each takes the locks of all senders: one after the other, or they could deadlock.
+# Serialises forks. Each fork takes the locks of all senders, so two simultaneous forks could deadlock.
 _fork_lock = threading.RLock()
 _forking: list[Sender] = []
 _watched_process: int | None = None
@@ -51,10 +51,7 @@ def _watch_pool_process() -> None:
 
 
 def has_ledger() -> bool:
-    """Whether this process should report.
-
-    It has a client, or its parent process may have one.
-    """
+    """Returns whether this process should report: it has a client, or its parent process may have one."""
     if _senders or os.environ.get("PROGRESS_LEDGER_URL"):
         return True
     process = sys.modules.get("multiprocessing.process")
@@ -66,13 +63,13 @@ def close_all() -> None:
     senders = list(_senders)
     began = time.monotonic()
     for sender in senders:
-        # All of them send while this thread waits for the first one.
+        # All senders send at the same time while this thread waits for the first one.
         sender.expedite_all()
     for sender in senders:
         sender.close_since(began)
 
 
-# Signals that end a process. Only the default action is replaced, never a handler of the program.
+# The signals that end a process. Only a default action is replaced, never a handler of the program.
 
 _ENDING_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -91,8 +88,8 @@ def watch_signal() -> None:
 
 
 def _on_signal(number: int, _: FrameType | None) -> None:
-    # The interrupted code may hold a sender's lock, so another thread does the waiting. The process then dies of the
-    # signal, as it would have otherwise; a second signal ends it at once.
+    # The interrupted code may hold a sender's lock, so another thread waits. The process then ends by the signal, as it
+    # would have done anyway; a second signal ends it at once.
     for other in _ENDING_SIGNALS:
         if signal.getsignal(other) is _on_signal:
             signal.signal(other, signal.SIG_DFL)

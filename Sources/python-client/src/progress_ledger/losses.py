@@ -9,35 +9,29 @@ logger = logging.getLogger("progress_ledger")
 
 
 class LossLog:
-    """Logs each kind of loss once; counting is the caller's."""
+    """Logs each kind of loss once; the caller counts."""
 
     def __init__(self) -> None:
         self._logged: set[str] = set()
 
     def log(self, kind: str, message: str, *arguments: object, level: int = logging.ERROR) -> None:
-        """Logs a message unless one of this kind was logged before.
-
-        Never raises, whatever the handlers do.
-        """
+        """Logs a message unless one of this kind was logged before. Never raises."""
         if kind in self._logged:
             return
         self._logged.add(kind)
         try:
             logger.log(level, f"{message} (logged once)", *arguments)
         except Exception:
-            # A handler of the program that raises must not end the task that reports.
+            # An error in one of the program's log handlers must not end the task that reports.
             pass
 
     def forget(self) -> None:
-        """Logs every kind once more: in a forked child."""
+        """Forgets the logged kinds, in a forked child."""
         self._logged.clear()
 
 
 def describe(value: object) -> str:
-    """A short description of any value.
-
-    Never raises: `repr` of a value may do anything.
-    """
+    """Returns a short description of any value. Never raises, even if the value's `repr` does."""
     try:
         if isinstance(value, int) and value.bit_length() > 100:
             return f"an integer of {value.bit_length()} bits"

@@ -1,6 +1,6 @@
 """The reports of a process that the ledger has not recorded yet.
 
-Sends nothing, reads no clock, takes no lock.
+It sends nothing, reads no clock and takes no lock.
 
 The rule that keeps totals exact: reports are **frozen** before they are sent. A frozen batch keeps its report numbers
 and its bytes. While its outcome is unknown it is repeated unchanged, and new increments gather for the next batch.
@@ -21,7 +21,7 @@ from .settings import INCREMENT_MAX, Settings
 
 
 class Watermark(NamedTuple):
-    """A position in the send queue of a job: how much of it is frozen, or settled."""
+    """A position in the send queue of a job, up to which it is frozen or settled."""
 
     tickets: int = 0
     """The number of completed tickets: see `FlushTicket`."""
@@ -39,7 +39,7 @@ class Batch:
     job: JobOutbox
     entries: list[tuple[Event, Reporter | None]]
     watermark: Watermark | None = None
-    """The position that it settles; None if another batch of the same ticket follows."""
+    """The position that the batch settles; None if another batch of the same ticket follows."""
     body: bytes = field(init=False)
     faults: int = 0
     tries: int = 0
@@ -111,7 +111,7 @@ class Outbox:
 
     @property
     def waiting(self) -> int:
-        """Events in flight and events still to be made. Costs a pass over the queue."""
+        """The number of events in flight and of events not made yet. Costs a pass over the queue."""
         frozen = sum(len(batch) for job in self._active for batch in job.frozen)
         reporters = {ticket.reporter for job in self._active for ticket in job.queue}
         made_of = sum(reporter.waiting - reporter.in_flight for reporter in reporters)
@@ -131,7 +131,7 @@ class Outbox:
         self._touch(reporter, now)
         return True
 
-    def note(self, reporter: Reporter, counter: Counter, now: float) -> bool:
+    def enqueue(self, reporter: Reporter, counter: Counter, now: float) -> bool:
         """Queues a counter.
 
         Returns False, and drops its increments, if the buffer is full.
@@ -184,7 +184,7 @@ class Outbox:
             self.counts.dropped += 1
 
     def _touch(self, reporter: Reporter, due: float) -> FlushTicket:
-        """Makes an execution due by then. Returns its open ticket."""
+        """Makes an execution due at this time or earlier, and returns its open ticket."""
         ticket = reporter.ticket
         if ticket is None:
             ticket = reporter.ticket = FlushTicket(reporter)
@@ -209,10 +209,7 @@ class Outbox:
         return min((_due(job) for job in list(self._active)), default=None)
 
     def next_batch(self, now: float) -> Batch | None:
-        """The batch to send now, if any.
-
-        It stays the next one of its job until it is settled.
-        """
+        """Returns the batch to send now, if any. It stays the next one of its job until it is settled."""
         job = min(list(self._active), key=_due, default=None)
         if job is None or _due(job) > now:
             return None
@@ -245,7 +242,7 @@ class Outbox:
         job.frozen.append(Batch(job, entries, job.taken))
 
     def _freeze_ticket(self, ticket: FlushTicket, entries: list[tuple[Event, Reporter | None]], most: int) -> bool:
-        """Freezes a ticket into `entries`. Returns False if they were full before its end."""
+        """Freezes a ticket into `entries`; returns False if they were full before its end."""
         reporter = ticket.reporter
         if reporter.ticket is ticket:
             reporter.ticket = None
@@ -274,7 +271,7 @@ class Outbox:
         event["report"] = reporter.numbering.take(self.numberings.lineage.path)
         if counter.label is not None:
             event["label"] = counter.label
-        # One event contains at most 2^53 − 1 units; the rest follows in the next.
+        # One event contains at most 2^53 − 1 units; the rest follows in the next event.
         total, done = min(counter.total, INCREMENT_MAX), min(counter.done, INCREMENT_MAX)
         if total:
             event["total"] = total
@@ -316,7 +313,7 @@ class Outbox:
         else:
             job.settle(batch)
         job.frozen.extendleft(reversed(again))
-        self._rest(job)
+        self._deactivate(job)
 
     def abandon(self, job: JobOutbox) -> int:
         """Drops everything for a job that does not exist. Returns the number of events."""
@@ -333,10 +330,10 @@ class Outbox:
         batch.job.frozen.popleft()
         batch.job.settle(batch)
         self.size -= len(batch)
-        self._rest(batch.job)
+        self._deactivate(batch.job)
 
-    def _rest(self, job: JobOutbox) -> None:
-        """Deactivates a job without unsent reports."""
+    def _deactivate(self, job: JobOutbox) -> None:
+        """Deactivates a job if it has no unsent reports."""
         if job.is_settled:
             self._active.pop(job, None)
             job.due = None
@@ -344,7 +341,7 @@ class Outbox:
     # Forks
 
     def become_child(self) -> None:
-        """Empties the outbox in a forked child: the parent sends what is in it."""
+        """Empties the outbox in a forked child, because the parent sends its reports."""
         for job in self._active:
             owners = {owner for batch in job.frozen for _, owner in batch.entries if owner}
             for reporter in owners.union(ticket.reporter for ticket in job.queue):

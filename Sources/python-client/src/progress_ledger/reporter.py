@@ -1,7 +1,4 @@
-"""The state of one execution in a reporting process.
-
-Unsent reports, their numbers, and counts.
-"""
+"""The state of one execution in a reporting process: unsent reports, their numbers, and counts."""
 
 from __future__ import annotations
 
@@ -22,7 +19,8 @@ if TYPE_CHECKING:
 RANGE = 2**33
 RANGES = 2**19
 
-# The caller may use the name of an ended execution again: the numbers of so many are kept. About 2 MB.
+# The number of ended executions with caller-given names whose numbering is kept, because the caller may use the name
+# again. About 2 MB.
 NAMED_EXECUTIONS_MAX = 10_000
 
 Event = dict[str, Any]
@@ -49,7 +47,7 @@ process_lineage = Lineage()
 
 
 def first_report(origin: tuple[int, ...], lineage: tuple[int, ...], draw: Callable[[int, int], int]) -> int:
-    """The first report number of a process for an execution.
+    """Returns the first report number of a process for an execution.
 
     `lineage` is the fork index of each ancestor of the process; `origin` is the lineage of the process that started the
     execution.
@@ -138,10 +136,10 @@ class Counter:
 
 
 class FlushTicket:
-    """The place of one execution in the send queue, with the counters to send.
+    """The position of one execution in the send queue, with the counters to send.
 
-    Closed as soon as its counters are being frozen: later reports open another ticket at the end of the queue.
-    Therefore every execution gets its share even if others never stop reporting, and a flush knows which reports came
+    A ticket closes as soon as its counters are frozen; later reports open another ticket at the end of the queue.
+    Therefore every execution gets its share even if others never stop reporting, and a flush can determine the reports
     before it.
     """
 
@@ -185,7 +183,7 @@ class Reporter:
         self.needs_start = False
         self.outcome: str | None = None
         self.in_flight = 0
-        # The open ticket, and the number of tickets that are not settled.
+        # The open ticket, and the number of unsettled tickets.
         self.ticket: FlushTicket | None = None
         self.tickets = 0
         self.numbering = job.outbox.numberings.of(job.job, task, execution, is_named=is_named)
@@ -201,12 +199,12 @@ class Reporter:
 
     @property
     def waiting(self) -> int:
-        """Events in flight and events still to be made."""
+        """The number of events in flight and of events not made yet."""
         counters = sum(counter.is_waiting for counter in self.counters.values())
         return self.in_flight + counters + self.needs_start + (self.outcome is not None)
 
     def become_superseded(self) -> list[Callable[[], None]]:
-        """Marks it as superseded. Returns the callbacks to run, once."""
+        """Marks the execution as superseded, and returns its callbacks the first time."""
         if self.is_superseded or self.on_superseded is None:
             self.is_superseded = True
             return []
@@ -214,7 +212,7 @@ class Reporter:
         return [self.on_superseded]
 
     def take_calls(self) -> int:
-        """Returns the number of calls since the last time."""
+        """Returns the number of `add` and `done` calls since the last call of this method."""
         told, self._calls_told = self._calls_told, self.counts.calls
         return self.counts.calls - told
 

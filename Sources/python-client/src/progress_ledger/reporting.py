@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """One indicator of a job, as one execution reports to it.
+    """An indicator of a job, for the reports of one execution.
 
     `add` and `done` take increments, integers from 0 to 2^53 − 1. They return at once and never raise: a call costs
-    about half a microsecond, a lock and an addition, and never waits for the ledger. A value that cannot be reported is
-    dropped, counted in `stats.dropped` and logged once. Any number of threads may call them.
+    about half a microsecond (a lock and an addition) and never waits for the ledger. An invalid value is dropped,
+    counted in `stats.dropped` and logged once. Any number of threads may call them.
     """
 
     __slots__ = ("_counter", "_counts", "_label", "_lock", "_reporter", "_sender")
@@ -37,8 +37,8 @@ class Progress:
         return self._label
 
     def add(self, n: SupportsIndex) -> None:
-        """Declares `n` more units of work. 0 makes the indicator known."""
-        # The usual case first: this is the path that tasks take millions of times.
+        """Declares `n` more units of work; 0 only declares the indicator."""
+        # The usual case comes first, because tasks take this path millions of times.
         if type(n) is not int or not 0 <= n <= INCREMENT_MAX:
             checked = self._checked(n)
             if checked is None:
@@ -49,10 +49,10 @@ class Progress:
             counter.total += n
             self._counts.calls += 1
             if not counter.is_waiting:
-                self._sender.note(self._reporter, counter)
+                self._sender.enqueue(self._reporter, counter)
 
     def done(self, n: SupportsIndex = 1) -> None:
-        """Reports `n` more units done."""
+        """Reports `n` more finished units."""
         if type(n) is not int or not 0 <= n <= INCREMENT_MAX:
             checked = self._checked(n)
             if checked is None:
@@ -63,10 +63,10 @@ class Progress:
             counter.done += n
             self._counts.calls += 1
             if not counter.is_waiting:
-                self._sender.note(self._reporter, counter)
+                self._sender.enqueue(self._reporter, counter)
 
     def _checked(self, n: object) -> int | None:
-        """The increment as an `int`; None, and counted as dropped, if it is none."""
+        """Returns the increment as an `int`, or None, and counts a loss, if it is invalid."""
         try:
             return values.increment(n)  # type: ignore[arg-type]
         except Exception as error:
@@ -78,10 +78,7 @@ class Progress:
 
 
 class SilentProgress(Progress):
-    """An indicator of an execution without a ledger.
-
-    Checks increments and sends nothing.
-    """
+    """An indicator of an execution without a ledger, which checks increments and sends nothing."""
 
     __slots__ = ("_execution",)
 
@@ -104,10 +101,7 @@ class SilentProgress(Progress):
 
 
 class DroppedProgress(Progress):
-    """An indicator that cannot be reported, because of its label for example.
-
-    Every report is counted as dropped.
-    """
+    """An indicator that cannot be reported, for example because of its label; counts every report as dropped."""
 
     __slots__ = ("_execution",)
 

@@ -1,4 +1,4 @@
-"""Sends questions to the ledger, waits for responses, and retries if that is safe."""
+"""Sends calls to the ledger, waits for responses, and retries if that is safe."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Requester:
         while True:
             tries += 1
             left = limit - (time.monotonic() - began)
-            # The last try ends with the patience. A single one gets the whole time of a request.
+            # The last try ends with the patience. A single try gets the whole time of a request.
             seconds = min(self.settings.request_seconds, left) if left > 0 else self.settings.request_seconds
             try:
                 return self._ask_once(call, seconds)
@@ -54,7 +54,7 @@ class Requester:
         return call.result(response)
 
     def pages(self, next_page: Callable[[str | None], Call[Page[T]]], cursor: str | None = None) -> Iterator[T]:
-        """All rows of a paged result; each page is requested when it is needed."""
+        """Yields all rows of a paged result; each page is requested when it is needed."""
         while True:
             rows, cursor = self.ask(next_page(cursor))
             yield from rows
@@ -63,7 +63,7 @@ class Requester:
 
 
 class UnusableRequester(Requester):
-    """A requester without a usable configuration: every question raises its problem."""
+    """A requester without a usable configuration: every call raises the problem."""
 
     def __init__(self, problem: LedgerError) -> None:
         self._problem = problem

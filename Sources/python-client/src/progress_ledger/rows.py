@@ -20,7 +20,7 @@ class _Tabular(Protocol):
 class Rows(Generic[T]):
     """The rows of a result.
 
-    Each iteration reads them anew, page by page, in bounded memory.
+    Each iteration reads them again, page by page, in bounded memory.
 
     for task in job.tasks(): ...
     list(job.history("download"))
@@ -34,7 +34,7 @@ class Rows(Generic[T]):
         return iter(self._read())
 
     def to_pandas(self) -> Any:
-        """All rows as a `pandas.DataFrame`.
+        """Returns all rows as a `pandas.DataFrame`.
 
         Raises `ImportError` if pandas is not installed.
         """
@@ -45,7 +45,7 @@ class Rows(Generic[T]):
 
 
 def _bundle(rows: Iterable[Any]) -> dict[str, str]:
-    """The first rows as a table, for notebooks. Shows an error instead of raising it."""
+    """Returns the first rows as a table, for notebooks; shows an error instead of raising it."""
     try:
         found = list(islice(_flat(rows), views.TABLE_ROWS_MAX + 1))
     except LedgerError as error:
@@ -74,15 +74,15 @@ class AsyncRows(Generic[T]):
         return self._read()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        # Shown at once, as a notebook wants it, and not awaited: it waits for the ledger as `Rows` does.
+        # A notebook shows the value without awaiting it, so this blocks for the ledger as `Rows` does.
         return _bundle(self._rows)
 
     async def all(self) -> list[T]:
-        """All rows at once."""
+        """Returns all rows at once."""
         return [row async for row in self]
 
     async def to_pandas(self) -> Any:
-        """All rows as a `pandas.DataFrame`.
+        """Returns all rows as a `pandas.DataFrame`.
 
         Raises `ImportError` if pandas is not installed.
         """
@@ -90,7 +90,7 @@ class AsyncRows(Generic[T]):
 
 
 def frame(values: Iterable[Any]) -> Any:
-    """A `pandas.DataFrame` of values with rows of their own, or of rows."""
+    """Returns a `pandas.DataFrame` of values that have rows, or of rows."""
     try:
         import pandas
     except ImportError as error:

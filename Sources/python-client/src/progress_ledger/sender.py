@@ -25,16 +25,13 @@ from .transport import ExchangeError, Request
 
 
 class Source(Protocol):
-    """A source of progress that is polled instead of reporting: a bar of tqdm."""
+    """A source of progress that is polled, such as a bar of tqdm."""
 
     def sample(self) -> JobOutbox | None:
-        """Reports new progress, with the sender's lock held.
-
-        Returns the job that is due, if any.
-        """
+        """Reports new progress, with the sender's lock held, and returns the job that is due, if any."""
 
     def forget(self) -> None:
-        """Skips unreported progress in a forked child: the parent reports it."""
+        """Skips unreported progress in a forked child, because the parent reports it."""
 
 
 class Sender:
@@ -63,11 +60,11 @@ class Sender:
         self._listeners: dict[Callback, None] = {}
         self._wakes_at: float | None = None
         self._has_overflowed = False
-        # Executions that have begun in this process and not ended.
+        # The open executions of this process.
         self._open: weakref.WeakSet[Reporter] = weakref.WeakSet()
         self._samples_at = 0.0
 
-    # Reporting. All of these return at once.
+    # Reporting. All these methods return at once.
 
     def start(self, reporter: Reporter) -> None:
         """Queues the start of an execution."""
@@ -78,15 +75,15 @@ class Sender:
             else:
                 self._has_overflowed = not reporter.job.is_unknown
 
-    def note(self, reporter: Reporter, counter: Counter) -> None:
+    def enqueue(self, reporter: Reporter, counter: Counter) -> None:
         """Queues a counter that was empty. The caller holds the lock."""
         try:
-            if self.outbox.note(reporter, counter, time.monotonic()):
+            if self.outbox.enqueue(reporter, counter, time.monotonic()):
                 self._wake_for(reporter.job)
             else:
                 self._has_overflowed = not reporter.job.is_unknown
         except Exception as error:
-            # Out of memory, for example: the task that reports must not end because of it.
+            # The task that reports must not end because of an unexpected error, such as a lack of memory.
             self.drop(reporter, "unforeseen", f"a report is lost: {type(error).__name__}: {error}")
 
     def drop(self, reporter: Reporter | None, kind: str | None = None, message: str = "") -> None:
@@ -111,7 +108,7 @@ class Sender:
                 self.finish(reporter, "canceled")
 
     def watch(self, source: Source) -> None:
-        """Polls a source from now on, every `Settings.report_seconds`."""
+        """Starts to poll a source every `Settings.report_seconds`."""
         with self.lock:
             self._sources.add(source)
             if len(self._sources) == 1:
@@ -132,7 +129,7 @@ class Sender:
         for source in list(self._sources):
             job = source.sample()
             if job is not None:
-                # Its age is up to one polling interval already: it is due now.
+                # The progress may already be one polling interval old, so it is due now.
                 self.outbox.expedite(job, now)
         self._samples_at = now + self.settings.report_seconds
 
@@ -176,22 +173,22 @@ class Sender:
         try:
             thread.start()
         except RuntimeError as error:
-            # No more threads, or the interpreter ends. The end of the process sends the reports itself.
+            # There are too many threads, or the interpreter ends. The end of the process sends the reports itself.
             self.health.last_error = f"the sender's thread cannot start: {error}"
             return
         self._thread = thread
 
-    # Waiting for it
+    # Waiting for deliveries
 
     def wait(self, is_done: Callable[[], bool], seconds: float, *, is_patient: bool) -> bool:
         """Waits up to `seconds` for a delivery. Returns whether it happened.
 
-        Gives up early if the ledger is out of reach or was too slow before, unless `is_patient`.
+        Gives up early if the ledger is unreachable or was too slow before, unless `is_patient`.
         """
         deadline = time.monotonic() + seconds
         with self.lock:
             if threading.current_thread() is self._thread:
-                # A callback that waits for its own thread: nothing will change.
+                # A callback in the sender's own thread would wait forever.
                 return is_done()
             while not is_done():
                 left = self.health.wait_limit(deadline, time.monotonic(), is_patient)
@@ -203,9 +200,7 @@ class Sender:
     def wait_at_end(self, is_done: Callable[[], bool]) -> bool:
         """Waits for a delivery at the end of an execution or a job.
 
-        Waits up to `Settings.flush_seconds`.
-
-        All ends share that time while the ledger does not answer.
+        Waits up to `Settings.flush_seconds`; all ends share that time while the ledger does not respond.
         """
         began = time.monotonic()
         with self.lock:
@@ -261,35 +256,29 @@ class Sender:
                 self._listeners.pop(listener, None)
 
     def flush(self, seconds: float) -> bool:
-        """Sends everything reported so far.
-
-        Returns whether the ledger has recorded all of it.
-        """
+        """Sends everything reported so far, and returns whether the ledger has recorded all of it."""
         return self._settle(seconds) and not self.outbox.counts.dropped
 
     def _settle(self, seconds: float) -> bool:
-        """Sends everything reported so far.
-
-        Returns whether all of it is recorded or dropped.
-        """
+        """Sends everything reported so far, and returns whether all of it is recorded or dropped."""
         with self.lock:
             self._sample()
             settled = [self.expedite(job) for job in self.outbox.active()]
         return self.wait(lambda: all(is_settled() for is_settled in settled), seconds, is_patient=True)
 
     def expedite_all(self) -> None:
-        """Makes everything due now, whatever the pause between requests."""
+        """Makes everything due now, even during a pause between requests."""
         with self.lock:
             self._sample()
             for job in self.outbox.active():
                 self.outbox.expedite(job, time.monotonic())
-            # The last chance must not be spent in a pause.
+            # The remaining time must not be spent in a pause.
             self.health.not_before = 0.0
             self._wakes_at = None
             self._wake.notify()
 
     def close_since(self, began: float) -> None:
-        """Closes at the end of the process, within the time that is left since `began`."""
+        """Closes at the end of the process, within the time limit since `began`."""
         now = time.monotonic()
         with self.lock:
             left = self.health.end_time_left(self.settings.flush_seconds, now)
@@ -298,7 +287,7 @@ class Sender:
     def close(self, seconds: float | None = None) -> bool:
         """Sends everything, logs a loss once, and ends the thread.
 
-        Waits up to `seconds`; by default `Settings.flush_seconds` minus the vain waits of other ends.
+        Waits up to `seconds`; by default `Settings.flush_seconds` minus unsuccessful waits of other ends.
         """
         began = time.monotonic()
         with self.lock:
@@ -319,11 +308,11 @@ class Sender:
         return is_settled and not self.outbox.counts.dropped
 
     def _ensure_delivery(self, deadline: float) -> None:
-        """Sends in this thread if there is no other: an ending interpreter starts none."""
+        """Sends in this thread if there is no sender's thread, because an ending interpreter starts none."""
         with self.lock:
             if self._thread is not None and self._thread.is_alive():
                 return
-            # Two sending threads would settle each other's batches.
+            # Two threads that send would settle each other's batches.
             self._thread = threading.current_thread()
         try:
             while (now := time.monotonic()) < deadline:
@@ -352,7 +341,7 @@ class Sender:
                     return
                 self._deliver(batch)
         finally:
-            # Also if a callback ended this thread: the next report starts another.
+            # This also runs if a callback ended this thread. The next report starts another one.
             with self.lock:
                 if self._thread is threading.current_thread():
                     self._thread = None
@@ -395,7 +384,7 @@ class Sender:
         except ExchangeError as error:
             disposition = Disposition(Action.TRY_AGAIN, str(error))
         except Exception as error:
-            # No failure of the network or of a server may end this thread.
+            # A failure of the network or of a server must not end this thread.
             logger.debug("unexpected failure of a request", exc_info=True)
             disposition = Disposition(Action.TRY_AGAIN, f"{type(error).__name__}: {error}")
         with self.lock:
@@ -419,7 +408,7 @@ class Sender:
         self.lock.release()
 
     def after_fork_in_child(self) -> None:
-        # The threads that wait for them do not exist in the child.
+        # The waiting threads do not exist in the child.
         self._wake = threading.Condition(self.lock)
         self._settled = threading.Condition(self.lock)
         self.outbox.become_child()

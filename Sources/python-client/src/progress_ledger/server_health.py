@@ -1,6 +1,6 @@
 """The reachability of the ledger: when to retry, and how long to wait for it.
 
-Decides only: time and chance are given, and nothing is sent.
+It only decides: callers pass the time and the random numbers, and nothing is sent.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from .settings import Settings
 
 # How long appends skip `wait=folded` after the projection has missed the ledger's 5 s.
 VERDICT_PAUSE_SECONDS = 30.0
-# How long a vain wait at an end is remembered. When a process stops, the ends of its executions, of its client and of
-# itself follow each other and share one wait; ends an hour later do not.
+# The time for which an unsuccessful wait at an end counts. When a process stops, its executions, its client and itself
+# end shortly after one another and share one wait; ends an hour later do not.
 VAIN_WAIT_MEMORY_SECONDS = 60.0
 
 
 class ServerHealth:
-    """What the requests so far have shown. All times are of one monotonic clock."""
+    """The results of the requests so far. All times are of one monotonic clock."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -33,10 +33,7 @@ class ServerHealth:
         self._waited_until = float("-inf")
 
     def record_failure(self, reason: str, asked: float | None, now: float, chance: float) -> bool:
-        """Records a request after which nothing is recorded.
-
-        Returns whether an outage begins with it.
-        """
+        """Records a request without effect, and returns whether an outage starts with it."""
         self.record_refusal(reason)
         self._failures += 1
         self.not_before = now + retry_pause(self._failures, asked, chance, self._settings)
@@ -51,10 +48,7 @@ class ServerHealth:
         self.last_error = reason
 
     def record_success(self, took: float, now: float) -> float | None:
-        """Records a success that took `took` seconds.
-
-        Returns the length of the outage that it ends, if any.
-        """
+        """Records a success after `took` seconds, and returns the length of the outage that it ends, if any."""
         self._failures = 0
         self._waited_in_vain = 0.0
         self.not_before = 0.0
@@ -64,16 +58,13 @@ class ServerHealth:
         return None if began is None else now - began
 
     def end_time_left(self, seconds: float, now: float) -> float:
-        """The part of `seconds` that is left after the vain waits of other ends."""
+        """Returns the part of `seconds` that is left after unsuccessful waits of other ends."""
         if now - self._waited_until > VAIN_WAIT_MEMORY_SECONDS:
             self._waited_in_vain = 0.0
         return max(0.0, seconds - self._waited_in_vain)
 
     def record_vain_wait(self, began: float, now: float) -> None:
-        """Records an end that waited since `began` for nothing.
-
-        Simultaneous waits count once.
-        """
+        """Records an unsuccessful wait of an end since `began`. Simultaneous waits count once."""
         self._waited_in_vain += max(0.0, now - max(began, self._waited_until))
         self._waited_until = max(now, self._waited_until)
 
@@ -84,7 +75,7 @@ class ServerHealth:
     def wait_limit(self, deadline: float, now: float, is_patient: bool) -> float | None:
         """The seconds to wait before checking the delivery again; None to give up.
 
-        Gives up at once if the ledger is away or if an earlier wait was in vain, unless `is_patient`.
+        Gives up at once if the ledger is unreachable or an earlier wait was unsuccessful, unless `is_patient`.
         """
         if not is_patient and (self._is_slow or self.is_away(now)):
             return None
@@ -96,5 +87,5 @@ class ServerHealth:
         return max(0.0, min(deadline, self._failing_since + self._settings.outage_patience_seconds) - now)
 
     def is_away(self, now: float) -> bool:
-        """Whether it has been failing for longer than `Settings.outage_patience_seconds`."""
+        """Returns whether requests have failed for longer than `Settings.outage_patience_seconds`."""
         return self._failing_since is not None and now - self._failing_since >= self._settings.outage_patience_seconds

@@ -1,4 +1,4 @@
-"""Every limit and every wait of the client, with the reason for its number."""
+"""All limits and waits of the client, with the reasons for their values."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Settings:
     """
 
     report_seconds: float = 0.5
-    """How long an increment may wait for others to be sent with it.
+    """The longest time that an increment waits for others to be sent with it.
 
-    A report is recorded at most 1 s after the call if the ledger answers; half of that is left for the request.
+    A report is recorded at most 1 s after the call if the ledger responds; half of that is left for the request.
     """
 
     request_seconds: float = 10.0
@@ -41,26 +41,26 @@ class Settings:
     """
 
     flush_seconds: float = 5.0
-    """How long an end waits for unsent reports.
+    """The longest time that an end waits for unsent reports.
 
     Applies to leaving an execution, `flush`, `Job.finish` and the end of the process. 0 never waits. Kubernetes and
     Slurm leave 30 s between SIGTERM and SIGKILL.
     """
 
     outage_patience_seconds: float = 1.0
-    """How long the end of an execution waits for an unreachable ledger.
+    """The longest time that the end of an execution waits for an unreachable ledger.
 
-    After that, ends wait for nothing until the ledger has answered again. A restart of the ledger takes less.
+    After that, ends do not wait until the ledger has responded again. A restart of the ledger takes less.
     """
 
     patience_seconds: float = 10.0
-    """How long a question (create, find, history, …) is retried before it raises."""
+    """The time for which a call (create, find, history, …) is retried before it raises."""
 
     outage_seconds_max: float = 600.0
-    """How long `watch` and `wait` retry an unreachable ledger before they raise."""
+    """The time for which `watch` and `wait` retry an unreachable ledger before they raise."""
 
     silence_seconds_max: float = 45.0
-    """The silence, without a heartbeat, after which a stream counts as dead."""
+    """The time without data, not even a heartbeat, after which a stream counts as lost."""
 
     pause_seconds_min: float = 0.1
     """The pause before the first retry; doubles with each further one."""
@@ -68,7 +68,7 @@ class Settings:
     pause_seconds_max: float = 15.0
     """The longest pause between retries, unless the ledger asks for more.
 
-    This is also the longest time that a ledger that is back waits for reports.
+    This is also the longest time until reports arrive after the end of an outage.
     """
 
     retry_after_seconds_max: float = 300.0
@@ -99,7 +99,7 @@ class Settings:
     """
 
     refusals_max: int = 8
-    """How often a batch is repeated after an error of the ledger itself (500).
+    """The number of times that a batch is repeated after an error of the ledger itself (500).
 
     After that its events are sent one by one, and those that still fail are dropped.
     """

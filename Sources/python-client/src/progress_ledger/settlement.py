@@ -1,7 +1,4 @@
-"""Applies the response to a batch to its outbox, and collects what to log.
-
-No I/O, no clock.
-"""
+"""Applies the response to a batch to its outbox, and collects the log messages, without I/O and without a clock."""
 
 from __future__ import annotations
 
@@ -45,7 +42,7 @@ class Settlement:
             if self._health.record_failure(reason, disposition.retry_after, now, chance):
                 callbacks.append(
                     lambda: logger.warning(
-                        "the ledger does not take reports, which wait while the task continues: %s (logged once)",
+                        "the ledger does not take reports; they wait while the task continues: %s (logged once)",
                         reason,
                     )
                 )
@@ -102,10 +99,7 @@ class Settlement:
             callbacks.append(lambda: logger.info("the ledger takes reports again, after %.0f s", outage))
 
     def loss_callback(self, message: str) -> Callback:
-        """A callback that logs a loss.
-
-        The first one as an error, later ones for debugging.
-        """
+        """Returns a callback that logs a loss: the first one as an error, later ones for debugging."""
 
         def log() -> None:
             level = logging.DEBUG if self._has_logged else logging.ERROR
@@ -116,13 +110,13 @@ class Settlement:
 
 
 def _contradiction(batch: Batch, verdicts: Sequence[str | None], kept: set[int]) -> str:
-    """The message about events of a batch that are recorded and not counted."""
+    """Returns the message about recorded events of a batch that are not counted."""
     lost = [index for index in range(len(batch)) if index not in kept]
     event = batch.entries[lost[0]][0]
     message = (
-        f"{len(lost)} events are recorded and not counted; the first one is a report of execution "
+        f"{len(lost)} recorded events are not counted; the first one is a report of execution "
         f"{event.get('execution')} of task {event.get('task')} with the verdict {verdicts[lost[0]]}"
     )
     if verdicts[lost[0]] in ("duplicate", "conflict"):
-        message += ": another process reports for the same execution, or did before; give each an execution of its own"
+        message += ": another process reports for the same execution or did so before; use one execution per process"
     return message

@@ -1,4 +1,4 @@
-"""Counts of reports by their fate, as users see them."""
+"""The public counts of reports."""
 
 from __future__ import annotations
 
@@ -24,10 +24,7 @@ class Stats:
     superseded: int
     """Recorded events that a newer execution of the task supersedes."""
     dropped: int
-    """Reports that are lost.
-
-    Wrong values, refused by the ledger, or more than the buffer holds. 0 unless something is
-    wrong."""
+    """Lost reports: invalid values, refused by the ledger, or more than the buffer holds."""
     failed_requests: int
     """Failed requests of this client, all of which are repeated."""
     last_error: str | None
@@ -35,12 +32,12 @@ class Stats:
 
     @classmethod
     def of_dropped(cls, dropped: int) -> Stats:
-        """The counts without a sender: losses only."""
+        """Returns the counts without a sender, which are losses only."""
         return cls(0, 0, 0, 0, dropped, 0, None)
 
     @classmethod
     def of(cls, sender: Sender | None, reporter: Reporter | None = None) -> Stats:
-        """The counts of one reporter, or of all reporters of a sender."""
+        """Returns the counts of one reporter, or of all reporters of a sender."""
         if sender is None:
             return cls(0, 0, 0, 0, 0, 0, None)
         with sender.lock:

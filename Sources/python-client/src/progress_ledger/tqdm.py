@@ -1,4 +1,4 @@
-"""`tqdm` that reports to the ledger as well: for code that has its bars already.
+"""A `tqdm` that also reports to the ledger, for code that uses bars already.
 
 from progress_ledger.tqdm import tqdm
 
@@ -23,26 +23,26 @@ from .outbox import JobOutbox
 from .reporting import Progress
 from .settings import LABEL_LENGTH_MAX
 
-# How far a sum may fall short of a whole number, or of the total, and pass for it: relative to the sum.
+# The relative error up to which a sum counts as a whole number or as the total.
 SLACK = 1e-12
 
 _losses = LossLog()
-# By the class, not by `super()`, which takes half as long as `update` itself.
+# Called on the class, because `super()` takes half as long as `update` itself.
 _move_bar = Bar.update
 
 
 class tqdm(Bar):  # type: ignore[misc]
-    """A bar that is also an indicator of an execution: the current or the given one.
+    """A bar that is also an indicator of the current execution or of a given one.
 
-    Takes what `tqdm` takes, and `execution=` and `label=`; the label is `desc` unless told, cut to 100 characters.
-    Reports also where the bar itself is disabled. Outside of any execution it is a bar and nothing else.
+    It has the parameters of `tqdm`, and `execution=` and `label=`. The label is `desc` by default, cut to 100
+    characters. It also reports if the bar is disabled. Outside of any execution it is only a bar.
 
-    It does what `tqdm` does, raises what `tqdm` raises and nothing else, and costs little more: the sender's thread
-    looks at the bar twice a second, and the bar is looked at once more when it is closed. What cannot be reported is
-    dropped, counted in `Execution.stats` and logged once.
+    It behaves like `tqdm`, raises only errors of `tqdm`, and costs little more: the sender's thread reads the bar twice
+    a second and once more when it is closed. Progress that cannot be reported is dropped, counted in `Execution.stats`
+    and logged once.
 
-    The ledger counts whole units and takes none back. Fractions are reported when they have become whole, a bar that is
-    full is reported as full, and one that is moved backwards reports again once it is beyond where it was seen.
+    The ledger counts whole units and cannot take any back. Fractions are reported once they are whole. A full bar is
+    reported as full. A bar that moves backwards reports again once it passes its highest reported position.
     """
 
     iterable: Any
@@ -51,17 +51,18 @@ class tqdm(Bar):  # type: ignore[misc]
     def __init__(
         self, *arguments: Any, execution: Execution | None = None, label: str | None = None, **options: Any
     ) -> None:
-        # The position of a disabled bar, whose own number does not move. Set first, where CPython finds it fastest.
+        # The position of a disabled bar, which does not update `n`. CPython finds the attribute that is set first
+        # fastest.
         self._moved: Any = 0
         super().__init__(*arguments, **options)
         try:
             if label is None:
-                # A disabled bar forgets its description.
+                # A disabled bar does not keep its description.
                 description = options.get("desc") or (arguments[1] if len(arguments) > 1 else None)
                 label = description[:LABEL_LENGTH_MAX] if isinstance(description, str) else None
             self._source = BarSource(self, (execution or current()).progress(label))
         except Exception as error:
-            _losses.log("bar", "a bar cannot be reported: %s: %s", type(error).__name__, error)
+            _losses.log("bar", "cannot report a bar: %s: %s", type(error).__name__, error)
 
     def __iter__(self) -> Iterator[Any]:
         source = self._source
@@ -69,24 +70,24 @@ class tqdm(Bar):  # type: ignore[misc]
             return super().__iter__()  # type: ignore[no-any-return]
         if self.disable:
             return itertools.chain.from_iterable(source.passes(self))
-        # The generator of `tqdm` takes the iterable when it is first asked for an item.
+        # The generator of `tqdm` takes the iterable when its first item is requested.
         self.iterable = _Counted(self, source, self.iterable)
         return super().__iter__()  # type: ignore[no-any-return]
 
     def update(self, n: Any = 1) -> Any:
         """Moves the bar."""
         if self.disable:
-            # `tqdm` does nothing then.
+            # `tqdm` does nothing in this case.
             if type(n) is int:
                 self._moved += n
             else:
-                self._note(n)
+                self._record_step(n)
             return None
         if type(n) is not int:
-            self._note(n)
+            self._record_step(n)
         return _move_bar(self, n)
 
-    def _note(self, n: Any) -> None:
+    def _record_step(self, n: Any) -> None:
         """Records a step that rounds, or a step of a disabled bar."""
         source = self._source
         if source is None or source.is_closed:
@@ -101,12 +102,12 @@ class tqdm(Bar):  # type: ignore[misc]
             source.lose(n)
 
     def reset(self, total: Any = None) -> None:
-        """Begins anew, with as much work again."""
+        """Starts again from zero, with the same amount of work in addition."""
         source = self._source
         if source is None:
             super().reset(total)
             return
-        source.retry_pause()
+        source.pause()
         try:
             super().reset(total)
         finally:
@@ -123,7 +124,7 @@ class tqdm(Bar):  # type: ignore[misc]
 
 
 class _Counted:
-    """The iterable of a bar that counts its items without Python code for each."""
+    """The iterable of a bar, which counts its items without running Python code for each."""
 
     def __init__(self, bar: tqdm, source: BarSource, iterable: Any) -> None:
         self._bar = weakref.ref(bar)
@@ -173,18 +174,18 @@ class BarSource:
     # The bar
 
     def count(self, iterable: Iterable[Any]) -> Iterator[Any]:
-        """The items of an iterable, counted."""
+        """Counts the items of an iterable."""
         bar = self._bar()
         taken = itertools.count(1)
-        # Takes a number for each item, all of which are true.
+        # Takes one number from the counter per item; all numbers are truthy.
         items = itertools.compress(iterable, taken)
         self._base, self._taken = (0 if bar is None else bar.n), taken
         return items
 
     def passes(self, bar: tqdm) -> Iterator[Iterator[Any]]:
-        """One pass through the iterable of a disabled bar, which lives as long."""
+        """Yields one pass through the iterable of a disabled bar, and keeps the bar alive until its end."""
         yield self.count(bar.iterable)
-        # After the last item, which is done.
+        # The last item is done.
         with self._lock:
             bar._moved += self._items_taken()
             self._taken = None
@@ -207,7 +208,7 @@ class BarSource:
         if math.isfinite(residue):
             self._residue += residue
 
-    def retry_pause(self) -> None:
+    def pause(self) -> None:
         """Reports the position, and then nothing until `restart`."""
         with self._lock:
             self.sample()
@@ -229,7 +230,7 @@ class BarSource:
             return
         with self._lock:
             if not self._is_hidden:
-                # The position of a closed bar is where its loop ended.
+                # The position of a closed bar is that of the end of its loop.
                 self._taken = None
             self._report(bar)
             self.is_closed = True
@@ -239,7 +240,7 @@ class BarSource:
     # Reporting
 
     def sample(self) -> JobOutbox | None:
-        """Reports new progress. Returns the job that is due, if any."""
+        """Reports new progress, and returns the job that is due, if any."""
         bar = self._bar()
         if bar is None or self._is_paused or self.is_closed:
             return None
@@ -254,17 +255,17 @@ class BarSource:
         try:
             done, total = self._figures(bar)
         except Exception:
-            # Nor will it be reported.
+            # The invalid position will not be reported either.
             return
         self._reported, self._declared = max(self._reported, done), max(self._declared, total)
 
     def _report(self, bar: tqdm) -> bool:
-        """Reports new progress. Returns whether there is any."""
+        """Reports new progress, and returns whether there is any."""
         is_new = False
         try:
             done, total = self._figures(bar)
         except Exception:
-            self._lose("what the bar shows")
+            self._lose("the position of the bar")
             return False
         if total > self._declared:
             self._progress.add(total - self._declared)
@@ -275,14 +276,14 @@ class BarSource:
         return is_new
 
     def _figures(self, bar: tqdm) -> tuple[int, int]:
-        """The whole units of the bar: done and total."""
+        """Returns the whole units of the bar: done and total."""
         position, total = self._position(bar), getattr(bar, "total", None)
         if not math.isfinite(position):
             self._lose(position)
             position = 0
         if total is None or not math.isfinite(total):
             total = 0
-        # Steps that cannot be written in binary, such as 1/3, fall short by less than the slack.
+        # Sums of steps without an exact binary form, such as 1/3, are too low by less than this tolerance.
         reach = position if isinstance(position, int) else position + abs(position) * SLACK
         done, units = math.floor(reach), math.ceil(total)
         if 0 < total <= reach:
@@ -290,7 +291,7 @@ class BarSource:
         return done, units
 
     def _position(self, bar: tqdm) -> Any:
-        # The last item that was taken is not done yet.
+        # The item that was taken last is not done yet.
         looped = max(0, self._items_taken() - 1)
         if self._is_hidden:
             position = bar.n + bar._moved + looped

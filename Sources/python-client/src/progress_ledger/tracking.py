@@ -19,7 +19,7 @@ class Tracking(Generic[T]):
         self._total = total
 
     def _declare(self) -> bool:
-        """Declares the total, if it is known. Returns whether it is."""
+        """Declares the total if it is known, and returns whether it is."""
         total = self._total
         if total is None:
             try:
@@ -35,7 +35,7 @@ class Tracking(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         if not isinstance(self._source, Iterable):
-            # As the loop would without this.
+            # The same error as that of a loop without `track`.
             raise TypeError(f"'{type(self._source).__name__}' object is not iterable; is it one for 'async for'?")
         is_declared = self._declare()
         for item in self._source:

@@ -1,7 +1,4 @@
-"""HTTP/1.1 to one server.
-
-Bounded connections, a deadline for each exchange, and no decision about trying again.
-"""
+"""HTTP/1.1 to one server, with bounded connections and a deadline for each exchange. It does not retry."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from .connection import READ_BYTES, Connection, Server
 
 # The largest response in memory: a page of 1,000 tasks with long names is smaller.
 RESPONSE_BYTES_MAX = 64 << 20
-# Idle connections to keep: one for the sender, the others for threads that read.
+# The idle connections to keep: one for the sender, the others for threads that read.
 IDLE_CONNECTIONS_MAX = 4
 
 
@@ -64,9 +61,9 @@ class Stream:
         self._response = response
 
     def pieces(self, silence_seconds_max: Callable[[], float]) -> Iterator[bytes]:
-        """The body, piece by piece.
+        """Yields the body, piece by piece.
 
-        Raises `ExchangeError` after a silence; its limit is asked for before each piece.
+        Raises `ExchangeError` after a silence. The limit of the silence is evaluated before each piece.
         """
         try:
             while True:
@@ -76,16 +73,16 @@ class Stream:
                     return
                 yield piece
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise ExchangeError(f"the stream broke off: {_words(error)}", sent=True) from error
+            raise ExchangeError(f"the stream broke off: {_describe(error)}", sent=True) from error
         finally:
             self.close()
 
     def read(self) -> bytes:
-        """The rest, within the deadline of the exchange."""
+        """Returns the rest of the body, within the deadline of the exchange."""
         try:
             return self._response.read(RESPONSE_BYTES_MAX)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise ExchangeError(f"the response broke off: {_words(error)}", sent=True) from error
+            raise ExchangeError(f"the response broke off: {_describe(error)}", sent=True) from error
 
     def close(self) -> None:
         self._connection.abort()
@@ -104,7 +101,7 @@ class Transport:
         self._all: dict[Connection, None] = {}
 
     def perform(self, request: Request, seconds: float, *, may_reuse: bool = True) -> Response:
-        """Sends a request once and returns its response, whatever its status.
+        """Sends a request once and returns its response, with any status.
 
         `may_reuse` is False for a request that must not be sent twice: the server may have closed an idle connection,
         which looks like a lost response.
@@ -119,7 +116,7 @@ class Transport:
                 raise ExchangeError("the response broke off", sent=True)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.discard(connection)
-            raise ExchangeError(f"the response broke off: {_words(error)}", sent=True) from error
+            raise ExchangeError(f"the response broke off: {_describe(error)}", sent=True) from error
         except BaseException:
             self.discard(connection)
             raise
@@ -164,25 +161,25 @@ class Transport:
             try:
                 return connection, self._send(connection, request, deadline), False
             except (ConnectionError, http.client.BadStatusLine, ssl.SSLEOFError):
-                # Closed while it was idle: the request is sent again, once, on a new connection.
+                # The idle connection was closed. The request is sent again, once, on a new one.
                 self.discard(connection)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 self.discard(connection)
-                raise ExchangeError(f"no response from {self.server.url}: {_words(error)}", sent=True) from error
+                raise ExchangeError(f"no response from {self.server.url}: {_describe(error)}", sent=True) from error
         connection = Connection(self.server)
         with self._lock:
             self._all[connection] = None
         try:
             connection.open(deadline)
         except (OSError, ValueError) as error:
-            # `ValueError`: the name of a host that cannot be looked up, for example one with a part of 64 characters.
+            # `ValueError`: the host's name is invalid, for example because a part has 64 characters.
             self.discard(connection)
-            raise ExchangeError(f"no connection to {self.server.url}: {_words(error)}", sent=False) from error
+            raise ExchangeError(f"no connection to {self.server.url}: {_describe(error)}", sent=False) from error
         try:
             return connection, self._send(connection, request, deadline), was_repeated
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.discard(connection)
-            raise ExchangeError(f"no response from {self.server.url}: {_words(error)}", sent=True) from error
+            raise ExchangeError(f"no response from {self.server.url}: {_describe(error)}", sent=True) from error
 
     def _send(self, connection: Connection, request: Request, deadline: float) -> http.client.HTTPResponse:
         connection.set_deadline(deadline)
@@ -219,5 +216,5 @@ def _lower(headers: list[tuple[str, str]]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers}
 
 
-def _words(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     return str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Validation of values, in the words of the ledger's specification."""
+"""Validation of values by the rules of the ledger's specification."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SECONDS_MAX = 30 * 86_400.0
 
 
 def integer(value: SupportsIndex, name: str, least: int, most: int) -> int:
-    """The value as an `int`.
+    """Returns the value as an `int`.
 
     Integers of other libraries (numpy's, for example) are integers too.
     """
@@ -32,39 +32,36 @@ def integer(value: SupportsIndex, name: str, least: int, most: int) -> int:
 
 
 def increment(value: SupportsIndex) -> int:
-    """A number of units, 0 to 2^53 − 1."""
+    """Validates a number of units, 0 to 2^53 − 1."""
     return integer(value, "the number of units", 0, settings.INCREMENT_MAX)
 
 
 def text(value: str, name: str, least: int, most: int) -> str:
-    """The value itself, if the ledger accepts it. Lengths are in Unicode scalars."""
+    """Returns the value if the ledger accepts it. Lengths are in Unicode scalars."""
     if not isinstance(value, str):
         raise InvalidValueError(f"{name} must be a string, not {describe(value)}")
     if not least <= len(value) <= most:
         raise InvalidValueError(f"{name} must have {least} to {most} characters, not {len(value)}")
     if "\0" in value:
-        raise InvalidValueError(f"{name} must not hold NUL")
+        raise InvalidValueError(f"{name} must not contain NUL")
     if not value.isascii():
         try:
             value.encode("utf-8")
         except UnicodeEncodeError:
-            raise InvalidValueError(f"{name} must not hold a lone surrogate") from None
-    # A subclass of `str` could render or compare itself otherwise.
+            raise InvalidValueError(f"{name} must not contain a lone surrogate") from None
+    # A subclass of `str` could be printed or compared differently.
     return value if type(value) is str else str.__str__(value)
 
 
 def label(value: str | None) -> str | None:
-    """A label; the default indicator has none, and `""` means the same."""
+    """Validates a label; None and `""` are the default indicator."""
     if value is None or value == "":
         return None
     return text(value, "a label", 1, settings.LABEL_LENGTH_MAX)
 
 
 def seconds(value: float | None, default: float) -> float:
-    """A time to wait that every system call accepts.
-
-    The default for None and for other types.
-    """
+    """Limits a wait to the range of every system call; returns the default for None and other types."""
     try:
         number = default if value is None else float(value)
     except Exception:
@@ -88,7 +85,7 @@ def attempt(value: SupportsIndex | None) -> int | None:
 
 
 def choice(value: str, name: str, choices: tuple[str, ...]) -> str:
-    """One of some words."""
+    """Validates one of several values."""
     if not isinstance(value, str) or value not in choices:
         raise InvalidValueError(f"{name} must be one of {', '.join(choices)}, not {describe(value)}")
     return value

@@ -1,7 +1,7 @@
-"""Rendering of a job as HTML and as text. Pure: the time is given.
+"""Rendering of a job as HTML and as text. It is pure; callers pass the time.
 
-The HTML has inline styles only, and colors that stand out on light and on dark ground alike, so that it looks the same
-in JupyterLab, VS Code, Colab and an exported page, and stays readable where styles are taken away (GitHub).
+The HTML has only inline styles, and colors with contrast on light and dark backgrounds, so that it looks the same in
+JupyterLab, VS Code, Colab and an exported page, and stays readable if styles are removed (GitHub).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from .answers import Indicator, Snapshot
 
-# Indicators that are shown; of more, those that are done are left out first.
+# The most indicators that are shown; if there are more, finished ones are omitted first.
 ROWS_MAX = 40
 # The time without a change after which an unfinished indicator is shown as stalled.
 STALLED_SECONDS = 60.0
@@ -31,7 +31,7 @@ class View:
     job: str
     snapshot: Snapshot | None
     now: datetime | None
-    """When it is shown, by the ledger's clock; None if that is not known."""
+    """The time of the view by the ledger's clock; None if unknown."""
     as_of: datetime | None = None
     """The last time at which the snapshot was current."""
     trouble: str | None = None
@@ -43,7 +43,7 @@ class View:
 
 @dataclass(frozen=True)
 class Row:
-    """One indicator as it is shown."""
+    """One indicator in the form of the view."""
 
     label: str
     percent: str
@@ -57,10 +57,10 @@ class Row:
 
 
 def rows(snapshot: Snapshot, now: datetime | None) -> list[Row]:
-    """The indicators in the order in which they are shown."""
+    """Returns the indicators in the order of the view."""
     shown = list(snapshot.progress)
     if len(shown) > ROWS_MAX:
-        # What is not done first; the order of the job otherwise.
+        # Unfinished indicators first; otherwise in the order of the job.
         shown.sort(key=_is_done)
     return [_row(indicator, snapshot, now) for indicator in shown[:ROWS_MAX]]
 
@@ -105,7 +105,7 @@ def _seconds_still(indicator: Indicator, now: datetime | None) -> float:
 
 
 def duration(seconds: float) -> str:
-    """A duration in its largest whole unit."""
+    """Formats a duration in its largest whole unit."""
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
@@ -136,7 +136,7 @@ def tasks_line(snapshot: Snapshot) -> str:
     noun = "task" if tasks.total == 1 else "tasks"
     superseded = tasks.superseded_executions
     if superseded:
-        words.append(f"{superseded:,} superseded {'run' if superseded == 1 else 'runs'}")
+        words.append(f"{superseded:,} superseded {'execution' if superseded == 1 else 'executions'}")
     return f"{noun}: {' · '.join(words)}"
 
 
@@ -154,7 +154,7 @@ def footer(view: View) -> str:
 
 
 def trouble_line(view: View) -> str:
-    """The error that keeps the view from being fresh; empty without one."""
+    """The error that prevents updates of the view; empty without one."""
     if view.trouble is None:
         return ""
     since = f" since {view.trouble_since.astimezone().strftime('%H:%M:%S')}" if view.trouble_since else ""
@@ -190,7 +190,7 @@ def _text_bar(row: Row) -> str:
 
 
 def printable(value: str) -> str:
-    """A text without control and direction characters, which are made visible."""
+    """Makes control and direction characters of a text visible."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in value)
 
 
@@ -227,7 +227,7 @@ def html(view: View) -> str:
 def _state(view: View, stale: bool) -> str:
     state = view.snapshot.state if view.snapshot is not None else "not read yet"
     color = AMBER if stale else COLORS.get(state, COLORS["canceled"])
-    # Hollow while the state may have changed.
+    # The badge has no fill while the state may have changed.
     look = f"color:{color};background:transparent" if stale else f"color:#fff;background:{color}"
     return (
         f'<span style="border:1px solid {color};border-radius:999px;padding:0 .55em;font-size:11.5px;font-weight:600;'
@@ -279,7 +279,7 @@ def _bar(row: Row) -> str:
     fill = row.color
     if row.standing == "stalled":
         fill = f"repeating-linear-gradient(90deg,{row.color} 0 5px,rgba(127,127,127,.35) 5px 7px)"
-    # At least a sliver for some progress, and never the whole bar for less than all.
+    # Any progress shows at least a minimal bar, and only complete progress shows the full bar.
     width = f"max({row.share}%,3px)" if row.figures[0] != "0" else "0"
     return (
         f'<div {frame} style="{shape};background:{TRACK}">'
@@ -291,12 +291,12 @@ def _escaped(value: str) -> str:
     return escape(printable(value), quote=True)
 
 
-# Rows of a table that are shown; all of them are there for a loop and for pandas.
+# The most rows of a table that are shown; loops and pandas get all rows.
 TABLE_ROWS_MAX = 20
 
 
 def table_text(rows: list[dict[str, Any]], has_more: bool) -> str:
-    """Rows as lines of plain text."""
+    """Formats rows as lines of plain text."""
     if not rows:
         return "no rows"
     columns = list(rows[0])
@@ -307,7 +307,7 @@ def table_text(rows: list[dict[str, Any]], has_more: bool) -> str:
 
 
 def table_html(rows: list[dict[str, Any]], has_more: bool) -> str:
-    """Rows as an HTML table."""
+    """Formats rows as an HTML table."""
     if not rows:
         return "<div>no rows</div>"
     style = "text-align:left;padding:.15rem .8rem .15rem 0;white-space:nowrap"

@@ -1,7 +1,4 @@
-"""Following a job.
-
-Its snapshots as they change, through restarts of the ledger, until the job has finished.
-"""
+"""The snapshots of a job as they change, through restarts of the ledger, until the job has finished."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from .event_stream import EventReader, ServerEvent
 from .requester import Requester
 from .transport import ExchangeError, Request, Response, Stream
 
-# The longest wait of one poll, and so the longest delay of a close.
+# The longest wait of one poll, which is also the longest delay of a close.
 POLL_WAIT_SECONDS = 10
 # The pause between two polls of a job that changes constantly.
 POLL_PAUSE_SECONDS = 0.2
@@ -49,11 +46,11 @@ Update = Union[Snapshot, Heartbeat, Interruption]
 class Watch(Iterator[Snapshot]):
     """Iterates over a job's snapshots in order, up to that of the finished job.
 
-    A lower sequence comes only after the ledger went back to an earlier state, by a failover or a restore.
+    A lower sequence occurs only after a failover or a restore returned the ledger to an earlier state.
 
-    Made by `Job.watch`. Begins with how the job stands. A slow reader misses snapshots between, never the last one.
-    Where the ledger does not answer it tries again with growing pauses, and raises `UnavailableError` after
-    `Settings.outage_seconds_max`. Close it, from any thread, to end it earlier; `with` does.
+    `Job.watch` creates it. It begins with the current snapshot. A slow reader misses intermediate snapshots, but never
+    the last one. If the ledger does not respond, it retries with growing pauses, and raises `UnavailableError` after
+    `Settings.outage_seconds_max`. Close it, from any thread, to end it earlier; `with` does so.
     """
 
     def __init__(
@@ -86,11 +83,11 @@ class Watch(Iterator[Snapshot]):
         raise StopIteration
 
     def updates(self) -> Iterator[Update]:
-        """Iterates over heartbeats and interruptions too, to show how fresh a snapshot is."""
+        """Iterates over snapshots, heartbeats and interruptions, to show the freshness of a snapshot."""
         return self._updates
 
     def close(self) -> None:
-        """Ends the watch, also for a thread that waits for its next snapshot."""
+        """Ends the watch, also in a thread that waits for its next snapshot."""
         self._closed.set()
         stream = self._stream
         if stream is not None:
@@ -117,7 +114,7 @@ class Watch(Iterator[Snapshot]):
                 failures += 1
                 failing_since = now if failures == 1 else failing_since
                 if now - failing_since > self._settings.outage_seconds_max:
-                    raise UnavailableError(f"the ledger has not answered for long: {error}") from error
+                    raise UnavailableError(f"the ledger has not responded for too long: {error}") from error
                 yield Interruption(str(error))
                 asked = error.retry_after if isinstance(error, UnavailableError) else None
                 self._closed.wait(self._within(retry_pause(failures, asked, random.random(), self._settings)))
@@ -135,7 +132,7 @@ class Watch(Iterator[Snapshot]):
                 if stream.status == 200 and stream.headers.get("content-type", "").startswith("text/event-stream"):
                     yield from self._receive_stream(stream)
                     return
-                self._judge(stream)
+                self._check_status(stream)
             finally:
                 self._stream = None
                 stream.close()
@@ -147,7 +144,7 @@ class Watch(Iterator[Snapshot]):
             headers["Last-Event-ID"] = str(self._last.sequence)
         return headers
 
-    def _judge(self, stream: Stream) -> None:
+    def _check_status(self, stream: Stream) -> None:
         """Raises the error of a response without a stream, or switches to polling."""
         response = Response(stream.status, stream.headers, stream.read())
         if stream.status in (401, 403, 408, 425, 429) or (stream.status >= 500 and stream.status != 501):
@@ -179,8 +176,8 @@ class Watch(Iterator[Snapshot]):
     def _take(self, snapshot: Snapshot) -> Iterator[Update]:
         self._clock.set(snapshot.now)
         last = self._last
-        # A snapshot may be older than the last one, from a server that lags behind; but if the ledger itself ends
-        # before what was seen, it went back to an earlier state, after a failover or a restore.
+        # A snapshot may be older than the last one if its server lags. But if the ledger itself ends before the last
+        # sequence that was read, a failover or a restore returned it to an earlier state.
         if last is not None and (snapshot == last or snapshot.sequence < last.sequence <= snapshot.ledger_sequence):
             yield Heartbeat()
             return
@@ -210,11 +207,11 @@ class Watch(Iterator[Snapshot]):
                     return
             else:
                 raise error_of(response)
-            # Also without a change: a proxy may ignore `Prefer: wait`.
+            # The pause also applies without a change, because a proxy may ignore `Prefer: wait`.
             self._closed.wait(self._within(POLL_PAUSE_SECONDS))
 
     def _within(self, seconds: float) -> float:
-        """Limits a wait to the watch's deadline. Raises `TimeoutError` after it."""
+        """Limits a wait to the watch's deadline; raises `TimeoutError` after it."""
         if self._deadline is None:
             return seconds
         left = self._deadline - time.monotonic()
@@ -227,24 +224,23 @@ def _read(content: str | bytes, now: datetime | None) -> Snapshot:
     try:
         return Snapshot.read(json.loads(content), now)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UnexpectedAnswerError(f"a snapshot cannot be read: {error!r}") from error
+        raise UnexpectedAnswerError(f"cannot read a snapshot: {error!r}") from error
 
 
 def wait(watch: Watch) -> Snapshot:
-    """The last snapshot of a watch. Raises `TimeoutError` at its deadline."""
+    """Returns the last snapshot of a watch; raises `TimeoutError` at its deadline."""
     with watch:
         last = deque(watch, maxlen=1)
     if not last:
-        raise NotFoundError("nothing is known of the job")
+        raise NotFoundError("the watch ended without a snapshot of the job")
     return last[0]
 
 
 async def follow(watch: Watch) -> AsyncGenerator[Snapshot, None]:
-    """A watch for `async for`.
+    """Converts a watch for `async for`.
 
-    A thread of its own waits for the ledger, so that watches do not wait for each other.
-
-    Holds one snapshot: where the reader is slow, a later one takes its place.
+    A thread of its own waits for the ledger, so that watches do not wait for each other. It holds one snapshot; if the
+    reader is slow, a later one replaces it.
     """
     loop = asyncio.get_running_loop()
     arrived = asyncio.Event()
@@ -269,7 +265,7 @@ async def follow(watch: Watch) -> AsyncGenerator[Snapshot, None]:
         try:
             loop.call_soon_threadsafe(end, error)
         except RuntimeError:
-            # The loop was closed: nothing waits for the watch.
+            # The loop was closed, so no coroutine waits for the watch.
             watch.close()
 
     threading.Thread(target=run, name="progress-ledger-watch", daemon=True).start()
