@@ -1,8 +1,8 @@
-"""A root task that declares n units, and n subtasks that each do one.
+"""A root task that declares n units, and n subtasks that each do one unit.
 
     PROGRESS_LEDGER_URL=http://localhost:8080 python units_and_subtasks.py [N]
 
-The second run of each subtask that fails replaces the first: however often they are tried, it ends with n of n.
+A retry of a failed subtask replaces the earlier attempt, so the result is n of n, however often subtasks are retried.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from progress_ledger import Client, Job
 
 
 def root(job: Job, n: int) -> None:
-    """Says how much there is to do."""
+    """Declares the units."""
     with job.execution("root") as context:
         context.progress().add(n)
 
@@ -28,7 +28,7 @@ def subtask(job: Job, number: int) -> None:
             with job.execution(f"subtask-{number}", attempt=attempt) as context:
                 context.progress().done(1)
                 if random.random() < 1 / 3:
-                    raise ConnectionError("the data store has hung up")
+                    raise ConnectionError("the data store closed the connection")
             return
         except ConnectionError:
             attempt += 1

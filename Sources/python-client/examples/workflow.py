@@ -2,8 +2,8 @@
 
     PROGRESS_LEDGER_URL=http://localhost:8080 python workflow.py
 
-`finalize` needs every `step2`, and each `step2` needs its `step1`. The root declares all there is to do; every task
-reports the unit that it does, some of them more than once, because they fail afterwards. It prints
+`finalize` needs every `step2`, and each `step2` needs its `step1`. The root declares all units. Every task reports the
+unit that it does; tasks that fail afterwards report it more than once. It prints
 
     finalize: 1/1
     step1: 4/4
@@ -26,7 +26,7 @@ class StepFailed(Exception):
 
 
 def run(job: Job, task: str, body: Callable[[Execution], None]) -> None:
-    """Runs a task as an engine does: again, with the next attempt, until it works."""
+    """Retries a task with the next attempt until it succeeds, as an engine does."""
     for attempt in range(1, ATTEMPTS_MAX + 1):
         try:
             with job.execution(task, attempt=attempt) as context:
