@@ -1,4 +1,4 @@
-"""What a call costs, measured and printed; nothing is asserted, because a shared machine proves nothing.
+"""Measures and prints the cost of calls. It asserts nothing, because figures of a shared machine prove nothing.
 
 python benchmark.py URL
 """
@@ -24,7 +24,7 @@ ROUNDS = 5
 
 
 def measure(name: str, body: Callable[[int], None]) -> None:
-    """Prints the best and the median of some rounds, in microseconds for each call."""
+    """Prints the best and the median of several rounds, in microseconds per call."""
     figures = []
     for _ in range(ROUNDS):
         began = time.perf_counter()
@@ -35,7 +35,7 @@ def measure(name: str, body: Callable[[int], None]) -> None:
 
 
 def compare(name: str, bodies: dict[str, Callable[[int], None]]) -> None:
-    """Prints what each of some ways costs, and the last one's part of the first; rounds take turns."""
+    """Prints the cost of each variant and the ratio of the last one to the first; rounds alternate."""
     best = dict.fromkeys(bodies, float("inf"))
     for _ in range(3 * ROUNDS):
         for way, body in bodies.items():
@@ -48,7 +48,7 @@ def compare(name: str, bodies: dict[str, Callable[[int], None]]) -> None:
 
 
 def bars(cls: Any, disable: bool) -> tuple[Callable[[int], None], Callable[[int], None]]:
-    """A loop over a bar, and a bar that is moved by hand."""
+    """Returns a loop over a bar, and a bar that is moved by hand."""
 
     def loop(calls: int) -> None:
         for _ in cls(range(calls), desc="bar", file=io.StringIO(), disable=disable):
@@ -72,7 +72,7 @@ def main() -> None:
 
 def measure_all(url: str) -> None:
     print(
-        f"cost of a call, Python {sys.version.split()[0]}, {CALLS:,} calls a round, {ROUNDS} rounds, ledger answering"
+        f"cost of a call, Python {sys.version.split()[0]}, {CALLS:,} calls per round, {ROUNDS} rounds, with a ledger"
     )
     with Client(url) as ledger:
         job = ledger.jobs.create("benchmark")
@@ -118,7 +118,7 @@ def measure_all(url: str) -> None:
             with job.execution(f"short {number}"):
                 pass
         print(f"{'an empty execution, start to end':<44} {(time.perf_counter() - began) / 200 * 1e3:6.2f} ms mean")
-        with Client(settings=None) as nobody, nobody.jobs.create("nobody").execution("calls") as context:
+        with Client(settings=None) as silent, silent.jobs.create("silent").execution("calls") as context:
             progress = context.progress("units")
             measure("progress.done(1) without a ledger", done)
 

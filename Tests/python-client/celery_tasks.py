@@ -1,4 +1,4 @@
-"""The tasks of the Celery test: run by a real worker, which imports this file."""
+"""The tasks of the Celery test. A real worker imports this file and runs them."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ app.conf.update(
     worker_hijack_root_logger=False,
     broker_connection_retry_on_startup=True,
 )
-# Where the tasks of the test meet.
+# The state that the tasks of the test share.
 shared = redis.Redis.from_url(BROKER, socket_timeout=None)
 
 
 def is_first(event: str) -> bool:
-    """Whether nobody has asked this before, in any process."""
+    """Returns whether this is the first call for an event, in any process."""
     return bool(shared.setnx(f"first:{event}", 1))
 
 
 @app.task(base=LedgerTask)
 def root() -> None:
-    """Declares all there is to do and sends the tasks that do it, in this order for every reader."""
+    """Declares all units and then sends the tasks that do them, in this order for every reader."""
     progress("finalize").add(1)
     progress("step1").add(N)
     progress("step2").add(N)
@@ -53,12 +53,12 @@ def step1(self: Any, number: int) -> None:
     if number == 1:
         if is_first("delivery"):
             current().flush()
-            # The same message again, without what follows it in the chain.
+            # The same message again, without the rest of the chain.
             self.apply_async((number,), task_id=self.request.id)
             assert shared.blpop("second delivery has begun", 30)
             progress("step1").done(1000)
             current().flush()
-            shared.set("zombie was told", int(current().superseded))
+            shared.set("zombie was superseded", int(current().superseded))
             shared.rpush("first delivery has ended", 1)
         else:
             current().flush()
@@ -82,7 +82,7 @@ def step2(self: Any, number: int) -> None:
 
 @app.task(base=LedgerTask)
 def finalize() -> None:
-    """Does the last unit and ends in its own way."""
+    """Does the last unit and ends with `Ignore`."""
     progress("finalize").done(1)
     shared.rpush("finished", 1)
     raise Ignore
@@ -90,7 +90,7 @@ def finalize() -> None:
 
 @app.task
 def plain() -> tuple[str | None, int]:
-    """A task without the base: the engine is known all the same."""
+    """A task without the base class, which still gets its attempt from the engine."""
     from progress_ledger import Client
 
     context = Client().job().execution()

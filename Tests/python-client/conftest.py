@@ -1,4 +1,4 @@
-"""What the tests share: one real ledger for all, a fault proxy and clients for each."""
+"""Fixtures of the tests: one real ledger for all, a fault proxy and clients for each."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from progress_ledger import Client, Job, Settings
 from fault_proxy import FaultProxy
 from ledger_process import LedgerProcess
 
-# Waits that a test need not have: everything else is as it is.
+# Shorter waits than the defaults, for fast tests.
 QUICK = Settings(report_seconds=0.02, pause_seconds_min=0.01, pause_seconds_max=0.1)
 
 for _name in list(os.environ):
-    # Neither the surroundings' ledger nor its engine takes part in a test.
+    # The tests must not use a ledger or an engine of their environment.
     if _name.startswith(("SLURM_", "AIRFLOW_CTX_", "AWS_BATCH_", "JOB_COMPLETION")) or _name in (
         "PROGRESS_LEDGER_URL", "PROGRESS_LEDGER_TOKEN", "PROGRESS_LEDGER_JOB", "PROGRESS_LEDGER_ATTEMPT",
         "PROGRESS_LEDGER_TASK",
@@ -43,7 +43,7 @@ def proxy(server: LedgerProcess) -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def ledger(server: LedgerProcess) -> Iterator[Client]:
-    """A client that goes straight to the ledger."""
+    """A client with a direct connection to the ledger."""
     with Client(server.url, settings=QUICK) as client:
         yield client
 
@@ -55,34 +55,34 @@ def job(ledger: Client) -> Job:
 
 @pytest.fixture
 def faulty(proxy: FaultProxy) -> Iterator[Client]:
-    """A client that goes through the proxy."""
+    """A client with a connection through the proxy."""
     client = Client(proxy.url, settings=QUICK)
     yield client
     client.close(5)
 
 
 class Messages(logging.Handler):
-    """What the package logs, for tests that wait for it: it is said by another thread."""
+    """The log messages of the package. Tests can wait for messages of other threads."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self.records: list[logging.LogRecord] = []
-        self._said = threading.Condition()
+        self._changed = threading.Condition()
 
     def emit(self, record: logging.LogRecord) -> None:
-        with self._said:
+        with self._changed:
             self.records.append(record)
-            self._said.notify_all()
+            self._changed.notify_all()
 
     def wait_for(self, text: str, seconds: float = 20) -> None:
-        with self._said:
-            assert self._said.wait_for(lambda: self.count(text), seconds), f"nobody said {text!r}"
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.count(text), seconds), f"no message contains {text!r}"
 
     def count(self, text: str) -> int:
         return sum(text in record.getMessage() for record in self.records)
 
     def levels(self) -> list[str]:
-        """Of what an operator sees."""
+        """Returns the levels of warnings and errors."""
         return [record.levelname for record in self.records if record.levelno >= logging.WARNING]
 
 
@@ -99,5 +99,5 @@ def messages() -> Iterator[Messages]:
 
 
 def figures(job: Job) -> dict[str | None, tuple[int, int]]:
-    """What an independent reader finds: label → (done, total)."""
+    """Returns the indicators of a fresh read: label → (done, total)."""
     return {indicator.label: (indicator.done, indicator.total) for indicator in job.refresh().progress}

@@ -1,4 +1,4 @@
-"""A proxy between client and ledger that does what networks and servers do on bad days, when told to."""
+"""A proxy between client and ledger that injects faults of networks and servers."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class CutBefore:
 
 @dataclass(frozen=True)
 class CutAfter:
-    """The connection is cut after the ledger has done what it was asked to, and before the answer."""
+    """The connection is cut after the ledger has processed the request and before the response."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The proxy answers by itself, and the ledger sees nothing."""
+    """The proxy sends this response itself, and the ledger receives nothing."""
 
     status: int
     content: dict[str, Any] = field(default_factory=dict)
@@ -38,13 +38,13 @@ class Answer:
 
 
 def problem(status: int, **content: Any) -> Answer:
-    """What the ledger itself answers when it refuses."""
+    """Returns a refusal in the format of the ledger itself."""
     return Answer(status, {"status": status, **content}, {"Content-Type": "application/problem+json"})
 
 
 @dataclass(frozen=True)
 class Hold:
-    """The request waits until the event is set, and goes through then, if anybody still waits for the answer."""
+    """The request waits until the event is set; then it goes through if the client still waits for the response."""
 
     until: threading.Event
 
@@ -54,7 +54,7 @@ Fault = Union[Pass, CutBefore, CutAfter, Answer, Hold]
 
 @dataclass(frozen=True)
 class Seen:
-    """A request that came to the proxy."""
+    """A request that reached the proxy."""
 
     method: str
     target: str
@@ -68,7 +68,7 @@ class Seen:
 
 
 class FaultProxy:
-    """Listens on loopback and passes everything on, but for the faults that are queued for appends."""
+    """A proxy on the loopback address that forwards everything, except for queued faults of appends."""
 
     def __init__(self, ledger: str) -> None:
         parts = urlsplit(ledger)
@@ -83,20 +83,20 @@ class FaultProxy:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def inject(self, *faults: Fault) -> None:
-        """The next appends meet these, one each."""
+        """Queues faults for the next appends, one each."""
         with self._changed:
             self._faults.extend(faults)
 
     def inject_always(self, fault: Fault | None) -> None:
-        """All appends meet this, once the queue is empty."""
+        """Sets a fault for all appends after the queue is empty."""
         with self._changed:
             self._always = fault
 
     def wait_until_seen(self, count: int, seconds: float = 20) -> None:
-        """Waits until so many appends have come."""
+        """Waits until this number of appends has arrived."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.appends) >= count, seconds), (
-                f"{len(self.appends)} appends came, not {count}"
+                f"{len(self.appends)} appends arrived, not {count}"
             )
 
     @property
@@ -149,19 +149,19 @@ class FaultProxy:
             do_GET = do_POST = handle_request
 
             def _stream(self, body: bytes) -> None:
-                """Passes on what comes, as it comes, until one of the two sides has gone."""
+                """Forwards data as it arrives, until one of the two sides closes."""
                 self.close_connection = True
                 connection = http.client.HTTPConnection(*proxy._address, timeout=60)
                 try:
                     connection.request(self.command, self.path, headers={"Accept": "text/event-stream"})
-                    answer = connection.getresponse()
-                    self.send_response(answer.status)
-                    self.send_header("Content-Type", answer.getheader("Content-Type", ""))
+                    response = connection.getresponse()
+                    self.send_response(response.status)
+                    self.send_header("Content-Type", response.getheader("Content-Type", ""))
                     self.end_headers()
-                    while piece := answer.read1(65536):
+                    while piece := response.read1(65536):
                         self.wfile.write(piece)
                 except (OSError, http.client.HTTPException):
-                    # That is the end of it.
+                    # One of the sides has closed its connection.
                     pass
                 finally:
                     connection.close()
@@ -176,7 +176,7 @@ class FaultProxy:
                     self.end_headers()
                     self.wfile.write(content)
                 except OSError:
-                    # Whoever asked has given up.
+                    # The client has closed its connection.
                     self.close_connection = True
 
             def _cut(self) -> None:
@@ -194,10 +194,10 @@ class FaultProxy:
     def _ask(self, method: str, target: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection(*self._address, timeout=60)
         try:
-            wanted = {name: value for name, value in headers.items() if name.lower() not in ("host", "connection")}
-            connection.request(method, target, body=body or None, headers=wanted)
-            answer = connection.getresponse()
-            return answer.status, dict(answer.getheaders()), answer.read()
+            forwarded = {name: value for name, value in headers.items() if name.lower() not in ("host", "connection")}
+            connection.request(method, target, body=body or None, headers=forwarded)
+            response = connection.getresponse()
+            return response.status, dict(response.getheaders()), response.read()
         except http.client.HTTPException as error:
             raise OSError(str(error)) from error
         finally:

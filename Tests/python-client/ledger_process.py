@@ -1,4 +1,4 @@
-"""A real ledger with a PostgreSQL of its own, on loopback."""
+"""A real ledger with its own PostgreSQL, on the loopback address."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ STOP_SECONDS = 60
 
 
 class LedgerProcess:
-    """`progress-ledger serve` on a free port, which it keeps when it is started again."""
+    """`progress-ledger serve` on a free port, which it keeps after a restart."""
 
     def __init__(self) -> None:
         binary = os.environ.get("PROGRESS_LEDGER_BINARY")
         if not binary:
-            raise RuntimeError("PROGRESS_LEDGER_BINARY names no server to test against; Scripts/test-python sets it")
+            raise RuntimeError("PROGRESS_LEDGER_BINARY is not set; run Scripts/test-python, which sets it")
         self._binary = binary
-        # Below /tmp, whatever TMPDIR says: the path of PostgreSQL's Unix socket must be short, and its account must get
-        # there.
+        # In /tmp, independent of TMPDIR: the path of PostgreSQL's Unix socket must be short, and its account must have
+        # access.
         self._folder = Path(tempfile.mkdtemp(prefix="progress-ledger-python.", dir="/tmp"))
         self._folder.chmod(0o755)
         self._port = 0
@@ -55,11 +55,11 @@ class LedgerProcess:
         self._port = int(line.strip().rpartition(":")[2])
 
     def stop(self) -> None:
-        """Lets it finish what it does."""
+        """Stops it after its current requests."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Ends it between two instructions."""
+        """Kills it at once."""
         self._end(signal.SIGKILL)
 
     def _end(self, number: signal.Signals) -> None:
@@ -72,7 +72,7 @@ class LedgerProcess:
             process.stdout.close()
 
     def remove(self) -> None:
-        """Stops it for good, with its database."""
+        """Stops it and removes its database."""
         if self._process is None:
             self.start()
         self.stop()

@@ -1,4 +1,4 @@
-"""Programs in processes of their own that report, for tests of what happens at their ends."""
+"""Programs in separate processes that report, for tests of their ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BEGIN = """
 import os, signal, sys, threading, time
 from progress_ledger import Client, Settings
 url, id, *arguments = sys.argv[1:]
-# An hour: nothing is sent unless something makes it.
+# With an interval of an hour, nothing is sent without a reason.
 ledger = Client(url, settings=Settings(report_seconds=float(arguments[0]) if arguments else 3600, flush_seconds=10))
 job = ledger.job(id)
 """

@@ -1,4 +1,4 @@
-"""A server that plays a script: for streams that a real ledger cannot be made to break at the right byte."""
+"""A server that plays a script, for streams that break at a chosen byte, which a real ledger cannot produce."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ JOB = "01890000-0000-7000-8000-000000000000"
 
 
 def snapshot(sequence: int, done: int = 0, state: str = "running", **more: Any) -> dict[str, Any]:
-    """A snapshot as the ledger writes it."""
+    """Returns a snapshot in the ledger's format."""
     progress = [
         {"label": "a", "done": done, "total": 10, "percent": done * 10, "updated_at": "2026-01-02T03:04:05.000006Z"}
     ]
@@ -26,21 +26,21 @@ def snapshot(sequence: int, done: int = 0, state: str = "running", **more: Any) 
 
 
 def event(sequence: int, done: int = 0, state: str = "running", **more: Any) -> bytes:
-    """The same as a server-sent event."""
+    """Returns a snapshot as a server-sent event."""
     content = json.dumps(snapshot(sequence, done, state, **more))
     return f"event: snapshot\nid: {sequence}\ndata: {content}\n\n".encode()
 
 
 @dataclass
 class Play:
-    """What is done with one request."""
+    """The reaction to one request."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     pieces: list[bytes | threading.Event] = field(default_factory=list)
-    """Sent one after the other; an event is waited for."""
+    """The pieces of the body, sent in order; an event delays the rest until it is set."""
     length: int | None = None
-    """What `Content-Length` says; None ends the answer with the connection."""
+    """The `Content-Length`; None ends the response by closing the connection."""
 
 
 def stream(*pieces: bytes | threading.Event, **headers: str) -> Play:
@@ -48,7 +48,7 @@ def stream(*pieces: bytes | threading.Event, **headers: str) -> Play:
 
 
 def chunked(*pieces: bytes) -> Play:
-    """The same as most servers send it."""
+    """Returns a stream with chunked transfer encoding, which most servers use."""
     chunks = [f"{len(piece):x}\r\n".encode() + piece + b"\r\n" for piece in pieces]
     headers = {"Content-Type": "text/event-stream; charset=utf-8", "Transfer-Encoding": "chunked"}
     return Play(headers=headers, pieces=[*chunks, b"0\r\n\r\n"])
@@ -60,7 +60,7 @@ def whole(status: int, content: Any = None, **headers: str) -> Play:
 
 
 class ScriptedServer:
-    """Answers each request with the next play; after the last one, connections are refused."""
+    """Reacts to each request with the next play; after the last one it refuses connections."""
 
     def __init__(self, *plays: Play) -> None:
         self._plays = deque(plays)
@@ -102,7 +102,7 @@ class ScriptedServer:
                     else:
                         connection.sendall(piece)
             except OSError:
-                # The client has gone, which is what some tests are about.
+                # The client has closed its connection, which some tests intend.
                 pass
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The same for coroutines."""
+"""Reporting and reading in coroutines."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_an_outage_does_not_stop_the_loop(proxy: FaultProxy) -> None:
         began = time.monotonic()
         async with job.execution("tile") as context:
             context.progress().done(1)
-        # The patience with an outage, and a little for a shared core; never the whole limit of 5 s.
+        # The patience in an outage, and some time for a busy machine; never the whole limit of 5 s.
         assert time.monotonic() - began < 4.5
         assert longest < 3
         ticking.cancel()
@@ -139,7 +139,7 @@ def test_leaving_a_watch_ends_its_thread(server: LedgerProcess) -> None:
 def test_without_a_ledger_coroutines_report_nothing() -> None:
     async def run() -> None:
         async with AsyncClient() as ledger:
-            job = await ledger.jobs.create("nobody")
+            job = await ledger.jobs.create("silent")
             async with job.execution("tile") as context:
                 context.progress().done(1)
             assert await job.finish()

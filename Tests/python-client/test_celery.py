@@ -1,4 +1,4 @@
-"""Celery for real: a broker, a worker with processes, tasks that are retried, crash, and are delivered twice."""
+"""Tests with a real broker and worker: tasks that are retried, crash, and are delivered twice."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ def test_a_workflow_that_retries_crashes_and_is_delivered_twice_ends_with_exact_
         with reporting_to(job):
             celery_tasks.root.apply_async()
         assert celery_tasks.shared.blpop("finished", 90), worker.read_text()[-4000:]
-        # `finalize` has reported, and reports a last time when it has ended.
+        # `finalize` has reported, and reports once more at its end.
         for snapshot in job.watch():
             if snapshot.tasks.succeeded == 10:
                 break
         lines = [f"{indicator.label}: {indicator.done}/{indicator.total}" for indicator in job.refresh().progress]
         assert lines == ["finalize: 1/1", "step1: 4/4", "step2: 4/4"]
-        assert celery_tasks.shared.get("zombie was told") == b"1"
+        assert celery_tasks.shared.get("zombie was superseded") == b"1"
         runs: dict[str, list[list[int]]] = {}
         for task in job.tasks():
             name = task.task.partition("[")[0].rpartition(".")[2]

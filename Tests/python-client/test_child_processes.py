@@ -1,4 +1,4 @@
-"""Processes that a process starts: forked, spawned, in pools, or beside it in the same execution."""
+"""Child processes: forked, spawned, in pools, or in the same execution as their parent."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_forked_child_reports_to_the_same_execution_and_sends_nothing_of_its_p
         with job.execution("tile", attempt=1) as context:
             context.progress("parent").done(100)
             context.flush()
-            # These wait in the parent while it forks.
+            # These reports are unsent in the parent during the forks.
             context.progress("parent").done(10)
             context.progress("both").done(1)
             children = []
@@ -82,7 +82,7 @@ def test_a_forked_child_reports_to_the_same_execution_and_sends_nothing_of_its_p
                     context.progress("child").add(1)
                     with job.execution(f"child {number}", attempt=1) as own:
                         own.progress("own").done(1)
-                    # The end of the child is the end of the block, but not of the execution, which is its parent's.
+                    # The child leaves the block, but only its parent ends the execution.
                     sys.exit(0)
                 children.append(child)
             for child in children:
@@ -135,7 +135,7 @@ def test_threads_that_report_while_others_fork_lose_nothing(programs: type[Progr
 
 
 def test_no_thread_of_the_client_imports_anything(programs: type[Program]) -> None:
-    """A process that forks in the middle of an import has half a module in its child, for good."""
+    """A process that forks during an import would leave its child with an incomplete module."""
     program = programs(
         """
         before = set(sys.modules)

@@ -1,4 +1,4 @@
-"""What workflow engines say of attempts is understood, and nonsense of theirs stops no task."""
+"""The attempts of workflow engines are read, and invalid values stop no task."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ AIRFLOW = {"AIRFLOW_CTX_DAG_ID": "d", "AIRFLOW_CTX_TASK_ID": "load"}
         ({"AIRFLOW_CTX_TRY_NUMBER": "2"}, None),
         ({"JOB_COMPLETION_INDEX": "0"}, EngineTask("Kubernetes", None, "0")),
         ({"JOB_COMPLETION_INDEX": "5", "JOB_INDEX_FAILURE_COUNT": "1"}, EngineTask("Kubernetes", 2, "5")),
-        # The task of Airflow may run in a Kubernetes pod, on Slurm, …: the most particular one tells.
+        # A task of Airflow may run in a Kubernetes pod or on Slurm: the most specific engine counts.
         ({**SLURM, **AIRFLOW, "AIRFLOW_CTX_TRY_NUMBER": "4"}, EngineTask("Airflow", 4, "load")),
         ({**AIRFLOW, "PROGRESS_LEDGER_ATTEMPT": "9", "PROGRESS_LEDGER_TASK": "t"},
          EngineTask("PROGRESS_LEDGER_ATTEMPT", 9, "t")),

@@ -1,4 +1,4 @@
-"""The examples of the package print what they say, also through a bad network."""
+"""The examples of the package print the documented output, also through a faulty network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network and the ledger fail in every way there is, and the numbers are right in the end."""
+"""The network and the ledger fail in many ways, and the final numbers are correct."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_report_with_a_lost_response_is_repeated_unchanged_and_counts_once(
         proxy.inject(CutAfter(), CutAfter(), CutAfter())
         context.progress().done(1)
         proxy.wait_until_seen(3)
-        # Comes while nobody knows whether the first was recorded: it must not be mixed into the repetition.
+        # This report arrives while the outcome of the first one is unknown; the repetition must not contain it.
         context.progress().done(10)
         assert context.flush()
     bodies = [seen.body for seen in proxy.appends[1:5]]
@@ -112,7 +112,7 @@ def test_an_outage_is_logged_once_counted_and_slows_nothing(
         assert context.stats.failed_requests >= 8
         assert context.stats.last_error
         assert context.stats.recorded == 0
-    # The ledger has been away for longer than anybody waits: the end of an execution waits no more.
+    # The outage is longer than every wait, so the end of an execution no longer waits.
     while not faulty._ledger.sender.health.is_away(time.monotonic()):  # type: ignore[union-attr]
         proxy.wait_until_seen(len(proxy.appends) + 1)
     began = time.perf_counter()
@@ -189,7 +189,7 @@ def test_a_refusal_without_details_drops_the_refused_event_only(
     job = faulty.jobs.create("refused")
     with job.execution("tile") as context:
         assert context.flush()
-        # Of four events: the whole, the first half, its first event.
+        # The requests for four events: the whole batch, its first half, its first event.
         proxy.inject(problem(400), problem(422), problem(422))
         for label in ("a", "b", "c", "d"):
             context.progress(label).done(1)
@@ -204,7 +204,7 @@ def test_permanent_errors_of_the_ledger_drop_the_failing_event_only(proxy: Fault
     job = faulty.jobs.create("faults")
     with job.execution("tile") as context:
         assert context.flush()
-        # Thrice the two together, thrice the first alone; then the second.
+        # Three times both events, three times the first one alone, then the second one.
         proxy.inject(*[Answer(500)] * 6)
         context.progress("a").done(1)
         context.progress("b").done(1)
@@ -230,7 +230,7 @@ def test_a_request_that_is_too_large_is_sent_in_parts(proxy: FaultProxy, faulty:
 def test_a_refused_token_loses_nothing(proxy: FaultProxy, faulty: Client, ledger: Client) -> None:
     job = faulty.jobs.create("token")
     proxy.inject(Answer(401), Answer(403), Answer(404), Answer(301, {}, {"Location": "/elsewhere"}), Answer(200))
-    # A proxy on the way that refuses by itself, for a while.
+    # A proxy refuses requests for some time.
     proxy.inject(Answer(400), Answer(422), Answer(409), Answer(415))
     with job.execution("tile") as context:
         context.progress().done(1)
@@ -315,7 +315,7 @@ def test_the_ledger_is_restarted_and_killed_while_reports_go_on() -> None:
 
 
 def test_clock_jumps_change_nothing(server: LedgerProcess, job: Job) -> None:
-    """The wall clock of the process leaps a day back and forth at every look; reports and waits do not care."""
+    """The wall clock of the process jumps a day back and forth at every read; reports and waits are unaffected."""
     program = f"""
 import itertools, time
 jumps = itertools.cycle((-86400.0, 0.0, 86400.0))

@@ -1,4 +1,4 @@
-"""A real notebook, run by a real kernel, exported, and looked at with a real browser, by day and by night."""
+"""A real notebook, run by a real kernel, exported, and rendered by a real browser in light and dark themes."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ for thread in threading.enumerate():
 
 
 class Frames:
-    """A view whose frames are kept instead of shown."""
+    """A view that keeps its frames instead of showing them."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.frames: list[View] = []
@@ -131,8 +131,8 @@ def test_showing_a_job_never_fails(server: LedgerProcess, monkeypatch: pytest.Mo
     assert "reconnecting" in shown["text/plain"]
     assert JOB in shown["text/html"]
     assert "not read yet" in shown["text/plain"]
-    nobody = Client().jobs.create("nobody")._repr_mimebundle_()
-    assert "nobody  running" in nobody["text/plain"]
+    silent = Client().jobs.create("silent")._repr_mimebundle_()
+    assert "silent  running" in silent["text/plain"]
 
 
 def test_the_live_view_feeds_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ def test_outside_of_a_notebook_a_job_is_printed_once(server: LedgerProcess, caps
 
 
 def shown(state: str = "running", *indicators: tuple[Any, ...], **more: Any) -> View:
-    """A view of a job with indicators of (label, done, total, seconds since the last change)."""
+    """Returns a view of a job with indicators of (label, done, total, seconds since the last change)."""
     content = snapshot(48_211, 0, state)
     content["progress"] = [
         {
@@ -275,17 +275,17 @@ def gallery_notebook() -> Any:
 
 
 def picture(notebook: Any, theme: str, path: Path, height: int) -> Path:
-    """Exports a notebook as a page and has a browser draw it."""
+    """Exports a notebook as a page and renders it in a browser."""
     exporter = HTMLExporter(theme=theme, mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url="")
     body, _ = exporter.from_notebook_node(notebook)
     page = path.with_suffix(".html")
     page.write_text(body)
     browser = shutil.which("chromium")
     assert browser, "chromium is missing; Scripts/setup --python installs it"
-    # Nothing of the page may come from anywhere else.
+    # The page must not load anything from other hosts.
     command = [browser, "--headless", "--disable-gpu", "--hide-scrollbars", "--host-resolver-rules=MAP * ~NOTFOUND"]
     command += [f"--user-data-dir={path.parent / 'browser'}", f"--window-size=1000,{height}", f"--screenshot={path}"]
-    # The sandbox needs what containers and other accounts may lack, and the page is ours.
+    # The sandbox needs privileges that containers may lack, and the page is trusted.
     command.append("--no-sandbox")
     result = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120)
     assert path.exists(), result.stderr
@@ -293,7 +293,7 @@ def picture(notebook: Any, theme: str, path: Path, height: int) -> Path:
 
 
 def colors(path: Path) -> Counter[tuple[int, int, int]]:
-    """How many pixels have which color. Reads just enough of PNG for what the browser writes."""
+    """Counts the pixels of each color. Reads only the features of PNG that the browser uses."""
     data = path.read_bytes()
     place, compressed, width, height, channels = 8, b"", 0, 0, 3
     while place < len(data):
@@ -337,7 +337,7 @@ def rgb(color: str) -> tuple[int, int, int]:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that goes, or the one that PROGRESS_LEDGER_PICTURES names, for people to look at."""
+    """A temporary folder, or the one of PROGRESS_LEDGER_PICTURES, to inspect the pictures."""
     kept = os.environ.get("PROGRESS_LEDGER_PICTURES")
     if kept:
         Path(kept).mkdir(parents=True, exist_ok=True)
@@ -350,7 +350,7 @@ def test_a_browser_shows_every_case_in_light_and_dark_themes(theme: str, picture
     ground = found.most_common(1)[0][0]
     assert (sum(ground) > 600) == (theme == "light")
     for color in (*view.COLORS.values(), view.AMBER):
-        # At least a bar of nine pixels' height, or a pill.
+        # At least the area of a bar of nine pixels' height, or of a badge.
         assert found[rgb(color)] > 300, (theme, color, found[rgb(color)])
 
 

@@ -1,4 +1,4 @@
-"""The decisions: what is sent, how it is repeated, what a response means. No network, no clock."""
+"""Decisions about sending, repeating and responses, without network and clock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SETTINGS = Settings(events_per_request_max=4, buffered_max=50)
 
 
 def empty_outbox(settings: Settings = SETTINGS) -> Outbox:
-    """An outbox of a process of its own, whose executions have no numbers yet."""
+    """Returns the outbox of a new process, in which no execution has a report number."""
     return Outbox(settings, Numberings(Lineage()))
 
 
@@ -141,7 +141,7 @@ def test_a_goal_is_settled_with_the_reports_before_it_whatever_follows() -> None
     report(outbox, tile, "a", 1)
     later = job.goal
     assert later != goal
-    # Its last part settles it, and no other.
+    # Only its last part settles it.
     outbox.replace(second, [[0], [1]])
     for is_settled in (False, True):
         part = outbox.next_batch(9.0)
@@ -213,7 +213,7 @@ def test_a_goal_within_a_ticket_waits_for_reports_since_its_start() -> None:
         report(outbox, tile, label, 1)
     first = outbox.next_batch(9.0)
     assert first is not None
-    # Its turn goes on with e and f; a has had its place in it.
+    # The ticket continues with e and f; a was already sent in it.
     report(outbox, tile, "a", 5)
     report(outbox, reporter(outbox, "other", job), "a", 1)
     outbox.finish(tile, "succeeded", 9.0)

@@ -1,4 +1,4 @@
-"""What is published: sdist and wheel contain what a user of either needs."""
+"""The published sdist and wheel contain all that a user needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REPOSITORY = "https://github.com/progress-ledger/progress-ledger/"
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a sdist, and of a wheel that was built from it."""
+    """The folder with an sdist and a wheel that was built from it."""
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--outdir", str(folder), str(PACKAGE)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=170)
@@ -54,7 +54,7 @@ def test_sdist_and_wheel_contain_the_license_the_readme_and_the_marker_of_types(
     assert any(name.startswith("examples/") for name in files["sdist"])
     modules = {path.name for path in (PACKAGE / "src" / "progress_ledger").glob("*.py")}
     assert modules == {Path(name).name for name in files["wheel"] if name.endswith(".py")}
-    # Nothing of a folder that somebody worked in.
+    # No temporary files of a working folder.
     assert not [name for kind in files.values() for name in kind if "__pycache__" in name or ".build" in name]
 
 

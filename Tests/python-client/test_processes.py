@@ -1,4 +1,4 @@
-"""Processes fork, are told to stop, are killed, and end: what was sent counts once, and what is owed is sent."""
+"""Processes fork, get signals, are killed, and end: sent reports count once, and unsent ones are sent."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def test_reports_of_a_killed_process_count_if_they_were_sent_and_only_once(progr
     program.process.kill()
     rest, _ = program.process.communicate()
     told = [int(line) for line in rest.split("\n")[:-1] if line.isdigit()]
-    # The first recorded event is the start; of the last request nobody knows.
+    # The first recorded event is the start; the outcome of the last request is unknown.
     known = (told[-1] if told else recorded) - 1
     assert figures(job)["units"][0] in (known, known + 1)
     assert {event["verdict"] for event in job.events()} == {"counted"}
@@ -291,7 +291,7 @@ ENDINGS = {
 def test_an_end_without_a_ledger_waits_five_seconds_in_all_and_logs_once(
     programs: type[Program], ending: str, hangs: bool
 ) -> None:
-    """With the usual settings: the ledger refuses connections, or takes them and never answers."""
+    """With the default settings, the ledger refuses connections, or accepts them and never responds."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         if hangs:
@@ -300,7 +300,7 @@ def test_an_end_without_a_ledger_waits_five_seconds_in_all_and_logs_once(
         began = time.monotonic()
         output = programs(ENDINGS[ending], url=url).end(-signal.SIGTERM if ending == "by a signal" else 0)
         seconds = time.monotonic() - began
-    # Python starts and imports in this time too.
+    # The time includes the start of Python and its imports.
     assert seconds < 5 + 3, f"{seconds:.1f} s"
     clients = 2 if ending == "of two clients" else 1
     assert output.count("could not be sent before the end") == clients, output

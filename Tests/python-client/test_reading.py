@@ -16,7 +16,7 @@ from scripted_server import JOB, ScriptedServer, snapshot, whole
 
 @pytest.fixture
 def rerun(job: Job) -> Job:
-    """A job whose one task was run twice: 5 of 10, then 2 of 10."""
+    """A job with two executions of one task: 5 of 10, then 2 of 10."""
     for attempt, done in ((1, 5), (2, 2)):
         with job.execution("tile", attempt=attempt, execution=f"run {attempt}") as context:
             context.progress("download").add(10)

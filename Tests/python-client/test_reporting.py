@@ -76,7 +76,7 @@ def test_a_thousand_executions_at_once_are_all_recorded(ledger: Client, job: Job
 
 
 def test_a_report_is_recorded_within_a_second_while_its_execution_runs(server: LedgerProcess) -> None:
-    """With the usual settings: what was reported is recorded a second later, while the execution goes on."""
+    """With the default settings, a report is recorded within a second while the execution runs."""
     with Client(server.url) as ledger:
         job = ledger.jobs.create("live")
         watch = job.watch()

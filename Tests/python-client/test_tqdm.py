@@ -1,4 +1,4 @@
-"""Bars of tqdm that are indicators too."""
+"""Bars of tqdm that are also indicators."""
 
 from __future__ import annotations
 
@@ -107,15 +107,15 @@ def test_values_a_bar_cannot_report_are_dropped_counted_and_logged_once(job: Job
 
 
 def outcome(action: Callable[[], Any]) -> Any:
-    """What an action returns, or the type of what it raises."""
+    """Returns the result of an action, or the type of its error."""
     try:
         return action()
     except Exception as error:
         return type(error)
 
 
-def looks(bar: Any) -> tuple[Any, ...]:
-    """What can be seen of a bar."""
+def visible_state(bar: Any) -> tuple[Any, ...]:
+    """Returns the visible state of a bar."""
     return tuple(repr(getattr(bar, name, None)) for name in ("n", "total", "desc", "disable", "initial"))
 
 
@@ -138,9 +138,9 @@ ACTIONS = st.lists(
 
 
 def play(cls: Any, arguments: dict[str, Any], items: list[int] | None, actions: list[tuple[Any, ...]]) -> list[Any]:
-    """Makes a bar and does everything with it. Returns what came of each action."""
+    """Creates a bar, performs the actions, and returns the result of each."""
     seen: list[Any] = []
-    # A lock of its own: `tqdm` keeps its lock for ever when it fails while it draws.
+    # The class gets its own lock, because `tqdm` never releases its lock after an error while drawing.
     cls = type("Locked", (cls,), {})
     cls.set_lock(threading.RLock())
 
@@ -150,7 +150,7 @@ def play(cls: Any, arguments: dict[str, Any], items: list[int] | None, actions: 
     bar = outcome(make)
     if isinstance(bar, type):
         return [bar]
-    seen.append(looks(bar))
+    seen.append(visible_state(bar))
     for action, *values in actions:
         if action in ("total", "n"):
             setattr(bar, action, values[0])
@@ -159,20 +159,20 @@ def play(cls: Any, arguments: dict[str, Any], items: list[int] | None, actions: 
         elif action == "length":
             seen.append(outcome(lambda: len(bar)))
         elif action == "update":
-            # Whether it draws depends on the time.
+            # The result depends on the time, because `update` returns whether it drew.
             result = outcome(lambda: bar.update(*values))  # noqa: B023
             seen.append(result if isinstance(result, type) else None)
         else:
             result = outcome(lambda: getattr(bar, action)(*values))  # noqa: B023
             seen.append(result if isinstance(result, type) else None)
-        seen.append(looks(bar))
+        seen.append(visible_state(bar))
     outcome(bar.close)
-    seen.append(looks(bar))
+    seen.append(visible_state(bar))
     return seen
 
 
 class Recorder:
-    """An execution with one indicator, which adds up what it is told."""
+    """An execution with one indicator that adds up its reports."""
 
     def __init__(self) -> None:
         self.total = self.units = 0
@@ -187,13 +187,13 @@ class Recorder:
         self.units += n
 
 
-# Of tqdm itself, about bars that are beyond their total.
+# tqdm warns about bars beyond their total.
 pytestmark = pytest.mark.filterwarnings("ignore::tqdm.TqdmWarning")
 
 FUZZ_SEED = int(os.environ.get("PROGRESS_LEDGER_FUZZ_SEED", time.time_ns() % 2**32))
 
 
-# Of tqdm itself, about bars that it could not draw.
+# tqdm warns about bars that it could not draw.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("has_ledger", [False, True])
 def test_a_bar_does_what_tqdm_does_and_raises_nothing_else(server: LedgerProcess, has_ledger: bool) -> None:
@@ -240,12 +240,12 @@ def test_a_bar_reports_the_whole_units_of_its_exact_sum(steps: list[float], tota
     assert recorder.total == math.ceil(total or 0)
     reach = exact * (1 + 1e-12)
     is_full = bool(total) and reach >= (total or 0)
-    wanted = max(math.floor(reach), math.ceil(total or 0) if is_full else 0)
-    assert recorder.units == wanted
+    expected = max(math.floor(reach), math.ceil(total or 0) if is_full else 0)
+    assert recorder.units == expected
 
 
 def test_a_bar_is_reported_while_its_loop_goes_on(server: LedgerProcess) -> None:
-    """With the usual settings, in a loop that draws nothing: an item is recorded a second after it is done."""
+    """With the default settings and a loop that draws nothing, an item is recorded a second after it is done."""
     with Client(server.url) as ledger:
         job = ledger.jobs.create("live")
         with job.execution("loop"):
@@ -323,7 +323,7 @@ def test_a_closed_bar_is_not_polled(job: Job) -> None:
 
 
 def python_calls(body: Callable[[], None]) -> int:
-    """The number of calls of Python functions in this thread."""
+    """Counts the calls of Python functions in this thread."""
     count = 0
 
     def profile(frame: Any, event: str, argument: Any) -> None:
@@ -340,7 +340,7 @@ def python_calls(body: Callable[[], None]) -> int:
 
 @pytest.mark.parametrize("disable", [False, True])
 def test_a_bar_runs_no_python_code_for_an_item_and_one_function_for_an_update(job: Job, disable: bool) -> None:
-    """Independent of time: a step in Python for each item would double the price of `tqdm`."""
+    """Counts calls instead of time: Python code for each item would double the cost of `tqdm`."""
     items = 2000
 
     def loop(cls: Any) -> None:
@@ -354,7 +354,7 @@ def test_a_bar_runs_no_python_code_for_an_item_and_one_function_for_an_update(jo
 
     with job.execution("price"):
         for body, calls in ((loop, 0), (by_hand, 0 if disable else items)):
-            # The first bar of a process makes locks, which takes thousands of calls.
+            # The first bar of a process creates locks, which takes thousands of calls.
             body(plain)
             extra = python_calls(lambda: body(tqdm)) - python_calls(lambda: body(plain))  # noqa: B023
             assert extra <= calls + 200, f"{extra} calls more than tqdm for {items} items"

@@ -1,4 +1,4 @@
-"""The way to the server: deadlines, connections, encryption."""
+"""The connection to the server: deadlines, reuse, encryption."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def transport(url: str, idle_seconds: float = 30.0) -> Transport:
 
 
 class Dripping(threading.Thread):
-    """A server that answers a byte at a time, for ever."""
+    """A server that sends its response byte by byte, forever."""
 
     def __init__(self, answer: bytes) -> None:
         super().__init__(daemon=True)
@@ -43,7 +43,7 @@ class Dripping(threading.Thread):
                 while not self._ended.wait(0.02):
                     connection.sendall(b"x")
             except OSError:
-                # The client has had enough.
+                # The client has closed its connection.
                 pass
 
     def close(self) -> None:
@@ -112,7 +112,7 @@ def test_connections_are_kept_and_replaced_when_the_server_has_closed_them(proxy
     (connection,) = way._idle
     assert way.perform(ask, 5).status == 200
     assert way._idle == [connection]
-    # As if the server had closed it while it was idle.
+    # Simulates a server that closed the idle connection.
     connection.abort()
     assert way.perform(ask, 5).status == 200
     assert connection not in way._idle

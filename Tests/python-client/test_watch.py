@@ -1,4 +1,4 @@
-"""Following a job: by a scripted stream of server-sent events, and by long polls of a real ledger."""
+"""Following a job by a scripted stream of server-sent events, and by long polls of a real ledger."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_ages_are_those_of_the_ledgers_clock(
 ) -> None:
     headers, fields = headers_and_fields
     text = job_at(scripted(whole(200, snapshot(1, 1, **fields), **headers)))._repr_mimebundle_()["text/plain"]
-    # `10 min` or, by a header with whole seconds, a moment less.
+    # `10 min`, or slightly less if the clock is from a header with whole seconds.
     assert re.search(r"no change for (10|9) min", text), text
     assert "as of 2026-01-02 " in text
 
