@@ -62,11 +62,11 @@ func CancelWhenSuperseded() StartOption {
 //	  - name: JOB_INDEX_FAILURE_COUNT
 //	    valueFrom: {fieldRef: {fieldPath: "metadata.annotations['batch.kubernetes.io/job-index-failure-count']"}}
 //
-// If nothing is set, or a value is no attempt (which is logged), the ledger assigns the attempt, and the execution that
-// starts last counts.
+// If none is set, or a value is not an attempt (which is logged), the ledger assigns the attempt, and the execution
+// that starts last counts.
 //
-// Engines count the executions of one submission. If the same task of the same job is submitted again, they begin anew,
-// and an earlier execution with a higher attempt still counts. Then give Attempt yourself, or leave it to the ledger.
+// Engines count the executions of one submission. If the same task of the same job is submitted again, they start again
+// at 1, and an earlier execution with a higher attempt still counts. Then set Attempt, or let the ledger assign it.
 // An execution that is superseded from its start is logged.
 func AttemptFromEnvironment() StartOption {
 	attempt, source, err := attemptFrom(os.LookupEnv)

@@ -382,7 +382,7 @@ func (c *Client) startIsDone(e *Execution, key taskKey) {
 	}
 	select {
 	case <-e.startDone:
-		// The ledger had lost the start, and has recorded it again.
+		// The ledger had lost the start and has recorded it again.
 	default:
 		close(e.startDone)
 	}

@@ -11,9 +11,9 @@ import (
 // tested without waiting.
 //
 // Batches make the numbers exact. Increments taken from the buffer are numbered and frozen, and a batch is sent again
-// with the same numbers and the same content until the ledger has responded. So it does not matter whether an earlier
-// try was recorded: the ledger ignores a number that it has seen. New increments are collected in the buffer and never
-// join a batch that may already have arrived.
+// with the same numbers and the same content until the ledger has responded. It does not matter whether an earlier try
+// was recorded, because the ledger ignores a number that it has seen. New increments are collected in the buffer and
+// never join a batch that may already have arrived.
 type delivery struct {
 	buffer        reportBuffer
 	interval      time.Duration

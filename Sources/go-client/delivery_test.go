@@ -23,11 +23,11 @@ func newDelivery(now time.Time) *delivery {
 func fixedClock(now time.Time) func() time.Time { return func() time.Time { return now } }
 
 // expectStep fails the test unless the next step is of this kind.
-func expectStep(t *testing.T, d *delivery, now time.Time, wanted stepKind) step {
+func expectStep(t *testing.T, d *delivery, now time.Time, want stepKind) step {
 	t.Helper()
 	step := d.next(now)
-	if step.kind != wanted {
-		t.Fatalf("the next step is %d, until %v; %d is right", step.kind, step.until, wanted)
+	if step.kind != want {
+		t.Fatalf("the next step is %d, until %v; want %d", step.kind, step.until, want)
 	}
 	return step
 }
@@ -221,7 +221,7 @@ func TestSettingTheClockDoesNotChangeAnyWait(t *testing.T) {
 		date := time.Now().Add(hours * time.Hour).UTC().Format(http.TimeFormat)
 		wait := retryAfter(&httpResponse{header: http.Header{"Retry-After": {date}}}, time.Now())
 		if wait < 0 || wait > retryAfterMax || hours > 0 && wait != retryAfterMax || hours < 0 && wait != 0 {
-			t.Errorf("a date %d hours off makes us wait %v", hours, wait)
+			t.Errorf("a date %d hours off causes a wait of %v", hours, wait)
 		}
 	}
 }

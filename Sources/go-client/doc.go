@@ -1,6 +1,6 @@
 // Package ledger is the client of a progress ledger for distributed jobs.
 //
-// A job is a distributed computation that somebody watches. It has tasks, and each attempt to carry out a task is an
+// A job is a distributed computation with visible progress. It has tasks, and each attempt to carry out a task is an
 // execution. An execution declares units of work on indicators, each identified by a label, and reports units as done.
 // Only the last execution of a task counts: the reports of a failed, lost or superseded one stay in the ledger's
 // history, but not in the numbers.

@@ -58,7 +58,7 @@ func ExampleJobs_Get() {
 	for _, indicator := range job.Progress {
 		fmt.Printf("%s: %d/%d\n", indicator.Label, indicator.Done, indicator.Total)
 	}
-	// The job accepts reports all the same.
+	// The job accepts reports nevertheless.
 	fmt.Println(job.Run(ctx, "tile-17", func(ctx context.Context) error {
 		files := []string{"a", "b"}
 		return ledger.Add(ctx, "download", len(files))

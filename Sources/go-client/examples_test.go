@@ -8,7 +8,7 @@ import (
 )
 
 func TestTheExamplesPrintTheExpectedOutput(t *testing.T) {
-	for example, wanted := range map[string]string{
+	for example, want := range map[string]string{
 		"subtasks": "(default): 10/10\n",
 		"workflow": "finalize: 1/1\nstep1: 4/4\nstep2: 4/4\n",
 	} {
@@ -17,7 +17,7 @@ func TestTheExamplesPrintTheExpectedOutput(t *testing.T) {
 		var errors bytes.Buffer
 		command.Stderr = &errors
 		output, err := command.Output()
-		if err != nil || string(output) != wanted || errors.Len() > 0 {
+		if err != nil || string(output) != want || errors.Len() > 0 {
 			t.Errorf("%s prints %q, and %q to standard error, %v", example, output, errors.String(), err)
 		}
 	}

@@ -357,13 +357,13 @@ func TestAnOversizedRequestIsHalved(t *testing.T) {
 		return fault{}
 	})
 	ctx, execution := start(t, newTestClient(t, proxy.URL).Job(job.ID), "tile")
-	var wanted []string
+	var want []string
 	for i := 0; i < 100; i++ {
 		must(t, Progress(fmt.Sprint("label ", i)).Done(ctx, int64(i)))
-		wanted = append(wanted, fmt.Sprintf("label %d: %d/0", i, i))
+		want = append(want, fmt.Sprintf("label %d: %d/0", i, i))
 	}
 	must(t, execution.Finish(ctx, Succeeded))
-	expectProgress(t, job, wanted...)
+	expectProgress(t, job, want...)
 	if bodies := proxy.bodies("POST /events"); len(bodies) < 4 {
 		t.Errorf("%d requests reached the server", len(bodies))
 	}
@@ -385,7 +385,7 @@ func TestCreationOfAJobIsRepeatedOnlyWithAKey(t *testing.T) {
 	}
 	proxy.setFault(func(kind string, before int) fault { return fault{cutAfter: before == 0} })
 	if _, err := client.CreateJob(testContext(t), "keyless"); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("a lost answer gives %v", err)
+		t.Errorf("a lost response gives %v", err)
 	}
 	if bodies := proxy.bodies("POST /jobs"); strings.Count(strings.Join(bodies, ""), "keyless") != 1 {
 		t.Errorf("it was repeated: %q", bodies)

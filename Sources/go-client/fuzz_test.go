@@ -58,11 +58,11 @@ func FuzzUnits(f *testing.F) {
 		if err := json.Unmarshal([]byte(text), &units); err != nil {
 			return
 		}
-		wanted := new(big.Int)
-		if err := json.Unmarshal([]byte(text), wanted); err != nil {
+		want := new(big.Int)
+		if err := json.Unmarshal([]byte(text), want); err != nil {
 			t.Fatalf("%q is read as %v, and is no integer: %v", text, units, err)
 		}
-		if units.Big().Cmp(wanted) != 0 || fmt.Sprint(units) != wanted.String() {
+		if units.Big().Cmp(want) != 0 || fmt.Sprint(units) != want.String() {
 			t.Errorf("%q is read as %v", text, units)
 		}
 	})
@@ -107,7 +107,7 @@ func FuzzAnswer(f *testing.F) {
 			t.Errorf("status %d is %d", status, found)
 		}
 		if pause := retryAfter(a, time.Now()); pause < 0 || pause > retryAfterMax {
-			t.Errorf("%q makes us wait %v", wait, pause)
+			t.Errorf("%q causes a wait of %v", wait, pause)
 		}
 	})
 }

@@ -70,13 +70,13 @@ func TestNilReceiversContextsAndOptionsDoNotPanic(t *testing.T) {
 	var iterator *Iterator[Event]
 	iterator.Close()
 	if iterator.Next() || new(Iterator[Event]).Next() || iterator.Err() != nil || iterator.Value().Type != "" {
-		t.Error("an iterator over nothing is something")
+		t.Error("an iterator without a job has a value")
 	}
 	if _, isThere := (*Snapshot)(nil).Indicator("a"); isThere {
 		t.Error("a nil snapshot has an indicator")
 	}
 	if (*Problem)(nil).Error() == "" || (*InvalidError)(nil).Error() == "" || errors.Is((*Problem)(nil), ErrNotFound) {
-		t.Error("a nil error says nothing")
+		t.Error("a nil error has no text")
 	}
 }
 
@@ -187,8 +187,8 @@ func TestPanicsOfCallbacksLoggersAndTransportsDoNotEndTheProgram(t *testing.T) {
 	}
 	_ = client.Close()
 
-	var nobody *log.Logger
-	client, err = NewClient("http://127.0.0.1:1", WithLogger(nobody), WithCloseWait(0))
+	var nilLogger *log.Logger
+	client, err = NewClient("http://127.0.0.1:1", WithLogger(nilLogger), WithCloseWait(0))
 	must(t, err)
 	_, execution := start(t, client.Job("j"), "tile")
 	_ = execution.Done("", -1)

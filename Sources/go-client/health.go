@@ -21,8 +21,8 @@ type health struct {
 	// failingSince is the time of the first failure since the last success; zero without an outage.
 	failingSince time.Time
 	failedAt     time.Time
-	// answeredAt is the time of the last response.
-	answeredAt  time.Time
+	// respondedAt is the time of the last response.
+	respondedAt time.Time
 	loggedAt    time.Time
 	isLogged    bool
 	loggedKinds map[string]bool
@@ -50,13 +50,13 @@ func (h *health) recordFailure(address string, err error) {
 
 // recordTimeout records a wait for the last reports that timed out.
 //
-// It starts an outage if no response came meanwhile.
+// It starts an outage if no response arrived during the wait.
 func (h *health) recordTimeout(address string, began time.Time, wait time.Duration) {
 	if wait < outageWaitMin {
 		return
 	}
 	h.mu.Lock()
-	isSilent := h.failingSince.IsZero() && h.answeredAt.Before(began)
+	isSilent := h.failingSince.IsZero() && h.respondedAt.Before(began)
 	if isSilent {
 		h.failingSince = began
 	}
@@ -87,7 +87,7 @@ func (h *health) recordSuccess(address string) {
 	h.mu.Lock()
 	wasLogged, since := h.isLogged, h.failingSince
 	h.isLogged = false
-	h.answeredAt = h.now()
+	h.respondedAt = h.now()
 	h.failingSince = time.Time{}
 	h.mu.Unlock()
 	if wasLogged {

@@ -39,7 +39,7 @@ type jobDescription struct {
 
 // Key sets the caller's unique name for the job, of 1 to 200 Unicode scalars.
 //
-// Creating a job again with the same key, name and tags returns the same job, so creation is safe to repeat: give one.
+// Creating a job again with the same key, name and tags returns the same job. With a key, creation is safe to repeat.
 func Key(key string) CreateOption {
 	return func(d *jobDescription) { d.Key, d.isKeyGiven = key, true }
 }
@@ -315,7 +315,7 @@ func (j *Job) Run(
 
 // Finish ends the job with this outcome.
 //
-// End the executions before: a newer one opens the job again. Like the end of an execution, Finish waits until it is
+// End the executions first: a newer one reopens the job. Like the end of an execution, Finish waits until it is
 // recorded, for the client's close wait at most (5 s), which all ends in one outage share. After that it is delivered
 // in the background for up to 15 minutes, behind the reports of the executions that ended before. It is safe to repeat.
 //

@@ -46,7 +46,7 @@ const (
 	lastWaitPart = 20
 	// flushWaitMax limits a Flush whose context has no deadline.
 	flushWaitMax = time.Minute
-	// checkIntervalDefault is how often an execution checks whether it is superseded. A zombie works in vain that long;
+	// checkIntervalDefault is how often an execution checks whether it is superseded. A zombie continues for that long;
 	// each check costs the ledger one more query.
 	checkIntervalDefault = 10 * time.Second
 	// checkIntervalMin limits a thousand executions to ten thousand checks per second.

@@ -78,7 +78,7 @@ type Snapshot struct {
 
 // UnmarshalJSON decodes and validates a snapshot.
 //
-// The server may be no ledger.
+// The server may not be a ledger.
 func (s *Snapshot) UnmarshalJSON(text []byte) error {
 	type plain Snapshot
 	var snapshot plain
@@ -230,7 +230,7 @@ type Event struct {
 	// IsLate is true if the execution was superseded before the event arrived.
 	IsLate       bool                `json:"late"`
 	SupersededBy *ExecutionReference `json:"superseded_by"`
-	// DuplicateOf is the sequence of the event that it repeats; 0 if it is no duplicate.
+	// DuplicateOf is the sequence of the event that it repeats; 0 if it is not a duplicate.
 	DuplicateOf int64 `json:"duplicate_of"`
 	// Hash is the event's hash in the job's chain, in hexadecimal.
 	Hash string `json:"hash"`

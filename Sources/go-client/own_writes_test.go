@@ -74,7 +74,7 @@ func TestEveryReadContainsWhatTheSameClientWroteBefore(t *testing.T) {
 				}
 			}
 			if stale > 0 {
-				t.Errorf("%d of %d reads do not contain what the client wrote", stale, rounds)
+				t.Errorf("%d of %d reads lack the client's own events", stale, rounds)
 			}
 		})
 	}
@@ -95,9 +95,9 @@ func newLaggingServer(t *testing.T, status int) *laggingServer {
 		server.mu.Lock()
 		defer server.mu.Unlock()
 		server.requests = append(server.requests, incoming.URL.RawQuery)
-		var wanted int
-		_, _ = fmt.Sscan(incoming.URL.Query().Get("min_sequence"), &wanted)
-		if wanted > server.folded {
+		var want int
+		_, _ = fmt.Sscan(incoming.URL.Query().Get("min_sequence"), &want)
+		if want > server.folded {
 			writer.Header().Set("Content-Type", "application/problem+json")
 			writer.WriteHeader(status)
 			_, _ = fmt.Fprintf(writer, `{"title": "Not yet", "status": %d}`, status)

@@ -105,7 +105,7 @@ func startChild(t *testing.T, role, url string, job *Job) *exec.Cmd {
 	t.Cleanup(func() { _ = input.Close() })
 	line, err := bufio.NewReader(output).ReadString('\n')
 	if err != nil || strings.TrimSpace(line) != "ready" {
-		t.Fatalf("the child said %q, %v", line, err)
+		t.Fatalf("the child printed %q, %v", line, err)
 	}
 	return command
 }
@@ -126,12 +126,12 @@ func TestReportsOfAKilledProcessCountOnce(t *testing.T) {
 }
 
 // expectEndBy fails the test unless the signal ends the process.
-func expectEndBy(t *testing.T, command *exec.Cmd, wanted syscall.Signal) {
+func expectEndBy(t *testing.T, command *exec.Cmd, want syscall.Signal) {
 	t.Helper()
 	err := command.Wait()
 	status, isStatus := command.ProcessState.Sys().(syscall.WaitStatus)
-	if !isStatus || !status.Signaled() || status.Signal() != wanted {
-		t.Errorf("it ended with %v instead of by %v", err, wanted)
+	if !isStatus || !status.Signaled() || status.Signal() != want {
+		t.Errorf("it ended with %v instead of by %v", err, want)
 	}
 }
 

@@ -40,7 +40,7 @@ func TestEveryNumberIsExplained(t *testing.T) {
 		t.Errorf("the executions are %+v", executions)
 	}
 	if _, err := job.Explain(testContext(t), "never named"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("a label that nobody named gives %v", err)
+		t.Errorf("a label without events gives %v", err)
 	}
 	if _, err := job.Explain(testContext(t), ""); err != nil {
 		t.Errorf("the default indicator gives %v", err)

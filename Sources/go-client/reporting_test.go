@@ -67,7 +67,7 @@ func TestTheJobsOfAClientAreCreatedFoundAndListed(t *testing.T) {
 		t.Errorf("the indicator is %v, %v", indicator, isThere)
 	}
 	if _, isThere := found.Indicator("b"); isThere {
-		t.Error("an indicator that nobody named is there")
+		t.Error("an indicator without events exists")
 	}
 	byKey, err := client.Jobs.GetByKey(testContext(t), t.Name())
 	must(t, err)
@@ -120,8 +120,8 @@ func TestRunRecordsHowTheWorkEnded(t *testing.T) {
 		found[tasks.Value().Task] = tasks.Value().State
 	}
 	must(t, tasks.Err())
-	wanted := map[string]TaskState{"good": TaskSucceeded, "bad": TaskFailed, "worse": TaskFailed, "stopped": TaskCanceled}
-	for task, state := range wanted {
+	want := map[string]TaskState{"good": TaskSucceeded, "bad": TaskFailed, "worse": TaskFailed, "stopped": TaskCanceled}
+	for task, state := range want {
 		if found[task] != state {
 			t.Errorf("task %s is %s; %s is right", task, found[task], state)
 		}

@@ -89,7 +89,7 @@ func TestAnAgeGrowsAndIsNeverNegative(t *testing.T) {
 		t.Errorf("the age of the future is %v, %v", age, isKnown)
 	}
 	if _, isKnown := snapshot.Since(time.Time{}); isKnown {
-		t.Error("the age of what has not happened is known")
+		t.Error("the age of a missing time is known")
 	}
 	if _, isKnown := (*Snapshot)(nil).Since(now); isKnown {
 		t.Error("a nil snapshot has a clock")
@@ -102,10 +102,10 @@ func TestAWatchIgnoresTheClockOfASnapshot(t *testing.T) {
 	again := first
 	again.Now = first.Now.Add(time.Minute)
 	if w.isNew(&again) {
-		t.Error("the same snapshot is given out twice")
+		t.Error("the same snapshot is returned twice")
 	}
 	again.Name = "another"
 	if !w.isNew(&again) {
-		t.Error("another snapshot of the same sequence is not given out")
+		t.Error("another snapshot of the same sequence is not returned")
 	}
 }

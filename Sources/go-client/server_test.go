@@ -65,7 +65,7 @@ func newDataFolder() (string, error) {
 func startServer(data string) (*testServer, error) {
 	binary := os.Getenv("PROGRESS_LEDGER_BINARY")
 	if binary == "" {
-		return nil, fmt.Errorf("PROGRESS_LEDGER_BINARY does not name the server's program; run Scripts/test-go")
+		return nil, fmt.Errorf("PROGRESS_LEDGER_BINARY is not the path of the server's program; run Scripts/test-go")
 	}
 	command := exec.Command(binary, "serve", "--port", "0", "--data", data+"/data", "--log-level", "error")
 	command.Stderr = os.Stderr
@@ -83,7 +83,7 @@ func startServer(data string) (*testServer, error) {
 	if err != nil || !strings.HasPrefix(url, "http") {
 		_ = command.Process.Kill()
 		_ = command.Wait()
-		return nil, fmt.Errorf("the server said %q instead of where it listens: %v", line, err)
+		return nil, fmt.Errorf("the server printed %q instead of its address: %v", line, err)
 	}
 	go func() { _, _ = io.Copy(io.Discard, output) }()
 	endWatchdog, err := startWatchdog(command.Process.Pid)
@@ -244,14 +244,14 @@ func settledSnapshot(t testing.TB, job *Job) *Snapshot {
 }
 
 // expectProgress compares a job's indicators with texts such as "download: 3/10".
-func expectProgress(t testing.TB, job *Job, wanted ...string) {
+func expectProgress(t testing.TB, job *Job, want ...string) {
 	t.Helper()
 	var found []string
 	for _, indicator := range settledSnapshot(t, job).Progress {
 		found = append(found, indicator.String())
 	}
-	if strings.Join(found, ", ") != strings.Join(wanted, ", ") {
-		t.Errorf("the ledger says %q; %q is right", found, wanted)
+	if strings.Join(found, ", ") != strings.Join(want, ", ") {
+		t.Errorf("the ledger has %q; want %q", found, want)
 	}
 }
 

@@ -26,10 +26,10 @@ func (c *Client) FlushOnSignal(signals ...os.Signal) (stop func()) {
 		signals = []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}
 	}
 	hook := &signalHook{client: c, arrived: make(chan os.Signal, 2), stopped: make(chan struct{})}
-	for _, wanted := range signals {
+	for _, requested := range signals {
 		// Notify would stop ignoring the signal.
-		if wanted != nil && !signal.Ignored(wanted) {
-			signal.Notify(hook.arrived, wanted)
+		if requested != nil && !signal.Ignored(requested) {
+			signal.Notify(hook.arrived, requested)
 		}
 	}
 	signalHooks.add(hook)

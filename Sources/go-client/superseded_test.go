@@ -16,10 +16,10 @@ func awaitSuperseded(t *testing.T, execution *Execution) {
 	select {
 	case <-execution.Superseded():
 	case <-time.After(testTimeout):
-		t.Fatal("it does not learn that it is superseded")
+		t.Fatal("it does not notice that it is superseded")
 	}
 	if !execution.Stats().IsSuperseded {
-		t.Error("the stats do not say that it is superseded")
+		t.Error("the stats do not show that it is superseded")
 	}
 }
 
@@ -82,7 +82,7 @@ func TestASupersededExecutionNoticesByItsReports(t *testing.T) {
 		t.Error("the callback was called twice")
 	}
 	if snapshot := settledSnapshot(t, job); len(snapshot.Progress) != 0 {
-		t.Errorf("what the zombie did counts: %v", snapshot.Progress)
+		t.Errorf("the zombie's units count: %v", snapshot.Progress)
 	}
 	tasks := job.Tasks(testContext(t), TaskFilter{})
 	if !tasks.Next() || tasks.Value().Executions[0].Outcome != Canceled && tasks.Value().Executions[1].Outcome != Canceled {
@@ -100,7 +100,7 @@ func TestASupersededExecutionWithoutReportsNotices(t *testing.T) {
 	awaitSuperseded(t, zombie)
 	select {
 	case <-newer.Superseded():
-		t.Error("the newer one believes that it is superseded")
+		t.Error("the newer execution is marked as superseded")
 	default:
 	}
 }
@@ -221,7 +221,7 @@ func TestAStartThatTheLedgerHasLostIsRecordedAgain(t *testing.T) {
 			proxy.await(t, "POST /executions")
 			must(t, execution.Started(ctx))
 			if execution.Stats().IsSuperseded {
-				t.Error("it believes that it is superseded, and is alone")
+				t.Error("the only execution is marked as superseded")
 			}
 			must(t, execution.Finish(ctx, Succeeded))
 		})
@@ -236,7 +236,7 @@ func TestACheckDoesNotSupersedeItsOwnExecution(t *testing.T) {
 	proxy.await(t, "GET /events")
 	proxy.await(t, "GET /events")
 	if execution.Stats().IsSuperseded {
-		t.Error("it believes that it is superseded, and is alone")
+		t.Error("the only execution is marked as superseded")
 	}
 	must(t, execution.Finish(testContext(t), Succeeded))
 }

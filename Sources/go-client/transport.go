@@ -144,9 +144,9 @@ func classify(a *httpResponse, err error) (disposition, error) {
 	return retryable, problem
 }
 
-func isJSON(header http.Header, wanted string) bool {
+func isJSON(header http.Header, expected string) bool {
 	mediaType, _, err := mime.ParseMediaType(header.Get("Content-Type"))
-	return err == nil && mediaType == wanted
+	return err == nil && mediaType == expected
 }
 
 // parseProblem reads the problem of a response.

@@ -1,7 +1,7 @@
 // Workflow runs a job of dependent tasks: four of step1, four of step2 that each need one of step1, and finalize.
 //
-// Some tasks fail at first, before or after their report, and are repeated. The numbers are right all the same, because
-// only the last execution of a task counts.
+// Some tasks fail at first, before or after their report, and are repeated. The numbers are correct nevertheless,
+// because only the last execution of a task counts.
 //
 //	PROGRESS_LEDGER_URL=http://127.0.0.1:8080 go run ./examples/workflow
 package main
