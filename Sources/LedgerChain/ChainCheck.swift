@@ -38,7 +38,7 @@ public struct ChainCheck: Sendable {
     }
 
     /// The last event that was checked, and its recomputed hash.
-    public var place: ChainPosition { ChainPosition(sequence: sequence, hash: chain.head) }
+    public var position: ChainPosition { ChainPosition(sequence: sequence, hash: chain.head) }
 
     /// Returns the result so far, for a job that ends at `ledgerSequence`.
     public func verification(ledgerSequence: Int64) -> Verification {
@@ -104,21 +104,21 @@ public struct ChainCheck: Sendable {
     }
 
     /// Records that a stored event cannot be decoded.
-    public mutating func noteUnreadable() {
+    public mutating func recordUnreadableEvent() {
         record(.altered, at: sequence + 1, "an event after \(sequence) contains values that the ledger never writes")
     }
 
     /// Records that the next event has values in columns that its type does not use.
     ///
     /// No hash covers these columns.
-    public mutating func noteForeignFields() {
+    public mutating func recordUnusedColumns() {
         record(
             .altered, at: sequence + 1,
             "event \(sequence + 1) has values in columns that its type does not use")
     }
 
     /// Records that the event at which the check begins is missing or has changed.
-    public mutating func noteChangedSince() {
+    public mutating func recordChangedStart() {
         record(.altered, at: sequence, "event \(sequence) has changed since it was checked")
     }
 

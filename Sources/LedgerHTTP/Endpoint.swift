@@ -42,7 +42,7 @@ struct Endpoint: Sendable {
                 try await route.handle(request)
             }.response
         } catch is TimeBound.Exceeded {
-            throw HTTPProblem.late(isRead: route.isRead, bound.limit)
+            throw HTTPProblem.timedOut(isRead: route.isRead, bound.limit)
         } catch is CancellationError {
             // The client has gone, or the server's time to stop is over.
             throw HTTPProblem(

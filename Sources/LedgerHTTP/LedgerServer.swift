@@ -73,7 +73,7 @@ public struct LedgerServer: Service {
                 do {
                     try await withTaskExecutorPreference(EventLoopExecutor.shared) { try await application.run() }
                 } catch let error as IOError where [EADDRINUSE, EADDRNOTAVAIL, EACCES].contains(error.errnoCode) {
-                    throw CannotListen(host: settings.host, port: settings.port, reason: error.errnoCode)
+                    throw ListenError(host: settings.host, port: settings.port, reason: error.errnoCode)
                 }
                 group.cancelAll()
             }
@@ -101,7 +101,7 @@ public struct LedgerServer: Service {
 /// An address that the server cannot listen on.
 ///
 /// Another process uses it, it is not an address of this machine, or this process is not permitted to use it.
-public struct CannotListen: Error, CustomStringConvertible {
+public struct ListenError: Error, CustomStringConvertible {
     public let host: String
     public let port: Int
     let reason: CInt

@@ -34,17 +34,18 @@ struct ProblemMiddleware: RouterMiddleware {
 
     private func answer(_ error: any Error, _ request: Request, _ context: LedgerRequestContext) -> LedgerResponse {
         switch error {
-        case let problem as HTTPProblem: return problem.answer
-        case let error as RequestError: return HTTPProblem(error).answer
+        case let problem as HTTPProblem: return problem.response
+        case let error as RequestError: return HTTPProblem(error).response
         case let error as StoreError:
-            return HTTPProblem.answer(
+            return HTTPProblem.response(
                 error, isRead: request.method == .get || request.method == .head, context.logger)
-        case let broken as BrokenRequest: return broken.problem.answer
+        case let broken as UnreadableRequest: return broken.problem.response
         case let error as HTTPError where error.status == .notFound: return unknownPath(request)
         case let error as HTTPError:
-            return HTTPProblem(error.status, error.status.reasonPhrase, error.body ?? error.status.reasonPhrase).answer
+            return HTTPProblem(error.status, error.status.reasonPhrase, error.body ?? error.status.reasonPhrase)
+                .response
         case let error as any HTTPResponseError:
-            return HTTPProblem(error.status, error.status.reasonPhrase, error.status.reasonPhrase).answer
+            return HTTPProblem(error.status, error.status.reasonPhrase, error.status.reasonPhrase).response
         default: break
         }
         return HTTPProblem.unexpected(error, context.logger)
@@ -56,7 +57,7 @@ struct ProblemMiddleware: RouterMiddleware {
         guard !methods.isEmpty else {
             return HTTPProblem(
                 .notFound, "No such route", "There is no route \(request.uri.path). See /openapi.json."
-            ).answer
+            ).response
         }
         let allowed = (methods.map(\.rawValue) + (methods.contains(.get) ? ["HEAD"] : []) + ["OPTIONS"]).sorted()
             .joined(separator: ", ")
@@ -64,6 +65,6 @@ struct ProblemMiddleware: RouterMiddleware {
         return HTTPProblem(
             .methodNotAllowed, "Method not allowed", "\(request.uri.path) allows \(allowed).",
             headers: [.allow: allowed]
-        ).answer
+        ).response
     }
 }

@@ -47,7 +47,7 @@ struct Route: Sendable {
     var summary: String
     var parameters: [Parameter] = []
     var body: Body?
-    var outcomes: [ResponseSpec]
+    var responses: [ResponseSpec]
     /// Whether it may compute for long: then it runs where it keeps no other connection waiting, and is cancelled when its
     /// client has gone.
     var isHeavy = false
@@ -63,7 +63,7 @@ struct Route: Sendable {
     var isRead: Bool { method == .get }
 
     /// Whether its responses have an entity tag.
-    var hasEntityTag: Bool { outcomes.contains { $0.status == 304 } }
+    var hasEntityTag: Bool { responses.contains { $0.status == 304 } }
 
     /// How long a request may take. Every route has a bound: it follows from the method, so no route can be without.
     func bound(_ settings: ServerSettings, waiting wait: Int) -> TimeBound {

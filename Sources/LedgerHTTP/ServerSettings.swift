@@ -46,7 +46,7 @@ public struct ServerSettings: Sendable {
     /// Each costs a query every five seconds.
     public var watchedListsMax = 200
     /// The maximum time for which a client may read nothing of its response.
-    public var answerDeadline: Duration = .seconds(30)
+    public var writeTimeout: Duration = .seconds(30)
 
     public init() {}
 

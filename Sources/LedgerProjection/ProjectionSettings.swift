@@ -21,7 +21,7 @@ public struct ProjectionSettings: Sendable {
     /// The limit counts the executions that events name; the last execution of each one's task is loaded as well. An
     /// execution that has reported on a thousand labels takes about 100 kB, on a few labels a few hundred bytes. An
     /// execution that is superseded also needs the indicators that it counted on.
-    public var executionsPerPortionMax = 1_000
+    public var executionsPerBatchMax = 1_000
     /// Minimum time from the start of one step to the start of the next.
     ///
     /// Under load, many small steps therefore become fewer larger ones. An event waits at most this long for its step
@@ -32,11 +32,11 @@ public struct ProjectionSettings: Sendable {
     /// Maximum number of jobs checked by one query of a sweep.
     public var sweepJobsMax = 10_000
     /// The pause before a job held by another worker is retried.
-    public var heldPause: Duration = .milliseconds(10)
+    public var heldRetryPause: Duration = .milliseconds(10)
     /// The pause before a failed job is retried.
     ///
     /// It doubles from the first to the longest with each failure.
-    public var failurePause: (first: Duration, longest: Duration) = (.milliseconds(200), .seconds(30))
+    public var failureRetryPause: (first: Duration, longest: Duration) = (.milliseconds(200), .seconds(30))
 
     /// Creates the default settings.
     public init() {}

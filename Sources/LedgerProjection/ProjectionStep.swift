@@ -78,8 +78,8 @@ struct ProjectionStep {
         _ claims: inout ClaimedJobs, in transaction: inout Transaction, into result: inout Result
     ) async throws -> [Query] {
         var prefix = claims
-        if claims.eventCount > settings.executionsPerPortionMax {
-            let (whole, executionsMax) = (claims, settings.executionsPerPortionMax)
+        if claims.eventCount > settings.executionsPerBatchMax {
+            let (whole, executionsMax) = (claims, settings.executionsPerBatchMax)
             (prefix, claims) = await compute { whole.prefix(executionsMax: executionsMax) }
         } else {
             // An event touches at most one execution.

@@ -86,7 +86,7 @@ public struct ProjectionWorker: Service {
                     ledger.missingSnapshots.note(true)
                     try await restoreProjections(found.missing)
                 }
-                scheduler.signals.appended(found.behind + found.missing)
+                scheduler.signals.enqueue(found.behind + found.missing)
                 cursor = found.next
             } catch {
                 logger.warning("cannot search for jobs that are behind", metadata: ["error": "\(error)"])
@@ -111,7 +111,7 @@ public struct ProjectionWorker: Service {
             let result = try await step.run(jobs)
             if result.eventCount > 0 { ledger.stepCompleted(events: result.eventCount) }
             await ledger.snapshotsFolded(result.folded)
-            scheduler.signals.appended(result.unfinished)
+            scheduler.signals.enqueue(result.unfinished)
             await ledger.clearStuck(await scheduler.recordSuccess(of: result.folded.map(\.job)))
             for (job, error) in result.damaged { await recordFailure(of: [job], error, scheduler) }
             try await handleUnclaimed(result.unclaimed, step, scheduler)
@@ -134,10 +134,10 @@ public struct ProjectionWorker: Service {
     private func handleUnclaimed(_ jobs: [JobID], _ step: ProjectionStep, _ scheduler: StepScheduler) async throws {
         guard !jobs.isEmpty else { return }
         let lag = try await step.lag(of: jobs)
-        if !lag.held.isEmpty { await scheduler.retry(lag.held, after: settings.heldPause) }
+        if !lag.held.isEmpty { await scheduler.retry(lag.held, after: settings.heldRetryPause) }
         if !lag.missing.isEmpty {
             try await restoreProjections(lag.missing)
-            scheduler.signals.appended(lag.missing)
+            scheduler.signals.enqueue(lag.missing)
         }
         guard !lag.broken.isEmpty else { return }
         let broken = lag.broken

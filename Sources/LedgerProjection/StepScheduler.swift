@@ -76,7 +76,7 @@ actor StepScheduler {
         inProgress.subtract(jobs)
         let signalled = requeued.intersection(jobs)
         requeued.subtract(signalled)
-        signals.appended(signalled)
+        signals.enqueue(signalled)
     }
 
     /// Resets the retry pauses of jobs that were folded.
@@ -90,7 +90,8 @@ actor StepScheduler {
     /// Retries failed jobs after a pause that doubles with each failure.
     func retryWithBackoff(_ jobs: [JobID]) {
         for job in jobs {
-            let pause = min((failurePauses[job] ?? settings.failurePause.first / 2) * 2, settings.failurePause.longest)
+            let pause = min(
+                (failurePauses[job] ?? settings.failureRetryPause.first / 2) * 2, settings.failureRetryPause.longest)
             failurePauses[job] = pause
             retry([job], after: pause)
         }
@@ -100,7 +101,7 @@ actor StepScheduler {
     func retry(_ jobs: [JobID], after pause: Duration) {
         Task(name: "projection-postponed") { [signals] in
             do { try await Task.sleep(for: pause) } catch { return }
-            signals.appended(jobs)
+            signals.enqueue(jobs)
         }
     }
 }

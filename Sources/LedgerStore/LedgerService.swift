@@ -213,7 +213,7 @@ public protocol LedgerService: Sendable {
     /// Returns an execution and the last execution of its task at a sequence.
     ///
     /// `nil` if the fold has not reached the execution's first event.
-    func standing(
+    func status(
         of execution: Name, task: Name, in job: JobID, at sequence: Int64
     ) async throws(StoreError) -> ExecutionStatus?
 
@@ -270,12 +270,12 @@ public struct ImportResult: Hashable, Sendable {
     /// The number of events of the excerpt that were new.
     public var appended: Int
     /// The last event of the job in this ledger.
-    public var place: ChainPosition
+    public var position: ChainPosition
 
-    public init(job: JobID, appended: Int, place: ChainPosition) {
+    public init(job: JobID, appended: Int, position: ChainPosition) {
         self.job = job
         self.appended = appended
-        self.place = place
+        self.position = position
     }
 }
 

@@ -29,6 +29,6 @@ extension PostgresLedger {
             throw StoreError(.corrupt, "importing a job: \(error)", cause: error)
         }
         if imported.appended > 0 { await eventsAppended([excerpt.job]) }
-        return ImportResult(job: excerpt.job, appended: imported.appended, place: imported.place)
+        return ImportResult(job: excerpt.job, appended: imported.appended, position: imported.position)
     }
 }

@@ -53,11 +53,11 @@ extension PostgresLedger: LedgerService {
     }
 
     public func stamp(of id: JobID, whenDone: @escaping @Sendable (Result<SnapshotStamp?, StoreError>) -> Void) {
-        stamps.ask(id, whenDone: whenDone)
+        stamps.get(id, whenDone: whenDone)
     }
 
     public func stampedJob(_ id: JobID, whenDone: @escaping @Sendable (Result<StampedJob?, StoreError>) -> Void) {
-        sharedSnapshots.ask(id, whenDone: whenDone)
+        sharedSnapshots.get(id, whenDone: whenDone)
     }
 
     public func job(_ id: JobID, counting policy: CountingPolicy) async throws(StoreError) -> JobView? {
@@ -280,11 +280,11 @@ extension PostgresLedger: LedgerService {
         }
     }
 
-    public func standing(
+    public func status(
         of execution: Name, task: Name, in job: JobID, at sequence: Int64
     ) async throws(StoreError) -> ExecutionStatus? {
         do throws(PQError) {
-            return try await eventReader.standing(of: execution, task: task, in: job, at: sequence)
+            return try await eventReader.status(of: execution, task: task, in: job, at: sequence)
         } catch {
             throw StoreError(error, while: "reading an execution")
         }

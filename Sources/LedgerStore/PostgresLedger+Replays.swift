@@ -21,7 +21,7 @@ extension PostgresLedger {
             _ = try await append([EventDraft(.jobFinished(.canceled))], to: id)
             throw StoreError(.conflict, "another replay is in progress: wait for it, or cancel it")
         }
-        replayBell.ring()
+        replaySignal.ring()
         return try await existingReplay(id)
     }
 
@@ -47,7 +47,7 @@ extension PostgresLedger {
                 .conflict,
                 "another replay is in progress, or the previous projection is being deleted: read the replay again")
         }
-        replayBell.ring()
+        replaySignal.ring()
         return try await existingReplay(id)
     }
 
@@ -56,7 +56,7 @@ extension PostgresLedger {
         switch replay.state {
         case .running:
             _ = try await changeState(id, from: [.running], to: .canceling)
-            replayBell.ring()
+            replaySignal.ring()
         case .canceling: break
         case .reverting: throw StoreError(.conflict, "the replay is being reverted: wait until it has ended")
         case .applied, .done, .reverted, .canceled, .failed:

@@ -58,7 +58,7 @@ public final class PostgresLedger: Service {
     public let replayPool: Pool
 
     /// The signal that wakes a replay runner in this process.
-    public let replayBell = ReplaySignal()
+    public let replaySignal = ReplaySignal()
 
     /// Whether a job without a snapshot was found recently.
     package let missingSnapshots: MissingSnapshots
@@ -153,7 +153,7 @@ public final class PostgresLedger: Service {
             pool: appendPool, groupsInFlightMax: settings.appendGroupsMax, logger: logger,
             onHeadsLost: { lossSink.yield($0) }
         ) { jobs in
-            signals.appended(jobs)
+            signals.enqueue(jobs)
             guard publisher.hasPeers else { return }
             Task(name: "hint-appended") { await publisher.appended(jobs) }
         }
@@ -230,7 +230,7 @@ public final class PostgresLedger: Service {
             }
             if notification.channel == NotificationPublisher.appendedChannel {
                 let jobs = items.compactMap { JobID(String($0)) }
-                if jobs.count == items.count { signals.appended(jobs) } else { signals.requestSweep() }
+                if jobs.count == items.count { signals.enqueue(jobs) } else { signals.requestSweep() }
             } else {
                 await handleFolded(items)
             }
@@ -306,7 +306,7 @@ public final class PostgresLedger: Service {
 
     /// Announces events that were recorded by another way than the appender.
     func eventsAppended(_ jobs: [JobID]) async {
-        signals.appended(jobs)
+        signals.enqueue(jobs)
         if publisher.hasPeers { await publisher.appended(jobs) }
     }
 

@@ -52,7 +52,7 @@ public func withLedger<R: Sendable>(
 /// Detaches every partition of the event table, with its events.
 ///
 /// An operator does the same with past months.
-public func retireAllMonths(_ ledger: PostgresLedger) async throws {
+public func detachAllPartitions(_ ledger: PostgresLedger) async throws {
     _ = try await ledger.pool.query(
         Query(
             """

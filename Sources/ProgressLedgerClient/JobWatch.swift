@@ -12,7 +12,7 @@ public struct JobWatch: AsyncSequence, Sendable {
     /// One element of the sequence.
     public enum Update: Sendable {
         /// The job with its snapshot, and the JSON that the server sent.
-        case snapshot(JobAnswer, json: String)
+        case snapshot(JobResponse, json: String)
         /// The job has ended. The snapshot before this one is final.
         case end
     }
@@ -74,11 +74,11 @@ public struct JobWatch: AsyncSequence, Sendable {
             return String(value.first == UInt8(ascii: " ") ? value.dropFirst() : value)
         }
 
-        private mutating func readJob(_ data: String) throws(LedgerClientError) -> JobAnswer {
+        private mutating func readJob(_ data: String) throws(LedgerClientError) -> JobResponse {
             do {
                 let body = try JSONReader.read(Array(data.utf8))
                 clock = ServerClock(body) ?? clock
-                return try JobAnswer(body)
+                return try JobResponse(body)
             } catch {
                 throw LedgerClientError(.unexpectedAnswer, "Cannot read an event of the stream as a job: \(error)")
             }

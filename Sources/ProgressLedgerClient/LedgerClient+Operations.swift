@@ -9,15 +9,15 @@ extension LedgerClient {
     // MARK: Jobs
 
     /// Creates a job, or finds the job with the same key and the same content.
-    public func createJob(_ description: JobDescription) async throws(LedgerClientError) -> JobAnswer {
-        try await withOwnWrites(try await ask(.createJob(description), as: JobAnswer.self).value)
+    public func createJob(_ description: JobDescription) async throws(LedgerClientError) -> JobResponse {
+        try await withOwnWrites(try await ask(.createJob(description), as: JobResponse.self).value)
     }
 
     /// Returns a job with a snapshot of everything recorded before the call.
     ///
     /// If the projection needs more than 5 s to catch up, or the wait fails, it returns the snapshot as it is.
-    public func job(_ job: JobID) async throws(LedgerClientError) -> JobAnswer {
-        let read = try await ask(.job(job), as: JobAnswer.self).value
+    public func job(_ job: JobID) async throws(LedgerClientError) -> JobResponse {
+        let read = try await ask(.job(job), as: JobResponse.self).value
         return try await waitUntilFolded(read, read.ledgerSequence)
     }
 
@@ -165,23 +165,23 @@ extension LedgerClient {
     }
 
     private func readProgress(_ request: LedgerRequest) async throws(LedgerClientError) -> ReadJob {
-        let (value, response) = try await ask(request, as: JobAnswer.self)
+        let (value, response) = try await ask(request, as: JobResponse.self)
         return ReadJob(job: value, entityTag: response.headers.first(name: "etag"))
     }
 
     /// Returns the job once its snapshot includes this client's reports.
-    private func withOwnWrites(_ job: JobAnswer) async throws(LedgerClientError) -> JobAnswer {
+    private func withOwnWrites(_ job: JobResponse) async throws(LedgerClientError) -> JobResponse {
         try await waitUntilFolded(job, 0)
     }
 
     /// Returns the job once its snapshot has `sequence` and this client's reports.
     ///
     /// After 5 s it returns the job as it is.
-    private func waitUntilFolded(_ job: JobAnswer, _ sequence: Int64) async throws(LedgerClientError) -> JobAnswer {
+    private func waitUntilFolded(_ job: JobResponse, _ sequence: Int64) async throws(LedgerClientError) -> JobResponse {
         let minSequence = max(sequence, sharedState.lastWritten(to: job.id))
         guard job.snapshot.sequence < minSequence else { return job }
         do throws(LedgerClientError) {
-            return try await ask(.progress(job.id, minSequence: minSequence), as: JobAnswer.self).value
+            return try await ask(.progress(job.id, minSequence: minSequence), as: JobResponse.self).value
         } catch {
             guard error.code != .cancelled else { throw error }
             return job
@@ -233,17 +233,17 @@ extension LedgerClient {
     /// Sends a request and returns the decoded response and its JSON.
     ///
     /// The JSON is the text that the server sent, without the line feed at its end.
-    package func askForJSON<Value: ResponseBody>(
+    package func sendForJSON<Value: ResponseBody>(
         _ request: LedgerRequest, as type: Value.Type
     ) async throws(LedgerClientError) -> (value: Value, json: String) {
-        let (value, json, _) = try await askWithClock(request, as: type)
+        let (value, json, _) = try await sendWithClock(request, as: type)
         return (value, json)
     }
 
     /// Sends a request and returns the decoded response, its JSON and server's clock.
     ///
     /// The clock is nil if the response does not contain it.
-    package func askWithClock<Value: ResponseBody>(
+    package func sendWithClock<Value: ResponseBody>(
         _ request: LedgerRequest, as type: Value.Type
     ) async throws(LedgerClientError) -> (value: Value, json: String, clock: ServerClock?) {
         let response = try await perform(request)

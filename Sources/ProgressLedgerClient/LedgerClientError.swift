@@ -110,8 +110,8 @@ extension LedgerClientError: CustomStringConvertible {
     public var description: String {
         var lines = [message]
         for problem in problems {
-            let place = problem.pointer ?? problem.parameter ?? ""
-            lines.append(place.isEmpty ? "  \(problem.detail)" : "  \(place): \(problem.detail)")
+            let position = problem.pointer ?? problem.parameter ?? ""
+            lines.append(position.isEmpty ? "  \(problem.detail)" : "  \(position): \(problem.detail)")
         }
         if let remedy { lines.append(remedy) }
         return lines.joined(separator: "\n")

@@ -153,7 +153,7 @@ struct BoundTests {
         let settings = ServerSettings()
         func route(_ method: HTTPRequest.Method, prefersWait: Bool = false) -> Route {
             Route(
-                method: method, path: "/", operation: "o", summary: "s", outcomes: [], prefersWait: prefersWait
+                method: method, path: "/", operation: "o", summary: "s", responses: [], prefersWait: prefersWait
             ) { _ in LedgerResponse(status: .ok) }
         }
         #expect(route(.get).bound(settings, waiting: 30).limit == .seconds(10))
@@ -169,11 +169,11 @@ struct BoundTests {
     func budget() throws {
         let budget = BodyBudget(bytesMax: 1 << 20)
         do {
-            let large = try #require(budget.take(700_000))
-            #expect(budget.take(100_000) == nil)
+            let large = try #require(budget.reserve(700_000))
+            #expect(budget.reserve(100_000) == nil)
             #expect(!large.grow(to: 900_000))
             #expect(large.grow(to: 750_000))
-            let small = try #require(budget.take(BodyBudget.smallBytesMax))
+            let small = try #require(budget.reserve(BodyBudget.smallBytesMax))
             #expect(budget.used == 750_000 + BodyBudget.smallBytesMax)
             withExtendedLifetime((large, small)) {}
         }
@@ -189,14 +189,14 @@ struct BoundTests {
             let job = try await client.createJob()
             let event = #"{"type":"progress","task":"t"}"#
             let body = Array((event + String(repeating: " ", count: (2 << 20) - event.utf8.count)).utf8)
-            let responses = try await withThrowingTaskGroup(of: RawAnswer.self) { group in
+            let responses = try await withThrowingTaskGroup(of: RawResponse.self) { group in
                 for _ in 0..<32 {
                     group.addTask {
                         try await client.request(
                             "POST", "/v1/jobs/\(job)/events", headers: ["Content-Type": "application/json"], body: body)
                     }
                 }
-                var responses: [RawAnswer] = []
+                var responses: [RawResponse] = []
                 for try await response in group { responses.append(response) }
                 return responses
             }
@@ -230,7 +230,7 @@ struct BoundTests {
     func fastAppends() {
         let route = Route(
             method: .post, path: "/v1/jobs/{job}/events", operation: "test", summary: "",
-            body: Route.Body(schema: "EventsRequest", takesLines: true), outcomes: [],
+            body: Route.Body(schema: "EventsRequest", takesLines: true), responses: [],
             fastPath: FastPath(bodyBytesMax: 100) { _, _, _ in }
         ) { _ in LedgerResponse(status: .ok) }
         let table = FastPathTable([route], ServerSettings())

@@ -24,7 +24,7 @@ struct FastPathTests {
                 "GET /v1/jobs/\(job) HTTP/1.1\r\nHost: localhost\r\n\r\n", append(job, "[\(good),\(good)]"),
                 append(nobody, good), append(job, "{"), append(job, good),
             ]
-            let answers = try await client.converse([requests.joined()])
+            let answers = try await client.sendPipelined([requests.joined()])
             #expect(answers.map(\.status) == [201, 422, 200, 201, 404, 400, 201])
             #expect(try answers[0].json["first_sequence"] == .integer(2))
             #expect(try answers[1].places == ["/done"])
@@ -38,7 +38,7 @@ struct FastPathTests {
         try await withServer { client, _ in
             let job = try await client.createJob()
             let count = 1_000
-            let answers = try await client.converse([String(repeating: append(job, good), count: count)])
+            let answers = try await client.sendPipelined([String(repeating: append(job, good), count: count)])
             #expect(answers.count == count)
             #expect(answers.allSatisfy { $0.status == 201 })
             for (index, answer) in answers.enumerated() {
@@ -52,13 +52,13 @@ struct FastPathTests {
         try await withServer { client, _ in
             let job = try await client.createJob()
             let bytes = append(job, good).utf8.map { String(UnicodeScalar($0)) }
-            let dripped = try await client.converse(bytes)
+            let dripped = try await client.sendPipelined(bytes)
             #expect(dripped.map(\.status) == [201])
             let head =
                 "POST /v1/jobs/\(job)/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                 + "Transfer-Encoding: chunked\r\n\r\n"
             let size = String(good.utf8.count, radix: 16)
-            let chunked = try await client.converse([head, "\(size)\r\n\(good)\r\n0\r\n\r\n" + append(job, good)])
+            let chunked = try await client.sendPipelined([head, "\(size)\r\n\(good)\r\n0\r\n\r\n" + append(job, good)])
             #expect(chunked.map(\.status) == [201, 201])
         }
     }
@@ -69,7 +69,7 @@ struct FastPathTests {
             let job = try await client.createJob()
             let general = "Content-Type: application/json; charset=utf-8\r\n"
             let requests = append(job, good) + append(job, good, headers: general)
-            let answers = try await client.converse([requests])
+            let answers = try await client.sendPipelined([requests])
             #expect(answers.count == 2)
             for (shortcut, other) in zip(answers, answers.dropFirst()) {
                 #expect(Set(shortcut.headers.keys) == Set(other.headers.keys))
@@ -86,7 +86,7 @@ struct FastPathTests {
         try await withServer { client, _ in
             let job = try await client.createJob()
             for round in 1...20 {
-                let answers = try await client.converse([append(job, good) + "garbage\r\n\r\n"])
+                let answers = try await client.sendPipelined([append(job, good) + "garbage\r\n\r\n"])
                 #expect(answers.first?.status == 201)
                 #expect(try answers.first?.json["first_sequence"] == .integer(Int128(round + 1)))
                 #expect(answers.dropFirst().allSatisfy { $0.status == 400 })
@@ -108,7 +108,7 @@ struct FastPathTests {
         try await withServer { client, _ in
             let job = try await client.createJob()
             let many = "[" + Array(repeating: good, count: 1_000).joined(separator: ",") + "]"
-            let answers = try await client.converse([append(job, many) + append(job, good)])
+            let answers = try await client.sendPipelined([append(job, many) + append(job, good)])
             #expect(answers.map(\.status) == [201, 201])
             #expect(try answers[1].json["first_sequence"] == .integer(1_002))
         }

@@ -14,7 +14,7 @@ struct PageTests {
         {"type":"progress","task":"tile-17","attempt":2,"label":"tiles","total":50,"done":10}]
         """
 
-    private func text(_ response: RawAnswer) -> String { String(decoding: response.body, as: UTF8.self) }
+    private func text(_ response: RawResponse) -> String { String(decoding: response.body, as: UTF8.self) }
 
     @Test("names from callers are shown exactly and never become markup")
     func escapes() async throws {

@@ -4,7 +4,7 @@ import Testing
 
 extension RawClient {
     /// Sends pieces on one connection, closes the output and reads all responses.
-    func converse(_ pieces: [String]) async throws -> [RawAnswer] {
+    func sendPipelined(_ pieces: [String]) async throws -> [RawResponse] {
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -21,15 +21,15 @@ extension RawClient {
             for try await part in inbound { received.append(contentsOf: part.readableBytesView) }
             return received
         }
-        return try RawAnswer.all(in: received)
+        return try RawResponse.all(in: received)
     }
 }
 
-extension RawAnswer {
+extension RawResponse {
     /// Splits received bytes into responses, by their Content-Length.
-    static func all(in bytes: [UInt8]) throws -> [RawAnswer] {
+    static func all(in bytes: [UInt8]) throws -> [RawResponse] {
         let separator = Array("\r\n\r\n".utf8)
-        var responses: [RawAnswer] = []
+        var responses: [RawResponse] = []
         var rest = bytes[...]
         while !rest.isEmpty {
             let end = try #require(rest.indices.first { rest[$0...].starts(with: separator) })
@@ -37,7 +37,7 @@ extension RawAnswer {
             let length = head.status == 304 ? 0 : try #require(head.headers["content-length"].flatMap { Int($0) })
             let bodyStart = end + separator.count
             responses.append(
-                RawAnswer(
+                RawResponse(
                     status: head.status, headers: head.headers, body: Array(rest[bodyStart..<bodyStart + length])))
             rest = rest[(bodyStart + length)...]
         }

@@ -7,7 +7,7 @@ import NIOPosix
 import Testing
 
 /// A response of a server, as it was received.
-struct RawAnswer: Sendable {
+struct RawResponse: Sendable {
     let status: Int
     let headers: [String: String]
     let body: [UInt8]
@@ -25,7 +25,7 @@ struct RawAnswer: Sendable {
 struct RawClient: Sendable {
     let port: Int
 
-    func send(_ bytes: [UInt8]) async throws -> RawAnswer {
+    func send(_ bytes: [UInt8]) async throws -> RawResponse {
         let channel = try await connect()
         return try await channel.executeThenClose { inbound, outbound in
             try await outbound.write(ByteBuffer(bytes: bytes))
@@ -48,18 +48,18 @@ struct RawClient: Sendable {
 
     func request(
         _ method: String, _ path: String, headers: [String: String] = [:], body: [UInt8]? = nil
-    ) async throws -> RawAnswer {
+    ) async throws -> RawResponse {
         var text = "\(method) \(path) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         for (name, value) in headers { text += "\(name): \(value)\r\n" }
         if let body { text += "Content-Length: \(body.count)\r\n" }
         return try await send(Array((text + "\r\n").utf8) + (body ?? []))
     }
 
-    func get(_ path: String, headers: [String: String] = [:]) async throws -> RawAnswer {
+    func get(_ path: String, headers: [String: String] = [:]) async throws -> RawResponse {
         try await request("GET", path, headers: headers)
     }
 
-    func post(_ path: String, _ json: String, type: String = "application/json") async throws -> RawAnswer {
+    func post(_ path: String, _ json: String, type: String = "application/json") async throws -> RawResponse {
         try await request("POST", path, headers: ["Content-Type": type], body: Array(json.utf8))
     }
 
@@ -69,7 +69,7 @@ struct RawClient: Sendable {
         return try #require(try response.json["job"]?.text)
     }
 
-    static func parse(_ bytes: [UInt8]) throws -> RawAnswer {
+    static func parse(_ bytes: [UInt8]) throws -> RawResponse {
         let separator = Array("\r\n\r\n".utf8)
         let end = try #require(
             bytes.indices.first { bytes[$0...].starts(with: separator) },
@@ -83,7 +83,7 @@ struct RawClient: Sendable {
         }
         var body = Array(bytes[(end + 4)...])
         if headers["transfer-encoding"] == "chunked" { body = try unchunked(body) }
-        return RawAnswer(status: status, headers: headers, body: body)
+        return RawResponse(status: status, headers: headers, body: body)
     }
 
     private static func unchunked(_ bytes: [UInt8]) throws -> [UInt8] {

@@ -27,7 +27,7 @@ struct RouteTests {
                 }
                 let created = try await client.post("/v1/jobs", String(decoding: writer.bytes, as: UTF8.self))
                 #expect(created.status == 201)
-                let newJob = try JobAnswer(try created.json)
+                let newJob = try JobResponse(try created.json)
                 #expect(newJob.description == JobDescription(name: Name(text), tags: [Name(text): Name(text)]))
                 var event = JSONWriter()
                 event.object { writer in
@@ -39,7 +39,7 @@ struct RouteTests {
                 let appended = try await client.post(
                     "/v1/jobs/\(newJob.id)/events?wait=folded", String(decoding: event.bytes, as: UTF8.self))
                 #expect(try appended.json["verdicts"]?.elements == [.string("counted")])
-                let job = try JobAnswer(try await client.get("/v1/jobs/\(newJob.id)/progress").json)
+                let job = try JobResponse(try await client.get("/v1/jobs/\(newJob.id)/progress").json)
                 #expect(job.snapshot.indicators.map(\.label) == [Name(text)])
                 let events = try await client.get("/v1/jobs/\(newJob.id)/events?type=progress").json["events"]?.elements
                 let read = try ExplainedEvent(try #require(events?.first))
@@ -345,7 +345,7 @@ struct RouteTests {
                 #expect(try refused.places == [String(query.prefix { $0 != "=" })], "\(query)")
             }
             // An operator retires a month that has ended in the same way.
-            try await retireAllMonths(ledger)
+            try await detachAllPartitions(ledger)
             for query in ["at_sequence=3", "at=9999-01-01T00:00:00Z", "policy=last_successful"] {
                 #expect(try await client.get("/v1/jobs/\(job)/progress?\(query)").status == 410, "\(query)")
             }

@@ -21,10 +21,12 @@ struct SnapshotTests {
     }
 
     /// Sends both kinds of the same request, and expects the same answers.
-    private func expectSame(_ client: RawClient, _ path: String, headers: String = "") async throws -> RawAnswer {
+    private func expectSame(_ client: RawClient, _ path: String, headers: String = "") async throws -> RawResponse {
         let general = read(path, headers: headers + Self.generalHeader)
         // What follows one for the general route in the same packet goes there, too: so it comes last.
-        let answers = try await client.converse([read(path, headers: headers) + read(path, headers: headers) + general])
+        let answers = try await client.sendPipelined([
+            read(path, headers: headers) + read(path, headers: headers) + general
+        ])
         try #require(answers.count == 3)
         for shortcut in answers.dropLast() {
             #expect(shortcut.status == answers[2].status)
@@ -41,7 +43,7 @@ struct SnapshotTests {
         String(decoding: body, as: UTF8.self).replacing(/"now":"[^"]*"/, with: "")
     }
 
-    private static func now(_ answer: RawAnswer) throws -> Timestamp {
+    private static func now(_ answer: RawResponse) throws -> Timestamp {
         let body = try JSONReader.read(answer.body)
         let value = try #require(body["now"]?.text)
         return try #require(RFC3339.timestamp(value))
@@ -55,7 +57,7 @@ struct SnapshotTests {
             var last = Timestamp(microseconds: 0)
             var tags: Set<String> = []
             for _ in 0..<3 {
-                let answers = try await client.converse([read("/v1/jobs/\(job)")])
+                let answers = try await client.sendPipelined([read("/v1/jobs/\(job)")])
                 let answer = try #require(answers.first)
                 let now = try Self.now(answer)
                 #expect(now > last)
@@ -108,7 +110,7 @@ struct SnapshotTests {
                         for round in 1...30 {
                             try await append(writer, job, done: 1)
                             let requests = String(repeating: read("/v1/jobs/\(job)/progress"), count: 3)
-                            for answer in try await client.converse([requests]) {
+                            for answer in try await client.sendPipelined([requests]) {
                                 let json = try answer.json
                                 #expect(json["ledger_sequence"] == .integer(Int128(round + 1)))
                                 #expect(json["progress"]?.elements?.first?["done"] == .integer(Int128(round)))
@@ -131,7 +133,7 @@ struct SnapshotTests {
                     let before = try await expectSame(client, "/v1/jobs/\(job)")
                     #expect(try before.json["ledger_sequence"] == .integer(1))
                     _ = try await client.post("/v1/jobs/\(job)/events", #"{"type":"progress","task":"t","done":1}"#)
-                    let after = try await client.converse([read("/v1/jobs/\(job)"), read("/v1/jobs/\(job)")])
+                    let after = try await client.sendPipelined([read("/v1/jobs/\(job)"), read("/v1/jobs/\(job)")])
                     for answer in after {
                         #expect(try answer.json["ledger_sequence"] == .integer(2))
                         #expect(try answer.json["sequence"] == .integer(1))
@@ -155,7 +157,7 @@ struct SnapshotTests {
                         target, "update ledger.snapshot set executions = executions + 5 where job_id = $1",
                         [try #require(JobID(job))])
                     #expect(changed == 1)
-                    let answer = try #require(try await client.converse([read("/v1/jobs/\(job)")]).first)
+                    let answer = try #require(try await client.sendPipelined([read("/v1/jobs/\(job)")]).first)
                     #expect(try answer.json["tasks"]?["executions"] == .integer(6))
                 }
             }
@@ -175,12 +177,12 @@ struct SnapshotTests {
                     let tag = try #require(try await expectSame(client, "/v1/jobs/\(job)").headers["etag"])
                     proxy.cut(.toClient, after: 0)
                     let known = "If-None-Match: \(tag)\r\n"
-                    let answers = try await client.converse([
+                    let answers = try await client.sendPipelined([
                         read("/v1/jobs/\(job)") + read("/v1/jobs/\(job)", headers: known) + read("/healthz")
                     ])
                     #expect(answers.map(\.status) == [503, 503, 200])
                     proxy.heal()
-                    try await eventually { try await client.converse([read("/v1/jobs/\(job)")])[0].status == 200 }
+                    try await eventually { try await client.sendPipelined([read("/v1/jobs/\(job)")])[0].status == 200 }
                     let metrics = String(decoding: try await client.get("/metrics").body, as: UTF8.self)
                     // The request for the figures is one.
                     #expect(metrics.contains("\nprogress_ledger_http_requests_in_flight 1\n"))
@@ -198,14 +200,14 @@ struct SnapshotTests {
             let one = read("/v1/jobs/\(job)") + read("/v1/jobs/\(nobody)") + read("/v1/jobs/nonsense")
             let other = read("/v1/jobs/\(job)/progress?policy=all") + read("/v1/jobs/\(job)/progress")
             let count = 100
-            let answers = try await client.converse([String(repeating: one + other, count: count)])
+            let answers = try await client.sendPipelined([String(repeating: one + other, count: count)])
             try #require(answers.count == 5 * count)
             for (index, answer) in answers.enumerated() {
                 #expect(answer.status == [200, 404, 404, 200, 200][index % 5])
             }
             // A request with a body that nobody asked for is read to its end.
             let withBody = "GET /v1/jobs/\(job) HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc"
-            let mixed = try await client.converse([withBody + read("/v1/jobs/\(job)")])
+            let mixed = try await client.sendPipelined([withBody + read("/v1/jobs/\(job)")])
             #expect(mixed.map(\.status) == [200, 200])
         }
     }

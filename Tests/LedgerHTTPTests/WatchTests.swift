@@ -28,11 +28,11 @@ struct WatchTests {
                 let read = try await client.get("/v1/jobs/\(job)").json
                 // All but the server's clock, which is the first field.
                 #expect(try first.json["now"] != nil)
-                #expect(try JobAnswer(try first.json).snapshot == JobAnswer(read).snapshot)
+                #expect(try JobResponse(try first.json).snapshot == JobResponse(read).snapshot)
                 _ = try await client.post("/v1/jobs/\(job)/events", Self.progress(3))
                 let second = try #require(try await source.next())
                 #expect(second.sequence == "2")
-                #expect(try JobAnswer(try second.json).snapshot.indicators.map(\.counted.done) == [3])
+                #expect(try JobResponse(try second.json).snapshot.indicators.map(\.counted.done) == [3])
                 _ = try await client.post("/v1/jobs/\(job)/events", Self.finish)
                 let third = try #require(try await source.next())
                 #expect(third.name == "snapshot" && third.sequence == "3")
@@ -287,7 +287,7 @@ struct WatchTests {
 
     @Test("a watcher that takes nothing is let go, and its place is free again")
     func dropsThoseWhoDoNotRead() async throws {
-        try await withServer({ $0.answerDeadline = .milliseconds(300) }) { client, _ in
+        try await withServer({ $0.writeTimeout = .milliseconds(300) }) { client, _ in
             let job = try await client.createJob()
             let label = String(repeating: "l", count: 90)
             let declared = (0..<1_000).map { #"{"type":"progress","task":"t","label":"\#(label)\#($0)","total":1}"# }

@@ -23,14 +23,14 @@ struct BatchedLookupTests {
             return Dictionary(uniqueKeysWithValues: jobs.map { ($0, $0) })
         }
         let (answers, sink) = AsyncStream.makeStream(of: JobID?.self)
-        func ask(_ job: JobID) {
-            lookup.ask(job) { result in
+        func get(_ job: JobID) {
+            lookup.get(job) { result in
                 if case .success(let found) = result { sink.yield(found) } else { sink.finish() }
             }
         }
-        ask(Self.job(0))
+        get(Self.job(0))
         while groups.withLock({ $0.isEmpty }) { await Task.yield() }
-        for job in jobs { ask(job) }
+        for job in jobs { get(job) }
         gate.continuation.yield()
         var found: [JobID] = []
         for await answer in answers {

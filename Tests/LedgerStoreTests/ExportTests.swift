@@ -48,7 +48,7 @@ struct ExportTests {
                 piece.events = Array(whole.events[first..<last])
                 let outcome = try await to.importExcerpt(piece)
                 stored = max(stored, last)
-                #expect(outcome.place.sequence == Int64(stored))
+                #expect(outcome.position.sequence == Int64(stored))
             }
             let isFolded = try await to.waitUntilFolded(job, sequence: 400, deadline: .testTimeout)
             #expect(isFolded)
@@ -56,11 +56,11 @@ struct ExportTests {
             let after = try #require(try await to.job(job))
             #expect(after == before)
             let verification = try #require(try await to.verify(job, Verification.Range(anchor: whole.head)))
-            #expect(verification.isWhole && verification.sequence == 400)
+            #expect(verification.isIntact && verification.sequence == 400)
             let next = EventDraft(.progress(ProgressReport(reference: ExecutionReference(task: "next"), done: 1)))
             #expect(try await to.append([next], to: job) == 401...401)
             let longer = try #require(try await to.verify(job, Verification.Range()))
-            #expect(longer.isWhole && longer.sequence == 401)
+            #expect(longer.isIntact && longer.sequence == 401)
         }
     }
 

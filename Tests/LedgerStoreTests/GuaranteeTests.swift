@@ -78,7 +78,7 @@ struct GuaranteeTests {
             try await run(target, weakening.statements)
             let faults = try await migrator(target).guaranteeFaults()
             #expect(faults.contains { $0.contains(weakening.fault) }, "\(faults)")
-            let outcome = try await migrator(target).bringUp()
+            let outcome = try await migrator(target).migrateAndRepair()
             #expect(outcome.applied.isEmpty && outcome.faults.isEmpty && outcome.repaired == faults)
             #expect(try await migrator(target).guaranteeFaults() == [])
         }
@@ -98,7 +98,7 @@ struct GuaranteeTests {
             try await run(target, intrusion.statements)
             let faults = try await migrator(target).guaranteeFaults()
             #expect(faults.contains { $0.contains(intrusion.fault) }, "\(faults)")
-            let outcome = try await migrator(target).bringUp()
+            let outcome = try await migrator(target).migrateAndRepair()
             #expect(outcome.faults == faults && outcome.repaired.isEmpty)
         }
     }

@@ -66,8 +66,8 @@ struct HistoryTests {
             for event in events {
                 if event.sequence == 81 { recorder = SnapshotDiffRecorder(from: fold, counting: .all, limit: 7) }
                 let decision = try fold.apply(event)
-                recorder.note(event, decision, in: fold)
-                curves.note(event, decision, in: fold)
+                recorder.record(event, decision, in: fold)
+                curves.record(event, decision, in: fold)
                 guard event.sequence % 40 == 0 else { continue }
                 for policy in CountingPolicy.allCases {
                     let result = try await ledger.explain(

@@ -123,7 +123,7 @@ struct ReplayCommitTests {
                         let id = try await ledger.beginReplay(Replay.Request(applies: true)).id
                         try await eventually {
                             let replay = try await ledger.replay(id)
-                            return replay.map { $0.events.done > 0 || !$0.state.isUnderWay } ?? false
+                            return replay.map { $0.events.done > 0 || !$0.state.isInProgress } ?? false
                         }
                         _ = try await ledger.dropReplay(id)
                         let ended = try await Base.end(of: id, ledger)
@@ -167,13 +167,13 @@ struct ReplayCommitTests {
                                 and state <> 'idle'
                             """)
                     ).count
-                    let isWorking = try await state(of: id, ledger)?.isUnderWay ?? true
+                    let isWorking = try await state(of: id, ledger)?.isInProgress ?? true
                     return lost >= 3 || !isWorking
                 }
                 #expect(lost >= 3, "the replay was over before a connection was lost")
                 await pool.close()
                 try await eventually {
-                    try await state(of: id, ledger).map { !$0.isUnderWay } ?? false
+                    try await state(of: id, ledger).map { !$0.isInProgress } ?? false
                 }
                 let replay = try #require(try await ledger.replay(id))
                 #expect(replay.state == .applied && replay.differenceCount == 0, "\(replay)")

@@ -31,7 +31,7 @@ struct ReplayTests {
     /// Waits until a replay has ended in any state.
     static func end(of id: JobID, _ ledger: PostgresLedger) async throws -> Replay {
         try await eventually {
-            try await ledger.replay(id).map { !$0.state.isUnderWay } ?? false
+            try await ledger.replay(id).map { !$0.state.isInProgress } ?? false
         }
         return try #require(try await ledger.replay(id))
     }
@@ -242,7 +242,7 @@ struct ReplayTests {
                 done = try await withRunningLedger(on: target, replays: Self.small) { ledger in
                     try await eventually {
                         let replay = try #require(try await ledger.replay(id))
-                        return replay.events.done > done || !replay.state.isUnderWay
+                        return replay.events.done > done || !replay.state.isInProgress
                     }
                     return try #require(try await ledger.replay(id)).events.done
                 }

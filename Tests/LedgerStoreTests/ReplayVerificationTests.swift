@@ -14,7 +14,7 @@ struct ReplayVerificationTests {
     private static var stepwise: ReplaySettings {
         var settings = ReplayTests.small
         settings.bytesInMemoryMax = 0
-        settings.bytesOfLargeJobMax = 0
+        settings.largeJobBytesMax = 0
         return settings
     }
 
@@ -100,7 +100,7 @@ struct ReplayVerificationTests {
                 let job = try await ReplayTests.randomJob(ledger, events: 100, seed: 110 + seed)
                 jobs.append(ReplayCheckpoints.Job(id: job, events: 100, previous: 1, projection: 2, wasMissing: false))
             }
-            let memory = ReplayBudget()
+            let memory = LargeJobLock()
             var settings = ReplaySettings()
             settings.bytesInMemoryMax = 0
             let check = ReplayVerification(pool: ledger.replayPool, settings: settings, memory: memory)

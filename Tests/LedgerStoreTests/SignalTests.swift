@@ -14,9 +14,9 @@ struct SignalTests {
     @Test("jobs are returned in the order in which they were first named")
     func order() async {
         let signals = PendingJobs()
-        signals.appended((1...5).map { Self.job($0) })
+        signals.enqueue((1...5).map { Self.job($0) })
         #expect(Self.numbers(await signals.next(limit: 2)) == [1, 2])
-        signals.appended([5, 1, 4, 2, 1].map { Self.job($0) })
+        signals.enqueue([5, 1, 4, 2, 1].map { Self.job($0) })
         #expect(signals.pendingJobCount == 5)
         #expect(Self.numbers(await signals.next(limit: 3)) == [3, 4, 5])
         #expect(Self.numbers(await signals.next(limit: 3)) == [1, 2])
@@ -27,7 +27,7 @@ struct SignalTests {
     func sweeps() async {
         let signals = PendingJobs()
         signals.requestSweep()
-        signals.appended((1...9).map { Self.job($0) })
+        signals.enqueue((1...9).map { Self.job($0) })
         #expect(Self.numbers(await signals.next(limit: 3)) == [1, 2, 3])
         guard case .sweep = await signals.next(limit: 3) else {
             Issue.record("expected a sweep")
@@ -41,13 +41,13 @@ struct SignalTests {
     func precedence() async {
         let signals = PendingJobs()
         signals.requestSweep()
-        signals.appended([Self.job(1)])
+        signals.enqueue([Self.job(1)])
         #expect(Self.numbers(await signals.next(limit: 10)) == [1])
         guard case .sweep = await signals.next(limit: 10) else {
             Issue.record("expected a sweep")
             return
         }
-        signals.appended([Self.job(2)])
+        signals.enqueue([Self.job(2)])
         signals.close()
         guard case .closed = await signals.next(limit: 10) else {
             Issue.record("expected the end")

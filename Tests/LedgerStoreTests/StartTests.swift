@@ -24,10 +24,10 @@ struct StartTests {
             #expect(isFolded)
             var attempts: Set<Int32> = []
             for (name, sequence) in started {
-                let status = try #require(try await ledger.standing(of: name, task: "t", in: job, at: sequence))
+                let status = try #require(try await ledger.status(of: name, task: "t", in: job, at: sequence))
                 #expect(status.isLast && status.execution.sequence == sequence, "\(name)")
                 attempts.insert(status.execution.attempt)
-                let now = try #require(try await ledger.standing(of: name, task: "t", in: job, at: last))
+                let now = try #require(try await ledger.status(of: name, task: "t", in: job, at: last))
                 #expect(now.isLast == (sequence == last))
             }
             #expect(attempts == Set(1...60))
@@ -48,9 +48,9 @@ struct StartTests {
             let third = try await start("c", 3)
             let isFolded = try await ledger.waitUntilFolded(job, sequence: third, deadline: .testTimeout)
             #expect(isFolded)
-            let status = try #require(try await ledger.standing(of: "a", task: "t", in: job, at: again))
+            let status = try #require(try await ledger.status(of: "a", task: "t", in: job, at: again))
             #expect(!status.isLast && status.last.execution == "b" && status.last.sequence == second)
-            #expect(try await ledger.standing(of: "a", task: "t", in: job, at: first)?.isLast == true)
+            #expect(try await ledger.status(of: "a", task: "t", in: job, at: first)?.isLast == true)
         }
     }
 }

@@ -53,7 +53,7 @@ struct StatusTests {
     func stuck() async throws {
         try await withLedgerDatabase { target in
             var settings = ProjectionSettings()
-            settings.failurePause = (.milliseconds(10), .milliseconds(50))
+            settings.failureRetryPause = (.milliseconds(10), .milliseconds(50))
             try await withRunningLedger(on: target, projection: settings, replays: ReplaySettings()) { ledger in
                 let job = try await ledger.createJob(JobDescription(name: "n")).view.id
                 let other = try await ledger.createJob(JobDescription(name: "other")).view.id
@@ -90,7 +90,7 @@ struct StatusTests {
     func sqlStates() async throws {
         try await withLedgerDatabase { target in
             var settings = ProjectionSettings()
-            settings.failurePause = (.milliseconds(10), .milliseconds(50))
+            settings.failureRetryPause = (.milliseconds(10), .milliseconds(50))
             try await withRunningLedger(on: target, projection: settings) { ledger in
                 let job = try await ledger.createJob(JobDescription(name: "n")).view.id
                 let changed = try await tamper(
@@ -254,7 +254,7 @@ struct StatusTests {
                 #expect(await ledger.readiness().checks.first { $0.name == "partitions" }?.isPassed == true)
             }
             try await withRunningLedger(on: target, projection: nil) { ledger in
-                try await retireAllMonths(ledger)
+                try await detachAllPartitions(ledger)
                 let months = try await ledger.status().missingPartitions
                 #expect(months.count == 2 && months == months.sorted())
                 let check = try #require(await ledger.readiness().checks.first { $0.name == "partitions" })

@@ -125,14 +125,14 @@ struct VerifyTests {
                 let job = try await fill(ledger)
                 let other = try await fill(ledger)
                 let before = try #require(try await ledger.verify(job, Verification.Range()))
-                #expect(before.isWhole && before.sequence == 10, "\(before)")
+                #expect(before.isIntact && before.sequence == 10, "\(before)")
                 let changed = try await tamper(target, tampering.sql, [job, other])
                 #expect(changed > 0, "the tampering must change a row")
                 let after = try #require(try await ledger.verify(job, Verification.Range()))
                 #expect(after.fault?.kind == tampering.kind, "\(after)")
                 #expect(after.fault?.sequence == tampering.sequence, "\(after)")
                 let untouched = try #require(try await ledger.verify(other, Verification.Range()))
-                #expect(untouched.isWhole)
+                #expect(untouched.isIntact)
             }
         }
     }
@@ -158,11 +158,11 @@ struct VerifyTests {
             }
             for _ in 0..<5 {
                 let verification = try #require(try await ledger.verify(job, Verification.Range()))
-                #expect(verification.isWhole && verification.sequence >= 5_001, "\(verification)")
+                #expect(verification.isIntact && verification.sequence >= 5_001, "\(verification)")
             }
             try await writer.value
             let verification = try #require(try await ledger.verify(job, Verification.Range()))
-            #expect(verification.isWhole && verification.sequence == 5_051)
+            #expect(verification.isIntact && verification.sequence == 5_051)
         }
     }
 
@@ -175,7 +175,7 @@ struct VerifyTests {
                 var found: [Int64] = []
                 while true {
                     let verification = try #require(try await ledger.verify(job, range))
-                    #expect(verification.isWhole && verification.ledgerSequence == 10)
+                    #expect(verification.isIntact && verification.ledgerSequence == 10)
                     found.append(verification.sequence)
                     range.after = ChainPosition(
                         sequence: verification.sequence, hash: verification.headHash)
@@ -209,7 +209,7 @@ struct VerifyTests {
                     #expect(error?.sqlState?.rawValue == "LG001", "\(sql)")
                 }
                 await pool.close()
-                #expect(try await ledger.verify(job, Verification.Range())?.isWhole == true)
+                #expect(try await ledger.verify(job, Verification.Range())?.isIntact == true)
             }
         }
     }
@@ -224,10 +224,10 @@ struct VerifyTests {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in
                 let job = try await fill(ledger)
-                let head = try #require(try await ledger.heads(after: nil, limit: 10).first?.place)
+                let head = try #require(try await ledger.heads(after: nil, limit: 10).first?.position)
                 #expect(head.sequence == 10)
                 let range = Verification.Range(anchor: head)
-                #expect(try await ledger.verify(job, range)?.isWhole == true)
+                #expect(try await ledger.verify(job, range)?.isIntact == true)
                 switch rewriting {
                 case .rewritesAll:
                     try await rewrite(target, ledger, job) { $0.event = $0.event.aMicrosecondLater }
@@ -237,7 +237,7 @@ struct VerifyTests {
                     try await rewrite(target, ledger, job, from: other) { _ in }
                 }
                 let alone = try #require(try await ledger.verify(job, Verification.Range()))
-                #expect(alone.isWhole, "the chain alone must not detect the change: \(alone)")
+                #expect(alone.isIntact, "the chain alone must not detect the change: \(alone)")
                 let found = try #require(try await ledger.verify(job, range))
                 #expect(found.fault?.kind == .anchor, "\(found)")
             }

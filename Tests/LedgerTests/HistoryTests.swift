@@ -60,7 +60,7 @@ struct HistoryTests {
             for event in events[..<start] { try fold.apply(event) }
             let before = fold
             var recorder = SnapshotDiffRecorder(from: fold, counting: .last, limit: 1_000)
-            for event in events[start..<end] { recorder.note(event, try fold.apply(event), in: fold) }
+            for event in events[start..<end] { recorder.record(event, try fold.apply(event), in: fold) }
             let difference = recorder.difference(to: fold)
             #expect(difference.from == before.snapshot() && difference.to == fold.snapshot())
             #expect(difference.events.values.reduce(0, +) == Int64(end - start))
@@ -104,7 +104,9 @@ struct HistoryTests {
     func differenceLimit() throws {
         var fold = Fold(tracksChanges: false)
         var recorder = SnapshotDiffRecorder(from: fold, counting: .last, limit: 3)
-        for event in RandomHistory.events(count: 300, seed: 5) { recorder.note(event, try fold.apply(event), in: fold) }
+        for event in RandomHistory.events(count: 300, seed: 5) {
+            recorder.record(event, try fold.apply(event), in: fold)
+        }
         let difference = recorder.difference(to: fold)
         #expect(difference.started.first.count == 3)
         #expect(difference.started.count == Int64(fold.executionStates.count))
@@ -121,7 +123,7 @@ struct HistoryTests {
                 var decreases: Set<Int64> = []
                 for event in events {
                     let before = fold.snapshot().indicators.first { $0.label == label }?.counted
-                    recorder.note(event, try fold.apply(event), in: fold)
+                    recorder.record(event, try fold.apply(event), in: fold)
                     let after = fold.snapshot().indicators.first { $0.label == label }?.counted
                     guard before != nil || after != nil else { continue }
                     let (old, new) = (before ?? .zero, after ?? .zero)
@@ -155,7 +157,7 @@ struct HistoryTests {
             let event = Event(
                 sequence: Int64(sequence), recordedAt: Timestamp(microseconds: Int64(sequence)),
                 body: .progress(report))
-            recorder.note(event, try fold.apply(event), in: fold)
+            recorder.record(event, try fold.apply(event), in: fold)
         }
         let history = try #require(recorder.curve(through: fold))
         #expect(history.points.count == 50)

@@ -21,7 +21,7 @@ struct ProgressStatusTests {
         let now = Timestamp(microseconds: 61_000_000)
         func status(_ done: Int128, _ total: Int128, at seconds: Int64 = 0, _ state: JobState = .running)
             -> Snapshot.Indicator.Status
-        { Self.indicator(done, total, at: seconds).standing(in: state, at: now) }
+        { Self.indicator(done, total, at: seconds).status(in: state, at: now) }
         #expect(status(0, 0) == .empty)
         #expect(status(3, 0) == .unknown)
         #expect(status(0, 4) == .waiting)

@@ -25,7 +25,7 @@ struct EventRequestTests {
     private func entries(_ body: [UInt8], _ format: EventRequest.Format) -> Outcome {
         do throws(RequestError) {
             let entries = try EventRequest.entries(body, format)
-            return .acceptedForJobs(entries.map(\.draft), entries.map(\.job), pointers: entries.map(\.place.pointer))
+            return .acceptedForJobs(entries.map(\.draft), entries.map(\.job), pointers: entries.map(\.location.pointer))
         } catch {
             return .refused(error)
         }
@@ -38,11 +38,11 @@ struct EventRequestTests {
         var problems = ProblemList()
         var entries: [(EventRequest.Entry, String)] = []
         do throws(RequestError) {
-            let (values, isWhole) = try values(body, format)
+            let (values, isIntact) = try values(body, format)
             for (index, value) in values.enumerated() {
-                let place: EventRequest.Place = isWhole ? .whole : .element(index)
-                if let entry = EventRequest.entry(value, place, namesJob: namesJob, &problems) {
-                    entries.append((entry, place.pointer))
+                let location: EventRequest.Location = isIntact ? .whole : .element(index)
+                if let entry = EventRequest.entry(value, location, namesJob: namesJob, &problems) {
+                    entries.append((entry, location.pointer))
                 }
             }
             if values.isEmpty { problems.add("", "contains no event") }
@@ -57,7 +57,7 @@ struct EventRequestTests {
 
     private func values(
         _ body: [UInt8], _ format: EventRequest.Format
-    ) throws(RequestError) -> (values: [JSONValue], isWhole: Bool) {
+    ) throws(RequestError) -> (values: [JSONValue], isIntact: Bool) {
         guard format == .lines else {
             do throws(JSONError) {
                 let value = try JSONReader.read(body)

@@ -4,10 +4,10 @@ public struct LedgerHead: Hashable, Sendable {
     /// The last event and its hash.
     ///
     /// Nil if the job has no head, which can only mean that its row was removed.
-    public var place: ChainPosition?
+    public var position: ChainPosition?
 
-    public init(job: JobID, place: ChainPosition?) {
+    public init(job: JobID, position: ChainPosition?) {
         self.job = job
-        self.place = place
+        self.position = position
     }
 }

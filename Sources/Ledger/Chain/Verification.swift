@@ -21,7 +21,7 @@ public struct Verification: Hashable, Sendable {
     }
 
     /// Whether the check found no fault in the events that it examined.
-    public var isWhole: Bool { fault == nil }
+    public var isIntact: Bool { fault == nil }
 
     /// Whether the check is finished.
     ///

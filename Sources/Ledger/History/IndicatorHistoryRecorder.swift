@@ -25,7 +25,7 @@ public struct IndicatorHistoryRecorder: Sendable {
     }
 
     /// Records an event after the fold has applied it. Costs one lookup.
-    public mutating func note(_ event: Event, _ decision: Fold.Decision, in fold: Fold) {
+    public mutating func record(_ event: Event, _ decision: Fold.Decision, in fold: Fold) {
         guard decision.indicator != nil || decision.superseded != nil, let state = fold.indicatorState(of: label)
         else { return }
         let counted = state.countedEvents > 0 ? state.counted : shown == nil ? nil : Units.zero

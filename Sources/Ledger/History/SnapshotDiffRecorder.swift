@@ -21,7 +21,7 @@ public struct SnapshotDiffRecorder: Sendable {
     /// Records an event after the fold has applied it.
     ///
     /// Costs time in proportion to the units that the event superseded.
-    public mutating func note(_ event: Event, _ decision: Fold.Decision, in fold: Fold) {
+    public mutating func record(_ event: Event, _ decision: Fold.Decision, in fold: Fold) {
         difference.events[decision.verdict, default: 0] += 1
         guard !decision.verdict.isDiscarded, let reference = event.body.reference,
             let sequence = decision.execution, let execution = fold.execution(sequence)

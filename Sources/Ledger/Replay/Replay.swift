@@ -38,7 +38,7 @@ public struct Replay: Hashable, Sendable {
         case failed
 
         /// Whether it is still in progress.
-        public var isUnderWay: Bool {
+        public var isInProgress: Bool {
             switch self {
             case .running, .canceling, .reverting: true
             case .applied, .done, .reverted, .canceled, .failed: false

@@ -25,7 +25,7 @@ extension Snapshot.Indicator {
     public static let stalledAfter: Int64 = 60_000_000
 
     /// Returns the indicator's status for this job state and this time.
-    public func standing(in state: JobState, at now: Timestamp) -> Status {
+    public func status(in state: JobState, at now: Timestamp) -> Status {
         let (done, total) = (counted.done, counted.total)
         if total == 0 { return done == 0 ? .empty : .unknown }
         if done >= total { return done == total ? .complete : .over }

@@ -55,7 +55,7 @@ struct AnchorCommand: AsyncParsableCommand {
         } while cursor != nil
         let text = try AnchorFile.text(heads, at: moment, signedBy: key)
         if let output { try OutputFile.write(text, to: output) } else { Console.standard.write(text) }
-        let jobsWithoutHead = heads.filter { $0.place == nil }
+        let jobsWithoutHead = heads.filter { $0.position == nil }
         for head in jobsWithoutHead {
             Console.standard.printToError(
                 "job \(head.job) has no head and is not in the anchor; run 'progress-ledger verify \(head.job)'")

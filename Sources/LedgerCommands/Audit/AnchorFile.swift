@@ -22,10 +22,10 @@ struct AnchorFile {
         var text = "\(format)\ncreated \(RFC3339.text(moment))\n"
         text += "key \(Hexadecimal.text(Array(key.key.publicKey.rawRepresentation)))\n"
         for head in heads {
-            guard let place = head.place else { continue }
-            text += "\(head.job) \(place.sequence) \(Hexadecimal.text(place.hash))\n"
+            guard let position = head.position else { continue }
+            text += "\(head.job) \(position.sequence) \(Hexadecimal.text(position.hash))\n"
         }
-        text += "jobs \(heads.count { $0.place != nil })\n"
+        text += "jobs \(heads.count { $0.position != nil })\n"
         let signature = try key.key.signature(for: Data(SHA256.hash(data: Data(text.utf8))))
         return text + "signature \(Hexadecimal.text(Array(signature)))\n"
     }
@@ -80,7 +80,7 @@ struct AnchorFile {
                 let hash = Hexadecimal.bytes(String(parts[2])), hash.count == 32,
                 heads.last.map({ $0.job < job }) ?? true
             else { throw refuse("the line '\(VisibleText.escape(String(line)))' cannot be read") }
-            heads.append(LedgerHead(job: job, place: ChainPosition(sequence: sequence, hash: hash)))
+            heads.append(LedgerHead(job: job, position: ChainPosition(sequence: sequence, hash: hash)))
         }
         guard heads.count == count else {
             throw refuse("it lists \(heads.count) jobs but states a count of \(count ?? 0)")

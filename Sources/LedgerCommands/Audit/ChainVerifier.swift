@@ -29,7 +29,7 @@ struct ChainVerifier {
     ) async throws -> Finding {
         var range = Verification.Range(after: start, limit: Self.eventsPerRequest, anchor: anchor)
         while true {
-            let (response, document) = try await client.askForJSON(.verify(job, range), as: VerificationResponse.self)
+            let (response, document) = try await client.sendForJSON(.verify(job, range), as: VerificationResponse.self)
             let verification = response.verification
             report(verification)
             if verification.isComplete { return Finding(verification: verification, document: document) }

@@ -46,7 +46,7 @@ struct ExportCommand: AsyncParsableCommand {
             if let file { try file.write(line + [UInt8(ascii: "\n")]) } else { Console.standard.print(line) }
         }
         renderer.clear()
-        guard let header, check?.place == header.head else {
+        guard let header, check?.position == header.head else {
             throw CommandFailure(
                 .verificationFailed, "The export is incomplete, or does not end with the head hash of its header.")
         }

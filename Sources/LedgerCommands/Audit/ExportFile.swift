@@ -21,10 +21,10 @@ struct ExportFile {
             VerificationResponse(job: job, verification).write(to: &writer)
             Console.standard.print(String(decoding: writer.bytes, as: UTF8.self))
         } else {
-            let anchorPosition = anchor?.heads.first { $0.job == job }?.place
+            let anchorPosition = anchor?.heads.first { $0.job == job }?.position
             Console.standard.print(ChainVerifier.text(job, verification, anchor: anchorPosition))
         }
-        guard verification.isWhole else {
+        guard verification.isIntact else {
             throw CommandFailure(.verificationFailed, "The export is not as it was recorded.")
         }
     }
@@ -37,7 +37,7 @@ struct ExportFile {
         let header = reader.header
         var anchorPosition: ChainPosition?
         if let anchor {
-            guard let head = anchor.heads.first(where: { $0.job == header.job })?.place else {
+            guard let head = anchor.heads.first(where: { $0.job == header.job })?.position else {
                 throw CommandFailure(.usage, "The anchor does not contain job \(header.job), which this file exports.")
             }
             anchorPosition = head
@@ -55,7 +55,7 @@ struct ExportFile {
             guard check?.check(recorded.event, hash: recorded.hash) == true else { break }
         }
         guard var check else { throw CommandFailure(.verificationFailed, "\(path) contains no events.") }
-        check.finish(head: header.head, lastStored: check.place.sequence)
+        check.finish(head: header.head, lastStored: check.position.sequence)
         return (header.job, check.verification(ledgerSequence: header.head.sequence))
     }
 

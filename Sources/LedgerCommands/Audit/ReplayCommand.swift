@@ -56,7 +56,7 @@ struct ReplayRunCommand: AsyncParsableCommand {
         var only: JobID?
         if let key { only = try await JobOptions.find(key: key, client) }
         if let job { only = try JobOptions.parse(job) }
-        let (started, document) = try await client.askForJSON(
+        let (started, document) = try await client.sendForJSON(
             .beginReplay(Replay.Request(job: only, policy: policy, applies: apply)), as: Replay.self)
         if noWait {
             return Console.standard.print(json ? document : started.id.description)
@@ -77,7 +77,7 @@ struct ReplayListCommand: AsyncParsableCommand {
     @OptionGroup var server: ServerOptions
 
     func run() async throws {
-        let (list, document) = try await server.client().askForJSON(.replays(limit: limit), as: ReplayList.self)
+        let (list, document) = try await server.client().sendForJSON(.replays(limit: limit), as: ReplayList.self)
         if json { return Console.standard.print(document) }
         var table = Table([
             ("REPLAY", .whole), ("STARTED", .whole), ("STATE", .whole), ("POLICY", .left), ("OF", .left),
@@ -129,7 +129,7 @@ struct ReplayRevertCommand: AsyncParsableCommand {
     func run() async throws {
         let client = try server.client()
         let id = try ReplayFollower.parse(replay)
-        _ = try await client.askForJSON(.revertReplay(id), as: Replay.self)
+        _ = try await client.sendForJSON(.revertReplay(id), as: Replay.self)
         try await ReplayFollower(client: client, json: json).followRevert(of: id)
     }
 }
@@ -148,7 +148,7 @@ struct ReplayDropCommand: AsyncParsableCommand {
     @OptionGroup var server: ServerOptions
 
     func run() async throws {
-        let (replay, document) = try await server.client().askForJSON(
+        let (replay, document) = try await server.client().sendForJSON(
             .dropReplay(try ReplayFollower.parse(replay)), as: Replay.self)
         Console.standard.print(json ? document : Self.text(replay))
     }

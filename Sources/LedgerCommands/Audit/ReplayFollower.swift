@@ -39,11 +39,11 @@ struct ReplayFollower {
     private func waitForEnd(of id: JobID) async throws -> (Replay, String) {
         let renderer = ProgressBarRenderer(unit: "events")
         while true {
-            let (replay, document) = try await client.askForJSON(.replay(id), as: Replay.self)
+            let (replay, document) = try await client.sendForJSON(.replay(id), as: Replay.self)
             renderer.show(
                 done: replay.events.done, total: replay.events.total,
                 "\(replay.jobs.done)/\(replay.jobs.total) jobs, \(replay.differenceCount) differences")
-            guard replay.state.isUnderWay else {
+            guard replay.state.isInProgress else {
                 renderer.clear()
                 return (replay, document)
             }

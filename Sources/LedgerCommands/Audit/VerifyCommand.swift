@@ -92,7 +92,7 @@ struct VerifyCommand: AsyncParsableCommand {
         }
         renderer.clear()
         Console.standard.print(json ? finding.document : ChainVerifier.text(id, finding.verification))
-        guard finding.verification.isWhole else {
+        guard finding.verification.isIntact else {
             throw CommandFailure(.verificationFailed, "The job's ledger is not as it was recorded.")
         }
     }
@@ -134,7 +134,7 @@ struct VerifySweep {
         let renderer = ProgressBarRenderer(unit: "jobs")
         var counters = Counters()
         for head in anchor.heads {
-            try await verify(head.job, head.place, renderer, Int64(anchor.heads.count), &counters, resume: "")
+            try await verify(head.job, head.position, renderer, Int64(anchor.heads.count), &counters, resume: "")
         }
         renderer.clear()
         Console.standard.printToError(
@@ -170,7 +170,7 @@ struct VerifySweep {
             }
             line =
                 json ? finding.document : ChainVerifier.text(job, finding.verification, anchor: anchor)
-            if !finding.verification.isWhole { counters.damaged += 1 }
+            if !finding.verification.isIntact { counters.damaged += 1 }
             counters.events += finding.verification.sequence
         } catch let error as LedgerClientError where error.code == .notFound {
             line =

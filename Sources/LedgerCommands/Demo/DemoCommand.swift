@@ -33,8 +33,10 @@ struct DemoCommand: AsyncParsableCommand {
         let job = try await player.play()
         if json {
             return console.print(
-                try await client.askForJSON(.progress(job.id, minSequence: job.snapshot.sequence), as: JobAnswer.self)
-                    .json)
+                try await client.sendForJSON(
+                    .progress(job.id, minSequence: job.snapshot.sequence), as: JobResponse.self
+                )
+                .json)
         }
         renderer.finish(job)
         var history = DemoHistory()

@@ -13,18 +13,18 @@ final class DemoRenderer {
         self.console = console
     }
 
-    func show(_ step: DemoScript.Step, _ job: JobAnswer) {
+    func show(_ step: DemoScript.Step, _ job: JobResponse) {
         if console.canRedraw { render(step.story, job) } else { printLines(step.story, job) }
     }
 
     /// Erases the bars and prints the final numbers as plain lines.
-    func finish(_ job: JobAnswer) {
+    func finish(_ job: JobResponse) {
         console.write(erasing)
         drawnLines = 0
         for line in SnapshotText.lines(job.snapshot.indicators) { console.print(line) }
     }
 
-    private func render(_ story: String?, _ job: JobAnswer) {
+    private func render(_ story: String?, _ job: JobResponse) {
         var text = erasing
         if let story { text += story + "\n" }
         let bars = SnapshotText.bars(job.snapshot.indicators, console.style ?? TerminalStyle())
@@ -33,7 +33,7 @@ final class DemoRenderer {
         drawnLines = bars.count
     }
 
-    private func printLines(_ story: String?, _ job: JobAnswer) {
+    private func printLines(_ story: String?, _ job: JobResponse) {
         if let story { console.print(story) }
         let line = "  " + SnapshotText.lines(job.snapshot.indicators).joined(separator: "  ")
         guard line != lastLine, !job.snapshot.indicators.isEmpty else { return }

@@ -33,7 +33,7 @@ struct DifferenceCommand: AsyncParsableCommand {
 
     func run() async throws {
         let client = try server.client()
-        let (difference, document) = try await client.askForJSON(
+        let (difference, document) = try await client.sendForJSON(
             .difference(try await job.resolve(client), from: from, to: to, policy: policy, limit: limit),
             as: SnapshotDiff.self)
         if json { return Console.standard.print(document) }

@@ -30,7 +30,7 @@ struct ExplainCommand: AsyncParsableCommand {
     func run() async throws {
         let client = try server.client()
         let (job, label) = try await indicator.resolve(client)
-        let (explanation, document) = try await client.askForJSON(
+        let (explanation, document) = try await client.sendForJSON(
             .explain(
                 job, label: label, policy: moment.policy, atSequence: moment.atSequence,
                 at: moment.at, limit: limit, cursor: cursor), as: Explanation.self)

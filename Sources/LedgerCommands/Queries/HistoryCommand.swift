@@ -26,7 +26,7 @@ struct HistoryCommand: AsyncParsableCommand {
     func run() async throws {
         let client = try server.client()
         let (job, label) = try await indicator.resolve(client)
-        let (history, document) = try await client.askForJSON(
+        let (history, document) = try await client.sendForJSON(
             .curve(job, label: label, points: points), as: IndicatorHistory.self)
         if json { return Console.standard.print(document) }
         for line in Self.table(history).lines(Console.standard.style) { Console.standard.print(line) }

@@ -42,7 +42,7 @@ struct JobsCommand: AsyncParsableCommand {
         search.tags = try TagOption.dictionary(tags)
         search.limit = limit
         search.cursor = cursor
-        let (page, document, clock) = try await server.client().askWithClock(.jobs(search), as: JobsPage.self)
+        let (page, document, clock) = try await server.client().sendWithClock(.jobs(search), as: JobsPage.self)
         if json { return Console.standard.print(document) }
         for line in Self.lines(page.jobs, Console.standard.style, now: clock?.now()) { Console.standard.print(line) }
         if let next = page.nextCursor {
@@ -60,7 +60,7 @@ struct JobsCommand: AsyncParsableCommand {
     /// The table, cut to the terminal's width.
     ///
     /// On a terminal, ages are shown instead of times.
-    static func lines(_ jobs: [JobAnswer], _ style: TerminalStyle?, now: Timestamp?) -> [String] {
+    static func lines(_ jobs: [JobResponse], _ style: TerminalStyle?, now: Timestamp?) -> [String] {
         let updated = jobs.map { job in
             job.snapshot.updatedAt.map { moment in
                 guard style != nil, let now else { return RFC3339.text(moment) }

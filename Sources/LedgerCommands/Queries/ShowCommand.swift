@@ -32,10 +32,10 @@ struct ShowCommand: AsyncParsableCommand {
     func run() async throws {
         let client = try server.client()
         let id = try await job.resolve(client)
-        let (job, document) = try await client.askForJSON(
+        let (job, document) = try await client.sendForJSON(
             .progress(
                 id, minSequence: minSequence, policy: moment.policy, atSequence: moment.atSequence, at: moment.at),
-            as: JobAnswer.self)
+            as: JobResponse.self)
         let console = Console.standard
         if json { return console.print(document) }
         guard !plain, let style = console.style else {

@@ -34,7 +34,7 @@ struct SilentExecution: Hashable, Sendable {
         var search = TaskSearch()
         search.state = .running
         search.limit = 1_000
-        let (page, _, clock) = try await client.askWithClock(.tasks(job, search), as: TasksPage.self)
+        let (page, _, clock) = try await client.sendWithClock(.tasks(job, search), as: TasksPage.self)
         // Without the server's clock the age of a report is unknown.
         return clock.map { all(in: page.tasks, now: $0.now()) } ?? []
     }

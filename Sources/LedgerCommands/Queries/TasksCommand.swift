@@ -34,7 +34,7 @@ struct TasksCommand: AsyncParsableCommand {
         search.state = state
         search.limit = limit
         search.cursor = cursor
-        let (page, document, clock) = try await client.askWithClock(
+        let (page, document, clock) = try await client.sendWithClock(
             .tasks(try await job.resolve(client), search), as: TasksPage.self)
         if json { return Console.standard.print(document) }
         for line in Self.table(page.tasks, now: clock?.now()).lines(Console.standard.style) {

@@ -25,7 +25,7 @@ extension ReportCommand {
 
         func run() async throws {
             let (job, reference) = try execution.resolve()
-            let (started, document) = try await server.client(defaultPatience: defaultPatience).askForJSON(
+            let (started, document) = try await server.client(defaultPatience: defaultPatience).sendForJSON(
                 .startExecution(reference, in: job), as: StartedExecution.self)
             // An execution without a name, identified by its attempt alone, prints an empty line.
             if json { return Console.standard.print(document) }
@@ -115,7 +115,7 @@ extension ReportCommand {
         var json = false
 
         func send(_ draft: EventDraft, to job: JobID, _ server: ServerOptions) async throws {
-            let (appended, document) = try await server.client(defaultPatience: defaultPatience).askForJSON(
+            let (appended, document) = try await server.client(defaultPatience: defaultPatience).sendForJSON(
                 .append([draft], to: job, awaitsVerdicts: wait), as: Appended.self)
             if json { Console.standard.print(document) }
             let recorded = "Recorded as event \(appended.sequences.lowerBound), but not counted:"
@@ -169,8 +169,8 @@ extension ReportCommand {
         func run() async throws {
             let description = JobDescription(
                 name: Name(name), key: key.map { Name($0) }, tags: try TagOption.dictionary(tags))
-            let (job, document) = try await server.client(defaultPatience: defaultPatience).askForJSON(
-                .createJob(description), as: JobAnswer.self)
+            let (job, document) = try await server.client(defaultPatience: defaultPatience).sendForJSON(
+                .createJob(description), as: JobResponse.self)
             Console.standard.print(json ? document : job.id.description)
         }
     }
@@ -192,7 +192,7 @@ extension ReportCommand {
 
         func run() async throws {
             let job = try JobOptions.parse(job)
-            let (_, document) = try await server.client(defaultPatience: defaultPatience).askForJSON(
+            let (_, document) = try await server.client(defaultPatience: defaultPatience).sendForJSON(
                 .append([EventDraft(.jobFinished(outcome))], to: job, awaitsVerdicts: false), as: Appended.self)
             if json { Console.standard.print(document) }
         }

@@ -45,7 +45,7 @@ struct MigrateCommand: AsyncParsableCommand {
                 Console.standard.print(json ? Self.json(status, faults) : lines.joined(separator: "\n"))
                 guard case .current = status, faults.isEmpty else { throw ExitCode(ExitStatus.schema.rawValue) }
             } else {
-                let outcome = try await migrator.bringUp()
+                let outcome = try await migrator.migrateAndRepair()
                 Console.standard.print(json ? Self.json(outcome) : Self.text(outcome))
                 guard outcome.faults.isEmpty else { throw ExitCode(ExitStatus.schema.rawValue) }
             }

@@ -13,7 +13,7 @@ enum SchemaCheck {
     private static func run(_ database: DatabaseConnection, mayMigrate: Bool, logger: Logger) async throws {
         let migrator = Migrator(target: database.target, logger: logger)
         if mayMigrate || database.isPrivate {
-            let outcome = try await migrator.bringUp()
+            let outcome = try await migrator.migrateAndRepair()
             if !outcome.applied.isEmpty {
                 logger.info("migrated the schema", metadata: ["schema.applied": "\(outcome.applied)"])
             }

@@ -19,7 +19,7 @@ struct StatusCommand: AsyncParsableCommand {
     @OptionGroup var server: ServerOptions
 
     func run() async throws {
-        let (status, document) = try await server.client().askForJSON(.status, as: LedgerStatus.self)
+        let (status, document) = try await server.client().sendForJSON(.status, as: LedgerStatus.self)
         if json {
             Console.standard.print(document)
         } else {

@@ -7,7 +7,7 @@ struct WatchClient: Sendable {
     /// An update of a followed job.
     enum Update: Sendable {
         /// A snapshot, with the server's clock; nil if the server did not send it.
-        case snapshot(JobAnswer, json: String, clock: ServerClock?)
+        case snapshot(JobResponse, json: String, clock: ServerClock?)
         case lost(LedgerClientError, retryIn: Duration)
         case end
     }
@@ -78,7 +78,7 @@ struct WatchClient: Sendable {
     /// The result is nil if the request fails; the numbers are then shown without a cause.
     func difference(_ sequences: ClosedRange<Int64>) async -> SnapshotDiff? {
         do {
-            return try await client.askForJSON(
+            return try await client.sendForJSON(
                 .difference(
                     job, from: String(sequences.lowerBound), to: String(sequences.upperBound), policy: nil, limit: 20),
                 as: SnapshotDiff.self

@@ -5,7 +5,7 @@ import LedgerWire
 struct WatchRenderer {
     /// The content of a frame.
     struct Scene {
-        let job: JobAnswer
+        let job: JobResponse
         let history: WatchHistory
         /// The state of the connection.
         let connection: Connection
@@ -75,7 +75,7 @@ struct WatchRenderer {
     /// The note below the last indicator may be left out. If there is room for one line, it is an indicator.
     private func fit(_ indicators: [Snapshot.Indicator], room: Int, _ scene: Scene) -> [String] {
         let state = scene.job.snapshot.state
-        let isComplete = indicators.map { $0.standing(in: state, at: scene.now) == .complete }
+        let isComplete = indicators.map { $0.status(in: state, at: scene.now) == .complete }
         let candidates = indicators.indices.filter { !isComplete[$0] } + indicators.indices.filter { isComplete[$0] }
         // No more indicators can be shown than there are lines.
         let columns = Columns(candidates.prefix(room).map { indicators[$0] }, style)
@@ -179,7 +179,7 @@ struct WatchRenderer {
 
     /// The line of an indicator, with a second line if its note does not fit.
     private func block(_ indicator: Snapshot.Indicator, _ columns: Columns, _ scene: Scene) -> [String] {
-        let status = indicator.standing(in: scene.job.snapshot.state, at: scene.now)
+        let status = indicator.status(in: scene.job.snapshot.state, at: scene.now)
         let color = color(status)
         var line = "  " + TerminalText.pad(WatchMessages.label(indicator.label, style), to: columns.label, style) + " "
         if columns.bar > 0 { line += render(bar(indicator, status, columns.bar), color) + " " }

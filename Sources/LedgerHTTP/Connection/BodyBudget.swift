@@ -28,7 +28,7 @@ final class BodyBudget: Sendable {
     var used: Int { state.withLock { $0.used } }
 
     /// Reserves memory for a body of this length; nil if too little is left.
-    func take(_ count: Int) -> Share? {
+    func reserve(_ count: Int) -> Share? {
         let limit = count <= Self.smallBytesMax ? bytesMax : bytesMax / 4 * 3
         let isTaken = state.withLock { state in
             guard state.used + count <= limit else { return false }

@@ -23,15 +23,15 @@ struct BodyCollector: Sendable {
         let format = try Self.format(of: request, allowsLines: allowsLines)
         let length = request.headers[.contentLength].flatMap { Int($0) }
         if let length, length > settings.bodyBytesMax { throw HTTPProblem.tooLarge(settings.bodyBytesMax) }
-        guard let share = budget.take(length ?? Self.firstBytes) else { throw Self.overloaded }
+        guard let share = budget.reserve(length ?? Self.firstBytes) else { throw Self.overloaded }
         do {
             return RequestContent(try await read(request.body, length, share), format, share)
-        } catch is SlowRequest {
+        } catch is BodyTimeout {
             throw HTTPProblem(
                 .requestTimeout, "Too slow",
                 "Nothing was taken: the body did not arrive within \(settings.bodyDeadline).",
                 headers: [.connection: "close"])
-        } catch let broken as BrokenRequest {
+        } catch let broken as UnreadableRequest {
             throw broken.problem
         } catch let problem as HTTPProblem {
             throw problem

@@ -36,7 +36,7 @@ struct LedgerChannel: HTTPChannelHandler {
                     settings: settings, metrics: metrics, date: date, upgrade: upgrade, connection: connection),
                 HTTP1ToHTTPServerCodec(secure: false),
                 ReadTimeoutHandler(deadline: settings.bodyDeadline, bodyBytesMax: settings.bodyBytesMax),
-                WriteTimeoutHandler(deadline: settings.answerDeadline),
+                WriteTimeoutHandler(deadline: settings.writeTimeout),
                 HTTPConnectionStateHandler(idleTimeout: .seconds(settings.idleSeconds), logger: logger),
             ])
             try pipeline.addHandlers(makeFastPathHandlers())

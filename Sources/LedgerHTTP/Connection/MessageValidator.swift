@@ -137,7 +137,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
                 context.close(promise: nil)
             } else {
                 openRequests[openRequests.index(before: openRequests.endIndex)].keepsAlive = false
-                context.fireErrorCaught(BrokenRequest(problem: problem))
+                context.fireErrorCaught(UnreadableRequest(problem: problem))
             }
         }
     }
@@ -211,12 +211,12 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         guard let (problem, isHead) = refusal else { return }
         refusal = nil
         metrics.refused(status: problem.problem.status)
-        let response = problem.answer.response
+        let response = problem.response.response
         var head = HTTPResponseHead(response.head)
         head.headers.replaceOrAdd(name: "connection", value: "close")
         head.headers.replaceOrAdd(name: "date", value: date.text)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
-        if !isHead, case .bytes(let bytes) = problem.answer.body {
+        if !isHead, case .bytes(let bytes) = problem.response.body {
             context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: bytes)))), promise: nil)
         }
         let written = context.eventLoop.makePromise(of: Void.self)
@@ -243,7 +243,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
 }
 
 /// A request that became unreadable after its head: the client's fault.
-struct BrokenRequest: Error {
+struct UnreadableRequest: Error {
     let problem: HTTPProblem
 }
 

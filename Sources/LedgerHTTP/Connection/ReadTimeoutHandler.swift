@@ -3,7 +3,7 @@ internal import NIOCore
 internal import NIOHTTPTypes
 
 /// A request with a body that did not arrive in time.
-struct SlowRequest: Error {}
+struct BodyTimeout: Error {}
 
 /// A handler that enforces a deadline for receiving request bodies.
 ///
@@ -49,7 +49,7 @@ final class ReadTimeoutHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        if isArriving, timer == nil { start(context, deadline) { context.fireErrorCaught(SlowRequest()) } }
+        if isArriving, timer == nil { start(context, deadline) { context.fireErrorCaught(BodyTimeout()) } }
         context.fireChannelReadComplete()
     }
 

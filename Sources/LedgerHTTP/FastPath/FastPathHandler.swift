@@ -120,7 +120,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
         guard match.row.fastPath.bodyBytesMax > 0 else {
             return Collected(head: head, row: match.row, request: match.request, share: nil)
         }
-        guard let share = budget.take(match.bodyLength) else { return nil }
+        guard let share = budget.reserve(match.bodyLength) else { return nil }
         return Collected(head: head, row: match.row, request: match.request, share: share)
     }
 
@@ -162,7 +162,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
         timer = nil
         guard let current else { return }
         if NIODeadline.now() >= current.deadline {
-            send(HTTPProblem.late(isRead: current.row.route.isRead, current.row.limit).answer)
+            send(HTTPProblem.timedOut(isRead: current.row.route.isRead, current.row.limit).response)
         } else {
             scheduleDeadlineCheck(loop)
         }

@@ -33,7 +33,7 @@ final class ResponseCache: Sendable {
     /// Returns the body that was stored with this stamp, with the present time as `now`.
     func body(_ job: JobID, _ stamp: SnapshotStamp) -> [UInt8]? {
         guard var body = entries.withLock({ $0.find(job) { $0.stamp == stamp } })?.bytes else { return nil }
-        JobAnswer.setNow(.now, in: &body)
+        JobResponse.setNow(.now, in: &body)
         return body
     }
 

@@ -11,7 +11,7 @@ struct EntityTag {
     /// Source: RFC 9110, sections 8.8.3.2 and 13.1.2.
     ///
     /// - Parameter fields: The values of the header.
-    func isAmong(_ fields: [String]) -> Bool {
+    func matches(_ fields: [String]) -> Bool {
         // Most requests name one tag, and it is this one.
         if fields.count == 1, fields[0].utf8.elementsEqual(text.utf8) { return true }
         let opaque = Self.opaque(text.utf8[...])

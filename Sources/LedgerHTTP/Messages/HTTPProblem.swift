@@ -19,7 +19,7 @@ struct HTTPProblem: Error, Sendable {
         self.headers = headers
     }
 
-    var answer: LedgerResponse {
+    var response: LedgerResponse {
         var writer = JSONWriter()
         problem.write(to: &writer, more: more)
         writer.newLine()
@@ -33,7 +33,7 @@ struct HTTPProblem: Error, Sendable {
     }
 
     /// A request that took longer than its route allows.
-    static func late(isRead: Bool, _ limit: Duration) -> HTTPProblem {
+    static func timedOut(isRead: Bool, _ limit: Duration) -> HTTPProblem {
         let retry = HTTPFields(retryAfter: .seconds(1))
         return isRead
             ? HTTPProblem(
@@ -137,10 +137,10 @@ struct HTTPProblem: Error, Sendable {
 
 extension HTTPProblem {
     /// The response to a failure of the ledger, which it also logs.
-    static func answer(_ error: StoreError, isRead: Bool = false, _ logger: Logger) -> LedgerResponse {
+    static func response(_ error: StoreError, isRead: Bool = false, _ logger: Logger) -> LedgerResponse {
         guard let problem = HTTPProblem(error, isRead: isRead) else { return unexpected(error, logger) }
         logger.warning("the ledger refused a request", metadata: ["error": "\(String(reflecting: error))"])
-        return problem.answer
+        return problem.response
     }
 
     /// The response to an error that no request should be able to cause.
@@ -155,7 +155,7 @@ extension HTTPProblem {
             .internalServerError, "Internal error",
             "The server failed unexpectedly. Its log contains the details under this instance.")
         problem.problem.instance = instance
-        return problem.answer
+        return problem.response
     }
 }
 

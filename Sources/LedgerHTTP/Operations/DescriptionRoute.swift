@@ -9,7 +9,7 @@ enum DescriptionRoute {
     static func route(describing routes: [Route]) -> Route {
         var own = Route(
             method: .get, path: "/openapi.json", operation: "description", summary: "This description",
-            outcomes: [Route.ResponseSpec(status: 200, description: "OpenAPI 3.1", schema: "Description")],
+            responses: [Route.ResponseSpec(status: 200, description: "OpenAPI 3.1", schema: "Description")],
             handle: { _ in throw HTTPProblem(.internalServerError, "No description", "The description is missing.") })
         let text = text(routes + [own])
         own.handle = { _ in LedgerResponse(status: .ok, contentType: "application/json", bytes: text) }
@@ -72,13 +72,13 @@ enum DescriptionRoute {
             }
             writer.name("responses")
             writer.object { writer in
-                for outcome in outcomes(of: route) { write(outcome, of: route, to: &writer) }
+                for outcome in responses(of: route) { write(outcome, of: route, to: &writer) }
             }
         }
     }
 
     /// The responses of a route, with those that all routes of its kind may send.
-    private static func outcomes(of route: Route) -> [Route.ResponseSpec] {
+    private static func responses(of route: Route) -> [Route.ResponseSpec] {
         var common: [Route.ResponseSpec] = [
             .problem(400, "The request is not valid HTTP, its body is not JSON, or its body ended early"),
             .problem(429, "Too many requests; nothing was recorded"), .problem(500, "An error of the server"),
@@ -95,11 +95,11 @@ enum DescriptionRoute {
         }
         if !route.parameters.isEmpty { common.append(.problem(422, "A parameter is invalid")) }
         if route.pathParameter != nil { common.append(.problem(404, "No such \(route.pathParameter?.name ?? "")")) }
-        var outcomes = route.outcomes
-        for outcome in common where !outcomes.contains(where: { $0.status == outcome.status }) {
-            outcomes.append(outcome)
+        var responses = route.responses
+        for outcome in common where !responses.contains(where: { $0.status == outcome.status }) {
+            responses.append(outcome)
         }
-        return outcomes.sorted { $0.status < $1.status }
+        return responses.sorted { $0.status < $1.status }
     }
 
     private static func write(_ outcome: Route.ResponseSpec, of route: Route, to writer: inout JSONWriter) {
@@ -121,7 +121,7 @@ enum DescriptionRoute {
             writer.object { writer in
                 content(outcome.mediaType, schema: schema, to: &writer)
                 // A page reports its own errors as a page. Errors before that are problems in JSON.
-                if outcome.status >= 400, route.outcomes.contains(where: { $0.mediaType == "text/html" }) {
+                if outcome.status >= 400, route.responses.contains(where: { $0.mediaType == "text/html" }) {
                     content("text/html", schema: "Text", to: &writer)
                 }
             }

@@ -12,7 +12,7 @@ struct IndicatorRow {
     var isSelected = false
 
     var html: HTML {
-        let status = indicator.standing(in: state, at: now)
+        let status = indicator.status(in: state, at: now)
         return """
             <li class="indicator" data-label="\(indicator.label ?? "")" data-status="\(status.rawValue)">\
             <a class="label" href="\(link)"\(isSelected ? " aria-current=\"true\"" as HTML : "")>\(HTML.label(indicator.label))</a>\

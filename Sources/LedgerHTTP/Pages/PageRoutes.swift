@@ -26,7 +26,7 @@ struct PageRoutes: Sendable {
                     .init(name: "cursor", type: .string, description: "Only jobs older than this one"),
                     Self.part,
                 ],
-                outcomes: [Self.page("The page"), .problem(422, "A parameter is invalid")], isHeavy: true,
+                responses: [Self.page("The page"), .problem(422, "A parameter is invalid")], isHeavy: true,
                 handle: withErrorPages(jobs)),
             Route(
                 method: .get, path: "/jobs/{job}", operation: "jobPage",
@@ -44,7 +44,7 @@ struct PageRoutes: Sendable {
                     .init(name: "draw", type: .string, description: "1: draw the chart of a long history too"),
                     Self.part,
                 ],
-                outcomes: [
+                responses: [
                     Self.page("The page"), .problem(404, "No such job"), .problem(422, "A parameter is invalid"),
                 ], isHeavy: true,
                 handle: withErrorPages { try await JobPageBuilder(service: service, request: $0).response() }),
@@ -56,14 +56,14 @@ struct PageRoutes: Sendable {
                         name: "state", type: .choice(JobState.allCases.map(\.rawValue)),
                         description: "Of icon.svg: the state of the job"),
                 ],
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(status: 200, description: "The file", schema: "Text", mediaType: "text/plain"),
                     .problem(404, "No such file"),
                 ], handle: file),
             Route(
                 method: .get, path: "/v1/jobs/{job}/badge.svg", operation: "badge",
                 summary: "A badge with the percentage of a job, to embed elsewhere",
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(
                         status: 200, description: "The picture", schema: "Text", mediaType: "image/svg+xml"),
                     Route.ResponseSpec(status: 304, description: "Unchanged since the ETag in If-None-Match"),
@@ -137,7 +137,7 @@ struct PageRoutes: Sendable {
             throw HTTPProblem(.notFound, "No such file", "The pages have no file \(name).")
         }
         let headers: HTTPFields = [.eTag: file.entityTag]
-        if EntityTag(file.entityTag).isAmong(request.request.headers[values: .ifNoneMatch]) {
+        if EntityTag(file.entityTag).matches(request.request.headers[values: .ifNoneMatch]) {
             return LedgerResponse(status: .notModified, headers: headers)
         }
         return LedgerResponse(status: .ok, headers: headers, contentType: file.mediaType, bytes: Array(file.text.utf8))
@@ -148,7 +148,7 @@ struct PageRoutes: Sendable {
         _ = try request.parameters()
         guard let view = try await service.job(job) else { throw HTTPProblem.noSuchJob(job.description) }
         let tag = "W/\"badge-\(view.projection)-\(view.snapshot.sequence)-\(String(view.history.prefix, radix: 16))\""
-        if EntityTag(tag).isAmong(request.request.headers[values: .ifNoneMatch]) {
+        if EntityTag(tag).matches(request.request.headers[values: .ifNoneMatch]) {
             return LedgerResponse(status: .notModified, headers: [.eTag: tag])
         }
         var response = Self.picture(Badge.svg(view), caching: "no-cache")

@@ -25,13 +25,13 @@ struct AppendEndpoint: Sendable {
             do throws(RequestError) {
                 drafts = try EventRequest.drafts(request.body, request.format)
             } catch {
-                return whenDone(HTTPProblem(error).answer)
+                return whenDone(HTTPProblem(error).response)
             }
             service.append(drafts, to: request.job) { result in
                 loop.execute {
                     switch result {
                     case .success(let range): whenDone(Self.response(range))
-                    case .failure(let error): whenDone(HTTPProblem.answer(error, logger))
+                    case .failure(let error): whenDone(HTTPProblem.response(error, logger))
                     }
                 }
             }

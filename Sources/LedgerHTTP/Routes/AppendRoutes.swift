@@ -28,7 +28,7 @@ struct AppendRoutes: Sendable {
                             "Answer when the projection has passed the events, 5 s at most, with their verdicts")
                 ],
                 body: Route.Body(schema: "EventsRequest", takesLines: true),
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(status: 201, description: "Durably recorded", schema: "Appended"),
                     .problem(404, "No such job"), .problem(413, "Too large"), .problem(422, "Something is invalid"),
                     .problem(503, "The ledger cannot take more now"),
@@ -37,7 +37,7 @@ struct AppendRoutes: Sendable {
                 method: .post, path: "/v1/events", operation: "appendEventsOfManyJobs",
                 summary: "Appends events of many jobs: all or nothing",
                 body: Route.Body(schema: "CollectedEventsRequest", takesLines: true),
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(status: 201, description: "Durably recorded", schema: "AppendedToMany"),
                     .problem(413, "Too large"), .problem(422, "Something is invalid"),
                     .problem(503, "The ledger cannot take more now"),
@@ -84,7 +84,7 @@ struct AppendRoutes: Sendable {
 
     /// Appends events of many jobs. The error about an unknown job points at each event that names it.
     private func record(
-        _ entries: [(job: JobID, draft: EventDraft, place: EventRequest.Place)]
+        _ entries: [(job: JobID, draft: EventDraft, location: EventRequest.Location)]
     ) async throws -> [(job: JobID, sequences: ClosedRange<Int64>)] {
         do {
             return try await service.append(entries.map { ($0.job, $0.draft) })
@@ -93,7 +93,7 @@ struct AppendRoutes: Sendable {
             let unknown = Set(error.jobs)
             throw RequestError.invalid(
                 entries.filter { unknown.contains($0.job) }.prefix(RequestError.problemsMax).map {
-                    RequestProblem(pointer: "\($0.place.pointer)/job", detail: "there is no job \($0.job)")
+                    RequestProblem(pointer: "\($0.location.pointer)/job", detail: "there is no job \($0.job)")
                 })
         }
     }

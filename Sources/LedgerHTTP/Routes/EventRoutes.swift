@@ -49,7 +49,7 @@ struct EventRoutes: Sendable {
                         name: "verdict", type: .choice(Verdict.allCases.map(\.rawValue)),
                         description: "Only events with this verdict"),
                 ],
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(status: 200, description: "A page of events", schema: "EventPage"),
                     .problem(404, "No such job"), .problem(422, "A parameter is invalid"),
                 ], isHeavy: true, handle: list)

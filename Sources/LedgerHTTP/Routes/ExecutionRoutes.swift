@@ -22,7 +22,7 @@ struct ExecutionRoutes: Sendable {
                 method: .post, path: "/v1/jobs/{job}/executions", operation: "startExecution",
                 summary: "Starts an execution of a task and supersedes all earlier ones",
                 body: Route.Body(schema: "StartRequest", takesLines: false),
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(
                         status: 201, description: "The execution is the last one of its task", schema: "Started"),
                     Route.ResponseSpec(
@@ -73,7 +73,7 @@ struct ExecutionRoutes: Sendable {
                     return nil
                 }
                 // The status as of this start. Its later reports show whether it has been superseded since.
-                return try await service.standing(of: name, task: task, in: job, at: sequence)
+                return try await service.status(of: name, task: task, in: job, at: sequence)
             }
         } catch {
             return nil

@@ -31,7 +31,7 @@ struct ExplainRoutes: Sendable {
                     .init(name: "cursor", type: .string, description: "The next_cursor of the previous page"),
                     .policy,
                 ] + Route.Parameter.moments,
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(
                         status: 200, description: "The reported units, and those that count", schema: "Explanation"),
                     .problem(404, "No such job, or none of its events names the indicator"),

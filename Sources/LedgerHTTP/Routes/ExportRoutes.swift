@@ -24,7 +24,7 @@ struct ExportRoutes: Sendable {
                 method: .get, path: "/v1/jobs/{job}/export", operation: "exportJob",
                 summary:
                     "The ledger of a job as it was recorded: a header line, and a line for each event",
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(
                         status: 200, description: "The events up to the head, with their hashes", schema: "Text",
                         mediaType: "application/x-ndjson"),
@@ -35,7 +35,7 @@ struct ExportRoutes: Sendable {
                 summary:
                     "Imports an export, or parts of it with at most \(Limits.eventsPerAppendMax) events after the same header line",
                 body: Route.Body(schema: "Text", takesLines: true),
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(status: 201, description: "Events were imported", schema: "Imported"),
                     Route.ResponseSpec(status: 200, description: "All events existed already", schema: "Imported"),
                     .problem(409, "The events do not continue the job's ledger, or differ from it"),
@@ -95,8 +95,8 @@ struct ExportRoutes: Sendable {
             writer.object { writer in
                 writer.field("job", outcome.job.description)
                 writer.field("appended", outcome.appended)
-                writer.field("ledger_sequence", outcome.place.sequence)
-                writer.field("complete", outcome.place.sequence >= excerpt.head.sequence)
+                writer.field("ledger_sequence", outcome.position.sequence)
+                writer.field("complete", outcome.position.sequence >= excerpt.head.sequence)
             }
         }
     }

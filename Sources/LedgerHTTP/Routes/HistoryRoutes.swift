@@ -33,7 +33,7 @@ struct HistoryRoutes: Sendable {
                         description: "Listed changes of each kind; default 100. All changes are counted"),
                     .policy,
                 ],
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(
                         status: 200, description: "The indicators that changed, and the executions that changed them",
                         schema: "Difference"),
@@ -51,7 +51,7 @@ struct HistoryRoutes: Sendable {
                         name: "points", type: .integer(Self.pointLimits),
                         description: "The maximum number of points; default 500. All decreases are included"),
                 ],
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(status: 200, description: "The history of the indicator", schema: "Curve"),
                     .problem(404, "No such job, or none of its events names the indicator"),
                     .problem(410, "Events that the response needs were retired"),

@@ -23,7 +23,7 @@ struct JobRoutes: Sendable {
                 method: .post, path: "/v1/jobs", operation: "createJob",
                 summary: "Creates a job, or returns the job with the same key and content",
                 body: Route.Body(schema: "JobRequest", takesLines: false),
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(status: 201, description: "The new job", schema: "Job"),
                     Route.ResponseSpec(status: 200, description: "The existing job", schema: "Job"),
                     .problem(409, "Another job has this key"), .problem(422, "The request is invalid"),
@@ -42,13 +42,13 @@ struct JobRoutes: Sendable {
                         name: "limit", type: .integer(Self.pageSizes), description: "Jobs per page; default 100"),
                     .init(name: "cursor", type: .string, description: "The next_cursor of the previous page"),
                 ],
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(status: 200, description: "A page of jobs", schema: "JobPage"),
                     .problem(422, "A parameter is invalid"),
                 ], isHeavy: true, handle: list),
             Route(
                 method: .get, path: "/v1/jobs/{job}", operation: "getJob", summary: "A job with its snapshot",
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(status: 200, description: "The job", schema: "Job"),
                     .unchanged, .problem(404, "No such job"),
                 ], prefersWait: true, fastPath: endpoint.fastPath, handle: get),
@@ -60,7 +60,7 @@ struct JobRoutes: Sendable {
         let description = try await request.read { body, _ throws(RequestError) in try EventRequest.description(body) }
         let (view, isNew) = try await service.createJob(description)
         let location = "/v1/jobs/\(view.id)"
-        return .json(isNew ? .created : .ok, headers: [.location: location]) { JobAnswer(view).write(to: &$0) }
+        return .json(isNew ? .created : .ok, headers: [.location: location]) { JobResponse(view).write(to: &$0) }
     }
 
     private func list(_ request: RouteRequest) async throws -> LedgerResponse {
@@ -75,7 +75,7 @@ struct JobRoutes: Sendable {
         return .json { writer in
             writer.object { writer in
                 writer.name("jobs")
-                writer.array(views) { JobAnswer($1).write(to: &$0) }
+                writer.array(views) { JobResponse($1).write(to: &$0) }
                 writer.field("next_cursor", views.count == limit ? views.last?.id.description : nil)
             }
         }
@@ -87,7 +87,7 @@ struct JobRoutes: Sendable {
     }
 }
 
-extension JobAnswer {
+extension JobResponse {
     /// The response with the server's present time.
     init(_ view: JobView) {
         self.init(

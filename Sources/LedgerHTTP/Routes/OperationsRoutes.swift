@@ -19,12 +19,12 @@ struct OperationsRoutes: Sendable {
         [
             Route(
                 method: .get, path: "/healthz", operation: "health", summary: "Whether the server is alive",
-                outcomes: [Route.ResponseSpec(status: 200, description: "It is alive", schema: "Health")],
+                responses: [Route.ResponseSpec(status: 200, description: "It is alive", schema: "Health")],
                 handle: { _ in .json { $0.object { $0.field("status", "ok") } } }),
             Route(
                 method: .get, path: "/readyz", operation: "readiness",
                 summary: "Whether the server is ready: database, schema, projection",
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(status: 200, description: "It is ready", schema: "Readiness"),
                     Route.ResponseSpec(
                         status: 503, description: "It is not ready, with the reasons", schema: "Readiness"),
@@ -32,19 +32,20 @@ struct OperationsRoutes: Sendable {
             Route(
                 method: .get, path: "/v1/status", operation: "getStatus",
                 summary: "The state of the ledger: its lag, its workers and its obstacles",
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(status: 200, description: "The status", schema: "Status"),
                     .problem(503, "The database cannot be reached"),
                 ], handle: status),
             Route(
                 method: .get, path: "/metrics", operation: "metrics",
                 summary: "Metrics in the text format of Prometheus",
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(status: 200, description: "The metrics", schema: "Text", mediaType: "text/plain")
                 ], isHeavy: true, handle: exportMetrics),
             Route(
                 method: .get, path: "/v1/limits", operation: "limits", summary: "All limits of the server",
-                outcomes: [Route.ResponseSpec(status: 200, description: "The limits", schema: "Limits")], handle: limits
+                responses: [Route.ResponseSpec(status: 200, description: "The limits", schema: "Limits")],
+                handle: limits
             ),
         ]
     }

@@ -28,7 +28,7 @@ struct ProgressRoutes: Sendable {
                         description: "Wait, 5 s at most, until the snapshot has reached this sequence"),
                     .policy,
                 ] + Route.Parameter.moments,
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(status: 200, description: "The snapshot", schema: "Job"),
                     .unchanged, .problem(404, "No such job"),
                     .problem(410, "Events that the answer needs were retired"),
@@ -76,7 +76,7 @@ struct ProgressRoutes: Sendable {
             try await service.job(job, at: moment, counting: policy)
         }
         guard let view else { throw HTTPProblem.noSuchJob(job.description) }
-        return .json { JobAnswer(view).write(to: &$0) }
+        return .json { JobResponse(view).write(to: &$0) }
     }
 }
 

@@ -22,7 +22,7 @@ struct ReplayRoutes: Sendable {
                 method: .post, path: "/v1/replays", operation: "beginReplay",
                 summary: "Starts a replay, which recomputes projections beside the live ones, of one job or of all",
                 body: Route.Body(schema: "ReplayRequest", takesLines: false),
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(
                         status: 202,
                         description: "The replay has started; the job with the same id tracks its progress",
@@ -38,21 +38,21 @@ struct ReplayRoutes: Sendable {
                         name: "limit", type: .integer(Self.listLimits),
                         description: "The maximum number of replays; default 100")
                 ],
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(status: 200, description: "The newest replays", schema: "Replays"),
                     .problem(422, "A parameter is invalid"),
                 ], handle: list),
             Route(
                 method: .get, path: "/v1/replays/{replay}", operation: "getReplay",
                 summary: "The state of a replay, and the first \(Replay.differencesMax) differences that it has found",
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(status: 200, description: "The replay", schema: "Replay"),
                     .problem(404, "No such replay"),
                 ], handle: get),
             Route(
                 method: .post, path: "/v1/replays/{replay}/revert", operation: "revertReplay",
                 summary: "Restores the projections from before an applied replay, in one transaction",
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(status: 202, description: "The replay is being reverted", schema: "Replay"),
                     .problem(404, "No such replay"),
                     .problem(409, "The replay is not applied, or the earlier projections are no longer kept"),
@@ -60,7 +60,7 @@ struct ReplayRoutes: Sendable {
             Route(
                 method: .delete, path: "/v1/replays/{replay}", operation: "dropReplay",
                 summary: "Cancels a replay in progress, or deletes the projections that an ended one keeps",
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(
                         status: 202, description: "The replay, which stays in the list", schema: "Replay"),
                     .problem(404, "No such replay"), .problem(409, "The replay is being reverted"),

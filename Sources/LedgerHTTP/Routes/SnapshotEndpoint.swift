@@ -33,8 +33,8 @@ struct SnapshotEndpoint: Sendable {
             find(request.job, ifNoneMatch: request.ifNoneMatch, on: loop) { result in
                 switch result {
                 case .success(let found?): whenDone(found.response)
-                case .success(nil): whenDone(HTTPProblem.noSuchJob(request.job.description).answer)
-                case .failure(let error): whenDone(HTTPProblem.answer(error, isRead: true, logger))
+                case .success(nil): whenDone(HTTPProblem.noSuchJob(request.job.description).response)
+                case .failure(let error): whenDone(HTTPProblem.response(error, isRead: true, logger))
                 }
             }
         }
@@ -93,7 +93,7 @@ struct SnapshotEndpoint: Sendable {
                 case .success(nil): whenDone(.success(nil))
                 case .success(let stamp?):
                     let tag = SnapshotTag(stamp)
-                    if tag.isAmong(known) {
+                    if tag.matches(known) {
                         whenDone(.success(Found(response: tag.unchanged(), sequence: stamp.sequence)))
                     } else if let body = cache.body(job, stamp) {
                         whenDone(.success(Found(response: tag.response(body), sequence: stamp.sequence)))
@@ -128,7 +128,7 @@ struct SnapshotEndpoint: Sendable {
     private func findLastSuccessful(_ job: JobID, ifNoneMatch known: [String]) async throws -> Found? {
         guard let present = try await service.job(job) else { return nil }
         let tag = SnapshotTag(present, .lastSuccessful)
-        if tag.isAmong(known) { return Found(response: tag.unchanged(), sequence: present.snapshot.sequence) }
+        if tag.matches(known) { return Found(response: tag.unchanged(), sequence: present.snapshot.sequence) }
         let service = service
         let folded = try await withTaskExecutorPreference(ComputeExecutor.shared) {
             try await service.job(job, counting: .lastSuccessful)
@@ -139,8 +139,8 @@ struct SnapshotEndpoint: Sendable {
     private static func found(_ view: JobView, _ policy: CountingPolicy, ifNoneMatch known: [String]) -> Found {
         let tag = SnapshotTag(view, policy)
         return Found(
-            response: tag.isAmong(known)
-                ? tag.unchanged() : .json(headers: [.eTag: tag.text]) { JobAnswer(view).write(to: &$0) },
+            response: tag.matches(known)
+                ? tag.unchanged() : .json(headers: [.eTag: tag.text]) { JobResponse(view).write(to: &$0) },
             sequence: view.snapshot.sequence)
     }
 

@@ -22,8 +22,8 @@ struct SnapshotTag {
     }
 
     /// Whether the values of `If-None-Match` contain it.
-    func isAmong(_ fields: [String]) -> Bool {
-        EntityTag(text).isAmong(fields)
+    func matches(_ fields: [String]) -> Bool {
+        EntityTag(text).matches(fields)
     }
 
     /// The response to a client that has the snapshot.

@@ -28,7 +28,7 @@ struct TaskRoutes: Sendable {
                         description: "Tasks per page; default 100. A page may be shorter without being the last one"),
                     .init(name: "cursor", type: .string, description: "The next_cursor of the previous page"),
                 ] + Route.Parameter.moments,
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(status: 200, description: "A page of tasks", schema: "TaskPage"),
                     .problem(404, "No such job"), .problem(410, "Events that the response needs were retired"),
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),

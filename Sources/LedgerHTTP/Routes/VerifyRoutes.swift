@@ -39,7 +39,7 @@ struct VerifyRoutes: Sendable {
                     .init(
                         name: "anchor_hash", type: .string, description: "The kept hash: the event must have this hash"),
                 ],
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(status: 200, description: "The result of the check", schema: "Verification"),
                     .problem(404, "No such job"), .problem(422, "A parameter is invalid"),
                 ], isHeavy: true, handle: verify),
@@ -51,7 +51,7 @@ struct VerifyRoutes: Sendable {
                         name: "limit", type: .integer(Self.pageSizes), description: "Heads per page; default 100"),
                     .init(name: "cursor", type: .string, description: "The next_cursor of the previous page"),
                 ],
-                outcomes: [
+                responses: [
                     Route.ResponseSpec(status: 200, description: "A page of heads", schema: "HeadPage"),
                     .problem(422, "A parameter is invalid"),
                 ], handle: heads),

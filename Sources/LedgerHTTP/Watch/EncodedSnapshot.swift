@@ -46,7 +46,7 @@ final class EncodedSnapshot: Sendable {
         isEnd = state != .running && view.snapshot.sequence == view.ledgerSequence
         var both = ByteBuffer(string: "id: \(StreamPosition(version).text)\n")
         let idLength = both.readableBytes
-        var event = EncodedSnapshot.event("snapshot") { JobAnswer(view).write(to: &$0) }
+        var event = EncodedSnapshot.event("snapshot") { JobResponse(view).write(to: &$0) }
         both.writeBuffer(&event)
         // Slices share the same bytes.
         snapshotWithID = both
@@ -75,7 +75,7 @@ final class EncodedSnapshot: Sendable {
         end = encoded.end
         var bytes = Array(encoded.snapshotWithID.readableBytesView)
         let idLength = encoded.id.readableBytes
-        JobAnswer.setNow(now, in: &bytes, from: idLength + Self.opening("snapshot").utf8.count)
+        JobResponse.setNow(now, in: &bytes, from: idLength + Self.opening("snapshot").utf8.count)
         var both = ByteBuffer(bytes: bytes)
         snapshotWithID = both
         id = both.readSlice(length: idLength) ?? ByteBuffer()

@@ -15,7 +15,7 @@ final class WatchBroadcaster: Sendable {
     /// The least time from the start of one round to the start of the next.
     private static let roundInterval: Duration = .milliseconds(100)
     /// The pause after a round that the database did not answer.
-    private static let failurePause: Duration = .seconds(1)
+    private static let failureRetryPause: Duration = .seconds(1)
     /// The interval at which all watched snapshots are read even without a hint: one query for a hundred jobs.
     private static let pollInterval: Duration = .seconds(5)
     /// The interval of heartbeats: below the 30 s and more after which proxies close silent connections.
@@ -206,7 +206,7 @@ final class WatchBroadcaster: Sendable {
                     let isRead = await runRound()
                     // If sending takes long, all other work gets as much time before the next round.
                     let sent = await EventLoopExecutor.catchUp()
-                    next = max(started + Self.roundInterval, .now + (isRead ? sent : Self.failurePause))
+                    next = max(started + Self.roundInterval, .now + (isRead ? sent : Self.failureRetryPause))
                 }
                 group.cancelAll()
             }

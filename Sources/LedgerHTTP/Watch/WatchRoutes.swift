@@ -35,7 +35,7 @@ struct WatchRoutes: Sendable {
                     "Server-sent events: snapshot (id: its sequence and its history; data: as of GET /v1/jobs/{job}), at once "
                     + "and then whenever it changes, at most ten a second; end when the job has finished. Comments keep "
                     + "the connection alive. Resumes by Last-Event-ID",
-                outcomes: [
+                responses: [
                     Self.stream("The stream"), .problem(404, "No such job"),
                     .problem(503, "Too many watchers"),
                 ], handle: respond),
@@ -45,7 +45,7 @@ struct WatchRoutes: Sendable {
                     "Server-sent events of a list of jobs: list (data: {jobs: […]}, their ids, newest first), at once "
                     + "and whenever it changes; snapshot of each job that is in it, at once and whenever it changes",
                 parameters: Self.listParameters,
-                outcomes: [
+                responses: [
                     Self.stream("The stream"), .problem(422, "A parameter is invalid"),
                     .problem(503, "Too many watchers, or too many different lists"),
                 ], handle: respond),

@@ -9,7 +9,7 @@ struct ReplayBatch: Sendable {
     let checkpoints: ReplayCheckpoints
     let settings: ReplaySettings
     let logger: Logger
-    let memory: ReplayBudget
+    let memory: LargeJobLock
 
     private var pool: Pool { ledger.replayPool }
     private var builder: ReplayBuilder { ReplayBuilder(pool: pool, settings: settings) }
@@ -61,7 +61,7 @@ struct ReplayBatch: Sendable {
             }
             if folded > 0 { continue }
             idleAttempts += 1
-            try await Task.sleep(for: step.settings.heldPause)
+            try await Task.sleep(for: step.settings.heldRetryPause)
         }
     }
 

@@ -1,7 +1,7 @@
 internal import Synchronization
 
 /// The permission to fold a large job in memory, one at a time in each process.
-final class ReplayBudget: Sendable {
+final class LargeJobLock: Sendable {
     private static let pollInterval: Duration = .milliseconds(100)
     private let isTaken = Mutex(false)
 

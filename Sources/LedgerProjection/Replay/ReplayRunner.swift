@@ -16,7 +16,7 @@ public struct ReplayRunner: Service {
     private let settings: ReplaySettings
     private let logger: Logger
     private let failures = Failures()
-    private let memory = ReplayBudget()
+    private let memory = LargeJobLock()
 
     /// Creates a runner for this ledger, which must be running itself.
     public init(ledger: PostgresLedger, settings: ReplaySettings = ReplaySettings(), logger: Logger) {
@@ -30,7 +30,7 @@ public struct ReplayRunner: Service {
     /// Work in progress is resumed later.
     public func run() async throws {
         await cancelWhenGracefulShutdown {
-            await ledger.replayBell.listen(every: settings.lookInterval) { await workUntilIdle() }
+            await ledger.replaySignal.listen(every: settings.lookInterval) { await workUntilIdle() }
         }
     }
 
@@ -117,7 +117,7 @@ public struct ReplayRunner: Service {
             "a replay has failed\(willRetry ? "; trying again later" : "")",
             metadata: ["replay.id": "\(replay.id)", "error": "\(String(reflecting: error))"])
         guard !willRetry else { return }
-        if try await checkpoints.fail(replay.id, "\(error)") { ledger.replayBell.ring() }
+        if try await checkpoints.fail(replay.id, "\(error)") { ledger.replaySignal.ring() }
     }
 
     /// Returns whether a failure may disappear by itself.

@@ -17,7 +17,7 @@ public struct ReplaySettings: Sendable {
     /// A job that exceeds `bytesInMemoryMax` is folded while no other job of that size is folded in the same process,
     /// which therefore stays below 250 MB whatever is replayed. A job that exceeds this limit, about 150,000
     /// executions, is stored part by part and compared in the database.
-    public var bytesOfLargeJobMax = 112 << 20
+    public var largeJobBytesMax = 112 << 20
     /// Maximum number of projection parts stored by one statement, about 1.3 kB each.
     public var partsPerStatementMax = 10_000
     /// Maximum number of events of jobs folded and compared together.

@@ -10,7 +10,7 @@ internal import PQ
 struct ReplayVerification: Sendable {
     let pool: Pool
     let settings: ReplaySettings
-    let memory: ReplayBudget
+    let memory: LargeJobLock
 
     /// The folded jobs exceed the memory limit.
     struct MemoryLimitExceeded: Error {}
@@ -41,7 +41,7 @@ struct ReplayVerification: Sendable {
             try await memory.withLargeJob {
                 let equal: [StateChanges.JobChanges]
                 do {
-                    equal = try await run(jobs, bytesMax: settings.bytesOfLargeJobMax, onProgress)
+                    equal = try await run(jobs, bytesMax: settings.largeJobBytesMax, onProgress)
                 } catch  where Self.isCausedByJobs(error) {
                     equal = []
                 }

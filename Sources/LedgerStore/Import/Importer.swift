@@ -18,7 +18,7 @@ struct Importer: Sendable {
         /// The number of events of the excerpt that were new.
         var appended: Int
         /// The last event of the job in this ledger.
-        var place: ChainPosition
+        var position: ChainPosition
     }
 
     /// The reason why an excerpt is refused.
@@ -83,7 +83,7 @@ struct Importer: Sendable {
             throw Refusal.invalid("the excerpt contains no events")
         }
         let (head, clock) = try await head(of: excerpt.job, &transaction)
-        let stored = head?.place.sequence ?? 0
+        let stored = head?.position.sequence ?? 0
         guard first.event.sequence <= stored + 1 else {
             throw Refusal.conflict(
                 "this ledger has job \(excerpt.job) up to event \(stored), but the excerpt begins with \(first.event.sequence)"
@@ -105,14 +105,14 @@ struct Importer: Sendable {
                 "event \(late.event.sequence) was recorded in the future: check the clocks of both machines")
         }
         guard last.event.sequence > stored, let head = try await checked(new, excerpt, after: head) else {
-            return ImportedExcerpt(appended: 0, place: head?.place ?? ChainPosition(sequence: 0, hash: []))
+            return ImportedExcerpt(appended: 0, position: head?.position ?? ChainPosition(sequence: 0, hash: []))
         }
         _ = try await transaction.commit(after: try Self.statements(new, excerpt.job, head))
-        return ImportedExcerpt(appended: new.count, place: head.place)
+        return ImportedExcerpt(appended: new.count, position: head.position)
     }
 
     private struct Head: Sendable {
-        var place: ChainPosition
+        var position: ChainPosition
         var recordedAt: Timestamp
     }
 
@@ -127,8 +127,8 @@ struct Importer: Sendable {
         ])
         let clock = try results[1][0].timestamp(0)
         guard let row = results[0].first else { return (nil, clock) }
-        let place = ChainPosition(sequence: try row.decode(0), hash: try row.decode(1))
-        return (Head(place: place, recordedAt: try row.timestamp(2)), clock)
+        let position = ChainPosition(sequence: try row.decode(0), hash: try row.decode(1))
+        return (Head(position: position, recordedAt: try row.timestamp(2)), clock)
     }
 
     private func hash(
@@ -159,7 +159,7 @@ struct Importer: Sendable {
     ) throws(Refusal) -> Head {
         var check: ChainCheck
         if let head {
-            check = ChainCheck(after: head.place, recordedAt: head.recordedAt, anchor: excerpt.head)
+            check = ChainCheck(after: head.position, recordedAt: head.recordedAt, anchor: excerpt.head)
         } else {
             guard case .jobCreated(let description) = new[0].event.body else {
                 throw .invalid("the first event does not create the job")
@@ -174,10 +174,10 @@ struct Importer: Sendable {
         for one in new where !check.check(one.event, hash: one.hash) {
             throw .invalid(check.foundFault?.detail ?? "the events do not form a chain")
         }
-        guard check.place.sequence <= excerpt.head.sequence else {
+        guard check.position.sequence <= excerpt.head.sequence else {
             throw .invalid("the events go beyond event \(excerpt.head.sequence), which the excerpt states as the last")
         }
-        return Head(place: check.place, recordedAt: new[new.count - 1].event.recordedAt)
+        return Head(position: check.position, recordedAt: new[new.count - 1].event.recordedAt)
     }
 
     private static func statements(_ new: [RecordedEvent], _ job: JobID, _ head: Head) throws(PQError) -> [Query] {
@@ -196,8 +196,8 @@ struct Importer: Sendable {
                 Query(
                     "update ledger.job_head set sequence = $2, recorded_at = $3, hash = $4 where job_id = $1",
                     [
-                        .uuid(job.uuid), .int8(head.place.sequence),
-                        .timestamptz(microsecondsSince1970: head.recordedAt.microseconds), .bytea(head.place.hash),
+                        .uuid(job.uuid), .int8(head.position.sequence),
+                        .timestamptz(microsecondsSince1970: head.recordedAt.microseconds), .bytea(head.position.hash),
                     ]),
             ]
         }

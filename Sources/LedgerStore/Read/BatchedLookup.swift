@@ -41,7 +41,7 @@ final class BatchedLookup<Found: Sendable>: Sendable {
     /// Looks up a job. The result is from a query that started after the call.
     ///
     /// - Parameter whenDone: Called once, on any thread; must not block.
-    func ask(_ job: JobID, whenDone: @escaping Completion) {
+    func get(_ job: JobID, whenDone: @escaping Completion) {
         let (isTaken, begins) = state.withLock { state in
             guard state.waiterCount < waitersMax else { return (false, false) }
             if state.waiting[job] == nil { state.queue.append(job) }

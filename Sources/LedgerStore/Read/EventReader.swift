@@ -160,7 +160,7 @@ struct EventReader: Sendable {
         return verdicts
     }
 
-    func standing(
+    func status(
         of execution: Name, task: Name, in job: JobID, at sequence: Int64
     ) async throws(PQError) -> ExecutionStatus? {
         let results = try await pool.lookUp([

@@ -68,7 +68,7 @@ final class PointInTimeFold: Sendable {
             var fold = try await fold(job.id, through: from)
             var recorder = SnapshotDiffRecorder(from: fold, counting: policy, limit: limit)
             try await EventCursor(pool: pool).read(job.id, after: from, through: to) { events in
-                for event in events { recorder.note(event, try fold.apply(event), in: fold) }
+                for event in events { recorder.record(event, try fold.apply(event), in: fold) }
             }
             return recorder.difference(to: fold)
         }
@@ -82,7 +82,7 @@ final class PointInTimeFold: Sendable {
             var fold = Fold(tracksChanges: false)
             var recorder = IndicatorHistoryRecorder(label, points: points)
             try await EventCursor(pool: pool).read(job.id, after: 0, through: sequence) { events in
-                for event in events { recorder.note(event, try fold.apply(event), in: fold) }
+                for event in events { recorder.record(event, try fold.apply(event), in: fold) }
             }
             return recorder.curve(through: fold)
         }

@@ -78,13 +78,13 @@ public struct Migrator: Sendable {
     /// - Throws: ``MigrationError`` if the database is newer, if a migration was edited, or if one fails. A failed
     ///   file has no effect.
     public func migrate() async throws -> [String] {
-        try await bringUp().applied
+        try await migrateAndRepair().applied
     }
 
     /// Applies missing migrations, restores the guarantees, and returns the result.
     ///
     /// - Throws: The errors of ``migrate()``.
-    public func bringUp() async throws -> MigrationResult {
+    public func migrateAndRepair() async throws -> MigrationResult {
         try await withLease { lease in
             try await self.checkWritable(&lease)
             try await self.lock(&lease)
@@ -111,7 +111,7 @@ public struct Migrator: Sendable {
         }
     }
 
-    /// Returns the SQL equivalent of ``bringUp()``, for an administrator and psql.
+    /// Returns the SQL equivalent of ``migrateAndRepair()``, for an administrator and psql.
     ///
     /// - Throws: ``MigrationError`` if this build must not change the database.
     public func script() async throws -> String {

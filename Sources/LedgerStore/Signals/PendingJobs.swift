@@ -35,7 +35,7 @@ public final class PendingJobs: Sendable {
     public init() {}
 
     /// Queues jobs to which events were appended.
-    public func appended(_ jobs: some Collection<JobID>) {
+    public func enqueue(_ jobs: some Collection<JobID>) {
         guard !jobs.isEmpty else { return }
         wake { state in
             if state.jobs.count + jobs.count > Self.jobsMax {

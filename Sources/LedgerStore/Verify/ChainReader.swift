@@ -17,7 +17,7 @@ struct ChainReader: Sendable {
         // Without a head, the last event is the end.
         let end = start.head?.sequence ?? start.lastStored
         var check = try await check(job, start, stretch)
-        var position = check.place.sequence
+        var position = check.position.sequence
         // A caller may begin beyond the end.
         let rest = max(0, end - position)
         let last = position + min(rest, stretch.limit ?? rest)
@@ -28,7 +28,7 @@ struct ChainReader: Sendable {
             _ = Self.check(rows, &check)
         }
         // The head is compared only at the end of the ledger.
-        if last >= end || check.place.sequence < last {
+        if last >= end || check.position.sequence < last {
             check.finish(head: start.head, headRecordedAt: start.headRecordedAt, lastStored: start.lastStored)
         }
         return check.verification(ledgerSequence: end)
@@ -51,7 +51,7 @@ struct ChainReader: Sendable {
         let recordedAt = try rows.first?.timestamp(0) ?? .earliest
         var check = ChainCheck(after: after, recordedAt: recordedAt, anchor: stretch.anchor)
         let stored = try rows.first?.decode(1, as: [UInt8].self)
-        if stored != after.hash { check.noteChangedSince() }
+        if stored != after.hash { check.recordChangedStart() }
         return check
     }
 
@@ -78,11 +78,11 @@ struct ChainReader: Sendable {
                 """, [.uuid((cursor ?? JobID(high: 0, low: 0)).uuid), .int8(Int64(limit))]))
         var heads: [LedgerHead] = []
         for row in rows {
-            var place: ChainPosition?
+            var position: ChainPosition?
             if let sequence = try row.decodeIfPresent(1, as: Int64.self) {
-                place = ChainPosition(sequence: sequence, hash: try row.decode(2))
+                position = ChainPosition(sequence: sequence, hash: try row.decode(2))
             }
-            heads.append(LedgerHead(job: try row.jobID(0), place: place))
+            heads.append(LedgerHead(job: try row.jobID(0), position: position))
         }
         return heads
     }
@@ -170,12 +170,12 @@ struct ChainReader: Sendable {
             do throws(PQError) {
                 let (event, hash) = try EventRow.decode(row)
                 if try row.decode(EventRow.columnCount, as: Bool.self) {
-                    check.noteForeignFields()
+                    check.recordUnusedColumns()
                     return false
                 }
                 guard check.check(event, hash: hash) else { return false }
             } catch {
-                check.noteUnreadable()
+                check.recordUnreadableEvent()
                 return false
             }
         }

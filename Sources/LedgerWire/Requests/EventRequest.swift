@@ -20,7 +20,7 @@ public enum EventRequest {
     }
 
     /// The location of an event in a body.
-    public enum Place: Sendable, Hashable {
+    public enum Location: Sendable, Hashable {
         /// The event is the whole body.
         case whole
         /// The event is an element of the body, counted from 0.
@@ -45,10 +45,10 @@ public enum EventRequest {
     /// Parses events of many jobs, each with its `job`, and returns their locations.
     public static func entries(
         _ body: [UInt8], _ format: Format
-    ) throws(RequestError) -> [(job: JobID, draft: EventDraft, place: Place)] {
-        var entries: [(job: JobID, draft: EventDraft, place: Place)] = []
-        try read(body, format, namesJob: true) { entry, place in
-            if let job = entry.job { entries.append((job, entry.draft, place)) }
+    ) throws(RequestError) -> [(job: JobID, draft: EventDraft, location: Location)] {
+        var entries: [(job: JobID, draft: EventDraft, location: Location)] = []
+        try read(body, format, namesJob: true) { entry, location in
+            if let job = entry.job { entries.append((job, entry.draft, location)) }
         }
         return entries
     }
@@ -111,10 +111,10 @@ public enum EventRequest {
 
     /// Converts a value to an event; nil, with the problems recorded, if it is invalid.
     static func entry(
-        _ value: JSONValue, _ place: Place, namesJob: Bool, _ problems: inout ProblemList
+        _ value: JSONValue, _ location: Location, namesJob: Bool, _ problems: inout ProblemList
     ) -> Entry? {
         let before = problems.count
-        let prefix = place.pointer
+        let prefix = location.pointer
         guard var fields = FieldReader(value, prefix: prefix, &problems) else { return nil }
         let duplicates = problems.count
         let job = namesJob ? fields.job("job", &problems) : nil
@@ -191,7 +191,7 @@ public enum EventRequest {
         }
     }
 
-    private typealias EntryHandler = (Entry, Place) -> Void
+    private typealias EntryHandler = (Entry, Location) -> Void
 
     private static func read(
         _ body: [UInt8], _ format: Format, namesJob: Bool, _ handle: EntryHandler

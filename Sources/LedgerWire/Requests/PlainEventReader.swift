@@ -7,7 +7,7 @@ internal import Ledger
 ///
 /// It accepts nothing that the general parser (``JSONReader`` and ``FieldReader``) would refuse, and gives the same
 /// result. It leaves everything else to the general parser: escapes, nulls, fractions and errors. So errors are
-/// reported in one place.
+/// reported in one position.
 struct PlainEventReader {
     /// The bytes to parse.
     ///

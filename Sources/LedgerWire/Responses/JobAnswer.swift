@@ -1,7 +1,7 @@
 public import Ledger
 
 /// A job and its snapshot as one JSON object of a response.
-public struct JobAnswer: Sendable, Hashable {
+public struct JobResponse: Sendable, Hashable {
     public var id: JobID
     public var description: JobDescription
     public var createdAt: Timestamp

@@ -4,18 +4,18 @@ extension LedgerHead {
     public func write(to writer: inout JSONWriter) {
         writer.object { writer in
             writer.field("job", job.description)
-            writer.field("sequence", place?.sequence)
-            writer.field("hash", place.map { Hexadecimal.text($0.hash) })
+            writer.field("sequence", position?.sequence)
+            writer.field("hash", position.map { Hexadecimal.text($0.hash) })
         }
     }
 
     /// Parses the output of ``write(to:)``.
     public init(_ value: JSONValue) throws(ResponseError) {
         let reader = ResponseReader(value)
-        var place: ChainPosition?
+        var position: ChainPosition?
         if let sequence = try reader.integerIfPresent("sequence") {
-            place = ChainPosition(sequence: sequence, hash: try reader.hash("hash"))
+            position = ChainPosition(sequence: sequence, hash: try reader.hash("hash"))
         }
-        self.init(job: try reader.job("job"), place: place)
+        self.init(job: try reader.job("job"), position: position)
     }
 }

@@ -14,7 +14,7 @@ public struct VerificationResponse: Hashable, Sendable {
     public func write(to writer: inout JSONWriter) {
         writer.object { writer in
             writer.field("job", job.description)
-            writer.field("ok", verification.isWhole)
+            writer.field("ok", verification.isIntact)
             writer.field("sequence", verification.sequence)
             writer.field("head_hash", Hexadecimal.text(verification.headHash))
             writer.field("ledger_sequence", verification.ledgerSequence)

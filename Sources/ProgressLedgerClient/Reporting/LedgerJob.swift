@@ -128,7 +128,7 @@ public struct LedgerJob: Sendable {
     // MARK: Reading
 
     /// Returns the job with its snapshot, or nil if no ledger is configured.
-    public func snapshot() async throws(LedgerClientError) -> JobAnswer? {
+    public func snapshot() async throws(LedgerClientError) -> JobResponse? {
         guard let id, let client else { return nil }
         return try await client.job(id)
     }
@@ -136,7 +136,7 @@ public struct LedgerJob: Sendable {
     /// Waits until the job has ended, and returns it with its final snapshot.
     ///
     /// Returns nil if no ledger is configured.
-    public func waitUntilFinished() async throws(LedgerClientError) -> JobAnswer? {
+    public func waitUntilFinished() async throws(LedgerClientError) -> JobResponse? {
         guard let id, let client else { return nil }
         var read = try await client.progress(of: id)
         while read.job.snapshot.state == .running || read.job.snapshot.sequence < read.job.ledgerSequence {

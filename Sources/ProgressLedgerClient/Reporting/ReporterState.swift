@@ -141,10 +141,10 @@ final class ReporterState: Sendable {
     /// Logs the first refusal of each kind; the others are only counted.
     private func log(_ refusal: Refusal, _ file: StaticString, _ line: UInt) { log(refusal, "\(file):\(line)") }
 
-    private func log(_ refusal: Refusal, _ place: @autoclosure () -> String) {
+    private func log(_ refusal: Refusal, _ position: @autoclosure () -> String) {
         guard state.withLock({ $0.loggedRefusals.insert(refusal).inserted }) else { return }
         logger.error(
-            "a report was refused", metadata: ["report.place": "\(place())", "report.reason": "\(refusal.reason)"])
+            "a report was refused", metadata: ["report.place": "\(position())", "report.reason": "\(refusal.reason)"])
     }
 
     /// - Returns: Whether the execution ends with this outcome; false if the end of the process has canceled it.

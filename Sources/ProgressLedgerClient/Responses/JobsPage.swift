@@ -2,15 +2,15 @@ public import LedgerWire
 
 /// A page of a list of jobs.
 public struct JobsPage: Hashable, Sendable {
-    public let jobs: [JobAnswer]
+    public let jobs: [JobResponse]
     /// The cursor of the next page; nil at the end.
     public let nextCursor: String?
 }
 
 extension JobsPage: ResponseBody {
     package init(_ value: JSONValue) throws(ResponseError) {
-        var jobs: [JobAnswer] = []
-        for element in try value.elements("jobs") { jobs.append(try JobAnswer(element)) }
+        var jobs: [JobResponse] = []
+        for element in try value.elements("jobs") { jobs.append(try JobResponse(element)) }
         self.jobs = jobs
         nextCursor = value["next_cursor"]?.text
     }

@@ -2,7 +2,7 @@ public import LedgerWire
 
 /// A job's snapshot with its entity tag.
 public struct ReadJob: Hashable, Sendable {
-    public let job: JobAnswer
+    public let job: JobResponse
     /// The value of `unchangedSince` to wait for the next change.
     ///
     /// It is nil if a proxy has removed the tag.

@@ -8,7 +8,7 @@ package protocol ResponseBody: Sendable {
     init(_ value: JSONValue) throws(ResponseError)
 }
 
-extension JobAnswer: ResponseBody {}
+extension JobResponse: ResponseBody {}
 extension Explanation: ResponseBody {}
 extension SnapshotDiff: ResponseBody {}
 extension IndicatorHistory: ResponseBody {}

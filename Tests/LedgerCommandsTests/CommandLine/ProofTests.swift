@@ -45,7 +45,7 @@ struct ProofTests {
             let own = try await CommandRun.ledger("verify", job.description, "--json", "--server", url)
             #expect(own.status == 0, "\(own.errors)")
             let found = try VerificationResponse(try JSONReader.read(Array(own.output.utf8)))
-            #expect(found.verification.isWhole && found.verification.sequence == 453)
+            #expect(found.verification.isIntact && found.verification.sequence == 453)
 
             let pipe = #""$0" events "$1" --all --json --server "$2" | sed "$4" | "$3/Scripts/audit-chain" "$1""#
             func audit(_ edit: String) async throws -> CommandRun {
@@ -65,7 +65,7 @@ struct ProofTests {
             let nothing = try await audit("d")
             #expect(nothing.status == 1 && nothing.output.hasPrefix("no event was read"), "\(nothing.output)")
             let damaged = try await audit("2s/.*/{bad/")
-            #expect(damaged.status == 1 && damaged.output.hasPrefix("line 2 is no event"), "\(damaged.output)")
+            #expect(damaged.status == 1 && damaged.output.hasPrefix("line 2 is not an event"), "\(damaged.output)")
         }
     }
 

@@ -218,7 +218,7 @@ struct Operation: Sendable {
         Operation(
             "start an execution", statements: ["found.name between $3 and $3"], rowsMax: 20, pagesMax: 60
         ) { ledger, subject in
-            let standing = try await ledger.standing(of: "execution 2 of 4", task: "task 4", in: subject.job, at: .max)
+            let standing = try await ledger.status(of: "execution 2 of 4", task: "task 4", in: subject.job, at: .max)
             #expect(standing?.isLast == true)
         },
         Operation("read heads", statements: ["from ledger.job where job_id > $1"], rowsMax: 40, pagesMax: 60) {
