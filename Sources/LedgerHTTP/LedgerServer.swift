@@ -44,12 +44,14 @@ public struct LedgerServer: Service {
         let table = RouteTable(
             RouteTable.Dependencies(
                 service: service, settings: settings, metrics: metrics, cache: cache, logger: logger))
+        let origins = OriginPolicy(host: settings.host, allowedHosts: settings.allowedHosts)
         let fastPaths = FastPathTable(table.routes, settings)
         let application = Application(
             responder: makeRouter(table, metrics, budget, connections).buildResponder(),
             server: HTTPServerBuilder { responder in
                 LedgerChannel(
-                    responder: responder, settings: settings, metrics: metrics, date: date, connections: connections
+                    responder: responder, settings: settings, origins: origins, metrics: metrics, date: date,
+                    connections: connections
                 ) {
                     [
                         FastPathHandler(table: fastPaths, budget: budget, metrics: metrics, date: date),

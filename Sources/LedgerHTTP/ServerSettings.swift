@@ -4,6 +4,8 @@ public struct ServerSettings: Sendable {
     public var host = "127.0.0.1"
     /// The port to listen on; 0 picks a free one.
     public var port = 8080
+    /// The names under which the server is reached, besides `localhost`, loopback addresses and ``host``.
+    public var allowedHosts: [String] = []
     /// The maximum number of open connections.
     ///
     /// At this number the server closes the connections that have been idle for longest. If none is idle, it refuses a

@@ -143,13 +143,13 @@ struct BadInputTests {
             let job = try await client.createJob()
             let announced = try await client.send(
                 Array(
-                    "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100001\r\n\r\n"
+                    "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100001\r\n\r\n"
                         .utf8))
             #expect(announced.status == 413)
             let chunk = "10000\r\n" + String(repeating: " ", count: 0x10000) + "\r\n"
             let chunked = try await client.send(
                 Array(
-                    ("POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    ("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
                         + chunk + chunk).utf8))
             #expect(chunked.status == 413)
             #expect(try await client.get("/v1/jobs/\(job)").json["ledger_sequence"] == .integer(1))
@@ -172,14 +172,14 @@ struct BadInputTests {
         try await withServer({ $0.bodyDeadline = .milliseconds(300) }) { client, _ in
             let slow = try await client.send(
                 Array(
-                    "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"
+                    "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"
                         .utf8))
             #expect(slow.status == 408)
             for _ in 0..<20 {
                 let channel = try await client.connect()
                 try await channel.executeThenClose { _, outbound in
                     try await outbound.write(
-                        ByteBufferOf("POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"))
+                        ByteBufferOf("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{"))
                 }
             }
             #expect(try await client.get("/healthz").status == 200)
@@ -191,7 +191,7 @@ struct BadInputTests {
         try await withServer { client, _ in
             let body = #"{"name":"expected"}"#
             let head =
-                "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-Continue\r\n"
+                "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nExpect: 100-Continue\r\n"
                 + "Content-Length: \(body.utf8.count)\r\n"
             let channel = try await client.connect()
             let responses: [String] = try await channel.executeThenClose { inbound, outbound in
@@ -211,7 +211,7 @@ struct BadInputTests {
             #expect(try await client.send(Array(long.utf8)).status == 413)
 
             let job = try await client.createJob()
-            let behind = "GET /v1/jobs/\(job) HTTP/1.1\r\nHost: x\r\n\r\n" + head + "\r\n" + body
+            let behind = "GET /v1/jobs/\(job) HTTP/1.1\r\nHost: localhost\r\n\r\n" + head + "\r\n" + body
             #expect(try await client.sendPipelined([behind]).map(\.status) == [200, 201])
         }
     }

@@ -26,7 +26,8 @@ struct MessageValidatorTests {
         try channel.pipeline.syncOperations.addHandlers([
             HalfClosure(),
             MessageValidator(
-                settings: ServerSettings(), metrics: HTTPMetrics(), date: HTTPDate(), upgrade: UpgradeSignal(),
+                settings: ServerSettings(), origins: OriginPolicy(host: "127.0.0.1", allowedHosts: []),
+                metrics: HTTPMetrics(), date: HTTPDate(), upgrade: UpgradeSignal(),
                 connection: connection),
         ])
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()

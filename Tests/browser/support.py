@@ -86,12 +86,13 @@ def start(task, attempt):
 class Browser:
     """A headless Chromium with queries for the pages under test."""
 
-    def __init__(self, size=WIDE, dark=False, scripts=True):
+    def __init__(self, size=WIDE, dark=False, scripts=True, arguments=()):
         # Parts of the console messages that the test expects.
         self.expected = []
         options = Options()
         options.binary_location = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-        for argument in ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage"]:
+        for argument in ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage",
+                         *arguments]:
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(

@@ -22,7 +22,7 @@ extension [UInt8] {
     mutating func appendRequest(
         _ method: String, _ path: String, headers: String = "", type: String = "application/json", body: [UInt8] = []
     ) {
-        self += Array("\(method) \(path) HTTP/1.1\r\nHost: bench\r\n\(headers)".utf8)
+        self += Array("\(method) \(path) HTTP/1.1\r\nHost: localhost\r\n\(headers)".utf8)
         if method == "POST" { self += Array("Content-Type: \(type)\r\nContent-Length: \(body.count)\r\n".utf8) }
         self += Array("\r\n".utf8)
         self += body

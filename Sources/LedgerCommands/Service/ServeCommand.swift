@@ -22,6 +22,13 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(parsing: .unconditional, help: "The port; 0 picks a free one. Default: PROGRESS_LEDGER_PORT, else 8080.")
     var port: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "A name under which the server is reached, besides localhost and loopback addresses; may be repeated. Requests "
+                + "for other hosts get 421. Default: PROGRESS_LEDGER_ALLOWED_HOSTS, separated by commas.",
+            valueName: "host"))
+    var allowedHost: [String] = []
+
     @Flag(help: "Run no projection worker; use 'progress-ledger project' for that.")
     var noProjection = false
 
@@ -54,6 +61,7 @@ struct ServeCommand: AsyncParsableCommand {
         var settings = ServerSettings()
         settings.host = address.host
         settings.port = address.port
+        settings.allowedHosts = try allowedHosts(configuration)
         settings.watchersMax = try watchersMax(configuration)
         try ListenCheck.check(address)
         let logger = try service.makeLogger(configuration)
@@ -84,6 +92,20 @@ struct ServeCommand: AsyncParsableCommand {
         }
         try ListenCheck.checkHost(host)
         return try ListenAddress(host: host, port: port, isOpenToAll: insecureNoAuthentication)
+    }
+
+    private func allowedHosts(_ configuration: Configuration) throws(CommandFailure) -> [String] {
+        let flag = allowedHost.isEmpty ? nil : allowedHost.joined(separator: ",")
+        return try configuration.read(.allowedHosts, flag: flag, named: "--allowed-host", else: []) { text in
+            let hosts = text.split(separator: ",").map { $0.filter { $0 != " " } }
+            // A port or a scheme would never match.
+            // An IPv6 address has several colons.
+            return hosts.allSatisfy { host in
+                !host.isEmpty && !host.contains("/") && host.count(where: { $0 == ":" }) != 1
+            } ? hosts : nil
+        } expected: {
+            "host names without scheme and port, such as ledger.example.com"
+        }
     }
 
     private func watchersMax(_ configuration: Configuration) throws(CommandFailure) -> Int {

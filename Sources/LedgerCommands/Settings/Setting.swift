@@ -5,6 +5,7 @@ enum Setting: String, CaseIterable, Sendable {
     case url = "PROGRESS_LEDGER_URL"
     case host = "PROGRESS_LEDGER_HOST"
     case port = "PROGRESS_LEDGER_PORT"
+    case allowedHosts = "PROGRESS_LEDGER_ALLOWED_HOSTS"
     case database = "PROGRESS_LEDGER_DATABASE"
     case data = "PROGRESS_LEDGER_DATA"
     case databaseConnections = "PROGRESS_LEDGER_DATABASE_CONNECTIONS"
@@ -31,7 +32,7 @@ enum Setting: String, CaseIterable, Sendable {
     /// from the environment.
     var isAllowedInFile: Bool {
         switch self {
-        case .host, .port, .database, .data, .databaseConnections, .logLevel, .logFormat, .drainSeconds,
+        case .host, .port, .allowedHosts, .database, .data, .databaseConnections, .logLevel, .logFormat, .drainSeconds,
             .waitForDatabase,
             .watchersMax:
             true

@@ -14,6 +14,7 @@ struct LedgerChannel: HTTPChannelHandler {
 
     let responder: HTTPChannelHandler.Responder
     let settings: ServerSettings
+    let origins: OriginPolicy
     let metrics: HTTPMetrics
     let date: HTTPDate
     let connections: ConnectionRegistry
@@ -33,7 +34,8 @@ struct LedgerChannel: HTTPChannelHandler {
             try pipeline.addHandlers([
                 HTTPResponseEncoder(), ByteToMessageHandler(HTTPMessageDecoder(upgrade: upgrade)),
                 MessageValidator(
-                    settings: settings, metrics: metrics, date: date, upgrade: upgrade, connection: connection),
+                    settings: settings, origins: origins, metrics: metrics, date: date, upgrade: upgrade,
+                    connection: connection),
                 HTTP1ToHTTPServerCodec(secure: false),
                 ReadTimeoutHandler(deadline: settings.bodyDeadline, bodyBytesMax: settings.bodyBytesMax),
                 WriteTimeoutHandler(deadline: settings.writeTimeout),

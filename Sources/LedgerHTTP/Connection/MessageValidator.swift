@@ -45,6 +45,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private let settings: ServerSettings
+    private let origins: OriginPolicy
     private let metrics: HTTPMetrics
     private let date: HTTPDate
     private let upgrade: UpgradeSignal
@@ -60,10 +61,11 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     private var hasReceivedData = false
 
     init(
-        settings: ServerSettings, metrics: HTTPMetrics, date: HTTPDate, upgrade: UpgradeSignal,
+        settings: ServerSettings, origins: OriginPolicy, metrics: HTTPMetrics, date: HTTPDate, upgrade: UpgradeSignal,
         connection: ConnectionRegistry.Connection
     ) {
         self.settings = settings
+        self.origins = origins
         self.metrics = metrics
         self.date = date
         self.upgrade = upgrade
@@ -110,7 +112,9 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         // A request after the last response would be recorded and not answered.
         guard !isLast else { return reading = .discarding }
         let rules = head.rules(bodyBytesMax: settings.bodyBytesMax)
-        if let problem = rules.problem { return refuse(problem, isHead: head.method == .HEAD, context) }
+        if let problem = rules.problem ?? origins.problem(head) {
+            return refuse(problem, isHead: head.method == .HEAD, context)
+        }
         var head = head
         if rules.isUpgrade || !rules.keepsAlive || head.version != .http1_1 {
             for name in ["connection", "upgrade", "http2-settings", "keep-alive"] { head.headers.remove(name: name) }

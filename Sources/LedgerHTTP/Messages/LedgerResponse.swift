@@ -44,7 +44,7 @@ struct LedgerResponse: Sendable {
     /// The response in Hummingbird's form.
     var response: Response {
         var headers = headers
-        headers[.xContentTypeOptions] = "nosniff"
+        headers.addSecurityFields()
         if headers[.cacheControl] == nil { headers[.cacheControl] = "no-cache" }
         switch body {
         case .none:
@@ -61,4 +61,22 @@ struct LedgerResponse: Sendable {
                 })
         }
     }
+}
+
+extension HTTPFields {
+    /// Adds the fields that protect clients, unless a route has set them.
+    ///
+    /// A browser must not guess the type of a response, embed it in a page of another site, or run anything in it.
+    mutating func addSecurityFields() {
+        self[.xContentTypeOptions] = "nosniff"
+        if self[.contentSecurityPolicy] == nil {
+            self[.contentSecurityPolicy] = "default-src 'none'; frame-ancestors 'none'"
+        }
+        if self[.crossOriginResourcePolicy] == nil { self[.crossOriginResourcePolicy] = "same-origin" }
+    }
+}
+
+extension HTTPField.Name {
+    /// A field of the Fetch standard.
+    static let crossOriginResourcePolicy = known("Cross-Origin-Resource-Policy")
 }

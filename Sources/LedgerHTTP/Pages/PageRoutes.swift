@@ -159,8 +159,11 @@ struct PageRoutes: Sendable {
     private static func picture(_ svg: HTML, caching: String) -> LedgerResponse {
         LedgerResponse(
             status: .ok,
-            // A picture that is opened as a document must not load or run anything.
-            headers: [.cacheControl: caching, .contentSecurityPolicy: "default-src 'none'; style-src 'unsafe-inline'"],
+            // A picture that is opened as a document must not load or run anything. It may be embedded elsewhere.
+            headers: [
+                .cacheControl: caching, .contentSecurityPolicy: "default-src 'none'; style-src 'unsafe-inline'",
+                .crossOriginResourcePolicy: "cross-origin",
+            ],
             contentType: "image/svg+xml; charset=utf-8", bytes: Array(svg.text.utf8))
     }
 }

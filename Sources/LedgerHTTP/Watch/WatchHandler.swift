@@ -126,7 +126,7 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
             route: request.route, method: "GET", status: 200, seconds: started.duration(to: .now), isFast: true)
         state = .streaming(subscription, ServerSentEvents(job: request.job, known: request.known))
         var response = HTTPResponse(status: .ok, headerFields: ServerSentEvents.headers)
-        response.headerFields[.xContentTypeOptions] = "nosniff"
+        response.headerFields.addSecurityFields()
         response.headerFields[.date] = date.text
         context.write(wrapOutboundOut(.head(response)), promise: nil)
         write([ServerSentEvents.greeting], context)
