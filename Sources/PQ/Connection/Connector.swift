@@ -62,16 +62,30 @@ enum Connector {
         }
     }
 
+    /// An attempt that failed after a longer time is not repeated.
+    private static let repeatMax: Duration = .seconds(1)
+
     private static func open(_ settings: [String: String]) -> Result<Session, PQError> {
+        let start = ContinuousClock.now
         let pairs = settings.sorted { $0.key < $1.key }
         guard let handle = unsafe withPointers(pairs, { unsafe PQconnectdbParams($0, $1, 0) }) else {
             return .failure(PQError(.connectionFailed, "libpq has no memory for a connection"))
         }
-        guard unsafe PQstatus(handle) == CONNECTION_OK else {
-            defer { unsafe PQfinish(handle) }
-            return unsafe .failure(failure(of: handle))
+        if unsafe PQstatus(handle) == CONNECTION_OK { return unsafe .success(Session(handle)) }
+        let text = unsafe message(of: handle)
+        // libpq has no function for the SQLSTATE of a refused connection, and the message is in the server's language. But
+        // it contains the SQLSTATE if that is wanted, which can be said only to a connection that exists: so it connects
+        // again. Timeouts are not repeated.
+        guard unsafe PQstatus(handle) == CONNECTION_BAD, start.duration(to: .now) < repeatMax else {
+            unsafe PQfinish(handle)
+            return .failure(failure(text, nil))
         }
-        return unsafe .success(Session(handle))
+        _ = unsafe PQsetErrorVerbosity(handle, PQERRORS_VERBOSE)
+        unsafe PQreset(handle)
+        _ = unsafe PQsetErrorVerbosity(handle, PQERRORS_DEFAULT)
+        if unsafe PQstatus(handle) == CONNECTION_OK { return unsafe .success(Session(handle)) }
+        defer { unsafe PQfinish(handle) }
+        return unsafe .failure(failure(text, sqlState(in: message(of: handle))))
     }
 
     /// Calls the closure with the settings in libpq's format.
@@ -95,21 +109,20 @@ enum Connector {
         return unsafe body(keywordPointers, valuePointers)
     }
 
-    private static func failure(of handle: OpaquePointer) -> PQError {
-        let text = unsafe String(cString: PQerrorMessage(handle)).split(separator: "\n").joined(separator: "; ")
-        return PQError(.connectionFailed, "no connection to PostgreSQL: \(text)", sqlState: sqlState(in: text))
+    private static func message(of handle: OpaquePointer) -> String {
+        unsafe String(cString: PQerrorMessage(handle)).split(separator: "\n").joined(separator: "; ")
     }
 
-    /// Derives the SQLSTATE of a refused connection from libpq's text.
-    ///
-    /// libpq keeps no SQLSTATE in this case.
-    private static func sqlState(in text: String) -> SQLState? {
-        let patterns: [(String, SQLState)] = [
-            ("the database system is", .cannotConnectNow), ("too many clients", .tooManyConnections),
-            ("remaining connection slots", .tooManyConnections),
-            ("too many connections for", .tooManyConnections), ("no more connections allowed", .tooManyConnections),
-            ("does not exist", .invalidCatalogName),
-        ]
-        return patterns.first { text.contains($0.0) }?.1
+    private static func failure(_ text: String, _ sqlState: SQLState?) -> PQError {
+        PQError(.connectionFailed, "no connection to PostgreSQL: \(text)", sqlState: sqlState)
+    }
+
+    /// The SQLSTATE in a verbose message: `SEVERITY:  SQLSTATE: text`, the last one if several hosts refused.
+    static func sqlState(in text: String) -> SQLState? {
+        let fields = text.split(separator: ":").map { $0.filter { $0 != " " } }
+        return fields.last { field in
+            field.utf8.count == 5 && field.utf8.allSatisfy { ($0 >= 0x30 && $0 <= 0x39) || ($0 >= 0x41 && $0 <= 0x5A) }
+                && field.utf8.contains { $0 >= 0x30 && $0 <= 0x39 }
+        }.map { SQLState(rawValue: $0) }
     }
 }
