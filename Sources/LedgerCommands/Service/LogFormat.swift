@@ -11,6 +11,7 @@ enum LogFormat: String, CaseIterable, Sendable {
     /// Installs the format for the process; must be called once.
     func install(level: Logger.Level) {
         let format = self
+        let counters = RateLimitedLogHandler.Counters()
         LoggingSystem.bootstrap { label in
             var handler: any LogHandler =
                 switch format {
@@ -18,7 +19,7 @@ enum LogFormat: String, CaseIterable, Sendable {
                 case .json: JSONLogHandler(label: label)
                 }
             handler.logLevel = level
-            return handler
+            return RateLimitedLogHandler(handler, label: label, counters: counters)
         }
     }
 }
