@@ -59,10 +59,12 @@ public struct LedgerClientError: Error, Sendable {
     public let superseded: SupersededExecution?
     /// The pause that the server asks for before the next try.
     public let retryAfter: Duration?
+    /// Whether the ledger itself refused the request, and not a proxy or another server.
+    let isProblem: Bool
 
     init(
         _ code: Code, _ message: String, remedy: String? = nil, status: Int? = nil, problems: [RequestProblem] = [],
-        superseded: SupersededExecution? = nil, retryAfter: Duration? = nil
+        superseded: SupersededExecution? = nil, retryAfter: Duration? = nil, isProblem: Bool = false
     ) {
         self.code = code
         self.message = message
@@ -71,6 +73,7 @@ public struct LedgerClientError: Error, Sendable {
         self.problems = problems
         self.superseded = superseded
         self.retryAfter = retryAfter
+        self.isProblem = isProblem
     }
 
     /// Whether the request had no effect and a later try may succeed.

@@ -96,7 +96,7 @@ func WithLogger(logger Logger) ClientOption {
 
 // WithInterval sets how long increments are collected before they are sent.
 //
-// The default is 800 ms, the maximum 1 s.
+// The default, and the maximum, is 1 s.
 func WithInterval(interval time.Duration) ClientOption {
 	return func(c *Client) error {
 		if interval <= 0 || interval > intervalMax {
@@ -262,7 +262,7 @@ func (c *Client) giveUp() {
 	for _, execution := range c.liveExecutions() {
 		if lost := execution.abandon(); lost > 0 {
 			count += lost
-			cause = execution.Stats().Err
+			cause = execution.Stats().LastError
 		}
 	}
 	for _, end := range c.unsettledEnds() {

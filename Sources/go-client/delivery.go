@@ -126,22 +126,20 @@ func (d *delivery) next(now time.Time) step {
 	}
 	isCheckDue := !d.isSuperseded && !now.Before(d.checkAt)
 	d.sealBatch(now)
+	// A check that is due is part of the next batch, if there is one within the interval.
 	switch {
 	case len(d.batches) > 0:
 		return step{kind: stepSend, batch: d.batches[0], isCheck: isCheckDue}
 	case d.isEnded:
 		return step{kind: stepStop}
+	case !d.buffer.isEmpty():
+		return d.wait(d.dueAt)
 	case isCheckDue:
 		return step{kind: stepCheck}
+	case d.isSuperseded:
+		return d.wait()
 	}
-	var times []time.Time
-	if !d.buffer.isEmpty() {
-		times = append(times, d.dueAt)
-	}
-	if !d.isSuperseded {
-		times = append(times, d.checkAt)
-	}
-	return d.wait(times...)
+	return d.wait(d.checkAt)
 }
 
 // wait returns a wait until the first of these times.
@@ -199,15 +197,16 @@ func (d *delivery) sealBatch(now time.Time) {
 // It returns whether to wake the sender, which only the first report in the buffer needs.
 func (d *delivery) report(label string, total, done int64, now func() time.Time) (wake bool, err error) {
 	if d.isEnded {
-		d.counts.Dropped++
+		d.countRefusedCall()
 		return false, ErrEnded
 	}
 	indicator, err := d.buffer.accept(label, total, done)
 	if err != nil {
 		d.counts.Invalid++
+		d.countRefusedCall()
 		return false, err
 	}
-	d.counts.Calls++
+	d.counts.Taken++
 	if d.isAbandoned {
 		d.counts.Dropped++
 		return false, nil
@@ -218,6 +217,39 @@ func (d *delivery) report(label string, total, done int64, now func() time.Time)
 		d.dueAt = now().Add(d.interval)
 	}
 	return wasEmpty, nil
+}
+
+func (d *delivery) countRefusedCall() {
+	d.counts.Refused++
+	d.counts.Dropped++
+}
+
+// stats returns the statistics so far.
+func (d *delivery) stats() Stats {
+	stats := d.counts
+	stats.Calls, stats.Err = stats.Taken, stats.LastError
+	stats.IsStarted = d.start == startRecorded
+	stats.IsSuperseded = d.isSuperseded
+	stats.Pending = d.pending()
+	return stats
+}
+
+// pending returns the number of events that the ledger has not recorded yet.
+func (d *delivery) pending() int {
+	if d.isAbandoned {
+		return 0
+	}
+	count := len(d.buffer.dirty)
+	for _, batch := range d.batches {
+		count += len(batch.events)
+	}
+	if d.start != startRecorded {
+		count++
+	}
+	if d.isEnded && !d.isFinishQueued {
+		count++
+	}
+	return count
 }
 
 // flush makes all reports due now, and returns the generation to wait for.
@@ -248,6 +280,9 @@ func (d *delivery) end(outcome Outcome, now time.Time) {
 	d.outcome = outcome
 	d.drainUntil = now.Add(drainMax)
 	d.skipPause()
+	if d.isAbandoned {
+		d.counts.Dropped++
+	}
 }
 
 // abandon gives up everything undelivered, counts it, and returns the count.
@@ -255,21 +290,12 @@ func (d *delivery) abandon() (count int64) {
 	if d.isAbandoned {
 		return 0
 	}
+	count = int64(d.pending())
+	d.counts.Dropped += count
 	d.isAbandoned = true
-	before := d.counts.Dropped
-	for _, batch := range d.batches {
-		d.counts.Dropped += int64(len(batch.events))
-	}
-	d.counts.Dropped += int64(len(d.buffer.dirty))
-	if d.start != startRecorded {
-		d.counts.Dropped++
-	}
-	if d.isEnded && !d.isFinishQueued {
-		d.counts.Dropped++
-	}
 	d.batches = nil
 	d.buffer.dirty = nil
-	return d.counts.Dropped - before
+	return count
 }
 
 // isFinishSettled reports whether the end of the execution is settled.

@@ -1,6 +1,10 @@
 package ledger
 
-import "time"
+import (
+	"errors"
+	"net/http"
+	"time"
+)
 
 // Results of requests, as they change a delivery.
 
@@ -9,6 +13,7 @@ import "time"
 // The attempt is 0 if the response does not contain it.
 func (d *delivery) startWasRecorded(attempt int, sequence int64, now time.Time) {
 	d.requestSucceeded()
+	d.counts.Delivered++
 	d.startSequence = sequence
 	d.start = startRecorded
 	d.checkAt = now.Add(d.checkInterval)
@@ -46,13 +51,13 @@ func (d *delivery) checkWasRejected(err error, now time.Time) {
 func (d *delivery) countFailure(err error) {
 	d.counts.Requests++
 	d.counts.Failures++
-	d.counts.Err = err
+	d.counts.LastError = err
 }
 
 // requestSucceeded ends an outage.
 func (d *delivery) requestSucceeded() {
 	d.counts.Requests++
-	d.counts.Err = nil
+	d.counts.LastError = nil
 	d.failures = 0
 	d.retryAt, d.notBefore = time.Time{}, time.Time{}
 }
@@ -68,7 +73,7 @@ func (d *delivery) requestFailed(err error, now time.Time, retryAfter time.Durat
 	}
 	d.retryAt = now.Add(backoff(d.failures, randomFraction))
 	// Never earlier than the ledger asks for, and spread beyond it, because all executions are asked for the same.
-	d.notBefore = now.Add(retryAfter + time.Duration(randomFraction*float64(retryAfter)/4))
+	d.notBefore = now.Add(retryAfter + time.Duration(randomFraction*retryAfterSpread*float64(retryAfter)))
 }
 
 // backoff returns the pause after so many failures in a row.
@@ -104,7 +109,7 @@ func (d *delivery) accepted(verdicts []Verdict, now time.Time, checked bool) (is
 	d.requestSucceeded()
 	isResent := len(d.batches) > 0 && d.batches[0].isResent
 	if len(d.batches) > 0 {
-		d.counts.Delivered += int64(reportsIn(d.batches[0].events))
+		d.counts.Delivered += int64(len(d.batches[0].events))
 	}
 	d.settled()
 	for _, verdict := range verdicts {
@@ -112,7 +117,9 @@ func (d *delivery) accepted(verdicts []Verdict, now time.Time, checked bool) (is
 		case verdict == VerdictSuperseded:
 			isSuperseded = true
 		case verdict == VerdictConflict, verdict == VerdictOverLimit, verdict == VerdictDuplicate && !isResent:
+			d.counts.Delivered--
 			d.counts.Discarded++
+			d.counts.Dropped++
 			collision = verdict
 		}
 	}
@@ -123,43 +130,85 @@ func (d *delivery) accepted(verdicts []Verdict, now time.Time, checked bool) (is
 	return isSuperseded, collision
 }
 
-// refused drops the batch in flight, which the ledger has rejected for good.
+// rejected records that the ledger has rejected the batch in flight for good, and returns the number of lost events.
 //
-// Otherwise it would block later ones.
-func (d *delivery) refused(err error) {
-	d.countFailure(err)
-	d.failures = 0
-	if len(d.batches) > 0 {
-		d.counts.Dropped += int64(len(d.batches[0].events))
+// The events that it names are dropped, because they would block the others. If it names none, the batch is divided to
+// find them. If the job does not exist, or was retired, everything is given up.
+func (d *delivery) rejected(cause error, count int) (lost int64) {
+	var problem *Problem
+	if errors.As(cause, &problem) && (problem.Status == http.StatusNotFound || problem.Status == http.StatusGone) {
+		d.requestWasFinal(cause)
+		return d.abandon()
 	}
-	d.settled()
+	positions := problem.refusedPositions(count)
+	switch {
+	case len(d.batches) == 0:
+		d.requestWasFinal(cause)
+		return 0
+	case len(positions) == 0:
+		return d.divide(cause)
+	}
+	return d.drop(cause, positions)
 }
 
-// tooLarge splits the batch in flight, which the ledger or a proxy refused.
+// tooLarge divides the batch in flight, which the ledger or a proxy refused, and limits later ones.
+func (d *delivery) tooLarge(cause error) (lost int64) {
+	if len(d.batches) == 0 {
+		d.requestWasFinal(cause)
+		return 0
+	}
+	if half := len(d.batches[0].events) / 2; half > 0 && half < d.batchSizeMax {
+		d.batchSizeMax = half
+	}
+	return d.divide(cause)
+}
+
+// divide sends the batch in flight in halves, or drops it if it has one event.
 //
 // The halves keep their report numbers: if the whole was recorded after all, they change nothing.
-func (d *delivery) tooLarge(err error) {
-	if len(d.batches) == 0 || len(d.batches[0].events) < 2 {
-		d.refused(err)
-		return
-	}
-	d.countFailure(err)
+func (d *delivery) divide(cause error) (lost int64) {
 	whole := d.batches[0]
+	if len(whole.events) < 2 {
+		return d.drop(cause, []int{0})
+	}
+	d.requestWasFinal(cause)
 	middle := len(whole.events) / 2
-	d.batchSizeMax = middle
 	halves := []batch{newBatch(whole.events[:middle], 0), newBatch(whole.events[middle:], whole.completedGeneration)}
 	for i := range halves {
 		halves[i].isResent = true
 	}
 	d.batches = append(halves, d.batches[1:]...)
+	return 0
 }
 
-func reportsIn(events []event) int {
-	count := 0
-	for _, event := range events {
-		if event.Report > 0 {
-			count++
+// drop removes the events at these positions from the batch in flight.
+func (d *delivery) drop(cause error, positions []int) (lost int64) {
+	d.requestWasFinal(cause)
+	lost = int64(len(positions))
+	d.counts.Dropped += lost
+	isDropped := make(map[int]bool, len(positions))
+	for _, position := range positions {
+		isDropped[position] = true
+	}
+	var kept []event
+	for i, event := range d.batches[0].events {
+		if !isDropped[i] {
+			kept = append(kept, event)
 		}
 	}
-	return count
+	if len(kept) == 0 {
+		d.settled()
+		return lost
+	}
+	isResent := d.batches[0].isResent
+	d.batches[0] = newBatch(kept, d.batches[0].completedGeneration)
+	d.batches[0].isResent = isResent
+	return lost
+}
+
+// requestWasFinal records a failure that ends an outage: the ledger has responded.
+func (d *delivery) requestWasFinal(err error) {
+	d.countFailure(err)
+	d.failures = 0
+	d.retryAt, d.notBefore = time.Time{}, time.Time{}
 }

@@ -127,8 +127,9 @@ func TestTheEndFollowsTheLastReports(t *testing.T) {
 	}
 	d.accepted(nil, now, false)
 	expectStep(t, d, now, stepStop)
-	if d.counts.Delivered != 1 {
-		t.Errorf("%d reports were delivered", d.counts.Delivered)
+	// The start, the report and the end.
+	if d.counts.Delivered != 3 {
+		t.Errorf("%d events were delivered", d.counts.Delivered)
 	}
 }
 
@@ -216,11 +217,10 @@ func TestSettingTheClockDoesNotChangeAnyWait(t *testing.T) {
 			t.Errorf("%s has no monotonic reading: %v", name, moment)
 		}
 	}
-	// Only a date in Retry-After depends on another clock. It is limited in both directions.
+	// A date in Retry-After depends on another clock, and is ignored.
 	for _, hours := range []time.Duration{-10_000, -1, 0, 1, 10_000} {
 		date := time.Now().Add(hours * time.Hour).UTC().Format(http.TimeFormat)
-		wait := retryAfter(&httpResponse{header: http.Header{"Retry-After": {date}}}, time.Now())
-		if wait < 0 || wait > retryAfterMax || hours > 0 && wait != retryAfterMax || hours < 0 && wait != 0 {
+		if wait := retryAfter(&httpResponse{header: http.Header{"Retry-After": {date}}}); wait != 0 {
 			t.Errorf("a date %d hours off causes a wait of %v", hours, wait)
 		}
 	}

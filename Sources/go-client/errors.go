@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -86,6 +87,25 @@ func (p *Problem) Error() string {
 		text += " (" + strings.Join(fields, "; ") + ")"
 	}
 	return text
+}
+
+// refusedPositions returns the positions of the events that pointers such as /2/done name, each once.
+func (p *Problem) refusedPositions(count int) []int {
+	if p == nil {
+		return nil
+	}
+	var positions []int
+	isFound := make(map[int]bool)
+	for _, field := range p.Errors {
+		name, _, _ := strings.Cut(strings.TrimPrefix(field.Pointer, "/"), "/")
+		position, err := strconv.ParseUint(name, 10, 31)
+		if err != nil || int(position) >= count || !strings.HasPrefix(field.Pointer, "/") || isFound[int(position)] {
+			continue
+		}
+		isFound[int(position)] = true
+		positions = append(positions, int(position))
+	}
+	return positions
 }
 
 // Is compares by status with ErrNotFound, ErrConflict, ErrInvalid, ErrUnavailable.

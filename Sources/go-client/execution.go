@@ -179,14 +179,7 @@ func (e *Execution) Stats() Stats {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	stats := e.delivery.counts
-	stats.IsStarted = e.delivery.start == startRecorded
-	stats.IsSuperseded = e.delivery.isSuperseded
-	stats.Pending = len(e.delivery.buffer.dirty)
-	for _, batch := range e.delivery.batches {
-		stats.Pending += len(batch.events)
-	}
-	return stats
+	return e.delivery.stats()
 }
 
 // Started waits until the ledger has recorded the start.
@@ -281,7 +274,7 @@ func (e *Execution) await(ctx context.Context, condition func() bool) error {
 func (e *Execution) loss() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.delivery.counts.Dropped == 0 {
+	if e.delivery.counts.undelivered() == 0 {
 		return nil
 	}
 	return e.undelivered()
@@ -293,11 +286,11 @@ func (e *Execution) loss() error {
 func (e *Execution) undelivered() error {
 	counts := e.delivery.counts
 	what := "reports are not recorded yet"
-	if counts.Dropped > 0 {
-		what = fmt.Sprintf("%d reports were dropped", counts.Dropped)
+	if lost := counts.undelivered(); lost > 0 {
+		what = fmt.Sprintf("%d reports were dropped", lost)
 	}
-	if counts.Err == nil {
+	if counts.LastError == nil {
 		return fmt.Errorf("%w: %s", ErrUndelivered, what)
 	}
-	return fmt.Errorf("%w: %s: %v", ErrUndelivered, what, counts.Err)
+	return fmt.Errorf("%w: %s: %v", ErrUndelivered, what, counts.LastError)
 }

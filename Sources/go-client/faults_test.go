@@ -83,7 +83,8 @@ func TestNumbersAreExactWhateverHappensToRequests(t *testing.T) {
 			proxy := newFaultProxy(t, sharedURL(t), decide)
 			execution := reportAndFinish(t, newTestClient(t, proxy.URL).Job(job.ID))
 			expectProgress(t, job, "a: 3/5", "b: 2/2")
-			if stats := execution.Stats(); stats.Failures < 2 || stats.Dropped != 0 || stats.Delivered != stats.Reports {
+			if stats := execution.Stats(); stats.Failures < 2 || stats.Dropped != 0 ||
+				stats.Delivered != stats.Reports+2 {
 				t.Errorf("the stats are %+v", stats)
 			}
 			tasks := job.Tasks(testContext(t), TaskFilter{})
@@ -185,7 +186,7 @@ func TestNothingWaitsForAnUnresponsiveLedgerWithoutACloseWait(t *testing.T) {
 		if err := execution.Finish(ctx, Succeeded); !errors.Is(err, ErrUndelivered) {
 			t.Fatalf("finishing gives %v", err)
 		}
-		if stats := execution.Stats(); stats.Calls != 100 || stats.Delivered != 0 || stats.IsStarted {
+		if stats := execution.Stats(); stats.Taken != 100 || stats.Delivered != 0 || stats.IsStarted {
 			t.Fatalf("the stats are %+v", stats)
 		}
 		executions = append(executions, execution)
@@ -320,7 +321,7 @@ func TestARefusedReportIsDroppedLoggedAndCountedAndBlocksNoOther(t *testing.T) {
 	must(t, DefaultProgress().Done(ctx, 10))
 	_ = execution.Finish(ctx, Succeeded)
 	expectProgress(t, job, "(default): 10/0")
-	if stats := execution.Stats(); stats.Dropped != 1 || stats.Delivered != 1 {
+	if stats := execution.Stats(); stats.Dropped != 1 || stats.Delivered != 3 {
 		t.Errorf("the stats are %+v", stats)
 	}
 	if lines := logged.all(); len(lines) != 1 || !strings.Contains(lines[0], "as the test wants it") {

@@ -129,7 +129,8 @@ func TestInvalidReportsAreDroppedCountedAndLoggedOnce(t *testing.T) {
 		}
 	}
 	stats := execution.Stats()
-	if stats.Invalid != int64(wrong) || stats.Dropped != 3 || stats.Delivered != LabelsMax {
+	if stats.Invalid != int64(wrong) || stats.Refused != int64(wrong)+3 || stats.Dropped != stats.Refused ||
+		stats.Delivered != LabelsMax+2 {
 		t.Errorf("%d were wrong, and the stats are %+v", wrong, stats)
 	}
 	if lines := logged.all(); len(lines) != 2 || len(lines[0]) > 300 ||
@@ -262,7 +263,7 @@ func FuzzReporting(f *testing.F) {
 			}
 		}
 		stats := execution.Stats()
-		if stats.Calls+failed != 2*calls || stats.Invalid > failed {
+		if stats.Taken+failed != 2*calls || stats.Refused != failed {
 			t.Errorf("of %d calls %d failed, and the stats are %+v", 2*calls, failed, stats)
 		}
 		if created, err := client.CreateJob(canceledContext(), task, Key(label), Tag(label, task)); created == nil {

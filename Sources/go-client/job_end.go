@@ -114,7 +114,7 @@ func (e *jobEnd) run() {
 			return
 		}
 		e.client.health.recordFailure(e.client.address, cause)
-		timer := time.NewTimer(backoff(tries, randomFraction()) + retryAfter(a, time.Now()))
+		timer := time.NewTimer(backoff(tries, randomFraction()) + retryAfter(a))
 		select {
 		case <-timer.C:
 		case <-e.skipPause:

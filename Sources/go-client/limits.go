@@ -34,9 +34,11 @@ const (
 
 // Limits of this package for queues, retries and waits, with their reasons.
 const (
-	// intervalDefault is the time for which increments are collected before they are sent. The contract is "at most 1 s
-	// old"; the rest is for a busy scheduler.
-	intervalDefault = 800 * time.Millisecond
+	// The intervals, pauses and limits of reports are those of all clients: see Reporting.md of the Swift client, and the
+	// table Tests/reporter-contract/cases.json.
+
+	// intervalDefault is the time for which increments are collected before they are sent.
+	intervalDefault = time.Second
 	intervalMax     = time.Second
 	// closeWaitDefault is how long the end of an execution waits for its last reports. It outlasts the restart of a
 	// server. All ends in one outage share it.
@@ -66,8 +68,8 @@ const (
 	// 5 s and must not delay the reports of other executions.
 	requestsMax = 32
 	// pauseMin is the pause after the first failure. It doubles with each further one, up to pauseMax.
-	pauseMin = 100 * time.Millisecond
-	pauseMax = 15 * time.Second
+	pauseMin = 200 * time.Millisecond
+	pauseMax = 30 * time.Second
 	// failureMemory is how long after a failure an outage is assumed to last. While anything retries, the next failure
 	// comes sooner.
 	failureMemory = 2 * (requestWait + pauseMax)
@@ -76,7 +78,9 @@ const (
 	// secondSignalMin is the time after the first signal from which a second one ends the process at once.
 	secondSignalMin = time.Second
 	// retryAfterMax limits the effect of a Retry-After header.
-	retryAfterMax = time.Minute
+	retryAfterMax = 300 * time.Second
+	// retryAfterSpread is the part of such a pause that is added at most, because all executions are asked for the same.
+	retryAfterSpread = 0.1
 	// callRetryMax is how long reads, and the creation of jobs, are retried while the ledger is unreachable.
 	callRetryMax = 10 * time.Second
 	// watchOutageMax is how long a watch tries to resume.

@@ -20,7 +20,7 @@ func TestReportsArriveWithTheirSums(t *testing.T) {
 	must(t, Progress("declared").Add(ctx, 0))
 	must(t, execution.Finish(ctx, Succeeded))
 	expectProgress(t, job, "download: 10/100", "(default): 1/18014398509481982", "declared: 0/0")
-	if stats := execution.Stats(); stats.Delivered != stats.Reports || stats.Pending != 0 || stats.Calls != 24 ||
+	if stats := execution.Stats(); stats.Delivered != stats.Reports+2 || stats.Pending != 0 || stats.Taken != 24 ||
 		stats.Attempt != 2 || !stats.IsStarted {
 		t.Errorf("the stats are %+v", stats)
 	}

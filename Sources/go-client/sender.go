@@ -83,7 +83,7 @@ func (e *Execution) stop() {
 	isStartDone := e.delivery.start != startPending
 	isRefused := e.delivery.start == startRejected
 	lost := e.delivery.abandon()
-	cause := e.delivery.counts.Err
+	cause := e.delivery.counts.LastError
 	e.mu.Unlock()
 	if !isStartDone {
 		e.client.startIsDone(e, e.key)
@@ -118,7 +118,7 @@ func (e *Execution) exchange(r request) (*httpResponse, error) {
 // requestFailed schedules the next try and records the failure.
 func (e *Execution) requestFailed(a *httpResponse, cause error) {
 	e.mu.Lock()
-	e.delivery.requestFailed(cause, time.Now(), retryAfter(a, time.Now()), randomFraction())
+	e.delivery.requestFailed(cause, time.Now(), retryAfter(a), randomFraction())
 	e.mu.Unlock()
 	if e.life.Err() == nil {
 		e.client.health.recordFailure(e.client.address, cause)
@@ -200,11 +200,11 @@ func (e *Execution) send(batch batch, isCheck bool) {
 	if found == accepted {
 		e.client.ownWrites.wrote(e.key.job, appended.LastSequence)
 	}
-	isSuperseded, collision := e.settle(found, cause, appended.Verdicts, isCheck)
+	isSuperseded, collision, lost := e.settle(found, cause, appended.Verdicts, batch, isCheck)
 	e.client.health.recordSuccess(e.client.address)
-	if found == rejected {
+	if lost > 0 {
 		e.client.health.logOnce("refused", "the ledger refused %d reports of task %q, which are dropped: %v",
-			len(batch.events), e.identity.task, cause)
+			lost, e.identity.task, cause)
 	}
 	if collision != "" {
 		e.client.health.logOnce("discarded", "reports of %s are discarded with the verdict %s: another reporter may use the "+
@@ -231,19 +231,20 @@ func (e *Execution) describe() string {
 
 // settle records the result of the batch in flight.
 func (e *Execution) settle(
-	found disposition, cause error, verdicts []Verdict, isCheck bool,
-) (isSuperseded bool, collision Verdict) {
+	found disposition, cause error, verdicts []Verdict, sent batch, isCheck bool,
+) (isSuperseded bool, collision Verdict, lost int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch found {
 	case accepted:
-		return e.delivery.accepted(verdicts, time.Now(), isCheck)
+		isSuperseded, collision = e.delivery.accepted(verdicts, time.Now(), isCheck)
+		return isSuperseded, collision, 0
 	case oversized:
-		e.delivery.tooLarge(cause)
+		lost = e.delivery.tooLarge(cause)
 	default:
-		e.delivery.refused(cause)
+		lost = e.delivery.rejected(cause, len(sent.events))
 	}
-	return false, ""
+	return false, "", lost
 }
 
 // checkSuperseded checks for a newer execution when there is nothing to report.

@@ -166,27 +166,21 @@ func parseProblem(a *httpResponse) *Problem {
 	return &problem
 }
 
-// retryAfter returns the wait that the response asks for, a minute at most.
+// retryAfter returns the wait that the response asks for, five minutes at most.
 //
-// The header contains seconds or a date.
-func retryAfter(a *httpResponse, now time.Time) time.Duration {
+// A header with a date is ignored, because both clocks would have to be right.
+func retryAfter(a *httpResponse) time.Duration {
 	if a == nil {
 		return 0
 	}
-	var wait time.Duration
-	value := a.header.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		wait = time.Duration(seconds) * time.Second
-	} else if date, err := http.ParseTime(value); err == nil {
-		wait = date.Sub(now)
-	}
-	if wait < 0 {
+	seconds, err := strconv.ParseUint(a.header.Get("Retry-After"), 10, 31)
+	if err != nil {
 		return 0
 	}
-	if wait > retryAfterMax {
-		return retryAfterMax
+	if wait := time.Duration(seconds) * time.Second; wait < retryAfterMax {
+		return wait
 	}
-	return wait
+	return retryAfterMax
 }
 
 // call sends a request for a waiting caller, and decodes the response.
@@ -217,7 +211,7 @@ func (c *Client) call(ctx context.Context, r request, isRepeatable bool, into an
 		if r.isLagFinal && a != nil && a.status == http.StatusGatewayTimeout {
 			return cause
 		}
-		pause := backoff(tries, randomFraction()) + retryAfter(a, time.Now())
+		pause := backoff(tries, randomFraction()) + retryAfter(a)
 		isFinal := isAuthenticationFailure(a) || !isRepeatable && !isConnectFailure(err) || time.Since(began)+pause > callRetryMax
 		if !isFinal {
 			isFinal = !sleep(ctx, pause)

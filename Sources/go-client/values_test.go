@@ -60,7 +60,8 @@ func TestInvalidValuesAreRefusedByTheCall(t *testing.T) {
 	must(t, execution.Finish(testContext(t), Succeeded))
 	// Refused reports leave no trace, and the server accepts all others.
 	expectProgress(t, job, fmt.Sprintf("a: %d/0", int64(IncrementMax)), long+": 1/0")
-	if stats := execution.Stats(); stats.Invalid != 7 || stats.Calls != 3 || stats.Dropped != 0 {
+	if stats := execution.Stats(); stats.Refused != 7 || stats.Taken != 3 || stats.Dropped != 7 ||
+		stats.Invalid != stats.Refused || stats.Calls != stats.Taken {
 		t.Errorf("the stats are %+v", stats)
 	}
 }
@@ -80,7 +81,8 @@ func TestOnlyTheFirstThousandLabelsAreReported(t *testing.T) {
 	if snapshot := settledSnapshot(t, job); len(snapshot.Progress) != LabelsMax {
 		t.Errorf("there are %d indicators", len(snapshot.Progress))
 	}
-	if stats := execution.Stats(); stats.Delivered != LabelsMax || stats.Discarded != 0 {
+	// The start and the end are events too.
+	if stats := execution.Stats(); stats.Delivered != LabelsMax+2 || stats.Discarded != 0 {
 		t.Errorf("the stats are %+v", stats)
 	}
 }
@@ -162,7 +164,7 @@ func TestAClosedClientReportsNothing(t *testing.T) {
 	must(t, client.Close())
 	expectProgress(t, job, "(default): 1/0")
 	must(t, DefaultProgress().Done(ctx, 1))
-	if stats := open.Stats(); stats.Dropped != 1 || stats.Delivered != 1 {
+	if stats := open.Stats(); stats.Dropped != 1 || stats.Delivered != 2 {
 		t.Errorf("the stats are %+v", stats)
 	}
 	later, execution := start(t, client.Job(job.ID), "later")
@@ -170,8 +172,8 @@ func TestAClosedClientReportsNothing(t *testing.T) {
 	if err := execution.Finish(later, Succeeded); !errors.Is(err, ErrUndelivered) {
 		t.Errorf("finishing gives %v", err)
 	}
-	// The start and the report are dropped.
-	if stats := execution.Stats(); stats.Dropped != 2 || stats.Pending != 0 {
+	// The start, the report and the end are dropped.
+	if stats := execution.Stats(); stats.Dropped != 3 || stats.Pending != 0 {
 		t.Errorf("the stats are %+v", stats)
 	}
 	expectProgress(t, job, "(default): 1/0")

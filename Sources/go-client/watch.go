@@ -275,7 +275,7 @@ func (w *watch) problem(a *httpResponse) error {
 		cause = fmt.Errorf("unexpected response with status %d", a.status)
 	}
 	// The pause that the ledger asks for; recover adds the client's own.
-	sleep(w.context, retryAfter(a, time.Now()))
+	sleep(w.context, retryAfter(a))
 	return cause
 }
 

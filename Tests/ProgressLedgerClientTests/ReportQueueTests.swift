@@ -51,6 +51,9 @@ struct ReportQueueTests {
         LedgerClientError(code, "no", retryAfter: retryAfter)
     }
 
+    /// The permanent refusal of a batch.
+    private static let refusal = LedgerClientError(.invalid, "no", status: 422, isProblem: true)
+
     @Test("the start is sent at once; increments wait a second and are added up by label")
     func addsUp() throws {
         let now = ContinuousClock.now
@@ -194,10 +197,13 @@ struct ReportQueueTests {
         for _ in 0..<2 { _ = queue.take(slot, total: Limits.increments.upperBound, done: 0) { now } }
         let goal = queue.flush()
         _ = try Self.sent(queue.next(now: now))
+        let result = queue.failed(LedgerClientError(.tooLarge, "no", status: 413), now: now, chance: 1)
+        #expect(result == .divided)
+        _ = try Self.sent(queue.next(now: now))
         queue.delivered(try Self.appended(3...3), now: now)
         #expect(!queue.isSettled(goal))
         _ = try Self.sent(queue.next(now: now))
-        queue.refused(Self.error(.invalid), now: now)
+        queue.failed(Self.refusal, now: now, chance: 1)
         #expect(queue.isSettled(goal) && queue.statistics.dropped == 1)
     }
 
@@ -208,7 +214,7 @@ struct ReportQueueTests {
         let slot = try Self.slot(nil, in: &queue)
         _ = queue.take(slot, total: 0, done: 1) { now }
         _ = try Self.sent(queue.next(now: now + .seconds(1)))
-        queue.refused(Self.error(.invalid), now: now)
+        queue.failed(Self.refusal, now: now, chance: 1)
         #expect(queue.statistics.dropped == 1)
         _ = queue.take(slot, total: 0, done: 1) { now }
         do {

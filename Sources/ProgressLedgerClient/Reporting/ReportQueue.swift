@@ -21,18 +21,30 @@ struct ReportQueue: Sendable {
         case stop
     }
 
+    /// The fate of a batch after a request that failed.
+    enum FailureResult: Hashable, Sendable {
+        /// It is sent again after a pause.
+        case retried
+        /// Its parts are sent.
+        case divided
+        /// The ledger refused events permanently, which are dropped.
+        case dropped
+    }
+
     /// The longest time that a report waits for others.
     static let delayMax: Duration = .seconds(1)
     /// The interval of checks whether a newer execution has started.
     static let verdictInterval: Duration = .seconds(10)
     /// The pauses after failures, which double from the first to the longest.
     static let pauses: (first: Duration, longest: Duration) = (.milliseconds(200), .seconds(30))
+    /// The longest pause that the ledger may ask for.
+    static let requestedPauseMax: Duration = .seconds(300)
     /// The time after its end in which an execution's last reports are still sent.
     static let deliveryTimeAfterEnd: Duration = .seconds(900)
-    /// The most labels with new increments in one batch.
+    /// The most events in one batch.
     ///
-    /// A batch of this size, with the start and the finish, stays below 1 MiB.
-    private static let labelsPerBatchMax = 1_000
+    /// The ledger accepts 10,000, but a batch of this size stays below 1 MiB.
+    static let eventsPerBatchMax = 1_000
 
     private struct Counter {
         let label: Name?
@@ -43,10 +55,12 @@ struct ReportQueue: Sendable {
     }
 
     private struct Batch {
-        let events: [EventDraft]
+        var events: [EventDraft]
         let awaitsVerdicts: Bool
-        /// The value of ``ReportQueue/drains`` that this batch completes.
-        let drains: Int
+        /// The value of ``ReportQueue/drains`` that this batch completes; nil if another part of it follows.
+        var drains: Int?
+        /// Whether its events may have been sent before.
+        var isResent = false
     }
 
     private enum Ending {
@@ -58,12 +72,21 @@ struct ReportQueue: Sendable {
     private let reference: ExecutionReference
     private var counters: [Counter] = []
     private var slots: [Name?: Int] = [:]
+    /// The indexes of the pending counters, in the order of their first report.
+    ///
+    /// The ledger shows indicators in the order in which events first name them.
+    private var pendingSlots: [Int] = []
     private var pendingSince: ContinuousClock.Instant?
     private var isStartSent = false
     private var ending = Ending.open
     private var endedAt: ContinuousClock.Instant?
     private var nextReport: Int64 = 1
-    private var batch: Batch?
+    /// The frozen batches, of which only the first is in flight.
+    ///
+    /// There is one, or the parts of one that was refused.
+    private var batches: [Batch] = []
+    /// The most events in a batch, which is smaller after the server or a proxy refused a larger one.
+    private var eventsMax = ReportQueue.eventsPerBatchMax
     /// The number of times that a batch took everything that was pending.
     private var drains = 0
     /// The value of `drains` at the last batch that was delivered or given up.
@@ -72,11 +95,22 @@ struct ReportQueue: Sendable {
     private var flushGoal = 0
     private var failures = 0
     private var retryAt: ContinuousClock.Instant?
+    /// The end of the pause that the ledger asked for, which is part of the pause until `retryAt`.
+    private var requestedRetryAt: ContinuousClock.Instant?
     private var isUrgent = true
     private var nextVerdictAt: ContinuousClock.Instant?
     private(set) var startSequence: Int64?
     private(set) var isSuperseded = false
-    private(set) var statistics = ReportStatistics()
+    /// Whether everything unsent was dropped and nothing will be sent any more.
+    private var isGivenUp = false
+    private var counts = ReportStatistics()
+
+    /// The counters of the reports so far.
+    var statistics: ReportStatistics {
+        var statistics = counts
+        statistics.pending = pendingEvents
+        return statistics
+    }
 
     init(_ reference: ExecutionReference) {
         self.reference = reference
@@ -95,16 +129,26 @@ struct ReportQueue: Sendable {
 
     /// Adds increments to a counter, and returns whether the sender must be woken.
     mutating func take(_ slot: Int, total: Int64, done: Int64, now: () -> ContinuousClock.Instant) -> Bool {
+        counts.taken &+= 1
+        guard !isGivenUp else {
+            counts.dropped &+= 1
+            return false
+        }
         counters[slot].total += Int128(total)
         counters[slot].done += Int128(done)
-        counters[slot].isPending = true
-        statistics.taken &+= 1
+        if !counters[slot].isPending {
+            counters[slot].isPending = true
+            pendingSlots.append(slot)
+        }
         guard pendingSince == nil else { return false }
         pendingSince = now()
         return true
     }
 
-    mutating func countInvalidCall() { statistics.refused &+= 1 }
+    mutating func countRefusedCall() {
+        counts.refused &+= 1
+        counts.dropped &+= 1
+    }
 
     /// Makes everything reported so far due, and returns the goal to wait for.
     ///
@@ -119,12 +163,20 @@ struct ReportQueue: Sendable {
     func isSettled(_ goal: Int) -> Bool { isSettled || settledDrains >= goal }
 
     /// Ends the execution, and returns false if it had ended already.
+    ///
+    /// One request follows at once, whatever the queue's own pause: the process may end soon. A pause that the ledger
+    /// asked for remains.
     @discardableResult
     mutating func end(_ outcome: ExecutionOutcome, now: ContinuousClock.Instant) -> Bool {
-        guard case .open = ending else { return false }
-        ending = .requested(outcome)
+        guard !hasEnded else { return false }
         endedAt = now
+        guard !isGivenUp else {
+            counts.dropped &+= 1
+            return true
+        }
+        ending = .requested(outcome)
         isUrgent = true
+        retryAt = requestedRetryAt
         return true
     }
 
@@ -132,7 +184,7 @@ struct ReportQueue: Sendable {
     var hasEnded: Bool { endedAt != nil }
 
     /// Whether all accepted reports are delivered or given up.
-    var isSettled: Bool { batch == nil && !hasUnbatched }
+    var isSettled: Bool { batches.isEmpty && !hasUnbatched }
 
     /// Whether something is pending that is in no batch yet.
     private var hasUnbatched: Bool {
@@ -140,19 +192,30 @@ struct ReportQueue: Sendable {
         return pendingSince != nil || !isStartSent
     }
 
+    /// The number of events that the ledger has not recorded yet.
+    private var pendingEvents: UInt64 {
+        var count = batches.reduce(pendingSlots.count) { $0 + $1.events.count }
+        if !isStartSent { count += 1 }
+        if case .requested = ending { count += 1 }
+        return UInt64(count)
+    }
+
     // MARK: Sending
 
     mutating func next(now: ContinuousClock.Instant) -> Step {
-        if let endedAt, endedAt.duration(to: now) > Self.deliveryTimeAfterEnd { return giveUp() }
-        if let retryAt, retryAt > now { return .wait(until: retryAt) }
-        if let batch { return .send(batch.events, awaitsVerdicts: batch.awaitsVerdicts) }
+        if let endedAt, endedAt.duration(to: now) >= Self.deliveryTimeAfterEnd { giveUp() }
+        if isGivenUp { return .stop }
+        if let retryAt, retryAt > now {
+            return .wait(until: endedAt.map { min(retryAt, $0 + Self.deliveryTimeAfterEnd) } ?? retryAt)
+        }
+        if let batch = batches.first { return .send(batch.events, awaitsVerdicts: batch.awaitsVerdicts) }
         if isSettled {
             if case .sent = ending { return .stop }
         } else {
             let due = isUrgent || flushGoal > drains ? now : (pendingSince ?? now) + Self.delayMax
             guard due <= now else { return .wait(until: due) }
             let made = makeBatch(now)
-            batch = made
+            batches = [made]
             return .send(made.events, awaitsVerdicts: made.awaitsVerdicts)
         }
         isUrgent = false
@@ -164,145 +227,174 @@ struct ReportQueue: Sendable {
         var events: [EventDraft] = []
         if !isStartSent { events.append(EventDraft(.executionStarted(reference))) }
         isStartSent = true
-        let largest = Int128(Limits.increments.upperBound)
-        var isLeftOver = false
-        for index in counters.indices where counters[index].isPending {
-            guard events.count <= Self.labelsPerBatchMax else {
-                isLeftOver = true
-                break
-            }
-            let (total, done) = (min(counters[index].total, largest), min(counters[index].done, largest))
-            events.append(
-                EventDraft(
-                    .progress(
-                        ProgressReport(
-                            reference: reference, report: nextReport, label: counters[index].label,
-                            total: total == 0 ? nil : Int64(total), done: done == 0 ? nil : Int64(done)))))
-            nextReport += 1
-            counters[index].total -= total
-            counters[index].done -= done
-            counters[index].isPending = counters[index].total > 0 || counters[index].done > 0
-            isLeftOver = isLeftOver || counters[index].isPending
+        while let slot = pendingSlots.first, events.count < eventsMax {
+            events.append(EventDraft(.progress(takeReport(slot))))
+            if !counters[slot].isPending { pendingSlots.removeFirst() }
         }
-        if isLeftOver {
-            pendingSince = now
-        } else {
-            pendingSince = nil
-            drains += 1
-            if case .requested(let outcome) = ending {
+        var isLeftOver = !pendingSlots.isEmpty
+        if case .requested(let outcome) = ending, !isLeftOver {
+            if events.count < eventsMax {
                 events.append(EventDraft(.executionFinished(reference, outcome)))
                 ending = .sent
+            } else {
+                isLeftOver = true
             }
         }
-        isUrgent = isUrgent && isLeftOver
+        if !isLeftOver {
+            pendingSince = nil
+            isUrgent = false
+            drains += 1
+        }
         return Batch(
             events: events, awaitsVerdicts: !isSuperseded && (nextVerdictAt.map { $0 <= now } ?? true),
-            drains: drains)
+            drains: isLeftOver ? nil : drains)
+    }
+
+    /// Takes as much from a counter as one event can carry.
+    private mutating func takeReport(_ slot: Int) -> ProgressReport {
+        let largest = Int128(Limits.increments.upperBound)
+        let (total, done) = (min(counters[slot].total, largest), min(counters[slot].done, largest))
+        counters[slot].total -= total
+        counters[slot].done -= done
+        counters[slot].isPending = counters[slot].total > 0 || counters[slot].done > 0
+        defer { nextReport += 1 }
+        return ProgressReport(
+            reference: reference, report: nextReport, label: counters[slot].label,
+            total: total == 0 ? nil : Int64(total), done: done == 0 ? nil : Int64(done))
     }
 
     // MARK: Responses
 
     /// Records that the ledger has recorded the batch.
     mutating func delivered(_ result: Appended, now: ContinuousClock.Instant) {
-        guard let sent = batch else { return }
-        settle(sent)
-        statistics.delivered &+= UInt64(sent.events.count)
-        statistics.lastError = nil
+        guard let sent = batches.first else { return }
+        settle()
+        counts.lastError = nil
         if startSequence == nil { startSequence = result.sequences.lowerBound }
         if sent.awaitsVerdicts { nextVerdictAt = now + Self.verdictInterval }
+        var discarded: UInt64 = 0
         for verdict in result.verdicts ?? [] {
             switch verdict {
             case .superseded: recordSuperseded()
-            case .conflict, .overLimit: statistics.discarded &+= 1
-            case .counted, .duplicate: break
+            case .conflict, .overLimit: discarded += 1
+            // Another reporter uses the same execution name, unless an earlier try was recorded.
+            case .duplicate: discarded += sent.isResent ? 0 : 1
+            case .counted: break
             }
+        }
+        counts.delivered &+= UInt64(sent.events.count) &- discarded
+        counts.discarded &+= discarded
+        counts.dropped &+= discarded
+    }
+
+    /// Records a request that failed.
+    ///
+    /// - Parameter chance: A random number from 0 to 1, which keeps many tasks from trying again at the same moment.
+    @discardableResult
+    mutating func failed(
+        _ error: LedgerClientError, now: ContinuousClock.Instant, chance: Double
+    ) -> FailureResult {
+        counts.failures &+= 1
+        counts.lastError = error.message
+        guard let sent = batches.first else { return .retried }
+        switch ReportDisposition(error, events: sent.events.count) {
+        case .retryable:
+            retry(after: error.retryAfter, now: now, chance: chance)
+            return .retried
+        case .noSuchJob:
+            giveUp()
+            return .dropped
+        case .tooLarge:
+            eventsMax = max(1, min(eventsMax, sent.events.count / 2))
+            return divide(sent)
+        case .refused(let positions):
+            return positions.isEmpty ? divide(sent) : drop(positions, of: sent)
         }
     }
 
-    /// Records that the batch was not recorded or its outcome is unknown.
-    ///
-    /// The batch is repeated unchanged after a pause.
-    ///
-    /// - Parameter chance: A random number from 0 to 1, which keeps many tasks from trying again at the same moment.
-    mutating func failed(_ error: LedgerClientError, now: ContinuousClock.Instant, chance: Double) {
+    /// Repeats the batch unchanged after a pause.
+    private mutating func retry(after requested: Duration?, now: ContinuousClock.Instant, chance: Double) {
         failures += 1
-        statistics.failures &+= 1
-        statistics.lastError = error.message
+        batches[0].isResent = true
         let doubled = Self.pauses.first * (1 << min(failures - 1, 10))
         let pause = min(doubled, Self.pauses.longest) * (0.5 + chance / 2)
-        retryAt = now + max(pause, min(error.retryAfter ?? .zero, .seconds(300)))
-        nextVerdictAt = nextVerdictAt.map { max($0, now + pause) }
+        // Never earlier than the ledger asks for, and spread beyond it, because it asks all executions for the same.
+        requestedRetryAt = requested.map { now + min($0, Self.requestedPauseMax) * (1 + chance / 10) }
+        let own = now + pause
+        retryAt = requestedRetryAt.map { max($0, own) } ?? own
+        nextVerdictAt = nextVerdictAt.map { max($0, own) }
     }
 
-    /// Records that the ledger refused the batch permanently.
+    /// Sends a batch in halves, or drops it if it has one event.
     ///
-    /// The batch is dropped, because it would block the reports after it.
-    mutating func refused(_ error: LedgerClientError, now: ContinuousClock.Instant) {
-        guard let refused = batch else { return }
-        settle(refused)
-        statistics.dropped &+= UInt64(refused.events.count)
-        statistics.lastError = error.message
+    /// The halves keep their report numbers: if the whole was recorded after all, they change nothing.
+    private mutating func divide(_ whole: Batch) -> FailureResult {
+        guard whole.events.count > 1 else { return drop([0], of: whole) }
+        var (first, second) = (whole, whole)
+        let middle = whole.events.count / 2
+        first.events = Array(whole.events[..<middle])
+        first.drains = nil
+        second.events = Array(whole.events[middle...])
+        first.isResent = true
+        second.isResent = true
+        batches.replaceSubrange(0...0, with: [first, second])
+        clearPause()
+        return .divided
     }
 
-    private mutating func settle(_ finished: Batch) {
-        batch = nil
-        settledDrains = finished.drains
+    /// Drops events of a batch that the ledger refused permanently, and keeps the others.
+    ///
+    /// The refused events would block the reports after them.
+    private mutating func drop(_ positions: [Int], of refused: Batch) -> FailureResult {
+        counts.dropped &+= UInt64(positions.count)
+        let kept = refused.events.indices.filter { !positions.contains($0) }
+        guard !kept.isEmpty else {
+            settle()
+            return .dropped
+        }
+        batches[0].events = kept.map { refused.events[$0] }
+        clearPause()
+        return .dropped
+    }
+
+    /// Removes the batch in flight, which is recorded or dropped.
+    private mutating func settle() {
+        if let drains = batches.removeFirst().drains { settledDrains = drains }
+        clearPause()
+    }
+
+    private mutating func clearPause() {
         failures = 0
         retryAt = nil
+        requestedRetryAt = nil
     }
 
     /// Records that reading the start's verdict failed; the next try is due as usual.
     mutating func verdictFailed(now: ContinuousClock.Instant) {
         nextVerdictAt = now + Self.verdictInterval
-        statistics.failures &+= 1
+        counts.failures &+= 1
     }
 
     /// Records the start's verdict; nil if it is unknown.
     mutating func verdictRead(_ verdict: Verdict?, now: ContinuousClock.Instant) {
         nextVerdictAt = now + Self.verdictInterval
-        failures = 0
-        retryAt = nil
+        clearPause()
         if verdict == .superseded { recordSuperseded() }
     }
 
     private mutating func recordSuperseded() {
         isSuperseded = true
-        statistics.isSuperseded = true
+        counts.isSuperseded = true
     }
 
-    private mutating func giveUp() -> Step {
-        statistics.dropped &+= UInt64(batch?.events.count ?? 0)
-        statistics.dropped &+= UInt64(counters.count { $0.isPending })
-        batch = nil
+    /// Drops everything unsent.
+    private mutating func giveUp() {
+        counts.dropped &+= pendingEvents
+        isGivenUp = true
+        batches = []
+        pendingSlots = []
         pendingSince = nil
         isStartSent = true
         ending = .sent
-        return .stop
     }
-}
-
-/// The counters of one execution's reports.
-public struct ReportStatistics: Hashable, Sendable {
-    /// The accepted calls of `add` and `done`.
-    public var taken: UInt64 = 0
-    /// The refused calls, which changed nothing.
-    ///
-    /// A call is refused if its values are invalid or the execution has ended.
-    public var refused: UInt64 = 0
-    /// The events that the ledger has recorded.
-    ///
-    /// They are fewer than the accepted calls, because increments are added up.
-    public var delivered: UInt64 = 0
-    /// The events that the ledger has recorded and discarded.
-    public var discarded: UInt64 = 0
-    /// The events that were given up.
-    ///
-    /// The ledger refused them, or was unreachable for too long after the end of the execution.
-    public var dropped: UInt64 = 0
-    /// The failed requests that were or will be repeated.
-    public var failures: UInt64 = 0
-    /// The reason of the last failure; nil after a success.
-    public var lastError: String?
-    /// Whether a newer execution of the task has started.
-    public var isSuperseded = false
 }

@@ -18,7 +18,7 @@ final class ReporterState: Sendable {
 
         mutating func take(_ slot: Int, total: Int64, done: Int64) -> Taking {
             guard !isCanceled else { return .canceled }
-            guard !isStopped, !queue.hasEnded else { return .ended }
+            guard !queue.hasEnded else { return .ended }
             return queue.take(slot, total: total, done: done) { .now } ? .takenFirst : .taken
         }
 
@@ -115,7 +115,7 @@ final class ReporterState: Sendable {
     func take(_ slot: Int?, total: Int64, done: Int64, _ file: StaticString, _ line: UInt) -> Bool {
         // An invalid label was logged when the task looked it up.
         guard let slot, refusal == nil else {
-            state.withLock { $0.queue.countInvalidCall() }
+            state.withLock { $0.queue.countRefusedCall() }
             return false
         }
         guard Limits.increments.contains(total), Limits.increments.contains(done) else {
@@ -134,7 +134,7 @@ final class ReporterState: Sendable {
     }
 
     private func refuse(_ refusal: Refusal, _ file: StaticString, _ line: UInt) {
-        state.withLock { $0.queue.countInvalidCall() }
+        state.withLock { $0.queue.countRefusedCall() }
         log(refusal, file, line)
     }
 
@@ -205,7 +205,7 @@ final class ReporterState: Sendable {
         let (isOver, isDelivered) = state.withLock { state in
             state.flushes.removeAll { $0.signal === flush }
             let isDelivered =
-                refusal == nil && state.queue.isSettled(goal) && state.queue.statistics.dropped == 0
+                refusal == nil && state.queue.isSettled(goal) && state.queue.statistics.undelivered == 0
             return (state.isDone(goal), isDelivered)
         }
         if !isOver, client.sharedState.isFirstFailure() {
@@ -227,7 +227,7 @@ final class ReporterState: Sendable {
             case .stop:
                 let dropped = state.withLock { state in
                     state.isStopped = true
-                    return state.queue.statistics.dropped
+                    return state.queue.statistics.undelivered
                 }
                 if dropped > 0 {
                     logger.error(
@@ -274,28 +274,16 @@ final class ReporterState: Sendable {
     }
 
     private func recordFailure(_ error: LedgerClientError) {
-        let isFinal: Bool
-        switch error.code {
-        case .invalid, .notFound, .conflict, .superseded, .tooLarge: isFinal = true
-        default: isFinal = false
+        let (result, isFirstLoss) = state.withLock { state in
+            let result = state.queue.failed(error, now: .now, chance: .random(in: 0...1))
+            defer { state.hasLoggedRefusal = state.hasLoggedRefusal || result == .dropped }
+            return (result, result == .dropped && !state.hasLoggedRefusal)
         }
-        let isLogged: Bool
-        if isFinal {
-            client.sharedState.recordResponse()
-            isLogged = state.withLock { state in
-                state.queue.refused(error, now: .now)
-                defer { state.hasLoggedRefusal = true }
-                return !state.hasLoggedRefusal
-            }
-        } else {
-            state.withLock { $0.queue.failed(error, now: .now, chance: .random(in: 0...1)) }
-            isLogged = client.sharedState.isFirstFailure()
-        }
-        if isLogged {
-            logger.warning(
-                isFinal ? "the ledger refused reports; dropping them" : "cannot deliver reports; trying again",
-                metadata: ["task": "\(reference.task)", "error": "\(error.message)"])
-        }
+        if result != .retried { client.sharedState.recordResponse() }
+        guard isFirstLoss || result == .retried && client.sharedState.isFirstFailure() else { return }
+        logger.warning(
+            isFirstLoss ? "the ledger refused reports; dropping them" : "cannot deliver reports; trying again",
+            metadata: ["task": "\(reference.task)", "error": "\(error.message)"])
     }
 
     private func notifyIfSuperseded(_ wasSuperseded: Bool) {
