@@ -119,7 +119,7 @@ def test_parts_keep_their_numbers_and_order() -> None:
         outbox.settle(part, range(len(part)))
     assert outbox.is_settled
     assert tile.is_settled
-    assert (tile.counts.recorded, tile.waiting, outbox.size) == (3, 0, 0)
+    assert (tile.counts.delivered, tile.waiting, outbox.size) == (3, 0, 0)
 
 
 def test_a_goal_is_settled_with_the_reports_before_it_whatever_follows() -> None:

@@ -124,7 +124,7 @@ class Client:
     def stats(self) -> Stats:
         """Counts of the reports of all executions of this client in this process."""
         if self._ledger.sender is None:
-            return Stats.of_dropped(self._ledger.dropped)
+            return Stats.of_refused(self._ledger.dropped)
         return Stats.of(self._ledger.sender)
 
     @property

@@ -68,10 +68,11 @@ def disposition_of(response: Response, count: int) -> Disposition:
     # A 404 of a proxy or of a wrong URL proves nothing about the job: only the ledger itself sends problem details.
     if status in (404, 410) and is_problem(response):
         return Disposition(Action.NO_SUCH_JOB, reason)
+    if 400 <= status < 500 and status not in (401, 403, 408, 429) and is_problem(response):
+        return Disposition(Action.REFUSED, reason, refused=_refused_indexes(content.get("errors"), count))
     if status in (400, 409, 410, 415, 422):
         # A proxy may accept the request later.
-        action = Action.REFUSED if is_problem(response) else Action.FAULT
-        return Disposition(action, reason, refused=_refused_indexes(content.get("errors"), count))
+        return Disposition(Action.FAULT, reason)
     # Other failures may end while the process runs: overload, restarts, gateways, tokens, redirects.
     return Disposition(Action.TRY_AGAIN, reason, retry_after=retry_after(response))
 
@@ -122,6 +123,9 @@ def retry_pause(failures: int, asked: float | None, chance: float, settings: Set
     # 2^30 times the first pause exceeds every sensible limit.
     ceiling = min(settings.pause_seconds_max, settings.pause_seconds_min * 2.0 ** min(failures - 1, 30))
     own = ceiling * (0.5 + chance / 2)
-    if asked is None:
-        return own
-    return max(own, min(asked, settings.retry_after_seconds_max) * (1 + chance / 10))
+    return own if asked is None else max(own, asked_pause(asked, chance, settings))
+
+
+def asked_pause(asked: float, chance: float, settings: Settings) -> float:
+    """The seconds of a pause that the ledger asked for, spread because it asks all clients for the same."""
+    return min(asked, settings.retry_after_seconds_max) * (1 + chance / 10)

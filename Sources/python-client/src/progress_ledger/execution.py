@@ -112,7 +112,7 @@ class Execution:
     def stats(self) -> Stats:
         """Counts of its reports so far."""
         if self._sender is None or self._reporter is None:
-            return Stats.of_dropped(self._counts.dropped)
+            return Stats.of_refused(self._counts.dropped)
         return Stats.of(self._sender, self._reporter)
 
     def progress(self, label: str | None = None) -> Progress:
@@ -160,7 +160,7 @@ class Execution:
         if self._sender is not None and self._reporter is not None:
             self._sender.drop(self._reporter, kind, message)
             return
-        self._counts.dropped += 1
+        self._counts.refuse()
         if kind is not None:
             self._losses.log(kind, "%s", message)
 
@@ -384,7 +384,7 @@ class _NoExecution(_LostExecution):
     """The state outside of every execution, in which reports are dropped, counted and logged once."""
 
     def drop(self, kind: str | None = None, message: str = "") -> None:
-        self._counts.dropped += 1
+        self._counts.refuse()
         # A program without a ledger, a unit test for example, loses nothing.
         level = logging.WARNING if lifecycle.has_ledger() else logging.DEBUG
         self._losses.log(

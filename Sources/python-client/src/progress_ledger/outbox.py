@@ -104,6 +104,10 @@ class Outbox:
         self._active: dict[JobOutbox, None] = {}
         self.counts = ReportCounts()
         self.size = 0
+        self.expired = 0
+        """The number of events that were given up some time after the end of their execution."""
+        self.batch_size_max = settings.events_per_request_max
+        """The most events in a batch, which is smaller after the ledger or a proxy refused a larger one."""
 
     @property
     def is_settled(self) -> bool:
@@ -128,6 +132,7 @@ class Outbox:
             self.drop(reporter)
             return False
         reporter.needs_start = True
+        reporter.ended_at = None
         self._touch(reporter, now)
         return True
 
@@ -141,6 +146,9 @@ class Outbox:
             self.drop(reporter)
             return False
         counter.is_waiting = True
+        if reporter.ended_at is not None:
+            # Another object of the execution, or a forked child, still reports.
+            reporter.ended_at = now
         self.size += 1
         self._touch(reporter, now + self._settings.report_seconds).counters.append(counter)
         return True
@@ -151,6 +159,7 @@ class Outbox:
             self.drop(reporter)
             return
         reporter.outcome = outcome
+        reporter.ended_at = now
         self._touch(reporter, now)
 
     def finish_job(self, job: JobOutbox, outcome: str, now: float) -> None:
@@ -167,6 +176,18 @@ class Outbox:
         """Makes the unsent reports of a job due now."""
         if job.queue or job.outcome is not None:
             job.due = now
+
+    def refuse(self, reporter: Reporter | None) -> None:
+        """Counts a refused call."""
+        if reporter is not None:
+            reporter.counts.refuse()
+        self.counts.refuse()
+
+    def discard(self, reporter: Reporter | None) -> None:
+        """Counts a recorded event that will never count. It must be dropped too."""
+        if reporter is not None:
+            reporter.counts.discarded += 1
+        self.counts.discarded += 1
 
     def drop(self, reporter: Reporter | None) -> None:
         """Counts a report that is lost."""
@@ -209,17 +230,31 @@ class Outbox:
         return min((_due(job) for job in list(self._active)), default=None)
 
     def next_batch(self, now: float) -> Batch | None:
-        """Returns the batch to send now, if any. It stays the next one of its job until it is settled."""
-        job = min(list(self._active), key=_due, default=None)
-        if job is None or _due(job) > now:
-            return None
-        if not job.frozen:
-            self._freeze(job)
-        return job.frozen[0]
+        """Returns the batch to send now, if any.
+
+        It stays the next one of its job until it is settled. Only reports of executions that ended too long ago are
+        dropped from it.
+        """
+        while True:
+            job = min(list(self._active), key=_due, default=None)
+            if job is None or _due(job) > now:
+                return None
+            if not job.frozen:
+                self._freeze(job)
+            batch = job.frozen[0]
+            kept = [index for index, (_, owner) in enumerate(batch.entries) if not self._is_expired(owner, now)]
+            if len(kept) == len(batch):
+                return batch
+            self.expired += len(batch) - len(kept)
+            self.replace(batch, [kept])
+
+    def _is_expired(self, owner: Reporter | None, now: float) -> bool:
+        """Whether an execution ended so long ago that its reports are given up."""
+        return owner is not None and owner.ended_by(now - self._settings.delivery_seconds_after_end)
 
     def _freeze(self, job: JobOutbox) -> None:
         entries: list[tuple[Event, Reporter | None]] = []
-        most = self._settings.events_per_request_max
+        most = self.batch_size_max
         tickets, ends = job.taken
         while job.queue and len(entries) < most:
             if not self._freeze_ticket(job.queue[0], entries, most):
@@ -237,7 +272,7 @@ class Outbox:
         for _, owner in entries:
             if owner is not None:
                 owner.in_flight += 1
-                self.counts.calls += owner.take_calls()
+                self.counts.taken += owner.take_calls()
         self.size += len(entries)
         job.frozen.append(Batch(job, entries, job.taken))
 
@@ -294,8 +329,8 @@ class Outbox:
                 self._give_up(batch.job, reporter)
             elif reporter is not None:
                 reporter.in_flight -= 1
-                reporter.counts.recorded += 1
-                self.counts.recorded += 1
+                reporter.counts.delivered += 1
+                self.counts.delivered += 1
         self._remove(batch)
 
     def replace(self, batch: Batch, parts: list[list[int]]) -> None:

@@ -114,13 +114,20 @@ process_numberings = Numberings(process_lineage)
 class ReportCounts:
     """Counts of reports by their fate."""
 
-    __slots__ = ("calls", "dropped", "recorded", "superseded")
+    __slots__ = ("delivered", "discarded", "dropped", "refused", "superseded", "taken")
 
     def __init__(self) -> None:
-        self.calls = 0
-        self.recorded = 0
+        self.taken = 0
+        self.refused = 0
+        self.delivered = 0
         self.superseded = 0
+        self.discarded = 0
         self.dropped = 0
+
+    def refuse(self) -> None:
+        """Counts a refused call."""
+        self.refused += 1
+        self.dropped += 1
 
 
 class Counter:
@@ -159,6 +166,7 @@ class Reporter:
         "attempt",
         "counters",
         "counts",
+        "ended_at",
         "execution",
         "in_flight",
         "is_superseded",
@@ -182,6 +190,8 @@ class Reporter:
         self.counters: dict[str | None, Counter] = {}
         self.needs_start = False
         self.outcome: str | None = None
+        # The time of its end, or of the last report after it; None while it is open.
+        self.ended_at: float | None = None
         self.in_flight = 0
         # The open ticket, and the number of unsettled tickets.
         self.ticket: FlushTicket | None = None
@@ -203,6 +213,10 @@ class Reporter:
         counters = sum(counter.is_waiting for counter in self.counters.values())
         return self.in_flight + counters + self.needs_start + (self.outcome is not None)
 
+    def ended_by(self, moment: float) -> bool:
+        """Whether it ended at this moment or earlier."""
+        return self.ended_at is not None and self.ended_at <= moment
+
     def become_superseded(self) -> list[Callable[[], None]]:
         """Marks the execution as superseded, and returns its callbacks the first time."""
         if self.is_superseded or self.on_superseded is None:
@@ -213,8 +227,8 @@ class Reporter:
 
     def take_calls(self) -> int:
         """Returns the number of `add` and `done` calls since the last call of this method."""
-        told, self._calls_told = self._calls_told, self.counts.calls
-        return self.counts.calls - told
+        told, self._calls_told = self._calls_told, self.counts.taken
+        return self.counts.taken - told
 
     def event(self, type: str) -> Event:
         event: Event = {"type": type, "task": self.task, "execution": self.execution}

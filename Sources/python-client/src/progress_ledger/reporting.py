@@ -47,7 +47,7 @@ class Progress:
         counter = self._counter
         with self._lock:
             counter.total += n
-            self._counts.calls += 1
+            self._counts.taken += 1
             if not counter.is_waiting:
                 self._sender.enqueue(self._reporter, counter)
 
@@ -61,7 +61,7 @@ class Progress:
         counter = self._counter
         with self._lock:
             counter.done += n
-            self._counts.calls += 1
+            self._counts.taken += 1
             if not counter.is_waiting:
                 self._sender.enqueue(self._reporter, counter)
 

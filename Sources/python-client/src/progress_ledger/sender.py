@@ -84,21 +84,26 @@ class Sender:
                 self._has_overflowed = not reporter.job.is_unknown
         except Exception as error:
             # The task that reports must not end because of an unexpected error, such as a lack of memory.
-            self.drop(reporter, "unforeseen", f"a report is lost: {type(error).__name__}: {error}")
+            self.outbox.drop(reporter)
+            self.losses.log("unforeseen", "a report is lost: %s: %s", type(error).__name__, error)
 
     def drop(self, reporter: Reporter | None, kind: str | None = None, message: str = "") -> None:
-        """Counts a report that cannot be sent, and logs the first one of its kind."""
+        """Counts a refused call, and logs the first one of its kind."""
         with self.lock:
-            self.outbox.drop(reporter)
+            self.outbox.refuse(reporter)
         if kind is not None:
             self.losses.log(kind, "%s", message)
 
     def finish(self, reporter: Reporter, outcome: str) -> None:
-        """Queues the end of an execution, after the progress of its bars."""
+        """Queues the end of an execution, after the progress of its bars.
+
+        One request follows at once, whatever the client's own pause: the process may end soon.
+        """
         with self.lock:
             self._sample()
             self._open.discard(reporter)
             self.outbox.finish(reporter, outcome, time.monotonic())
+            self.health.skip_pause()
             self._wake_for(reporter.job)
 
     def cancel_open(self) -> None:
@@ -342,6 +347,7 @@ class Sender:
                 self._deliver(batch)
         finally:
             # This also runs if a callback ended this thread. The next report starts another one.
+            self._log_expired()
             with self.lock:
                 if self._thread is threading.current_thread():
                     self._thread = None
@@ -355,7 +361,12 @@ class Sender:
                 due = self.outbox.next_due()
                 if due is not None and due <= now and now >= self.health.not_before:
                     self._wakes_at = None
-                    return self.outbox.next_batch(now)
+                    batch = self.outbox.next_batch(now)
+                    if batch is not None:
+                        return batch
+                    # Everything that was due has been given up.
+                    self._settled.notify_all()
+                    continue
                 if due is None and self._is_closing:
                     self._thread = None
                     return None
@@ -398,6 +409,11 @@ class Sender:
             self._settled.notify_all()
             callbacks.extend(self._listeners)
         _run_callbacks(callbacks)
+        self._log_expired()
+
+    def _log_expired(self) -> None:
+        if self.outbox.expired:
+            self.losses.log("expired", "reports of executions that ended long ago are given up")
 
     # Forks: the parent holds the lock during a fork, so that the child inherits a consistent state.
 

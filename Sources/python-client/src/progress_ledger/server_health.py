@@ -5,7 +5,7 @@ It only decides: callers pass the time and the random numbers, and nothing is se
 
 from __future__ import annotations
 
-from .disposition import retry_pause
+from .disposition import asked_pause, retry_pause
 from .settings import Settings
 
 # How long appends skip `wait=folded` after the projection has missed the ledger's 5 s.
@@ -22,6 +22,7 @@ class ServerHealth:
         self._settings = settings
         self.not_before = 0.0
         """The earliest time of the next request."""
+        self._asked_not_before = 0.0
         self.verdicts_not_before = 0.0
         """The earliest time to wait for verdicts again."""
         self.failed_requests = 0
@@ -37,21 +38,31 @@ class ServerHealth:
         self.record_refusal(reason)
         self._failures += 1
         self.not_before = now + retry_pause(self._failures, asked, chance, self._settings)
+        self._asked_not_before = now if asked is None else now + asked_pause(asked, chance, self._settings)
         if self._failing_since is not None:
             return False
         self._failing_since = now
         return True
+
+    def skip_pause(self) -> None:
+        """Ends the client's own pause, but not the one that the ledger asked for."""
+        self.not_before = min(self.not_before, self._asked_not_before)
 
     def record_refusal(self, reason: str) -> None:
         """Records a response that refuses the request."""
         self.failed_requests += 1
         self.last_error = reason
 
+    def end_pauses(self) -> None:
+        """Ends all pauses, because the ledger has responded."""
+        self._failures = 0
+        self.not_before = self._asked_not_before = 0.0
+
     def record_success(self, took: float, now: float) -> float | None:
         """Records a success after `took` seconds, and returns the length of the outage that it ends, if any."""
-        self._failures = 0
+        self.end_pauses()
+        self.last_error = None
         self._waited_in_vain = 0.0
-        self.not_before = 0.0
         if took <= self._settings.outage_patience_seconds:
             self._is_slow = False
         began, self._failing_since = self._failing_since, None

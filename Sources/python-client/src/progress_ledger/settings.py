@@ -25,16 +25,14 @@ PREFER_WAIT_SECONDS_MAX = 30
 class Settings:
     """Limits and waits of one client.
 
-    All times are in seconds of a monotonic clock.
+    All times are in seconds of a monotonic clock. The intervals, pauses and limits of reports are those of all clients:
+    see Reporting.md of the Swift client, and the table Tests/reporter-contract/cases.json.
     """
 
-    report_seconds: float = 0.5
-    """The longest time that an increment waits for others to be sent with it.
+    report_seconds: float = 1.0
+    """The longest time that an increment waits for others to be sent with it."""
 
-    A report is recorded at most 1 s after the call if the ledger responds; half of that is left for the request.
-    """
-
-    request_seconds: float = 10.0
+    request_seconds: float = 15.0
     """The limit of one request, from the connection to the last byte.
 
     The ledger waits up to 5 s for its projection, and needs some milliseconds for everything else.
@@ -62,10 +60,10 @@ class Settings:
     silence_seconds_max: float = 45.0
     """The time without data, not even a heartbeat, after which a stream counts as lost."""
 
-    pause_seconds_min: float = 0.1
+    pause_seconds_min: float = 0.2
     """The pause before the first retry; doubles with each further one."""
 
-    pause_seconds_max: float = 15.0
+    pause_seconds_max: float = 30.0
     """The longest pause between retries, unless the ledger asks for more.
 
     This is also the longest time until reports arrive after the end of an outage.
@@ -73,6 +71,12 @@ class Settings:
 
     retry_after_seconds_max: float = 300.0
     """The longest pause that the ledger may ask for with Retry-After."""
+
+    delivery_seconds_after_end: float = 900.0
+    """The time after the end of an execution in which its last reports are still sent.
+
+    Longer outages are rare, and unsent reports cost memory.
+    """
 
     idle_connection_seconds: float = 30.0
     """The longest idle time of a connection that is reused.

@@ -52,6 +52,9 @@ class Settlement:
             callbacks.append(self.loss_callback(f"{count} events are lost: {reason}"))
         else:
             self._health.record_refusal(reason)
+            self._health.end_pauses()
+            if action is Action.TOO_LARGE:
+                self._outbox.batch_size_max = max(1, min(self._outbox.batch_size_max, len(batch) // 2))
             self._divide(batch, disposition, callbacks)
         return callbacks
 
@@ -86,6 +89,8 @@ class Settlement:
             is_first = batch.tries == 1 and not disposition.was_repeated
             bad = ("conflict", "over_limit", "duplicate") if is_first else ("conflict", "over_limit")
             kept = [index for index in kept if verdicts[index] not in bad]
+            for index in set(range(len(batch))).difference(kept):
+                self._outbox.discard(batch.entries[index][1])
             if len(kept) < len(batch):
                 callbacks.append(self.loss_callback(_contradiction(batch, verdicts, set(kept))))
             for (_, reporter), verdict in zip(batch.entries, verdicts):

@@ -10,40 +10,85 @@ from .sender import Sender
 
 @dataclass(frozen=True)
 class Stats:
-    """Counts of the reports of one execution, or of a whole client, in this process."""
+    """Counts of the reports of one execution, or of a whole client, in this process.
 
-    calls: int
-    """Calls of `add` and `done`."""
-    waiting: int
-    """Events that the ledger has not recorded yet."""
-    recorded: int
-    """Events that the ledger has recorded.
-
-    One event contains the increments of up to a second.
+    `dropped` is the number to watch: 0 means that nothing was lost. The clients for Swift and Go count the same.
     """
-    superseded: int
-    """Recorded events that a newer execution of the task supersedes."""
-    dropped: int
-    """Lost reports: invalid values, refused by the ledger, or more than the buffer holds."""
-    failed_requests: int
-    """Failed requests of this client, all of which are repeated."""
-    last_error: str | None
-    """The reason of the last failure."""
+
+    taken: int = 0
+    """Accepted calls of `add` and `done`."""
+    refused: int = 0
+    """Refused calls, which changed nothing: their values are invalid. They are also part of `dropped`."""
+    delivered: int = 0
+    """Events that the ledger has recorded, including the start and the end of the execution.
+
+    One event contains the increments of up to a second. Discarded events are not included.
+    """
+    superseded: int = 0
+    """Delivered events that a newer execution of the task supersedes."""
+    discarded: int = 0
+    """Recorded events that will never count, because another process uses the same execution name.
+
+    They are also part of `dropped`.
+    """
+    dropped: int = 0
+    """Everything that was lost.
+
+    These are refused calls, discarded events, events that the ledger refused, events that were given up, and reports
+    beyond the buffer.
+    """
+    pending: int = 0
+    """Events that the ledger has not recorded yet."""
+    failures: int = 0
+    """Failed requests of this client."""
+    last_error: str | None = None
+    """The reason of the last failure; None after a success."""
+    is_superseded: bool = False
+    """Whether a newer execution of the task has started; False for a whole client."""
+
+    # Deprecated names. They do not warn, because a warning can be an error that ends the task.
+
+    @property
+    def calls(self) -> int:
+        """Deprecated: use `taken`."""
+        return self.taken
+
+    @property
+    def waiting(self) -> int:
+        """Deprecated: use `pending`."""
+        return self.pending
+
+    @property
+    def recorded(self) -> int:
+        """Deprecated: use `delivered`."""
+        return self.delivered
+
+    @property
+    def failed_requests(self) -> int:
+        """Deprecated: use `failures`."""
+        return self.failures
 
     @classmethod
-    def of_dropped(cls, dropped: int) -> Stats:
-        """Returns the counts without a sender, which are losses only."""
-        return cls(0, 0, 0, 0, dropped, 0, None)
+    def of_refused(cls, refused: int) -> Stats:
+        """Returns the counts without a sender, which are refused calls only."""
+        return cls(refused=refused, dropped=refused)
 
     @classmethod
     def of(cls, sender: Sender | None, reporter: Reporter | None = None) -> Stats:
         """Returns the counts of one reporter, or of all reporters of a sender."""
         if sender is None:
-            return cls(0, 0, 0, 0, 0, 0, None)
+            return cls()
         with sender.lock:
             counts = sender.outbox.counts if reporter is None else reporter.counts
-            waiting = sender.outbox.waiting if reporter is None else reporter.waiting
             return cls(
-                counts.calls, waiting, counts.recorded, counts.superseded, counts.dropped,
-                sender.health.failed_requests, sender.health.last_error,
-            )  # fmt: skip
+                taken=counts.taken,
+                refused=counts.refused,
+                delivered=counts.delivered,
+                superseded=counts.superseded,
+                discarded=counts.discarded,
+                dropped=counts.dropped,
+                pending=sender.outbox.waiting if reporter is None else reporter.waiting,
+                failures=sender.health.failed_requests,
+                last_error=sender.health.last_error,
+                is_superseded=reporter is not None and reporter.is_superseded,
+            )
