@@ -44,9 +44,9 @@ def test_increments_gather_until_they_are_due_and_the_start_is_due_at_once() -> 
     outbox.settle(batch, [0])
     report(outbox, tile, "a", 1, 20.0)
     report(outbox, tile, "a", 2, 20.3)
-    assert outbox.next_batch(20.4) is None
+    assert outbox.next_batch(20.9) is None
     assert outbox.next_due() == 20.0 + SETTINGS.report_seconds
-    batch = outbox.next_batch(20.5)
+    batch = outbox.next_batch(21.0)
     assert batch is not None
     assert [event["done"] for event, _ in batch.entries] == [3]
     outbox.settle(batch, [0])
@@ -334,6 +334,7 @@ def answer(status: int, content: object = None, **headers: str) -> Response:
         (answer(403), Action.TRY_AGAIN),
         (answer(404), Action.TRY_AGAIN),
         (answer(404, {}, **PROBLEM), Action.NO_SUCH_JOB),
+        (answer(408, {}, **PROBLEM), Action.TRY_AGAIN),
         (answer(409, {}, **PROBLEM), Action.REFUSED),
         (answer(413), Action.TOO_LARGE),
         (answer(422, {}, **PROBLEM), Action.REFUSED),
@@ -349,8 +350,8 @@ def test_a_response_maps_to_one_action(given: Response, action: Action) -> None:
 
 def test_the_indexes_of_refused_events_are_read_and_nonsense_is_not() -> None:
     errors = [{"pointer": pointer} for pointer in ("/1/done", "/0", "/7/done", "/x/done", "done", "", 3, "/²")]
-    assert disposition_of(answer(422, {"errors": [*errors, "no object", None]}), 2).refused == [0, 1]
-    assert disposition_of(answer(422, {"errors": "none"}), 2).refused == []
+    assert disposition_of(answer(422, {"errors": [*errors, "no object", None]}, **PROBLEM), 2).refused == [0, 1]
+    assert disposition_of(answer(422, {"errors": "none"}, **PROBLEM), 2).refused == []
 
 
 def test_pauses_grow_are_random_and_honor_what_the_ledger_asks() -> None:

@@ -305,7 +305,7 @@ struct ReportQueue: Sendable {
             giveUp()
             return .dropped
         case .tooLarge:
-            eventsMax = max(1, min(eventsMax, sent.events.count / 2))
+            if sent.events.count > 1 { eventsMax = min(eventsMax, sent.events.count / 2) }
             return divide(sent)
         case .refused(let positions):
             return positions.isEmpty ? divide(sent) : drop(positions, of: sent)

@@ -53,8 +53,8 @@ class Settlement:
         else:
             self._health.record_refusal(reason)
             self._health.end_pauses()
-            if action is Action.TOO_LARGE:
-                self._outbox.batch_size_max = max(1, min(self._outbox.batch_size_max, len(batch) // 2))
+            if action is Action.TOO_LARGE and len(batch) > 1:
+                self._outbox.batch_size_max = min(self._outbox.batch_size_max, len(batch) // 2)
             self._divide(batch, disposition, callbacks)
         return callbacks
 

@@ -1,0 +1,151 @@
+"""The reporter contract: every case of the table that all clients share, with a simulated clock."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from progress_ledger import settings as limits
+from progress_ledger.execution import Execution
+from progress_ledger.jobs import JobBase, Ledger
+from progress_ledger.sender import Sender
+from progress_ledger.settings import Settings
+from progress_ledger.transport import ExchangeError, Request, Response
+
+TABLE = json.loads((Path(__file__).parents[1] / "reporter-contract" / "cases.json").read_text("utf-8"))
+JOB = "01890000-0000-7000-8000-000000000000"
+TOLERANCE = 0.001
+"""The rounding of times, in seconds."""
+
+
+class SimulatedSender(Sender):
+    """A sender whose thread is the loop of the test."""
+
+    def _require_thread(self) -> None:
+        pass
+
+
+class Simulation:
+    """Runs one case: the task's calls, the client, and the server's replies, by one clock."""
+
+    def __init__(self, case: dict[str, Any], chance: float, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.case = case
+        self.now = 0.0
+        self.calls = deque(case["calls"])
+        self.replies = deque(case["replies"])
+        self.requests: list[tuple[float, float, list[dict[str, Any]]]] = []
+        """The times of each request and of the end before it, and its events."""
+        self.answered_at = 0.0
+        clock = SimpleNamespace(monotonic=lambda: self.now)
+        monkeypatch.setattr("progress_ledger.sender.time", clock)
+        monkeypatch.setattr("progress_ledger.sender.random", SimpleNamespace(random=lambda: chance))
+        requester: Any = SimpleNamespace(settings=Settings(), transport=self)
+        self.sender = SimulatedSender(requester)
+        self.context: Execution = JobBase(Ledger(requester, self.sender), JOB).execution("tile-17", 2)
+
+    def run(self) -> None:
+        while True:
+            due = self.sender.outbox.next_due()
+            ready = None if due is None else max(due, self.sender.health.not_before)
+            if ready is not None and ready <= self.now:
+                batch = self.sender.outbox.next_batch(self.now)
+                if batch is not None:
+                    self.sender._deliver(batch)
+                continue
+            moments = [moment for moment in (ready, self.calls[0]["at"] if self.calls else None) if moment is not None]
+            if not moments or min(moments) > self.case["until"]:
+                return
+            self.now = min(moments)
+            if self.calls and self.calls[0]["at"] <= self.now:
+                self.call(self.calls.popleft())
+
+    def call(self, call: dict[str, Any]) -> None:
+        kind = call["call"]
+        if kind == "start":
+            self.context.start()
+        elif kind == "finish":
+            self.context.finish(call["outcome"])
+        elif kind == "flush":
+            # `Execution.flush` without the wait.
+            assert self.context._reporter is not None
+            self.sender.expedite(self.context._reporter.job)
+        elif kind == "done_labels":
+            for number in range(call["count"]):
+                self.context.progress(f"label {number}").done(1)
+        else:
+            indicator = self.context.progress(call["label"])
+            (indicator.add if kind == "add" else indicator.done)(call["n"])
+
+    def perform(self, request: Request, limit: float) -> Response:
+        """The transport of the sender: the task's calls go on while a request is under way."""
+        assert request.body is not None
+        events = json.loads(request.body)
+        self.requests.append((self.now, self.now - self.answered_at, events))
+        reply = self.replies.popleft() if self.replies else {"reply": "accept"}
+        took = limit if reply["reply"] == "none" else reply.get("after", 0)
+        end = self.now + took
+        while self.calls and self.calls[0]["at"] <= end:
+            call = self.calls.popleft()
+            self.now = max(self.now, call["at"])
+            self.call(call)
+        self.now = self.answered_at = end
+        return self.response(reply, len(events), asks="wait=folded" in request.target)
+
+    def response(self, reply: dict[str, Any], count: int, *, asks: bool) -> Response:
+        if reply["reply"] in ("away", "lost", "none"):
+            raise ExchangeError(reply["reply"], sent=reply["reply"] != "away")
+        if reply["reply"] == "status":
+            headers = {"content-type": "application/problem+json" if reply["problem"] else "text/html"}
+            if "retry_after" in reply:
+                headers["retry-after"] = str(reply["retry_after"])
+            errors = [{"pointer": f"/{index}/done", "detail": "is refused"} for index in reply.get("refused", ())]
+            return Response(reply["status"], headers, json.dumps({"title": "no", "errors": errors}).encode())
+        content: dict[str, Any] = {"first_sequence": 2, "last_sequence": 1 + count}
+        if asks:
+            is_superseded = self.now >= self.case.get("superseded_from", float("inf"))
+            content["verdicts"] = [reply.get("verdict", "superseded" if is_superseded else "counted")] * count
+        return Response(201, {"content-type": "application/json"}, json.dumps(content).encode())
+
+
+def expected_events(expected: dict[str, Any]) -> list[dict[str, Any]]:
+    if "events" in expected:
+        return expected["events"]
+    first, last = expected["reports"]
+    return [
+        {"type": "progress", "report": report, "label": f"label {report - first}", "done": 1}
+        for report in range(first, last + 1)
+    ]
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("case", TABLE["cases"], ids=lambda case: case["name"])
+def test_every_case_of_the_contract(case: dict[str, Any], chance: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    simulation = Simulation(case, chance, monkeypatch)
+    simulation.run()
+    assert len(simulation.requests) == len(case["requests"]), simulation.requests
+    identity = ("tile-17", simulation.context.execution, 2)
+    for (at, pause, events), expected in zip(simulation.requests, case["requests"]):
+        for event in events:
+            assert (event.pop("task"), event.pop("execution"), event.pop("attempt")) == identity
+        assert events == expected_events(expected)
+        moment, (earliest, latest) = (at, expected["at"]) if "at" in expected else (pause, expected["pause"])
+        assert earliest - TOLERANCE <= moment <= latest + TOLERANCE, events
+    stats = simulation.context.stats
+    found = {name: getattr(stats, name, None) for name in case["statistics"]}
+    found["has_error"] = stats.last_error is not None
+    assert found == case["statistics"]
+
+
+def test_the_settings_are_those_of_the_contract() -> None:
+    known = Settings()
+    contract = TABLE["contract"]
+    assert contract.pop("labels_per_execution_max") == limits.LABELS_PER_EXECUTION_MAX
+    assert contract.pop("increment_max") == limits.INCREMENT_MAX
+    # The cases test the spread.
+    contract.pop("retry_after_spread")
+    assert {name: getattr(known, name) for name in contract} == contract
