@@ -23,13 +23,16 @@ public struct LedgerJob: Sendable {
     private let reportingClient: LedgerClient?
     private let logger: Logger
 
+    /// The time limit of one request with reports.
+    static let reportDeadline: Duration = .seconds(15)
+
     init(_ id: JobID, _ client: LedgerClient, _ logger: Logger) {
         self.id = id
         self.client = client
         self.logger = logger
         var settings = client.settings
         settings.patience = .zero
-        settings.deadline = .seconds(15)
+        settings.deadline = Self.reportDeadline
         reportingClient = LedgerClient(address: client.address, settings: settings, sharedState: client.sharedState)
     }
 

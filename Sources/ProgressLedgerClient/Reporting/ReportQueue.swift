@@ -39,6 +39,8 @@ struct ReportQueue: Sendable {
     static let pauses: (first: Duration, longest: Duration) = (.milliseconds(200), .seconds(30))
     /// The longest pause that the ledger may ask for.
     static let requestedPauseMax: Duration = .seconds(300)
+    /// The part of such a pause that is added at most, because the ledger asks all executions for the same.
+    static let requestedPauseSpread = 0.1
     /// The time after its end in which an execution's last reports are still sent.
     static let deliveryTimeAfterEnd: Duration = .seconds(900)
     /// The most events in one batch.
@@ -318,8 +320,9 @@ struct ReportQueue: Sendable {
         batches[0].isResent = true
         let doubled = Self.pauses.first * (1 << min(failures - 1, 10))
         let pause = min(doubled, Self.pauses.longest) * (0.5 + chance / 2)
-        // Never earlier than the ledger asks for, and spread beyond it, because it asks all executions for the same.
-        requestedRetryAt = requested.map { now + min($0, Self.requestedPauseMax) * (1 + chance / 10) }
+        requestedRetryAt = requested.map {
+            now + min($0, Self.requestedPauseMax) * (1 + chance * Self.requestedPauseSpread)
+        }
         let own = now + pause
         retryAt = requestedRetryAt.map { max($0, own) } ?? own
         nextVerdictAt = nextVerdictAt.map { max($0, own) }

@@ -14,7 +14,7 @@ final class ReporterState: Sendable {
         /// Whether a permanent refusal by the ledger was logged.
         var hasLoggedRefusal = false
         /// The kinds of refused calls that were logged.
-        var loggedRefusals: Set<Refusal> = []
+        var loggedRefusals: Set<ReportRefusal> = []
 
         mutating func take(_ slot: Int, total: Int64, done: Int64) -> Taking {
             guard !isCanceled else { return .canceled }
@@ -32,23 +32,6 @@ final class ReporterState: Sendable {
         case ended, canceled
     }
 
-    /// The reasons of refused calls.
-    private enum Refusal: Hashable {
-        case task, attempt, label, tooManyLabels, units, ended, canceled
-
-        var reason: String {
-            switch self {
-            case .task: "a task must have 1 to \(Limits.taskLengths.upperBound) Unicode scalars and no U+0000"
-            case .attempt: "an attempt must be from 1 to \(Limits.attempts.upperBound)"
-            case .label: "a label must have at most \(Limits.labelLengths.upperBound) Unicode scalars and no U+0000"
-            case .tooManyLabels: "an execution must have at most \(Limits.labelsPerExecutionMax) labels"
-            case .units: "units must be from 0 to \(Limits.increments.upperBound)"
-            case .ended: "the execution has ended"
-            case .canceled: "the process is ending; only earlier reports are sent"
-            }
-        }
-    }
-
     private let state: Mutex<State>
     private let signal = AsyncSignal()
     private let reference: ExecutionReference
@@ -57,7 +40,7 @@ final class ReporterState: Sendable {
     private let logger: Logger
     private let onSuperseded: (@Sendable () -> Void)?
     /// The reason why the ledger would refuse the whole execution; usually nil.
-    private let refusal: Refusal?
+    private let refusal: ReportRefusal?
 
     init(
         _ reference: ExecutionReference, _ job: JobID, _ client: LedgerClient, _ logger: Logger,
@@ -69,13 +52,7 @@ final class ReporterState: Sendable {
         self.logger = logger
         self.onSuperseded = onSuperseded
         state = Mutex(State(queue: ReportQueue(reference)))
-        if !Limits.taskLengths.contains(reference.task.scalarCount) || reference.task.containsNUL {
-            refusal = .task
-        } else if let attempt = reference.attempt, !Limits.attempts.contains(Int64(attempt)) {
-            refusal = .attempt
-        } else {
-            refusal = nil
-        }
+        refusal = .of(reference)
     }
 
     /// Starts to send reports.
@@ -101,8 +78,8 @@ final class ReporterState: Sendable {
 
     func slot(_ label: Name?, _ file: StaticString, _ line: UInt) -> Int? {
         let label = label.flatMap { $0.text.utf8.isEmpty ? nil : $0 }
-        if let label, label.scalarCount > Limits.labelLengths.upperBound || label.containsNUL {
-            log(.label, file, line)
+        if let refusal = ReportRefusal.of(label: label) {
+            log(refusal, file, line)
             return nil
         }
         guard let slot = state.withLock({ $0.queue.slot(label) }) else {
@@ -118,8 +95,8 @@ final class ReporterState: Sendable {
             state.withLock { $0.queue.countRefusedCall() }
             return false
         }
-        guard Limits.increments.contains(total), Limits.increments.contains(done) else {
-            refuse(.units, file, line)
+        if let refusal = ReportRefusal.of(total: total, done: done) {
+            refuse(refusal, file, line)
             return false
         }
         switch state.withLock({ $0.take(slot, total: total, done: done) }) {
@@ -133,15 +110,15 @@ final class ReporterState: Sendable {
         return false
     }
 
-    private func refuse(_ refusal: Refusal, _ file: StaticString, _ line: UInt) {
+    private func refuse(_ refusal: ReportRefusal, _ file: StaticString, _ line: UInt) {
         state.withLock { $0.queue.countRefusedCall() }
         log(refusal, file, line)
     }
 
     /// Logs the first refusal of each kind; the others are only counted.
-    private func log(_ refusal: Refusal, _ file: StaticString, _ line: UInt) { log(refusal, "\(file):\(line)") }
+    private func log(_ refusal: ReportRefusal, _ file: StaticString, _ line: UInt) { log(refusal, "\(file):\(line)") }
 
-    private func log(_ refusal: Refusal, _ position: @autoclosure () -> String) {
+    private func log(_ refusal: ReportRefusal, _ position: @autoclosure () -> String) {
         guard state.withLock({ $0.loggedRefusals.insert(refusal).inserted }) else { return }
         logger.error(
             "a report was refused", metadata: ["report.place": "\(position())", "report.reason": "\(refusal.reason)"])

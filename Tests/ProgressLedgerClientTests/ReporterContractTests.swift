@@ -1,0 +1,299 @@
+import FoundationEssentials
+import Ledger
+import LedgerWire
+import NIOCore
+import NIOHTTP1
+import Testing
+
+@testable import ProgressLedgerClient
+
+/// Tests of the report queue by the table of cases that all clients share.
+@Suite("Reporter contract")
+struct ReporterContractTests {
+    @Test(
+        "every case has its requests, pauses and statistics, whatever the random pauses",
+        arguments: try ContractTable.read().cases, [0, 0.5, 1])
+    func cases(one: ContractTable.Case, chance: Double) throws {
+        var simulation = ContractSimulation(one, chance: chance)
+        try simulation.run()
+        try #require(simulation.requests.count == one.requests.count, "\(simulation.requests)")
+        for (request, expected) in zip(simulation.requests, one.requests) {
+            #expect(request.events == expected.drafts(ContractSimulation.reference))
+            let moment = expected.at == nil ? request.pause : request.at
+            let bounds = try #require(expected.at ?? expected.pause)
+            let tolerance = 0.001
+            #expect(moment >= bounds[0] - tolerance && moment <= bounds[1] + tolerance, "not in \(bounds)")
+        }
+        #expect(ContractTable.Statistics(simulation.queue.statistics) == one.statistics)
+    }
+
+    @Test("the limits are those of the contract")
+    func limits() throws {
+        let contract = try ContractTable.read().contract
+        let found: [String: Double] = [
+            "report_seconds": ReportQueue.delayMax / .seconds(1),
+            "request_seconds": LedgerJob.reportDeadline / .seconds(1),
+            "pause_seconds_min": ReportQueue.pauses.first / .seconds(1),
+            "pause_seconds_max": ReportQueue.pauses.longest / .seconds(1),
+            "retry_after_seconds_max": ReportQueue.requestedPauseMax / .seconds(1),
+            "retry_after_spread": ReportQueue.requestedPauseSpread,
+            "events_per_request_max": Double(ReportQueue.eventsPerBatchMax),
+            "labels_per_execution_max": Double(Limits.labelsPerExecutionMax),
+            "increment_max": Double(Limits.increments.upperBound),
+            "delivery_seconds_after_end": ReportQueue.deliveryTimeAfterEnd / .seconds(1),
+        ]
+        #expect(found == contract)
+    }
+}
+
+/// The table of cases; its README describes the fields.
+struct ContractTable: Decodable {
+    struct Case: Decodable, Sendable, CustomTestStringConvertible {
+        let name: String
+        let calls: [Call]
+        let replies: [Reply]
+        let until: Double
+        let requests: [Request]
+        let statistics: Statistics
+        let superseded_from: Double?
+
+        var testDescription: String { name }
+    }
+
+    struct Call: Decodable, Sendable {
+        let at: Double
+        let call: String
+        let label: String?
+        let n: Int64?
+        let count: Int?
+        let outcome: String?
+    }
+
+    struct Reply: Decodable, Sendable {
+        let reply: String
+        var after: Double?
+        var status: Int?
+        var problem: Bool?
+        var retry_after: Int?
+        var refused: [Int]?
+        var verdict: String?
+    }
+
+    struct Request: Decodable, Sendable {
+        let at: [Double]?
+        let pause: [Double]?
+        let events: [Event]?
+        let reports: [Int64]?
+
+        /// Returns the expected events of an execution.
+        func drafts(_ reference: ExecutionReference) -> [EventDraft] {
+            var events = events ?? []
+            if let reports {
+                for report in reports[0]...reports[1] {
+                    events.append(
+                        Event(
+                            type: "progress", report: report, label: "label \(report - reports[0])", total: nil,
+                            done: 1,
+                            outcome: nil))
+                }
+            }
+            return events.map { $0.draft(reference) }
+        }
+    }
+
+    struct Event: Decodable, Sendable {
+        let type: String
+        let report: Int64?
+        let label: String?
+        let total: Int64?
+        let done: Int64?
+        let outcome: String?
+
+        func draft(_ reference: ExecutionReference) -> EventDraft {
+            switch type {
+            case "execution_started": EventDraft(.executionStarted(reference))
+            case "execution_finished":
+                EventDraft(
+                    .executionFinished(reference, outcome.flatMap { ExecutionOutcome(rawValue: $0) } ?? .canceled))
+            default:
+                EventDraft(
+                    .progress(
+                        ProgressReport(
+                            reference: reference, report: report, label: label.map { Name($0) }, total: total,
+                            done: done)))
+            }
+        }
+    }
+
+    struct Statistics: Decodable, Hashable, Sendable {
+        let taken: UInt64
+        let refused: UInt64
+        let delivered: UInt64
+        let discarded: UInt64
+        let dropped: UInt64
+        let pending: UInt64
+        let failures: UInt64
+        let is_superseded: Bool
+        let has_error: Bool
+
+        init(_ statistics: ReportStatistics) {
+            taken = statistics.taken
+            refused = statistics.refused
+            delivered = statistics.delivered
+            discarded = statistics.discarded
+            dropped = statistics.dropped
+            pending = statistics.pending
+            failures = statistics.failures
+            is_superseded = statistics.isSuperseded
+            has_error = statistics.lastError != nil
+        }
+    }
+
+    let contract: [String: Double]
+    let cases: [Case]
+
+    static func read() throws -> ContractTable {
+        let tests = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
+        let path = "/\(tests)/reporter-contract/cases.json"
+        guard let content = FileManager.default.contents(atPath: path) else { throw CocoaError(.fileNoSuchFile) }
+        return try JSONDecoder().decode(ContractTable.self, from: content)
+    }
+}
+
+/// One case: the task's calls, the queue's decisions and the server's replies, by one clock.
+struct ContractSimulation {
+    static let reference = ExecutionReference(task: "tile-17", execution: "e", attempt: 2)
+
+    private struct Flight {
+        let events: [EventDraft]
+        let awaitsVerdicts: Bool
+        let reply: ContractTable.Reply
+    }
+
+    private let one: ContractTable.Case
+    private let chance: Double
+    private let began = ContinuousClock.now
+    private var now: ContinuousClock.Instant
+    private var answeredAt: ContinuousClock.Instant
+    private var calls: ArraySlice<ContractTable.Call>
+    private var replies: ArraySlice<ContractTable.Reply>
+    /// The request whose reply arrives at `answeredAt`.
+    private var flight: Flight?
+    private(set) var requests: [(at: Double, pause: Double, events: [EventDraft])] = []
+    private(set) var queue = ReportQueue(Self.reference)
+
+    init(_ one: ContractTable.Case, chance: Double) {
+        self.one = one
+        self.chance = chance
+        now = began
+        answeredAt = began
+        calls = one.calls[...]
+        replies = one.replies[...]
+    }
+
+    mutating func run() throws {
+        var isStarted = false
+        while true {
+            var moment = flight == nil ? nil : answeredAt
+            if flight == nil, isStarted {
+                switch queue.next(now: now) {
+                case .send(let events, let awaitsVerdicts):
+                    send(events, awaitsVerdicts: awaitsVerdicts)
+                    continue
+                case .readStartVerdict:
+                    queue.verdictRead(isSuperseded ? .superseded : .counted, now: now)
+                    continue
+                case .wait(let until): moment = until
+                case .stop: break
+                }
+            }
+            let nextCall = calls.first.map { began + .seconds($0.at) }
+            let isCall = nextCall.map { call in moment.map { call <= $0 } ?? true } ?? false
+            guard let next = isCall ? nextCall : moment, next <= began + .seconds(one.until) else { return }
+            now = next
+            if isCall {
+                let call = calls.removeFirst()
+                isStarted = isStarted || call.call == "start"
+                try make(call)
+            } else if flight != nil {
+                try receive()
+            }
+        }
+    }
+
+    private var isSuperseded: Bool { one.superseded_from.map { now >= began + .seconds($0) } ?? false }
+
+    /// Makes a call of the task.
+    private mutating func make(_ call: ContractTable.Call) throws {
+        switch call.call {
+        case "add": report(call.label, total: try #require(call.n), done: 0)
+        case "done": report(call.label, total: 0, done: try #require(call.n))
+        case "done_labels":
+            for number in 0..<(try #require(call.count)) { report("label \(number)", total: 0, done: 1) }
+        case "flush": _ = queue.flush()
+        case "finish":
+            let outcome = try #require(call.outcome.flatMap { ExecutionOutcome(rawValue: $0) })
+            queue.end(outcome, now: now)
+        default: break
+        }
+    }
+
+    private mutating func report(_ label: String?, total: Int64, done: Int64) {
+        let label = label.map { Name($0) }
+        guard ReportRefusal.of(label: label) == nil, ReportRefusal.of(total: total, done: done) == nil,
+            !queue.hasEnded, let slot = queue.slot(label)
+        else { return queue.countRefusedCall() }
+        let now = now
+        _ = queue.take(slot, total: total, done: done) { now }
+    }
+
+    private mutating func send(_ events: [EventDraft], awaitsVerdicts: Bool) {
+        requests.append(
+            (began.duration(to: now) / .seconds(1), answeredAt.duration(to: now) / .seconds(1), events))
+        let reply = replies.popFirst() ?? ContractTable.Reply(reply: "accept")
+        flight = Flight(events: events, awaitsVerdicts: awaitsVerdicts, reply: reply)
+        answeredAt = now + (reply.reply == "none" ? LedgerJob.reportDeadline : .seconds(reply.after ?? 0))
+    }
+
+    /// Settles the request in flight.
+    private mutating func receive() throws {
+        let sent = try #require(flight)
+        flight = nil
+        guard let error = try error(of: sent) else {
+            let verdict = sent.reply.verdict ?? (isSuperseded ? "superseded" : "counted")
+            let verdicts = sent.events.map { _ in "\"\(verdict)\"" }.joined(separator: ",")
+            let json =
+                "{\"first_sequence\":2,\"last_sequence\":\(sent.events.count + 1)"
+                + (sent.awaitsVerdicts ? ",\"verdicts\":[\(verdicts)]}" : "}")
+            queue.delivered(try Appended(try JSONReader.read(Array(json.utf8))), now: now)
+            return
+        }
+        queue.failed(error, now: now, chance: chance)
+    }
+
+    /// Returns the error of the reply to a request; nil if the server accepts it.
+    private func error(of sent: Flight) throws -> LedgerClientError? {
+        let address = try ServerAddress("http://127.0.0.1:8080")
+        let job = try #require(JobID("01890000-0000-7000-8000-000000000000"))
+        let request = LedgerRequest.append(sent.events, to: job, awaitsVerdicts: sent.awaitsVerdicts)
+        switch sent.reply.reply {
+        case "accept": return nil
+        case "away": return LedgerClientError(.notConnected("refused"), of: request, at: address)
+        case "lost": return LedgerClientError(.lost("reset"), of: request, at: address)
+        case "none": return LedgerClientError(.deadlineExceeded(mayHaveBeenSent: true), of: request, at: address)
+        default: break
+        }
+        let isProblem = sent.reply.problem == true
+        var headers = HTTPHeaders([("content-type", isProblem ? "application/problem+json" : "text/html")])
+        if let seconds = sent.reply.retry_after { headers.add(name: "retry-after", value: "\(seconds)") }
+        let status = try #require(sent.reply.status)
+        let errors = (sent.reply.refused ?? []).map { "{\"pointer\":\"/\($0)/done\",\"detail\":\"is refused\"}" }
+        let body =
+            isProblem
+            ? "{\"title\":\"no\",\"status\":\(status),\"detail\":\"\",\"errors\":[\(errors.joined(separator: ","))]}"
+            : ""
+        return LedgerClientError(
+            ReceivedResponse(status: status, headers: headers, body: ByteBuffer(string: body), isStreamed: false),
+            to: request, at: address)
+    }
+}
