@@ -59,7 +59,7 @@ public struct LedgerClientError: Error, Sendable {
     public let superseded: SupersededExecution?
     /// The pause that the server asks for before the next try.
     public let retryAfter: Duration?
-    /// Whether the ledger itself refused the request, and not a proxy or another server.
+    /// Whether the ledger itself refused the request, and not a proxy.
     let isProblem: Bool
 
     init(

@@ -230,7 +230,7 @@ struct ReportQueueTests {
         queue.end(.succeeded, now: now)
         _ = queue.next(now: now)
         queue.failed(Self.error(.unreachable), now: now + .seconds(890), chance: 1)
-        _ = try Self.sent(queue.next(now: now + .seconds(900)))
+        _ = try Self.sent(queue.next(now: now + .seconds(899)))
         guard case .stop = queue.next(now: now + .seconds(901)) else {
             return #expect(Bool(false), "the queue does not give up")
         }

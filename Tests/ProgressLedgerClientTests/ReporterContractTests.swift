@@ -160,7 +160,9 @@ struct ContractTable: Decodable {
     }
 }
 
-/// One case: the task's calls, the queue's decisions and the server's replies, by one clock.
+/// One case: calls of a task, decisions of the queue, and replies of a server.
+///
+/// They share one simulated clock.
 struct ContractSimulation {
     static let reference = ExecutionReference(task: "tile-17", execution: "e", attempt: 2)
 
@@ -177,7 +179,7 @@ struct ContractSimulation {
     private var answeredAt: ContinuousClock.Instant
     private var calls: ArraySlice<ContractTable.Call>
     private var replies: ArraySlice<ContractTable.Reply>
-    /// The request whose reply arrives at `answeredAt`.
+    /// The request in flight; its reply arrives at `answeredAt`.
     private var flight: Flight?
     private(set) var requests: [(at: Double, pause: Double, events: [EventDraft])] = []
     private(set) var queue = ReportQueue(Self.reference)

@@ -6,9 +6,13 @@ enum ReportDisposition: Hashable, Sendable {
     case retryable
     /// The request is too large: the batch is sent in halves.
     case tooLarge
-    /// The ledger refused the batch permanently because of the events at these positions; empty if it names none.
+    /// The ledger refused the events at these positions permanently.
+    ///
+    /// It is empty if the ledger names none; then the batch is divided to find them.
     case refused([Int])
-    /// The job does not exist, or was retired: nothing of the execution will ever be recorded.
+    /// The job does not exist, or was retired.
+    ///
+    /// Nothing of the execution will ever be recorded.
     case noSuchJob
 
     /// Creates the disposition of a request with so many events.
@@ -22,7 +26,7 @@ enum ReportDisposition: Hashable, Sendable {
         }
     }
 
-    /// Returns the positions of the events in pointers such as `/2/done`, without repetition.
+    /// Returns the positions of the events in pointers such as `/2/done`.
     private static func positions(in error: LedgerClientError, events: Int) -> [Int] {
         var positions: Set<Int> = []
         for problem in error.problems {

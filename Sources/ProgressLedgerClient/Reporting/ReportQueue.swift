@@ -39,7 +39,9 @@ struct ReportQueue: Sendable {
     static let pauses: (first: Duration, longest: Duration) = (.milliseconds(200), .seconds(30))
     /// The longest pause that the ledger may ask for.
     static let requestedPauseMax: Duration = .seconds(300)
-    /// The part of such a pause that is added at most, because the ledger asks all executions for the same.
+    /// The largest part of such a pause that is added at random.
+    ///
+    /// The ledger asks all executions for the same pause.
     static let requestedPauseSpread = 0.1
     /// The time after its end in which an execution's last reports are still sent.
     static let deliveryTimeAfterEnd: Duration = .seconds(900)
@@ -59,7 +61,9 @@ struct ReportQueue: Sendable {
     private struct Batch {
         var events: [EventDraft]
         let awaitsVerdicts: Bool
-        /// The value of ``ReportQueue/drains`` that this batch completes; nil if another part of it follows.
+        /// The value of ``ReportQueue/drains`` that this batch completes.
+        ///
+        /// It is nil if another part of the same value follows.
         var drains: Int?
         /// Whether its events may have been sent before.
         var isResent = false
@@ -87,7 +91,9 @@ struct ReportQueue: Sendable {
     ///
     /// There is one, or the parts of one that was refused.
     private var batches: [Batch] = []
-    /// The most events in a batch, which is smaller after the server or a proxy refused a larger one.
+    /// The most events in a batch.
+    ///
+    /// It is smaller after the server or a proxy refused a larger batch.
     private var eventsMax = ReportQueue.eventsPerBatchMax
     /// The number of times that a batch took everything that was pending.
     private var drains = 0
@@ -97,7 +103,7 @@ struct ReportQueue: Sendable {
     private var flushGoal = 0
     private var failures = 0
     private var retryAt: ContinuousClock.Instant?
-    /// The end of the pause that the ledger asked for, which is part of the pause until `retryAt`.
+    /// The end of the pause that the ledger asked for, `retryAt` at most.
     private var requestedRetryAt: ContinuousClock.Instant?
     private var isUrgent = true
     private var nextVerdictAt: ContinuousClock.Instant?
@@ -345,7 +351,7 @@ struct ReportQueue: Sendable {
         return .divided
     }
 
-    /// Drops events of a batch that the ledger refused permanently, and keeps the others.
+    /// Drops the refused events of a batch, and keeps the others.
     ///
     /// The refused events would block the reports after them.
     private mutating func drop(_ positions: [Int], of refused: Batch) -> FailureResult {

@@ -4,7 +4,9 @@ import Ledger
 enum ReportRefusal: Hashable, Sendable {
     case task, attempt, label, tooManyLabels, units, ended, canceled
 
-    /// Returns the reason why the ledger would refuse every event of an execution; nil if it is valid.
+    /// Returns the reason why an execution is refused; nil if it is valid.
+    ///
+    /// The ledger would refuse each of its events.
     static func of(_ reference: ExecutionReference) -> ReportRefusal? {
         if !Limits.taskLengths.contains(reference.task.scalarCount) || reference.task.containsNUL { return .task }
         guard let attempt = reference.attempt else { return nil }

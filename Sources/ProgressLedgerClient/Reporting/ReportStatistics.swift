@@ -8,15 +8,16 @@ public struct ReportStatistics: Hashable, Sendable {
     ///
     /// A call is refused if its values are invalid or the execution has ended. They are also part of ``dropped``.
     public var refused: UInt64 = 0
-    /// The events that the ledger has recorded, including the start and the end of the execution.
+    /// The events that the ledger has recorded, without discarded ones.
     ///
-    /// They are fewer than the accepted calls, because increments are added up. Discarded events are not included.
+    /// The start and the end of the execution are included. They are fewer than the accepted calls, because increments
+    /// are added up.
     public var delivered: UInt64 = 0
     /// The events that the ledger has recorded and discarded: they will never count.
     ///
     /// They are also part of ``dropped``. The usual reason is another process that uses the same execution name.
     public var discarded: UInt64 = 0
-    /// Everything that was lost: refused calls, discarded events, and events that were given up.
+    /// The lost reports: refused calls, discarded and given up events.
     ///
     /// An event is given up if the ledger refused it, or was unreachable for too long after the end of the execution.
     public var dropped: UInt64 = 0
