@@ -397,7 +397,8 @@ struct ReportQueue: Sendable {
     }
 
     /// Drops everything unsent.
-    private mutating func giveUp() {
+    mutating func giveUp() {
+        guard !isGivenUp else { return }
         counts.dropped &+= pendingEvents
         isGivenUp = true
         batches = []

@@ -61,7 +61,10 @@ final class ReporterState: Sendable {
     func start() {
         if let refusal {
             // The ledger would refuse every event of the execution.
-            state.withLock { $0.isStopped = true }
+            state.withLock { state in
+                state.queue.giveUp()
+                state.isStopped = true
+            }
             return log(refusal, "\(reference.task)")
         }
         guard LiveReports.shared.insert(self) else { return }
@@ -150,6 +153,7 @@ final class ReporterState: Sendable {
     /// Refuses all reports, because the execution starts while the process is ending.
     func refuseAll() {
         state.withLock { state in
+            state.queue.giveUp()
             state.isCanceled = true
             state.isStopped = true
         }

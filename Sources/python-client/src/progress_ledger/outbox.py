@@ -242,15 +242,16 @@ class Outbox:
             if not job.frozen:
                 self._freeze(job)
             batch = job.frozen[0]
-            kept = [index for index, (_, owner) in enumerate(batch.entries) if not self._is_expired(owner, now)]
+            latest = now - self._settings.delivery_seconds_after_end
+            kept = [
+                index
+                for index, (_, owner) in enumerate(batch.entries)
+                if owner is None or owner.ended_at is None or owner.ended_at > latest
+            ]
             if len(kept) == len(batch):
                 return batch
             self.expired += len(batch) - len(kept)
             self.replace(batch, [kept])
-
-    def _is_expired(self, owner: Reporter | None, now: float) -> bool:
-        """Whether an execution ended so long ago that its reports are given up."""
-        return owner is not None and owner.ended_by(now - self._settings.delivery_seconds_after_end)
 
     def _freeze(self, job: JobOutbox) -> None:
         entries: list[tuple[Event, Reporter | None]] = []

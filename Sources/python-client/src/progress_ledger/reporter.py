@@ -213,10 +213,6 @@ class Reporter:
         counters = sum(counter.is_waiting for counter in self.counters.values())
         return self.in_flight + counters + self.needs_start + (self.outcome is not None)
 
-    def ended_by(self, moment: float) -> bool:
-        """Whether it ended at this moment or earlier."""
-        return self.ended_at is not None and self.ended_at <= moment
-
     def become_superseded(self) -> list[Callable[[], None]]:
         """Marks the execution as superseded, and returns its callbacks the first time."""
         if self.is_superseded or self.on_superseded is None:

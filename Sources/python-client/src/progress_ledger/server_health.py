@@ -13,6 +13,8 @@ VERDICT_PAUSE_SECONDS = 30.0
 # The time for which an unsuccessful wait at an end counts. When a process stops, its executions, its client and itself
 # end shortly after one another and share one wait; ends an hour later do not.
 VAIN_WAIT_MEMORY_SECONDS = 60.0
+# The time that is left of a pause when an execution ends. Thousands of ends in a second must not be as many requests.
+SKIPPED_PAUSE_SECONDS_MIN = 0.02
 
 
 class ServerHealth:
@@ -22,7 +24,8 @@ class ServerHealth:
         self._settings = settings
         self.not_before = 0.0
         """The earliest time of the next request."""
-        self._asked_not_before = 0.0
+        self._earliest = 0.0
+        """The earliest time of a request that skips the client's own pause."""
         self.verdicts_not_before = 0.0
         """The earliest time to wait for verdicts again."""
         self.failed_requests = 0
@@ -38,7 +41,8 @@ class ServerHealth:
         self.record_refusal(reason)
         self._failures += 1
         self.not_before = now + retry_pause(self._failures, asked, chance, self._settings)
-        self._asked_not_before = now if asked is None else now + asked_pause(asked, chance, self._settings)
+        asked_seconds = 0.0 if asked is None else asked_pause(asked, chance, self._settings)
+        self._earliest = now + max(asked_seconds, SKIPPED_PAUSE_SECONDS_MIN)
         if self._failing_since is not None:
             return False
         self._failing_since = now
@@ -46,7 +50,7 @@ class ServerHealth:
 
     def skip_pause(self) -> None:
         """Ends the client's own pause, but not the one that the ledger asked for."""
-        self.not_before = min(self.not_before, self._asked_not_before)
+        self.not_before = min(self.not_before, self._earliest)
 
     def record_refusal(self, reason: str) -> None:
         """Records a response that refuses the request."""
@@ -56,7 +60,7 @@ class ServerHealth:
     def end_pauses(self) -> None:
         """Ends all pauses, because the ledger has responded."""
         self._failures = 0
-        self.not_before = self._asked_not_before = 0.0
+        self.not_before = self._earliest = 0.0
 
     def record_success(self, took: float, now: float) -> float | None:
         """Records a success after `took` seconds, and returns the length of the outage that it ends, if any."""
