@@ -71,7 +71,7 @@
 //
 // Each execution has a sender. 1 s after the first increment, it turns the increments into a batch of numbered
 // reports. It sends this batch until the ledger has responded, with the same numbers and the same content, after pauses
-// that grow from 0.1 to 15 s. Later increments go into the next batch. The ledger ignores a number that it has seen, so
+// that grow from 0.2 to 30 s. Later increments go into the next batch. The ledger ignores a number that it has seen, so
 // a lost response neither loses nor duplicates anything.
 //
 // A process that is killed loses up to a second of increments, and nothing is counted twice. Its task's next execution
