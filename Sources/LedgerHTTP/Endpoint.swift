@@ -4,7 +4,7 @@ internal import HummingbirdCore
 internal import LedgerWire
 internal import NIOCore
 
-/// What Hummingbird keeps of a request, with the connection that it came on.
+/// Hummingbird's context of a request, with the channel of its connection.
 struct LedgerRequestContext: RequestContext {
     var coreContext: CoreRequestContextStorage
     let channel: any Channel
@@ -15,7 +15,9 @@ struct LedgerRequestContext: RequestContext {
     }
 }
 
-/// A route as the server runs it: with its body read, within its time, on the right threads.
+/// Runs the handler of a route.
+///
+/// It reads the body first, limits the time, and chooses the threads.
 struct Endpoint: Sendable {
     let route: Route
     let settings: ServerSettings
@@ -44,10 +46,11 @@ struct Endpoint: Sendable {
         } catch is TimeBound.Exceeded {
             throw HTTPProblem.timedOut(isRead: route.isRead, bound.limit)
         } catch is CancellationError {
-            // The client has gone, or the server's time to stop is over.
+            // The client has disconnected, or the server's time to stop is over.
             throw HTTPProblem(
                 .serviceUnavailable, route.isRead ? "Unavailable" : "Outcome unknown",
-                "The request was given up before it was answered.", headers: HTTPFields(retryAfter: .seconds(1)))
+                "The request was cancelled before it had a response. Try again later.",
+                headers: HTTPFields(retryAfter: .seconds(1)))
         }
     }
 }

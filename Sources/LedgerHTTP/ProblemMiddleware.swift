@@ -6,7 +6,7 @@ internal import LedgerWire
 internal import Logging
 internal import NIOCore
 
-/// A middleware that answers every error as problem+json and counts all requests.
+/// A middleware that turns errors into problem+json and counts requests.
 struct ProblemMiddleware: RouterMiddleware {
     typealias Context = LedgerRequestContext
 
@@ -24,7 +24,7 @@ struct ProblemMiddleware: RouterMiddleware {
         do {
             response = try await next(request, context)
         } catch {
-            response = answer(error, request, context).response
+            response = errorResponse(error, request, context).response
         }
         metrics.ended(
             route: context.endpointPath ?? "none", method: request.method.rawValue, status: response.status.code,
@@ -32,7 +32,9 @@ struct ProblemMiddleware: RouterMiddleware {
         return response
     }
 
-    private func answer(_ error: any Error, _ request: Request, _ context: LedgerRequestContext) -> LedgerResponse {
+    private func errorResponse(
+        _ error: any Error, _ request: Request, _ context: LedgerRequestContext
+    ) -> LedgerResponse {
         switch error {
         case let problem as HTTPProblem: return problem.response
         case let error as RequestError: return HTTPProblem(error).response

@@ -6,8 +6,9 @@ internal import LedgerStore
 internal import LedgerWire
 internal import Logging
 
-/// One route: what it is, and what it does. The router and the description are both made from these, so neither can
-/// say what the other does not.
+/// A route: its description and its handler.
+///
+/// The router and the OpenAPI description are both made from routes, so they cannot differ.
 struct Route: Sendable {
     /// A parameter of the query.
     struct Parameter: Sendable {
@@ -15,23 +16,25 @@ struct Route: Sendable {
         var type: Kind
         var description: String
 
-        /// What its values are.
+        /// The type of its values.
         enum Kind: Sendable {
             case string
             case integer(ClosedRange<Int64>)
             case choice([String])
-            /// Any number of parameters whose names begin with this one's.
+            /// Any number of parameters with names that begin with this one's.
             case prefix
         }
     }
 
-    /// What a body holds, by the name of its schema in the description.
+    /// The body of a request.
     struct Body: Sendable {
+        /// The name of its schema in the description.
         var schema: String
+        /// Whether the route also reads NDJSON.
         var takesLines: Bool
     }
 
-    /// One of the answers.
+    /// The description of a response.
     struct ResponseSpec: Sendable {
         var status: Int
         var description: String
@@ -48,14 +51,16 @@ struct Route: Sendable {
     var parameters: [Parameter] = []
     var body: Body?
     var responses: [ResponseSpec]
-    /// Whether it may compute for long: then it runs where it keeps no other connection waiting, and is cancelled when its
-    /// client has gone.
+    /// Whether it may compute for long.
+    ///
+    /// Such a route runs on ``ComputeExecutor``, where it delays no other connection. A read among them is cancelled if
+    /// its client disconnects.
     var isHeavy = false
-    /// Whether its response names the path of what was made.
+    /// Whether its response names the path of the new resource.
     var hasLocation = false
-    /// Whether it waits as long as `Prefer: wait` says.
+    /// Whether it supports `Prefer: wait`.
     var prefersWait = false
-    /// Its form for small requests; nil if it has none.
+    /// Its variant for small requests; nil if it has none.
     var fastPath: FastPath?
     var handle: @Sendable (RouteRequest) async throws -> LedgerResponse
 
@@ -65,22 +70,24 @@ struct Route: Sendable {
     /// Whether its responses have an entity tag.
     var hasEntityTag: Bool { responses.contains { $0.status == 304 } }
 
-    /// How long a request may take. Every route has a bound: it follows from the method, so no route can be without.
+    /// The time that a request may take.
+    ///
+    /// It follows from the method, so no route can be without a bound.
     func bound(_ settings: ServerSettings, waiting wait: Int) -> TimeBound {
         TimeBound(
             limit: isRead ? settings.readDeadline + .seconds(prefersWait ? wait : 0) : settings.writeDeadline,
             cancelsWork: isRead)
     }
 
-    /// What the path leaves open: the id of something.
+    /// The parameter of a path, which is an id.
     struct PathParameter: Sendable {
-        /// As it stands between braces.
+        /// The name between the braces of the path.
         var name: String
-        /// What it is, for the description.
+        /// The text for the OpenAPI description.
         var description: String { "The id of the \(name)" }
     }
 
-    /// What the path leaves open, if anything.
+    /// The parameter of the path; nil if it has none.
     var pathParameter: PathParameter? {
         path.split(separator: "/").first { $0.hasPrefix("{") }.map {
             PathParameter(name: String($0.dropFirst().dropLast()))
@@ -88,35 +95,35 @@ struct Route: Sendable {
     }
 }
 
-/// A request on its way through a route.
+/// A request to a route, with the parts that a handler needs.
 struct RouteRequest: Sendable {
     let request: Request
     let query: String?
-    /// The id that the path names.
+    /// The id in the path; nil if the path has no parameter.
     let pathID: String?
     let route: Route
-    /// The body; nil where the route takes none.
+    /// The body; nil if the route takes none.
     let content: RequestContent?
-    /// The seconds that `Prefer: wait` asks for, as far as they are granted.
+    /// The seconds of `Prefer: wait`, at most the server's limit.
     let wait: Int
 
-    /// The job that the path names.
+    /// The job in the path.
     func job() throws(HTTPProblem) -> JobID {
         guard let text = pathID, let job = JobID(text) else { throw .noSuchJob(pathID ?? "") }
         return job
     }
 
-    /// The parameters of the query: those that the route knows, each with a value that it may have.
+    /// The parameters of the query, checked against those of the route.
     func parameters() throws(HTTPProblem) -> QueryParameters {
         try QueryParameters(query, route.parameters)
     }
 
-    /// Reads the body, which is let go of.
+    /// Parses the body and releases it.
     func read<R: Sendable>(
-        _ reading: @Sendable ([UInt8], EventRequest.Format) throws(RequestError) -> R
+        _ parse: @Sendable ([UInt8], EventRequest.Format) throws(RequestError) -> R
     ) async throws -> R {
-        guard let content else { preconditionFailure("a route that reads a body says which") }
-        return try await content.read(reading)
+        guard let content else { preconditionFailure("a route that reads a body must declare it") }
+        return try await content.read(parse)
     }
 }
 
@@ -124,7 +131,7 @@ struct RouteRequest: Sendable {
 struct RouteTable: Sendable {
     let routes: [Route]
 
-    /// What all routes share.
+    /// The objects that all routes share.
     struct Dependencies: Sendable {
         let service: any LedgerService
         let settings: ServerSettings
@@ -145,10 +152,10 @@ struct RouteTable: Sendable {
         self.routes = routes + [DescriptionRoute.route(describing: routes)]
     }
 
-    /// The methods that any path takes, each once.
+    /// The methods of all routes, each once.
     var methods: [HTTPRequest.Method] { Array(Set(routes.map(\.method))) }
 
-    /// The methods that a path takes, for an answer to one that it does not.
+    /// The methods of a path, for the response to any other method.
     func methods(of path: String) -> [HTTPRequest.Method] {
         let parts = path.split(separator: "/")
         return routes.filter { route in

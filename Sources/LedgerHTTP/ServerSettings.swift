@@ -29,9 +29,9 @@ public struct ServerSettings: Sendable {
     public var idleSeconds = 75
     /// How long `?wait=folded`, a start and `min_sequence` wait for the projection.
     public var foldDeadline: Duration = .seconds(5)
-    /// The maximum time to answer a read, without the time of `Prefer: wait`.
+    /// The maximum time to respond to a read, without the time of `Prefer: wait`.
     public var readDeadline: Duration = .seconds(10)
-    /// The maximum time to answer a write once it has arrived.
+    /// The maximum time to respond to a write once it has arrived.
     ///
     /// It is longer than the ledger takes to find out whether a commit succeeded.
     public var writeDeadline: Duration = .seconds(35)

@@ -1,7 +1,8 @@
 /// A bounded cache with CLOCK eviction.
 ///
-/// A hand cycles through the slots when there is no room. It evicts the first entry that was not used since it passed last.
-/// Marking an entry as used costs next to nothing. (F. J. Corbató, A Paging Experiment with the Multics System, 1968.)
+/// A hand cycles through the slots if there is no room. It evicts the first entry that was not used since the hand last
+/// passed it. Marking an entry as used costs almost nothing. See F. J. Corbató, A Paging Experiment with the Multics
+/// System, 1968.
 package struct ClockCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     private struct Slot {
         let key: Key
@@ -17,7 +18,7 @@ package struct ClockCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     /// The cost of all entries.
     package private(set) var cost = 0
 
-    /// - Parameter costMax: The cost of all entries, at most, in any unit.
+    /// - Parameter costMax: The maximum cost of all entries, in any unit.
     package init(costMax: Int) {
         self.costMax = costMax
     }
@@ -28,14 +29,18 @@ package struct ClockCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     /// Returns the value without marking it as used.
     package func peek(_ key: Key) -> Value? { indices[key].map { slots[Int($0)].value } }
 
-    /// Returns the value if `isValid` accepts it, and marks it as used. A rejected value stays.
+    /// Returns the value and marks it as used, if `isValid` accepts it.
+    ///
+    /// A rejected value stays, and is not marked.
     package mutating func find(_ key: Key, where isValid: (Value) -> Bool) -> Value? {
         guard let index = indices[key].map(Int.init), isValid(slots[index].value) else { return nil }
         slots[index].wasUsed = true
         return slots[index].value
     }
 
-    /// Inserts or replaces a value; a replacement counts as a use. A value that exceeds the whole budget is not stored.
+    /// Inserts or replaces a value.
+    ///
+    /// A replaced value counts as used. A value that exceeds the whole budget is not stored.
     package mutating func put(_ value: Value, _ key: Key, cost newCost: Int = 1) {
         guard newCost <= costMax else { return remove(key) }
         let index = indices[key].map(Int.init)
@@ -49,7 +54,7 @@ package struct ClockCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         cost += newCost
         while cost > costMax {
             evict()
-            // The last entry has moved into this slot; its turn comes later.
+            // The last entry has moved into this slot, and must be examined last.
             if cost > costMax { hand += 1 }
         }
         add(Slot(key: key, value: value, cost: newCost, wasUsed: index != nil))
@@ -59,7 +64,9 @@ package struct ClockCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         if let index = indices[key] { remove(at: Int(index)) }
     }
 
-    /// Inserts an entry at the hand and advances it, so that the entry is examined last.
+    /// Inserts an entry at the hand and advances the hand.
+    ///
+    /// So the new entry is examined last.
     private mutating func add(_ slot: Slot) {
         slots.append(slot)
         let last = slots.count - 1
@@ -72,7 +79,9 @@ package struct ClockCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         hand += 1
     }
 
-    /// Evicts one entry. The hand passes each used entry once, so a use is paid for by one step.
+    /// Evicts one entry.
+    ///
+    /// The hand clears the mark of each used entry that it passes, so each use costs at most one step.
     private mutating func evict() {
         while true {
             if hand >= slots.count { hand = 0 }

@@ -75,8 +75,9 @@ struct SubscriptionTableTests {
         var table = SubscriptionTable()
         let subject = SubscriptionTable.Subject.job(Self.ids[0])
         _ = table.add(subject, reading: [Self.snapshot(0, 5)], ConflatingBuffer())
-        #expect(table.isKnown(subject, from: nil))
-        #expect(table.isKnown(subject, from: StreamPosition("5")) && !table.isKnown(subject, from: StreamPosition("6")))
+        #expect(table.hasSnapshot(of: subject, from: nil))
+        #expect(table.hasSnapshot(of: subject, from: StreamPosition("5")))
+        #expect(!table.hasSnapshot(of: subject, from: StreamPosition("6")))
         let began = ContinuousClock.now
         let joined = table.add(subject, reading: [Self.snapshot(0, 7)], ConflatingBuffer())
         // The one who was there gets it too.
@@ -110,12 +111,12 @@ struct SubscriptionTableTests {
         for strange in ["", "x", "10-", "10-xyz", "10-1-2", "-", "99999999999999999999"] {
             #expect(StreamPosition(strange) == nil, "\(strange)")
         }
-        var text = ServerSentEvents(job: Self.ids[0], known: StreamPosition("10-abc"))
+        var text = ServerSentEvents(job: Self.ids[0], position: StreamPosition("10-abc"))
         var contents = ConflatingBuffer.Contents()
         contents.put(encoded)
         #expect(text.parts(of: contents).parts == [encoded.id])
         for known in ["10", "10-abd", "9-abc"] {
-            text = ServerSentEvents(job: Self.ids[0], known: StreamPosition(known))
+            text = ServerSentEvents(job: Self.ids[0], position: StreamPosition(known))
             #expect(text.parts(of: contents).parts == [encoded.snapshotWithID], "\(known)")
         }
     }

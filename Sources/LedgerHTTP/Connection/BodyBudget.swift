@@ -30,12 +30,12 @@ final class BodyBudget: Sendable {
     /// Reserves memory for a body of this length; nil if too little is left.
     func reserve(_ count: Int) -> Share? {
         let limit = count <= Self.smallBytesMax ? bytesMax : bytesMax / 4 * 3
-        let isTaken = state.withLock { state in
+        let isReserved = state.withLock { state in
             guard state.used + count <= limit else { return false }
             state.used += count
             return true
         }
-        return isTaken ? Share(of: self, count) : nil
+        return isReserved ? Share(of: self, count) : nil
     }
 
     private func grow(_ share: Share, from before: Int, to after: Int) -> Bool {

@@ -5,9 +5,9 @@ internal import LedgerWire
 internal import NIOCore
 internal import Synchronization
 
-/// Reads the bodies of requests, each bounded in size and time, and all together in cache.
+/// Reads the bodies of requests within limits of size, time and total memory.
 struct BodyCollector: Sendable {
-    /// How much a body of unknown length takes first.
+    /// The memory that a body of unknown length reserves at first, in bytes.
     private static let firstBytes = 65_536
 
     private let settings: ServerSettings
@@ -29,15 +29,15 @@ struct BodyCollector: Sendable {
         } catch is BodyTimeout {
             throw HTTPProblem(
                 .requestTimeout, "Too slow",
-                "Nothing was taken: the body did not arrive within \(settings.bodyDeadline).",
+                "Nothing was recorded: the body did not arrive within \(settings.bodyDeadline).",
                 headers: [.connection: "close"])
         } catch let broken as UnreadableRequest {
             throw broken.problem
         } catch let problem as HTTPProblem {
             throw problem
         } catch {
-            // What a connection throws while a body is read: its client has gone.
-            throw HTTPProblem.malformed("the connection broke off")
+            // A connection throws other errors only when its client has disconnected.
+            throw HTTPProblem.malformed("the connection was closed")
         }
     }
 
@@ -48,7 +48,7 @@ struct BodyCollector: Sendable {
             let count = bytes.count + part.readableBytes
             guard count <= settings.bodyBytesMax else { throw HTTPProblem.tooLarge(settings.bodyBytesMax) }
             if count > bytes.capacity {
-                // Grown here, so that no more is used than is accounted for.
+                // The capacity is set explicitly, because an append could allocate more than was reserved.
                 let capacity = min(max(count, 2 * bytes.capacity), settings.bodyBytesMax)
                 guard share.grow(to: capacity) else { throw Self.overloaded }
                 bytes.reserveCapacity(capacity)
@@ -76,8 +76,8 @@ struct BodyCollector: Sendable {
         var headers = HTTPFields(retryAfter: .seconds(1))
         headers[.connection] = "close"
         return HTTPProblem(
-            .serviceUnavailable, "Overloaded", "The bodies of other requests fill the memory; nothing was taken.",
-            headers: headers)
+            .serviceUnavailable, "Overloaded",
+            "Nothing was recorded: the bodies of other requests fill the memory. Try again later.", headers: headers)
     }
 }
 
@@ -108,16 +108,19 @@ struct MediaType {
     }
 }
 
-/// The body of a request that was read. It is taken once and then let go: a request that waits for the ledger needs what
-/// was read from its body, not the body.
+/// The body of a request.
+///
+/// It is parsed once and then released: a request that waits for the ledger needs the parsed content, not the body.
 final class RequestContent: Sendable {
     private struct Whole: Sendable {
         let bytes: [UInt8]
         let share: BodyBudget.Share
     }
 
-    /// The longest body that is read on the thread where it arrived; a longer one would keep other connections waiting.
-    private static let readHereMax = 16_384
+    /// The maximum length of a body that is parsed on its event loop, in bytes.
+    ///
+    /// Parsing a longer body would delay other connections.
+    private static let parsedOnLoopMax = 16_384
 
     let format: EventRequest.Format
     private let whole: Mutex<Whole?>
@@ -127,9 +130,9 @@ final class RequestContent: Sendable {
         whole = Mutex(Whole(bytes: bytes, share: share))
     }
 
-    /// Reads the body, and lets go of it.
+    /// Parses the body and releases it.
     func read<R: Sendable>(
-        _ reading: @Sendable ([UInt8], EventRequest.Format) throws(RequestError) -> R
+        _ parse: @Sendable ([UInt8], EventRequest.Format) throws(RequestError) -> R
     ) async throws(RequestError) -> R {
         let taken = whole.withLock { whole in
             defer { whole = nil }
@@ -137,7 +140,7 @@ final class RequestContent: Sendable {
         }
         defer { withExtendedLifetime(taken?.share) {} }
         let (bytes, format) = (taken?.bytes ?? [], format)
-        guard bytes.count > Self.readHereMax else { return try reading(bytes, format) }
-        return try await ComputeExecutor.run { () throws(RequestError) in try reading(bytes, format) }
+        guard bytes.count > Self.parsedOnLoopMax else { return try parse(bytes, format) }
+        return try await ComputeExecutor.run { () throws(RequestError) in try parse(bytes, format) }
     }
 }

@@ -3,9 +3,9 @@ internal import Synchronization
 
 /// The open connections of a server.
 ///
-/// It knows which connections are idle and which clients have gone. A server that accepts no new connection while idle
-/// ones are open would keep out clients that have requests. At its limit it therefore closes the connections that have
-/// been idle for longest. If none is idle, it refuses the new one.
+/// It records which connections are idle and which clients have disconnected. A server that accepts no new connection
+/// while idle ones are open would keep out clients that have requests. At its limit it therefore closes the connections
+/// that have been idle for longest. If none is idle, it refuses the new one.
 final class ConnectionRegistry: Sendable {
     /// One connection. Its event loop updates it; any thread may read it.
     final class Connection: Sendable {
@@ -70,7 +70,7 @@ final class ConnectionRegistry: Sendable {
             for handler in handlers.values { handler() }
         }
 
-        /// Runs a closure once when the client goes; at once if it has gone already.
+        /// Runs a closure once when the client disconnects; at once if it already has.
         ///
         /// - Returns: The number with which ``forget(_:)`` removes the closure.
         func whenGone(_ body: @escaping @Sendable () -> Void) -> Int {
@@ -124,7 +124,7 @@ final class ConnectionRegistry: Sendable {
 
     /// The connections that have been idle for longest.
     ///
-    /// It returns several at a time, because each call looks at all connections.
+    /// It returns several at a time, because each call examines all connections.
     private static func longestIdle(_ connections: some Sequence<Connection>, atMost count: Int) -> [Connection] {
         let idle = connections.compactMap { connection in connection.idleStart.map { (connection, $0) } }
         return idle.sorted { $0.1 < $1.1 }.prefix(count).map(\.0)

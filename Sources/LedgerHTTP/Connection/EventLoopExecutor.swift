@@ -3,11 +3,11 @@ internal import NIOPosix
 
 /// An executor that runs tasks on the threads that serve the sockets.
 ///
-/// A request is read, answered and written without a change of threads, which would cost more than most responses do. A
+/// A request is read, handled and answered on one thread: a change of threads would cost more than most responses do. A
 /// task that is resumed on an event loop's thread continues there. A task that is resumed elsewhere moves to one of
 /// these threads.
 ///
-/// Nothing that computes for long may run here: ``ComputeExecutor`` is for that.
+/// Long computations must not run here; they run on ``ComputeExecutor``.
 final class EventLoopExecutor: TaskExecutor {
     /// The threads that serve the sockets of all servers in this process.
     ///

@@ -18,7 +18,7 @@ struct LedgerChannel: HTTPChannelHandler {
     let metrics: HTTPMetrics
     let date: HTTPDate
     let connections: ConnectionRegistry
-    /// Makes the handlers that answer requests before Hummingbird, in their order.
+    /// Makes the handlers that respond before Hummingbird does, in their order.
     let makeFastPathHandlers: @Sendable () -> [any ChannelHandler]
 
     /// The initial size of the read buffer, in bytes. It grows with the data.

@@ -7,9 +7,9 @@ internal import NIOHTTPTypesHTTP1
 
 /// A handler that enforces the rules of HTTP/1.1 on a connection.
 ///
-/// It refuses invalid messages as problem+json, ignores requests for another protocol, answers HTTP/1.0 as its clients
-/// expect, and closes a connection after the last response. It sits next to the parser and knows which requests are
-/// unanswered, so it sends each refusal in order.
+/// It refuses invalid messages with problem+json, ignores requests for another protocol, responds to HTTP/1.0 as its
+/// clients expect, and closes a connection after the last response. It is next to the parser in the pipeline and counts
+/// the requests without a response, so it sends each refusal in order.
 final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart

@@ -22,7 +22,7 @@ final class ReadTimeoutHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var timer: Scheduled<Void>?
     /// Whether a request has begun to arrive, and has not ended.
     private var isArriving = false
-    /// The number of requests that have begun and are not fully answered.
+    /// The number of requests that have begun and have no complete response.
     private var openCount = 0
 
     init(deadline: Duration, bodyBytesMax: Int) {
@@ -35,8 +35,8 @@ final class ReadTimeoutHandler: ChannelDuplexHandler, RemovableChannelHandler {
         case .head(let head):
             isArriving = true
             openCount += 1
-            // Within the response to an earlier request, the client would take it for a part of that response. A client
-            // that receives no `100 Continue` sends the body after a while.
+            // During the response to an earlier request, the client would take `100 Continue` for a part of that
+            // response. A client that receives no `100 Continue` sends the body after a while.
             if openCount == 1, isBodyAwaited(head) {
                 context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
             }
@@ -53,9 +53,9 @@ final class ReadTimeoutHandler: ChannelDuplexHandler, RemovableChannelHandler {
         context.fireChannelReadComplete()
     }
 
-    /// Whether the client waits for `100 Continue` with a body that is not too long.
+    /// Whether the client waits for `100 Continue` with a body within the limit.
     ///
-    /// A client with a body that is too long gets its refusal at once.
+    /// A longer body is refused at once.
     private func isBodyAwaited(_ head: HTTPRequest) -> Bool {
         head.headerFields[.expect]?.lowercased() == "100-continue"
             && (head.headerFields[.contentLength].flatMap { Int($0) } ?? 0) <= bodyBytesMax

@@ -15,13 +15,13 @@ struct TimeBound: Sendable {
 
     /// Runs the work as a task of its own and waits for it, at most for this time.
     ///
-    /// Work that ignores its cancellation continues alone; no caller waits for it.
+    /// Work that ignores its cancellation continues, but no caller waits for it.
     ///
     /// - Parameters:
     ///   - executor: The threads to run on.
-    ///   - connection: The client's connection. The work is cancelled if the client goes.
+    ///   - connection: The client's connection. The work is cancelled if the client disconnects.
     /// - Throws: ``Exceeded`` after the time; `CancellationError` if the caller is cancelled first, or the client has
-    ///   gone.
+    ///   disconnected.
     func run<R: Sendable>(
         on executor: any TaskExecutor, for connection: ConnectionRegistry.Connection? = nil,
         _ work: @escaping @Sendable () async throws -> R

@@ -2,16 +2,18 @@ internal import Ledger
 internal import LedgerWire
 internal import NIOCore
 
-/// A form of a route that responds on the event loop of its connection.
+/// A variant of a route that responds on the event loop of its connection.
 ///
 /// It needs no task, no router and no stream for the body, which together cost more than the rest of a small request.
-/// ``FastPathHandler`` calls it for requests without anything special about them; all others go to ``Route/handle``.
+/// ``FastPathHandler`` calls it for requests that match ``FastPathTable``; all others go to ``Route/handle``.
 struct FastPath: Sendable {
-    /// The longest body in bytes; 0 if the route takes none.
+    /// The maximum length of a body in bytes; 0 if the route takes none.
     ///
-    /// Parsing a body must not keep the other connections of the event loop waiting.
+    /// Parsing a longer body would delay the other connections of the event loop.
     var bodyBytesMax = 0
-    /// Responds to a request: calls `whenDone` once, on `loop`. Called on `loop`; must not block.
+    /// Responds to a request.
+    ///
+    /// Called on `loop`, and must not block. It calls `whenDone` once, on `loop`.
     let respond:
         @Sendable (
             _ request: FastPathRequest, _ loop: any EventLoop,
@@ -19,7 +21,7 @@ struct FastPath: Sendable {
         ) -> Void
 }
 
-/// A request about one job, as a ``FastPath`` gets it.
+/// A request about one job, parsed for a ``FastPath``.
 struct FastPathRequest: Sendable {
     let job: JobID
     /// The values of `If-None-Match`.

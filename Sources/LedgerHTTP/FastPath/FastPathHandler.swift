@@ -5,22 +5,24 @@ internal import Logging
 internal import NIOCore
 internal import NIOHTTPTypes
 
-/// Channel handler that responds to the requests of ``FastPathTable`` on their event loop.
+/// A channel handler that responds to the requests of ``FastPathTable``.
 ///
-/// All other requests are forwarded unchanged to the router. A request is forwarded as a whole or not at all.
+/// It responds on the event loop of the connection. All other requests are forwarded unchanged to the router. A request
+/// is forwarded as a whole or not at all.
 ///
-/// The handler stands behind Hummingbird's handler of a connection's state, which therefore counts these requests as it
-/// does all others: idle connections are closed, those with an open request are not, and a stopping server waits for it.
+/// The handler follows Hummingbird's handler of a connection's state in the pipeline. Hummingbird therefore counts
+/// these requests as it does all others: it closes idle connections, keeps those with an open request, and waits for
+/// open requests when the server stops.
 final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, PipelinedInputBuffering {
     typealias InboundIn = HTTPRequestPart
     typealias InboundOut = HTTPRequestPart
     typealias OutboundIn = HTTPResponsePart
     typealias OutboundOut = HTTPResponsePart
 
-    /// The state of the connection, as far as this handler is concerned.
+    /// The state of the connection.
     ///
     /// - passing: this number of forwarded requests has no complete response yet. At 0 it can become collecting.
-    /// - collecting: the body of a request arrives. Can become responding or passing.
+    /// - collecting: the body of a request is arriving. Can become responding or passing.
     /// - responding: the fast path has been called. Becomes passing.
     private enum State {
         case passing(requests: Int)
@@ -28,7 +30,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
         case responding
     }
 
-    /// A request whose body arrives.
+    /// A request with a body that is arriving.
     private struct Collected {
         let head: HTTPRequest
         let row: FastPathTable.Row
@@ -51,13 +53,14 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
     private let date: HTTPDate
     private var state = State.passing(requests: 0)
     var pipelined = PipelinedInput()
-    private var wantsReading = false
+    private var isReadPending = false
     private var context: ChannelHandlerContext?
     private var current: Current?
-    /// Numbers the requests, so that a response after its deadline is recognised.
+    /// The number of the last request, which identifies late responses.
     private var lastNumber = 0
-    /// Checks whether the current request is late. One timer serves many requests, because a timer for each would cost a
-    /// tenth of a request.
+    /// The timer that checks the deadline of the current request.
+    ///
+    /// One timer serves many requests, because a timer for each would cost a tenth of a request.
     private var timer: Scheduled<Void>?
 
     init(table: FastPathTable, budget: BodyBudget, metrics: HTTPMetrics, date: HTTPDate) {
@@ -103,7 +106,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
             state = .responding
             collected.request.body.append(contentsOf: bytes.readableBytesView)
             state = .collecting(collected)
-            // The announced length is the budget's: a body without one, or with more, takes the routed path.
+            // The budget was reserved for the announced length. A body with more than the limit takes the routed path.
             if collected.request.body.count > collected.row.fastPath.bodyBytesMax { forward(collected, context) }
         case (.collecting(let collected), .end):
             respond(to: collected, context)
@@ -114,7 +117,9 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
         }
     }
 
-    /// Returns nil for a request that takes the routed path, which also refuses it if there is no memory for its body.
+    /// Begins to collect a request; nil if it takes the routed path.
+    ///
+    /// The routed path also refuses a request if there is no memory for its body.
     private func begin(_ head: HTTPRequest) -> Collected? {
         guard let match = table.match(head) else { return nil }
         guard match.row.fastPath.bodyBytesMax > 0 else {
@@ -124,7 +129,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
         return Collected(head: head, row: match.row, request: match.request, share: share)
     }
 
-    /// Forwards a request whose end has not arrived.
+    /// Forwards a request that has not arrived completely.
     private func forward(_ collected: Collected, _ context: ChannelHandlerContext) {
         state = .passing(requests: 1)
         context.fireChannelRead(wrapInboundOut(.head(collected.head)))
@@ -149,7 +154,9 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
 
     // MARK: Responses
 
-    /// Checks again at the deadline of the current request, or after the shortest limit of all rows.
+    /// Schedules the next check of the deadline.
+    ///
+    /// It happens at the deadline of the current request, or after the shortest limit of all rows.
     private func scheduleDeadlineCheck(_ loop: any EventLoop) {
         guard let current else { return }
         let shortest = NIODeadline.now() + TimeAmount(table.shortestLimit)
@@ -169,11 +176,11 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
     }
 
     private func send(_ response: LedgerResponse) {
-        guard let answered = current else { return }
+        guard let request = current else { return }
         current = nil
         metrics.ended(
-            route: answered.row.route.path, method: answered.row.route.method.rawValue, status: response.status.code,
-            seconds: answered.started.duration(to: .now), isFast: true)
+            route: request.row.route.path, method: request.row.route.method.rawValue, status: response.status.code,
+            seconds: request.started.duration(to: .now), isFast: true)
         guard let context else { return }
         var head = response.response.head
         head.headerFields[.date] = date.text
@@ -184,33 +191,33 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         state = .passing(requests: 0)
         replayPipelined(context)
-        readIfWanted(context)
+        readIfPending(context)
     }
 
     // MARK: The rest of the channel
 
-    /// Reads no further requests of a client that does not take its responses.
+    /// Reads on, unless the client does not receive its responses.
     func read(context: ChannelHandlerContext) {
-        if mayRead(context) { context.read() } else { wantsReading = true }
+        if mayRead(context) { context.read() } else { isReadPending = true }
     }
 
     private func mayRead(_ context: ChannelHandlerContext) -> Bool {
         switch state {
         case .responding: !pipelined.isFull && context.channel.isWritable
         case .collecting, .passing(0): context.channel.isWritable
-        // The routed path does this by itself.
+        // The routed path does this itself.
         case .passing: true
         }
     }
 
-    private func readIfWanted(_ context: ChannelHandlerContext) {
-        guard wantsReading, mayRead(context) else { return }
-        wantsReading = false
+    private func readIfPending(_ context: ChannelHandlerContext) {
+        guard isReadPending, mayRead(context) else { return }
+        isReadPending = false
         context.read()
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        readIfWanted(context)
+        readIfPending(context)
         context.fireChannelWritabilityChanged()
     }
 
@@ -222,7 +229,10 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
         }
     }
 
-    /// Passes on an error of the next request after the current response, and forwards a request whose body fails.
+    /// Forwards an error.
+    ///
+    /// An error of the next request is buffered until the current response is sent. A request with a failed body is
+    /// forwarded first.
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         switch state {
         case .responding: return pipelined.buffer(.error(error))

@@ -10,7 +10,7 @@ struct FastPathTable: Sendable {
         let fastPath: FastPath
         /// The time that a request may take.
         let limit: Duration
-        /// The part of the path after the job: empty, `/events`.
+        /// The part of the path after the job, for example `/events`; may be empty.
         fileprivate let suffix: String
     }
 
@@ -33,7 +33,7 @@ struct FastPathTable: Sendable {
         rows = routes.compactMap { route in
             guard let fastPath = route.fastPath else { return nil }
             let pattern = Self.prefix + "{job}"
-            precondition(route.path.hasPrefix(pattern), "\(route.path) has a fast path, and is not about one job")
+            precondition(route.path.hasPrefix(pattern), "\(route.path) has a fast path but is not about one job")
             return Row(
                 route: route, fastPath: fastPath, limit: route.bound(settings, waiting: 0).limit,
                 suffix: String(route.path.dropFirst(pattern.count)))
@@ -41,7 +41,7 @@ struct FastPathTable: Sendable {
         shortestLimit = rows.map(\.limit).min() ?? settings.readDeadline
     }
 
-    /// Returns the match for a request without anything special about it, and nil for any other.
+    /// Matches a request with the rows; nil if it takes the routed path.
     func match(_ head: HTTPRequest) -> Match? {
         guard let path = head.path?.utf8, path.starts(with: Self.prefix.utf8) else { return nil }
         let rest = path.dropFirst(Self.prefix.utf8.count)
@@ -83,7 +83,7 @@ struct FastPathTable: Sendable {
 }
 
 extension HTTPField {
-    /// Whether the field asks for nothing that only the routed path does.
+    /// Whether the fast path supports a request with this field.
     fileprivate var isPlain: Bool {
         switch name {
         case .contentEncoding, .expect, .transferEncoding, .upgrade: false

@@ -2,16 +2,16 @@ internal import HTTPTypes
 internal import NIOCore
 internal import NIOHTTPTypes
 
-/// Input that arrives on a connection before the response to an earlier request, in order.
+/// Input of a connection that arrives before the response to an earlier request.
 ///
-/// Few clients pipeline requests. The connection is not read any further once this is full. It is outside the budget of
-/// bodies, so it holds little.
+/// It is in order. Few clients pipeline requests. The handler stops reading the connection once this is full. The limit
+/// is small, because this input is not part of the budget of bodies.
 struct PipelinedInput {
     enum Incoming {
         case part(HTTPRequestPart)
-        /// For example the end of a client's input; its handler closes the connection.
+        /// An event such as the end of a client's input; its handler closes the connection.
         case event(Any)
-        /// For example a next request that is unreadable or late; its handler responds.
+        /// An error such as an unreadable or late next request; its handler responds.
         case error(any Error)
     }
 
@@ -24,7 +24,7 @@ struct PipelinedInput {
     /// Whether to stop reading.
     var isFull: Bool { incoming.count >= Self.countMax || bytes >= Self.bytesMax }
 
-    /// Whether the client has closed its side, or has sent unreadable input.
+    /// Whether the client has closed its output, or has sent unreadable input.
     var hasEnd: Bool {
         incoming.contains { incoming in
             switch incoming {
@@ -58,12 +58,14 @@ struct PipelinedInput {
 protocol PipelinedInputBuffering: ChannelInboundHandler {
     var pipelined: PipelinedInput { get set }
 
-    /// Takes a part of a request, or holds it.
+    /// Handles a part of a request, or buffers it.
     func receive(_ part: HTTPRequestPart, _ context: ChannelHandlerContext)
 }
 
 extension PipelinedInputBuffering {
-    /// Handles the buffered input; from the next request that needs a response on, it is buffered again.
+    /// Handles the buffered input.
+    ///
+    /// If a request in it has to wait for its response, the input after that request is buffered again.
     func replayPipelined(_ context: ChannelHandlerContext) {
         let waiting = pipelined.removeAll()
         for incoming in waiting {

@@ -78,5 +78,5 @@ extension HTTPFields {
 
 extension HTTPField.Name {
     /// A field of the Fetch standard.
-    static let crossOriginResourcePolicy = known("Cross-Origin-Resource-Policy")
+    static let crossOriginResourcePolicy = literal("Cross-Origin-Resource-Policy")
 }

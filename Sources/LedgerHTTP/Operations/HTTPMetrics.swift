@@ -24,7 +24,9 @@ final class HTTPMetrics: Sendable {
         var watchers = 0
     }
 
-    /// Routes, methods and status classes are few; a caller's own methods must not make them many.
+    /// The maximum number of series.
+    ///
+    /// Routes, methods and status classes are few. The limit and the known methods keep clients from adding more.
     private static let seriesMax = 500
     private static let knownMethods: Set<String> = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -34,7 +36,9 @@ final class HTTPMetrics: Sendable {
         state.withLock { $0.inFlight += 1 }
     }
 
-    /// Counts a request that was refused before it came to a route, because it is not HTTP or one too many.
+    /// Counts a request that was refused before it reached a route.
+    ///
+    /// It was not valid HTTP, or its connection exceeded the limit.
     func refused(status: Int) {
         began()
         ended(route: "none", method: "other", status: status, seconds: .zero)
@@ -44,9 +48,9 @@ final class HTTPMetrics: Sendable {
         state.withLock { $0.watchers += change }
     }
 
-    /// Counts a request that has its response.
+    /// Counts a completed request.
     ///
-    /// - Parameter isFast: Whether a handler of the connection responded, and not the router.
+    /// - Parameter isFast: Whether a channel handler responded instead of the router.
     func ended(route: String, method: String, status: Int, seconds duration: Duration, isFast: Bool = false) {
         let (whole, attoseconds) = duration.components
         let seconds = Double(whole) + Double(attoseconds) / 1e18
@@ -62,7 +66,7 @@ final class HTTPMetrics: Sendable {
         }
     }
 
-    /// The figures in Prometheus' text format.
+    /// Writes the metrics in the text format of Prometheus.
     func write(to text: inout String) {
         let (series, inFlight, watchers, fast, routed) = state.withLock {
             ($0.series, $0.inFlight, $0.watchers, $0.fast, $0.routed)

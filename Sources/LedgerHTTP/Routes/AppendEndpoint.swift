@@ -7,7 +7,9 @@ internal import NIOCore
 
 /// Appends events to one job and responds with their sequences.
 struct AppendEndpoint: Sendable {
-    /// The longest body of the fast path, in bytes: parsing it takes about 0.1 ms of the event loop.
+    /// The maximum length of a body on the fast path, in bytes.
+    ///
+    /// Parsing it takes about 0.1 ms of the event loop.
     static let fastBodyBytesMax = 16_384
 
     private let service: any LedgerService
@@ -18,7 +20,7 @@ struct AppendEndpoint: Sendable {
         logger = dependencies.logger
     }
 
-    /// The form that needs no task, for small bodies.
+    /// The variant without a task, for small bodies.
     var fastPath: FastPath {
         FastPath(bodyBytesMax: Self.fastBodyBytesMax) { request, loop, whenDone in
             let drafts: [EventDraft]

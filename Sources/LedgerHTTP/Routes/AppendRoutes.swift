@@ -4,7 +4,7 @@ internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
 
-/// Appending events.
+/// The routes that append events.
 struct AppendRoutes: Sendable {
     private let service: any LedgerService
     private let settings: ServerSettings
@@ -25,13 +25,13 @@ struct AppendRoutes: Sendable {
                     .init(
                         name: "wait", type: .choice(["folded"]),
                         description:
-                            "Answer when the projection has passed the events, 5 s at most, with their verdicts")
+                            "Respond after the projection has folded the events, with their verdicts; waits up to 5 s")
                 ],
                 body: Route.Body(schema: "EventsRequest", takesLines: true),
                 responses: [
                     Route.ResponseSpec(status: 201, description: "Durably recorded", schema: "Appended"),
-                    .problem(404, "No such job"), .problem(413, "Too large"), .problem(422, "Something is invalid"),
-                    .problem(503, "The ledger cannot take more now"),
+                    .problem(404, "No such job"), .problem(413, "Too large"), .problem(422, "The request is invalid"),
+                    .problem(503, "The ledger cannot accept more events now"),
                 ], fastPath: endpoint.fastPath, handle: append),
             Route(
                 method: .post, path: "/v1/events", operation: "appendEventsOfManyJobs",
@@ -39,8 +39,8 @@ struct AppendRoutes: Sendable {
                 body: Route.Body(schema: "CollectedEventsRequest", takesLines: true),
                 responses: [
                     Route.ResponseSpec(status: 201, description: "Durably recorded", schema: "AppendedToMany"),
-                    .problem(413, "Too large"), .problem(422, "Something is invalid"),
-                    .problem(503, "The ledger cannot take more now"),
+                    .problem(413, "Too large"), .problem(422, "The request is invalid"),
+                    .problem(503, "The ledger cannot accept more events now"),
                 ], handle: appendMany),
         ]
     }
@@ -54,7 +54,8 @@ struct AppendRoutes: Sendable {
         let start = ContinuousClock.now
         let job = try request.job()
         let wait = try request.parameters().choice("wait", Wait.self)
-        let drafts = try await request.read { body, format throws(RequestError) in try EventRequest.drafts(body, format)
+        let drafts = try await request.read { body, format throws(RequestError) in
+            try EventRequest.drafts(body, format)
         }
         let range = try await service.append(drafts, to: job)
         guard wait == .folded else { return AppendEndpoint.response(range) }
@@ -65,9 +66,9 @@ struct AppendRoutes: Sendable {
         }
     }
 
-    /// Returns the verdicts, or nil if the projection does not reach the events in time.
+    /// The verdicts; nil if the projection does not reach the events in time.
     ///
-    /// The events are recorded: a failure to read their verdicts is no failure of the append.
+    /// The events are recorded, so a failure to read their verdicts is not a failure of the append.
     private func verdicts(
         _ job: JobID, _ range: ClosedRange<Int64>, within deadline: Duration
     ) async -> [Verdict?]? {
@@ -82,7 +83,9 @@ struct AppendRoutes: Sendable {
         }
     }
 
-    /// Appends events of many jobs. The error about an unknown job points at each event that names it.
+    /// Appends events of many jobs.
+    ///
+    /// The error for an unknown job points at each event that names the job.
     private func record(
         _ entries: [(job: JobID, draft: EventDraft, location: EventRequest.Location)]
     ) async throws -> [(job: JobID, sequences: ClosedRange<Int64>)] {

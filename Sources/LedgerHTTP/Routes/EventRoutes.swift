@@ -17,7 +17,7 @@ struct EventRoutes: Sendable {
 
     private static let pageSizes: ClosedRange<Int64> = 1...1_000
     private static let pageSizeDefault: Int64 = 100
-    /// The number of events in memory while all events are streamed.
+    /// The number of events in memory while events are streamed.
     private static let streamedAtOnce = 500
 
     var routes: [Route] {

@@ -5,7 +5,7 @@ internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
 
-/// The snapshot of a job.
+/// The route that returns the snapshot of a job.
 struct ProgressRoutes: Sendable {
     private let service: any LedgerService
     private let endpoint: SnapshotEndpoint
@@ -25,13 +25,13 @@ struct ProgressRoutes: Sendable {
                 parameters: [
                     .init(
                         name: "min_sequence", type: .integer(0...Int64.max),
-                        description: "Wait, 5 s at most, until the snapshot has reached this sequence"),
+                        description: "Wait until the snapshot has reached this sequence, up to 5 s"),
                     .policy,
                 ] + Route.Parameter.moments,
                 responses: [
                     Route.ResponseSpec(status: 200, description: "The snapshot", schema: "Job"),
                     .unchanged, .problem(404, "No such job"),
-                    .problem(410, "Events that the answer needs were retired"),
+                    .problem(410, "Events that the response needs were retired"),
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
                     .problem(504, "The snapshot did not reach min_sequence in time"),
                 ], prefersWait: true, fastPath: endpoint.fastPath, handle: get)
@@ -57,7 +57,7 @@ struct ProgressRoutes: Sendable {
         return try await endpoint.respond(to: request, policy: policy)
     }
 
-    /// The moment in the past that is asked for; nil for the present.
+    /// The requested moment in the past; nil for the present.
     private func moment(_ parameters: QueryParameters, _ job: JobID) async throws -> PointInTime? {
         for (name, other) in [("at", "at_sequence"), ("min_sequence", "at"), ("min_sequence", "at_sequence")]
         where parameters[name] != nil && parameters[other] != nil {
@@ -71,7 +71,7 @@ struct ProgressRoutes: Sendable {
     {
         let job = try request.job()
         let service = service
-        // Folding computes, and must not keep other connections waiting.
+        // Folding may compute for long, and must not delay other connections.
         let view = try await withTaskExecutorPreference(ComputeExecutor.shared) {
             try await service.job(job, at: moment, counting: policy)
         }
@@ -81,7 +81,7 @@ struct ProgressRoutes: Sendable {
 }
 
 extension HTTPFields {
-    /// The seconds that `Prefer: wait=SECONDS` (RFC 7240) asks for; 0 where it does not.
+    /// The seconds of `Prefer: wait=SECONDS` (RFC 7240); 0 if there is no such field.
     var preferredWait: Int {
         for preference in self[values: .prefer].flatMap({ $0.split(separator: ",") }) {
             let parts = preference.split(separator: "=").map { $0.filter { $0 != " " } }
@@ -94,13 +94,15 @@ extension HTTPFields {
 }
 
 extension HTTPField.Name {
-    /// A name that is written down in this file.
-    static func known(_ name: String) -> HTTPField.Name {
-        guard let name = HTTPField.Name(name) else { preconditionFailure("\(name) is no name of a header field") }
+    /// The name of a header field, from a literal.
+    static func literal(_ name: String) -> HTTPField.Name {
+        guard let name = HTTPField.Name(name) else {
+            preconditionFailure("\(name) is not a valid name of a header field")
+        }
         return name
     }
 
-    /// RFC 7240.
-    static let prefer = known("Prefer")
-    static let preferenceApplied = known("Preference-Applied")
+    /// The field of RFC 7240.
+    static let prefer = literal("Prefer")
+    static let preferenceApplied = literal("Preference-Applied")
 }

@@ -7,7 +7,7 @@ internal import Logging
 internal import NIOCore
 internal import ServiceLifecycle
 
-/// Responds with the snapshot of a job, or with 304 if the client has it.
+/// Responds with the snapshot of a job, or with 304 if the client has it already.
 struct SnapshotEndpoint: Sendable {
     private let service: any LedgerService
     private let cache: ResponseCache
@@ -27,7 +27,7 @@ struct SnapshotEndpoint: Sendable {
 
     // MARK: The two drivers
 
-    /// The form that needs no task, for requests without anything special about them.
+    /// The variant without a task, for requests that match ``FastPathTable``.
     var fastPath: FastPath {
         FastPath { request, loop, whenDone in
             find(request.job, ifNoneMatch: request.ifNoneMatch, on: loop) { result in
@@ -40,15 +40,17 @@ struct SnapshotEndpoint: Sendable {
         }
     }
 
-    /// Responds by any policy, and waits for a change if the client prefers that and has the present snapshot.
+    /// Responds for any counting policy.
+    ///
+    /// It waits for a change if the client prefers that and has the present snapshot.
     func respond(to request: RouteRequest, policy: CountingPolicy) async throws -> LedgerResponse {
         let job = try request.job()
-        let known = request.request.headers[values: .ifNoneMatch]
-        var found = try await find(job, ifNoneMatch: known, policy)
+        let tags = request.request.headers[values: .ifNoneMatch]
+        var found = try await find(job, ifNoneMatch: tags, policy)
         guard request.wait > 0, found.response.status == .notModified else { return found.response }
         try await waitForChange(of: job, after: found.sequence, atMost: .seconds(request.wait))
-        // Read again in any case: a ledger that was set back shows another snapshot of a lower sequence.
-        found = try await find(job, ifNoneMatch: known, policy)
+        // Read again in any case: a ledger that was restored from a backup has another snapshot of a lower sequence.
+        found = try await find(job, ifNoneMatch: tags, policy)
         var response = found.response
         response.headers[.preferenceApplied] = "wait=\(request.wait)"
         return response
@@ -57,34 +59,36 @@ struct SnapshotEndpoint: Sendable {
     // MARK: Finding the response
 
     private func find(
-        _ job: JobID, ifNoneMatch known: [String], _ policy: CountingPolicy
+        _ job: JobID, ifNoneMatch tags: [String], _ policy: CountingPolicy
     ) async throws -> Found {
         let found: Found? =
             switch policy {
             case .last:
                 try await withCheckedContinuation { continuation in
-                    find(job, ifNoneMatch: known, on: EventLoopExecutor.group.any()) {
+                    find(job, ifNoneMatch: tags, on: EventLoopExecutor.group.any()) {
                         continuation.resume(returning: $0)
                     }
                 }.get()
             case .all:
-                try await service.job(job, counting: .all).map { Self.found($0, policy, ifNoneMatch: known) }
-            case .lastSuccessful: try await findLastSuccessful(job, ifNoneMatch: known)
+                try await service.job(job, counting: .all).map { Self.found($0, policy, ifNoneMatch: tags) }
+            case .lastSuccessful: try await findLastSuccessful(job, ifNoneMatch: tags)
             }
         guard let found else { throw HTTPProblem.noSuchJob(job.description) }
         return found
     }
 
-    /// Finds the response that counts the last executions, from the cache if it is current.
+    /// Finds the response that counts the last executions.
+    ///
+    /// It comes from the cache if it is current.
     ///
     /// - Parameter whenDone: Called once, on the loop; gets nil if there is no such job.
     private func find(
-        _ job: JobID, ifNoneMatch known: [String], on loop: any EventLoop,
+        _ job: JobID, ifNoneMatch tags: [String], on loop: any EventLoop,
         whenDone: @escaping @Sendable (Result<Found?, StoreError>) -> Void
     ) {
-        // Revalidation is a query: it pays only if its result can save reading the snapshot.
-        guard !known.isEmpty || cache.contains(job) else {
-            return read(job, ifNoneMatch: known, on: loop, whenDone: whenDone)
+        // Revalidation costs a query, which is wasted if the snapshot has to be read in any case.
+        guard !tags.isEmpty || cache.contains(job) else {
+            return read(job, ifNoneMatch: tags, on: loop, whenDone: whenDone)
         }
         service.stamp(of: job) { result in
             loop.execute {
@@ -93,12 +97,12 @@ struct SnapshotEndpoint: Sendable {
                 case .success(nil): whenDone(.success(nil))
                 case .success(let stamp?):
                     let tag = SnapshotTag(stamp)
-                    if tag.matches(known) {
+                    if tag.matches(tags) {
                         whenDone(.success(Found(response: tag.unchanged(), sequence: stamp.sequence)))
                     } else if let body = cache.body(job, stamp) {
                         whenDone(.success(Found(response: tag.response(body), sequence: stamp.sequence)))
                     } else {
-                        read(job, ifNoneMatch: known, on: loop, whenDone: whenDone)
+                        read(job, ifNoneMatch: tags, on: loop, whenDone: whenDone)
                     }
                 }
             }
@@ -106,7 +110,7 @@ struct SnapshotEndpoint: Sendable {
     }
 
     private func read(
-        _ job: JobID, ifNoneMatch known: [String], on loop: any EventLoop,
+        _ job: JobID, ifNoneMatch tags: [String], on loop: any EventLoop,
         whenDone: @escaping @Sendable (Result<Found?, StoreError>) -> Void
     ) {
         service.stampedJob(job) { result in
@@ -114,7 +118,7 @@ struct SnapshotEndpoint: Sendable {
                 whenDone(
                     result.map { stamped in
                         guard let stamped else { return nil }
-                        let found = Self.found(stamped.view, .last, ifNoneMatch: known)
+                        let found = Self.found(stamped.view, .last, ifNoneMatch: tags)
                         if found.response.status == .ok { cache.insert(found.response, of: job, stamped.stamp) }
                         return found
                     })
@@ -124,27 +128,29 @@ struct SnapshotEndpoint: Sendable {
 
     /// Finds the response that counts the last successful executions.
     ///
-    /// The projection does not have these sums, so they are folded; but not for a client that has the snapshot already.
-    private func findLastSuccessful(_ job: JobID, ifNoneMatch known: [String]) async throws -> Found? {
+    /// The projection does not contain these sums, so the events are folded unless the client has the snapshot already.
+    private func findLastSuccessful(_ job: JobID, ifNoneMatch tags: [String]) async throws -> Found? {
         guard let present = try await service.job(job) else { return nil }
         let tag = SnapshotTag(present, .lastSuccessful)
-        if tag.matches(known) { return Found(response: tag.unchanged(), sequence: present.snapshot.sequence) }
+        if tag.matches(tags) { return Found(response: tag.unchanged(), sequence: present.snapshot.sequence) }
         let service = service
         let folded = try await withTaskExecutorPreference(ComputeExecutor.shared) {
             try await service.job(job, counting: .lastSuccessful)
         }
-        return folded.map { Self.found($0, .lastSuccessful, ifNoneMatch: known) }
+        return folded.map { Self.found($0, .lastSuccessful, ifNoneMatch: tags) }
     }
 
-    private static func found(_ view: JobView, _ policy: CountingPolicy, ifNoneMatch known: [String]) -> Found {
+    private static func found(_ view: JobView, _ policy: CountingPolicy, ifNoneMatch tags: [String]) -> Found {
         let tag = SnapshotTag(view, policy)
         return Found(
-            response: tag.matches(known)
+            response: tag.matches(tags)
                 ? tag.unchanged() : .json(headers: [.eTag: tag.text]) { JobResponse(view).write(to: &$0) },
             sequence: view.snapshot.sequence)
     }
 
-    /// Waits for a change, but not while the server stops: it stops only after all requests have responses.
+    /// Waits for a change, or until the server begins to stop.
+    ///
+    /// A server stops only after all requests have responses.
     private func waitForChange(of job: JobID, after sequence: Int64, atMost duration: Duration) async throws {
         let service = service
         do {
@@ -152,7 +158,7 @@ struct SnapshotEndpoint: Sendable {
                 try await service.waitForChange(job, after: sequence, deadline: duration)
             }
         } catch {
-            // The wait was cancelled while it asked the database.
+            // The wait was cancelled during a query.
             guard Task.isShuttingDownGracefully else { throw error }
         }
     }

@@ -4,8 +4,8 @@ internal import LedgerStore
 
 /// The entity tag of a snapshot (RFC 9110, section 8.8.3).
 ///
-/// Opaque to clients. It changes with every folded event, and when a replay has replaced the projection. The hash of the
-/// last event distinguishes histories in which the same sequence is another event.
+/// It is opaque to clients. It changes with every folded event, and when a replay has replaced the projection. The hash
+/// of the last event distinguishes histories in which the same sequence is another event.
 struct SnapshotTag {
     let text: String
 

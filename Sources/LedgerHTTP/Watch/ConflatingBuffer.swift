@@ -4,17 +4,19 @@ internal import Synchronization
 
 /// A buffer of one subscriber that holds only the newest snapshot of each job.
 ///
-/// A slow client misses the snapshots in between and costs no memory for them.
+/// A slow client misses the snapshots in between, and needs no memory for them.
 final class ConflatingBuffer: Sendable {
     /// The contents of a buffer.
     struct Contents: Sendable {
         /// The encoded list of jobs, if it has changed.
         var list: ByteBuffer?
-        /// The snapshot of one job: all that a subscriber of one job needs, without memory of its own.
+        /// The snapshot of one job.
+        ///
+        /// A subscriber of one job needs nothing else, and so no dictionary.
         private(set) var first: EncodedSnapshot?
         /// The snapshots of further jobs.
         private var others: [JobID: EncodedSnapshot] = [:]
-        /// Whether to show that the connection lives.
+        /// Whether to send a comment that keeps the connection alive.
         var isHeartbeatDue = false
 
         var isEmpty: Bool { list == nil && first == nil && others.isEmpty && !isHeartbeatDue }
@@ -59,7 +61,7 @@ final class ConflatingBuffer: Sendable {
         change { $0.contents.put(snapshot) }
     }
 
-    /// Offers an encoded list, and removes the snapshots of jobs that are not in it any more.
+    /// Offers an encoded list, and removes the snapshots of jobs that left it.
     func offer(_ list: ByteBuffer, without removed: some Sequence<JobID>) {
         change { state in
             state.contents.list = list
@@ -76,9 +78,9 @@ final class ConflatingBuffer: Sendable {
         change { $0.isClosed = true }
     }
 
-    /// Takes the contents. For one reader.
+    /// Takes the contents. A buffer has one reader.
     ///
-    /// - Parameter waiter: Called once, on any thread, at the next change; not called unless the buffer is empty.
+    /// - Parameter waiter: Called once, on any thread, at the next change, if the buffer is empty now.
     func take(orCall waiter: @escaping @Sendable () -> Void) -> Taken {
         state.withLock { state in
             if state.isClosed { return .closed }

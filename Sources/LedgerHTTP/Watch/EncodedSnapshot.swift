@@ -9,7 +9,9 @@ internal import NIOCore
 final class EncodedSnapshot: Sendable {
     /// The identity of a snapshot among those of its job.
     struct Version: Hashable, Sendable {
-        /// Changes when a replay is applied, which changes numbers without an event.
+        /// The number of the projection.
+        ///
+        /// It changes when a replay is applied, which can change numbers without an event.
         let projection: Int16
         let sequence: Int64
         /// The beginning of the hash of its last event, which identifies the history.
@@ -20,12 +22,17 @@ final class EncodedSnapshot: Sendable {
     let version: Version
     let description: JobDescription
     let state: JobState
-    /// The times around its read. A snapshot that was read after another one is newer, whatever its sequence.
+    /// The time before its read.
+    ///
+    /// A snapshot is newer than another one if its read began after the other read had ended, even if its sequence is
+    /// lower.
     private let readBegan: ContinuousClock.Instant
     private let readEnded: ContinuousClock.Instant
     /// Whether the job has finished and the snapshot contains all its events.
     let isEnd: Bool
-    /// The line `id: SEQUENCE-HASH`, for streams of one job; jobs of a list have no common order.
+    /// The line `id: SEQUENCE-HASH`, for streams of one job.
+    ///
+    /// Streams of a list have no ids, because the events of several jobs have no common order.
     let id: ByteBuffer
     /// The event `snapshot`.
     let snapshot: ByteBuffer
@@ -82,14 +89,14 @@ final class EncodedSnapshot: Sendable {
         snapshot = both
     }
 
-    /// Whether it differs from this one and is not older.
+    /// Whether this snapshot differs from another one and is not older.
     ///
-    /// Two reads at the same time may finish in either order; then the higher sequence is newer. A later read is newer in
-    /// any case: a lower sequence means that the ledger was set back.
-    func supersedes(_ known: EncodedSnapshot) -> Bool {
-        guard version != known.version else { return isEnd != known.isEnd }
-        guard version.projection == known.version.projection else { return true }
-        return version.sequence > known.version.sequence || readBegan > known.readEnded
+    /// Concurrent reads may finish in either order; then the higher sequence is newer. A later read is newer in any
+    /// case: a lower sequence means that the ledger was restored from a backup.
+    func supersedes(_ other: EncodedSnapshot) -> Bool {
+        guard version != other.version else { return isEnd != other.isEnd }
+        guard version.projection == other.version.projection else { return true }
+        return version.sequence > other.version.sequence || readBegan > other.readEnded
     }
 
     /// The event `list` with the jobs of a list, newest first.
@@ -121,7 +128,9 @@ final class EncodedSnapshot: Sendable {
 /// A position in the stream of a job: the id of one of its events, `SEQUENCE-HASH`.
 struct StreamPosition: Hashable, Sendable {
     let sequence: Int64
-    /// The beginning of that event's hash; nil if the client sent a bare sequence, which does not identify a history.
+    /// The beginning of that event's hash, which identifies the history.
+    ///
+    /// Nil if the client sent only a sequence.
     let history: UInt64?
 
     init(_ version: EncodedSnapshot.Version) {

@@ -7,23 +7,23 @@ struct ServerSentEvents: Sendable {
     /// The header fields of a stream.
     static let headers: HTTPFields = [
         .contentType: "text/event-stream", .cacheControl: "no-store",
-        // Makes nginx pass events on as they come.
+        // Makes nginx forward events immediately.
         .accelBuffering: "no",
     ]
 
     /// The job that is watched; nil for a list of jobs.
     private let job: JobID?
-    /// The snapshot that the client has; nil once another one was sent.
-    private var known: StreamPosition?
+    /// The position that the client has; nil once a snapshot was sent.
+    private var position: StreamPosition?
 
-    init(job: JobID?, known: StreamPosition?) {
+    init(job: JobID?, position: StreamPosition?) {
         self.job = job
-        self.known = known
+        self.position = position
     }
 
     /// The beginning of a stream.
     ///
-    /// Clients that are disconnected together get different pauses, so that they do not all come back at once.
+    /// The pause is random, so that clients that are disconnected together do not all reconnect at once.
     static var greeting: ByteBuffer {
         ByteBuffer(string: "retry: \(Int.random(in: 1_000...3_000))\n: watching\n\n")
     }
@@ -35,9 +35,9 @@ struct ServerSentEvents: Sendable {
         var parts: [ByteBuffer] = []
         if let list = contents.list { parts.append(list) }
         if job != nil, let snapshot = contents.first {
-            parts.append(Self.has(known, snapshot) ? snapshot.id : snapshot.snapshotWithID)
+            parts.append(Self.isCurrent(position, snapshot) ? snapshot.id : snapshot.snapshotWithID)
             if snapshot.isEnd { return (parts + [snapshot.end], true) }
-            known = nil
+            position = nil
         } else {
             parts += contents.snapshots.map(\.snapshot)
         }
@@ -45,15 +45,15 @@ struct ServerSentEvents: Sendable {
         return (parts, false)
     }
 
-    /// Whether the client has this snapshot.
+    /// Whether a client at this position has the snapshot.
     ///
     /// After a replay was applied, the same position may be another snapshot; then it is sent again.
-    private static func has(_ known: StreamPosition?, _ snapshot: EncodedSnapshot) -> Bool {
-        known == StreamPosition(snapshot.version) && snapshot.version.projection == 1
+    private static func isCurrent(_ position: StreamPosition?, _ snapshot: EncodedSnapshot) -> Bool {
+        position == StreamPosition(snapshot.version) && snapshot.version.projection == 1
     }
 }
 
 extension HTTPField.Name {
-    static let accelBuffering = known("X-Accel-Buffering")
-    static let lastEventID = known("Last-Event-ID")
+    static let accelBuffering = literal("X-Accel-Buffering")
+    static let lastEventID = literal("Last-Event-ID")
 }

@@ -2,9 +2,10 @@ internal import Ledger
 internal import LedgerStore
 internal import NIOCore
 
-/// The subscriptions and their due reads: decides which snapshots to read and which buffers get them.
+/// A table of subscriptions and due reads.
 ///
-/// A pure state machine: it neither reads nor sends.
+/// It decides which snapshots to read and which buffers get them. It is a pure state machine, which neither reads nor
+/// sends.
 struct SubscriptionTable {
     /// A list of jobs; subscribers of the same list share its reads.
     struct List: Hashable, Sendable {
@@ -40,7 +41,9 @@ struct SubscriptionTable {
         let list: List
         var snapshots: [JobID: EncodedSnapshot] = [:]
         var buffers: [Int: ConflatingBuffer] = [:]
-        /// The oldest job of a full list, which no older job can enter; nil if the list is not full.
+        /// The oldest job of a full list; nil if the list is not full.
+        ///
+        /// No older job can enter a full list.
         var oldest: JobID?
 
         func mayContain(_ job: JobID) -> Bool {
@@ -50,7 +53,7 @@ struct SubscriptionTable {
 
         /// Replaces the snapshot of a job that stays in the list.
         ///
-        /// Most snapshots are of this kind. Costs a lookup, however long the list is.
+        /// This is the common case. It costs one lookup, whatever the length of the list.
         ///
         /// - Returns: Nil if the jobs of the list may change.
         mutating func update(_ snapshot: EncodedSnapshot) -> [Delivery]? {
@@ -91,10 +94,11 @@ struct SubscriptionTable {
 
     // MARK: Subscriptions
 
-    /// Whether the table has a snapshot of the subject that a new subscriber can get at once.
+    /// Whether the table has a snapshot for a new subscriber.
     ///
-    /// - Parameter position: The position that the subscriber has, maybe of another server; an older snapshot is of no use.
-    func isKnown(_ subject: Subject, from position: StreamPosition?) -> Bool {
+    /// - Parameter position: The position that the subscriber has. Another server may have sent it, and may have been
+    ///   ahead; a snapshot older than this does not help the subscriber.
+    func hasSnapshot(of subject: Subject, from position: StreamPosition?) -> Bool {
         switch subject {
         case .job(let job): jobs[job].map { $0.latest.version.sequence >= position?.sequence ?? 0 } ?? false
         case .list(let list): lists[list] != nil
@@ -112,9 +116,9 @@ struct SubscriptionTable {
     /// Adds a subscription.
     ///
     /// - Parameters:
-    ///   - snapshots: What was read of the subject; empty if the table knows it. A subject without a subscriber until now is
-    ///     due again, because its changes since the read were not recorded.
-    /// - Returns: The number of the subscription, and what it gets at once.
+    ///   - snapshots: The snapshots that were read of the subject; empty if the table has them. A subject that had no
+    ///     subscriber until now becomes due again, because its changes since the read were not recorded.
+    /// - Returns: The number of the subscription, and its first deliveries.
     mutating func add(
         _ subject: Subject, reading snapshots: [EncodedSnapshot], _ buffer: ConflatingBuffer
     ) -> (number: Int, deliveries: [Delivery]) {
@@ -160,7 +164,9 @@ struct SubscriptionTable {
 
     // MARK: Due reads
 
-    /// Marks a changed job as due if it is watched. Costs a look at every watched list.
+    /// Marks a changed job as due if it is watched.
+    ///
+    /// The cost grows with the number of watched lists.
     mutating func receive(_ hint: SnapshotHint) {
         switch hint {
         case .missed: markEverythingDue()
@@ -183,7 +189,7 @@ struct SubscriptionTable {
         return reading
     }
 
-    /// Marks as due again what could not be read.
+    /// Marks unread jobs and lists as due again.
     mutating func putBack(_ reading: Reading) {
         dueJobs.formUnion(reading.jobs)
         dueLists.formUnion(reading.lists)
@@ -210,7 +216,7 @@ struct SubscriptionTable {
                     snapshots[snapshot.job] = snapshot
                 }
             } else if snapshots.removeValue(forKey: snapshot.job) != nil, entry.oldest != nil {
-                // There is room now for an older job, which only the ledger knows.
+                // The list has room for an older job, which only the ledger can find.
                 dueLists.insert(list)
             }
             deliveries += replace(snapshots, in: list)
@@ -241,7 +247,9 @@ struct SubscriptionTable {
 }
 
 extension JobFilter {
-    /// Whether a job belongs to a list. The ledger decides the same by a query.
+    /// Whether a job matches the filter.
+    ///
+    /// The ledger's query for lists of jobs applies the same rules.
     func matches(_ snapshot: EncodedSnapshot) -> Bool {
         (state.map { $0 == snapshot.state } ?? true) && (name.map { $0 == snapshot.description.name } ?? true)
             && (key.map { $0 == snapshot.description.key } ?? true)

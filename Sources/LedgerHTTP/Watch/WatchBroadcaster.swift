@@ -7,22 +7,28 @@ internal import Synchronization
 
 /// Sends changed snapshots to all subscribers.
 ///
-/// It works in rounds, at most ten a second. A round reads all snapshots that have changed since the one before, encodes
-/// each once and offers it to the buffers of its subscribers. Therefore no subscriber gets a job more often than that, and
-/// the database's cost of a change does not depend on the number of subscribers. If sending takes long, rounds are rarer:
-/// watching takes at most half of the time of the event loops.
+/// It works in rounds, at most ten a second. A round reads all snapshots that have changed since the previous round,
+/// encodes each once and offers it to the buffers of its subscribers. Therefore no subscriber gets a job more than ten
+/// times a second, and the database's cost of a change does not depend on the number of subscribers. If sending takes
+/// long, rounds are less frequent: watching takes at most half of the time of the event loops.
 final class WatchBroadcaster: Sendable {
-    /// The least time from the start of one round to the start of the next.
+    /// The minimum time from the start of one round to the start of the next.
     private static let roundInterval: Duration = .milliseconds(100)
-    /// The pause after a round that the database did not answer.
+    /// The pause after a round with a failed read.
     private static let failureRetryPause: Duration = .seconds(1)
-    /// The interval at which all watched snapshots are read even without a hint: one query for a hundred jobs.
+    /// The interval at which all watched snapshots are read even without a hint.
+    ///
+    /// This costs one query for a hundred jobs.
     private static let pollInterval: Duration = .seconds(5)
-    /// The interval of heartbeats: below the 30 s and more after which proxies close silent connections.
+    /// The interval of heartbeats.
+    ///
+    /// It is below the 30 s and more after which proxies close silent connections.
     private static let heartbeatInterval: Duration = .seconds(15)
-    /// The number of snapshots in one query, at most.
+    /// The maximum number of snapshots in one query.
     private static let jobsPerQuery = 100
-    /// The number of snapshots in one round, so that a client of one job does not wait for a client of thousands.
+    /// The maximum number of snapshots in one round.
+    ///
+    /// It keeps the watcher of one job from waiting for the watcher of thousands.
     private static let jobsPerRound = 500
     private static let listsPerRound = 20
 
@@ -46,7 +52,7 @@ final class WatchBroadcaster: Sendable {
     private let metrics: HTTPMetrics
     private let logger: Logger
     private let state = Mutex(State())
-    /// Yields if a round is due. One signal before a round is as good as two.
+    /// Yields if a round is due. Several signals before a round act as one.
     private let roundSignals: AsyncStream<Void>
     private let roundSignal: AsyncStream<Void>.Continuation
     /// Yields if a subscription is pending.
@@ -66,11 +72,11 @@ final class WatchBroadcaster: Sendable {
 
     /// Subscribes to a job or a list of jobs.
     ///
-    /// - Parameter whenDone: Called once, on any thread; at once if the subject is watched already. Gets nil if there is
-    ///   no such job, no room, or no answer of the database; ``WatchRoutes`` finds out which.
+    /// - Parameter whenDone: Called once, on any thread; at once if the subject is watched already. Gets nil if the job
+    ///   does not exist, a limit is reached, or the database does not respond; ``WatchRoutes`` finds out which.
     func subscribe(_ request: WatchRequest, whenDone: @escaping @Sendable (WatchSubscription?) -> Void) {
-        let isKnown = state.withLock { $0.table.isKnown(request.subject, from: request.known) }
-        if isKnown, let subscription = register(request.subject, reading: [], isKnown: true) {
+        let isCached = state.withLock { $0.table.hasSnapshot(of: request.subject, from: request.position) }
+        if isCached, let subscription = register(request.subject, reading: [], isCached: true) {
             return whenDone(subscription)
         }
         let isAdmitted = state.withLock { state in
@@ -84,14 +90,14 @@ final class WatchBroadcaster: Sendable {
 
     /// Adds a subscription to the table.
     ///
-    /// - Parameter isKnown: Whether nothing was read, because the subject was watched.
-    /// - Returns: Nil if there is no room, or the subject is not watched any more although it was.
+    /// - Parameter isCached: Whether nothing was read, because the table had the snapshots of the subject.
+    /// - Returns: Nil if a limit is reached, or if the table has lost the snapshots with the last other subscriber.
     private func register(
-        _ subject: SubscriptionTable.Subject, reading snapshots: [EncodedSnapshot], isKnown: Bool
+        _ subject: SubscriptionTable.Subject, reading snapshots: [EncodedSnapshot], isCached: Bool
     ) -> WatchSubscription? {
         let buffer = ConflatingBuffer()
         let added: (number: Int, deliveries: [SubscriptionTable.Delivery])? = state.withLock { state in
-            guard mayAdmit(subject, state), state.table.isWatched(subject) || !isKnown else { return nil }
+            guard mayAdmit(subject, state), state.table.isWatched(subject) || !isCached else { return nil }
             return state.table.add(subject, reading: snapshots, buffer)
         }
         guard let added else { return nil }
@@ -101,7 +107,9 @@ final class WatchBroadcaster: Sendable {
         return WatchSubscription(buffer: buffer) { [weak self] in self?.unsubscribe(subject, added.number) }
     }
 
-    /// Registers pending subscriptions, once their subjects are read: jobs in one query, each list in one.
+    /// Reads the subjects of pending subscriptions, and registers the subscriptions.
+    ///
+    /// One query reads all jobs; each list takes a query of its own.
     private func admitPending() async {
         for await _ in pendingSignals {
             while true {
@@ -115,7 +123,7 @@ final class WatchBroadcaster: Sendable {
                 for subscription in pending {
                     let snapshots = found[subscription.subject]
                     subscription.whenDone(
-                        snapshots.flatMap { register(subscription.subject, reading: $0, isKnown: false) })
+                        snapshots.flatMap { register(subscription.subject, reading: $0, isCached: false) })
                 }
             }
         }
@@ -131,8 +139,8 @@ final class WatchBroadcaster: Sendable {
     static var tooManyWatchers: HTTPProblem {
         HTTPProblem(
             .serviceUnavailable, "Too many watchers",
-            "This server has as many watchers as it can serve, or is stopping. Try again later, or read the progress with "
-                + "If-None-Match and Prefer: wait.",
+            "The server has reached its maximum number of watchers, or is stopping. Try again later, or read the progress "
+                + "with If-None-Match and Prefer: wait.",
             headers: HTTPFields(retryAfter: .seconds(5)))
     }
 
@@ -141,7 +149,9 @@ final class WatchBroadcaster: Sendable {
         metrics.watchersChanged(by: -1)
     }
 
-    /// Ends every stream, so that a stopping server does not wait for them.
+    /// Ends all streams.
+    ///
+    /// A server that stops must not wait for them.
     func close() {
         let (buffers, pending) = state.withLock { state in
             state.isClosed = true
@@ -204,7 +214,7 @@ final class WatchBroadcaster: Sendable {
                     do { try await Task.sleep(until: next) } catch { break }
                     let started = ContinuousClock.now
                     let isRead = await runRound()
-                    // If sending takes long, all other work gets as much time before the next round.
+                    // The next round waits for as long as sending took, so other work gets half of the time.
                     let sent = await EventLoopExecutor.catchUp()
                     next = max(started + Self.roundInterval, .now + (isRead ? sent : Self.failureRetryPause))
                 }
@@ -225,7 +235,9 @@ final class WatchBroadcaster: Sendable {
         if isDue { roundSignal.yield() }
     }
 
-    /// Marks everything as due at each interval, since hints get lost, and sends heartbeats.
+    /// Marks everything as due at each interval, and sends heartbeats.
+    ///
+    /// Polling is necessary because hints can be lost.
     private func poll() async {
         var nextHeartbeat = ContinuousClock.now + Self.heartbeatInterval
         while true {
@@ -238,9 +250,9 @@ final class WatchBroadcaster: Sendable {
         }
     }
 
-    /// Reads what is due and delivers it.
+    /// Reads the due snapshots and delivers them.
     ///
-    /// - Returns: False if the database did not answer.
+    /// - Returns: False if a read failed.
     private func runRound() async -> Bool {
         var reading = state.withLock { $0.table.take(jobsMax: Self.jobsPerRound, listsMax: Self.listsPerRound) }
         do throws(StoreError) {
@@ -255,7 +267,7 @@ final class WatchBroadcaster: Sendable {
                 Self.deliver(state.withLock { $0.table.publish(snapshots, in: list) })
             }
         } catch {
-            // The next round tries again. Until then clients see the age of their snapshots.
+            // The next round tries again. Until then clients see that their snapshots age.
             logger.warning("cannot read watched jobs", metadata: ["error": "\(String(reflecting: error))"])
             let unread = reading
             state.withLock { $0.table.putBack(unread) }
@@ -276,7 +288,9 @@ final class WatchBroadcaster: Sendable {
     }
 }
 
-/// A place in the table of subscriptions, with its buffer; releasing it ends the subscription.
+/// A subscription with its buffer.
+///
+/// The subscription ends when the object is released.
 final class WatchSubscription: Sendable {
     let buffer: ConflatingBuffer
     private let unsubscribe: @Sendable () -> Void

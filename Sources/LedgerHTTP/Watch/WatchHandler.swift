@@ -3,24 +3,25 @@ internal import Ledger
 internal import NIOCore
 internal import NIOHTTPTypes
 
-/// Channel handler that serves watchers on the event loop of their connection.
+/// A channel handler that serves watchers on the event loop of their connection.
 ///
-/// Watchers are many, last long and mostly wait, so the memory of a waiting one matters: a task with its request, its
-/// writer and a second task that detects a disconnected client takes more than twice as much as this handler. A request
-/// that is invalid or cannot be granted is forwarded unchanged to the router, where ``WatchRoutes`` responds.
+/// Watchers are numerous, stay for long and mostly wait, so the memory of a waiting one matters: a task with its
+/// request, its writer and a second task that detects a disconnected client takes more than twice as much as this
+/// handler. A request that is invalid or cannot be granted is forwarded unchanged to the router, where ``WatchRoutes``
+/// responds.
 ///
-/// The handler stands behind Hummingbird's handler of a connection's state, like ``FastPathHandler``.
+/// The handler follows Hummingbird's handler of a connection's state in the pipeline, like ``FastPathHandler``.
 final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, PipelinedInputBuffering {
     typealias InboundIn = HTTPRequestPart
     typealias InboundOut = HTTPRequestPart
     typealias OutboundIn = HTTPResponsePart
     typealias OutboundOut = HTTPResponsePart
 
-    /// The state of the connection, as far as this handler is concerned.
+    /// The state of the connection.
     ///
     /// - passing: this number of forwarded requests has no complete response yet. At 0 it can become receiving.
     /// - receiving: the head of a request to watch has arrived, its end has not. Becomes subscribing or passing.
-    /// - subscribing: the broadcaster has been asked. Can become streaming or passing.
+    /// - subscribing: the broadcaster has been asked for a subscription. Can become streaming or passing.
     /// - streaming: snapshots are sent as they come. Can become ended.
     /// - ended: nothing more is sent and all input is ignored; the connection is closed.
     private enum State {
@@ -35,9 +36,9 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
     private let metrics: HTTPMetrics
     private let date: HTTPDate
     private var state = State.passing(requests: 0)
-    /// Input that has arrived while the broadcaster was asked.
+    /// Input that has arrived in the state `subscribing`.
     var pipelined = PipelinedInput()
-    private var wantsReading = false
+    private var isReadPending = false
     private var context: ChannelHandlerContext?
 
     init(broadcaster: WatchBroadcaster, metrics: HTTPMetrics, date: HTTPDate) {
@@ -90,7 +91,7 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
         }
     }
 
-    /// Returns nil for any request that the router responds to.
+    /// Parses a request to watch; nil if the router responds to the request.
     private static func watchRequest(_ head: HTTPRequest) -> WatchRequest? {
         guard head.method == .get else { return nil }
         do throws(HTTPProblem) { return try WatchRequest.read(head) } catch { return nil }
@@ -116,7 +117,7 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
             context.fireChannelRead(wrapInboundOut(.end(nil)))
             context.fireChannelReadComplete()
             replayPipelined(context)
-            return readIfWanted(context)
+            return readIfPending(context)
         }
         let hasEnd = pipelined.hasEnd
         pipelined = PipelinedInput()
@@ -124,19 +125,21 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
         metrics.began()
         metrics.ended(
             route: request.route, method: "GET", status: 200, seconds: started.duration(to: .now), isFast: true)
-        state = .streaming(subscription, ServerSentEvents(job: request.job, known: request.known))
+        state = .streaming(subscription, ServerSentEvents(job: request.job, position: request.position))
         var response = HTTPResponse(status: .ok, headerFields: ServerSentEvents.headers)
         response.headerFields.addSecurityFields()
         response.headerFields[.date] = date.text
         context.write(wrapOutboundOut(.head(response)), promise: nil)
         write([ServerSentEvents.greeting], context)
         send(context)
-        readIfWanted(context)
+        readIfPending(context)
     }
 
     // MARK: Streaming
 
-    /// Sends the contents of the buffer while the client takes them, and is called again at the next change.
+    /// Sends the contents of the buffer while the client receives them.
+    ///
+    /// It is called again at the next change.
     private func send(_ context: ChannelHandlerContext) {
         while case .streaming(let subscription, var events) = state, context.channel.isWritable {
             let loop = context.eventLoop
@@ -178,12 +181,12 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
     // MARK: The rest of the channel
 
     func read(context: ChannelHandlerContext) {
-        if !pipelined.isFull { context.read() } else { wantsReading = true }
+        if !pipelined.isFull { context.read() } else { isReadPending = true }
     }
 
-    private func readIfWanted(_ context: ChannelHandlerContext) {
-        guard wantsReading, !pipelined.isFull else { return }
-        wantsReading = false
+    private func readIfPending(_ context: ChannelHandlerContext) {
+        guard isReadPending, !pipelined.isFull else { return }
+        isReadPending = false
         context.read()
     }
 
@@ -192,7 +195,9 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
         context.fireChannelWritabilityChanged()
     }
 
-    /// Closes the connection if the client has closed its side: it would not be noticed otherwise before the job's end.
+    /// Closes the connection of a stream if the client has closed its output.
+    ///
+    /// Otherwise a disconnected client would not be detected before the end of the job.
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         switch (state, event as? ChannelEvent) {
         case (.streaming, .inputClosed): context.close(promise: nil)
@@ -201,7 +206,9 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
         }
     }
 
-    /// Closes a stream with unreadable input, because an error response would break the stream.
+    /// Handles an error.
+    ///
+    /// A stream with unreadable input is closed, because an error response would corrupt the stream.
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         switch state {
         case .subscribing: pipelined.buffer(.error(error))

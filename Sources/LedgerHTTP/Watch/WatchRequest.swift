@@ -5,8 +5,8 @@ internal import LedgerStore
 /// A valid request to watch a job or a list of jobs.
 struct WatchRequest: Sendable {
     let subject: SubscriptionTable.Subject
-    /// The snapshot that the client has: its `Last-Event-ID`.
-    let known: StreamPosition?
+    /// The position that the client has: its `Last-Event-ID`.
+    let position: StreamPosition?
 
     private static let listSizeDefault: Int64 = 100
 
@@ -33,7 +33,7 @@ struct WatchRequest: Sendable {
         let path = parts[0].utf8
         if path.elementsEqual(WatchRoutes.listPath.utf8) {
             let parameters = try QueryParameters(query, WatchRoutes.listParameters)
-            return WatchRequest(subject: .list(try list(parameters)), known: nil)
+            return WatchRequest(subject: .list(try list(parameters)), position: nil)
         }
         guard path.starts(with: "/v1/jobs/".utf8), path.dropFirst(9 + 36).elementsEqual("/watch".utf8) else {
             return nil
@@ -41,8 +41,9 @@ struct WatchRequest: Sendable {
         let id = String(decoding: path.dropFirst(9).prefix(36), as: UTF8.self)
         guard let job = JobID(id) else { throw .noSuchJob(id) }
         _ = try QueryParameters(query, [])
-        // An id of another server says nothing about the client's state, so that client gets the present snapshot.
-        return WatchRequest(subject: .job(job), known: head.headerFields[.lastEventID].flatMap { StreamPosition($0) })
+        // An id that is not from a ledger is ignored; that client gets the present snapshot.
+        let position = head.headerFields[.lastEventID].flatMap { StreamPosition($0) }
+        return WatchRequest(subject: .job(job), position: position)
     }
 
     private static func list(_ parameters: QueryParameters) throws(HTTPProblem) -> SubscriptionTable.List {

@@ -3,7 +3,7 @@ internal import HummingbirdCore
 internal import Ledger
 internal import LedgerStore
 
-/// Watching jobs: server-sent events.
+/// The routes that stream the snapshots of jobs as server-sent events.
 struct WatchRoutes: Sendable {
     static let jobPath = "/v1/jobs/{job}/watch"
     static let listPath = "/v1/watch"
@@ -19,11 +19,11 @@ struct WatchRoutes: Sendable {
     static let listParameters: [Route.Parameter] = [
         .init(
             name: "state", type: .choice(JobState.allCases.map(\.rawValue)), description: "Only jobs in this state"),
-        .init(name: "name", type: .string, description: "Only jobs of this name"),
+        .init(name: "name", type: .string, description: "Only jobs with this name"),
         .search,
-        .init(name: "tag.", type: .prefix, description: "tag.K=V: only jobs whose tag K has the value V"),
+        .init(name: "tag.", type: .prefix, description: "tag.K=V: only jobs with the value V in the tag K"),
         .init(
-            name: "limit", type: .integer(listSizes), description: "The number of jobs, newest first; 100 by default"),
+            name: "limit", type: .integer(listSizes), description: "The number of jobs, newest first; default 100"),
         .init(name: "cursor", type: .string, description: "Only jobs older than this one"),
     ]
 
@@ -32,9 +32,9 @@ struct WatchRoutes: Sendable {
             Route(
                 method: .get, path: Self.jobPath, operation: "watchJob",
                 summary:
-                    "Server-sent events: snapshot (id: its sequence and its history; data: as of GET /v1/jobs/{job}), at once "
-                    + "and then whenever it changes, at most ten a second; end when the job has finished. Comments keep "
-                    + "the connection alive. Resumes by Last-Event-ID",
+                    "Server-sent events: snapshot (id: its sequence and its history; data: as in GET /v1/jobs/{job}), at "
+                    + "once and after every change, at most ten per second; end after the job has finished. Comments "
+                    + "keep the connection alive. Last-Event-ID resumes a stream",
                 responses: [
                     Self.stream("The stream"), .problem(404, "No such job"),
                     .problem(503, "Too many watchers"),
@@ -43,7 +43,7 @@ struct WatchRoutes: Sendable {
                 method: .get, path: Self.listPath, operation: "watchJobs",
                 summary:
                     "Server-sent events of a list of jobs: list (data: {jobs: […]}, their ids, newest first), at once "
-                    + "and whenever it changes; snapshot of each job that is in it, at once and whenever it changes",
+                    + "and after every change; snapshot of each job in the list, at once and after every change",
                 parameters: Self.listParameters,
                 responses: [
                     Self.stream("The stream"), .problem(422, "A parameter is invalid"),
@@ -56,7 +56,9 @@ struct WatchRoutes: Sendable {
         Route.ResponseSpec(status: 200, description: description, schema: "Text", mediaType: "text/event-stream")
     }
 
-    /// Responds to the requests that ``WatchHandler`` does not: to HEAD, and to those that cannot be granted.
+    /// Responds to the requests that ``WatchHandler`` forwards.
+    ///
+    /// These are HEAD, and requests that cannot be granted.
     private func respond(_ request: RouteRequest) async throws -> LedgerResponse {
         guard let watch = try WatchRequest.read(request.request.head) else {
             throw HTTPProblem.noSuchJob(request.pathID ?? "")
@@ -75,6 +77,6 @@ extension Route.Parameter {
     static let search = Route.Parameter(
         name: "search", type: .string,
         description:
-            "Only jobs whose name contains this, or whose key it is. Letters of a name are found in either case; nothing else "
-            + "is folded, and nothing is normalised: a composed and a decomposed é are different")
+            "Only jobs with this text in the name, or with this key. The search in names ignores the case of letters and "
+            + "does not normalise: a composed and a decomposed é are different")
 }

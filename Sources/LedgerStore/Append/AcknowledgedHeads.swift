@@ -9,14 +9,14 @@ internal import Synchronization
 /// trace of that: sequences continue from the earlier head. Therefore this process stores the hash of the last
 /// acknowledged event of each job, and compares it after each reconnect and whenever a head is not the expected one.
 final class AcknowledgedHeads: Sendable {
-    /// The number of jobs, about 100 bytes each.
+    /// The maximum number of jobs, at about 100 bytes each.
     private static let jobsMax = 100_000
     /// The number of jobs that one statement compares.
     private static let batchMax = 1_000
-    /// The number of lost jobs that are listed; all are counted.
+    /// The number of listed losses; all are counted.
     static let listMax = 20
 
-    /// A job whose acknowledged events are no longer in the ledger.
+    /// The loss of a job's last acknowledged events.
     struct Loss: Sendable {
         let job: JobID
         /// The last acknowledged sequence.
@@ -46,11 +46,11 @@ final class AcknowledgedHeads: Sendable {
     /// - Parameter jobs: The jobs to compare; nil for all.
     /// - Returns: The jobs with losses, each once.
     func check(_ jobs: [JobID]? = nil, on pool: Pool) async throws(PQError) -> [Loss] {
-        let known = state.withLock { state in
+        let heads = state.withLock { state in
             (jobs ?? state.heads.keys).compactMap { job in state.heads.peek(job).map { (job: job, head: $0) } }
         }
         var losses: [Loss] = []
-        var rest = known[...]
+        var rest = heads[...]
         while !rest.isEmpty {
             let batch = Array(rest.prefix(Self.batchMax))
             rest = rest.dropFirst(batch.count)

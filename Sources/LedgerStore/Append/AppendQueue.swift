@@ -1,35 +1,39 @@
 internal import Ledger
 
-/// The appends that wait and the groups in flight: decides which appends make up the next group.
+/// A queue of waiting appends and of groups in flight.
 ///
-/// A pure state machine; callers pass the time. There is one queue. An append never overtakes an earlier one that names
-/// one of its jobs, and no job is in two groups in flight. So groups of one server never wait for each other's locks, and
-/// the sequences of a job follow the order of arrival.
+/// It decides which appends make up the next group. It is a pure state machine; callers pass the time. An append never
+/// overtakes an earlier one that names one of its jobs, and no job is in two groups in flight. Therefore groups of one
+/// server never wait for each other's locks, and the sequences of a job follow the order of arrival.
 ///
-/// One group in flight is the rule, because each event costs less in a larger group. A second one starts if enough events
-/// wait for a group of their own, or if a group in flight has stalled, maybe behind another server's lock.
+/// Usually one group is in flight, because each event costs less in a larger group. A second one starts if enough
+/// events wait for a group of their own, or if a group in flight has stalled, for example behind another server's lock.
 struct AppendQueue {
     /// The limits of a queue.
     struct Limits {
-        /// Waiting and in flight; beyond it appends are refused. An append that is too large by itself is accepted alone.
-        var pendingEventsMax = 200_000
-        /// About the memory of waiting appends and those in flight, in bytes.
-        var pendingBytesMax = 64 << 20
-        /// The events of one group, at most, except that an append is never divided.
-        var groupEventsMax = 10_000
-        /// The groups in flight, at most.
-        var groupsInFlightMax = 2
-        /// This many waiting events start another group.
+        /// The maximum number of events that wait or are in flight.
         ///
-        /// As many as one statement writes. With 16, each event of 64 connections costs PostgreSQL a third more.
+        /// Beyond it appends are refused. An append that exceeds it by itself is accepted if nothing else is pending.
+        var pendingEventsMax = 200_000
+        /// The approximate maximum memory of appends that wait or are in flight, in bytes.
+        var pendingBytesMax = 64 << 20
+        /// The maximum number of events in a group.
+        ///
+        /// An append is never divided, so a single append may exceed it.
+        var groupEventsMax = 10_000
+        /// The maximum number of groups in flight.
+        var groupsInFlightMax = 2
+        /// The number of waiting events that starts another group.
+        ///
+        /// One statement writes this many. With 16, each event of 64 connections costs PostgreSQL a third more.
         var fullGroupEvents = 256
-        /// A group in flight for this long has stalled.
+        /// The time in flight after which a group counts as stalled.
         var stallTimeout: Duration = .milliseconds(50)
     }
 
     /// The result of adding an append.
     enum Admission {
-        /// A writer will come to it.
+        /// A writer will write it.
         case queued
         /// The caller must start another writer.
         case startWriter
@@ -50,7 +54,9 @@ struct AppendQueue {
     private var writers = 0
     /// The jobs of the groups in flight.
     private var busyJobs: Set<JobID> = []
-    /// The jobs of waiting appends that are behind a busy job, so that later appends do not overtake them.
+    /// The jobs of waiting appends that wait for a busy job.
+    ///
+    /// Later appends to these jobs wait as well, so that they do not overtake.
     private var blockedJobs: Set<JobID> = []
     /// The waiting events that a group could contain now.
     private var eligibleEvents = 0
@@ -81,14 +87,16 @@ struct AppendQueue {
         return startsWriter(now: now) ? .startWriter : .queued
     }
 
-    /// Returns true, once, if another writer would have a group to write: then the caller must start it.
+    /// Whether the caller must start another writer, because it would have a group.
+    ///
+    /// The writer counts as started if this returns true.
     mutating func startsWriter(now: ContinuousClock.Instant) -> Bool {
         guard hasWork(for: writers + 1, now: now) else { return false }
         writers += 1
         return true
     }
 
-    /// Whether there is a group to write for the last one of so many writers.
+    /// Whether there is a group for the last one of this number of writers.
     private func hasWork(for writers: Int, now: ContinuousClock.Instant) -> Bool {
         guard writers <= limits.groupsInFlightMax, eligibleEvents > 0 else { return false }
         return writers == 1 || eligibleEvents >= limits.fullGroupEvents
@@ -113,7 +121,9 @@ struct AppendQueue {
 
     // MARK: Groups
 
-    /// Takes the next group of a writer. Nil if there is none, and then the writer has ended.
+    /// Takes the next group of a writer.
+    ///
+    /// - Returns: Nil if there is none; then the writer must end.
     mutating func takeGroup(now: ContinuousClock.Instant) -> (number: Int, appends: [PendingAppend])? {
         guard hasWork(for: writers, now: now) else {
             writers -= 1
@@ -132,7 +142,7 @@ struct AppendQueue {
                 events += append.request.eventCount
                 continue
             }
-            // Nothing goes into a full group any more, so that no small append overtakes a large one.
+            // A full group takes no further append, so that small appends do not overtake a large one.
             if isBlocked { for part in parts { blocked.insert(part.job) } } else { isFull = true }
             rest.append(append)
         }
@@ -144,7 +154,7 @@ struct AppendQueue {
         return (lastNumber, group)
     }
 
-    /// A group was written, or has failed.
+    /// Records that a group was written or has failed.
     mutating func finish(_ number: Int) {
         guard let group = inFlight.removeValue(forKey: number) else { return }
         for append in group.appends { for part in append.request.parts { busyJobs.remove(part.job) } }
@@ -161,7 +171,7 @@ struct AppendQueue {
 
     // MARK: Time limits
 
-    /// Removes the waiting appends that arrived before this time; they are never written.
+    /// Removes and returns the waiting appends that arrived before this time.
     mutating func withdraw(arrivedBefore time: ContinuousClock.Instant) -> [PendingAppend] {
         let overdue = waiting.filter { $0.arrivedAt < time }
         guard !overdue.isEmpty else { return [] }
@@ -191,7 +201,7 @@ struct AppendQueue {
     /// Whether the queue is closed and nothing is pending.
     var hasEnded: Bool { isClosed && writers == 0 && waiting.isEmpty }
 
-    /// Removes and returns those who wait for the end, if it has come.
+    /// Removes and returns the waiters if the queue has ended.
     mutating func takeCloseWaiters() -> [CheckedContinuation<Void, Never>] {
         guard hasEnded else { return [] }
         defer { closeWaiters = [] }

@@ -12,7 +12,7 @@ struct AppendRequest: Sendable {
     let parts: [Part]
     /// The number of events.
     let eventCount: Int
-    /// The memory of the events in bytes, about.
+    /// The approximate memory of the events, in bytes.
     let byteCount: Int
 
     init(parts: [Part]) {
@@ -23,7 +23,7 @@ struct AppendRequest: Sendable {
 }
 
 extension EventDraft {
-    /// The memory of the draft in bytes, about: its texts and a fixed part.
+    /// The approximate memory of the draft, in bytes: its texts and a fixed part.
     fileprivate var approximateBytes: Int {
         let reference = body.reference
         var bytes = 200 + (reference?.task.text.utf8.count ?? 0) + (reference?.execution?.text.utf8.count ?? 0)

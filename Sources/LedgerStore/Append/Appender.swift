@@ -3,24 +3,32 @@ internal import Logging
 internal import PQ
 internal import Synchronization
 
-/// Accepts appends and writes them in groups: the appends that arrive while a group commits are the next group.
+/// Accepts appends and writes them in groups.
 ///
-/// There is no timer; groups grow with the load and shrink without it. ``AppendQueue`` decides which appends make up a
-/// group. The writers run on the reactor's thread, as the connections do: an append changes threads twice, not at every
-/// step.
+/// The appends that arrive while a group commits form the next group. There is no timer; groups grow and shrink with
+/// the load. ``AppendQueue`` decides which appends make up a group. The writers run on the reactor's thread, as the
+/// connections do, so an append changes threads only twice.
 final class Appender: Sendable {
-    /// The attempts of a group that the database could not take.
+    /// The maximum number of attempts to write a group.
     ///
-    /// The first pause triples each time, so they take 0.8 s in all.
+    /// The pause between them triples each time, so they take 0.8 s in all.
     private static let attemptsMax = 5
-    /// The attempts of a single append whose head another transaction has locked, 3 s each. Others wait behind it.
+    /// The maximum number of attempts to write an append to a locked head.
+    ///
+    /// Another transaction has locked the head. Each attempt takes 3 s, and other appends wait for it.
     private static let blockedAttemptsMax = 3
     private static let retryPause: Duration = .milliseconds(20)
-    /// The time that an append waits to be written. After it the caller learns that nothing was recorded.
+    /// The maximum time that an append waits to be written.
+    ///
+    /// After it the caller gets the error that nothing was recorded.
     static let waitingMax: Duration = .seconds(20)
-    /// The time that a caller waits in all. After it the outcome is unknown, and the group continues.
-    static let answerMax: Duration = .seconds(30)
-    /// The time that a writer takes for one group, including the resolution of an unknown outcome.
+    /// The maximum time that a caller waits in all.
+    ///
+    /// After it the caller gets the error that the outcome is unknown. The group continues.
+    static let resultMax: Duration = .seconds(30)
+    /// The maximum time that a writer takes for one group.
+    ///
+    /// It includes the resolution of an unknown outcome.
     private static let groupMax: Duration = .seconds(25)
     /// The interval at which time limits are checked.
     private static let checkInterval: Duration = .seconds(1)
@@ -34,7 +42,7 @@ final class Appender: Sendable {
     private let figures = Mutex(Figures())
     /// The acknowledged heads, to be compared with the ledger.
     let acknowledged = AcknowledgedHeads()
-    /// Called with jobs whose heads are behind their acknowledged events.
+    /// Called with jobs that may have lost acknowledged events.
     private let onHeadsLost: @Sendable ([JobID]) -> Void
     private let isCheckingLimits = Atomic(false)
     /// The last group that failed; nil if one has succeeded since.
@@ -48,9 +56,14 @@ final class Appender: Sendable {
     struct Figures: Sendable {
         var events: UInt64 = 0
         var groups: UInt64 = 0
-        /// Groups of which another server had moved a head, so that they took three round trips instead of one.
+        /// Groups that found a head moved by another server.
+        ///
+        /// Each took three round trips instead of one.
         var overtaken: UInt64 = 0
-        /// Groups that reached the database, or got their locks, over a second after they were planned: also three.
+        /// Groups that were over a second late.
+        ///
+        /// They reached the database, or got their locks, over a second after they were planned. Each took three round
+        /// trips instead of one.
         var late: UInt64 = 0
         var refused: UInt64 = 0
         var failed: UInt64 = 0
@@ -101,13 +114,15 @@ final class Appender: Sendable {
         }
     }
 
-    /// Caches the head of a job that was just created: most jobs get their first events at once, from their creator.
+    /// Caches the head of a new job.
+    ///
+    /// Most jobs get their first events immediately, through the server that created them.
     func jobCreated(_ new: JobCreator.NewJob) {
         heads.withLock { $0.storeUnlessCached([new.id: new.head], clock: new.clock, readAt: new.readAt) }
         acknowledged.acknowledge([(new.id, new.head)])
     }
 
-    /// Refuses further appends, and returns once all accepted ones are written or have failed.
+    /// Refuses further appends, and waits until all accepted ones have results.
     func close() async {
         await withCheckedContinuation { continuation in
             if queue.withLock({ $0.close(continuation) }) { continuation.resume() }
@@ -144,7 +159,7 @@ final class Appender: Sendable {
         let (waiting, inFlight, startsWriter, hasEnded) = queue.withLock { queue in
             (
                 queue.withdraw(arrivedBefore: now - Self.waitingMax),
-                queue.inFlight(arrivedBefore: now - Self.answerMax), queue.startsWriter(now: now), queue.hasEnded
+                queue.inFlight(arrivedBefore: now - Self.resultMax), queue.startsWriter(now: now), queue.hasEnded
             )
         }
         if startsWriter { startWriter() }
@@ -161,7 +176,7 @@ final class Appender: Sendable {
                 .failure(
                     StoreError(
                         .outcomeUnknown,
-                        "PostgreSQL has not confirmed the commit for \(Self.answerMax.components.seconds) s",
+                        "PostgreSQL has not confirmed the commit for \(Self.resultMax.components.seconds) s",
                         retryAfter: .seconds(1))))
         }
         if hasEnded { resumeCloseWaiters() }
@@ -189,9 +204,10 @@ final class Appender: Sendable {
 
     // MARK: Writing
 
-    /// Writes a group: again after a transient failure, in parts if one of its appends may be the cause.
+    /// Writes a group.
     ///
-    /// The callers of each part get their results as soon as it is written.
+    /// It tries again after a transient failure, and writes the group in parts if one of its appends may be the cause.
+    /// The callers of each part get their results as soon as the part is written.
     private func write(_ group: [PendingAppend], until end: ContinuousClock.Instant) async -> [AppendResult] {
         let results = await writeUnfinished(group, until: end)
         for (append, result) in zip(group, results) { append.finish(result) }
@@ -241,16 +257,19 @@ final class Appender: Sendable {
         }
     }
 
-    /// Whether one append may have made the whole group fail.
+    /// Whether a single append may have made the whole group fail.
     ///
-    /// So may any permanent failure, such as a detached partition, and a lock of another transaction.
+    /// This holds for any permanent failure, such as a detached partition, and for a lock of another transaction.
     private static func mayHaveOneCause(_ error: PQError) -> Bool {
         !error.isRetrySafe || error.isBlocked
     }
 
-    /// Writes the appends whose heads can be locked now, and fails those whose heads another transaction has locked.
+    /// Writes the appends of a group that are not blocked, and fails the others.
     ///
-    /// - Returns: The results in the order of the group; nil if the locked heads cannot be determined, or none is locked.
+    /// An append is blocked if another transaction has locked one of its heads.
+    ///
+    /// - Returns: The results in the order of the group; nil if the locked heads cannot be determined, or none is
+    ///   locked.
     private func writeAroundLocks(
         _ group: [PendingAppend], _ error: PQError, until end: ContinuousClock.Instant
     ) async -> [AppendResult]? {
@@ -268,7 +287,10 @@ final class Appender: Sendable {
         return isFree.map { $0 ? written.removeFirst() : failed.removeFirst() }
     }
 
-    /// Writes in one round trip if all heads are cached and current, otherwise in two more.
+    /// Writes requests.
+    ///
+    /// This takes one round trip if all heads are cached and current, two if they are not cached, and three if they are
+    /// stale.
     private func write(_ requests: [AppendRequest]) async throws(BatchFailure) -> [AppendResult] {
         guard let (cached, clock) = heads.withLock({ $0.cached(requests) }) else {
             return recordSuccess(try await writer.write(requests))
@@ -280,14 +302,16 @@ final class Appender: Sendable {
         let outcome = try await writer.write(requests)
         // If no head has moved, the planned time was wrong.
         let moved = outcome.plan.moved(since: cached)
-        let back = outcome.plan.wentBack(since: cached)
-        if !back.isEmpty { onHeadsLost(back) }
+        let lost = outcome.plan.lost(since: cached)
+        if !lost.isEmpty { onHeadsLost(lost) }
         heads.withLock { $0.markShared(moved) }
         figures.withLock { if moved.isEmpty { $0.late += 1 } else { $0.overtaken += 1 } }
         return recordSuccess(outcome)
     }
 
-    /// Finds out whether an interrupted group was recorded; nil if the database does not answer in time.
+    /// Finds out whether an interrupted group was recorded.
+    ///
+    /// - Returns: Nil if the database does not respond in time.
     private func resolveOutcome(
         _ plan: BatchPlan, refusedFrom: Timestamp?, until end: ContinuousClock.Instant
     ) async -> Bool? {
@@ -312,7 +336,9 @@ final class Appender: Sendable {
         await sleep(pause)
     }
 
-    /// Sleeps. The writer's task is never cancelled, because accepted appends are written or failed.
+    /// Sleeps.
+    ///
+    /// The writer's task is never cancelled, because every accepted append must be written or failed.
     private func sleep(_ pause: Duration) async {
         do { try await Task.sleep(for: pause) } catch { return }
     }

@@ -4,8 +4,10 @@ internal import PQ
 /// A failed write of a group.
 struct BatchFailure: Error {
     let error: PQError
-    /// The plan that may have been recorded; nil if nothing was.
+    /// The plan that may have been recorded; nil if nothing was recorded.
     let plan: BatchPlan?
-    /// The database time from which the statement refuses to write; nil for a write that held the locks.
+    /// The database time from which the statement refuses to write.
+    ///
+    /// Nil for a write that held the locks.
     var refusedFrom: Timestamp?
 }

@@ -9,9 +9,9 @@ struct JobHead: Sendable {
     var chain: HashChain
 }
 
-/// Plans a group: computes the events with their sequences, times and hashes, and the new heads.
+/// The events of a group with their sequences, times and hashes, and the new heads.
 ///
-/// A pure computation from the present heads and the appends.
+/// It is a pure function of the present heads and the appends.
 struct BatchPlan {
     private(set) var columns = EventColumns()
     private(set) var results: [AppendResult] = []
@@ -67,8 +67,8 @@ struct BatchPlan {
 
     /// The conditional statement for few events.
     ///
-    /// Writes nothing unless the heads are still those of the plan and its time is right. Returns the database's clock and
-    /// the number of inserted events, or no row.
+    /// It writes nothing unless the heads are still those of the plan and its time is current. It returns the
+    /// database's clock and the number of inserted events, or no row.
     var statementIfUnchanged: Query {
         let moved = newHeads
         guard moved.count == 1, let (job, head) = moved.first else {
@@ -87,8 +87,8 @@ struct BatchPlan {
 
     /// The conditional statements for many events, for one transaction.
     ///
-    /// The first returns the clock; the number of rows that the second inserts is the number of events. One statement would
-    /// have to return every event to count them, which takes a tenth of the time of inserting.
+    /// The first returns the clock; the number of rows that the second inserts is the number of events. A single
+    /// statement would have to return every event to count them, which takes a tenth of the time of inserting.
     var statementsIfUnchanged: [Query] {
         [Query(Self.movedIfUnchangedSQL, conditionalParameters), Query(Self.insertIfMovedSQL, columns.parameters)]
     }
@@ -101,16 +101,18 @@ struct BatchPlan {
         ]
     }
 
-    /// The database time from which the conditional statements refuse.
+    /// The database time from which the conditional statements refuse to write.
     var refusedFrom: Timestamp { Timestamp(microseconds: clock.microseconds + 1_000_000) }
 
-    /// The jobs whose heads differ from these.
+    /// The jobs with heads that differ from these.
     func moved(since heads: [JobID: JobHead]) -> [JobID] {
         heads.filter { job, head in before[job]?.chain.head != head.chain.head }.map(\.key)
     }
 
-    /// The jobs whose heads are behind these, or have another history.
-    func wentBack(since heads: [JobID: JobHead]) -> [JobID] {
+    /// The jobs that may have lost events: their heads are behind these.
+    ///
+    /// A head with the same sequence and another hash counts as well.
+    func lost(since heads: [JobID: JobHead]) -> [JobID] {
         heads.filter { job, head in
             before[job].map { $0.sequence <= head.sequence && $0.chain.head != head.chain.head } ?? true
         }.map(\.key)
@@ -133,20 +135,22 @@ struct BatchPlan {
         where head.job_id = new.job_id
         """
 
-    /// Whether the planned time, `$6`, is at most a second old by the database's clock; see ``refusedFrom``.
-    private static let isClockRight =
+    /// The condition that the planned time, `$6`, is current.
+    ///
+    /// It is at most a second old by the database's clock; see ``refusedFrom``.
+    private static let isClockCurrent =
         "$6::timestamptz between clock_timestamp() - interval '1 second' and clock_timestamp()"
 
     /// Moves the head of one job, if it is current.
     ///
-    /// The clock is compared again under the lock, which the statement may have waited for. A late statement fails with
-    /// LG004; see ``BatchWriter/resolveOutcome(_:refusedFrom:)``.
+    /// The clock is compared again under the lock, because the statement may have waited for the lock. A late statement
+    /// fails with LG004; see ``BatchWriter/resolveOutcome(_:refusedFrom:)``.
     private static let movedOneSQL = """
         moved as (
             update ledger.job_head
             set sequence = $2, recorded_at = $3, hash = $4
-            where job_id = $1 and sequence = $5 and hash = $7 and \(isClockRight)
-            returning case when \(isClockRight) then 1 else ledger.fail_stale() end
+            where job_id = $1 and sequence = $5 and hash = $7 and \(isClockCurrent)
+            returning case when \(isClockCurrent) then 1 else ledger.fail_stale() end
         )
         """
 
@@ -159,7 +163,9 @@ struct BatchPlan {
         select clock_timestamp(), count(*) from inserted having count(*) > 0
         """
 
-    /// Inserts one event without unnesting and counting, which saves a third, about 100 µs.
+    /// Inserts one event.
+    ///
+    /// It needs no unnesting and no counting, which saves a third of the time, about 100 µs.
     private static let unchangedSingleSQL = """
         with \(movedOneSQL)
         insert into ledger.event (\(EventColumns.names))
@@ -169,8 +175,8 @@ struct BatchPlan {
 
     /// Moves several heads, if all are current.
     ///
-    /// A head that another server has moved does not match once its lock is granted, and then nothing is written. The clock
-    /// is compared under all locks, which are taken in the order of ids, as everywhere.
+    /// A head that another server has moved does not match once its lock is granted, and then nothing is written. The
+    /// clock is compared under all locks, which are taken in the order of ids, as in all other statements.
     private static let movingSQL = """
         with locked as materialized (
             select head.job_id
@@ -181,7 +187,7 @@ struct BatchPlan {
             for update of head
         ), verdict as materialized (
             select count(*) = cardinality($1)
-                and \(isClockRight) as is_unchanged
+                and \(isClockCurrent) as is_unchanged
             from locked
         ), moved as (
             \(moveSQL) and (select is_unchanged from verdict)
@@ -197,7 +203,9 @@ struct BatchPlan {
         select clock_timestamp(), count(*) from inserted having count(*) > 0
         """
 
-    /// Passes the verdict to the next statement in a setting of the transaction.
+    /// Moves the heads, and passes the verdict to the next statement.
+    ///
+    /// The verdict is passed in a setting of the transaction.
     private static let movedIfUnchangedSQL = """
         \(movingSQL)
         select clock_timestamp(), set_config('ledger.heads_moved', is_unchanged::text, true)

@@ -6,7 +6,7 @@ internal import PQ
 struct BatchWriter: Sendable {
     let pool: Pool
 
-    /// The heads, locked in the order of ids, so that two servers cannot deadlock.
+    /// Locks heads in the order of ids, so that two servers cannot deadlock.
     private static func lockHeads(_ jobs: [JobID]) -> Query {
         Query(
             """
@@ -18,7 +18,7 @@ struct BatchWriter: Sendable {
             """, [.uuids(jobs.map(\.uuid))])
     }
 
-    /// Returns the jobs whose heads can be locked now, and those that do not exist.
+    /// The jobs with heads that can be locked now, and the jobs that do not exist.
     func lockable(_ jobs: Set<JobID>) async throws(PQError) -> Set<JobID> {
         let rows = try await pool.query(
             Query(
@@ -48,8 +48,8 @@ struct BatchWriter: Sendable {
         case written(WriteResult)
         /// Nothing was recorded.
         ///
-        /// Another server has moved a head; or the statement waited so long for the database or for locks that its
-        /// planned time is stale; or the database's clock was set back.
+        /// Another server has moved a head, or the planned time became stale while the statement waited for the
+        /// database or for locks, or the database's clock was set back.
         case refused
     }
 
@@ -91,8 +91,8 @@ struct BatchWriter: Sendable {
 
     /// Writes the appends in one transaction with locked heads, in two round trips.
     ///
-    /// Each append succeeds or fails by itself. If the database fails, all do, and nothing was recorded unless the outcome
-    /// of the error is unknown.
+    /// Each append succeeds or fails by itself. If the database fails, all appends fail, and nothing was recorded
+    /// unless the outcome is unknown according to the error.
     func write(_ requests: [AppendRequest]) async throws(BatchFailure) -> WriteResult {
         let jobs = Set(requests.flatMap { $0.parts.map(\.job) }).sorted()
         var attempted: BatchPlan?
@@ -113,7 +113,9 @@ struct BatchWriter: Sendable {
         }
     }
 
-    /// Plans a group; many events are hashed on another thread, because all connections live on this one.
+    /// Plans a group.
+    ///
+    /// Many events are hashed on another thread, because this thread serves all connections.
     private static func plan(
         _ requests: [AppendRequest], heads: [JobID: JobHead], clock: Timestamp
     ) async -> BatchPlan {
@@ -125,7 +127,9 @@ struct BatchWriter: Sendable {
         }
     }
 
-    /// The largest group that is hashed on the reactor's thread and written in one statement, in events.
+    /// The number of events up to which a group is small.
+    ///
+    /// A small group is hashed on the reactor's thread and written in one statement.
     static let fewEvents = 256
 
     private static func decode(_ rows: Rows) throws(PQError) -> ([JobID: JobHead], Timestamp) {
@@ -145,20 +149,24 @@ struct BatchWriter: Sendable {
         case recorded
         /// Nothing was recorded, and nothing will be.
         case refused
-        /// Nothing was recorded yet; it may happen for this time.
+        /// Nothing was recorded yet; the write may still happen within this time.
         case open(Duration)
     }
 
     /// Resolves the outcome of an interrupted write.
     ///
-    /// A write that held the locks of the heads keeps them until its transaction ends, so this lock waits for that end. A
-    /// conditional write may start after this lock was released. But it compares the clock once it holds the lock, and
-    /// refuses from a known time on; so it is refused once that time has passed while this transaction holds the lock. The
-    /// event at the planned sequence either has the planned hash, which no other event can have, or it has not.
+    /// This function locks a head of the plan and looks for the planned event.
     ///
-    /// A visible event need not be durable, because the wait for a standby may have been interrupted. But the row lock is a
-    /// later record of the log, and its commit is acknowledged only after the standbys have confirmed the log up to it.
-    /// Therefore, if this transaction commits, the event is durable.
+    /// - A write that held the locks of the heads keeps them until its transaction ends, so this lock waits for that
+    ///   end.
+    /// - A conditional write may start after this lock was released. But it compares the clock once it holds the lock,
+    ///   and refuses to write from `refusedFrom` on. Once that time has passed while this transaction holds the lock,
+    ///   the write can no longer succeed.
+    /// - No other event can have the planned hash, so the hash at the planned sequence decides.
+    ///
+    /// A visible event need not be durable, because the wait for a standby may have been interrupted. But the row lock
+    /// is a later record of the log, and its commit is acknowledged only after the standbys have confirmed the log up
+    /// to it. Therefore, if this transaction commits, the event is durable.
     ///
     /// - Parameter refusedFrom: The database time from which a conditional write refuses; nil for one that held locks.
     func resolveOutcome(_ plan: BatchPlan, refusedFrom: Timestamp?) async throws(PQError) -> OutcomeResolution {

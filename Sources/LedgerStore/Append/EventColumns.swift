@@ -1,7 +1,7 @@
 internal import Ledger
 internal import PQ
 
-/// Events as columns of parameters, so that one statement inserts them all.
+/// Events as columns of parameters for one inserting statement.
 struct EventColumns {
     private var jobs = ParameterColumn(.uuid)
     private var sequences = ParameterColumn(.int8)
@@ -76,16 +76,16 @@ struct EventColumns {
         "text", "text", "text", "text",
     ]
 
-    /// The select clause of all rows, whose parameters begin with this number.
+    /// The select clause of all rows, with parameters from this number on.
     ///
-    /// Each column is unnested in the select list, which produces the rows one by one. One `unnest` of all columns in the
-    /// from clause would materialize each column first, which takes four times as long.
+    /// Each column is unnested in the select list, which produces the rows one by one. One `unnest` of all columns in
+    /// the from clause would materialize each column first, which takes four times as long.
     static func rows(from first: Int) -> String {
         let columns = types.enumerated().map { "unnest($\(first + $0.offset)::\($0.element)[])" }
         return "select \(columns.joined(separator: ", "))"
     }
 
-    /// The select clause of a single row, whose parameters begin with this number.
+    /// The select clause of a single row, with parameters from this number on.
     static func row(from first: Int) -> String {
         "select \((first..<first + types.count).map { "$\($0)" }.joined(separator: ", "))"
     }

@@ -1,14 +1,19 @@
 internal import Ledger
 
-/// A cache of job heads and of the database's clock, which saves the reads before a write.
+/// A cache of job heads and of the database's clock.
 ///
-/// Other servers write as well, so an entry may be stale at any moment. The conditional statement compares it.
+/// It saves the reads before a write. Other servers write as well, so an entry may be stale at any moment. The
+/// conditional statement compares it.
 struct HeadCache {
-    /// The number of jobs, 20 MB. An evicted job costs a round trip at its next append.
+    /// The maximum number of jobs, which take 20 MB.
+    ///
+    /// An evicted job costs a round trip at its next append.
     private static let jobsMax = 100_000
     /// The time for which the head of a shared job is read before each write.
     private static let sharedPause: Duration = .seconds(2)
-    /// The age up to which a clock reading is used. Two clocks drift apart by less than a millisecond in this time.
+    /// The maximum age of a clock reading.
+    ///
+    /// Two clocks drift apart by less than a millisecond in this time.
     private static let readingMax: Duration = .seconds(10)
 
     private enum Entry {
@@ -20,7 +25,7 @@ struct HeadCache {
     private var entries = ClockCache<JobID, Entry>(costMax: jobsMax)
     private var reading: (clock: Timestamp, at: ContinuousClock.Instant)?
 
-    /// Returns the heads of all jobs and the database time; nil unless everything is cached.
+    /// The heads of all jobs and the database time; nil unless all are cached.
     func cached(_ requests: [AppendRequest]) -> (heads: [JobID: JobHead], clock: Timestamp)? {
         guard let reading else { return nil }
         let age = reading.at.duration(to: .now)
@@ -51,14 +56,16 @@ struct HeadCache {
         }
     }
 
-    /// Stores heads that were read earlier, except for jobs that are cached, which may be newer.
+    /// Stores heads that were read earlier, except those of cached jobs.
+    ///
+    /// A cached head may be newer.
     mutating func storeUnlessCached(_ heads: [JobID: JobHead], clock: Timestamp, readAt: ContinuousClock.Instant = .now)
     {
         let unknown = heads.filter { entry($0.key) == nil }.map { (job: $0.key, head: $0.value) }
         store(unknown, clock: clock, readAt: readAt)
     }
 
-    /// Marks jobs to which another server writes.
+    /// Marks jobs as shared, because another server writes to them.
     mutating func markShared(_ jobs: [JobID]) {
         let until = ContinuousClock.now + Self.sharedPause
         for job in jobs { put(.shared(until: until), job) }

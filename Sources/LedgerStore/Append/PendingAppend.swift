@@ -17,9 +17,9 @@ final class PendingAppend: Sendable {
         caller = Mutex(whenDone)
     }
 
-    /// Passes a result to the caller, unless it already has one.
+    /// Passes a result to the caller, unless the caller has one already.
     ///
-    /// - Returns: Whether it had none.
+    /// - Returns: Whether the result was passed.
     @discardableResult
     func finish(_ result: AppendResult) -> Bool {
         guard let caller = caller.withLock({ $0.take() }) else { return false }

@@ -2,18 +2,18 @@ internal import Ledger
 internal import PQ
 internal import Synchronization
 
-/// Batches concurrent lookups by job: requests that arrive while a query runs share the next one.
+/// Batches concurrent lookups by job.
 ///
-/// There is no timer: an uncontended request has a query for itself and is not delayed. It runs on the reactor's thread,
-/// as the connections do.
+/// Requests that arrive while a query runs share the next query. There is no timer: an uncontended request has its own
+/// query and is not delayed. Queries run on the reactor's thread, as the connections do.
 final class BatchedLookup<Found: Sendable>: Sendable {
-    /// Gets the value of a job; nil if there is no such job.
+    /// The callback of a request. It gets nil if there is no such job.
     typealias Completion = @Sendable (Result<Found?, StoreError>) -> Void
 
     /// Reads values by job; leaves out jobs that do not exist.
     typealias Read = @Sendable ([JobID]) async throws(PQError) -> [JobID: Found]
 
-    /// The number of waiting requests; further ones are refused.
+    /// The maximum number of waiting requests; further ones are refused.
     private let waitersMax = 20_000
 
     private struct State {
@@ -30,7 +30,7 @@ final class BatchedLookup<Found: Sendable>: Sendable {
     private let state = Mutex(State())
 
     /// - Parameters:
-    ///   - jobsMax: The number of jobs in one query, at most.
+    ///   - jobsMax: The maximum number of jobs in one query.
     ///   - read: The query.
     init(on reactor: Reactor, jobsMax: Int, read: @escaping Read) {
         self.reactor = reactor
@@ -42,7 +42,7 @@ final class BatchedLookup<Found: Sendable>: Sendable {
     ///
     /// - Parameter whenDone: Called once, on any thread; must not block.
     func get(_ job: JobID, whenDone: @escaping Completion) {
-        let (isTaken, begins) = state.withLock { state in
+        let (isAccepted, isIdle) = state.withLock { state in
             guard state.waiterCount < waitersMax else { return (false, false) }
             if state.waiting[job] == nil { state.queue.append(job) }
             state.waiting[job, default: []].append(whenDone)
@@ -50,11 +50,11 @@ final class BatchedLookup<Found: Sendable>: Sendable {
             defer { state.isRunning = true }
             return (true, !state.isRunning)
         }
-        guard isTaken else {
-            let message = "\(waitersMax) requests wait for a snapshot already"
+        guard isAccepted else {
+            let message = "\(waitersMax) requests already wait for a snapshot"
             return whenDone(.failure(StoreError(.overloaded, message, retryAfter: .seconds(1))))
         }
-        guard begins else { return }
+        guard isIdle else { return }
         Task(name: "batched-lookup", executorPreference: reactor.taskExecutor) { await self.run() }
     }
 
@@ -66,14 +66,16 @@ final class BatchedLookup<Found: Sendable>: Sendable {
             } catch {
                 found = .failure(StoreError(error, while: "reading snapshots"))
             }
-            for (job, answers) in group {
+            for (job, completions) in group {
                 let result = found.map { $0[job] }
-                for answer in answers { answer(result) }
+                for complete in completions { complete(result) }
             }
         }
     }
 
-    /// Takes the requests of the next query. Nil if there is none, and then the run has ended.
+    /// Takes the requests of the next query; nil if there is none.
+    ///
+    /// Nil ends the loop, and the next request starts it again.
     private func takeBatch() -> [JobID: [Completion]]? {
         state.withLock { state in
             guard !state.queue.isEmpty else {

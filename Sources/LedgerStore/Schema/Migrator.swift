@@ -111,7 +111,7 @@ public struct Migrator: Sendable {
         }
     }
 
-    /// Returns the SQL equivalent of ``migrateAndRepair()``, for an administrator and psql.
+    /// Returns the SQL equivalent of ``migrateAndRepair()``, for use with psql.
     ///
     /// - Throws: ``MigrationError`` if this build must not change the database.
     public func script() async throws -> String {

@@ -1,13 +1,13 @@
 internal import Synchronization
 
-/// The permission to fold a large job in memory, one at a time in each process.
+/// A lock that lets one large job at a time be folded in memory.
+///
+/// It is shared by all workers of the process.
 final class LargeJobLock: Sendable {
     private static let pollInterval: Duration = .milliseconds(100)
     private let isTaken = Mutex(false)
 
-    /// Runs the closure while no other large job is folded.
-    ///
-    /// Callers poll. A waiting caller would otherwise only compete for the processor.
+    /// Runs the closure while no other large job is folded; waiting callers poll.
     func withLargeJob<R>(_ body: () async throws -> R) async throws -> R {
         while !tryAcquire() { try await Task.sleep(for: Self.pollInterval) }
         defer { isTaken.withLock { $0 = false } }
