@@ -61,7 +61,7 @@ struct AuditRouteTests {
             ] {
                 let refused = try await client.post("/v1/replays", body)
                 #expect(refused.status == 422)
-                #expect(try refused.places == [location], "\(body)")
+                #expect(try refused.pointers == [location], "\(body)")
             }
             #expect(try await client.post("/v1/replays", #"{"job":"\#(Self.unknownJob)"}"#).status == 404)
             for path in ["/v1/replays/\(Self.unknownJob)", "/v1/replays/x"] {
@@ -132,11 +132,11 @@ struct AuditRouteTests {
             #expect(changed.status == 422)
             #expect(try await client.get("/v1/jobs/\(job)").status == 404)
             #expect(try await client.post("/v1/imports", String(lines[0]), type: type).status == 422)
-            #expect(try await client.post("/v1/imports", String(lines[1]), type: type).places == ["/format"])
+            #expect(try await client.post("/v1/imports", String(lines[1]), type: type).pointers == ["/format"])
             #expect(try await client.post("/v1/imports", "{", type: type).status == 400)
             #expect(try await client.post("/v1/imports", "{}").status == 415)
             let broken = [lines[0], #"{"sequence":1}"#].joined(separator: "\n")
-            #expect(try await client.post("/v1/imports", broken, type: type).places == ["/0/type"])
+            #expect(try await client.post("/v1/imports", broken, type: type).pointers == ["/0/type"])
             let imported = try await client.post("/v1/imports", export, type: type)
             #expect(imported.status == 201)
             #expect(try imported.json["appended"] == .integer(3) && imported.json["complete"] == .bool(true))

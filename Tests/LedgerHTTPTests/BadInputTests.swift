@@ -9,12 +9,12 @@ struct BadInputTests {
     struct Case: Sendable, CustomTestStringConvertible {
         let body: String
         let status: Int
-        let places: [String]
+        let pointers: [String]
 
-        init(_ body: String, _ status: Int, _ places: [String] = []) {
+        init(_ body: String, _ status: Int, _ pointers: [String] = []) {
             self.body = body
             self.status = status
-            self.places = places
+            self.pointers = pointers
         }
 
         var testDescription: String { String(body.prefix(60)) }
@@ -66,7 +66,7 @@ struct BadInputTests {
                 let response = try await client.post("/v1/jobs/\(job)/events", bad.body)
                 #expect(response.status == bad.status, "\(bad)")
                 #expect(response.headers["content-type"] == "application/problem+json", "\(bad)")
-                if bad.status == 422 { #expect(Set(try response.places) == Set(bad.places), "\(bad)") }
+                if bad.status == 422 { #expect(Set(try response.pointers) == Set(bad.pointers), "\(bad)") }
             }
             #expect(try await client.get("/v1/jobs/\(job)").json["ledger_sequence"] == .integer(1))
         }
@@ -90,7 +90,7 @@ struct BadInputTests {
             for bad in Self.jobs {
                 let response = try await client.post("/v1/jobs", bad.body)
                 #expect(response.status == bad.status, "\(bad)")
-                if bad.status == 422 { #expect(Set(try response.places) == Set(bad.places), "\(bad)") }
+                if bad.status == 422 { #expect(Set(try response.pointers) == Set(bad.pointers), "\(bad)") }
             }
             #expect(try await client.get("/v1/jobs").json["jobs"]?.elements?.isEmpty == true)
         }
@@ -110,7 +110,7 @@ struct BadInputTests {
             for (path, parameter) in queries {
                 let response = try await client.get(path)
                 #expect(response.status == 422, "\(path)")
-                #expect(try response.places == [parameter], "\(path)")
+                #expect(try response.pointers == [parameter], "\(path)")
             }
             let unknownJob = "01900000-0000-7000-8000-000000000000"
             for path in [

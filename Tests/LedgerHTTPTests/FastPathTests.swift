@@ -3,8 +3,8 @@ import LedgerTestSupport
 import LedgerWire
 import Testing
 
-/// Small appends are answered by a shortcut: nobody may be able to tell, but by a watch.
-@Suite("The shortcut of small appends")
+/// Small appends on the fast path behave as on the routed path.
+@Suite("The fast path of small appends")
 struct FastPathTests {
     private func append(_ job: String, _ body: String, headers: String = "Content-Type: application/json\r\n") -> String
     {
@@ -14,46 +14,46 @@ struct FastPathTests {
 
     private let good = #"{"type":"progress","task":"t","done":1}"#
 
-    @Test("several requests in one packet are answered in order, small appends and others, right ones and wrong ones")
+    @Test("several valid and invalid requests in one packet get their responses in order")
     func pipelined() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
-            let nobody = "01900000-0000-7000-8000-000000000000"
+            let missing = "01900000-0000-7000-8000-000000000000"
             let requests = [
                 append(job, good), append(job, #"{"type":"progress","task":"t","done":-1}"#),
                 "GET /v1/jobs/\(job) HTTP/1.1\r\nHost: localhost\r\n\r\n", append(job, "[\(good),\(good)]"),
-                append(nobody, good), append(job, "{"), append(job, good),
+                append(missing, good), append(job, "{"), append(job, good),
             ]
-            let answers = try await client.sendPipelined([requests.joined()])
-            #expect(answers.map(\.status) == [201, 422, 200, 201, 404, 400, 201])
-            #expect(try answers[0].json["first_sequence"] == .integer(2))
-            #expect(try answers[1].places == ["/done"])
-            #expect(try answers[3].json["last_sequence"] == .integer(4))
-            #expect(try answers[6].json["last_sequence"] == .integer(5))
+            let responses = try await client.sendPipelined([requests.joined()])
+            #expect(responses.map(\.status) == [201, 422, 200, 201, 404, 400, 201])
+            #expect(try responses[0].json["first_sequence"] == .integer(2))
+            #expect(try responses[1].pointers == ["/done"])
+            #expect(try responses[3].json["last_sequence"] == .integer(4))
+            #expect(try responses[6].json["last_sequence"] == .integer(5))
         }
     }
 
-    @Test("thousands of requests sent before an answer is read are answered, each in its turn")
+    @Test("a thousand requests sent before a response is read get their responses in order")
     func floods() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
             let count = 1_000
-            let answers = try await client.sendPipelined([String(repeating: append(job, good), count: count)])
-            #expect(answers.count == count)
-            #expect(answers.allSatisfy { $0.status == 201 })
-            for (index, answer) in answers.enumerated() {
-                #expect(try answer.json["first_sequence"] == .integer(Int128(index + 2)))
+            let responses = try await client.sendPipelined([String(repeating: append(job, good), count: count)])
+            #expect(responses.count == count)
+            #expect(responses.allSatisfy { $0.status == 201 })
+            for (index, response) in responses.enumerated() {
+                #expect(try response.json["first_sequence"] == .integer(Int128(index + 2)))
             }
         }
     }
 
-    @Test("a request that drips in byte by byte, and one whose body comes in chunks")
-    func dripping() async throws {
+    @Test("a request that arrives byte by byte and one with a chunked body are recorded")
+    func slowAndChunked() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
             let bytes = append(job, good).utf8.map { String(UnicodeScalar($0)) }
-            let dripped = try await client.sendPipelined(bytes)
-            #expect(dripped.map(\.status) == [201])
+            let slow = try await client.sendPipelined(bytes)
+            #expect(slow.map(\.status) == [201])
             let head =
                 "POST /v1/jobs/\(job)/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                 + "Transfer-Encoding: chunked\r\n\r\n"
@@ -63,54 +63,55 @@ struct FastPathTests {
         }
     }
 
-    @Test("its answers are those of the general route, header by header")
-    func sameAnswers() async throws {
+    @Test("responses have the same headers as those of the routed path")
+    func sameResponses() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
-            let general = "Content-Type: application/json; charset=utf-8\r\n"
-            let requests = append(job, good) + append(job, good, headers: general)
-            let answers = try await client.sendPipelined([requests])
-            #expect(answers.count == 2)
-            for (shortcut, other) in zip(answers, answers.dropFirst()) {
-                #expect(Set(shortcut.headers.keys) == Set(other.headers.keys))
-                for (name, value) in other.headers where name != "date" { #expect(shortcut.headers[name] == value) }
-                // Made by two clocks of the same second, or of two that follow each other.
-                #expect(shortcut.headers["date"]?.utf8.count == other.headers["date"]?.utf8.count)
-                #expect(shortcut.headers["date"]?.prefix(16) == other.headers["date"]?.prefix(16))
+            // A request with a content encoding takes the routed path.
+            let routedHeaders = "Content-Type: application/json\r\nContent-Encoding: identity\r\n"
+            let requests = append(job, good) + append(job, good, headers: routedHeaders)
+            let responses = try await client.sendPipelined([requests])
+            #expect(responses.count == 2)
+            for (fast, routed) in zip(responses, responses.dropFirst()) {
+                #expect(Set(fast.headers.keys) == Set(routed.headers.keys))
+                for (name, value) in routed.headers where name != "date" { #expect(fast.headers[name] == value) }
+                // The times may be those of two successive seconds, so only the dates are compared.
+                #expect(fast.headers["date"]?.utf8.count == routed.headers["date"]?.utf8.count)
+                #expect(fast.headers["date"]?.prefix(16) == routed.headers["date"]?.prefix(16))
             }
         }
     }
 
-    @Test("what is wrong with the next request is told after the answer to the one before it")
-    func wrongNext() async throws {
+    @Test("a malformed next request is refused after the response to the request before it")
+    func malformedNext() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
             for round in 1...20 {
-                let answers = try await client.sendPipelined([append(job, good) + "garbage\r\n\r\n"])
-                #expect(answers.first?.status == 201)
-                #expect(try answers.first?.json["first_sequence"] == .integer(Int128(round + 1)))
-                #expect(answers.dropFirst().allSatisfy { $0.status == 400 })
+                let responses = try await client.sendPipelined([append(job, good) + "garbage\r\n\r\n"])
+                #expect(responses.first?.status == 201)
+                #expect(try responses.first?.json["first_sequence"] == .integer(Int128(round + 1)))
+                #expect(responses.dropFirst().allSatisfy { $0.status == 400 })
             }
         }
     }
 
-    @Test("a body that stops coming in is answered with 408")
+    @Test("a body that stops arriving gets 408")
     func tooSlow() async throws {
         try await withServer({ $0.bodyDeadline = .milliseconds(200) }) { client, _ in
             let job = try await client.createJob()
-            let answer = try await client.send(Array(append(job, good).utf8.dropLast(5)))
-            #expect(answer.status == 408)
+            let response = try await client.send(Array(append(job, good).utf8.dropLast(5)))
+            #expect(response.status == 408)
         }
     }
 
-    @Test("a body beyond what the shortcut takes goes the long way")
+    @Test("a body beyond the limit of the fast path takes the routed path")
     func large() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
             let many = "[" + Array(repeating: good, count: 1_000).joined(separator: ",") + "]"
-            let answers = try await client.sendPipelined([append(job, many) + append(job, good)])
-            #expect(answers.map(\.status) == [201, 201])
-            #expect(try answers[1].json["first_sequence"] == .integer(1_002))
+            let responses = try await client.sendPipelined([append(job, many) + append(job, good)])
+            #expect(responses.map(\.status) == [201, 201])
+            #expect(try responses[1].json["first_sequence"] == .integer(1_002))
         }
     }
 }

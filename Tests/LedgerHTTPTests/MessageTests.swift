@@ -178,7 +178,9 @@ struct MessageTests {
         }
     }
 
-    /// The response to a connection too many. The server may close it before the client has written its request.
+    /// The response to a connection beyond the limit.
+    ///
+    /// The server may close the connection before the client has written its request.
     private func refusal(_ client: RawClient) async throws -> RawResponse {
         for _ in 1...5 {
             do { return try await client.get("/healthz") } catch is ChannelError { continue }
@@ -221,7 +223,7 @@ struct MessageTests {
             let job = try await client.createJob()
             let response = try await client.get("/v1/jobs?limit=0&state=x&nope=1&name=%00&limit=2&tag.a=%00")
             #expect(response.status == 422)
-            #expect(try response.places == ["limit", "state", "nope", "name", "limit", "tag.a"])
+            #expect(try response.pointers == ["limit", "state", "nope", "name", "limit", "tag.a"])
             for path in ["progress?at=", "diff?from="] {
                 let hinted = try await client.get("/v1/jobs/\(job)/\(path)2026-11-23T17:30:00+01:00")
                 #expect(hinted.status == 422)

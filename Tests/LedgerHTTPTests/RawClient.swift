@@ -14,7 +14,7 @@ struct RawResponse: Sendable {
 
     var json: JSONValue { get throws { try JSONReader.read(body) } }
     /// The locations in the errors of a problem: JSON pointers, or names of parameters.
-    var places: [String] {
+    var pointers: [String] {
         get throws { (try json["errors"]?.elements ?? []).compactMap { $0["pointer"]?.text ?? $0["parameter"]?.text } }
     }
 }

@@ -53,7 +53,7 @@ struct ResponseCacheTests {
         #expect((0..<count).count { cache.contains(job($0)) } == Self.countThatFits)
     }
 
-    @Test("entries that fit stay, in whichever order they are used")
+    @Test("entries that fit stay, whatever the order of their use")
     func keepsAll() {
         let cache = ResponseCache()
         insert(0..<Self.countThatFits, in: cache)
@@ -72,7 +72,7 @@ struct ResponseCacheTests {
         insert(0..<count, in: cache)
         let kept = stride(from: 0, to: count, by: 2).map { $0 }
         for number in kept { #expect(cache.body(job(number), stamp(1)) != nil) }
-        // As many as were not asked for.
+        // As many new entries as there are unused ones.
         insert(count..<2 * count - kept.count, in: cache)
         #expect(kept.allSatisfy { cache.contains(job($0)) })
         #expect(!(0..<count).contains { $0 % 2 == 1 && cache.contains(job($0)) })

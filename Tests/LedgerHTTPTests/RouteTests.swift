@@ -79,13 +79,13 @@ struct RouteTests {
                 #"[{"job":"\#(first)","type":"progress","task":"x"},{"job":"\#(unknownJob)","type":"progress","task":"x"},{"job":"x","type":"progress","task":"x"}]"#
             )
             #expect(refused.status == 422)
-            #expect(try refused.places == ["/2/job"])
+            #expect(try refused.pointers == ["/2/job"])
             let rejected = try await client.post(
                 "/v1/events",
                 #"[{"job":"\#(first)","type":"progress","task":"x"},{"job":"\#(unknownJob)","type":"progress","task":"x"}]"#
             )
             #expect(rejected.status == 422)
-            #expect(try rejected.places == ["/1/job"])
+            #expect(try rejected.pointers == ["/1/job"])
             #expect(try await client.get("/v1/jobs/\(first)").json["ledger_sequence"] == .integer(7))
         }
     }
@@ -220,7 +220,7 @@ struct RouteTests {
             for query in ["state=done", "limit=0", "limit=1001", "cursor=x", "cursor=-1", "nonsense=1"] {
                 let refused = try await client.get("/v1/jobs/\(job)/tasks?\(query)")
                 #expect(refused.status == 422, "\(query)")
-                #expect(try refused.places == [String(query.prefix { $0 != "=" })])
+                #expect(try refused.pointers == [String(query.prefix { $0 != "=" })])
             }
             let unknown = try await client.get("/v1/jobs/01900000-0000-7000-8000-000000000000/tasks")
             #expect(unknown.status == 404)
@@ -258,7 +258,7 @@ struct RouteTests {
             for query in ["limit=0", "cursor=1.2", "at=1", "policy=best", "at_sequence=99", "from=1"] {
                 let refused = try await client.get("/v1/jobs/\(job)/explain?\(query)")
                 #expect(refused.status == 422)
-                #expect(try refused.places == [String(query.prefix { $0 != "=" })])
+                #expect(try refused.pointers == [String(query.prefix { $0 != "=" })])
             }
         }
     }
@@ -291,7 +291,7 @@ struct RouteTests {
             for query in ["from=5", "to=-1", "from=yesterday", "from=3&to=2", "limit=1001", "policy=none"] {
                 let refused = try await client.get("/v1/jobs/\(job)/diff?\(query)")
                 #expect(refused.status == 422, "\(query)")
-                #expect(try refused.places == [String(query.prefix { $0 != "=" })], "\(query)")
+                #expect(try refused.pointers == [String(query.prefix { $0 != "=" })], "\(query)")
             }
 
             let curve = try await client.get("/v1/jobs/\(job)/history?label=x").json
@@ -342,7 +342,7 @@ struct RouteTests {
             ] {
                 let refused = try await client.get("/v1/jobs/\(job)/progress?\(query)")
                 #expect(refused.status == 422, "\(query)")
-                #expect(try refused.places == [String(query.prefix { $0 != "=" })], "\(query)")
+                #expect(try refused.pointers == [String(query.prefix { $0 != "=" })], "\(query)")
             }
             // An operator retires a month that has ended in the same way.
             try await detachAllPartitions(ledger)

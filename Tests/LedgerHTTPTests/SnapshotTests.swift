@@ -9,47 +9,46 @@ import Testing
 
 @testable import LedgerHTTP
 
-/// Snapshots are answered by a shortcut, and from cache where they are unchanged: nobody may be able to tell, but by a
-/// watch.
-@Suite("The shortcut of snapshots")
+/// Snapshots take the fast path and come from the cache, which only affects speed.
+@Suite("The fast path of snapshots")
 struct SnapshotTests {
-    /// What the general route is asked in: it takes what prefers something, if only what makes no difference.
-    private static let generalHeader = "Prefer: wait=0\r\n"
+    /// A header without effect that makes a request take the routed path.
+    private static let routedHeader = "Prefer: wait=0\r\n"
 
     private func read(_ path: String, headers: String = "") -> String {
         "GET \(path) HTTP/1.1\r\nHost: localhost\r\n\(headers)\r\n"
     }
 
-    /// Sends both kinds of the same request, and expects the same answers.
+    /// Sends the same request on both paths, and expects the same responses.
     private func expectSame(_ client: RawClient, _ path: String, headers: String = "") async throws -> RawResponse {
-        let general = read(path, headers: headers + Self.generalHeader)
-        // What follows one for the general route in the same packet goes there, too: so it comes last.
-        let answers = try await client.sendPipelined([
-            read(path, headers: headers) + read(path, headers: headers) + general
+        let routed = read(path, headers: headers + Self.routedHeader)
+        // Requests after a routed one in the same packet are routed as well, so the routed one is the last.
+        let responses = try await client.sendPipelined([
+            read(path, headers: headers) + read(path, headers: headers) + routed
         ])
-        try #require(answers.count == 3)
-        for shortcut in answers.dropLast() {
-            #expect(shortcut.status == answers[2].status)
-            #expect(Self.withoutNow(shortcut.body) == Self.withoutNow(answers[2].body))
-            #expect(Set(shortcut.headers.keys) == Set(answers[2].headers.keys))
-            for (name, value) in answers[2].headers where name != "date" { #expect(shortcut.headers[name] == value) }
-            #expect(shortcut.headers["date"]?.utf8.count == answers[2].headers["date"]?.utf8.count)
+        try #require(responses.count == 3)
+        for fast in responses.dropLast() {
+            #expect(fast.status == responses[2].status)
+            #expect(Self.withoutNow(fast.body) == Self.withoutNow(responses[2].body))
+            #expect(Set(fast.headers.keys) == Set(responses[2].headers.keys))
+            for (name, value) in responses[2].headers where name != "date" { #expect(fast.headers[name] == value) }
+            #expect(fast.headers["date"]?.utf8.count == responses[2].headers["date"]?.utf8.count)
         }
-        return answers[2]
+        return responses[2]
     }
 
-    /// A body without the server's clock, which goes on.
+    /// A body without the server's time, which differs in each response.
     private static func withoutNow(_ body: [UInt8]) -> String {
         String(decoding: body, as: UTF8.self).replacing(/"now":"[^"]*"/, with: "")
     }
 
-    private static func now(_ answer: RawResponse) throws -> Timestamp {
-        let body = try JSONReader.read(answer.body)
+    private static func now(_ response: RawResponse) throws -> Timestamp {
+        let body = try JSONReader.read(response.body)
         let value = try #require(body["now"]?.text)
         return try #require(RFC3339.timestamp(value))
     }
 
-    @Test("the server's clock is that of the moment, also in what is remembered, and changes no tag")
+    @Test("a cached response contains the present time, which does not affect its tag")
     func now() async throws {
         try await withServer { client, ledger in
             let job = try await client.createJob("n")
@@ -57,13 +56,13 @@ struct SnapshotTests {
             var last = Timestamp(microseconds: 0)
             var tags: Set<String> = []
             for _ in 0..<3 {
-                let answers = try await client.sendPipelined([read("/v1/jobs/\(job)")])
-                let answer = try #require(answers.first)
-                let now = try Self.now(answer)
+                let responses = try await client.sendPipelined([read("/v1/jobs/\(job)")])
+                let response = try #require(responses.first)
+                let now = try Self.now(response)
                 #expect(now > last)
                 last = now
-                tags.insert(try #require(answer.headers["etag"]))
-                #expect(answer.headers["content-length"] == String(answer.body.count))
+                tags.insert(try #require(response.headers["etag"]))
+                #expect(response.headers["content-length"] == String(response.body.count))
             }
             #expect(tags.count == 1)
         }
@@ -77,28 +76,28 @@ struct SnapshotTests {
         #expect(isFolded)
     }
 
-    @Test("its answers are those of the general route, header by header", arguments: ["", "/progress"])
-    func sameAnswers(end: String) async throws {
+    @Test("responses have the same headers as those of the routed path", arguments: ["", "/progress"])
+    func sameResponses(end: String) async throws {
         try await withServer { client, ledger in
             let job = try await client.createJob("a job with \u{e9}")
             try await append(ledger, job, done: 3)
             let whole = try await expectSame(client, "/v1/jobs/\(job)\(end)")
             #expect(whole.status == 200)
             let tag = try #require(whole.headers["etag"])
-            for known in [tag, "\"other\", \(tag)", "*", "\"other\"\r\nIf-None-Match: \(tag)"] {
+            for tags in [tag, "\"other\", \(tag)", "*", "\"other\"\r\nIf-None-Match: \(tag)"] {
                 let unchanged = try await expectSame(
-                    client, "/v1/jobs/\(job)\(end)", headers: "If-None-Match: \(known)\r\n")
-                #expect(unchanged.status == 304, "\(known)")
+                    client, "/v1/jobs/\(job)\(end)", headers: "If-None-Match: \(tags)\r\n")
+                #expect(unchanged.status == 304, "\(tags)")
             }
             let other = try await expectSame(client, "/v1/jobs/\(job)\(end)", headers: "If-None-Match: \"other\"\r\n")
             #expect(other.status == 200)
-            let nobody = "01900000-0000-7000-8000-000000000000"
-            let unknown = try await expectSame(client, "/v1/jobs/\(nobody)\(end)", headers: "If-None-Match: *\r\n")
+            let missing = "01900000-0000-7000-8000-000000000000"
+            let unknown = try await expectSame(client, "/v1/jobs/\(missing)\(end)", headers: "If-None-Match: *\r\n")
             #expect(unknown.status == 404)
         }
     }
 
-    @Test("what was appended and folded is shown at once, by this server and by others")
+    @Test("folded events are shown at once by all servers")
     func neverStale() async throws {
         try await withLedgerDatabase { target in
             var settings = ServerSettings()
@@ -110,8 +109,8 @@ struct SnapshotTests {
                         for round in 1...30 {
                             try await append(writer, job, done: 1)
                             let requests = String(repeating: read("/v1/jobs/\(job)/progress"), count: 3)
-                            for answer in try await client.sendPipelined([requests]) {
-                                let json = try answer.json
+                            for response in try await client.sendPipelined([requests]) {
+                                let json = try response.json
                                 #expect(json["ledger_sequence"] == .integer(Int128(round + 1)))
                                 #expect(json["progress"]?.elements?.first?["done"] == .integer(Int128(round)))
                             }
@@ -122,7 +121,7 @@ struct SnapshotTests {
         }
     }
 
-    @Test("what was appended and is not folded yet shows in the ledger's sequence")
+    @Test("events that are not folded yet show in the ledger's sequence")
     func behind() async throws {
         try await withLedgerDatabase { target in
             var settings = ServerSettings()
@@ -134,16 +133,16 @@ struct SnapshotTests {
                     #expect(try before.json["ledger_sequence"] == .integer(1))
                     _ = try await client.post("/v1/jobs/\(job)/events", #"{"type":"progress","task":"t","done":1}"#)
                     let after = try await client.sendPipelined([read("/v1/jobs/\(job)"), read("/v1/jobs/\(job)")])
-                    for answer in after {
-                        #expect(try answer.json["ledger_sequence"] == .integer(2))
-                        #expect(try answer.json["sequence"] == .integer(1))
+                    for response in after {
+                        #expect(try response.json["ledger_sequence"] == .integer(2))
+                        #expect(try response.json["sequence"] == .integer(1))
                     }
                 }
             }
         }
     }
 
-    @Test("a snapshot that somebody has changed by hand is shown as it is")
+    @Test("a snapshot that was changed in the database is shown as it is")
     func changedByHand() async throws {
         try await withLedgerDatabase { target in
             var settings = ServerSettings()
@@ -157,14 +156,14 @@ struct SnapshotTests {
                         target, "update ledger.snapshot set executions = executions + 5 where job_id = $1",
                         [try #require(JobID(job))])
                     #expect(changed == 1)
-                    let answer = try #require(try await client.sendPipelined([read("/v1/jobs/\(job)")]).first)
-                    #expect(try answer.json["tasks"]?["executions"] == .integer(6))
+                    let response = try #require(try await client.sendPipelined([read("/v1/jobs/\(job)")]).first)
+                    #expect(try response.json["tasks"]?["executions"] == .integer(6))
                 }
             }
         }
     }
 
-    @Test("while the database is away nothing is answered from memory")
+    @Test("no response comes from the cache while the database is unreachable")
     func outage() async throws {
         try await withLedgerDatabase { target in
             let proxy = try FaultProxy(before: target)
@@ -176,36 +175,36 @@ struct SnapshotTests {
                     let job = try await client.createJob()
                     let tag = try #require(try await expectSame(client, "/v1/jobs/\(job)").headers["etag"])
                     proxy.cut(.toClient, after: 0)
-                    let known = "If-None-Match: \(tag)\r\n"
-                    let answers = try await client.sendPipelined([
-                        read("/v1/jobs/\(job)") + read("/v1/jobs/\(job)", headers: known) + read("/healthz")
+                    let condition = "If-None-Match: \(tag)\r\n"
+                    let responses = try await client.sendPipelined([
+                        read("/v1/jobs/\(job)") + read("/v1/jobs/\(job)", headers: condition) + read("/healthz")
                     ])
-                    #expect(answers.map(\.status) == [503, 503, 200])
+                    #expect(responses.map(\.status) == [503, 503, 200])
                     proxy.heal()
                     try await eventually { try await client.sendPipelined([read("/v1/jobs/\(job)")])[0].status == 200 }
                     let metrics = String(decoding: try await client.get("/metrics").body, as: UTF8.self)
-                    // The request for the figures is one.
+                    // The request for the metrics counts.
                     #expect(metrics.contains("\nprogress_ledger_http_requests_in_flight 1\n"))
                 }
             }
         }
     }
 
-    @Test("requests of all kinds in one packet are answered in order")
+    @Test("requests of all kinds in one packet get their responses in order")
     func pipelined() async throws {
         try await withServer { client, ledger in
             let job = try await client.createJob()
             try await append(ledger, job, done: 1)
-            let nobody = "01900000-0000-7000-8000-000000000000"
-            let one = read("/v1/jobs/\(job)") + read("/v1/jobs/\(nobody)") + read("/v1/jobs/nonsense")
+            let missing = "01900000-0000-7000-8000-000000000000"
+            let one = read("/v1/jobs/\(job)") + read("/v1/jobs/\(missing)") + read("/v1/jobs/nonsense")
             let other = read("/v1/jobs/\(job)/progress?policy=all") + read("/v1/jobs/\(job)/progress")
             let count = 100
-            let answers = try await client.sendPipelined([String(repeating: one + other, count: count)])
-            try #require(answers.count == 5 * count)
-            for (index, answer) in answers.enumerated() {
-                #expect(answer.status == [200, 404, 404, 200, 200][index % 5])
+            let responses = try await client.sendPipelined([String(repeating: one + other, count: count)])
+            try #require(responses.count == 5 * count)
+            for (index, response) in responses.enumerated() {
+                #expect(response.status == [200, 404, 404, 200, 200][index % 5])
             }
-            // A request with a body that nobody asked for is read to its end.
+            // A request with an unexpected body is read to its end.
             let withBody = "GET /v1/jobs/\(job) HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc"
             let mixed = try await client.sendPipelined([withBody + read("/v1/jobs/\(job)")])
             #expect(mixed.map(\.status) == [200, 200])

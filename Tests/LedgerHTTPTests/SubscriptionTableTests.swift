@@ -33,7 +33,7 @@ struct SubscriptionTableTests {
         deliveries.count { if case .list = $0 { true } else { false } }
     }
 
-    @Test("unwatched jobs and known snapshots are not read")
+    @Test("unwatched jobs and current snapshots are not read")
     func readsOnlyChanges() {
         var table = SubscriptionTable()
         table.receive(.folded(Self.ids[0], sequence: 2))
@@ -47,7 +47,7 @@ struct SubscriptionTableTests {
         #expect(table.take(jobsMax: 10, listsMax: 10).jobs == [Self.ids[0]])
     }
 
-    @Test("every watcher of a job gets a change once, and none after it has left")
+    @Test("every watcher of a job gets each change once, and none after it has unsubscribed")
     func delivers() {
         var table = SubscriptionTable()
         let subject = SubscriptionTable.Subject.job(Self.ids[0])
@@ -70,8 +70,8 @@ struct SubscriptionTableTests {
         #expect(table.publish(Self.snapshot(0, 5, projection: 2)).count == 1)
     }
 
-    @Test("who comes from another server with a newer snapshot is not shown an older one, and nobody goes back")
-    func goesForward() {
+    @Test("a watcher with a newer snapshot from another server never gets an older one")
+    func neverGoesBack() {
         var table = SubscriptionTable()
         let subject = SubscriptionTable.Subject.job(Self.ids[0])
         _ = table.add(subject, reading: [Self.snapshot(0, 5)], ConflatingBuffer())
@@ -80,48 +80,48 @@ struct SubscriptionTableTests {
         #expect(!table.hasSnapshot(of: subject, from: StreamPosition("6")))
         let began = ContinuousClock.now
         let joined = table.add(subject, reading: [Self.snapshot(0, 7)], ConflatingBuffer())
-        // The one who was there gets it too.
+        // The earlier subscriber gets it too.
         #expect(Self.jobs(joined.deliveries).count == 2)
-        // Read at the same time as the one before, and older.
+        // This read overlapped the previous one, and its snapshot is older.
         #expect(table.publish(Self.snapshot(0, 6, readSince: began)).isEmpty)
         #expect(table.publish(Self.snapshot(0, 8)).count == 2)
     }
 
-    @Test("a ledger that was set back is shown, in streams of a job and of lists, and then goes on")
-    func setBack() {
+    @Test("streams of jobs and of lists follow a ledger that was restored from a backup")
+    func restored() {
         var table = SubscriptionTable()
         let list = SubscriptionTable.List(filter: JobFilter(), limit: 2, cursor: nil)
         _ = table.add(.job(Self.ids[0]), reading: [Self.snapshot(0, 10, history: 1)], ConflatingBuffer())
         _ = table.add(.list(list), reading: [Self.snapshot(0, 10, history: 1)], ConflatingBuffer())
-        // Nothing new: the same history.
+        // Nothing has changed: the history is the same.
         #expect(table.publish(Self.snapshot(0, 10, history: 1)).isEmpty)
         #expect(table.publish(Self.snapshot(0, 5, history: 2)).count == 2)
         #expect(table.publish(Self.snapshot(0, 5, history: 2)).isEmpty)
-        // The same sequence as in the history that was lost, with other events.
+        // The sequence is the same as in the lost history, but the events differ.
         #expect(table.publish(Self.snapshot(0, 10, history: 3)).count == 2)
         #expect(table.publish(Self.snapshot(0, 10, history: 4)).count == 2)
     }
 
-    @Test("a position of a stream names the history, and one without it is known by no server")
+    @Test("a stream position identifies the history; one without a history matches no snapshot")
     func positions() {
         let encoded = Self.snapshot(0, 10, history: 0xABC)
         #expect(StreamPosition(encoded.version).text == "10-abc")
         #expect(StreamPosition("10-abc") == StreamPosition(encoded.version))
         #expect(StreamPosition("10") != StreamPosition(encoded.version))
-        for strange in ["", "x", "10-", "10-xyz", "10-1-2", "-", "99999999999999999999"] {
-            #expect(StreamPosition(strange) == nil, "\(strange)")
+        for invalid in ["", "x", "10-", "10-xyz", "10-1-2", "-", "99999999999999999999"] {
+            #expect(StreamPosition(invalid) == nil, "\(invalid)")
         }
         var text = ServerSentEvents(job: Self.ids[0], position: StreamPosition("10-abc"))
         var contents = ConflatingBuffer.Contents()
         contents.put(encoded)
         #expect(text.parts(of: contents).parts == [encoded.id])
-        for known in ["10", "10-abd", "9-abc"] {
-            text = ServerSentEvents(job: Self.ids[0], position: StreamPosition(known))
-            #expect(text.parts(of: contents).parts == [encoded.snapshotWithID], "\(known)")
+        for other in ["10", "10-abd", "9-abc"] {
+            text = ServerSentEvents(job: Self.ids[0], position: StreamPosition(other))
+            #expect(text.parts(of: contents).parts == [encoded.snapshotWithID], "\(other)")
         }
     }
 
-    @Test("a full list takes newer jobs in, lets the oldest go, and asks for older ones when there is room")
+    @Test("a full list replaces its oldest job by a newer one, and is read again if it has room")
     func fillsLists() {
         var table = SubscriptionTable()
         let list = SubscriptionTable.List(filter: JobFilter(state: .running, name: "n"), limit: 2, cursor: nil)
@@ -152,8 +152,8 @@ struct SubscriptionTableTests {
         if case .contents(let contents) = buffer.take(orCall: {}) { contents } else { nil }
     }
 
-    @Test("whichever jobs leave and return, a watcher gets one snapshot of each, the newest")
-    func comingAndLeaving() {
+    @Test("a watcher gets only the newest snapshot of each job, even if jobs leave and return")
+    func leavingAndReturning() {
         let buffer = ConflatingBuffer()
         for number in 0...2 { buffer.offer(Self.snapshot(number, 1)) }
         buffer.offer(EncodedSnapshot.list([]), without: [Self.ids[0]])
@@ -166,7 +166,7 @@ struct SubscriptionTableTests {
         #expect(Self.contents(Self.take(buffer)) == [Self.ids[1]: 3])
     }
 
-    @Test("a slow watcher gets the newest snapshot and none before it")
+    @Test("a slow watcher gets only the newest snapshot")
     func newestWins() {
         let buffer = ConflatingBuffer()
         for sequence in 1...1_000 { buffer.offer(Self.snapshot(0, Int64(sequence))) }

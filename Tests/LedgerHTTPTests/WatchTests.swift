@@ -7,7 +7,7 @@ import LedgerWire
 import NIOCore
 import Testing
 
-// The limit counts the wait for a database, of which a run of all tests has few.
+// The limit includes the wait for a free database, of which a run of all tests has few.
 @Suite("Watching", .timeLimit(.minutes(30)))
 struct WatchTests {
     private static func progress(_ done: Int, task: String = "t", label: String = "l") -> String {
@@ -16,7 +16,7 @@ struct WatchTests {
 
     private static let finish = #"{"type":"job_finished","outcome":"completed"}"#
 
-    @Test("the first snapshot comes at once, the next with the change, and the end with the end of the job")
+    @Test("a stream begins with a snapshot, sends one after each change, and ends with the job")
     func watchesJobs() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob("watched")
@@ -26,7 +26,7 @@ struct WatchTests {
                 let first = try #require(try await source.next())
                 #expect(first.name == "snapshot" && first.sequence == "1")
                 let read = try await client.get("/v1/jobs/\(job)").json
-                // All but the server's clock, which is the first field.
+                // All fields but the server's time are compared; it is the first field.
                 #expect(try first.json["now"] != nil)
                 #expect(try JobResponse(try first.json).snapshot == JobResponse(read).snapshot)
                 _ = try await client.post("/v1/jobs/\(job)/events", Self.progress(3))
@@ -44,16 +44,16 @@ struct WatchTests {
         }
     }
 
-    @Test("whoever comes back with Last-Event-ID gets what he lacks, and nothing that he has")
+    @Test("a client that resumes with Last-Event-ID gets only the events that it lacks")
     func resumes() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
             _ = try await client.post("/v1/jobs/\(job)/events?wait=folded", Self.progress(1))
             let path = "/v1/jobs/\(job)/watch"
-            // A sequence alone names no history, so what it stands for is sent again.
+            // A sequence alone does not identify a history, so its snapshot is sent again.
             var ids: [String] = []
-            for known in ["1", "2", "x", "99"] {
-                try await EventSource.open(client, path, headers: ["Last-Event-ID": known]) { source in
+            for lastID in ["1", "2", "x", "99"] {
+                try await EventSource.open(client, path, headers: ["Last-Event-ID": lastID]) { source in
                     let id = try #require(try await source.next()?.id)
                     #expect(id.hasPrefix("2-"))
                     ids.append(id)
@@ -75,7 +75,7 @@ struct WatchTests {
         }
     }
 
-    @Test("of many changes at most ten snapshots a second come, and the newest always")
+    @Test("frequent changes send at most ten snapshots per second, and always the newest")
     func limitsRates() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
@@ -101,8 +101,8 @@ struct WatchTests {
         }
     }
 
-    @Test("all who watch a job are served by one reading of each change")
-    func sharesReadings() async throws {
+    @Test("all watchers of a job share one read of each change")
+    func sharesReads() async throws {
         try await withServer { client, ledger in
             let job = try await client.createJob()
             let sources = 50
@@ -126,7 +126,7 @@ struct WatchTests {
                 let before = await roundTrips(ledger)
                 _ = try await client.post("/v1/jobs/\(job)/events?wait=folded", Self.finish)
                 try await group.waitForAll()
-                // One for the change; the rest are the fold, the wait for it, and a look now and then.
+                // One is for the change; the others are for the fold, the wait for it, and polling.
                 #expect(await roundTrips(ledger) - before < 20)
             }
         }
@@ -136,7 +136,7 @@ struct WatchTests {
         await ledger.statistics().first { $0.name == "progress_ledger_database_round_trips_total" }?.value ?? 0
     }
 
-    @Test("a list says which jobs it holds, newest first, and follows what changes in it")
+    @Test("a stream of a list sends its jobs, newest first, and follows their changes")
     func watchesLists() async throws {
         try await withServer { client, _ in
             let old = try await client.createJob("a")
@@ -158,7 +158,7 @@ struct WatchTests {
                 let moved = try await source.next()
                 #expect(try moved?.json["job"]?.text == old)
                 #expect(try moved?.json["sequence"] == .integer(2))
-                // Full: the newest two; the third comes back when one of them has ended.
+                // The full list contains the newest two; the third returns after one of them has ended.
                 let newest = try await client.createJob("a")
                 #expect(try jobs(try await source.next()) == [newest, new])
                 #expect(try await source.next()?.json["job"]?.text == newest)
@@ -170,7 +170,7 @@ struct WatchTests {
         }
     }
 
-    @Test("tags and cursors choose what a list holds")
+    @Test("tags and cursors select the jobs of a list")
     func filtersLists() async throws {
         try await withServer { client, _ in
             let tagged = try await client.post("/v1/jobs", #"{"name":"x","tags":{"k":"v w"}}"#).json["job"]?.text
@@ -185,7 +185,7 @@ struct WatchTests {
     }
 
     @Test(
-        "what cannot be watched is refused as everywhere",
+        "an invalid request to watch is refused with problem+json",
         arguments: [
             ("/v1/jobs/01900000-0000-7000-8000-000000000000/watch", 404), ("/v1/jobs/x/watch", 404),
             ("/v1/watch?state=done", 422), ("/v1/watch?limit=0", 422), ("/v1/watch?nonsense=1", 422),
@@ -199,7 +199,7 @@ struct WatchTests {
         }
     }
 
-    @Test("a stream begins the same way whether the shortcut or the general route serves it")
+    @Test("streams have the same head for all forms of the request")
     func sameHeads() async throws {
         try await withServer { client, _ in
             let path = "/v1/jobs/\(try await client.createJob())/watch"
@@ -211,15 +211,15 @@ struct WatchTests {
                     return Set(lines.filter { !$0.hasPrefix("date:") })
                 }
             }
-            let short = try await head([:])
-            let kept = try await head(["Connection": "keep-alive"])
-            let general = try await head(["Content-Length": "0"])
-            #expect(short == general)
-            #expect(kept == general)
+            let plain = try await head([:])
+            let keptAlive = try await head(["Connection": "keep-alive"])
+            let withLength = try await head(["Content-Length": "0"])
+            #expect(plain == withLength)
+            #expect(keptAlive == withLength)
         }
     }
 
-    @Test("many who come at once to jobs that nobody watches yet get a snapshot each, and those without a job are told")
+    @Test("many concurrent new watchers each get a snapshot, or 404 if the job does not exist")
     func crowds() async throws {
         try await withServer { client, _ in
             var jobs: [String] = []
@@ -237,8 +237,8 @@ struct WatchTests {
                 }
                 for number in 10..<20 {
                     group.addTask {
-                        let nobody = "01900000-0000-7000-8000-0000000000\(number)"
-                        try await EventSource.open(client, "/v1/jobs/\(nobody)/watch") { source in
+                        let missing = "01900000-0000-7000-8000-0000000000\(number)"
+                        try await EventSource.open(client, "/v1/jobs/\(missing)/watch") { source in
                             #expect(source.head.hasPrefix("HTTP/1.1 404"))
                         }
                     }
@@ -249,7 +249,7 @@ struct WatchTests {
         }
     }
 
-    @Test("watchers beyond the limit are told to try later, and there is room again when one leaves")
+    @Test("watchers beyond the limit get 503 with Retry-After until another one leaves")
     func limitsWatchers() async throws {
         try await withServer({ $0.watchersMax = 2 }) { client, _ in
             let job = try await client.createJob()
@@ -273,8 +273,8 @@ struct WatchTests {
         }
     }
 
-    @Test("a HEAD request takes no watcher's place")
-    func headsLeave() async throws {
+    @Test("a HEAD request does not count as a watcher")
+    func headRequestsDoNotCount() async throws {
         try await withServer({ $0.watchersMax = 1 }) { client, _ in
             let job = try await client.createJob()
             for _ in 1...3 {
@@ -285,20 +285,20 @@ struct WatchTests {
         }
     }
 
-    @Test("a watcher that takes nothing is let go, and its place is free again")
-    func dropsThoseWhoDoNotRead() async throws {
+    @Test("a watcher that does not read is disconnected and no longer counts")
+    func disconnectsSlowReaders() async throws {
         try await withServer({ $0.writeTimeout = .milliseconds(300) }) { client, _ in
             let job = try await client.createJob()
             let label = String(repeating: "l", count: 90)
             let declared = (0..<1_000).map { #"{"type":"progress","task":"t","label":"\#(label)\#($0)","total":1}"# }
             let events = "[" + declared.joined(separator: ",") + "]"
             #expect(try await client.post("/v1/jobs/\(job)/events?wait=folded", events).status == 201)
-            // Takes what fits into its own buffers, and no more.
+            // This client reads nothing, so it receives no more than the buffers of the system hold.
             let channel = try await client.connect()
             try await channel.executeThenClose { _, outbound in
                 try await outbound.write(ByteBufferOf("GET /v1/jobs/\(job)/watch HTTP/1.1\r\nHost: localhost\r\n\r\n"))
                 try await eventually { try await watchers(client) == 1 }
-                // More than the system's buffers hold on both sides, a quarter of a megabyte at a time.
+                // Each snapshot has a quarter of a megabyte; together they exceed the system's buffers on both sides.
                 try await eventually {
                     _ = try await client.post("/v1/jobs/\(job)/events?wait=folded", Self.progress(1))
                     return try await watchers(client) == 0
@@ -313,7 +313,7 @@ struct WatchTests {
             .flatMap { Int($0.split(separator: " ")[1]) }
     }
 
-    @Test("while the database is away watchers keep their streams, and get what has changed when it is back")
+    @Test("streams survive an outage of the database, and get the changes after it")
     func outlivesOutages() async throws {
         try await withLedgerDatabase { target in
             let proxy = try FaultProxy(before: target)

@@ -5,7 +5,7 @@ import Logging
 import PQ
 import Testing
 
-/// What is appended is there once, where it was said to be, whatever breaks and whoever else appends.
+/// Appended events exist once, at their acknowledged sequences, after any failure.
 @Suite("Appending")
 struct AppendTests {
     private static let silent = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
@@ -16,7 +16,7 @@ struct AppendTests {
         )
     }
 
-    /// The report numbers of a job's events by sequence, read past the ledger.
+    /// The report numbers of a job's events by sequence, read from the table.
     private func stored(_ job: JobID, _ target: ConnectionTarget) async throws -> [Int64: Int64] {
         let pool = Pool(target: target, logger: Self.silent)
         let rows = try await pool.query(
@@ -35,7 +35,7 @@ struct AppendTests {
 
     /// One, a few and many events are written by different statements.
     @Test(
-        "connections that break at any byte: an append is done once, or not at all, or says that it does not know",
+        "if a connection breaks at any byte, an append happens once, or not at all, or is unknown",
         arguments: [1, 20, 300])
     func breakingConnections(size: Int64) async throws {
         let seed = UInt64.random(in: 0 ... .max)
@@ -53,7 +53,7 @@ struct AppendTests {
             for number in Int64(1)...(size == 1 ? 80 : 40) {
                 let direction: FaultProxy.Direction = Bool.random(using: &random) ? .toServer : .toClient
                 proxy.cut(direction, after: Int.random(in: 1...Int(1_500 + 200 * (size - 1)), using: &random))
-                // Only the first has the number that is looked for; the others have numbers of their own.
+                // The test checks the number of the first event; the others have numbers of their own.
                 let others = (1..<size).map { self.report(1_000 * number + $0) }
                 let append = Task { try await ledger.append([self.report(number)] + others, to: job) }
                 try await Task.sleep(for: .milliseconds(Int.random(in: 1...15, using: &random)))
@@ -71,16 +71,16 @@ struct AppendTests {
                 #expect(stored[sequence] == number, "seed \(seed): report \(number) is not at \(sequence)")
             }
             let counts = stored.values.filter { $0 > 0 }.reduce(into: [:]) { $0[$1, default: 0] += 1 }
-            #expect((stored.count - 1) % Int(size) == 0, "seed \(seed): an append in part")
+            #expect((stored.count - 1) % Int(size) == 0, "seed \(seed): a partial append")
             #expect(counts.values.allSatisfy { $0 == 1 }, "seed \(seed): appended twice")
-            #expect(refused.isDisjoint(with: counts.keys), "seed \(seed): refused, and there all the same")
-            #expect(acknowledged.count > (size == 1 ? 40 : 20), "seed \(seed): nearly nothing got through")
+            #expect(refused.isDisjoint(with: counts.keys), "seed \(seed): refused but recorded")
+            #expect(acknowledged.count > (size == 1 ? 40 : 20), "seed \(seed): too few appends succeeded")
         }
     }
 
     /// One, a few and many events are written by different statements.
     @Test(
-        "two servers that append to one job in turn overtake each other, and no place is given twice",
+        "two servers that append to one job in turn assign each sequence once",
         arguments: [1, 20, 300])
     func overtaking(size: Int64) async throws {
         try await withLedgerDatabase { target in
@@ -106,19 +106,19 @@ struct AppendTests {
         }
     }
 
-    @Test("appends to very many jobs, some of them not known yet and one that is not there, each take their place once")
+    @Test("concurrent appends to many uncached jobs and a missing one are recorded exactly once")
     func manyJobs() async throws {
         try await withLedgerDatabase { target in
-            let makers = PostgresLedger(target: target, logger: Self.silent)
-            let making = Task { try await makers.run() }
+            let creator = PostgresLedger(target: target, logger: Self.silent)
+            let creating = Task { try await creator.run() }
             var jobs: [JobID] = []
-            for _ in 0..<200 { jobs.append(try await makers.createJob(JobDescription(name: "n")).view.id) }
-            making.cancel()
-            try await making.value
-            // This one knows none of them.
+            for _ in 0..<200 { jobs.append(try await creator.createJob(JobDescription(name: "n")).view.id) }
+            creating.cancel()
+            try await creating.value
+            // This server has none of the jobs in its cache.
             let ledger = PostgresLedger(target: target, logger: Self.silent)
             let running = Task { try await ledger.run() }
-            let nobody = JobID(high: 1, low: 1)
+            let missing = JobID(high: 1, low: 1)
             let rounds = Int64(10)
             try await withThrowingTaskGroup { group in
                 for (number, job) in jobs.enumerated() {
@@ -128,7 +128,7 @@ struct AppendTests {
                             _ = try await ledger.append([report(round)], to: job)
                             guard round == 5 else { continue }
                             _ = try await ledger.append([(job, report(100)), (other, report(101))])
-                            await #expect(throws: StoreError.self) { try await ledger.append([report(1)], to: nobody) }
+                            await #expect(throws: StoreError.self) { try await ledger.append([report(1)], to: missing) }
                         }
                     }
                 }
@@ -143,8 +143,8 @@ struct AppendTests {
         }
     }
 
-    @Test("where heads cannot be looked up, the group that writes to them finds out")
-    func lookUpFails() async throws {
+    @Test("an append to a locked head succeeds after the lock is released")
+    func waitsForLocks() async throws {
         try await withLedgerDatabase { target in
             let job = try await withRunningLedger(on: target, projection: nil) { ledger in
                 try await ledger.createJob(JobDescription(name: "n")).view.id
@@ -158,7 +158,7 @@ struct AppendTests {
                 let appending = try await pool.withTransaction { transaction in
                     _ = try await transaction.query(Query("lock table ledger.job_head in access exclusive mode"))
                     let appending = Task { try await ledger.append([self.report(1)], to: job) }
-                    // Who only looks gives up after a second; who writes locks, and is tried again.
+                    // Wait until the append waits for the lock.
                     try await eventually {
                         try await pool.query(
                             Query(
@@ -178,7 +178,7 @@ struct AppendTests {
         }
     }
 
-    @Test("times never go backwards within a job, and come from the database's clock")
+    @Test("times come from the database's clock and never decrease within a job")
     func clock() async throws {
         try await withLedger(projection: nil) { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
@@ -196,7 +196,7 @@ struct AppendTests {
                     ) as event
                     """, [.uuid(UUIDBytes(high: job.high, low: job.low))]))[0]
             #expect(try row.decode(0, as: Bool.self))
-            // A reading of the clock that is carried on may be behind by the way it took.
+            // A cached clock reading may be behind by the time that the query for it took.
             let first = try row.decode(1, as: TimestampMicroseconds.self).microsecondsSince1970
             #expect(first > before.microsecondsSince1970 - 1_000_000)
             #expect(try row.decode(2, as: Bool.self))

@@ -5,11 +5,13 @@ import Testing
 
 @testable import LedgerStore
 
-@Suite("Lookups that are shared")
+@Suite("Batched lookups")
 struct BatchedLookupTests {
     private static func job(_ number: UInt64) -> JobID { JobID(high: 1, low: number) }
 
-    /// Asks for these jobs at once, from inside the first lookup, and tells in which groups they were looked up.
+    /// The groups in which jobs are looked up.
+    ///
+    /// All jobs are requested while the first query runs.
     private func groups(of jobs: [JobID], jobsMax: Int) async -> [[JobID]] {
         let groups = Mutex<[[JobID]]>([])
         let gate = AsyncStream.makeStream(of: Void.self)
@@ -18,11 +20,11 @@ struct BatchedLookupTests {
                 groups.append(jobs)
                 return groups.count == 1
             }
-            // The first is held until all others wait.
+            // The first query blocks until all other requests wait.
             if isFirst { for await _ in gate.stream { break } }
             return Dictionary(uniqueKeysWithValues: jobs.map { ($0, $0) })
         }
-        let (answers, sink) = AsyncStream.makeStream(of: JobID?.self)
+        let (results, sink) = AsyncStream.makeStream(of: JobID?.self)
         func get(_ job: JobID) {
             lookup.get(job) { result in
                 if case .success(let found) = result { sink.yield(found) } else { sink.finish() }
@@ -33,15 +35,15 @@ struct BatchedLookupTests {
         for job in jobs { get(job) }
         gate.continuation.yield()
         var found: [JobID] = []
-        for await answer in answers {
-            found += answer.map { [$0] } ?? []
+        for await result in results {
+            found += result.map { [$0] } ?? []
             if found.count == jobs.count + 1 { break }
         }
         #expect(found.count == jobs.count + 1)
         return groups.withLock { $0 }
     }
 
-    @Test("who comes while one is under way shares the next, first come, first served, so many at a time")
+    @Test("requests that arrive during a query share the next ones, in order and up to the limit")
     func order() async {
         let jobs = (1...25).map { Self.job($0) }
         let groups = await groups(of: jobs + jobs, jobsMax: 10)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import LedgerStore
 
-@Suite("What an appender remembers of the jobs it writes to", .ownThread)
+@Suite("The cache of job heads", .ownThread)
 struct HeadCacheTests {
     private static let clock = Timestamp(microseconds: 1_790_000_000_000_000)
 
@@ -17,7 +17,7 @@ struct HeadCacheTests {
         JobHead(sequence: sequence, recordedAt: clock, chain: HashChain(job: JobID(high: 0, low: 0)))
     }
 
-    @Test("a job that is written to all the time stays known, however many others there are, and these go in the end")
+    @Test("a job that is written to often stays cached; others are evicted in the end")
     func manyJobs() {
         var cache = HeadCache()
         let busy = JobID(high: 1, low: 0)
@@ -30,18 +30,18 @@ struct HeadCacheTests {
         #expect(cache.cached([Self.request(JobID(high: 2, low: 1))]) == nil)
     }
 
-    @Test("a hundred thousand jobs are known, in whichever order they are written to")
+    @Test("a hundred thousand jobs fit, whatever the order of writes")
     func hundredThousand() {
         var cache = HeadCache()
         for number: UInt64 in 0..<100_000 {
             cache.store([(JobID(high: 2, low: number), Self.head(1))], clock: Self.clock)
         }
-        // Each of the second half twice: so many were enough to invalidate others.
+        // Each job of the second half is stored twice; as many new jobs would evict others.
         for number: UInt64 in 0..<100_000 {
             cache.store([(JobID(high: 2, low: 50_000 + number / 2), Self.head(2))], clock: Self.clock)
         }
-        let unknown = (UInt64(0)..<100_000).filter { cache.cached([Self.request(JobID(high: 2, low: $0))]) == nil }
-        #expect(unknown.isEmpty)
+        let uncached = (UInt64(0)..<100_000).filter { cache.cached([Self.request(JobID(high: 2, low: $0))]) == nil }
+        #expect(uncached.isEmpty)
     }
 
     @Test("a head that was read earlier replaces neither a cached head nor the mark of a shared job")

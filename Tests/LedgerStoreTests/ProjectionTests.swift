@@ -207,13 +207,13 @@ struct ProjectionTests {
         try await withLedger { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
             let draft = EventDraft(.progress(ProgressReport(reference: ExecutionReference(task: "t"), done: 1)))
-            let nobody = JobID(high: 0x0190_0000_0000_7000, low: 0x8000_0000_0000_0000)
+            let missing = JobID(high: 0x0190_0000_0000_7000, low: 0x8000_0000_0000_0000)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for number in 0..<50 {
                     group.addTask {
                         if number % 5 == 0 {
                             let error = await #expect(throws: StoreError.self) {
-                                try await ledger.append([draft], to: nobody)
+                                try await ledger.append([draft], to: missing)
                             }
                             #expect(error?.code == .unknownJob)
                         } else {

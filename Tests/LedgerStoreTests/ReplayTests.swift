@@ -302,9 +302,9 @@ struct ReplayTests {
                 let replay = try await Self.end(
                     of: try await ledger.beginReplay(Replay.Request(job: job)).id, ledger)
                 #expect(replay.state == .done && replay.jobs.total == 1 && replay.events.done == 100)
-                let nobody = JobID(high: 0x0190_0000_0000_7000, low: 0x8000_0000_0000_0000)
+                let missing = JobID(high: 0x0190_0000_0000_7000, low: 0x8000_0000_0000_0000)
                 let error = await #expect(throws: StoreError.self) {
-                    try await ledger.beginReplay(Replay.Request(job: nobody))
+                    try await ledger.beginReplay(Replay.Request(job: missing))
                 }
                 #expect(error?.code == .unknownJob)
             }

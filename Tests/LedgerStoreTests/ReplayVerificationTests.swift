@@ -100,15 +100,15 @@ struct ReplayVerificationTests {
                 let job = try await ReplayTests.randomJob(ledger, events: 100, seed: 110 + seed)
                 jobs.append(ReplayCheckpoints.Job(id: job, events: 100, previous: 1, projection: 2, wasMissing: false))
             }
-            let memory = LargeJobLock()
+            let largeJobLock = LargeJobLock()
             var settings = ReplaySettings()
             settings.bytesInMemoryMax = 0
-            let check = ReplayVerification(pool: ledger.replayPool, settings: settings, memory: memory)
+            let check = ReplayVerification(pool: ledger.replayPool, settings: settings, largeJobLock: largeJobLock)
             var stored: [[JobID]] = []
             let rest = try await check.run(jobs) { equal in
                 guard !equal.isEmpty else { return }
                 stored.append(equal.map(\.job))
-                let turn = Task { try await memory.withLargeJob {} }
+                let turn = Task { try await largeJobLock.withLargeJob {} }
                 turn.cancel()
                 await #expect(throws: CancellationError.self) { try await turn.value }
             }
@@ -119,7 +119,8 @@ struct ReplayVerificationTests {
             for bytes in stride(from: 10_000, to: 100_000, by: 10_000) {
                 settings.bytesInMemoryMax = bytes
                 var found: [JobID] = []
-                let divided = ReplayVerification(pool: ledger.replayPool, settings: settings, memory: memory)
+                let divided = ReplayVerification(
+                    pool: ledger.replayPool, settings: settings, largeJobLock: largeJobLock)
                 let equal = try await divided.run(jobs) { equal in
                     sizes.insert(equal.count)
                     found += equal.map(\.job)
@@ -128,7 +129,7 @@ struct ReplayVerificationTests {
             }
             #expect(sizes.contains(2) || sizes.contains(3))
             settings.bytesInMemoryMax = ReplaySettings().bytesInMemoryMax
-            let together = ReplayVerification(pool: ledger.replayPool, settings: settings, memory: memory)
+            let together = ReplayVerification(pool: ledger.replayPool, settings: settings, largeJobLock: largeJobLock)
             let equal = try await together.run(jobs) { _ in Issue.record("none of them is large") }
             #expect(Set(equal.map(\.job)) == Set(jobs.map(\.id)))
         }

@@ -51,8 +51,8 @@ struct TaskTests {
                 let page = try #require(try await ledger.tasks(job, state: state, limit: 1_000, after: nil))
                 #expect(page.tasks == expected.filter { $0.state == state })
             }
-            let nobody = try await ledger.tasks(JobID(high: 1, low: 2), state: nil, limit: 10, after: nil)
-            #expect(nobody == nil)
+            let missing = try await ledger.tasks(JobID(high: 1, low: 2), state: nil, limit: 10, after: nil)
+            #expect(missing == nil)
         }
     }
 

@@ -9,7 +9,7 @@ struct ReplayBatch: Sendable {
     let checkpoints: ReplayCheckpoints
     let settings: ReplaySettings
     let logger: Logger
-    let memory: LargeJobLock
+    let largeJobLock: LargeJobLock
 
     private var pool: Pool { ledger.replayPool }
     private var builder: ReplayBuilder { ReplayBuilder(pool: pool, settings: settings) }
@@ -109,7 +109,7 @@ struct ReplayBatch: Sendable {
     private func storeMatching(
         _ group: [ReplayCheckpoints.Job], of replay: ReplayCheckpoints.Record, _ reporter: ReplayReporter
     ) async throws -> (done: Set<JobID>, reported: Int64) {
-        let verification = ReplayVerification(pool: pool, settings: settings, memory: memory)
+        let verification = ReplayVerification(pool: pool, settings: settings, largeJobLock: largeJobLock)
         // The jobs may have grown since the replay began, or be folded again. No more events are reported than were
         // announced.
         let announced = group.reduce(0) { $0 + $1.events }
@@ -209,7 +209,7 @@ struct ReplayBatch: Sendable {
         for pending in rest where pending.job.events > settings.smallJobEventsMax {
             try await checkpoints.checkRunning(replay.id)
             if Int(pending.job.events) > settings.bytesInMemoryMax / Self.bytesPerEventMax {
-                try await memory.withLargeJob { try await buildLarge(pending, of: replay, reporter) }
+                try await largeJobLock.withLargeJob { try await buildLarge(pending, of: replay, reporter) }
             } else {
                 try await buildLarge(pending, of: replay, reporter)
             }

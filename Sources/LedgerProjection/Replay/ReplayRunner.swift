@@ -16,7 +16,7 @@ public struct ReplayRunner: Service {
     private let settings: ReplaySettings
     private let logger: Logger
     private let failures = Failures()
-    private let memory = LargeJobLock()
+    private let largeJobLock = LargeJobLock()
 
     /// Creates a runner for this ledger, which must be running itself.
     public init(ledger: PostgresLedger, settings: ReplaySettings = ReplaySettings(), logger: Logger) {
@@ -91,7 +91,8 @@ public struct ReplayRunner: Service {
                     let jobs = try await checkpoints.openJobs(of: replay.id, batch: batch)
                     if !jobs.isEmpty {
                         let work = ReplayBatch(
-                            ledger: ledger, checkpoints: checkpoints, settings: settings, logger: logger, memory: memory
+                            ledger: ledger, checkpoints: checkpoints, settings: settings, logger: logger,
+                            largeJobLock: largeJobLock
                         )
                         try await work.run(batch, jobs, of: replay)
                     }

@@ -10,7 +10,7 @@ internal import PQ
 struct ReplayVerification: Sendable {
     let pool: Pool
     let settings: ReplaySettings
-    let memory: LargeJobLock
+    let largeJobLock: LargeJobLock
 
     /// The folded jobs exceed the memory limit.
     struct MemoryLimitExceeded: Error {}
@@ -38,7 +38,7 @@ struct ReplayVerification: Sendable {
         do {
             return try await run(jobs, bytesMax: settings.bytesInMemoryMax, onProgress)
         } catch is MemoryLimitExceeded where jobs.count == 1 {
-            try await memory.withLargeJob {
+            try await largeJobLock.withLargeJob {
                 let equal: [StateChanges.JobChanges]
                 do {
                     equal = try await run(jobs, bytesMax: settings.largeJobBytesMax, onProgress)
