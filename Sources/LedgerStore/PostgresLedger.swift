@@ -78,7 +78,7 @@ public final class PostgresLedger: Service {
     let partitionReading: CachedReading<[String]>
     let appendPool: Pool
     private let publisher: NotificationPublisher
-    /// Jobs that may have lost acknowledged events. An empty array stands for all jobs.
+    /// Jobs that may have lost acknowledged events. An empty array means all jobs.
     private let lossSource: AsyncStream<[JobID]>
     private let lossSink: AsyncStream<[JobID]>.Continuation
     private let target: ConnectionTarget

@@ -34,7 +34,7 @@ func TestNumbersAreExactWhateverHappensToRequests(t *testing.T) {
 		return fault{status: 201, mediaType: "application/json", body: `{"first_sequence": 1, "last_sequence": 9}`}
 	})
 	cases := map[string]func(kind string, before int) fault{
-		"the answer is lost each time": func(kind string, before int) fault {
+		"every first response is lost": func(kind string, before int) fault {
 			return fault{cutAfter: before%2 == 0}
 		},
 		"the connection is cut before each request": func(kind string, before int) fault {
@@ -46,7 +46,7 @@ func TestNumbersAreExactWhateverHappensToRequests(t *testing.T) {
 			}
 			return fault{}
 		},
-		"a proxy knows no such path, and then something else answers": func(kind string, before int) fault {
+		"a proxy sends 404, and then another server responds": func(kind string, before int) fault {
 			switch before % 3 {
 			case 0:
 				return fault{status: 404, mediaType: "text/html", body: "<h1>404</h1>"}
@@ -62,7 +62,7 @@ func TestNumbersAreExactWhateverHappensToRequests(t *testing.T) {
 			}
 			return fault{}
 		},
-		"the answer says created and breaks off": func(kind string, before int) fault {
+		"the response has status 201 and is incomplete": func(kind string, before int) fault {
 			if before%2 == 0 {
 				return fault{status: 201, mediaType: "application/json", body: `{"first_seq`}
 			}

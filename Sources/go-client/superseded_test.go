@@ -193,12 +193,12 @@ func TestAResubmissionWithATooLowAttemptIsLogged(t *testing.T) {
 }
 
 func TestAStartThatTheLedgerHasLostIsRecordedAgain(t *testing.T) {
-	answers := map[string]string{
-		"nothing is there": `{"events": []}`,
-		"another execution's event is there": `{"events": [{"sequence": %d, "task": "tile", "execution": "other",
+	responses := map[string]string{
+		"there is no event": `{"events": []}`,
+		"there is another execution's event": `{"events": [{"sequence": %d, "task": "tile", "execution": "other",
 			"type": "execution_started", "verdict": "superseded"}]}`,
 	}
-	for name, body := range answers {
+	for name, body := range responses {
 		body := body
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -27,7 +27,7 @@ struct BoundTests {
         func stop() { isStopped.store(true, ordering: .relaxed) }
     }
 
-    @Test("a request with endless work is answered in time, and its task is cancelled")
+    @Test("a request with endless work gets a response in time, and its task is cancelled")
     func endlessWork() async throws {
         let spinner = Spinner()
         defer { spinner.stop() }
@@ -71,7 +71,7 @@ struct BoundTests {
         try await eventually { ended.load(ordering: .relaxed) }
     }
 
-    @Test("every route answers in time when the database hangs; only writes have unknown outcomes")
+    @Test("every route responds in time if the database hangs; only writes have unknown outcomes")
     func hangingDatabase() async throws {
         try await withLedgerDatabase { target in
             let proxy = try FaultProxy(before: target)
@@ -126,7 +126,7 @@ struct BoundTests {
         }
     }
 
-    @Test("a recorded write is answered in time, however long the projection takes")
+    @Test("a recorded write gets its response in time even if the projection is slow")
     func slowProjection() async throws {
         try await withLedgerDatabase { target in
             var settings = ServerSettings()

@@ -139,7 +139,7 @@ struct PageTests {
         }
     }
 
-    @Test("a request for an unchanged file is answered with 304")
+    @Test("a request for an unchanged file gets 304")
     func hasFiles() async throws {
         try await withServer { client, _ in
             for name in [

@@ -380,7 +380,7 @@ struct RouteTests {
         }
     }
 
-    @Test("health, readiness, metrics, limits and HEAD requests are answered")
+    @Test("health, readiness, metrics, limits and HEAD requests get responses")
     func operations() async throws {
         try await withServer { client, _ in
             #expect(try await client.get("/healthz").status == 200)

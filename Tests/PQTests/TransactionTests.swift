@@ -46,7 +46,7 @@ struct TransactionTests {
         }
     }
 
-    @Test("a COMMIT that is answered with ROLLBACK is an error, and nothing is committed")
+    @Test("a COMMIT that returns ROLLBACK is an error, and nothing is committed")
     func commitThatRollsBack() async throws {
         try await withPool { pool in
             _ = try await pool.query(Query("create table t (n int)"))

@@ -46,7 +46,7 @@ struct CallTests {
 
     @Test("a job is created with the given values, and names arrive exactly")
     func jobsAreCreated() async throws {
-        let (request, created) = try await exchange(.answer(201, jobText)) {
+        let (request, created) = try await exchange(.respond(201, jobText)) {
             try await $0.createJob(
                 JobDescription(name: "a\"b\\c\u{1}\u{202e}👩‍👧", key: "k", tags: ["e\u{301}": "x", "\u{e9}": ""]))
         }
@@ -69,9 +69,9 @@ struct CallTests {
             EventDraft(.progress(ProgressReport(reference: ExecutionReference(task: "t"), label: "", done: 0))),
             EventDraft(.executionFinished(reference, .canceled)), EventDraft(.jobFinished(.failed)),
         ]
-        let answer = ScriptedServer.Reaction.answer(
+        let reaction = ScriptedServer.Reaction.respond(
             201, #"{"first_sequence":2,"last_sequence":5,"verdicts":["counted","over_limit","superseded","counted"]}"#)
-        let (request, appended) = try await exchange(answer) {
+        let (request, appended) = try await exchange(reaction) {
             try await $0.append(drafts, to: job, awaitsVerdicts: true)
         }
         #expect(request.line == "POST /v1/jobs/\(job)/events?wait=folded")
@@ -85,7 +85,8 @@ struct CallTests {
                 """)
         #expect(appended.sequences == 2...5)
         #expect(appended.verdicts == [.counted, .overLimit, .superseded, .counted])
-        let (single, _) = try await exchange(.answer(201, #"{"first_sequence":2,"last_sequence":2,"verdicts":null}"#)) {
+        let (single, _) = try await exchange(.respond(201, #"{"first_sequence":2,"last_sequence":2,"verdicts":null}"#))
+        {
             try await $0.append([drafts[3]], to: job)
         }
         #expect(single.body == #"{"type":"job_finished","outcome":"failed"}"#)
@@ -96,7 +97,7 @@ struct CallTests {
     @Test("events of many jobs contain the ids of their jobs")
     func manyJobsAppend() async throws {
         let (request, appended) = try await exchange(
-            .answer(201, #"{"appended":1,"jobs":{"\#(job)":{"first_sequence":7,"last_sequence":7}}}"#)
+            .respond(201, #"{"appended":1,"jobs":{"\#(job)":{"first_sequence":7,"last_sequence":7}}}"#)
         ) {
             try await $0.append([(job: job, draft: EventDraft(.jobFinished(.completed)))])
         }
@@ -107,13 +108,13 @@ struct CallTests {
 
     @Test("the error of a superseded start identifies the execution that counts")
     func supersededStartsAreReported() async throws {
-        let answer = ScriptedServer.Reaction.answer(
+        let reaction = ScriptedServer.Reaction.respond(
             409,
             """
             {"title":"Superseded","status":409,"detail":"late","execution":"a","attempt":1,"sequence":5,\
             "last":{"execution":null,"attempt":2}}
             """)
-        let error = try await failure(answer) {
+        let error = try await failure(reaction) {
             _ = try await $0.startExecution(ExecutionReference(task: "t", execution: "a"), in: job)
         }
         #expect(error.code == .superseded)
@@ -133,7 +134,7 @@ struct CallTests {
         let problem = """
             {"title":"T","status":\(status),"detail":"D","errors":[{"pointer":"/2/done","detail":"must be an integer"}]}
             """
-        let error = try await failure(.answer(status, problem)) {
+        let error = try await failure(.respond(status, problem)) {
             _ = try await $0.append([EventDraft(.jobFinished(.completed))], to: job)
         }
         #expect(error.code == code)
@@ -145,20 +146,20 @@ struct CallTests {
     @Test("a failed read is a server failure, and a snapshot that lags has its own code")
     func readsFail() async throws {
         let problem = #"{"title":"T","status":500,"detail":"D"}"#
-        #expect(try await failure(.answer(500, problem)) { _ = try await $0.job(job) }.code == .serverFailed)
+        #expect(try await failure(.respond(500, problem)) { _ = try await $0.job(job) }.code == .serverFailed)
         #expect(
-            try await failure(.answer(504, problem)) { _ = try await $0.progress(of: job, minSequence: 9) }.code
+            try await failure(.respond(504, problem)) { _ = try await $0.progress(of: job, minSequence: 9) }.code
                 == .notFolded)
     }
 
     @Test("a progress request contains its conditions, and 304 means no change")
     func progressIsConditional() async throws {
-        let (request, read) = try await exchange(.answer(200, jobText, headers: [("etag", "W/\"3\"")])) {
+        let (request, read) = try await exchange(.respond(200, jobText, headers: [("etag", "W/\"3\"")])) {
             try await $0.progress(of: job, minSequence: 3, policy: .all)
         }
         #expect(request.line == "GET /v1/jobs/\(job)/progress?min_sequence=3&policy=all")
         #expect(read.entityTag == "W/\"3\"")
-        let (waiting, unchanged) = try await exchange(.answer(304)) {
+        let (waiting, unchanged) = try await exchange(.respond(304)) {
             try await $0.progress(of: job, unchangedSince: "W/\"3\"", wait: .seconds(20))
         }
         #expect(unchanged == nil)
@@ -173,7 +174,7 @@ struct CallTests {
         jobs.name = "a b&c=d/é"
         jobs.tags = ["zone": "1", "a+b": "%"]
         jobs.limit = 5
-        let (list, page) = try await exchange(.answer(200, #"{"jobs":[\#(jobText)],"next_cursor":"c"}"#)) {
+        let (list, page) = try await exchange(.respond(200, #"{"jobs":[\#(jobText)],"next_cursor":"c"}"#)) {
             try await $0.jobs(jobs)
         }
         #expect(
@@ -185,7 +186,7 @@ struct CallTests {
         events.indicator = EventSearch.Indicator(label: nil)
         events.type = .progress
         events.verdict = .overLimit
-        let (history, eventPage) = try await exchange(.answer(200, #"{"events":[\#(eventText)],"next_after":null}"#)) {
+        let (history, eventPage) = try await exchange(.respond(200, #"{"events":[\#(eventText)],"next_after":null}"#)) {
             try await $0.events(of: job, events)
         }
         #expect(
@@ -202,7 +203,7 @@ struct EventStreamTests {
     func linesAreJoined() async throws {
         let text = "\n\(eventText)\n\n\(eventText)"
         let pieces = text.unicodeScalars.map { String($0) }
-        try await ScriptedServer.with(.stream(pieces), .answer(200)) { server in
+        try await ScriptedServer.with(.stream(pieces), .respond(200)) { server in
             let client = try LedgerClient(url: server.url)
             var count = 0
             for try await event in client.eventStream(of: job) { count += Int(event.event.sequence) }
@@ -226,7 +227,7 @@ struct EventStreamTests {
 
     @Test("the refusal of a stream is an error")
     func refusalsAreErrors() async throws {
-        try await ScriptedServer.with(.answer(404, #"{"title":"No such job","status":404,"detail":""}"#)) { server in
+        try await ScriptedServer.with(.respond(404, #"{"title":"No such job","status":404,"detail":""}"#)) { server in
             let error = await #expect(throws: LedgerClientError.self) {
                 for try await _ in try LedgerClient(url: server.url).eventStream(of: job) {}
             }

@@ -24,7 +24,7 @@ private func client(
 struct ExchangeTests {
     @Test("one connection carries request after request")
     func connectionsAreKept() async throws {
-        try await ScriptedServer.with(.answer(200), .answer(200), .answer(200)) { server in
+        try await ScriptedServer.with(.respond(200), .respond(200), .respond(200)) { server in
             let client = try client(server)
             for _ in 1...3 { try await client.checkHealth() }
             #expect(server.connectionCount == 1)
@@ -47,7 +47,7 @@ struct ExchangeTests {
 
     @Test("a connection that the server closes after a response is not reused")
     func closedConnectionsAreReplaced() async throws {
-        try await ScriptedServer.with(.answer(200, headers: [("connection", "close")]), .answer(200)) { server in
+        try await ScriptedServer.with(.respond(200, headers: [("connection", "close")]), .respond(200)) { server in
             let client = try client(server)
             try await client.checkHealth()
             try await client.checkHealth()
@@ -57,7 +57,7 @@ struct ExchangeTests {
 
     @Test("at most the allowed number of connections is opened, and other requests wait")
     func connectionsAreBounded() async throws {
-        let script = [ScriptedServer.Reaction](repeating: .answer(200), count: 40)
+        let script = [ScriptedServer.Reaction](repeating: .respond(200), count: 40)
         try await ScriptedServer.run(script) { server in
             let client = try client(server) { $0.connectionsMax = 3 }
             try await withThrowingTaskGroup { group in
@@ -71,7 +71,7 @@ struct ExchangeTests {
 
     @Test("a path prefix precedes every route")
     func prefixesAreKept() async throws {
-        try await ScriptedServer.with(.answer(200)) { server in
+        try await ScriptedServer.with(.respond(200)) { server in
             try await LedgerClient(url: server.url + "/ledger/").checkHealth()
             #expect(server.requests[0].line == "GET /ledger/healthz")
         }
@@ -79,9 +79,9 @@ struct ExchangeTests {
 
     @Test("a request that the server refuses for now is repeated unchanged after Retry-After")
     func refusalsAreRepeated() async throws {
-        let busy = ScriptedServer.Reaction.answer(
+        let busy = ScriptedServer.Reaction.respond(
             503, #"{"title":"Busy","status":503,"detail":"full"}"#, headers: [("retry-after", "0")])
-        try await ScriptedServer.with(busy, busy, .answer(201, appended)) { server in
+        try await ScriptedServer.with(busy, busy, .respond(201, appended)) { server in
             let result = try await client(server).append([unsafeToRepeat], to: job)
             #expect(result.sequences == 2...2)
             #expect(server.requests.count == 3)
@@ -91,7 +91,7 @@ struct ExchangeTests {
 
     @Test("a request with a lost response is repeated if repeating is safe")
     func safeRequestsAreRepeated() async throws {
-        try await ScriptedServer.with(.drop, .answer(201, appended)) { server in
+        try await ScriptedServer.with(.drop, .respond(201, appended)) { server in
             let result = try await client(server).append([safe], to: job)
             #expect(result.sequences == 2...2)
             #expect(server.requests.count == 2)
@@ -117,8 +117,8 @@ struct ExchangeTests {
             ("upstream connect error or disconnect/reset before headers", .unexpectedAnswer),
         ])
     func unknownOutcomesAreRepeatedIfSafe(body: String, code: LedgerClientError.Code) async throws {
-        let unknown = ScriptedServer.Reaction.answer(503, body, headers: [("retry-after", "0")])
-        try await ScriptedServer.with(unknown, .answer(201, appended)) { server in
+        let unknown = ScriptedServer.Reaction.respond(503, body, headers: [("retry-after", "0")])
+        try await ScriptedServer.with(unknown, .respond(201, appended)) { server in
             let error = await #expect(throws: LedgerClientError.self) {
                 try await client(server).append([unsafeToRepeat], to: job)
             }
@@ -126,7 +126,7 @@ struct ExchangeTests {
             #expect(error?.isRetrySafe == false)
             #expect(server.requests.count == 1)
         }
-        try await ScriptedServer.with(unknown, .answer(201, appended)) { server in
+        try await ScriptedServer.with(unknown, .respond(201, appended)) { server in
             let result = try await client(server).append([safe], to: job)
             #expect(result.sequences == 2...2)
             #expect(server.requests.count == 2)
@@ -135,7 +135,7 @@ struct ExchangeTests {
 
     @Test("a write to a silent server has an unknown outcome, and its connection is not reused")
     func silenceEnds() async throws {
-        try await ScriptedServer.with(.silence, .answer(200)) { server in
+        try await ScriptedServer.with(.silence, .respond(200)) { server in
             let client = try client(server) {
                 $0.deadline = .seconds(4)
                 $0.patience = .zero
@@ -188,7 +188,7 @@ struct ExchangeTests {
     @Test("a response that is not from a ledger is reported as such")
     func foreignResponsesAreReported() async throws {
         try await ScriptedServer.with(
-            .answer(404, "<html>not here</html>", headers: [("content-type", "text/html")]), .answer(200, "[]")
+            .respond(404, "<html>not here</html>", headers: [("content-type", "text/html")]), .respond(200, "[]")
         ) { server in
             for _ in 1...2 {
                 let client = try client(server)

@@ -179,9 +179,9 @@ struct OwnWritesTests {
         let stale = Self.jobText(1)
         let fresh = Self.jobText(7)
         try await ScriptedServer.with(
-            .answer(201, Self.appended), .answer(200, stale), .answer(200, fresh), .answer(200, stale),
-            .answer(200, fresh), .answer(200, #"{"jobs":[\#(stale)],"next_cursor":null}"#), .answer(200, fresh),
-            .answer(200, stale), .answer(200, fresh), .answer(200, fresh)
+            .respond(201, Self.appended), .respond(200, stale), .respond(200, fresh), .respond(200, stale),
+            .respond(200, fresh), .respond(200, #"{"jobs":[\#(stale)],"next_cursor":null}"#), .respond(200, fresh),
+            .respond(200, stale), .respond(200, fresh), .respond(200, fresh)
         ) { server in
             let client = try LedgerClient(url: server.url)
             _ = try await client.append([Self.draft], to: job)
@@ -201,8 +201,8 @@ struct OwnWritesTests {
         arguments: [504, 422])
     func laggingProjections(status: Int) async throws {
         try await ScriptedServer.with(
-            .answer(201, Self.appended), .answer(200, Self.jobText(1)),
-            .answer(status, #"{"title":"no","status":\#(status),"detail":""}"#)
+            .respond(201, Self.appended), .respond(200, Self.jobText(1)),
+            .respond(status, #"{"title":"no","status":\#(status),"detail":""}"#)
         ) { server in
             let client = try LedgerClient(url: server.url)
             _ = try await client.append([Self.draft], to: job)
@@ -213,8 +213,8 @@ struct OwnWritesTests {
     @Test("the client that opened a job reads the reports of the job's executions")
     func reportsAreRead() async throws {
         try await ScriptedServer.with(
-            .answer(201, #"{"first_sequence":2,"last_sequence":7,"verdicts":["counted","counted","counted"]}"#),
-            .answer(200, Self.jobText(1)), .answer(200, Self.jobText(7))
+            .respond(201, #"{"first_sequence":2,"last_sequence":7,"verdicts":["counted","counted","counted"]}"#),
+            .respond(200, Self.jobText(1)), .respond(200, Self.jobText(7))
         ) { server in
             let client = try LedgerClient(url: server.url)
             let context = client.job(reporting: job).startExecution("t", attempt: 1)
@@ -229,8 +229,8 @@ struct OwnWritesTests {
         let jobWithClock = #"{"now":"2026-01-31T00:00:01.500000Z","# + Self.jobText(1).dropFirst()
         let date = [("date", "Sat, 31 Jan 2026 01:00:00 GMT")]
         try await ScriptedServer.with(
-            .answer(200, jobWithClock, headers: date), .answer(200, Self.jobText(1), headers: date),
-            .answer(200, Self.jobText(1))
+            .respond(200, jobWithClock, headers: date), .respond(200, Self.jobText(1), headers: date),
+            .respond(200, Self.jobText(1))
         ) { server in
             let client = try LedgerClient(url: server.url)
             var clocks: [ServerClock?] = []

@@ -16,7 +16,7 @@ final class ScriptedServer: Sendable {
 
     /// The reaction to a request.
     enum Reaction: Sendable {
-        case answer(_ status: Int, _ body: String = "{}", headers: [(String, String)] = [])
+        case respond(_ status: Int, _ body: String = "{}", headers: [(String, String)] = [])
         /// Sends a head and pieces of a body, and then its end or a closed connection.
         case stream([String], isCut: Bool = false)
         /// Sends the same piece forever, as fast as the client reads.
@@ -131,13 +131,13 @@ final class ScriptedServer: Sendable {
                     return (state.script.popFirst(), waiters)
                 }
                 for waiter in waiters { waiter.continuation.resume() }
-                react(reaction ?? .answer(500, "the script has ended"), context)
+                react(reaction ?? .respond(500, "the script has ended"), context)
             }
         }
 
         private func react(_ reaction: Reaction, _ context: ChannelHandlerContext) {
             switch reaction {
-            case .answer(let status, let body, let more):
+            case .respond(let status, let body, let more):
                 var headers = HTTPHeaders([
                     ("content-length", String(body.utf8.count)),
                     ("content-type", status >= 400 ? "application/problem+json" : "application/json"),

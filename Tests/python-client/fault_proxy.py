@@ -29,7 +29,7 @@ class CutAfter:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """The proxy sends this response itself, and the ledger receives nothing."""
 
     status: int
@@ -37,9 +37,9 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def problem(status: int, **content: Any) -> Answer:
+def problem(status: int, **content: Any) -> Reply:
     """Returns a refusal in the format of the ledger itself."""
-    return Answer(status, {"status": status, **content}, {"Content-Type": "application/problem+json"})
+    return Reply(status, {"status": status, **content}, {"Content-Type": "application/problem+json"})
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Hold:
     until: threading.Event
 
 
-Fault = Union[Pass, CutBefore, CutAfter, Answer, Hold]
+Fault = Union[Pass, CutBefore, CutAfter, Reply, Hold]
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class FaultProxy:
                 fault = proxy._next_fault(self.command, self.path, body)
                 if isinstance(fault, Hold):
                     fault.until.wait()
-                if isinstance(fault, Answer):
+                if isinstance(fault, Reply):
                     self._send(fault.status, fault.headers, json.dumps(fault.content).encode())
                     return
                 if isinstance(fault, CutBefore):

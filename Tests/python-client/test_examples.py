@@ -33,6 +33,6 @@ def test_workflow(server: LedgerProcess) -> None:
     assert run("workflow.py", server.url) == WORKFLOW
 
 
-def test_workflow_through_a_network_that_loses_every_second_answer(proxy: FaultProxy) -> None:
+def test_workflow_through_a_network_that_loses_every_second_response(proxy: FaultProxy) -> None:
     proxy.inject(*[CutAfter(), Pass()] * 200)
     assert run("workflow.py", proxy.url) == WORKFLOW

@@ -13,16 +13,16 @@ import pytest
 from progress_ledger import Client, Job, Settings, UnavailableError
 
 from conftest import QUICK, Messages, figures
-from fault_proxy import Answer, CutAfter, CutBefore, Fault, FaultProxy, Hold, Pass, problem
+from fault_proxy import Reply, CutAfter, CutBefore, Fault, FaultProxy, Hold, Pass, problem
 from ledger_process import LedgerProcess
 
-UNAVAILABLE = Answer(503, {"title": "Overloaded", "status": 503}, {"Retry-After": "0"})
+UNAVAILABLE = Reply(503, {"title": "Overloaded", "status": 503}, {"Retry-After": "0"})
 
 
 def test_a_report_with_a_lost_response_is_repeated_unchanged_and_counts_once(
     proxy: FaultProxy, faulty: Client, ledger: Client
 ) -> None:
-    job = faulty.jobs.create("lost answers")
+    job = faulty.jobs.create("lost responses")
     with job.execution("tile") as context:
         assert context.flush()
         proxy.inject(CutAfter(), CutAfter(), CutAfter())
@@ -40,7 +40,7 @@ def test_a_report_with_a_lost_response_is_repeated_unchanged_and_counts_once(
     assert context.stats.dropped == 0
 
 
-@pytest.mark.parametrize("fault", [CutBefore(), CutAfter(), UNAVAILABLE, Answer(429), Answer(500), Answer(502)])
+@pytest.mark.parametrize("fault", [CutBefore(), CutAfter(), UNAVAILABLE, Reply(429), Reply(500), Reply(502)])
 def test_a_fault_at_every_request_changes_nothing(
     proxy: FaultProxy, faulty: Client, ledger: Client, fault: Fault
 ) -> None:
@@ -64,7 +64,7 @@ def test_random_faults_never_make_a_number_wrong(proxy: FaultProxy, faulty: Clie
     print(f"seed {seed}")
     chance = random.Random(seed)
     job = faulty.jobs.create("chaos")
-    kinds = (Pass(), CutBefore(), CutAfter(), UNAVAILABLE, Answer(500))
+    kinds = (Pass(), CutBefore(), CutAfter(), UNAVAILABLE, Reply(500))
     proxy.inject(*(chance.choice(kinds) for _ in range(60)))
     expected: dict[str | None, list[int]] = {}
     for number in range(12):
@@ -85,7 +85,7 @@ def test_random_faults_never_make_a_number_wrong(proxy: FaultProxy, faulty: Clie
 def test_retry_after_is_honored(proxy: FaultProxy, ledger: Client) -> None:
     faulty = Client(proxy.url, settings=QUICK)
     job = faulty.jobs.create("patient")
-    proxy.inject(Answer(503, {}, {"Retry-After": "1"}))
+    proxy.inject(Reply(503, {}, {"Retry-After": "1"}))
     began = time.monotonic()
     with job.execution("tile") as context:
         proxy.wait_until_seen(2)
@@ -173,7 +173,7 @@ def test_refused_events_are_dropped_and_the_others_are_kept(
     with job.execution("tile") as context:
         assert context.flush()
         errors = [{"pointer": "/1/label", "detail": "is not liked"}]
-        proxy.inject(problem(422, detail="Nothing was taken", errors=errors))
+        proxy.inject(problem(422, detail="Nothing was recorded", errors=errors))
         for label in ("a", "b", "c"):
             context.progress(label).done(1)
         assert not context.flush()
@@ -205,7 +205,7 @@ def test_permanent_errors_of_the_ledger_drop_the_failing_event_only(proxy: Fault
     with job.execution("tile") as context:
         assert context.flush()
         # Three times both events, three times the first one alone, then the second one.
-        proxy.inject(*[Answer(500)] * 6)
+        proxy.inject(*[Reply(500)] * 6)
         context.progress("a").done(1)
         context.progress("b").done(1)
         assert not context.flush()
@@ -218,7 +218,7 @@ def test_a_request_that_is_too_large_is_sent_in_parts(proxy: FaultProxy, faulty:
     job = faulty.jobs.create("large")
     with job.execution("tile") as context:
         assert context.flush()
-        proxy.inject(Answer(413), Answer(413))
+        proxy.inject(Reply(413), Reply(413))
         for number in range(100):
             context.progress(f"label {number}").done(number)
         assert context.flush()
@@ -229,9 +229,9 @@ def test_a_request_that_is_too_large_is_sent_in_parts(proxy: FaultProxy, faulty:
 
 def test_a_refused_token_loses_nothing(proxy: FaultProxy, faulty: Client, ledger: Client) -> None:
     job = faulty.jobs.create("token")
-    proxy.inject(Answer(401), Answer(403), Answer(404), Answer(301, {}, {"Location": "/elsewhere"}), Answer(200))
+    proxy.inject(Reply(401), Reply(403), Reply(404), Reply(301, {}, {"Location": "/elsewhere"}), Reply(200))
     # A proxy refuses requests for some time.
-    proxy.inject(Answer(400), Answer(422), Answer(409), Answer(415))
+    proxy.inject(Reply(400), Reply(422), Reply(409), Reply(415))
     with job.execution("tile") as context:
         context.progress().done(1)
     assert faulty.flush()
@@ -259,7 +259,7 @@ def test_the_token_goes_with_every_request(proxy: FaultProxy, monkeypatch: pytes
 
 def test_a_lagging_projection_does_not_slow_reports(proxy: FaultProxy, faulty: Client) -> None:
     job = faulty.jobs.create("lag")
-    proxy.inject(Answer(201, {"first_sequence": 2, "last_sequence": 2, "verdicts": None}))
+    proxy.inject(Reply(201, {"first_sequence": 2, "last_sequence": 2, "verdicts": None}))
     with job.execution("tile") as context:
         assert context.flush()
         context.progress().done(1)
@@ -356,13 +356,13 @@ def test_a_job_without_a_key_is_not_created_twice_and_one_with_a_key_is_tried_ag
     perform = Transport.perform
     lost = [True]
 
-    def lose_one_answer(self, *arguments, **more):  # type: ignore[no-untyped-def]
-        answer = perform(self, *arguments, **more)
+    def lose_one_response(self, *arguments, **more):  # type: ignore[no-untyped-def]
+        response = perform(self, *arguments, **more)
         if lost.pop() if lost else False:
             raise ExchangeError("lost", sent=True)
-        return answer
+        return response
 
-    monkeypatch.setattr(Transport, "perform", lose_one_answer)
+    monkeypatch.setattr(Transport, "perform", lose_one_response)
     with pytest.raises(OutcomeUnknownError):
         ledger.jobs.create("once")
     lost.append(True)

@@ -360,7 +360,7 @@ def test_a_browser_shows_the_executed_notebook(executed: Any, theme: str, pictur
     assert found[rgb(view.COLORS["completed"])] > 5000
 
 
-def test_a_view_through_a_proxy_that_answers_late_is_the_same(
+def test_a_view_through_a_proxy_that_responds_late_is_the_same(
     proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames = Frames(monkeypatch)

@@ -316,32 +316,32 @@ def test_any_order_of_everything_conserves_every_unit() -> None:
 PROBLEM = {"content-type": "application/problem+json"}
 
 
-def answer(status: int, content: object = None, **headers: str) -> Response:
+def response(status: int, content: object = None, **headers: str) -> Response:
     return Response(status, headers, json.dumps(content).encode() if content is not None else b"")
 
 
 @pytest.mark.parametrize(
     ("given", "action"),
     [
-        (answer(201, {"first_sequence": 2, "last_sequence": 3}), Action.RECORDED),
-        (answer(200, {"first_sequence": 2, "last_sequence": 3}), Action.TRY_AGAIN),
-        (answer(201, {}), Action.TRY_AGAIN),
+        (response(201, {"first_sequence": 2, "last_sequence": 3}), Action.RECORDED),
+        (response(200, {"first_sequence": 2, "last_sequence": 3}), Action.TRY_AGAIN),
+        (response(201, {}), Action.TRY_AGAIN),
         (Response(201, {}, b"<html>"), Action.TRY_AGAIN),
-        (answer(302), Action.TRY_AGAIN),
-        (answer(400), Action.FAULT),
-        (answer(400, {}, **PROBLEM), Action.REFUSED),
-        (answer(401), Action.TRY_AGAIN),
-        (answer(403), Action.TRY_AGAIN),
-        (answer(404), Action.TRY_AGAIN),
-        (answer(404, {}, **PROBLEM), Action.NO_SUCH_JOB),
-        (answer(408, {}, **PROBLEM), Action.TRY_AGAIN),
-        (answer(409, {}, **PROBLEM), Action.REFUSED),
-        (answer(413), Action.TOO_LARGE),
-        (answer(422, {}, **PROBLEM), Action.REFUSED),
-        (answer(429), Action.TRY_AGAIN),
-        (answer(500), Action.FAULT),
-        (answer(502), Action.TRY_AGAIN),
-        (answer(503), Action.TRY_AGAIN),
+        (response(302), Action.TRY_AGAIN),
+        (response(400), Action.FAULT),
+        (response(400, {}, **PROBLEM), Action.REFUSED),
+        (response(401), Action.TRY_AGAIN),
+        (response(403), Action.TRY_AGAIN),
+        (response(404), Action.TRY_AGAIN),
+        (response(404, {}, **PROBLEM), Action.NO_SUCH_JOB),
+        (response(408, {}, **PROBLEM), Action.TRY_AGAIN),
+        (response(409, {}, **PROBLEM), Action.REFUSED),
+        (response(413), Action.TOO_LARGE),
+        (response(422, {}, **PROBLEM), Action.REFUSED),
+        (response(429), Action.TRY_AGAIN),
+        (response(500), Action.FAULT),
+        (response(502), Action.TRY_AGAIN),
+        (response(503), Action.TRY_AGAIN),
     ],
 )
 def test_a_response_maps_to_one_action(given: Response, action: Action) -> None:
@@ -350,8 +350,8 @@ def test_a_response_maps_to_one_action(given: Response, action: Action) -> None:
 
 def test_the_indexes_of_refused_events_are_read_and_nonsense_is_not() -> None:
     errors = [{"pointer": pointer} for pointer in ("/1/done", "/0", "/7/done", "/x/done", "done", "", 3, "/²")]
-    assert disposition_of(answer(422, {"errors": [*errors, "no object", None]}, **PROBLEM), 2).refused == [0, 1]
-    assert disposition_of(answer(422, {"errors": "none"}, **PROBLEM), 2).refused == []
+    assert disposition_of(response(422, {"errors": [*errors, "no object", None]}, **PROBLEM), 2).refused == [0, 1]
+    assert disposition_of(response(422, {"errors": "none"}, **PROBLEM), 2).refused == []
 
 
 def test_pauses_grow_are_random_and_honor_what_the_ledger_asks() -> None:
@@ -362,23 +362,23 @@ def test_pauses_grow_are_random_and_honor_what_the_ledger_asks() -> None:
     assert retry_pause(50_000, None, 1.0, settings) == 15
     assert 7 <= retry_pause(1, 7, 0.5, settings) <= 8
     assert retry_pause(1, 10**9, 0.0, settings) == 300
-    assert disposition_of(answer(503, None, **{"retry-after": "2"}), 1).retry_after == 2
+    assert disposition_of(response(503, None, **{"retry-after": "2"}), 1).retry_after == 2
     for nonsense in ("soon", "-1", "inf", "nan", ""):
-        assert disposition_of(answer(503, None, **{"retry-after": nonsense}), 1).retry_after is None
+        assert disposition_of(response(503, None, **{"retry-after": nonsense}), 1).retry_after is None
 
 
 def test_ends_do_not_wait_for_a_ledger_that_is_away_or_slow() -> None:
     health = ServerHealth(Settings(outage_patience_seconds=1.0))
     assert health.wait_limit(5.0, 0.0, is_patient=False) == 5.0
     assert health.record_failure("down", None, 0.0, 0.5)
-    assert not health.record_failure("down", None, 0.5, 0.5), "an outage is told once"
+    assert not health.record_failure("down", None, 0.5, 0.5), "an outage is reported once"
     assert health.wait_limit(5.0, 0.25, is_patient=False) == 0.75
     assert health.wait_limit(5.0, 1.0, is_patient=False) is None
     assert health.wait_limit(5.0, 1.0, is_patient=True) == 4.0
     assert health.record_success(0.1, 3.0) == 3.0
     assert health.record_success(0.1, 4.0) is None
     assert health.wait_limit(5.0, 5.0, is_patient=False) is None
-    assert health.wait_limit(9.0, 6.0, is_patient=False) is None, "somebody has waited in vain"
+    assert health.wait_limit(9.0, 6.0, is_patient=False) is None, "an earlier wait has failed"
     health.record_success(2.0, 8.0)
     assert health.wait_limit(9.0, 8.0, is_patient=False) is None, "it is still slow"
     health.record_success(0.5, 8.5)

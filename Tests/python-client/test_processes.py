@@ -229,10 +229,10 @@ def test_reports_of_a_killed_process_count_if_they_were_sent_and_only_once(progr
         recorded = int(program.read_line())
     program.process.kill()
     rest, _ = program.process.communicate()
-    told = [int(line) for line in rest.split("\n")[:-1] if line.isdigit()]
+    printed = [int(line) for line in rest.split("\n")[:-1] if line.isdigit()]
     # The first recorded event is the start; the outcome of the last request is unknown.
-    known = (told[-1] if told else recorded) - 1
-    assert figures(job)["units"][0] in (known, known + 1)
+    reported = (printed[-1] if printed else recorded) - 1
+    assert figures(job)["units"][0] in (reported, reported + 1)
     assert {event["verdict"] for event in job.events()} == {"counted"}
 
 

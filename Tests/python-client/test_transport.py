@@ -27,10 +27,10 @@ def transport(url: str, idle_seconds: float = 30.0) -> Transport:
 class Dripping(threading.Thread):
     """A server that sends its response byte by byte, forever."""
 
-    def __init__(self, answer: bytes) -> None:
+    def __init__(self, response: bytes) -> None:
         super().__init__(daemon=True)
         self._socket = socket.create_server(("127.0.0.1", 0))
-        self._answer = answer
+        self._response = response
         self._ended = threading.Event()
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self.start()
@@ -39,7 +39,7 @@ class Dripping(threading.Thread):
         connection, _ = self._socket.accept()
         with connection:
             try:
-                connection.sendall(self._answer)
+                connection.sendall(self._response)
                 while not self._ended.wait(0.02):
                     connection.sendall(b"x")
             except OSError:
@@ -77,10 +77,10 @@ def test_a_creation_that_was_not_done_is_repeated(failure: Play) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [b"", b"HTTP/1.1 200 OK\r\nX-", b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"]
+    "response", [b"", b"HTTP/1.1 200 OK\r\nX-", b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"]
 )
-def test_a_server_that_sends_slowly_is_abandoned_at_the_deadline(answer: bytes) -> None:
-    server = Dripping(answer)
+def test_a_server_that_sends_slowly_is_abandoned_at_the_deadline(response: bytes) -> None:
+    server = Dripping(response)
     began = time.monotonic()
     with pytest.raises(ExchangeError) as raised:
         transport(server.url).perform(Request("GET", "/"), 0.3)

@@ -232,7 +232,7 @@ public struct LedgerStatus: Hashable, Sendable {
     ///
     /// Only this month and the next one are checked.
     public var missingPartitions: [String] = []
-    /// The last failed append on the server that answers.
+    /// The last failed append on the server that responds.
     ///
     /// Nil if an append has succeeded since.
     public var appendFailure: Failure?

@@ -50,7 +50,7 @@ extension Measurements {
             (.snapshot, 200, "snapshots", 0.5), (.unchanged, 304, "unchanged snapshots (If-None-Match)", 0.8),
         ] as [(ReadScript.Kind, Int, String, Double)] {
             var row = BenchmarkRow(
-                "7", "\(name), 64 connections | a constant of the same server", unit: "answers/s", target: target)
+                "7", "\(name), 64 connections | a constant of the same server", unit: "responses/s", target: target)
             var (ours, limit) = (Latencies(), Latencies())
             for _ in 0..<settings.rounds {
                 try await measure(
@@ -92,7 +92,7 @@ extension Measurements {
         guard let snapshots = report.rows.first(where: { $0.number == "7" }) else { return }
         var row = BenchmarkRow(
             "7", "\(Self.readConnections) connections | pgbench select of a snapshot's row, \(Self.readConnections)",
-            unit: "answers/s")
+            unit: "responses/s")
         row.ours = snapshots.ours
         let prefix = try await fillSnapshots(site)
         var limit = Latencies()

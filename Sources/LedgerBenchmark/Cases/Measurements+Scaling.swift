@@ -4,7 +4,7 @@ extension Measurements {
     /// The measurements at each size, in this order, with their units.
     private static let measurementKinds: [(name: String, unit: String)] = [
         ("row 1, 8 connections", "events/s"), ("row 1, 64 connections", "events/s"), ("row 4", "events/s"),
-        ("row 7", "answers/s"),
+        ("row 7", "responses/s"),
     ]
     /// The minimum ratio to the smallest size: "within 1.3".
     private static let ratioMin = 1 / 1.3

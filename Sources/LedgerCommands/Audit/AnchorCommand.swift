@@ -11,7 +11,7 @@ struct AnchorCommand: AsyncParsableCommand {
         abstract: "Write a signed file with the head of every job's ledger.",
         discussion: """
             'verify --anchor FILE' proves later that every event up to these heads is still there and unchanged. It \
-            also detects changes by somebody who can rewrite the whole database. Keep the file and the private key out \
+            also detects changes by a user who can rewrite the whole database. Keep the file and the private key out \
             of reach of database administrators, and write an anchor as often as you want proof. --new-key FILE \
             creates the key, and FILE.pub for verifiers.
             """)
@@ -61,9 +61,11 @@ struct AnchorCommand: AsyncParsableCommand {
                 "job \(head.job) has no head and is not in the anchor; run 'progress-ledger verify \(head.job)'")
         }
         Console.standard.printToError(
-            "anchored \(heads.count - jobsWithoutHead.count) jobs, signed by \(key.key.publicKey.fingerprint)")
+            "anchored \(Count(heads.count - jobsWithoutHead.count, "job")), "
+                + "signed by \(key.key.publicKey.fingerprint)")
         guard jobsWithoutHead.isEmpty else {
-            throw CommandFailure(.verificationFailed, "\(jobsWithoutHead.count) jobs have no head. Verify them.")
+            throw CommandFailure(
+                .verificationFailed, "The anchor lacks \(Count(jobsWithoutHead.count, "job")) without a head.")
         }
     }
 }

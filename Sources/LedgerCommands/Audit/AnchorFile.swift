@@ -5,7 +5,7 @@ import LedgerWire
 
 /// A signed list of the heads of all jobs at one time.
 ///
-/// If it is kept out of reach of anybody who can change the database, it proves every event up to these heads.
+/// If users who can change the database cannot change this file, it proves every event up to these heads.
 ///
 /// The file is a text of lines that end with a line feed: `progress-ledger-anchor-1`; `created` and a time; `key` and
 /// the public key in hexadecimal; a line `JOB SEQUENCE HASH` for each job in ascending order; `jobs` and their number;
@@ -83,7 +83,7 @@ struct AnchorFile {
             heads.append(LedgerHead(job: job, position: ChainPosition(sequence: sequence, hash: hash)))
         }
         guard heads.count == count else {
-            throw refuse("it lists \(heads.count) jobs but states a count of \(count ?? 0)")
+            throw refuse("it lists \(Count(heads.count, "job")) but states a count of \(count ?? 0)")
         }
         return AnchorFile(createdAt: createdAt, publicKey: key, heads: heads)
     }

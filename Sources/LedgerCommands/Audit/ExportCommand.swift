@@ -52,7 +52,8 @@ struct ExportCommand: AsyncParsableCommand {
         }
         try file?.finish()
         Console.standard.printToError(
-            "exported \(header.head.sequence) events of job \(id), head hash \(Hexadecimal.text(header.head.hash))")
+            "exported \(Count(header.head.sequence, "event")) of job \(id), "
+                + "head hash \(Hexadecimal.text(header.head.hash))")
     }
 }
 
@@ -105,10 +106,11 @@ struct ImportCommand: AsyncParsableCommand {
         guard sent == reader.header.head.sequence else {
             throw CommandFailure(
                 .verificationFailed,
-                "The export has \(sent) events but its header states \(reader.header.head.sequence).")
+                "The export has \(Count(sent, "event")) but its header states \(reader.header.head.sequence).")
         }
         Console.standard.print("\(reader.header.job)")
         Console.standard.printToError(
-            "imported \(appended) events of job \(reader.header.job); \(sent - Int64(appended)) existed already")
+            "imported \(Count(appended, "event")) of job \(reader.header.job); "
+                + "\(sent - Int64(appended)) existed already")
     }
 }

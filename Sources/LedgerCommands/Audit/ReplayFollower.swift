@@ -55,13 +55,13 @@ struct ReplayFollower {
     static func lines(_ replay: Replay) -> [String] {
         var lines = ["\(replay.id)  \(replay.state.rawValue)"]
         lines.append(
-            "replayed \(replay.jobs.done - replay.skippedJobs) jobs with \(replay.events.done) events, policy "
-                + replay.request.policy.rawValue)
+            "replayed \(Count(replay.jobs.done - replay.skippedJobs, "job")) with "
+                + "\(Count(replay.events.done, "event")), policy \(replay.request.policy.rawValue)")
         if replay.skippedJobs > 0 {
-            lines.append("skipped  \(replay.skippedJobs) jobs, whose events are missing or cannot be folded")
+            lines.append("skipped  \(Count(replay.skippedJobs, "job")) with missing or invalid events")
             for skip in replay.skips { lines.append("         \(skip.job): \(VisibleText.escape(skip.reason))") }
         }
-        lines.append("differs  \(replay.differenceCount == 0 ? "nothing" : "\(replay.differenceCount) parts")")
+        lines.append("differs  \(replay.differenceCount == 0 ? "nothing" : "\(Count(replay.differenceCount, "part"))")")
         if !replay.differences.isEmpty {
             var table = Table([("JOB", .whole), ("PART", .left), ("WHICH", .left), ("", .left), ("IS", .left)])
             for difference in replay.differences {
@@ -94,7 +94,7 @@ struct ReplayFollower {
         case .applied where replay.differenceCount > 0:
             throw CommandFailure(.differs, "The live projections differed from the events and were replaced.")
         case .done where replay.skippedJobs > 0, .applied where replay.skippedJobs > 0:
-            throw CommandFailure(.failed, "\(replay.skippedJobs) jobs could not be replayed.")
+            throw CommandFailure(.failed, "\(Count(replay.skippedJobs, "job")) could not be replayed.")
         default: return
         }
     }

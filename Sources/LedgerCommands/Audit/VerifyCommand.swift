@@ -122,7 +122,8 @@ struct VerifySweep {
         }
         renderer.clear()
         Console.standard.printToError(
-            "\(counters.checked) jobs checked, \(counters.damaged) not as recorded; \(counters.events) events")
+            "\(Count(counters.checked, "job")) checked, \(counters.damaged) not as recorded; "
+                + "\(Count(counters.events, "event"))")
         guard counters.damaged == 0 else {
             throw CommandFailure(
                 .verificationFailed, "\(counters.damaged) of \(counters.checked) jobs are not as they were recorded.")
@@ -139,7 +140,7 @@ struct VerifySweep {
         renderer.clear()
         Console.standard.printToError(
             "anchored \(RFC3339.text(anchor.createdAt)), signed by \(anchor.publicKey.fingerprint): "
-                + "\(counters.checked) jobs checked, \(counters.damaged) not as anchored")
+                + "\(Count(counters.checked, "job")) checked, \(counters.damaged) not as anchored")
         guard counters.damaged == 0 else {
             throw CommandFailure(
                 .verificationFailed, "\(counters.damaged) of \(counters.checked) jobs are not as they were anchored.")

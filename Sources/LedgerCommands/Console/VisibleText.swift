@@ -2,7 +2,7 @@ import Ledger
 
 /// Escapes callers' text for output on a terminal.
 ///
-/// Names may contain any text. An escape sequence in a name could redraw, retitle or reprogram the terminal of anybody
+/// Names may contain any text. An escape sequence in a name could redraw, retitle or reprogram the terminal of a user
 /// who lists jobs, a line break could forge a line, and a direction override could show a name backwards. Letters of
 /// any script, emoji and combining marks pass unchanged.
 enum VisibleText {

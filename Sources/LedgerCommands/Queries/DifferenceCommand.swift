@@ -64,7 +64,7 @@ enum DifferenceText {
         let (from, to) = (difference.from, difference.to)
         let discarded = difference.events.filter(\.key.isDiscarded).values.reduce(0, +)
         let late = difference.events[.superseded] ?? 0
-        var parts = ["\(to.sequence - from.sequence) events"]
+        var parts = ["\(Count(to.sequence - from.sequence, "event"))"]
         if late > 0 { parts.append("\(late) late") }
         if discarded > 0 { parts.append("\(discarded) discarded") }
         let state = from.state == to.state ? to.state.rawValue : "\(from.state.rawValue) → \(to.state.rawValue)"

@@ -71,11 +71,11 @@ enum SnapshotText {
         let states = TaskState.allCases.filter { tasks[$0] > 0 }.map { "\(tasks[$0]) \($0.rawValue)" }
         var counts = "tasks    \(tasks.total)" + (states.isEmpty ? "" : ": \(states.joined(separator: ", "))")
         if tasks.supersededExecutions > 0 {
-            counts += "; \(tasks.executions) executions, \(tasks.supersededExecutions) superseded"
+            counts += "; \(Count(tasks.executions, "execution")), \(tasks.supersededExecutions) superseded"
         }
         lines.append(counts)
         if job.ledgerSequence > job.snapshot.sequence {
-            lines.append("behind   \(job.ledgerSequence - job.snapshot.sequence) events are not in the numbers yet")
+            lines.append("behind   \(Count(job.ledgerSequence - job.snapshot.sequence, "event")) not counted yet")
         }
         lines += SilentExecution.lines(silent, max: 5).map { "silent   \($0)" }
         return style.hasUnicode ? lines : lines.map(TerminalText.ascii)

@@ -41,11 +41,12 @@ enum StatusText {
         var lines = [
             status.lag.jobs == 0
                 ? "behind   nothing: all snapshots are up to date"
-                : "behind   \(status.lag.jobs) jobs, by \(status.lag.events) events, the oldest of "
+                : "behind   \(Count(status.lag.jobs, "job")), by \(Count(status.lag.events, "event")), the oldest of "
                     + "\(seconds(status.lag.seconds)) ago"
         ]
         if status.lag.missingSnapshots > 0 {
-            lines.append("missing  the projections of \(status.lag.missingSnapshots) jobs: a worker rebuilds them")
+            lines.append(
+                "missing  the projections of \(Count(status.lag.missingSnapshots, "job")): a worker rebuilds them")
         }
         lines += status.durabilityFaults.map { "durable  no: \($0)" }
         lines += status.durabilityRemarks.map { "durable  \($0)" }
@@ -78,9 +79,11 @@ enum StatusText {
         if let holder = status.vacuumHolders.first(where: { $0.transactions > holderTransactionsMax }) {
             problems.append("\(describe(holder)) holds vacuum back.")
         }
-        if status.stuckJobCount > 0 { problems.append("\(status.stuckJobCount) jobs are stuck.") }
+        if status.stuckJobCount > 0 {
+            problems.append("The projection of \(Count(status.stuckJobCount, "job")) is stuck.")
+        }
         let lost = status.workers.count { $0.isLost }
-        if lost > 0 { problems.append("\(lost) workers are lost.") }
+        if lost > 0 { problems.append("The ledger has lost \(Count(lost, "worker")).") }
         if status.lag.jobs > 0, lost == status.workers.count {
             problems.append("Projection is stopped: no worker is running.")
         }

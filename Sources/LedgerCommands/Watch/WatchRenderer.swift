@@ -119,7 +119,7 @@ struct WatchRenderer {
         if tasks.abandoned > 0 { parts.append("\(tasks.abandoned) abandoned") }
         if tasks.supersededExecutions > 0 { parts.append("\(tasks.supersededExecutions) retried") }
         if scene.job.ledgerSequence > scene.job.snapshot.sequence {
-            parts.append("\(scene.job.ledgerSequence - scene.job.snapshot.sequence) events behind")
+            parts.append("\(Count(scene.job.ledgerSequence - scene.job.snapshot.sequence, "event")) behind")
         }
         if let updated = scene.job.snapshot.updatedAt, scene.job.snapshot.state == .running {
             let age = WatchMessages.duration(.microseconds(scene.now.microseconds - updated.microseconds))

@@ -3,9 +3,9 @@ internal import NIOPosix
 
 /// An executor that runs tasks on the threads that serve the sockets.
 ///
-/// A request is read, handled and answered on one thread: a change of threads would cost more than most responses do. A
-/// task that is resumed on an event loop's thread continues there. A task that is resumed elsewhere moves to one of
-/// these threads.
+/// A request is read and its response is made and written on one thread. A change of threads would cost more than most
+/// responses do. A task that is resumed on an event loop's thread continues there. A task that is resumed elsewhere
+/// moves to one of these threads.
 ///
 /// Long computations must not run here; they run on ``ComputeExecutor``.
 final class EventLoopExecutor: TaskExecutor {

@@ -5,7 +5,7 @@ internal import NIOHTTP1
 internal import NIOHTTPTypes
 internal import NIOHTTPTypesHTTP1
 
-/// The channel of one client connection: HTTP/1.1 with the server's own checks.
+/// The channel of a client's connection: HTTP/1.1 with the server's own checks.
 ///
 /// Hummingbird's channel leaves the checks to the parser. The parser stops reading after `Upgrade: h2c`, sends refusals
 /// without a body, and handles neither HTTP/1.0 nor a missing `Host`.

@@ -37,7 +37,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     ///
     /// - betweenMessages: nothing, or an incomplete head, was read. Can become message or discarding.
     /// - message: the rest of a message is read; its head was forwarded. Can become betweenMessages or discarding.
-    /// - discarding: incoming data is dropped, because no further request is answered. Final.
+    /// - discarding: incoming data is dropped, because no further request gets a response. Final.
     private enum Reading {
         case betweenMessages
         case message(isUpgrade: Bool)
@@ -109,7 +109,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
-        // A request after the last response would be recorded and not answered.
+        // A request after the last response would be recorded without a response.
         guard !isLast else { return reading = .discarding }
         let rules = head.rules(bodyBytesMax: settings.bodyBytesMax)
         if let problem = rules.problem ?? origins.problem(head) {
@@ -137,7 +137,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         case .message:
             reading = .discarding
             if openRequests.isEmpty {
-                // The request was answered before it was read completely.
+                // The response was sent before the request was read completely.
                 context.close(promise: nil)
             } else {
                 openRequests[openRequests.index(before: openRequests.endIndex)].keepsAlive = false

@@ -4,7 +4,7 @@ internal import LedgerStore
 internal import LedgerWire
 internal import Logging
 
-/// An error that is answered as `application/problem+json`.
+/// An error that becomes an `application/problem+json` response.
 struct HTTPProblem: Error, Sendable {
     var problem: ProblemDetails
     var headers: HTTPFields = [:]
@@ -38,11 +38,11 @@ struct HTTPProblem: Error, Sendable {
         return isRead
             ? HTTPProblem(
                 .gatewayTimeout, "Timed out",
-                "The ledger did not answer within \(limit); nothing was changed. Try again later, or request less.",
+                "The ledger did not respond within \(limit); nothing was changed. Try again later, or request less.",
                 headers: retry)
             : HTTPProblem(
                 .serviceUnavailable, "Outcome unknown",
-                "The ledger did not answer within \(limit): the request may or may not have been recorded. It is safe to "
+                "The ledger did not respond within \(limit): the request may or may not have been recorded. It is safe to "
                     + "send it again if its progress has report numbers and its executions have names or attempts.",
                 headers: retry)
     }

@@ -79,7 +79,7 @@ struct PageRoutes: Sendable {
         Route.ResponseSpec(status: 200, description: description, schema: "Text", mediaType: "text/html")
     }
 
-    /// Wraps a handler to answer errors with pages.
+    /// Wraps a handler to turn errors into pages.
     private func withErrorPages(
         _ body: @escaping @Sendable (RouteRequest) async throws -> LedgerResponse
     ) -> @Sendable (RouteRequest) async throws -> LedgerResponse {

@@ -105,7 +105,7 @@ struct ReplayBatch: Sendable {
 
     /// Folds a group in memory and stores the jobs that match.
     ///
-    /// - Returns: The jobs that match, and the number of events reported as done meanwhile.
+    /// - Returns: The jobs that match, and the number of events that were reported as done.
     private func storeMatching(
         _ group: [ReplayCheckpoints.Job], of replay: ReplayCheckpoints.Record, _ reporter: ReplayReporter
     ) async throws -> (done: Set<JobID>, reported: Int64) {

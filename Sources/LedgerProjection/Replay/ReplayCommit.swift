@@ -144,7 +144,7 @@ struct ReplayCommit: Sendable {
 
     /// Tries once to make one side live.
     ///
-    /// - Returns: Whether it has succeeded; false if the live projections have advanced too far meanwhile.
+    /// - Returns: Whether it has succeeded; false if the live projections have advanced too far since the last step.
     private func trySwitch(
         _ id: JobID, to side: Side, expecting expected: Replay.State, state: Replay.State
     ) async throws -> Bool {

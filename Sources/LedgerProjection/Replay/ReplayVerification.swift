@@ -82,7 +82,7 @@ struct ReplayVerification: Sendable {
     /// Folds and compares the jobs in one view of the database.
     ///
     /// In this view, a live projection and the events that it was folded from match. Nothing needs to be locked, and
-    /// events appended meanwhile are not seen.
+    /// later events are not visible.
     private func run(
         _ jobs: [ReplayCheckpoints.Job], bytesMax: Int, _ onProgress: (Int64) async throws -> Void
     ) async throws -> [StateChanges.JobChanges] {

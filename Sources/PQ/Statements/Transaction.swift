@@ -113,7 +113,7 @@ public struct Transaction: ~Copyable {
         guard let last = rows.last, last.commandTag == "COMMIT" else {
             throw PQError(
                 .transactionRolledBack,
-                "COMMIT was answered with \(rows.last?.commandTag ?? "nothing"): an earlier statement had failed")
+                "COMMIT returned \(rows.last?.commandTag ?? "nothing"): an earlier statement had failed")
         }
         return Array(rows.dropFirst(opening.count).dropLast())
     }

@@ -149,7 +149,7 @@ def footer(view: View) -> str:
         parts.append(f"sequence {view.snapshot.sequence:,}")
         lag = view.snapshot.ledger_sequence - view.snapshot.sequence
         if lag > 0:
-            parts.append(f"{lag:,} events behind")
+            parts.append(f"{lag:,} {'event' if lag == 1 else 'events'} behind")
     return " · ".join(parts)
 
 
