@@ -30,7 +30,7 @@ struct ProjectionStep {
 
     /// Makes the step's commit not wait for the disk, without an extra round trip.
     ///
-    /// The events are on the disk, and folding them again gives the same result. If PostgreSQL crashes soon after a
+    /// The events are on the disk, and folding them again has the same result. If PostgreSQL crashes soon after a
     /// step (within three times its `wal_writer_delay`, 0.6 s by default), everything that the step stored may be
     /// undone, including its checkpoint, and the job is behind again. A transaction that has seen the step's result
     /// commits later in the log, so it survives only together with the step. Values kept in memory survive without it

@@ -3,7 +3,7 @@ internal import PQ
 
 /// The statements that store a step's changes.
 ///
-/// There is one statement for each table, whatever the number of jobs.
+/// There is one statement for each table, for any number of jobs.
 enum StateChanges {
     /// The changes of one job.
     struct JobChanges {

@@ -100,7 +100,7 @@ enum StateQueries {
 
     /// The SQL that looks up tasks with their last and their named executions.
     ///
-    /// Most events belong to the last execution of their task. No other execution is looked up then.
+    /// Most events belong to the last execution of their task; then no other execution is looked up.
     private static let taskSQL = """
         select
             task.job_id, task.sequence, task.name, task.last, task.state, task.execution_count,

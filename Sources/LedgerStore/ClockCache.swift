@@ -66,7 +66,7 @@ package struct ClockCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 
     /// Inserts an entry at the hand and advances the hand.
     ///
-    /// So the new entry is examined last.
+    /// The new entry is examined last.
     private mutating func add(_ slot: Slot) {
         slots.append(slot)
         let last = slots.count - 1

@@ -124,7 +124,7 @@ public protocol LedgerService: Sendable {
     ///
     /// The page contains at most `limit` entries, and fewer if only few of very many executions have reported on the
     /// indicator.
-    /// With another policy than ``CountingPolicy/last``, and for the past, each page folds the events up to that point.
+    /// For any policy but ``CountingPolicy/last``, and for the past, each page folds the events up to that point.
     ///
     /// - Parameters:
     ///   - label: The indicator. `nil` is the default one.

@@ -112,7 +112,8 @@ public final class PostgresLedger: Service {
             lockTimeout: LedgerSession.appendLockTimeout)
         appending.isWritable = true
         appendPool = makePool(settings.appendConnectionsMax, "appender", appending)
-        // Comparing large projections takes long, and other connections fold what the comparison has locked.
+        // Comparing large projections takes long. Its transaction is idle while other connections fold the jobs that it
+        // has locked.
         let replaying = LedgerSession.requirements(
             role: settings.role, statementTimeout: .seconds(320), idleTimeout: .seconds(320))
         replayPool = makePool(settings.replayConnectionsMax, "replay", replaying)
@@ -223,7 +224,7 @@ public final class PostgresLedger: Service {
             logger.warning("cannot listen to other servers and workers", metadata: ["error": "\(error)"])
         case .notification(let notification):
             guard let items = NotificationPublisher.read(notification, instance: instance) else { return }
-            // A new process gets a response, so that both know of each other at once.
+            // A new process gets a response, so that the two processes find each other at once.
             if await publisher.recordPeer() { await publisher.publishPresence() }
             if notification.channel == NotificationPublisher.presenceChannel {
                 return

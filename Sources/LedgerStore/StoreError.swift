@@ -24,9 +24,11 @@ public struct StoreError: Error, Sendable {
         case corrupt
         /// Events of the job are missing: its month was retired, or they were removed.
         case incomplete
-        /// The request contradicts the current state. The message says how.
+        /// The request contradicts the current state. The message explains how.
         case conflict
-        /// The data to import is not an unaltered ledger. The message gives the position.
+        /// The data to import is not an unaltered ledger.
+        ///
+        /// The message contains the position.
         case invalid
         /// The service is stopping. Nothing was recorded.
         case closed

@@ -47,7 +47,7 @@ public final class PlanRecorder: Sendable {
 
     fileprivate func record(_ text: String) {
         guard text.contains("plan:"), let brace = text.firstIndex(of: "{") else { return }
-        // The logger joins lines with "; ". Plans contain no "; " of their own, except in statements, where removing it
+        // The logger joins lines with "; ". Plans themselves contain "; " only in statements, and removing it there
         // does no harm.
         let json = text[brace...].replacing("; ", with: " ")
         guard let tree = try? JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any],

@@ -7,7 +7,7 @@ public import PQ
 /// The PostgreSQL cluster of the tests.
 ///
 /// It is the cluster that `PROGRESS_LEDGER_TEST_CLUSTER` names, which `Scripts/test` starts and stops. Without the
-/// variable, the tests start a cluster of their own and stop it when the process ends.
+/// variable, the tests start their own cluster and stop it when the process ends.
 public actor TestCluster {
     public static let shared = TestCluster()
     /// The environment variable with the connection string of a cluster for the tests.

@@ -122,7 +122,7 @@ package struct LineStream: AsyncSequence, Sendable {
 
     /// A connection in the middle of a response.
     ///
-    /// It goes back to the pool after the end of the response, and is closed if the caller does not read that far.
+    /// It returns to the pool after the end of the response, and is closed if the caller stops before the end.
     private final class Body {
         let connection: HTTPConnection
         private let pool: ConnectionPool

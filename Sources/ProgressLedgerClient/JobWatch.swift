@@ -4,7 +4,7 @@ public import LedgerWire
 /// The snapshots of a job: the current one, then each change until the job ends.
 ///
 /// The server sends at most ten snapshots a second, always the newest, and skips those in between. Each iteration uses
-/// a connection of its own. The connection is lost if no data arrives within ``LedgerClient/Settings/deadline``; the
+/// a separate connection. The connection is lost if no data arrives within ``LedgerClient/Settings/deadline``; the
 /// server sends something every 15 seconds. To continue after a loss, watch again from the last sequence.
 public struct JobWatch: AsyncSequence, Sendable {
     public typealias Failure = LedgerClientError

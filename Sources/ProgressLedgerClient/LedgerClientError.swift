@@ -57,7 +57,7 @@ public struct LedgerClientError: Error, Sendable {
     public let problems: [RequestProblem]
     /// The superseded execution and the one that counts.
     public let superseded: SupersededExecution?
-    /// The pause that the server asks for before the next try.
+    /// The pause that the server requests before the next try.
     public let retryAfter: Duration?
     /// Whether the ledger itself refused the request, and not a proxy.
     let isProblem: Bool

@@ -12,7 +12,7 @@ type StartOption func(*startSettings)
 type startSettings struct {
 	attempt        int
 	isAttemptGiven bool
-	// attemptSource names the variable with the attempt; empty if the caller gave the attempt.
+	// attemptSource names the variable with the attempt; empty if the caller set the attempt.
 	attemptSource        string
 	attemptProblem       error
 	onSuperseded         func(*Execution)
@@ -21,8 +21,8 @@ type startSettings struct {
 
 // Attempt sets the attempt of the execution: 1, 2, 3 … up to AttemptMax.
 //
-// Of a task's executions the one with the highest attempt counts, whenever its reports arrive. So give the attempt if
-// the workflow engine knows it. Without one the ledger assigns the next number, and the execution that starts last
+// The execution of a task with the highest attempt counts, in any order of arrival. Therefore set the attempt if
+// the workflow engine provides it. Otherwise the ledger assigns the next number, and the execution that starts last
 // counts.
 func Attempt(n int) StartOption {
 	return func(s *startSettings) { s.attempt, s.isAttemptGiven = n, true }

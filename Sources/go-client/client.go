@@ -16,8 +16,8 @@ import (
 //
 // Make one per process and close it at the end. All methods are safe for concurrent use.
 //
-// A nil client, or one without a URL, is silent: reports do nothing, and reads fail with ErrNotConfigured. So a task
-// runs in a unit test as it does in production.
+// A nil client, or one without a URL, is silent: reports do nothing, and reads fail with ErrNotConfigured. Therefore a
+// task runs in a unit test as it does in production.
 type Client struct {
 	// Jobs creates, finds and lists jobs.
 	Jobs Jobs
@@ -225,7 +225,7 @@ func (c *Client) flushAll(ctx context.Context) error {
 	return first
 }
 
-// Close sends the last reports, waits for them, and gives up the rest.
+// Close sends the last reports, waits for them, and abandons the rest.
 //
 // Afterwards nothing is sent: reports of open executions are dropped and counted. A second call does nothing.
 func (c *Client) Close() error {
@@ -255,7 +255,7 @@ func (c *Client) Close() error {
 	return err
 }
 
-// giveUp gives up everything undelivered, and logs it in one line.
+// giveUp abandons everything undelivered, and logs it in one line.
 func (c *Client) giveUp() {
 	var count int64
 	var cause error

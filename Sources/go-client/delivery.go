@@ -30,7 +30,7 @@ type delivery struct {
 	batches []batch
 	// batchSizeMax limits the events of a batch; less than batchSizeDefault once a server or proxy refused a larger one.
 	batchSizeMax int
-	// dueAt is when the buffer is to be sent.
+	// dueAt is the time to send the buffer.
 	dueAt time.Time
 	// checkAt is when to check again whether the execution is superseded.
 	checkAt      time.Time
@@ -41,14 +41,14 @@ type delivery struct {
 	generation, deliveredGeneration, flushGeneration int64
 
 	failures int
-	// retryAt ends the client's own pause after a failure, notBefore the pause that the ledger asked for.
+	// retryAt ends the client's own pause after a failure, notBefore the pause that the ledger requested.
 	retryAt, notBefore time.Time
 
 	outcome        Outcome
 	isEnded        bool
 	isFinishQueued bool
 	drainUntil     time.Time
-	// isAbandoned is true once nothing will be sent any more.
+	// isAbandoned is true once nothing more will be sent.
 	isAbandoned bool
 
 	counts Stats
@@ -89,7 +89,7 @@ func newBatch(events []event, completedGeneration int64) batch {
 type step struct {
 	kind  stepKind
 	batch batch
-	// isCheck asks for the verdicts along with the batch.
+	// isCheck is true if the batch requests the verdicts.
 	isCheck bool
 	// until is when to call next again if nothing else happens; zero means never.
 	until time.Time
@@ -106,7 +106,7 @@ const (
 	stepSend
 	// stepCheck: check whether the execution is superseded.
 	stepCheck
-	// stepStop: everything is delivered or given up.
+	// stepStop: everything is delivered or abandoned.
 	stepStop
 )
 
@@ -144,7 +144,7 @@ func (d *delivery) next(now time.Time) step {
 
 // wait returns a wait until the first of these times.
 //
-// An ended execution waits until it gives up, at most.
+// An ended execution waits at most until it abandons its reports.
 func (d *delivery) wait(times ...time.Time) step {
 	if d.isEnded {
 		times = append(times, d.drainUntil)
@@ -274,7 +274,7 @@ func (d *delivery) isDelivered(target int64) bool {
 
 // end records that nothing more will be reported.
 //
-// One try follows at once, whatever the pause.
+// One try follows at once, even during a pause.
 func (d *delivery) end(outcome Outcome, now time.Time) {
 	d.isEnded = true
 	d.outcome = outcome
@@ -285,7 +285,7 @@ func (d *delivery) end(outcome Outcome, now time.Time) {
 	}
 }
 
-// abandon gives up everything undelivered, counts it, and returns the count.
+// abandon drops everything undelivered, counts it, and returns the count.
 func (d *delivery) abandon() (count int64) {
 	if d.isAbandoned {
 		return 0

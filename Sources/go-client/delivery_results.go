@@ -76,7 +76,7 @@ func (d *delivery) requestFailed(err error, now time.Time, retryAfter time.Durat
 	d.notBefore = now.Add(retryAfter + time.Duration(randomFraction*retryAfterSpread*float64(retryAfter)))
 }
 
-// backoff returns the pause after so many failures in a row.
+// backoff returns the pause after this number of consecutive failures.
 //
 // The pause doubles with each failure, up to pauseMax; a random fraction of it, at least half, is taken.
 func backoff(failures int, randomFraction float64) time.Duration {

@@ -168,7 +168,7 @@ func TestPausesGrowAreSpreadAndHonorRetryAfter(t *testing.T) {
 	_, err := d.report("a", 0, 1, fixedClock(now))
 	must(t, err)
 	d.requestFailed(errors.New("overloaded"), now, 30*time.Second, 0)
-	// The end skips the client's own pause, but not the one that the ledger asked for.
+	// The end skips the client's own pause, but not the one that the ledger requested.
 	d.end(Succeeded, now)
 	if waiting := expectStep(t, d, now, stepWait); waiting.until.Before(now.Add(30 * time.Second)) {
 		t.Errorf("it comes back after %v", waiting.until.Sub(now))
@@ -197,7 +197,7 @@ func TestAnEndedExecutionGivesUpEventually(t *testing.T) {
 	}
 }
 
-// Setting the clock must not change a pause, an interval or the time to give up.
+// Setting the clock must not change a pause, an interval or the time limit.
 //
 // So every awaited time needs a monotonic reading, which Go compares instead of the clock time. Rounding, formatting or
 // changing the zone removes it.

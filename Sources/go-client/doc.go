@@ -58,8 +58,8 @@
 //
 // StartExecution does not wait for the ledger. Only the end of an execution waits (Finish, Close and Run), for its last
 // reports, so that a program may end right after it. Undelivered reports are sent in the background for up to 15
-// minutes. Client.Close, at the end of the program, tries once more. In an outage all these waits take 5 s at most
-// together. A task that must not wait at all uses WithCloseWait(0), and calls Client.Flush somewhere.
+// minutes. Client.Close, at the end of the program, tries once more. During an outage all these waits together take 5 s
+// at most together. A task that must not wait uses WithCloseWait(0), and calls Client.Flush somewhere.
 //
 // A signal that ends the program loses up to a second of reports, unless the program calls Client.FlushOnSignal when it
 // starts, or handles the signal itself and closes the client.

@@ -30,7 +30,7 @@ const (
 // safe for concurrent use. A nil Execution, or one of a silent client, accepts every call and sends nothing.
 type Execution struct {
 	client *Client
-	// health is nil if the execution has no client at all.
+	// health is nil if the execution has no client.
 	health   *health
 	key      taskKey
 	identity identity

@@ -89,7 +89,7 @@ func (e *Execution) queueFinish(outcome Outcome) (isFirst bool) {
 	return true
 }
 
-// abandon gives up everything undelivered, and returns the count.
+// abandon drops everything undelivered, and returns the count.
 func (e *Execution) abandon() (count int64) {
 	e.mu.Lock()
 	count = e.delivery.abandon()

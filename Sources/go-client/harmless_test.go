@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// No call panics, ends or blocks the task, whatever its arguments.
+// No call panics, ends or blocks the task, for any arguments.
 
 // nilContext is the context of a caller without one.
 var nilContext context.Context

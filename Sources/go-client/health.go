@@ -12,7 +12,7 @@ type Logger interface {
 	Printf(format string, arguments ...any)
 }
 
-// health tracks whether the ledger responds, and what has been logged about it.
+// health tracks whether the ledger responds, and the last logged state.
 type health struct {
 	logger Logger
 	now    func() time.Time
@@ -66,7 +66,7 @@ func (h *health) recordTimeout(address string, began time.Time, wait time.Durati
 	}
 }
 
-// logLoss logs that reports were given up.
+// logLoss logs that reports were abandoned.
 //
 // It logs nothing if the outage was logged in the last minute.
 func (h *health) logLoss(address string, count int64, cause error) {

@@ -39,7 +39,7 @@ type jobDescription struct {
 
 // Key sets the caller's unique name for the job, of 1 to 200 Unicode scalars.
 //
-// Creating a job again with the same key, name and tags returns the same job. With a key, creation is safe to repeat.
+// Creating a job again with the same key, name and tags returns the same job. Creation with a key is safe to repeat.
 func Key(key string) CreateOption {
 	return func(d *jobDescription) { d.Key, d.isKeyGiven = key, true }
 }
@@ -116,7 +116,7 @@ func (c *Client) CreateJob(ctx context.Context, name string, options ...CreateOp
 
 // Job returns the job with this ID without a request, for a worker.
 //
-// If the ledger does not know the ID, reads return ErrNotFound, and the first refused report is logged. An empty ID
+// If the job does not exist, reads return ErrNotFound, and the first refused report is logged. An empty ID
 // makes the job silent.
 func (c *Client) Job(id string) *Job { return &Job{client: c, ID: id} }
 

@@ -15,13 +15,13 @@ type jobEnd struct {
 	client *Client
 	job    string
 	body   []byte
-	// predecessors are closed when the executions that ended before are delivered or given up.
+	// predecessors are closed when the executions that ended before are delivered or abandoned.
 	predecessors []<-chan struct{}
 	life         context.Context
 	endLife      context.CancelFunc
 	// skipPause ends the pause before the next try.
 	skipPause chan struct{}
-	// settled is closed when the end is recorded, refused or given up.
+	// settled is closed when the end is recorded, refused or abandoned.
 	settled chan struct{}
 
 	mu sync.Mutex
@@ -175,7 +175,7 @@ func (e *jobEnd) await(ctx context.Context) error {
 	}
 }
 
-// leave continues the delivery in the background, or gives it up.
+// leave continues the delivery in the background, or abandons it.
 func (e *jobEnd) leave(mayDrain bool) {
 	e.mu.Lock()
 	e.hasCallerLeft = true

@@ -23,7 +23,7 @@ func (j Jobs) Create(ctx context.Context, name string, options ...CreateOption) 
 //
 // The errors are those of Client.FindJob.
 //
-// With an error the returned job has no progress, but accepts reports, like one of Client.Job.
+// If there is an error, the returned job has no progress, but accepts reports, like one of Client.Job.
 func (j Jobs) Get(ctx context.Context, id string) (*JobProgress, error) {
 	job, err := j.client.FindJob(ctx, id)
 	if err != nil {

@@ -69,7 +69,7 @@ func (j *Job) Snapshot(ctx context.Context, options ...SnapshotOption) (*Snapsho
 
 // History reads how the numbers of the indicator with this label developed.
 //
-// The default indicator has the label "". There are at most so many points, 500 if points is 0, and every decrease is
+// The default indicator has the label "". There are at most this many points, 500 if points is 0, and every decrease is
 // among them, with its cause. Errors: ErrNotFound, also if no event names the indicator; ErrUnavailable;
 // ErrNotConfigured.
 func (j *Job) History(ctx context.Context, label string, points int) (*History, error) {

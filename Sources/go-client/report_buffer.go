@@ -17,7 +17,7 @@ func (a *amount) add(n int64) {
 	}
 }
 
-// take removes and returns as much as one event can carry.
+// take removes and returns the units that one event can contain.
 func (a *amount) take() int64 {
 	if a.full > 0 {
 		a.full--
@@ -90,7 +90,7 @@ func (b *reportBuffer) add(pending *pendingIndicator, total, done int64) {
 
 // accept validates a report, and returns the entry of its label.
 //
-// A known label is not checked again.
+// A label that was used before is not checked again.
 func (b *reportBuffer) accept(label string, total, done int64) (*pendingIndicator, error) {
 	if pending, isKnown := b.indicators[label]; isKnown {
 		return pending, checkIncrements(total, done)
@@ -127,7 +127,7 @@ func checkIncrements(total, done int64) error {
 
 func (b *reportBuffer) isEmpty() bool { return len(b.dirty) == 0 }
 
-// take removes at most so many events from the buffer and numbers them.
+// take removes at most this number of events from the buffer and numbers them.
 //
 // The caller must send them until they are settled: their numbers belong to this content for good.
 func (b *reportBuffer) take(batchSizeMax int) []event {

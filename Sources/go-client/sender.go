@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// run sends the reports of one execution until all are delivered or given up.
+// run sends the reports of one execution until all are delivered or abandoned.
 //
 // Only this goroutine sends for the execution, so at most one request is in flight and reports arrive in order.
 func (e *Execution) run(predecessor <-chan struct{}) {
@@ -330,7 +330,7 @@ func jobPath(job, rest string) string { return "/v1/jobs/" + url.PathEscape(job)
 func randomFraction() float64 {
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {
-		// Without randomness the pauses are still right, just not spread.
+		// If there is no randomness, the pauses are correct but not spread.
 		return 0.5
 	}
 	return float64(binary.LittleEndian.Uint64(random[:])>>11) / (1 << 53)

@@ -69,7 +69,7 @@ func startServer(data string) (*testServer, error) {
 	}
 	command := exec.Command(binary, "serve", "--port", "0", "--data", data+"/data", "--log-level", "error")
 	command.Stderr = os.Stderr
-	// In its own process group, so that Ctrl-C does not reach the database before the server is stopped.
+	// It has its own process group, so that Ctrl-C does not reach the database before the server is stopped.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	output, err := command.StdoutPipe()
 	if err != nil {

@@ -119,7 +119,8 @@ const (
 // classify returns the disposition of a request, and the reason if not accepted.
 //
 // Only the ledger itself rejects for good, with problem+json. The response of a proxy, such as a 404 during a
-// deployment, is temporary. So is a refused token: the operator may correct it, and until then the pauses are long.
+// deployment, is temporary. A refused token is temporary as well: the operator may correct it, and until then the
+// pauses are long.
 func classify(a *httpResponse, err error) (disposition, error) {
 	if err != nil {
 		return retryable, err

@@ -96,7 +96,7 @@ func (u *Units) UnmarshalJSON(text []byte) error {
 	if string(text) == "null" {
 		return nil
 	}
-	// More digits do not come from a ledger, and parsing them would take long.
+	// A ledger sends no more digits than this, and parsing them would take long.
 	const digitsMax = 1000
 	if len(text) > digitsMax {
 		return fmt.Errorf("ledger: an integer of %d digits is too long", len(text))

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// silentClient returns a client without a URL, whatever the environment.
+// silentClient returns a client without a URL, independent of the environment.
 func silentClient(t testing.TB) *Client {
 	t.Helper()
 	t.Setenv("PROGRESS_LEDGER_URL", "")

@@ -15,7 +15,7 @@ import (
 // Watch iterates over the job's changing snapshots until the job has finished.
 //
 // It starts with the current snapshot and ends with that of the finished job. Snapshots in quick succession may be left
-// out. None comes twice, and none is older than the one before, unless the ledger itself went back to an earlier state.
+// out. None is repeated, and none is older than the previous one, unless the ledger was restored to an earlier state.
 //
 // It resumes after restarts and outages of the ledger of up to an hour each. It waits while nothing changes, so use a
 // context that can be canceled. Errors: that of the context, ErrNotFound, ErrNotConfigured, a *Problem if the token is

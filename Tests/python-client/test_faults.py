@@ -13,7 +13,7 @@ import pytest
 from progress_ledger import Client, Job, Settings, UnavailableError
 
 from conftest import QUICK, Messages, figures
-from fault_proxy import Reply, CutAfter, CutBefore, Fault, FaultProxy, Hold, Pass, problem
+from fault_proxy import CutAfter, CutBefore, Fault, FaultProxy, Hold, Pass, Reply, problem
 from ledger_process import LedgerProcess
 
 UNAVAILABLE = Reply(503, {"title": "Overloaded", "status": 503}, {"Retry-After": "0"})

@@ -1,6 +1,6 @@
 /// The sequence and the hash of an event.
 ///
-/// If it is stored beyond the reach of anyone who can change the ledger, it proves that this event and all earlier
+/// If users who can change the ledger cannot change this position, it proves that this event and all earlier
 /// events are unchanged.
 public struct ChainPosition: Hashable, Sendable {
     /// The sequence of the event.

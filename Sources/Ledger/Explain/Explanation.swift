@@ -8,7 +8,7 @@ public struct Explanation: Hashable, Sendable {
     public var indicator: IndicatorState
     /// The executions that reported on the indicator.
     ///
-    /// Tasks are in the order in which they began; the highest execution of each task comes last.
+    /// Tasks are in the order in which they began; the highest execution of each task is the last one.
     public var entries: [Entry]
     /// The beginning of the next page; nil on the last page.
     public var nextCursor: Cursor?

@@ -39,7 +39,7 @@ extension Fold {
         if let name = execution.name {
             namedExecutions[NamedKey(task: execution.task, name: name)] = index
         }
-        // An attempt without a name refers to the first known execution with that attempt.
+        // An attempt without a name refers to the first execution with that attempt.
         let key = AttemptKey(task: execution.task, attempt: execution.attempt)
         if let first = attemptedExecutions[key], executions[first].sequence < execution.sequence { return index }
         attemptedExecutions[key] = index

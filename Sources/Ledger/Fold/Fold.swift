@@ -1,6 +1,6 @@
 /// The fold of a job: computes its state from its events 1…n.
 ///
-/// It is deterministic, without clock and randomness. It gives the same result event by event, in batches of any size,
+/// It is deterministic, without clock and randomness. It has the same result event by event, in batches of any size,
 /// resumed from a stored state, or from the beginning (semantics, section 4).
 ///
 /// A fold may contain a whole job, or only the part that the next events affect. The cost of a batch then depends on
@@ -157,7 +157,7 @@ public struct Fold: Sendable {
 
     // MARK: Discarding
 
-    /// Applies verdict rules 1 to 3 to an event of a known execution.
+    /// Applies verdict rules 1 to 3 to an event of an existing execution.
     ///
     /// - Returns: The verdict if the event is discarded; otherwise nil.
     private func discard(
@@ -209,7 +209,7 @@ public struct Fold: Sendable {
 
     // MARK: Executions
 
-    /// Returns the known execution of a reference (semantics, section 3).
+    /// Returns the existing execution of a reference (semantics, section 3).
     ///
     /// Nil if the reference begins a new execution.
     func executionIndex(of reference: ExecutionReference) -> Int? {
@@ -337,7 +337,7 @@ public struct Fold: Sendable {
 
     /// Returns the indicator of this label, which this event creates if there is none.
     ///
-    /// The first event that names an indicator fixes its position, whatever the event's verdict.
+    /// The first event that names an indicator fixes its position, even if the event is discarded.
     private mutating func indicatorIndex(of label: Name?, namedBy event: Event) -> Int {
         // Most jobs have few indicators; comparing their labels costs less than a dictionary lookup.
         for index in 0..<min(indicators.count, Self.comparedIndicatorsMax) where indicators[index].label == label {

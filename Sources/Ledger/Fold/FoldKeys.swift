@@ -8,7 +8,7 @@ public struct FoldKeys: Sendable {
         public let name: Name
     }
 
-    /// The first known execution of an attempt.
+    /// The first execution of an attempt.
     public struct AttemptedExecution: Hashable, Sendable {
         public let task: Name
         public let attempt: Int32

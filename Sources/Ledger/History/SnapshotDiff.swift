@@ -122,7 +122,7 @@ public struct SnapshotDiff: Hashable, Sendable {
 
     /// The indicators that changed, in the order in which the job first named them.
     ///
-    /// Indicators that are no longer shown come last.
+    /// Indicators that are no longer shown are last.
     public var indicators: [IndicatorChange] {
         let before = Dictionary(uniqueKeysWithValues: from.indicators.map { ($0.label, $0.counted) })
         let after = Set(to.indicators.map(\.label))

@@ -142,7 +142,7 @@ public struct Replay: Hashable, Sendable {
         public var key: Name
         /// The value in the live projection; nil if it lacks the part.
         public var live: String?
-        /// The value that the events give; nil if they give none.
+        /// The value by the events; nil if they yield none.
         public var replayed: String?
 
         public init(job: JobID, part: Part, key: Name, live: String?, replayed: String?) {

@@ -21,7 +21,7 @@ extension Snapshot.Indicator {
 
     /// The time without an update after which an indicator is stalled, in microseconds.
     ///
-    /// Reporters send their reports once a second, and a unit that takes longer than a minute is worth a look.
+    /// Reporters send their reports once a second, and a unit that takes longer than a minute deserves attention.
     public static let stalledAfter: Int64 = 60_000_000
 
     /// Returns the indicator's status for this job state and this time.

@@ -1,6 +1,6 @@
 /// The operational state of a ledger: backlog, workers and problems.
 ///
-/// For operators: it shows which projections are behind, which processes work on them, and what blocks them.
+/// It shows operators which projections are behind, which processes fold them, and which obstacles there are.
 public struct LedgerStatus: Hashable, Sendable {
     /// The backlog of events that snapshots do not include yet, over all jobs.
     public struct Lag: Hashable, Sendable {

@@ -31,10 +31,10 @@ struct BenchmarkAssertion {
         return start.duration(to: .now)
     }
 
-    /// Checks the events and, if asked, the snapshots.
+    /// Checks the events and optionally the snapshots.
     ///
     /// - Parameter folds: Whether the server projects, so that snapshots can be compared too.
-    /// - Returns: A sentence that states what was proved.
+    /// - Returns: A sentence that states the result.
     func run(_ name: String, folds: Bool) async throws -> String {
         let expected = stock.expectation
         try await compareEvents(expected)

@@ -32,7 +32,7 @@ struct LargeLedgerFixture {
         try await machine.drop(name)
     }
 
-    /// Runs the body with a server of its own on this ledger.
+    /// Runs the body with a separate server on this ledger.
     func withServer<R>(projects: Bool, _ body: (BenchmarkMachine.Site) async throws -> R) async throws -> R {
         let server = try await machine.server(on: name, projects: projects)
         let result = try await body(

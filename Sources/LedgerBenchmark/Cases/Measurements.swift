@@ -1,7 +1,7 @@
 internal import LedgerStore
 internal import PQ
 
-/// The measurements, each with a server and databases of its own.
+/// The measurements, each with its own server and databases.
 struct Measurements {
     static let jobCount = 1_000
     static let taskCount = 100

@@ -1,9 +1,9 @@
 internal import FoundationEssentials
 internal import Glibc
 
-/// A `progress-ledger serve` in a process of its own.
+/// A `progress-ledger serve` in a separate process.
 ///
-/// Its processor time and memory can thus be measured separately.
+/// Therefore its processor time and memory can be measured separately.
 final class ServerUnderTest {
     private static let startDeadline: Duration = .seconds(60)
     private static let stopDeadline: Duration = .seconds(60)

@@ -2,7 +2,7 @@ internal import Glibc
 
 /// Threads for blocking work, which Swift tasks must not do.
 enum Threads {
-    /// Runs a closure on a thread of its own and waits for its result.
+    /// Runs a closure on a separate thread and waits for its result.
     static func run<Value: Sendable>(
         _ body: @escaping @Sendable () throws -> Value
     ) async throws -> Value {

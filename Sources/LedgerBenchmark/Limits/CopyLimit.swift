@@ -3,7 +3,7 @@ internal import PQ
 
 /// The limit for batches: COPY of the same rows into PostgreSQL.
 ///
-/// Each batch is a transaction of its own. The number of connections is that of the ledger's load.
+/// Each batch is a separate transaction. The number of connections is that of the ledger's load.
 struct CopyLimit {
     let machine: BenchmarkMachine
     let database: Pool

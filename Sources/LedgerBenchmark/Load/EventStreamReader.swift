@@ -13,7 +13,7 @@ struct EventStreamReader {
     private enum Section {
         case head
         case chunkSize
-        /// The number of bytes of the chunk still to come, before its line end.
+        /// The number of missing bytes of the chunk, before its line end.
         case chunk(Int)
     }
 

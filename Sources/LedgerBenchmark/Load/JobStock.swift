@@ -151,7 +151,7 @@ final class LagScript: LoadScript, @unchecked Sendable {
         case reading(since: ContinuousClock.Instant)
     }
 
-    /// One of so many appends is followed to the snapshot.
+    /// The sampling interval: one append in this many is followed to its snapshot.
     private static let sampleEvery = 25
     /// The delay from creating the script to the first request.
     ///

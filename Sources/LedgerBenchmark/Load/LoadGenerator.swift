@@ -11,7 +11,7 @@ struct LoadGenerator {
     let port: UInt16
     let connections: Int
 
-    /// Runs a script until all its connections have ended, on a thread of its own.
+    /// Runs a script on a separate thread until all its connections have ended.
     ///
     /// - Parameter expected: The expected status of responses.
     func run(_ script: some LoadScript, expected: Int) async throws -> LoadResult {

@@ -26,7 +26,7 @@ struct LoadResponse {
     let body: ArraySlice<UInt8>
     /// The time from when the request was due to the last byte of the response.
     ///
-    /// The due time counts, so that a server that delays later requests does not look better than it is.
+    /// Latencies start at the due time, so that a server that delays later requests does not appear faster.
     let latency: Duration
 }
 

@@ -168,7 +168,7 @@ final class WatchLoad: @unchecked Sendable {
         appenders[number].job = nil
         jobs[jobIndex].last = max(jobs[jobIndex].last, sequence)
         let missing = jobs[jobIndex].watchers.count { watchers[$0].shown < sequence }
-        // Watchers that were shown the event before the response came have no lag.
+        // Watchers that received the event before the response arrived have no lag.
         for _ in missing..<jobs[jobIndex].watchers.count { lags.add(.zero) }
         if missing > 0 {
             jobs[jobIndex].pending.append(PendingEvent(sequence: sequence, acknowledged: .now, missing: missing))

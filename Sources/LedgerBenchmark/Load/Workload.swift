@@ -5,7 +5,7 @@ internal import Ledger
 /// A few jobs get most of the events (Zipf), 15 in 100 tasks are retried once or twice, there are four labels, and some
 /// reports come from superseded executions.
 ///
-/// Each event contains its attempt. The highest attempt of a task counts, whatever the order of arrival, so the final
+/// Each event contains its attempt. The highest attempt of a task counts in any order of arrival, so the final
 /// snapshots can be predicted without a fold.
 struct Workload {
     static let labels = ["rows", "bytes", "files", "checks"]
@@ -40,7 +40,7 @@ struct Workload {
         self.stored = stored
         random = SplitMix64(state: seed)
         var sum = 0.0
-        // Zipf with exponent 1: the job of rank n gets 1/n of what the first one gets.
+        // Zipf with exponent 1: the job of rank n gets 1/n of the events of the first one.
         weights = (1...jobs).map { rank in
             sum += 1 / Double(rank)
             return sum

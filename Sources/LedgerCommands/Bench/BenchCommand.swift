@@ -88,7 +88,7 @@ struct BenchCommand: AsyncParsableCommand {
         }
     }
 
-    /// Runs the body until it ends or a signal comes.
+    /// Runs the body until it ends or a signal arrives.
     ///
     /// After a signal the body is cancelled, and the function waits until it has cleaned up.
     private static func untilSignal(

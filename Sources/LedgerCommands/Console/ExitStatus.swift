@@ -2,7 +2,7 @@
 enum ExitStatus: Int32, CaseIterable, Sendable {
     /// The command succeeded.
     case done = 0
-    /// The command failed for a reason without a code of its own.
+    /// The command failed for a reason without a specific code.
     case failed = 1
     /// The server refused the request: it is invalid, or it contradicts the ledger.
     case refused = 2

@@ -1,6 +1,6 @@
 import Glibc
 
-/// A file that is created completely or not at all.
+/// A file that is created completely or not created.
 ///
 /// It is written under a temporary name in the same folder and renamed at the end. A path that is not a regular file,
 /// such as a device or a pipe, is written directly.

@@ -40,7 +40,7 @@ final class ProgressBarRenderer {
         Console.standard.writeToError("\r\u{1B}[K\(TerminalText.cut(text, to: style.width - 1, style))")
     }
 
-    /// Erases the bar, so that the next output has a line of its own.
+    /// Erases the bar, so that the next output begins on an empty line.
     func clear() {
         guard isDrawn else { return }
         isDrawn = false

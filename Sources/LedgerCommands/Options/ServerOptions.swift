@@ -35,8 +35,8 @@ struct ServerOptions: ParsableArguments {
 
     /// Creates a client of the server.
     ///
-    /// - Parameter usualPatience: The time to retry, in seconds, if the command line gives none. A user can repeat a
-    ///   query; a report in a script must survive a restart of the server.
+    /// - Parameter usualPatience: The time to retry, in seconds, unless the command line contains one. A user can
+    ///   repeat a query; a report in a script must survive a restart of the server.
     func client(defaultPatience: Int = 0) throws(LedgerClientError) -> LedgerClient {
         var settings = LedgerClient.Settings()
         settings.deadline = .seconds(timeout)

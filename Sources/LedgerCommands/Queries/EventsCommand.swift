@@ -85,7 +85,7 @@ struct EventsCommand: AsyncParsableCommand {
                 Console.standard.print(String(decoding: line, as: UTF8.self))
             }
         } else {
-            // Columns are separated by tabs instead of aligned, because the later lines are not known yet.
+            // Columns are separated by tabs, because aligning them would require all lines first.
             for try await event in client.eventStream(of: id, search) {
                 Console.standard.print(EventText.cells(event).map(VisibleText.escape).joined(separator: "\t"))
             }

@@ -68,7 +68,8 @@ struct TasksCommand: AsyncParsableCommand {
         _ execution: ExecutionSummary, of task: TaskSummary, _ now: Timestamp?
     ) -> String {
         if let outcome = execution.outcome { return outcome.rawValue }
-        // A superseded execution without an outcome may still run, as a zombie, or may be lost; the ledger cannot know.
+        // A superseded execution without an outcome may still run, as a zombie, or may be lost; the ledger cannot
+        // detect which.
         guard execution.isCounted else { return "unfinished" }
         guard task.state == .running, let now, SilentExecution.silence(of: execution, now: now) != nil else {
             return task.state.rawValue

@@ -6,7 +6,7 @@ import UnixSignals
 /// Runs services and handles signals, from preparation to cleanup.
 ///
 /// The first SIGTERM or SIGINT lets the services finish their current work within a time limit. A second signal stops
-/// them at once, unless it comes within a second of the first: one sender may send a signal twice. A signal during
+/// them at once, unless it arrives within a second of the first: one sender may send a signal twice. A signal during
 /// preparation ends the preparation.
 final class ServiceRunner: Sendable {
     private enum State {
@@ -14,7 +14,7 @@ final class ServiceRunner: Sendable {
         case preparing
         /// The services run. → `stopping`
         case running(ServiceGroup)
-        /// A signal came at this time; nil if it came before the services ran.
+        /// A signal arrived at this time; nil if the services did not run yet.
         case stopping(since: ContinuousClock.Instant?)
     }
 
@@ -67,7 +67,7 @@ final class ServiceRunner: Sendable {
         }
     }
 
-    /// Runs services until one fails or a signal comes.
+    /// Runs services until one fails or a signal arrives.
     ///
     /// They start in the given order and stop in reverse order.
     func run(_ services: [any Service]) async throws {

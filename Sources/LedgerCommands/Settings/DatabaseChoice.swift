@@ -14,7 +14,7 @@ enum DatabaseChoice: Hashable, Sendable {
     ///
     /// - Parameters:
     ///   - databaseFlag: The value of `--database`.
-    ///   - dataFlag: The value of `--data`, which requests a private database whatever the environment contains.
+    ///   - dataFlag: The value of `--data`, which requests a private database and overrides the environment.
     ///   - configuration: The environment and the file.
     ///   - isRoot: Whether the process runs as root.
     static func choose(

@@ -67,7 +67,7 @@ struct WatchEnd: Hashable {
         !goals.isEmpty && goals.allSatisfy { $0.isReached(in: snapshot) } ? .done : nil
     }
 
-    /// Remarks on goals for unknown labels, which may be misspelt or still to come.
+    /// Remarks on goals for labels that do not exist yet, which may be misspelt.
     func remarks(on snapshot: Snapshot) -> [String] {
         let labels = snapshot.indicators.map { $0.label?.text ?? SnapshotText.unlabeled }
         let shown = labels.prefix(10).joined(separator: ", ") + (labels.count > 10 ? ", …" : "")

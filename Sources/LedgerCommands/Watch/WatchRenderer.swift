@@ -19,7 +19,7 @@ struct WatchRenderer {
 
     enum Connection: Hashable {
         case live
-        /// Lost since a time; the next attempt comes after the given duration.
+        /// Lost since a time; the next attempt follows after the given duration.
         case lost(since: ContinuousClock.Instant, retryIn: Duration)
         /// The job has ended.
         case ended

@@ -1,7 +1,7 @@
 internal import NIOCore
 internal import NIOPosix
 
-/// An executor with threads of its own for work that may compute for long.
+/// An executor with its own threads for work that may compute for long.
 ///
 /// On the threads of the standard executor such work would delay signals, timers and the projection.
 final class ComputeExecutor: TaskExecutor {

@@ -12,7 +12,7 @@ final class EventLoopExecutor: TaskExecutor {
     /// The threads that serve the sockets of all servers in this process.
     ///
     /// They live as long as the process. There are half as many as cores, because the database connections have a
-    /// thread of their own, and PostgreSQL often runs on the same machine.
+    /// separate thread, and PostgreSQL often runs on the same machine.
     static let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, System.coreCount / 2))
     static let shared = EventLoopExecutor()
 

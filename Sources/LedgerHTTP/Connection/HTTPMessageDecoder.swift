@@ -9,7 +9,7 @@ enum RequestTooLarge: Error {
     case header
 }
 
-/// A signal to a connection's decoder that a request asked for another protocol.
+/// A signal to a connection's decoder that a request wants another protocol.
 ///
 /// The parser reads no more after such a request. Used on the connection's event loop only.
 final class UpgradeSignal {

@@ -13,7 +13,7 @@ struct TimeBound: Sendable {
     /// The error of work that exceeds its time.
     struct Exceeded: Error {}
 
-    /// Runs the work as a task of its own and waits for it, at most for this time.
+    /// Runs the work as a separate task and waits for it, at most for this time.
     ///
     /// Work that ignores its cancellation continues, but no caller waits for it.
     ///

@@ -215,7 +215,7 @@ enum DescriptionRoute {
         case .integer(let range): SchemaCatalogue.write(.integer(range), to: &writer)
         case .choice(let choices): SchemaCatalogue.write(.choice(choices), to: &writer)
         case .prefix:
-            // Each property is sent as a parameter of its own: tag.region=eu&tag.kind=full.
+            // Each property is sent as a separate parameter: tag.region=eu&tag.kind=full.
             SchemaCatalogue.write(.map(.text(max: Limits.tagValueLengths.upperBound)), to: &writer)
             writer.name("propertyNames")
             writer.object { $0.field("pattern", "^\(parameter.name.replacing(".", with: "\\."))") }

@@ -79,7 +79,7 @@ struct SnapshotEndpoint: Sendable {
 
     /// Finds the response that counts the last executions.
     ///
-    /// It comes from the cache if it is current.
+    /// The cache provides it if the cached one is current.
     ///
     /// - Parameter whenDone: Called once, on the loop; gets nil if there is no such job.
     private func find(

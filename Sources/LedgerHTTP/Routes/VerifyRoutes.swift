@@ -13,7 +13,7 @@ struct VerifyRoutes: Sendable {
         settings = dependencies.settings
     }
 
-    /// The number of events that are checked between two looks at the clock.
+    /// The number of events that are checked between two readings of the clock.
     private static let checkedAtOnce: Int64 = 50_000
     private static let checkLimits: ClosedRange<Int64> = 1...10_000_000
     private static let pageSizes: ClosedRange<Int64> = 1...1_000

@@ -53,7 +53,7 @@ struct SubscriptionTable {
 
         /// Replaces the snapshot of a job that stays in the list.
         ///
-        /// This is the common case. It costs one lookup, whatever the length of the list.
+        /// This is the common case. It costs one lookup for a list of any length.
         ///
         /// - Returns: Nil if the jobs of the list may change.
         mutating func update(_ snapshot: EncodedSnapshot) -> [Delivery]? {

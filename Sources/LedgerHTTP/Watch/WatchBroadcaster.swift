@@ -109,7 +109,7 @@ final class WatchBroadcaster: Sendable {
 
     /// Reads the subjects of pending subscriptions, and registers the subscriptions.
     ///
-    /// One query reads all jobs; each list takes a query of its own.
+    /// One query reads all jobs; each list needs a separate query.
     private func admitPending() async {
         for await _ in pendingSignals {
             while true {

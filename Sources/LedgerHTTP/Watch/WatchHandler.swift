@@ -22,7 +22,7 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
     /// - passing: this number of forwarded requests has no complete response yet. At 0 it can become receiving.
     /// - receiving: the head of a request to watch has arrived, its end has not. Becomes subscribing or passing.
     /// - subscribing: the broadcaster has been asked for a subscription. Can become streaming or passing.
-    /// - streaming: snapshots are sent as they come. Can become ended.
+    /// - streaming: snapshots are sent when they change. Can become ended.
     /// - ended: nothing more is sent and all input is ignored; the connection is closed.
     private enum State {
         case passing(requests: Int)

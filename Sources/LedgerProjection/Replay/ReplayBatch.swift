@@ -162,7 +162,7 @@ struct ReplayBatch: Sendable {
             _ = try await transaction.pipeline(StateChanges.checkpoints(equal))
             var buffered: [StateChanges.JobChanges] = []
             var count = 0
-            // In portions, because the statements take more memory than the folded states.
+            // The changes are written in portions, because the statements need more memory than the folded states.
             for job in equal {
                 for start in stride(from: 0, to: job.changes.count, by: settings.partsPerStatementMax) {
                     let end = min(job.changes.count, start + settings.partsPerStatementMax)

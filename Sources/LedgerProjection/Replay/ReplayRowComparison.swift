@@ -70,7 +70,7 @@ struct ReplayRowComparison {
 
     // MARK: Parts
 
-    // Every column of a row is read, whatever the result of the comparison is.
+    // Every column of a row is read, even after a difference was found.
 
     private static let indicatorColumns = [
         "sequence", "label", "received_total", "received_done", "counted_total", "counted_done", "superseded_total",

@@ -15,7 +15,7 @@ public struct ReplaySettings: Sendable {
     /// Maximum memory in bytes for one large job.
     ///
     /// A job that exceeds `bytesInMemoryMax` is folded while no other job of that size is folded in the same process,
-    /// which therefore stays below 250 MB whatever is replayed. A job that exceeds this limit, about 150,000
+    /// which therefore stays below 250 MB. A job that exceeds this limit, about 150,000
     /// executions, is stored part by part and compared in the database.
     public var largeJobBytesMax = 112 << 20
     /// Maximum number of projection parts stored by one statement, about 1.3 kB each.
@@ -44,7 +44,7 @@ public struct ReplaySettings: Sendable {
     ///
     /// After catching up, the built projections replace the live ones.
     public var switchAttemptsMax = 10
-    /// Maximum number of consecutive transient failures before a replay is given up.
+    /// Maximum number of consecutive transient failures before a replay fails.
     public var failuresMax = 20
 
     /// Creates the default settings.

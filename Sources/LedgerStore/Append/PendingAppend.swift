@@ -2,7 +2,7 @@ internal import Synchronization
 
 /// An append that waits or is in flight, with its caller.
 ///
-/// The caller gets one result: that of its group or that of a time limit, whichever comes first.
+/// The caller gets one result: that of its group, or an error if a time limit passes first.
 final class PendingAppend: Sendable {
     let request: AppendRequest
     let arrivedAt: ContinuousClock.Instant

@@ -61,7 +61,7 @@ package struct Program {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        // The program gets a process group of its own, so that Ctrl-C reaches only this process, which then stops it in
+        // The program gets a separate process group, so that Ctrl-C reaches only this process, which then stops it in
         // order.
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK))
         // The program would inherit the signals that are blocked on this thread. pgbench, for example, would never

@@ -2,7 +2,7 @@ internal import PQ
 
 /// A value that is read from the database at most once within a short period.
 ///
-/// Every load balancer asks for readiness, and one reading may have to examine all jobs.
+/// Every load balancer polls readiness, and one reading may have to examine all jobs.
 actor CachedReading<Value: Sendable> {
     private let ageMax: Duration
     private let read: @Sendable () async throws(PQError) -> Value

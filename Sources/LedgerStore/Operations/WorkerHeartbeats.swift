@@ -13,7 +13,7 @@ struct WorkerHeartbeats: Sendable {
     static let interval: Duration = .seconds(5)
     /// The number of seconds without a heartbeat after which a worker counts as lost.
     ///
-    /// Three heartbeats are missing by then.
+    /// Three heartbeats are missing at this age.
     static let lostSeconds = 20
     /// The condition for a row of `ledger.worker` that belongs to a lost worker.
     ///

@@ -53,7 +53,7 @@ extension PostgresLedger {
 
     /// Records a failed step of a projection worker of this process.
     ///
-    /// - Parameter jobs: The jobs that it could not fold. Empty if it failed to look for jobs.
+    /// - Parameter jobs: The jobs that it could not fold. Empty if the query for pending jobs failed.
     public func stepFailed(of jobs: [JobID], _ error: any Error) async {
         let failure = LedgerStatus.Failure(
             at: .now, state: (error as? PQError)?.sqlState?.rawValue, message: String(describing: error))

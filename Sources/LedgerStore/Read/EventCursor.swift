@@ -16,8 +16,8 @@ package struct EventCursor: Sendable {
 
     /// Passes the events after `position` up to `end` to the closure, in order.
     ///
-    /// They come some thousand at a time, each exactly once and without gaps. The closure runs on the global executor,
-    /// not on the reactor, so it may compute. PostgreSQL continues to read during that time.
+    /// They are passed some thousand at a time, each exactly once and without gaps. The closure runs on the global
+    /// executor, not on the reactor, so it may compute. PostgreSQL continues to read during that time.
     ///
     /// - Throws: ``StoreError/Code/incomplete`` if an event is missing; any error that the closure throws.
     package func read(
@@ -75,8 +75,8 @@ package struct EventCursor: Sendable {
 
     /// Passes the events of many jobs to the closure in one COPY, job by job.
     ///
-    /// Each event comes exactly once, in order and without gaps, with the index of its part. The events are those that
-    /// this transaction sees. The closure runs on the global executor, not on the reactor, so it may compute.
+    /// Each event is passed exactly once, in order and without gaps, with the index of its part. The events are those
+    /// that this transaction sees. The closure runs on the global executor, not on the reactor, so it may compute.
     ///
     /// - Throws: ``StoreError/Code/incomplete`` if an event is missing; any error that the closure throws.
     package static func read(
@@ -117,12 +117,13 @@ package struct EventCursor: Sendable {
         }
     }
 
-    // PostgreSQL reads job by job, because a subquery with an order of its own is not mixed with others; the checks in
+    // PostgreSQL reads job by job, because a subquery with its own order is not mixed with others; the checks in
     // `read` would detect it otherwise. Sorting everything to be sure would cost as much as reading it. Each column
     // adds about 5 % to that cost, so a row does not contain its job.
     private static func statement(_ parts: [Part]) -> String {
-        // For a single part PostgreSQL knows the number of events and reads them in the order of its index. If it joins
-        // parts, it expects few events and sorts them first, which for a large job means half a million on disk.
+        // For a single part PostgreSQL can estimate the number of events, and reads them in the order of its index. If
+        // it joins parts, it expects few events and sorts them first, which for a large job means half a million on
+        // disk.
         if parts.count == 1, let part = parts.first {
             return statement(part.job, after: part.after, through: part.end)
         }

@@ -7,7 +7,7 @@ struct EventReader: Sendable {
 
     /// The maximum number of events that are read for one page.
     ///
-    /// A filter that few events match gives a short page with a cursor rather than a long wait.
+    /// A filter that few events match returns a short page with a cursor rather than after a long wait.
     private static let scannedMax = 20_000
     /// The number of events that are read at once.
     private static let chunkMax = 1_000

@@ -7,7 +7,7 @@ struct ExplainReader: Sendable {
 
     /// The maximum number of executions that are read for one page.
     ///
-    /// An indicator that few of them have reported on gives a short page with a cursor rather than a long wait.
+    /// An indicator that few of them reported returns a short page with a cursor rather than after a long wait.
     private static let scannedMax = 50_000
     private static let chunkMax = 1_000
 

@@ -4,14 +4,14 @@ public import PQ
 ///
 /// As long as PostgreSQL has no statistics of a table, it considers every index that begins with the job equally good,
 /// and prefers the smallest. That may be one through which it reads all of the job, and the plan stays once it is made.
-/// Therefore each lookup asks for the order of its index, and this setting makes the sort that another index would need
+/// Therefore each lookup requests the order of its index, and this setting makes the sort that another index would need
 /// look expensive.
 /// The setting would be wrong for a whole session: a few rows that are sorted for their locks would then be found by a
 /// walk through a whole index.
 public enum IndexedLookup {
     /// The statement that precedes the lookups in their transaction.
     ///
-    /// It takes no round trip of its own.
+    /// It needs no separate round trip.
     public static let planning = Query("set local enable_sort = off", prepare: false)
 }
 

@@ -5,7 +5,7 @@ internal import PQ
 struct ReplayStore: Sendable {
     let pool: Pool
 
-    /// The number of events in a batch. A larger job is a batch of its own.
+    /// The number of events in a batch. A larger job is a separate batch.
     private static let batchEvents: Int64 = 200_000
     /// The number of events that each job adds to a batch on top of its own events.
     private static let jobWeight: Int64 = 100
@@ -186,7 +186,7 @@ struct ReplayStore: Sendable {
     ///
     /// - Returns: Whether the replay had ended. One that is being reverted keeps what it needs.
     func deleteData(_ id: JobID) async throws -> Bool {
-        // This comes first, so that no new request to revert starts.
+        // This is the first statement, so that no new request to revert starts.
         let ended = try await pool.query(
             Query(
                 """

@@ -14,7 +14,7 @@ public struct MigrationError: Error, Sendable, CustomStringConvertible {
 
 /// Brings the database's schema to the version of this build.
 ///
-/// It only moves forward. Each file is applied in a transaction of its own together with its record. Only one migrator
+/// It only moves forward. Each file is applied in its own transaction together with its record. Only one migrator
 /// works at a time.
 public struct Migrator: Sendable {
     private static let lockName = "ledger.migrator"

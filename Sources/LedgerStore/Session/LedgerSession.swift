@@ -30,7 +30,7 @@ enum LedgerSession {
             ("statement_timeout", "\(statementTimeout.components.seconds)s"), ("lock_timeout", lockTimeout),
             ("idle_in_transaction_session_timeout", "\(idleTimeout.components.seconds)s"),
             ("idle_session_timeout", "0"),
-            // Every statement finds its rows by keys, whatever their values: planning it again for each value would
+            // Every statement finds its rows by keys of any value: planning it again for each value would
             // cost more than running it. A plan that was made while a table was small must also be right after the
             // table has grown, and a sequential scan would not be.
             ("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("enable_hashjoin", "off"),

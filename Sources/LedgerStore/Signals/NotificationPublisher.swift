@@ -5,7 +5,7 @@ internal import Synchronization
 
 /// Notifies other processes of appended events and moved snapshots by NOTIFY.
 ///
-/// It sends after the commit, in transactions of its own, at most one at a time: hints that arrive while it sends share
+/// It sends after the commit, in separate transactions, at most one at a time: hints that arrive while it sends share
 /// the next transaction.
 actor NotificationPublisher {
     /// The channel of appends.

@@ -14,7 +14,7 @@ struct ChainReader: Sendable {
     /// Verifies a range of a job's ledger, or returns `nil` if the job does not exist.
     func verify(_ job: JobID, _ stretch: Verification.Range) async throws(PQError) -> Verification? {
         guard let start = try await start(job) else { return nil }
-        // Without a head, the last event is the end.
+        // If there is no head, the last event is the end.
         let end = start.head?.sequence ?? start.lastStored
         var check = try await check(job, start, stretch)
         var position = check.position.sequence

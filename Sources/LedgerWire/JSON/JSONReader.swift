@@ -357,7 +357,7 @@ public struct JSONReader {
         position += 2
         let second = try readHexadecimal()
         guard (0xDC00...0xDFFF).contains(second) else {
-            // The second escape stands on its own.
+            // The second escape is not part of a surrogate pair.
             position = before
             return false
         }

@@ -2,8 +2,8 @@ internal import Ledger
 
 /// A fast parser for events in the common form, directly from the bytes of a body.
 ///
-/// The common form has known fields, each at most once, whole numbers, and texts without escapes. Parsing allocates
-/// nothing except the texts that are kept.
+/// The common form has only fields of events, each at most once, whole numbers, and texts without escapes. Parsing
+/// allocates nothing except the texts that are kept.
 ///
 /// It accepts nothing that the general parser (``JSONReader`` and ``FieldReader``) would refuse, and gives the same
 /// result. It leaves everything else to the general parser: escapes, nulls, fractions and errors. So errors are

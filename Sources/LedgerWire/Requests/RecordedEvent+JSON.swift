@@ -10,7 +10,7 @@ extension RecordedEvent {
 
     /// Parses exactly the output of ``write(to:)``.
     ///
-    /// Additional fields are refused: an export contains only what the hash covers.
+    /// Additional fields are refused, because the hash does not cover them.
     ///
     /// - Throws: ``ResponseError`` with the name of the field that is missing, invalid or additional.
     public init(_ value: JSONValue) throws(ResponseError) {

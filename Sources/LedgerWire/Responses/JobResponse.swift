@@ -27,7 +27,7 @@ public struct JobResponse: Sendable, Hashable {
 
     public func write(to writer: inout JSONWriter) {
         writer.object { writer in
-            // This field comes first so that ``setNow(_:in:from:)`` can find it.
+            // This field is the first one, so that ``setNow(_:in:from:)`` can find it.
             if let now { writer.field("now", RFC3339.text(now)) }
             writer.field("job", id.description)
             writer.field("key", description.key?.text)
@@ -55,7 +55,7 @@ public struct JobResponse: Sendable, Hashable {
 
     /// Replaces the value of `now` in the output of ``write(to:)``.
     ///
-    /// So a stored response need not be encoded again.
+    /// Therefore a stored response need not be encoded again.
     ///
     /// - Parameter start: The index at which the object begins.
     public static func setNow(_ now: Timestamp, in bytes: inout [UInt8], from start: Int = 0) {

@@ -87,7 +87,7 @@ extension Snapshot {
 extension SnapshotDiff {
     /// Parses the output of ``write(to:)``.
     ///
-    /// The snapshots contain only the indicators that changed, and no attempted units of their own.
+    /// The snapshots contain only the indicators that changed, and no separate attempted units.
     public init(_ value: JSONValue) throws(ResponseError) {
         var events: [Verdict: Int64] = [:]
         guard let counts = value["events"] else { throw ResponseError(field: "events") }

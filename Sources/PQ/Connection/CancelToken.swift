@@ -1,6 +1,6 @@
 internal import CLibPQ
 
-/// A handle that asks the server to cancel a connection's current statement.
+/// A handle that requests cancellation of a connection's current statement.
 ///
 /// `@unchecked Sendable`: libpq documents `PQcancel` as callable from any thread, and the object does not change.
 @safe final class CancelToken: @unchecked Sendable {
@@ -14,7 +14,7 @@ internal import CLibPQ
         unsafe PQfreeCancel(handle)
     }
 
-    /// Sends the request from a thread of its own.
+    /// Sends the request from a separate thread.
     ///
     /// The request opens a connection and blocks until the server has closed it. The server does that after it has
     /// signalled the process to cancel. Then the closure is called on that thread.
@@ -22,7 +22,7 @@ internal import CLibPQ
         Thread.detached(named: "pq-cancel") {
             var reason = [CChar](repeating: 0, count: 256)
             // If the request cannot be sent, the statement continues until the cancel grace period is over and the
-            // connection is given up. No caller waits for an error here.
+            // connection is closed. No caller waits for an error here.
             _ = unsafe PQcancel(self.handle, &reason, Int32(reason.count))
             whenAccepted()
         }

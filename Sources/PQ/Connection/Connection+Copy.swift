@@ -28,7 +28,7 @@ extension Connection {
         }
     }
 
-    /// Ends COPY IN. With a failure, the server stores none of its rows.
+    /// Ends COPY IN. After a failure, the server stores none of its rows.
     ///
     /// - Returns: The number of rows the server has stored.
     func endCopyIn(failure: String?, by deadline: ContinuousClock.Instant) async throws(PQError) -> Int {
@@ -140,7 +140,7 @@ extension Connection {
 
     /// Reads all results and returns to the pipeline mode.
     ///
-    /// - Parameter isFailureExpected: Whether the caller knows of the server's error already.
+    /// - Parameter isFailureExpected: Whether the caller has the server's error already.
     /// - Returns: The number of rows affected by the last statement.
     @discardableResult
     private func finishSimple(isFailureExpected: Bool) async throws(PQError) -> Int {

@@ -144,7 +144,7 @@ extension Connection {
     private func deallocateStatements(by deadline: ContinuousClock.Instant) async throws(PQError) {
         statements.removeAll()
         guard loss == nil, let session, session.isIdle else {
-            // In a failed transaction no statement can be deallocated, and the names would stay taken.
+            // No statement can be deallocated in a failed transaction, and the names would stay in use.
             doNotReuse()
             return
         }

@@ -29,8 +29,8 @@ actor Connection {
 
     /// How long a detached commit may take.
     ///
-    /// It waits for its standbys for as long as the server answers pings. A longer wait than this means that its server
-    /// process is stuck.
+    /// It waits for its standbys for as long as the server responds to pings. A longer wait than this means that its
+    /// server process is stuck.
     private static let commitMax: Duration = .seconds(1_800)
     /// The time until a running operation triggers a ping, and the ping's timeout.
     private static let ping: (after: Duration, timeout: Duration) = (.seconds(5), .seconds(10))
@@ -59,7 +59,7 @@ actor Connection {
 
     private let logger: Logger
     private let cancelToken: CancelToken?
-    /// How long the server may take to cancel before the connection is given up.
+    /// The time that the server may take to cancel before the connection is closed.
     private let cancelGrace: Duration
     /// The number of operations started; it identifies the operation to cancel.
     private var operation = 0
@@ -225,7 +225,7 @@ actor Connection {
     /// The error with which the server closed the connection, such as a shutdown.
     private func closingError() -> PQError? {
         guard let session else { return nil }
-        // Results of earlier statements come first, each followed by an end.
+        // Results of earlier statements arrive first, each followed by an end.
         for _ in 0..<64 {
             // If the server process is stuck, nothing can be read, and reading would block.
             guard !session.isBusy else { return nil }
@@ -354,7 +354,7 @@ actor Connection {
     ///
     /// A request to cancel is not bound to a statement. If its statement has ended before it arrives, it would cancel
     /// the next one. Therefore the next operation starts only after the server has taken the request, or the connection
-    /// is given up.
+    /// is closed.
     private func waitForCancels() async {
         while pendingCancels > 0, loss == nil { await suspend(untilAnyEvent: true) }
     }
@@ -468,7 +468,7 @@ extension Connection: Reactor.Timed {
 
     /// Discards the results of a detached group, up to the end of the group.
     ///
-    /// The connection then no longer knows which statements the group has prepared, so it is not lent again.
+    /// The statements that the group has prepared are then unknown, so the connection is not lent again.
     private func drainDetached() {
         while loss == nil, let session, !session.isBusy {
             guard case .synced = session.nextResult() else { continue }
@@ -483,7 +483,7 @@ extension Connection: Reactor.Timed {
 
     /// Pings the server from a separate connection.
     ///
-    /// If the server does not answer, it is frozen or unreachable, and this connection is given up. The operation would
+    /// If the server does not respond, it is frozen or unreachable, and this connection is closed. The operation would
     /// otherwise wait for its deadline, and a commit much longer.
     private func pingServer() {
         pingAt = nil

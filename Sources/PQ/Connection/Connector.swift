@@ -2,7 +2,7 @@ internal import CLibPQ
 internal import Glibc
 internal import Synchronization
 
-/// Opens connections, each on a thread of its own.
+/// Opens connections, each on a separate thread.
 ///
 /// libpq can connect without blocking, but then it resolves names on the reactor's thread, which blocks every other
 /// connection, and leaves the timeout of each of several hosts to its caller. Connections are opened rarely. On a
@@ -46,7 +46,7 @@ enum Connector {
         }
     }
 
-    /// Asks on a separate thread whether a server responds at all.
+    /// Checks on a separate thread whether a server responds.
     ///
     /// The closure is called with the result on that thread. The ping needs neither a valid login nor a free connection
     /// of the server: every response counts, a refusal included.

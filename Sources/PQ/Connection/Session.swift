@@ -93,7 +93,7 @@ internal import Logging
 
     /// Sends a statement with its parameters, or executes a prepared one.
     ///
-    /// - Parameter prepared: The name of the prepared statement; nil if the text is to be sent.
+    /// - Parameter prepared: The name of the prepared statement; nil to send the text.
     func send(_ query: Query, prepared: String?) -> Bool {
         // All values are stored in one arena, so that every pointer is formed, used and dropped within one scope.
         var arena: [UInt8] = []
@@ -199,7 +199,7 @@ internal import Logging
         }
     }
 
-    /// Ends COPY IN. With a failure, the server discards its rows.
+    /// Ends COPY IN. After a failure, the server discards its rows.
     ///
     /// - Returns: As for ``putCopy(_:)``.
     func endCopy(failure: String?) -> Bool? {
@@ -240,7 +240,7 @@ internal import Logging
 private final class NoticeReceiver {
     /// The PostgreSQL function that warns of a commit without a standby (`syncrep.c`).
     ///
-    /// The warning has no SQLSTATE of its own and its text is translated, but the name of the function is not.
+    /// The warning has no specific SQLSTATE and its text is translated, but the name of the function is not.
     private static let replicationRoutine = "SyncRepWaitForLSN"
 
     private let logger: Logger

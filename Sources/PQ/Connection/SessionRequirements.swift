@@ -50,7 +50,7 @@ public struct SessionFacts: Sendable, Equatable {
     public var replicationRole = ""
     /// Whether a pooler is in between.
     ///
-    /// It is if the server process is not the one that answered the login.
+    /// It is if the server process is not the one that accepted the login.
     public var isPooled = false
 }
 

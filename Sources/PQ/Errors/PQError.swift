@@ -10,7 +10,7 @@ public struct PQError: Error, Sendable {
         case connectionLost
         /// The server refused a statement; ``PQError/sqlState`` contains the reason.
         case server
-        /// The deadline passed. The statement was cancelled or the connection given up.
+        /// The deadline passed. The statement was cancelled or the connection closed.
         case deadlineExceeded
         /// The calling task was cancelled, and the statement with it.
         case cancelled

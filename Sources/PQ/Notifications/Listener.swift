@@ -1,14 +1,14 @@
 public import Logging
 internal import Synchronization
 
-/// Listens to NOTIFY on a connection of its own, and reconnects when it is lost.
+/// Listens to NOTIFY on a separate connection, and reconnects if it is lost.
 ///
 /// Notifications are hints: some get lost with a connection. A subscriber must therefore look for missed changes at
 /// every ``Event/connected``.
 public final class Listener: Sendable {
     /// An event that a listener reports.
     public enum Event: Sendable {
-        /// The channels are listened to from now on: look now for missed changes.
+        /// The listener receives notifications from now on: look now for missed changes.
         ///
         /// This is the first connection or a later one, or notifications were dropped.
         case connected

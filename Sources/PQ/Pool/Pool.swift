@@ -22,8 +22,8 @@ public final class Pool: Sendable {
         public var connectDeadline: Duration = .seconds(5)
         /// How long the server may take to cancel an operation.
         ///
-        /// It is asked to when the operation is past its deadline or its task is cancelled. After this time the
-        /// connection is given up.
+        /// The pool cancels an operation past its deadline or with a cancelled task. After this time the
+        /// connection is closed.
         public var cancelGrace: Duration = .seconds(5)
         /// The age at which a connection is replaced, plus or minus 10 %.
         ///
@@ -32,7 +32,7 @@ public final class Pool: Sendable {
         public var lifetimeMax: Duration = .seconds(1_800)
         /// How long a connection may be idle before it is closed.
         public var idleMax: Duration = .seconds(60)
-        /// The guarantees that each session must give.
+        /// The guarantees that each session must provide.
         public var session = SessionRequirements()
         /// The group of this process's pools on the same server; nil for none.
         public var group: PoolGroup?
@@ -78,7 +78,7 @@ public final class Pool: Sendable {
         settings.group?.join(driver)
     }
 
-    /// Runs one statement in a transaction of its own, committed when this returns.
+    /// Runs one statement in its own transaction, committed when this returns.
     ///
     /// - Parameter isDurableWrite: Whether the commit must be proven. The statement is then never cancelled, neither
     ///   with the task nor at the deadline. It continues until the server responds, is found unresponsive, or ends it
@@ -194,7 +194,7 @@ public final class Pool: Sendable {
         }
     }
 
-    /// Closes the pool: no caller gets a connection any more.
+    /// Closes the pool: no caller gets a connection after this call.
     ///
     /// Idle connections are closed now, lent ones when they are returned.
     public func close() async {

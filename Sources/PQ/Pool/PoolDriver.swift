@@ -129,7 +129,7 @@ actor PoolDriver {
         return facts
     }
 
-    /// Refuses a pooler that gives each transaction another session.
+    /// Refuses a pooler that uses another session for each transaction.
     ///
     /// With such a pooler, the settings, roles and prepared statements of one client would leak to another.
     ///

@@ -2,7 +2,7 @@
 ///
 /// Its input are the chunks of ``Transaction/copyOut(_:_:)``. The format is that of the manual, page COPY, "Binary
 /// Format". It is the cheapest way to read very many rows: a row needs neither a libpq result nor a check of its
-/// columns' types, so the caller must know them.
+/// columns' types, so the caller must provide them.
 public struct CopyRowReader: Sendable {
     /// The signature `PGCOPY\n\377\r\n\0`.
     private static let signature: [UInt8] = [0x50, 0x47, 0x43, 0x4F, 0x50, 0x59, 0x0A, 0xFF, 0x0D, 0x0A, 0x00]

@@ -1,6 +1,6 @@
 /// One row of a result.
 ///
-/// The decoding functions are inlined at their call sites, because the type is known there. Looking up the type at each
+/// The decoding functions are inlined at their call sites, because the type is fixed there. Looking up the type at each
 /// call would take several times as long as decoding.
 public struct Row: Sendable {
     @usableFromInline let storage: ResultStorage

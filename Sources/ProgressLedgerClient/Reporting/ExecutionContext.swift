@@ -9,7 +9,7 @@ import Synchronization
 /// until the ledger has recorded them. Each context is one new execution. The client gives it its name, which makes it
 /// safe to send the start again. A context may be used from any number of tasks and threads.
 ///
-/// A process that forks must start an execution of its own in the child.
+/// A process that forks must start another execution in the child.
 public final class ExecutionContext: Sendable {
     /// The task.
     public let task: Name

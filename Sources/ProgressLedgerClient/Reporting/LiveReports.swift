@@ -15,7 +15,7 @@ final class LiveReports: Sendable {
     private let state = Mutex(State())
     private let termination = Mutex<[any DispatchSourceSignal]>([])
 
-    /// The signals that ask a process to end.
+    /// The signals that request the end of a process.
     ///
     /// A workflow engine sends SIGTERM, a closed terminal SIGHUP, and Ctrl-C SIGINT.
     private static let signals = [SIGTERM, SIGHUP, SIGINT]
@@ -108,7 +108,7 @@ extension LedgerJob {
     /// On such a signal the client ends all executions as canceled, waits until everything reported is recorded, and
     /// ends the process by the same signal. From the signal on, reports are refused and the calls return false, so that
     /// exactly the accepted reports are recorded. Call this function once, at the start of the program. It does not
-    /// touch signals that the program handles or ignores already: a program with handlers of its own must finish its
+    /// touch signals that the program handles or ignores already: a program with its own handlers must finish its
     /// executions or call ``flushAll(atMost:)`` itself.
     ///
     /// - Parameter limit: The longest wait. Most engines send SIGKILL 30 s after SIGTERM.

@@ -17,7 +17,7 @@ struct ReportQueue: Sendable {
         case readStartVerdict
         /// Wait until this moment, or until the next call.
         case wait(until: ContinuousClock.Instant?)
-        /// Stop: everything is delivered or given up.
+        /// Stop: everything is delivered or abandoned.
         case stop
     }
 
@@ -97,7 +97,7 @@ struct ReportQueue: Sendable {
     private var eventsMax = ReportQueue.eventsPerBatchMax
     /// The number of times that a batch took everything that was pending.
     private var drains = 0
-    /// The value of `drains` at the last batch that was delivered or given up.
+    /// The value of `drains` at the last batch that was delivered or abandoned.
     private var settledDrains = 0
     /// The highest value of `drains` that a flush waits for.
     private var flushGoal = 0
@@ -167,7 +167,7 @@ struct ReportQueue: Sendable {
         return goal
     }
 
-    /// Whether the reports of a flush are delivered or given up.
+    /// Whether the reports of a flush are delivered or abandoned.
     func isSettled(_ goal: Int) -> Bool { isSettled || settledDrains >= goal }
 
     /// Ends the execution, and returns false if it had ended already.

@@ -57,7 +57,7 @@ final class ReporterState: Sendable {
 
     /// Starts to send reports.
     ///
-    /// Sending stops when the execution has ended and its reports are delivered or given up.
+    /// Sending stops when the execution has ended and its reports are delivered or abandoned.
     func start() {
         if let refusal {
             // The ledger would refuse every event of the execution.
@@ -159,7 +159,7 @@ final class ReporterState: Sendable {
         }
     }
 
-    /// Waits until all accepted reports are delivered or given up.
+    /// Waits until all accepted reports are delivered or abandoned.
     ///
     /// A cancelled task waits like any other, because its last reports matter as much.
     ///
@@ -269,7 +269,7 @@ final class ReporterState: Sendable {
 
     private func notifyIfSuperseded(_ wasSuperseded: Bool) {
         guard !wasSuperseded, isSuperseded, let onSuperseded else { return }
-        // A task of its own, because the callback must not delay the reports.
+        // The callback runs in a separate task, because it must not delay the reports.
         Task(name: "ledger-superseded") { onSuperseded() }
     }
 

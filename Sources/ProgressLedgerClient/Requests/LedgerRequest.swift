@@ -14,7 +14,7 @@ package struct LedgerRequest: Sendable {
     let isSafeToRepeat: Bool
     /// The time that the server may wait on purpose before it responds.
     var wait: Duration = .zero
-    /// Whether a failure is final, because the caller wants to know about it at once.
+    /// Whether a failure is final, because the caller needs the error at once.
     var isTriedOnce = false
 
     /// Whether the request changes the ledger.

@@ -22,7 +22,7 @@ struct RetryPolicy: Hashable, Sendable {
     ///
     /// It doubles with each repetition. The actual pause is a random part of it, at least half.
     var pauseMin: Duration = .milliseconds(50)
-    /// The longest pause, unless the server asks for more.
+    /// The longest pause, unless the server requests a longer one.
     var pauseMax: Duration = .seconds(2)
     /// The time after the first try in which a repetition may begin; zero is never.
     var patience: Duration
@@ -34,7 +34,7 @@ struct RetryPolicy: Hashable, Sendable {
     ///   - tries: The number of tries so far, 1 or more.
     ///   - elapsed: The time since the first try began.
     ///   - isSafeToRepeat: Whether carrying out the request twice has the same effect as once.
-    ///   - chance: A random number in 0 ..< 1, which keeps clients that failed together from coming back together.
+    ///   - chance: A random number in 0 ..< 1, which keeps clients that failed together from retrying together.
     func pause(
         after failure: Failure, tries: Int, elapsed: Duration, isSafeToRepeat: Bool, chance: Double
     ) -> Duration? {

@@ -7,7 +7,7 @@ public struct Appended: Hashable, Sendable {
     public let sequences: ClosedRange<Int64>
     /// The verdicts of the events, in their order.
     ///
-    /// It is nil if the caller did not request verdicts, or if they were not known in time.
+    /// It is nil if the caller did not request verdicts, or if the fold was not in time.
     public let verdicts: [Verdict]?
 }
 

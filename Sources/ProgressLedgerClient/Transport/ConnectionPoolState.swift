@@ -53,7 +53,7 @@ struct ConnectionPoolState<Connection, Waiter> {
     /// - Parameters:
     ///   - makeWaiter: Called only if the request must wait.
     ///   - now: The time.
-    ///   - isOpen: Returns whether an idle connection is open, as far as known.
+    ///   - isOpen: Returns whether an idle connection is believed to be open.
     ///   - expired: Receives idle connections that are broken or too old. The caller must close them.
     mutating func acquire(
         _ makeWaiter: @autoclosure () -> Waiter, now: ContinuousClock.Instant, isOpen: (Connection) -> Bool,

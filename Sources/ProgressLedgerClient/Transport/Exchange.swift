@@ -7,7 +7,7 @@ struct Exchange: Sendable {
     enum Delivery: Sendable {
         /// The whole body at once, `bytesMax` bytes at most.
         case collected(bytesMax: Int)
-        /// Piece by piece, as the reader asks for it.
+        /// Piece by piece, on the reader's request.
         ///
         /// See ``ExchangeHandler/next(_:deadline:)``. Only a success is streamed. The body of any other response is
         /// collected, 1 MiB at most.
@@ -27,6 +27,6 @@ struct ReceivedResponse: Sendable {
     let headers: HTTPHeaders
     /// The whole body; empty if it is streamed.
     let body: ByteBuffer
-    /// Whether the reader must ask for the pieces of the body.
+    /// Whether the reader must request the pieces of the body.
     let isStreamed: Bool
 }

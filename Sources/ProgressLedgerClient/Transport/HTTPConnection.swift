@@ -36,7 +36,7 @@ final class HTTPConnection: Sendable {
         }
     }
 
-    /// Whether the connection can carry another exchange, as far as known.
+    /// Whether the connection is believed to support another exchange.
     var isOpen: Bool { channel.isActive }
 
     /// Closes the connection, even during an exchange.

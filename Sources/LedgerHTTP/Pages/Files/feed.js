@@ -162,7 +162,7 @@ export class Feed {
     const waits = hasSlot && this.#source.waits;
     const interval = waits ? 0 : this.#source.interval;
     const isEnd = await this.#poll(signal, waits ? pollWait : 0, interval);
-    // A server that does not wait must not be asked without a pause.
+    // Requests to a server that does not wait need a pause between them.
     const pause = Math.max(interval, time + pollIntervalMin - performance.now());
     if (!isEnd) await sleep(pause, signal);
     return isEnd;

@@ -83,7 +83,7 @@ function show(received) {
   else if (before !== null && fell.length > 0) explainDecrease(before.sequence);
   tick();
   connection.changed(job.updated_at);
-  // The parts came with the page; they are fetched if the job has changed since.
+  // The page contains the parts; they are fetched if the job has changed since.
   const isAsLoaded = before === null && version === `${job.sequence} ${job.updated_at ?? ""}`;
   if (isNew && !isAsLoaded) {
     changes += 1;

@@ -97,7 +97,7 @@ export class Part {
       const shown = document.querySelector(this.#selector);
       if (made?.id !== this.name) throw new Error(`The response is not the part ${this.name}.`);
       this.#failures = 0;
-      // The response is dropped if the viewer has gone to another address in the meantime.
+      // The response is dropped if the viewer has opened another address since the request.
       if (address === this.#address() && this.#applies()) {
         patch(shown, made);
         this.#shown = version;

@@ -17,7 +17,7 @@ let freed = () => {};
 channel?.addEventListener("message", ({ data }) => {
   switch (data.kind) {
     case "asking":
-      // If several pages ask at the same time, the one with the lowest id goes first.
+      // If several pages request it at the same time, the one with the lowest id has precedence.
       if (state === "asking" && data.id < id) holders.add(data.id);
       else if (state !== "none") channel.postMessage({ kind: "holding", id, to: data.id });
       break;

@@ -335,7 +335,7 @@ class Execution:
         )  # fmt: skip
         if self._on_superseded is not None:
             try:
-                # The callback runs in a thread of its own, because the sender must not wait for it.
+                # The callback runs in a separate thread, because the sender must not wait for it.
                 threading.Thread(target=self._call_on_superseded, name="progress-ledger-callback", daemon=True).start()
             except RuntimeError:
                 self._call_on_superseded()

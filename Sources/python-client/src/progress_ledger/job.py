@@ -18,7 +18,7 @@ from .requester import Requester
 from .rows import Rows
 from .watching import Watch, wait
 
-# The time for which a notebook cell waits for the ledger before it shows the last known state.
+# The time for which a notebook cell waits for the ledger before it shows the last state that it has.
 VIEW_PATIENCE_SECONDS = 1.0
 
 

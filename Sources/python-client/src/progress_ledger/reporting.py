@@ -38,7 +38,7 @@ class Progress:
 
     def add(self, n: SupportsIndex) -> None:
         """Declares `n` more units of work; 0 only declares the indicator."""
-        # The usual case comes first, because tasks take this path millions of times.
+        # The usual case is first, because tasks call this millions of times.
         if type(n) is not int or not 0 <= n <= INCREMENT_MAX:
             checked = self._checked(n)
             if checked is None:
