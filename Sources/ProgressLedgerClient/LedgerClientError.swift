@@ -13,7 +13,7 @@ public struct LedgerClientError: Error, Sendable {
         case unreachable
         /// The server or the client's own queue is full; nothing was recorded.
         ///
-        /// The server also answers like this if it cannot work for now.
+        /// The server also responds like this if it cannot work for now.
         case unavailable
         /// The response was lost; the request may or may not have been carried out.
         ///

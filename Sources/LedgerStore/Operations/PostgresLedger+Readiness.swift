@@ -160,10 +160,10 @@ extension PostgresLedger {
             let status = try await StatusReader(pool: pool).status()
             statistics += Self.statistics(status)
         } catch {
-            statistics.append(gauge("database_reachable", "Whether the database answers.", 0))
+            statistics.append(gauge("database_reachable", "Whether the database responds.", 0))
             return statistics
         }
-        statistics.append(gauge("database_reachable", "Whether the database answers.", 1))
+        statistics.append(gauge("database_reachable", "Whether the database responds.", 1))
         return statistics
     }
 

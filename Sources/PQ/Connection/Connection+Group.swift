@@ -26,7 +26,7 @@ extension Connection {
             let outcome = await collect(pending)
             guard !wasDetached else {
                 throw PQError(
-                    .deadlineExceeded, "PostgreSQL did not answer within the deadline; the commit continues",
+                    .deadlineExceeded, "PostgreSQL did not respond within the deadline; the commit continues",
                     isOutcomeUnknown: true)
             }
             let warning = session?.takeReplicationWarning()

@@ -8,25 +8,6 @@ internal import Logging
 /// It stays in libpq's pipeline mode, so that a statement is prepared in the same round trip as its first use. It
 /// leaves the mode only for COPY, which the mode does not allow.
 actor Connection {
-    /// The state of the connection.
-    ///
-    /// - idle: no operation. Can become busy or closed.
-    /// - busy: an operation whose caller gets a response by its deadline. Can become idle, cancelling, detached or
-    ///   closed.
-    /// - cancelling: the server was asked to cancel the operation and has a limited time to do it. The request is
-    ///   repeated in this time, because the server ignores a request that arrives before its statement. Can become idle
-    ///   or closed.
-    /// - detached: a commit that continues after its caller got the error that the outcome is unknown. It continues
-    ///   because cancelling it would only end its wait for standbys. Can become idle or closed.
-    /// - closed: final.
-    enum State: Equatable {
-        case idle
-        case busy(deadline: ContinuousClock.Instant, isCancellable: Bool)
-        case cancelling(giveUpAt: ContinuousClock.Instant, retryAt: ContinuousClock.Instant)
-        case detached(giveUpAt: ContinuousClock.Instant)
-        case closed
-    }
-
     /// How long a detached commit may take.
     ///
     /// It waits for its standbys for as long as the server responds to pings. A longer wait than this means that its
@@ -322,7 +303,7 @@ actor Connection {
         if Task.isCancelled { return PQError(.cancelled, "cancelled", sqlState: error.sqlState, server: error.server) }
         guard wasCancelling else { return error }
         return PQError(
-            .deadlineExceeded, "PostgreSQL did not answer within the deadline; the statement was cancelled",
+            .deadlineExceeded, "PostgreSQL did not respond within the deadline; the statement was cancelled",
             sqlState: error.sqlState, server: error.server)
     }
 
@@ -441,7 +422,8 @@ extension Connection: Reactor.Timed {
         markLost(
             PQError(
                 .deadlineExceeded,
-                "PostgreSQL did not answer within the deadline, nor a request to cancel; the connection was given up"))
+                "PostgreSQL did not respond within the deadline, nor to a request to cancel; the connection was closed")
+        )
     }
 
     // MARK: Detached commits
