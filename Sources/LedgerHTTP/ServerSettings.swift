@@ -4,7 +4,9 @@ public struct ServerSettings: Sendable {
     public var host = "127.0.0.1"
     /// The port to listen on; 0 picks a free one.
     public var port = 8080
-    /// The names under which the server is reached, besides `localhost`, loopback addresses and ``host``.
+    /// Further names of the server.
+    ///
+    /// `localhost`, loopback addresses and ``host`` are always allowed.
     public var allowedHosts: [String] = []
     /// The maximum number of open connections.
     ///

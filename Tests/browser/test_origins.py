@@ -93,8 +93,8 @@ def test_a_foreign_page_cannot_change_the_ledger(hostile, ledger, url):
 def test_a_name_that_resolves_to_this_machine_is_refused(hostile, ledger, url):
     job = ledger.create("rebound")
     port = url.rsplit(":", 1)[1]
-    # After a DNS rebinding a page of the other server sends requests to this one as its own origin. Here the page is this
-    # server's refusal, the policy of which must not be what blocks them.
+    # After a DNS rebinding a page of the other server sends requests to this one as its own origin. Here the page is
+    # this server's refusal. Its content security policy must not block the requests: the test is about the host.
     hostile.command("Page.setBypassCSP", enabled=True)
     hostile.open(f"http://evil.example:{port}/jobs/{job}")
     assert "Unknown host" in hostile.driver.page_source and "rebound" not in hostile.driver.page_source

@@ -1,19 +1,21 @@
 internal import HTTPTypes
 internal import NIOHTTP1
 
-/// Decides which hosts and origins a request may name.
+/// The policy for the hosts and origins of requests.
 ///
 /// A browser on this machine reaches the server even if other machines do not, and runs pages of any site. Such a page
-/// could read the ledger under a name of its own that resolves to this address (DNS rebinding), and could write to it
-/// across origins. Therefore the `Host` must be known, and a request that changes something must not come from a page of
-/// a foreign origin. Programs that are no browsers send no `Origin`.
+/// could read the ledger under its own name if that resolves to this address (DNS rebinding), and could write to it
+/// across origins. Therefore the `Host` must be one of the server's names, and pages of a foreign origin must not
+/// change anything. Programs other than browsers send no `Origin`.
 struct OriginPolicy: Sendable {
-    /// The paths that respond to any `Host`, because probes name an address or a name of their own.
+    /// The paths that respond to any `Host`.
+    ///
+    /// Probes use an address or a name that is not configured here.
     private static let openPaths: Set<String> = ["/healthz", "/readyz"]
 
     /// The names of the server, in lower case.
     private let hosts: Set<String>
-    /// The names that were configured, pages of which may send any request.
+    /// The configured names. Pages of these hosts may send any request.
     private let originHosts: Set<String>
 
     /// - Parameters:
@@ -52,7 +54,7 @@ struct OriginPolicy: Sendable {
         return hosts.contains(name) || Self.isLoopback(name)
     }
 
-    /// Whether a page of this origin belongs to the server that the request names, or to an allowed host.
+    /// Whether an origin is the server itself or an allowed host.
     private func isOwn(origin: String, _ authority: String?) -> Bool {
         guard let scheme = ["http", "https"].first(where: { origin.lowercased().hasPrefix("\($0)://") }) else {
             return false
@@ -63,7 +65,9 @@ struct OriginPolicy: Sendable {
         return Self.withoutDefaultPort(origin) == Self.withoutDefaultPort(authority.lowercased())
     }
 
-    /// The authority of the target if it has one, otherwise the `Host` (RFC 9112, section 3.2.2).
+    /// The authority of the target if it has one, otherwise the `Host`.
+    ///
+    /// This is the rule of RFC 9112, section 3.2.2.
     private static func authority(of head: HTTPRequestHead) -> String? {
         if head.uri.utf8.first != UInt8(ascii: "/"), let scheme = head.uri.firstRange(of: "://") {
             return String(head.uri[scheme.upperBound...].prefix { $0 != "/" && $0 != "?" })

@@ -31,9 +31,10 @@ struct EventRoutes: Sendable {
                         name: "after", type: .integer(0...Int64.max),
                         description: "Only events after this sequence, in the chosen order"),
                     .init(
-                        name: "limit", type: .integer(Self.pageSizes), description: "Events per page; default 100"),
+                        name: "limit", type: .integer(Self.pageSizes), description: "Events per page; 100 by default"),
                     .init(
-                        name: "order", type: .choice(["asc", "desc"]), description: "The order by sequence; default asc"
+                        name: "order", type: .choice(["asc", "desc"]),
+                        description: "The order by sequence; asc by default"
                     ),
                     .init(name: "task", type: .string, description: "Only events of this task"),
                     .init(

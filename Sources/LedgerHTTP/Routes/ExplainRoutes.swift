@@ -26,7 +26,7 @@ struct ExplainRoutes: Sendable {
                     .init(
                         name: "limit", type: .integer(Self.pageSizes),
                         description:
-                            "Executions per page; default 1,000. A page may be shorter without being the last one"
+                            "Executions per page; 1,000 by default. A page may be shorter without being the last one"
                     ),
                     .init(name: "cursor", type: .string, description: "The next_cursor of the previous page"),
                     .policy,

@@ -24,13 +24,13 @@ struct HistoryRoutes: Sendable {
                 parameters: [
                     .init(
                         name: "from", type: .string,
-                        description: "The earlier moment: a sequence or a time; default 0, before the first event"),
+                        description: "The earlier moment: a sequence or a time; by default 0, before the first event"),
                     .init(
                         name: "to", type: .string,
-                        description: "The later moment: a sequence or a time; default the last event"),
+                        description: "The later moment: a sequence or a time; by default the last event"),
                     .init(
                         name: "limit", type: .integer(Self.changeLimits),
-                        description: "Listed changes of each kind; default 100. All changes are counted"),
+                        description: "Listed changes of each kind; 100 by default. All changes are counted"),
                     .policy,
                 ],
                 responses: [
@@ -49,7 +49,7 @@ struct HistoryRoutes: Sendable {
                         description: "The indicator; empty or absent for the default indicator"),
                     .init(
                         name: "points", type: .integer(Self.pointLimits),
-                        description: "The maximum number of points; default 500. All decreases are included"),
+                        description: "The maximum number of points; 500 by default. All decreases are included"),
                 ],
                 responses: [
                     Route.ResponseSpec(status: 200, description: "The history of the indicator", schema: "Curve"),

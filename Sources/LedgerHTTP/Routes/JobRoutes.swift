@@ -39,7 +39,7 @@ struct JobRoutes: Sendable {
                     .search,
                     .init(name: "tag.", type: .prefix, description: "tag.K=V: only jobs with the value V in the tag K"),
                     .init(
-                        name: "limit", type: .integer(Self.pageSizes), description: "Jobs per page; default 100"),
+                        name: "limit", type: .integer(Self.pageSizes), description: "Jobs per page; 100 by default"),
                     .init(name: "cursor", type: .string, description: "The next_cursor of the previous page"),
                 ],
                 responses: [

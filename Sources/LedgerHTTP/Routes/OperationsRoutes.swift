@@ -31,7 +31,7 @@ struct OperationsRoutes: Sendable {
                 ], handle: ready),
             Route(
                 method: .get, path: "/v1/status", operation: "getStatus",
-                summary: "The state of the ledger: its lag, its workers and its obstacles",
+                summary: "The status of the ledger: its lag, its workers and its obstacles",
                 responses: [
                     Route.ResponseSpec(status: 200, description: "The status", schema: "Status"),
                     .problem(503, "The database cannot be reached"),

@@ -33,7 +33,7 @@ struct PointInTimeQuery: Sendable {
         return .sequence(try await validated(sequence, name))
     }
 
-    private static let timeForm = "a time in RFC 3339 format, such as 2026-11-23T17:30:00.000000Z"
+    private static let timeForm = "an RFC 3339 time, such as 2026-11-23T17:30:00.000000Z"
 
     /// The hint for an offset with a plus sign that the query turned into a space.
     ///

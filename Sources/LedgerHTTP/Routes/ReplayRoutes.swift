@@ -36,7 +36,7 @@ struct ReplayRoutes: Sendable {
                 parameters: [
                     .init(
                         name: "limit", type: .integer(Self.listLimits),
-                        description: "The maximum number of replays; default 100")
+                        description: "The maximum number of replays; 100 by default")
                 ],
                 responses: [
                     Route.ResponseSpec(status: 200, description: "The newest replays", schema: "Replays"),

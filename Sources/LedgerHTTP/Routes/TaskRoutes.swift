@@ -25,7 +25,7 @@ struct TaskRoutes: Sendable {
                         description: "Only tasks in this state"),
                     .init(
                         name: "limit", type: .integer(Self.pageSizes),
-                        description: "Tasks per page; default 100. A page may be shorter without being the last one"),
+                        description: "Tasks per page; 100 by default. A page may be shorter without being the last one"),
                     .init(name: "cursor", type: .string, description: "The next_cursor of the previous page"),
                 ] + Route.Parameter.moments,
                 responses: [

@@ -48,7 +48,7 @@ struct VerifyRoutes: Sendable {
                 summary: "The last event of every job with its hash, ordered by job: the content of an anchor",
                 parameters: [
                     .init(
-                        name: "limit", type: .integer(Self.pageSizes), description: "Heads per page; default 100"),
+                        name: "limit", type: .integer(Self.pageSizes), description: "Heads per page; 100 by default"),
                     .init(name: "cursor", type: .string, description: "The next_cursor of the previous page"),
                 ],
                 responses: [

@@ -23,7 +23,7 @@ struct WatchRoutes: Sendable {
         .search,
         .init(name: "tag.", type: .prefix, description: "tag.K=V: only jobs with the value V in the tag K"),
         .init(
-            name: "limit", type: .integer(listSizes), description: "The number of jobs, newest first; default 100"),
+            name: "limit", type: .integer(listSizes), description: "The number of jobs, newest first; 100 by default"),
         .init(name: "cursor", type: .string, description: "Only jobs older than this one"),
     ]
 

@@ -62,7 +62,7 @@ enum Connector {
         }
     }
 
-    /// An attempt that failed after a longer time is not repeated.
+    /// The maximum duration of a failed attempt that is repeated.
     private static let repeatMax: Duration = .seconds(1)
 
     private static func open(_ settings: [String: String]) -> Result<Session, PQError> {
@@ -73,9 +73,9 @@ enum Connector {
         }
         if unsafe PQstatus(handle) == CONNECTION_OK { return unsafe .success(Session(handle)) }
         let text = unsafe message(of: handle)
-        // libpq has no function for the SQLSTATE of a refused connection, and the message is in the server's language. But
-        // it contains the SQLSTATE if that is wanted, which can be said only to a connection that exists: so it connects
-        // again. Timeouts are not repeated.
+        // libpq has no function for the SQLSTATE of a refused connection, and the message is in the server's language.
+        // A verbose message contains the SQLSTATE, but verbosity can only be set on an existing connection. Therefore
+        // this function connects again. Timeouts are not repeated.
         guard unsafe PQstatus(handle) == CONNECTION_BAD, start.duration(to: .now) < repeatMax else {
             unsafe PQfinish(handle)
             return .failure(failure(text, nil))
@@ -117,7 +117,9 @@ enum Connector {
         PQError(.connectionFailed, "no connection to PostgreSQL: \(text)", sqlState: sqlState)
     }
 
-    /// The SQLSTATE in a verbose message: `SEVERITY:  SQLSTATE: text`, the last one if several hosts refused.
+    /// The SQLSTATE in a verbose message, which is `SEVERITY:  SQLSTATE: text`.
+    ///
+    /// It is the last one if several hosts refused.
     static func sqlState(in text: String) -> SQLState? {
         let fields = text.split(separator: ":").map { $0.filter { $0 != " " } }
         return fields.last { field in
