@@ -49,7 +49,7 @@ struct Endpoint: Sendable {
             // The client has disconnected, or the server's time to stop is over.
             throw HTTPProblem(
                 .serviceUnavailable, route.isRead ? "Unavailable" : "Outcome unknown",
-                "The request was cancelled before it had a response. Try again later.",
+                "The request was cancelled before it had a response.",
                 headers: HTTPFields(retryAfter: .seconds(1)))
         }
     }
