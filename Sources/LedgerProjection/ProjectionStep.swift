@@ -235,7 +235,7 @@ struct ProjectionStep {
     }
 
     /// Checks one page of all jobs, newest first.
-    func sweep(before cursor: JobID?) async throws -> Sweep {
+    func sweep(before cursor: JobID?) async throws(PQError) -> Sweep {
         let page = Query(
             """
             select head.job_id, head.sequence > coalesce(snapshot.sequence, 0), snapshot.sequence is null
@@ -254,7 +254,7 @@ struct ProjectionStep {
             [
                 .uuid(cursor?.uuidBytes ?? UUIDBytes(high: .max, low: .max)), .int8(Int64(settings.sweepJobsMax)),
             ])
-        let rows = try await pool.withTransaction(readOnly: true) { transaction in
+        let rows = try await pool.withTransaction(readOnly: true) { transaction throws(PQError) in
             try await transaction.commit(after: [IndexedLookup.planning, page])[1]
         }
         var sweep = Sweep()

@@ -50,42 +50,36 @@ struct JobCreator: Sendable {
     }
 
     private func attempt(_ description: JobDescription) async throws(PQError) -> Creation {
-        do {
-            return try await pool.withTransaction { transaction in
-                let first = try await transaction.pipeline([
-                    Query("select clock_timestamp()"),
-                    Query(
-                        """
-                        select job_id, name, array(select key from jsonb_each_text(tags)),
-                            array(select value from jsonb_each_text(tags))
-                        from ledger.job
-                        where key = $1
-                        """, [.text(description.key?.text)]),
+        return try await pool.withTransaction { transaction throws(PQError) in
+            let first = try await transaction.pipeline([
+                Query("select clock_timestamp()"),
+                Query(
+                    """
+                    select job_id, name, array(select key from jsonb_each_text(tags)),
+                        array(select value from jsonb_each_text(tags))
+                    from ledger.job
+                    where key = $1
+                    """, [.text(description.key?.text)]),
+            ])
+            let readAt = ContinuousClock.now
+            if let row = first[1].first {
+                let job = try row.jobID(0)
+                // The job is visible, but that does not prove that it survives a failover. Taking the lock writes
+                // to the log after the job: if this transaction commits, the log up to here is durable.
+                _ = try await transaction.commit(after: [
+                    Query("select from ledger.job_head where job_id = $1 for update", [.uuid(job.uuid)])
                 ])
-                let readAt = ContinuousClock.now
-                if let row = first[1].first {
-                    let job = try row.jobID(0)
-                    // The job is visible, but that does not prove that it survives a failover. Taking the lock writes
-                    // to the log after the job: if this transaction commits, the log up to here is durable.
-                    _ = try await transaction.commit(after: [
-                        Query("select from ledger.job_head where job_id = $1 for update", [.uuid(job.uuid)])
-                    ])
-                    return try Self.describes(row, description) ? .existed(job) : .keyTaken(job)
-                }
-                let now = try first[0][0].timestamp(0)
-                let job = JobID(
-                    createdAt: now, randomHigh: .random(in: 0 ... .max), randomLow: .random(in: 0 ... .max))
-                let event = EventDraft(.jobCreated(description)).recorded(sequence: 1, at: now)
-                var chain = HashChain(job: job)
-                let inserts = Self.inserts(job, description, at: now, hash: chain.append(event))
-                _ = try await transaction.commit(after: inserts)
-                let head = JobHead(sequence: 1, recordedAt: now, chain: chain)
-                return .created(NewJob(id: job, head: head, clock: now, readAt: readAt))
+                return try Self.describes(row, description) ? .existed(job) : .keyTaken(job)
             }
-        } catch let error as PQError {
-            throw error
-        } catch {
-            throw PQError(.misuse, "\(error)")
+            let now = try first[0][0].timestamp(0)
+            let job = JobID(
+                createdAt: now, randomHigh: .random(in: 0 ... .max), randomLow: .random(in: 0 ... .max))
+            let event = EventDraft(.jobCreated(description)).recorded(sequence: 1, at: now)
+            var chain = HashChain(job: job)
+            let inserts = Self.inserts(job, description, at: now, hash: chain.append(event))
+            _ = try await transaction.commit(after: inserts)
+            let head = JobHead(sequence: 1, recordedAt: now, chain: chain)
+            return .created(NewJob(id: job, head: head, clock: now, readAt: readAt))
         }
     }
 

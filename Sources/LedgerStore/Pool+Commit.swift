@@ -7,14 +7,8 @@ extension Pool {
     ///
     /// - Returns: The results of the statements.
     package func commit(_ statements: [Query], deadline: Duration? = nil) async throws(PQError) -> [Rows] {
-        do {
-            return try await withTransaction(deadline: deadline) { transaction in
-                try await transaction.commit(after: statements)
-            }
-        } catch let error as PQError {
-            throw error
-        } catch {
-            throw PQError(.misuse, "\(error)")
+        return try await withTransaction(deadline: deadline) { transaction throws(PQError) in
+            try await transaction.commit(after: statements)
         }
     }
 }

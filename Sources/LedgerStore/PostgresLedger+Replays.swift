@@ -67,12 +67,10 @@ extension PostgresLedger {
 
     private func deleteData(_ id: JobID) async throws(StoreError) {
         let isDone: Bool
-        do {
+        do throws(PQError) {
             isDone = try await replays.deleteData(id)
-        } catch let error as PQError {
-            throw StoreError(error, while: "deleting the data of a replay")
         } catch {
-            throw StoreError(.corrupt, "deleting the data of a replay: \(error)", cause: error)
+            throw StoreError(error, while: "deleting the data of a replay")
         }
         guard isDone else { throw StoreError(.conflict, "the replay is being reverted: wait until it has ended") }
     }

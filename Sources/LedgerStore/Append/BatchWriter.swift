@@ -96,8 +96,8 @@ struct BatchWriter: Sendable {
     func write(_ requests: [AppendRequest]) async throws(BatchFailure) -> WriteResult {
         let jobs = Set(requests.flatMap { $0.parts.map(\.job) }).sorted()
         var attempted: BatchPlan?
-        do {
-            return try await pool.withTransaction { transaction in
+        do throws(PQError) {
+            return try await pool.withTransaction { transaction throws(PQError) in
                 let (heads, clock) = try Self.decode(try await transaction.query(Self.lockHeads(jobs)))
                 let readAt = ContinuousClock.now
                 let plan = await Self.plan(requests, heads: heads, clock: clock)
@@ -106,10 +106,8 @@ struct BatchWriter: Sendable {
                 try Self.check(rows.first?.affectedRows ?? 0, plan)
                 return WriteResult(plan: plan, clock: clock, readAt: readAt)
             }
-        } catch let error as PQError {
-            throw BatchFailure(error: error, plan: error.mayHaveCommitted ? attempted : nil)
         } catch {
-            throw BatchFailure(error: PQError(.misuse, "\(error)"), plan: nil)
+            throw BatchFailure(error: error, plan: error.mayHaveCommitted ? attempted : nil)
         }
     }
 
@@ -171,24 +169,18 @@ struct BatchWriter: Sendable {
     /// - Parameter refusedFrom: The database time from which a conditional write refuses; nil for one that held locks.
     func resolveOutcome(_ plan: BatchPlan, refusedFrom: Timestamp?) async throws(PQError) -> OutcomeResolution {
         guard let (job, head) = plan.newHeads.first else { return .recorded }
-        do {
-            return try await pool.withTransaction { transaction in
-                let rows = try await transaction.pipeline([
-                    Self.lockHeads([job]),
-                    Query(
-                        "select hash from ledger.event where job_id = $1 and sequence = $2",
-                        [.uuid(job.uuid), .int8(head.sequence)]),
-                    Query("select clock_timestamp()"),
-                ])
-                if try rows[1].first?.decode(0, as: [UInt8].self) == head.chain.head { return .recorded }
-                guard let refusedFrom else { return .refused }
-                let rest = refusedFrom.microseconds - (try rows[2][0].timestamp(0).microseconds)
-                return rest < 0 ? .refused : .open(.microseconds(rest + 1_000))
-            }
-        } catch let error as PQError {
-            throw error
-        } catch {
-            throw PQError(.misuse, "\(error)")
+        return try await pool.withTransaction { transaction throws(PQError) in
+            let rows = try await transaction.pipeline([
+                Self.lockHeads([job]),
+                Query(
+                    "select hash from ledger.event where job_id = $1 and sequence = $2",
+                    [.uuid(job.uuid), .int8(head.sequence)]),
+                Query("select clock_timestamp()"),
+            ])
+            if try rows[1].first?.decode(0, as: [UInt8].self) == head.chain.head { return .recorded }
+            guard let refusedFrom else { return .refused }
+            let rest = refusedFrom.microseconds - (try rows[2][0].timestamp(0).microseconds)
+            return rest < 0 ? .refused : .open(.microseconds(rest + 1_000))
         }
     }
 }

@@ -24,21 +24,14 @@ extension PostgresLedger {
 
     /// The obstacles to durable writes, and the settings that weaken durability.
     func durability() async throws(PQError) -> (faults: [String], remarks: [String]) {
-        let row: Row
-        do {
-            row = try await pool.withTransaction(readOnly: true, deadline: .seconds(3)) { transaction in
-                // PostgreSQL shows the activity of sessions to the login role, not to the role that the session has
-                // taken.
-                let results = try await transaction.commit(after: [
-                    Query("set local role none", prepare: false), Self.durabilityQuery,
-                ])
-                guard let row = results[1].first else { throw PQError(.decoding, "no row of settings") }
-                return row
-            }
-        } catch let error as PQError {
-            throw error
-        } catch {
-            throw PQError(.misuse, "\(error)")
+        let row = try await pool.withTransaction(readOnly: true, deadline: .seconds(3)) { transaction throws(PQError) in
+            // PostgreSQL shows the activity of sessions to the login role, not to the role that the session has
+            // taken.
+            let results = try await transaction.commit(after: [
+                Query("set local role none", prepare: false), Self.durabilityQuery,
+            ])
+            guard let row = results[1].first else { throw PQError(.decoding, "no row of settings") }
+            return row
         }
         if try row.decode(0, as: Bool.self) {
             return (

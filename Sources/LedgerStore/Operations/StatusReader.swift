@@ -48,14 +48,8 @@ struct StatusReader: Sendable {
 
     /// Runs queries in one transaction, because `set local` needs an explicit one.
     private func inTransaction(_ queries: [Query]) async throws(PQError) -> [Rows] {
-        do {
-            return try await pool.withTransaction(readOnly: true, deadline: Self.deadline) { transaction in
-                try await transaction.commit(after: queries)
-            }
-        } catch let error as PQError {
-            throw error
-        } catch {
-            throw PQError(.misuse, "\(error)")
+        return try await pool.withTransaction(readOnly: true, deadline: Self.deadline) { transaction throws(PQError) in
+            try await transaction.commit(after: queries)
         }
     }
 

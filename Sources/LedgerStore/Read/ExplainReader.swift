@@ -15,40 +15,35 @@ struct ExplainReader: Sendable {
     func explain(
         _ job: JobID, _ label: Name?, limit: Int, after cursor: Explanation.Cursor?
     ) async throws(PQError) -> ExplanationResult {
-        do {
-            return try await pool.withTransaction(isolation: .repeatableRead, readOnly: true) { transaction in
-                let rows = try await transaction.pipeline([IndexedLookup.planning, Self.start(job, label)])
-                guard let row = rows.last?.first else { return .noSuchJob }
-                guard let indicator = try Self.indicator(row, label) else { return .noSuchIndicator }
-                let projection: Int16 = try row.decode(0)
-                var explanation = Explanation(
-                    sequence: try row.decode(1), indicator: indicator, entries: [], nextCursor: nil)
-                var position = cursor ?? Explanation.Cursor(task: 0, attempt: 0, execution: 0)
-                var scanned = 0
-                while true {
-                    let chunk = try await transaction.query(
-                        Self.chunk(job, projection, after: position, indicator.sequence))
-                    for row in chunk {
-                        let (entry, cursor) = try Self.entry(row, indicator.sequence)
-                        position = cursor
-                        guard let entry else { continue }
-                        explanation.entries.append(entry)
-                        guard explanation.entries.count < limit else { break }
-                    }
-                    scanned += chunk.count
-                    let isFull = explanation.entries.count == limit || scanned >= Self.scannedMax
-                    guard chunk.count == Self.chunkMax || isFull else { break }
-                    if isFull {
-                        explanation.nextCursor = position
-                        break
-                    }
+        return try await pool.withTransaction(isolation: .repeatableRead, readOnly: true) {
+            transaction throws(PQError) in
+            let rows = try await transaction.pipeline([IndexedLookup.planning, Self.start(job, label)])
+            guard let row = rows.last?.first else { return .noSuchJob }
+            guard let indicator = try Self.indicator(row, label) else { return .noSuchIndicator }
+            let projection: Int16 = try row.decode(0)
+            var explanation = Explanation(
+                sequence: try row.decode(1), indicator: indicator, entries: [], nextCursor: nil)
+            var position = cursor ?? Explanation.Cursor(task: 0, attempt: 0, execution: 0)
+            var scanned = 0
+            while true {
+                let chunk = try await transaction.query(
+                    Self.chunk(job, projection, after: position, indicator.sequence))
+                for row in chunk {
+                    let (entry, cursor) = try Self.entry(row, indicator.sequence)
+                    position = cursor
+                    guard let entry else { continue }
+                    explanation.entries.append(entry)
+                    guard explanation.entries.count < limit else { break }
                 }
-                return .found(explanation)
+                scanned += chunk.count
+                let isFull = explanation.entries.count == limit || scanned >= Self.scannedMax
+                guard chunk.count == Self.chunkMax || isFull else { break }
+                if isFull {
+                    explanation.nextCursor = position
+                    break
+                }
             }
-        } catch let error as PQError {
-            throw error
-        } catch {
-            throw PQError(.misuse, "\(error)")
+            return .found(explanation)
         }
     }
 

@@ -18,14 +18,8 @@ public enum IndexedLookup {
 extension Pool {
     /// Runs lookups by key in one round trip, in a read-only transaction.
     func lookUp(_ queries: [Query]) async throws(PQError) -> [Rows] {
-        do {
-            return try await withTransaction(readOnly: true) { transaction in
-                Array(try await transaction.commit(after: [IndexedLookup.planning] + queries).dropFirst())
-            }
-        } catch let error as PQError {
-            throw error
-        } catch {
-            throw PQError(.misuse, "\(error)")
+        return try await withTransaction(readOnly: true) { transaction throws(PQError) in
+            Array(try await transaction.commit(after: [IndexedLookup.planning] + queries).dropFirst())
         }
     }
 }

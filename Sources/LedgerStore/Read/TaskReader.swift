@@ -18,47 +18,42 @@ struct TaskReader: Sendable {
     func tasks(
         _ job: JobID, state: TaskState?, limit: Int, after cursor: Int64?
     ) async throws(PQError) -> TaskPage? {
-        do {
-            return try await pool.withTransaction(isolation: .repeatableRead, readOnly: true) { transaction in
-                let live = try await transaction.pipeline([
-                    IndexedLookup.planning,
-                    Query(
-                        """
-                        select snapshot.projection, snapshot.sequence, snapshot.state
-                        from ledger.job
-                        left join ledger.snapshot on snapshot.job_id = job.job_id and snapshot.is_live
-                        where job.job_id = $1
-                        """, [.uuid(job.uuid)]),
-                ])
-                guard let row = live.last?.first else { return nil }
-                guard let number = try row.decodeIfPresent(0, as: Int16.self) else {
-                    return TaskPage(sequence: 0, tasks: [], nextCursor: nil)
-                }
-                guard let jobState = JobState(rawValue: try row.decode(2)) else {
-                    throw PQError(.decoding, "a snapshot has an unknown state")
-                }
-                let projection = Projection(job: job, number: number, jobState: jobState)
-                var page = TaskPage(sequence: try row.decode(1), tasks: [], nextCursor: nil)
-                // A stored task cannot have this state while the job is in its current state.
-                let stored = state.map { $0.stored(in: jobState) }
-                if case .some(nil) = stored { return page }
-                page.nextCursor = cursor
-                var contributions = 0
-                while page.tasks.count < limit, contributions < Self.contributionsMax {
-                    let size = min(limit - page.tasks.count, Self.chunkMax)
-                    let chunk = try await Self.read(
-                        projection, stored ?? nil, after: page.nextCursor ?? 0, limit: size, &transaction)
-                    page.tasks += chunk
-                    contributions += chunk.reduce(0) { $1.executions.reduce($0) { $0 + $1.progress.count } }
-                    page.nextCursor = chunk.count == size ? chunk.last?.firstSequence : nil
-                    if page.nextCursor == nil { break }
-                }
-                return page
+        return try await pool.withTransaction(isolation: .repeatableRead, readOnly: true) {
+            transaction throws(PQError) in
+            let live = try await transaction.pipeline([
+                IndexedLookup.planning,
+                Query(
+                    """
+                    select snapshot.projection, snapshot.sequence, snapshot.state
+                    from ledger.job
+                    left join ledger.snapshot on snapshot.job_id = job.job_id and snapshot.is_live
+                    where job.job_id = $1
+                    """, [.uuid(job.uuid)]),
+            ])
+            guard let row = live.last?.first else { return nil }
+            guard let number = try row.decodeIfPresent(0, as: Int16.self) else {
+                return TaskPage(sequence: 0, tasks: [], nextCursor: nil)
             }
-        } catch let error as PQError {
-            throw error
-        } catch {
-            throw PQError(.misuse, "\(error)")
+            guard let jobState = JobState(rawValue: try row.decode(2)) else {
+                throw PQError(.decoding, "a snapshot has an unknown state")
+            }
+            let projection = Projection(job: job, number: number, jobState: jobState)
+            var page = TaskPage(sequence: try row.decode(1), tasks: [], nextCursor: nil)
+            // A stored task cannot have this state while the job is in its current state.
+            let stored = state.map { $0.stored(in: jobState) }
+            if case .some(nil) = stored { return page }
+            page.nextCursor = cursor
+            var contributions = 0
+            while page.tasks.count < limit, contributions < Self.contributionsMax {
+                let size = min(limit - page.tasks.count, Self.chunkMax)
+                let chunk = try await Self.read(
+                    projection, stored ?? nil, after: page.nextCursor ?? 0, limit: size, &transaction)
+                page.tasks += chunk
+                contributions += chunk.reduce(0) { $1.executions.reduce($0) { $0 + $1.progress.count } }
+                page.nextCursor = chunk.count == size ? chunk.last?.firstSequence : nil
+                if page.nextCursor == nil { break }
+            }
+            return page
         }
     }
 

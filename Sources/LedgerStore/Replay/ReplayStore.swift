@@ -185,7 +185,7 @@ struct ReplayStore: Sendable {
     /// and differences.
     ///
     /// - Returns: Whether the replay had ended. One that is being reverted keeps what it needs.
-    func deleteData(_ id: JobID) async throws -> Bool {
+    func deleteData(_ id: JobID) async throws(PQError) -> Bool {
         // This is the first statement, so that no new request to revert starts.
         let ended = try await pool.query(
             Query(
@@ -203,7 +203,7 @@ struct ReplayStore: Sendable {
     /// The number of jobs that are deleted in one transaction.
     private static let deletedAtOnce = 500
 
-    private func deletePage(_ id: JobID, after cursor: JobID?) async throws -> JobID? {
+    private func deletePage(_ id: JobID, after cursor: JobID?) async throws(PQError) -> JobID? {
         let rows = try await pool.query(
             Query(
                 """

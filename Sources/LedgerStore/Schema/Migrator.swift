@@ -134,12 +134,12 @@ public struct Migrator: Sendable {
         guard migrations.count >= Migration.all.count else { return }
         let faults = try GuaranteeReader.faults(try await lease.query(GuaranteeReader.query))
         guard !faults.isEmpty else { return }
-        do {
-            try await lease.withTransaction { transaction in
+        do throws(PQError) {
+            try await lease.withTransaction { transaction throws(PQError) in
                 _ = try await transaction.commit(
                     after: [Query("set local lock_timeout = '5s'", prepare: false)] + GuaranteeRepair.statements)
             }
-        } catch let error as PQError {
+        } catch {
             throw MigrationError(
                 description: "the ledger is not protected (\(faults.joined(separator: "; "))), and restoring that "
                     + "failed: \(error.description)", cause: error)

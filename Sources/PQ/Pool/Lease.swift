@@ -37,7 +37,23 @@ public struct Lease: ~Copyable {
         isolation: IsolationLevel = .readCommitted, readOnly: Bool = false, deadline: Duration? = nil,
         _ body: (inout Transaction) async throws -> R
     ) async throws -> R {
+        try await run(isolation, readOnly, deadline, body) { $0 }
+    }
+
+    /// Runs a closure that throws no other errors than ``PQError`` in a transaction on this connection.
+    public mutating func withTransaction<R>(
+        isolation: IsolationLevel = .readCommitted, readOnly: Bool = false, deadline: Duration? = nil,
+        _ body: (inout Transaction) async throws(PQError) -> R
+    ) async throws(PQError) -> R {
+        try await run(isolation, readOnly, deadline, body) { $0 }
+    }
+
+    private func run<R, Failure: Error>(
+        _ isolation: IsolationLevel, _ isReadOnly: Bool, _ deadline: Duration?,
+        _ body: (inout Transaction) async throws(Failure) -> R, _ convert: (PQError) -> Failure
+    ) async throws(Failure) -> R {
         try await Transaction.run(
-            on: connection, isolation, isReadOnly: readOnly, deadline: deadline ?? settings.operationDeadline, body)
+            on: connection, isolation, isReadOnly: isReadOnly, deadline: deadline ?? settings.operationDeadline, body,
+            convert)
     }
 }

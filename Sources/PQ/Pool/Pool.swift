@@ -118,11 +118,11 @@ public final class Pool: Sendable {
     ) async throws(PQError) -> [Rows] {
         let moment = ContinuousClock.now + (deadline ?? settings.operationDeadline)
         do {
-            return try await withPooled { connection throws(PQError) in try await body(connection, moment) }
+            return try await withPooled({ connection throws(PQError) in try await body(connection, moment) }) { $0 }
         } catch  where error.isStaleStatement {
             // An object that a prepared statement refers to has changed. The connection has dropped its prepared
             // statements by now, and the failed group had no effect, so the group is run again.
-            return try await withPooled { connection throws(PQError) in try await body(connection, moment) }
+            return try await withPooled({ connection throws(PQError) in try await body(connection, moment) }) { $0 }
         }
     }
 
@@ -136,20 +136,24 @@ public final class Pool: Sendable {
 
     /// Lends a connection to the closure.
     ///
-    /// For transactions use ``withTransaction(isolation:readOnly:deadline:_:)``.
+    /// For transactions use `withTransaction`.
     public func withConnection<R>(_ body: (inout Lease) async throws -> R) async throws -> R {
-        try await withTaskExecutorPreference(reactor.taskExecutor) {
-            let connection = try await driver.acquire()
-            var lease = Lease(connection: connection, settings: settings)
-            do {
-                let result = try await body(&lease)
-                await driver.release(connection)
-                return result
-            } catch {
-                await driver.release(connection)
-                throw error
-            }
-        }
+        try await withLease(body) { $0 }
+    }
+
+    /// Lends a connection to a closure that throws no other errors than ``PQError``.
+    public func withConnection<R>(_ body: (inout Lease) async throws(PQError) -> R) async throws(PQError) -> R {
+        try await withLease(body) { $0 }
+    }
+
+    private func withLease<R, Failure: Error>(
+        _ body: (inout Lease) async throws(Failure) -> R, _ convert: (PQError) -> Failure
+    ) async throws(Failure) -> R {
+        try await onReactor(
+            { connection throws(Failure) in
+                var lease = Lease(connection: connection, settings: settings)
+                return try await body(&lease)
+            }, convert)
     }
 
     /// Runs the closure in a transaction.
@@ -165,26 +169,50 @@ public final class Pool: Sendable {
         isolation: IsolationLevel = .readCommitted, readOnly: Bool = false, deadline: Duration? = nil,
         _ body: (inout Transaction) async throws -> R
     ) async throws -> R {
-        try await withTaskExecutorPreference(reactor.taskExecutor) {
-            let connection = try await driver.acquire()
-            do {
-                let result = try await Transaction.run(
-                    on: connection, isolation, isReadOnly: readOnly,
-                    deadline: deadline ?? settings.operationDeadline, body)
-                await driver.release(connection)
-                return result
-            } catch {
-                await driver.release(connection)
-                throw error
-            }
+        try await transact(isolation, readOnly, deadline, body) { $0 }
+    }
+
+    /// Runs a closure that throws no other errors than ``PQError`` in a transaction.
+    ///
+    /// The same as the variant for any error otherwise. Such a closure must say so:
+    /// `{ transaction throws(PQError) in … }`.
+    public func withTransaction<R>(
+        isolation: IsolationLevel = .readCommitted, readOnly: Bool = false, deadline: Duration? = nil,
+        _ body: (inout Transaction) async throws(PQError) -> R
+    ) async throws(PQError) -> R {
+        try await transact(isolation, readOnly, deadline, body) { $0 }
+    }
+
+    private func transact<R, Failure: Error>(
+        _ isolation: IsolationLevel, _ isReadOnly: Bool, _ deadline: Duration?,
+        _ body: (inout Transaction) async throws(Failure) -> R, _ convert: (PQError) -> Failure
+    ) async throws(Failure) -> R {
+        try await onReactor(
+            { connection throws(Failure) in
+                try await Transaction.run(
+                    on: connection, isolation, isReadOnly: isReadOnly,
+                    deadline: deadline ?? settings.operationDeadline, body, convert)
+            }, convert)
+    }
+
+    /// Lends a connection to a closure that runs on the reactor's thread, as the connections do.
+    private func onReactor<R, Failure: Error>(
+        _ body: (Connection) async throws(Failure) -> R, _ convert: (PQError) -> Failure
+    ) async throws(Failure) -> R {
+        try await withTaskExecutorPreference(reactor.taskExecutor) { () throws(Failure) in
+            try await withPooled(body, convert)
         }
     }
 
-    private func withPooled<R>(
-        _ body: (Connection) async throws(PQError) -> R
-    ) async throws(PQError) -> R {
-        let connection = try await driver.acquire()
-        do throws(PQError) {
+    /// Lends a connection to a closure.
+    ///
+    /// - Parameter convert: Makes the closure's type of error from that of the pool.
+    private func withPooled<R, Failure: Error>(
+        _ body: (Connection) async throws(Failure) -> R, _ convert: (PQError) -> Failure
+    ) async throws(Failure) -> R {
+        let connection: Connection
+        do throws(PQError) { connection = try await driver.acquire() } catch { throw convert(error) }
+        do throws(Failure) {
             let result = try await body(connection)
             await driver.release(connection)
             return result

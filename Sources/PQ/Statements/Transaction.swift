@@ -32,20 +32,25 @@ public struct Transaction: ~Copyable {
         Query("begin isolation level \(isolation.rawValue)\(readOnly ? " read only" : "")")
     }
 
-    static func run<R>(
+    /// Runs the closure in a transaction.
+    ///
+    /// - Parameter convert: Makes the closure's type of error from that of the transaction.
+    static func run<R, Failure: Error>(
         on connection: Connection, _ isolation: IsolationLevel, isReadOnly: Bool, deadline: Duration,
-        _ body: (inout Transaction) async throws -> R
-    ) async throws -> R {
+        _ body: (inout Transaction) async throws(Failure) -> R, _ convert: (PQError) -> Failure
+    ) async throws(Failure) -> R {
         var transaction = Transaction(
             connection: connection, isolation: isolation, isReadOnly: isReadOnly, deadline: deadline)
-        do {
+        let failure: Failure
+        do throws(Failure) {
             let result = try await body(&transaction)
-            try await transaction.finish()
-            return result
-        } catch {
-            await transaction.abandon()
-            throw error
-        }
+            do throws(PQError) {
+                try await transaction.finish()
+                return result
+            } catch { failure = convert(error) }
+        } catch { failure = error }
+        await transaction.abandon()
+        throw failure
     }
 
     /// Runs a whole transaction in one round trip.
