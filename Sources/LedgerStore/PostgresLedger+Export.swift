@@ -5,10 +5,8 @@ extension PostgresLedger {
     public func excerpt(
         _ job: JobID, after sequence: Int64, limit: Int
     ) async throws(StoreError) -> LedgerExcerpt? {
-        do throws(PQError) {
-            return try await ChainReader(pool: pool).excerpt(job, after: sequence, limit: limit)
-        } catch {
-            throw StoreError(error, while: "exporting a job")
+        try await attempting("exporting a job") { () throws(PQError) in
+            try await ChainReader(pool: pool).excerpt(job, after: sequence, limit: limit)
         }
     }
 

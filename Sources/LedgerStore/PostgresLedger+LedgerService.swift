@@ -47,9 +47,7 @@ extension PostgresLedger: LedgerService {
     }
 
     public func stampedJob(_ id: JobID) async throws(StoreError) -> StampedJob? {
-        do throws(PQError) { return try await snapshots.job(id) } catch {
-            throw StoreError(error, while: "reading a job")
-        }
+        try await attempting("reading a job") { () throws(PQError) in try await snapshots.job(id) }
     }
 
     public func stamp(of id: JobID, whenDone: @escaping @Sendable (Result<SnapshotStamp?, StoreError>) -> Void) {
@@ -64,8 +62,8 @@ extension PostgresLedger: LedgerService {
         switch policy {
         case .last: return try await job(id)
         case .all:
-            do throws(PQError) { return try await snapshots.jobCountingAll(id) } catch {
-                throw StoreError(error, while: "reading a job")
+            return try await attempting("reading a job") { () throws(PQError) in
+                try await snapshots.jobCountingAll(id)
             }
         case .lastSuccessful:
             guard let view = try await job(id) else { return nil }
@@ -90,14 +88,14 @@ extension PostgresLedger: LedgerService {
     }
 
     public func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) async throws(StoreError) -> [JobView] {
-        do throws(PQError) { return try await snapshots.jobs(filter, limit: limit, after: cursor) } catch {
-            throw StoreError(error, while: "listing jobs")
+        try await attempting("listing jobs") { () throws(PQError) in
+            try await snapshots.jobs(filter, limit: limit, after: cursor)
         }
     }
 
     public func jobs(_ ids: [JobID]) async throws(StoreError) -> [JobView] {
-        do throws(PQError) { return try await snapshots.jobs(ids) } catch {
-            throw StoreError(error, while: "reading jobs")
+        try await attempting("reading jobs") { () throws(PQError) in
+            try await snapshots.jobs(ids)
         }
     }
 
@@ -172,30 +170,26 @@ extension PostgresLedger: LedgerService {
     }
 
     private func checkpoint(of job: JobID) async throws(StoreError) -> Int64 {
-        do throws(PQError) {
+        try await attempting("reading a snapshot") { () throws(PQError) in
             let rows = try await pool.query(
                 Query("select sequence from ledger.snapshot where job_id = $1 and is_live", [.uuid(job.uuid)]))
             return try rows.first?.decode(0) ?? 0
-        } catch {
-            throw StoreError(error, while: "reading a snapshot")
         }
     }
 
     public func events(
         _ job: JobID, _ filter: EventFilter, after: Int64?, limit: Int
     ) async throws(StoreError) -> EventPage? {
-        do throws(PQError) { return try await eventReader.events(job, filter, after: after, limit: limit) } catch {
-            throw StoreError(error, while: "reading events")
+        try await attempting("reading events") { () throws(PQError) in
+            try await eventReader.events(job, filter, after: after, limit: limit)
         }
     }
 
     public func tasks(
         _ job: JobID, state: TaskState?, limit: Int, after cursor: Int64?
     ) async throws(StoreError) -> TaskPage? {
-        do throws(PQError) {
-            return try await TaskReader(pool: pool).tasks(job, state: state, limit: limit, after: cursor)
-        } catch {
-            throw StoreError(error, while: "reading tasks")
+        try await attempting("reading tasks") { () throws(PQError) in
+            try await TaskReader(pool: pool).tasks(job, state: state, limit: limit, after: cursor)
         }
     }
 
@@ -212,11 +206,8 @@ extension PostgresLedger: LedgerService {
         after cursor: Explanation.Cursor?
     ) async throws(StoreError) -> ExplanationResult {
         if moment == nil, policy == .last {
-            let outcome: ExplanationResult
-            do throws(PQError) {
-                outcome = try await ExplainReader(pool: pool).explain(job, label, limit: limit, after: cursor)
-            } catch {
-                throw StoreError(error, while: "explaining an indicator")
+            let outcome = try await attempting("explaining an indicator") { () throws(PQError) in
+                try await ExplainReader(pool: pool).explain(job, label, limit: limit, after: cursor)
             }
             guard case .noSuchIndicator = outcome, let view = try await self.job(job) else { return outcome }
             return try await explainUnnamed(label, in: view, at: view.snapshot.sequence)
@@ -236,11 +227,10 @@ extension PostgresLedger: LedgerService {
     private func explainUnnamed(
         _ label: Name?, in view: JobView, at sequence: Int64
     ) async throws(StoreError) -> ExplanationResult {
-        do throws(PQError) {
-            guard try await ExplainReader(pool: pool).isNamed(label, in: view.id) else { return .noSuchIndicator }
-        } catch {
-            throw StoreError(error, while: "looking for a label")
+        let isNamed = try await attempting("looking for a label") { () throws(PQError) in
+            try await ExplainReader(pool: pool).isNamed(label, in: view.id)
         }
+        guard isNamed else { return .noSuchIndicator }
         let nothing = IndicatorState(sequence: sequence, label: label, updatedAt: view.createdAt)
         return .found(Explanation(sequence: sequence, indicator: nothing, entries: [], nextCursor: nil))
     }
@@ -263,30 +253,28 @@ extension PostgresLedger: LedgerService {
     }
 
     public func verify(_ job: JobID, _ stretch: Verification.Range) async throws(StoreError) -> Verification? {
-        do throws(PQError) { return try await ChainReader(pool: pool).verify(job, stretch) } catch {
-            throw StoreError(error, while: "verifying a job")
+        try await attempting("verifying a job") { () throws(PQError) in
+            try await ChainReader(pool: pool).verify(job, stretch)
         }
     }
 
     public func heads(after cursor: JobID?, limit: Int) async throws(StoreError) -> [LedgerHead] {
-        do throws(PQError) { return try await ChainReader(pool: pool).heads(after: cursor, limit: limit) } catch {
-            throw StoreError(error, while: "reading heads")
+        try await attempting("reading heads") { () throws(PQError) in
+            try await ChainReader(pool: pool).heads(after: cursor, limit: limit)
         }
     }
 
     public func verdicts(_ job: JobID, _ sequences: ClosedRange<Int64>) async throws(StoreError) -> [Verdict?] {
-        do throws(PQError) { return try await eventReader.verdicts(job, sequences) } catch {
-            throw StoreError(error, while: "reading verdicts")
+        try await attempting("reading verdicts") { () throws(PQError) in
+            try await eventReader.verdicts(job, sequences)
         }
     }
 
     public func status(
         of execution: Name, task: Name, in job: JobID, at sequence: Int64
     ) async throws(StoreError) -> ExecutionStatus? {
-        do throws(PQError) {
-            return try await eventReader.status(of: execution, task: task, in: job, at: sequence)
-        } catch {
-            throw StoreError(error, while: "reading an execution")
+        try await attempting("reading an execution") { () throws(PQError) in
+            try await eventReader.status(of: execution, task: task, in: job, at: sequence)
         }
     }
 

@@ -12,9 +12,8 @@ extension PostgresLedger {
             name: "replay",
             tags: ["policy": Name(request.policy.rawValue), "job": Name(request.job?.description ?? "all")])
         let id = try await createJob(description).view.id
-        let isStarted: Bool
-        do throws(PQError) { isStarted = try await replays.start(request, as: id) } catch {
-            throw StoreError(error, while: "starting a replay")
+        let isStarted = try await attempting("starting a replay") { () throws(PQError) in
+            try await replays.start(request, as: id)
         }
         guard isStarted else {
             // The job that was created to show the replay's progress ends here.
@@ -26,15 +25,11 @@ extension PostgresLedger {
     }
 
     public func replay(_ id: JobID) async throws(StoreError) -> Replay? {
-        do throws(PQError) { return try await replays.replay(id) } catch {
-            throw StoreError(error, while: "reading a replay")
-        }
+        try await attempting("reading a replay") { () throws(PQError) in try await replays.replay(id) }
     }
 
     public func replays(limit: Int) async throws(StoreError) -> [Replay] {
-        do throws(PQError) { return try await replays.replays(limit: limit) } catch {
-            throw StoreError(error, while: "listing replays")
-        }
+        try await attempting("listing replays") { () throws(PQError) in try await replays.replays(limit: limit) }
     }
 
     public func revertReplay(_ id: JobID) async throws(StoreError) -> Replay? {
@@ -66,11 +61,8 @@ extension PostgresLedger {
     }
 
     private func deleteData(_ id: JobID) async throws(StoreError) {
-        let isDone: Bool
-        do throws(PQError) {
-            isDone = try await replays.deleteData(id)
-        } catch {
-            throw StoreError(error, while: "deleting the data of a replay")
+        let isDone = try await attempting("deleting the data of a replay") { () throws(PQError) in
+            try await replays.deleteData(id)
         }
         guard isDone else { throw StoreError(.conflict, "the replay is being reverted: wait until it has ended") }
     }
@@ -78,10 +70,8 @@ extension PostgresLedger {
     private func changeState(
         _ id: JobID, from states: [Replay.State], to state: Replay.State, keeping: Bool = false
     ) async throws(StoreError) -> Bool {
-        do throws(PQError) {
-            return try await replays.changeState(id, from: states, to: state, keeping: keeping)
-        } catch {
-            throw StoreError(error, while: "changing a replay")
+        try await attempting("changing a replay") { () throws(PQError) in
+            try await replays.changeState(id, from: states, to: state, keeping: keeping)
         }
     }
 

@@ -40,6 +40,13 @@ extension StoreError {
     }
 }
 
+/// Runs an operation of the database and turns its error into a ``StoreError``.
+///
+/// - Parameter attempt: Begins the message of the error, such as `reading a job`.
+func attempting<R>(_ attempt: String, _ body: () async throws(PQError) -> R) async throws(StoreError) -> R {
+    do throws(PQError) { return try await body() } catch { throw StoreError(error, while: attempt) }
+}
+
 extension PQError {
     /// Whether an event was refused because no partition exists for its month.
     ///

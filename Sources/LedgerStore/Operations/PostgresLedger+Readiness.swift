@@ -98,7 +98,7 @@ extension PostgresLedger {
     }
 
     public func status() async throws(StoreError) -> LedgerStatus {
-        do throws(PQError) {
+        try await attempting("reading the status of the ledger") { () throws(PQError) in
             var status = try await StatusReader(pool: pool).status()
             status.appendFailure = appender.lastFailure
             (status.durabilityFaults, status.durabilityRemarks) = try await durability()
@@ -109,8 +109,6 @@ extension PostgresLedger {
                 """
             }
             return status
-        } catch {
-            throw StoreError(error, while: "reading the status of the ledger")
         }
     }
 

@@ -152,14 +152,12 @@ final class PointInTimeFold: Sendable {
     }
 
     private func recordedAt(_ sequence: Int64, _ job: JobID) async throws(StoreError) -> Timestamp? {
-        do throws(PQError) {
+        try await attempting("looking for a moment in a history") { () throws(PQError) in
             let rows = try await pool.query(
                 Query(
                     "select recorded_at from ledger.event where job_id = $1 and sequence = $2",
                     [.uuid(job.uuid), .int8(sequence)]))
             return try rows.first?.timestamp(0)
-        } catch {
-            throw StoreError(error, while: "looking for a moment in a history")
         }
     }
 }

@@ -40,7 +40,7 @@ public struct Lease: ~Copyable {
         try await run(isolation, readOnly, deadline, body) { $0 }
     }
 
-    /// Runs a closure that throws no other errors than ``PQError`` in a transaction on this connection.
+    /// Variant for closures that throw only ``PQError``.
     public mutating func withTransaction<R>(
         isolation: IsolationLevel = .readCommitted, readOnly: Bool = false, deadline: Duration? = nil,
         _ body: (inout Transaction) async throws(PQError) -> R

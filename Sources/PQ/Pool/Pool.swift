@@ -141,7 +141,7 @@ public final class Pool: Sendable {
         try await withLease(body) { $0 }
     }
 
-    /// Lends a connection to a closure that throws no other errors than ``PQError``.
+    /// Variant for closures that throw only ``PQError``.
     public func withConnection<R>(_ body: (inout Lease) async throws(PQError) -> R) async throws(PQError) -> R {
         try await withLease(body) { $0 }
     }
@@ -172,10 +172,9 @@ public final class Pool: Sendable {
         try await transact(isolation, readOnly, deadline, body) { $0 }
     }
 
-    /// Runs a closure that throws no other errors than ``PQError`` in a transaction.
+    /// Variant for closures that throw only ``PQError``.
     ///
-    /// The same as the variant for any error otherwise. Such a closure must say so:
-    /// `{ transaction throws(PQError) in … }`.
+    /// A closure must declare it: `{ transaction throws(PQError) in … }`.
     public func withTransaction<R>(
         isolation: IsolationLevel = .readCommitted, readOnly: Bool = false, deadline: Duration? = nil,
         _ body: (inout Transaction) async throws(PQError) -> R
