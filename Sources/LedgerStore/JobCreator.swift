@@ -28,25 +28,20 @@ struct JobCreator: Sendable {
     }
 
     func create(_ description: JobDescription) async throws(PQError) -> Creation {
-        var failure = PQError(.misuse, "not tried")
-        for _ in 1...Self.attemptsMax {
+        for _ in 1..<Self.attemptsMax {
             do throws(PQError) {
                 return try await attempt(description)
             } catch {
-                failure = error
                 if error.server?.constraint == "job_key_unique" {
                     // Another request created the job first. The next attempt finds it.
                     continue
                 }
-                if error.isMissingPartition {
-                    // The month has no partition: the clock jumped, or the partition was not created in time.
-                    _ = try await pool.query(Query("select ledger.make_event_partition(clock_timestamp())"))
-                    continue
-                }
-                throw error
+                guard error.isMissingPartition else { throw error }
+                // The month has no partition: the clock jumped, or the partition was not created in time.
+                _ = try await pool.query(Query("select ledger.make_event_partition(clock_timestamp())"))
             }
         }
-        throw failure
+        return try await attempt(description)
     }
 
     private func attempt(_ description: JobDescription) async throws(PQError) -> Creation {

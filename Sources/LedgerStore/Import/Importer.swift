@@ -35,26 +35,27 @@ struct Importer: Sendable {
     ///
     /// - Throws: ``Refusal`` or ``PQError``.
     func importExcerpt(_ excerpt: LedgerExcerpt) async throws -> ImportedExcerpt {
-        for attempt in 1... {
+        for _ in 1..<Self.attemptsMax {
             do {
-                return try await pool.withTransaction(deadline: .seconds(60)) { transaction in
-                    try await importExcerpt(excerpt, &transaction)
-                }
+                return try await attempt(excerpt)
             } catch let error as PQError {
-                guard attempt < Self.attemptsMax else { throw error }
                 if error.server?.constraint == "job_key_unique" { throw Refusal.keyTaken }
                 if error.server?.constraint == "job_pkey" {
                     // Another request started the same import. The next attempt finds its events.
                     continue
                 }
-                guard error.sqlState == .checkViolation, error.server?.table == "event",
-                    error.server?.constraint == nil
-                else { throw error }
+                guard error.isMissingPartition else { throw error }
                 // The month in which the job was created has no partition here.
                 try await makePartition(for: excerpt.job)
             }
         }
-        throw PQError(.misuse, "not tried")
+        return try await attempt(excerpt)
+    }
+
+    private func attempt(_ excerpt: LedgerExcerpt) async throws -> ImportedExcerpt {
+        try await pool.withTransaction(deadline: .seconds(60)) { transaction in
+            try await importExcerpt(excerpt, &transaction)
+        }
     }
 
     private func makePartition(for job: JobID) async throws {
