@@ -24,6 +24,30 @@ struct TransactionTests {
         }
     }
 
+    @Test("a closure that throws only PQError makes the transaction throw only PQError")
+    func throwsTyped() async throws {
+        func insert(_ numbers: [Int32], _ pool: Pool) async throws(PQError) {
+            try await pool.withConnection { lease throws(PQError) in
+                try await lease.withTransaction { transaction throws(PQError) in
+                    for number in numbers {
+                        _ = try await transaction.query(Query("insert into t values ($1)", [.int4(number)]))
+                    }
+                }
+            }
+            try await pool.withTransaction { transaction throws(PQError) in
+                _ = try await transaction.query(Query("update t set n = -n"))
+            }
+        }
+        try await withPool { pool in
+            _ = try await pool.query(Query("create table t (n int primary key)"))
+            try await insert([1, 2], pool)
+            let refused = await #expect(throws: PQError.self) { try await insert([3, 4, 3], pool) }
+            #expect(refused?.sqlState == .uniqueViolation)
+            let rows = try await pool.query(Query("select n from t order by n"))
+            #expect(try rows.map { try $0.decode(0, as: Int.self) } == [-2, -1])
+        }
+    }
+
     private func count(_ pool: Pool) async throws -> Int {
         try await pool.query(Query("select count(*) from t"))[0].decode(0)
     }
