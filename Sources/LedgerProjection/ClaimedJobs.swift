@@ -160,14 +160,16 @@ struct ClaimedJobs {
     mutating func restore(_ results: [Rows]) throws(PQError) {
         guard results.count == 3 else { throw PQError(.decoding, "expected three results") }
         for row in results[0] {
-            let index = try jobIndex(row)
-            jobs[index].fold.restore(try Self.task(row))
-            jobs[index].fold.restore(try ExecutionRow.decode(row, from: 6))
-            let named = 6 + ExecutionRow.columnCount
-            guard try row.decodeIfPresent(named, as: Int64.self) != nil else { continue }
-            jobs[index].fold.restore(try ExecutionRow.decode(row, from: named))
+            var columns = row.columns
+            let index = try jobIndex(&columns)
+            jobs[index].fold.restore(try Self.task(&columns))
+            jobs[index].fold.restore(try ExecutionRow.decode(&columns))
+            if let named = try ExecutionRow.decodeIfPresent(&columns) { jobs[index].fold.restore(named) }
         }
-        for row in results[1] { jobs[try jobIndex(row)].fold.restore(try ExecutionRow.decode(row, from: 1)) }
+        for row in results[1] {
+            var columns = row.columns
+            jobs[try jobIndex(&columns)].fold.restore(try ExecutionRow.decode(&columns))
+        }
         try restoreIndicators(results[2])
     }
 
@@ -176,40 +178,40 @@ struct ClaimedJobs {
         guard results.count == 2 else { throw PQError(.decoding, "expected two results") }
         try restoreIndicators(results[0])
         for row in results[1] {
-            let key = ReportPage.Key(execution: try row.decode(1), page: try row.decode(2))
-            jobs[try jobIndex(row)].fold.restore(ReportPage(bytes: try row.decode(3)), at: key)
+            var columns = row.columns
+            let index = try jobIndex(&columns)
+            let key = ReportPage.Key(execution: try columns.next(), page: try columns.next())
+            jobs[index].fold.restore(ReportPage(bytes: try columns.next()), at: key)
         }
     }
 
     private mutating func restoreIndicators(_ rows: Rows) throws(PQError) {
-        for row in rows { jobs[try jobIndex(row)].fold.restore(try Self.indicator(row)) }
+        for row in rows {
+            var columns = row.columns
+            let index = try jobIndex(&columns)
+            guard let indicator = try IndicatorRow.decodeIfPresent(&columns) else {
+                throw PQError(.decoding, "an indicator has no sequence")
+            }
+            jobs[index].fold.restore(indicator)
+        }
     }
 
-    private func jobIndex(_ row: Row) throws(PQError) -> Int {
-        guard let index = indices[JobID(uuid: try row.decode(0))] else {
+    /// Returns the index of the job in the next column.
+    private func jobIndex(_ columns: inout RowColumns) throws(PQError) -> Int {
+        guard let index = indices[try columns.next()] else {
             throw PQError(.decoding, "a query returned a row of a job that was not requested")
         }
         return index
     }
 
-    private static func task(_ row: Row) throws(PQError) -> JobTask {
-        guard let state = TaskState(rawValue: try row.decode(4)) else {
+    private static func task(_ columns: inout RowColumns) throws(PQError) -> JobTask {
+        let sequence = try columns.next(Int64.self)
+        let name = try columns.next(Name.self)
+        let last = try columns.next(Int64.self)
+        guard let state = TaskState(rawValue: try columns.next()) else {
             throw PQError(.decoding, "a task has an unknown state")
         }
         return JobTask(
-            sequence: try row.decode(1), name: Name(try row.decode(2)), last: try row.decode(3), state: state,
-            executionCount: try row.decode(5))
-    }
-
-    private static func indicator(_ row: Row) throws(PQError) -> IndicatorState {
-        let label = try row.decode(2, as: String.self)
-        return IndicatorState(
-            sequence: try row.decode(1), label: label.utf8.isEmpty ? nil : Name(label),
-            received: Units(total: try row.decode(3), done: try row.decode(4)),
-            counted: Units(total: try row.decode(5), done: try row.decode(6)),
-            superseded: Units(total: try row.decode(7), done: try row.decode(8)),
-            discarded: Units(total: try row.decode(9), done: try row.decode(10)),
-            countedEvents: try row.decode(11), supersededEvents: try row.decode(12),
-            updatedAt: Timestamp(try row.decode(13)))
+            sequence: sequence, name: name, last: last, state: state, executionCount: try columns.next())
     }
 }

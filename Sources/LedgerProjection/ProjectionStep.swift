@@ -140,7 +140,7 @@ struct ProjectionStep {
                 for update of snapshot skip locked
             ) as claimed
             \(nextEvents)
-            """, [.uuids(jobs.map(\.uuidBytes)), .int8(Int64(eventsMax))])
+            """, [.uuids(jobs.map(\.uuid)), .int8(Int64(eventsMax))])
     }
 
     /// Returns the claim query for projections that a replay builds.
@@ -166,7 +166,7 @@ struct ProjectionStep {
                 for update of snapshot skip locked
             ) as claimed
             \(nextEvents)
-            """, [.uuids(jobs.map(\.uuidBytes)), .int8(Int64(eventsMax)), .int2s(projections)])
+            """, [.uuids(jobs.map(\.uuid)), .int8(Int64(eventsMax)), .int2s(projections)])
     }
 
     /// The subquery for the next events of each claimed snapshot.
@@ -209,10 +209,10 @@ struct ProjectionStep {
                 from ledger.job_head as head
                 left join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
                 where head.job_id = any ($1) and head.sequence > coalesce(snapshot.sequence, 0)
-                """, [.uuids(jobs.map(\.uuidBytes))]))
+                """, [.uuids(jobs.map(\.uuid))]))
         var lag = Lag()
         for row in rows {
-            let job = JobID(uuid: try row.decode(0))
+            let job = try row.decode(0, as: JobID.self)
             if try row.decode(1, as: Bool.self) {
                 lag.missing.append(job)
             } else if try row.decode(2, as: Bool.self) {
@@ -252,31 +252,17 @@ struct ProjectionStep {
             order by head.job_id desc
             """,
             [
-                .uuid(cursor?.uuidBytes ?? UUIDBytes(high: .max, low: .max)), .int8(Int64(settings.sweepJobsMax)),
+                .uuid(cursor?.uuid ?? UUIDBytes(high: .max, low: .max)), .int8(Int64(settings.sweepJobsMax)),
             ])
         let rows = try await pool.withTransaction(readOnly: true) { transaction throws(PQError) in
             try await transaction.commit(after: [IndexedLookup.planning, page])[1]
         }
         var sweep = Sweep()
         for row in rows where try row.decode(1, as: Bool.self) {
-            let job = JobID(uuid: try row.decode(0))
+            let job = try row.decode(0, as: JobID.self)
             if try row.decode(2, as: Bool.self) { sweep.missing.append(job) } else { sweep.behind.append(job) }
         }
-        if rows.count == settings.sweepJobsMax, let last = rows.last { sweep.next = JobID(uuid: try last.decode(0)) }
+        if rows.count == settings.sweepJobsMax, let last = rows.last { sweep.next = try last.decode(0, as: JobID.self) }
         return sweep
-    }
-}
-
-extension JobID {
-    var uuidBytes: UUIDBytes { UUIDBytes(high: high, low: low) }
-
-    init(uuid: UUIDBytes) {
-        self.init(high: uuid.high, low: uuid.low)
-    }
-}
-
-extension Timestamp {
-    init(_ value: TimestampMicroseconds) {
-        self.init(microseconds: value.microsecondsSince1970)
     }
 }

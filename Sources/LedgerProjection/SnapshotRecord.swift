@@ -1,4 +1,5 @@
 internal import Ledger
+internal import LedgerStore
 internal import PQ
 
 /// The row of a snapshot without its indicators, from which a fold continues.

@@ -1,4 +1,5 @@
 internal import Ledger
+internal import LedgerStore
 internal import PQ
 
 /// The statements that store a step's changes.
@@ -58,13 +59,13 @@ enum StateChanges {
             select case when count(*) = $15 then 1 else ledger.fail_stale() end from moved
             """,
             [
-                .uuids(changes.map(\.job.uuidBytes)), .int2s(changes.map(\.projection)),
+                .uuids(changes.map(\.job.uuid)), .int2s(changes.map(\.projection)),
                 .int8s(changes.map(\.previousSequence)), .int8s(progress.map(\.sequence)),
                 .texts(progress.map(\.state.rawValue)),
-                .timestamptzs(microsecondsSince1970: progress.map(\.createdAt?.microseconds)),
-                .timestamptzs(microsecondsSince1970: progress.map(\.startedAt?.microseconds)),
-                .timestamptzs(microsecondsSince1970: progress.map(\.updatedAt?.microseconds)),
-                .timestamptzs(microsecondsSince1970: progress.map(\.finishedAt?.microseconds)),
+                .timestamps(progress.map(\.createdAt)),
+                .timestamps(progress.map(\.startedAt)),
+                .timestamps(progress.map(\.updatedAt)),
+                .timestamps(progress.map(\.finishedAt)),
                 .int8s(progress.map(\.tasks.running)), .int8s(progress.map(\.tasks.succeeded)),
                 .int8s(progress.map(\.tasks.failed)), .int8s(progress.map(\.tasks.canceled)),
                 .int8s(progress.map(\.tasks.executions)), .int8(Int64(changes.count)),
@@ -80,7 +81,7 @@ enum StateChanges {
         var all: [Part] = []
         for change in changes {
             for part in parts(change.changes) {
-                jobs.append(change.job.uuidBytes)
+                jobs.append(change.job.uuid)
                 projections.append(change.projection)
                 all.append(part)
             }
@@ -117,7 +118,7 @@ enum StateChanges {
                 .numerics(parts.map(\.superseded.total)), .numerics(parts.map(\.superseded.done)),
                 .numerics(parts.map(\.discarded.total)), .numerics(parts.map(\.discarded.done)),
                 .int8s(parts.map(\.countedEvents)), .int8s(parts.map(\.supersededEvents)),
-                .timestamptzs(microsecondsSince1970: parts.map(\.updatedAt.microseconds)),
+                .timestamps(parts.map(\.updatedAt)),
             ])
     }
 
@@ -157,9 +158,9 @@ enum StateChanges {
             [
                 jobs, projections, .int8s(parts.map(\.sequence)), .int8s(parts.map(\.task)),
                 .texts(parts.map(\.name?.text)), .int4s(parts.map(\.attempt)),
-                .timestamptzs(microsecondsSince1970: parts.map(\.startedAt.microseconds)),
+                .timestamps(parts.map(\.startedAt)),
                 .texts(parts.map(\.outcome?.rawValue)), .int8s(parts.map(\.lastSequence)),
-                .timestamptzs(microsecondsSince1970: parts.map(\.lastAt.microseconds)),
+                .timestamps(parts.map(\.lastAt)),
                 .int8s(parts.map(\.supersededBy)), .byteas(parts.map(\.encodedState)),
             ])
     }

@@ -6,12 +6,7 @@ internal import PQ
 ///
 /// Their cost depends on the number of events and not on the size of the jobs.
 enum StateQueries {
-    private static let indicatorColumns = """
-        indicator.job_id, indicator.sequence, indicator.label, indicator.received_total, indicator.received_done,
-        indicator.counted_total, indicator.counted_done, indicator.superseded_total, indicator.superseded_done,
-        indicator.discarded_total, indicator.discarded_done, indicator.counted_events, indicator.superseded_events,
-        indicator.updated_at
-        """
+    private static let indicatorColumns = "indicator.job_id, \(IndicatorRow.columns)"
 
     /// Returns the statements that read tasks, their executions, and indicators.
     ///
@@ -69,7 +64,7 @@ enum StateQueries {
             _ job: ClaimedJobs.Job, _ text: String, name: String? = nil, attempt: Int32? = nil, number: Int64? = nil,
             page: Int64? = nil
         ) {
-            jobs.append(job.id.uuidBytes)
+            jobs.append(job.id.uuid)
             projections.append(job.projection)
             texts.append(text)
             names.append(name)

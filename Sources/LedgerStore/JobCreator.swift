@@ -50,23 +50,25 @@ struct JobCreator: Sendable {
                 Query("select clock_timestamp()"),
                 Query(
                     """
-                    select job_id, name, array(select key from jsonb_each_text(tags)),
-                        array(select value from jsonb_each_text(tags))
+                    select job_id, name, \(TagColumns.columns(of: "tags"))
                     from ledger.job
                     where key = $1
                     """, [.text(description.key?.text)]),
             ])
             let readAt = ContinuousClock.now
             if let row = first[1].first {
-                let job = try row.jobID(0)
+                var columns = row.columns
+                let job = try columns.next(JobID.self)
+                let name = try columns.next(Name.self)
+                let tags = try TagColumns.decode(&columns)
                 // The job is visible, but that does not prove that it survives a failover. Taking the lock writes
                 // to the log after the job: if this transaction commits, the log up to here is durable.
                 _ = try await transaction.commit(after: [
                     Query("select from ledger.job_head where job_id = $1 for update", [.uuid(job.uuid)])
                 ])
-                return try Self.describes(row, description) ? .existed(job) : .keyTaken(job)
+                return name == description.name && tags == description.tags ? .existed(job) : .keyTaken(job)
             }
-            let now = try first[0][0].timestamp(0)
+            let now = try first[0][0].decode(0, as: Timestamp.self)
             let job = JobID(
                 createdAt: now, randomHigh: .random(in: 0 ... .max), randomLow: .random(in: 0 ... .max))
             let event = EventDraft(.jobCreated(description)).recorded(sequence: 1, at: now)
@@ -78,13 +80,6 @@ struct JobCreator: Sendable {
         }
     }
 
-    private static func describes(_ row: Row, _ description: JobDescription) throws(PQError) -> Bool {
-        var tags: [Name: Name] = [:]
-        let contents = try row.decode(3, as: [String].self)
-        for (name, content) in zip(try row.decode(2, as: [String].self), contents) { tags[Name(name)] = Name(content) }
-        return try row.name(1) == description.name && tags == description.tags
-    }
-
     /// The statements that insert a job, its first event, its head and its snapshot.
     ///
     /// The snapshot includes the first event.
@@ -94,7 +89,7 @@ struct JobCreator: Sendable {
         let tags = description.sortedTags
         let names = Parameter.texts(tags.map { $0.name.text })
         let contents = Parameter.texts(tags.map { $0.value.text })
-        let moment = Parameter.timestamptz(microsecondsSince1970: now.microseconds)
+        let moment = Parameter.timestamp(now)
         let key = Parameter.text(description.key?.text)
         return [
             Query(

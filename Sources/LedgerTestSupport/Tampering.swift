@@ -1,4 +1,5 @@
 public import Ledger
+internal import LedgerStore
 public import PQ
 
 /// Changes the ledger as a superuser of the database could.
@@ -15,7 +16,7 @@ public func tamper(_ target: ConnectionTarget, _ sql: String, _ jobs: [JobID]) a
     let result: Result<Int, any Error>
     do {
         _ = try await pool.query(Query(Tampering.disableTriggers, prepare: false))
-        let parameters = jobs.map { Parameter.uuid(UUIDBytes(high: $0.high, low: $0.low)) }
+        let parameters = jobs.map { Parameter.uuid($0.uuid) }
         let used = sql.contains("$2") ? 2 : sql.contains("$1") ? 1 : 0
         result = .success(try await pool.query(Query(sql, Array(parameters.prefix(used)))).affectedRows)
     } catch {

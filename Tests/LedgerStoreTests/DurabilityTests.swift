@@ -54,7 +54,7 @@ struct DurabilityTests {
         let rows = try await pool.query(
             Query(
                 "select count(*) from ledger.event where job_id = $1",
-                [.uuid(UUIDBytes(high: job.high, low: job.low))]))
+                [.uuid(job.uuid)]))
         await pool.close()
         return try rows[0].decode(0)
     }

@@ -68,7 +68,7 @@ struct ReplayCommitTests {
                 let damaged = try await ledger.pool.query(
                     Query(
                         "update ledger.indicator set counted_done = 1, received_done = 1 where job_id = $1",
-                        [.uuid(UUIDBytes(high: job.high, low: job.low))]))
+                        [.uuid(job.uuid)]))
                 #expect(damaged.affectedRows == 1)
                 let applied = try await Base.end(
                     of: try await ledger.beginReplay(Replay.Request(applies: true)).id, ledger)
@@ -202,7 +202,7 @@ struct ReplayCommitTests {
                     _ = try await ledger.pool.query(
                         Query(
                             "insert into ledger.replay (job_id, applies, policy, state) values ($1, false, 'last', 'done')",
-                            [.uuid(UUIDBytes(high: id.high, low: id.low))]), deadline: .seconds(10))
+                            [.uuid(id.uuid)]), deadline: .seconds(10))
                     if number == 0 { #expect(try await ledger.replay(oldest.id) == oldest) }
                 }
                 _ = try await Base.end(of: try await ledger.beginReplay(Replay.Request()).id, ledger)
@@ -210,7 +210,7 @@ struct ReplayCommitTests {
                 let listed = try await ledger.pool.query(
                     Query(
                         "select count(*) from ledger.replay_job where replay = $1",
-                        [.uuid(UUIDBytes(high: oldest.id.high, low: oldest.id.low))]))
+                        [.uuid(oldest.id.uuid)]))
                 #expect(try listed[0].decode(0, as: Int.self) == 0)
             }
         }

@@ -161,7 +161,7 @@ struct ReplayTests {
                 #expect(isFolded)
                 let untouched = try await Self.randomJob(ledger, events: 50, seed: 4)
                 let right = try await Self.live(ledger)
-                _ = try await ledger.pool.query(Query(damage.sql, [.uuid(UUIDBytes(high: job.high, low: job.low))]))
+                _ = try await ledger.pool.query(Query(damage.sql, [.uuid(job.uuid)]))
                 let wrong = try await Self.live(ledger)
                 #expect(wrong != right)
 

@@ -281,12 +281,12 @@ struct SessionTests {
                 _ = try await pool.pipeline([
                     Query(
                         "insert into ledger.job (job_id, name, tags, created_at) values ($1, 'old', '{}', '2020-01-01Z')",
-                        [.uuid(UUIDBytes(high: detached.high, low: detached.low))]),
+                        [.uuid(detached.uuid)]),
                     Query(
                         """
                         insert into ledger.job_head (job_id, sequence, recorded_at, hash)
                         values ($1, 1, '2020-01-01Z', decode(repeat('00', 32), 'hex'))
-                        """, [.uuid(UUIDBytes(high: detached.high, low: detached.low))]),
+                        """, [.uuid(detached.uuid)]),
                 ])
             }
             var settings = PostgresLedger.Settings()
@@ -302,7 +302,7 @@ struct SessionTests {
                         _ = try await transaction.query(
                             Query(
                                 "select 1 from ledger.job_head where job_id = $1 for update",
-                                [.uuid(UUIDBytes(high: others[0].high, low: others[0].low))]))
+                                [.uuid(others[0].uuid)]))
                         let appends = (others + [detached]).map { job in
                             Task { try await ledger.append([Self.report(1)], to: job) }
                         }
@@ -337,7 +337,7 @@ struct SessionTests {
                             _ = try await transaction.query(
                                 Query(
                                     "select 1 from ledger.job_head where job_id = $1 for update",
-                                    [.uuid(UUIDBytes(high: job.high, low: job.low))]))
+                                    [.uuid(job.uuid)]))
                         }
                         let appends = jobs.map { job in
                             Task { try await ledger.append([Self.report(1)], to: job) }

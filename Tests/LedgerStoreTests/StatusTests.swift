@@ -63,7 +63,7 @@ struct StatusTests {
                 let damaged = try await ledger.pool.query(
                     Query(
                         "update ledger.execution set state = $2 where job_id = $1",
-                        [.uuid(UUIDBytes(high: job.high, low: job.low)), .bytea([0xFF])]))
+                        [.uuid(job.uuid), .bytea([0xFF])]))
                 #expect(damaged.affectedRows == 1)
 
                 let last = try await ledger.append([Self.report(2)], to: job).upperBound

@@ -299,7 +299,7 @@ struct ReplayBatch: Sendable {
         let byID = Dictionary(uniqueKeysWithValues: jobs.map { ($0.id, $0) })
         var pairs: [SequencePair] = []
         for row in rows {
-            guard let job = byID[JobID(uuid: try row.decode(0))] else { continue }
+            guard let job = byID[try row.decode(0, as: JobID.self)] else { continue }
             pairs.append(SequencePair(job: job, built: try row.decode(1), live: try row.decode(2)))
         }
         return pairs

@@ -115,7 +115,7 @@ struct ReplayBuilder: Sendable {
                 from ledger.snapshot as built
                 join ledger.snapshot as live on live.job_id = built.job_id and live.is_live
                 where built.job_id = $1 and built.projection = $2
-                """, [.uuid(job.id.uuidBytes), .int2(job.projection)]))
+                """, [.uuid(job.id.uuid), .int2(job.projection)]))
         guard let row = rows.first else {
             throw PQError(.decoding, "the projection to build no longer exists")
         }

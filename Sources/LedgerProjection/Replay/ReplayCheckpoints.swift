@@ -74,7 +74,7 @@ struct ReplayCheckpoints: Sendable {
     static func query(_ id: JobID) -> Query {
         Query(
             "select job_id, state, policy, applies, error from ledger.replay where job_id = $1",
-            [.uuid(id.uuidBytes)])
+            [.uuid(id.uuid)])
     }
 
     /// Decodes the replay read by ``query(_:)``.
@@ -84,12 +84,13 @@ struct ReplayCheckpoints: Sendable {
     }
 
     private static func decode(_ row: Row) throws(PQError) -> Record {
-        guard let state = Replay.State(rawValue: try row.decode(1)),
-            let policy = CountingPolicy(rawValue: try row.decode(2))
+        var columns = row.columns
+        let id = try columns.next(JobID.self)
+        guard let state = Replay.State(rawValue: try columns.next()),
+            let policy = CountingPolicy(rawValue: try columns.next())
         else { throw PQError(.decoding, "a replay has an unknown state or policy") }
         return Record(
-            id: JobID(uuid: try row.decode(0)), state: state, policy: policy, applies: try row.decode(3),
-            error: try row.decodeIfPresent(4))
+            id: id, state: state, policy: policy, applies: try columns.next(), error: try columns.nextIfPresent())
     }
 
     /// Throws unless the replay must continue.
@@ -108,7 +109,7 @@ struct ReplayCheckpoints: Sendable {
                 from ledger.replay_job
                 where replay = $1 and state in ('pending', 'building')
                 order by batch
-                """, [.uuid(replay.uuidBytes)]))
+                """, [.uuid(replay.uuid)]))
         var batches: [Int32] = []
         for row in rows { batches.append(try row.decode(0)) }
         return batches
@@ -123,7 +124,7 @@ struct ReplayCheckpoints: Sendable {
                 from ledger.replay_job
                 where replay = $1 and batch = $2 and state in ('pending', 'building')
                 order by job_id
-                """, [.uuid(replay.uuidBytes), .int4(batch)]))
+                """, [.uuid(replay.uuid), .int4(batch)]))
     }
 
     /// Reads a page of the compared jobs, in the order of their ids.
@@ -138,17 +139,18 @@ struct ReplayCheckpoints: Sendable {
                 limit $3
                 """,
                 [
-                    .uuid(replay.uuidBytes), .uuid((cursor ?? JobID(high: 0, low: 0)).uuidBytes), .int8(Int64(limit)),
+                    .uuid(replay.uuid), .uuid((cursor ?? JobID(high: 0, low: 0)).uuid), .int8(Int64(limit)),
                 ]))
     }
 
     private func jobs(_ query: Query) async throws(PQError) -> [Job] {
         var jobs: [Job] = []
         for row in try await pool.query(query) {
+            var columns = row.columns
             jobs.append(
                 Job(
-                    id: JobID(uuid: try row.decode(0)), events: try row.decode(1), previous: try row.decode(2),
-                    projection: try row.decode(3), wasMissing: try row.decode(4)))
+                    id: try columns.next(), events: try columns.next(), previous: try columns.next(),
+                    projection: try columns.next(), wasMissing: try columns.next()))
         }
         return jobs
     }
@@ -163,9 +165,9 @@ struct ReplayCheckpoints: Sendable {
                 from unnest($1::uuid[], $2::bigint[]) as requested (job_id, sequence)
                 join ledger.snapshot as live on live.job_id = requested.job_id and live.is_live
                 where live.sequence < requested.sequence
-                """, [.uuids(jobs.map(\.id.uuidBytes)), .int8s(jobs.map(\.events))]))
+                """, [.uuids(jobs.map(\.id.uuid)), .int8s(jobs.map(\.events))]))
         var unfolded: [JobID] = []
-        for row in rows { unfolded.append(JobID(uuid: try row.decode(0))) }
+        for row in rows { unfolded.append(try row.decode(0, as: JobID.self)) }
         return unfolded
     }
 
@@ -174,7 +176,7 @@ struct ReplayCheckpoints: Sendable {
     /// None are created if the replay must not continue. Parts that an interrupted attempt has left under their numbers
     /// are deleted first.
     func createProjections(for jobs: [Job], of replay: JobID) async throws(PQError) {
-        let numbers: [Parameter] = [.uuids(jobs.map(\.id.uuidBytes)), .int2s(jobs.map(\.projection))]
+        let numbers: [Parameter] = [.uuids(jobs.map(\.id.uuid)), .int2s(jobs.map(\.projection))]
         let orphans = Self.parts.map { table in
             Query(
                 """
@@ -198,10 +200,10 @@ struct ReplayCheckpoints: Sendable {
                         select from ledger.replay where replay.job_id = $3 and replay.state = 'running' for share
                     )
                     on conflict (job_id, projection) do nothing
-                    """, numbers + [.uuid(replay.uuidBytes)]),
+                    """, numbers + [.uuid(replay.uuid)]),
                 Query(
                     "update ledger.replay_job set state = 'building' where replay = $1 and job_id = any ($2)",
-                    [.uuid(replay.uuidBytes), .uuids(jobs.map(\.id.uuidBytes))]),
+                    [.uuid(replay.uuid), .uuids(jobs.map(\.id.uuid))]),
             ])
     }
 
@@ -210,7 +212,7 @@ struct ReplayCheckpoints: Sendable {
         _ = try await pool.query(
             Query(
                 "update ledger.replay_job set state = 'building' where replay = $1 and job_id = any ($2)",
-                [.uuid(replay.uuidBytes), .uuids(jobs.map(\.id.uuidBytes))]))
+                [.uuid(replay.uuid), .uuids(jobs.map(\.id.uuid))]))
     }
 
     /// Returns the statement that records that these live projections are correct.
@@ -219,7 +221,7 @@ struct ReplayCheckpoints: Sendable {
             """
             update ledger.replay_job set state = 'compared', difference_count = 0
             where replay = $1 and job_id = any ($2)
-            """, [.uuid(replay.uuidBytes), .uuids(jobs.map(\.uuidBytes))])
+            """, [.uuid(replay.uuid), .uuids(jobs.map(\.uuid))])
     }
 
     /// The tables that contain a projection, except its snapshot.
@@ -232,7 +234,7 @@ struct ReplayCheckpoints: Sendable {
                 Query(
                     """
                     update ledger.replay_job set state = 'skipped', detail = $3 where replay = $1 and job_id = $2
-                    """, [.uuid(replay.uuidBytes), .uuid(job.id.uuidBytes), .text(reason)])
+                    """, [.uuid(replay.uuid), .uuid(job.id.uuid), .text(reason)])
             ])
     }
 
@@ -251,9 +253,9 @@ struct ReplayCheckpoints: Sendable {
                 join ledger.snapshot as stale
                     on stale.job_id = named.job_id and stale.projection = named.projection and not stale.is_live
                 """,
-                [.uuids(projections.map(\.job.uuidBytes)), .int2s(projections.map(\.number))]))
+                [.uuids(projections.map(\.job.uuid)), .int2s(projections.map(\.number))]))
         var stale: [(job: JobID, number: Int16)] = []
-        for row in rows { stale.append((JobID(uuid: try row.decode(0)), try row.decode(1))) }
+        for row in rows { stale.append((try row.decode(0, as: JobID.self), try row.decode(1))) }
         return stale
     }
 
@@ -262,7 +264,7 @@ struct ReplayCheckpoints: Sendable {
     /// They must run in one transaction. They lock the snapshots first: a step in progress in another process is waited
     /// for, and none can start after it.
     static func deletionStatements(_ projections: [(job: JobID, number: Int16)]) -> [Query] {
-        let numbers: [Parameter] = [.uuids(projections.map(\.job.uuidBytes)), .int2s(projections.map(\.number))]
+        let numbers: [Parameter] = [.uuids(projections.map(\.job.uuid)), .int2s(projections.map(\.number))]
         let lock = Query(
             """
             select 1
@@ -297,7 +299,7 @@ struct ReplayCheckpoints: Sendable {
                 update ledger.replay
                 set state = 'canceling', error = $2
                 where job_id = $1 and state = 'running'
-                """, [.uuid(replay.uuidBytes), .text(String(error.prefix(2_000)))]))
+                """, [.uuid(replay.uuid), .text(String(error.prefix(2_000)))]))
         return rows.affectedRows > 0
     }
 

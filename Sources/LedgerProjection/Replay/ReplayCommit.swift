@@ -77,7 +77,7 @@ struct ReplayCommit: Sendable {
             update ledger.replay
             set state = $3, finished_at = clock_timestamp()
             where job_id = $1 and state = $2
-            """, [.uuid(id.uuidBytes), .text(expected.rawValue), .text(state.rawValue)])
+            """, [.uuid(id.uuid), .text(expected.rawValue), .text(state.rawValue)])
     }
 
     private static func checkEnded(_ rows: Rows) throws {
@@ -90,15 +90,15 @@ struct ReplayCommit: Sendable {
         _ = try await pool.query(
             Query(
                 "update ledger.replay set state = 'applied', error = $2 where job_id = $1 and state = 'reverting'",
-                [.uuid(id.uuidBytes), .text(String(reason.prefix(2_000)))]))
+                [.uuid(id.uuid), .text(String(reason.prefix(2_000)))]))
     }
 
     /// Deletes the projections that a canceled replay has built.
     private func deleteBuilt(_ id: JobID, _ lease: inout Lease) async throws {
         let rows = try await lease.query(
-            Query("select job_id, projection from ledger.replay_job where replay = $1", [.uuid(id.uuidBytes)]))
+            Query("select job_id, projection from ledger.replay_job where replay = $1", [.uuid(id.uuid)]))
         var built: [(job: JobID, number: Int16)] = []
-        for row in rows { built.append((JobID(uuid: try row.decode(0)), try row.decode(1))) }
+        for row in rows { built.append((try row.decode(0, as: JobID.self), try row.decode(1))) }
         for start in stride(from: 0, to: built.count, by: Self.pageSize) {
             let page = Array(built[start..<min(built.count, start + Self.pageSize)])
             try await lease.withTransaction(deadline: .seconds(300)) { transaction in
@@ -152,7 +152,7 @@ struct ReplayCommit: Sendable {
         return try await pool.withTransaction(deadline: .seconds(120)) { transaction in
             // A client that cancels the replay now waits, and then finds that it is too late.
             let current = try await transaction.query(
-                Query("select state from ledger.replay where job_id = $1 for update", [.uuid(id.uuidBytes)]))
+                Query("select state from ledger.replay where job_id = $1 for update", [.uuid(id.uuid)]))
             guard try current.first?.decode(0, as: String.self) == expected.rawValue else {
                 throw ReplayCheckpoints.Interrupted()
             }
@@ -171,9 +171,9 @@ struct ReplayCommit: Sendable {
                     where one.replay = $1 and one.state = 'compared'
                     order by one.job_id
                     for update of live
-                    """, [.uuid(id.uuidBytes)]))
+                    """, [.uuid(id.uuid)]))
             for row in locked {
-                let job = JobID(uuid: try row.decode(0))
+                let job = try row.decode(0, as: JobID.self)
                 guard try row.decode(1, as: Bool.self) else {
                     throw CannotSwitch(
                         reason: "job \(job) has another live projection now: another replay was applied")
@@ -203,9 +203,9 @@ struct ReplayCommit: Sendable {
                     on other.job_id = one.job_id and other.projection = one.\(side.column)
                 join ledger.snapshot as live on live.job_id = one.job_id and live.is_live
                 where one.replay = $1 and one.state = 'compared' and other.sequence < live.sequence
-                """, [.uuid(id.uuidBytes)]))
+                """, [.uuid(id.uuid)]))
         var behind: [(job: JobID, number: Int16)] = []
-        for row in rows { behind.append((JobID(uuid: try row.decode(0)), try row.decode(1))) }
+        for row in rows { behind.append((try row.decode(0, as: JobID.self), try row.decode(1))) }
         return behind
     }
 
@@ -218,7 +218,7 @@ struct ReplayCommit: Sendable {
                 from ledger.replay_job as one
                 where one.replay = $1 and one.state = 'compared' and snapshot.job_id = one.job_id
                     and snapshot.projection = one.\(column)
-                """, [.uuid(id.uuidBytes)])
+                """, [.uuid(id.uuid)])
         }
         return [
             set(false, side.otherColumn), set(true, side.column),
@@ -238,13 +238,13 @@ struct ReplayCommit: Sendable {
                 join ledger.snapshot as shown
                     on shown.job_id = one.job_id and shown.projection = one.\(side.column) and shown.is_live
                 where one.replay = $1 and one.state = 'compared'
-                """, [.uuid(id.uuidBytes)]),
+                """, [.uuid(id.uuid)]),
             Query(
                 """
                 update ledger.replay
                 set state = $2, keeps = true, error = null, finished_at = clock_timestamp()
                 where job_id = $1
-                """, [.uuid(id.uuidBytes), .text(state.rawValue)]),
+                """, [.uuid(id.uuid), .text(state.rawValue)]),
         ]
     }
 }

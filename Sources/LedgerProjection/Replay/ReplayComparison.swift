@@ -17,7 +17,7 @@ enum ReplayComparison {
             where job_id = any ($1) and is_live
             order by job_id
             for update
-            """, [.uuids(jobs.map(\.uuidBytes))])
+            """, [.uuids(jobs.map(\.uuid))])
     }
 
     /// The planner settings of a comparison.
@@ -36,7 +36,7 @@ enum ReplayComparison {
             join ledger.snapshot as built
                 on built.job_id = requested.job_id and built.projection = requested.projection
             join ledger.snapshot as live on live.job_id = built.job_id and live.is_live
-            """, [.uuids(jobs.map(\.id.uuidBytes)), .int2s(jobs.map(\.projection))])
+            """, [.uuids(jobs.map(\.id.uuid)), .int2s(jobs.map(\.projection))])
     }
 
     /// Returns the statement that compares the projections and stores the differences.
@@ -46,7 +46,7 @@ enum ReplayComparison {
             Query(
                 comparison,
                 [
-                    .uuid(replay.uuidBytes), .uuids(jobs.map(\.id.uuidBytes)), .int2s(jobs.map(\.projection)),
+                    .uuid(replay.uuid), .uuids(jobs.map(\.id.uuid)), .int2s(jobs.map(\.projection)),
                     .int4(differencesMax),
                 ])
         ]
@@ -173,13 +173,13 @@ enum ReplayComparison {
                 on conflict (replay, job_id, number) do nothing
                 """,
                 [
-                    .uuid(replay.uuidBytes), .uuid(job.id.uuidBytes), .texts(kept.map(\.part.rawValue)),
+                    .uuid(replay.uuid), .uuid(job.id.uuid), .texts(kept.map(\.part.rawValue)),
                     .texts(kept.map(\.key.text)), .texts(kept.map(\.live)), .texts(kept.map(\.replayed)),
                 ]),
             Query(
                 """
                 update ledger.replay_job set state = 'compared', difference_count = $3 where replay = $1 and job_id = $2
-                """, [.uuid(replay.uuidBytes), .uuid(job.id.uuidBytes), .int8(Int64(differences.count))]),
+                """, [.uuid(replay.uuid), .uuid(job.id.uuid), .int8(Int64(differences.count))]),
         ]
     }
 }

@@ -34,7 +34,7 @@ actor ReplayReporter {
                     coalesce(sum(events) filter (where state in ('compared', 'skipped')), 0)::bigint
                 from ledger.replay_job
                 where replay = $1 and batch = $2
-                """, [.uuid(replay.uuidBytes), .int4(batch)]))
+                """, [.uuid(replay.uuid), .int4(batch)]))
         await append([
             .executionStarted(reference),
             progress("jobs", total: try rows[0].decode(0), done: try rows[0].decode(1)),

@@ -167,6 +167,6 @@ struct ReplayRowComparison {
     }
 
     private static func isEqual(_ stored: TimestampMicroseconds?, _ folded: Timestamp) -> Bool {
-        stored?.microsecondsSince1970 == folded.microseconds
+        stored.map { Timestamp($0) } == folded
     }
 }

@@ -127,12 +127,12 @@ struct ReplayVerification: Sendable {
                     where built.job_id = requested.job_id and built.projection = requested.projection and built.sequence > 0
                 )
                 order by requested.number
-                """, [.uuids(jobs.map(\.id.uuidBytes)), .int2s(jobs.map(\.projection))]))
+                """, [.uuids(jobs.map(\.id.uuid)), .int2s(jobs.map(\.projection))]))
         let byID = Dictionary(uniqueKeysWithValues: jobs.map { ($0.id, $0) })
         var snapshots = RecordReader()
         var candidates: [Candidate] = []
         for row in rows {
-            guard let job = byID[JobID(uuid: try row.decode(0))] else { continue }
+            guard let job = byID[try row.decode(0, as: JobID.self)] else { continue }
             try snapshots.read(row, 1) { record throws(PQError) in
                 let live = try SnapshotRecord(&record)
                 candidates.append(Candidate(job: job, live: live.projection, progress: live.progress))

@@ -78,7 +78,7 @@ final class AcknowledgedHeads: Sendable {
                     .byteas(heads.map(\.head.chain.head)),
                 ]))
         var found: [JobID: Int64] = [:]
-        for row in rows { found[try row.jobID(0)] = try row.decode(1) }
+        for row in rows { found[try row.decode(0, as: JobID.self)] = try row.decode(1) }
         guard !found.isEmpty else { return [] }
         return state.withLock { state in
             var losses: [Loss] = []

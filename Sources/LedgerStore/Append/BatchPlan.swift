@@ -76,8 +76,8 @@ struct BatchPlan {
         }
         let heads: [Parameter] = [
             .uuid(job.uuid), .int8(head.sequence),
-            .timestamptz(microsecondsSince1970: head.recordedAt.microseconds), .bytea(head.chain.head),
-            .int8(before[job]?.sequence), .timestamptz(microsecondsSince1970: clock.microseconds),
+            .timestamp(head.recordedAt), .bytea(head.chain.head),
+            .int8(before[job]?.sequence), .timestamp(clock),
             .bytea(before[job]?.chain.head),
         ]
         return columns.count == 1
@@ -96,7 +96,7 @@ struct BatchPlan {
     private var conditionalParameters: [Parameter] {
         headParameters + [
             .int8s(newHeads.map { before[$0.job]?.sequence }),
-            .timestamptz(microsecondsSince1970: clock.microseconds),
+            .timestamp(clock),
             .byteas(newHeads.map { before[$0.job]?.chain.head }),
         ]
     }
@@ -122,7 +122,7 @@ struct BatchPlan {
         let heads = newHeads
         return [
             .uuids(heads.map { $0.job.uuid }), .int8s(heads.map { $0.head.sequence }),
-            .timestamptzs(microsecondsSince1970: heads.map { $0.head.recordedAt.microseconds }),
+            .timestamps(heads.map { $0.head.recordedAt }),
             .byteas(heads.map { $0.head.chain.head }),
         ]
     }

@@ -31,7 +31,7 @@ struct BatchWriter: Sendable {
                     or not exists (select from ledger.job_head as head where head.job_id = requested.job_id)
                 """, [.uuids(jobs.map(\.uuid))]))
         var free: Set<JobID> = []
-        for row in rows { free.insert(try row.jobID(0)) }
+        for row in rows { free.insert(try row.decode(0, as: JobID.self)) }
         return free
     }
 
@@ -76,11 +76,11 @@ struct BatchWriter: Sendable {
         if plan.columns.count <= Self.fewEvents {
             let rows = try await pool.query(plan.statementIfUnchanged, isDurableWrite: true)
             guard let row = rows.first else { return nil }
-            return (try row.timestamp(0), try row.decode(1, as: Int.self))
+            return (try row.decode(0, as: Timestamp.self), try row.decode(1, as: Int.self))
         }
         let results = try await pool.pipeline(plan.statementsIfUnchanged, isDurableWrite: true)
         let inserted = results[1].affectedRows
-        return inserted > 0 ? (try results[0][0].timestamp(0), inserted) : nil
+        return inserted > 0 ? (try results[0][0].decode(0, as: Timestamp.self), inserted) : nil
     }
 
     private static func check(_ inserted: Int, _ plan: BatchPlan) throws(PQError) {
@@ -134,10 +134,10 @@ struct BatchWriter: Sendable {
         var heads: [JobID: JobHead] = [:]
         var clock = Timestamp.earliest
         for row in rows {
-            heads[try row.jobID(0)] = JobHead(
-                sequence: try row.decode(1), recordedAt: try row.timestamp(2),
+            heads[try row.decode(0, as: JobID.self)] = JobHead(
+                sequence: try row.decode(1), recordedAt: try row.decode(2, as: Timestamp.self),
                 chain: HashChain(head: try row.decode(3, as: [UInt8].self)))
-            clock = max(clock, try row.timestamp(4))
+            clock = max(clock, try row.decode(4, as: Timestamp.self))
         }
         return (heads, clock)
     }
@@ -179,7 +179,7 @@ struct BatchWriter: Sendable {
             ])
             if try rows[1].first?.decode(0, as: [UInt8].self) == head.chain.head { return .recorded }
             guard let refusedFrom else { return .refused }
-            let rest = refusedFrom.microseconds - (try rows[2][0].timestamp(0).microseconds)
+            let rest = refusedFrom.microseconds - (try rows[2][0].decode(0, as: Timestamp.self).microseconds)
             return rest < 0 ? .refused : .open(.microseconds(rest + 1_000))
         }
     }

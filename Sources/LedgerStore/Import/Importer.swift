@@ -126,10 +126,10 @@ struct Importer: Sendable {
                 [.uuid(job.uuid)]),
             Query("select clock_timestamp()"),
         ])
-        let clock = try results[1][0].timestamp(0)
+        let clock = try results[1][0].decode(0, as: Timestamp.self)
         guard let row = results[0].first else { return (nil, clock) }
         let position = ChainPosition(sequence: try row.decode(0), hash: try row.decode(1))
-        return (Head(position: position, recordedAt: try row.timestamp(2)), clock)
+        return (Head(position: position, recordedAt: try row.decode(2, as: Timestamp.self)), clock)
     }
 
     private func hash(
@@ -198,7 +198,7 @@ struct Importer: Sendable {
                     "update ledger.job_head set sequence = $2, recorded_at = $3, hash = $4 where job_id = $1",
                     [
                         .uuid(job.uuid), .int8(head.position.sequence),
-                        .timestamptz(microsecondsSince1970: head.recordedAt.microseconds), .bytea(head.position.hash),
+                        .timestamp(head.recordedAt), .bytea(head.position.hash),
                     ]),
             ]
         }

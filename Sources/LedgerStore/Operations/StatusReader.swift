@@ -28,7 +28,7 @@ struct StatusReader: Sendable {
         var status = LedgerStatus(
             lag: lag, workers: workers, stuckJobs: stuck,
             stuckJobCount: try results[1].first?.decode(7) ?? 0, blocked: try Self.blockedSessions(results[6]),
-            replay: try results[2].first?.jobID(0))
+            replay: try results[2].first?.decode(0, as: JobID.self))
         status.guaranteeFaults = try GuaranteeReader.faults(results[3])
         status.missingPartitions = try Self.months(results[4])
         for row in results[7] { status.vacuumHolders.append(try Self.vacuumHolder(row)) }
@@ -105,16 +105,22 @@ struct StatusReader: Sendable {
         var lag = LedgerStatus.Lag(jobs: 0, events: 0, seconds: 0)
         var future: [JobID: Int64] = [:]
         for row in rows {
-            if let next = try row.decodeIfPresent(5, as: Int64.self) {
-                future[try row.jobID(0)] = next
-            } else if let job = try row.decodeIfPresent(0, as: UUIDBytes.self) {
-                lag.mostBehind.append(
-                    LedgerStatus.BehindJob(job: JobID(job), events: try row.decode(1), seconds: try row.decode(2)))
-            } else {
-                lag.jobs = try row.decode(3)
-                lag.missingSnapshots = try row.decode(4)
-                lag.events = try row.decode(1)
-                lag.seconds = try row.decode(2)
+            var columns = row.columns
+            let job = try columns.nextIfPresent(JobID.self)
+            let events = try columns.next(Int64.self)
+            let seconds = try columns.next(Double.self)
+            let jobs = try columns.next(Int64.self)
+            let missing = try columns.next(Int64.self)
+            let next = try columns.nextIfPresent(Int64.self)
+            switch (job, next) {
+            case (let job?, let next?): future[job] = next
+            case (let job?, nil):
+                lag.mostBehind.append(LedgerStatus.BehindJob(job: job, events: events, seconds: seconds))
+            case (nil, _):
+                lag.jobs = jobs
+                lag.missingSnapshots = missing
+                lag.events = events
+                lag.seconds = seconds
             }
         }
         if let ages { lag.seconds = max(lag.seconds, ages.oldest(of: future)) }
@@ -134,16 +140,18 @@ struct StatusReader: Sendable {
         """, [.int8(1_000)])
 
     private static func worker(_ row: Row) throws(PQError) -> LedgerStatus.Worker {
-        var failure: LedgerStatus.Failure?
-        if let at = try row.timestampIfPresent(11) {
-            failure = LedgerStatus.Failure(
-                at: at, state: try row.decodeIfPresent(12), message: try row.decodeIfPresent(13) ?? "")
-        }
+        var columns = row.columns
         return LedgerStatus.Worker(
-            worker: try row.decode(0), host: try row.decode(1), process: try row.decode(2),
-            startedAt: try row.timestamp(3), seenAt: try row.timestamp(4), isLost: try row.decode(5),
-            foldedAt: try row.timestampIfPresent(6), foldedEvents: try row.decode(7), steps: try row.decode(8),
-            failures: try row.decode(9), pendingJobs: try row.decode(10), lastFailure: failure)
+            worker: try columns.next(), host: try columns.next(), process: try columns.next(),
+            startedAt: try columns.next(), seenAt: try columns.next(), isLost: try columns.next(),
+            foldedAt: try columns.nextIfPresent(), foldedEvents: try columns.next(), steps: try columns.next(),
+            failures: try columns.next(), pendingJobs: try columns.next(), lastFailure: try lastFailure(&columns))
+    }
+
+    private static func lastFailure(_ columns: inout RowColumns) throws(PQError) -> LedgerStatus.Failure? {
+        guard let at = try columns.nextIfPresent(Timestamp.self) else { return nil }
+        return LedgerStatus.Failure(
+            at: at, state: try columns.nextIfPresent(), message: try columns.nextIfPresent() ?? "")
     }
 
     private static let stuckJobs = Query(
@@ -157,11 +165,12 @@ struct StatusReader: Sendable {
         """, [.int8(Int64(LedgerStatus.listMax))])
 
     private static func stuckJob(_ row: Row) throws(PQError) -> LedgerStatus.StuckJob {
-        LedgerStatus.StuckJob(
-            job: try row.jobID(0), since: try row.timestamp(1), failures: try row.decode(2),
-            worker: try row.decode(3),
+        var columns = row.columns
+        return LedgerStatus.StuckJob(
+            job: try columns.next(), since: try columns.next(), failures: try columns.next(),
+            worker: try columns.next(),
             failure: LedgerStatus.Failure(
-                at: try row.timestamp(4), state: try row.decodeIfPresent(5), message: try row.decode(6)))
+                at: try columns.next(), state: try columns.nextIfPresent(), message: try columns.next()))
     }
 
     private static let replay = Query(
@@ -197,23 +206,23 @@ struct StatusReader: Sendable {
     private static func blockedSessions(_ rows: Rows) throws(PQError) -> [LedgerStatus.Blocked] {
         var blocked: [LedgerStatus.Blocked] = []
         for row in rows {
-            let waiting = try session(row, 0)
+            var columns = row.columns
+            guard let waiting = try session(&columns) else { continue }
             if blocked.last?.session.process != waiting.process {
                 blocked.append(LedgerStatus.Blocked(session: waiting, blockers: []))
             }
             // A blocker that has ended in the meantime blocks no transaction.
-            if try row.decodeIfPresent(5, as: Int32.self) != nil {
-                blocked[blocked.count - 1].blockers.append(try session(row, 5))
-            }
+            if let blocker = try session(&columns) { blocked[blocked.count - 1].blockers.append(blocker) }
         }
         return blocked
     }
 
-    private static func session(_ row: Row, _ column: Int) throws(PQError) -> LedgerStatus.Session {
-        LedgerStatus.Session(
-            process: try row.decode(column), application: try row.decodeIfPresent(column + 1) ?? "",
-            state: try row.decodeIfPresent(column + 2), seconds: try row.decodeIfPresent(column + 3) ?? 0,
-            statement: try row.decodeIfPresent(column + 4))
+    /// Decodes the session in the next five columns; nil if it has ended.
+    private static func session(_ columns: inout RowColumns) throws(PQError) -> LedgerStatus.Session? {
+        guard let process = try columns.nextIfPresent(Int32.self) else { return nil }
+        return LedgerStatus.Session(
+            process: process, application: try columns.nextIfPresent() ?? "", state: try columns.nextIfPresent(),
+            seconds: try columns.nextIfPresent() ?? 0, statement: try columns.nextIfPresent())
     }
 
     // MARK: Partitions
@@ -298,12 +307,13 @@ struct StatusReader: Sendable {
         """, [.float8(holdingSeconds), .int8(holdingTransactions), .int8(Int64(LedgerStatus.listMax))])
 
     private static func vacuumHolder(_ row: Row) throws(PQError) -> LedgerStatus.VacuumHolder {
-        guard let kind = LedgerStatus.VacuumHolder.Kind(rawValue: try row.decode(0)) else {
+        var columns = row.columns
+        guard let kind = LedgerStatus.VacuumHolder.Kind(rawValue: try columns.next()) else {
             throw PQError(.decoding, "vacuum is held back by an unknown kind of holder")
         }
         return LedgerStatus.VacuumHolder(
-            kind: kind, name: try row.decodeIfPresent(1) ?? "", process: try row.decodeIfPresent(2),
-            seconds: try row.decodeIfPresent(3), transactions: try row.decodeIfPresent(4) ?? 0)
+            kind: kind, name: try columns.nextIfPresent() ?? "", process: try columns.nextIfPresent(),
+            seconds: try columns.nextIfPresent(), transactions: try columns.nextIfPresent() ?? 0)
     }
 
     private static let tables = Query(
@@ -321,8 +331,9 @@ struct StatusReader: Sendable {
         ])
 
     private static func table(_ row: Row) throws(PQError) -> LedgerStatus.TableHealth {
-        LedgerStatus.TableHealth(
-            table: try row.decode(0), liveRows: try row.decode(1), deadRows: try row.decode(2),
-            vacuumedAt: try row.timestampIfPresent(3))
+        var columns = row.columns
+        return LedgerStatus.TableHealth(
+            table: try columns.next(), liveRows: try columns.next(), deadRows: try columns.next(),
+            vacuumedAt: try columns.nextIfPresent())
     }
 }

@@ -70,8 +70,8 @@ struct WorkerHeartbeats: Sendable {
                     """,
                     [
                         .text(instance), .text(Self.host), .int4(getpid()),
-                        .timestamptz(microsecondsSince1970: state.lastStepAt?.microseconds),
-                        .timestamptz(microsecondsSince1970: state.lastFailure?.at.microseconds),
+                        .timestamp(state.lastStepAt),
+                        .timestamp(state.lastFailure?.at),
                         .int8(Int64(state.foldedEvents)), .int8(Int64(state.steps)), .int8(Int64(state.failures)),
                         .int8(Int64(pendingJobs)), .text(state.lastFailure?.state),
                         .text(state.lastFailure.map { String($0.message.prefix(2_000)) }),

@@ -78,7 +78,10 @@ struct EventReader: Sendable {
             limit $\(parameters.count)
             """
         var events: [(event: Event, hash: [UInt8])] = []
-        for row in try await pool.query(Query(sql, parameters)) { events.append(try EventRow.decode(row)) }
+        for row in try await pool.query(Query(sql, parameters)) {
+            var columns = row.columns
+            events.append(try EventRow.decode(&columns))
+        }
         return events
     }
 
@@ -136,7 +139,10 @@ struct EventReader: Sendable {
         var findings = Findings()
         findings.checkpoint = try results[0].first?.decode(0) ?? 0
         var executions: [Name: [Execution]] = [:]
-        for row in results[1] { executions[try row.name(0), default: []].append(try ExecutionRow.decode(row, from: 1)) }
+        for row in results[1] {
+            var columns = row.columns
+            executions[try columns.next(), default: []].append(try ExecutionRow.decode(&columns))
+        }
         findings.histories = executions.mapValues { TaskHistory($0) }
         for row in results[2] {
             guard let verdict = Verdict(rawValue: try row.decode(1)) else {
@@ -193,13 +199,13 @@ struct EventReader: Sendable {
                 """, [.uuid(job.uuid), .text(task.text), .text(execution.text), .int8(sequence)])
         ])
         guard let row = results.first?.first else { return nil }
-        return ExecutionStatus(execution: try identity(row, 0), last: try identity(row, 3))
+        var columns = row.columns
+        return ExecutionStatus(execution: try identity(&columns), last: try identity(&columns))
     }
 
-    private func identity(_ row: Row, _ column: Int) throws(PQError) -> ExecutionIdentity {
+    private func identity(_ columns: inout RowColumns) throws(PQError) -> ExecutionIdentity {
         ExecutionIdentity(
-            execution: try row.nameIfPresent(column), attempt: try row.decode(column + 1),
-            sequence: try row.decode(column + 2))
+            execution: try columns.nextIfPresent(), attempt: try columns.next(), sequence: try columns.next())
     }
 }
 

@@ -3,7 +3,7 @@ public import PQ
 
 /// The decoding of an execution from its table.
 public enum ExecutionRow {
-    /// The columns that ``decode(_:from:)`` expects, in order.
+    /// The columns that ``decode(_:)`` expects, in order.
     ///
     /// The statement must call the table `execution`.
     public static let columns = columns(of: "execution")
@@ -18,28 +18,40 @@ public enum ExecutionRow {
     /// The number of columns.
     public static let columnCount = 10
 
-    /// Decodes the execution in the columns from this one on.
+    /// Decodes the execution in the next columns.
     ///
     /// - Throws: ``PQError/Code/decoding`` if the row is not one that the projection writes.
-    public static func decode(_ row: Row, from column: Int = 0) throws(PQError) -> Execution {
-        var outcome: ExecutionOutcome?
-        if let text = try row.decodeIfPresent(column + 5, as: String.self) {
-            guard let decoded = ExecutionOutcome(rawValue: text) else {
-                throw PQError(.decoding, "an execution has an unknown outcome")
-            }
-            outcome = decoded
+    public static func decode(_ columns: inout RowColumns) throws(PQError) -> Execution {
+        guard let execution = try decodeIfPresent(&columns) else {
+            throw PQError(.decoding, "an execution has no sequence")
+        }
+        return execution
+    }
+
+    /// Decodes the execution in the next columns; nil if they are null because no execution was joined.
+    public static func decodeIfPresent(_ columns: inout RowColumns) throws(PQError) -> Execution? {
+        guard let sequence = try columns.nextIfPresent(Int64.self) else {
+            columns.skip(columnCount - 1)
+            return nil
         }
         var execution = Execution(
-            sequence: try row.decode(column), task: try row.decode(column + 1), name: try row.nameIfPresent(column + 2),
-            attempt: try row.decode(column + 3), startedAt: try row.timestamp(column + 4), outcome: outcome,
-            lastSequence: try row.decode(column + 6), lastAt: try row.timestamp(column + 7),
-            supersededBy: try row.decodeIfPresent(column + 8))
-        let state = try row.decode(column + 9, as: [UInt8].self)
+            sequence: sequence, task: try columns.next(), name: try columns.nextIfPresent(),
+            attempt: try columns.next(), startedAt: try columns.next(), outcome: try outcome(&columns),
+            lastSequence: try columns.next(), lastAt: try columns.next(), supersededBy: try columns.nextIfPresent())
+        let state = try columns.next([UInt8].self)
         do throws(FoldStateError) {
             (execution.contributions, execution.reports) = try Execution.decodeState(state)
         } catch {
             throw PQError(.decoding, "cannot read the state of an execution (\(error)): replay the projection")
         }
         return execution
+    }
+
+    private static func outcome(_ columns: inout RowColumns) throws(PQError) -> ExecutionOutcome? {
+        guard let text = try columns.nextIfPresent(String.self) else { return nil }
+        guard let outcome = ExecutionOutcome(rawValue: text) else {
+            throw PQError(.decoding, "an execution has an unknown outcome")
+        }
+        return outcome
     }
 }

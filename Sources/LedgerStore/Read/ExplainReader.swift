@@ -19,10 +19,11 @@ struct ExplainReader: Sendable {
             transaction throws(PQError) in
             let rows = try await transaction.pipeline([IndexedLookup.planning, Self.start(job, label)])
             guard let row = rows.last?.first else { return .noSuchJob }
-            guard let indicator = try Self.indicator(row, label) else { return .noSuchIndicator }
-            let projection: Int16 = try row.decode(0)
+            var columns = row.columns
+            guard let indicator = try IndicatorRow.decodeIfPresent(&columns) else { return .noSuchIndicator }
+            let projection = try columns.next(Int16.self)
             var explanation = Explanation(
-                sequence: try row.decode(1), indicator: indicator, entries: [], nextCursor: nil)
+                sequence: try columns.next(), indicator: indicator, entries: [], nextCursor: nil)
             var position = cursor ?? Explanation.Cursor(task: 0, attempt: 0, execution: 0)
             var scanned = 0
             while true {
@@ -75,11 +76,7 @@ struct ExplainReader: Sendable {
     private static func start(_ job: JobID, _ label: Name?) -> Query {
         Query(
             """
-            select
-                snapshot.projection, snapshot.sequence, indicator.sequence, indicator.received_total,
-                indicator.received_done, indicator.counted_total, indicator.counted_done, indicator.superseded_total,
-                indicator.superseded_done, indicator.discarded_total, indicator.discarded_done,
-                indicator.counted_events, indicator.superseded_events, indicator.updated_at
+            select \(IndicatorRow.columns), snapshot.projection, snapshot.sequence
             from ledger.job
             left join ledger.snapshot on snapshot.job_id = job.job_id and snapshot.is_live
             left join ledger.indicator
@@ -87,16 +84,6 @@ struct ExplainReader: Sendable {
                 and indicator.label = $2
             where job.job_id = $1
             """, [.uuid(job.uuid), .text(label?.text ?? "")])
-    }
-
-    private static func indicator(_ row: Row, _ label: Name?) throws(PQError) -> IndicatorState? {
-        guard let sequence = try row.decodeIfPresent(2, as: Int64.self) else { return nil }
-        return IndicatorState(
-            sequence: sequence, label: label, received: Units(total: try row.decode(3), done: try row.decode(4)),
-            counted: Units(total: try row.decode(5), done: try row.decode(6)),
-            superseded: Units(total: try row.decode(7), done: try row.decode(8)),
-            discarded: Units(total: try row.decode(9), done: try row.decode(10)), countedEvents: try row.decode(11),
-            supersededEvents: try row.decode(12), updatedAt: try row.timestamp(13))
     }
 
     /// The statement that reads the next executions, by task, attempt and first event.
@@ -108,8 +95,8 @@ struct ExplainReader: Sendable {
         Query(
             """
             select
-                task.name, winner.name, winner.attempt, winner.sequence, discarded.total, discarded.done,
-                \(ExecutionRow.columns)
+                \(ExecutionRow.columns), discarded.total, discarded.done, task.name, winner.sequence, winner.name,
+                winner.attempt
             from (
                 select * from ledger.execution
                 where job_id = $1 and projection = $2 and (task, attempt, sequence) > ($3, $4, $5)
@@ -148,20 +135,22 @@ struct ExplainReader: Sendable {
     private static func entry(
         _ row: Row, _ indicator: Int64
     ) throws(PQError) -> (entry: Explanation.Entry?, cursor: Explanation.Cursor) {
-        let execution = try ExecutionRow.decode(row, from: 6)
+        var columns = row.columns
+        let execution = try ExecutionRow.decode(&columns)
         let cursor = Explanation.Cursor(
             task: execution.task, attempt: execution.attempt, execution: execution.sequence)
-        let discarded = Units(total: try row.decode(4), done: try row.decode(5))
+        let discarded = Units(total: try columns.next(), done: try columns.next())
         let reported = execution.contributions.entries.first { $0.indicator == indicator }?.units
         guard reported != nil || discarded != .zero else { return (nil, cursor) }
+        let task = try columns.next(Name.self)
         var winner: ExecutionIdentity?
-        if let sequence = try row.decodeIfPresent(3, as: Int64.self) {
+        if let sequence = try columns.nextIfPresent(Int64.self) {
             winner = ExecutionIdentity(
-                execution: try row.nameIfPresent(1), attempt: try row.decode(2), sequence: sequence)
+                execution: try columns.nextIfPresent(), attempt: try columns.next(), sequence: sequence)
         }
         return (
             Explanation.Entry(
-                task: try row.name(0), execution: execution.identity, reported: reported ?? .zero, discarded: discarded,
+                task: task, execution: execution.identity, reported: reported ?? .zero, discarded: discarded,
                 isCounted: execution.isLast, supersededBy: winner), cursor
         )
     }

@@ -157,7 +157,7 @@ final class PointInTimeFold: Sendable {
                 Query(
                     "select recorded_at from ledger.event where job_id = $1 and sequence = $2",
                     [.uuid(job.uuid), .int8(sequence)]))
-            return try rows.first?.timestamp(0)
+            return try rows.first?.decode(0, as: Timestamp.self)
         }
     }
 }

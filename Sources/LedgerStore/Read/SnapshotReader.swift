@@ -15,7 +15,7 @@ struct SnapshotReader: Sendable {
     private static func columns(showing indicators: String = "shown.counted_events > 0") -> String {
         """
         select
-            job.job_id, job.created_at, job.name, job.key, tag.names, tag.contents,
+            job.job_id, job.created_at, job.name, job.key, \(TagColumns.joinedColumns),
             head.sequence, \(sequence), \(state), snapshot.created_at, snapshot.started_at,
             snapshot.updated_at, snapshot.finished_at, coalesce(snapshot.tasks_running, 0),
             coalesce(snapshot.tasks_succeeded, 0), coalesce(snapshot.tasks_failed, 0),
@@ -25,9 +25,7 @@ struct SnapshotReader: Sendable {
         from ledger.job
         join ledger.job_head as head on head.job_id = job.job_id
         left join ledger.snapshot on snapshot.job_id = job.job_id and snapshot.is_live
-        cross join lateral (
-            select array_agg(key) as names, array_agg(value) as contents from jsonb_each_text(job.tags)
-        ) as tag
+        \(TagColumns.join(of: "job.tags"))
         cross join lateral (
             select
                 array_agg(label) as labels,
@@ -126,7 +124,7 @@ struct SnapshotReader: Sendable {
                 join ledger.event on event.job_id = requested.job_id and event.sequence = requested.sequence
                 """, [.uuids(events.map(\.job.uuid)), .int8s(events.map(\.sequence))]))
         var found: [JobID: EventHash] = [:]
-        for row in rows { found[try row.jobID(0)] = try row.eventHash(1) }
+        for row in rows { found[try row.decode(0, as: JobID.self)] = try row.decode(1, as: EventHash.self) }
         return found
     }
 
@@ -142,8 +140,9 @@ struct SnapshotReader: Sendable {
     func stamps(_ ids: [JobID]) async throws(PQError) -> [JobID: SnapshotStamp] {
         var stamps: [JobID: SnapshotStamp] = [:]
         for row in try await pool.query(Query(Self.stamps, [.uuids(ids.map(\.uuid))])) {
-            stamps[try row.jobID(0)] = SnapshotStamp(
-                ledgerSequence: try row.decode(1), head: try row.eventHash(2), sequence: try row.decode(3),
+            stamps[try row.decode(0, as: JobID.self)] = SnapshotStamp(
+                ledgerSequence: try row.decode(1), head: try row.decode(2, as: EventHash.self),
+                sequence: try row.decode(3),
                 projection: try row.decode(4), writer: try row.decode(5))
         }
         let behind = stamps.filter { $0.value.sequence < $0.value.ledgerSequence }
@@ -234,47 +233,60 @@ struct SnapshotReader: Sendable {
     }
 
     private static func decode(_ row: Row) throws(PQError) -> StampedJob {
-        var tags: [Name: Name] = [:]
-        let names = try row.decodeIfPresent(4, as: [String].self) ?? []
-        let contents = try row.decodeIfPresent(5, as: [String].self) ?? []
-        for (name, content) in zip(names, contents) { tags[Name(name)] = Name(content) }
-        guard let state = JobState(rawValue: try row.decode(8, as: String.self)) else {
+        var columns = row.columns
+        let id = try columns.next(JobID.self)
+        let createdAt = try columns.next(Timestamp.self)
+        let description = JobDescription(
+            name: try columns.next(), key: try columns.nextIfPresent(), tags: try TagColumns.decode(&columns))
+        let ledgerSequence = try columns.next(Int64.self)
+        let sequence = try columns.next(Int64.self)
+        guard let state = JobState(rawValue: try columns.next()) else {
             throw PQError(.decoding, "a snapshot has an unknown state")
         }
-        var tasks = TaskCounts()
-        tasks.running = try row.decode(13)
-        tasks.succeeded = try row.decode(14)
-        tasks.failed = try row.decode(15)
-        tasks.canceled = try row.decode(16)
-        tasks.executions = try row.decode(17)
         let snapshot = Snapshot(
-            sequence: try row.decode(7), state: state, createdAt: try row.timestampIfPresent(9),
-            startedAt: try row.timestampIfPresent(10), updatedAt: try row.timestampIfPresent(11),
-            finishedAt: try row.timestampIfPresent(12), tasks: tasks.shown(in: state), indicators: try indicators(row))
+            sequence: sequence, state: state, createdAt: try columns.nextIfPresent(),
+            startedAt: try columns.nextIfPresent(), updatedAt: try columns.nextIfPresent(),
+            finishedAt: try columns.nextIfPresent(), tasks: try tasks(&columns).shown(in: state),
+            indicators: try indicators(&columns))
+        let projection = try columns.next(Int16.self)
         let stamp = SnapshotStamp(
-            ledgerSequence: try row.decode(6), head: try row.eventHash(25), sequence: snapshot.sequence,
-            projection: try row.decode(24), writer: try row.decode(26))
+            ledgerSequence: ledgerSequence, head: try columns.next(), sequence: sequence, projection: projection,
+            writer: try columns.next())
         let view = JobView(
-            id: try row.jobID(0),
-            description: JobDescription(name: try row.name(2), key: try row.nameIfPresent(3), tags: tags),
-            createdAt: try row.timestamp(1), ledgerSequence: stamp.ledgerSequence, snapshot: snapshot,
-            projection: stamp.projection, history: stamp.history)
+            id: id, description: description, createdAt: createdAt, ledgerSequence: ledgerSequence, snapshot: snapshot,
+            projection: projection, history: stamp.history)
         return StampedJob(view: view, stamp: stamp)
     }
 
-    private static func indicators(_ row: Row) throws(PQError) -> [Snapshot.Indicator] {
-        guard let labels = try row.decodeIfPresent(18, as: [String].self) else { return [] }
-        let countedTotals = try row.decode(19, as: [Int128].self)
-        let countedDones = try row.decode(20, as: [Int128].self)
-        let supersededTotals = try row.decode(21, as: [Int128].self)
-        let supersededDones = try row.decode(22, as: [Int128].self)
-        let updatedAts = try row.decode(23, as: [TimestampMicroseconds].self)
+    private static func tasks(_ columns: inout RowColumns) throws(PQError) -> TaskCounts {
+        var tasks = TaskCounts()
+        tasks.running = try columns.next()
+        tasks.succeeded = try columns.next()
+        tasks.failed = try columns.next()
+        tasks.canceled = try columns.next()
+        tasks.executions = try columns.next()
+        return tasks
+    }
+
+    /// The number of columns of the indicators.
+    private static let indicatorColumnCount = 6
+
+    private static func indicators(_ columns: inout RowColumns) throws(PQError) -> [Snapshot.Indicator] {
+        guard let labels = try columns.nextIfPresent([Name].self) else {
+            columns.skip(indicatorColumnCount - 1)
+            return []
+        }
+        let countedTotals = try columns.next([Int128].self)
+        let countedDones = try columns.next([Int128].self)
+        let supersededTotals = try columns.next([Int128].self)
+        let supersededDones = try columns.next([Int128].self)
+        let updatedAts = try columns.next([Timestamp].self)
         return labels.indices.map { index in
             let counted = Units(total: countedTotals[index], done: countedDones[index])
             let superseded = Units(total: supersededTotals[index], done: supersededDones[index])
             return Snapshot.Indicator(
-                label: labels[index].utf8.isEmpty ? nil : Name(labels[index]), counted: counted,
-                attempted: counted + superseded, updatedAt: Timestamp(updatedAts[index]))
+                label: labels[index].text.utf8.isEmpty ? nil : labels[index], counted: counted,
+                attempted: counted + superseded, updatedAt: updatedAts[index])
         }
     }
 }

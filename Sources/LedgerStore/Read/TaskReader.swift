@@ -69,7 +69,7 @@ struct TaskReader: Sendable {
         let rows = try await transaction.query(
             Query(
                 """
-                select task.name, task.state, task.sequence, task.execution_count, \(ExecutionRow.columns)
+                select \(ExecutionRow.columns), task.name, task.state, task.sequence, task.execution_count
                 from (
                     select * from ledger.task
                     where job_id = $1 and projection = $2 and sequence > $3 and ($4::text is null or state = $4)
@@ -89,19 +89,24 @@ struct TaskReader: Sendable {
                     .int8(Int64(limit)), .int8(Int64(TaskSummary.executionsMax)),
                 ]))
         var executions: [Execution] = []
-        for row in rows { executions.append(try ExecutionRow.decode(row, from: 4)) }
+        for row in rows {
+            var columns = row.columns
+            executions.append(try ExecutionRow.decode(&columns))
+        }
         let labels = try await labels(projection, of: executions, &transaction)
         var tasks: [TaskSummary] = []
         for (row, execution) in zip(rows, executions) {
             if tasks.last?.firstSequence != execution.task {
-                guard let state = TaskState(rawValue: try row.decode(1)) else {
+                var columns = row.columns
+                columns.skip(ExecutionRow.columnCount)
+                let name = try columns.next(Name.self)
+                guard let state = TaskState(rawValue: try columns.next()) else {
                     throw PQError(.decoding, "a task has an unknown state")
                 }
                 tasks.append(
                     TaskSummary(
-                        name: try row.name(0), state: state.shown(in: projection.jobState),
-                        firstSequence: try row.decode(2),
-                        executionCount: try row.decode(3), executions: []))
+                        name: name, state: state.shown(in: projection.jobState), firstSequence: try columns.next(),
+                        executionCount: try columns.next(), executions: []))
             }
             tasks[tasks.count - 1].executions.append(ExecutionSummary(execution, labels: labels))
         }
@@ -130,7 +135,7 @@ struct TaskReader: Sendable {
                 [.uuid(projection.job.uuid), .int2(projection.number), .int8s(indicators.map { $0 })]))
         var labels: [Int64: Name?] = [:]
         for row in rows {
-            let label = try row.name(1)
+            let label = try row.decode(1, as: Name.self)
             labels.updateValue(label.text.utf8.isEmpty ? nil : label, forKey: try row.decode(0, as: Int64.self))
         }
         return labels

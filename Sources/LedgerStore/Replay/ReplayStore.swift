@@ -155,17 +155,21 @@ struct ReplayStore: Sendable {
         guard let row = results[0].first else { return nil }
         var replay = try Self.replay(row)
         for row in results[1] {
-            guard let part = Replay.Finding.Part(rawValue: try row.decode(1)) else {
+            var columns = row.columns
+            let job = try columns.next(JobID.self)
+            guard let part = Replay.Finding.Part(rawValue: try columns.next()) else {
                 throw PQError(.decoding, "a difference has an unknown part")
             }
             replay.differences.append(
                 Replay.Finding(
-                    job: try row.jobID(0), part: part, key: try row.name(2), live: try row.decodeIfPresent(3),
-                    replayed: try row.decodeIfPresent(4)))
+                    job: job, part: part, key: try columns.next(), live: try columns.nextIfPresent(),
+                    replayed: try columns.nextIfPresent()))
         }
         for row in results[2] {
             replay.skips.append(
-                Replay.Skip(job: try row.jobID(0), reason: try row.decodeIfPresent(1) ?? "the reason is unknown"))
+                Replay.Skip(
+                    job: try row.decode(0, as: JobID.self),
+                    reason: try row.decodeIfPresent(1) ?? "the reason is unknown"))
         }
         return replay
     }
@@ -248,7 +252,7 @@ struct ReplayStore: Sendable {
                         where (job_id, projection) in (select kept.job_id, kept.projection from \(stale))
                         """, parameters)
                 }, deadline: .seconds(300))
-        return rows.count == Self.deletedAtOnce ? try rows[rows.count - 1].jobID(0) : nil
+        return rows.count == Self.deletedAtOnce ? try rows[rows.count - 1].decode(0, as: JobID.self) : nil
     }
 
     /// Moves a replay from one of these states to another.
@@ -277,11 +281,11 @@ struct ReplayStore: Sendable {
     // For a job that is being built, its new snapshot shows the progress.
     private static let summary = """
         select
-            replay.job_id, replay.only_job, replay.policy, replay.applies, replay.state, replay.created_at,
+            replay.job_id, replay.only_job, replay.policy, replay.state, replay.applies, replay.created_at,
             replay.finished_at, replay.error, coalesce(replay.jobs, part.jobs),
             coalesce(replay.jobs_done, part.jobs_done), coalesce(replay.events, part.events),
-            coalesce(replay.events_done, part.events_done), coalesce(replay.skipped, part.skipped),
-            coalesce(replay.differences, part.differences), replay.keeps
+            coalesce(replay.events_done, part.events_done), coalesce(replay.skipped, part.skipped), replay.keeps,
+            coalesce(replay.differences, part.differences)
         from ledger.replay
         cross join lateral (
             select \(counts(eventsOfBuilding: "least(one.events, built.sequence)"))
@@ -293,15 +297,21 @@ struct ReplayStore: Sendable {
         """
 
     private static func replay(_ row: Row) throws(PQError) -> Replay {
-        guard let policy = CountingPolicy(rawValue: try row.decode(2)),
-            let state = Replay.State(rawValue: try row.decode(4))
+        var columns = row.columns
+        let id = try columns.next(JobID.self)
+        let job = try columns.nextIfPresent(JobID.self)
+        guard let policy = CountingPolicy(rawValue: try columns.next()),
+            let state = Replay.State(rawValue: try columns.next())
         else { throw PQError(.decoding, "a replay has an unknown policy or state") }
-        let only = try row.decodeIfPresent(1, as: UUIDBytes.self).map { JobID($0) }
         return Replay(
-            id: try row.jobID(0), request: Replay.Request(job: only, policy: policy, applies: try row.decode(3)),
-            state: state, createdAt: try row.timestamp(5), finishedAt: try row.timestampIfPresent(6),
-            error: try row.decodeIfPresent(7), jobs: Replay.Count(total: try row.decode(8), done: try row.decode(9)),
-            events: Replay.Count(total: try row.decode(10), done: try row.decode(11)), skippedJobs: try row.decode(12),
-            keeps: try row.decode(14), differenceCount: try row.decode(13), differences: [])
+            id: id, request: Replay.Request(job: job, policy: policy, applies: try columns.next()), state: state,
+            createdAt: try columns.next(), finishedAt: try columns.nextIfPresent(),
+            error: try columns.nextIfPresent(), jobs: try count(&columns), events: try count(&columns),
+            skippedJobs: try columns.next(), keeps: try columns.next(), differenceCount: try columns.next(),
+            differences: [])
+    }
+
+    private static func count(_ columns: inout RowColumns) throws(PQError) -> Replay.Count {
+        Replay.Count(total: try columns.next(), done: try columns.next())
     }
 }

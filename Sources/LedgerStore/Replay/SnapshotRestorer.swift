@@ -24,7 +24,7 @@ struct SnapshotRestorer: Sendable {
         for start in stride(from: 0, to: jobs.count, by: Self.jobsMax) {
             let part = jobs[start..<min(jobs.count, start + Self.jobsMax)]
             let results = try await pool.commit(Self.statements(for: part.map(\.uuid)), deadline: Self.deadline)
-            for row in results[results.count - 1] { restored.append(try row.jobID(0)) }
+            for row in results[results.count - 1] { restored.append(try row.decode(0, as: JobID.self)) }
         }
         return restored
     }
@@ -43,7 +43,7 @@ struct SnapshotRestorer: Sendable {
                     """)
             ], deadline: Self.deadline)
         var jobs: [JobID] = []
-        for row in results[results.count - 1] { jobs.append(try row.jobID(0)) }
+        for row in results[results.count - 1] { jobs.append(try row.decode(0, as: JobID.self)) }
         return jobs
     }
 

@@ -48,7 +48,7 @@ struct ChainReader: Sendable {
             Query(
                 "select recorded_at, hash from ledger.event where job_id = $1 and sequence = $2",
                 [.uuid(job.uuid), .int8(after.sequence)]))
-        let recordedAt = try rows.first?.timestamp(0) ?? .earliest
+        let recordedAt = try rows.first?.decode(0, as: Timestamp.self) ?? .earliest
         var check = ChainCheck(after: after, recordedAt: recordedAt, anchor: stretch.anchor)
         let stored = try rows.first?.decode(1, as: [UInt8].self)
         if stored != after.hash { check.recordChangedStart() }
@@ -60,7 +60,8 @@ struct ChainReader: Sendable {
         guard let head = try await start(job)?.head else { return nil }
         var excerpt = LedgerExcerpt(job: job, head: head)
         for row in try await read(job, after: sequence, through: head.sequence, limit: Int64(limit)) {
-            let (event, hash) = try EventRow.decode(row)
+            var columns = row.columns
+            let (event, hash) = try EventRow.decode(&columns)
             excerpt.events.append(RecordedEvent(event: event, hash: hash))
         }
         return excerpt
@@ -82,7 +83,7 @@ struct ChainReader: Sendable {
             if let sequence = try row.decodeIfPresent(1, as: Int64.self) {
                 position = ChainPosition(sequence: sequence, hash: try row.decode(2))
             }
-            heads.append(LedgerHead(job: try row.jobID(0), position: position))
+            heads.append(LedgerHead(job: try row.decode(0, as: JobID.self), position: position))
         }
         return heads
     }
@@ -90,9 +91,9 @@ struct ChainReader: Sendable {
     private struct Start {
         var description: JobDescription
         var createdAt: Timestamp
-        var head: ChainPosition?
-        var headRecordedAt: Timestamp?
         var lastStored: Int64
+        var headRecordedAt: Timestamp?
+        var head: ChainPosition?
     }
 
     /// Reads the job, its head and its last event in one statement, as of one moment.
@@ -101,25 +102,24 @@ struct ChainReader: Sendable {
             Query(
                 """
                 select
-                    job.name, job.key, array(select key from jsonb_each_text(job.tags)),
-                    array(select value from jsonb_each_text(job.tags)), job.created_at, head.sequence, head.hash,
-                    (select max(sequence) from ledger.event where event.job_id = job.job_id), head.recorded_at
+                    job.name, job.key, \(TagColumns.columns(of: "job.tags")), job.created_at,
+                    (select max(sequence) from ledger.event where event.job_id = job.job_id), head.recorded_at,
+                    head.sequence, head.hash
                 from ledger.job
                 left join ledger.job_head as head on head.job_id = job.job_id
                 where job.job_id = $1
                 """, [.uuid(job.uuid)]))
         guard let row = rows.first else { return nil }
-        var tags: [Name: Name] = [:]
-        let contents = try row.decode(3, as: [String].self)
-        for (name, content) in zip(try row.decode(2, as: [String].self), contents) { tags[Name(name)] = Name(content) }
-        var head: ChainPosition?
-        if let sequence = try row.decodeIfPresent(5, as: Int64.self) {
-            head = ChainPosition(sequence: sequence, hash: try row.decode(6))
+        var columns = row.columns
+        let description = JobDescription(
+            name: try columns.next(), key: try columns.nextIfPresent(), tags: try TagColumns.decode(&columns))
+        var start = Start(
+            description: description, createdAt: try columns.next(), lastStored: try columns.nextIfPresent() ?? 0,
+            headRecordedAt: try columns.nextIfPresent())
+        if let sequence = try columns.nextIfPresent(Int64.self) {
+            start.head = ChainPosition(sequence: sequence, hash: try columns.next())
         }
-        return Start(
-            description: JobDescription(name: try row.name(0), key: try row.nameIfPresent(1), tags: tags),
-            createdAt: try row.timestamp(4), head: head, headRecordedAt: try row.timestampIfPresent(8),
-            lastStored: try row.decodeIfPresent(7) ?? 0)
+        return start
     }
 
     private func read(
@@ -168,8 +168,9 @@ struct ChainReader: Sendable {
     private static func check(_ rows: Rows, _ check: inout ChainCheck) -> Bool {
         for row in rows {
             do throws(PQError) {
-                let (event, hash) = try EventRow.decode(row)
-                if try row.decode(EventRow.columnCount, as: Bool.self) {
+                var columns = row.columns
+                let (event, hash) = try EventRow.decode(&columns)
+                if try columns.next(Bool.self) {
                     check.recordUnusedColumns()
                     return false
                 }

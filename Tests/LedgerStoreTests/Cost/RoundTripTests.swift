@@ -176,7 +176,7 @@ struct RoundTripTests {
                 _ = try await transaction.query(
                     Query(
                         "select from ledger.job_head where job_id = $1 for update",
-                        [.uuid(UUIDBytes(high: job.high, low: job.low))]))
+                        [.uuid(job.uuid)]))
                 let appending = Task { try await ledger.append(Self.drafts(events), to: job) }
                 try await eventually {
                     // The query uses a connection of its own, because a transaction reads the activity of others only

@@ -1,0 +1,57 @@
+public import Ledger
+public import PQ
+
+// The ledger's values in the form of PostgreSQL. Nothing else converts them.
+
+extension JobID: PostgresDecodable {
+    /// The same id as a parameter.
+    package var uuid: UUIDBytes { UUIDBytes(high: high, low: low) }
+
+    /// Creates the id from a parameter or a column.
+    package init(_ uuid: UUIDBytes) {
+        self.init(high: uuid.high, low: uuid.low)
+    }
+
+    /// Decodes an id from a `uuid`.
+    public static func decode(_ bytes: UnsafeRawBufferPointer, typeID: UInt32) -> JobID? {
+        UUIDBytes.decode(bytes, typeID: typeID).map { JobID($0) }
+    }
+}
+
+extension Timestamp: PostgresDecodable {
+    /// Creates a time from a column.
+    package init(_ value: TimestampMicroseconds) {
+        self.init(microseconds: value.microsecondsSince1970)
+    }
+
+    /// Decodes a time from a `timestamptz`.
+    public static func decode(_ bytes: UnsafeRawBufferPointer, typeID: UInt32) -> Timestamp? {
+        TimestampMicroseconds.decode(bytes, typeID: typeID).map { Timestamp($0) }
+    }
+}
+
+extension Name: PostgresDecodable {
+    /// Decodes a name from a `text`.
+    public static func decode(_ bytes: UnsafeRawBufferPointer, typeID: UInt32) -> Name? {
+        String.decode(bytes, typeID: typeID).map { Name($0) }
+    }
+}
+
+extension EventHash: PostgresDecodable {
+    /// Decodes a hash from a `bytea` of 32 bytes.
+    public static func decode(_ bytes: UnsafeRawBufferPointer, typeID: UInt32) -> EventHash? {
+        Bytes32.decode(bytes, typeID: typeID).map { EventHash($0.first, $0.second, $0.third, $0.fourth) }
+    }
+}
+
+extension Parameter {
+    /// A time as a `timestamptz`.
+    package static func timestamp(_ value: Timestamp?) -> Parameter {
+        timestamptz(microsecondsSince1970: value?.microseconds)
+    }
+
+    /// Times as an array of `timestamptz`.
+    package static func timestamps(_ values: [Timestamp?]) -> Parameter {
+        timestamptzs(microsecondsSince1970: values.map { $0?.microseconds })
+    }
+}
