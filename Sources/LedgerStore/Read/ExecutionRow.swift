@@ -28,7 +28,9 @@ public enum ExecutionRow {
         return execution
     }
 
-    /// Decodes the execution in the next columns; nil if they are null because no execution was joined.
+    /// Decodes the execution in the next columns; nil if they are null.
+    ///
+    /// They are null if an outer join found none.
     public static func decodeIfPresent(_ columns: inout RowColumns) throws(PQError) -> Execution? {
         guard let sequence = try columns.nextIfPresent(Int64.self) else {
             columns.skip(columnCount - 1)

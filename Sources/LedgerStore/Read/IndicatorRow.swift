@@ -13,7 +13,9 @@ package enum IndicatorRow {
         "superseded_done", "discarded_total", "discarded_done", "counted_events", "superseded_events", "updated_at",
     ]
 
-    /// Decodes the indicator in the next columns; nil if they are null because no indicator was joined.
+    /// Decodes the indicator in the next columns; nil if they are null.
+    ///
+    /// They are null if an outer join found none.
     ///
     /// - Throws: ``PQError/Code/decoding`` if the row is not one that the projection writes.
     package static func decodeIfPresent(_ columns: inout RowColumns) throws(PQError) -> IndicatorState? {

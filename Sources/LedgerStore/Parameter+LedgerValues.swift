@@ -1,7 +1,7 @@
 public import Ledger
 public import PQ
 
-// The ledger's values in the form of PostgreSQL. Nothing else converts them.
+// The values of the ledger as parameters and columns of PostgreSQL. Nothing else converts them.
 
 extension JobID: PostgresDecodable {
     /// The same id as a parameter.
