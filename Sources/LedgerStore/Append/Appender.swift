@@ -1,3 +1,4 @@
+internal import DequeModule
 internal import Ledger
 internal import Logging
 internal import PQ
@@ -282,8 +283,8 @@ final class Appender: Sendable {
         let failures = recordFailure(error, blocked.map(\.request))
         for (append, failure) in zip(blocked, failures) { append.finish(failure) }
         let rest = zip(group, isFree).filter(\.1).map(\.0)
-        var written = rest.isEmpty ? [] : await write(rest, until: end)
-        var failed = failures
+        var written = rest.isEmpty ? [] : Deque(await write(rest, until: end))
+        var failed = Deque(failures)
         return isFree.map { $0 ? written.removeFirst() : failed.removeFirst() }
     }
 

@@ -1,3 +1,4 @@
+internal import DequeModule
 internal import Ledger
 internal import PQ
 internal import Synchronization
@@ -19,7 +20,7 @@ final class BatchedLookup<Found: Sendable>: Sendable {
     private struct State {
         var waiting: [JobID: [Completion]] = [:]
         /// The jobs with waiting requests, in the order of arrival.
-        var queue: [JobID] = []
+        var queue: Deque<JobID> = []
         var waiterCount = 0
         var isRunning = false
     }

@@ -1,3 +1,4 @@
+internal import DequeModule
 public import Ledger
 internal import Synchronization
 
@@ -12,7 +13,7 @@ public final class PendingJobs: Sendable {
     private struct State {
         var jobs: Set<JobID> = []
         /// The same jobs, in order.
-        var queue: [JobID] = []
+        var queue: Deque<JobID> = []
         var isSweepRequested = false
         /// Whether jobs were returned since the sweep was requested.
         var isSweepDeferred = false

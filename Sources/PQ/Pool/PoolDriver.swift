@@ -1,3 +1,4 @@
+internal import DequeModule
 internal import Logging
 
 /// Opens, lends and closes the connections of a pool as ``PoolState`` decides.

@@ -1,3 +1,5 @@
+internal import DequeModule
+
 /// The pure state machine of a connection pool.
 ///
 /// It decides which caller gets which connection, and when a connection is opened. `Handle` is a connection, `Waiter`
@@ -19,11 +21,11 @@ struct PoolState<Handle, Waiter> {
 
     let connectionsMax: Int
     let waitersMax: Int
-    private(set) var idle: [Handle] = []
+    private(set) var idle: Deque<Handle> = []
     private(set) var lentCount = 0
     private(set) var connectingCount = 0
     private(set) var isClosed = false
-    private var waiters: [(id: Int, waiter: Waiter)] = []
+    private var waiters: Deque<(id: Int, waiter: Waiter)> = []
     private var lastWaiterID = 0
 
     init(connectionsMax: Int, waitersMax: Int) {
@@ -108,8 +110,7 @@ struct PoolState<Handle, Waiter> {
     mutating func release(_ handle: Handle) -> (waiter: Waiter?, shouldClose: Bool) {
         lentCount -= 1
         if isClosed { return (nil, true) }
-        if let next = waiters.first {
-            waiters.removeFirst()
+        if let next = waiters.popFirst() {
             lentCount += 1
             return (next.waiter, false)
         }
@@ -126,11 +127,11 @@ struct PoolState<Handle, Waiter> {
     }
 
     /// Removes and returns the connection that has been idle longest.
-    mutating func removeOneIdle() -> Handle? { idle.isEmpty ? nil : idle.removeFirst() }
+    mutating func removeOneIdle() -> Handle? { idle.popFirst() }
 
     /// Removes and returns the idle connections that the closure selects.
     mutating func removeIdle(where shouldRemove: (Handle) -> Bool) -> [Handle] {
-        let removed = idle.filter(shouldRemove)
+        let removed = Array(idle.filter(shouldRemove))
         idle.removeAll(where: shouldRemove)
         return removed
     }
@@ -142,12 +143,11 @@ struct PoolState<Handle, Waiter> {
             waiters = []
             idle = []
         }
-        return (waiters.map(\.waiter), idle)
+        return (waiters.map(\.waiter), Array(idle))
     }
 
     private mutating func takeWaiterToConnect() -> Waiter? {
-        guard !isClosed, let next = waiters.first else { return nil }
-        waiters.removeFirst()
+        guard !isClosed, let next = waiters.popFirst() else { return nil }
         connectingCount += 1
         return next.waiter
     }

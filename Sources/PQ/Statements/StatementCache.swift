@@ -1,3 +1,5 @@
+internal import DequeModule
+
 /// The prepared statements of a connection, by text, with FIFO eviction.
 struct StatementCache {
     /// Maximum number of prepared statements of a connection.
@@ -6,7 +8,7 @@ struct StatementCache {
     static let countMax = 256
 
     private var names: [String: String] = [:]
-    private var order: [String] = []
+    private var order: Deque<String> = []
 
     /// Returns the name of a prepared statement; nil if it is not prepared.
     ///
