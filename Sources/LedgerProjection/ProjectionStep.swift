@@ -52,7 +52,9 @@ struct ProjectionStep {
                 projections.map { replayClaimQuery(jobs, $0, eventsMax: eventsMax) }
                 ?? claimQuery(jobs, eventsMax: eventsMax)
             let claimed = try await transaction.pipeline([IndexedLookup.planning, Self.asynchronousCommit, claim])
-            var claims = try await compute { () throws(PQError) in try ClaimedJobs(claimed[2], requested: jobs) }
+            var claims = try await ComputeThreads.run { () throws(PQError) in
+                try ClaimedJobs(claimed[2], requested: jobs)
+            }
             var result = Result()
             let ids = Set(claims.jobs.map(\.id))
             result.unclaimed = jobs.filter { !ids.contains($0) }
@@ -80,7 +82,7 @@ struct ProjectionStep {
         var prefix = claims
         if claims.eventCount > settings.executionsPerBatchMax {
             let (whole, executionsMax) = (claims, settings.executionsPerBatchMax)
-            (prefix, claims) = await compute { whole.prefix(executionsMax: executionsMax) }
+            (prefix, claims) = await ComputeThreads.run { whole.prefix(executionsMax: executionsMax) }
         } else {
             // An event touches at most one execution.
             claims = .none
@@ -90,7 +92,7 @@ struct ProjectionStep {
         if !further.isEmpty { try prefix.restoreDependent(try await transaction.pipeline(further)) }
 
         let restored = prefix
-        let (changes, damaged, statements) = await compute {
+        let (changes, damaged, statements) = await ComputeThreads.run {
             var prefix = restored
             let (changes, damaged) = prefix.foldEvents()
             return (changes, damaged, StateChanges.statements(changes))
@@ -105,18 +107,6 @@ struct ProjectionStep {
         for (job, _) in damaged { claims.continueFolding(with: job, from: nil) }
         result.damaged += damaged
         return statements
-    }
-
-    /// Runs a long computation outside of the reactor's thread.
-    ///
-    /// All connections run on that thread.
-    private func compute<R: Sendable, Failure: Error>(
-        _ body: @Sendable () throws(Failure) -> R
-    ) async throws(Failure) -> R {
-        let result: Swift.Result<R, Failure> = await withTaskExecutorPreference(globalConcurrentExecutor) {
-            do throws(Failure) { return .success(try body()) } catch { return .failure(error) }
-        }
-        return try result.get()
     }
 
     /// Returns the query that claims jobs that are behind and reads their next events.

@@ -182,7 +182,7 @@ struct ReplayBatch: Sendable {
     }
 
     private func parts(_ changes: [StateChanges.JobChanges]) async -> [Query] {
-        await withTaskExecutorPreference(globalConcurrentExecutor) { () async in StateChanges.parts(changes) }
+        await ComputeThreads.run { StateChanges.parts(changes) }
     }
 
     // MARK: Stored

@@ -100,9 +100,7 @@ struct ReplayBuilder: Sendable {
 
     private func store(_ build: InMemoryBuild) async throws {
         guard let changes = try build.takeChanges() else { return }
-        let statements = await withTaskExecutorPreference(globalConcurrentExecutor) { () async in
-            StateChanges.statements([changes])
-        }
+        let statements = await ComputeThreads.run { StateChanges.statements([changes]) }
         try await pool.withTransaction { transaction in _ = try await transaction.commit(after: statements) }
     }
 

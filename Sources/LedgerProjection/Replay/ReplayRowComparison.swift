@@ -35,7 +35,7 @@ struct ReplayRowComparison {
         var rowCounts = Array(repeating: 0, count: expected.count)
         var reader = CopyRowReader()
         try await transaction.copyOut(statement(table, columns)) { chunk in
-            try await withTaskExecutorPreference(globalConcurrentExecutor) { () async throws in
+            try await ComputeThreads.run { () throws(PQError) in
                 try reader.read(chunk) { row throws(PQError) in
                     guard let number = try row.int4(), let job = Optional(Int(number) - 1),
                         rowCounts.indices.contains(job)

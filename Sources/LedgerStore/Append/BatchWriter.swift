@@ -120,9 +120,7 @@ struct BatchWriter: Sendable {
         guard requests.reduce(0, { $0 + $1.eventCount }) > fewEvents else {
             return BatchPlan(requests, heads: heads, clock: clock)
         }
-        return await withTaskExecutorPreference(globalConcurrentExecutor) {
-            BatchPlan(requests, heads: heads, clock: clock)
-        }
+        return await ComputeThreads.run { BatchPlan(requests, heads: heads, clock: clock) }
     }
 
     /// The number of events up to which a group is small.

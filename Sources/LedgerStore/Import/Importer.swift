@@ -144,15 +144,9 @@ struct Importer: Sendable {
 
     /// Verifies these events and returns the head after them.
     ///
-    /// It runs on the global executor and not on the reactor, because it computes.
     private func checked(_ new: [RecordedEvent], _ excerpt: LedgerExcerpt, after head: Head?) async throws -> Head? {
         guard !new.isEmpty else { return nil }
-        let result: Result<Head, Refusal> = await withTaskExecutorPreference(globalConcurrentExecutor) {
-            do throws(Refusal) { return .success(try Self.check(new, excerpt, after: head)) } catch {
-                return .failure(error)
-            }
-        }
-        return try result.get()
+        return try await ComputeThreads.run { () throws(Refusal) in try Self.check(new, excerpt, after: head) }
     }
 
     private static func check(

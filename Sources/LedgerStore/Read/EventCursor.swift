@@ -46,7 +46,7 @@ package struct EventCursor: Sendable {
         var last = position
         try await pool.withTransaction(readOnly: true) { transaction in
             try await transaction.copyOut(Self.statement(job, after: last, through: end)) { chunk in
-                try await withTaskExecutorPreference(globalConcurrentExecutor) { () async throws in
+                try await ComputeThreads.run {
                     var events: [Event] = []
                     try reader.read(chunk) { row throws(PQError) in events.append(try FoldedEventRow.decode(&row)) }
                     for event in events {
@@ -86,7 +86,7 @@ package struct EventCursor: Sendable {
         var index = 0
         var last = parts.first?.after ?? 0
         try await transaction.copyOut(statement(parts)) { chunk in
-            try await withTaskExecutorPreference(globalConcurrentExecutor) { () async throws in
+            try await ComputeThreads.run {
                 var failure: (any Error)?
                 try reader.read(chunk) { row throws(PQError) in
                     let event = try FoldedEventRow.decode(&row)

@@ -78,18 +78,15 @@ struct SnapshotReader: Sendable {
     /// Reads the existing jobs among these, with their stamps.
     func stamped(_ ids: [JobID]) async throws(PQError) -> [JobID: StampedJob] {
         let rows = try await pool.query(Query(Self.severalJobs, [.uuids(ids.map(\.uuid))]))
-        // Decoding is moved off the connections' thread, because a job may have very many indicators.
-        let result: Result<[JobID: StampedJob], PQError> = await withTaskExecutorPreference(globalConcurrentExecutor) {
-            do throws(PQError) {
-                var jobs: [JobID: StampedJob] = [:]
-                for row in rows {
-                    let job = recordingMissing(try Self.decode(row))
-                    jobs[job.view.id] = job
-                }
-                return .success(jobs)
-            } catch { return .failure(error) }
+        // A job may have very many indicators.
+        let jobs = try await ComputeThreads.run { () throws(PQError) in
+            var jobs: [JobID: StampedJob] = [:]
+            for row in rows {
+                let job = recordingMissing(try Self.decode(row))
+                jobs[job.view.id] = job
+            }
+            return jobs
         }
-        let jobs = try result.get()
         guard jobs.values.contains(where: { $0.isBehind }) else { return jobs }
         return Dictionary(
             try await withHistories(Array(jobs.values)).map { ($0.view.id, $0) },
