@@ -23,7 +23,11 @@ actor NotificationPublisher {
     /// The interval of announcements, and the time for which one is valid.
     static let presence: (interval: Duration, validity: Duration) = (.seconds(10), .seconds(35))
     /// The maximum size of a payload. PostgreSQL accepts less than 8,000 bytes.
-    private static let payloadMax = 7_900
+    static let payloadMax = 7_900
+    /// The maximum number of notifications of a channel in one transaction.
+    ///
+    /// They name about 20,000 jobs. A look at all jobs costs the receivers less than more of them.
+    static let notificationsMax = 100
     /// The minimum time between two transactions.
     private static let pause: Duration = .milliseconds(5)
 
@@ -97,15 +101,11 @@ actor NotificationPublisher {
                 isPresenceDue
                 ? Query("select pg_notify($1, $2)", [.text(Self.presenceChannel), .text(instance)]) : nil
             isPresenceDue = false
-            let queries = [
-                // A hint need not survive a crash, so the transaction does not wait for the disk.
-                Query("select set_config('synchronous_commit', 'off', true)"),
-                presence,
-                Self.notify(Self.appendedChannel, instance, appended.map(\.description)),
-                Self.notify(
-                    Self.foldedChannel, instance,
-                    isFullReadDue ? ["*"] : folded.map { "\($0.key)=\($0.value)" }),
-            ].compactMap { $0 }
+            // A hint need not survive a crash, so the transaction does not wait for the disk.
+            let queries =
+                [Query("select set_config('synchronous_commit', 'off', true)"), presence].compactMap { $0 }
+                + notify(Self.appendedChannel, appended.map(\.description))
+                + notify(Self.foldedChannel, isFullReadDue ? ["*"] : folded.map { "\($0.key)=\($0.value)" })
             isFullReadDue = false
             appended = []
             folded = [:]
@@ -120,11 +120,24 @@ actor NotificationPublisher {
         isSending = false
     }
 
-    private static func notify(_ channel: String, _ instance: String, _ items: [String]) -> Query? {
-        guard !items.isEmpty else { return nil }
-        var payload = ([instance] + items).joined(separator: " ")
-        if payload.utf8.count > payloadMax { payload = "\(instance) *" }
-        return Query("select pg_notify($1, $2)", [.text(channel), .text(payload)])
+    private func notify(_ channel: String, _ items: [String]) -> [Query] {
+        Self.payloads(of: instance, items).map { Query("select pg_notify($1, $2)", [.text(channel), .text($0)]) }
+    }
+
+    /// Distributes the items of a hint over as many payloads as they need.
+    ///
+    /// Too many items become one `*`, which stands for everything.
+    static func payloads(of instance: String, _ items: [String]) -> [String] {
+        var payloads: [String] = []
+        for item in items {
+            if let last = payloads.last, last.utf8.count + 1 + item.utf8.count <= payloadMax {
+                payloads[payloads.count - 1] += " \(item)"
+            } else {
+                guard payloads.count < notificationsMax else { return ["\(instance) *"] }
+                payloads.append("\(instance) \(item)")
+            }
+        }
+        return payloads
     }
 
     /// The items of another process's hint, or `nil` for one from this process.
