@@ -43,4 +43,27 @@ struct MissingEventTests {
             }
         }
     }
+
+    @Test("the search for a moment fails at a missing event instead of guessing")
+    func missingMoment() async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, projection: nil) { ledger in
+                let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                #expect(try await ledger.append(Self.reports(1...7), to: job).upperBound == 8)
+                let page = try await ledger.events(job, EventFilter(), after: nil, limit: 1)
+                let created = try #require(page?.events.first).event.recordedAt
+                let whole = try await ledger.job(job, at: .time(created), counting: .last)
+                #expect(whole?.snapshot.sequence == 1)
+                // The first of the events that the search reads.
+                let taken = try await tamper(
+                    target, "delete from ledger.event where job_id = $1 and sequence = 4", [job])
+                #expect(taken == 1)
+                let error = await #expect(throws: StoreError.self) {
+                    try await ledger.job(job, at: .time(created), counting: .last)
+                }
+                #expect(error?.code == .incomplete)
+                #expect(error?.message.contains("event 4 of job \(job)") == true)
+            }
+        }
+    }
 }

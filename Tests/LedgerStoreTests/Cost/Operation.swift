@@ -221,6 +221,15 @@ struct Operation: Sendable {
             let standing = try await ledger.status(of: "execution 2 of 4", task: "task 4", in: subject.job, at: .max)
             #expect(standing?.isLast == true)
         },
+        // A binary search: each of its about fifteen rounds looks up one event.
+        Operation(
+            "find a moment", statements: ["with recursive search"], rowsMax: 30, pagesMax: 120,
+            checksOnlyItsStatements: true
+        ) { ledger, subject in
+            let past = try await ledger.job(
+                subject.job, at: .time(Timestamp(microseconds: 0)), counting: .last)
+            #expect(past?.snapshot.sequence == 0)
+        },
         Operation("read heads", statements: ["from ledger.job where job_id > $1"], rowsMax: 40, pagesMax: 60) {
             ledger, _ in
             _ = try await ledger.heads(after: nil, limit: 10)

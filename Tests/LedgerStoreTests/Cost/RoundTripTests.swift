@@ -217,6 +217,24 @@ struct RoundTripTests {
         }
     }
 
+    @Test("a past moment takes one round trip more than its sequence", arguments: [1, 3_000])
+    func moments(events: Int) async throws {
+        try await withQuietLedger { ledger, _ in
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            let last = try await ledger.append(Self.drafts(events), to: job).upperBound
+            let page = try await ledger.events(job, EventFilter(order: .descending), after: nil, limit: 1)
+            let recordedAt = try #require(page?.events.first).event.recordedAt
+            let bySequence = try await Self.count(ledger, .reading) {
+                _ = try await ledger.job(job, at: .sequence(last), counting: .last)
+            }
+            let byTime = try await Self.count(ledger, .reading) {
+                let past = try await ledger.job(job, at: .time(recordedAt), counting: .last)
+                #expect(past?.snapshot.sequence == last)
+            }
+            #expect(byTime == bySequence + 1)
+        }
+    }
+
     @Test("concurrent reads of stamps share round trips")
     func stamps() async throws {
         try await withQuietLedger { ledger, _ in
