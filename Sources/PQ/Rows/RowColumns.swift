@@ -16,8 +16,8 @@ public struct RowColumns: Sendable {
     /// - Throws: ``PQError/Code/decoding`` if it is NULL, of another type, or out of the type's range.
     @inlinable
     public mutating func next<Value: PostgresDecodable>(_ type: Value.Type = Value.self) throws(PQError) -> Value {
-        defer { index += 1 }
-        return try row.decode(index, as: type)
+        index += 1
+        return try row.decode(index - 1, as: type)
     }
 
     /// Decodes the next column; nil if it is NULL.
@@ -27,8 +27,8 @@ public struct RowColumns: Sendable {
     public mutating func nextIfPresent<Value: PostgresDecodable>(
         _ type: Value.Type = Value.self
     ) throws(PQError) -> Value? {
-        defer { index += 1 }
-        return try row.decodeIfPresent(index, as: type)
+        index += 1
+        return try row.decodeIfPresent(index - 1, as: type)
     }
 
     /// Skips columns.
