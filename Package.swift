@@ -27,8 +27,8 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         // Structured logging. A dependency of Hummingbird.
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-        // Queues that remove their first element in constant time. Hummingbird and NIO build this product: no additional
-        // build time.
+        // Queues that remove their first element in constant time: the product DequeModule. NIO and Hummingbird build
+        // it: no additional build time.
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         // Subcommands, flags and help. About twenty seconds of a first build.
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

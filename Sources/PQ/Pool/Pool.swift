@@ -194,7 +194,9 @@ public final class Pool: Sendable {
             }, convert)
     }
 
-    /// Lends a connection to a closure that runs on the reactor's thread, as the connections do.
+    /// Lends a connection to a closure that runs on the reactor's thread.
+    ///
+    /// The connections run there too.
     private func onReactor<R, Failure: Error>(
         _ body: (Connection) async throws(Failure) -> R, _ convert: (PQError) -> Failure
     ) async throws(Failure) -> R {
