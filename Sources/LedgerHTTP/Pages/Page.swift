@@ -62,5 +62,5 @@ struct Page: Sendable {
 }
 
 extension HTTPField.Name {
-    static let referrerPolicy = HTTPField.Name("Referrer-Policy") ?? .referer
+    static let referrerPolicy = known("Referrer-Policy")
 }
