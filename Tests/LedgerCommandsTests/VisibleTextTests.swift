@@ -18,6 +18,8 @@ struct VisibleTextTests {
             ("a\u{2028}b", "a\\u{2028}b"),
             ("\u{E0041}", "\\u{E0041}"),
             ("a\u{200B}\u{FEFF}b\u{FFFF}", "a\\u{200B}\\u{FEFF}b\\u{FFFF}"),
+            ("a\u{200E}\u{200F}\u{61C}b", "a\\u{200E}\\u{200F}\\u{61C}b"),
+            ("a\u{AD}b\u{2060}c", "a\\u{AD}b\\u{2060}c"),
         ])
     func dangerousTextIsEscaped(text: String, visible: String) {
         #expect(VisibleText.escape(text) == visible)
@@ -25,7 +27,7 @@ struct VisibleTextTests {
 
     @Test(
         "letters of any script, emoji and combining marks stay unchanged",
-        arguments: ["Straße", "עברית", "e\u{301}", "👩‍👩‍👧‍👦", "<b>'; drop table job; --", ""])
+        arguments: ["Straße", "עברית", "می\u{200C}خواهم", "e\u{301}", "👩‍👩‍👧‍👦", "<b>'; drop table job; --", ""])
     func harmlessTextStays(text: String) {
         #expect(VisibleText.escape(text).unicodeScalars.elementsEqual(text.unicodeScalars))
     }

@@ -6,11 +6,13 @@
 public enum HiddenScalars {
     /// Whether a scalar is hidden.
     ///
-    /// Letters of any script, emoji and combining marks are not.
+    /// Letters of any script, emoji and combining marks are not. U+200C and U+200D are not either: Persian and emoji
+    /// need them.
     public static func contains(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
         case 0x00...0x1F, 0x7F...0x9F: true  // C0, DEL, C1
-        case 0x200B, 0xFEFF, 0xFFFE, 0xFFFF: true  // no width, no characters
+        case 0xAD, 0x200B, 0x2060, 0xFEFF, 0xFFFE, 0xFFFF: true  // soft hyphen, no width, no characters
+        case 0x061C, 0x200E, 0x200F: true  // direction marks
         case 0x2028, 0x2029: true  // line and paragraph separators
         case 0x202A...0x202E, 0x2066...0x2069: true  // direction overrides, embeddings and isolates
         case 0xE0000...0xE007F: true  // tags: invisible text
