@@ -26,6 +26,11 @@ struct AnchorFile {
             text += "\(head.job) \(position.sequence) \(Hexadecimal.text(position.hash))\n"
         }
         text += "jobs \(heads.count { $0.position != nil })\n"
+        return try sign(text, by: key)
+    }
+
+    /// The text with its signature as the last line.
+    static func sign(_ text: String, by key: SigningKey) throws -> String {
         let signature = try key.key.signature(for: Data(SHA256.hash(data: Data(text.utf8))))
         return text + "signature \(Hexadecimal.text(Array(signature)))\n"
     }
@@ -72,7 +77,9 @@ struct AnchorFile {
         guard key.isValidSignature(Data(signature), for: Data(SHA256.hash(data: Data(signed)))) else {
             throw refuse("its signature does not match, so it was changed after it was signed")
         }
-        let count = Int(try value("jobs", lines.popLast()))
+        guard let count = Int(try value("jobs", lines.popLast())) else {
+            throw refuse("its number of jobs cannot be read")
+        }
         var heads: [LedgerHead] = []
         for line in lines {
             let parts = line.split(separator: " ", omittingEmptySubsequences: false)
@@ -83,7 +90,7 @@ struct AnchorFile {
             heads.append(LedgerHead(job: job, position: ChainPosition(sequence: sequence, hash: hash)))
         }
         guard heads.count == count else {
-            throw refuse("it lists \(Count(heads.count, "job")) but states a count of \(count ?? 0)")
+            throw refuse("it lists \(Count(heads.count, "job")) but states a count of \(count)")
         }
         return AnchorFile(createdAt: createdAt, publicKey: key, heads: heads)
     }

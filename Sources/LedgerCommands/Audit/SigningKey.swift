@@ -38,15 +38,22 @@ struct SigningKey {
     ///
     /// Only the owner can read the private key.
     ///
-    /// - Throws: ``CommandFailure`` if one of the files exists: a key is never overwritten.
+    /// - Throws: ``CommandFailure`` if one of the files exists: a key is never overwritten. No file is left then that
+    ///   was not there before.
     func write(_ path: String) throws(CommandFailure) {
         try Self.write(
             Self.encode(Self.privatePrefix + Array(key.rawRepresentation), label: "PRIVATE KEY"), to: path, mode: 0o600)
-        try Self.write(
-            Self.encode(Self.publicPrefix + Array(key.publicKey.rawRepresentation), label: "PUBLIC KEY"),
-            to: path + ".pub", mode: 0o644)
+        do {
+            try Self.write(
+                Self.encode(Self.publicPrefix + Array(key.publicKey.rawRepresentation), label: "PUBLIC KEY"),
+                to: path + ".pub", mode: 0o644)
+        } catch {
+            unlink(path)
+            throw error
+        }
     }
 
+    /// Creates a file; removes it again if it cannot be written.
     private static func write(_ text: String, to path: String, mode: mode_t) throws(CommandFailure) {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
         guard descriptor >= 0 else {
@@ -56,7 +63,9 @@ struct SigningKey {
         var text = text
         let written = text.withUTF8 { Glibc.write(descriptor, $0.baseAddress, $0.count) }
         guard written == text.utf8.count, fsync(descriptor) == 0 else {
-            throw CommandFailure(.failed, "Cannot write \(path): \(String(cString: strerror(errno)).lowercased()).")
+            let reason = String(cString: strerror(errno)).lowercased()
+            unlink(path)
+            throw CommandFailure(.failed, "Cannot write \(path): \(reason).")
         }
     }
 
