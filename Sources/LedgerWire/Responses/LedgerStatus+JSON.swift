@@ -7,14 +7,14 @@ extension LedgerStatus {
             writer.object { writer in
                 writer.field("jobs", lag.jobs)
                 writer.field("events", lag.events)
-                writer.field("microseconds", Int64(lag.seconds * 1e6))
+                writer.field("microseconds", Self.microseconds(lag.seconds))
                 writer.field("missing_snapshots", lag.missingSnapshots)
                 writer.name("most_behind")
                 writer.array(lag.mostBehind) { writer, job in
                     writer.object { writer in
                         writer.field("job", job.job.description)
                         writer.field("events", job.events)
-                        writer.field("microseconds", Int64(job.seconds * 1e6))
+                        writer.field("microseconds", Self.microseconds(job.seconds))
                     }
                 }
             }
@@ -52,6 +52,15 @@ extension LedgerStatus {
             writer.name("append_failure")
             if let appendFailure { appendFailure.write(to: &writer) } else { writer.null() }
         }
+    }
+
+    /// An age in microseconds, limited to 64 bits; 0 if it is not a number.
+    ///
+    /// Ages are differences of times in the database, which nothing keeps from being infinite.
+    fileprivate static func microseconds(_ seconds: Double) -> Int64 {
+        let microseconds = seconds * 1e6
+        guard microseconds > -0x1p63 else { return microseconds.isNaN ? 0 : .min }
+        return microseconds < 0x1p63 ? Int64(microseconds) : .max
     }
 
     /// Parses the output of ``write(to:)``; ignores unknown fields.
@@ -103,7 +112,7 @@ extension LedgerStatus.VacuumHolder {
             writer.field("kind", kind.rawValue)
             writer.field("name", name)
             writer.field("process", process)
-            writer.field("microseconds", seconds.map { Int64($0 * 1e6) })
+            writer.field("microseconds", seconds.map(LedgerStatus.microseconds))
             writer.field("transactions", transactions)
         }
     }
@@ -221,7 +230,7 @@ extension LedgerStatus.Session {
         writer.field("process", process)
         writer.field("application", application)
         writer.field("state", state)
-        writer.field("microseconds", Int64(seconds * 1e6))
+        writer.field("microseconds", LedgerStatus.microseconds(seconds))
         writer.field("statement", statement)
     }
 
