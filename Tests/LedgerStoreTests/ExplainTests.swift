@@ -1,7 +1,8 @@
 import Ledger
-import LedgerStore
 import LedgerTestSupport
 import Testing
+
+@testable import LedgerStore
 
 @Suite("Explanations")
 struct ExplainTests {
@@ -64,6 +65,28 @@ struct ExplainTests {
                         #expect(entry.discarded == thrownAway.reduce(.zero) { $0 + $1.units })
                     }
                 }
+            }
+        }
+    }
+
+    @Test("a label in events that no snapshot includes is known, with and without a live snapshot")
+    func labelsWithoutSnapshot() async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, projection: nil) { ledger in
+                let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                let report = ProgressReport(reference: ExecutionReference(task: "t"), label: "units", done: 1)
+                _ = try await ledger.append([EventDraft(.progress(report))], to: job)
+                let reader = ExplainReader(pool: ledger.pool)
+                func namedLabels() async throws -> [Name?] {
+                    var named: [Name?] = []
+                    for label in ["units", "unknown", nil] as [Name?] where try await reader.isNamed(label, in: job) {
+                        named.append(label)
+                    }
+                    return named
+                }
+                #expect(try await namedLabels() == ["units"])
+                #expect(try await tamper(target, "delete from ledger.snapshot where job_id = $1", [job]) == 1)
+                #expect(try await namedLabels() == ["units"])
             }
         }
     }

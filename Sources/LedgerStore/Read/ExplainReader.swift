@@ -50,7 +50,8 @@ struct ExplainReader: Sendable {
 
     /// Whether any event of the job names the label.
     ///
-    /// The indicators show it for folded events, so only events that the projection has not reached are searched.
+    /// The indicators show it for folded events, so only events that the projection has not reached are searched:
+    /// all of them if the job has no live snapshot.
     func isNamed(_ label: Name?, in job: JobID) async throws(PQError) -> Bool {
         let rows = try await pool.query(
             Query(
@@ -66,7 +67,8 @@ struct ExplainReader: Sendable {
                     or exists (
                         select from ledger.event
                         where job_id = $1
-                            and sequence > (select sequence from ledger.snapshot where job_id = $1 and is_live)
+                            and sequence > coalesce(
+                                (select sequence from ledger.snapshot where job_id = $1 and is_live), 0)
                             and type = 3 and coalesce(label, '') = $2
                     )
                 """, [.uuid(job.uuid), .text(label?.text ?? "")]))
