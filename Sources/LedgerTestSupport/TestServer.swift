@@ -179,7 +179,7 @@ public func withReplicatedServer<R>(
         let result: Result<R, any Error>
         do {
             let pool = Pool(target: primary.target, logger: TestCluster.logger)
-            try await eventually { try await !pool.query(Query("select 1 from pg_stat_replication")).isEmpty }
+            try await eventually({ !$0.isEmpty }) { try await pool.query(Query("select 1 from pg_stat_replication")) }
             await pool.close()
             if isSynchronous { try await primary.alter("synchronous_standby_names", "standby1") }
             result = .success(try await body(primary, standby))

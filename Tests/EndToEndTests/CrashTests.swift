@@ -110,7 +110,7 @@ actor Load {
 
     /// Waits until another part of the load is done, so that crashes occur in it.
     func waitForProgress(beyond part: Int) async throws {
-        try await eventually { self.acknowledged.count > part * 250 + 50 }
+        try await eventually({ $0 > part * 250 + 50 }) { self.acknowledged.count }
     }
 }
 
@@ -211,7 +211,7 @@ final class CrashHost: @unchecked Sendable {
     func verify(_ job: JobID, _ acknowledged: [Acknowledged], reports: Int) async throws {
         let client = LedgerClient(address: try ServerAddress("http://127.0.0.1:\(ports[1])"))
         let head = try await client.job(job).ledgerSequence
-        try await eventually { try await client.job(job).snapshot.sequence == head }
+        try await eventually(equals: head) { try await client.job(job).snapshot.sequence }
         var events: [Int64: Event] = [:]
         var fold = Fold()
         var chain = HashChain(job: job)

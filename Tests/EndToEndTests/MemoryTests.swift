@@ -165,12 +165,12 @@ struct MemoryTests {
                     let senders = try MeasuredServer.startCurl(
                         ["--http1.1", "--parallel", "--parallel-immediate", "--parallel-max", "\(requests)"] + post
                             + outputs)
-                    try await eventually {
+                    try await eventually({ $0.pending + $0.refused == requests }) {
                         let pending = try await server.metric("append_pending_events") / Limits.eventsPerAppendMax
                         // Refused by the queue of appends, or by the budget of bodies.
                         let refused = try await server.metric(
                             #"http_request_seconds_count{route="/v1/jobs/{job}/events",method="POST",status="5xx"}"#)
-                        return pending + refused == requests
+                        return (pending: pending, refused: refused)
                     }
                     senders.terminate()
                 }
@@ -190,9 +190,8 @@ struct MemoryTests {
                     "--output", "/dev/null", "--write-out", "%{http_code}", "\(server.url)/v1/replays",
                 ])
                 #expect(status == "202")
-                try await eventually {
-                    let rows = try await ledger.pool.query(Query("select state from ledger.replay"))
-                    return try rows[0].decode(0, as: String.self) != "running"
+                try await eventually({ $0 != "running" }) {
+                    try await ledger.pool.query(Query("select state from ledger.replay"))[0].decode(0, as: String.self)
                 }
             }
             let rows = try await ledger.pool.query(
@@ -224,9 +223,7 @@ struct MemoryTests {
             where live.sequence < head.sequence
             """)
         try await withRunningLedger(on: target) { ledger in
-            try await eventually {
-                try await ledger.pool.query(behind)[0].decode(0, as: Int64.self) == 0
-            }
+            try await eventually(equals: 0) { try await ledger.pool.query(behind)[0].decode(0, as: Int64.self) }
         }
     }
 }

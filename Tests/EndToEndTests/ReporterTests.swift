@@ -153,14 +153,10 @@ struct ReporterTests {
                 defer { proxy.heal() }
                 for _ in 0..<8 where !isOver.withLock({ $0 }) {
                     proxy.cut(.toClient, after: 0)
-                    try await eventually {
-                        proxy.passed(.toClient) > 0 || isOver.withLock { $0 }
-                    }
+                    try await eventually({ $0 > 0 || isOver.withLock { $0 } }) { proxy.passed(.toClient) }
                     proxy.heal()
                     // Some responses arrive before the next cut.
-                    try await eventually {
-                        proxy.passed(.toClient) > 1_000 || isOver.withLock { $0 }
-                    }
+                    try await eventually({ $0 > 1_000 || isOver.withLock { $0 } }) { proxy.passed(.toClient) }
                 }
             }
             await work(job)
@@ -192,7 +188,7 @@ struct ReporterTests {
             }
             #expect(duration < .seconds(30), "reporting waited for the ledger")
             #expect(await !context.finish(.succeeded, atMost: .milliseconds(300)))
-            try await eventually { context.statistics.failures > 0 }
+            try await eventually({ $0 > 0 }) { context.statistics.failures }
             #expect(context.statistics.lastError != nil && context.statistics.delivered == 0)
             host.proxy.heal()
             #expect(await context.flush(atMost: .testTimeout))
@@ -351,7 +347,7 @@ struct ReporterTests {
             let output = Pipe()
             process.standardOutput = output
             try process.begin()
-            try await eventually { try await host.client.job(id).ledgerSequence >= 5 }
+            try await eventually({ $0 >= 5 }) { try await host.client.job(id).ledgerSequence }
             kill(process.processIdentifier, signal)
             try await eventually { !process.isRunning }
             #expect(process.terminationReason == .uncaughtSignal && process.terminationStatus == signal)

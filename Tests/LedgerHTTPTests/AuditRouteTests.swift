@@ -32,9 +32,7 @@ struct AuditRouteTests {
             let id = try #require(try started.json["replay"]?.text)
             #expect(started.headers["location"] == "/v1/replays/\(id)")
             #expect(try started.json["job"] == .null && started.json["policy"] == .string("last"))
-            try await eventually {
-                try await client.get("/v1/replays/\(id)").json["state"] == .string("applied")
-            }
+            try await eventually(equals: .string("applied")) { try await client.get("/v1/replays/\(id)").json["state"] }
             let applied = try await client.get("/v1/replays/\(id)").json
             #expect(applied["difference_count"] == .integer(0) && applied["keeps"] == .bool(true))
             #expect(applied["jobs"]?["done"] == .integer(1) && applied["events"]?["done"] == .integer(2))
@@ -42,8 +40,8 @@ struct AuditRouteTests {
             #expect(try await client.get("/v1/replays").json["replays"]?.elements?.count == 1)
             let reverting = try await client.request("POST", "/v1/replays/\(id)/revert")
             #expect(reverting.status == 202)
-            try await eventually {
-                try await client.get("/v1/replays/\(id)").json["state"] == .string("reverted")
+            try await eventually(equals: .string("reverted")) {
+                try await client.get("/v1/replays/\(id)").json["state"]
             }
             #expect(try await client.request("POST", "/v1/replays/\(id)/revert").status == 409)
             let dropped = try await client.request("DELETE", "/v1/replays/\(id)")

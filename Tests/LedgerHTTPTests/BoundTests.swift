@@ -88,7 +88,7 @@ struct BoundTests {
             defer { running.cancel() }
             try await withServer(on: ledger, served) { client in
                 let event = #"{"type":"progress","task":"t"}"#
-                try await eventually { try await client.post("/v1/jobs/\(job)/events", event).status == 201 }
+                try await eventually(equals: 201) { try await client.post("/v1/jobs/\(job)/events", event).status }
                 proxy.hang()
                 let reads = [
                     "/v1/jobs/\(job)", "/v1/jobs/\(job)/progress?policy=all", "/v1/jobs", "/v1/jobs/\(job)/events",

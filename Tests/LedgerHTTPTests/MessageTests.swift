@@ -213,7 +213,7 @@ struct MessageTests {
                     }
                 }
             }
-            try await eventually { try await client.get("/healthz").status == 200 }
+            try await eventually(equals: 200) { try await client.get("/healthz").status }
         }
     }
 

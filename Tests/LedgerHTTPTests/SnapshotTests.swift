@@ -181,7 +181,9 @@ struct SnapshotTests {
                     ])
                     #expect(responses.map(\.status) == [503, 503, 200])
                     proxy.heal()
-                    try await eventually { try await client.sendPipelined([read("/v1/jobs/\(job)")])[0].status == 200 }
+                    try await eventually(equals: 200) {
+                        try await client.sendPipelined([read("/v1/jobs/\(job)")])[0].status
+                    }
                     let metrics = String(decoding: try await client.get("/metrics").body, as: UTF8.self)
                     // The request for the metrics counts.
                     #expect(metrics.contains("\nprogress_ledger_http_requests_in_flight 1\n"))

@@ -23,10 +23,9 @@ struct StopTests {
             let tag = try #require(try await client.get(path).headers["etag"])
             let start = ContinuousClock.now
             async let waiting = client.get(path, headers: ["If-None-Match": tag, "Prefer": "wait=30"])
-            try await eventually {
-                let metrics = String(decoding: try await client.get("/metrics").body, as: UTF8.self)
-                // The request for the metrics is the other one.
-                return metrics.contains("\nprogress_ledger_http_requests_in_flight 2\n")
+            // The request for the metrics is the other one.
+            try await eventually({ $0.contains("\nprogress_ledger_http_requests_in_flight 2\n") }) {
+                String(decoding: try await client.get("/metrics").body, as: UTF8.self)
             }
             await group.triggerGracefulShutdown()
             let response = try await waiting

@@ -245,7 +245,7 @@ struct WatchTests {
                 }
                 try await group.waitForAll()
             }
-            try await eventually { try await watchers(client) == 0 }
+            try await eventually(equals: 0) { try await watchers(client) }
         }
     }
 
@@ -264,8 +264,8 @@ struct WatchTests {
                     #expect(refused.status == 503)
                     #expect(refused.headers["retry-after"] != nil)
                 }
-                try await eventually {
-                    try await EventSource.open(client, path) { $0.head.hasPrefix("HTTP/1.1 200") }
+                try await eventually({ $0.hasPrefix("HTTP/1.1 200") }) {
+                    try await EventSource.open(client, path) { $0.head }
                 }
             }
             let metrics = String(decoding: try await client.get("/metrics").body, as: UTF8.self)
@@ -278,9 +278,7 @@ struct WatchTests {
         try await withServer({ $0.watchersMax = 1 }) { client, _ in
             let job = try await client.createJob()
             for _ in 1...3 {
-                try await eventually {
-                    try await client.request("HEAD", "/v1/jobs/\(job)/watch").status == 200
-                }
+                try await eventually(equals: 200) { try await client.request("HEAD", "/v1/jobs/\(job)/watch").status }
             }
         }
     }
@@ -297,11 +295,11 @@ struct WatchTests {
             let channel = try await client.connect()
             try await channel.executeThenClose { _, outbound in
                 try await outbound.write(ByteBufferOf("GET /v1/jobs/\(job)/watch HTTP/1.1\r\nHost: localhost\r\n\r\n"))
-                try await eventually { try await watchers(client) == 1 }
+                try await eventually(equals: 1) { try await watchers(client) }
                 // Each snapshot has a quarter of a megabyte; together they exceed the system's buffers on both sides.
-                try await eventually {
+                try await eventually(equals: 0) { () -> Int? in
                     _ = try await client.post("/v1/jobs/\(job)/events?wait=folded", Self.progress(1))
-                    return try await watchers(client) == 0
+                    return try await watchers(client)
                 }
             }
         }
@@ -329,7 +327,7 @@ struct WatchTests {
                             #expect(first?.sequence == "1")
                             proxy.cut(.toClient, after: 0)
                             _ = try await writer.append([EventDraft(.jobFinished(.completed))], to: job)
-                            try await eventually { try await client.get("/readyz").status == 503 }
+                            try await eventually(equals: 503) { try await client.get("/readyz").status }
                             proxy.heal()
                             let second = try await source.next()
                             #expect(second?.sequence == "2")

@@ -115,7 +115,7 @@ struct DroppedProjectionTests {
                 let before = try #require(try await ledger.job(job))
                 try await drop(target, "delete from ledger.snapshot where job_id = $1", [job])
                 if isAppendedTo { last = try await ledger.append([Self.report(100)], to: job).upperBound }
-                try await eventually { try await ledger.job(job)?.snapshot.sequence == last }
+                try await eventually(equals: last) { try await ledger.job(job)?.snapshot.sequence }
                 let after = try #require(try await ledger.job(job))
                 let more: Int128 = isAppendedTo ? 100 : 0
                 #expect(after.snapshot.indicators[0].counted.done == before.snapshot.indicators[0].counted.done + more)
@@ -137,7 +137,7 @@ struct DroppedProjectionTests {
             try await withRunningLedger(on: target, projection: nil, replays: ReplaySettings()) { ledger in
                 let request = Replay.Request(job: isOfOneJob ? job : nil, applies: true)
                 let id = try await ledger.beginReplay(request).id
-                try await eventually { try await ledger.replay(id)?.state == .applied }
+                try await eventually(equals: .applied) { try await ledger.replay(id)?.state }
                 let replay = try #require(try await ledger.replay(id))
                 #expect(replay.jobs.total == (isOfOneJob ? 1 : 2) && replay.jobs.done == replay.jobs.total)
                 #expect(replay.differenceCount == replay.jobs.total && replay.skippedJobs == 0)

@@ -75,8 +75,8 @@ struct DurabilityTests {
                 }
                 try await standby.start()
                 // All events with an unknown outcome are recorded once, because none was lost in the end.
-                try await eventually {
-                    do { return try await ledger.append([Self.report(2)], to: job) == 324...324 } catch { return false }
+                try await eventually(equals: 324...324, retriesErrors: true) {
+                    try await ledger.append([Self.report(2)], to: job)
                 }
             }
         }
@@ -121,10 +121,10 @@ struct DurabilityTests {
                     Query("select 1 from pg_stat_activity where wait_event = 'SyncRep'"))
                 #expect(!waiting.isEmpty)
                 try await standby.start()
-                try await eventually { try await count(primary, job) == 2 }
+                try await eventually(equals: 2) { try await count(primary, job) }
                 await pool.close()
-                try await eventually {
-                    do { return try await ledger.append([Self.report(2)], to: job) == 3...3 } catch { return false }
+                try await eventually(equals: 3...3, retriesErrors: true) {
+                    try await ledger.append([Self.report(2)], to: job)
                 }
             }
         }
@@ -141,17 +141,15 @@ struct DurabilityTests {
                 await #expect(throws: StoreError.self) { try await ledger.append([Self.report(1)], to: job) }
                 #expect(await ledger.appendPool.statistics.lent > 0)
                 let pool = Pool(target: primary.target, logger: Self.silent)
-                try await eventually {
+                try await eventually(equals: 0) {
                     _ = try await pool.query(
                         Query("select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'"))
-                    return await ledger.appendPool.statistics.lent == 0
+                    return await ledger.appendPool.statistics.lent
                 }
                 await pool.close()
                 try await standby.start()
-                try await eventually {
-                    do { return try await ledger.append([Self.report(2)], to: job).lowerBound >= 2 } catch {
-                        return false
-                    }
+                try await eventually({ $0.lowerBound >= 2 }, retriesErrors: true) {
+                    try await ledger.append([Self.report(2)], to: job)
                 }
             }
         }
@@ -173,13 +171,8 @@ struct DurabilityTests {
                 try primary.freeze()
                 try await standby.promote()
                 let started = ContinuousClock.now
-                try await eventually {
-                    do {
-                        _ = try await ledger.append([Self.report(21)], to: job)
-                        return true
-                    } catch {
-                        return false
-                    }
+                try await eventually({ _ in true }, retriesErrors: true) {
+                    try await ledger.append([Self.report(21)], to: job)
                 }
                 let waited = started.duration(to: .now)
                 // It takes 5 s until the server is probed, 10 s for the response to time out, and 5 s to connect to

@@ -121,9 +121,8 @@ struct ReplayCommitTests {
                     let before = try await Base.live(ledger)
                     for _ in 1...3 {
                         let id = try await ledger.beginReplay(Replay.Request(applies: true)).id
-                        try await eventually {
-                            let replay = try await ledger.replay(id)
-                            return replay.map { $0.events.done > 0 || !$0.state.isInProgress } ?? false
+                        try await eventually({ $0.map { $0.events.done > 0 || !$0.state.isInProgress } ?? false }) {
+                            try await ledger.replay(id)
                         }
                         _ = try await ledger.dropReplay(id)
                         let ended = try await Base.end(of: id, ledger)
@@ -172,9 +171,7 @@ struct ReplayCommitTests {
                 }
                 #expect(lost >= 3, "the replay was over before a connection was lost")
                 await pool.close()
-                try await eventually {
-                    try await state(of: id, ledger).map { !$0.isInProgress } ?? false
-                }
+                try await eventually({ $0.map { !$0.isInProgress } ?? false }) { try await state(of: id, ledger) }
                 let replay = try #require(try await ledger.replay(id))
                 #expect(replay.state == .applied && replay.differenceCount == 0, "\(replay)")
             }
@@ -229,17 +226,17 @@ struct ReplayCommitTests {
                 let id = try await ledger.beginReplay(Replay.Request(applies: true)).id
                 if isCanceled {
                     // The only connection is lent to the batch, which waits in vain for another one.
-                    try await eventually {
-                        do throws(StoreError) { return try await ledger.dropReplay(id) != nil } catch { return false }
-                    }
+                    try await eventually({ $0 != nil }, retriesErrors: true) { try await ledger.dropReplay(id) }
                 }
                 // The query uses another pool, which is not exhausted.
-                try await eventually {
+                try await eventually(equals: isCanceled ? "canceled" : "failed") { () -> String? in
                     let rows = try await ledger.pool.query(
                         Query("select state from ledger.replay where finished_at is not null"))
-                    return try rows.first?.decode(0, as: String.self) == (isCanceled ? "canceled" : "failed")
+                    return try rows.first?.decode(0, as: String.self)
                 }
-                try await eventually { try await ledger.job(id)?.snapshot.state == (isCanceled ? .canceled : .failed) }
+                try await eventually(equals: isCanceled ? .canceled : .failed) {
+                    try await ledger.job(id)?.snapshot.state
+                }
             }
         }
     }

@@ -30,10 +30,10 @@ struct ReplayTests {
 
     /// Waits until a replay has ended in any state.
     static func end(of id: JobID, _ ledger: PostgresLedger) async throws -> Replay {
-        try await eventually {
-            try await ledger.replay(id).map { !$0.state.isInProgress } ?? false
+        let replay = try await eventually({ $0.map { !$0.state.isInProgress } ?? false }) {
+            try await ledger.replay(id)
         }
-        return try #require(try await ledger.replay(id))
+        return try #require(replay)
     }
 
     /// All rows of the live projections as text, which a replay must not change.
@@ -90,7 +90,7 @@ struct ReplayTests {
                 _ = try await Self.randomJob(ledger, events: 500, seed: 9)
                 _ = try await Self.randomJob(ledger, events: 60, seed: 10)
                 let replay = try await Self.end(of: try await ledger.beginReplay(Replay.Request()).id, ledger)
-                try await eventually { try await ledger.job(replay.id)?.snapshot.state == .completed }
+                try await eventually(equals: .completed) { try await ledger.job(replay.id)?.snapshot.state }
                 let view = try #require(try await ledger.job(replay.id))
                 let counted = Dictionary(uniqueKeysWithValues: view.snapshot.indicators.map { ($0.label, $0.counted) })
                 #expect(counted["jobs"] == Units(total: 2, done: 2))
@@ -240,11 +240,9 @@ struct ReplayTests {
             var done: Int64 = 0
             for _ in 1...4 {
                 done = try await withRunningLedger(on: target, replays: Self.small) { ledger in
-                    try await eventually {
-                        let replay = try #require(try await ledger.replay(id))
-                        return replay.events.done > done || !replay.state.isInProgress
-                    }
-                    return try #require(try await ledger.replay(id)).events.done
+                    return try await eventually({ $0.events.done > done || !$0.state.isInProgress }) {
+                        try #require(try await ledger.replay(id))
+                    }.events.done
                 }
             }
             try await withRunningLedger(on: target, replays: Self.small) { ledger in
@@ -331,7 +329,7 @@ struct ReplayTests {
                         of: try await ledger.beginReplay(Replay.Request(policy: policy)).id, ledger)
                     #expect(replay.state == .done)
                     // The next replay includes the job of this one, which must have ended by then.
-                    try await eventually { try await ledger.job(replay.id)?.snapshot.state == .completed }
+                    try await eventually(equals: .completed) { try await ledger.job(replay.id)?.snapshot.state }
                     #expect(
                         replay.differences == [
                             Replay.Finding(
@@ -379,8 +377,8 @@ struct ReplayTests {
                     replays.append(
                         try await Self.end(
                             of: try await ledger.beginReplay(Replay.Request(applies: true)).id, ledger))
-                    try await eventually {
-                        try await ledger.replays(limit: 10).filter(\.keeps).map(\.id) == [replays[replays.count - 1].id]
+                    try await eventually(equals: [replays[replays.count - 1].id]) {
+                        try await ledger.replays(limit: 10).filter(\.keeps).map(\.id)
                     }
                 }
                 #expect(replays.allSatisfy { $0.state == .applied && $0.differenceCount == 0 })
@@ -406,7 +404,7 @@ struct ReplayTests {
                 return id
             }
             try await withRunningLedger(on: target, replays: Self.small) { ledger in
-                try await eventually { try await ledger.job(id)?.snapshot.state == .completed }
+                try await eventually(equals: .completed) { try await ledger.job(id)?.snapshot.state }
             }
         }
     }

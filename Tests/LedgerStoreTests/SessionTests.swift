@@ -91,13 +91,12 @@ struct SessionTests {
                                 and pid <> pg_backend_pid()
                             """))
                 }
-                try await eventually {
-                    do throws(StoreError) {
-                        _ = try await ledger.append([Self.report(1)], to: job)
-                        return false
-                    } catch {
-                        return error.code == .unavailable && error.message.contains("read only")
+                try await eventually({ $0?.code == .unavailable && $0?.message.contains("read only") == true }) {
+                    () -> StoreError? in
+                    do throws(StoreError) { _ = try await ledger.append([Self.report(1)], to: job) } catch {
+                        return error
                     }
+                    return nil
                 }
                 let creation = await #expect(throws: StoreError.self) {
                     try await ledger.createJob(JobDescription(name: "n"))
@@ -111,10 +110,8 @@ struct SessionTests {
                     _ = try await pool.query(
                         Query("alter database \(name) reset default_transaction_read_only", prepare: false))
                 }
-                try await eventually {
-                    do { return try await ledger.append([Self.report(1)], to: job).lowerBound >= 2 } catch {
-                        return false
-                    }
+                try await eventually({ $0.lowerBound >= 2 }, retriesErrors: true) {
+                    try await ledger.append([Self.report(1)], to: job)
                 }
             }
         }
@@ -128,7 +125,7 @@ struct SessionTests {
                 try await ledger.createJob(JobDescription(name: "n")).view.id
             }
             try await withRunningLedger(on: standby.target, logger: Self.silent) { ledger in
-                try await eventually { try await ledger.job(job) != nil }
+                try await eventually({ $0 != nil }) { try await ledger.job(job) }
                 let error = await #expect(throws: StoreError.self) {
                     try await ledger.append([Self.report(1)], to: job)
                 }
@@ -138,11 +135,11 @@ struct SessionTests {
                 try await PostgresLedger.checkSession(of: standby.target, logger: Self.silent)
                 try await primary.kill()
                 try await standby.promote()
-                try await eventually {
-                    do { return try await ledger.append([Self.report(1)], to: job) == 2...2 } catch { return false }
+                try await eventually(equals: 2...2, retriesErrors: true) {
+                    try await ledger.append([Self.report(1)], to: job)
                 }
                 #expect(try await ledger.waitUntilFolded(job, sequence: 2, deadline: .testTimeout))
-                try await eventually { await ledger.readiness().checks.allSatisfy(\.isPassed) }
+                try await eventually({ $0.allSatisfy(\.isPassed) }) { await ledger.readiness().checks }
             }
         }
     }
@@ -159,9 +156,8 @@ struct SessionTests {
                 let kept = try await ledger.createJob(JobDescription(name: "kept")).view.id
                 _ = try await ledger.append((1...5).map { Self.report($0) }, to: job)
                 try await administrator(standby.target) { pool in
-                    try await eventually {
+                    try await eventually(equals: 1) {
                         try await pool.query(Query("select sequence from ledger.job_head where sequence = 6")).count
-                            == 1
                     }
                 }
                 try await standby.kill()
@@ -170,15 +166,15 @@ struct SessionTests {
                 try await primary.kill()
                 try await standby.start()
                 try await standby.promote()
-                try await eventually { await ledger.lostJobs.contains { $0.job == job } }
+                try await eventually({ $0.contains(job) }) { await ledger.lostJobs.map(\.job) }
                 let lost = await ledger.lostJobs
                 #expect(lost.map(\.job) == [job], "\(kept) lost nothing")
                 #expect(lost.first?.acknowledged == 11 && lost.first?.found == 6)
                 // The cached state is not used, and new appends continue from the restored head.
-                try await eventually {
-                    do { return try await ledger.append([Self.report(6)], to: job) == 7...7 } catch { return false }
+                try await eventually(equals: 7...7, retriesErrors: true) {
+                    try await ledger.append([Self.report(6)], to: job)
                 }
-                try await eventually { try await ledger.job(job)?.snapshot.sequence == 7 }
+                try await eventually(equals: 7) { try await ledger.job(job)?.snapshot.sequence }
                 #expect(await ledger.lostJobs.count == 1)
                 let metrics = await ledger.statistics()
                 #expect(metrics.first { $0.name == "progress_ledger_acknowledged_lost_jobs_total" }?.value == 1)
@@ -249,8 +245,8 @@ struct SessionTests {
                 }
             }
             try await administrator(target) { pool in
-                try await eventually {
-                    try await pool.query(Query("select 1 from pg_stat_activity where usename = '\(login)'")).isEmpty
+                try await eventually(equals: 0) {
+                    try await pool.query(Query("select 1 from pg_stat_activity where usename = '\(login)'")).count
                 }
                 _ = try await pool.query(Query("drop role \(login)", prepare: false))
             }
@@ -266,7 +262,7 @@ struct SessionTests {
             try await withThrowingDiscardingTaskGroup { group in
                 for _ in 1...4 { group.addTask { _ = try await pool.query(Query("select pg_sleep(0.05)")) } }
             }
-            try await eventually { await pool.statistics.connections == 0 }
+            try await eventually(equals: 0) { await pool.statistics.connections }
             #expect(try await pool.query(Query("select 1")).count == 1)
             await pool.close()
         }
@@ -306,7 +302,7 @@ struct SessionTests {
                         let appends = (others + [detached]).map { job in
                             Task { try await ledger.append([Self.report(1)], to: job) }
                         }
-                        try await eventually { try await !ledger.status().blocked.isEmpty }
+                        try await eventually({ !$0.isEmpty }) { try await ledger.status().blocked }
                         _ = try await transaction.commit()
                         var results: [Result<ClosedRange<Int64>, any Error>] = []
                         for append in appends { results.append(await append.result) }

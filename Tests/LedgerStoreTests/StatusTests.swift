@@ -39,8 +39,8 @@ struct StatusTests {
                     let last = try await ledger.append([Self.report()], to: job).upperBound
                     let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout)
                     #expect(isFolded)
-                    try await eventually { try await watcher.status().workers.count == 1 }
-                    try await eventually { try await watcher.status().workers.first?.foldedEvents == 1 }
+                    try await eventually(equals: 1) { try await watcher.status().workers.count }
+                    try await eventually(equals: 1) { try await watcher.status().workers.first?.foldedEvents }
                     let worker = try #require(try await watcher.status().workers.first)
                     #expect(!worker.isLost && worker.failures == 0 && worker.lastFailure == nil)
                     #expect(!worker.host.isEmpty && worker.process > 0 && worker.foldedAt != nil)
@@ -67,7 +67,9 @@ struct StatusTests {
                 #expect(damaged.affectedRows == 1)
 
                 let last = try await ledger.append([Self.report(2)], to: job).upperBound
-                try await eventually { try await ledger.status().stuckJobs.first.map { $0.failures >= 2 } ?? false }
+                try await eventually({ $0.first.map { $0.failures >= 2 } ?? false }) {
+                    try await ledger.status().stuckJobs
+                }
                 let status = try await ledger.status()
                 let stuck = try #require(status.stuckJobs.first)
                 #expect(status.stuckJobs.count == 1 && stuck.job == job && !stuck.failure.message.isEmpty)
@@ -80,7 +82,7 @@ struct StatusTests {
                 let isWell = try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout)
                 #expect(isWell)
                 #expect(try await ledger.job(job)?.snapshot.indicators.first?.counted.done == 7)
-                try await eventually { try await ledger.replay(replay.id)?.state == .applied }
+                try await eventually(equals: .applied) { try await ledger.replay(replay.id)?.state }
                 #expect(try await ledger.status().stuckJobs.isEmpty)
             }
         }
@@ -97,19 +99,19 @@ struct StatusTests {
                     target, "alter table ledger.indicator add constraint closed check (false) not valid", [])
                 #expect(changed == 0)
                 _ = try await ledger.append([Self.report()], to: job)
-                try await eventually { try await !ledger.status().stuckJobs.isEmpty }
+                try await eventually({ !$0.isEmpty }) { try await ledger.status().stuckJobs }
                 let stuck = try #require(try await ledger.status().stuckJobs.first)
                 #expect(stuck.failure.state == "23514", "\(stuck)")
-                try await eventually {
-                    await ledger.statistics().contains { statistic in
-                        statistic.name == "progress_ledger_worker_last_error_timestamp_seconds"
-                            && statistic.labels.contains { $0.name == "sqlstate" && $0.value == "23514" }
+                try await eventually({ $0.contains { $0.contains { $0.name == "sqlstate" && $0.value == "23514" } } }) {
+                    await ledger.statistics().filter {
+                        $0.name == "progress_ledger_worker_last_error_timestamp_seconds"
                     }
+                    .map(\.labels)
                 }
                 _ = try await tamper(target, "alter table ledger.indicator drop constraint closed", [])
                 let isFolded = try await ledger.waitUntilFolded(job, sequence: 2, deadline: .testTimeout)
                 #expect(isFolded)
-                try await eventually { try await ledger.status().stuckJobs.isEmpty }
+                try await eventually(\.isEmpty) { try await ledger.status().stuckJobs }
             }
         }
     }
@@ -125,7 +127,7 @@ struct StatusTests {
                 let range = try await pool.withTransaction { transaction in
                     _ = try await transaction.query(Query("select 1 from ledger.job_head for update"))
                     let append = Task { try await ledger.append([Self.report()], to: job) }
-                    try await eventually { try await !ledger.status().blocked.isEmpty }
+                    try await eventually({ !$0.isEmpty }) { try await ledger.status().blocked }
                     let blocked = try await ledger.status().blocked
                     #expect(blocked.map(\.session.application) == ["progress-ledger appender"])
                     #expect(blocked.first?.blockers.map(\.application) == ["another application"])
@@ -152,7 +154,7 @@ struct StatusTests {
             let deleted = try await tamper(target, "delete from ledger.event where job_id = $1 and sequence > 1", [job])
             #expect(deleted == 2)
             try await withRunningLedger(on: target) { ledger in
-                try await eventually { try await !ledger.status().stuckJobs.isEmpty }
+                try await eventually({ !$0.isEmpty }) { try await ledger.status().stuckJobs }
                 let status = try await ledger.status()
                 #expect(status.lag.jobs == 1 && status.lag.events == 2 && status.lag.seconds > 0)
                 #expect(status.lag.mostBehind.map(\.job) == [job])
@@ -180,7 +182,7 @@ struct StatusTests {
                 try await withRunningLedger(on: target) { ledger in
                     // The heartbeat of one worker moves the other's heartbeat into the past, from where it is deleted
                     // later.
-                    try await eventually { try await ledger.status().workers.contains { $0.worker != "dead" } }
+                    try await eventually({ $0.contains { $0.worker != "dead" } }) { try await ledger.status().workers }
                     let rows = try await ledger.pool.query(
                         Query("select seen_at <= clock_timestamp() from ledger.worker where worker = 'dead'"))
                     #expect(try rows.first?.decode(0, as: Bool.self) == true)
@@ -221,10 +223,9 @@ struct StatusTests {
                     _ = try await transaction.query(Query("select txid_current()"))
                     // Only long-lasting holders are listed.
                     #expect(try await ledger.status().vacuumHolders.allSatisfy { $0.kind != .transaction })
-                    try await eventually {
-                        try await ledger.status().vacuumHolders.contains { $0.name == "a backup" }
+                    let holders = try await eventually({ $0.contains { $0.name == "a backup" } }) {
+                        try await ledger.status().vacuumHolders
                     }
-                    let holders = try await ledger.status().vacuumHolders
                     let backup = try #require(holders.first { $0.name == "a backup" })
                     #expect(backup.kind == .transaction && backup.process != nil && backup.seconds ?? 0 >= 10)
                     #expect(!prepares || holders.contains { $0.kind == .preparedTransaction && $0.name == database })

@@ -212,12 +212,10 @@ struct PoolTests {
             try await withTestPoolOfSameDatabase(pool) { killer in
                 _ = try await killer.query(Query("select pg_terminate_backend($1)", [.int4(process)]))
             }
-            try await eventually {
-                do {
-                    return try await pool.query(Query("select 1")).count == 1
-                } catch let error as PQError {
+            try await eventually(equals: 1, retriesErrors: true) { () -> Int in
+                do throws(PQError) { return try await pool.query(Query("select 1")).count } catch {
                     #expect(error.isRetrySafe || error.isOutcomeUnknown)
-                    return false
+                    throw error
                 }
             }
         }
@@ -237,7 +235,7 @@ struct PoolTests {
         }) { pool in
             let waiter = try await Self.holdingOnlyConnection(of: pool) {
                 let waiter = Task { try await pool.query(Query("select 1")) }
-                try await eventually { await pool.statistics.waiters == 1 }
+                try await eventually(equals: 1) { await pool.statistics.waiters }
                 let refused = await #expect(throws: PQError.self) { try await pool.query(Query("select 2")) }
                 #expect(refused?.code == .poolExhausted)
                 return waiter
@@ -272,7 +270,7 @@ struct PoolTests {
                 for await _ in gate {}
             }
         }
-        try await eventually { await pool.statistics.lent == 1 }
+        try await eventually(equals: 1) { await pool.statistics.lent }
         let result = try await body()
         opener.finish()
         try await holder.value

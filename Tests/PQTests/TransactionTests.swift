@@ -298,14 +298,14 @@ struct TransactionTests {
             let listener = Listener(
                 target: target, channels: ["news"], applicationName: "cut me", logger: TestCluster.logger)
             let task = Task { await listener.run { await received.record($0) } }
-            try await eventually { await received.connected == 1 }
+            try await eventually(equals: 1) { await received.connected }
             _ = try await pool.query(Query("select pg_notify('news', 'first')"))
-            try await eventually { await received.payloads == ["first"] }
+            try await eventually(equals: ["first"]) { await received.payloads }
             _ = try await pool.query(
                 Query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'cut me'"))
-            try await eventually { await received.connected == 2 }
+            try await eventually(equals: 2) { await received.connected }
             _ = try await pool.query(Query("select pg_notify('news', 'second')"))
-            try await eventually { await received.payloads == ["first", "second"] }
+            try await eventually(equals: ["first", "second"]) { await received.payloads }
             #expect(await received.disconnected == 1)
             task.cancel()
             await task.value

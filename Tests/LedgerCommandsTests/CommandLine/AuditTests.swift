@@ -200,7 +200,7 @@ struct AuditTests {
             let url = try await server.url()
             let worker = try ServerProcess(["project"] + database)
             func status() async throws -> CommandRun { try await CommandRun.ledger("status", "--server", url) }
-            try await eventually { try await status().output.contains("  yes  ") }
+            try await eventually({ $0.contains("  yes  ") }) { try await status().output }
             _ = try await demo(url)
             let healthy = try await status()
             #expect(

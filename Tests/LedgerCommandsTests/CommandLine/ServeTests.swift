@@ -52,7 +52,7 @@ struct ServeTests {
         try await withServer { url, server in
             try await whileRequestWaits(url, server) {
                 server.send(SIGTERM)
-                try await eventually { server.printed.contains("] stopping") }
+                try await eventually({ $0.contains("] stopping") }) { server.printed }
                 #expect(server.isRunning)
                 try await Self.sendUntilEnded(SIGTERM, to: server)
                 #expect(server.printed.contains("] stopping at once"))
@@ -140,7 +140,7 @@ struct ServeTests {
             let server = try ServerProcess(["serve", "--port", "0", "--database", later])
             let worker = try ServerProcess(["project", "--database", later])
             for process in [server, worker] {
-                try await eventually { process.printed.contains("] waiting for the database") }
+                try await eventually({ $0.contains("] waiting for the database") }) { process.printed }
                 #expect(process.isRunning)
             }
             try FileManager.default.createSymbolicLink(atPath: folder, withDestinationPath: host)
@@ -200,10 +200,9 @@ struct ServeTests {
     {
         let request = try IncompleteRequest(url, "/v1/jobs")
         defer { request.close() }
-        try await eventually {
-            let metrics = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"]).lines
-            // The request for the metrics is the second one.
-            return metrics.contains("progress_ledger_http_requests_in_flight 2")
+        // The request for the metrics is the second one.
+        try await eventually({ $0.contains("progress_ledger_http_requests_in_flight 2") }) {
+            try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"]).lines
         }
         try await body()
     }
@@ -359,7 +358,7 @@ struct ServeTests {
         let server = try ServerProcess(["serve", "--port", "0", "--data", folder])
         try await whileRequestWaits(try await server.url(), server) {
             server.send(SIGTERM)
-            try await eventually { server.printed.contains("] stopping") }
+            try await eventually({ $0.contains("] stopping") }) { server.printed }
             try await Self.sendUntilEnded(SIGTERM, to: server)
         }
         #expect(server.printed.contains("] stopping at once"))

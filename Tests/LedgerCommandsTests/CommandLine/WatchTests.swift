@@ -38,9 +38,8 @@ struct WatchTests {
 
     /// Waits until the server has a watcher.
     private func waitForWatcher(_ url: String) async throws {
-        try await eventually {
+        try await eventually({ $0.contains("progress_ledger_http_watchers 1") }) {
             try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"]).lines
-                .contains("progress_ledger_http_watchers 1")
         }
     }
 
@@ -55,9 +54,8 @@ struct WatchTests {
             let plain = Task { try await CommandRun.run(ServerProcess.binary, arguments) }
             try await waitForWatcher(url)
             let json = Task { try await CommandRun.run(ServerProcess.binary, arguments + ["--json"]) }
-            try await eventually {
+            try await eventually({ $0.contains("progress_ledger_http_watchers 2") }) {
                 try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"]).lines
-                    .contains("progress_ledger_http_watchers 2")
             }
             _ = try await client.append(
                 [Self.progress("tile-17", 2, total: 50, done: 1)], to: job, awaitsVerdicts: true)

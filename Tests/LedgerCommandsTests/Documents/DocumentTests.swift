@@ -115,11 +115,9 @@ struct DocumentTests {
         let explained = try Document(Document.metrics).prose
             .compactMap { $0.prefixMatch(of: /\| `(progress_ledger_[a-z_]+)` \|/).map { String($0.1) } }
         try await withServer { url, _ in
-            var text = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"])
             // The worker is listed shortly after the server is ready.
-            try await eventually {
-                text = try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"])
-                return text.output.contains("progress_ledger_worker_up{")
+            let text = try await eventually({ $0.output.contains("progress_ledger_worker_up{") }) {
+                try await CommandRun.run("/usr/bin/curl", ["--silent", "\(url)/metrics"])
             }
             let published = text.lines.filter { $0.hasPrefix("# TYPE ") }.map { String($0.split(separator: " ")[2]) }
             #expect(published.count > 10)
