@@ -5,6 +5,8 @@ internal import PQ
 /// Creates jobs.
 struct JobCreator: Sendable {
     let pool: Pool
+    /// The clock by which readings of the database's clock age.
+    var now: @Sendable () -> ContinuousClock.Instant = { .now }
 
     private static let attemptsMax = 3
 
@@ -55,7 +57,7 @@ struct JobCreator: Sendable {
                     where key = $1
                     """, [.text(description.key?.text)]),
             ])
-            let readAt = ContinuousClock.now
+            let readAt = now()
             if let row = first[1].first {
                 var columns = row.columns
                 let job = try columns.next(JobID.self)
@@ -68,15 +70,15 @@ struct JobCreator: Sendable {
                 ])
                 return name == description.name && tags == description.tags ? .existed(job) : .keyTaken(job)
             }
-            let now = try first[0][0].decode(0, as: Timestamp.self)
+            let createdAt = try first[0][0].decode(0, as: Timestamp.self)
             let job = JobID(
-                createdAt: now, randomHigh: .random(in: 0 ... .max), randomLow: .random(in: 0 ... .max))
-            let event = EventDraft(.jobCreated(description)).recorded(sequence: 1, at: now)
+                createdAt: createdAt, randomHigh: .random(in: 0 ... .max), randomLow: .random(in: 0 ... .max))
+            let event = EventDraft(.jobCreated(description)).recorded(sequence: 1, at: createdAt)
             var chain = HashChain(job: job)
-            let inserts = Self.inserts(job, description, at: now, hash: chain.append(event))
+            let inserts = Self.inserts(job, description, at: createdAt, hash: chain.append(event))
             _ = try await transaction.commit(after: inserts)
-            let head = JobHead(sequence: 1, recordedAt: now, chain: chain)
-            return .created(NewJob(id: job, head: head, clock: now, readAt: readAt))
+            let head = JobHead(sequence: 1, recordedAt: createdAt, chain: chain)
+            return .created(NewJob(id: job, head: head, clock: createdAt, readAt: readAt))
         }
     }
 

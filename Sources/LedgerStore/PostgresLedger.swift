@@ -28,6 +28,8 @@ public final class PostgresLedger: Service {
         public var role: String? = "progress_ledger_service"
         /// The time limit of an operation.
         public var operationDeadline: Duration = .seconds(30)
+        /// The clock by which cached heads age. Tests stop and shift it.
+        package var now: @Sendable () -> ContinuousClock.Instant = { .now }
 
         public init() {}
 
@@ -127,7 +129,7 @@ public final class PostgresLedger: Service {
             try await reader.stamped(jobs)
         }
         eventReader = EventReader(pool: pool)
-        jobCreator = JobCreator(pool: appendPool)
+        jobCreator = JobCreator(pool: appendPool, now: settings.now)
         pointInTimeFold = PointInTimeFold(pool: pool)
         replays = ReplayStore(pool: replayPool)
         heartbeats = WorkerHeartbeats(pool: pool, instance: instance, logger: logger)
@@ -151,7 +153,7 @@ public final class PostgresLedger: Service {
         self.lossSource = lossSource
         self.lossSink = lossSink
         appender = Appender(
-            pool: appendPool, groupsInFlightMax: settings.appendGroupsMax, logger: logger,
+            pool: appendPool, groupsInFlightMax: settings.appendGroupsMax, logger: logger, now: settings.now,
             onHeadsLost: { lossSink.yield($0) }
         ) { jobs in
             signals.enqueue(jobs)

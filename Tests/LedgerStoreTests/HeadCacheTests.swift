@@ -69,4 +69,55 @@ struct HeadCacheTests {
         cache.store([(job, Self.head(7))], clock: Self.clock)
         #expect(cache.cached([Self.request(job)]) == nil)
     }
+
+    @Test("a shared job is cached again after the pause, by the given time")
+    func sharedPauseEnds() {
+        var cache = HeadCache()
+        let job = JobID(high: 1, low: 0)
+        cache.markShared([job], now: HeadCache.start)
+        for (elapsed, isCached) in [
+            (Duration.zero, false), (HeadCache.sharedPause - .nanoseconds(1), false), (HeadCache.sharedPause, true),
+        ] {
+            let now = HeadCache.start + elapsed
+            cache.store([(job, Self.head(6))], clock: Self.clock, readAt: now, now: now)
+            #expect((cache.cached([Self.request(job)], now: now) != nil) == isCached, "\(elapsed)")
+        }
+    }
+
+    @Test("the age of a reading is added to the database time, until the reading is too old")
+    func readingAges() {
+        var cache = HeadCache()
+        let job = JobID(high: 1, low: 0)
+        cache.store([(job, Self.head(6))], clock: Self.clock, readAt: HeadCache.start, now: HeadCache.start)
+        let ages: [(Duration, Int64?)] = [
+            (.zero, 0), (.microseconds(1_500_000), 1_500_000),
+            (HeadCache.readingMax - .microseconds(1), 9_999_999), (HeadCache.readingMax, nil),
+        ]
+        for (age, microseconds) in ages {
+            let cached = cache.cached([Self.request(job)], now: HeadCache.start + age)
+            let expected = microseconds.map { Timestamp(microseconds: Self.clock.microseconds + $0) }
+            #expect(cached?.clock == expected, "\(age)")
+        }
+        cache.invalidateClock()
+        #expect(cache.cached([Self.request(job)], now: HeadCache.start) == nil)
+    }
+}
+
+/// Variants at one instant, for tests in which no time passes.
+extension HeadCache {
+    fileprivate static let start = ContinuousClock.now
+
+    fileprivate func cached(_ requests: [AppendRequest]) -> (heads: [JobID: JobHead], clock: Timestamp)? {
+        cached(requests, now: Self.start)
+    }
+
+    fileprivate mutating func store(_ heads: [(job: JobID, head: JobHead)], clock: Timestamp) {
+        store(heads, clock: clock, readAt: Self.start, now: Self.start)
+    }
+
+    fileprivate mutating func storeUnlessCached(_ heads: [JobID: JobHead], clock: Timestamp) {
+        storeUnlessCached(heads, clock: clock, readAt: Self.start, now: Self.start)
+    }
+
+    fileprivate mutating func markShared(_ jobs: [JobID]) { markShared(jobs, now: Self.start) }
 }

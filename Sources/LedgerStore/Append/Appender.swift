@@ -35,6 +35,8 @@ final class Appender: Sendable {
     private static let checkInterval: Duration = .seconds(1)
 
     private let reactor: Reactor
+    /// The clock by which cached heads age.
+    private let now: @Sendable () -> ContinuousClock.Instant
     private let writer: BatchWriter
     private let logger: Logger
     private let onAppended: @Sendable ([JobID]) -> Void
@@ -73,12 +75,14 @@ final class Appender: Sendable {
 
     init(
         pool: Pool, groupsInFlightMax: Int, logger: Logger,
+        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
         onHeadsLost: @escaping @Sendable ([JobID]) -> Void = { _ in },
         onAppended: @escaping @Sendable ([JobID]) -> Void
     ) {
         self.onHeadsLost = onHeadsLost
         reactor = pool.reactor
-        writer = BatchWriter(pool: pool)
+        self.now = now
+        writer = BatchWriter(pool: pool, now: now)
         queue = Mutex(AppendQueue(limits: AppendQueue.Limits(groupsInFlightMax: groupsInFlightMax)))
         self.logger = logger
         self.onAppended = onAppended
@@ -119,7 +123,9 @@ final class Appender: Sendable {
     ///
     /// Most jobs get their first events immediately, through the server that created them.
     func jobCreated(_ new: JobCreator.NewJob) {
-        heads.withLock { $0.storeUnlessCached([new.id: new.head], clock: new.clock, readAt: new.readAt) }
+        heads.withLock {
+            $0.storeUnlessCached([new.id: new.head], clock: new.clock, readAt: new.readAt, now: now())
+        }
         acknowledged.acknowledge([(new.id, new.head)])
     }
 
@@ -293,7 +299,7 @@ final class Appender: Sendable {
     /// This takes one round trip if all heads are cached and current, two if they are not cached, and three if they are
     /// stale.
     private func write(_ requests: [AppendRequest]) async throws(BatchFailure) -> [AppendResult] {
-        guard let (cached, clock) = heads.withLock({ $0.cached(requests) }) else {
+        guard let (cached, clock) = heads.withLock({ $0.cached(requests, now: now()) }) else {
             return recordSuccess(try await writer.write(requests))
         }
         if case .written(let outcome) = try await writer.write(requests, from: cached, clock: clock) {
@@ -305,7 +311,7 @@ final class Appender: Sendable {
         let moved = outcome.plan.moved(since: cached)
         let lost = outcome.plan.lost(since: cached)
         if !lost.isEmpty { onHeadsLost(lost) }
-        heads.withLock { $0.markShared(moved) }
+        heads.withLock { $0.markShared(moved, now: now()) }
         figures.withLock { if moved.isEmpty { $0.late += 1 } else { $0.overtaken += 1 } }
         return recordSuccess(outcome)
     }
@@ -345,7 +351,9 @@ final class Appender: Sendable {
     }
 
     private func recordSuccess(_ outcome: BatchWriter.WriteResult) -> [AppendResult] {
-        heads.withLock { $0.store(outcome.plan.newHeads, clock: outcome.clock, readAt: outcome.readAt) }
+        heads.withLock {
+            $0.store(outcome.plan.newHeads, clock: outcome.clock, readAt: outcome.readAt, now: now())
+        }
         return recordSuccess(outcome.plan)
     }
 

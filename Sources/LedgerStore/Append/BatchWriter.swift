@@ -5,6 +5,8 @@ internal import PQ
 /// Writes groups of appends, and resolves unknown outcomes.
 struct BatchWriter: Sendable {
     let pool: Pool
+    /// The clock by which readings of the database's clock age.
+    var now: @Sendable () -> ContinuousClock.Instant = { .now }
 
     /// Locks heads in the order of ids, so that two servers cannot deadlock.
     private static func lockHeads(_ jobs: [JobID]) -> Query {
@@ -58,11 +60,11 @@ struct BatchWriter: Sendable {
         _ requests: [AppendRequest], from heads: [JobID: JobHead], clock: Timestamp
     ) async throws(BatchFailure) -> Attempt {
         let plan = await Self.plan(requests, heads: heads, clock: clock)
-        guard plan.columns.count > 0 else { return .written(WriteResult(plan: plan, clock: clock, readAt: .now)) }
+        guard plan.columns.count > 0 else { return .written(WriteResult(plan: plan, clock: clock, readAt: now())) }
         do throws(PQError) {
             guard let (clock, inserted) = try await write(plan) else { return .refused }
             try Self.check(inserted, plan)
-            return .written(WriteResult(plan: plan, clock: clock, readAt: .now))
+            return .written(WriteResult(plan: plan, clock: clock, readAt: now()))
         } catch {
             // The planned time became stale while the statement waited for the row lock.
             if error.sqlState == .staleWrite { return .refused }
@@ -99,7 +101,7 @@ struct BatchWriter: Sendable {
         do throws(PQError) {
             return try await pool.withTransaction { transaction throws(PQError) in
                 let (heads, clock) = try Self.decode(try await transaction.query(Self.lockHeads(jobs)))
-                let readAt = ContinuousClock.now
+                let readAt = now()
                 let plan = await Self.plan(requests, heads: heads, clock: clock)
                 attempted = plan
                 let rows = try await transaction.commit(after: plan.statements)

@@ -10,11 +10,11 @@ struct HeadCache {
     /// An evicted job costs a round trip at its next append.
     private static let jobsMax = 100_000
     /// The time for which the head of a shared job is read before each write.
-    private static let sharedPause: Duration = .seconds(2)
+    static let sharedPause: Duration = .seconds(2)
     /// The maximum age of a clock reading.
     ///
     /// Two clocks drift apart by less than a millisecond in this time.
-    private static let readingMax: Duration = .seconds(10)
+    static let readingMax: Duration = .seconds(10)
 
     private enum Entry {
         case head(JobHead)
@@ -26,9 +26,11 @@ struct HeadCache {
     private var reading: (clock: Timestamp, at: ContinuousClock.Instant)?
 
     /// The heads of all jobs and the database time; nil unless all are cached.
-    func cached(_ requests: [AppendRequest]) -> (heads: [JobID: JobHead], clock: Timestamp)? {
+    func cached(
+        _ requests: [AppendRequest], now: ContinuousClock.Instant
+    ) -> (heads: [JobID: JobHead], clock: Timestamp)? {
         guard let reading else { return nil }
-        let age = reading.at.duration(to: .now)
+        let age = reading.at.duration(to: now)
         guard age < Self.readingMax else { return nil }
         var heads: [JobID: JobHead] = [:]
         for request in requests {
@@ -45,11 +47,11 @@ struct HeadCache {
 
     /// Stores heads and the database time that was read no later than `readAt`.
     mutating func store(
-        _ heads: [(job: JobID, head: JobHead)], clock: Timestamp, readAt: ContinuousClock.Instant = .now
+        _ heads: [(job: JobID, head: JobHead)], clock: Timestamp, readAt: ContinuousClock.Instant,
+        now: ContinuousClock.Instant
     ) {
         guard !heads.isEmpty else { return }
         reading = (clock, readAt)
-        let now = ContinuousClock.now
         for (job, head) in heads {
             if case .shared(let until) = entry(job), until > now { continue }
             put(.head(head), job)
@@ -59,15 +61,16 @@ struct HeadCache {
     /// Stores heads that were read earlier, except those of cached jobs.
     ///
     /// A cached head may be newer.
-    mutating func storeUnlessCached(_ heads: [JobID: JobHead], clock: Timestamp, readAt: ContinuousClock.Instant = .now)
-    {
+    mutating func storeUnlessCached(
+        _ heads: [JobID: JobHead], clock: Timestamp, readAt: ContinuousClock.Instant, now: ContinuousClock.Instant
+    ) {
         let unknown = heads.filter { entry($0.key) == nil }.map { (job: $0.key, head: $0.value) }
-        store(unknown, clock: clock, readAt: readAt)
+        store(unknown, clock: clock, readAt: readAt, now: now)
     }
 
     /// Marks jobs as shared, because another server writes to them.
-    mutating func markShared(_ jobs: [JobID]) {
-        let until = ContinuousClock.now + Self.sharedPause
+    mutating func markShared(_ jobs: [JobID], now: ContinuousClock.Instant) {
+        let until = now + Self.sharedPause
         for job in jobs { put(.shared(until: until), job) }
     }
 
