@@ -11,7 +11,9 @@ enum Benchmark {
             await context.flush(atMost: .seconds(60))
         }
         try await job.finish(.completed)
-        guard let snapshot = try await job.waitUntilFinished()?.snapshot else { return }
+        guard let snapshot = try await job.waitUntilFinished()?.snapshot, snapshot.indicators.count == 2 else {
+            throw Example.Failure(reason: "the job does not have the two indicators of this benchmark")
+        }
         for indicator in snapshot.indicators where indicator.counted.done != Int128(calls) {
             throw Example.Failure(reason: "\(indicator.counted.done) of \(calls) reports were counted")
         }

@@ -17,7 +17,7 @@ struct CrashTests {
     func survives() async throws {
         try await withCrashHost { host in
             let jobs = try await host.createJobs(3)
-            let load = Load(ports: host.ports, jobs: jobs)
+            let load = try Load(ports: host.ports, jobs: jobs)
             let reporters = Task { try await load.run(reporters: 8, reports: 150) }
             for round in 0..<3 {
                 try await load.waitForProgress(beyond: round * 4)
@@ -60,33 +60,31 @@ actor Load {
     private let jobs: [JobID]
     private var acknowledged: [Acknowledged] = []
 
-    init(ports: [Int], jobs: [JobID]) {
+    init(ports: [Int], jobs: [JobID]) throws {
         var settings = LedgerClient.Settings()
         settings.patience = .milliseconds(1)
-        clients = ports.map { port in
-            guard let address = try? ServerAddress("http://127.0.0.1:\(port)") else {
-                preconditionFailure("a valid address")
-            }
-            return LedgerClient(address: address, settings: settings)
+        clients = try ports.map { port in
+            LedgerClient(address: try ServerAddress("http://127.0.0.1:\(port)"), settings: settings)
         }
         self.jobs = jobs
     }
 
     func run(reporters: Int, reports: Int64) async throws -> [Acknowledged] {
-        await withTaskGroup(of: Void.self) { group in
+        try await withThrowingTaskGroup(of: Void.self) { group in
             for reporter in 0..<reporters {
                 group.addTask {
                     for report in 1...reports {
-                        for job in self.jobs { await self.report(reporter, report, to: job) }
+                        for job in self.jobs { try await self.report(reporter, report, to: job) }
                     }
                 }
             }
+            try await group.waitForAll()
         }
         for client in clients { client.close() }
         return acknowledged
     }
 
-    private func report(_ reporter: Int, _ report: Int64, to job: JobID) async {
+    private func report(_ reporter: Int, _ report: Int64, to job: JobID) async throws {
         let draft = EventDraft(
             .progress(
                 ProgressReport(
@@ -103,7 +101,8 @@ actor Load {
                 return
             } catch {
                 server += 1
-                do { try await Task.sleep(for: .milliseconds(20)) } catch { return }
+                // The pause is the pace of the load, not a wait: repeating at once would starve the starting servers.
+                try await Task.sleep(for: .milliseconds(20))
             }
         }
     }

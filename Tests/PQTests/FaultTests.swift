@@ -2,6 +2,7 @@ import Glibc
 import LedgerTestSupport
 import Logging
 import PQ
+import Synchronization
 import Testing
 
 /// Connections that break at any byte, and servers that stop responding.
@@ -143,18 +144,27 @@ struct FaultTests {
             settings.cancelGrace = .seconds(60)
             let target = try await TestCluster.shared.target()
             let pool = Pool(target: target, settings: settings, logger: Self.silent)
-            for iteration in 0..<60 {
-                // The statement ends at about the time the request to cancel arrives.
-                let racer = Task { try await pool.query(Query("select pg_sleep(0.004)")) }
-                do { try await Task.sleep(for: .microseconds(500 + 100 * iteration)) } catch { return }
+            // Statements of all durations around the time that a request to cancel takes, and one that cannot end first.
+            let durations = (0..<60).map { Double($0) / 10_000 } + [100]
+            var lastWasCancelled = false
+            for duration in durations {
+                let hasEnded = Mutex(false)
+                let racer = Task {
+                    defer { hasEnded.withLock { $0 = true } }
+                    return try await pool.query(Query("select pg_sleep(\(duration))", prepare: false))
+                }
+                while await pool.statistics.lent == 0, !hasEnded.withLock({ $0 }) { await Task.yield() }
                 racer.cancel()
                 let after = try await pool.query(Query("select 1")).count
                 #expect(after == 1)
                 switch await racer.result {
-                case .success: break
-                case .failure(let error): #expect((error as? PQError)?.code == .cancelled)
+                case .success: lastWasCancelled = false
+                case .failure(let error):
+                    lastWasCancelled = (error as? PQError)?.code == .cancelled
+                    #expect(lastWasCancelled, "\(error)")
                 }
             }
+            #expect(lastWasCancelled)
             let connected = await pool.statistics.connected
             #expect(connected == 1)
             await pool.close()
