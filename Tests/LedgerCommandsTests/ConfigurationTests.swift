@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import LedgerTestSupport
 import Testing
 
 @testable import LedgerCommands
@@ -13,7 +14,7 @@ struct ConfigurationTests {
     private static func withFile<Result>(_ text: String, _ body: (String) throws -> Result) throws -> Result {
         let path = FileManager.default.temporaryDirectory.appending(path: "\(UUID().uuidString).conf").path()
         try Data(text.utf8).write(to: URL(filePath: path))
-        defer { try? FileManager.default.removeItem(atPath: path) }
+        defer { removeAtEnd(path) }
         return try body(path)
     }
 

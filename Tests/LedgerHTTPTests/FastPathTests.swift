@@ -70,7 +70,11 @@ struct FastPathTests {
             // A request with a content encoding takes the routed path.
             let routedHeaders = "Content-Type: application/json\r\nContent-Encoding: identity\r\n"
             let requests = append(job, good) + append(job, good, headers: routedHeaders)
+            let before = try await pathCounts(client)
             let responses = try await client.sendPipelined([requests])
+            let after = try await pathCounts(client)
+            // One of each. The request for the first figures is counted in the second ones.
+            #expect(after.fast - before.fast == 1 && after.routed - before.routed == 2)
             #expect(responses.count == 2)
             for (fast, routed) in zip(responses, responses.dropFirst()) {
                 #expect(Set(fast.headers.keys) == Set(routed.headers.keys))

@@ -134,7 +134,10 @@ struct SubscriptionTableTests {
         #expect(table.publish(Self.snapshot(3, 1, name: "other")).isEmpty)
         let newer = table.publish(Self.snapshot(3, 1))
         #expect(Self.lists(newer) == 1 && Self.jobs(newer) == [Self.ids[3]])
-        guard case .list(_, let left, _) = newer[0] else { return }
+        guard case .list(_, let left, _)? = newer.first else {
+            Issue.record("the list does not come first: \(newer)")
+            return
+        }
         #expect(left == [Self.ids[1]])
         let ended = table.publish(Self.snapshot(2, 2, state: .failed))
         #expect(Self.lists(ended) == 1 && Self.jobs(ended).isEmpty)

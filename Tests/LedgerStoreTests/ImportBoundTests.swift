@@ -62,6 +62,13 @@ struct ImportBoundTests {
                 _ = try await pool.query(
                     Query("select ledger.make_event_partition($1::text::timestamptz)", [.text("\(year)-06-01")]))
             }
+            let made = try await pool.query(
+                Query(
+                    """
+                    select count(*) from generate_series(2000, 2029) as year
+                    where to_regclass(format('ledger.event_%s_06', year)) is not null
+                    """))
+            #expect(try made[0].decode(0, as: Int.self) == 30)
             await pool.close()
         }
     }

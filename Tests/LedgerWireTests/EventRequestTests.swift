@@ -141,6 +141,7 @@ struct EventRequestTests {
 
     private func general(_ bytes: [UInt8], namesJob: Bool) -> EventRequest.Entry? {
         var problems = ProblemList()
+        // Text that is not JSON contains no event: the error is the expected result here.
         guard let value = try? JSONReader.read(bytes) else { return nil }
         let entry = EventRequest.entry(value, .whole, namesJob: namesJob, &problems)
         return problems.isEmpty ? entry : nil

@@ -72,6 +72,7 @@ struct JSONTests {
         let text = Array(
             #"[{"type":"progress","task":"t\u00e9\ud83d\ude00","done":12,"total":1.5e3,"x":[true,false,null,{"a":"b"}]},-7]"#
                 .utf8)
+        var accepted = 0
         for _ in 0..<3_000 {
             var bytes = text
             for _ in 0..<Int.random(in: 1...3, using: &generator) {
@@ -84,6 +85,7 @@ struct JSONTests {
             }
             var isAccepted = true
             do throws(JSONError) { _ = try JSONReader.read(bytes) } catch { isAccepted = false }
+            accepted += isAccepted ? 1 : 0
             // Foundation must accept the text too. It is more lenient than the grammar in places.
             if isAccepted, !bytes.contains(where: { $0 == UInt8(ascii: "\\") }) {
                 #expect(throws: Never.self) {
@@ -91,6 +93,8 @@ struct JSONTests {
                 }
             }
         }
+        // The damage is neither always fatal nor always harmless.
+        #expect((1..<3_000).contains(accepted))
     }
 
     @Test("written values are read back exactly")

@@ -126,6 +126,7 @@ struct Document {
     }
 
     private static func names(in folder: String) -> [String] {
+        // A file is no folder. If no document were found, the test of the documents with examples would fail.
         (try? FileManager.default.contentsOfDirectory(atPath: "\(projectFolder)/\(folder)")) ?? []
     }
 
