@@ -14,7 +14,7 @@ struct ConfigurationTests {
     private static func withFile<Result>(_ text: String, _ body: (String) throws -> Result) throws -> Result {
         let path = FileManager.default.temporaryDirectory.appending(path: "\(UUID().uuidString).conf").path()
         try Data(text.utf8).write(to: URL(filePath: path))
-        defer { removeAtEnd(path) }
+        defer { TestFiles.remove(path) }
         return try body(path)
     }
 

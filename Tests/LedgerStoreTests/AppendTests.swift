@@ -114,6 +114,44 @@ struct AppendTests {
         }
     }
 
+    @Test("a server alone never overtakes itself, with single and multi-job appends at random")
+    func overtakesNoneAlone() async throws {
+        let seed = UInt64.random(in: 0 ... .max)
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, projection: nil, logger: Self.silent) { ledger in
+                var jobs: [JobID] = []
+                for _ in 0..<2 { jobs.append(try await ledger.createJob(JobDescription(name: "n")).view.id) }
+                let both = jobs
+                var random = SeededGenerator(seed: seed)
+                let operations = (0..<200).map { _ in Int.random(in: 0...3, using: &random) }
+                try await withThrowingTaskGroup { group in
+                    // Sixteen callers append at the same time, so groups form and overlap.
+                    for caller in 0..<16 {
+                        let own = stride(from: caller, to: operations.count, by: 16).map { operations[$0] }
+                        group.addTask {
+                            for operation in own {
+                                switch operation {
+                                case 0, 1: _ = try await ledger.append([report(1)], to: both[operation])
+                                case 2: _ = try await ledger.append(both.map { ($0, report(1)) })
+                                default: _ = try await ledger.append(both.reversed().map { ($0, report(1)) })
+                                }
+                            }
+                        }
+                    }
+                    try await group.waitForAll()
+                }
+                let overtaken = await ledger.statistics().first {
+                    $0.name == "progress_ledger_append_overtaken_total"
+                }
+                #expect(overtaken?.value == 0, "seed \(seed)")
+                for (index, job) in jobs.enumerated() {
+                    let count = operations.count { $0 >= 2 || $0 == index }
+                    #expect(try await stored(job, target).count == 1 + count, "seed \(seed)")
+                }
+            }
+        }
+    }
+
     @Test("concurrent appends to many uncached jobs and a missing one are recorded exactly once")
     func manyJobs() async throws {
         try await withLedgerDatabase { target in

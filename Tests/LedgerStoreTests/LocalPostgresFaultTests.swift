@@ -8,7 +8,7 @@ struct LocalPostgresFaultTests {
     /// Runs the closure with a stopped cluster and its folder.
     private func withCluster(_ body: (_ folder: String, _ cluster: String) async throws -> Void) async throws {
         let folder = "/tmp/plf-\(UUID().uuidString)"
-        defer { removeAtEnd(folder) }
+        defer { TestFiles.remove(folder) }
         try await start(folder).stop()
         try await body(folder, "\(folder)/postgresql/data")
     }
@@ -77,7 +77,7 @@ struct LocalPostgresFaultTests {
             let postgres = try await start(folder)
             let process = try #require(postgres.serverProcess)
             let copy = "/tmp/plf-\(UUID().uuidString)"
-            defer { removeAtEnd(copy) }
+            defer { TestFiles.remove(copy) }
             let copying = Process()
             copying.executableURL = URL(filePath: "/usr/bin/env")
             copying.arguments = ["cp", "--archive", folder, copy]

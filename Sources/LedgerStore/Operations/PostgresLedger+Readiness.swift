@@ -86,7 +86,7 @@ extension PostgresLedger {
                 return Readiness.Check(
                     name: "projection", isPassed: false,
                     detail:
-                        "\(lag.jobs) jobs are behind, one for \(Int(lag.seconds)) s: check that a worker is running; 'progress-ledger "
+                        "\(lag.jobs) jobs are behind, one for \(Int(exactly: lag.seconds.rounded(.down)) ?? .max) s: check that a worker is running; 'progress-ledger "
                         + "status' lists the jobs that are stuck\(error)")
             }
             return Readiness.Check(

@@ -14,7 +14,7 @@ struct AuditTests {
     private func withFolder(_ body: (String) async throws -> Void) async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "audit-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
-        defer { removeAtEnd(folder.path()) }
+        defer { TestFiles.remove(folder.path()) }
         try await body(folder.path())
     }
 

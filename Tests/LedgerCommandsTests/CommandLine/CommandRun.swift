@@ -34,7 +34,7 @@ struct CommandRun: Sendable {
     ) async throws -> CommandRun {
         let path = FileManager.default.temporaryDirectory.appending(path: "command-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: path, withIntermediateDirectories: false)
-        defer { removeAtEnd(path.path()) }
+        defer { TestFiles.remove(path.path()) }
         let outputs = try ["output", "errors"].map { name in
             let file = path.appending(path: name)
             try Data().write(to: file)

@@ -108,7 +108,7 @@ struct ServeTests {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
         // Not even its owner can write to it.
         try FileManager.default.setAttributes([.posixPermissions: 0o500], ofItemAtPath: folder.path())
-        defer { removeAtEnd(folder.path()) }
+        defer { TestFiles.remove(folder.path()) }
         for data in [folder.path(), folder.path() + "/a/b"] {
             let run = try await CommandRun.unprivilegedLedger("serve", "--port", "0", "--data", data)
             #expect(run.status == ExitStatus.failed.rawValue)
@@ -135,7 +135,7 @@ struct ServeTests {
             // PostgreSQL's socket folder does not exist yet: a link to it is created later.
             let host = try #require(target["host"])
             let folder = "/tmp/pl-\(UUID().uuidString.prefix(8))"
-            defer { removeAtEnd(folder) }
+            defer { TestFiles.remove(folder) }
             let later = target.setting("host", folder).description
             let server = try ServerProcess(["serve", "--port", "0", "--database", later])
             let worker = try ServerProcess(["project", "--database", later])
@@ -263,7 +263,7 @@ struct ServeTests {
                 exit $code
                 """
             let path = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString).path()
-            defer { removeAtEnd(path) }
+            defer { TestFiles.remove(path) }
             let run = try await CommandRun.run(
                 "/bin/bash", ["-c", script, ServerProcess.binary, target.description, path])
             #expect(run.status == 0)
@@ -337,7 +337,7 @@ struct ServeTests {
     @Test("a private database is created, stopped with its server, and used again by the next one")
     func privateDatabasesAreFoundAgain() async throws {
         let folder = "/tmp/progress-ledger-serve-\(UUID().uuidString)"
-        defer { removeAtEnd(folder) }
+        defer { TestFiles.remove(folder) }
         for isFirst in [true, false] {
             let server = try ServerProcess(["serve", "--port", "0", "--data", folder])
             let client = try LedgerClient(url: try await server.url())
@@ -354,7 +354,7 @@ struct ServeTests {
     @Test("a second signal leaves no private database running")
     func secondSignalsStopPrivateDatabases() async throws {
         let folder = "/tmp/progress-ledger-serve-\(UUID().uuidString)"
-        defer { removeAtEnd(folder) }
+        defer { TestFiles.remove(folder) }
         let server = try ServerProcess(["serve", "--port", "0", "--data", folder])
         try await whileRequestWaits(try await server.url(), server) {
             server.send(SIGTERM)

@@ -9,7 +9,7 @@ struct OutputFileTests {
     private static func withFolder(_ body: (String) throws -> Void) throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "output-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
-        defer { removeAtEnd(folder.path()) }
+        defer { TestFiles.remove(folder.path()) }
         try body(folder.path())
     }
 

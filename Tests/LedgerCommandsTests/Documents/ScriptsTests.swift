@@ -44,7 +44,7 @@ struct ScriptsTests {
     private static func inFolder<R>(_ body: (String) async throws -> R) async throws -> R {
         let folder = FileManager.default.temporaryDirectory.appending(path: "scripts-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
-        defer { removeAtEnd(folder.path()) }
+        defer { TestFiles.remove(folder.path()) }
         return try await body(folder.path())
     }
 
