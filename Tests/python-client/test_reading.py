@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from datetime import datetime, timezone
 
 import pytest
 
 from progress_ledger import Client, InvalidValueError, Job, NotFoundError, UnexpectedAnswerError, calls
+from progress_ledger.disposition import Action, disposition_of
 from progress_ledger.transport import Response
 
 from ledger_process import LedgerProcess
@@ -175,4 +177,20 @@ def test_a_url_is_checked_when_it_is_given(server: LedgerProcess) -> None:
     for wrong in ("localhost:8080", "ftp://x", "http://", "http://a:b@c", "http://x?y", "http://[", "http://x:99999"):
         with pytest.raises(InvalidValueError):
             Client(wrong)
-    assert list(Client(server.url + "/").jobs.list(limit=1)) is not None
+    client = Client(server.url + "/")
+    job = client.jobs.create("slash")
+    assert [found.id for found in client.jobs.list(limit=1)] == [job.id]
+
+
+def test_a_newer_server_is_understood_as_far_as_possible() -> None:
+    newer = snapshot(
+        3, state="hibernating", now="2026-01-02T03:04:05.000007Z", something_new={"a": [1]},
+        tasks={"total": 2, "running": 1, "hibernating": 1},
+        progress=[{"label": "a", "done": 3, "total": 10, "percent": 30, "rate": 1.5, "attempted_done": 4}],
+    )  # fmt: skip
+    found = Client(ScriptedServer(whole(200, newer)).url).jobs.find(JOB).snapshot
+    assert (found.state, found.sequence, found.tasks.total, found.tasks.running) == ("hibernating", 3, 2, 1)
+    assert [(part.done, part.attempted_done, part.attempted_total) for part in found.progress] == [(3, 4, 10)]
+    answer = {"first_sequence": 2, "last_sequence": 3, "verdicts": ["counted", "quarantined"], "receipt": "r"}
+    disposition = disposition_of(Response(201, {}, json.dumps(answer).encode()), 2)
+    assert (disposition.action, disposition.last_sequence) == (Action.RECORDED, 3)

@@ -7,7 +7,8 @@ public struct Appended: Hashable, Sendable {
     public let sequences: ClosedRange<Int64>
     /// The verdicts of the events, in their order.
     ///
-    /// It is nil if the caller did not request verdicts, or if the fold was not in time.
+    /// It is nil if the caller did not request verdicts, or if the fold was not in time. It is also nil if a newer server
+    /// added one of them: the events are recorded in any case.
     public let verdicts: [Verdict]?
 }
 
@@ -37,12 +38,10 @@ extension Appended: ResponseBody {
             verdicts = nil
             return
         }
-        var verdicts: [Verdict] = []
+        var verdicts: [Verdict]? = []
         for element in elements {
-            guard let verdict = element.text.flatMap({ Verdict(rawValue: $0) }) else {
-                throw ResponseError(field: "verdicts")
-            }
-            verdicts.append(verdict)
+            guard let text = element.text else { throw ResponseError(field: "verdicts") }
+            if let verdict = Verdict(rawValue: text) { verdicts?.append(verdict) } else { verdicts = nil }
         }
         self.verdicts = verdicts
     }
