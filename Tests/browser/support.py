@@ -1,5 +1,6 @@
 """Shared by the browser tests: a server, its ledger, a browser, and a proxy that can fail."""
 
+import inspect
 import json
 import os
 import socket
@@ -12,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -128,10 +130,22 @@ class Browser:
         return self.run("return document.querySelector(arguments[0])?.textContent ?? null", selector)
 
     def wait(self, condition, seconds=15):
-        """Waits until the condition holds; returns what it returned."""
+        """Waits until the condition holds; returns its value.
+
+        The error names the condition by its source, and its last value.
+        """
+        last = None
+
         def holds(_):
-            return condition()
-        return WebDriverWait(self.driver, seconds, poll_frequency=0.05).until(holds)
+            nonlocal last
+            last = condition()
+            return last
+
+        try:
+            return WebDriverWait(self.driver, seconds, poll_frequency=0.05).until(holds)
+        except TimeoutException as error:
+            source = inspect.getsource(condition).strip()
+            raise AssertionError(f"waited {seconds} s for: {source}\nThe last value was {last!r}.") from error
 
     def before_load(self, script):
         """Runs a script in every page that is opened from now on, before the page's own."""
@@ -225,6 +239,7 @@ class Proxy:
             try:
                 client, _ = self.listener.accept()
             except OSError:
+                # The proxy was closed.
                 return
             if self.is_cut:
                 client.close()
@@ -244,11 +259,13 @@ class Proxy:
                 if is_request or not (self.holds_events and streams.is_set()):
                     sink.sendall(data)
         except OSError:
+            # One of the sides has closed its connection, or the proxy has cut it.
             pass
         for end in (source, sink):
             try:
                 end.shutdown(socket.SHUT_RDWR)
             except OSError:
+                # It is shut down already.
                 pass
 
     def cut(self):
@@ -258,6 +275,7 @@ class Proxy:
                 try:
                     end.shutdown(socket.SHUT_RDWR)
                 except OSError:
+                    # Its client or server has closed it.
                     pass
             self.open.clear()
 

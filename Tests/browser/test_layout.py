@@ -37,7 +37,9 @@ def test_a_printed_page_is_complete_and_without_controls(browser, ledger, url):
     browser.command("Emulation.setEmulatedMedia", media="print")
     for path in [f"/jobs/{job}", "/"]:
         browser.open(url + path).wait_live()
-        for control in browser.all("form, .pages, #connection .words"):
+        controls = browser.all("form, .pages, #connection .words")
+        assert controls, path
+        for control in controls:
             assert not control.is_displayed(), control.get_attribute("outerHTML")
         cut = browser.run("""
             return [...document.querySelectorAll("main *")].filter((element) => !element.closest(".hidden, svg"))

@@ -168,7 +168,7 @@ def wait_for(event, condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {seconds} s for {event}")
+            raise TimeoutError(f"waited {seconds} s for {event}; the last value was {value!r}")
         time.sleep(0.05)
     return value
 
@@ -187,6 +187,7 @@ def send(pid, number):
     try:
         os.kill(pid, number)
     except ProcessLookupError:
+        # It has ended already.
         pass
 
 

@@ -56,6 +56,7 @@ class Readers:
         try:
             response = client.send(random, "GET", f"/v1/jobs/{job}/progress{query}")
         except (Lost, Unsent):
+            # A read may fail at any time while servers are killed; a read that succeeds must be right.
             return
         if response.status != 200:
             # 503: the database is unavailable. 504: it did not respond, or min_sequence was not reached in time.

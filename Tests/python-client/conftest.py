@@ -76,7 +76,9 @@ class Messages(logging.Handler):
 
     def wait_for(self, text: str, seconds: float = 20) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: self.count(text), seconds), f"no message contains {text!r}"
+            is_found = self._changed.wait_for(lambda: self.count(text), seconds)
+            found = [record.getMessage() for record in self.records]
+            assert is_found, f"no message contains {text!r} after {seconds} s; the messages are {found}"
 
     def count(self, text: str) -> int:
         return sum(text in record.getMessage() for record in self.records)

@@ -184,6 +184,7 @@ class FaultProxy:
                 try:
                     self.connection.shutdown(socket.SHUT_RDWR)
                 except OSError:
+                    # The client has closed its connection already.
                     pass
 
             def log_message(self, format: str, *args: Any) -> None:

@@ -75,6 +75,7 @@ class ScriptedServer:
             try:
                 connection, _ = self._socket.accept()
             except OSError:
+                # The server was closed.
                 return
             play = self._plays.popleft()
             threading.Thread(target=self._play, args=(connection, play), daemon=True).start()

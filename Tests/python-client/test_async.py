@@ -97,6 +97,7 @@ def test_an_outage_does_not_stop_the_loop(proxy: FaultProxy) -> None:
             nonlocal longest
             while True:
                 began = time.monotonic()
+                # Not a wait: the delay of this pause is measured.
                 await asyncio.sleep(0.01)
                 longest = max(longest, time.monotonic() - began)
 
@@ -123,6 +124,7 @@ def test_leaving_a_watch_ends_its_thread(server: LedgerProcess) -> None:
             watch = job.watch()
             async for snapshot in watch:
                 assert snapshot.state == "running"
+                assert any(thread.name == "progress-ledger-watch" for thread in threading.enumerate())
                 break
             await watch.aclose()
             assert await job.finish()

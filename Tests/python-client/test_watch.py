@@ -112,9 +112,12 @@ def test_an_own_report_that_the_ledger_lost_is_waited_for_once(scripted: type[Sc
 def test_the_jobs_snapshot_follows_its_watch(scripted: type[ScriptedServer]) -> None:
     server = scripted(stream(event(1), event(2, 5), event(3, 10, "completed"), END))
     job = job_at(server)
+    sequences = []
     for seen in job.watch():
         assert job.snapshot == seen
         assert job.progress == seen.progress
+        sequences.append(seen.sequence)
+    assert sequences == sorted(set(sequences)) and sequences[-1] == 3
     assert job.state == "completed"
 
 
