@@ -15,6 +15,8 @@ public struct LedgerServer: Service {
     private let settings: ServerSettings
     private let logger: Logger
     private let onListening: @Sendable (_ host: String, _ port: Int) async -> Void
+    /// The memory of the bodies on both paths.
+    let budget: BodyBudget
 
     /// Creates a server for this ledger.
     ///
@@ -27,18 +29,18 @@ public struct LedgerServer: Service {
         self.settings = settings
         self.logger = logger
         self.onListening = onListening
+        budget = BodyBudget(bytesMax: settings.bodiesBytesMax)
     }
 
     /// Serves until the task is cancelled or the service group shuts down.
     ///
     /// Then it accepts no more requests and finishes those that it has begun.
     public func run() async throws {
-        let (service, settings, logger) = (service, settings, logger)
+        let (service, settings, logger, budget) = (service, settings, logger, budget)
         let onListening = onListening
         let metrics = HTTPMetrics()
         let date = HTTPDate()
         let cache = ResponseCache()
-        let budget = BodyBudget(bytesMax: settings.bodiesBytesMax)
         let connections = ConnectionRegistry(connectionsMax: settings.connectionsMax)
         let broadcaster = WatchBroadcaster(service: service, settings: settings, metrics: metrics, logger: logger)
         let table = RouteTable(

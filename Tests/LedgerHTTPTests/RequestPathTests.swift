@@ -1,8 +1,9 @@
-import LedgerHTTP
 import LedgerTestSupport
 import LedgerWire
 import NIOCore
 import Testing
+
+@testable import LedgerHTTP
 
 @Suite("The fast and the routed path")
 struct RequestPathTests {
@@ -39,40 +40,60 @@ struct RequestPathTests {
     @Test("bodies on the fast path count in the memory budget of all bodies")
     func budget() async throws {
         let (held, size) = (6, 16_000)
-        try await withServer({
-            $0.bodiesBytesMax = held * size
-            $0.bodyDeadline = .seconds(120)
-        }) { client, _ in
-            let job = try await client.createJob()
-            let body = Self.event + String(repeating: " ", count: size - Self.event.utf8.count)
-            let request = Array(Self.append(job, body).utf8)
-            let before = try await pathCounts(client)
-            try await withThrowingTaskGroup(of: Int.self) { group in
-                var releases: [AsyncStream<Void>.Continuation] = []
-                for _ in 0..<held {
-                    let (isReleased, sink) = AsyncStream.makeStream(of: Void.self)
-                    releases.append(sink)
-                    group.addTask {
-                        try await client.connect().executeThenClose { inbound, outbound in
-                            try await outbound.write(ByteBuffer(bytes: request.dropLast(1)))
-                            for await _ in isReleased {}
-                            try await outbound.write(ByteBuffer(bytes: request.suffix(1)))
-                            for try await part in inbound {
-                                let line = String(buffer: part).prefix { $0 != "\r\n" }
-                                return Int(line.split(separator: " ").dropFirst().first ?? "") ?? 0
-                            }
-                            return 0
-                        }
+        var settings = ServerSettings()
+        settings.port = 0
+        settings.bodiesBytesMax = held * size
+        settings.bodyDeadline = .testTimeout
+        try await withLedger { ledger in
+            let (ports, sink) = AsyncStream.makeStream(of: Int.self)
+            let server = LedgerServer(service: ledger, settings: settings, logger: TestCluster.logger) { _, port in
+                sink.yield(port)
+                sink.finish()
+            }
+            let running = Task { try await server.run() }
+            var client: RawClient?
+            for await port in ports { client = RawClient(port: port) }
+            let result: Result<Void, any Error>
+            do { result = .success(try await hold(held, size, server, try #require(client))) } catch {
+                result = .failure(error)
+            }
+            running.cancel()
+            do { try await running.value } catch is CancellationError {}
+            try result.get()
+        }
+    }
+
+    /// Checks the budget while the last bytes of some requests are held back.
+    private func hold(_ held: Int, _ size: Int, _ server: LedgerServer, _ client: RawClient) async throws {
+        let job = try await client.createJob()
+        let body = Self.event + String(repeating: " ", count: size - Self.event.utf8.count)
+        let request = Array(Self.append(job, body).utf8)
+        let before = try await pathCounts(client)
+        try await withThrowingTaskGroup(of: RawResponse?.self) { group in
+            var releases: [AsyncStream<Void>.Continuation] = []
+            for _ in 0..<held {
+                let (isReleased, sink) = AsyncStream.makeStream(of: Void.self)
+                releases.append(sink)
+                group.addTask {
+                    try await client.connect().executeThenClose { inbound, outbound in
+                        try await outbound.write(ByteBuffer(bytes: request.dropLast()))
+                        for await _ in isReleased {}
+                        try await outbound.write(ByteBuffer(bytes: request.suffix(1)))
+                        for try await part in inbound { return try RawClient.parse(Array(part.readableBytesView)) }
+                        return nil
                     }
                 }
-                // All of the budget is taken, so one byte more is too much.
-                try await eventually(equals: 503) { try await client.post("/v1/jobs/\(job)/events", body).status }
-                for sink in releases { sink.finish() }
-                for try await status in group { #expect(status == 201) }
             }
-            try await eventually(equals: 201) { try await client.post("/v1/jobs/\(job)/events", body).status }
-            #expect(try await pathCounts(client).fast - before.fast == held)
+            defer { for sink in releases { sink.finish() } }
+            try await eventually(equals: held * size) { server.budget.used }
+            #expect(try await client.post("/v1/jobs/\(job)/events", Self.event).status == 503)
+            #expect(try await client.sendPipelined([Self.append(job, Self.event)]).map(\.status) == [503])
+            for sink in releases { sink.finish() }
+            for try await response in group { #expect(response?.status == 201) }
         }
+        try await eventually(equals: 0) { server.budget.used }
+        #expect(try await client.post("/v1/jobs/\(job)/events", body).status == 201)
+        #expect(try await pathCounts(client).fast - before.fast == held)
     }
 }
 
