@@ -144,7 +144,7 @@ struct FaultTests {
             settings.cancelGrace = .seconds(60)
             let target = try await TestCluster.shared.target()
             let pool = Pool(target: target, settings: settings, logger: Self.silent)
-            // Statements of all durations around the time that a request to cancel takes, and one that cannot end first.
+            // Durations around the time that a request to cancel takes, and a statement that cannot end first.
             let durations = (0..<60).map { Double($0) / 10_000 } + [100]
             var lastWasCancelled = false
             for duration in durations {

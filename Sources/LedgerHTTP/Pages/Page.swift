@@ -62,5 +62,5 @@ struct Page: Sendable {
 }
 
 extension HTTPField.Name {
-    static let referrerPolicy = known("Referrer-Policy")
+    static let referrerPolicy = literal("Referrer-Policy")
 }

@@ -7,8 +7,8 @@ public struct Appended: Hashable, Sendable {
     public let sequences: ClosedRange<Int64>
     /// The verdicts of the events, in their order.
     ///
-    /// It is nil if the caller did not request verdicts, or if the fold was not in time. It is also nil if a newer server
-    /// added one of them: the events are recorded in any case.
+    /// It is nil if the caller did not request verdicts, or if the fold was not in time. It is also nil if a newer
+    /// server added one of them: the events are recorded in any case.
     public let verdicts: [Verdict]?
 }
 
