@@ -25,7 +25,7 @@ struct NewerServerTests {
     ) async throws -> Value {
         var value: Value?
         let job = try #require(JobID(Self.id))
-        try await ScriptedServer.with(.answer(status, body)) { server in
+        try await ScriptedServer.with(.respond(status, body)) { server in
             value = try await call(LedgerClient(url: server.url, settings: .once), job)
         }
         return try #require(value)
