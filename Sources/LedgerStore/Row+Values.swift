@@ -15,6 +15,17 @@ extension Timestamp {
     }
 }
 
+extension EventHash {
+    var bytea: Bytes32 {
+        let words = words
+        return Bytes32(first: words.0, second: words.1, third: words.2, fourth: words.3)
+    }
+
+    init(_ value: Bytes32) {
+        self.init(value.first, value.second, value.third, value.fourth)
+    }
+}
+
 extension Row {
     func jobID(_ column: Int) throws(PQError) -> JobID { JobID(try decode(column, as: UUIDBytes.self)) }
 
@@ -27,8 +38,7 @@ extension Row {
     }
 
     func eventHash(_ column: Int) throws(PQError) -> EventHash {
-        let bytes = try decode(column, as: Bytes32.self)
-        return EventHash(bytes.first, bytes.second, bytes.third, bytes.fourth)
+        EventHash(try decode(column, as: Bytes32.self))
     }
 
     func name(_ column: Int) throws(PQError) -> Name { Name(try decode(column, as: String.self)) }

@@ -52,8 +52,7 @@ struct ExportCommand: AsyncParsableCommand {
         }
         try file?.finish()
         Console.standard.printToError(
-            "exported \(Count(header.head.sequence, "event")) of job \(id), "
-                + "head hash \(Hexadecimal.text(header.head.hash))")
+            "exported \(header.head.sequence) events of job \(id), head hash \(header.head.hash)")
     }
 }
 

@@ -76,9 +76,9 @@ struct BatchPlan {
         }
         let heads: [Parameter] = [
             .uuid(job.uuid), .int8(head.sequence),
-            .timestamptz(microsecondsSince1970: head.recordedAt.microseconds), .bytea(head.chain.head),
+            .timestamptz(microsecondsSince1970: head.recordedAt.microseconds), .bytea(head.chain.head.bytea),
             .int8(before[job]?.sequence), .timestamptz(microsecondsSince1970: clock.microseconds),
-            .bytea(before[job]?.chain.head),
+            .bytea(before[job]?.chain.head.bytea),
         ]
         return columns.count == 1
             ? Query(Self.unchangedSingleSQL, heads + columns.singleRow)
@@ -97,7 +97,7 @@ struct BatchPlan {
         headParameters + [
             .int8s(newHeads.map { before[$0.job]?.sequence }),
             .timestamptz(microsecondsSince1970: clock.microseconds),
-            .byteas(newHeads.map { before[$0.job]?.chain.head }),
+            .byteas(newHeads.map { before[$0.job]?.chain.head.bytea }),
         ]
     }
 
@@ -123,7 +123,7 @@ struct BatchPlan {
         return [
             .uuids(heads.map { $0.job.uuid }), .int8s(heads.map { $0.head.sequence }),
             .timestamptzs(microsecondsSince1970: heads.map { $0.head.recordedAt.microseconds }),
-            .byteas(heads.map { $0.head.chain.head }),
+            .byteas(heads.map { $0.head.chain.head.bytea }),
         ]
     }
 

@@ -138,7 +138,7 @@ struct BatchWriter: Sendable {
         for row in rows {
             heads[try row.jobID(0)] = JobHead(
                 sequence: try row.decode(1), recordedAt: try row.timestamp(2),
-                chain: HashChain(head: try row.decode(3, as: [UInt8].self)))
+                chain: HashChain(head: try row.eventHash(3)))
             clock = max(clock, try row.timestamp(4))
         }
         return (heads, clock)
@@ -180,7 +180,7 @@ struct BatchWriter: Sendable {
                         [.uuid(job.uuid), .int8(head.sequence)]),
                     Query("select clock_timestamp()"),
                 ])
-                if try rows[1].first?.decode(0, as: [UInt8].self) == head.chain.head { return .recorded }
+                if try rows[1].first?.eventHash(0) == head.chain.head { return .recorded }
                 guard let refusedFrom else { return .refused }
                 let rest = refusedFrom.microseconds - (try rows[2][0].timestamp(0).microseconds)
                 return rest < 0 ? .refused : .open(.microseconds(rest + 1_000))

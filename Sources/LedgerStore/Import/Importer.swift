@@ -105,7 +105,7 @@ struct Importer: Sendable {
                 "event \(late.event.sequence) was recorded in the future: check the clocks of both machines")
         }
         guard last.event.sequence > stored, let head = try await checked(new, excerpt, after: head) else {
-            return ImportedExcerpt(appended: 0, position: head?.position ?? ChainPosition(sequence: 0, hash: []))
+            return ImportedExcerpt(appended: 0, position: head?.position ?? ChainPosition(sequence: 0, hash: .none))
         }
         _ = try await transaction.commit(after: try Self.statements(new, excerpt.job, head))
         return ImportedExcerpt(appended: new.count, position: head.position)
@@ -127,18 +127,18 @@ struct Importer: Sendable {
         ])
         let clock = try results[1][0].timestamp(0)
         guard let row = results[0].first else { return (nil, clock) }
-        let position = ChainPosition(sequence: try row.decode(0), hash: try row.decode(1))
+        let position = ChainPosition(sequence: try row.decode(0), hash: try row.eventHash(1))
         return (Head(position: position, recordedAt: try row.timestamp(2)), clock)
     }
 
     private func hash(
         of sequence: Int64, _ job: JobID, _ transaction: inout Transaction
-    ) async throws(PQError) -> [UInt8]? {
+    ) async throws(PQError) -> EventHash? {
         try await transaction.query(
             Query(
                 "select hash from ledger.event where job_id = $1 and sequence = $2",
                 [.uuid(job.uuid), .int8(sequence)])
-        ).first?.decode(0)
+        ).first?.eventHash(0)
     }
 
     /// Verifies these events and returns the head after them.
@@ -197,7 +197,8 @@ struct Importer: Sendable {
                     "update ledger.job_head set sequence = $2, recorded_at = $3, hash = $4 where job_id = $1",
                     [
                         .uuid(job.uuid), .int8(head.position.sequence),
-                        .timestamptz(microsecondsSince1970: head.recordedAt.microseconds), .bytea(head.position.hash),
+                        .timestamptz(microsecondsSince1970: head.recordedAt.microseconds),
+                        .bytea(head.position.hash.bytea),
                     ]),
             ]
         }

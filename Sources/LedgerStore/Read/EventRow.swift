@@ -34,12 +34,12 @@ public enum EventRow {
     /// Decodes the event in the columns from this one on.
     ///
     /// - Throws: ``PQError/Code/decoding`` if the row is not one that the ledger writes.
-    public static func decode(_ row: Row, from column: Int = 0) throws(PQError) -> (event: Event, hash: [UInt8]) {
+    public static func decode(_ row: Row, from column: Int = 0) throws(PQError) -> (event: Event, hash: EventHash) {
         let body = try body(row, column)
         let event = Event(
             sequence: try row.decode(column), recordedAt: try row.timestamp(column + 1),
             at: try row.timestampIfPresent(column + 2), body: body)
-        return (event, try row.decode(column + 8, as: [UInt8].self))
+        return (event, try row.eventHash(column + 8))
     }
 
     private static func body(_ row: Row, _ column: Int) throws(PQError) -> EventBody {

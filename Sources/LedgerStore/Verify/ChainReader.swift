@@ -50,7 +50,7 @@ struct ChainReader: Sendable {
                 [.uuid(job.uuid), .int8(after.sequence)]))
         let recordedAt = try rows.first?.timestamp(0) ?? .earliest
         var check = ChainCheck(after: after, recordedAt: recordedAt, anchor: stretch.anchor)
-        let stored = try rows.first?.decode(1, as: [UInt8].self)
+        let stored = try rows.first.map { row throws(PQError) in try Self.storedHash(row, 1) }
         if stored != after.hash { check.recordChangedStart() }
         return check
     }
@@ -80,11 +80,16 @@ struct ChainReader: Sendable {
         for row in rows {
             var position: ChainPosition?
             if let sequence = try row.decodeIfPresent(1, as: Int64.self) {
-                position = ChainPosition(sequence: sequence, hash: try row.decode(2))
+                position = ChainPosition(sequence: sequence, hash: try Self.storedHash(row, 2))
             }
             heads.append(LedgerHead(job: try row.jobID(0), position: position))
         }
         return heads
+    }
+
+    /// Reads a stored hash; one of another length than 32 bytes is none of any event.
+    private static func storedHash(_ row: Row, _ column: Int) throws(PQError) -> EventHash {
+        EventHash(bytes: try row.decode(column, as: [UInt8].self)) ?? .none
     }
 
     private struct Start {
@@ -114,7 +119,7 @@ struct ChainReader: Sendable {
         for (name, content) in zip(try row.decode(2, as: [String].self), contents) { tags[Name(name)] = Name(content) }
         var head: ChainPosition?
         if let sequence = try row.decodeIfPresent(5, as: Int64.self) {
-            head = ChainPosition(sequence: sequence, hash: try row.decode(6))
+            head = ChainPosition(sequence: sequence, hash: try Self.storedHash(row, 6))
         }
         return Start(
             description: JobDescription(name: try row.name(0), key: try row.nameIfPresent(1), tags: tags),

@@ -20,7 +20,7 @@ extension ExplainedEvent {
                 supersededBy.write(to: &writer)
             }
             if let duplicateOf { writer.field("duplicate_of", duplicateOf) }
-            writer.field("hash", Hexadecimal.text(hash))
+            writer.field("hash", hash.description)
         }
     }
 
@@ -34,7 +34,7 @@ extension ExplainedEvent {
             writeBody(to: &writer)
             if let at = event.at { writer.field("at", RFC3339.text(at)) }
             writer.field("recorded_at", RFC3339.text(event.recordedAt))
-            writer.field("hash", Hexadecimal.text(hash))
+            writer.field("hash", hash.description)
         }
     }
 

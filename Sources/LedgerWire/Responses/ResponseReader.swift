@@ -42,8 +42,8 @@ struct ResponseReader {
         }
     }
 
-    func hash(_ field: String) throws(ResponseError) -> [UInt8] {
-        guard let hash = Hexadecimal.bytes(try text(field)), hash.count == 32 else { throw ResponseError(field: field) }
+    func hash(_ field: String) throws(ResponseError) -> EventHash {
+        guard let hash = EventHash(try text(field)) else { throw ResponseError(field: field) }
         return hash
     }
 

@@ -13,10 +13,10 @@ extension LedgerRequest {
     ) -> LedgerRequest {
         var query = Query()
         query.add("after", stretch.after.map { String($0.sequence) })
-        query.add("hash", stretch.after.map { Hexadecimal.text($0.hash) })
+        query.add("hash", stretch.after?.hash.description)
         query.add("limit", stretch.limit.map(String.init))
         query.add("anchor_sequence", stretch.anchor.map { String($0.sequence) })
-        query.add("anchor_hash", stretch.anchor.map { Hexadecimal.text($0.hash) })
+        query.add("anchor_hash", stretch.anchor?.hash.description)
         // The server reads some 100,000 events per second, and responds when it has read all of them.
         var request = LedgerRequest.get("verify job \(job)", "/v1/jobs/\(job)/verify", query: query)
         request.wait = .seconds(600)
