@@ -13,14 +13,6 @@ struct Importer: Sendable {
     /// The time by which another ledger's clock may be ahead: 5 min, in microseconds.
     private static let aheadMax: Int64 = 300_000_000
 
-    /// The result of importing an excerpt.
-    struct ImportedExcerpt: Sendable {
-        /// The number of events of the excerpt that were new.
-        var appended: Int
-        /// The last event of the job in this ledger.
-        var position: ChainPosition
-    }
-
     /// The reason why an excerpt is refused.
     enum Refusal: Error {
         /// Its events do not form a chain, or do not end as it states.
@@ -34,7 +26,7 @@ struct Importer: Sendable {
     /// Imports an excerpt.
     ///
     /// - Throws: ``Refusal`` or ``PQError``.
-    func importExcerpt(_ excerpt: LedgerExcerpt) async throws -> ImportedExcerpt {
+    func importExcerpt(_ excerpt: LedgerExcerpt) async throws -> ImportResult {
         for attempt in 1... {
             do {
                 return try await pool.withTransaction(deadline: .seconds(60)) { transaction in
@@ -78,7 +70,7 @@ struct Importer: Sendable {
 
     private func importExcerpt(
         _ excerpt: LedgerExcerpt, _ transaction: inout Transaction
-    ) async throws -> ImportedExcerpt {
+    ) async throws -> ImportResult {
         guard let first = excerpt.events.first, let last = excerpt.events.last else {
             throw Refusal.invalid("the excerpt contains no events")
         }
@@ -105,10 +97,11 @@ struct Importer: Sendable {
                 "event \(late.event.sequence) was recorded in the future: check the clocks of both machines")
         }
         guard last.event.sequence > stored, let head = try await checked(new, excerpt, after: head) else {
-            return ImportedExcerpt(appended: 0, position: head?.position ?? ChainPosition(sequence: 0, hash: .none))
+            return ImportResult(
+                job: excerpt.job, appended: 0, position: head?.position ?? ChainPosition(sequence: 0, hash: .none))
         }
         _ = try await transaction.commit(after: try Self.statements(new, excerpt.job, head))
-        return ImportedExcerpt(appended: new.count, position: head.position)
+        return ImportResult(job: excerpt.job, appended: new.count, position: head.position)
     }
 
     private struct Head: Sendable {
