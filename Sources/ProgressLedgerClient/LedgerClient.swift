@@ -1,7 +1,6 @@
 // This module's interface uses types of modules that are not products. Re-exporting them lets a task import one module.
 @_exported public import Ledger
 
-@_exported public import struct LedgerWire.JobResponse
 @_exported public import struct LedgerWire.RequestProblem
 
 /// An HTTP/1.1 client of a ledger's server.

@@ -27,7 +27,7 @@ struct RouteTests {
                 }
                 let created = try await client.post("/v1/jobs", String(decoding: writer.bytes, as: UTF8.self))
                 #expect(created.status == 201)
-                let newJob = try JobResponse(try created.json)
+                let newJob = try JobView(try created.json)
                 #expect(newJob.description == JobDescription(name: Name(text), tags: [Name(text): Name(text)]))
                 var event = JSONWriter()
                 event.object { writer in
@@ -39,7 +39,7 @@ struct RouteTests {
                 let appended = try await client.post(
                     "/v1/jobs/\(newJob.id)/events?wait=folded", String(decoding: event.bytes, as: UTF8.self))
                 #expect(try appended.json["verdicts"]?.elements == [.string("counted")])
-                let job = try JobResponse(try await client.get("/v1/jobs/\(newJob.id)/progress").json)
+                let job = try JobView(try await client.get("/v1/jobs/\(newJob.id)/progress").json)
                 #expect(job.snapshot.indicators.map(\.label) == [Name(text)])
                 let events = try await client.get("/v1/jobs/\(newJob.id)/events?type=progress").json["events"]?.elements
                 let read = try ExplainedEvent(try #require(events?.first))

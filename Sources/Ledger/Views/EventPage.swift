@@ -1,5 +1,5 @@
 /// A page of a job's events.
-public struct EventPage: Sendable {
+public struct EventPage: Hashable, Sendable {
     /// The events, in the requested order.
     public var events: [ExplainedEvent]
     /// The `after` for the next page. `nil` if this is the last one.

@@ -1,4 +1,6 @@
 /// A job with its snapshot, read at one moment.
+///
+/// The store reads it, the server writes it as JSON, and the clients decode it from there.
 public struct JobView: Hashable, Sendable {
     /// The job's id.
     public var id: JobID
@@ -10,24 +12,42 @@ public struct JobView: Hashable, Sendable {
     public var ledgerSequence: Int64
     /// The snapshot: the result of the fold so far.
     public var snapshot: Snapshot
-    /// The number of the projection of this snapshot. Applying a replay changes it.
-    public var projection: Int16
-    /// The hash of the last event in the snapshot.
+    /// The server's clock at the time of the response, from which ages are computed.
     ///
-    /// It identifies the history: after a failover that lost events, or from a restored copy, the same sequences are
-    /// used again for other events.
-    public var history: EventHash
+    /// Nil unless it was decoded from a response.
+    public var now: Timestamp?
+    /// The version of the snapshot. Nil unless it was read from the store.
+    public var version: Version?
+
+    /// The version of a snapshot beside its sequence.
+    public struct Version: Hashable, Sendable {
+        /// The number of the projection. Applying a replay changes it.
+        public var projection: Int16
+        /// The hash of the last event in the snapshot.
+        ///
+        /// It identifies the history: after a failover that lost events, or from a restored copy, the same sequences
+        /// are used again for other events.
+        public var history: EventHash
+
+        /// The version of a snapshot that was not read from the store.
+        public static let unknown = Version(projection: 0, history: .none)
+
+        public init(projection: Int16, history: EventHash) {
+            self.projection = projection
+            self.history = history
+        }
+    }
 
     public init(
         id: JobID, description: JobDescription, createdAt: Timestamp, ledgerSequence: Int64, snapshot: Snapshot,
-        projection: Int16 = 1, history: EventHash = .none
+        now: Timestamp? = nil, version: Version? = nil
     ) {
         self.id = id
         self.description = description
         self.createdAt = createdAt
         self.ledgerSequence = ledgerSequence
         self.snapshot = snapshot
-        self.projection = projection
-        self.history = history
+        self.now = now
+        self.version = version
     }
 }

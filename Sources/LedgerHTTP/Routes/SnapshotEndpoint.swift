@@ -143,8 +143,8 @@ struct SnapshotEndpoint: Sendable {
     private static func found(_ view: JobView, _ policy: CountingPolicy, ifNoneMatch tags: [String]) -> Found {
         let tag = SnapshotTag(view, policy)
         return Found(
-            response: tag.matches(tags)
-                ? tag.unchanged() : .json(headers: [.eTag: tag.text]) { JobResponse(view).write(to: &$0) },
+            response: tag.matches(known)
+                ? tag.unchanged() : .json(headers: [.eTag: tag.text]) { view.write(to: &$0, now: .now) },
             sequence: view.snapshot.sequence)
     }
 

@@ -109,7 +109,7 @@ struct SnapshotReader: Sendable {
         return jobs.map { job in
             var job = job
             if let history = found[job.view.id] {
-                job.view.history = history
+                job.view.version?.history = history
                 job.stamp.history = history
             }
             return job
@@ -258,7 +258,7 @@ struct SnapshotReader: Sendable {
             id: try row.jobID(0),
             description: JobDescription(name: try row.name(2), key: try row.nameIfPresent(3), tags: tags),
             createdAt: try row.timestamp(1), ledgerSequence: stamp.ledgerSequence, snapshot: snapshot,
-            projection: stamp.projection, history: stamp.history)
+            version: JobView.Version(projection: stamp.projection, history: stamp.history))
         return StampedJob(view: view, stamp: stamp)
     }
 
