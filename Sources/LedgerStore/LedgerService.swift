@@ -65,7 +65,7 @@ public protocol LedgerService: Sendable {
     ///
     /// Returns once the events are durably committed.
     ///
-    /// - Parameter drafts: 1 to ``Limits/eventsPerAppendMax`` drafts without ``EventDraft/problems()``.
+    /// - Parameter drafts: 1 to ``Limits/eventsPerAppendMax`` drafts without ``EventDraft/fieldErrors()``.
     /// - Returns: The sequences of the events, in the order of the drafts.
     func append(_ drafts: [EventDraft], to job: JobID) async throws(StoreError) -> ClosedRange<Int64>
 

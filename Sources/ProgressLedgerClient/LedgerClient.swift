@@ -1,8 +1,6 @@
 // This module's interface uses types of modules that are not products. Re-exporting them lets a task import one module.
 @_exported public import Ledger
 
-@_exported public import struct LedgerWire.RequestProblem
-
 /// An HTTP/1.1 client of a ledger's server.
 ///
 /// The command line and the tests use it too. One client holds a bounded number of connections to one server, keeps

@@ -139,7 +139,7 @@ struct CallTests {
         }
         #expect(error.code == code)
         #expect(error.status == status)
-        #expect(error.problems == [RequestProblem(pointer: "/2/done", detail: "must be an integer")])
+        #expect(error.fieldErrors == [FieldError(pointer: "/2/done", detail: "must be an integer")])
         #expect(error.description.contains("/2/done: must be an integer"))
     }
 

@@ -95,8 +95,8 @@ struct AppendRoutes: Sendable {
             guard error.code == .unknownJob else { throw error }
             let unknown = Set(error.jobs)
             throw RequestError.invalid(
-                entries.filter { unknown.contains($0.job) }.prefix(RequestError.problemsMax).map {
-                    RequestProblem(pointer: "\($0.location.pointer)/job", detail: "there is no job \($0.job)")
+                entries.filter { unknown.contains($0.job) }.prefix(RequestError.errorsMax).map {
+                    FieldError(pointer: "\($0.location.pointer)/job", detail: "there is no job \($0.job)")
                 })
         }
     }

@@ -34,7 +34,7 @@ extension LedgerClientError {
         let reason = problem.detail.isEmpty ? problem.title : "\(problem.title): \(problem.detail)"
         self.init(
             code, "Cannot \(request.purpose). \(reason)", remedy: code.remedy, status: response.status,
-            problems: problem.errors, superseded: superseded, retryAfter: response.retryAfter, isProblem: true)
+            fieldErrors: problem.errors, superseded: superseded, retryAfter: response.retryAfter, isProblem: true)
     }
 
     /// Creates the error of a request without a response.
