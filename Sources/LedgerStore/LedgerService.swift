@@ -154,13 +154,13 @@ public protocol LedgerService: Sendable {
     ///   - label: The indicator. `nil` is the default one.
     ///   - points: The maximum number of points, 2 or more. Decreases are always listed, even if they exceed it.
     /// - Throws: ``StoreError/Code/overloaded`` if too many histories are being folded.
-    func curve(_ job: JobID, _ label: Name?, points: Int) async throws(StoreError) -> HistoryResult
+    func history(_ job: JobID, _ label: Name?, points: Int) async throws(StoreError) -> HistoryResult
 
     /// Recomputes the hash chain of a range of a job's events and compares it.
     ///
     /// It is compared with the stored hashes and, at the end of the ledger, with the head of the job. `nil` if the job
     /// does not exist. Verifies about 100,000 events per second and locks nothing.
-    func verify(_ job: JobID, _ stretch: Verification.Range) async throws(StoreError) -> Verification?
+    func verify(_ job: JobID, _ range: Verification.Range) async throws(StoreError) -> Verification?
 
     /// Returns the heads of the jobs after this one, by job id, at most `limit`.
     func heads(after cursor: JobID?, limit: Int) async throws(StoreError) -> [LedgerHead]

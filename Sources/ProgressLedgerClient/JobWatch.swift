@@ -80,7 +80,7 @@ public struct JobWatch: AsyncSequence, Sendable {
                 clock = ServerClock(body) ?? clock
                 return try JobView(body)
             } catch {
-                throw LedgerClientError(.unexpectedAnswer, "Cannot read an event of the stream as a job: \(error)")
+                throw LedgerClientError(.unexpectedResponse, "Cannot read an event of the stream as a job: \(error)")
             }
         }
     }

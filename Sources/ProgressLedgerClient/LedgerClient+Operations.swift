@@ -66,10 +66,10 @@ extension LedgerClient {
     ///   - label: The indicator; nil is the default one.
     ///   - points: The most points in the history, up to 10,000. If there are more decreases than that, the history has
     ///     a point for each decrease.
-    public func curve(
+    public func history(
         of job: JobID, label: Name?, points: Int = 500
     ) async throws(LedgerClientError) -> IndicatorHistory {
-        try await ask(.curve(job, label: label, points: points), as: IndicatorHistory.self).value
+        try await ask(.history(job, label: label, points: points), as: IndicatorHistory.self).value
     }
 
     // MARK: Events
@@ -270,7 +270,7 @@ extension LedgerClient {
             return try Value(read)
         } catch {
             throw LedgerClientError(
-                .unexpectedAnswer,
+                .unexpectedResponse,
                 "Cannot \(request.purpose): the response of \(address) is not readable: \(error)",
                 remedy: "Check that a progress ledger of this version listens there.", status: response.status)
         }

@@ -34,7 +34,7 @@ public final class LedgerClient: Sendable {
         /// The largest response, in bytes, that is held in memory.
         ///
         /// A page of 1,000 events with long names stays below.
-        public var answerBytesMax = 64 * 1_048_576
+        public var responseBytesMax = 64 * 1_048_576
         /// The bearer token that identifies the caller, if the server requires one.
         public var token: String?
 
@@ -51,7 +51,7 @@ public final class LedgerClient: Sendable {
             settings.connectionIdleMax = bound(connectionIdleMax)
             settings.deadline = bound(deadline)
             settings.patience = bound(patience)
-            settings.answerBytesMax = max(0, answerBytesMax)
+            settings.responseBytesMax = max(0, responseBytesMax)
             return settings
         }
     }

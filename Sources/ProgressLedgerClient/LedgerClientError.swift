@@ -39,7 +39,7 @@ public struct LedgerClientError: Error, Sendable {
         /// The server failed.
         case serverFailed
         /// The response is not that of a ledger of this version.
-        case unexpectedAnswer
+        case unexpectedResponse
         /// The task was cancelled.
         case cancelled
     }

@@ -294,8 +294,8 @@ struct RouteTests {
                 #expect(try refused.pointers == [String(query.prefix { $0 != "=" })], "\(query)")
             }
 
-            let curve = try await client.get("/v1/jobs/\(job)/history?label=x").json
-            let points = try #require(curve["points"]?.elements)
+            let history = try await client.get("/v1/jobs/\(job)/history?label=x").json
+            let points = try #require(history["points"]?.elements)
             #expect(points.map { $0["done"] } == [.integer(3), .integer(1)])
             #expect(points[0]["cause"] == nil)
             #expect(points[1]["cause"]?["task"]?.text == "a")

@@ -143,7 +143,7 @@ struct OutageTests {
         var settings = LedgerClient.Settings()
         settings.connectionsMax = -1
         settings.waitersMax = .min
-        settings.answerBytesMax = -1
+        settings.responseBytesMax = -1
         settings.deadline = .seconds(Int64.max)
         settings.connectionIdleMax = .seconds(Int64.min)
         settings.patience = .seconds(-1)

@@ -1,5 +1,6 @@
 /// The result of importing an excerpt.
 public struct ImportResult: Hashable, Sendable {
+    /// The imported job.
     public var job: JobID
     /// The number of events of the excerpt that were new.
     public var appended: Int

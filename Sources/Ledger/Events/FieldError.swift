@@ -8,7 +8,7 @@ public struct FieldError: Hashable, Sendable {
     public let pointer: String?
     /// The query parameter; nil for a value of the body.
     public let parameter: String?
-    /// The error and the expected value, as a sentence without its subject and its full stop.
+    /// The error and the expected value, as a sentence without subject and full stop.
     public let detail: String
 
     public init(pointer: String, detail: String) {

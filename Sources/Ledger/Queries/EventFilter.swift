@@ -15,13 +15,17 @@ public struct EventFilter: Hashable, Sendable {
         }
     }
 
+    /// The order of the returned events.
     public var order: Order
+    /// The task that the event names.
     public var task: Name?
     /// The displayed name of the execution, given by the event or derived by the fold.
     public var execution: Name?
     /// Only `progress` events of this indicator.
     public var indicator: Indicator?
+    /// The type of the event.
     public var type: EventType?
+    /// The verdict of the fold; events that are not folded yet have none.
     public var verdict: Verdict?
 
     public init(

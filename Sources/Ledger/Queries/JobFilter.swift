@@ -1,7 +1,10 @@
 /// A filter of jobs: a job must match every given value.
 public struct JobFilter: Hashable, Sendable {
+    /// The state of the job's snapshot.
     public var state: JobState?
+    /// The exact name of the job.
     public var name: Name?
+    /// The exact key of the job; at most one job has it.
     public var key: Name?
     /// Tags that the job must have, with these values.
     public var tags: [Name: Name]

@@ -6,6 +6,7 @@ public struct Readiness: Sendable {
         ///
         /// One of `database`, `schema`, `writing`, `projection`, `guarantees`, `partitions` and `appends`.
         public var name: String
+        /// Whether the requirement is met.
         public var isPassed: Bool
         /// The finding and, if the check failed, the remedy.
         public var detail: String
@@ -17,6 +18,7 @@ public struct Readiness: Sendable {
         }
     }
 
+    /// The requirements that were checked.
     public var checks: [Check]
 
     public init(checks: [Check]) {

@@ -1,5 +1,6 @@
 /// One figure for operators, in the form that Prometheus reads.
 public struct Statistic: Sendable {
+    /// The kinds of figures that Prometheus distinguishes.
     public enum Kind: String, Sendable {
         case counter
         case gauge
@@ -11,7 +12,9 @@ public struct Statistic: Sendable {
     public var name: String
     /// The description, in one sentence.
     public var help: String
+    /// Whether the value only increases.
     public var kind: Kind
+    /// The present value.
     public var value: Double
     /// The labels that distinguish it from others of the same name.
     public var labels: [(name: String, value: String)]

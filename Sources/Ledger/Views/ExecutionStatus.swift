@@ -1,6 +1,8 @@
-/// An execution and the last one of its task. They are equal if it is the last.
+/// An execution and the last execution of its task.
 public struct ExecutionStatus: Hashable, Sendable {
+    /// The execution.
     public var execution: ExecutionIdentity
+    /// The last execution of its task; the same one if it is the last.
     public var last: ExecutionIdentity
 
     public init(execution: ExecutionIdentity, last: ExecutionIdentity) {

@@ -52,7 +52,8 @@ struct ExportCommand: AsyncParsableCommand {
         }
         try file?.finish()
         Console.standard.printToError(
-            "exported \(header.head.sequence) events of job \(id), head hash \(header.head.hash)")
+            "exported \(Count(header.head.sequence, "event")) of job \(id), "
+                + "head hash \(header.head.hash)")
     }
 }
 

@@ -4,7 +4,7 @@ internal import LedgerStore
 internal import LedgerWire
 internal import Logging
 
-/// An error with a response of the type `application/problem+json`.
+/// An error that becomes an `application/problem+json` response.
 struct HTTPProblem: Error, Sendable {
     var details: ProblemDetails
     var headers: HTTPFields = [:]

@@ -59,7 +59,7 @@ struct AppendRoutes: Sendable {
         }
         let range = try await service.append(drafts, to: job)
         guard wait == .folded else { return AppendEndpoint.response(range) }
-        let verdicts = await verdicts(job, range, within: settings.foldDeadline(ofWriteBegun: start))
+        let verdicts = await verdicts(job, range, within: settings.foldDeadline(ofWriteStarted: start))
         return AppendEndpoint.response(range) { writer in
             writer.name("verdicts")
             if let verdicts { writer.array(verdicts) { $0.string($1?.rawValue) } } else { writer.null() }

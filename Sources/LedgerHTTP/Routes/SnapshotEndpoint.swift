@@ -143,7 +143,7 @@ struct SnapshotEndpoint: Sendable {
     private static func found(_ view: JobView, _ policy: CountingPolicy, ifNoneMatch tags: [String]) -> Found {
         let tag = SnapshotTag(view, policy)
         return Found(
-            response: tag.matches(known)
+            response: tag.matches(tags)
                 ? tag.unchanged() : .json(headers: [.eTag: tag.text]) { view.write(to: &$0, now: .now) },
             sequence: view.snapshot.sequence)
     }

@@ -7,6 +7,8 @@ struct JobHead: Sendable {
     var sequence: Int64
     var recordedAt: Timestamp
     var chain: HashChain
+
+    var position: ChainPosition { ChainPosition(sequence: sequence, hash: chain.head) }
 }
 
 /// The events of a group with their sequences, times and hashes, and the new heads.

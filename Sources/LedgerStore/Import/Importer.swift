@@ -75,7 +75,7 @@ struct Importer: Sendable {
             throw Refusal.invalid("the excerpt contains no events")
         }
         let (head, clock) = try await head(of: excerpt.job, &transaction)
-        let stored = head?.position.sequence ?? 0
+        let stored = head?.sequence ?? 0
         guard first.event.sequence <= stored + 1 else {
             throw Refusal.conflict(
                 "this ledger has job \(excerpt.job) up to event \(stored), but the excerpt begins with \(first.event.sequence)"
@@ -104,14 +104,9 @@ struct Importer: Sendable {
         return ImportResult(job: excerpt.job, appended: new.count, position: head.position)
     }
 
-    private struct Head: Sendable {
-        var position: ChainPosition
-        var recordedAt: Timestamp
-    }
-
     private func head(
         of job: JobID, _ transaction: inout Transaction
-    ) async throws(PQError) -> (head: Head?, clock: Timestamp) {
+    ) async throws(PQError) -> (head: JobHead?, clock: Timestamp) {
         let results = try await transaction.pipeline([
             Query(
                 "select sequence, hash, recorded_at from ledger.job_head where job_id = $1 for update",
@@ -120,8 +115,10 @@ struct Importer: Sendable {
         ])
         let clock = try results[1][0].timestamp(0)
         guard let row = results[0].first else { return (nil, clock) }
-        let position = ChainPosition(sequence: try row.decode(0), hash: try row.eventHash(1))
-        return (Head(position: position, recordedAt: try row.timestamp(2)), clock)
+        let head = JobHead(
+            sequence: try row.decode(0), recordedAt: try row.timestamp(2),
+            chain: HashChain(head: try row.eventHash(1)))
+        return (head, clock)
     }
 
     private func hash(
@@ -137,9 +134,11 @@ struct Importer: Sendable {
     /// Verifies these events and returns the head after them.
     ///
     /// It runs on the global executor and not on the reactor, because it computes.
-    private func checked(_ new: [RecordedEvent], _ excerpt: LedgerExcerpt, after head: Head?) async throws -> Head? {
+    private func checked(_ new: [RecordedEvent], _ excerpt: LedgerExcerpt, after head: JobHead?) async throws
+        -> JobHead?
+    {
         guard !new.isEmpty else { return nil }
-        let result: Result<Head, Refusal> = await withTaskExecutorPreference(globalConcurrentExecutor) {
+        let result: Result<JobHead, Refusal> = await withTaskExecutorPreference(globalConcurrentExecutor) {
             do throws(Refusal) { return .success(try Self.check(new, excerpt, after: head)) } catch {
                 return .failure(error)
             }
@@ -148,8 +147,8 @@ struct Importer: Sendable {
     }
 
     private static func check(
-        _ new: [RecordedEvent], _ excerpt: LedgerExcerpt, after head: Head?
-    ) throws(Refusal) -> Head {
+        _ new: [RecordedEvent], _ excerpt: LedgerExcerpt, after head: JobHead?
+    ) throws(Refusal) -> JobHead {
         var check: ChainCheck
         if let head {
             check = ChainCheck(after: head.position, recordedAt: head.recordedAt, anchor: excerpt.head)
@@ -170,10 +169,12 @@ struct Importer: Sendable {
         guard check.position.sequence <= excerpt.head.sequence else {
             throw .invalid("the events go beyond event \(excerpt.head.sequence), which the excerpt states as the last")
         }
-        return Head(position: check.position, recordedAt: new[new.count - 1].event.recordedAt)
+        return JobHead(
+            sequence: check.position.sequence, recordedAt: new[new.count - 1].event.recordedAt,
+            chain: HashChain(head: check.position.hash))
     }
 
-    private static func statements(_ new: [RecordedEvent], _ job: JobID, _ head: Head) throws(PQError) -> [Query] {
+    private static func statements(_ new: [RecordedEvent], _ job: JobID, _ head: JobHead) throws(PQError) -> [Query] {
         var statements: [Query] = []
         var columns = EventColumns()
         for one in new {
@@ -189,9 +190,9 @@ struct Importer: Sendable {
                 Query(
                     "update ledger.job_head set sequence = $2, recorded_at = $3, hash = $4 where job_id = $1",
                     [
-                        .uuid(job.uuid), .int8(head.position.sequence),
+                        .uuid(job.uuid), .int8(head.sequence),
                         .timestamptz(microsecondsSince1970: head.recordedAt.microseconds),
-                        .bytea(head.position.hash.bytea),
+                        .bytea(head.chain.head.bytea),
                     ]),
             ]
         }

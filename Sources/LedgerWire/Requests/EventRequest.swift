@@ -129,7 +129,7 @@ public enum EventRequest {
         _ fields: inout FieldReader, _ prefix: String, since before: Int, _ errors: inout FieldErrorList
     ) -> EventDraft? {
         guard let type = fields.choice("type", types, &errors) else { return nil }
-        let at = fields.moment("at", &errors)
+        let at = fields.timestamp("at", &errors)
         let body = body(type, &fields, &errors)
         fields.finish("an event of type \(type.name)", &errors)
         let draft = EventDraft(body, at: at)

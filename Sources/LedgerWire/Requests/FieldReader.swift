@@ -68,7 +68,7 @@ struct FieldReader {
         return nil
     }
 
-    mutating func moment(_ field: String, _ errors: inout FieldErrorList) -> Timestamp? {
+    mutating func timestamp(_ field: String, _ errors: inout FieldErrorList) -> Timestamp? {
         guard let text = name(field, &errors) else { return nil }
         guard let moment = RFC3339.timestamp(text.text) else {
             errors.add(pointer(field), "must be an RFC 3339 time, such as 2026-11-23T17:30:00.000000Z")

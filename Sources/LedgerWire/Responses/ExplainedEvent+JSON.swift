@@ -80,8 +80,8 @@ extension ExplainedEvent {
         guard let type = EventType(name: try reader.text("type")) else { throw ResponseError(field: "type") }
         let inferred = (value["inferred"]?.elements ?? []).compactMap(\.text)
         let event = Event(
-            sequence: try reader.integer("sequence"), recordedAt: try reader.moment("recorded_at"),
-            at: try reader.momentIfPresent("at"), body: try Self.body(type, reader, inferred))
+            sequence: try reader.integer("sequence"), recordedAt: try reader.timestamp("recorded_at"),
+            at: try reader.timestampIfPresent("at"), body: try Self.body(type, reader, inferred))
         let attempt = try reader.integerIfPresent("attempt").flatMap { Int32(exactly: $0) }
         self.init(
             event: event, hash: try reader.hash("hash"),

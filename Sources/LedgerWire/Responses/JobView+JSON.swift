@@ -74,7 +74,7 @@ extension JobView {
         guard let state = JobState(rawValue: try reader.text("state")) else { throw ResponseError(field: "state") }
         var indicators: [Snapshot.Indicator] = []
         for element in value["progress"]?.elements ?? [] { indicators.append(try Self.indicator(element)) }
-        let createdAt = try reader.moment("created_at")
+        let createdAt = try reader.timestamp("created_at")
         self.init(
             id: try reader.job("job"),
             description: JobDescription(
@@ -82,11 +82,12 @@ extension JobView {
             createdAt: createdAt, ledgerSequence: try reader.integer("ledger_sequence"),
             snapshot: Snapshot(
                 sequence: try reader.integer("sequence"), state: state, createdAt: createdAt,
-                startedAt: try reader.momentIfPresent("started_at"),
-                updatedAt: try reader.momentIfPresent("updated_at"),
-                finishedAt: try reader.momentIfPresent("finished_at"), tasks: try TaskCounts(value["tasks"] ?? .null),
+                startedAt: try reader.timestampIfPresent("started_at"),
+                updatedAt: try reader.timestampIfPresent("updated_at"),
+                finishedAt: try reader.timestampIfPresent("finished_at"),
+                tasks: try TaskCounts(value["tasks"] ?? .null),
                 indicators: indicators),
-            now: try reader.momentIfPresent("now"))
+            now: try reader.timestampIfPresent("now"))
     }
 
     private static func indicator(_ value: JSONValue) throws(ResponseError) -> Snapshot.Indicator {
@@ -95,6 +96,6 @@ extension JobView {
             label: value["label"]?.text.map { Name($0) },
             counted: Units(total: try reader.big("total"), done: try reader.big("done")),
             attempted: Units(total: try reader.big("attempted_total"), done: try reader.big("attempted_done")),
-            updatedAt: try reader.moment("updated_at"))
+            updatedAt: try reader.timestamp("updated_at"))
     }
 }

@@ -30,15 +30,15 @@ struct ResponseReader {
         }
     }
 
-    func moment(_ field: String) throws(ResponseError) -> Timestamp {
+    func timestamp(_ field: String) throws(ResponseError) -> Timestamp {
         guard let moment = RFC3339.timestamp(try text(field)) else { throw ResponseError(field: field) }
         return moment
     }
 
-    func momentIfPresent(_ field: String) throws(ResponseError) -> Timestamp? {
+    func timestampIfPresent(_ field: String) throws(ResponseError) -> Timestamp? {
         switch value[field] {
         case nil, .null: nil
-        default: try moment(field)
+        default: try timestamp(field)
         }
     }
 
