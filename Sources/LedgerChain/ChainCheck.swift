@@ -51,13 +51,13 @@ public struct ChainCheck: Sendable {
     /// Checks the next stored event and the hash stored with it. Costs one SHA-256.
     ///
     /// - Returns: Whether there is no fault so far.
-    public mutating func check(_ event: Event, hash: [UInt8]) -> Bool {
+    public mutating func check(_ event: Event, hash: EventHash) -> Bool {
         guard fault == nil else { return false }
         fault = checkAndAdvance(event, hash)
         return fault == nil
     }
 
-    private mutating func checkAndAdvance(_ event: Event, _ hash: [UInt8]) -> Verification.Fault? {
+    private mutating func checkAndAdvance(_ event: Event, _ hash: EventHash) -> Verification.Fault? {
         let expected = sequence + 1
         guard event.sequence == expected else {
             return Verification.Fault(

@@ -55,10 +55,14 @@ struct CanonicalWriter: Sendable {
         storage.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
     }
 
-    /// Resets the buffer to these bytes.
-    mutating func reset(to start: [UInt8]) {
+    /// Resets the buffer to the bytes of this hash.
+    mutating func reset(to start: EventHash) {
         count = 0
-        start.withUnsafeBytes { put($0) }
+        let words = start.words
+        put(words.0)
+        put(words.1)
+        put(words.2)
+        put(words.3)
     }
 
     private mutating func reserve(_ more: Int) {

@@ -8,23 +8,22 @@ public import Ledger
 /// rules, to an event, to the order or to the number of events, therefore changes every hash after it.
 public struct HashChain: Hashable, Sendable {
     /// The hash of the last event.
-    public private(set) var head: [UInt8]
+    public private(set) var head: EventHash
 
     /// Creates the chain of a job without events.
     public init(job: JobID) {
-        head = Array(SHA256.hash(data: job.bytes))
+        head = EventHash(SHA256.hash(data: job.bytes))
     }
 
     /// Creates a chain that continues after an event with this hash.
-    public init(head: [UInt8]) {
-        precondition(head.count == SHA256Digest.byteCount, "a hash has 32 bytes")
+    public init(head: EventHash) {
         self.head = head
     }
 
     /// Adds an event and returns its hash.
     ///
     /// Costs one SHA-256 of about 150 bytes: less than a microsecond.
-    public mutating func append(_ event: Event) -> [UInt8] {
+    public mutating func append(_ event: Event) -> EventHash {
         var workspace = Workspace()
         append(event, in: &workspace)
         return head
@@ -45,8 +44,17 @@ public struct HashChain: Hashable, Sendable {
         workspace.writer.write(event)
         var hash = SHA256()
         workspace.writer.withBytes { hash.update(bufferPointer: $0) }
-        hash.finalize().withUnsafeBytes { digest in
-            head.withUnsafeMutableBytes { $0.copyMemory(from: digest) }
+        head = EventHash(hash.finalize())
+    }
+}
+
+extension EventHash {
+    fileprivate init(_ digest: SHA256Digest) {
+        self = digest.withUnsafeBytes { bytes in
+            func word(_ number: Int) -> UInt64 {
+                UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: number * 8, as: UInt64.self))
+            }
+            return EventHash(word(0), word(1), word(2), word(3))
         }
     }
 }

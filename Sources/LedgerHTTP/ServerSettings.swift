@@ -60,7 +60,7 @@ public struct ServerSettings: Sendable {
     /// unknown.
     ///
     /// - Parameter start: When the write began.
-    func foldDeadline(ofWriteBegun start: ContinuousClock.Instant) -> Duration {
+    func foldDeadline(ofWriteStarted start: ContinuousClock.Instant) -> Duration {
         max(.zero, min(foldDeadline, writeDeadline - .seconds(1) - start.duration(to: .now)))
     }
 }

@@ -86,7 +86,7 @@ struct JobCreator: Sendable {
     ///
     /// The snapshot includes the first event.
     static func inserts(
-        _ job: JobID, _ description: JobDescription, at now: Timestamp, hash: [UInt8]
+        _ job: JobID, _ description: JobDescription, at now: Timestamp, hash: EventHash
     ) -> [Query] {
         let tags = description.sortedTags
         let names = Parameter.texts(tags.map { $0.name.text })
@@ -105,12 +105,12 @@ struct JobCreator: Sendable {
                 values ($1, 1, $2, $3, $4, $5, $6, nullif(jsonb_object($7, $8), '{}'))
                 """,
                 [
-                    .uuid(job.uuid), moment, .int2(EventType.jobCreated.rawValue), .bytea(hash),
+                    .uuid(job.uuid), moment, .int2(EventType.jobCreated.rawValue), .bytea(hash.bytea),
                     .text(description.name.text), key, names, contents,
                 ]),
             Query(
                 "insert into ledger.job_head (job_id, sequence, recorded_at, hash) values ($1, 1, $2, $3)",
-                [.uuid(job.uuid), moment, .bytea(hash)]),
+                [.uuid(job.uuid), moment, .bytea(hash.bytea)]),
             Query(
                 """
                 insert into ledger.snapshot (job_id, sequence, created_at, updated_at) values ($1, 1, $2, $2)

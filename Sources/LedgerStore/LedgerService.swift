@@ -65,7 +65,7 @@ public protocol LedgerService: Sendable {
     ///
     /// Returns once the events are durably committed.
     ///
-    /// - Parameter drafts: 1 to ``Limits/eventsPerAppendMax`` drafts without ``EventDraft/problems()``.
+    /// - Parameter drafts: 1 to ``Limits/eventsPerAppendMax`` drafts without ``EventDraft/fieldErrors()``.
     /// - Returns: The sequences of the events, in the order of the drafts.
     func append(_ drafts: [EventDraft], to job: JobID) async throws(StoreError) -> ClosedRange<Int64>
 
@@ -154,13 +154,13 @@ public protocol LedgerService: Sendable {
     ///   - label: The indicator. `nil` is the default one.
     ///   - points: The maximum number of points, 2 or more. Decreases are always listed, even if they exceed it.
     /// - Throws: ``StoreError/Code/overloaded`` if too many histories are being folded.
-    func curve(_ job: JobID, _ label: Name?, points: Int) async throws(StoreError) -> HistoryResult
+    func history(_ job: JobID, _ label: Name?, points: Int) async throws(StoreError) -> HistoryResult
 
     /// Recomputes the hash chain of a range of a job's events and compares it.
     ///
     /// It is compared with the stored hashes and, at the end of the ledger, with the head of the job. `nil` if the job
     /// does not exist. Verifies about 100,000 events per second and locks nothing.
-    func verify(_ job: JobID, _ stretch: Verification.Range) async throws(StoreError) -> Verification?
+    func verify(_ job: JobID, _ range: Verification.Range) async throws(StoreError) -> Verification?
 
     /// Returns the heads of the jobs after this one, by job id, at most `limit`.
     func heads(after cursor: JobID?, limit: Int) async throws(StoreError) -> [LedgerHead]
@@ -228,239 +228,4 @@ public protocol LedgerService: Sendable {
 
     /// Returns figures for operators.
     func statistics() async -> [Statistic]
-}
-
-/// A job with its snapshot, read at one moment.
-public struct JobView: Hashable, Sendable {
-    /// The job's id.
-    public var id: JobID
-    /// The job's name, key and tags.
-    public var description: JobDescription
-    /// The time when the job was created.
-    public var createdAt: Timestamp
-    /// The last event in the ledger. The snapshot may be behind it.
-    public var ledgerSequence: Int64
-    /// The snapshot: the result of the fold so far.
-    public var snapshot: Snapshot
-    /// The number of the projection of this snapshot. Applying a replay changes it.
-    public var projection: Int16
-    /// The hash of the last event in the snapshot.
-    ///
-    /// It identifies the history: after a failover that lost events, or from a restored copy, the same sequences are
-    /// used again for other events.
-    public var history: EventHash
-
-    public init(
-        id: JobID, description: JobDescription, createdAt: Timestamp, ledgerSequence: Int64, snapshot: Snapshot,
-        projection: Int16 = 1, history: EventHash = .none
-    ) {
-        self.id = id
-        self.description = description
-        self.createdAt = createdAt
-        self.ledgerSequence = ledgerSequence
-        self.snapshot = snapshot
-        self.projection = projection
-        self.history = history
-    }
-}
-
-/// The result of importing an excerpt.
-public struct ImportResult: Hashable, Sendable {
-    public var job: JobID
-    /// The number of events of the excerpt that were new.
-    public var appended: Int
-    /// The last event of the job in this ledger.
-    public var position: ChainPosition
-
-    public init(job: JobID, appended: Int, position: ChainPosition) {
-        self.job = job
-        self.appended = appended
-        self.position = position
-    }
-}
-
-/// A filter of jobs: a job must match every given value.
-public struct JobFilter: Hashable, Sendable {
-    public var state: JobState?
-    public var name: Name?
-    public var key: Name?
-    /// Tags that the job must have, with these values.
-    public var tags: [Name: Name]
-    /// A part of the job's name, ignoring case, or its key.
-    ///
-    /// The search reads jobs one by one, newest first.
-    public var search: Name?
-
-    public init(
-        state: JobState? = nil, name: Name? = nil, key: Name? = nil, tags: [Name: Name] = [:], search: Name? = nil
-    ) {
-        self.state = state
-        self.name = name
-        self.key = key
-        self.tags = tags
-        self.search = search
-    }
-}
-
-/// A filter of events: an event must match every given value.
-public struct EventFilter: Hashable, Sendable {
-    /// The order of sequences.
-    public enum Order: String, CaseIterable, Hashable, Sendable {
-        case ascending = "asc"
-        case descending = "desc"
-    }
-
-    /// A label to filter by. A `nil` label is the default indicator.
-    public struct Indicator: Hashable, Sendable {
-        public var label: Name?
-
-        public init(label: Name?) {
-            self.label = label
-        }
-    }
-
-    public var order: Order
-    public var task: Name?
-    /// The displayed name of the execution, given by the event or derived by the fold.
-    public var execution: Name?
-    /// Only `progress` events of this indicator.
-    public var indicator: Indicator?
-    public var type: EventType?
-    public var verdict: Verdict?
-
-    public init(
-        order: Order = .ascending, task: Name? = nil, execution: Name? = nil, indicator: Indicator? = nil,
-        type: EventType? = nil, verdict: Verdict? = nil
-    ) {
-        self.order = order
-        self.task = task
-        self.execution = execution
-        self.indicator = indicator
-        self.type = type
-        self.verdict = verdict
-    }
-}
-
-/// A point in the history of a job.
-public enum PointInTime: Hashable, Sendable {
-    /// After this event: 0 is before the first one, the maximum is the last one.
-    case sequence(Int64)
-    /// After the last event recorded at this time or before.
-    case time(Timestamp)
-}
-
-/// The result of explaining an indicator.
-public enum ExplanationResult: Sendable {
-    case noSuchJob
-    /// No event of the job has named the indicator.
-    case noSuchIndicator
-    case found(Explanation)
-}
-
-/// The result of reading an indicator's history.
-public enum HistoryResult: Sendable {
-    case noSuchJob
-    /// No event of the job has named the indicator.
-    case noSuchIndicator
-    case found(IndicatorHistory)
-}
-
-/// A part of a job's tasks, as of one sequence.
-public struct TaskPage: Sendable {
-    /// The last event in the snapshot to which the tasks belong.
-    public var sequence: Int64
-    public var tasks: [TaskSummary]
-    /// The `cursor` for the next page. `nil` if this is the last one.
-    public var nextCursor: Int64?
-
-    public init(sequence: Int64, tasks: [TaskSummary], nextCursor: Int64?) {
-        self.sequence = sequence
-        self.tasks = tasks
-        self.nextCursor = nextCursor
-    }
-}
-
-/// A page of a job's events.
-public struct EventPage: Sendable {
-    /// The events, in the requested order.
-    public var events: [ExplainedEvent]
-    /// The `after` for the next page. `nil` if this is the last one.
-    public var nextAfter: Int64?
-
-    public init(events: [ExplainedEvent], nextAfter: Int64?) {
-        self.events = events
-        self.nextAfter = nextAfter
-    }
-}
-
-/// An execution and the last one of its task. They are equal if it is the last.
-public struct ExecutionStatus: Hashable, Sendable {
-    public var execution: ExecutionIdentity
-    public var last: ExecutionIdentity
-
-    public init(execution: ExecutionIdentity, last: ExecutionIdentity) {
-        self.execution = execution
-        self.last = last
-    }
-
-    /// Whether the execution is the last one, which counts.
-    public var isLast: Bool { execution.sequence == last.sequence }
-}
-
-/// Whether a ledger can do its work.
-public struct Readiness: Sendable {
-    /// One requirement.
-    public struct Check: Sendable {
-        /// The subject of the check.
-        ///
-        /// One of `database`, `schema`, `writing`, `projection`, `guarantees`, `partitions` and `appends`.
-        public var name: String
-        public var isPassed: Bool
-        /// The finding and, if the check failed, the remedy.
-        public var detail: String
-
-        public init(name: String, isPassed: Bool, detail: String) {
-            self.name = name
-            self.isPassed = isPassed
-            self.detail = detail
-        }
-    }
-
-    public var checks: [Check]
-
-    public init(checks: [Check]) {
-        self.checks = checks
-    }
-
-    /// Whether every check passed.
-    public var isReady: Bool { checks.allSatisfy(\.isPassed) }
-}
-
-/// One figure for operators, in the form that Prometheus reads.
-public struct Statistic: Sendable {
-    public enum Kind: String, Sendable {
-        case counter
-        case gauge
-    }
-
-    /// The name, in snake_case with the unit last.
-    ///
-    /// For example `progress_ledger_appended_events_total`.
-    public var name: String
-    /// The description, in one sentence.
-    public var help: String
-    public var kind: Kind
-    public var value: Double
-    /// The labels that distinguish it from others of the same name.
-    public var labels: [(name: String, value: String)]
-
-    public init(
-        name: String, help: String, kind: Kind, value: Double, labels: [(name: String, value: String)] = []
-    ) {
-        self.labels = labels
-        self.name = name
-        self.help = help
-        self.kind = kind
-        self.value = value
-    }
 }

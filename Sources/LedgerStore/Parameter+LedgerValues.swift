@@ -38,6 +38,12 @@ extension Name: PostgresDecodable {
 }
 
 extension EventHash: PostgresDecodable {
+    /// The same hash as a parameter.
+    package var bytea: Bytes32 {
+        let words = words
+        return Bytes32(first: words.0, second: words.1, third: words.2, fourth: words.3)
+    }
+
     /// Decodes a hash from a `bytea` of 32 bytes.
     public static func decode(_ bytes: UnsafeRawBufferPointer, typeID: UInt32) -> EventHash? {
         Bytes32.decode(bytes, typeID: typeID).map { EventHash($0.first, $0.second, $0.third, $0.fourth) }

@@ -11,9 +11,9 @@ extension PostgresLedger {
     }
 
     public func importExcerpt(_ excerpt: LedgerExcerpt) async throws(StoreError) -> ImportResult {
-        let imported: Importer.ImportedExcerpt
+        let result: ImportResult
         do {
-            imported = try await Importer(pool: pool).importExcerpt(excerpt)
+            result = try await Importer(pool: pool).importExcerpt(excerpt)
         } catch let refusal as Importer.Refusal {
             switch refusal {
             case .invalid(let reason): throw StoreError(.invalid, reason, jobs: [excerpt.job])
@@ -26,7 +26,7 @@ extension PostgresLedger {
         } catch {
             throw StoreError(.corrupt, "importing a job: \(error)", cause: error)
         }
-        if imported.appended > 0 { await eventsAppended([excerpt.job]) }
-        return ImportResult(job: excerpt.job, appended: imported.appended, position: imported.position)
+        if result.appended > 0 { await eventsAppended([excerpt.job]) }
+        return result
     }
 }

@@ -246,10 +246,11 @@ extension PostgresLedger: LedgerService {
             in: view, from: start, to: max(start, end), counting: policy, limit: limit)
     }
 
-    public func curve(_ job: JobID, _ label: Name?, points: Int) async throws(StoreError) -> HistoryResult {
+    public func history(_ job: JobID, _ label: Name?, points: Int) async throws(StoreError) -> HistoryResult {
         guard let view = try await self.job(job) else { return .noSuchJob }
-        let curve = try await pointInTimeFold.curve(of: label, of: view, through: view.ledgerSequence, points: points)
-        return curve.map { .found($0) } ?? .noSuchIndicator
+        let history = try await pointInTimeFold.history(
+            of: label, of: view, through: view.ledgerSequence, points: points)
+        return history.map { .found($0) } ?? .noSuchIndicator
     }
 
     public func verify(_ job: JobID, _ stretch: Verification.Range) async throws(StoreError) -> Verification? {

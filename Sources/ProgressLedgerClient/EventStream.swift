@@ -23,7 +23,7 @@ public struct EventStream: AsyncSequence, Sendable {
             do {
                 return try ExplainedEvent(try JSONReader.read(line))
             } catch {
-                throw LedgerClientError(.unexpectedAnswer, "Cannot read a line of the history as an event: \(error)")
+                throw LedgerClientError(.unexpectedResponse, "Cannot read a line of the history as an event: \(error)")
             }
         }
     }

@@ -1,5 +1,5 @@
 public import Ledger
-public import LedgerWire
+import LedgerWire
 
 /// The snapshots of a job: the current one, then each change until the job ends.
 ///
@@ -12,7 +12,7 @@ public struct JobWatch: AsyncSequence, Sendable {
     /// One element of the sequence.
     public enum Update: Sendable {
         /// The job with its snapshot, and the JSON that the server sent.
-        case snapshot(JobResponse, json: String)
+        case snapshot(JobView, json: String)
         /// The job has ended. The snapshot before this one is final.
         case end
     }
@@ -74,13 +74,13 @@ public struct JobWatch: AsyncSequence, Sendable {
             return String(value.first == UInt8(ascii: " ") ? value.dropFirst() : value)
         }
 
-        private mutating func readJob(_ data: String) throws(LedgerClientError) -> JobResponse {
+        private mutating func readJob(_ data: String) throws(LedgerClientError) -> JobView {
             do {
                 let body = try JSONReader.read(Array(data.utf8))
                 clock = ServerClock(body) ?? clock
-                return try JobResponse(body)
+                return try JobView(body)
             } catch {
-                throw LedgerClientError(.unexpectedAnswer, "Cannot read an event of the stream as a job: \(error)")
+                throw LedgerClientError(.unexpectedResponse, "Cannot read an event of the stream as a job: \(error)")
             }
         }
     }

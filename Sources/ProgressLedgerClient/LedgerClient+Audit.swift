@@ -8,9 +8,9 @@ extension LedgerClient {
     ///
     /// The result lists every fault that the server found. It takes some seconds per million events.
     public func verify(
-        _ job: JobID, _ stretch: Verification.Range = Verification.Range()
+        _ job: JobID, _ range: Verification.Range = Verification.Range()
     ) async throws(LedgerClientError) -> Verification {
-        try await ask(.verify(job, stretch), as: VerificationResponse.self).value.verification
+        try await ask(.verify(job, range), as: VerificationResponse.self).value.verification
     }
 
     /// Returns a page of the heads of all jobs, in the order of their ids.

@@ -1,5 +1,5 @@
 public import Ledger
-public import LedgerWire
+import LedgerWire
 import NIOCore
 import NIOHTTP1
 
@@ -9,15 +9,15 @@ extension LedgerClient {
     // MARK: Jobs
 
     /// Creates a job, or finds the job with the same key and the same content.
-    public func createJob(_ description: JobDescription) async throws(LedgerClientError) -> JobResponse {
-        try await withOwnWrites(try await ask(.createJob(description), as: JobResponse.self).value)
+    public func createJob(_ description: JobDescription) async throws(LedgerClientError) -> JobView {
+        try await withOwnWrites(try await ask(.createJob(description), as: JobView.self).value)
     }
 
     /// Returns a job with a snapshot of everything recorded before the call.
     ///
     /// If the projection needs more than 5 s to catch up, or the wait fails, it returns the snapshot as it is.
-    public func job(_ job: JobID) async throws(LedgerClientError) -> JobResponse {
-        let read = try await ask(.job(job), as: JobResponse.self).value
+    public func job(_ job: JobID) async throws(LedgerClientError) -> JobView {
+        let read = try await ask(.job(job), as: JobView.self).value
         return try await waitUntilFolded(read, read.ledgerSequence)
     }
 
@@ -66,10 +66,10 @@ extension LedgerClient {
     ///   - label: The indicator; nil is the default one.
     ///   - points: The most points in the history, up to 10,000. If there are more decreases than that, the history has
     ///     a point for each decrease.
-    public func curve(
+    public func history(
         of job: JobID, label: Name?, points: Int = 500
     ) async throws(LedgerClientError) -> IndicatorHistory {
-        try await ask(.curve(job, label: label, points: points), as: IndicatorHistory.self).value
+        try await ask(.history(job, label: label, points: points), as: IndicatorHistory.self).value
     }
 
     // MARK: Events
@@ -125,8 +125,8 @@ extension LedgerClient {
     /// Returns a page of a job's events with their verdicts.
     public func events(
         of job: JobID, _ search: EventSearch = EventSearch()
-    ) async throws(LedgerClientError) -> EventsPage {
-        try await ask(.events(job, search), as: EventsPage.self).value
+    ) async throws(LedgerClientError) -> EventPage {
+        try await ask(.events(job, search), as: EventPage.self).value
     }
 
     /// Returns all events of a job as a stream that is read no faster than consumed.
@@ -165,23 +165,23 @@ extension LedgerClient {
     }
 
     private func readProgress(_ request: LedgerRequest) async throws(LedgerClientError) -> ReadJob {
-        let (value, response) = try await ask(request, as: JobResponse.self)
+        let (value, response) = try await ask(request, as: JobView.self)
         return ReadJob(job: value, entityTag: response.headers.first(name: "etag"))
     }
 
     /// Returns the job once its snapshot includes this client's reports.
-    private func withOwnWrites(_ job: JobResponse) async throws(LedgerClientError) -> JobResponse {
+    private func withOwnWrites(_ job: JobView) async throws(LedgerClientError) -> JobView {
         try await waitUntilFolded(job, 0)
     }
 
     /// Returns the job once its snapshot has `sequence` and this client's reports.
     ///
     /// After 5 s it returns the job as it is.
-    private func waitUntilFolded(_ job: JobResponse, _ sequence: Int64) async throws(LedgerClientError) -> JobResponse {
+    private func waitUntilFolded(_ job: JobView, _ sequence: Int64) async throws(LedgerClientError) -> JobView {
         let minSequence = max(sequence, sharedState.lastWritten(to: job.id))
         guard job.snapshot.sequence < minSequence else { return job }
         do throws(LedgerClientError) {
-            return try await ask(.progress(job.id, minSequence: minSequence), as: JobResponse.self).value
+            return try await ask(.progress(job.id, minSequence: minSequence), as: JobView.self).value
         } catch {
             guard error.code != .cancelled else { throw error }
             return job
@@ -270,7 +270,7 @@ extension LedgerClient {
             return try Value(read)
         } catch {
             throw LedgerClientError(
-                .unexpectedAnswer,
+                .unexpectedResponse,
                 "Cannot \(request.purpose): the response of \(address) is not readable: \(error)",
                 remedy: "Check that a progress ledger of this version listens there.", status: response.status)
         }

@@ -1,9 +1,6 @@
 // This module's interface uses types of modules that are not products. Re-exporting them lets a task import one module.
 @_exported public import Ledger
 
-@_exported public import struct LedgerWire.JobResponse
-@_exported public import struct LedgerWire.RequestProblem
-
 /// An HTTP/1.1 client of a ledger's server.
 ///
 /// The command line and the tests use it too. One client holds a bounded number of connections to one server, keeps
@@ -37,7 +34,7 @@ public final class LedgerClient: Sendable {
         /// The largest response, in bytes, that is held in memory.
         ///
         /// A page of 1,000 events with long names stays below.
-        public var answerBytesMax = 64 * 1_048_576
+        public var responseBytesMax = 64 * 1_048_576
         /// The bearer token that identifies the caller, if the server requires one.
         public var token: String?
 
@@ -54,7 +51,7 @@ public final class LedgerClient: Sendable {
             settings.connectionIdleMax = bound(connectionIdleMax)
             settings.deadline = bound(deadline)
             settings.patience = bound(patience)
-            settings.answerBytesMax = max(0, answerBytesMax)
+            settings.responseBytesMax = max(0, responseBytesMax)
             return settings
         }
     }

@@ -1,5 +1,4 @@
 public import Ledger
-public import LedgerWire
 
 /// A failed request to the ledger.
 ///
@@ -23,7 +22,7 @@ public struct LedgerClientError: Error, Sendable {
         case deadlineExceeded
         /// The snapshot has not reached the requested sequence.
         case notFolded
-        /// The request is invalid: ``LedgerClientError/problems`` names the fields.
+        /// The request is invalid: ``LedgerClientError/fieldErrors`` names the fields.
         case invalid
         /// The token is missing or invalid, or does not permit the request.
         case unauthorized
@@ -40,7 +39,7 @@ public struct LedgerClientError: Error, Sendable {
         /// The server failed.
         case serverFailed
         /// The response is not that of a ledger of this version.
-        case unexpectedAnswer
+        case unexpectedResponse
         /// The task was cancelled.
         case cancelled
     }
@@ -54,7 +53,7 @@ public struct LedgerClientError: Error, Sendable {
     /// The HTTP status; nil if there was no response.
     public let status: Int?
     /// The faults of the request, by field.
-    public let problems: [RequestProblem]
+    public let fieldErrors: [FieldError]
     /// The superseded execution and the one that counts.
     public let superseded: SupersededExecution?
     /// The pause that the server requests before the next try.
@@ -63,14 +62,14 @@ public struct LedgerClientError: Error, Sendable {
     let isProblem: Bool
 
     init(
-        _ code: Code, _ message: String, remedy: String? = nil, status: Int? = nil, problems: [RequestProblem] = [],
+        _ code: Code, _ message: String, remedy: String? = nil, status: Int? = nil, fieldErrors: [FieldError] = [],
         superseded: SupersededExecution? = nil, retryAfter: Duration? = nil, isProblem: Bool = false
     ) {
         self.code = code
         self.message = message
         self.remedy = remedy
         self.status = status
-        self.problems = problems
+        self.fieldErrors = fieldErrors
         self.superseded = superseded
         self.retryAfter = retryAfter
         self.isProblem = isProblem
@@ -112,9 +111,8 @@ public struct SupersededExecution: Hashable, Sendable {
 extension LedgerClientError: CustomStringConvertible {
     public var description: String {
         var lines = [message]
-        for problem in problems {
-            let position = problem.pointer ?? problem.parameter ?? ""
-            lines.append(position.isEmpty ? "  \(problem.detail)" : "  \(position): \(problem.detail)")
+        for error in fieldErrors {
+            lines.append(error.location.isEmpty ? "  \(error.detail)" : "  \(error.location): \(error.detail)")
         }
         if let remedy { lines.append(remedy) }
         return lines.joined(separator: "\n")

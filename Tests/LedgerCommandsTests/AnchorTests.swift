@@ -36,7 +36,7 @@ struct AnchorTests {
         let key = SigningKey.make()
         let head = LedgerHead(
             job: JobID(high: 1, low: 2),
-            position: ChainPosition(sequence: 7, hash: Array(repeating: 1, count: 32)))
+            position: ChainPosition(sequence: 7, hash: EventHash(1, 2, 3, 4)))
         let text = try AnchorFile.text([head], at: Timestamp(microseconds: 0), signedBy: key)
         #expect(try AnchorFile.parse(text, "FILE").heads == [head])
         for (number, reason) in [

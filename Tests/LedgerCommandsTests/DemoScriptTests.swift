@@ -33,7 +33,7 @@ struct DemoScriptTests {
     @Test("nine tasks do one unit each, despite repeated, late and zombie reports")
     func tasksAreComplete() {
         let drafts = drafts
-        #expect(drafts.allSatisfy { $0.problems().isEmpty })
+        #expect(drafts.allSatisfy { $0.fieldErrors().isEmpty })
         let tasks = Set(drafts.compactMap(\.body.reference?.task))
         #expect(tasks.count == 10)
         let done = drafts.reduce(Int64(0)) { sum, draft in

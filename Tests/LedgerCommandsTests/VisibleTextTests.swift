@@ -79,8 +79,8 @@ struct VisibleTextTests {
     func manyLabels(width: Int) {
         let moment = Timestamp(microseconds: 1_000_000_000)
         let units = Units(total: 10, done: 1)
-        func job(_ labels: Int) -> JobResponse {
-            JobResponse(
+        func job(_ labels: Int) -> JobView {
+            JobView(
                 id: JobID(createdAt: moment, randomHigh: 0, randomLow: 0), description: JobDescription(name: "mosaic"),
                 createdAt: moment, ledgerSequence: 1,
                 snapshot: Snapshot(

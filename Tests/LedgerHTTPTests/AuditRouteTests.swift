@@ -144,8 +144,8 @@ struct AuditRouteTests {
             let id = try #require(JobID(job))
             let isFolded = try await ledger.waitUntilFolded(id, sequence: 3, deadline: .testTimeout)
             #expect(isFolded)
-            var importedJob = try JobResponse(try await client.get("/v1/jobs/\(job)").json)
-            var exportedJob = try JobResponse(shown)
+            var importedJob = try JobView(try await client.get("/v1/jobs/\(job)").json)
+            var exportedJob = try JobView(shown)
             // The server's clock has advanced between the two responses.
             (importedJob.now, exportedJob.now) = (nil, nil)
             #expect(importedJob == exportedJob)

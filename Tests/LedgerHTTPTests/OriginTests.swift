@@ -15,7 +15,7 @@ struct OriginTests {
         var head = HTTPRequestHead(version: .http1_1, method: method, uri: uri)
         if let host { head.headers.add(name: "Host", value: host) }
         if let origin { head.headers.add(name: "Origin", value: origin) }
-        return policy.problem(head)?.problem.status
+        return policy.problem(head)?.details.status
     }
 
     @Test(

@@ -27,7 +27,7 @@ struct RouteTests {
                 }
                 let created = try await client.post("/v1/jobs", String(decoding: writer.bytes, as: UTF8.self))
                 #expect(created.status == 201)
-                let newJob = try JobResponse(try created.json)
+                let newJob = try JobView(try created.json)
                 #expect(newJob.description == JobDescription(name: Name(text), tags: [Name(text): Name(text)]))
                 var event = JSONWriter()
                 event.object { writer in
@@ -39,7 +39,7 @@ struct RouteTests {
                 let appended = try await client.post(
                     "/v1/jobs/\(newJob.id)/events?wait=folded", String(decoding: event.bytes, as: UTF8.self))
                 #expect(try appended.json["verdicts"]?.elements == [.string("counted")])
-                let job = try JobResponse(try await client.get("/v1/jobs/\(newJob.id)/progress").json)
+                let job = try JobView(try await client.get("/v1/jobs/\(newJob.id)/progress").json)
                 #expect(job.snapshot.indicators.map(\.label) == [Name(text)])
                 let events = try await client.get("/v1/jobs/\(newJob.id)/events?type=progress").json["events"]?.elements
                 let read = try ExplainedEvent(try #require(events?.first))
@@ -294,8 +294,8 @@ struct RouteTests {
                 #expect(try refused.pointers == [String(query.prefix { $0 != "=" })], "\(query)")
             }
 
-            let curve = try await client.get("/v1/jobs/\(job)/history?label=x").json
-            let points = try #require(curve["points"]?.elements)
+            let history = try await client.get("/v1/jobs/\(job)/history?label=x").json
+            let points = try #require(history["points"]?.elements)
             #expect(points.map { $0["done"] } == [.integer(3), .integer(1)])
             #expect(points[0]["cause"] == nil)
             #expect(points[1]["cause"]?["task"]?.text == "a")

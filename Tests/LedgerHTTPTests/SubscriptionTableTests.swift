@@ -21,8 +21,9 @@ struct SubscriptionTableTests {
                 id: ids[job], description: JobDescription(name: name), createdAt: moment, ledgerSequence: sequence,
                 snapshot: Snapshot(
                     sequence: sequence, state: state, createdAt: moment, startedAt: nil, updatedAt: moment,
-                    finishedAt: nil, tasks: TaskCounts(), indicators: []), projection: projection,
-                history: EventHash(history, 0, 0, 0)), readSince: began)
+                    finishedAt: nil, tasks: TaskCounts(), indicators: []),
+                version: JobView.Version(projection: projection, history: EventHash(history, 0, 0, 0))),
+            readSince: began)
     }
 
     private static func jobs(_ deliveries: [SubscriptionTable.Delivery]) -> [JobID] {

@@ -28,11 +28,11 @@ struct WatchTests {
                 let read = try await client.get("/v1/jobs/\(job)").json
                 // All fields but the server's time are compared; it is the first field.
                 #expect(try first.json["now"] != nil)
-                #expect(try JobResponse(try first.json).snapshot == JobResponse(read).snapshot)
+                #expect(try JobView(try first.json).snapshot == JobView(read).snapshot)
                 _ = try await client.post("/v1/jobs/\(job)/events", Self.progress(3))
                 let second = try #require(try await source.next())
                 #expect(second.sequence == "2")
-                #expect(try JobResponse(try second.json).snapshot.indicators.map(\.counted.done) == [3])
+                #expect(try JobView(try second.json).snapshot.indicators.map(\.counted.done) == [3])
                 _ = try await client.post("/v1/jobs/\(job)/events", Self.finish)
                 let third = try #require(try await source.next())
                 #expect(third.name == "snapshot" && third.sequence == "3")

@@ -65,7 +65,7 @@ struct DroppedProjectionTests {
                 let before = try await ledger.stampedJob(job)?.stamp
                 try await drop(target)
                 let missing = try #require(try await ledger.stampedJob(job))
-                #expect(missing.stamp != before && missing.view.projection == 0)
+                #expect(missing.stamp != before && missing.view.version?.projection == 0)
                 let stamp = try await withCheckedThrowingContinuation { continuation in
                     ledger.stamp(of: job) { continuation.resume(with: $0) }
                 }

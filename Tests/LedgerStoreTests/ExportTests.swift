@@ -77,7 +77,7 @@ struct ExportTests {
             var excerpt = try #require(try await from.excerpt(job, after: 0, limit: 100))
             switch forgery {
             case .editsAnEvent: excerpt.events[30].event = excerpt.events[30].event.aMicrosecondLater
-            case .editsAHash: excerpt.events[30].hash[0] ^= 1
+            case .editsAHash: excerpt.events[30].hash.flipBit(ofByte: 0)
             case .leavesOneOut: excerpt.events.remove(at: 30)
             case .swapsTwo: excerpt.events.swapAt(30, 31)
             case .changesTheName:
@@ -87,7 +87,7 @@ struct ExportTests {
             case .changesTheJob: excerpt.job = JobID(high: job.high, low: job.low ^ 1)
             case .beginsTwice, .isOfTheFuture: break
             case .goesBeyondItsEnd: excerpt.head.sequence = 50
-            case .endsWithAnotherHash: excerpt.head.hash[31] ^= 1
+            case .endsWithAnotherHash: excerpt.head.hash.flipBit(ofByte: 31)
             case .putsATimeToTheFirst:
                 let first = excerpt.events[0].event
                 excerpt.events[0].event = Event(
@@ -177,5 +177,13 @@ extension Event {
     /// The same event, recorded one microsecond later.
     var aMicrosecondLater: Event {
         Event(sequence: sequence, recordedAt: Timestamp(microseconds: recordedAt.microseconds + 1), at: at, body: body)
+    }
+}
+
+extension EventHash {
+    fileprivate mutating func flipBit(ofByte index: Int) {
+        var bytes = bytes
+        bytes[index] ^= 1
+        self = EventHash(bytes: bytes) ?? .none
     }
 }

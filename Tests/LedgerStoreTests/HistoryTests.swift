@@ -62,12 +62,12 @@ struct HistoryTests {
             let events = page.events.map(\.event)
             var fold = Fold(tracksChanges: false)
             var recorder = SnapshotDiffRecorder(from: fold, counting: .all, limit: 7)
-            var curves = IndicatorHistoryRecorder(nil, points: 20)
+            var points = IndicatorHistoryRecorder(nil, points: 20)
             for event in events {
                 if event.sequence == 81 { recorder = SnapshotDiffRecorder(from: fold, counting: .all, limit: 7) }
                 let decision = try fold.apply(event)
                 recorder.record(event, decision, in: fold)
-                curves.record(event, decision, in: fold)
+                points.record(event, decision, in: fold)
                 guard event.sequence % 40 == 0 else { continue }
                 for policy in CountingPolicy.allCases {
                     let result = try await ledger.explain(
@@ -83,8 +83,8 @@ struct HistoryTests {
             let difference = try await ledger.difference(
                 job, from: .sequence(80), to: nil, counting: .all, limit: 7)
             #expect(difference == recorder.difference(to: fold), "seed \(seed)")
-            guard case .found(let curve) = try await ledger.curve(job, nil, points: 20) else { throw Unexpected() }
-            #expect(curve == curves.curve(through: fold), "seed \(seed)")
+            guard case .found(let history) = try await ledger.history(job, nil, points: 20) else { throw Unexpected() }
+            #expect(history == points.history(through: fold), "seed \(seed)")
             // Under the default policy the present comes from the stored projection, which must agree.
             guard
                 case .found(let stored) = try await ledger.explain(

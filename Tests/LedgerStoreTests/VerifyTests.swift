@@ -190,7 +190,7 @@ struct VerifyTests {
                     try await ledger.verify(
                         job,
                         Verification.Range(
-                            after: ChainPosition(sequence: 6, hash: [UInt8](repeating: 7, count: 32)))))
+                            after: ChainPosition(sequence: 6, hash: EventHash(7, 7, 7, 7)))))
                 #expect(sixth.fault?.kind == .altered && sixth.fault?.sequence == 6)
             }
         }
@@ -252,15 +252,14 @@ struct VerifyTests {
         let source = try #require(try await ledger.excerpt(other ?? job, after: 0, limit: 100))
         _ = try await tamper(target, "delete from ledger.event where job_id = $1 and sequence > \(last)", [job])
         var chain = HashChain(job: job)
-        var lastHash: [UInt8] = []
+        var lastHash = EventHash.none
         var lastTime = Timestamp(microseconds: 0)
         for var recorded in source.events where recorded.event.sequence <= last {
             change(&recorded)
             lastHash = chain.append(recorded.event)
             lastTime = recorded.event.recordedAt
             let time = "to_timestamp(0) + interval '\(lastTime.microseconds) us'"
-            let digits = lastHash.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-            let hash = "decode('\(digits)', 'hex')"
+            let hash = "decode('\(lastHash)', 'hex')"
             let changed = try await tamper(
                 target,
                 "update ledger.event set recorded_at = \(time), hash = \(hash) where job_id = $1 and sequence = \(recorded.event.sequence)",

@@ -63,6 +63,21 @@ struct HashChainTests {
         #expect(one == other)
     }
 
+    @Test("a hash reads back from its 32 bytes and its 64 digits, and from nothing else")
+    func representations() throws {
+        let bytes = (0..<32).map { UInt8($0 * 7) }
+        let hash = try #require(EventHash(bytes: bytes))
+        #expect(hash.bytes == bytes)
+        #expect(hash.description == "00070e151c232a31383f464d545b626970777e858c939aa1a8afb6bdc4cbd2d9")
+        #expect(EventHash(hash.description) == hash && EventHash(hash.description.uppercased()) == hash)
+        #expect(EventHash(bytes: bytes + [0]) == nil && EventHash(bytes: bytes.dropLast()) == nil)
+        for text in ["", "0", String(hash.description.dropLast()), hash.description + "0"] {
+            #expect(EventHash(text) == nil, "\(text)")
+        }
+        #expect(EventHash(String(repeating: "g", count: 64)) == nil)
+        #expect(EventHash(String(repeating: "é", count: 32)) == nil)
+    }
+
     /// The expected value was computed with Python's hashlib from the specification.
     @Test("a known event keeps its known hash")
     func knownHash() throws {
@@ -79,6 +94,6 @@ struct HashChainTests {
                 at: Timestamp(microseconds: -1),
                 body: .progress(ProgressReport(reference: reference, report: 12, label: "rows", total: 10, done: 3))))
         let expected = "f0 1e 9 51 e9 e1 a6 5a 6e d8 9b 50 ac c8 e7 75 7b 92 3c c1 d2 5e 8b 6c c ea e9 65 3e a7 63 7c"
-        #expect(hash.map { String($0, radix: 16) }.joined(separator: " ") == expected)
+        #expect(hash.bytes.map { String($0, radix: 16) }.joined(separator: " ") == expected)
     }
 }

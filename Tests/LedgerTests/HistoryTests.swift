@@ -130,7 +130,7 @@ struct HistoryTests {
                     shown[event.sequence] = new
                     if new.total < old.total || new.done < old.done { decreases.insert(event.sequence) }
                 }
-                let history = try #require(recorder.curve(through: fold))
+                let history = try #require(recorder.history(through: fold))
                 #expect(history.sequence == 400 && history.label == label)
                 #expect(history.points.count <= max(points, decreases.count + 2))
                 #expect(history.points.first?.sequence == shown.keys.min(), "seed \(seed)")
@@ -159,7 +159,7 @@ struct HistoryTests {
                 body: .progress(report))
             recorder.record(event, try fold.apply(event), in: fold)
         }
-        let history = try #require(recorder.curve(through: fold))
+        let history = try #require(recorder.history(through: fold))
         #expect(history.points.count == 50)
         #expect(history.points.first?.sequence == 1)
         #expect(history.points.last?.sequence == 20_000)

@@ -35,18 +35,18 @@ struct EventRequestTests {
 
     /// Parses a body with the general parser alone.
     private func read(_ body: [UInt8], _ format: EventRequest.Format, namesJob: Bool) -> Outcome {
-        var problems = ProblemList()
+        var errors = FieldErrorList()
         var entries: [(EventRequest.Entry, String)] = []
         do throws(RequestError) {
             let (values, isIntact) = try values(body, format)
             for (index, value) in values.enumerated() {
                 let location: EventRequest.Location = isIntact ? .whole : .element(index)
-                if let entry = EventRequest.entry(value, location, namesJob: namesJob, &problems) {
+                if let entry = EventRequest.entry(value, location, namesJob: namesJob, &errors) {
                     entries.append((entry, location.pointer))
                 }
             }
-            if values.isEmpty { problems.add("", "contains no event") }
-            guard problems.isEmpty else { throw .invalid(problems.problems) }
+            if values.isEmpty { errors.add("", "contains no event") }
+            guard errors.isEmpty else { throw .invalid(errors.list) }
         } catch {
             return .refused(error)
         }
@@ -140,11 +140,11 @@ struct EventRequestTests {
     }
 
     private func general(_ bytes: [UInt8], namesJob: Bool) -> EventRequest.Entry? {
-        var problems = ProblemList()
+        var errors = FieldErrorList()
         // Text that is not JSON contains no event: the error is the expected result here.
         guard let value = try? JSONReader.read(bytes) else { return nil }
-        let entry = EventRequest.entry(value, .whole, namesJob: namesJob, &problems)
-        return problems.isEmpty ? entry : nil
+        let entry = EventRequest.entry(value, .whole, namesJob: namesJob, &errors)
+        return errors.isEmpty ? entry : nil
     }
 
     /// Damages a text up to three times, so that it often stays nearly valid.

@@ -6,15 +6,15 @@ import Testing
 
 /// Bodies that are designed to be expensive.
 ///
-/// The time to parse them is proportional to their length, and the problems are still reported.
+/// The time to parse them is proportional to their length, and the errors are still reported.
 @Suite("Hostile bodies", .ownThread, .timeLimit(.minutes(1)))
 struct HostileBodyTests {
     private static let count = 200_000
 
-    private func problems(_ body: String, _ format: EventRequest.Format = .json) -> [RequestProblem] {
+    private func errors(_ body: String, _ format: EventRequest.Format = .json) -> [FieldError] {
         do throws(RequestError) { _ = try EventRequest.drafts(Array(body.utf8), format) } catch {
-            guard case .invalid(let problems) = error else { return [] }
-            return problems
+            guard case .invalid(let errors) = error else { return [] }
+            return errors
         }
         return []
     }
@@ -22,15 +22,15 @@ struct HostileBodyTests {
     @Test("200,000 unknown fields are refused in linear time, and 100 of them are named")
     func unknownFields() {
         let fields = (0..<Self.count).map { "\"f\($0)\":1" }.joined(separator: ",")
-        let problems = problems(#"{"type":"progress","task":"t",\#(fields)}"#)
-        #expect(problems.count == RequestError.problemsMax)
-        #expect(problems.first?.pointer == "/f0")
+        let errors = errors(#"{"type":"progress","task":"t",\#(fields)}"#)
+        #expect(errors.count == RequestError.errorsMax)
+        #expect(errors.first?.pointer == "/f0")
     }
 
     @Test("a field that is repeated 200,000 times is refused in linear time")
     func repeatedField() {
         let fields = Array(repeating: #""done":1"#, count: Self.count).joined(separator: ",")
-        #expect(problems(#"{"type":"progress","task":"t",\#(fields)}"#).map(\.pointer).contains("/done"))
+        #expect(errors(#"{"type":"progress","task":"t",\#(fields)}"#).map(\.pointer).contains("/done"))
     }
 
     @Test("200,000 tags are refused in linear time")
@@ -48,7 +48,7 @@ struct HostileBodyTests {
         var reader = JSONReader(body[...], valuesMax: EventRequest.valuesMax)
         let value = try reader.readWhole()
         #expect(try #require(value["label"]?.elements).count < EventRequest.valuesMax)
-        #expect(problems(String(decoding: body, as: UTF8.self)).map(\.pointer) == ["/label"])
+        #expect(errors(String(decoding: body, as: UTF8.self)).map(\.pointer) == ["/label"])
     }
 
     @Test("an object with more values than are kept is always refused")
@@ -60,20 +60,20 @@ struct HostileBodyTests {
         ]
         for value in values {
             for field in ["label", "total", "at", "nonsense", "execution", "type"] {
-                #expect(!problems(#"{"type":"progress","task":"t","\#(field)":[\#(value)]}"#).isEmpty)
+                #expect(!errors(#"{"type":"progress","task":"t","\#(field)":[\#(value)]}"#).isEmpty)
             }
         }
         let nulls = (0..<many).map { "\"f\($0)\":null" }.joined(separator: ",")
-        #expect(!problems(#"{\#(nulls),"type":"progress","task":"t"}"#).isEmpty)
+        #expect(!errors(#"{\#(nulls),"type":"progress","task":"t"}"#).isEmpty)
     }
 
-    @Test("many bad events and empty lines take linear time, and 100 problems are named")
+    @Test("many bad events and empty lines take linear time, and 100 errors are named")
     func badEvents() {
         let bad = #"{"type":"progress","task":"","total":-1,"done":1.5,"a":1,"b":2}"#
         let array = "[" + Array(repeating: bad, count: 10_000).joined(separator: ",") + "]"
-        #expect(problems(array).count == RequestError.problemsMax)
+        #expect(errors(array).count == RequestError.errorsMax)
         let lines = Array(repeating: bad + "\n\n\n\n", count: 10_000).joined()
-        #expect(problems(lines, .lines).count == RequestError.problemsMax)
+        #expect(errors(lines, .lines).count == RequestError.errorsMax)
     }
 
     @Test("an import of a million short lines is refused at the first bad one")
@@ -95,15 +95,15 @@ struct HostileBodyTests {
     @Test("every bad field of an object is named")
     func everyField() throws {
         #expect(
-            Set(problems(#"{"type":"progress","task":"","total":1.5,"done":-1}"#).map(\.pointer))
+            Set(errors(#"{"type":"progress","task":"","total":1.5,"done":-1}"#).map(\.pointer))
                 == ["/task", "/total", "/done"])
         #expect(
-            problems(#"{"type":"execution_finished","task":"","attempt":0,"outcome":"x"}"#).compactMap(\.pointer)
+            errors(#"{"type":"execution_finished","task":"","attempt":0,"outcome":"x"}"#).compactMap(\.pointer)
                 .sorted()
                 == ["/attempt", "/outcome", "/task"])
-        #expect(problems(#"{"type":"progress","done":-1}"#).compactMap(\.pointer).sorted() == ["/done", "/task"])
+        #expect(errors(#"{"type":"progress","done":-1}"#).compactMap(\.pointer).sorted() == ["/done", "/task"])
         #expect(
-            problems(#"{"type":"progress","task":"a\u0000","label":7,"at":"x"}"#).compactMap(\.pointer).sorted()
+            errors(#"{"type":"progress","task":"a\u0000","label":7,"at":"x"}"#).compactMap(\.pointer).sorted()
                 == ["/at", "/label", "/task"])
         let start = #expect(throws: RequestError.self) {
             try EventRequest.start(Array(#"{"task":"","attempt":0,"more":1}"#.utf8))
@@ -116,8 +116,8 @@ struct HostileBodyTests {
     }
 
     private func pointers(_ error: RequestError?) -> [String] {
-        guard case .invalid(let problems) = error else { return [] }
-        return problems.compactMap(\.pointer).sorted()
+        guard case .invalid(let errors) = error else { return [] }
+        return errors.compactMap(\.pointer).sorted()
     }
 
     @Test(

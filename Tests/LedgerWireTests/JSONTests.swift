@@ -148,7 +148,7 @@ struct JSONTests {
                 sequence: 1, state: .running, createdAt: nil, startedAt: nil, updatedAt: nil, finishedAt: nil,
                 tasks: TaskCounts(), indicators: [])
             var writer = JSONWriter()
-            JobResponse(
+            JobView(
                 id: JobID(high: 1, low: 2), description: JobDescription(name: "n"),
                 createdAt: Timestamp(microseconds: 0), ledgerSequence: 1, snapshot: snapshot, now: now
             ).write(to: &writer)
@@ -157,14 +157,14 @@ struct JSONTests {
         let moments: [Int64] = [0, 1, 951_782_399_999_999, 1_800_000_000_123_456, 253_402_300_799_999_999]
         for moment in moments.map({ Timestamp(microseconds: $0) }) {
             var patched = bytes(Timestamp(microseconds: 1_234_567_890_000_000))
-            JobResponse.setNow(moment, in: &patched)
+            JobView.setNow(moment, in: &patched)
             #expect(patched == bytes(moment))
             var prefixed = Array("data: ".utf8) + bytes(Timestamp(microseconds: 0))
-            JobResponse.setNow(moment, in: &prefixed, from: 6)
+            JobView.setNow(moment, in: &prefixed, from: 6)
             #expect(prefixed == Array("data: ".utf8) + bytes(moment))
         }
         var without = bytes(nil)
-        JobResponse.setNow(Timestamp(microseconds: 5), in: &without)
+        JobView.setNow(Timestamp(microseconds: 5), in: &without)
         #expect(without == bytes(nil))
     }
 }

@@ -128,7 +128,7 @@ struct CallTests {
         arguments: [
             (400, LedgerClientError.Code.invalid), (401, .unauthorized), (403, .unauthorized), (404, .notFound),
             (409, .conflict), (413, .tooLarge), (422, .invalid), (429, .unavailable), (503, .unavailable),
-            (500, .outcomeUnknown), (502, .outcomeUnknown), (415, .unexpectedAnswer),
+            (500, .outcomeUnknown), (502, .outcomeUnknown), (415, .unexpectedResponse),
         ])
     func refusalsHaveCodes(status: Int, code: LedgerClientError.Code) async throws {
         let problem = """
@@ -139,7 +139,7 @@ struct CallTests {
         }
         #expect(error.code == code)
         #expect(error.status == status)
-        #expect(error.problems == [RequestProblem(pointer: "/2/done", detail: "must be an integer")])
+        #expect(error.fieldErrors == [FieldError(pointer: "/2/done", detail: "must be an integer")])
         #expect(error.description.contains("/2/done: must be an integer"))
     }
 

@@ -17,7 +17,7 @@ struct ConnectionPoolStateTests {
         switch grant {
         case .use(let connection): return ("use \(connection)", expired)
         case .connect: return ("connect", expired)
-        case .wait(let waiter, let ticket): return ("wait \(waiter) \(ticket)", expired)
+        case .wait(let waiter, let waiterID): return ("wait \(waiter) \(waiterID)", expired)
         case .refuse: return ("refuse", expired)
         case .closed: return ("closed", expired)
         }
@@ -62,8 +62,8 @@ struct ConnectionPoolStateTests {
         _ = acquire(&state)
         _ = acquire(&state, 1)
         _ = acquire(&state, 2)
-        #expect(state.abandon(ticket: 1) == 1)
-        #expect(state.abandon(ticket: 1) == nil)
+        #expect(state.abandon(waiterID: 1) == 1)
+        #expect(state.abandon(waiterID: 1) == nil)
         #expect(text(state.release("a", now: begin)) == "a to 2")
     }
 

@@ -114,7 +114,7 @@ struct ExchangeTests {
         "a write with an unknown outcome or refused by a proxy is repeated only if that is safe",
         arguments: [
             (#"{"title":"Outcome unknown","status":503,"detail":"late"}"#, LedgerClientError.Code.outcomeUnknown),
-            ("upstream connect error or disconnect/reset before headers", .unexpectedAnswer),
+            ("upstream connect error or disconnect/reset before headers", .unexpectedResponse),
         ])
     func unknownOutcomesAreRepeatedIfSafe(body: String, code: LedgerClientError.Code) async throws {
         let unknown = ScriptedServer.Reaction.respond(503, body, headers: [("retry-after", "0")])
@@ -179,7 +179,7 @@ struct ExchangeTests {
     @Test("a response larger than the limit is refused and not held in memory")
     func responsesAreBounded() async throws {
         try await ScriptedServer.with(.stream([String(repeating: "x", count: 2_000)])) { server in
-            let client = try client(server) { $0.answerBytesMax = 1_000 }
+            let client = try client(server) { $0.responseBytesMax = 1_000 }
             let error = await #expect(throws: LedgerClientError.self) { try await client.job(job) }
             #expect(error?.code == .tooLarge)
         }
@@ -193,7 +193,7 @@ struct ExchangeTests {
             for _ in 1...2 {
                 let client = try client(server)
                 let error = await #expect(throws: LedgerClientError.self) { try await client.job(job) }
-                #expect(error?.code == .unexpectedAnswer)
+                #expect(error?.code == .unexpectedResponse)
                 #expect(error?.remedy?.contains("Check that a progress ledger") == true)
             }
         }

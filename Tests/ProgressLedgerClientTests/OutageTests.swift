@@ -143,7 +143,7 @@ struct OutageTests {
         var settings = LedgerClient.Settings()
         settings.connectionsMax = -1
         settings.waitersMax = .min
-        settings.answerBytesMax = -1
+        settings.responseBytesMax = -1
         settings.deadline = .seconds(Int64.max)
         settings.connectionIdleMax = .seconds(Int64.min)
         settings.patience = .seconds(-1)
@@ -234,7 +234,7 @@ struct OwnWritesTests {
         ) { server in
             let client = try LedgerClient(url: server.url)
             var clocks: [ServerClock?] = []
-            for _ in 1...3 { clocks.append(try await client.sendWithClock(.job(job), as: JobResponse.self).clock) }
+            for _ in 1...3 { clocks.append(try await client.sendWithClock(.job(job), as: JobView.self).clock) }
             let midnight: Int64 = 1_769_817_600_000_000
             let times = clocks.map { $0.map { $0.now().microseconds - midnight } }
             #expect(try (1_500_000..<3_600_000_000).contains(#require(times[0])), "\(times)")

@@ -5,10 +5,10 @@
 public struct ChainPosition: Hashable, Sendable {
     /// The sequence of the event.
     public var sequence: Int64
-    /// The hash of the event, 32 bytes.
-    public var hash: [UInt8]
+    /// The hash of the event.
+    public var hash: EventHash
 
-    public init(sequence: Int64, hash: [UInt8]) {
+    public init(sequence: Int64, hash: EventHash) {
         self.sequence = sequence
         self.hash = hash
     }

@@ -5,7 +5,7 @@ public struct Verification: Hashable, Sendable {
     /// The last event up to which everything is as it was recorded.
     public var sequence: Int64
     /// The hash of that event.
-    public var headHash: [UInt8]
+    public var headHash: EventHash
     /// The last event that the job's head names.
     ///
     /// If the job has no head: the last stored event.
@@ -13,7 +13,7 @@ public struct Verification: Hashable, Sendable {
     /// The first fault; nil if there is none.
     public var fault: Fault?
 
-    public init(sequence: Int64, headHash: [UInt8], ledgerSequence: Int64, fault: Fault? = nil) {
+    public init(sequence: Int64, headHash: EventHash, ledgerSequence: Int64, fault: Fault? = nil) {
         self.sequence = sequence
         self.headHash = headHash
         self.ledgerSequence = ledgerSequence

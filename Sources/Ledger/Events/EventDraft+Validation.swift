@@ -1,99 +1,99 @@
 extension EventDraft {
-    /// Returns every reason why this draft cannot be appended.
+    /// Returns every error that prevents an append of this draft.
     ///
     /// Empty if the draft is valid. Costs a pass over its texts.
-    public func problems() -> [FieldError] {
-        var problems: [FieldError] = []
+    public func fieldErrors() -> [FieldError] {
+        var errors: [FieldError] = []
         if let at, at < .earliest || at > .latest {
-            problems.append(FieldError(field: "at", detail: "must be in the years 1 to 9999"))
+            errors.append(FieldError(pointer: "/at", detail: "must be in the years 1 to 9999"))
         }
         switch body {
         case .jobCreated(let description):
-            problems += description.problems()
+            errors += description.fieldErrors()
         case .executionStarted(let reference):
-            problems += reference.problems()
+            errors += reference.fieldErrors()
             if reference.execution == nil, reference.attempt == nil {
-                problems.append(
+                errors.append(
                     FieldError(
-                        field: "execution", detail: "is missing; a start needs an execution or an attempt, or both"))
+                        pointer: "/execution", detail: "is missing; a start needs an execution or an attempt, or both"))
             }
         case .progress(let progress):
-            problems += progress.problems()
+            errors += progress.fieldErrors()
         case .executionFinished(let reference, _):
-            problems += reference.problems()
+            errors += reference.fieldErrors()
         case .jobFinished:
             break
         }
-        return problems
+        return errors
     }
 }
 
 extension JobDescription {
-    /// Returns every reason why this description is invalid; empty if it is valid.
-    public func problems() -> [FieldError] {
-        var problems = name.problems(field: "name", lengths: Limits.jobNameLengths)
-        problems += key?.problems(field: "key", lengths: Limits.jobKeyLengths) ?? []
+    /// Returns every error of this description; empty if it is valid.
+    public func fieldErrors() -> [FieldError] {
+        var errors = name.fieldErrors(pointer: "/name", lengths: Limits.jobNameLengths)
+        errors += key?.fieldErrors(pointer: "/key", lengths: Limits.jobKeyLengths) ?? []
         if tags.count > Limits.tagsMax {
-            problems.append(
-                FieldError(field: "tags", detail: "has \(tags.count) tags; the maximum is \(Limits.tagsMax)"))
+            errors.append(
+                FieldError(pointer: "/tags", detail: "has \(tags.count) tags; the maximum is \(Limits.tagsMax)"))
         }
         for (name, value) in sortedTags {
-            problems += name.problems(
-                field: "tags/\(name.jsonPointerToken)", lengths: Limits.tagNameLengths, of: "the name")
-            problems += value.problems(field: "tags/\(name.jsonPointerToken)", lengths: Limits.tagValueLengths)
+            errors += name.fieldErrors(
+                pointer: "/tags/\(name.jsonPointerToken)", lengths: Limits.tagNameLengths, of: "the name")
+            errors += value.fieldErrors(pointer: "/tags/\(name.jsonPointerToken)", lengths: Limits.tagValueLengths)
         }
-        return problems
+        return errors
     }
 }
 
 extension ExecutionReference {
-    fileprivate func problems() -> [FieldError] {
-        var problems = task.problems(field: "task", lengths: Limits.taskLengths)
-        problems += execution?.problems(field: "execution", lengths: Limits.executionLengths) ?? []
+    fileprivate func fieldErrors() -> [FieldError] {
+        var errors = task.fieldErrors(pointer: "/task", lengths: Limits.taskLengths)
+        errors += execution?.fieldErrors(pointer: "/execution", lengths: Limits.executionLengths) ?? []
         if let attempt, !Limits.attempts.contains(Int64(attempt)) {
-            problems.append(.outside(Limits.attempts, field: "attempt"))
+            errors.append(.outside(Limits.attempts, pointer: "/attempt"))
         }
-        return problems
+        return errors
     }
 }
 
 extension ProgressReport {
-    fileprivate func problems() -> [FieldError] {
-        var problems = reference.problems()
+    fileprivate func fieldErrors() -> [FieldError] {
+        var errors = reference.fieldErrors()
         if let report, !Limits.reports.contains(report) {
-            problems.append(.outside(Limits.reports, field: "report"))
+            errors.append(.outside(Limits.reports, pointer: "/report"))
         }
-        problems += label?.problems(field: "label", lengths: Limits.labelLengths) ?? []
+        errors += label?.fieldErrors(pointer: "/label", lengths: Limits.labelLengths) ?? []
         if let total, !Limits.increments.contains(total) {
-            problems.append(.outside(Limits.increments, field: "total"))
+            errors.append(.outside(Limits.increments, pointer: "/total"))
         }
         if let done, !Limits.increments.contains(done) {
-            problems.append(.outside(Limits.increments, field: "done"))
+            errors.append(.outside(Limits.increments, pointer: "/done"))
         }
-        return problems
+        return errors
     }
 }
 
 extension Name {
-    /// Returns the errors of this text as the value of a field.
+    /// Returns the errors of this text as the value at this pointer.
     ///
-    /// - Parameter part: The part of the field that this text is, such as the name of a tag; nil for the whole field.
-    func problems(field: String, lengths: ClosedRange<Int>, of part: String? = nil) -> [FieldError] {
+    /// - Parameter part: The part of the value that this text is, such as the name of a tag; nil for the whole.
+    func fieldErrors(pointer: String, lengths: ClosedRange<Int>, of part: String? = nil) -> [FieldError] {
         let subject = part.map { "\($0) " } ?? ""
         if containsNUL {
-            return [FieldError(field: field, detail: "\(subject)must not contain U+0000")]
+            return [FieldError(pointer: pointer, detail: "\(subject)must not contain U+0000")]
         }
         // A scalar has one to four bytes, so most texts need no counting.
         let bytes = text.utf8.count
         if bytes >= lengths.lowerBound * 4, bytes <= lengths.upperBound { return [] }
         let count = scalarCount
         if count < lengths.lowerBound {
-            return [FieldError(field: field, detail: "\(subject)must not be empty")]
+            return [FieldError(pointer: pointer, detail: "\(subject)must not be empty")]
         }
         if count > lengths.upperBound {
             return [
                 FieldError(
-                    field: field,
+                    pointer: pointer,
                     detail: "\(subject)has \(count) characters (Unicode scalars); the maximum is \(lengths.upperBound)")
             ]
         }

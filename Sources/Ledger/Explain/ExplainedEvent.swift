@@ -3,7 +3,7 @@ public struct ExplainedEvent: Hashable, Sendable {
     /// The event as it was recorded.
     public var event: Event
     /// Its link in the hash chain of its job, 32 bytes.
-    public var hash: [UInt8]
+    public var hash: EventHash
     /// The name of its execution; nil if the execution has none.
     ///
     /// The name that the caller gave, or else the name of the execution that the fold found.
@@ -24,7 +24,7 @@ public struct ExplainedEvent: Hashable, Sendable {
     public var duplicateOf: Int64?
 
     public init(
-        event: Event, hash: [UInt8], execution: Name? = nil, attempt: Int32? = nil, verdict: Verdict? = nil,
+        event: Event, hash: EventHash, execution: Name? = nil, attempt: Int32? = nil, verdict: Verdict? = nil,
         late: Bool = false, supersededBy: ExecutionIdentity? = nil, duplicateOf: Int64? = nil
     ) {
         self.event = event

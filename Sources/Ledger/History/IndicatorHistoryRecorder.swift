@@ -66,7 +66,7 @@ public struct IndicatorHistoryRecorder: Sendable {
     /// Returns the history up to the current state of the fold.
     ///
     /// - Returns: nil if no event has named the indicator.
-    public func curve(through fold: Fold) -> IndicatorHistory? {
+    public func history(through fold: Fold) -> IndicatorHistory? {
         guard fold.indicatorState(of: label) != nil else { return nil }
         var others = others
         if let latest, latest.cause == nil, others.last != latest, latest != decreases.last { others.append(latest) }

@@ -23,7 +23,7 @@ struct AnchorFile {
         text += "key \(Hexadecimal.text(Array(key.key.publicKey.rawRepresentation)))\n"
         for head in heads {
             guard let position = head.position else { continue }
-            text += "\(head.job) \(position.sequence) \(Hexadecimal.text(position.hash))\n"
+            text += "\(head.job) \(position.sequence) \(position.hash)\n"
         }
         text += "jobs \(heads.count { $0.position != nil })\n"
         return try sign(text, by: key)
@@ -84,7 +84,7 @@ struct AnchorFile {
         for line in lines {
             let parts = line.split(separator: " ", omittingEmptySubsequences: false)
             guard parts.count == 3, let job = JobID(String(parts[0])), let sequence = Int64(parts[1]), sequence > 0,
-                let hash = Hexadecimal.bytes(String(parts[2])), hash.count == 32,
+                let hash = EventHash(String(parts[2])),
                 heads.last.map({ $0.job < job }) ?? true
             else { throw refuse("the line '\(VisibleText.escape(String(line)))' cannot be read") }
             heads.append(LedgerHead(job: job, position: ChainPosition(sequence: sequence, hash: hash)))

@@ -53,7 +53,7 @@ struct ExportCommand: AsyncParsableCommand {
         try file?.finish()
         Console.standard.printToError(
             "exported \(Count(header.head.sequence, "event")) of job \(id), "
-                + "head hash \(Hexadecimal.text(header.head.hash))")
+                + "head hash \(header.head.hash)")
     }
 }
 

@@ -95,9 +95,6 @@ struct SigningKey {
 extension Curve25519.Signing.PublicKey {
     /// The first half of the key's SHA-256, in hexadecimal: a short name for the key.
     var fingerprint: String {
-        SHA256.hash(data: rawRepresentation).prefix(16).map { byte in
-            let digits = String(byte, radix: 16)
-            return digits.count == 1 ? "0" + digits : digits
-        }.joined()
+        Hexadecimal.text(Array(SHA256.hash(data: rawRepresentation).prefix(16)))
     }
 }

@@ -78,17 +78,17 @@ struct VerifyCommand: AsyncParsableCommand {
         let id = try await job.resolve(verifier.client)
         var start: ChainPosition?
         if let after, let hash {
-            guard let bytes = Hexadecimal.bytes(hash), bytes.count == 32, after > 0 else {
+            guard let hash = EventHash(hash), after > 0 else {
                 throw CommandFailure(.usage, "--hash must be the 64 hexadecimal digits of the event given by --after.")
             }
-            start = ChainPosition(sequence: after, hash: bytes)
+            start = ChainPosition(sequence: after, hash: hash)
         }
         let renderer = ProgressBarRenderer(unit: "events")
         let finding = try await verifier.verify(id, after: start) { verification in
             guard !verification.isComplete else { return }
             renderer.show(
                 done: verification.sequence, total: verification.ledgerSequence,
-                "resume with --after \(verification.sequence) --hash \(Hexadecimal.text(verification.headHash))")
+                "resume with --after \(verification.sequence) --hash \(verification.headHash)")
         }
         renderer.clear()
         Console.standard.print(json ? finding.document : ChainVerifier.text(id, finding.verification))

@@ -61,7 +61,7 @@ extension ExitStatus {
             case .superseded: .superseded
             case .unreachable, .unavailable, .deadlineExceeded: .unavailable
             case .outcomeUnknown: .outcomeUnknown
-            case .notFolded, .unauthorized, .serverFailed, .unexpectedAnswer, .cancelled: .failed
+            case .notFolded, .unauthorized, .serverFailed, .unexpectedResponse, .cancelled: .failed
             }
     }
 }

@@ -34,7 +34,7 @@ struct DemoCommand: AsyncParsableCommand {
         if json {
             return console.print(
                 try await client.sendForJSON(
-                    .progress(job.id, minSequence: job.snapshot.sequence), as: JobResponse.self
+                    .progress(job.id, minSequence: job.snapshot.sequence), as: JobView.self
                 )
                 .json)
         }

@@ -25,7 +25,7 @@ struct DemoHistory: Sendable {
     }
 
     /// The summary at the end of the demonstration.
-    func lines(_ job: JobResponse) -> [String] {
+    func lines(_ job: JobView) -> [String] {
         let counts = Verdict.allCases.compactMap { verdict in byVerdict[verdict].map { "\($0) \(verdict.rawValue)" } }
         let lost = superseded.map { "\($0.label) \($0.done)" }.joined(separator: ", ")
         return [

@@ -8,10 +8,10 @@ struct DemoPlayer {
     /// The pause after each step.
     let pause: Duration
     /// Called after every step, with a snapshot that includes it.
-    let onStep: (DemoScript.Step, JobResponse) -> Void
+    let onStep: (DemoScript.Step, JobView) -> Void
 
     /// Creates a job, plays all steps and returns the last snapshot.
-    func play() async throws -> JobResponse {
+    func play() async throws -> JobView {
         var job = try await client.createJob(
             JobDescription(name: "demo", tags: ["purpose": "demonstration"]))
         for step in DemoScript.steps {
@@ -64,7 +64,7 @@ struct DemoPlayer {
             .failed, "The ledger accepted the start of a superseded execution of \(worker.task). This is a defect.")
     }
 
-    private func check(_ job: JobResponse) throws(CommandFailure) {
+    private func check(_ job: JobView) throws(CommandFailure) {
         let expected = DemoScript.outcome.map { "\($0.label): \($0.done)/\($0.total)" }
         let found = SnapshotText.lines(job.snapshot.indicators)
         guard found == expected else {

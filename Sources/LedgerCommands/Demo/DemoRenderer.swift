@@ -13,18 +13,18 @@ final class DemoRenderer {
         self.console = console
     }
 
-    func show(_ step: DemoScript.Step, _ job: JobResponse) {
+    func show(_ step: DemoScript.Step, _ job: JobView) {
         if console.canRedraw { render(step.story, job) } else { printLines(step.story, job) }
     }
 
     /// Erases the bars and prints the final numbers as plain lines.
-    func finish(_ job: JobResponse) {
+    func finish(_ job: JobView) {
         console.write(erasing)
         drawnLines = 0
         for line in SnapshotText.lines(job.snapshot.indicators) { console.print(line) }
     }
 
-    private func render(_ story: String?, _ job: JobResponse) {
+    private func render(_ story: String?, _ job: JobView) {
         var text = erasing
         if let story { text += story + "\n" }
         let bars = SnapshotText.bars(job.snapshot.indicators, console.style ?? TerminalStyle())
@@ -33,7 +33,7 @@ final class DemoRenderer {
         drawnLines = bars.count
     }
 
-    private func printLines(_ story: String?, _ job: JobResponse) {
+    private func printLines(_ story: String?, _ job: JobView) {
         if let story { console.print(story) }
         let line = "  " + SnapshotText.lines(job.snapshot.indicators).joined(separator: "  ")
         guard line != lastLine, !job.snapshot.indicators.isEmpty else { return }

@@ -71,7 +71,7 @@ struct EventsCommand: AsyncParsableCommand {
     }
 
     private func printPage(_ client: LedgerClient, _ id: JobID, _ search: EventSearch) async throws {
-        let (page, document) = try await client.sendForJSON(.events(id, search), as: EventsPage.self)
+        let (page, document) = try await client.sendForJSON(.events(id, search), as: EventPage.self)
         if json { return Console.standard.print(document) }
         var table = EventText.table()
         for event in page.events { table.add(EventText.cells(event)) }

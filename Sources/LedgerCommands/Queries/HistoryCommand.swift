@@ -27,7 +27,7 @@ struct HistoryCommand: AsyncParsableCommand {
         let client = try server.client()
         let (job, label) = try await indicator.resolve(client)
         let (history, document) = try await client.sendForJSON(
-            .curve(job, label: label, points: points), as: IndicatorHistory.self)
+            .history(job, label: label, points: points), as: IndicatorHistory.self)
         if json { return Console.standard.print(document) }
         for line in Self.table(history).lines(Console.standard.style) { Console.standard.print(line) }
     }

@@ -60,7 +60,7 @@ struct JobsCommand: AsyncParsableCommand {
     /// The table, cut to the terminal's width.
     ///
     /// On a terminal, ages are shown instead of times.
-    static func lines(_ jobs: [JobResponse], _ style: TerminalStyle?, now: Timestamp?) -> [String] {
+    static func lines(_ jobs: [JobView], _ style: TerminalStyle?, now: Timestamp?) -> [String] {
         let updated = jobs.map { job in
             job.snapshot.updatedAt.map { moment in
                 guard style != nil, let now else { return RFC3339.text(moment) }

@@ -35,7 +35,7 @@ struct ShowCommand: AsyncParsableCommand {
         let (job, document) = try await client.sendForJSON(
             .progress(
                 id, minSequence: minSequence, policy: moment.policy, atSequence: moment.atSequence, at: moment.at),
-            as: JobResponse.self)
+            as: JobView.self)
         let console = Console.standard
         if json { return console.print(document) }
         guard !plain, let style = console.style else {

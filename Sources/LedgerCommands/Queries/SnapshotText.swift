@@ -58,7 +58,7 @@ enum SnapshotText {
     /// The description of a job above its indicators.
     ///
     /// - Parameter silent: The executions that have not reported for a long time.
-    static func header(_ job: JobResponse, _ style: TerminalStyle, silent: [SilentExecution] = []) -> [String] {
+    static func header(_ job: JobView, _ style: TerminalStyle, silent: [SilentExecution] = []) -> [String] {
         let tasks = job.snapshot.tasks
         var lines = ["\(VisibleText.escape(job.description.name.text))  \(job.snapshot.state.rawValue)"]
         lines.append("job      \(job.id)")

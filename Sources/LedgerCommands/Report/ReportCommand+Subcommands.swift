@@ -170,7 +170,7 @@ extension ReportCommand {
             let description = JobDescription(
                 name: Name(name), key: key.map { Name($0) }, tags: try TagOption.dictionary(tags))
             let (job, document) = try await server.client(defaultPatience: defaultPatience).sendForJSON(
-                .createJob(description), as: JobResponse.self)
+                .createJob(description), as: JobView.self)
             Console.standard.print(json ? document : job.id.description)
         }
     }

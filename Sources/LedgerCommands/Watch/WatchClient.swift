@@ -7,7 +7,7 @@ struct WatchClient: Sendable {
     /// An update of a followed job.
     enum Update: Sendable {
         /// A snapshot, with the server's clock; nil if the server did not send it.
-        case snapshot(JobResponse, json: String, clock: ServerClock?)
+        case snapshot(JobView, json: String, clock: ServerClock?)
         case lost(LedgerClientError, retryIn: Duration)
         case end
     }

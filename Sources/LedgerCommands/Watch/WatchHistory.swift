@@ -33,7 +33,7 @@ struct WatchHistory {
         let done: Int128
     }
 
-    private var job: JobResponse?
+    private var job: JobView?
     private var samples: [Name?: [Sample]] = [:]
     private var remarks: [Name?: Remark] = [:]
     /// The time when units were last done, or when watching began.
@@ -44,7 +44,7 @@ struct WatchHistory {
     }
 
     /// Adds the next snapshot and returns the decreases.
-    mutating func add(_ next: JobResponse, now: ContinuousClock.Instant) -> [Decrease] {
+    mutating func add(_ next: JobView, now: ContinuousClock.Instant) -> [Decrease] {
         let before = Dictionary(uniqueKeysWithValues: (job?.snapshot.indicators ?? []).map { ($0.label, $0.counted) })
         let previousSequence = job?.snapshot.sequence
         job = next

@@ -31,7 +31,7 @@ struct WatchLines {
     ///   - silent: The executions that have not reported for a long time.
     ///   - isLast: Whether this is the last line.
     mutating func line(
-        _ job: JobResponse, silent: [String] = [], now: ContinuousClock.Instant, isLast: Bool = false
+        _ job: JobView, silent: [String] = [], now: ContinuousClock.Instant, isLast: Bool = false
     ) -> String? {
         let snapshot = job.snapshot
         let changed = snapshot.indicators.filter { printed?.indicators[$0.label] != $0.counted }

@@ -5,7 +5,7 @@ import LedgerWire
 struct WatchRenderer {
     /// The content of a frame.
     struct Scene {
-        let job: JobResponse
+        let job: JobView
         let history: WatchHistory
         /// The state of the connection.
         let connection: Connection

@@ -14,7 +14,7 @@ actor WatchSession {
     private let isJSON: Bool
     private var history = WatchHistory(now: .now)
     private var lines: WatchLines
-    private var job: JobResponse?
+    private var job: JobView?
     /// The server's clock; the viewer's clock may be wrong.
     private var clock: ServerClock?
     private var silent: [SilentExecution] = []
@@ -30,7 +30,7 @@ actor WatchSession {
     ///
     /// - Parameter clock: The server's clock; nil if the server did not send it.
     func receive(
-        _ next: JobResponse, json: String, clock: ServerClock? = nil
+        _ next: JobView, json: String, clock: ServerClock? = nil
     ) -> (decreases: [WatchHistory.Decrease], prints: [Print], status: ExitStatus?) {
         let now = ContinuousClock.now
         var prints: [Print] = []

@@ -214,7 +214,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     private func sendRefusal(_ context: ChannelHandlerContext) {
         guard let (problem, isHead) = refusal else { return }
         refusal = nil
-        metrics.refused(status: problem.problem.status)
+        metrics.refused(status: problem.details.status)
         let response = problem.response.response
         var head = HTTPResponseHead(response.head)
         head.headers.replaceOrAdd(name: "connection", value: "close")

@@ -37,7 +37,7 @@ final class ResponseCache: Sendable {
     /// The body that was stored with this stamp, with the present time as `now`.
     func body(_ job: JobID, _ stamp: SnapshotStamp) -> [UInt8]? {
         guard var body = entries.withLock({ $0.find(job) { $0.stamp == stamp } })?.bytes else { return nil }
-        JobResponse.setNow(.now, in: &body)
+        JobView.setNow(.now, in: &body)
         return body
     }
 

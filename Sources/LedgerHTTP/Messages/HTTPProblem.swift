@@ -6,25 +6,25 @@ internal import Logging
 
 /// An error that becomes an `application/problem+json` response.
 struct HTTPProblem: Error, Sendable {
-    var problem: ProblemDetails
+    var details: ProblemDetails
     var headers: HTTPFields = [:]
     /// Writes additional members, which only this problem has.
     var more: @Sendable (inout JSONWriter) -> Void = { _ in }
 
     init(
-        _ status: HTTPResponse.Status, _ title: String, _ detail: String, errors: [RequestProblem] = [],
+        _ status: HTTPResponse.Status, _ title: String, _ detail: String, errors: [FieldError] = [],
         headers: HTTPFields = [:]
     ) {
-        problem = ProblemDetails(title: title, status: status.code, detail: detail, errors: errors)
+        details = ProblemDetails(title: title, status: status.code, detail: detail, errors: errors)
         self.headers = headers
     }
 
     var response: LedgerResponse {
         var writer = JSONWriter()
-        problem.write(to: &writer, more: more)
+        details.write(to: &writer, more: more)
         writer.newLine()
         return LedgerResponse(
-            status: HTTPResponse.Status(code: problem.status), headers: headers,
+            status: HTTPResponse.Status(code: details.status), headers: headers,
             contentType: "application/problem+json", bytes: writer.bytes)
     }
 
@@ -51,13 +51,13 @@ struct HTTPProblem: Error, Sendable {
         HTTPProblem(
             .notFound, "No such indicator",
             "No event of job \(job) names \(label.map { "the label '\($0.text)'" } ?? "the default indicator").",
-            errors: [RequestProblem(parameter: "label", detail: "is not a label of this job")])
+            errors: [FieldError(parameter: "label", detail: "is not a label of this job")])
     }
 
     static func invalid(parameter: String, _ detail: String) -> HTTPProblem {
         HTTPProblem(
             .unprocessableContent, "Invalid query", "The parameter \(parameter) \(detail).",
-            errors: [RequestProblem(parameter: parameter, detail: detail)])
+            errors: [FieldError(parameter: parameter, detail: detail)])
     }
 
     /// The problem of a request that was refused because of its content.
@@ -65,14 +65,11 @@ struct HTTPProblem: Error, Sendable {
         switch error {
         case .unreadable(let detail):
             self.init(.badRequest, "Malformed request", "Nothing was recorded: \(detail).")
-        case .invalid(let problems):
+        case .invalid(let errors):
             let first =
-                problems.first.map { problem in
-                    let location = problem.pointer ?? problem.parameter ?? ""
-                    return "\(location.isEmpty ? "the body" : location) \(problem.detail)"
-                } ?? ""
-            let rest = problems.count == 1 ? "" : ", and \(problems.count - 1) more"
-            self.init(.unprocessableContent, "Invalid", "Nothing was recorded: \(first)\(rest).", errors: problems)
+                errors.first.map { "\($0.location.isEmpty ? "the body" : $0.location) \($0.detail)" } ?? ""
+            let rest = errors.count == 1 ? "" : ", and \(errors.count - 1) more"
+            self.init(.unprocessableContent, "Invalid", "Nothing was recorded: \(first)\(rest).", errors: errors)
         case .tooManyEvents:
             self.init(
                 .contentTooLarge, "Too many events",
@@ -94,7 +91,7 @@ struct HTTPProblem: Error, Sendable {
             self.init(
                 .conflict, "Key taken",
                 "Job \(job) already has this key, with a different name or different tags. Use another key.",
-                errors: [RequestProblem(pointer: "/key", detail: "belongs to job \(job)")])
+                errors: [FieldError(pointer: "/key", detail: "belongs to job \(job)")])
             more = { $0.field("job", job) }
         case .overloaded:
             self.init(
@@ -154,7 +151,7 @@ extension HTTPProblem {
         var problem = HTTPProblem(
             .internalServerError, "Internal error",
             "The server failed unexpectedly. Its log contains the details under this instance.")
-        problem.problem.instance = instance
+        problem.details.instance = instance
         return problem.response
     }
 }

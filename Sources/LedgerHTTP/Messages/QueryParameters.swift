@@ -11,37 +11,37 @@ struct QueryParameters {
     /// Parses and checks the text after the question mark.
     ///
     /// - Parameter routeParameters: The parameters of the route.
-    /// - Throws: A problem that lists all invalid parameters, at most ``RequestError/problemsMax``.
+    /// - Throws: A problem that lists all invalid parameters, at most ``RequestError/errorsMax``.
     init(_ query: String?, _ routeParameters: [Route.Parameter]) throws(HTTPProblem) {
-        var problems: [RequestProblem] = []
+        var errors: [FieldError] = []
         var names: Set<Name> = []
         for part in (query ?? "").utf8.split(separator: UInt8(ascii: "&"))
-        where problems.count < RequestError.problemsMax {
+        where errors.count < RequestError.errorsMax {
             let pair = part.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
             guard let name = Self.decode(pair[0]), let value = Self.decode(pair.count > 1 ? pair[1] : part.suffix(0))
             else {
-                problems.append(
-                    RequestProblem(
+                errors.append(
+                    FieldError(
                         parameter: String(decoding: pair[0], as: UTF8.self), detail: "is not percent-encoded UTF-8"))
                 continue
             }
             if !names.insert(Name(name)).inserted {
-                problems.append(RequestProblem(parameter: name, detail: "occurs twice"))
+                errors.append(FieldError(parameter: name, detail: "occurs twice"))
             } else if let parameter = routeParameters.first(where: { $0.matches(name) }) {
                 values.append((name, value))
                 if let detail = parameter.type.problem(of: value) ?? Name(name).nulProblem {
-                    problems.append(RequestProblem(parameter: name, detail: detail))
+                    errors.append(FieldError(parameter: name, detail: detail))
                 }
             } else {
-                problems.append(RequestProblem(parameter: name, detail: "is not a parameter of this route"))
+                errors.append(FieldError(parameter: name, detail: "is not a parameter of this route"))
             }
         }
-        guard problems.isEmpty else {
-            let first = problems[0]
-            let more = problems.count > 1 ? ", and \(problems.count - 1) more are invalid" : ""
+        guard errors.isEmpty else {
+            let first = errors[0]
+            let more = errors.count > 1 ? ", and \(errors.count - 1) more are invalid" : ""
             throw HTTPProblem(
                 .unprocessableContent, "Invalid query",
-                "The parameter \(first.parameter ?? "") \(first.detail)\(more).", errors: problems)
+                "The parameter \(first.parameter ?? "") \(first.detail)\(more).", errors: errors)
         }
     }
 

@@ -153,7 +153,7 @@ extension SchemaCatalogue {
                     Field("superseded_by", .anything),
                 ]),
             object(
-                "Difference",
+                "SnapshotDiff",
                 [
                     Field("from", .reference("Point")), Field("to", .reference("Point")),
                     Field("events", .map(.integer(nil))), Field("progress", .array(.reference("IndicatorChange"))),
@@ -184,13 +184,13 @@ extension SchemaCatalogue {
                     Field("lost", .array(.reference("Contribution")), required: false),
                 ]),
             object(
-                "Curve",
+                "IndicatorHistory",
                 [
                     Field("label", .nullable(.text(max: nil))), Field("sequence", .integer(nil)),
-                    Field("points", .array(.reference("CurvePoint"))),
+                    Field("points", .array(.reference("HistoryPoint"))),
                 ]),
             object(
-                "CurvePoint",
+                "HistoryPoint",
                 [
                     Field("sequence", .integer(nil)), Field("at", .moment), Field("total", .sum),
                     Field("done", .sum), Field("cause", .reference("Cause"), required: false),
@@ -260,7 +260,7 @@ extension SchemaCatalogue {
         let problem = [
             Field("title", .text(max: nil)), Field("status", .integer(nil)), Field("detail", .text(max: nil)),
             Field("instance", .text(max: nil), required: false),
-            Field("errors", .array(.reference("ProblemPlace")), required: false),
+            Field("errors", .array(.reference("FieldError")), required: false),
         ]
         return [
             object(
@@ -271,14 +271,14 @@ extension SchemaCatalogue {
                 ]),
             object("Problem", problem),
             object(
-                "ProblemPlace",
+                "FieldError",
                 [
                     Field("pointer", .text(max: nil), required: false),
                     Field("parameter", .text(max: nil), required: false),
                     Field("detail", .text(max: nil)),
                 ]),
             object(
-                "FencedProblem",
+                "SupersededProblem",
                 problem + [
                     Field("execution", .nullable(.text(max: nil))), Field("attempt", .integer(nil)),
                     Field("sequence", .integer(nil)), Field("last", .reference("LastExecution")),

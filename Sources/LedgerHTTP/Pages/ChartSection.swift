@@ -4,35 +4,35 @@ internal import Ledger
 struct ChartSection {
     let label: Name?
     /// Nil if the history is too long to draw it without a request.
-    let curve: IndicatorHistory?
+    let history: IndicatorHistory?
     /// The sequence that the page shows; nil for the present.
     let moment: Int64?
     let link: PageLink
 
     var html: HTML {
         let title: HTML = "<h2>\(HTML.label(label)) over time</h2>"
-        guard let curve else {
+        guard let history else {
             return """
                 <section id="chart" data-drawn="no">\(title)<p class="empty"><a href="\(link.with("draw", "1").text)#chart">Draw the chart</a></p></section>
                 """
         }
-        guard let first = curve.points.first, let last = curve.points.last else {
+        guard let first = history.points.first, let last = history.points.last else {
             return
                 "<section id=\"chart\" data-drawn=\"yes\">\(title)<p class=\"empty\">Nothing counted yet.</p></section>"
         }
-        let scale = Scale(curve, from: first, to: last)
-        let marks = curve.points.filter { $0.cause != nil }.suffix(Self.marksMax).map { mark($0, scale) }
+        let scale = Scale(history, from: first, to: last)
+        let marks = history.points.filter { $0.cause != nil }.suffix(Self.marksMax).map { mark($0, scale) }
         return """
-            <section id="chart" data-drawn="yes" data-sequence="\(curve.sequence)">\(title)
-            <figure><p class="scale" aria-hidden="true"><span>\(PageText.number(scale.top))</span></p><svg class="plot" role="group" aria-label="\(summary(curve, last))">\
+            <section id="chart" data-drawn="yes" data-sequence="\(history.sequence)">\(title)
+            <figure><p class="scale" aria-hidden="true"><span>\(PageText.number(scale.top))</span></p><svg class="plot" role="group" aria-label="\(summary(history, last))">\
             <svg class="curves" viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">\
-            <path class="area" d="\(path(curve, scale, closes: true) { $0.done })"/>\
-            <path class="total" d="\(path(curve, scale, closes: false) { $0.total })"/>\
-            <path class="done" d="\(path(curve, scale, closes: false) { $0.done })"/></svg>\
-            \(cursor(curve, scale))\(marks)</svg>
+            <path class="area" d="\(path(history, scale, closes: true) { $0.done })"/>\
+            <path class="total" d="\(path(history, scale, closes: false) { $0.total })"/>\
+            <path class="done" d="\(path(history, scale, closes: false) { $0.done })"/></svg>\
+            \(cursor(history, scale))\(marks)</svg>
             <figcaption><span class="left">\(PageText.time(first.at, withDay: true))</span>\
-            <span class="keys"><span class="key total">total</span><span class="key done">done</span><span class="key fall">decrease</span></span>\
-            <span class="right">\(PageText.time(last.at, withDay: true))</span></figcaption></figure>\(decreases(curve))</section>
+            <span class="keys"><span class="key total">total</span><span class="key done">done</span><span class="key decrease">decrease</span></span>\
+            <span class="right">\(PageText.time(last.at, withDay: true))</span></figcaption></figure>\(decreases(history))</section>
             """
     }
 
@@ -47,10 +47,10 @@ struct ChartSection {
         let span: Int64
         let top: Int128
 
-        init(_ curve: IndicatorHistory, from first: IndicatorHistory.Point, to last: IndicatorHistory.Point) {
+        init(_ history: IndicatorHistory, from first: IndicatorHistory.Point, to last: IndicatorHistory.Point) {
             start = first.at.microseconds
             span = max(1, last.at.microseconds - first.at.microseconds)
-            top = max(1, curve.points.reduce(0) { max($0, $1.counted.total, $1.counted.done) })
+            top = max(1, history.points.reduce(0) { max($0, $1.counted.total, $1.counted.done) })
         }
 
         func x(_ at: Timestamp) -> Int64 { Int64(Int128(at.microseconds - start) * 1_000 / Int128(span)) }
@@ -59,10 +59,10 @@ struct ChartSection {
     }
 
     private func path(
-        _ curve: IndicatorHistory, _ scale: Scale, closes: Bool, _ value: (Units) -> Int128
+        _ history: IndicatorHistory, _ scale: Scale, closes: Bool, _ value: (Units) -> Int128
     ) -> String {
         var path = ""
-        for point in curve.points {
+        for point in history.points {
             let (x, y) = (scale.x(point.at), scale.y(value(point.counted)))
             path += path.isEmpty ? (closes ? "M\(x) 1000V\(y)" : "M\(x) \(y)") : "H\(x)V\(y)"
         }
@@ -73,13 +73,13 @@ struct ChartSection {
         guard let cause = point.cause else { return "" }
         let words = PageText.cause(cause)
         return """
-            <a href="\(momentLink(point.sequence))" aria-label="\(words)"><circle class="fall" cx="\(percent(scale.x(point.at)))" \
+            <a href="\(momentLink(point.sequence))" aria-label="\(words)"><circle class="decrease" cx="\(percent(scale.x(point.at)))" \
             cy="\(percent(scale.y(point.counted.done)))" r="5"><title>\(words)</title></circle></a>
             """
     }
 
-    private func cursor(_ curve: IndicatorHistory, _ scale: Scale) -> HTML? {
-        guard let moment, let point = curve.points.last(where: { $0.sequence <= moment }) else { return nil }
+    private func cursor(_ history: IndicatorHistory, _ scale: Scale) -> HTML? {
+        guard let moment, let point = history.points.last(where: { $0.sequence <= moment }) else { return nil }
         let x = percent(scale.x(point.at))
         return "<line class=\"cursor\" x1=\"\(x)\" x2=\"\(x)\" y1=\"0\" y2=\"100%\"/>"
     }
@@ -88,8 +88,8 @@ struct ChartSection {
         "\(thousandths / 10).\(thousandths % 10)%"
     }
 
-    private func decreases(_ curve: IndicatorHistory) -> HTML? {
-        let decreases = curve.points.filter { $0.cause != nil }
+    private func decreases(_ history: IndicatorHistory) -> HTML? {
+        let decreases = history.points.filter { $0.cause != nil }
         guard !decreases.isEmpty else { return nil }
         let rows = decreases.suffix(Self.decreasesMax).reversed().map { point in
             HTML(
@@ -97,15 +97,15 @@ struct ChartSection {
             )
         }
         let rest = decreases.count - rows.count
-        return "<ul class=\"falls\">\(rows)\(rest > 0 ? HTML("<li>and \(rest) earlier</li>") : "")</ul>"
+        return "<ul class=\"decreases\">\(rows)\(rest > 0 ? HTML("<li>and \(rest) earlier</li>") : "")</ul>"
     }
 
     private func momentLink(_ sequence: Int64) -> String {
         link.without("before", "cursor").with("at_sequence", String(sequence)).text
     }
 
-    private func summary(_ curve: IndicatorHistory, _ last: IndicatorHistory.Point) -> String {
-        let decreaseCount = curve.points.count { $0.cause != nil }
+    private func summary(_ history: IndicatorHistory, _ last: IndicatorHistory.Point) -> String {
+        let decreaseCount = history.points.count { $0.cause != nil }
         return "\(last.counted.done) of \(last.counted.total) done at the end; \(decreaseCount) decreases"
     }
 }

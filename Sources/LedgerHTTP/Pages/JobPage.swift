@@ -102,7 +102,7 @@ struct JobPage {
                 <p id="chain" data-verified="no"><a href="\(link.with("verify", "1").text)#chain">Verify the hash chain</a></p>
                 """
         }
-        let hash = Hexadecimal.text(verification.headHash)
+        let hash = verification.headHash.description
         if let fault = verification.fault {
             return """
                 <p id="chain" data-verified="broken"><strong>✗ Changed after it was recorded</strong>, at event \(PageText.number(fault.sequence)): \

@@ -86,16 +86,17 @@ struct JobPageBuilder: Sendable {
     }
 
     private func chart(of label: Name?, _ page: JobPage, _ parameters: PageParameters) async throws -> HTML {
-        var section = ChartSection(label: label, curve: nil, moment: page.moment, link: page.link)
+        var section = ChartSection(label: label, history: nil, moment: page.moment, link: page.link)
         guard page.view.ledgerSequence <= Self.eventsDrawnAtOnce || parameters["draw"] != nil else {
             return section.html
         }
-        switch try await service.curve(page.view.id, label, points: Self.chartPoints) {
-        case .found(let curve): section = ChartSection(label: label, curve: curve, moment: page.moment, link: page.link)
+        switch try await service.history(page.view.id, label, points: Self.chartPoints) {
+        case .found(let history):
+            section = ChartSection(label: label, history: history, moment: page.moment, link: page.link)
         case .noSuchJob: throw HTTPProblem.noSuchJob(page.view.id.description)
         case .noSuchIndicator:
             section = ChartSection(
-                label: label, curve: IndicatorHistory(label: label, sequence: 0, points: []), moment: page.moment,
+                label: label, history: IndicatorHistory(label: label, sequence: 0, points: []), moment: page.moment,
                 link: page.link)
         }
         return section.html

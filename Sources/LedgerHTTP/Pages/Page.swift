@@ -50,12 +50,12 @@ struct Page: Sendable {
     /// The page of an error.
     static func problem(_ problem: HTTPProblem) -> LedgerResponse {
         var response = Page(
-            title: "\(problem.problem.title) – progress ledger", icon: "/pages/icon.svg", script: nil,
+            title: "\(problem.details.title) – progress ledger", icon: "/pages/icon.svg", script: nil,
             body: """
-                <main class="problem"><h1>\(problem.problem.title)</h1><p>\(PageText.visible(problem.problem.detail))</p>
+                <main class="problem"><h1>\(problem.details.title)</h1><p>\(PageText.visible(problem.details.detail))</p>
                 <p><a href="/">All jobs</a></p></main>
                 """
-        ).response(HTTPResponse.Status(code: problem.problem.status))
+        ).response(HTTPResponse.Status(code: problem.details.status))
         for field in problem.headers { response.headers.append(field) }
         return response
     }

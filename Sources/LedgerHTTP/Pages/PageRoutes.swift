@@ -147,7 +147,9 @@ struct PageRoutes: Sendable {
         let job = try request.job()
         _ = try request.parameters()
         guard let view = try await service.job(job) else { throw HTTPProblem.noSuchJob(job.description) }
-        let tag = "W/\"badge-\(view.projection)-\(view.snapshot.sequence)-\(String(view.history.prefix, radix: 16))\""
+        let version = view.version ?? .unknown
+        let history = String(version.history.prefix, radix: 16)
+        let tag = "W/\"badge-\(version.projection)-\(view.snapshot.sequence)-\(history)\""
         if EntityTag(tag).matches(request.request.headers[values: .ifNoneMatch]) {
             return LedgerResponse(status: .notModified, headers: [.eTag: tag])
         }

@@ -59,7 +59,7 @@ struct AppendRoutes: Sendable {
         }
         let range = try await service.append(drafts, to: job)
         guard wait == .folded else { return AppendEndpoint.response(range) }
-        let verdicts = await verdicts(job, range, within: settings.foldDeadline(ofWriteBegun: start))
+        let verdicts = await verdicts(job, range, within: settings.foldDeadline(ofWriteStarted: start))
         return AppendEndpoint.response(range) { writer in
             writer.name("verdicts")
             if let verdicts { writer.array(verdicts) { $0.string($1?.rawValue) } } else { writer.null() }
@@ -95,8 +95,8 @@ struct AppendRoutes: Sendable {
             guard error.code == .unknownJob else { throw error }
             let unknown = Set(error.jobs)
             throw RequestError.invalid(
-                entries.filter { unknown.contains($0.job) }.prefix(RequestError.problemsMax).map {
-                    RequestProblem(pointer: "\($0.location.pointer)/job", detail: "there is no job \($0.job)")
+                entries.filter { unknown.contains($0.job) }.prefix(RequestError.errorsMax).map {
+                    FieldError(pointer: "\($0.location.pointer)/job", detail: "there is no job \($0.job)")
                 })
         }
     }

@@ -28,7 +28,7 @@ struct ExecutionRoutes: Sendable {
                     Route.ResponseSpec(
                         status: 409,
                         description: "The execution is already superseded, or has a different attempt: stop it",
-                        schema: "FencedProblem", mediaType: "application/problem+json"),
+                        schema: "SupersededProblem", mediaType: "application/problem+json"),
                     .problem(404, "No such job"), .problem(422, "The request is invalid"),
                 ], handle: start)
         ]
@@ -43,7 +43,7 @@ struct ExecutionRoutes: Sendable {
         let name = reference.execution ?? service.newExecutionName()
         reference.execution = name
         let sequence = try await service.append([EventDraft(.executionStarted(reference))], to: job).lowerBound
-        let deadline = settings.foldDeadline(ofWriteBegun: start)
+        let deadline = settings.foldDeadline(ofWriteStarted: start)
         guard let status = await status(of: name, reference.task, job, sequence, within: deadline) else {
             return started(reference.task, name, reference.attempt, sequence)
         }

@@ -36,7 +36,7 @@ struct HistoryRoutes: Sendable {
                 responses: [
                     Route.ResponseSpec(
                         status: 200, description: "The indicators that changed, and the executions that changed them",
-                        schema: "Difference"),
+                        schema: "SnapshotDiff"),
                     .problem(404, "No such job"), .problem(410, "Events that the response needs were retired"),
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
                 ], isHeavy: true, handle: difference),
@@ -52,7 +52,8 @@ struct HistoryRoutes: Sendable {
                         description: "The maximum number of points; 500 by default. All decreases are included"),
                 ],
                 responses: [
-                    Route.ResponseSpec(status: 200, description: "The history of the indicator", schema: "Curve"),
+                    Route.ResponseSpec(
+                        status: 200, description: "The history of the indicator", schema: "IndicatorHistory"),
                     .problem(404, "No such job, or none of its events names the indicator"),
                     .problem(410, "Events that the response needs were retired"),
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
@@ -84,8 +85,8 @@ struct HistoryRoutes: Sendable {
         let parameters = try request.parameters()
         let label = try parameters.label("label")
         let points = Int(try parameters.integer("points", in: Self.pointLimits) ?? Self.pointLimitDefault)
-        switch try await service.curve(job, label, points: points) {
-        case .found(let curve): return .json { curve.write(to: &$0) }
+        switch try await service.history(job, label, points: points) {
+        case .found(let history): return .json { history.write(to: &$0) }
         case .noSuchJob: throw HTTPProblem.noSuchJob(job.description)
         case .noSuchIndicator: throw HTTPProblem.noSuchIndicator(label, of: job)
         }

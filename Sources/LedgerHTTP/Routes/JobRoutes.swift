@@ -60,7 +60,7 @@ struct JobRoutes: Sendable {
         let description = try await request.read { body, _ throws(RequestError) in try EventRequest.description(body) }
         let (view, isNew) = try await service.createJob(description)
         let location = "/v1/jobs/\(view.id)"
-        return .json(isNew ? .created : .ok, headers: [.location: location]) { JobResponse(view).write(to: &$0) }
+        return .json(isNew ? .created : .ok, headers: [.location: location]) { view.write(to: &$0, now: .now) }
     }
 
     private func list(_ request: RouteRequest) async throws -> LedgerResponse {
@@ -75,7 +75,7 @@ struct JobRoutes: Sendable {
         return .json { writer in
             writer.object { writer in
                 writer.name("jobs")
-                writer.array(views) { JobResponse($1).write(to: &$0) }
+                writer.array(views) { $1.write(to: &$0, now: .now) }
                 writer.field("next_cursor", views.count == limit ? views.last?.id.description : nil)
             }
         }
@@ -84,15 +84,6 @@ struct JobRoutes: Sendable {
     private func get(_ request: RouteRequest) async throws -> LedgerResponse {
         _ = try request.parameters()
         return try await endpoint.respond(to: request, policy: .last)
-    }
-}
-
-extension JobResponse {
-    /// The response with the server's present time.
-    init(_ view: JobView) {
-        self.init(
-            id: view.id, description: view.description, createdAt: view.createdAt, ledgerSequence: view.ledgerSequence,
-            snapshot: view.snapshot, now: .now)
     }
 }
 

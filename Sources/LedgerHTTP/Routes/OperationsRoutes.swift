@@ -127,7 +127,7 @@ struct OperationsRoutes: Sendable {
                 writer.field("events_per_append", Limits.eventsPerAppendMax)
                 writer.field("body_bytes", settings.bodyBytesMax)
                 writer.field("page_size", 1_000)
-                writer.field("problems_per_answer", RequestError.problemsMax)
+                writer.field("problems_per_answer", RequestError.errorsMax)
                 writer.field("prefer_wait_seconds", settings.preferWaitMax)
                 writer.field("watchers", settings.watchersMax)
                 writer.field("watched_lists", settings.watchedListsMax)

@@ -76,7 +76,7 @@ struct ProgressRoutes: Sendable {
             try await service.job(job, at: moment, counting: policy)
         }
         guard let view else { throw HTTPProblem.noSuchJob(job.description) }
-        return .json { JobResponse(view).write(to: &$0) }
+        return .json { view.write(to: &$0, now: .now) }
     }
 }
 

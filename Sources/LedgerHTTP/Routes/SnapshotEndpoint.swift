@@ -144,7 +144,7 @@ struct SnapshotEndpoint: Sendable {
         let tag = SnapshotTag(view, policy)
         return Found(
             response: tag.matches(tags)
-                ? tag.unchanged() : .json(headers: [.eTag: tag.text]) { JobResponse(view).write(to: &$0) },
+                ? tag.unchanged() : .json(headers: [.eTag: tag.text]) { view.write(to: &$0, now: .now) },
             sequence: view.snapshot.sequence)
     }
 

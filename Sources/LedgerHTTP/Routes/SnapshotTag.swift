@@ -10,7 +10,8 @@ struct SnapshotTag {
     let text: String
 
     init(_ view: JobView, _ policy: CountingPolicy) {
-        self.init(projection: view.projection, sequence: view.snapshot.sequence, history: view.history, policy)
+        let version = view.version ?? .unknown
+        self.init(projection: version.projection, sequence: view.snapshot.sequence, history: version.history, policy)
     }
 
     init(_ stamp: SnapshotStamp) {

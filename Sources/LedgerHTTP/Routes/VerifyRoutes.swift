@@ -99,7 +99,7 @@ struct VerifyRoutes: Sendable {
             guard (sequence ?? 0) == 0 else { throw .invalid(parameter: hashName, "is required with \(sequenceName)") }
             return nil
         }
-        guard let hash = Hexadecimal.bytes(text), hash.count == 32 else {
+        guard let hash = EventHash(text) else {
             throw .invalid(parameter: hashName, "must be a SHA-256 of 64 hexadecimal digits")
         }
         guard let sequence, sequence > 0 else {

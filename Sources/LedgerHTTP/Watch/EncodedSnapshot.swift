@@ -46,14 +46,15 @@ final class EncodedSnapshot: Sendable {
         job = view.id
         readBegan = began
         readEnded = .now
+        let read = view.version ?? .unknown
         version = Version(
-            projection: view.projection, sequence: view.snapshot.sequence, history: view.history.prefix)
+            projection: read.projection, sequence: view.snapshot.sequence, history: read.history.prefix)
         description = view.description
         state = view.snapshot.state
         isEnd = state != .running && view.snapshot.sequence == view.ledgerSequence
         var both = ByteBuffer(string: "id: \(StreamPosition(version).text)\n")
         let idLength = both.readableBytes
-        var event = EncodedSnapshot.event("snapshot") { JobResponse(view).write(to: &$0) }
+        var event = EncodedSnapshot.event("snapshot") { view.write(to: &$0, now: .now) }
         both.writeBuffer(&event)
         // Slices share the same bytes.
         snapshotWithID = both
@@ -82,7 +83,7 @@ final class EncodedSnapshot: Sendable {
         end = encoded.end
         var bytes = Array(encoded.snapshotWithID.readableBytesView)
         let idLength = encoded.id.readableBytes
-        JobResponse.setNow(now, in: &bytes, from: idLength + Self.opening("snapshot").utf8.count)
+        JobView.setNow(now, in: &bytes, from: idLength + Self.opening("snapshot").utf8.count)
         var both = ByteBuffer(bytes: bytes)
         snapshotWithID = both
         id = both.readSlice(length: idLength) ?? ByteBuffer()

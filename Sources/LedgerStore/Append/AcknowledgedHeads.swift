@@ -75,7 +75,7 @@ final class AcknowledgedHeads: Sendable {
                 """,
                 [
                     .uuids(heads.map(\.job.uuid)), .int8s(heads.map(\.head.sequence)),
-                    .byteas(heads.map(\.head.chain.head)),
+                    .byteas(heads.map(\.head.chain.head.bytea)),
                 ]))
         var found: [JobID: Int64] = [:]
         for row in rows { found[try row.decode(0, as: JobID.self)] = try row.decode(1) }

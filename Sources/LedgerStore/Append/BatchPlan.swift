@@ -7,6 +7,8 @@ struct JobHead: Sendable {
     var sequence: Int64
     var recordedAt: Timestamp
     var chain: HashChain
+
+    var position: ChainPosition { ChainPosition(sequence: sequence, hash: chain.head) }
 }
 
 /// The events of a group with their sequences, times and hashes, and the new heads.
@@ -76,9 +78,9 @@ struct BatchPlan {
         }
         let heads: [Parameter] = [
             .uuid(job.uuid), .int8(head.sequence),
-            .timestamp(head.recordedAt), .bytea(head.chain.head),
+            .timestamp(head.recordedAt), .bytea(head.chain.head.bytea),
             .int8(before[job]?.sequence), .timestamp(clock),
-            .bytea(before[job]?.chain.head),
+            .bytea(before[job]?.chain.head.bytea),
         ]
         return columns.count == 1
             ? Query(Self.unchangedSingleSQL, heads + columns.singleRow)
@@ -97,7 +99,7 @@ struct BatchPlan {
         headParameters + [
             .int8s(newHeads.map { before[$0.job]?.sequence }),
             .timestamp(clock),
-            .byteas(newHeads.map { before[$0.job]?.chain.head }),
+            .byteas(newHeads.map { before[$0.job]?.chain.head.bytea }),
         ]
     }
 
@@ -123,7 +125,7 @@ struct BatchPlan {
         return [
             .uuids(heads.map { $0.job.uuid }), .int8s(heads.map { $0.head.sequence }),
             .timestamps(heads.map { $0.head.recordedAt }),
-            .byteas(heads.map { $0.head.chain.head }),
+            .byteas(heads.map { $0.head.chain.head.bytea }),
         ]
     }
 

@@ -136,7 +136,7 @@ struct BatchWriter: Sendable {
         for row in rows {
             heads[try row.decode(0, as: JobID.self)] = JobHead(
                 sequence: try row.decode(1), recordedAt: try row.decode(2, as: Timestamp.self),
-                chain: HashChain(head: try row.decode(3, as: [UInt8].self)))
+                chain: HashChain(head: try row.decode(3, as: EventHash.self)))
             clock = max(clock, try row.decode(4, as: Timestamp.self))
         }
         return (heads, clock)
@@ -177,7 +177,7 @@ struct BatchWriter: Sendable {
                     [.uuid(job.uuid), .int8(head.sequence)]),
                 Query("select clock_timestamp()"),
             ])
-            if try rows[1].first?.decode(0, as: [UInt8].self) == head.chain.head { return .recorded }
+            if try rows[1].first?.decode(0, as: EventHash.self) == head.chain.head { return .recorded }
             guard let refusedFrom else { return .refused }
             let rest = refusedFrom.microseconds - (try rows[2][0].decode(0, as: Timestamp.self).microseconds)
             return rest < 0 ? .refused : .open(.microseconds(rest + 1_000))

@@ -22,13 +22,13 @@ struct EventColumns {
     var count: Int { sequences.count }
 
     /// Adds an event of any type but `job_created`, which is inserted with its job.
-    mutating func append(_ event: Event, of job: JobID, hash: [UInt8]) {
+    mutating func append(_ event: Event, of job: JobID, hash: EventHash) {
         jobs.append(uuid: job.uuid)
         sequences.append(int8: event.sequence)
         recordedAt.append(microsecondsSince1970: event.recordedAt.microseconds)
         at.append(microsecondsSince1970: event.at?.microseconds)
         types.append(int2: event.body.type.rawValue)
-        hashes.append(bytea: hash)
+        hashes.append(bytea: hash.bytea)
         switch event.body {
         case .progress(let progress):
             append(progress.reference)

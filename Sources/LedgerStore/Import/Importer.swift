@@ -13,14 +13,6 @@ struct Importer: Sendable {
     /// The time by which another ledger's clock may be ahead: 5 min, in microseconds.
     private static let aheadMax: Int64 = 300_000_000
 
-    /// The result of importing an excerpt.
-    struct ImportedExcerpt: Sendable {
-        /// The number of events of the excerpt that were new.
-        var appended: Int
-        /// The last event of the job in this ledger.
-        var position: ChainPosition
-    }
-
     /// The reason why an excerpt is refused.
     enum Refusal: Error {
         /// Its events do not form a chain, or do not end as it states.
@@ -34,7 +26,7 @@ struct Importer: Sendable {
     /// Imports an excerpt.
     ///
     /// - Throws: ``Refusal`` or ``PQError``.
-    func importExcerpt(_ excerpt: LedgerExcerpt) async throws -> ImportedExcerpt {
+    func importExcerpt(_ excerpt: LedgerExcerpt) async throws -> ImportResult {
         for _ in 1..<Self.attemptsMax {
             do {
                 return try await attempt(excerpt)
@@ -52,7 +44,7 @@ struct Importer: Sendable {
         return try await attempt(excerpt)
     }
 
-    private func attempt(_ excerpt: LedgerExcerpt) async throws -> ImportedExcerpt {
+    private func attempt(_ excerpt: LedgerExcerpt) async throws -> ImportResult {
         try await pool.withTransaction(deadline: .seconds(60)) { transaction in
             try await importExcerpt(excerpt, &transaction)
         }
@@ -79,12 +71,12 @@ struct Importer: Sendable {
 
     private func importExcerpt(
         _ excerpt: LedgerExcerpt, _ transaction: inout Transaction
-    ) async throws -> ImportedExcerpt {
+    ) async throws -> ImportResult {
         guard let first = excerpt.events.first, let last = excerpt.events.last else {
             throw Refusal.invalid("the excerpt contains no events")
         }
         let (head, clock) = try await head(of: excerpt.job, &transaction)
-        let stored = head?.position.sequence ?? 0
+        let stored = head?.sequence ?? 0
         guard first.event.sequence <= stored + 1 else {
             throw Refusal.conflict(
                 "this ledger has job \(excerpt.job) up to event \(stored), but the excerpt begins with \(first.event.sequence)"
@@ -106,20 +98,16 @@ struct Importer: Sendable {
                 "event \(late.event.sequence) was recorded in the future: check the clocks of both machines")
         }
         guard last.event.sequence > stored, let head = try await checked(new, excerpt, after: head) else {
-            return ImportedExcerpt(appended: 0, position: head?.position ?? ChainPosition(sequence: 0, hash: []))
+            return ImportResult(
+                job: excerpt.job, appended: 0, position: head?.position ?? ChainPosition(sequence: 0, hash: .none))
         }
         _ = try await transaction.commit(after: try Self.statements(new, excerpt.job, head))
-        return ImportedExcerpt(appended: new.count, position: head.position)
-    }
-
-    private struct Head: Sendable {
-        var position: ChainPosition
-        var recordedAt: Timestamp
+        return ImportResult(job: excerpt.job, appended: new.count, position: head.position)
     }
 
     private func head(
         of job: JobID, _ transaction: inout Transaction
-    ) async throws(PQError) -> (head: Head?, clock: Timestamp) {
+    ) async throws(PQError) -> (head: JobHead?, clock: Timestamp) {
         let results = try await transaction.pipeline([
             Query(
                 "select sequence, hash, recorded_at from ledger.job_head where job_id = $1 for update",
@@ -128,30 +116,33 @@ struct Importer: Sendable {
         ])
         let clock = try results[1][0].decode(0, as: Timestamp.self)
         guard let row = results[0].first else { return (nil, clock) }
-        let position = ChainPosition(sequence: try row.decode(0), hash: try row.decode(1))
-        return (Head(position: position, recordedAt: try row.decode(2, as: Timestamp.self)), clock)
+        let head = JobHead(
+            sequence: try row.decode(0), recordedAt: try row.decode(2),
+            chain: HashChain(head: try row.decode(1, as: EventHash.self)))
+        return (head, clock)
     }
 
     private func hash(
         of sequence: Int64, _ job: JobID, _ transaction: inout Transaction
-    ) async throws(PQError) -> [UInt8]? {
+    ) async throws(PQError) -> EventHash? {
         try await transaction.query(
             Query(
                 "select hash from ledger.event where job_id = $1 and sequence = $2",
                 [.uuid(job.uuid), .int8(sequence)])
-        ).first?.decode(0)
+        ).first?.decode(0, as: EventHash.self)
     }
 
     /// Verifies these events and returns the head after them.
-    ///
-    private func checked(_ new: [RecordedEvent], _ excerpt: LedgerExcerpt, after head: Head?) async throws -> Head? {
+    private func checked(
+        _ new: [RecordedEvent], _ excerpt: LedgerExcerpt, after head: JobHead?
+    ) async throws -> JobHead? {
         guard !new.isEmpty else { return nil }
         return try await ComputeThreads.run { () throws(Refusal) in try Self.check(new, excerpt, after: head) }
     }
 
     private static func check(
-        _ new: [RecordedEvent], _ excerpt: LedgerExcerpt, after head: Head?
-    ) throws(Refusal) -> Head {
+        _ new: [RecordedEvent], _ excerpt: LedgerExcerpt, after head: JobHead?
+    ) throws(Refusal) -> JobHead {
         var check: ChainCheck
         if let head {
             check = ChainCheck(after: head.position, recordedAt: head.recordedAt, anchor: excerpt.head)
@@ -172,10 +163,12 @@ struct Importer: Sendable {
         guard check.position.sequence <= excerpt.head.sequence else {
             throw .invalid("the events go beyond event \(excerpt.head.sequence), which the excerpt states as the last")
         }
-        return Head(position: check.position, recordedAt: new[new.count - 1].event.recordedAt)
+        return JobHead(
+            sequence: check.position.sequence, recordedAt: new[new.count - 1].event.recordedAt,
+            chain: HashChain(head: check.position.hash))
     }
 
-    private static func statements(_ new: [RecordedEvent], _ job: JobID, _ head: Head) throws(PQError) -> [Query] {
+    private static func statements(_ new: [RecordedEvent], _ job: JobID, _ head: JobHead) throws(PQError) -> [Query] {
         var statements: [Query] = []
         var columns = EventColumns()
         for one in new {
@@ -191,8 +184,8 @@ struct Importer: Sendable {
                 Query(
                     "update ledger.job_head set sequence = $2, recorded_at = $3, hash = $4 where job_id = $1",
                     [
-                        .uuid(job.uuid), .int8(head.position.sequence),
-                        .timestamp(head.recordedAt), .bytea(head.position.hash),
+                        .uuid(job.uuid), .int8(head.sequence), .timestamp(head.recordedAt),
+                        .bytea(head.chain.head.bytea),
                     ]),
             ]
         }

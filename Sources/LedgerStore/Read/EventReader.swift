@@ -50,7 +50,7 @@ struct EventReader: Sendable {
 
     private func read(
         _ job: JobID, _ filter: EventFilter, after: Int64?, limit: Int
-    ) async throws(PQError) -> [(event: Event, hash: [UInt8])] {
+    ) async throws(PQError) -> [(event: Event, hash: EventHash)] {
         var conditions = ["event.job_id = $1"]
         var parameters: [Parameter] = [.uuid(job.uuid)]
         func require(_ condition: (String) -> String, _ parameter: Parameter) {
@@ -77,7 +77,7 @@ struct EventReader: Sendable {
             order by event.sequence \(isAscending ? "asc" : "desc")
             limit $\(parameters.count)
             """
-        var events: [(event: Event, hash: [UInt8])] = []
+        var events: [(event: Event, hash: EventHash)] = []
         for row in try await pool.query(Query(sql, parameters)) {
             var columns = row.columns
             events.append(try EventRow.decode(&columns))
@@ -87,7 +87,7 @@ struct EventReader: Sendable {
 
     /// Adds the verdicts to events of one job.
     private func explain(
-        _ job: JobID, _ events: [(event: Event, hash: [UInt8])]
+        _ job: JobID, _ events: [(event: Event, hash: EventHash)]
     ) async throws(PQError) -> [ExplainedEvent] {
         guard let first = events.first?.event.sequence, let last = events.last?.event.sequence else { return [] }
         let range = min(first, last)...max(first, last)
@@ -218,7 +218,7 @@ private struct Findings {
     /// The discarded events.
     var discards: [Int64: (verdict: Verdict, duplicateOf: Int64?)] = [:]
 
-    func explain(_ event: Event, hash: [UInt8]) -> ExplainedEvent {
+    func explain(_ event: Event, hash: EventHash) -> ExplainedEvent {
         var explained = ExplainedEvent(
             event: event, hash: hash, execution: event.body.reference?.execution, attempt: event.body.reference?.attempt
         )

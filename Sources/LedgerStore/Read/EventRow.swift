@@ -28,7 +28,7 @@ public enum EventRow {
     /// Decodes the event in the next columns, and its hash.
     ///
     /// - Throws: ``PQError/Code/decoding`` if the row is not one that the ledger writes.
-    public static func decode(_ columns: inout RowColumns) throws(PQError) -> (event: Event, hash: [UInt8]) {
+    public static func decode(_ columns: inout RowColumns) throws(PQError) -> (event: Event, hash: EventHash) {
         let sequence = try columns.next(Int64.self)
         let recordedAt = try columns.next(Timestamp.self)
         let at = try columns.nextIfPresent(Timestamp.self)
@@ -37,7 +37,7 @@ public enum EventRow {
         let done = try columns.nextIfPresent(Int64.self)
         let attempt = try columns.nextIfPresent(Int32.self)
         let type = EventType(rawValue: try columns.next())
-        let hash = try columns.next([UInt8].self)
+        let hash = try columns.next(EventHash.self)
         let task = try columns.nextIfPresent(Name.self)
         let execution = try columns.nextIfPresent(Name.self)
         let label = try columns.nextIfPresent(Name.self)

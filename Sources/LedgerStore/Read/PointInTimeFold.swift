@@ -75,7 +75,7 @@ final class PointInTimeFold: Sendable {
     }
 
     /// Returns the history of an indicator, or `nil` if no event has named it.
-    func curve(
+    func history(
         of label: Name?, of job: JobView, through sequence: Int64, points: Int
     ) async throws(StoreError) -> IndicatorHistory? {
         try await withAdmission(job) { () async throws(StoreError) in
@@ -84,7 +84,7 @@ final class PointInTimeFold: Sendable {
             try await EventCursor(pool: pool).read(job.id, after: 0, through: sequence) { events in
                 for event in events { recorder.record(event, try fold.apply(event), in: fold) }
             }
-            return recorder.curve(through: fold)
+            return recorder.history(through: fold)
         }
     }
 

@@ -104,7 +104,7 @@ struct SnapshotReader: Sendable {
         return jobs.map { job in
             var job = job
             if let history = found[job.view.id] {
-                job.view.history = history
+                job.view.version?.history = history
                 job.stamp.history = history
             }
             return job
@@ -251,7 +251,7 @@ struct SnapshotReader: Sendable {
             writer: try columns.next())
         let view = JobView(
             id: id, description: description, createdAt: createdAt, ledgerSequence: ledgerSequence, snapshot: snapshot,
-            projection: projection, history: stamp.history)
+            version: JobView.Version(projection: projection, history: stamp.history))
         return StampedJob(view: view, stamp: stamp)
     }
 

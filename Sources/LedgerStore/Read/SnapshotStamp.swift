@@ -1,3 +1,5 @@
+public import Ledger
+
 /// The version of a job's snapshot: equal stamps mean an equal ``JobView``.
 ///
 /// The hash of the last event identifies the whole history. The sequence and the projection identify the result of the
@@ -27,38 +29,5 @@ public struct SnapshotStamp: Hashable, Sendable {
         self.sequence = sequence
         self.projection = projection
         self.writer = writer
-    }
-}
-
-/// The hash of an event in 32 bytes of memory, because stamps are numerous.
-public struct EventHash: Hashable, Sendable {
-    private let first: UInt64
-    private let second: UInt64
-    private let third: UInt64
-    private let fourth: UInt64
-
-    /// The hash of no event.
-    public static let none = EventHash(0, 0, 0, 0)
-
-    /// The first eight bytes, which distinguish two histories of a job.
-    public var prefix: UInt64 { first }
-
-    /// Creates a hash from four numbers of eight bytes each.
-    public init(_ first: UInt64, _ second: UInt64, _ third: UInt64, _ fourth: UInt64) {
-        self.first = first
-        self.second = second
-        self.third = third
-        self.fourth = fourth
-    }
-}
-
-/// A job with its snapshot and the stamp of that snapshot.
-public struct StampedJob: Sendable {
-    public var view: JobView
-    public var stamp: SnapshotStamp
-
-    public init(view: JobView, stamp: SnapshotStamp) {
-        self.view = view
-        self.stamp = stamp
     }
 }

@@ -83,8 +83,9 @@ actor NotificationPublisher {
     }
 
     /// Announces that any snapshot may have changed without having moved.
+    ///
+    /// It is rare, so it is also sent if no peer was seen lately.
     func projectionSwitched() {
-        guard hasPeers else { return }
         isFullReadDue = true
         startSending()
     }

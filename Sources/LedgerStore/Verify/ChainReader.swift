@@ -12,15 +12,15 @@ struct ChainReader: Sendable {
     private static let pageSize: Int64 = 2_000
 
     /// Verifies a range of a job's ledger, or returns `nil` if the job does not exist.
-    func verify(_ job: JobID, _ stretch: Verification.Range) async throws(PQError) -> Verification? {
+    func verify(_ job: JobID, _ range: Verification.Range) async throws(PQError) -> Verification? {
         guard let start = try await start(job) else { return nil }
         // If there is no head, the last event is the end.
         let end = start.head?.sequence ?? start.lastStored
-        var check = try await check(job, start, stretch)
+        var check = try await check(job, start, range)
         var position = check.position.sequence
         // A caller may begin beyond the end.
         let rest = max(0, end - position)
-        let last = position + min(rest, stretch.limit ?? rest)
+        let last = position + min(rest, range.limit ?? rest)
         while position < last, check.foundFault == nil {
             let rows = try await read(job, after: position, through: last)
             guard let row = rows.last else { break }
@@ -38,19 +38,19 @@ struct ChainReader: Sendable {
     ///
     /// It already contains a fault if the event there has changed.
     private func check(
-        _ job: JobID, _ start: Start, _ stretch: Verification.Range
+        _ job: JobID, _ start: Start, _ range: Verification.Range
     ) async throws(PQError) -> ChainCheck {
-        guard let after = stretch.after, after.sequence > 0 else {
+        guard let after = range.after, after.sequence > 0 else {
             return ChainCheck(
-                job: job, description: start.description, createdAt: start.createdAt, anchor: stretch.anchor)
+                job: job, description: start.description, createdAt: start.createdAt, anchor: range.anchor)
         }
         let rows = try await pool.query(
             Query(
                 "select recorded_at, hash from ledger.event where job_id = $1 and sequence = $2",
                 [.uuid(job.uuid), .int8(after.sequence)]))
         let recordedAt = try rows.first?.decode(0, as: Timestamp.self) ?? .earliest
-        var check = ChainCheck(after: after, recordedAt: recordedAt, anchor: stretch.anchor)
-        let stored = try rows.first?.decode(1, as: [UInt8].self)
+        var check = ChainCheck(after: after, recordedAt: recordedAt, anchor: range.anchor)
+        let stored = try rows.first.map { row throws(PQError) in try Self.storedHash(row, 1) }
         if stored != after.hash { check.recordChangedStart() }
         return check
     }
@@ -81,11 +81,16 @@ struct ChainReader: Sendable {
         for row in rows {
             var position: ChainPosition?
             if let sequence = try row.decodeIfPresent(1, as: Int64.self) {
-                position = ChainPosition(sequence: sequence, hash: try row.decode(2))
+                position = ChainPosition(sequence: sequence, hash: try Self.storedHash(row, 2))
             }
             heads.append(LedgerHead(job: try row.decode(0, as: JobID.self), position: position))
         }
         return heads
+    }
+
+    /// Reads a stored hash; one of another length than 32 bytes is none of any event.
+    private static func storedHash(_ row: Row, _ column: Int) throws(PQError) -> EventHash {
+        EventHash(bytes: try row.decode(column, as: [UInt8].self)) ?? .none
     }
 
     private struct Start {
@@ -117,7 +122,8 @@ struct ChainReader: Sendable {
             description: description, createdAt: try columns.next(), lastStored: try columns.nextIfPresent() ?? 0,
             headRecordedAt: try columns.nextIfPresent())
         if let sequence = try columns.nextIfPresent(Int64.self) {
-            start.head = ChainPosition(sequence: sequence, hash: try columns.next())
+            start.head = ChainPosition(
+                sequence: sequence, hash: EventHash(bytes: try columns.next([UInt8].self)) ?? .none)
         }
         return start
     }

@@ -55,52 +55,52 @@ public enum EventRequest {
 
     /// Parses the description of a job to create.
     public static func description(_ body: [UInt8]) throws(RequestError) -> JobDescription {
-        var problems = ProblemList()
-        guard var fields = FieldReader(try value(body), prefix: "", &problems) else {
-            throw .invalid(problems.problems)
+        var errors = FieldErrorList()
+        guard var fields = FieldReader(try value(body), prefix: "", &errors) else {
+            throw .invalid(errors.list)
         }
-        let name = fields.requiredName("name", &problems)
-        let key = fields.name("key", &problems)
-        let tags = fields.tags("tags", &problems)
-        fields.finish("a job", &problems)
+        let name = fields.requiredName("name", &errors)
+        let key = fields.name("key", &errors)
+        let tags = fields.tags("tags", &errors)
+        fields.finish("a job", &errors)
         let description = JobDescription(name: name ?? "", key: key, tags: tags)
-        problems.add(description.problems(), in: "", since: 0)
-        guard problems.isEmpty else { throw .invalid(problems.problems) }
+        errors.add(description.fieldErrors(), in: "", since: 0)
+        guard errors.isEmpty else { throw .invalid(errors.list) }
         return description
     }
 
     /// Parses the reference of an execution to start.
     public static func start(_ body: [UInt8]) throws(RequestError) -> ExecutionReference {
-        var problems = ProblemList()
-        guard var fields = FieldReader(try value(body), prefix: "", &problems) else {
-            throw .invalid(problems.problems)
+        var errors = FieldErrorList()
+        guard var fields = FieldReader(try value(body), prefix: "", &errors) else {
+            throw .invalid(errors.list)
         }
-        let reference = reference(&fields, &problems)
-        fields.finish("the start of an execution", &problems)
+        let reference = reference(&fields, &errors)
+        fields.finish("the start of an execution", &errors)
         // The ledger assigns an execution name and an attempt if the caller gives neither, so only the given fields are
         // validated.
         var complete = reference
         if complete.execution == nil, complete.attempt == nil { complete.attempt = 1 }
-        problems.add(EventDraft(.executionStarted(complete)).problems(), in: "", since: 0)
-        guard problems.isEmpty else { throw .invalid(problems.problems) }
+        errors.add(EventDraft(.executionStarted(complete)).fieldErrors(), in: "", since: 0)
+        guard errors.isEmpty else { throw .invalid(errors.list) }
         return reference
     }
 
     /// Parses the parameters of a replay.
     public static func replay(_ body: [UInt8]) throws(RequestError) -> Replay.Request {
-        var problems = ProblemList()
-        guard var fields = FieldReader(try value(body), prefix: "", &problems) else {
-            throw .invalid(problems.problems)
+        var errors = FieldErrorList()
+        guard var fields = FieldReader(try value(body), prefix: "", &errors) else {
+            throw .invalid(errors.list)
         }
-        let job = fields.job("job", &problems)
+        let job = fields.job("job", &errors)
         let policies = CountingPolicy.allCases.map { (name: $0.rawValue, value: $0) }
-        let policy = fields.choiceIfPresent("policy", policies, &problems) ?? .last
-        let applies = fields.bool("apply", &problems) ?? false
-        fields.finish("a replay", &problems)
+        let policy = fields.choiceIfPresent("policy", policies, &errors) ?? .last
+        let applies = fields.bool("apply", &errors) ?? false
+        fields.finish("a replay", &errors)
         if applies, policy != .last {
-            problems.add("/apply", "requires the policy last, which is the policy of stored snapshots")
+            errors.add("/apply", "requires the policy last, which is the policy of stored snapshots")
         }
-        guard problems.isEmpty else { throw .invalid(problems.problems) }
+        guard errors.isEmpty else { throw .invalid(errors.list) }
         return Replay.Request(job: job, policy: policy, applies: applies)
     }
 
@@ -109,69 +109,69 @@ public enum EventRequest {
     private static let types: [(name: String, value: EventType)] = EventType.allCases
         .filter { $0 != .jobCreated }.map { ($0.name, $0) }
 
-    /// Converts a value to an event; nil, with the problems recorded, if it is invalid.
+    /// Converts a value to an event; nil, with the errors recorded, if it is invalid.
     static func entry(
-        _ value: JSONValue, _ location: Location, namesJob: Bool, _ problems: inout ProblemList
+        _ value: JSONValue, _ location: Location, namesJob: Bool, _ errors: inout FieldErrorList
     ) -> Entry? {
-        let before = problems.count
+        let before = errors.count
         let prefix = location.pointer
-        guard var fields = FieldReader(value, prefix: prefix, &problems) else { return nil }
-        let duplicates = problems.count
-        let job = namesJob ? fields.job("job", &problems) : nil
-        if namesJob, job == nil, problems.count == duplicates {
-            problems.add(fields.pointer("job"), "is missing")
+        guard var fields = FieldReader(value, prefix: prefix, &errors) else { return nil }
+        let duplicates = errors.count
+        let job = namesJob ? fields.job("job", &errors) : nil
+        if namesJob, job == nil, errors.count == duplicates {
+            errors.add(fields.pointer("job"), "is missing")
         }
-        guard let draft = draft(&fields, prefix, since: before, &problems) else { return nil }
+        guard let draft = draft(&fields, prefix, since: before, &errors) else { return nil }
         return Entry(job: job, draft: draft)
     }
 
     private static func draft(
-        _ fields: inout FieldReader, _ prefix: String, since before: Int, _ problems: inout ProblemList
+        _ fields: inout FieldReader, _ prefix: String, since before: Int, _ errors: inout FieldErrorList
     ) -> EventDraft? {
-        guard let type = fields.choice("type", types, &problems) else { return nil }
-        let at = fields.moment("at", &problems)
-        let body = body(type, &fields, &problems)
-        fields.finish("an event of type \(type.name)", &problems)
+        guard let type = fields.choice("type", types, &errors) else { return nil }
+        let at = fields.timestamp("at", &errors)
+        let body = body(type, &fields, &errors)
+        fields.finish("an event of type \(type.name)", &errors)
         let draft = EventDraft(body, at: at)
-        problems.add(draft.problems(), in: prefix, since: before)
-        return problems.count == before ? draft : nil
+        errors.add(draft.fieldErrors(), in: prefix, since: before)
+        return errors.count == before ? draft : nil
     }
 
     /// Converts the fields to an event's body.
     ///
-    /// Missing and invalid fields are recorded as problems and replaced by placeholders.
+    /// Missing and invalid fields are recorded as errors and replaced by placeholders.
     private static func body(
-        _ type: EventType, _ fields: inout FieldReader, _ problems: inout ProblemList
+        _ type: EventType, _ fields: inout FieldReader, _ errors: inout FieldErrorList
     ) -> EventBody {
         switch type {
         case .jobCreated: preconditionFailure("no request may write this event, so its type is not among the choices")
         case .executionStarted:
-            return .executionStarted(reference(&fields, &problems))
+            return .executionStarted(reference(&fields, &errors))
         case .progress:
-            let reference = reference(&fields, &problems)
+            let reference = reference(&fields, &errors)
             return .progress(
                 ProgressReport(
-                    reference: reference, report: fields.integer("report", in: Limits.reports, &problems),
-                    label: fields.name("label", &problems),
-                    total: fields.integer("total", in: Limits.increments, &problems),
-                    done: fields.integer("done", in: Limits.increments, &problems)))
+                    reference: reference, report: fields.integer("report", in: Limits.reports, &errors),
+                    label: fields.name("label", &errors),
+                    total: fields.integer("total", in: Limits.increments, &errors),
+                    done: fields.integer("done", in: Limits.increments, &errors)))
         case .executionFinished:
-            let reference = reference(&fields, &problems)
+            let reference = reference(&fields, &errors)
             let outcomes = ExecutionOutcome.allCases.map { (name: $0.rawValue, value: $0) }
-            return .executionFinished(reference, fields.choice("outcome", outcomes, &problems) ?? .failed)
+            return .executionFinished(reference, fields.choice("outcome", outcomes, &errors) ?? .failed)
         case .jobFinished:
             let outcomes = JobOutcome.allCases.map { (name: $0.rawValue, value: $0) }
-            return .jobFinished(fields.choice("outcome", outcomes, &problems) ?? .failed)
+            return .jobFinished(fields.choice("outcome", outcomes, &errors) ?? .failed)
         }
     }
 
     private static func reference(
-        _ fields: inout FieldReader, _ problems: inout ProblemList
+        _ fields: inout FieldReader, _ errors: inout FieldErrorList
     ) -> ExecutionReference {
-        let task = fields.requiredName("task", &problems)
+        let task = fields.requiredName("task", &errors)
         return ExecutionReference(
-            task: task ?? "", execution: fields.name("execution", &problems),
-            attempt: fields.integer("attempt", in: Limits.attempts, &problems).map { Int32($0) })
+            task: task ?? "", execution: fields.name("execution", &errors),
+            attempt: fields.integer("attempt", in: Limits.attempts, &errors).map { Int32($0) })
     }
 
     // MARK: Bodies
@@ -196,18 +196,18 @@ public enum EventRequest {
     private static func read(
         _ body: [UInt8], _ format: Format, namesJob: Bool, _ handle: EntryHandler
     ) throws(RequestError) {
-        var problems = ProblemList()
+        var errors = FieldErrorList()
         let count =
             switch format {
-            case .json: try readJSON(body, namesJob, &problems, handle)
-            case .lines: try readLines(body, namesJob, &problems, handle)
+            case .json: try readJSON(body, namesJob, &errors, handle)
+            case .lines: try readLines(body, namesJob, &errors, handle)
             }
-        if count == 0 { problems.add("", "contains no event") }
-        guard problems.isEmpty else { throw .invalid(problems.problems) }
+        if count == 0 { errors.add("", "contains no event") }
+        guard errors.isEmpty else { throw .invalid(errors.list) }
     }
 
     private static func readJSON(
-        _ body: [UInt8], _ namesJob: Bool, _ problems: inout ProblemList, _ handle: EntryHandler
+        _ body: [UInt8], _ namesJob: Bool, _ errors: inout FieldErrorList, _ handle: EntryHandler
     ) throws(RequestError) -> Int {
         var count = 0
         do throws(JSONError) {
@@ -222,8 +222,8 @@ public enum EventRequest {
                         return
                     }
                     let value = try reader.readElement()
-                    guard isKept, !problems.isFull,
-                        let entry = entry(value, .element(count), namesJob: namesJob, &problems)
+                    guard isKept, !errors.isFull,
+                        let entry = entry(value, .element(count), namesJob: namesJob, &errors)
                     else {
                         return
                     }
@@ -232,7 +232,7 @@ public enum EventRequest {
             } else {
                 var entry = reader.readPlainEvent(namesJob: namesJob)
                 if entry == nil {
-                    entry = Self.entry(try reader.readValue(), .whole, namesJob: namesJob, &problems)
+                    entry = Self.entry(try reader.readValue(), .whole, namesJob: namesJob, &errors)
                 }
                 if let entry { handle(entry, .whole) }
                 count = 1
@@ -246,7 +246,7 @@ public enum EventRequest {
     }
 
     private static func readLines(
-        _ body: [UInt8], _ namesJob: Bool, _ problems: inout ProblemList, _ handle: EntryHandler
+        _ body: [UInt8], _ namesJob: Bool, _ errors: inout FieldErrorList, _ handle: EntryHandler
     ) throws(RequestError) -> Int {
         var count = 0
         var number = 0
@@ -265,7 +265,7 @@ public enum EventRequest {
             guard line.contains(where: { $0 != 0x20 && $0 != 0x09 && $0 != 0x0D }) else { continue }
             guard count < Limits.eventsPerAppendMax else { throw .tooManyEvents }
             let value = try value(ofLine: line, number)
-            if !problems.isFull, let entry = entry(value, .element(count), namesJob: namesJob, &problems) {
+            if !errors.isFull, let entry = entry(value, .element(count), namesJob: namesJob, &errors) {
                 handle(entry, .element(count))
             }
             count += 1

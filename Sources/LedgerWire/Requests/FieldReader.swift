@@ -1,6 +1,6 @@
 internal import Ledger
 
-/// Reads the fields of one object and records all problems.
+/// Reads the fields of one object and records all errors.
 struct FieldReader {
     private let fields: [JSONField]
     private let prefix: String
@@ -9,9 +9,9 @@ struct FieldReader {
     /// Creates a reader; nil, with a problem recorded, if the value is not an object.
     ///
     /// - Parameter prefix: The pointer of the object: empty at the top, `/2` for the third element of an array.
-    init?(_ value: JSONValue, prefix: String, _ problems: inout ProblemList) {
+    init?(_ value: JSONValue, prefix: String, _ errors: inout FieldErrorList) {
         guard case .object(let fields) = value else {
-            problems.add(prefix, "must be an object, not \(value.kind)")
+            errors.add(prefix, "must be an object, not \(value.kind)")
             return nil
         }
         self.fields = fields
@@ -19,7 +19,7 @@ struct FieldReader {
         isUsed = Array(repeating: false, count: fields.count)
         var names = Set<Name>(minimumCapacity: fields.count)
         for field in fields where !names.insert(Name(field.name)).inserted {
-            problems.add(pointer(field.name), "is given twice")
+            errors.add(pointer(field.name), "is given twice")
         }
     }
 
@@ -35,91 +35,91 @@ struct FieldReader {
         return found
     }
 
-    mutating func name(_ field: String, _ problems: inout ProblemList) -> Name? {
+    mutating func name(_ field: String, _ errors: inout FieldErrorList) -> Name? {
         switch value(field) {
         case nil: return nil
         case .string(let text): return Name(text)
         case .brokenString:
-            problems.add(pointer(field), "contains a lone surrogate, which is not Unicode text")
+            errors.add(pointer(field), "contains a lone surrogate, which is not Unicode text")
         case .some(let other):
-            problems.add(pointer(field), "must be a string, not \(other.kind)")
+            errors.add(pointer(field), "must be a string, not \(other.kind)")
         }
         return nil
     }
 
-    mutating func requiredName(_ field: String, _ problems: inout ProblemList) -> Name? {
-        let before = problems.count
-        let name = name(field, &problems)
-        if name == nil, problems.count == before { problems.add(pointer(field), "is missing") }
+    mutating func requiredName(_ field: String, _ errors: inout FieldErrorList) -> Name? {
+        let before = errors.count
+        let name = name(field, &errors)
+        if name == nil, errors.count == before { errors.add(pointer(field), "is missing") }
         return name
     }
 
-    mutating func integer(_ field: String, in range: ClosedRange<Int64>, _ problems: inout ProblemList) -> Int64? {
+    mutating func integer(_ field: String, in range: ClosedRange<Int64>, _ errors: inout FieldErrorList) -> Int64? {
         switch value(field) {
         case nil: return nil
         case .integer(let value):
             if let small = Int64(exactly: value), range.contains(small) { return small }
-            problems.add(pointer(field), FieldError.outside(range, field: field).detail)
+            errors.add(.outside(range, pointer: pointer(field)))
         case .number:
-            problems.add(pointer(field), FieldError.outside(range, field: field).detail)
+            errors.add(.outside(range, pointer: pointer(field)))
         case .some(let other):
-            problems.add(pointer(field), "must be an integer, not \(other.kind)")
+            errors.add(pointer(field), "must be an integer, not \(other.kind)")
         }
         return nil
     }
 
-    mutating func moment(_ field: String, _ problems: inout ProblemList) -> Timestamp? {
-        guard let text = name(field, &problems) else { return nil }
+    mutating func timestamp(_ field: String, _ errors: inout FieldErrorList) -> Timestamp? {
+        guard let text = name(field, &errors) else { return nil }
         guard let moment = RFC3339.timestamp(text.text) else {
-            problems.add(pointer(field), "must be an RFC 3339 time, such as 2026-11-23T17:30:00.000000Z")
+            errors.add(pointer(field), "must be an RFC 3339 time, such as 2026-11-23T17:30:00.000000Z")
             return nil
         }
         return moment
     }
 
     mutating func choice<Choice>(
-        _ field: String, _ choices: [(name: String, value: Choice)], _ problems: inout ProblemList
+        _ field: String, _ choices: [(name: String, value: Choice)], _ errors: inout FieldErrorList
     ) -> Choice? {
-        requiredName(field, &problems).flatMap { choose($0, field, choices, &problems) }
+        requiredName(field, &errors).flatMap { choose($0, field, choices, &errors) }
     }
 
     mutating func choiceIfPresent<Choice>(
-        _ field: String, _ choices: [(name: String, value: Choice)], _ problems: inout ProblemList
+        _ field: String, _ choices: [(name: String, value: Choice)], _ errors: inout FieldErrorList
     ) -> Choice? {
-        name(field, &problems).flatMap { choose($0, field, choices, &problems) }
+        name(field, &errors).flatMap { choose($0, field, choices, &errors) }
     }
 
     private func choose<Choice>(
-        _ name: Name, _ field: String, _ choices: [(name: String, value: Choice)], _ problems: inout ProblemList
+        _ name: Name, _ field: String, _ choices: [(name: String, value: Choice)], _ errors: inout FieldErrorList
     ) -> Choice? {
         if let choice = choices.first(where: { $0.name.utf8.elementsEqual(name.text.utf8) }) { return choice.value }
-        problems.add(pointer(field), "must be one of \(choices.map(\.name).joined(separator: ", "))")
+        errors.add(pointer(field), "must be one of \(choices.map(\.name).joined(separator: ", "))")
         return nil
     }
 
-    mutating func bool(_ field: String, _ problems: inout ProblemList) -> Bool? {
+    mutating func bool(_ field: String, _ errors: inout FieldErrorList) -> Bool? {
         switch value(field) {
         case nil: return nil
         case .bool(let value): return value
         case .some(let other):
-            problems.add(pointer(field), "must be true or false, not \(other.kind)")
+            errors.add(pointer(field), "must be true or false, not \(other.kind)")
             return nil
         }
     }
 
-    mutating func job(_ field: String, _ problems: inout ProblemList) -> JobID? {
-        guard let text = name(field, &problems) else { return nil }
+    mutating func job(_ field: String, _ errors: inout FieldErrorList) -> JobID? {
+        guard let text = name(field, &errors) else { return nil }
         guard let job = JobID(text.text) else {
-            problems.add(pointer(field), "must be a job id")
+            errors.add(pointer(field), "must be a job id")
             return nil
         }
         return job
     }
 
-    mutating func tags(_ field: String, _ problems: inout ProblemList) -> [Name: Name] {
+    mutating func tags(_ field: String, _ errors: inout FieldErrorList) -> [Name: Name] {
         guard let value = value(field) else { return [:] }
         guard case .object(let fields) = value else {
-            problems.add(pointer(field), "must be an object of strings, not \(value.kind)")
+            errors.add(pointer(field), "must be an object of strings, not \(value.kind)")
             return [:]
         }
         var tags: [Name: Name] = [:]
@@ -128,22 +128,22 @@ struct FieldReader {
             switch tag.value {
             case .string(let text):
                 if tags.updateValue(Name(text), forKey: Name(tag.name)) != nil {
-                    problems.add(tagPointer(), "is given twice")
+                    errors.add(tagPointer(), "is given twice")
                 }
             case .brokenString:
-                problems.add(tagPointer(), "contains a lone surrogate, which is not Unicode text")
+                errors.add(tagPointer(), "contains a lone surrogate, which is not Unicode text")
             default:
-                problems.add(tagPointer(), "must be a string, not \(tag.value.kind)")
+                errors.add(tagPointer(), "must be a string, not \(tag.value.kind)")
             }
         }
         return tags
     }
 
     /// Records a problem for each field that was not read.
-    func finish(_ subject: String, _ problems: inout ProblemList) {
+    func finish(_ subject: String, _ errors: inout FieldErrorList) {
         for (index, field) in fields.enumerated() where !isUsed[index] {
-            guard !problems.isFull else { return }
-            problems.add(pointer(field.name), "\(subject) has no such field")
+            guard !errors.isFull else { return }
+            errors.add(pointer(field.name), "\(subject) has no such field")
         }
     }
 }

@@ -5,7 +5,7 @@ public enum ImportRequest {
     /// Parses an excerpt: the header line, and consecutive events.
     public static func excerpt(_ body: [UInt8]) throws(RequestError) -> LedgerExcerpt {
         var excerpt: LedgerExcerpt?
-        var problems = ProblemList()
+        var errors = FieldErrorList()
         var number = 0
         var rest = body[...]
         while !rest.isEmpty {
@@ -25,13 +25,13 @@ public enum ImportRequest {
                 continue
             }
             guard number - 1 <= Limits.eventsPerAppendMax else { throw .tooManyEvents }
-            if let event = event(value, "/\(number - 2)", &problems) { excerpt?.events.append(event) }
-            guard !problems.isFull else { break }
+            if let event = event(value, "/\(number - 2)", &errors) { excerpt?.events.append(event) }
+            guard !errors.isFull else { break }
         }
-        guard problems.isEmpty else { throw .invalid(problems.problems) }
+        guard errors.isEmpty else { throw .invalid(errors.list) }
         guard let excerpt, !excerpt.events.isEmpty else {
             throw .invalid([
-                RequestProblem(pointer: "", detail: "contains no event; expected a header line, then events")
+                FieldError(pointer: "", detail: "contains no event; expected a header line, then events")
             ])
         }
         return excerpt
@@ -40,7 +40,7 @@ public enum ImportRequest {
     private static func header(_ value: JSONValue) throws(RequestError) -> LedgerExcerpt {
         do { return try LedgerExcerpt(header: value) } catch {
             throw .invalid([
-                RequestProblem(
+                FieldError(
                     pointer: "/\(error.field)",
                     detail: "is missing or invalid; the first line must be the header of an export")
             ])
@@ -48,15 +48,15 @@ public enum ImportRequest {
     }
 
     private static func event(
-        _ value: JSONValue, _ pointer: String, _ problems: inout ProblemList
+        _ value: JSONValue, _ pointer: String, _ errors: inout FieldErrorList
     ) -> RecordedEvent? {
         do throws(ResponseError) {
             let recorded = try RecordedEvent(value)
-            let errors = EventDraft(recorded.event.body, at: recorded.event.at).problems()
-            for error in errors { problems.add("\(pointer)/\(error.field)", error.detail) }
-            return errors.isEmpty ? recorded : nil
+            let found = EventDraft(recorded.event.body, at: recorded.event.at).fieldErrors()
+            for error in found { errors.add("\(pointer)\(error.location)", error.detail) }
+            return found.isEmpty ? recorded : nil
         } catch {
-            problems.add("\(pointer)/\(error.field)", "is missing or invalid")
+            errors.add("\(pointer)/\(error.field)", "is missing or invalid")
             return nil
         }
     }

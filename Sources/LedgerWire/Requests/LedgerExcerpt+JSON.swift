@@ -12,7 +12,7 @@ extension LedgerExcerpt {
             writer.field("format", Self.format)
             writer.field("job", job.description)
             writer.field("events", head.sequence)
-            writer.field("head_hash", Hexadecimal.text(head.hash))
+            writer.field("head_hash", head.hash.description)
         }
     }
 

@@ -89,7 +89,7 @@ struct PlainEventReader {
             return nil
         }
         let draft = EventDraft(body, at: fields.at)
-        assert(draft.problems().isEmpty, "the general parser must read and report an invalid event")
+        assert(draft.fieldErrors().isEmpty, "the general parser must read and report an invalid event")
         return EventRequest.Entry(job: fields.job, draft: draft)
     }
 

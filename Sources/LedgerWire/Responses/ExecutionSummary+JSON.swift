@@ -30,7 +30,7 @@ extension ExecutionSummary {
         self.init(
             name: value["execution"]?.text.map { Name($0) }, attempt: attempt, outcome: outcome,
             firstSequence: try reader.integer("first_sequence"), lastSequence: try reader.integer("last_sequence"),
-            startedAt: try reader.moment("started_at"), lastAt: try reader.moment("last_at"),
+            startedAt: try reader.timestamp("started_at"), lastAt: try reader.timestamp("last_at"),
             isCounted: value["counted"] == .bool(true), isProvisional: value["provisional"] == .bool(true),
             progress: progress)
     }

@@ -20,7 +20,7 @@ extension ExplainedEvent {
                 supersededBy.write(to: &writer)
             }
             if let duplicateOf { writer.field("duplicate_of", duplicateOf) }
-            writer.field("hash", Hexadecimal.text(hash))
+            writer.field("hash", hash.description)
         }
     }
 
@@ -34,7 +34,7 @@ extension ExplainedEvent {
             writeBody(to: &writer)
             if let at = event.at { writer.field("at", RFC3339.text(at)) }
             writer.field("recorded_at", RFC3339.text(event.recordedAt))
-            writer.field("hash", Hexadecimal.text(hash))
+            writer.field("hash", hash.description)
         }
     }
 
@@ -80,8 +80,8 @@ extension ExplainedEvent {
         guard let type = EventType(name: try reader.text("type")) else { throw ResponseError(field: "type") }
         let inferred = (value["inferred"]?.elements ?? []).compactMap(\.text)
         let event = Event(
-            sequence: try reader.integer("sequence"), recordedAt: try reader.moment("recorded_at"),
-            at: try reader.momentIfPresent("at"), body: try Self.body(type, reader, inferred))
+            sequence: try reader.integer("sequence"), recordedAt: try reader.timestamp("recorded_at"),
+            at: try reader.timestampIfPresent("at"), body: try Self.body(type, reader, inferred))
         let attempt = try reader.integerIfPresent("attempt").flatMap { Int32(exactly: $0) }
         self.init(
             event: event, hash: try reader.hash("hash"),

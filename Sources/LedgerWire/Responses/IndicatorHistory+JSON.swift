@@ -49,7 +49,7 @@ extension IndicatorHistory.Point {
                 superseded: try ExecutionIdentity(superseded), lost: try given.units("lost"))
         }
         self.init(
-            sequence: try reader.integer("sequence"), at: try reader.moment("at"),
+            sequence: try reader.integer("sequence"), at: try reader.timestamp("at"),
             counted: Units(total: try reader.big("total"), done: try reader.big("done")), cause: cause)
     }
 }

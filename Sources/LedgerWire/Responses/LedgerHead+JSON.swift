@@ -5,7 +5,7 @@ extension LedgerHead {
         writer.object { writer in
             writer.field("job", job.description)
             writer.field("sequence", position?.sequence)
-            writer.field("hash", position.map { Hexadecimal.text($0.hash) })
+            writer.field("hash", position?.hash.description)
         }
     }
 

@@ -148,7 +148,7 @@ extension LedgerStatus.TableHealth {
         let reader = ResponseReader(value)
         self.init(
             table: try reader.text("table"), liveRows: try reader.integer("live_rows"),
-            deadRows: try reader.integer("dead_rows"), vacuumedAt: try reader.momentIfPresent("vacuumed_at"))
+            deadRows: try reader.integer("dead_rows"), vacuumedAt: try reader.timestampIfPresent("vacuumed_at"))
     }
 }
 
@@ -165,7 +165,7 @@ extension LedgerStatus.Failure {
         guard let value, value != .null else { return nil }
         let reader = ResponseReader(value)
         self.init(
-            at: try reader.moment("at"), state: value["sqlstate"]?.text, message: try reader.text("message"))
+            at: try reader.timestamp("at"), state: value["sqlstate"]?.text, message: try reader.text("message"))
     }
 }
 
@@ -194,8 +194,8 @@ extension LedgerStatus.Worker {
         self.init(
             worker: try reader.text("worker"), host: try reader.text("host"),
             process: Int32(truncatingIfNeeded: try reader.integer("process")),
-            startedAt: try reader.moment("started_at"), seenAt: try reader.moment("seen_at"), isLost: isLost,
-            foldedAt: try reader.momentIfPresent("folded_at"), foldedEvents: try reader.integer("folded_events"),
+            startedAt: try reader.timestamp("started_at"), seenAt: try reader.timestamp("seen_at"), isLost: isLost,
+            foldedAt: try reader.timestampIfPresent("folded_at"), foldedEvents: try reader.integer("folded_events"),
             steps: try reader.integer("steps"), failures: try reader.integer("failures"),
             pendingJobs: try reader.integer("pending_jobs"),
             lastFailure: try LedgerStatus.Failure(value["last_failure"]))
@@ -220,7 +220,7 @@ extension LedgerStatus.StuckJob {
             throw ResponseError(field: "last_failure")
         }
         self.init(
-            job: try reader.job("job"), since: try reader.moment("since"), failures: try reader.integer("failures"),
+            job: try reader.job("job"), since: try reader.timestamp("since"), failures: try reader.integer("failures"),
             worker: try reader.text("worker"), failure: failure)
     }
 }

@@ -1,3 +1,5 @@
+public import Ledger
+
 /// The body of an error response: `application/problem+json` (RFC 9457).
 public struct ProblemDetails: Sendable, Hashable {
     public var title: String
@@ -5,10 +7,10 @@ public struct ProblemDetails: Sendable, Hashable {
     public var detail: String
     /// The id of this occurrence, for finding it in the server's log.
     public var instance: String?
-    public var errors: [RequestProblem]
+    public var errors: [FieldError]
 
     public init(
-        title: String, status: Int, detail: String, instance: String? = nil, errors: [RequestProblem] = []
+        title: String, status: Int, detail: String, instance: String? = nil, errors: [FieldError] = []
     ) {
         self.title = title
         self.status = status
@@ -28,11 +30,11 @@ public struct ProblemDetails: Sendable, Hashable {
             if let instance { writer.field("instance", instance) }
             if !errors.isEmpty {
                 writer.name("errors")
-                writer.array(errors.prefix(RequestError.problemsMax)) { writer, problem in
+                writer.array(errors.prefix(RequestError.errorsMax)) { writer, error in
                     writer.object { writer in
-                        if let pointer = problem.pointer { writer.field("pointer", pointer) }
-                        if let parameter = problem.parameter { writer.field("parameter", parameter) }
-                        writer.field("detail", problem.detail)
+                        if let pointer = error.pointer { writer.field("pointer", pointer) }
+                        if let parameter = error.parameter { writer.field("parameter", parameter) }
+                        writer.field("detail", error.detail)
                     }
                 }
             }
@@ -49,9 +51,9 @@ public struct ProblemDetails: Sendable, Hashable {
             errors: (value["errors"]?.elements ?? []).compactMap { error in
                 guard let detail = error["detail"]?.text else { return nil }
                 if let parameter = error["parameter"]?.text {
-                    return RequestProblem(parameter: parameter, detail: detail)
+                    return FieldError(parameter: parameter, detail: detail)
                 }
-                return RequestProblem(pointer: error["pointer"]?.text ?? "", detail: detail)
+                return FieldError(pointer: error["pointer"]?.text ?? "", detail: detail)
             })
     }
 }

@@ -45,7 +45,7 @@ extension Replay {
         for element in value["differences"]?.elements ?? [] { differences.append(try Finding(element)) }
         self.init(
             id: try reader.job("replay"), request: Request(job: only, policy: policy, applies: applies), state: state,
-            createdAt: try reader.moment("created_at"), finishedAt: try reader.momentIfPresent("finished_at"),
+            createdAt: try reader.timestamp("created_at"), finishedAt: try reader.timestampIfPresent("finished_at"),
             error: value["error"]?.text, jobs: try Count(value["jobs"] ?? .null),
             events: try Count(value["events"] ?? .null), skippedJobs: try reader.integer("skipped_jobs"),
             keeps: keeps, differenceCount: try reader.integer("difference_count"), differences: differences)

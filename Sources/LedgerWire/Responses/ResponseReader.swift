@@ -30,20 +30,20 @@ struct ResponseReader {
         }
     }
 
-    func moment(_ field: String) throws(ResponseError) -> Timestamp {
+    func timestamp(_ field: String) throws(ResponseError) -> Timestamp {
         guard let moment = RFC3339.timestamp(try text(field)) else { throw ResponseError(field: field) }
         return moment
     }
 
-    func momentIfPresent(_ field: String) throws(ResponseError) -> Timestamp? {
+    func timestampIfPresent(_ field: String) throws(ResponseError) -> Timestamp? {
         switch value[field] {
         case nil, .null: nil
-        default: try moment(field)
+        default: try timestamp(field)
         }
     }
 
-    func hash(_ field: String) throws(ResponseError) -> [UInt8] {
-        guard let hash = Hexadecimal.bytes(try text(field)), hash.count == 32 else { throw ResponseError(field: field) }
+    func hash(_ field: String) throws(ResponseError) -> EventHash {
+        guard let hash = EventHash(try text(field)) else { throw ResponseError(field: field) }
         return hash
     }
 

@@ -117,7 +117,8 @@ extension Snapshot {
         let reader = ResponseReader(point)
         self.init(
             sequence: try reader.integer("sequence"), state: state, createdAt: nil, startedAt: nil,
-            updatedAt: try reader.momentIfPresent("at"), finishedAt: nil, tasks: try TaskCounts(tasks), indicators: [])
+            updatedAt: try reader.timestampIfPresent("at"), finishedAt: nil, tasks: try TaskCounts(tasks),
+            indicators: [])
     }
 
     fileprivate mutating func add(_ label: Name?, _ units: Units) {
@@ -142,7 +143,8 @@ extension SnapshotDiff.Started {
     fileprivate init(json value: JSONValue) throws(ResponseError) {
         let reader = ResponseReader(value)
         self.init(
-            task: Name(try reader.text("task")), execution: try ExecutionIdentity(value), at: try reader.moment("at"),
+            task: Name(try reader.text("task")), execution: try ExecutionIdentity(value),
+            at: try reader.timestamp("at"),
             isLate: value["late"] == .bool(true))
     }
 }
@@ -155,7 +157,7 @@ extension SnapshotDiff.Finished {
         }
         self.init(
             task: Name(try reader.text("task")), execution: try ExecutionIdentity(value),
-            sequence: try reader.integer("at_sequence"), at: try reader.moment("at"), outcome: outcome)
+            sequence: try reader.integer("at_sequence"), at: try reader.timestamp("at"), outcome: outcome)
     }
 }
 
@@ -167,6 +169,6 @@ extension SnapshotDiff.Superseded {
         for element in value["lost"]?.elements ?? [] { lost.append(try ExecutionSummary.CountedUnits(element)) }
         self.init(
             task: Name(try reader.text("task")), execution: try ExecutionIdentity(value),
-            by: try ExecutionIdentity(winner), at: try reader.moment("at"), lost: lost)
+            by: try ExecutionIdentity(winner), at: try reader.timestamp("at"), lost: lost)
     }
 }

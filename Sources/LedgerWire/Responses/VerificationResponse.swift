@@ -16,7 +16,7 @@ public struct VerificationResponse: Hashable, Sendable {
             writer.field("job", job.description)
             writer.field("ok", verification.isIntact)
             writer.field("sequence", verification.sequence)
-            writer.field("head_hash", Hexadecimal.text(verification.headHash))
+            writer.field("head_hash", verification.headHash.description)
             writer.field("ledger_sequence", verification.ledgerSequence)
             writer.field("complete", verification.isComplete)
             writer.name("fault")

@@ -52,6 +52,7 @@ extension Parameter {
     /// An integer of up to 128 bits as `numeric`.
     public static func numeric(_ value: Int128?) -> Parameter { single(value) }
     public static func bytea(_ value: [UInt8]?) -> Parameter { single(value.map(ByteString.init)) }
+    public static func bytea(_ value: Bytes32?) -> Parameter { single(value) }
     public static func jsonb(text: String?) -> Parameter { single(text.map(JSONText.init)) }
     /// A time from 4713 BC until before AD 294277, PostgreSQL's range.
     public static func timestamptz(microsecondsSince1970 value: Int64?) -> Parameter {
@@ -98,6 +99,7 @@ extension Parameter {
     public static func byteas(_ values: [[UInt8]?]) -> Parameter {
         array(of: values.map { $0.map(ByteString.init) })
     }
+    public static func byteas(_ values: [Bytes32?]) -> Parameter { array(of: values) }
     public static func jsonbs(texts: [String?]) -> Parameter {
         array(of: texts.map { $0.map(JSONText.init) })
     }

@@ -73,6 +73,14 @@ public struct ParameterColumn: Sendable {
         unsafe value.withUnsafeBytes { unsafe append($0, as: .bytea) }
     }
 
+    public mutating func append(bytea value: Bytes32) {
+        begin(.bytea, length: 32)
+        write(value.first)
+        write(value.second)
+        write(value.third)
+        write(value.fourth)
+    }
+
     private mutating func append(_ value: (some FixedWidthInteger)?, as kind: Kind) {
         guard let value else { return appendNull(kind) }
         begin(kind, length: MemoryLayout.size(ofValue: value))

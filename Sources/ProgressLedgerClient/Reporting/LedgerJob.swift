@@ -1,6 +1,5 @@
 import FoundationEssentials
 public import Ledger
-public import LedgerWire
 public import Logging
 
 /// A job to report on.
@@ -131,7 +130,7 @@ public struct LedgerJob: Sendable {
     // MARK: Reading
 
     /// Returns the job with its snapshot, or nil if no ledger is configured.
-    public func snapshot() async throws(LedgerClientError) -> JobResponse? {
+    public func snapshot() async throws(LedgerClientError) -> JobView? {
         guard let id, let client else { return nil }
         return try await client.job(id)
     }
@@ -139,7 +138,7 @@ public struct LedgerJob: Sendable {
     /// Waits until the job has ended, and returns it with its final snapshot.
     ///
     /// Returns nil if no ledger is configured.
-    public func waitUntilFinished() async throws(LedgerClientError) -> JobResponse? {
+    public func waitUntilFinished() async throws(LedgerClientError) -> JobView? {
         guard let id, let client else { return nil }
         var read = try await client.progress(of: id)
         while read.job.snapshot.state == .running || read.job.snapshot.sequence < read.job.ledgerSequence {

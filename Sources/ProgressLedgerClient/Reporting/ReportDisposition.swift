@@ -29,8 +29,8 @@ enum ReportDisposition: Hashable, Sendable {
     /// Returns the positions of the events in pointers such as `/2/done`.
     private static func positions(in error: LedgerClientError, events: Int) -> [Int] {
         var positions: Set<Int> = []
-        for problem in error.problems {
-            guard let pointer = problem.pointer, pointer.utf8.first == UInt8(ascii: "/"),
+        for fieldError in error.fieldErrors {
+            guard let pointer = fieldError.pointer, pointer.utf8.first == UInt8(ascii: "/"),
                 let position = pointer.split(separator: "/", maxSplits: 1).first.flatMap({ Int($0) }),
                 (0..<events).contains(position)
             else { continue }

@@ -14,7 +14,7 @@ public struct EventSearch: Hashable, Sendable {
 
     /// The sequence after (or, if descending, before) which the page starts.
     ///
-    /// It is ``EventsPage/nextAfter`` of the previous page.
+    /// It is ``EventPage/nextAfter`` of the previous page.
     public var after: Int64?
     /// The most events in the page; 100 by default, 1,000 at most.
     ///

@@ -8,7 +8,7 @@ extension LedgerClient {
     func perform(
         _ request: LedgerRequest, until limit: ContinuousClock.Instant? = nil
     ) async throws(LedgerClientError) -> ReceivedResponse {
-        try await exchange(request, delivery: .collected(bytesMax: settings.answerBytesMax), until: limit).response
+        try await exchange(request, delivery: .collected(bytesMax: settings.responseBytesMax), until: limit).response
     }
 
     /// Sends a request with a streamed response.
@@ -20,7 +20,7 @@ extension LedgerClient {
         let (response, connection) = try await exchange(request, delivery: .streamed)
         guard response.isStreamed, let connection else {
             throw LedgerClientError(
-                .unexpectedAnswer, "Cannot \(request.purpose): unexpected status \(response.status).",
+                .unexpectedResponse, "Cannot \(request.purpose): unexpected status \(response.status).",
                 status: response.status)
         }
         return (connection, response.headers)

@@ -9,14 +9,14 @@ extension LedgerRequest {
     // MARK: Proofs
 
     package static func verify(
-        _ job: JobID, _ stretch: Verification.Range = Verification.Range()
+        _ job: JobID, _ range: Verification.Range = Verification.Range()
     ) -> LedgerRequest {
         var query = Query()
-        query.add("after", stretch.after.map { String($0.sequence) })
-        query.add("hash", stretch.after.map { Hexadecimal.text($0.hash) })
-        query.add("limit", stretch.limit.map(String.init))
-        query.add("anchor_sequence", stretch.anchor.map { String($0.sequence) })
-        query.add("anchor_hash", stretch.anchor.map { Hexadecimal.text($0.hash) })
+        query.add("after", range.after.map { String($0.sequence) })
+        query.add("hash", range.after?.hash.description)
+        query.add("limit", range.limit.map(String.init))
+        query.add("anchor_sequence", range.anchor.map { String($0.sequence) })
+        query.add("anchor_hash", range.anchor?.hash.description)
         // The server reads some 100,000 events per second, and responds when it has read all of them.
         var request = LedgerRequest.get("verify job \(job)", "/v1/jobs/\(job)/verify", query: query)
         request.wait = .seconds(600)

@@ -154,7 +154,7 @@ extension LedgerRequest {
         return .get("compare two moments of job \(job)", "/v1/jobs/\(job)/diff", query: query)
     }
 
-    package static func curve(_ job: JobID, label: Name?, points: Int?) -> LedgerRequest {
+    package static func history(_ job: JobID, label: Name?, points: Int?) -> LedgerRequest {
         var query = Query()
         query.add("label", label?.text)
         query.add("points", points.map(String.init))

@@ -9,7 +9,7 @@ extension LedgerClientError {
         if (200..<300).contains(response.status) || response.status == 304 { return nil }
         guard let value = response.problem, let problem = ProblemDetails(value) else {
             self.init(
-                .unexpectedAnswer,
+                .unexpectedResponse,
                 "Cannot \(request.purpose): the response of \(address) with status \(response.status) is not that of a "
                     + "ledger.",
                 remedy: "Check that a progress ledger listens there. The response may be that of a proxy in between.",
@@ -22,7 +22,7 @@ extension LedgerClientError {
         }
         if response.status == 404, !request.namesResource {
             self.init(
-                .unexpectedAnswer,
+                .unexpectedResponse,
                 "Cannot \(request.purpose): there is nothing at \(address)\(request.path).",
                 remedy: "Check the ledger's URL. It has no path, unless a proxy serves the ledger below one.",
                 status: response.status)
@@ -34,7 +34,7 @@ extension LedgerClientError {
         let reason = problem.detail.isEmpty ? problem.title : "\(problem.title): \(problem.detail)"
         self.init(
             code, "Cannot \(request.purpose). \(reason)", remedy: code.remedy, status: response.status,
-            problems: problem.errors, superseded: superseded, retryAfter: response.retryAfter, isProblem: true)
+            fieldErrors: problem.errors, superseded: superseded, retryAfter: response.retryAfter, isProblem: true)
     }
 
     /// Creates the error of a request without a response.
@@ -56,13 +56,13 @@ extension LedgerClientError {
         case .deadlineExceeded(false):
             self.init(.deadlineExceeded, "\(attempt): no connection in time. Nothing was sent.")
         case .deadlineExceeded(true):
-            self.init(unanswered: "\(attempt): no response in time.", request)
+            self.init(noResponse: "\(attempt): no response in time.", request)
         case .lost(let reason):
-            self.init(unanswered: "\(attempt): the connection was lost (\(reason)).", request)
+            self.init(noResponse: "\(attempt): the connection was lost (\(reason)).", request)
         }
     }
 
-    private init(unanswered message: String, _ request: LedgerRequest) {
+    private init(noResponse message: String, _ request: LedgerRequest) {
         if request.isWrite {
             self.init(.outcomeUnknown, message, remedy: Code.outcomeUnknown.remedy)
         } else {
@@ -81,7 +81,7 @@ extension LedgerClientError {
         case 429, 503: .unavailable
         case 504 where !isWrite: .notFolded
         case 500...599: isWrite ? .outcomeUnknown : .serverFailed
-        default: .unexpectedAnswer
+        default: .unexpectedResponse
         }
     }
 }

@@ -8,7 +8,7 @@ package protocol ResponseBody: Sendable {
     init(_ value: JSONValue) throws(ResponseError)
 }
 
-extension JobResponse: ResponseBody {}
+extension JobView: ResponseBody {}
 extension Explanation: ResponseBody {}
 extension SnapshotDiff: ResponseBody {}
 extension IndicatorHistory: ResponseBody {}

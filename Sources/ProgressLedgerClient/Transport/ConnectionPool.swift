@@ -46,8 +46,8 @@ final class ConnectionPool: Sendable {
         case .connect: return try await connect(deadline: deadline)
         case .refuse: throw .tooManyWaiting(waitersMax)
         case .closed: throw .notConnected("the client was closed")
-        case .wait(let assignment, let ticket):
-            switch try await wait(for: assignment.futureResult, ticket: ticket, deadline: deadline) {
+        case .wait(let assignment, let waiterID):
+            switch try await wait(for: assignment.futureResult, waiterID: waiterID, deadline: deadline) {
             case .use(let connection): return connection
             case .connect: return try await connect(deadline: deadline)
             }
@@ -83,25 +83,25 @@ final class ConnectionPool: Sendable {
     }
 
     private func wait(
-        for assignment: EventLoopFuture<Assignment>, ticket: UInt64, deadline: ContinuousClock.Instant
+        for assignment: EventLoopFuture<Assignment>, waiterID: UInt64, deadline: ContinuousClock.Instant
     ) async throws(TransportError) -> Assignment {
         let timer = assignment.eventLoop.scheduleTask(deadline: NIODeadline(deadline)) {
-            self.abandon(ticket, .deadlineExceeded(mayHaveBeenSent: false))
+            self.abandon(waiterID, .deadlineExceeded(mayHaveBeenSent: false))
         }
         defer { timer.cancel() }
         do {
             return try await withTaskCancellationHandler {
                 try await assignment.get()
             } onCancel: {
-                abandon(ticket, .cancelled(mayHaveBeenSent: false))
+                abandon(waiterID, .cancelled(mayHaveBeenSent: false))
             }
         } catch {
             throw error as? TransportError ?? .notConnected(String(describing: error))
         }
     }
 
-    private func abandon(_ ticket: UInt64, _ error: TransportError) {
-        state.withLock { $0.abandon(ticket: ticket) }?.fail(error)
+    private func abandon(_ waiterID: UInt64, _ error: TransportError) {
+        state.withLock { $0.abandon(waiterID: waiterID) }?.fail(error)
     }
 
     private func settle(_ freed: State.Freed) {

@@ -9,7 +9,7 @@ struct ConnectionPoolState<Connection, Waiter> {
         /// ``release(_:now:)`` or ``discard()`` must follow.
         case connect
         /// Wait, because all connections are in use.
-        case wait(Waiter, ticket: UInt64)
+        case wait(Waiter, waiterID: UInt64)
         /// Refuse, because all connections are in use and too many requests wait.
         case refuse
         /// The pool is closed.
@@ -32,9 +32,9 @@ struct ConnectionPoolState<Connection, Waiter> {
     private let waitersMax: Int
     private let idleMax: Duration
     private var idle: [(connection: Connection, since: ContinuousClock.Instant)] = []
-    private var waiters: [(ticket: UInt64, waiter: Waiter)] = []
+    private var waiters: [(waiterID: UInt64, waiter: Waiter)] = []
     private var slotsInUse = 0
-    private var lastTicket: UInt64 = 0
+    private var lastWaiterID: UInt64 = 0
     private var isClosed = false
 
     init(connectionsMax: Int, waitersMax: Int, idleMax: Duration) {
@@ -73,10 +73,10 @@ struct ConnectionPoolState<Connection, Waiter> {
             return .connect
         }
         guard waiters.count < waitersMax else { return .refuse }
-        lastTicket += 1
+        lastWaiterID += 1
         let waiter = makeWaiter()
-        waiters.append((lastTicket, waiter))
-        return .wait(waiter, ticket: lastTicket)
+        waiters.append((lastWaiterID, waiter))
+        return .wait(waiter, waiterID: lastWaiterID)
     }
 
     /// Returns a connection that can carry another exchange.
@@ -99,8 +99,8 @@ struct ConnectionPoolState<Connection, Waiter> {
     }
 
     /// Removes a waiter and returns it; nil if it has its connection already.
-    mutating func abandon(ticket: UInt64) -> Waiter? {
-        guard let index = waiters.firstIndex(where: { $0.ticket == ticket }) else { return nil }
+    mutating func abandon(waiterID: UInt64) -> Waiter? {
+        guard let index = waiters.firstIndex(where: { $0.waiterID == waiterID }) else { return nil }
         return waiters.remove(at: index).waiter
     }
 

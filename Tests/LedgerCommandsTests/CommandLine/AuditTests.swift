@@ -21,7 +21,7 @@ struct AuditTests {
     private func demo(_ url: String) async throws -> String {
         let run = try await CommandRun.ledger("demo", "--server", url, "--speed", "0", "--json")
         #expect(run.status == 0, "\(run.errors)")
-        return try JobResponse(try JSONReader.read(Array(run.output.utf8))).id.description
+        return try JobView(try JSONReader.read(Array(run.output.utf8))).id.description
     }
 
     @Test("an anchor proves the heads that it contains; a changed anchor proves nothing")

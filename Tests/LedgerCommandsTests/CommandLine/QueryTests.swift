@@ -23,7 +23,7 @@ struct QueryTests {
             #expect(run.output.contains("  finalize: 0/1  step1: 2/4  step2: 0/4\n"))
             #expect(run.output.contains("curl \(url)/v1/jobs/"))
             let json = try await CommandRun.ledger("demo", "--server", url, "--speed", "0", "--json")
-            let job = try JobResponse(try JSONReader.read(Array(json.output.utf8)))
+            let job = try JobView(try JSONReader.read(Array(json.output.utf8)))
             let tasks = try await CommandRun.ledger("tasks", job.id.description, "--server", url)
             #expect(tasks.status == 0, "\(tasks.errors)")
             let why = try await CommandRun.ledger("explain", job.id.description, "step2", "--server", url)
@@ -185,7 +185,7 @@ struct QueryTests {
     func brokenPipesEnd() async throws {
         try await withServer { url, _ in
             let demo = try await CommandRun.ledger("demo", "--json", "--speed", "0", "--server", url)
-            let job = try JobResponse(try JSONReader.read(Array(demo.output.utf8)))
+            let job = try JobView(try JSONReader.read(Array(demo.output.utf8)))
             let script =
                 #"set -o pipefail; "$0" events "$1" --all --json --server "$2" | true; echo "${PIPESTATUS[0]}""#
             let run = try await CommandRun.run(

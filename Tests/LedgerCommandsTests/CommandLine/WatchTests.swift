@@ -64,7 +64,7 @@ struct WatchTests {
             let explained = try await plain.value
             #expect(explained.output.contains("  (tiles -40: tile-17 restarted, attempt 2)\n"), "\(explained.output)")
             let lines = try await json.value.lines
-            let jobs = try lines.map { try JobResponse(try JSONReader.read(Array($0.utf8))) }
+            let jobs = try lines.map { try JobView(try JSONReader.read(Array($0.utf8))) }
             #expect(jobs.first?.snapshot.indicators.first?.counted.done == 40)
             #expect(jobs.last?.snapshot.state == .completed)
         }

@@ -9,8 +9,8 @@ struct WatchLinesTests {
     private static let start = ContinuousClock.now
     private static let noon = Timestamp(microseconds: 1_000_000_000)
 
-    private static func job(_ done: [Int128], state: JobState = .running) -> JobResponse {
-        JobResponse(
+    private static func job(_ done: [Int128], state: JobState = .running) -> JobView {
+        JobView(
             id: JobID(createdAt: noon, randomHigh: 0, randomLow: 0), description: JobDescription(name: "n"),
             createdAt: noon, ledgerSequence: 1,
             snapshot: Snapshot(

@@ -20,9 +20,9 @@ struct WatchRendererTests {
 
     private static func job(
         _ indicators: [Snapshot.Indicator], state: JobState = .running, sequence: Int64 = 2, name: Name = "tiles"
-    ) -> JobResponse {
+    ) -> JobView {
         let created = Timestamp(microseconds: noon.microseconds - 84_000_000)
-        return JobResponse(
+        return JobView(
             id: JobID(createdAt: created, randomHigh: 0, randomLow: 0), description: JobDescription(name: name),
             createdAt: created, ledgerSequence: sequence,
             snapshot: Snapshot(
@@ -31,7 +31,7 @@ struct WatchRendererTests {
     }
 
     private static func lines(
-        _ job: JobResponse, width: Int = 80, height: Int = 24, unicode: Bool = true, color: Bool = false,
+        _ job: JobView, width: Int = 80, height: Int = 24, unicode: Bool = true, color: Bool = false,
         history: WatchHistory = WatchHistory(now: start), connection: WatchRenderer.Connection = .live,
         notes: [String] = []
     ) -> [String] {

@@ -9,12 +9,12 @@ import Testing
 struct WatchSessionTests {
     private static func job(
         _ sequence: Int64, done: Int128, state: JobState = .running, running: Int64 = 0
-    ) -> JobResponse {
+    ) -> JobView {
         let created = Timestamp(microseconds: 1_000_000_000)
         let units = Units(total: 10, done: done)
         var tasks = TaskCounts()
         tasks.running = running
-        return JobResponse(
+        return JobView(
             id: JobID(createdAt: created, randomHigh: 0, randomLow: 0), description: JobDescription(name: "n"),
             createdAt: created, ledgerSequence: sequence,
             snapshot: Snapshot(

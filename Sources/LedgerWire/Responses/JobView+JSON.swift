@@ -1,31 +1,15 @@
 public import Ledger
 
-/// A job and its snapshot as one JSON object of a response.
-public struct JobResponse: Sendable, Hashable {
-    public var id: JobID
-    public var description: JobDescription
-    public var createdAt: Timestamp
-    /// The last event in the ledger; the snapshot may be behind.
-    public var ledgerSequence: Int64
-    public var snapshot: Snapshot
-    /// The server's clock at the time of the response, from which ages are computed.
-    ///
-    /// Nil from a server of an earlier version.
-    public var now: Timestamp?
-
-    public init(
-        id: JobID, description: JobDescription, createdAt: Timestamp, ledgerSequence: Int64, snapshot: Snapshot,
-        now: Timestamp? = nil
-    ) {
-        self.now = now
-        self.id = id
-        self.description = description
-        self.createdAt = createdAt
-        self.ledgerSequence = ledgerSequence
-        self.snapshot = snapshot
+extension JobView {
+    /// Writes the view as a JSON object, with its own ``now``.
+    public func write(to writer: inout JSONWriter) {
+        write(to: &writer, now: now)
     }
 
-    public func write(to writer: inout JSONWriter) {
+    /// Writes the view as a JSON object.
+    ///
+    /// - Parameter now: The server's clock; nil writes none.
+    public func write(to writer: inout JSONWriter, now: Timestamp?) {
         writer.object { writer in
             // This field is the first one, so that ``setNow(_:in:from:)`` can find it.
             if let now { writer.field("now", RFC3339.text(now)) }
@@ -53,7 +37,7 @@ public struct JobResponse: Sendable, Hashable {
 
     private static let nowField = Array("{\"now\":\"".utf8)
 
-    /// Replaces the value of `now` in the output of ``write(to:)``.
+    /// Replaces the value of `now` in the output of ``write(to:now:)``.
     ///
     /// Therefore a stored response need not be encoded again.
     ///
@@ -78,27 +62,32 @@ public struct JobResponse: Sendable, Hashable {
         }
     }
 
-    /// Parses the output of ``write(to:)``; ignores unknown fields.
+    /// Parses the output of ``write(to:now:)``; ignores unknown fields.
+    ///
+    /// `now` is nil from a server of an earlier version.
     public init(_ value: JSONValue) throws(ResponseError) {
         let reader = ResponseReader(value)
-        id = try reader.job("job")
         var tags: [Name: Name] = [:]
         if case .object(let fields) = value["tags"] {
             for field in fields { if let text = field.value.text { tags[Name(field.name)] = Name(text) } }
         }
-        description = JobDescription(
-            name: Name(try reader.text("name")), key: reader.value["key"]?.text.map { Name($0) }, tags: tags)
-        createdAt = try reader.moment("created_at")
-        ledgerSequence = try reader.integer("ledger_sequence")
-        now = try reader.momentIfPresent("now")
         guard let state = JobState(rawValue: try reader.text("state")) else { throw ResponseError(field: "state") }
         var indicators: [Snapshot.Indicator] = []
         for element in value["progress"]?.elements ?? [] { indicators.append(try Self.indicator(element)) }
-        snapshot = Snapshot(
-            sequence: try reader.integer("sequence"), state: state, createdAt: createdAt,
-            startedAt: try reader.momentIfPresent("started_at"), updatedAt: try reader.momentIfPresent("updated_at"),
-            finishedAt: try reader.momentIfPresent("finished_at"), tasks: try TaskCounts(value["tasks"] ?? .null),
-            indicators: indicators)
+        let createdAt = try reader.timestamp("created_at")
+        self.init(
+            id: try reader.job("job"),
+            description: JobDescription(
+                name: Name(try reader.text("name")), key: value["key"]?.text.map { Name($0) }, tags: tags),
+            createdAt: createdAt, ledgerSequence: try reader.integer("ledger_sequence"),
+            snapshot: Snapshot(
+                sequence: try reader.integer("sequence"), state: state, createdAt: createdAt,
+                startedAt: try reader.timestampIfPresent("started_at"),
+                updatedAt: try reader.timestampIfPresent("updated_at"),
+                finishedAt: try reader.timestampIfPresent("finished_at"),
+                tasks: try TaskCounts(value["tasks"] ?? .null),
+                indicators: indicators),
+            now: try reader.timestampIfPresent("now"))
     }
 
     private static func indicator(_ value: JSONValue) throws(ResponseError) -> Snapshot.Indicator {
@@ -107,6 +96,6 @@ public struct JobResponse: Sendable, Hashable {
             label: value["label"]?.text.map { Name($0) },
             counted: Units(total: try reader.big("total"), done: try reader.big("done")),
             attempted: Units(total: try reader.big("attempted_total"), done: try reader.big("attempted_done")),
-            updatedAt: try reader.moment("updated_at"))
+            updatedAt: try reader.timestamp("updated_at"))
     }
 }
