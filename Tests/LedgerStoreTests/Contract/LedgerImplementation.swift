@@ -49,6 +49,7 @@ extension LedgerService {
             let page = try #require(try await self.events(job, filter, after: after, limit: limit))
             #expect(page.events.count <= limit)
             events += page.events
+            try #require(page.nextAfter != after || after == nil, "a page does not advance")
             after = page.nextAfter
         } while after != nil
         return events
@@ -62,6 +63,7 @@ extension LedgerService {
             let page = try #require(try await self.tasks(job, state: state, limit: limit, after: cursor))
             #expect(page.tasks.count <= limit)
             tasks += page.tasks
+            try #require(page.nextCursor != cursor || cursor == nil, "a page does not advance")
             cursor = page.nextCursor
         } while cursor != nil
         return tasks
@@ -79,6 +81,7 @@ extension LedgerService {
             guard case .found(let page) = result else { return nil }
             #expect(page.entries.count <= limit)
             if whole == nil { whole = page } else { whole?.entries += page.entries }
+            try #require(page.nextCursor != cursor || cursor == nil, "a page does not advance")
             cursor = page.nextCursor
         } while cursor != nil
         whole?.nextCursor = nil

@@ -146,6 +146,7 @@ struct LedgerServiceContractReadingTests {
             let count: Int64 = 300
             let job = try await ledger.job(with: RandomHistory.events(count: 300, seed: seed).dropFirst().map(\.body))
             let events = try await ledger.allEvents(job)
+            try #require(events.map(\.event.sequence) == Array(1...count))
             let labels = Set(
                 events.compactMap { event -> Name?? in
                     if case .progress(let report) = event.event.body { report.label } else { .none }
