@@ -148,7 +148,8 @@ let package = Package(
         .target(
             name: "LedgerTestSupport",
             dependencies: [
-                "Ledger", "LedgerProjection", "LedgerStore", "PQ", .product(name: "Logging", package: "swift-log"),
+                "Ledger", "LedgerChain", "LedgerProjection", "LedgerStore", "PQ",
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings
         ),

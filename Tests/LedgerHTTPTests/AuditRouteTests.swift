@@ -156,7 +156,7 @@ struct AuditRouteTests {
 
     @Test("status and metrics report the lag and the workers")
     func status() async throws {
-        try await withServer { client, _ in
+        try await withPostgresServer { client, _ in
             let job = try await client.createJob()
             _ = try await client.post(
                 "/v1/jobs/\(job)/events?wait=folded", #"{"type":"progress","task":"t","done":1}"#)

@@ -128,23 +128,19 @@ struct BoundTests {
 
     @Test("a recorded write gets its response in time even if the projection is slow")
     func slowProjection() async throws {
-        try await withLedgerDatabase { target in
-            var settings = ServerSettings()
-            settings.port = 0
-            settings.writeDeadline = .seconds(2)
-            settings.foldDeadline = .seconds(60)
-            try await withRunningLedger(on: target, projection: nil) { ledger in
-                try await withServer(on: ledger, settings) { client in
-                    let job = try await client.createJob()
-                    let event = #"{"type":"progress","task":"t"}"#
-                    async let appended = client.post("/v1/jobs/\(job)/events?wait=folded", event)
-                    async let started = client.post("/v1/jobs/\(job)/executions", #"{"task":"t"}"#)
-                    let (append, start) = try await (appended, started)
-                    #expect(append.status == 201)
-                    #expect(try append.json["verdicts"] == .null)
-                    #expect(start.status == 201)
-                }
-            }
+        var settings = ServerSettings()
+        settings.port = 0
+        settings.writeDeadline = .seconds(2)
+        settings.foldDeadline = .seconds(60)
+        try await withServer(on: InMemoryLedger(isFolding: false), settings) { client in
+            let job = try await client.createJob()
+            let event = #"{"type":"progress","task":"t"}"#
+            async let appended = client.post("/v1/jobs/\(job)/events?wait=folded", event)
+            async let started = client.post("/v1/jobs/\(job)/executions", #"{"task":"t"}"#)
+            let (append, start) = try await (appended, started)
+            #expect(append.status == 201)
+            #expect(try append.json["verdicts"] == .null)
+            #expect(start.status == 201)
         }
     }
 

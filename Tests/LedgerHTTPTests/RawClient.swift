@@ -99,13 +99,24 @@ struct RawClient: Sendable {
     }
 }
 
-/// Runs the closure with a server on a free port and a database of its own.
+/// Runs the closure with a server on a free port, on a ledger in memory.
+///
+/// The contract suite of `LedgerService` shows that the ledger in memory behaves like the one in PostgreSQL. Tests of
+/// the database, of replays or of exact texts use ``withPostgresServer(_:_:)``.
 func withServer<R: Sendable>(
-    _ adjust: (inout ServerSettings) -> Void = { _ in }, _ body: (RawClient, PostgresLedger) async throws -> R
+    _ adjust: (inout ServerSettings) -> Void = { _ in }, _ body: (RawClient, any LedgerService) async throws -> R
 ) async throws -> R {
     var settings = ServerSettings()
     settings.port = 0
     adjust(&settings)
+    let ledger = InMemoryLedger()
+    return try await withServer(on: ledger, settings) { try await body($0, ledger) }
+}
+
+/// Runs the closure with a server on a free port and a database of its own.
+func withPostgresServer<R: Sendable>(_ body: (RawClient, PostgresLedger) async throws -> R) async throws -> R {
+    var settings = ServerSettings()
+    settings.port = 0
     return try await withLedger { ledger in
         try await withServer(on: ledger, settings) { try await body($0, ledger) }
     }

@@ -12,7 +12,7 @@ func ByteBufferOf(_ text: String) -> ByteBuffer { ByteBuffer(string: text) }
 struct RouteTests {
     @Test("names and labels of any script, with quotes, HTML and SQL, come back exactly")
     func exactTexts() async throws {
-        try await withServer { client, _ in
+        try await withPostgresServer { client, _ in
             let texts = [
                 "\u{1F469}\u{200D}\u{1F680}", "\u{05E9}\u{05DC}\u{05D5}\u{05DD} \u{202E}abc", "e\u{301}", "\u{e9}",
                 "'; drop table ledger.event; --", "<script>alert(1)</script>", "a\"b\\c\u{8}\n\t\u{7f}", " x ",
@@ -313,7 +313,7 @@ struct RouteTests {
 
     @Test("progress can be read as of any moment and by other policies")
     func timeTravel() async throws {
-        try await withServer { client, ledger in
+        try await withPostgresServer { client, ledger in
             let job = try await client.createJob()
             let events = """
                 [{"type":"progress","task":"a","attempt":1,"label":"x","total":5,"done":3},
@@ -385,7 +385,7 @@ struct RouteTests {
 
     @Test("health, readiness, metrics, limits and HEAD requests get responses")
     func operations() async throws {
-        try await withServer { client, _ in
+        try await withPostgresServer { client, _ in
             #expect(try await client.get("/healthz").status == 200)
             #expect(try await client.get("/readyz").status == 200)
             #expect(try await client.get("/v1/limits").json["events_per_append"] == .integer(10_000))

@@ -22,7 +22,7 @@ struct SearchTests {
 
     @Test("a list and a watched list find the same jobs for any text")
     func search() async throws {
-        try await withServer { client, ledger in
+        try await withPostgresServer { client, ledger in
             var ids: [String: String] = [:]
             for name in Self.names {
                 var writer = JSONWriter()

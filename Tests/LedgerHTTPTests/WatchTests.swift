@@ -103,7 +103,7 @@ struct WatchTests {
 
     @Test("all watchers of a job share one read of each change")
     func sharesReads() async throws {
-        try await withServer { client, ledger in
+        try await withPostgresServer { client, ledger in
             let job = try await client.createJob()
             let sources = 50
             try await withThrowingTaskGroup(of: Void.self) { group in

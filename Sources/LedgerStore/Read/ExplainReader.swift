@@ -90,7 +90,8 @@ struct ExplainReader: Sendable {
 
     /// The statement that reads the next executions, by task, attempt and first event.
     ///
-    /// A row also contains the execution that superseded it, and the units that were discarded for this indicator.
+    /// A row also contains the execution that superseded it, and the units that were discarded for this indicator: null
+    /// without discarded events, which may also have no units.
     private static func chunk(
         _ job: JobID, _ projection: Int16, after position: Explanation.Cursor, _ indicator: Int64
     ) -> Query {
@@ -120,7 +121,7 @@ struct ExplainReader: Sendable {
                 limit 1
             ) as winner on true
             cross join lateral (
-                select coalesce(sum(total), 0)::numeric as total, coalesce(sum(done), 0)::numeric as done
+                select sum(total)::numeric as total, sum(done)::numeric as done
                 from ledger.discard as found
                 where found.job_id = $1 and found.projection = $2 and found.execution = execution.sequence
                     and found.indicator = $7
@@ -133,7 +134,9 @@ struct ExplainReader: Sendable {
             ])
     }
 
-    /// The entry of a row's execution, `nil` without units, and its cursor position.
+    /// The entry of a row's execution, with its cursor position.
+    ///
+    /// The entry is `nil` if no event of the execution has named the indicator.
     private static func entry(
         _ row: Row, _ indicator: Int64
     ) throws(PQError) -> (entry: Explanation.Entry?, cursor: Explanation.Cursor) {
@@ -141,9 +144,11 @@ struct ExplainReader: Sendable {
         let execution = try ExecutionRow.decode(&columns)
         let cursor = Explanation.Cursor(
             task: execution.task, attempt: execution.attempt, execution: execution.sequence)
-        let discarded = Units(total: try columns.next(), done: try columns.next())
+        let discardedTotal = try columns.nextIfPresent(Int128.self)
+        let discardedDone = try columns.nextIfPresent(Int128.self)
+        let discarded = discardedTotal.map { Units(total: $0, done: discardedDone ?? 0) }
         let reported = execution.contributions.entries.first { $0.indicator == indicator }?.units
-        guard reported != nil || discarded != .zero else { return (nil, cursor) }
+        guard reported != nil || discarded != nil else { return (nil, cursor) }
         let task = try columns.next(Name.self)
         var winner: ExecutionIdentity?
         if let sequence = try columns.nextIfPresent(Int64.self) {
@@ -152,7 +157,8 @@ struct ExplainReader: Sendable {
         }
         return (
             Explanation.Entry(
-                task: task, execution: execution.identity, reported: reported ?? .zero, discarded: discarded,
+                task: task, execution: execution.identity, reported: reported ?? .zero,
+                discarded: discarded ?? .zero,
                 isCounted: execution.isLast, supersededBy: winner), cursor
         )
     }

@@ -19,7 +19,7 @@ public struct SnapshotStamp: Hashable, Sendable {
     /// The hash of the last event in the snapshot.
     ///
     /// It is ``EventHash/none`` as long as it is unknown.
-    public internal(set) var history: EventHash
+    public package(set) var history: EventHash
 
     /// Creates a stamp. Its history is the head's hash if the snapshot is not behind.
     public init(ledgerSequence: Int64, head: EventHash, sequence: Int64, projection: Int16, writer: UInt32) {

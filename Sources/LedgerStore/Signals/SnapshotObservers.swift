@@ -22,7 +22,7 @@ public final class SnapshotSubscription: Sendable {
 }
 
 /// The observers of all snapshots.
-final class SnapshotObservers: Sendable {
+package final class SnapshotObservers: Sendable {
     private struct State {
         var bodies: [Int: @Sendable (SnapshotHint) -> Void] = [:]
         var nextNumber = 0
@@ -30,8 +30,10 @@ final class SnapshotObservers: Sendable {
 
     private let state = Mutex(State())
 
+    package init() {}
+
     /// Adds an observer. There is one per server in the process, usually one in all.
-    func add(_ body: @escaping @Sendable (SnapshotHint) -> Void) -> SnapshotSubscription {
+    package func add(_ body: @escaping @Sendable (SnapshotHint) -> Void) -> SnapshotSubscription {
         let number = state.withLock { state in
             state.nextNumber += 1
             state.bodies[state.nextNumber] = body
@@ -40,7 +42,7 @@ final class SnapshotObservers: Sendable {
         return SnapshotSubscription { [self] in state.withLock { $0.bodies[number] = nil } }
     }
 
-    func notify(_ hint: SnapshotHint) {
+    package func notify(_ hint: SnapshotHint) {
         for body in state.withLock({ Array($0.bodies.values) }) { body(hint) }
     }
 }

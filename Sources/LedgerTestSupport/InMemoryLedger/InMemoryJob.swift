@@ -1,0 +1,151 @@
+internal import Ledger
+internal import LedgerChain
+internal import LedgerStore
+
+/// A job of a ledger in memory: its events, and the fold of some or all of them.
+struct InMemoryJob: Sendable {
+    let id: JobID
+    let description: JobDescription
+    private(set) var events: [RecordedEvent] = []
+    /// The fold that determines the job's snapshot.
+    private(set) var fold = Fold(tracksChanges: false)
+    /// The decisions on the events that the fold has discarded.
+    private var discards: [Int64: Fold.Decision] = [:]
+    private var chain: HashChain
+
+    init(_ id: JobID, _ description: JobDescription) {
+        self.id = id
+        self.description = description
+        chain = HashChain(job: id)
+    }
+
+    /// The sequence of the last event.
+    var sequence: Int64 { Int64(events.count) }
+
+    /// The last event's position in the hash chain.
+    var head: ChainPosition { ChainPosition(sequence: sequence, hash: chain.head) }
+
+    var createdAt: Timestamp { events.first?.event.recordedAt ?? .earliest }
+
+    var recordedAt: Timestamp { events.last?.event.recordedAt ?? .earliest }
+
+    // MARK: Recording and folding
+
+    /// Records the next event.
+    ///
+    /// Times never decrease within a job, even if the clock does.
+    mutating func record(_ draft: EventDraft, at now: Timestamp) {
+        append(draft.recorded(sequence: sequence + 1, at: max(now, recordedAt)))
+    }
+
+    /// Appends an event, which must be the next one.
+    mutating func append(_ event: Event) {
+        events.append(RecordedEvent(event: event, hash: chain.append(event)))
+    }
+
+    /// Folds new events, up to this one at most.
+    ///
+    /// - Returns: The last folded event if there were any new ones.
+    mutating func fold(_ last: Int64) -> Int64? {
+        let before = fold.progress.sequence
+        for one in events[Int(before)...] where one.event.sequence <= last {
+            let decision = fold.decision(on: one.event)
+            if decision.verdict.isDiscarded { discards[one.event.sequence] = decision }
+        }
+        return fold.progress.sequence > before ? fold.progress.sequence : nil
+    }
+
+    // MARK: Reading
+
+    /// The event with this sequence, or `nil` without one.
+    func event(_ sequence: Int64) -> RecordedEvent? {
+        1...self.sequence ~= sequence ? events[Int(sequence) - 1] : nil
+    }
+
+    /// The job with its snapshot.
+    ///
+    /// - Parameter past: The last event of a past snapshot. `nil` is the present one.
+    func view(at past: Int64? = nil, counting policy: CountingPolicy = .last) -> JobView {
+        let folded = fold.progress.sequence
+        return JobView(
+            id: id, description: description, createdAt: createdAt, ledgerSequence: sequence,
+            snapshot: (past.map { pastFold(through: $0) } ?? fold).snapshot(policy), history: hash(of: folded))
+    }
+
+    var stamp: SnapshotStamp {
+        let folded = fold.progress.sequence
+        var stamp = SnapshotStamp(
+            ledgerSequence: sequence, head: hash(of: sequence), sequence: folded, projection: view().projection,
+            writer: 0)
+        stamp.history = hash(of: folded)
+        return stamp
+    }
+
+    private func hash(of sequence: Int64) -> EventHash {
+        guard let bytes = event(sequence)?.hash else { return .none }
+        func number(_ index: Int) -> UInt64 { bytes[8 * index..<8 * index + 8].reduce(0) { $0 << 8 | UInt64($1) } }
+        return EventHash(number(0), number(1), number(2), number(3))
+    }
+
+    /// Returns the fold of events 1 to `last`.
+    func pastFold(through last: Int64) -> Fold {
+        var fold = Fold(tracksChanges: false)
+        for one in events.prefix(Int(last)) { _ = fold.decision(on: one.event) }
+        return fold
+    }
+
+    /// Returns the sequence of the last event at a point in time, or 0 without one.
+    func sequence(of moment: PointInTime) -> Int64 {
+        switch moment {
+        case .sequence(let sequence): min(max(0, sequence), self.sequence)
+        case .time(let time): Int64(events.prefix { $0.event.recordedAt <= time }.count)
+        }
+    }
+
+    /// Whether any event names the indicator.
+    func names(_ label: Name?) -> Bool {
+        events.contains { one in if case .progress(let report) = one.event.body { report.label == label } else { false }
+        }
+    }
+
+    /// Returns these events with their verdicts.
+    func explained(_ events: some Sequence<RecordedEvent>) -> [ExplainedEvent] {
+        let executions = Dictionary(grouping: fold.executionStates, by: \.task)
+        var histories: [Name: TaskHistory] = [:]
+        for task in fold.taskStates { histories[task.name] = TaskHistory(executions[task.sequence] ?? []) }
+        return events.map { one in explained(one, by: one.event.body.reference.flatMap { histories[$0.task] }) }
+    }
+
+    private func explained(_ one: RecordedEvent, by history: TaskHistory?) -> ExplainedEvent {
+        let event = one.event
+        let reference = event.body.reference
+        var explained = ExplainedEvent(
+            event: event, hash: one.hash, execution: reference?.execution, attempt: reference?.attempt)
+        guard event.sequence <= fold.progress.sequence else { return explained }
+        guard let reference else {
+            explained.verdict = .counted
+            return explained
+        }
+        let execution = history?.execution(of: reference)
+        explained.execution = reference.execution ?? execution?.name
+        explained.attempt = reference.attempt ?? execution?.attempt
+        if let discard = discards[event.sequence] {
+            explained.verdict = discard.verdict
+            explained.duplicateOf = discard.duplicateOf
+        } else if let found = history?.classification(of: reference, at: event.sequence) {
+            explained.verdict = found.supersededBy == nil ? .counted : .superseded
+            explained.late = found.isLate
+            explained.supersededBy = found.supersededBy
+        }
+        return explained
+    }
+}
+
+extension Fold {
+    /// Folds the next event.
+    mutating func decision(on event: Event) -> Decision {
+        do throws(FoldStateError) { return try apply(event) } catch {
+            preconditionFailure("only a restored fold can fail: \(error)")
+        }
+    }
+}

@@ -1,0 +1,161 @@
+public import Ledger
+public import LedgerStore
+
+extension InMemoryLedger {
+    // MARK: Jobs
+
+    public func job(_ id: JobID) -> JobView? { stampedJob(id)?.view }
+
+    public func stampedJob(_ id: JobID) -> StampedJob? {
+        inspect(id) { StampedJob(view: $0.view(), stamp: $0.stamp) }
+    }
+
+    public func stampedJob(_ id: JobID, whenDone: @escaping @Sendable (Result<StampedJob?, StoreError>) -> Void) {
+        whenDone(.success(stampedJob(id)))
+    }
+
+    public func stamp(of id: JobID, whenDone: @escaping @Sendable (Result<SnapshotStamp?, StoreError>) -> Void) {
+        whenDone(.success(stampedJob(id)?.stamp))
+    }
+
+    public func job(_ id: JobID, counting policy: CountingPolicy) -> JobView? {
+        inspect(id) { $0.view(counting: policy) }
+    }
+
+    public func job(
+        _ id: JobID, at moment: PointInTime, counting policy: CountingPolicy
+    ) -> JobView? {
+        inspect(id) { $0.view(at: $0.sequence(of: moment), counting: policy) }
+    }
+
+    public func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) -> [JobView] {
+        let older = jobs.filter { job in cursor.map { job.id < $0 } ?? true }
+        return Array(
+            older.sorted { $0.id > $1.id }.lazy.map { $0.view() }.filter { filter.accepts($0) }.prefix(limit))
+    }
+
+    public func jobs(_ ids: [JobID]) -> [JobView] { Set(ids).compactMap { job($0) } }
+
+    // MARK: Events
+
+    public func events(
+        _ job: JobID, _ filter: EventFilter, after: Int64?, limit: Int
+    ) -> EventPage? {
+        inspect(job) { job in
+            let isAscending = filter.order == .ascending
+            let ordered = isAscending ? job.events : job.events.reversed()
+            let rest = ordered.filter { one in
+                guard let after else { return true }
+                return isAscending ? one.event.sequence > after : one.event.sequence < after
+            }
+            let page = Array(job.explained(rest).lazy.filter { filter.accepts($0) }.prefix(limit))
+            return EventPage(events: page, nextAfter: page.count == limit ? page.last?.event.sequence : nil)
+        }
+    }
+
+    public func verdicts(_ job: JobID, _ sequences: ClosedRange<Int64>) -> [Verdict?] {
+        inspect(job) { job in
+            job.explained(job.events.filter { sequences.contains($0.event.sequence) }).map(\.verdict)
+        } ?? []
+    }
+
+    public func status(
+        of execution: Name, task: Name, in job: JobID, at sequence: Int64
+    ) -> ExecutionStatus? {
+        inspect(job) { job in
+            guard let task = job.fold.task(task)?.sequence else { return nil }
+            let executions = job.fold.executionStates.filter { $0.task == task }
+            guard let found = executions.first(where: { $0.name == execution }),
+                let last = executions.filter({ $0.sequence <= sequence }).max(by: { $0.rank < $1.rank })
+            else { return nil }
+            return ExecutionStatus(execution: found.identity, last: last.identity)
+        }
+    }
+
+    // MARK: Tasks and indicators
+
+    public func tasks(
+        _ job: JobID, state: TaskState?, limit: Int, after cursor: Int64?
+    ) -> TaskPage? {
+        inspect(job) { $0.fold.taskPage(state, limit, after: cursor) }
+    }
+
+    public func tasks(
+        _ job: JobID, at moment: PointInTime, state: TaskState?, limit: Int, after cursor: Int64?
+    ) -> TaskPage? {
+        inspect(job) { $0.pastFold(through: $0.sequence(of: moment)).taskPage(state, limit, after: cursor) }
+    }
+
+    public func explain(
+        _ job: JobID, _ label: Name?, at moment: PointInTime?, counting policy: CountingPolicy, limit: Int,
+        after cursor: Explanation.Cursor?
+    ) -> ExplanationResult {
+        inspect(job) { job in
+            let fold = moment.map { job.pastFold(through: job.sequence(of: $0)) } ?? job.fold
+            if let found = fold.explanation(of: label, counting: policy, limit: limit, after: cursor) {
+                return .found(found)
+            }
+            // An indicator that only later events name has no units.
+            guard job.names(label) else { return .noSuchIndicator }
+            let sequence = fold.progress.sequence
+            let nothing = IndicatorState(sequence: sequence, label: label, updatedAt: job.createdAt)
+            return .found(Explanation(sequence: sequence, indicator: nothing, entries: [], nextCursor: nil))
+        } ?? .noSuchJob
+    }
+
+    public func difference(
+        _ job: JobID, from: PointInTime, to: PointInTime?, counting policy: CountingPolicy, limit: Int
+    ) -> SnapshotDiff? {
+        inspect(job) { job in
+            let start = job.sequence(of: from)
+            let end = max(start, to.map { job.sequence(of: $0) } ?? job.sequence)
+            var fold = job.pastFold(through: start)
+            var recorder = SnapshotDiffRecorder(from: fold, counting: policy, limit: limit)
+            for one in job.events[Int(start)..<Int(end)] {
+                recorder.record(one.event, fold.decision(on: one.event), in: fold)
+            }
+            return recorder.difference(to: fold)
+        }
+    }
+
+    public func curve(_ job: JobID, _ label: Name?, points: Int) -> HistoryResult {
+        inspect(job) { job in
+            var fold = Fold(tracksChanges: false)
+            var recorder = IndicatorHistoryRecorder(label, points: points)
+            for one in job.events { recorder.record(one.event, fold.decision(on: one.event), in: fold) }
+            return recorder.curve(through: fold).map { .found($0) } ?? .noSuchIndicator
+        } ?? .noSuchJob
+    }
+}
+
+extension Fold {
+    fileprivate func taskPage(_ state: TaskState?, _ limit: Int, after cursor: Int64?) -> TaskPage {
+        let (tasks, hasMore) = taskSummaries(in: state, limit: limit, after: cursor ?? 0)
+        return TaskPage(
+            sequence: progress.sequence, tasks: tasks, nextCursor: hasMore ? tasks.last?.firstSequence : nil)
+    }
+}
+
+extension JobFilter {
+    fileprivate func accepts(_ view: JobView) -> Bool {
+        let job = view.description
+        if let state, view.snapshot.state != state { return false }
+        if let name, job.name != name { return false }
+        if let key, job.key != key { return false }
+        if let search, !job.name.contains(search), job.key != search { return false }
+        return tags.allSatisfy { job.tags[$0.key] == $0.value }
+    }
+}
+
+extension EventFilter {
+    fileprivate func accepts(_ explained: ExplainedEvent) -> Bool {
+        let body = explained.event.body
+        if let task, body.reference?.task != task { return false }
+        if let execution, explained.execution != execution { return false }
+        if let type, body.type != type { return false }
+        if let verdict, explained.verdict != verdict { return false }
+        guard let indicator else { return true }
+        guard case .progress(let report) = body else { return false }
+        return report.label == indicator.label
+    }
+}

@@ -1,0 +1,155 @@
+internal import FoundationEssentials
+public import Ledger
+public import LedgerStore
+internal import Synchronization
+
+/// A ledger in memory, for tests that need no database.
+///
+/// It folds events as they are appended, with the same ``Fold`` as the database's projection, and derives everything
+/// else from that fold and the events. The contract suite of `LedgerService` runs against both ledgers. It forgets
+/// everything when it is released, has no limits of its own, and refuses replays, because it stores no projection.
+public final class InMemoryLedger: Sendable {
+    struct State: Sendable {
+        var jobs: [JobID: InMemoryJob] = [:]
+        /// The jobs with keys.
+        var keys: [Name: JobID] = [:]
+    }
+
+    private let state = Mutex(State())
+    private let observers = SnapshotObservers()
+    private let isFolding: Bool
+
+    /// Creates an empty ledger.
+    ///
+    /// - Parameter isFolding: Whether events are folded. If not, the snapshot of each job stays at its first event, as
+    ///   without a projection worker.
+    public init(isFolding: Bool = true) {
+        self.isFolding = isFolding
+    }
+
+    /// All jobs, in no order.
+    var jobs: [InMemoryJob] { state.withLock { Array($0.jobs.values) } }
+
+    /// Reads a job, or returns `nil` if it does not exist.
+    func inspect<R>(_ id: JobID, _ body: (InMemoryJob) -> R?) -> R? {
+        // Only copying the job holds the lock, so that a long computation does not block appends.
+        state.withLock { $0.jobs[id] }.flatMap(body)
+    }
+
+    /// Changes the jobs, folds their new events and announces their snapshots.
+    func change<R: Sendable>(
+        _ body: (inout State, _ now: Timestamp) throws(StoreError) -> (result: R, changed: [JobID])
+    ) throws(StoreError) -> R {
+        let (result, hints) = try state.withLock { state throws(StoreError) in
+            let (result, changed) = try body(&state, Self.now)
+            var hints: [SnapshotHint] = []
+            for id in changed {
+                if let sequence = state.jobs[id]?.fold(isFolding ? .max : 1) {
+                    hints.append(.folded(id, sequence: sequence))
+                }
+            }
+            return (result, hints)
+        }
+        for hint in hints { observers.notify(hint) }
+        return result
+    }
+
+    static var now: Timestamp { Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1_000_000)) }
+}
+
+extension InMemoryLedger: LedgerService {
+    public func createJob(_ description: JobDescription) throws(StoreError) -> (view: JobView, created: Bool) {
+        let (id, created) = try change { state, now throws(StoreError) in
+            if let key = description.key, let id = state.keys[key], let job = state.jobs[id] {
+                guard job.description == description else {
+                    throw StoreError(
+                        .keyTaken, "job \(id) already has this key, with another name or other tags", jobs: [id])
+                }
+                return ((id, false), [])
+            }
+            // A counter after the time keeps jobs of the same millisecond in order (RFC 9562, section 6.2, method 1).
+            let id = JobID(
+                createdAt: now, randomHigh: UInt64(state.jobs.count), randomLow: .random(in: 0 ... .max))
+            var job = InMemoryJob(id, description)
+            job.record(EventDraft(.jobCreated(description)), at: now)
+            state.add(job)
+            return ((id, true), [id])
+        }
+        guard let view = job(id) else { preconditionFailure("jobs are never removed") }
+        return (view, created)
+    }
+
+    public func append(_ drafts: [EventDraft], to job: JobID) throws(StoreError) -> ClosedRange<Int64> {
+        guard let appended = try append(drafts.map { (job, $0) }).first else {
+            throw StoreError(.corrupt, "the append contains no events")
+        }
+        return appended.sequences
+    }
+
+    public func append(
+        _ drafts: [EventDraft], to job: JobID,
+        whenDone: @escaping @Sendable (Result<ClosedRange<Int64>, StoreError>) -> Void
+    ) {
+        whenDone(Result { () throws(StoreError) in try append(drafts, to: job) })
+    }
+
+    public func append(
+        _ entries: [(job: JobID, draft: EventDraft)]
+    ) throws(StoreError) -> [(job: JobID, sequences: ClosedRange<Int64>)] {
+        try change { state, now throws(StoreError) in
+            var jobs: [JobID] = []
+            for entry in entries where !jobs.contains(entry.job) { jobs.append(entry.job) }
+            let unknown = jobs.filter { state.jobs[$0] == nil }
+            guard unknown.isEmpty else {
+                let list = unknown.map(\.description).joined(separator: ", ")
+                throw StoreError(.unknownJob, "there is no job \(list)", jobs: unknown)
+            }
+            let before = jobs.map { state.jobs[$0]?.sequence ?? 0 }
+            for (id, draft) in entries { state.jobs[id]?.record(draft, at: now) }
+            let appended = zip(jobs, before).map { id, before in
+                (job: id, sequences: before + 1...(state.jobs[id]?.sequence ?? 0))
+            }
+            return (appended, jobs)
+        }
+    }
+
+    // MARK: Watching
+
+    public func observeSnapshots(_ body: @escaping @Sendable (SnapshotHint) -> Void) -> SnapshotSubscription {
+        observers.add(body)
+    }
+
+    public func waitUntilFolded(_ job: JobID, sequence: Int64, deadline: Duration) async -> Bool {
+        let (hints, sink) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        // The snapshot is compared after the subscription, so that no change is missed.
+        let subscription = observeSnapshots { _ in sink.yield() }
+        let timer = Task(name: "in-memory-wait") {
+            do { try await Task.sleep(for: deadline) } catch { return }
+            sink.finish()
+        }
+        defer {
+            timer.cancel()
+            withExtendedLifetime(subscription) {}
+        }
+        sink.yield()
+        for await _ in hints where (self.job(job)?.snapshot.sequence ?? 0) >= sequence { return true }
+        return false
+    }
+
+    public func waitForChange(_ job: JobID, after sequence: Int64, deadline: Duration) async -> Bool {
+        await waitUntilFolded(job, sequence: sequence + 1, deadline: deadline)
+    }
+
+    public func newExecutionName() -> Name {
+        let id = JobID(
+            createdAt: Self.now, randomHigh: .random(in: 0 ... .max), randomLow: .random(in: 0 ... .max))
+        return Name(id.description)
+    }
+}
+
+extension InMemoryLedger.State {
+    mutating func add(_ job: InMemoryJob) {
+        jobs[job.id] = job
+        if let key = job.description.key { keys[key] = job.id }
+    }
+}
