@@ -57,6 +57,9 @@ struct InMemoryJob: Sendable {
 
     // MARK: Reading
 
+    /// The number of the only projection.
+    private static let projection: Int16 = 1
+
     /// The event with this sequence, or `nil` without one.
     func event(_ sequence: Int64) -> RecordedEvent? {
         1...self.sequence ~= sequence ? events[Int(sequence) - 1] : nil
@@ -69,22 +72,21 @@ struct InMemoryJob: Sendable {
         let folded = fold.progress.sequence
         return JobView(
             id: id, description: description, createdAt: createdAt, ledgerSequence: sequence,
-            snapshot: (past.map { pastFold(through: $0) } ?? fold).snapshot(policy), history: hash(of: folded))
+            snapshot: (past.map { pastFold(through: $0) } ?? fold).snapshot(policy),
+            version: JobView.Version(projection: Self.projection, history: hash(of: folded)))
     }
 
     var stamp: SnapshotStamp {
         let folded = fold.progress.sequence
         var stamp = SnapshotStamp(
-            ledgerSequence: sequence, head: hash(of: sequence), sequence: folded, projection: view().projection,
+            ledgerSequence: sequence, head: hash(of: sequence), sequence: folded, projection: Self.projection,
             writer: 0)
         stamp.history = hash(of: folded)
         return stamp
     }
 
     private func hash(of sequence: Int64) -> EventHash {
-        guard let bytes = event(sequence)?.hash else { return .none }
-        func number(_ index: Int) -> UInt64 { bytes[8 * index..<8 * index + 8].reduce(0) { $0 << 8 | UInt64($1) } }
-        return EventHash(number(0), number(1), number(2), number(3))
+        event(sequence)?.hash ?? .none
     }
 
     /// Returns the fold of events 1 to `last`.

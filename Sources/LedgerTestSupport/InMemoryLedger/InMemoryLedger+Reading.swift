@@ -118,12 +118,12 @@ extension InMemoryLedger {
         }
     }
 
-    public func curve(_ job: JobID, _ label: Name?, points: Int) -> HistoryResult {
+    public func history(_ job: JobID, _ label: Name?, points: Int) -> HistoryResult {
         inspect(job) { job in
             var fold = Fold(tracksChanges: false)
             var recorder = IndicatorHistoryRecorder(label, points: points)
             for one in job.events { recorder.record(one.event, fold.decision(on: one.event), in: fold) }
-            return recorder.curve(through: fold).map { .found($0) } ?? .noSuchIndicator
+            return recorder.history(through: fold).map { .found($0) } ?? .noSuchIndicator
         } ?? .noSuchJob
     }
 }

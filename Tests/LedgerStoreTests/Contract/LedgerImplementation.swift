@@ -88,8 +88,8 @@ extension LedgerService {
         return whole
     }
 
-    func curveOrNil(_ job: JobID, _ label: Name?, points: Int) async throws -> IndicatorHistory? {
-        guard case .found(let history) = try await curve(job, label, points: points) else { return nil }
+    func historyOrNil(_ job: JobID, _ label: Name?, points: Int) async throws -> IndicatorHistory? {
+        guard case .found(let history) = try await history(job, label, points: points) else { return nil }
         return history
     }
 }

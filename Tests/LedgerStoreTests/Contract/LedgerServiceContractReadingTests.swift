@@ -151,12 +151,12 @@ struct LedgerServiceContractReadingTests {
                 events.compactMap { event -> Name?? in
                     if case .progress(let report) = event.event.body { report.label } else { .none }
                 })
-            var (fold, curves) = (Fold(), labels.map { IndicatorHistoryRecorder($0, points: 20) })
+            var (fold, recorders) = (Fold(), labels.map { IndicatorHistoryRecorder($0, points: 20) })
             var recorder: SnapshotDiffRecorder?
             for one in events {
                 let decision = try fold.apply(one.event)
                 #expect(one.verdict?.isDiscarded == decision.verdict.isDiscarded)
-                for index in curves.indices { curves[index].record(one.event, decision, in: fold) }
+                for index in recorders.indices { recorders[index].record(one.event, decision, in: fold) }
                 recorder?.record(one.event, decision, in: fold)
                 let sequence = one.event.sequence
                 if sequence == 100 { recorder = SnapshotDiffRecorder(from: fold, counting: .all, limit: 5) }
@@ -165,8 +165,8 @@ struct LedgerServiceContractReadingTests {
             }
             #expect(try await ledger.job(job)?.snapshot == fold.snapshot())
             #expect(try await ledger.allTasks(job, pagesOf: 2) == fold.taskSummaries(limit: 1_000).tasks)
-            for (label, curve) in zip(labels, curves) {
-                #expect(try await ledger.curveOrNil(job, label, points: 20) == curve.curve(through: fold))
+            for (label, recorder) in zip(labels, recorders) {
+                #expect(try await ledger.historyOrNil(job, label, points: 20) == recorder.history(through: fold))
                 let explanation = fold.explanation(of: label, counting: .last, limit: 1_000)
                 #expect(try await ledger.wholeExplanation(job, label, pagesOf: 2) == explanation)
             }
@@ -231,8 +231,8 @@ struct LedgerServiceContractReadingTests {
                 let unknown = try await ledger.explain(job, "c", at: nil, counting: policy, limit: 1, after: nil)
                 guard case .noSuchIndicator = unknown else { throw Unexpected() }
             }
-            guard case .noSuchIndicator = try await ledger.curve(job, nil, points: 2) else { throw Unexpected() }
-            #expect(try await ledger.curveOrNil(job, "a", points: 2)?.points.map(\.counted.done) == [1])
+            guard case .noSuchIndicator = try await ledger.history(job, nil, points: 2) else { throw Unexpected() }
+            #expect(try await ledger.historyOrNil(job, "a", points: 2)?.points.map(\.counted.done) == [1])
         }
     }
 

@@ -26,7 +26,7 @@ struct LedgerServiceContractTests {
                 #expect(try await ledger.job(view.id, at: .sequence(.max), counting: policy) == view)
             }
             let stamped = try #require(try await ledger.stampedJob(view.id))
-            #expect(stamped.view == view && stamped.stamp.history == view.history)
+            #expect(stamped.view == view && stamped.stamp.history == view.version?.history)
             let shared = try await called { ledger.stampedJob(view.id, whenDone: $0) }
             #expect(shared?.view == view && shared?.stamp == stamped.stamp)
             #expect(try await called { ledger.stamp(of: view.id, whenDone: $0) } == stamped.stamp)
@@ -54,7 +54,7 @@ struct LedgerServiceContractTests {
                 let explanation = try await ledger.explain(nobody, nil, at: nil, counting: policy, limit: 1, after: nil)
                 guard case .noSuchJob = explanation else { throw Unexpected() }
             }
-            guard case .noSuchJob = try await ledger.curve(nobody, nil, points: 2) else { throw Unexpected() }
+            guard case .noSuchJob = try await ledger.history(nobody, nil, points: 2) else { throw Unexpected() }
             let stamped = try await called { ledger.stampedJob(nobody, whenDone: $0) }
             #expect(stamped == nil)
             #expect(try await called { ledger.stamp(of: nobody, whenDone: $0) } == nil)
@@ -276,7 +276,8 @@ struct LedgerServiceContractTests {
             let stamped = try #require(try await ledger.stampedJob(job))
             #expect(stamped.view.ledgerSequence == 3 && stamped.view.snapshot.sequence == 1)
             #expect(stamped.stamp.ledgerSequence == 3 && stamped.stamp.sequence == 1)
-            #expect(stamped.stamp.head != stamped.stamp.history && stamped.stamp.history == stamped.view.history)
+            #expect(
+                stamped.stamp.head != stamped.stamp.history && stamped.stamp.history == stamped.view.version?.history)
             #expect(try await ledger.allEvents(job).map(\.verdict) == [.counted, nil, nil])
             #expect(try await ledger.verdicts(job, 2...3) == [nil, nil])
             #expect(try await ledger.status(of: "e", task: "t", in: job, at: 3) == nil)
