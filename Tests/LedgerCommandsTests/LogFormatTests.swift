@@ -20,7 +20,7 @@ struct LogFormatTests {
                 + #""message":"said \"so\"\n","metadata":{"a":"1","b":"3"}}"#)
     }
 
-    @Test("a repeated warning is written three times in ten seconds, then with the number of suppressed ones")
+    @Test("a repeated warning is written three times in ten seconds, then with a count")
     func repeatedWarnings() {
         let counters = RateLimitedLogHandler.Counters()
         let kind = RateLimitedLogHandler.Counters.Kind(level: .warning, label: "l", message: "m")

@@ -3,8 +3,8 @@ import Synchronization
 
 /// A log handler that limits how often the same warning or error is written.
 ///
-/// While the database is away, each step, sweep and heartbeat fails and says so. The first messages of a kind are written,
-/// further ones are counted, and the next one that is written has the count as `suppressed`. A kind is the level, the
+/// While the database is away, each step, sweep and heartbeat fails and logs it. The first messages of a kind are
+/// written, further ones are counted, and the next written one has the count as `suppressed`. A kind is the level, the
 /// label and the message; messages name the operation, and the metadata name the case.
 struct RateLimitedLogHandler: LogHandler {
     /// The counters of a process, shared by all its loggers.
@@ -24,7 +24,7 @@ struct RateLimitedLogHandler: LogHandler {
         /// The messages of a kind that are written in one window.
         static let burst = 3
         static let window: Duration = .seconds(10)
-        /// The kinds that are counted at the same time; messages are few, so more are not expected.
+        /// The number of kinds that are counted; messages in the sources are fewer.
         private static let kindsMax = 1_000
 
         private let windows = Mutex<[Kind: Window]>([:])
