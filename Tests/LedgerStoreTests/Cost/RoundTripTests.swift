@@ -273,41 +273,48 @@ struct RoundTripTests {
         }
     }
 
-    @Test("reads of stamps that arrive while one is under way share one round trip")
+    @Test("reads of stamps that arrive while one is in progress share one round trip")
     func stamps() async throws {
         try await withQuietLedger { ledger, target in
             var jobs: [JobID] = []
             for _ in 0..<10 { jobs.append(try await ledger.createJob(JobDescription(name: "n")).view.id) }
-            let unknown = try #require(JobID("01900000-0000-7000-8000-000000000000"))
             #expect(try await Self.count(ledger, .reading) { _ = try await ledger.stamp(of: jobs[0]) } == 1)
-            let (found, sink) = AsyncStream.makeStream(of: (JobID, Result<SnapshotStamp?, StoreError>).self)
-            func read(_ job: JobID) { ledger.stamp(of: job) { sink.yield((job, $0)) } }
-            let requests = [jobs[0]] + (0..<1_000).map { jobs[$0 % 10] } + [unknown]
             let pool = Pool(target: target, logger: TestCluster.logger)
-            let trips = try await Self.count(ledger, .reading) {
-                try await pool.withTransaction { transaction in
-                    _ = try await transaction.query(Query("lock table ledger.job_head in access exclusive mode"))
-                    read(requests[0])
-                    try await eventually(equals: 1) {
-                        try await pool.query(
-                            Query(
-                                """
-                                select from pg_stat_activity
-                                where datname = current_database() and wait_event_type = 'Lock'
-                                """)
-                        ).count
-                    }
-                    for job in requests.dropFirst() { read(job) }
-                }
-                var count = 0
-                for await (job, result) in found {
-                    #expect((try result.get() != nil) == (job != unknown))
-                    count += 1
-                    if count == requests.count { break }
-                }
+            // Every ten seconds a message about the presence of this process takes one more round trip.
+            var trips: [Int] = []
+            for _ in 1...3 where trips.last != 2 {
+                trips.append(try await Self.count(ledger, .reading) { try await Self.readStamps(ledger, jobs, pool) })
             }
             await pool.close()
-            #expect(trips == 2)
+            #expect(trips.last == 2, "\(trips)")
+        }
+    }
+
+    /// Reads one stamp, and a thousand and one more while that read waits for a lock.
+    private static func readStamps(_ ledger: PostgresLedger, _ jobs: [JobID], _ pool: Pool) async throws {
+        let unknown = try #require(JobID("01900000-0000-7000-8000-000000000000"))
+        let (found, sink) = AsyncStream.makeStream(of: (JobID, Result<SnapshotStamp?, StoreError>).self)
+        func read(_ job: JobID) { ledger.stamp(of: job) { sink.yield((job, $0)) } }
+        let requests = [jobs[0]] + (0..<1_000).map { jobs[$0 % 10] } + [unknown]
+        try await pool.withTransaction { transaction in
+            _ = try await transaction.query(Query("lock table ledger.job_head in access exclusive mode"))
+            read(requests[0])
+            try await eventually(equals: 1) {
+                try await pool.query(
+                    Query(
+                        """
+                        select from pg_stat_activity
+                        where datname = current_database() and wait_event_type = 'Lock'
+                        """)
+                ).count
+            }
+            for job in requests.dropFirst() { read(job) }
+        }
+        var count = 0
+        for await (job, result) in found {
+            #expect((try result.get() != nil) == (job != unknown))
+            count += 1
+            if count == requests.count { break }
         }
     }
 
