@@ -46,7 +46,7 @@ struct Endpoint: Sendable {
         } catch is TimeBound.Exceeded {
             throw HTTPProblem.timedOut(isRead: route.isRead, bound.limit)
         } catch is CancellationError {
-            // The client has disconnected, or the server's time to stop is over.
+            // The client has disconnected, or the time limit of the shutdown has passed.
             throw HTTPProblem(
                 .serviceUnavailable, route.isRead ? "Unavailable" : "Outcome unknown",
                 "The request was cancelled before it had a response.",

@@ -21,7 +21,7 @@ struct Route: Sendable {
             case string
             case integer(ClosedRange<Int64>)
             case choice([String])
-            /// Any number of parameters with names that begin with this one's.
+            /// Any number of parameters with names that start with this name.
             case prefix
         }
     }

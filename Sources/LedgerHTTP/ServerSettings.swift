@@ -49,7 +49,7 @@ public struct ServerSettings: Sendable {
     ///
     /// Each costs a query every five seconds.
     public var watchedListsMax = 200
-    /// The maximum time for which a client may read nothing of its response.
+    /// The maximum time without a client reading from its response.
     public var writeTimeout: Duration = .seconds(30)
 
     public init() {}

@@ -31,7 +31,7 @@ enum StateChanges {
     /// Returns the compare-and-set statement that advances the snapshots.
     ///
     /// A snapshot advances only from the checkpoint that was read. The snapshots have been locked since they were
-    /// claimed, so all of them do. If one did not, the division by zero would fail the transaction, and nothing would
+    /// claimed, so all of them do. If one did not, `fail_stale()` would fail the transaction, and nothing would
     /// be stored instead of a wrong state.
     private static func snapshots(_ changes: [JobChanges]) -> Query {
         let progress = changes.map(\.changes.progress)

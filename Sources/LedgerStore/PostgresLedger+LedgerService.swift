@@ -5,7 +5,7 @@ internal import PQ
 extension PostgresLedger: LedgerService {
     /// The longest time that a waiter relies on hints, which can get lost.
     private static let pollInterval: Duration = .milliseconds(500)
-    /// The same for waiters for any change.
+    /// The same limit for callers that wait for any change.
     ///
     /// There may be thousands of them, for half a minute each.
     private static let changePollInterval: Duration = .seconds(5)

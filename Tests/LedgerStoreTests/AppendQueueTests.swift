@@ -18,7 +18,7 @@ struct AppendQueueTests {
         func add(_ append: PendingAppend, now: ContinuousClock.Instant) -> AppendQueue.Admission {
             queue.add(append, now: now)
         }
-        func startsWriter(now: ContinuousClock.Instant) -> Bool { queue.startsWriter(now: now) }
+        func reserveWriter(now: ContinuousClock.Instant) -> Bool { queue.reserveWriter(now: now) }
         func takeGroup(now: ContinuousClock.Instant) -> (number: Int, appends: [PendingAppend])? {
             queue.takeGroup(now: now)
         }
@@ -50,7 +50,7 @@ struct AppendQueueTests {
         appends.flatMap { $0.request.parts.map(\.job) }
     }
 
-    private static func startsWriter(_ admission: AppendQueue.Admission) -> Bool {
+    private static func reserveWriter(_ admission: AppendQueue.Admission) -> Bool {
         if case .startWriter = admission { true } else { false }
     }
 
@@ -61,7 +61,7 @@ struct AppendQueueTests {
     @Test("appends that arrive while a group is in flight are the next group")
     func oneGroupAfterAnother() throws {
         let queue = Queue()
-        #expect(Self.startsWriter(queue.add(Self.append([1]), now: Self.start)))
+        #expect(Self.reserveWriter(queue.add(Self.append([1]), now: Self.start)))
         let first = try #require(queue.takeGroup(now: Self.start))
         for number in 2...4 { #expect(Self.isQueued(queue.add(Self.append([number]), now: Self.start))) }
         queue.finish(first.number)
@@ -70,7 +70,7 @@ struct AppendQueueTests {
         queue.finish(second.number)
         #expect(queue.takeGroup(now: Self.start) == nil)
         #expect(queue.pendingEvents == 0)
-        #expect(Self.startsWriter(queue.add(Self.append([5]), now: Self.start)), "the writer has ended")
+        #expect(Self.reserveWriter(queue.add(Self.append([5]), now: Self.start)), "the writer has ended")
     }
 
     @Test("a second writer starts when enough events of other jobs wait, and no third one does")
@@ -80,7 +80,7 @@ struct AppendQueueTests {
         let first = try #require(queue.takeGroup(now: Self.start))
         for number in 2...10 { #expect(Self.isQueued(queue.add(Self.append([number]), now: Self.start))) }
         #expect(Self.isQueued(queue.add(Self.append([1], events: 50), now: Self.start)), "its job is in flight")
-        #expect(Self.startsWriter(queue.add(Self.append([11]), now: Self.start)))
+        #expect(Self.reserveWriter(queue.add(Self.append([11]), now: Self.start)))
         let second = try #require(queue.takeGroup(now: Self.start))
         #expect(Self.jobs(second.appends) == (2...11).map(Self.job))
         for number in 12...40 { #expect(Self.isQueued(queue.add(Self.append([number]), now: Self.start))) }
@@ -101,8 +101,8 @@ struct AppendQueueTests {
         let later = Self.start + .milliseconds(50)
         #expect(Self.isQueued(queue.add(Self.append([2]), now: later - .milliseconds(1))))
         #expect(Self.isQueued(queue.add(Self.append([1]), now: later - .milliseconds(1))))
-        #expect(queue.startsWriter(now: later))
-        #expect(!queue.startsWriter(now: later), "it was started")
+        #expect(queue.reserveWriter(now: later))
+        #expect(!queue.reserveWriter(now: later), "it was started")
         #expect(Self.jobs(try #require(queue.takeGroup(now: later)).appends) == [Self.job(2)])
     }
 
@@ -115,7 +115,7 @@ struct AppendQueueTests {
         _ = queue.add(Self.append([1, 2]), now: Self.start)
         _ = queue.add(Self.append([2, 3]), now: Self.start)
         _ = queue.add(Self.append([3]), now: Self.start)
-        #expect(Self.startsWriter(queue.add(Self.append([4]), now: Self.start)))
+        #expect(Self.reserveWriter(queue.add(Self.append([4]), now: Self.start)))
         let second = try #require(queue.takeGroup(now: Self.start))
         #expect(Self.jobs(second.appends) == [Self.job(4)])
         queue.finish(first.number)
@@ -153,7 +153,7 @@ struct AppendQueueTests {
                     (0...Int.random(in: 0...2, using: &chance)).map { _ in Int.random(in: 1...5, using: &chance) })
                 let append = Self.append(jobs.sorted(), arrivedAt: now)
                 arrived.append(append)
-                if Self.startsWriter(queue.add(append, now: now)) { idleWriters += 1 }
+                if Self.reserveWriter(queue.add(append, now: now)) { idleWriters += 1 }
             case 2 where !inFlight.isEmpty:
                 let group = inFlight.remove(at: Int.random(in: 0..<inFlight.count, using: &chance))
                 queue.finish(group.number)
@@ -211,7 +211,7 @@ struct AppendQueueTests {
             #expect(queue.takeGroup(now: Self.start) == nil)
             #expect(queue.pendingEvents == 0)
         }
-        #expect(Self.startsWriter(queue.add(Self.append([1], events: 11), now: Self.start)), "alone it is accepted")
+        #expect(Self.reserveWriter(queue.add(Self.append([1], events: 11), now: Self.start)), "alone it is accepted")
         let small = Queue(limits: .init(pendingBytesMax: 500))
         _ = small.add(Self.append([1]), now: Self.start)
         _ = small.add(Self.append([2]), now: Self.start)

@@ -13,7 +13,7 @@ public struct Fold: Sendable {
 
     var tasks: [JobTask] = []
     var taskIndices: [Name: Int] = [:]
-    /// The execution of each task that began last in this fold; -1 if none did.
+    /// Each task's most recently started execution in this fold; -1 if none.
     ///
     /// Most events belong to it, and comparing a name costs less than looking it up.
     var recentExecutions: [Int] = []

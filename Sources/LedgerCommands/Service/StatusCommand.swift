@@ -115,7 +115,7 @@ enum StatusText {
         return table.lines + (lost.count > lostMax ? ["… and \(lost.count - lostMax) more lost workers"] : [])
     }
 
-    /// The number of transactions from which held-back vacuum slows appends down.
+    /// The number of transactions beyond which held-back vacuum slows appends.
     private static let holderTransactionsMax: Int64 = 100_000
 
     private static func describe(_ holder: LedgerStatus.VacuumHolder) -> String {

@@ -55,7 +55,7 @@ enum PageText {
     /// The time without a report after which pages emphasise it, in microseconds.
     static let silentForLongAfter: Int64 = 300_000_000
 
-    /// An age. It has no seconds above one minute.
+    /// An age; seconds are omitted from one minute on.
     static func age(microseconds: Int64) -> String {
         let minutes = microseconds / 60_000_000
         return minutes >= 1 && minutes < 60 ? "\(minutes)\u{202F}min" : duration(microseconds: microseconds)

@@ -258,10 +258,10 @@ struct ReplayBatch: Sendable {
     private func compare(_ jobs: [ReplayCheckpoints.Job], of replay: ReplayCheckpoints.Record) async throws {
         let skipped = try await pool.withTransaction(isolation: .repeatableRead, deadline: .seconds(300)) {
             comparison in
-            let pairs = try await pool.withTransaction { standstill in
-                _ = try await standstill.query(ReplayComparison.lockLive(jobs.map(\.id)))
+            let pairs = try await pool.withTransaction { lockTransaction in
+                _ = try await lockTransaction.query(ReplayComparison.lockLive(jobs.map(\.id)))
                 // Events appended since are folded on other connections, because the built projections are not locked.
-                let behind = try await readSequencePairs(jobs, &standstill).filter { !$0.isEqual }
+                let behind = try await readSequencePairs(jobs, &lockTransaction).filter { !$0.isEqual }
                 if !behind.isEmpty { try await builder.catchUp(behind.map { ($0.job.id, $0.job.projection) }) }
                 _ = try await comparison.pipeline(ReplayComparison.planning)
                 return try await readSequencePairs(jobs, &comparison)

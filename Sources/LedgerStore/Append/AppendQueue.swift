@@ -84,13 +84,13 @@ struct AppendQueue {
         pendingEvents += request.eventCount
         pendingBytes += request.byteCount
         account(for: append)
-        return startsWriter(now: now) ? .startWriter : .queued
+        return reserveWriter(now: now) ? .startWriter : .queued
     }
 
     /// Whether the caller must start another writer, because it would have a group.
     ///
     /// The writer counts as started if this returns true.
-    mutating func startsWriter(now: ContinuousClock.Instant) -> Bool {
+    mutating func reserveWriter(now: ContinuousClock.Instant) -> Bool {
         guard hasWork(for: writers + 1, now: now) else { return false }
         writers += 1
         return true

@@ -22,11 +22,11 @@ final class Appender: Sendable {
     /// The maximum time that an append waits to be written.
     ///
     /// After it the caller gets the error that nothing was recorded.
-    static let waitingMax: Duration = .seconds(20)
+    static let queueTimeout: Duration = .seconds(20)
     /// The maximum time that a caller waits in all.
     ///
     /// After it the caller gets the error that the outcome is unknown. The group continues.
-    static let resultMax: Duration = .seconds(30)
+    static let resultTimeout: Duration = .seconds(30)
     /// The maximum time that a writer takes for one group.
     ///
     /// It includes the resolution of an unknown outcome.
@@ -37,12 +37,12 @@ final class Appender: Sendable {
     private let reactor: Reactor
     /// The clock by which cached heads age.
     private let now: @Sendable () -> ContinuousClock.Instant
-    private let writer: BatchWriter
+    private let writer: AppendGroupWriter
     private let logger: Logger
     private let onAppended: @Sendable ([JobID]) -> Void
     private let queue: Mutex<AppendQueue>
     private let heads = Mutex(HeadCache())
-    private let figures = Mutex(Figures())
+    private let counters = Mutex(Counters())
     /// The acknowledged heads, to be compared with the ledger.
     let acknowledged = AcknowledgedHeads()
     /// Called with jobs that may have lost acknowledged events.
@@ -56,7 +56,7 @@ final class Appender: Sendable {
     private static let failureAgeMax: Duration = .seconds(30)
 
     /// Counters since the start.
-    struct Figures: Sendable {
+    struct Counters: Sendable {
         var events: UInt64 = 0
         var groups: UInt64 = 0
         /// Groups that found a head moved by another server.
@@ -82,7 +82,7 @@ final class Appender: Sendable {
         self.onHeadsLost = onHeadsLost
         reactor = pool.reactor
         self.now = now
-        writer = BatchWriter(pool: pool, now: now)
+        writer = AppendGroupWriter(pool: pool, now: now)
         queue = Mutex(AppendQueue(limits: AppendQueue.Limits(groupsInFlightMax: groupsInFlightMax)))
         self.logger = logger
         self.onAppended = onAppended
@@ -108,7 +108,7 @@ final class Appender: Sendable {
         case .queued: break
         case .startWriter: startWriter()
         case .overloaded(let pending):
-            figures.withLock { $0.refused += 1 }
+            counters.withLock { $0.refused += 1 }
             whenDone(
                 .failure(
                     StoreError(
@@ -136,10 +136,10 @@ final class Appender: Sendable {
         }
     }
 
-    var currentFigures: Figures {
-        var figures = figures.withLock { $0 }
-        figures.pendingEvents = queue.withLock { $0.pendingEvents }
-        return figures
+    var currentCounters: Counters {
+        var counters = counters.withLock { $0 }
+        counters.pendingEvents = queue.withLock { $0.pendingEvents }
+        return counters
     }
 
     /// The last failure of a group; nil after a later success, or after half a minute.
@@ -163,19 +163,19 @@ final class Appender: Sendable {
     /// - Returns: Whether there may be more.
     private func finishOverdue() -> Bool {
         let now = ContinuousClock.now
-        let (waiting, inFlight, startsWriter, hasEnded) = queue.withLock { queue in
+        let (waiting, inFlight, reserveWriter, hasEnded) = queue.withLock { queue in
             (
-                queue.withdraw(arrivedBefore: now - Self.waitingMax),
-                queue.inFlight(arrivedBefore: now - Self.resultMax), queue.startsWriter(now: now), queue.hasEnded
+                queue.withdraw(arrivedBefore: now - Self.queueTimeout),
+                queue.inFlight(arrivedBefore: now - Self.resultTimeout), queue.reserveWriter(now: now), queue.hasEnded
             )
         }
-        if startsWriter { startWriter() }
+        if reserveWriter { startWriter() }
         for append in waiting {
             append.finish(
                 .failure(
                     StoreError(
                         .unavailable,
-                        "PostgreSQL accepted no events for \(Self.waitingMax.components.seconds) s; nothing was recorded",
+                        "PostgreSQL accepted no events for \(Self.queueTimeout.components.seconds) s; nothing was recorded",
                         retryAfter: .seconds(1))))
         }
         for append in inFlight {
@@ -183,7 +183,7 @@ final class Appender: Sendable {
                 .failure(
                     StoreError(
                         .outcomeUnknown,
-                        "PostgreSQL has not confirmed the commit for \(Self.resultMax.components.seconds) s",
+                        "PostgreSQL has not confirmed the commit for \(Self.resultTimeout.components.seconds) s",
                         retryAfter: .seconds(1))))
         }
         if hasEnded { resumeCloseWaiters() }
@@ -227,11 +227,11 @@ final class Appender: Sendable {
         let requests = group.map(\.request)
         var attempt = 1
         while true {
-            let failure: BatchFailure
-            do throws(BatchFailure) { return try await write(requests) } catch { failure = error }
+            let failure: AppendGroupFailure
+            do throws(AppendGroupFailure) { return try await write(requests) } catch { failure = error }
             heads.withLock { $0.invalidate(requests) }
             if let plan = failure.plan {
-                switch await resolveOutcome(plan, refusedFrom: failure.refusedFrom, until: end) {
+                switch await resolveOutcome(plan, expiry: failure.expiry, until: end) {
                 case true: return recordSuccess(plan)
                 case false: break
                 default: return recordFailure(failure.error, requests)
@@ -298,7 +298,7 @@ final class Appender: Sendable {
     ///
     /// This takes one round trip if all heads are cached and current, two if they are not cached, and three if they are
     /// stale.
-    private func write(_ requests: [AppendRequest]) async throws(BatchFailure) -> [AppendResult] {
+    private func write(_ requests: [AppendRequest]) async throws(AppendGroupFailure) -> [AppendResult] {
         guard let (cached, clock) = heads.withLock({ $0.cached(requests, now: now()) }) else {
             return recordSuccess(try await writer.write(requests))
         }
@@ -312,7 +312,7 @@ final class Appender: Sendable {
         let lost = outcome.plan.lost(since: cached)
         if !lost.isEmpty { onHeadsLost(lost) }
         heads.withLock { $0.markShared(moved, now: now()) }
-        figures.withLock { if moved.isEmpty { $0.late += 1 } else { $0.overtaken += 1 } }
+        counters.withLock { if moved.isEmpty { $0.late += 1 } else { $0.overtaken += 1 } }
         return recordSuccess(outcome)
     }
 
@@ -320,11 +320,11 @@ final class Appender: Sendable {
     ///
     /// - Returns: Nil if the database does not respond in time.
     private func resolveOutcome(
-        _ plan: BatchPlan, refusedFrom: Timestamp?, until end: ContinuousClock.Instant
+        _ plan: AppendGroupPlan, expiry: Timestamp?, until end: ContinuousClock.Instant
     ) async -> Bool? {
         for attempt in 1...Self.attemptsMax where .now < end {
             do throws(PQError) {
-                switch try await writer.resolveOutcome(plan, refusedFrom: refusedFrom) {
+                switch try await writer.resolveOutcome(plan, expiry: expiry) {
                 case .recorded: return true
                 case .refused: return false
                 case .open(let rest): await sleep(rest)
@@ -350,19 +350,19 @@ final class Appender: Sendable {
         do { try await Task.sleep(for: pause) } catch { return }
     }
 
-    private func recordSuccess(_ outcome: BatchWriter.WriteResult) -> [AppendResult] {
+    private func recordSuccess(_ outcome: AppendGroupWriter.WriteResult) -> [AppendResult] {
         heads.withLock {
             $0.store(outcome.plan.newHeads, clock: outcome.clock, readAt: outcome.readAt, now: now())
         }
         return recordSuccess(outcome.plan)
     }
 
-    private func recordSuccess(_ plan: BatchPlan) -> [AppendResult] {
+    private func recordSuccess(_ plan: AppendGroupPlan) -> [AppendResult] {
         failure.withLock { $0 = nil }
         guard plan.columns.count > 0 else { return plan.results }
-        figures.withLock { figures in
-            figures.groups += 1
-            figures.events += UInt64(plan.columns.count)
+        counters.withLock { counters in
+            counters.groups += 1
+            counters.events += UInt64(plan.columns.count)
         }
         let heads = plan.newHeads
         acknowledged.acknowledge(heads)
@@ -371,7 +371,7 @@ final class Appender: Sendable {
     }
 
     private func recordFailure(_ error: PQError, _ requests: [AppendRequest]) -> [AppendResult] {
-        figures.withLock { $0.failed += UInt64(requests.count) }
+        counters.withLock { $0.failed += UInt64(requests.count) }
         guard !error.isMissingPartition else {
             return requests.map { .failure(.detached($0.parts.map(\.job))) }
         }

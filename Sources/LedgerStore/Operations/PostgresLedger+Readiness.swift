@@ -113,7 +113,7 @@ extension PostgresLedger {
     }
 
     public func statistics() async -> [Statistic] {
-        let append = appender.currentFigures
+        let append = appender.currentCounters
         let connections = await pool.statistics
         let appending = await appendPool.statistics
         let worker = workers.current

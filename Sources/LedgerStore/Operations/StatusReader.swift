@@ -266,7 +266,7 @@ struct StatusReader: Sendable {
 
     // MARK: Vacuum
 
-    /// The number of seconds from which a transaction that holds vacuum back is listed.
+    /// The time in seconds after which a transaction that holds back vacuum is listed.
     ///
     /// Any statement holds it back for a moment.
     private static let holdingSeconds = 10.0

@@ -51,7 +51,7 @@ struct WorkerHeartbeats: Sendable {
         return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }()
 
-    /// Writes this worker's heartbeat and statistics in position of the previous ones.
+    /// Writes this worker's heartbeat and statistics and replaces the previous ones.
     func publish(_ state: WorkerStatistics.State, pendingJobs: Int) async {
         await run(
             [

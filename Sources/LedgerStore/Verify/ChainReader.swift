@@ -88,7 +88,7 @@ struct ChainReader: Sendable {
         return heads
     }
 
-    /// Reads a stored hash; one of another length than 32 bytes is none of any event.
+    /// Reads a stored hash; a hash that is not 32 bytes long matches no event.
     private static func storedHash(_ row: Row, _ column: Int) throws(PQError) -> EventHash {
         EventHash(bytes: try row.decode(column, as: [UInt8].self)) ?? .none
     }

@@ -21,7 +21,7 @@ final class AsyncSignal: Sendable {
         }?.resume()
     }
 
-    /// Waits for a signal, for the moment `moment`, or for the task's cancellation.
+    /// Waits for a signal, until `moment`, or for the task's cancellation.
     ///
     /// Only one task may wait at a time.
     func wait(until moment: ContinuousClock.Instant?) async {

@@ -54,7 +54,7 @@ struct ReportQueue: Sendable {
         let label: Name?
         var total: Int128 = 0
         var done: Int128 = 0
-        /// Whether something must be sent, be it only a heartbeat.
+        /// Whether something must be sent, even if only a heartbeat.
         var isPending = false
     }
 

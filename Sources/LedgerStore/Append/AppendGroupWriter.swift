@@ -3,7 +3,7 @@ internal import LedgerChain
 internal import PQ
 
 /// Writes groups of appends, and resolves unknown outcomes.
-struct BatchWriter: Sendable {
+struct AppendGroupWriter: Sendable {
     let pool: Pool
     /// The clock by which readings of the database's clock age.
     var now: @Sendable () -> ContinuousClock.Instant = { .now }
@@ -39,7 +39,7 @@ struct BatchWriter: Sendable {
 
     /// A recorded group.
     struct WriteResult {
-        let plan: BatchPlan
+        let plan: AppendGroupPlan
         /// The database's clock, read no later than `readAt`.
         let clock: Timestamp
         let readAt: ContinuousClock.Instant
@@ -58,7 +58,7 @@ struct BatchWriter: Sendable {
     /// Writes the appends in one round trip, on condition that the heads are current.
     func write(
         _ requests: [AppendRequest], from heads: [JobID: JobHead], clock: Timestamp
-    ) async throws(BatchFailure) -> Attempt {
+    ) async throws(AppendGroupFailure) -> Attempt {
         let plan = await Self.plan(requests, heads: heads, clock: clock)
         guard plan.columns.count > 0 else { return .written(WriteResult(plan: plan, clock: clock, readAt: now())) }
         do throws(PQError) {
@@ -68,24 +68,24 @@ struct BatchWriter: Sendable {
         } catch {
             // The planned time became stale while the statement waited for the row lock.
             if error.sqlState == .staleWrite { return .refused }
-            throw BatchFailure(
-                error: error, plan: error.mayHaveCommitted ? plan : nil, refusedFrom: plan.refusedFrom)
+            throw AppendGroupFailure(
+                error: error, plan: error.mayHaveCommitted ? plan : nil, expiry: plan.expiry)
         }
     }
 
     /// - Returns: The database's clock and the number of inserted events; nil if a head has moved.
-    private func write(_ plan: BatchPlan) async throws(PQError) -> (clock: Timestamp, inserted: Int)? {
-        if plan.columns.count <= Self.fewEvents {
-            let rows = try await pool.query(plan.statementIfUnchanged, isDurableWrite: true)
+    private func write(_ plan: AppendGroupPlan) async throws(PQError) -> (clock: Timestamp, inserted: Int)? {
+        if plan.columns.count <= Self.oneStatementEventsMax {
+            let rows = try await pool.query(plan.conditionalStatement, isDurableWrite: true)
             guard let row = rows.first else { return nil }
             return (try row.decode(0, as: Timestamp.self), try row.decode(1, as: Int.self))
         }
-        let results = try await pool.pipeline(plan.statementsIfUnchanged, isDurableWrite: true)
+        let results = try await pool.pipeline(plan.conditionalStatements, isDurableWrite: true)
         let inserted = results[1].affectedRows
         return inserted > 0 ? (try results[0][0].decode(0, as: Timestamp.self), inserted) : nil
     }
 
-    private static func check(_ inserted: Int, _ plan: BatchPlan) throws(PQError) {
+    private static func check(_ inserted: Int, _ plan: AppendGroupPlan) throws(PQError) {
         guard inserted == plan.columns.count else {
             throw PQError(.decoding, "inserted \(inserted) of \(plan.columns.count) events")
         }
@@ -95,9 +95,9 @@ struct BatchWriter: Sendable {
     ///
     /// Each append succeeds or fails by itself. If the database fails, all appends fail, and nothing was recorded
     /// unless the outcome is unknown according to the error.
-    func write(_ requests: [AppendRequest]) async throws(BatchFailure) -> WriteResult {
+    func write(_ requests: [AppendRequest]) async throws(AppendGroupFailure) -> WriteResult {
         let jobs = Set(requests.flatMap { $0.parts.map(\.job) }).sorted()
-        var attempted: BatchPlan?
+        var attempted: AppendGroupPlan?
         do throws(PQError) {
             return try await pool.withTransaction { transaction throws(PQError) in
                 let (heads, clock) = try Self.decode(try await transaction.query(Self.lockHeads(jobs)))
@@ -109,7 +109,7 @@ struct BatchWriter: Sendable {
                 return WriteResult(plan: plan, clock: clock, readAt: readAt)
             }
         } catch {
-            throw BatchFailure(error: error, plan: error.mayHaveCommitted ? attempted : nil)
+            throw AppendGroupFailure(error: error, plan: error.mayHaveCommitted ? attempted : nil)
         }
     }
 
@@ -118,17 +118,17 @@ struct BatchWriter: Sendable {
     /// Many events are hashed on another thread, because this thread serves all connections.
     private static func plan(
         _ requests: [AppendRequest], heads: [JobID: JobHead], clock: Timestamp
-    ) async -> BatchPlan {
-        guard requests.reduce(0, { $0 + $1.eventCount }) > fewEvents else {
-            return BatchPlan(requests, heads: heads, clock: clock)
+    ) async -> AppendGroupPlan {
+        guard requests.reduce(0, { $0 + $1.eventCount }) > oneStatementEventsMax else {
+            return AppendGroupPlan(requests, heads: heads, clock: clock)
         }
-        return await ComputeThreads.run { BatchPlan(requests, heads: heads, clock: clock) }
+        return await ComputeThreads.run { AppendGroupPlan(requests, heads: heads, clock: clock) }
     }
 
     /// The number of events up to which a group is small.
     ///
     /// A small group is hashed on the reactor's thread and written in one statement.
-    static let fewEvents = 256
+    static let oneStatementEventsMax = 256
 
     private static func decode(_ rows: Rows) throws(PQError) -> ([JobID: JobHead], Timestamp) {
         var heads: [JobID: JobHead] = [:]
@@ -158,7 +158,7 @@ struct BatchWriter: Sendable {
     /// - A write that held the locks of the heads keeps them until its transaction ends, so this lock waits for that
     ///   end.
     /// - A conditional write may start after this lock was released. But it compares the clock once it holds the lock,
-    ///   and refuses to write from `refusedFrom` on. Once that time has passed while this transaction holds the lock,
+    ///   and refuses to write from `expiry` on. Once that time has passed while this transaction holds the lock,
     ///   the write can no longer succeed.
     /// - No other event can have the planned hash, so the hash at the planned sequence decides.
     ///
@@ -166,8 +166,8 @@ struct BatchWriter: Sendable {
     /// is a later record of the log, and its commit is acknowledged only after the standbys have confirmed the log up
     /// to it. Therefore, if this transaction commits, the event is durable.
     ///
-    /// - Parameter refusedFrom: The database time from which a conditional write refuses; nil for one that held locks.
-    func resolveOutcome(_ plan: BatchPlan, refusedFrom: Timestamp?) async throws(PQError) -> OutcomeResolution {
+    /// - Parameter expiry: The database time from which a conditional write refuses; nil for one that held locks.
+    func resolveOutcome(_ plan: AppendGroupPlan, expiry: Timestamp?) async throws(PQError) -> OutcomeResolution {
         guard let (job, head) = plan.newHeads.first else { return .recorded }
         return try await pool.withTransaction { transaction throws(PQError) in
             let rows = try await transaction.pipeline([
@@ -178,8 +178,8 @@ struct BatchWriter: Sendable {
                 Query("select clock_timestamp()"),
             ])
             if try rows[1].first?.decode(0, as: EventHash.self) == head.chain.head { return .recorded }
-            guard let refusedFrom else { return .refused }
-            let rest = refusedFrom.microseconds - (try rows[2][0].decode(0, as: Timestamp.self).microseconds)
+            guard let expiry else { return .refused }
+            let rest = expiry.microseconds - (try rows[2][0].decode(0, as: Timestamp.self).microseconds)
             return rest < 0 ? .refused : .open(.microseconds(rest + 1_000))
         }
     }

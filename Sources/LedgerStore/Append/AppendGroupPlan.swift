@@ -14,7 +14,7 @@ struct JobHead: Sendable {
 /// The events of a group with their sequences, times and hashes, and the new heads.
 ///
 /// It is a pure function of the present heads and the appends.
-struct BatchPlan {
+struct AppendGroupPlan {
     private(set) var columns = EventColumns()
     private(set) var results: [AppendResult] = []
     /// The heads before the group.
@@ -64,17 +64,17 @@ struct BatchPlan {
     /// The statements for locked heads; none if no append succeeds.
     var statements: [Query] {
         guard columns.count > 0 else { return [] }
-        return [columns.insert, Query(Self.moveSQL, headParameters)]
+        return [columns.insert, Query(Self.moveHeadsSQL, headParameters)]
     }
 
     /// The conditional statement for few events.
     ///
     /// It writes nothing unless the heads are still those of the plan and its time is current. It returns the
     /// database's clock and the number of inserted events, or no row.
-    var statementIfUnchanged: Query {
+    var conditionalStatement: Query {
         let moved = newHeads
         guard moved.count == 1, let (job, head) = moved.first else {
-            return Query(Self.unchangedSQL, conditionalParameters + columns.parameters)
+            return Query(Self.conditionalManyJobsSQL, conditionalParameters + columns.parameters)
         }
         let heads: [Parameter] = [
             .uuid(job.uuid), .int8(head.sequence),
@@ -83,16 +83,16 @@ struct BatchPlan {
             .bytea(before[job]?.chain.head.bytea),
         ]
         return columns.count == 1
-            ? Query(Self.unchangedSingleSQL, heads + columns.singleRow)
-            : Query(Self.unchangedOneSQL, heads + columns.parameters)
+            ? Query(Self.conditionalOneEventSQL, heads + columns.singleRow)
+            : Query(Self.conditionalOneJobSQL, heads + columns.parameters)
     }
 
     /// The conditional statements for many events, for one transaction.
     ///
     /// The first returns the clock; the number of rows that the second inserts is the number of events. A single
     /// statement would have to return every event to count them, which takes a tenth of the time of inserting.
-    var statementsIfUnchanged: [Query] {
-        [Query(Self.movedIfUnchangedSQL, conditionalParameters), Query(Self.insertIfMovedSQL, columns.parameters)]
+    var conditionalStatements: [Query] {
+        [Query(Self.conditionalMoveSQL, conditionalParameters), Query(Self.insertIfMovedSQL, columns.parameters)]
     }
 
     private var conditionalParameters: [Parameter] {
@@ -104,7 +104,7 @@ struct BatchPlan {
     }
 
     /// The database time from which the conditional statements refuse to write.
-    var refusedFrom: Timestamp { Timestamp(microseconds: clock.microseconds + 1_000_000) }
+    var expiry: Timestamp { Timestamp(microseconds: clock.microseconds + 1_000_000) }
 
     /// The jobs with heads that differ from these.
     func moved(since heads: [JobID: JobHead]) -> [JobID] {
@@ -129,7 +129,7 @@ struct BatchPlan {
         ]
     }
 
-    private static let moveSQL = """
+    private static let moveHeadsSQL = """
         update ledger.job_head as head
         set sequence = new.sequence, recorded_at = new.recorded_at, hash = new.hash
         from unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::bytea[])
@@ -139,15 +139,15 @@ struct BatchPlan {
 
     /// The condition that the planned time, `$6`, is current.
     ///
-    /// It is at most a second old by the database's clock; see ``refusedFrom``.
+    /// It is at most a second old by the database's clock; see ``expiry``.
     private static let isClockCurrent =
         "$6::timestamptz between clock_timestamp() - interval '1 second' and clock_timestamp()"
 
     /// Moves the head of one job, if it is current.
     ///
     /// The clock is compared again under the lock, because the statement may have waited for the lock. A late statement
-    /// fails with LG004; see ``BatchWriter/resolveOutcome(_:refusedFrom:)``.
-    private static let movedOneSQL = """
+    /// fails with LG004; see ``AppendGroupWriter/resolveOutcome(_:expiry:)``.
+    private static let oneHeadClause = """
         moved as (
             update ledger.job_head
             set sequence = $2, recorded_at = $3, hash = $4
@@ -156,8 +156,8 @@ struct BatchPlan {
         )
         """
 
-    private static let unchangedOneSQL = """
-        with \(movedOneSQL), inserted as (
+    private static let conditionalOneJobSQL = """
+        with \(oneHeadClause), inserted as (
             insert into ledger.event (\(EventColumns.names))
             \(EventColumns.rows(from: 8)) where exists (select from moved)
             returning 1
@@ -168,8 +168,8 @@ struct BatchPlan {
     /// Inserts one event.
     ///
     /// It needs no unnesting and no counting, which saves a third of the time, about 100 µs.
-    private static let unchangedSingleSQL = """
-        with \(movedOneSQL)
+    private static let conditionalOneEventSQL = """
+        with \(oneHeadClause)
         insert into ledger.event (\(EventColumns.names))
         \(EventColumns.row(from: 8)) from moved
         returning clock_timestamp(), 1::bigint
@@ -179,7 +179,7 @@ struct BatchPlan {
     ///
     /// A head that another server has moved does not match once its lock is granted, and then nothing is written. The
     /// clock is compared under all locks, which are taken in the order of ids, as in all other statements.
-    private static let movingSQL = """
+    private static let manyHeadsClause = """
         with locked as materialized (
             select head.job_id
             from unnest($1::uuid[], $5::bigint[], $7::bytea[]) as expected (job_id, sequence, hash)
@@ -192,12 +192,12 @@ struct BatchPlan {
                 and \(isClockCurrent) as is_unchanged
             from locked
         ), moved as (
-            \(moveSQL) and (select is_unchanged from verdict)
+            \(moveHeadsSQL) and (select is_unchanged from verdict)
         )
         """
 
-    private static let unchangedSQL = """
-        \(movingSQL), inserted as (
+    private static let conditionalManyJobsSQL = """
+        \(manyHeadsClause), inserted as (
             insert into ledger.event (\(EventColumns.names))
             \(EventColumns.rows(from: 8)) where (select is_unchanged from verdict)
             returning 1
@@ -208,8 +208,8 @@ struct BatchPlan {
     /// Moves the heads, and passes the verdict to the next statement.
     ///
     /// The verdict is passed in a setting of the transaction.
-    private static let movedIfUnchangedSQL = """
-        \(movingSQL)
+    private static let conditionalMoveSQL = """
+        \(manyHeadsClause)
         select clock_timestamp(), set_config('ledger.heads_moved', is_unchanged::text, true)
         from verdict
         """

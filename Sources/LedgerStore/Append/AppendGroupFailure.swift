@@ -2,12 +2,12 @@ internal import Ledger
 internal import PQ
 
 /// A failed write of a group.
-struct BatchFailure: Error {
+struct AppendGroupFailure: Error {
     let error: PQError
     /// The plan that may have been recorded; nil if nothing was recorded.
-    let plan: BatchPlan?
+    let plan: AppendGroupPlan?
     /// The database time from which the statement refuses to write.
     ///
     /// Nil for a write that held the locks.
-    var refusedFrom: Timestamp?
+    var expiry: Timestamp?
 }
