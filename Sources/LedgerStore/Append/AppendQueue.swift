@@ -96,7 +96,9 @@ struct AppendQueue {
         return true
     }
 
-    /// Whether there is a group for the last one of this number of writers.
+    /// Whether the last one of this many writers has a group to write.
+    ///
+    /// A first writer has one if any event is eligible, a further one only with enough events or a stalled group.
     private func hasWork(for writers: Int, now: ContinuousClock.Instant) -> Bool {
         guard writers <= limits.groupsInFlightMax, eligibleEvents > 0 else { return false }
         return writers == 1 || eligibleEvents >= limits.fullGroupEvents
