@@ -45,7 +45,8 @@ public struct LedgerServer: Service {
         let broadcaster = WatchBroadcaster(service: service, settings: settings, metrics: metrics, logger: logger)
         let table = RouteTable(
             RouteTable.Dependencies(
-                service: service, settings: settings, metrics: metrics, cache: cache, logger: logger))
+                service: service, settings: settings, metrics: metrics, cache: cache, broadcaster: broadcaster,
+                logger: logger))
         let origins = OriginPolicy(host: settings.host, allowedHosts: settings.allowedHosts)
         let fastPaths = FastPathTable(table.routes, settings)
         let application = Application(

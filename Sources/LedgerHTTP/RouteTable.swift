@@ -137,6 +137,7 @@ struct RouteTable: Sendable {
         let settings: ServerSettings
         let metrics: HTTPMetrics
         let cache: ResponseCache
+        let broadcaster: WatchBroadcaster
         let logger: Logger
     }
 

@@ -245,7 +245,7 @@ public final class PostgresLedger: Service {
         for await jobs in lossSource {
             do throws(PQError) {
                 for loss in try await appender.acknowledged.check(jobs.isEmpty ? nil : jobs, on: pool) {
-                    logger.error(
+                    logger.critical(
                         """
                         acknowledged events are no longer in the ledger: the database was restored, or failed over to a \
                         standby that did not have them

@@ -72,7 +72,7 @@ const (
 	pauseMax = 30 * time.Second
 	// failureMemory is how long after a failure an outage is assumed to last. While anything retries, the next failure
 	// comes sooner.
-	failureMemory = 2 * (requestWait + pauseMax)
+	failureMemory = retryAfterMax + retryAfterMax/10 + requestWait
 	// outageWaitMin is the shortest timed-out wait for the last reports that counts as an outage.
 	outageWaitMin = time.Second
 	// secondSignalMin is the time after the first signal from which a second one ends the process at once.

@@ -34,6 +34,7 @@ struct OriginTests {
         "a request for another host is refused",
         arguments: [
             "evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "127.0.0.256", "127.1", "10.0.0.6",
+            "[::1]x.example", "[::1", "localhost:80x", "localhost:1@evil", "127.+0.0.1", "127.0.0.1.evil:80",
             "ledger.example.com.evil.example", "xledger.example.com", "[::2]", "", "evil.example:8080",
         ])
     func unknownHost(_ host: String) {
@@ -48,6 +49,8 @@ struct OriginTests {
         #expect(Self.status("localhost", uri: "http://evil.example/v1/jobs") == 421)
         #expect(Self.status("evil.example", uri: "http://localhost:8080/v1/jobs") == nil)
         #expect(Self.status("localhost", uri: "https://evil.example?/v1") == 421)
+        #expect(Self.status("evil.example", uri: "http://probe:8080/healthz?x") == nil)
+        #expect(Self.status("localhost", uri: "http://localhost:1@evil.example/v1") == 421)
         // HTTP/1.0 may omit the host; no browser does.
         #expect(Self.status(nil) == nil)
     }

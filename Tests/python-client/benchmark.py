@@ -71,9 +71,7 @@ def main() -> None:
 
 
 def measure_all(url: str) -> None:
-    print(
-        f"cost of a call, Python {sys.version.split()[0]}, {CALLS:,} calls per round, {ROUNDS} rounds, with a ledger"
-    )
+    print(f"cost of a call, Python {sys.version.split()[0]}, {CALLS:,} calls per round, {ROUNDS} rounds, with a ledger")
     with Client(url) as ledger:
         job = ledger.jobs.create("benchmark")
         with job.execution("calls") as context:

@@ -117,7 +117,8 @@ def test_the_jobs_snapshot_follows_its_watch(scripted: type[ScriptedServer]) -> 
         assert job.snapshot == seen
         assert job.progress == seen.progress
         sequences.append(seen.sequence)
-    assert sequences == sorted(set(sequences)) and sequences[-1] == 3
+    assert sequences == sorted(set(sequences))
+    assert sequences[-1] == 3
     assert job.state == "completed"
 
 

@@ -81,7 +81,8 @@ struct RateLimitedLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        guard event.level >= .warning else { return handler.log(event: event) }
+        // A critical message is the only record of what it reports.
+        guard event.level == .warning || event.level == .error else { return handler.log(event: event) }
         let kind = Counters.Kind(level: event.level, label: label, message: event.message.description)
         guard let suppressed = counters.admit(kind) else { return }
         guard suppressed > 0 else { return handler.log(event: event) }

@@ -101,7 +101,7 @@ struct ServeCommand: AsyncParsableCommand {
             // A port or a scheme would never match.
             // An IPv6 address has several colons.
             return hosts.allSatisfy { host in
-                !host.isEmpty && !host.contains("/") && host.count(where: { $0 == ":" }) != 1
+                !host.isEmpty && !host.contains("/") && !host.contains("]:") && host.count(where: { $0 == ":" }) != 1
             } ? hosts : nil
         } expected: {
             "host names without scheme and port, such as ledger.example.com"

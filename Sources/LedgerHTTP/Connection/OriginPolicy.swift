@@ -29,11 +29,12 @@ struct OriginPolicy: Sendable {
     /// Returns the refusal of a request; nil if it is allowed.
     func problem(_ head: HTTPRequestHead) -> HTTPProblem? {
         let authority = Self.authority(of: head)
-        if let authority, !isAllowed(authority), !Self.openPaths.contains(String(head.uri.prefix { $0 != "?" })) {
+        if let authority, !isAllowed(authority), !Self.openPaths.contains(Self.path(of: head)) {
+            let name = Self.name(of: authority) ?? authority
             return HTTPProblem(
                 .misdirectedRequest, "Unknown host",
-                "This server does not serve the host '\(Self.name(of: authority))'. If it is a name of this server, start it "
-                    + "with --allowed-host \(Self.name(of: authority)).")
+                "This server does not serve the host '\(name)'. If it is a name of this server, start it with "
+                    + "--allowed-host \(name).")
         }
         switch head.method {
         case .GET, .HEAD, .OPTIONS: return nil
@@ -50,19 +51,22 @@ struct OriginPolicy: Sendable {
     }
 
     private func isAllowed(_ authority: String) -> Bool {
-        let name = Self.name(of: authority)
+        guard let name = Self.name(of: authority) else { return false }
         return hosts.contains(name) || Self.isLoopback(name)
     }
 
     /// Whether an origin is the server itself or an allowed host.
     private func isOwn(origin: String, _ authority: String?) -> Bool {
-        guard let scheme = ["http", "https"].first(where: { origin.lowercased().hasPrefix("\($0)://") }) else {
-            return false
-        }
-        let origin = origin.dropFirst(scheme.count + 3).lowercased()
-        if originHosts.contains(Self.name(of: origin)) { return true }
-        guard let authority else { return false }
-        return Self.withoutDefaultPort(origin) == Self.withoutDefaultPort(authority.lowercased())
+        let origin = origin.lowercased()
+        guard let (scheme, port) = [("http://", ":80"), ("https://", ":443")].first(where: { origin.hasPrefix($0.0) })
+        else { return false }
+        let own = String(origin.dropFirst(scheme.count))
+        guard let name = Self.name(of: own) else { return false }
+        if originHosts.contains(name) { return true }
+        guard let authority = authority?.lowercased() else { return false }
+        // A browser omits the default port of its scheme; a client need not.
+        func withoutPort(_ text: String) -> String { text.hasSuffix(port) ? String(text.dropLast(port.count)) : text }
+        return withoutPort(own) == withoutPort(authority)
     }
 
     /// The authority of the target if it has one, otherwise the `Host`.
@@ -75,28 +79,43 @@ struct OriginPolicy: Sendable {
         return head.headers.first(name: "host")
     }
 
-    /// The name in an authority, without its port, in lower case.
-    private static func name(of authority: String) -> String {
-        if authority.hasPrefix("["), let end = authority.firstIndex(of: "]") {
-            return normalized(String(authority[authority.index(after: authority.startIndex)..<end]))
+    /// The path of the target, without the query.
+    private static func path(of head: HTTPRequestHead) -> String {
+        var target = head.uri[...]
+        if target.utf8.first != UInt8(ascii: "/"), let scheme = target.firstRange(of: "://") {
+            target = target[scheme.upperBound...].drop { $0 != "/" && $0 != "?" }
         }
-        return normalized(String(authority.prefix { $0 != ":" }))
+        return String(target.prefix { $0 != "?" })
     }
 
+    /// The name in an authority, without its port, in lower case; nil if it is no name with an optional port.
+    private static func name(of authority: String) -> String? {
+        var name = authority.prefix { $0 != ":" }
+        if authority.hasPrefix("[") {
+            guard let end = authority.firstIndex(of: "]") else { return nil }
+            name = authority[...end]
+        }
+        let port = authority[name.endIndex...]
+        guard port.isEmpty || port.first == ":" && port.dropFirst().utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }) else {
+            return nil
+        }
+        return normalized(String(name))
+    }
+
+    /// A name in lower case, without the brackets of an IPv6 address and without a final dot.
     private static func normalized(_ name: String) -> String {
         let name = name.lowercased()
+        if name.hasPrefix("["), name.hasSuffix("]") { return String(name.dropFirst().dropLast()) }
         return name.hasSuffix(".") ? String(name.dropLast()) : name
-    }
-
-    private static func withoutDefaultPort(_ authority: String) -> String {
-        for port in [":80", ":443"] where authority.hasSuffix(port) { return String(authority.dropLast(port.count)) }
-        return authority
     }
 
     /// Whether the name is a loopback address.
     private static func isLoopback(_ name: String) -> Bool {
         if name == "::1" { return true }
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+        return parts.count == 4 && parts[0] == "127"
+            && parts.allSatisfy { part in
+                part.utf8.allSatisfy { $0 >= 0x30 && $0 <= 0x39 } && UInt8(part) != nil
+            }
     }
 }

@@ -32,19 +32,66 @@ final class WatchBroadcaster: Sendable {
     private static let jobsPerRound = 500
     private static let listsPerRound = 20
 
-    /// A subscription that waits for the first snapshot of its subject.
-    private struct PendingSubscription {
-        let subject: SubscriptionTable.Subject
-        let whenDone: @Sendable (WatchSubscription?) -> Void
-    }
+    /// The lists that are read for new subscribers at the same time.
+    private static let listReadsMax = 4
 
     private struct State {
         var table = SubscriptionTable()
-        var pending: [PendingSubscription] = []
+        /// Subscriptions to jobs that wait for the first snapshot, in the order of arrival.
+        var jobs: [PendingWatch] = []
+        /// Subscriptions to lists that wait for the first read.
+        var lists: [SubscriptionTable.List: [PendingWatch]] = [:]
+        /// The lists of ``lists`` whose read has not begun, in the order of arrival.
+        var listQueue: [SubscriptionTable.List] = []
+        var listReads = 0
+        /// The pending subscriptions, those being read included.
+        var pendingCount = 0
         var isClosed = false
 
         /// The number of subscriptions, pending ones included.
-        var count: Int { table.count + pending.count }
+        var count: Int { table.count + pendingCount }
+
+        mutating func add(_ pending: PendingWatch) {
+            pendingCount += 1
+            switch pending.subject {
+            case .job: jobs.append(pending)
+            case .list(let list):
+                if lists[list] == nil { listQueue.append(list) }
+                lists[list, default: []].append(pending)
+            }
+        }
+
+        /// Removes a pending subscription, unless its subject is being read.
+        mutating func remove(_ pending: PendingWatch) {
+            switch pending.subject {
+            case .job:
+                guard let index = jobs.firstIndex(where: { $0 === pending }) else { return }
+                jobs.remove(at: index)
+            case .list(let list):
+                guard let index = lists[list]?.firstIndex(where: { $0 === pending }) else { return }
+                lists[list]?.remove(at: index)
+                if lists[list]?.isEmpty == true, let place = listQueue.firstIndex(of: list) {
+                    listQueue.remove(at: place)
+                    lists[list] = nil
+                }
+            }
+            pendingCount -= 1
+        }
+
+        /// Begins the read of the next list; nil if there is none or enough are being read.
+        mutating func beginListRead(max: Int) -> SubscriptionTable.List? {
+            guard listReads < max, !listQueue.isEmpty else { return nil }
+            listReads += 1
+            return listQueue.removeFirst()
+        }
+
+        /// Ends the read of a list, and returns its subscriptions.
+        mutating func endListRead(_ list: SubscriptionTable.List) -> [PendingWatch] {
+            listReads -= 1
+            let pending = lists.removeValue(forKey: list) ?? []
+            pendingCount -= pending.count
+            return pending
+        }
     }
 
     private let service: any LedgerService
@@ -58,6 +105,9 @@ final class WatchBroadcaster: Sendable {
     /// Yields if a subscription is pending.
     private let pendingSignals: AsyncStream<Void>
     private let pendingSignal: AsyncStream<Void>.Continuation
+    /// Yields if a list may be read for new subscribers.
+    private let listSignals: AsyncStream<Void>
+    private let listSignal: AsyncStream<Void>.Continuation
 
     init(service: any LedgerService, settings: ServerSettings, metrics: HTTPMetrics, logger: Logger) {
         self.service = service
@@ -66,6 +116,7 @@ final class WatchBroadcaster: Sendable {
         self.logger = logger
         (roundSignals, roundSignal) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         (pendingSignals, pendingSignal) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (listSignals, listSignal) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     // MARK: Subscriptions
@@ -74,18 +125,37 @@ final class WatchBroadcaster: Sendable {
     ///
     /// - Parameter whenDone: Called once, on any thread; at once if the subject is watched already. Gets nil if the job
     ///   does not exist, a limit is reached, or the database does not respond; ``WatchRoutes`` finds out which.
-    func subscribe(_ request: WatchRequest, whenDone: @escaping @Sendable (WatchSubscription?) -> Void) {
+    /// - Returns: The pending subscription, to be withdrawn if its client disconnects; nil if it is not pending.
+    func subscribe(
+        _ request: WatchRequest, whenDone: @escaping @Sendable (WatchSubscription?) -> Void
+    ) -> PendingWatch? {
         let isCached = state.withLock { $0.table.hasSnapshot(of: request.subject, from: request.position) }
         if isCached, let subscription = register(request.subject, reading: [], isCached: true) {
-            return whenDone(subscription)
+            whenDone(subscription)
+            return nil
         }
+        let pending = PendingWatch(subject: request.subject, whenDone: whenDone)
         let isAdmitted = state.withLock { state in
             guard mayAdmit(request.subject, state) else { return false }
-            state.pending.append(PendingSubscription(subject: request.subject, whenDone: whenDone))
+            state.add(pending)
             return true
         }
-        guard isAdmitted else { return whenDone(nil) }
-        pendingSignal.yield()
+        guard isAdmitted else {
+            whenDone(nil)
+            return nil
+        }
+        if request.job == nil { listSignal.yield() } else { pendingSignal.yield() }
+        return pending
+    }
+
+    /// Forgets a pending subscription whose client has disconnected.
+    func withdraw(_ pending: PendingWatch) {
+        state.withLock { $0.remove(pending) }
+    }
+
+    /// Whether a subscription to this subject would be within the limits.
+    func hasRoom(for subject: SubscriptionTable.Subject) -> Bool {
+        state.withLock { mayAdmit(subject, $0) }
     }
 
     /// Adds a subscription to the table.
@@ -107,32 +177,65 @@ final class WatchBroadcaster: Sendable {
         return WatchSubscription(buffer: buffer) { [weak self] in self?.unsubscribe(subject, added.number) }
     }
 
-    /// Reads the subjects of pending subscriptions, and registers the subscriptions.
-    ///
-    /// One query reads all jobs; each list needs a separate query.
-    private func admitPending() async {
+    /// Reads the jobs of pending subscriptions, many in one query, and registers the subscriptions.
+    private func admitJobs() async {
         for await _ in pendingSignals {
             while true {
                 let pending = state.withLock { state in
-                    let first = Array(state.pending.prefix(Self.jobsPerQuery))
-                    state.pending.removeFirst(first.count)
+                    let first = Array(state.jobs.prefix(Self.jobsPerQuery))
+                    state.jobs.removeFirst(first.count)
                     return first
                 }
                 if pending.isEmpty { break }
-                let found = await read(Set(pending.map(\.subject)))
-                for subscription in pending {
-                    let snapshots = found[subscription.subject]
-                    subscription.whenDone(
-                        snapshots.flatMap { register(subscription.subject, reading: $0, isCached: false) })
+                var found: [SubscriptionTable.Subject: EncodedSnapshot] = [:]
+                do throws(StoreError) {
+                    let jobs = Set(pending.map(\.subject)).compactMap {
+                        if case .job(let job) = $0 { job } else { nil }
+                    }
+                    for snapshot in try await read(jobs) { found[.job(snapshot.job)] = snapshot }
+                } catch {
+                    logger.debug(
+                        "cannot read the jobs of new watchers", metadata: ["error": "\(String(reflecting: error))"])
                 }
+                state.withLock { $0.pendingCount -= pending.count }
+                for watch in pending { finish(watch, reading: found[watch.subject].map { [$0] }) }
             }
         }
     }
 
+    /// Reads the lists of pending subscriptions, a few at the same time, and registers the subscriptions.
+    ///
+    /// A list may take long, and must delay neither jobs nor other lists.
+    private func admitLists() async {
+        await withDiscardingTaskGroup { group in
+            for await _ in listSignals {
+                while let list = state.withLock({ $0.beginListRead(max: Self.listReadsMax) }) {
+                    group.addTask { await self.admit(list) }
+                }
+            }
+            group.cancelAll()
+        }
+    }
+
+    private func admit(_ list: SubscriptionTable.List) async {
+        var snapshots: [EncodedSnapshot]?
+        do throws(StoreError) { snapshots = try await read(list) } catch {
+            logger.debug("cannot read the list of new watchers", metadata: ["error": "\(String(reflecting: error))"])
+        }
+        for watch in state.withLock({ $0.endListRead(list) }) { finish(watch, reading: snapshots) }
+        listSignal.yield()
+    }
+
+    private func finish(_ pending: PendingWatch, reading snapshots: [EncodedSnapshot]?) {
+        pending.whenDone(snapshots.flatMap { register(pending.subject, reading: $0, isCached: false) })
+    }
+
     private func mayAdmit(_ subject: SubscriptionTable.Subject, _ state: State) -> Bool {
         guard !state.isClosed, state.count < settings.watchersMax else { return false }
-        guard case .list = subject, !state.table.isWatched(subject) else { return true }
-        return state.table.listCount < settings.watchedListsMax
+        guard case .list(let list) = subject, !state.table.isWatched(subject), state.lists[list] == nil else {
+            return true
+        }
+        return state.table.listCount + state.lists.count < settings.watchedListsMax
     }
 
     /// The refusal of a stream.
@@ -155,37 +258,21 @@ final class WatchBroadcaster: Sendable {
     func close() {
         let (buffers, pending) = state.withLock { state in
             state.isClosed = true
-            defer { state.pending = [] }
-            return (state.table.buffers, state.pending)
+            let pending = state.jobs + state.listQueue.flatMap { state.lists[$0] ?? [] }
+            for list in state.listQueue { state.lists[list] = nil }
+            state.jobs = []
+            state.listQueue = []
+            state.pendingCount -= pending.count
+            return (state.table.buffers, pending)
         }
         for buffer in buffers { buffer.close() }
         for subscription in pending { subscription.whenDone(nil) }
         roundSignal.finish()
         pendingSignal.finish()
+        listSignal.finish()
     }
 
     // MARK: Reading
-
-    /// Reads subjects; leaves out those that do not exist or cannot be read.
-    private func read(
-        _ subjects: Set<SubscriptionTable.Subject>
-    ) async -> [SubscriptionTable.Subject: [EncodedSnapshot]] {
-        var found: [SubscriptionTable.Subject: [EncodedSnapshot]] = [:]
-        var jobs: [JobID] = []
-        do throws(StoreError) {
-            for subject in subjects {
-                switch subject {
-                case .job(let job): jobs.append(job)
-                case .list(let list): found[subject] = try await read(list)
-                }
-            }
-            for snapshot in try await read(jobs) { found[.job(snapshot.job)] = [snapshot] }
-        } catch {
-            logger.debug(
-                "cannot read the subjects of new watchers", metadata: ["error": "\(String(reflecting: error))"])
-        }
-        return found
-    }
 
     private func read(_ jobs: [JobID]) async throws(StoreError) -> [EncodedSnapshot] {
         guard !jobs.isEmpty else { return [] }
@@ -208,7 +295,8 @@ final class WatchBroadcaster: Sendable {
         await withTaskCancellationHandler {
             await withTaskGroup { group in
                 group.addTask { await self.poll() }
-                group.addTask { await self.admitPending() }
+                group.addTask { await self.admitJobs() }
+                group.addTask { await self.admitLists() }
                 var next = ContinuousClock.now
                 for await _ in roundSignals {
                     do { try await Task.sleep(until: next) } catch { break }
@@ -301,4 +389,17 @@ final class WatchSubscription: Sendable {
     }
 
     deinit { unsubscribe() }
+}
+
+/// A subscription that waits for the first snapshots of its subject.
+final class PendingWatch: Sendable {
+    let subject: SubscriptionTable.Subject
+    fileprivate let whenDone: @Sendable (WatchSubscription?) -> Void
+
+    fileprivate init(
+        subject: SubscriptionTable.Subject, whenDone: @escaping @Sendable (WatchSubscription?) -> Void
+    ) {
+        self.subject = subject
+        self.whenDone = whenDone
+    }
 }

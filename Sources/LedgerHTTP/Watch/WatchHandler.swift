@@ -40,6 +40,8 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
     var pipelined = PipelinedInput()
     private var isReadPending = false
     private var context: ChannelHandlerContext?
+    /// The subscription that the broadcaster has not granted yet.
+    private var pending: PendingWatch?
 
     init(broadcaster: WatchBroadcaster, metrics: HTTPMetrics, date: HTTPDate) {
         self.broadcaster = broadcaster
@@ -53,6 +55,7 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        if let pending { broadcaster.withdraw(pending) }
         unsubscribe()
     }
 
@@ -102,13 +105,14 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
         let started = ContinuousClock.now
         let loop = context.eventLoop
         let me = NIOLoopBound(self, eventLoop: loop)
-        broadcaster.subscribe(request) { subscription in
+        pending = broadcaster.subscribe(request) { subscription in
             loop.execute { me.value.begin(subscription, started) }
         }
     }
 
     /// Begins the stream, or forwards the request if there is no subscription.
     private func begin(_ subscription: WatchSubscription?, _ started: ContinuousClock.Instant) {
+        pending = nil
         // If the client has disconnected, the subscription ends by being released.
         guard let context, context.channel.isActive, case .subscribing(let head, let request) = state else { return }
         guard let subscription else {

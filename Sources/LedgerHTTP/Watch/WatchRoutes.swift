@@ -10,9 +10,11 @@ struct WatchRoutes: Sendable {
     static let listSizes: ClosedRange<Int64> = 1...1_000
 
     private let service: any LedgerService
+    private let broadcaster: WatchBroadcaster
 
     init(_ dependencies: RouteTable.Dependencies) {
         service = dependencies.service
+        broadcaster = dependencies.broadcaster
     }
 
     /// The parameters of the list's route.
@@ -66,9 +68,14 @@ struct WatchRoutes: Sendable {
         switch watch.subject {
         case .job(let job):
             guard try await service.job(job) != nil else { throw HTTPProblem.noSuchJob(job.description) }
-        case .list(let list): _ = try await service.jobs(list.filter, limit: 1, after: list.cursor)
+        case .list(let list): _ = try await service.jobs(list.filter, limit: list.limit, after: list.cursor)
         }
-        guard request.request.method == .head else { throw WatchBroadcaster.tooManyWatchers }
+        guard request.request.method == .head else {
+            guard broadcaster.hasRoom(for: watch.subject) else { throw WatchBroadcaster.tooManyWatchers }
+            throw HTTPProblem(
+                .serviceUnavailable, "Unavailable", "The stream could not be started. Try again.",
+                headers: HTTPFields(retryAfter: .seconds(1)))
+        }
         return LedgerResponse(status: .ok, headers: ServerSentEvents.headers)
     }
 }

@@ -63,7 +63,7 @@ enum Connector {
     }
 
     /// The maximum duration of a failed attempt that is repeated.
-    private static let repeatMax: Duration = .seconds(1)
+    private static let repeatMax: Duration = .seconds(3)
 
     private static func open(_ settings: [String: String]) -> Result<Session, PQError> {
         let start = ContinuousClock.now
@@ -76,16 +76,16 @@ enum Connector {
         // libpq has no function for the SQLSTATE of a refused connection, and the message is in the server's language.
         // A verbose message contains the SQLSTATE, but verbosity can only be set on an existing connection. Therefore
         // this function connects again. Timeouts are not repeated.
-        guard unsafe PQstatus(handle) == CONNECTION_BAD, start.duration(to: .now) < repeatMax else {
+        guard start.duration(to: .now) < repeatMax else {
             unsafe PQfinish(handle)
-            return .failure(failure(text, nil))
+            return .failure(failure(text, knownRefusal(in: text)))
         }
         _ = unsafe PQsetErrorVerbosity(handle, PQERRORS_VERBOSE)
         unsafe PQreset(handle)
         _ = unsafe PQsetErrorVerbosity(handle, PQERRORS_DEFAULT)
         if unsafe PQstatus(handle) == CONNECTION_OK { return unsafe .success(Session(handle)) }
         defer { unsafe PQfinish(handle) }
-        return unsafe .failure(failure(text, sqlState(in: message(of: handle))))
+        return unsafe .failure(failure(text, sqlState(in: message(of: handle)) ?? knownRefusal(in: text)))
     }
 
     /// Calls the closure with the settings in libpq's format.
@@ -115,6 +115,16 @@ enum Connector {
 
     private static func failure(_ text: String, _ sqlState: SQLState?) -> PQError {
         PQError(.connectionFailed, "no connection to PostgreSQL: \(text)", sqlState: sqlState)
+    }
+
+    /// The SQLSTATE of a refusal in English, for an attempt that is not repeated.
+    private static func knownRefusal(in text: String) -> SQLState? {
+        let patterns: [(String, SQLState)] = [
+            ("the database system is", .cannotConnectNow), ("too many clients", .tooManyConnections),
+            ("remaining connection slots", .tooManyConnections), ("too many connections for", .tooManyConnections),
+            ("no more connections allowed", .tooManyConnections),
+        ]
+        return patterns.first { text.contains($0.0) }?.1
     }
 
     /// The SQLSTATE in a verbose message, which is `SEVERITY:  SQLSTATE: text`.
