@@ -200,6 +200,9 @@ struct AppendQueue {
         return false
     }
 
+    /// Whether a writer runs.
+    var hasWriters: Bool { writers > 0 }
+
     /// Whether the queue is closed and nothing is pending.
     var hasEnded: Bool { isClosed && writers == 0 && waiting.isEmpty }
 

@@ -48,6 +48,7 @@ final class Appender: Sendable {
     /// Called with jobs that may have lost acknowledged events.
     private let onHeadsLost: @Sendable ([JobID]) -> Void
     private let isCheckingLimits = Atomic(false)
+    private let isWatchingStalls = Atomic(false)
     /// The last group that failed; nil if one has succeeded since.
     private let failure = Mutex<(failure: LedgerStatus.Failure, at: ContinuousClock.Instant)?>(nil)
     /// The time for which a failure is reported.
@@ -194,6 +195,24 @@ final class Appender: Sendable {
 
     private func startWriter() {
         Task(name: "appender-writer", executorPreference: reactor.taskExecutor) { await self.runWriter() }
+        if isWatchingStalls.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged {
+            Task(name: "appender-stalls") { await self.watchStalls() }
+        }
+    }
+
+    /// Starts another writer if a group stalls while appends to other jobs wait.
+    ///
+    /// One task for all groups: a timer for each would cost as much as a small append.
+    private func watchStalls() async {
+        repeat {
+            while queue.withLock({ $0.hasWriters }) {
+                await sleep(AppendQueue.Limits().stallTimeout)
+                if queue.withLock({ $0.reserveWriter(now: .now) }) { startWriter() }
+            }
+            isWatchingStalls.store(false, ordering: .relaxed)
+            // A writer may have started after the last look.
+        } while queue.withLock({ $0.hasWriters })
+            && isWatchingStalls.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged
     }
 
     private func runWriter() async {

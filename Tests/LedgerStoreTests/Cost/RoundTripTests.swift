@@ -89,12 +89,16 @@ struct RoundTripTests {
                     _ = try await ledger.append(Self.drafts(events), to: job)
                 }
                 #expect(uncached == 2, "\(events) events")
-                let before = try await Self.figures(ledger, .appending).late
-                let cached = try await Self.count(ledger, .appending) {
-                    for _ in 0..<5 { _ = try await ledger.append(Self.drafts(events), to: job) }
+                // On a slow machine every group may come too late once; not each time.
+                var late = 5
+                for _ in 1...5 where late == 5 {
+                    let before = try await Self.figures(ledger, .appending).late
+                    let cached = try await Self.count(ledger, .appending) {
+                        for _ in 0..<5 { _ = try await ledger.append(Self.drafts(events), to: job) }
+                    }
+                    #expect(cached == 5, "\(events) events")
+                    late = try await Self.figures(ledger, .appending).late - before
                 }
-                #expect(cached == 5, "\(events) events")
-                let late = try await Self.figures(ledger, .appending).late - before
                 #expect(late < 5, "the planned time of every group was wrong")
             }
         }
