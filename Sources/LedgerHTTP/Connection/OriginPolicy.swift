@@ -88,7 +88,9 @@ struct OriginPolicy: Sendable {
         return String(target.prefix { $0 != "?" })
     }
 
-    /// The name in an authority, without its port, in lower case; nil if it is no name with an optional port.
+    /// The name in an authority, in lower case and without its port.
+    ///
+    /// It is nil if the authority is not a name with an optional port.
     private static func name(of authority: String) -> String? {
         var name = authority.prefix { $0 != ":" }
         if authority.hasPrefix("[") {
@@ -102,7 +104,7 @@ struct OriginPolicy: Sendable {
         return normalized(String(name))
     }
 
-    /// A name in lower case, without the brackets of an IPv6 address and without a final dot.
+    /// A name in lower case, without brackets and without a final dot.
     private static func normalized(_ name: String) -> String {
         let name = name.lowercased()
         if name.hasPrefix("["), name.hasSuffix("]") { return String(name.dropFirst().dropLast()) }

@@ -4,7 +4,7 @@ internal import LedgerStore
 
 /// Reads the parts of a job's page and assembles them.
 ///
-/// A page of the past shows all parts as of one event; a page of the present shows each part as of the time of its read.
+/// A page of the past shows all parts as of one event; a page of the present shows each as of its read.
 struct JobPageBuilder: Sendable {
     let service: any LedgerService
     let request: RouteRequest

@@ -41,7 +41,7 @@ final class WatchBroadcaster: Sendable {
         var jobs: [PendingWatch] = []
         /// Subscriptions to lists that wait for the first read.
         var lists: [SubscriptionTable.List: [PendingWatch]] = [:]
-        /// The lists of ``lists`` whose read has not begun, in the order of arrival.
+        /// The lists of ``lists`` that are not being read yet, in the order of arrival.
         var listQueue: [SubscriptionTable.List] = []
         var listReads = 0
         /// The pending subscriptions, those being read included.
@@ -148,7 +148,7 @@ final class WatchBroadcaster: Sendable {
         return pending
     }
 
-    /// Forgets a pending subscription whose client has disconnected.
+    /// Forgets a pending subscription, because its client has disconnected.
     func withdraw(_ pending: PendingWatch) {
         state.withLock { $0.remove(pending) }
     }
@@ -177,7 +177,9 @@ final class WatchBroadcaster: Sendable {
         return WatchSubscription(buffer: buffer) { [weak self] in self?.unsubscribe(subject, added.number) }
     }
 
-    /// Reads the jobs of pending subscriptions, many in one query, and registers the subscriptions.
+    /// Reads the jobs of pending subscriptions and registers these.
+    ///
+    /// One query reads many jobs.
     private func admitJobs() async {
         for await _ in pendingSignals {
             while true {
@@ -203,9 +205,9 @@ final class WatchBroadcaster: Sendable {
         }
     }
 
-    /// Reads the lists of pending subscriptions, a few at the same time, and registers the subscriptions.
+    /// Reads the lists of pending subscriptions and registers these.
     ///
-    /// A list may take long, and must delay neither jobs nor other lists.
+    /// A list may take long, and must delay neither jobs nor other lists, so a few are read at the same time.
     private func admitLists() async {
         await withDiscardingTaskGroup { group in
             for await _ in listSignals {

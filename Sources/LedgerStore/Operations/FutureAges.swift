@@ -13,7 +13,7 @@ final class FutureAges: Sendable {
 
     private let entries = Mutex<[JobID: Entry]>([:])
 
-    /// Returns the number of seconds for which the oldest of these jobs has been behind.
+    /// Returns how many seconds the oldest of these jobs has been behind.
     ///
     /// - Parameter jobs: The jobs that lack such an event, with the sequence of the first missing one.
     func oldest(of jobs: [JobID: Int64], now: ContinuousClock.Instant = .now) -> Double {
