@@ -162,14 +162,14 @@ struct LedgerServiceContractAuditTests {
         "a replay of an unknown job is refused, and unknown replays are nil", arguments: LedgerImplementation.allCases)
     func replays(_ implementation: LedgerImplementation) async throws {
         try await implementation.withLedger { ledger in
-            let nobody = LedgerImplementation.unknownJob
+            let unknown = LedgerImplementation.unknownJob
             let error = await #expect(throws: StoreError.self) {
-                try await ledger.beginReplay(Replay.Request(job: nobody))
+                try await ledger.beginReplay(Replay.Request(job: unknown))
             }
-            #expect(error?.code == .unknownJob && error?.jobs == [nobody])
+            #expect(error?.code == .unknownJob && error?.jobs == [unknown])
             let replays = [
-                try await ledger.replay(nobody), try await ledger.revertReplay(nobody),
-                try await ledger.dropReplay(nobody),
+                try await ledger.replay(unknown), try await ledger.revertReplay(unknown),
+                try await ledger.dropReplay(unknown),
             ]
             #expect(replays == [nil, nil, nil])
             #expect(try await ledger.replays(limit: 5).isEmpty)

@@ -42,34 +42,35 @@ struct LedgerServiceContractTests {
     @Test("an unknown job has no views, pages or results", arguments: LedgerImplementation.allCases)
     func unknownJobs(_ implementation: LedgerImplementation) async throws {
         try await implementation.withLedger { ledger in
-            let nobody = LedgerImplementation.unknownJob
-            #expect(try await ledger.job(nobody) == nil)
-            #expect(try await ledger.jobs([nobody]).isEmpty)
+            let unknown = LedgerImplementation.unknownJob
+            #expect(try await ledger.job(unknown) == nil)
+            #expect(try await ledger.jobs([unknown]).isEmpty)
             for policy in CountingPolicy.allCases {
-                #expect(try await ledger.job(nobody, counting: policy) == nil)
-                #expect(try await ledger.job(nobody, at: .sequence(1), counting: policy) == nil)
+                #expect(try await ledger.job(unknown, counting: policy) == nil)
+                #expect(try await ledger.job(unknown, at: .sequence(1), counting: policy) == nil)
                 let difference = try await ledger.difference(
-                    nobody, from: .sequence(0), to: nil, counting: policy, limit: 1)
+                    unknown, from: .sequence(0), to: nil, counting: policy, limit: 1)
                 #expect(difference == nil)
-                let explanation = try await ledger.explain(nobody, nil, at: nil, counting: policy, limit: 1, after: nil)
+                let explanation = try await ledger.explain(
+                    unknown, nil, at: nil, counting: policy, limit: 1, after: nil)
                 guard case .noSuchJob = explanation else { throw Unexpected() }
             }
-            guard case .noSuchJob = try await ledger.history(nobody, nil, points: 2) else { throw Unexpected() }
-            let stamped = try await called { ledger.stampedJob(nobody, whenDone: $0) }
+            guard case .noSuchJob = try await ledger.history(unknown, nil, points: 2) else { throw Unexpected() }
+            let stamped = try await called { ledger.stampedJob(unknown, whenDone: $0) }
             #expect(stamped == nil)
-            #expect(try await called { ledger.stamp(of: nobody, whenDone: $0) } == nil)
+            #expect(try await called { ledger.stamp(of: unknown, whenDone: $0) } == nil)
             for after in [nil, 5] as [Int64?] {
-                let events = try await ledger.events(nobody, EventFilter(), after: after, limit: 1)
+                let events = try await ledger.events(unknown, EventFilter(), after: after, limit: 1)
                 #expect(events == nil)
-                let tasks = try await ledger.tasks(nobody, state: nil, limit: 1, after: after)
+                let tasks = try await ledger.tasks(unknown, state: nil, limit: 1, after: after)
                 #expect(tasks == nil)
             }
-            let past = try await ledger.tasks(nobody, at: .sequence(1), state: nil, limit: 1, after: nil)
+            let past = try await ledger.tasks(unknown, at: .sequence(1), state: nil, limit: 1, after: nil)
             #expect(past == nil)
-            #expect(try await ledger.verdicts(nobody, 1...2).isEmpty)
-            #expect(try await ledger.status(of: "e", task: "t", in: nobody, at: 1) == nil)
-            #expect(try await ledger.verify(nobody, Verification.Range()) == nil)
-            #expect(try await ledger.excerpt(nobody, after: 0, limit: 1) == nil)
+            #expect(try await ledger.verdicts(unknown, 1...2).isEmpty)
+            #expect(try await ledger.status(of: "e", task: "t", in: unknown, at: 1) == nil)
+            #expect(try await ledger.verify(unknown, Verification.Range()) == nil)
+            #expect(try await ledger.excerpt(unknown, after: 0, limit: 1) == nil)
         }
     }
 
@@ -174,21 +175,21 @@ struct LedgerServiceContractTests {
     func refusesUnknownJobs(_ implementation: LedgerImplementation) async throws {
         try await implementation.withLedger { ledger in
             let job = try await ledger.job()
-            let nobody = LedgerImplementation.unknownJob
+            let unknown = LedgerImplementation.unknownJob
             let draft = EventDraft(.units("t"))
             var errors: [StoreError?] = []
             errors.append(
-                await #expect(throws: StoreError.self) { try await ledger.append([draft, draft], to: nobody) })
+                await #expect(throws: StoreError.self) { try await ledger.append([draft, draft], to: unknown) })
             errors.append(
                 await #expect(throws: StoreError.self) {
-                    try await called { ledger.append([draft], to: nobody, whenDone: $0) }
+                    try await called { ledger.append([draft], to: unknown, whenDone: $0) }
                 })
             errors.append(
                 await #expect(throws: StoreError.self) {
-                    try await ledger.append([(job, draft), (nobody, draft), (job, draft)])
+                    try await ledger.append([(job, draft), (unknown, draft), (job, draft)])
                 })
             #expect(errors.map { $0?.code } == [.unknownJob, .unknownJob, .unknownJob])
-            #expect(errors.map { $0?.jobs } == [[nobody], [nobody], [nobody]])
+            #expect(errors.map { $0?.jobs } == [[unknown], [unknown], [unknown]])
             #expect(try await ledger.job(job)?.ledgerSequence == 1)
         }
     }
@@ -228,8 +229,8 @@ struct LedgerServiceContractTests {
             #expect(try await !folded(2, .milliseconds(50)))
             #expect(try await ledger.waitForChange(job, after: 0, deadline: .zero))
             #expect(try await !ledger.waitForChange(job, after: 1, deadline: .milliseconds(50)))
-            let nobody = LedgerImplementation.unknownJob
-            #expect(try await !ledger.waitUntilFolded(nobody, sequence: 1, deadline: .milliseconds(50)))
+            let unknown = LedgerImplementation.unknownJob
+            #expect(try await !ledger.waitUntilFolded(unknown, sequence: 1, deadline: .milliseconds(50)))
             async let reached = ledger.waitUntilFolded(job, sequence: 3, deadline: .testTimeout)
             async let changed = ledger.waitForChange(job, after: 1, deadline: .testTimeout)
             for _ in 0..<2 { _ = try await ledger.append([EventDraft(.units("t"))], to: job) }
