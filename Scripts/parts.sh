@@ -8,20 +8,30 @@ summaries=()
 passed=0
 failed=0
 
-# Runs a command as one part of the tests. Its output goes to a log, which is printed if the command fails.
+# The time limit of a part in minutes. It is several times what a part takes on a small machine: a part that reaches it
+# does not get on at all, and its log then ends with what it waited for.
+part_minutes="${part_minutes:-20}"
+
+# Runs a command as one part of the tests. Its output goes to a log, which is printed if the command fails. After the
+# time limit the part is ended.
 #
 #   run_part NAME COMMAND…
 run_part() {
-    local name="$1" log="$logs/$1.log" code start=$SECONDS
+    local name="$1" log="$logs/$1.log" code part watchdog start=$SECONDS
     shift
     mkdir -p "$logs"
     say "test: $name"
+    # shellcheck disable=SC2094 # the watchdog reads what the log contains so far
     # The command runs in a subshell with "set -e", because "set -e" has no effect on the left side of "||".
     trap - ERR
     set +e
     (
         set -e
         report_errors
+        part=$BASHPID
+        end_after_limit "$part" "$log" &
+        watchdog=$!
+        trap 'kill "$watchdog" 2>/dev/null || true' EXIT
         "$@"
     ) >"$log" 2>&1 </dev/null
     code=$?
@@ -38,6 +48,46 @@ run_part() {
         cat "$log" >&2
         say "test: $name failed with exit code $code; its output is above and in $log"
     fi
+}
+
+# Waits for the time limit of a part, and then ends the part's processes. The log gets a list of them and the names of
+# the tests that have started but not ended.
+#
+#   end_after_limit PID LOG
+end_after_limit() {
+    local part="$1" log="$2" own=$BASHPID rest=$((part_minutes * 60)) processes
+    trap - EXIT ERR
+    # Short sleeps: a long one would outlive the part, and keep its log open.
+    while ((rest > 0)); do
+        sleep 2
+        kill -0 "$part" 2>/dev/null || return 0
+        rest=$((rest - 2))
+    done
+    processes="$(descendants "$part" "$own")"
+    printf '\nThe part did not end within %s minutes. Its processes:\n' "$part_minutes"
+    # shellcheck disable=SC2086 # one argument for each process
+    ps -o pid,ppid,stat,etime,time,wchan:20,args ww -p ${processes//$'\n'/,} || true
+    printf '\nTests without an end:\n'
+    unfinished_tests "$log"
+    # shellcheck disable=SC2086
+    kill -KILL "$part" $processes 2>/dev/null || true
+}
+
+# Prints the process IDs of all descendants of a process, except for those of another one.
+descendants() {
+    local child
+    for child in $(pgrep -P "$1" || true); do
+        [[ $child != "$2" ]] || continue
+        printf '%s\n' "$child"
+        descendants "$child" "$2"
+    done
+}
+
+# Prints the tests of a log of Swift Testing that have started but not ended.
+unfinished_tests() {
+    local state='s/^[^ ]+ (Test "([^"\\]|\\.)*")( with [0-9]+ test cases)?'
+    sort <(sed -n -E "$state started\..*/\1/p" "$1") <(sed -n -E "$state (passed|failed) after.*/\1/p" "$1") |
+        uniq --unique
 }
 
 # Reads the last line of a test runner from a log (Swift Testing, pytest, or "N passed, N failed"). Sets part_summary,

@@ -1,19 +1,10 @@
 import NIOCore
-import NIOPosix
 import Testing
 
 extension RawClient {
     /// Sends pieces on one connection, closes the output and reads all responses.
     func sendPipelined(_ pieces: [String]) async throws -> [RawResponse] {
-        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-            .channelOption(.allowRemoteHalfClosure, value: true)
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .connect(host: "127.0.0.1", port: port) { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try NIOAsyncChannel<ByteBuffer, ByteBuffer>(
-                        wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
-                }
-            }
+        let channel = try await connect(closesOutput: true)
         let received: [UInt8] = try await channel.executeThenClose { inbound, outbound in
             for piece in pieces { try await outbound.write(ByteBuffer(string: piece)) }
             outbound.finish()

@@ -24,6 +24,10 @@ struct RawResponse: Sendable {
 /// A test can therefore send any invalid request.
 struct RawClient: Sendable {
     let port: Int
+    /// The longest life of a connection.
+    ///
+    /// After it the connection is closed, and the test that waits for a response fails instead of stopping the run.
+    private static let lifeMax: TimeAmount = .seconds(300)
 
     func send(_ bytes: [UInt8]) async throws -> RawResponse {
         let channel = try await connect()
@@ -35,13 +39,20 @@ struct RawClient: Sendable {
         }
     }
 
-    func connect() async throws -> NIOAsyncChannel<ByteBuffer, ByteBuffer> {
+    /// Connects.
+    ///
+    /// - Parameter closesOutput: Whether the client closes its output before it has received all.
+    func connect(closesOutput: Bool = false) async throws -> NIOAsyncChannel<ByteBuffer, ByteBuffer> {
         try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .channelOption(.allowRemoteHalfClosure, value: closesOutput)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .connect(host: "127.0.0.1", port: port) { channel in
-                channel.eventLoop.makeCompletedFuture {
+                let expiry = channel.eventLoop.scheduleTask(in: Self.lifeMax) { channel.close(promise: nil) }
+                channel.closeFuture.whenComplete { _ in expiry.cancel() }
+                return channel.eventLoop.makeCompletedFuture {
                     try NIOAsyncChannel<ByteBuffer, ByteBuffer>(
                         wrappingChannelSynchronously: channel,
-                        configuration: .init(isOutboundHalfClosureEnabled: false))
+                        configuration: .init(isOutboundHalfClosureEnabled: closesOutput))
                 }
             }
     }
@@ -130,7 +141,11 @@ func withServer<R: Sendable>(
     let server = LedgerServer(service: service, settings: settings, logger: TestCluster.logger) { _, port in
         sink.yield(port)
     }
-    let running = Task { try await server.run() }
+    let running = Task {
+        // A server that cannot start yields no port.
+        defer { sink.finish() }
+        try await server.run()
+    }
     var port: Int?
     for await first in ports {
         port = first

@@ -50,7 +50,11 @@ struct RequestPathTests {
                 sink.yield(port)
                 sink.finish()
             }
-            let running = Task { try await server.run() }
+            let running = Task {
+                // A server that cannot start yields no port.
+                defer { sink.finish() }
+                try await server.run()
+            }
             var client: RawClient?
             for await port in ports { client = RawClient(port: port) }
             let result: Result<Void, any Error>

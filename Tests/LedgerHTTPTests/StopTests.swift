@@ -16,7 +16,11 @@ struct StopTests {
             sink.yield(port)
         }
         let group = ServiceGroup(services: [server], logger: TestCluster.logger)
-        async let running: Void = group.run()
+        async let running: Void = {
+            // A server that cannot start yields no port.
+            defer { sink.finish() }
+            try await group.run()
+        }()
         let port = try #require(await ports.first { _ in true })
         let client = RawClient(port: port)
         let path = "/v1/jobs/\(try await client.createJob())"

@@ -167,7 +167,7 @@ struct ExchangeTests {
                 $0.patience = .zero
             }
             let first = Task { try await client.checkHealth() }
-            await server.waitForRequests(1)
+            try await server.waitForRequests(1)
             let error = await #expect(throws: LedgerClientError.self) { try await client.job(job) }
             #expect(error?.code == .unavailable)
             first.cancel()

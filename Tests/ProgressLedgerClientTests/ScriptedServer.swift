@@ -1,3 +1,4 @@
+import LedgerTestSupport
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -32,7 +33,6 @@ final class ScriptedServer: Sendable {
         var requests: [Request] = []
         var connections = 0
         var bytesWritten = 0
-        var waiting: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
     }
 
     let port: Int
@@ -76,15 +76,8 @@ final class ScriptedServer: Sendable {
     var bytesWritten: Int { state.value.withLock(\.bytesWritten) }
 
     /// Waits until this number of requests has arrived.
-    func waitForRequests(_ count: Int) async {
-        await withCheckedContinuation { continuation in
-            let haveArrived = state.value.withLock { state in
-                guard state.requests.count < count else { return true }
-                state.waiting.append((count, continuation))
-                return false
-            }
-            if haveArrived { continuation.resume() }
-        }
+    func waitForRequests(_ count: Int) async throws {
+        try await eventually { self.requests.count >= count }
     }
 
     fileprivate final class StateBox: Sendable {
@@ -124,13 +117,10 @@ final class ScriptedServer: Sendable {
                 let head = head!
                 let request = Request(
                     line: "\(head.method) \(head.uri)", headers: head.headers, body: body, connection: number)
-                let (reaction, waiters) = state.value.withLock { state in
+                let reaction = state.value.withLock { state in
                     state.requests.append(request)
-                    let waiters = state.waiting.filter { $0.count <= state.requests.count }
-                    state.waiting.removeAll { $0.count <= state.requests.count }
-                    return (state.script.popFirst(), waiters)
+                    return state.script.popFirst()
                 }
-                for waiter in waiters { waiter.continuation.resume() }
                 react(reaction ?? .respond(500, "the script has ended"), context)
             }
         }

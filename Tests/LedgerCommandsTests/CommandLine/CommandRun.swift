@@ -48,9 +48,10 @@ struct CommandRun: Sendable {
         process.standardOutput = outputs[0]
         process.standardError = outputs[1]
         if let folder { process.currentDirectoryURL = URL(filePath: folder) }
-        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-            process.terminationHandler = { _ in continuation.resume() }
-            do { try process.begin() } catch { continuation.resume(throwing: error) }
+        try process.begin()
+        do { try await eventually(within: .seconds(300)) { !process.isRunning } } catch {
+            kill(process.processIdentifier, SIGKILL)
+            throw error
         }
         for output in outputs { try output.close() }
         let texts = try ["output", "errors"].map {
