@@ -56,11 +56,11 @@ public struct ServerSettings: Sendable {
 
     /// The time left to wait for the projection after a write is recorded.
     ///
-    /// It ends early enough to respond before ``writeDeadline``, after which the response would be that the outcome is
-    /// unknown.
+    /// It ends with six sevenths of ``writeDeadline``, early enough for a busy server to respond before that: afterwards
+    /// the response would be that the outcome is unknown.
     ///
     /// - Parameter start: When the write began.
     func foldDeadline(ofWriteStarted start: ContinuousClock.Instant) -> Duration {
-        max(.zero, min(foldDeadline, writeDeadline - .seconds(1) - start.duration(to: .now)))
+        max(.zero, min(foldDeadline, writeDeadline * 6 / 7 - start.duration(to: .now)))
     }
 }

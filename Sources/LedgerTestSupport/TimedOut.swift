@@ -89,6 +89,9 @@ public func eventually<Value>(
     try await poll(within: limit, retriesErrors: retriesErrors, file, line, read, until: isReached)
 }
 
+/// The longest pause between two reads of a polled value.
+private let pauseMax: Duration = .milliseconds(100)
+
 @discardableResult
 private func poll<Value>(
     within limit: Duration, retriesErrors: Bool, _ file: String, _ line: Int, _ read: () async throws -> Value,
@@ -96,6 +99,7 @@ private func poll<Value>(
 ) async throws -> Value {
     let end = ContinuousClock.now + limit
     var attempts = 0
+    var pause: Duration = .milliseconds(2)
     while true {
         attempts += 1
         let last: Result<Value, any Error>
@@ -107,7 +111,9 @@ private func poll<Value>(
         guard ContinuousClock.now < end else {
             throw TimedOut(limit: limit, file: file, line: line, last: describe(last), attempts: attempts)
         }
-        try await Task.sleep(for: .milliseconds(5))
+        try await Task.sleep(for: pause)
+        // Longer and longer pauses: many tests that poll would leave no time for what they wait for.
+        pause = min(pause * 5 / 4, pauseMax)
     }
 }
 

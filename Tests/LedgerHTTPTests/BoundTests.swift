@@ -130,7 +130,6 @@ struct BoundTests {
     func slowProjection() async throws {
         var settings = ServerSettings()
         settings.port = 0
-        settings.writeDeadline = .seconds(2)
         settings.foldDeadline = .seconds(60)
         try await withServer(on: InMemoryLedger(isFolding: false), settings) { client in
             let job = try await client.createJob()

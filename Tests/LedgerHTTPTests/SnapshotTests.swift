@@ -111,6 +111,7 @@ struct SnapshotTests {
                             let requests = String(repeating: read("/v1/jobs/\(job)/progress"), count: 3)
                             for response in try await client.sendPipelined([requests]) {
                                 let json = try response.json
+                                #expect(response.status == 200, "\(json)")
                                 #expect(json["ledger_sequence"] == .integer(Int128(round + 1)))
                                 #expect(json["progress"]?.elements?.first?["done"] == .integer(Int128(round)))
                             }
