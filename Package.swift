@@ -196,7 +196,8 @@ let package = Package(
         .testTarget(
             name: "ProgressLedgerClientTests",
             dependencies: [
-                "Ledger", "LedgerTestSupport", "LedgerWire", "ProgressLedgerClient", .product(name: "Logging", package: "swift-log"),
+                "Ledger", "LedgerTestSupport", "LedgerWire", "ProgressLedgerClient",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),

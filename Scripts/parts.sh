@@ -21,7 +21,6 @@ run_part() {
     shift
     mkdir -p "$logs"
     say "test: $name"
-    # shellcheck disable=SC2094 # the watchdog reads what the log contains so far
     # The command runs in a subshell with "set -e", because "set -e" has no effect on the left side of "||".
     trap - ERR
     set +e
@@ -29,7 +28,7 @@ run_part() {
         set -e
         report_errors
         part=$BASHPID
-        end_after_limit "$part" "$log" &
+        end_after_limit "$part" "$logs/$name.log" &
         watchdog=$!
         trap 'kill "$watchdog" 2>/dev/null || true' EXIT
         "$@"

@@ -56,7 +56,7 @@ public struct ServerSettings: Sendable {
 
     /// The time left to wait for the projection after a write is recorded.
     ///
-    /// It ends with six sevenths of ``writeDeadline``, early enough for a busy server to respond before that: afterwards
+    /// It ends with six sevenths of ``writeDeadline``: early enough for a busy server to respond before it. Afterwards
     /// the response would be that the outcome is unknown.
     ///
     /// - Parameter start: When the write began.
