@@ -38,6 +38,7 @@ let package = Package(
     targets: [
         // Layer 0
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CSpawn"),
         .target(name: "Ledger", swiftSettings: settings),
         .executableTarget(name: "embed-files", path: "Sources/EmbedFiles/Tool", swiftSettings: settings),
         .plugin(
@@ -64,7 +65,7 @@ let package = Package(
         .target(
             name: "LedgerStore",
             dependencies: [
-                "Ledger", "LedgerChain", "LedgerSchema", "PQ",
+                "CSpawn", "Ledger", "LedgerChain", "LedgerSchema", "PQ",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),

@@ -104,13 +104,15 @@ public final class FaultProxy: @unchecked Sendable {
 
     /// Closes all connections and accepts no more.
     public func close() {
-        let open = state.withLock { state in
+        let isFirst = state.withLock { state in
+            guard !state.isClosed else { return false }
             state.isClosed = true
-            return state.open
+            // Only under the lock are the numbers still those of the proxy's own sockets.
+            for descriptor in state.open { shutdown(descriptor, Int32(SHUT_RDWR)) }
+            shutdown(listener, Int32(SHUT_RDWR))
+            return true
         }
-        for descriptor in open { shutdown(descriptor, Int32(SHUT_RDWR)) }
-        shutdown(listener, Int32(SHUT_RDWR))
-        guard let folder else { return }
+        guard isFirst, let folder else { return }
         unlink("\(folder)/.s.PGSQL.\(target["port"] ?? "5432")")
         rmdir(folder)
     }
@@ -133,7 +135,15 @@ public final class FaultProxy: @unchecked Sendable {
                 Glibc.close(server)
                 continue
             }
-            state.withLock { $0.open.formUnion([client, server]) }
+            let isOpen = state.withLock { state in
+                if !state.isClosed { state.open.formUnion([client, server]) }
+                return !state.isClosed
+            }
+            guard isOpen else {
+                Glibc.close(client)
+                Glibc.close(server)
+                continue
+            }
             let remaining = PairCounter()
             for (source, sink, direction) in [
                 (client, server, Direction.toServer), (server, client, Direction.toClient),

@@ -4,8 +4,7 @@ internal import Foundation
 public final class ServerProcess: @unchecked Sendable {
     // `@unchecked`: one test at a time uses the `Process`, which protects its own state by a lock.
     private let process = Process()
-    private let output: String
-    private static let folder = "/tmp"
+    private let output: ProcessOutput
 
     /// The path of the built `progress-ledger`.
     ///
@@ -18,12 +17,11 @@ public final class ServerProcess: @unchecked Sendable {
 
     /// Starts the program.
     public init(_ arguments: [String], environment: [String: String] = [:]) throws {
-        output = "\(Self.folder)/progress-ledger-process-\(UUID().uuidString)"
+        output = try ProcessOutput()
         process.executableURL = URL(fileURLWithPath: Self.binary)
         process.arguments = arguments
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-        try Data().write(to: URL(fileURLWithPath: output))
-        let file = try FileHandle(forWritingTo: URL(fileURLWithPath: output))
+        let file = try output.open()
         process.standardOutput = file
         process.standardError = file
         process.standardInput = FileHandle.nullDevice
@@ -32,13 +30,10 @@ public final class ServerProcess: @unchecked Sendable {
 
     deinit {
         if process.isRunning { kill(process.processIdentifier, SIGKILL) }
-        do { try FileManager.default.removeItem(atPath: output) } catch { print("cannot remove \(output)") }
     }
 
     /// The output so far, of standard output and standard error.
-    public var printed: String {
-        FileManager.default.contents(atPath: output).map { String(decoding: $0, as: UTF8.self) } ?? ""
-    }
+    public var printed: String { output.text }
 
     public var isRunning: Bool { process.isRunning }
     public var exitCode: Int32 { process.terminationStatus }
@@ -56,7 +51,11 @@ public final class ServerProcess: @unchecked Sendable {
         return url ?? ""
     }
 
+    /// Sends a signal, unless the process has ended.
+    ///
+    /// Its number may then belong to another process.
     public func send(_ signal: Int32) {
+        guard process.isRunning else { return }
         kill(process.processIdentifier, signal)
     }
 

@@ -49,14 +49,14 @@ public enum TestPooler {
         let started = try await runner.run([program, "-d", "\(folder)/pgbouncer.ini"], deadline: .seconds(30))
         guard started.exitCode == 0 else { throw Failure(description: started.output) }
         let pooled = target.setting("host", folder).setting("port", String(port))
-        // The socket exists before the pooler accepts connections.
-        let pool = Pool(target: pooled, logger: TestCluster.logger)
-        try await eventually(equals: 1, retriesErrors: true) {
-            try await pool.query(Query("select 1", prepare: false)).count
-        }
-        await pool.close()
         let result: Result<R, any Error>
         do {
+            // The socket exists before the pooler accepts connections.
+            let pool = Pool(target: pooled, logger: TestCluster.logger)
+            try await eventually(equals: 1, retriesErrors: true) {
+                try await pool.query(Query("select 1", prepare: false)).count
+            }
+            await pool.close()
             result = .success(try await body(pooled))
         } catch {
             result = .failure(error)

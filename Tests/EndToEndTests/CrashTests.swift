@@ -19,6 +19,7 @@ struct CrashTests {
             let jobs = try await host.createJobs(3)
             let load = try Load(ports: host.ports, jobs: jobs)
             let reporters = Task { try await load.run(reporters: 8, reports: 150) }
+            defer { reporters.cancel() }
             for round in 0..<3 {
                 try await load.waitForProgress(beyond: round * 4)
                 try await host.killServer(round % 2)
@@ -93,6 +94,7 @@ actor Load {
                     label: "units", total: 1, done: 1)))
         // Each reporter has a server, and uses the other one if that does not respond.
         var server = reporter
+        let end = ContinuousClock.now + .testTimeout
         while true {
             do {
                 let appended = try await clients[server % clients.count].append([draft], to: job)
@@ -100,6 +102,7 @@ actor Load {
                     Acknowledged(job: job, reporter: reporter, report: report, sequence: appended.sequences.upperBound))
                 return
             } catch {
+                guard .now < end else { throw error }
                 server += 1
                 // The pause is the pace of the load, not a wait: repeating at once would starve the starting servers.
                 try await Task.sleep(for: .milliseconds(20))

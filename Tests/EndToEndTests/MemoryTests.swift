@@ -10,7 +10,7 @@ import Testing
 /// It must stay bounded for jobs of any size, for slow readers and while PostgreSQL does not respond. The server is a
 /// process of its own, and the kernel reports its peak memory. Each test would need several times its limit if the
 /// server held the data of the test as a whole.
-@Suite("Memory", .serialized, .timeLimit(.minutes(30)))
+@Suite("Memory", .serialized, .timeLimit(.minutes(10)))
 struct MemoryTests {
     private static let mebibyte = 1 << 20
 
@@ -37,18 +37,18 @@ struct MemoryTests {
 
         /// Runs curl and returns its output.
         func curl(_ arguments: [String]) async throws -> String {
-            let curl = try Self.startCurl(arguments)
+            let output = try ProcessOutput()
+            let curl = try Self.startCurl(arguments, output: output.open())
             try await eventually { !curl.isRunning }
-            let output = curl.standardOutput as? Pipe
-            return String(decoding: output?.fileHandleForReading.readDataToEndOfFile() ?? Data(), as: UTF8.self)
+            return output.text
         }
 
-        /// Starts curl; its output must be short, because it is read only after its end.
-        static func startCurl(_ arguments: [String]) throws -> Process {
+        /// Starts curl.
+        static func startCurl(_ arguments: [String], output: FileHandle = .nullDevice) throws -> Process {
             let process = Process()
             process.executableURL = URL(fileURLWithPath: "/usr/bin/curl")
             process.arguments = ["--silent"] + arguments
-            process.standardOutput = Pipe()
+            process.standardOutput = output
             process.standardError = FileHandle.nullDevice
             try process.begin()
             return process
@@ -172,7 +172,8 @@ struct MemoryTests {
                             #"http_request_seconds_count{route="/v1/jobs/{job}/events",method="POST",status="5xx"}"#)
                         return (pending: pending, refused: refused)
                     }
-                    senders.terminate()
+                    // curl may have inherited a mask that blocks SIGTERM.
+                    kill(senders.processIdentifier, SIGKILL)
                 }
                 #expect(growth < 160 * Self.mebibyte, "\(growth >> 20) MiB")
             }

@@ -9,7 +9,7 @@ import Synchronization
 import Testing
 
 /// Tests of tasks that report through the library to a real server during faults.
-@Suite("Reporting from Swift", .timeLimit(.minutes(30)))
+@Suite("Reporting from Swift", .timeLimit(.minutes(10)))
 struct ReporterTests {
     private static let logger: Logger = {
         var logger = Logger(label: "test")
@@ -344,15 +344,14 @@ struct ReporterTests {
                 "PROGRESS_LEDGER_URL": host.client.address.description, "PROGRESS_LEDGER_JOB": id.description,
                 "PROGRESS_LEDGER_ATTEMPT": "1",
             ]
-            let output = Pipe()
-            process.standardOutput = output
+            let output = try ProcessOutput()
+            process.standardOutput = try output.open()
             try process.begin()
             try await eventually({ $0 >= 5 }) { try await host.client.job(id).ledgerSequence }
             kill(process.processIdentifier, signal)
             try await eventually { !process.isRunning }
             #expect(process.terminationReason == .uncaughtSignal && process.terminationStatus == signal)
-            let printed = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
-            let reported = try #require(printed.split(separator: "\n").last.flatMap { Int128($0) })
+            let reported = try #require(output.text.split(separator: "\n").last.flatMap { Int128($0) })
             let counted = try #require(try await finalUnits(job)["units"]?[0])
             if signal != SIGKILL {
                 // All accepted units are recorded. The process may have ended before it printed the last one.
@@ -395,11 +394,11 @@ struct ReporterTests {
         process.executableURL = Self.examples
         process.arguments = [name]
         process.environment = ["PROGRESS_LEDGER_URL": host.client.address.description]
-        let output = Pipe()
-        process.standardOutput = output
+        let output = try ProcessOutput()
+        process.standardOutput = try output.open()
         try process.begin()
         try await eventually { !process.isRunning }
         #expect(process.terminationStatus == 0)
-        return String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+        return output.text
     }
 }

@@ -35,7 +35,8 @@ struct LocalPostgresFaultTests {
         let account = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--"]
         process.arguments = (geteuid() == 0 ? account : []) + ["sleep", "600"]
         try process.begin()
-        defer { process.terminate() }
+        // A blocked SIGTERM, inherited from the thread that started it, would let it live on.
+        defer { kill(process.processIdentifier, SIGKILL) }
         // Until then the process is root's, and PostgreSQL's user may not signal it.
         try await eventually {
             FileManager.default.contents(atPath: "/proc/\(process.processIdentifier)/comm") == Data("sleep\n".utf8)

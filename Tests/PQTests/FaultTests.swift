@@ -125,6 +125,8 @@ struct FaultTests {
         try await withProxy({ $0.cancelGrace = .milliseconds(300) }) { direct, broken, _ in
             let process = try await broken.query(Query("select pg_backend_pid()"))[0].decode(0, as: Int32.self)
             #expect(kill(process, SIGSTOP) == 0)
+            // A stopped process would hold up every drop of a database.
+            defer { kill(process, SIGCONT) }
             let error = await #expect(throws: PQError.self) {
                 try await broken.query(Query("select 1"), deadline: .milliseconds(100))
             }

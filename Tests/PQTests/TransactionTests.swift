@@ -143,7 +143,7 @@ struct TransactionTests {
                             Query("select wait_event from pg_stat_activity where pid = $1", [.int4(backend)]))
                         let isBlocked = try waits[0].decodeIfPresent(0, as: String.self) == "ClientWrite"
                         blockedChecks = isBlocked ? blockedChecks + 1 : 0
-                        return blockedChecks == 100
+                        return blockedChecks == 20
                     }
                     bytes += chunk.count
                 }

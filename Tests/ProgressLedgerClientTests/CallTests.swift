@@ -19,7 +19,7 @@ private let eventText = """
     "hash":"\(String(repeating: "0f", count: 32))"}
     """
 
-@Suite("Calls", .timeLimit(.minutes(30)))
+@Suite("Calls", .timeLimit(.minutes(10)))
 struct CallTests {
     private func exchange<Value>(
         _ reaction: ScriptedServer.Reaction, _ call: (LedgerClient) async throws -> Value
@@ -197,7 +197,7 @@ struct CallTests {
     }
 }
 
-@Suite("The event stream", .timeLimit(.minutes(30)))
+@Suite("The event stream", .timeLimit(.minutes(10)))
 struct EventStreamTests {
     @Test("lines are joined from any pieces, without empty ones, and the last needs no line feed")
     func linesAreJoined() async throws {

@@ -20,7 +20,7 @@ private func client(
     return try LedgerClient(url: server.url, settings: settings)
 }
 
-@Suite("Exchanges", .timeLimit(.minutes(30)))
+@Suite("Exchanges", .timeLimit(.minutes(10)))
 struct ExchangeTests {
     @Test("one connection carries request after request")
     func connectionsAreKept() async throws {

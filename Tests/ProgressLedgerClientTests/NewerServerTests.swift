@@ -5,7 +5,7 @@ import Testing
 /// Responses of a server that is newer than the client.
 ///
 /// It may add fields and values at any time. The client must not misread the ones that it has names for.
-@Suite("A newer server", .timeLimit(.minutes(30)))
+@Suite("A newer server", .timeLimit(.minutes(10)))
 struct NewerServerTests {
     private static let id = "0190b5a1-7c1e-7a3b-9d2f-4c5e6f708192"
 

@@ -31,7 +31,7 @@ private final class LogRecorder: LogHandler, Sendable {
     var logger: Logger { Logger(label: "test") { _ in self } }
 }
 
-@Suite("Outages and invalid reports", .timeLimit(.minutes(30)))
+@Suite("Outages and invalid reports", .timeLimit(.minutes(10)))
 struct OutageTests {
     @Test("all waits of an outage end at the same moment, and the next one starts a minute later")
     func waitsAreShared() {
@@ -157,7 +157,7 @@ struct OutageTests {
     }
 }
 
-@Suite("Reading own writes", .timeLimit(.minutes(30)))
+@Suite("Reading own writes", .timeLimit(.minutes(10)))
 struct OwnWritesTests {
     private static let appended = #"{"first_sequence":2,"last_sequence":7}"#
 

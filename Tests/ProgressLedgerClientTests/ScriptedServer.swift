@@ -170,7 +170,8 @@ final class ScriptedServer: Sendable {
 
         private func writeEndlessly(_ context: ChannelHandlerContext) {
             guard let endlessPiece else { return }
-            while context.channel.isWritable {
+            // A closed channel remains writable.
+            while context.channel.isActive, context.channel.isWritable {
                 write(endlessPiece, context)
                 context.flush()
             }

@@ -1,3 +1,4 @@
+internal import CSpawn
 internal import FoundationEssentials
 internal import Glibc
 
@@ -54,9 +55,9 @@ package struct Program {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        // The program must not inherit open descriptors: a server that outlives this process would keep its sockets
-        // open.
-        for descriptor in Self.openDescriptors() { posix_spawn_file_actions_addclose(&actions, descriptor) }
+        // The program must not inherit open descriptors: a server that outlives this process would keep its sockets and
+        // pipes open. A list of them would miss one that another thread opens now.
+        posix_spawn_file_actions_addclosefrom_np(&actions, 3)
 
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -85,18 +86,6 @@ package struct Program {
                 .programFailed, "cannot run \(arguments[0]): \(String(cString: strerror(failure)))")
         }
         return process
-    }
-
-    /// The descriptors of this process beyond the first three.
-    ///
-    /// One that is closed in the meantime does no harm.
-    private static func openDescriptors() -> [Int32] {
-        do {
-            return try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").compactMap { Int32($0) }.filter
-            { $0 > 2 }
-        } catch {
-            return []
-        }
     }
 
     /// The size of a file in bytes, or 0 if it does not exist.

@@ -8,7 +8,7 @@ import Testing
 
 @testable import LedgerCommands
 
-@Suite("Audit commands", .timeLimit(.minutes(30)))
+@Suite("Audit commands", .timeLimit(.minutes(10)))
 struct AuditTests {
     /// Runs the body with a temporary folder.
     private func withFolder(_ body: (String) async throws -> Void) async throws {

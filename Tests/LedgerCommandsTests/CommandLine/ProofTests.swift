@@ -9,7 +9,7 @@ import Testing
 @testable import LedgerCommands
 
 /// Audits by the ledger's own command and by a second, independent implementation.
-@Suite("Verification on the command line", .timeLimit(.minutes(30)))
+@Suite("Verification on the command line", .timeLimit(.minutes(10)))
 struct ProofTests {
     /// Creates a job with every type of event, every field and unusual names.
     private func fill(_ client: LedgerClient) async throws -> JobID {

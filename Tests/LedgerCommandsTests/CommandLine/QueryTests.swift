@@ -10,7 +10,7 @@ import Testing
 private let unusualName = "a\u{1B}[31mred\u{202E}\n<b>'; drop table job; -- 👩‍👩‍👧 עברית e\u{301}"
 private let escapedName = "a\\u{1B}[31mred\\u{202E}\\u{A}<b>'; drop table job; -- 👩‍👩‍👧 עברית e\u{301}"
 
-@Suite("Query and report commands", .timeLimit(.minutes(30)))
+@Suite("Query and report commands", .timeLimit(.minutes(10)))
 struct QueryTests {
     @Test("the demonstration ends with the right numbers and explains them")
     func demonstration() async throws {

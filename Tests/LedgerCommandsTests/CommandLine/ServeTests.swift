@@ -10,7 +10,7 @@ import Testing
 
 @testable import LedgerCommands
 
-@Suite("serve, project and migrate", .timeLimit(.minutes(30)))
+@Suite("serve, project and migrate", .timeLimit(.minutes(10)))
 struct ServeTests {
     @Test("SIGTERM and SIGINT end a server with code 0", arguments: [SIGTERM, SIGINT])
     func signalsEndServers(signal: Int32) async throws {

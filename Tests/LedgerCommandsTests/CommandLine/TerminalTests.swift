@@ -7,7 +7,7 @@ import Testing
 
 @testable import LedgerCommands
 
-@Suite("Output on terminals and for scripts", .timeLimit(.minutes(30)))
+@Suite("Output on terminals and for scripts", .timeLimit(.minutes(10)))
 struct TerminalTests {
     /// Creates an ended job of many indicators, with a name that controls terminals.
     private func makeJob(_ url: String, labels: Int = 40) async throws -> JobID {

@@ -8,7 +8,7 @@ import Testing
 
 @testable import LedgerCommands
 
-@Suite("watch", .timeLimit(.minutes(30)))
+@Suite("watch", .timeLimit(.minutes(10)))
 struct WatchTests {
     private static func progress(_ task: Name, _ attempt: Int32 = 1, total: Int64 = 0, done: Int64 = 0) -> EventDraft {
         EventDraft(

@@ -5,7 +5,7 @@ import Testing
 @testable import LedgerCommands
 
 /// Runs the examples of the documents, and compares their tables with the program.
-@Suite("The examples and tables of the documents", .timeLimit(.minutes(30)))
+@Suite("The examples and tables of the documents", .timeLimit(.minutes(10)))
 struct DocumentTests {
     /// A command and the lines that it must print; `…` in them matches any text.
     struct Example {
