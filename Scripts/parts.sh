@@ -49,8 +49,8 @@ run_part() {
     fi
 }
 
-# Waits for the time limit of a part, and then ends the part's processes. The log gets a list of them and the names of
-# the tests that have started but not ended.
+# Waits for the time limit of a part, and then ends the part's processes. The log gets a list of their threads, with
+# the function of the kernel in which each waits, and the names of the tests that have started but not ended.
 #
 #   end_after_limit PID LOG
 end_after_limit() {
@@ -63,9 +63,9 @@ end_after_limit() {
         rest=$((rest - 2))
     done
     processes="$(descendants "$part" "$own")"
-    printf '\nThe part did not end within %s minutes. Its processes:\n' "$part_minutes"
+    printf '\nThe part did not end within %s minutes. Its threads:\n' "$part_minutes"
     # shellcheck disable=SC2086 # one argument for each process
-    ps -o pid,ppid,stat,etime,time,wchan:20,args ww -p ${processes//$'\n'/,} || true
+    ps -L -o pid,ppid,lwp,stat,etime,time,wchan:20,args ww -p ${processes//$'\n'/,} || true
     printf '\nTests without an end:\n'
     unfinished_tests "$log"
     # shellcheck disable=SC2086

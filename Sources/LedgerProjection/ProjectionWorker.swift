@@ -30,9 +30,10 @@ public struct ProjectionWorker: Service {
         let scheduler = StepScheduler(signals: signals, settings: settings)
         signals.requestSweep()
         await withTaskCancellationOrGracefulShutdownHandler {
-            await withDiscardingTaskGroup { group in
-                group.addTask(name: "projection-sweeps") { await requestSweepsPeriodically(signals) }
-                await runSteps(scheduler, in: &group)
+            await withDiscardingTaskGroup { sweeps in
+                sweeps.addTask(name: "projection-sweeps") { await requestSweepsPeriodically(signals) }
+                await withDiscardingTaskGroup { steps in await runSteps(scheduler, in: &steps) }
+                sweeps.cancelAll()
             }
         } onCancelOrGracefulShutdown: {
             signals.close()

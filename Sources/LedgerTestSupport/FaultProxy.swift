@@ -19,6 +19,7 @@ public final class FaultProxy: @unchecked Sendable {
         var cut: (direction: Direction, afterBytes: Int)?
         var isHanging = false
         var isClosed = false
+        var isListenerClosed = false
         var open: Set<Int32> = []
         var upstream: Endpoint
     }
@@ -109,7 +110,7 @@ public final class FaultProxy: @unchecked Sendable {
             state.isClosed = true
             // Only under the lock are the numbers still those of the proxy's own sockets.
             for descriptor in state.open { shutdown(descriptor, Int32(SHUT_RDWR)) }
-            shutdown(listener, Int32(SHUT_RDWR))
+            if !state.isListenerClosed { shutdown(listener, Int32(SHUT_RDWR)) }
             return true
         }
         guard isFirst, let folder else { return }
@@ -157,7 +158,10 @@ public final class FaultProxy: @unchecked Sendable {
                 }
             }
         }
-        Glibc.close(listener)
+        state.withLock { state in
+            state.isListenerClosed = true
+            Glibc.close(listener)
+        }
     }
 
     private func pump(_ source: Int32, _ sink: Int32, _ direction: Direction) {

@@ -126,6 +126,22 @@ struct TransactionTests {
         }
     }
 
+    @Test("a COPY statement without its reader or writer is refused, and the pool remains usable")
+    func copyMisused() async throws {
+        try await withPool { pool in
+            for sql in ["copy (select 1) to stdout", "copy pg_am from stdin"] {
+                for isPrepared in [true, false] {
+                    let error = await #expect(throws: PQError.self) {
+                        try await pool.query(Query(sql, prepare: isPrepared))
+                    }
+                    #expect(error?.code == .misuse, "\(sql): \(String(describing: error))")
+                }
+            }
+            let rows = try await pool.query(Query("select 1"))
+            #expect(rows.count == 1)
+        }
+    }
+
     @Test("the server waits while the reader of a COPY is slow")
     func copyWaits() async throws {
         try await withPool { pool in

@@ -325,6 +325,8 @@ struct ReplayCheckpoints: Sendable {
             _ = try await lease.query(
                 Query("select pg_advisory_unlock(hashtextextended($1, 0))", [.text("ledger.replay \(replay) \(part)")]))
         } catch {
+            // The session may still hold the lock, and would refuse the part to all others.
+            await lease.doNotReuse()
             try result.get()
             throw error
         }

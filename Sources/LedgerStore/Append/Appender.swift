@@ -346,7 +346,7 @@ final class Appender: Sendable {
                 switch try await writer.resolveOutcome(plan, expiry: expiry) {
                 case .recorded: return true
                 case .refused: return false
-                case .open(let rest): await sleep(rest)
+                case .open(let rest): await sleep(min(rest, ContinuousClock.now.duration(to: end)))
                 }
             } catch {
                 logger.warning("cannot determine yet whether a commit succeeded", metadata: ["error": "\(error)"])

@@ -37,7 +37,7 @@ package struct Program {
             }
             if ContinuousClock.now >= end || Task.isCancelled {
                 kill(process, SIGKILL)
-                waitpid(process, &status, 0)
+                await Self.reap(process)
                 throw LocalPostgresError(
                     .deadlineExceeded,
                     "\(arguments.first ?? "a program") was cancelled or did not end within \(deadline); see \(log)")
@@ -46,6 +46,19 @@ package struct Program {
         }
         let exitCode = status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + (status & 0x7F)
         return (exitCode, Self.text(of: log, from: before))
+    }
+
+    /// Waits a few seconds for the end of a killed process.
+    ///
+    /// One that waits for a disk ends later, and must not block a thread until then.
+    private static func reap(_ process: pid_t) async {
+        // A task of its own, because the caller's may be cancelled, and would not sleep.
+        await Task(name: "reap") {
+            let end = ContinuousClock.now + .seconds(5)
+            while waitpid(process, nil, WNOHANG) == 0, .now < end {
+                do { try await Task.sleep(for: pollInterval) } catch { return }
+            }
+        }.value
     }
 
     private func spawn(_ arguments: [String]) throws(LocalPostgresError) -> pid_t {

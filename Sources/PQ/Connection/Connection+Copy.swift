@@ -83,8 +83,8 @@ extension Connection {
                 flush()
                 return
             case false:
-                flush()
-                await suspend(untilAnyEvent: true)
+                guard flush() else { continue }
+                if wantsWriting { await suspend(untilAnyEvent: true) }
             default:
                 throw PQError(.connectionLost, "COPY was interrupted: \(session.errorText)")
             }
@@ -94,11 +94,11 @@ extension Connection {
 
     /// Waits until all bytes passed to libpq have been sent.
     func drain() async throws(PQError) {
-        while let session {
+        while session != nil {
             if let loss { throw loss }
-            guard let isSent = session.flush() else { break }
-            if isSent { return }
-            flush()
+            guard flush() else { break }
+            // The socket reports that it takes more bytes only if some are left.
+            guard wantsWriting else { return }
             await suspend(untilAnyEvent: true)
         }
         throw loss ?? PQError(.connectionLost, "the connection was closed")

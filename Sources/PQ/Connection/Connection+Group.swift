@@ -118,7 +118,8 @@ extension Connection {
             case .end: position += 1
             case .skipped: break
             case .copyIn, .copyOut:
-                outcome.failure = outcome.failure ?? PQError(.misuse, "a COPY statement needs copyIn or copyOut")
+                // libpq would report the same state again and again.
+                close(PQError(.misuse, "a COPY statement needs copyIn or copyOut; the connection was closed"))
             case .failure(let error):
                 outcome.isStale = outcome.isStale || error.isStaleStatement
                 outcome.failure = outcome.failure ?? error

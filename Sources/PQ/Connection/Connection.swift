@@ -64,7 +64,7 @@ actor Connection {
     private var wakesOnAnyEvent = false
     /// Whether the socket had an event that no operation waited for.
     private var hasUnhandledEvent = false
-    private var wantsWriting = false
+    private(set) var wantsWriting = false
     private var wantsReading = true
     private var isWatched = false
     private let onNotification: (@Sendable (Notification) -> Void)?
@@ -129,10 +129,10 @@ actor Connection {
     }
 
     /// Closes the connection; a waiting operation fails with an error.
-    func close() {
+    func close(_ reason: PQError = PQError(.connectionLost, "the connection was closed")) {
         guard session != nil else { return }
         state = .closed
-        if loss == nil { loss = PQError(.connectionLost, "the connection was closed") }
+        if loss == nil { loss = reason }
         stopWatching()
         session = nil
         wake()

@@ -29,20 +29,42 @@ enum Connector {
     ///
     /// The first of the two determines the result. A connection that is opened too late is closed.
     private final class Attempt: Sendable {
-        private let continuation = Mutex<CheckedContinuation<Result<Session, PQError>, Never>?>(nil)
-        private let earlyResult = Mutex<Result<Session, PQError>?>(nil)
+        private typealias Waiting = CheckedContinuation<Result<Session, PQError>, Never>
+
+        private enum State {
+            case new
+            case waiting(Waiting)
+            /// Ended before the caller waited.
+            case ended(Result<Session, PQError>)
+            case delivered
+        }
+
+        private let state = Mutex(State.new)
 
         func begin(_ continuation: CheckedContinuation<Result<Session, PQError>, Never>) {
-            self.continuation.withLock { $0 = continuation }
-            if let result = earlyResult.withLock({ $0.take() }) { finish(result) }
+            let early: Result<Session, PQError>? = state.withLock { state in
+                guard case .ended(let result) = state else {
+                    state = .waiting(continuation)
+                    return nil
+                }
+                state = .delivered
+                return result
+            }
+            if let early { continuation.resume(returning: early) }
         }
 
         func finish(_ result: Result<Session, PQError>) {
-            guard let waiting = continuation.withLock({ $0.take() }) else {
-                earlyResult.withLock { $0 = $0 ?? result }
-                return
+            let waiting: Waiting? = state.withLock { state in
+                switch state {
+                case .new: state = .ended(result)
+                case .waiting(let continuation):
+                    state = .delivered
+                    return continuation
+                case .ended, .delivered: break
+                }
+                return nil
             }
-            waiting.resume(returning: result)
+            waiting?.resume(returning: result)
         }
     }
 

@@ -76,7 +76,7 @@ public final class Listener: Sendable {
             _ = try await connection.run(listens, by: .now + connectDeadline, commits: .nothing)
             onConnected()
             await handle(.connected)
-            try await relay(incoming, of: connection, overflow, handle)
+            try await relay(incoming, sink, of: connection, overflow, handle)
         } catch {
             await connection.close()
             throw error
@@ -89,11 +89,14 @@ public final class Listener: Sendable {
     }
 
     private func relay(
-        _ incoming: AsyncStream<Incoming>, of connection: Connection, _ overflow: Overflow,
+        _ incoming: AsyncStream<Incoming>, _ sink: AsyncStream<Incoming>.Continuation, of connection: Connection,
+        _ overflow: Overflow,
         _ handle: (Event) async -> Void
     ) async throws(PQError) {
         let livenessCheck = Task(name: "pq-listener-check") {
             // A server that vanished without closing the connection would otherwise never be noticed.
+            // A check that fails ends the connection, even if libpq does not take it for lost.
+            defer { sink.finish() }
             while !Task.isCancelled {
                 try await Task.sleep(for: Self.checkInterval)
                 _ = try await connection.run([Query("select 1")], by: .now + .seconds(10), commits: .nothing)

@@ -13,6 +13,11 @@ public struct Lease: ~Copyable {
     /// The id of the server process that serves this connection.
     public var backendProcess: Int32 { connection.backendProcess }
 
+    /// Prevents the connection from being lent again.
+    ///
+    /// For a session whose state is unknown, such as one that may still hold a lock.
+    public func doNotReuse() async { await connection.doNotReuse() }
+
     /// Runs one statement, committed when this returns.
     public mutating func query(_ query: Query, deadline: Duration? = nil) async throws(PQError) -> Rows {
         let rows = try await pipeline([query], deadline: deadline)
