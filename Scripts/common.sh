@@ -143,6 +143,23 @@ continue_as_tester() {
     exit
 }
 
+# Prints the path of promtool; fails if there is none. Downloads it into .build-monitoring if it is not installed: the
+# installation of Debian's package would start a Prometheus.
+prometheus_tool() {
+    local folder="$project/.build-monitoring" download
+    if command -v promtool; then return; fi
+    if [[ ! -x $folder/usr/bin/promtool ]]; then
+        say "monitoring: downloading promtool in Debian's package prometheus"
+        download="$(mktemp -d)"
+        chmod a+rx "$download"
+        (cd "$download" && apt-get download prometheus >/dev/null 2>&1) || { rm -rf "$download" && return 1; }
+        mkdir -p "$folder"
+        dpkg-deb --extract "$download"/prometheus_*.deb "$folder" >&2
+        rm -rf "$download"
+    fi
+    printf '%s\n' "$folder/usr/bin/promtool"
+}
+
 # Prints a Python that has a YAML module. Debian's Python comes first, because apt-get installs the module for it.
 python_with_yaml() {
     local python
