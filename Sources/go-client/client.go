@@ -25,8 +25,10 @@ type Client struct {
 	// url has no trailing slash; empty makes the client silent.
 	url string
 	// address is the URL without a password, for messages.
-	address       string
-	token         string
+	address string
+	token   string
+	// tokenFile is nil if the token was given.
+	tokenFile     *tokenFile
 	http          *http.Client
 	interval      time.Duration
 	closeWait     time.Duration
@@ -58,11 +60,13 @@ type ClientOption func(*Client) error
 
 // WithToken sets the bearer token; the default is PROGRESS_LEDGER_TOKEN.
 //
+// Without either, it is the content of the file that PROGRESS_LEDGER_TOKEN_FILE names, which is read again when it
+// changes.
 // It is sent to the configured URL only: redirects are not followed.
 func WithToken(token string) ClientOption {
 	return func(c *Client) error {
-		if strings.ContainsAny(token, "\r\n\x00") {
-			return &InvalidError{Field: "token", Problem: "contains a line break or NUL, which a header cannot hold"}
+		if problem := tokenProblem(token); problem != "" {
+			return &InvalidError{Field: "token", Problem: problem}
 		}
 		c.token = token
 		return nil
@@ -71,6 +75,7 @@ func WithToken(token string) ClientOption {
 
 // WithHTTPClient sets the HTTP client, for custom certificates and proxies.
 //
+// Without it, https trusts the certificates in the file that PROGRESS_LEDGER_CA_FILE names, or else the system's.
 // Its Timeout is not used, because every request of a Client has its own.
 func WithHTTPClient(client *http.Client) ClientOption {
 	return func(c *Client) error {
@@ -147,9 +152,10 @@ func NewClient(address string, options ...ClientOption) (*Client, error) {
 	if address == "" {
 		address, source = os.Getenv("PROGRESS_LEDGER_URL"), "PROGRESS_LEDGER_URL"
 	}
+	transport := newTransport()
 	c := &Client{
 		token:         os.Getenv("PROGRESS_LEDGER_TOKEN"),
-		http:          &http.Client{Transport: newTransport()},
+		http:          &http.Client{Transport: transport},
 		interval:      intervalDefault,
 		closeWait:     closeWaitDefault,
 		checkInterval: checkIntervalDefault,
@@ -182,10 +188,29 @@ func NewClient(address string, options ...ClientOption) (*Client, error) {
 	if parsed.RawQuery != "" || parsed.Fragment != "" {
 		return c, &InvalidError{Field: source, Problem: "must not have a query or a fragment"}
 	}
+	if err := c.readCredentials(transport, parsed.Scheme); err != nil {
+		return c, err
+	}
 	parsed.Path = strings.TrimRight(parsed.Path, "/")
 	parsed.RawPath = strings.TrimRight(parsed.RawPath, "/")
 	c.url, c.address = parsed.String(), parsed.Redacted()
 	return c, nil
+}
+
+// readCredentials reads the files that the environment names: a token and the certificates to trust.
+func (c *Client) readCredentials(transport *http.Transport, scheme string) error {
+	if path := os.Getenv("PROGRESS_LEDGER_CA_FILE"); path != "" && scheme == "https" && c.http.Transport == transport {
+		if err := trustFile(transport, path); err != nil {
+			return &InvalidError{Field: "PROGRESS_LEDGER_CA_FILE", Problem: err.Error()}
+		}
+	}
+	if path := os.Getenv("PROGRESS_LEDGER_TOKEN_FILE"); path != "" && c.token == "" {
+		c.tokenFile = &tokenFile{path: path}
+		if _, err := c.tokenFile.read(); err != nil {
+			return &InvalidError{Field: "PROGRESS_LEDGER_TOKEN_FILE", Problem: err.Error()}
+		}
+	}
+	return nil
 }
 
 // IsSilent reports whether the client has no URL, so that reports do nothing.

@@ -62,8 +62,12 @@ func (c *Client) open(ctx context.Context, r request) (*http.Response, error) {
 	}
 	httpRequest.Header.Set("Accept", "application/json, application/problem+json")
 	httpRequest.Header.Set("User-Agent", "progress-ledger-go")
-	if c.token != "" {
-		httpRequest.Header.Set("Authorization", "Bearer "+c.token)
+	token := c.token
+	if c.tokenFile != nil {
+		token = c.tokenFile.current()
+	}
+	if token != "" {
+		httpRequest.Header.Set("Authorization", "Bearer "+token)
 	}
 	for name, value := range r.header {
 		httpRequest.Header.Set(name, value)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -255,6 +257,49 @@ def test_the_token_goes_with_every_request(proxy: FaultProxy, monkeypatch: pytes
         assert "secret-token" not in repr(client) + repr(client._configuration)
     assert len(seen) >= 2
     assert set(seen) == {"Bearer secret-token"}
+
+
+def test_a_token_file_is_read_again_when_it_changes(
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "token"
+    path.write_text("first\n")
+    monkeypatch.setenv("PROGRESS_LEDGER_TOKEN_FILE", str(path))
+    seen: list[str | None] = []
+    original = proxy._ask
+
+    def ask(method: str, target: str, headers: dict[str, str], body: bytes):  # type: ignore[no-untyped-def]
+        seen.append(headers.get("Authorization"))
+        return original(method, target, headers, body)
+
+    monkeypatch.setattr(proxy, "_ask", ask)
+    with Client(proxy.url, settings=QUICK) as client:
+        job = client.jobs.create("rotated")
+        assert set(seen) == {"Bearer first"}
+        path.write_text("second")
+        job.refresh()
+        assert seen[-1] == "Bearer second"
+        # While the file is replaced, the last token is used.
+        for wrong in ("two words\nand a line", "ünicode", ""):
+            path.write_text(wrong)
+            job.refresh()
+            assert seen[-1] == "Bearer second", wrong
+        path.unlink()
+        job.refresh()
+        assert seen[-1] == "Bearer second"
+        os.mkfifo(path)
+        job.refresh()
+        assert seen[-1] == "Bearer second"
+        path.unlink()
+        path.write_text("third")
+        job.refresh()
+        assert seen[-1] == "Bearer third"
+        assert "third" not in repr(client) + repr(client._configuration)
+    # A token that is given has precedence.
+    monkeypatch.setenv("PROGRESS_LEDGER_TOKEN", "variable")
+    with Client(proxy.url) as client:
+        client.job(job.id).refresh()
+    assert seen[-1] == "Bearer variable"
 
 
 def test_a_lagging_projection_does_not_slow_reports(proxy: FaultProxy, faulty: Client) -> None:

@@ -107,11 +107,14 @@ def test_without_a_ledger_wrong_values_are_dropped_counted_and_logged_once(messa
     assert messages.levels() == ["ERROR", "ERROR"], "one for numbers, one for labels"
 
 
-@pytest.mark.parametrize("name", ["PROGRESS_LEDGER_URL", "PROGRESS_LEDGER_TOKEN"])
+@pytest.mark.parametrize(
+    "name",
+    ["PROGRESS_LEDGER_URL", "PROGRESS_LEDGER_TOKEN", "PROGRESS_LEDGER_TOKEN_FILE", "PROGRESS_LEDGER_CA_FILE"],
+)
 def test_a_wrong_environment_drops_reports_and_fails_questions(
     name: str, monkeypatch: pytest.MonkeyPatch, messages: Messages
 ) -> None:
-    monkeypatch.setenv("PROGRESS_LEDGER_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("PROGRESS_LEDGER_URL", "https://127.0.0.1:9")
     monkeypatch.setenv(name, "localhost:80 \n")
     with Client() as ledger:
         job = ledger.job("01890000-0000-7000-8000-000000000000")
@@ -121,7 +124,7 @@ def test_a_wrong_environment_drops_reports_and_fails_questions(
         assert not job.finish()
         assert not ledger.flush()
         for question in (job.refresh, lambda: ledger.jobs.find(key="k"), lambda: next(job.watch())):
-            with pytest.raises(InvalidValueError, match="PROGRESS_LEDGER_URL or PROGRESS_LEDGER_TOKEN"):
+            with pytest.raises(InvalidValueError, match=f"{name} is invalid"):
                 question()
     assert messages.levels() == ["ERROR"]
 

@@ -161,7 +161,9 @@ def encrypted(certificate: Path, proxy: FaultProxy) -> str:
     return proxy.url.replace("http://127.0.0.1", "https://localhost")
 
 
-def test_https_requires_a_valid_certificate(encrypted: str, certificate: Path) -> None:
+def test_https_requires_a_valid_certificate(
+    encrypted: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trusting = ssl.create_default_context(cafile=str(certificate) + ".crt")
     with Client(encrypted, tls=trusting) as ledger:
         job = ledger.jobs.create("encrypted")
@@ -169,6 +171,10 @@ def test_https_requires_a_valid_certificate(encrypted: str, certificate: Path) -
             context.progress().done(1)
         job.finish()
         assert [snapshot.state for snapshot in job.watch()] == ["completed"]
+    monkeypatch.setenv("PROGRESS_LEDGER_CA_FILE", str(certificate) + ".crt")
+    with Client(encrypted) as ledger:
+        assert ledger.jobs.create("trusted by the environment").id
+    monkeypatch.delenv("PROGRESS_LEDGER_CA_FILE")
     settings = Settings(patience_seconds=0)
     with pytest.raises((UnavailableError, OutcomeUnknownError), match="certificate"):
         Client(encrypted, settings=settings).jobs.create("not trusted")

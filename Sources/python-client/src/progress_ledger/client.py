@@ -11,6 +11,7 @@ from types import TracebackType
 from . import calls, lifecycle, values
 from .answers import Snapshot
 from .connection import Server
+from .credentials import TokenFile, check_token, trust_file
 from .errors import InvalidValueError, NotFoundError
 from .job import Job, read
 from .jobs import NO_JOB, Ledger, empty_snapshot
@@ -28,7 +29,7 @@ class Configuration:
     """The address of a ledger and the settings of a client."""
 
     url: str | None
-    token: str | None = field(repr=False)
+    token: str | TokenFile | None = field(repr=False)
     settings: Settings
     tls: ssl.SSLContext | None = field(repr=False)
     problem: InvalidValueError | None = None
@@ -46,19 +47,26 @@ class Configuration:
         settings = settings or DEFAULTS
         if url is not None:
             Server.parse(url, tls)
-        if token is not None:
-            _check_token(token)
+        if token:
+            check_token(token)
+        variable = "PROGRESS_LEDGER_URL"
         try:
-            url = url or os.environ.get("PROGRESS_LEDGER_URL") or None
-            token = token or os.environ.get("PROGRESS_LEDGER_TOKEN") or None
-            if url is not None:
-                Server.parse(url, tls)
-            if token is not None:
-                _check_token(token)
+            url = url or os.environ.get(variable) or None
+            if url is None:
+                return cls(None, token, settings, tls)
+            uses_tls = Server.parse(url, tls).tls is not None
+            variable = "PROGRESS_LEDGER_CA_FILE"
+            if tls is None and uses_tls and (path := os.environ.get(variable)):
+                tls = trust_file(path)
+            found: str | TokenFile | None = token or None
+            if found is None and (given := os.environ.get(variable := "PROGRESS_LEDGER_TOKEN")):
+                found = check_token(given)
+            if found is None and (path := os.environ.get(variable := "PROGRESS_LEDGER_TOKEN_FILE")):
+                found = TokenFile(path)
+                found.read()
         except InvalidValueError as error:
-            problem = InvalidValueError(f"PROGRESS_LEDGER_URL or PROGRESS_LEDGER_TOKEN is invalid: {error}")
-            return cls(url, None, settings, tls, problem)
-        return cls(url, token, settings, tls)
+            return cls(url, None, settings, tls, InvalidValueError(f"{variable} is invalid: {error}"))
+        return cls(url, found, settings, tls)
 
     def connect(self) -> Ledger:
         """Creates the parts of a client, without a connection."""
@@ -71,11 +79,6 @@ class Configuration:
         lifecycle.watch_signal()
         requester = Requester(transport, self.settings)
         return Ledger(requester, Sender(requester))
-
-
-def _check_token(token: str) -> None:
-    if not isinstance(token, str) or not (token.isascii() and token.isprintable()):
-        raise InvalidValueError("the token contains invalid characters")
 
 
 def unusable(problem: InvalidValueError) -> Ledger:
@@ -96,9 +99,11 @@ class Client:
 
     `url`: `http://HOST:PORT` or `https://…`; by default `PROGRESS_LEDGER_URL`. Without either, all calls work and
     nothing is reported, so that the same code runs without a ledger.
-    `token`: the bearer token; by default `PROGRESS_LEDGER_TOKEN`.
+    `token`: the bearer token; by default `PROGRESS_LEDGER_TOKEN`, or the content of the file that
+    `PROGRESS_LEDGER_TOKEN_FILE` names, which is read again when it changes.
     `settings`: limits and waits, see `Settings`.
-    `tls`: the certificates to trust, if the system's are not sufficient.
+    `tls`: the certificates to trust, if the system's are not sufficient; by default those in the file that
+    `PROGRESS_LEDGER_CA_FILE` names.
 
     One client per process is sufficient: it is safe to use from any thread and after a fork. It connects at its first
     request, and reports in a background thread. Unsent reports are sent before the process ends, also on SIGTERM.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Callable
 
 from .connection import READ_BYTES, Connection, Server
+from .credentials import TokenFile
 
 # The largest response in memory: a page of 1,000 tasks with long names is smaller.
 RESPONSE_BYTES_MAX = 64 << 20
@@ -92,7 +93,7 @@ class Stream:
 class Transport:
     """Connections to one server. Any number of threads may use it."""
 
-    def __init__(self, server: Server, token: str | None, idle_seconds: float) -> None:
+    def __init__(self, server: Server, token: str | TokenFile | None, idle_seconds: float) -> None:
         self.server = server
         self._token = token
         self._idle_seconds = idle_seconds
@@ -187,8 +188,9 @@ class Transport:
         headers.setdefault("Accept", "application/json")
         if request.body is not None:
             headers.setdefault("Content-Type", "application/json")
-        if self._token is not None:
-            headers["Authorization"] = f"Bearer {self._token}"
+        token = self._token.current() if isinstance(self._token, TokenFile) else self._token
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
         connection.request(request.method, self.server.path + request.target, body=request.body, headers=headers)
         return connection.getresponse()
 

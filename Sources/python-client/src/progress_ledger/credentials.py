@@ -1,0 +1,67 @@
+"""The bearer token of a client, and the certificates that it trusts."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import stat
+
+from .errors import InvalidValueError
+
+_TOKEN_BYTES_MAX = 65_536
+
+
+def check_token(token: str) -> str:
+    """Returns the token. Raises `InvalidValueError` if it cannot be the value of a header."""
+    if not isinstance(token, str) or not token or not (token.isascii() and token.isprintable()):
+        raise InvalidValueError("the token contains invalid characters")
+    return token
+
+
+class TokenFile:
+    """A token in a file, which is read again when it changes.
+
+    Some systems replace a token while a task runs, such as Kubernetes for service accounts.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._version: tuple[int, int, int] | None = None
+        self._token: str | None = None
+
+    def read(self) -> str:
+        """Returns the token in the file. Raises `InvalidValueError` if there is none."""
+        try:
+            status = os.stat(self._path)
+            # Reading from a pipe or a device could block for ever.
+            if not stat.S_ISREG(status.st_mode):
+                raise InvalidValueError(f"the token file {self._path} is not a regular file")
+            version = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if self._token is None or version != self._version:
+                with open(self._path, encoding="ascii") as file:
+                    content = file.read(_TOKEN_BYTES_MAX + 1).strip()
+                if len(content) > _TOKEN_BYTES_MAX:
+                    raise InvalidValueError(f"the token file {self._path} has more than {_TOKEN_BYTES_MAX} bytes")
+                self._token = check_token(content)
+                self._version = version
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidValueError(f"the token file {self._path} cannot be read: {error}") from None
+        return self._token
+
+    def current(self) -> str | None:
+        """Returns the token in the file, or the last one if the file cannot be read now."""
+        try:
+            return self.read()
+        except InvalidValueError:
+            return self._token
+
+
+def trust_file(path: str) -> ssl.SSLContext:
+    """Returns a context that trusts the certificates in this file instead of the system's.
+
+    Raises `InvalidValueError` if the file has none.
+    """
+    try:
+        return ssl.create_default_context(cafile=path)
+    except (OSError, ValueError) as error:
+        raise InvalidValueError(f"the file {path} has no certificates to trust: {error}") from None
