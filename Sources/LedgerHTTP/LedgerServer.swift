@@ -47,7 +47,8 @@ public struct LedgerServer: Service {
             RouteTable.Dependencies(
                 service: service, settings: settings, metrics: metrics, cache: cache, broadcaster: broadcaster,
                 logger: logger))
-        let origins = OriginPolicy(host: settings.host, allowedHosts: settings.allowedHosts)
+        let origins = OriginPolicy(
+            host: settings.host, allowedHosts: settings.allowedHosts, corsOrigins: settings.corsOrigins)
         let fastPaths = FastPathTable(table.routes, settings)
         let application = Application(
             responder: makeRouter(table, metrics, budget, connections).buildResponder(),

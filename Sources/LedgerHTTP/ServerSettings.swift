@@ -8,6 +8,16 @@ public struct ServerSettings: Sendable {
     ///
     /// `localhost`, loopback addresses and ``host`` are always allowed.
     public var allowedHosts: [String] = []
+    /// Origins of other sites, such as `https://wiki.example.com`.
+    ///
+    /// The scripts of their pages may read responses (CORS) and send any request, without cookies. ``isOrigin(_:)``
+    /// tells what is valid.
+    public var corsOrigins: [String] = []
+    /// The path below which a reverse proxy serves everything; empty for none.
+    ///
+    /// The server accepts requests with and without it, because some proxies remove it. ``basePath(_:)`` tells what is
+    /// valid.
+    public var basePath = ""
     /// The maximum number of open connections.
     ///
     /// At this number the server closes the connections that have been idle for longest. If none is idle, it refuses a
@@ -53,6 +63,29 @@ public struct ServerSettings: Sendable {
     public var writeTimeout: Duration = .seconds(30)
 
     public init() {}
+
+    /// The maximum number of segments of a base path.
+    private static let basePathSegmentsMax = 8
+
+    /// Returns the base path that a text stands for; nil if it is invalid.
+    ///
+    /// Such as `/tools/ledger`. It has at most eight segments of letters, digits and `-._~`.
+    public static func basePath(_ text: String) -> String? {
+        guard text != "/" else { return "" }
+        guard text.first == "/" else { return nil }
+        let segments = text.dropFirst().dropLast(text.last == "/" ? 1 : 0)
+        let parts = segments.split(separator: "/", omittingEmptySubsequences: false)
+        let isValid = parts.allSatisfy { part in
+            // Other characters would have to be escaped in links.
+            !part.isEmpty && part != "." && part != ".." && PageLink.encode(String(part)) == part
+        }
+        return isValid && parts.count <= basePathSegmentsMax ? "/" + segments : nil
+    }
+
+    /// Whether a text is an origin.
+    ///
+    /// It has the scheme `http` or `https`, a host, and a port unless that is the default.
+    public static func isOrigin(_ text: String) -> Bool { Origin(text) != nil }
 
     /// The time left to wait for the projection after a write is recorded.
     ///

@@ -91,6 +91,73 @@ struct OriginTests {
         }
     }
 
+    @Test("an origin is a scheme, a host and a port other than the default")
+    func origins() {
+        #expect(Origin("https://Wiki.example.com:443") == Origin("https://wiki.example.com"))
+        #expect(Origin("http://wiki.example.com") != Origin("https://wiki.example.com"))
+        #expect(Origin("http://wiki.example.com:8080") != Origin("http://wiki.example.com"))
+        #expect(Origin("http://[::1]:8080") != nil)
+        for invalid in [
+            "null", "*", "", "https://", "wiki.example.com", "https://wiki.example.com/", "https://a b", "ftp://a",
+            "https://*.example.com", "https://a?b", "https://user@a", "https://a:x", "https://a,https://b",
+        ] { #expect(Origin(invalid) == nil, "\(invalid)") }
+    }
+
+    @Test("pages of configured origins may read every response and send any request; others may not")
+    func crossOrigin() async throws {
+        let wiki = "https://wiki.example.com"
+        try await withServer {
+            $0.corsOrigins = [wiki]
+        } _: { client, _ in
+            let job = try await client.createJob()
+            let paths = [
+                "/v1/jobs", "/v1/jobs/\(job)", "/v1/jobs/\(job)/progress", "/v1/nothing", "/v1/jobs?limit=x",
+                "/metrics",
+                "/healthz", "/v1/jobs/\(job)/events",
+            ]
+            for path in paths {
+                let shared = try await client.get(path, headers: ["Origin": wiki]).headers
+                #expect(shared["access-control-allow-origin"] == wiki, "\(path)")
+                #expect(shared["access-control-expose-headers"]?.contains("ETag") == true, "\(path)")
+                #expect(shared["access-control-allow-credentials"] == nil, "\(path)")
+                for other in [["Origin": "https://evil.example"], ["Origin": "null"], [:]] {
+                    let refused = try await client.get(path, headers: other).headers
+                    #expect(refused["access-control-allow-origin"] == nil, "\(path) \(other)")
+                    #expect(refused["vary"] == "Origin", "\(path) \(other)")
+                }
+            }
+            let stream = try await EventSource.open(client, "/v1/jobs/\(job)/watch", headers: ["Origin": wiki]) {
+                $0.head
+            }
+            #expect(stream.lowercased().contains("access-control-allow-origin: \(wiki)"))
+
+            let event = Array(#"{"type":"progress","task":"t","done":1}"#.utf8)
+            func post(_ origin: String) async throws -> RawResponse {
+                try await client.request(
+                    "POST", "/v1/jobs/\(job)/events",
+                    headers: ["Content-Type": "application/json", "Origin": origin], body: event)
+            }
+            let written = try await post(wiki)
+            #expect(written.status == 201 && written.headers["access-control-allow-origin"] == wiki)
+            let refused = try await post("https://evil.example")
+            #expect(refused.status == 403 && refused.headers["access-control-allow-origin"] == nil)
+
+            let preflight = try await client.request(
+                "OPTIONS", "/v1/jobs/\(job)/events",
+                headers: ["Origin": wiki, "Access-Control-Request-Method": "POST"])
+            #expect((200..<300).contains(preflight.status))
+            #expect(preflight.headers["access-control-allow-methods"]?.contains("POST") == true)
+            #expect(preflight.headers["access-control-allow-headers"]?.contains("Content-Type") == true)
+            #expect(preflight.headers["access-control-max-age"] == "600")
+            let plain = try await client.request("OPTIONS", "/v1/jobs/\(job)/events", headers: ["Origin": wiki])
+            #expect(plain.headers["access-control-allow-methods"] == nil)
+        }
+        try await withServer { client, _ in
+            let response = try await client.get("/v1/jobs", headers: ["Origin": wiki])
+            #expect(response.headers["access-control-allow-origin"] == nil && response.headers["vary"] == nil)
+        }
+    }
+
     @Test("every response has the fields that protect browsers")
     func securityFields() async throws {
         try await withServer { client, _ in
@@ -108,6 +175,65 @@ struct OriginTests {
             let badge = try await client.get("/v1/jobs/\(job)/badge.svg").headers
             #expect(badge["cross-origin-resource-policy"] == "cross-origin")
             #expect(badge["content-security-policy"] != nil)
+        }
+    }
+}
+
+/// Serving below a path of a reverse proxy.
+@Suite("The base path")
+struct BasePathTests {
+    @Test("a base path has at most eight plain segments")
+    func syntax() {
+        #expect(ServerSettings.basePath("/ledger") == "/ledger")
+        #expect(ServerSettings.basePath("/tools/ledger-2/") == "/tools/ledger-2")
+        #expect(ServerSettings.basePath("/") == "")
+        #expect(ServerSettings.basePath("/1/2/3/4/5/6/7/8") == "/1/2/3/4/5/6/7/8")
+        for invalid in ["", "ledger", "//", "/a//b", "/a/../b", "/a b", "/ä", "/a?b", "/1/2/3/4/5/6/7/8/9", "/%41"] {
+            #expect(ServerSettings.basePath(invalid) == nil, "\(invalid)")
+        }
+    }
+
+    @Test("requests with and without the base path get the same responses, and locations contain it")
+    func serves() async throws {
+        try await withServer {
+            $0.basePath = "/ledger"
+        } _: { client, _ in
+            let created = try await client.post("/ledger/v1/jobs", #"{"name":"below","key":"k"}"#)
+            let job = try #require(try created.json["job"]?.text)
+            #expect(created.headers["location"] == "/ledger/v1/jobs/\(job)")
+            for path in ["/v1/jobs/\(job)/progress", "/v1/jobs/\(job)/events", "/healthz", "/pages/style.css"] {
+                let (inside, outside) = try await (client.get("/ledger" + path), client.get(path))
+                #expect(inside.status == 200 && outside.status == 200, "\(path)")
+            }
+            let event = #"{"type":"progress","task":"t","done":1}"#
+            #expect(try await client.post("/ledger/v1/jobs/\(job)/events", event).status == 201)
+            let found = try await client.get("/ledger/?search=\(job)")
+            #expect(found.status == 303 && found.headers["location"] == "/ledger/jobs/\(job)")
+            let bare = try await client.get("/ledger?state=running")
+            #expect(bare.status == 308 && bare.headers["location"] == "/ledger/?state=running")
+            #expect(try await client.get("/ledgers").status == 404)
+            #expect(try await client.get("/ledger/ledger/v1/jobs").status == 404)
+        }
+    }
+
+    @Test("every address in a page is relative")
+    func relative() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            let event = #"{"type":"progress","task":"t","label":"l","total":2,"done":1}"#
+            _ = try await client.post("/v1/jobs/\(job)/events?wait=folded", event)
+            for path in [
+                "/", "/?state=running", "/jobs/\(job)", "/jobs/\(job)?indicator=l", "/jobs/\(job)?at_sequence=1",
+                "/jobs/none", "/?tag=x",
+            ] {
+                let text = String(decoding: try await client.get(path).body, as: UTF8.self)
+                let addresses = text.matches(of: /(?:href|src|action|data-watch)="([^"]*)"/).map { String($0.1) }
+                #expect(addresses.count >= 4, "\(path)")
+                // The template of a row has no address yet.
+                for address in addresses where !address.isEmpty {
+                    #expect(address.hasPrefix(path.hasPrefix("/jobs/") ? "../" : "./"), "\(path): \(address)")
+                }
+            }
         }
     }
 }

@@ -62,7 +62,7 @@ struct PageTests {
                 #expect(!markup.contains("style=") && !markup.contains("<style") && !markup.contains("//"))
                 #expect(
                     markup.ranges(of: "<script").count
-                        == markup.ranges(of: "<script type=\"module\" src=\"/pages/").count)
+                        == markup.matches(of: /<script type="module" src="\.\.?\/pages\//).count)
             }
         }
     }

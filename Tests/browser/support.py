@@ -31,14 +31,14 @@ def binary():
 
 
 @contextmanager
-def serving(port=0):
-    """Runs a server with a database of its own; yields its URL."""
+def serving(port=0, arguments=()):
+    """Runs a server with a database of its own and further arguments; yields its URL."""
     # The path is short because PostgreSQL's socket is in it. The folder is open to other accounts because PostgreSQL
     # does not run as root.
     with tempfile.TemporaryDirectory(prefix="pl-browser-", dir="/tmp") as folder:
         os.chmod(folder, 0o755)
         process = subprocess.Popen(
-            [binary(), "serve", "--port", str(port), "--data", f"{folder}/data", "--log-level", "error"],
+            [binary(), "serve", "--port", str(port), "--data", f"{folder}/data", "--log-level", "error", *arguments],
             stdout=subprocess.PIPE, text=True)
         try:
             line = process.stdout.readline()

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from support import Ledger, serving
+
 # Sends a request from a page and returns what the page learns of the response.
 FETCH = """
     const [path, options, done] = arguments;
@@ -103,6 +105,33 @@ def test_a_name_that_resolves_to_this_machine_is_refused(hostile, ledger, url):
     written = fetch(hostile, f"/v1/jobs/{job}/events", method="POST", body='{"type":"job_finished","outcome":"failed"}',
                     headers={"Content-Type": "application/json"})
     assert written["status"] == 421 and sequence(ledger, job) == 1
+
+
+def test_a_page_of_a_configured_origin_can_read_and_write(browsers):
+    browser = browsers(arguments=["--host-resolver-rules=MAP *.example 127.0.0.1"])
+    with hostile_site() as port:
+        origin = f"http://wiki.example:{port}"
+        with serving(arguments=["--cors-origin", origin]) as url:
+            ledger = Ledger(url)
+            job = ledger.create("shared")
+            browser.open(f"{origin}/")
+            # A request with JSON is preceded by a preflight request.
+            written = fetch(browser, f"{url}/v1/jobs/{job}/events?wait=folded", method="POST",
+                            body='{"type":"progress","task":"t","total":2,"done":1}',
+                            headers={"Content-Type": "application/json"})
+            assert written["status"] == 201, written
+            found = fetch(browser, f"{url}/v1/jobs/{job}/progress")
+            assert found["status"] == 200 and '"done":1' in found["text"].replace(" ", ""), found
+            assert fetch(browser, f"{url}/v1/jobs/missing")["status"] == 404
+            streamed = browser.driver.execute_async_script(
+                """
+                const [url, done] = arguments;
+                const source = new EventSource(url);
+                source.addEventListener("snapshot", (event) => { source.close(); done(event.data); });
+                source.onerror = () => done("error");
+                """, f"{url}/v1/jobs/{job}/watch")
+            assert '"shared"' in streamed, streamed
+            browser.expected = ["Failed to load resource"]
 
 
 def test_a_foreign_page_cannot_embed_a_page(hostile, ledger, url):

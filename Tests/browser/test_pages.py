@@ -5,7 +5,7 @@ import urllib.parse
 
 import pytest
 from selenium.webdriver.common.keys import Keys
-from support import PHONE, WIDE, progress, start
+from support import PHONE, WIDE, Ledger, progress, serving, start
 
 HOSTILE = "<script>window.hostile = true</script>\"'><img src=x onerror=\"window.hostile = true\">&amp;\u202e\u0007 x"
 LONG = "long " * 20
@@ -211,3 +211,30 @@ def test_pages_are_accessible_and_load_nothing_from_elsewhere(browsers, story, u
         assert browser.violations() == [], path
         hosts = browser.run("return performance.getEntriesByType('resource').map((entry) => new URL(entry.name).origin)")
         assert set(hosts) <= {url}
+
+
+def test_pages_below_a_base_path_load_everything_from_below_it(browser):
+    with serving(arguments=["--base-path", "/tools/ledger"]) as url:
+        ledger = Ledger(url)
+        job = ledger.create("below")
+        ledger.append(job, progress("t", label="tiles", total=4, done=1))
+
+        def outside():
+            names = browser.run("return performance.getEntriesByType('resource').map((entry) => entry.name)")
+            assert names
+            return [name for name in names if not name.startswith(f"{url}/tools/ledger/")]
+
+        browser.open(f"{url}/tools/ledger").wait(lambda: browser.all("tr[data-job]"))
+        assert browser.run("return location.pathname") == "/tools/ledger/"
+        assert outside() == []
+        browser.find(f"tr[data-job='{job}'] th a").click()
+        browser.wait_live()
+        assert browser.run("return location.pathname") == f"/tools/ledger/jobs/{job}"
+        ledger.append(job, progress("t", label="tiles", done=1))
+        browser.wait(lambda: browser.indicator("tiles")["now"] == "50")
+        browser.find(".indicators a.label").click()
+        browser.wait(lambda: "indicator=tiles" in browser.run("return location.href"))
+        assert browser.run("return location.pathname") == f"/tools/ledger/jobs/{job}"
+        assert outside() == []
+        browser.find("header nav a").click()
+        browser.wait(lambda: browser.run("return location.pathname") == "/tools/ledger/")

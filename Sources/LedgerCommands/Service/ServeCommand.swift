@@ -29,6 +29,20 @@ struct ServeCommand: AsyncParsableCommand {
             valueName: "host"))
     var allowedHost: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "The origin of a web site whose pages may use this server (CORS), such as https://wiki.example.com; may be "
+                + "repeated. Default: PROGRESS_LEDGER_CORS_ORIGINS, separated by commas.",
+            valueName: "origin"))
+    var corsOrigin: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "The path below which a reverse proxy serves the pages and routes, such as /ledger. Default: "
+                + "PROGRESS_LEDGER_BASE_PATH, else none.",
+            valueName: "path"))
+    var basePath: String?
+
     @Flag(help: "Run no projection worker; use 'progress-ledger project' for that.")
     var noProjection = false
 
@@ -62,6 +76,8 @@ struct ServeCommand: AsyncParsableCommand {
         settings.host = address.host
         settings.port = address.port
         settings.allowedHosts = try allowedHosts(configuration)
+        settings.corsOrigins = try corsOrigins(configuration)
+        settings.basePath = try basePath(configuration)
         settings.watchersMax = try watchersMax(configuration)
         try ListenCheck.check(address)
         let logger = try service.makeLogger(configuration)
@@ -105,6 +121,24 @@ struct ServeCommand: AsyncParsableCommand {
             } ? hosts : nil
         } expected: {
             "host names without scheme and port, such as ledger.example.com"
+        }
+    }
+
+    private func corsOrigins(_ configuration: Configuration) throws(CommandFailure) -> [String] {
+        let flag = corsOrigin.isEmpty ? nil : corsOrigin.joined(separator: ",")
+        return try configuration.read(.corsOrigins, flag: flag, named: "--cors-origin", else: []) { text in
+            let origins = text.split(separator: ",").map { $0.filter { $0 != " " } }
+            return origins.allSatisfy(ServerSettings.isOrigin) ? origins : nil
+        } expected: {
+            "origins of web sites without a path, such as https://wiki.example.com"
+        }
+    }
+
+    private func basePath(_ configuration: Configuration) throws(CommandFailure) -> String {
+        try configuration.read(.basePath, flag: basePath, named: "--base-path", else: "") {
+            ServerSettings.basePath($0)
+        } expected: {
+            "a path of at most eight plain segments, such as /ledger"
         }
     }
 

@@ -6,6 +6,8 @@ enum Setting: String, CaseIterable, Sendable {
     case host = "PROGRESS_LEDGER_HOST"
     case port = "PROGRESS_LEDGER_PORT"
     case allowedHosts = "PROGRESS_LEDGER_ALLOWED_HOSTS"
+    case corsOrigins = "PROGRESS_LEDGER_CORS_ORIGINS"
+    case basePath = "PROGRESS_LEDGER_BASE_PATH"
     case database = "PROGRESS_LEDGER_DATABASE"
     case data = "PROGRESS_LEDGER_DATA"
     case databaseConnections = "PROGRESS_LEDGER_DATABASE_CONNECTIONS"
@@ -32,9 +34,8 @@ enum Setting: String, CaseIterable, Sendable {
     /// from the environment.
     var isAllowedInFile: Bool {
         switch self {
-        case .host, .port, .allowedHosts, .database, .data, .databaseConnections, .logLevel, .logFormat, .drainSeconds,
-            .waitForDatabase,
-            .watchersMax:
+        case .host, .port, .allowedHosts, .corsOrigins, .basePath, .database, .data, .databaseConnections, .logLevel,
+            .logFormat, .drainSeconds, .waitForDatabase, .watchersMax:
             true
         case .url, .config, .job, .task, .execution, .attempt, .anchorKey, .postgresBin, .postgresUser: false
         }

@@ -48,6 +48,24 @@ extension HTTPRequestHead {
             isUpgrade: method == .CONNECT || (hasUpgrade && isUpgradeNamed))
     }
 
+    /// Removes the base path from the target.
+    ///
+    /// - Returns: A redirection to the pages if the target is the base path without its final slash, with which the
+    ///   relative links of the pages begin.
+    mutating func removeBasePath(_ basePath: String) -> HTTPProblem? {
+        guard !basePath.isEmpty, uri.hasPrefix(basePath) else { return nil }
+        let rest = uri.dropFirst(basePath.count)
+        switch rest.first {
+        case "/": uri = String(rest)
+        case nil, "?":
+            return HTTPProblem(
+                .permanentRedirect, "Moved", "The pages are at \(basePath)/.",
+                headers: [.location: "\(basePath)/\(rest)"])
+        default: break
+        }
+        return nil
+    }
+
     private static func tokens(_ value: String) -> [String] {
         value.lowercased().split(separator: ",").map { token in
             String(token.drop { $0 == " " || $0 == "\t" }.reversed().drop { $0 == " " || $0 == "\t" }.reversed())

@@ -31,6 +31,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         var isHTTP10: Bool
         var isHead: Bool
         var keepsAlive: Bool
+        var crossOrigin: CrossOriginAccess?
     }
 
     /// The state of reading.
@@ -53,7 +54,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     private var reading = Reading.betweenMessages
     private var openRequests = CircularBuffer<OpenRequest>(initialCapacity: 1)
     /// A refusal that waits for the responses before it.
-    private var refusal: (problem: HTTPProblem, isHead: Bool)?
+    private var refusal: (problem: HTTPProblem, isHead: Bool, crossOrigin: CrossOriginAccess?)?
     /// Whether the response in progress is the last one.
     private var isLast = false
     private var closeTimer: Scheduled<Void>?
@@ -111,17 +112,22 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         // A request after the last response would be recorded without a response.
         guard !isLast else { return reading = .discarding }
+        var head = head
+        if let problem = head.removeBasePath(settings.basePath) {
+            return refuse(problem, isHead: head.method == .HEAD, context, origins.crossOriginAccess(head))
+        }
         let rules = head.rules(bodyBytesMax: settings.bodyBytesMax)
         if let problem = rules.problem ?? origins.problem(head) {
-            return refuse(problem, isHead: head.method == .HEAD, context)
+            return refuse(problem, isHead: head.method == .HEAD, context, origins.crossOriginAccess(head))
         }
-        var head = head
         if rules.isUpgrade || !rules.keepsAlive || head.version != .http1_1 {
             for name in ["connection", "upgrade", "http2-settings", "keep-alive"] { head.headers.remove(name: name) }
             if !rules.keepsAlive { head.headers.add(name: "connection", value: "close") }
         }
         openRequests.append(
-            OpenRequest(isHTTP10: head.version != .http1_1, isHead: head.method == .HEAD, keepsAlive: rules.keepsAlive))
+            OpenRequest(
+                isHTTP10: head.version != .http1_1, isHead: head.method == .HEAD, keepsAlive: rules.keepsAlive,
+                crossOrigin: origins.crossOriginAccess(head)))
         connection.isBusy = true
         reading = .message(isUpgrade: rules.isUpgrade)
         context.fireChannelRead(wrapInboundOut(.head(head)))
@@ -190,6 +196,10 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func adapt(_ head: inout HTTPResponseHead, to request: OpenRequest) {
+        request.crossOrigin?.add(to: &head.headers)
+        if !settings.basePath.isEmpty, let location = head.headers.first(name: "location"), location.first == "/" {
+            head.headers.replaceOrAdd(name: "location", value: settings.basePath + location)
+        }
         var keepsAlive = request.keepsAlive && !head.headers[canonicalForm: "connection"].contains("close")
         if request.isHTTP10 {
             // An HTTP/1.0 client does not support chunks: a body without a length ends with the connection.
@@ -205,20 +215,23 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
 
     // MARK: Refusals
 
-    private func refuse(_ problem: HTTPProblem, isHead: Bool, _ context: ChannelHandlerContext) {
+    private func refuse(
+        _ problem: HTTPProblem, isHead: Bool, _ context: ChannelHandlerContext, _ crossOrigin: CrossOriginAccess? = nil
+    ) {
         reading = .discarding
-        refusal = (problem, isHead)
+        refusal = (problem, isHead, crossOrigin)
         if openRequests.isEmpty { sendRefusal(context) }
     }
 
     private func sendRefusal(_ context: ChannelHandlerContext) {
-        guard let (problem, isHead) = refusal else { return }
+        guard let (problem, isHead, crossOrigin) = refusal else { return }
         refusal = nil
         metrics.refused(status: problem.details.status)
         let response = problem.response.response
         var head = HTTPResponseHead(response.head)
         head.headers.replaceOrAdd(name: "connection", value: "close")
         head.headers.replaceOrAdd(name: "date", value: date.text)
+        crossOrigin?.add(to: &head.headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
         if !isHead, case .bytes(let bytes) = problem.response.body {
             context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: bytes)))), promise: nil)

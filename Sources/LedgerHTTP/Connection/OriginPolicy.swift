@@ -17,11 +17,15 @@ struct OriginPolicy: Sendable {
     private let hosts: Set<String>
     /// The configured names. Pages of these hosts may send any request.
     private let originHosts: Set<String>
+    /// Other sites. Their pages may read responses and send any request.
+    private let sharedOrigins: Set<Origin>
 
     /// - Parameters:
     ///   - host: The address that the server listens on.
     ///   - allowedHosts: Further names of the server, without ports.
-    init(host: String, allowedHosts: [String]) {
+    ///   - corsOrigins: The origins of other sites whose pages may use the server.
+    init(host: String, allowedHosts: [String], corsOrigins: [String] = []) {
+        sharedOrigins = Set(corsOrigins.compactMap(Origin.init))
         originHosts = Set(allowedHosts.map(Self.normalized))
         hosts = originHosts.union([Self.normalized(host), "localhost"])
     }
@@ -46,8 +50,16 @@ struct OriginPolicy: Sendable {
             HTTPProblem(
                 .forbidden, "Foreign origin",
                 "A page of \(origin) may not change this ledger. If it is a page of yours, start the server with "
-                    + "--allowed-host and its host.")
+                    + "--allowed-host and its host, if that is a name of this server, or else with --cors-origin and "
+                    + "the origin.")
         }
+    }
+
+    /// Returns the headers of the response for pages of other sites.
+    ///
+    /// Nil if no site is configured.
+    func crossOriginAccess(_ head: HTTPRequestHead) -> CrossOriginAccess? {
+        sharedOrigins.isEmpty ? nil : CrossOriginAccess(head, origins: sharedOrigins)
     }
 
     private func isAllowed(_ authority: String) -> Bool {
@@ -55,18 +67,10 @@ struct OriginPolicy: Sendable {
         return hosts.contains(name) || Self.isLoopback(name)
     }
 
-    /// Whether an origin is the server itself or an allowed host.
+    /// Whether an origin is the server itself, an allowed host or a configured origin.
     private func isOwn(origin: String, _ authority: String?) -> Bool {
-        let origin = origin.lowercased()
-        guard let (scheme, port) = [("http://", ":80"), ("https://", ":443")].first(where: { origin.hasPrefix($0.0) })
-        else { return false }
-        let own = String(origin.dropFirst(scheme.count))
-        guard let name = Self.name(of: own) else { return false }
-        if originHosts.contains(name) { return true }
-        guard let authority = authority?.lowercased() else { return false }
-        // A browser omits the default port of its scheme; a client need not.
-        func withoutPort(_ text: String) -> String { text.hasSuffix(port) ? String(text.dropLast(port.count)) : text }
-        return withoutPort(own) == withoutPort(authority)
+        guard let origin = Origin(origin), let name = Self.name(of: origin.authority) else { return false }
+        return sharedOrigins.contains(origin) || originHosts.contains(name) || authority.map(origin.isSame) == true
     }
 
     /// The authority of the target if it has one, otherwise the `Host`.
@@ -91,7 +95,7 @@ struct OriginPolicy: Sendable {
     /// The name in an authority, in lower case and without its port.
     ///
     /// It is nil if the authority is not a name with an optional port.
-    private static func name(of authority: String) -> String? {
+    static func name(of authority: String) -> String? {
         var name = authority.prefix { $0 != ":" }
         if authority.hasPrefix("[") {
             guard let end = authority.firstIndex(of: "]") else { return nil }

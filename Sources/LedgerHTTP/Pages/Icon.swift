@@ -13,8 +13,8 @@ enum Icon {
     }
 
     /// The address of the icon of a job with this snapshot.
-    static func link(_ snapshot: Snapshot) -> String {
-        let link = PageLink("/pages/icon.svg", [("state", snapshot.state.rawValue)])
+    static func link(_ snapshot: Snapshot, from root: PageRoot) -> String {
+        let link = PageLink("\(root.rawValue)pages/icon.svg", [("state", snapshot.state.rawValue)])
         return snapshot.percent.map { link.with("percent", String($0)) }?.text ?? link.text
     }
 

@@ -22,10 +22,10 @@ struct JobPage {
     func page(_ sections: [HTML]) -> Page {
         let percent = snapshot.percent.map { "\($0)% " } ?? ""
         return Page(
-            title: "\(percent)\(PageText.visible(view.description.name.text)) – progress ledger",
-            icon: Icon.link(snapshot), script: "job.js",
+            root: .ofJob, title: "\(percent)\(PageText.visible(view.description.name.text)) – progress ledger",
+            icon: Icon.link(snapshot, from: .ofJob), script: "job.js",
             body: """
-                <header class="top"><nav aria-label="Breadcrumb"><a href="/">Jobs</a></nav>\(PageParts.connection)</header>
+                <header class="top"><nav aria-label="Breadcrumb"><a href="../">Jobs</a></nav>\(PageParts.connection)</header>
                 <main id="job" data-job="\(view.id.description)" data-moment="\(moment.map(String.init) ?? "")" \
                 data-sequence="\(snapshot.sequence)" data-updated="\(snapshot.updatedAt.map(RFC3339.text) ?? "")" \
                 data-head="\(view.ledgerSequence)" data-now="\(RFC3339.text(now))">

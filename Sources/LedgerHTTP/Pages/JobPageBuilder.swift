@@ -23,7 +23,7 @@ struct JobPageBuilder: Sendable {
         let query = try request.parameters()
         let parameters = PageParameters(query)
         let link = parameters.link(
-            "/jobs/\(job)",
+            "../jobs/\(job)",
             ["at_sequence", "at", "indicator", "from", "state", "cursor", "type", "verdict", "task", "before"],
             keepingEmpty: "indicator")
         guard let now = try await service.job(job) else { throw HTTPProblem.noSuchJob(job.description) }

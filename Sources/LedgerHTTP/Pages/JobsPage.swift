@@ -16,10 +16,10 @@ struct JobsPage {
 
     var page: Page {
         Page(
-            title: "Jobs – progress ledger", icon: "/pages/icon.svg", script: "jobs.js",
+            root: .ofJobs, title: "Jobs – progress ledger", icon: "./pages/icon.svg", script: "jobs.js",
             body: """
                 <header class="top"><h1>Jobs</h1>\(PageParts.connection)</header>
-                <main data-now="\(RFC3339.text(now))"><form class="filters" role="search" action="/">
+                <main data-now="\(RFC3339.text(now))"><form class="filters" role="search" action="./">
                 <label>Search <input type="search" name="search" value="\(filter.search ?? "")" \
                 placeholder="name, key or id" maxlength="200"></label>
                 \(PageParts.select("State", "state", JobState.allCases.map(\.rawValue), filter.state?.rawValue))
@@ -33,7 +33,7 @@ struct JobsPage {
     ///
     /// `data-watch` is the address of its stream.
     var list: HTML {
-        var watch = PageLink("/v1/watch", [("limit", String(limit))])
+        var watch = PageLink("./v1/watch", [("limit", String(limit))])
         if let state = filter.state { watch = watch.with("state", state.rawValue) }
         if let search = filter.search { watch = watch.with("search", search.text) }
         for (name, value) in filter.tags { watch = watch.with("tag.\(name)", value.text) }
@@ -65,7 +65,7 @@ struct JobsPage {
         let allTags = view.description.sortedTags
         let tags = allTags.prefix(Self.tagsShown).map { name, value in
             HTML(
-                "<a class=\"tag\" href=\"\(PageLink("/", [("tag", "\(name)=\(value)")]).text)\">\(HTML.name(name))=\(HTML.name(value))</a>"
+                "<a class=\"tag\" href=\"\(PageLink("./", [("tag", "\(name)=\(value)")]).text)\">\(HTML.name(name))=\(HTML.name(value))</a>"
             )
         }
         let rest = allTags.count - tags.count
@@ -73,7 +73,7 @@ struct JobsPage {
         let words = snapshot.percent.map { "\($0) percent" } ?? "no units declared"
         return """
             <tr data-job="\(view.id.description)" data-state="\(snapshot.state.rawValue)">\
-            <th scope="row"><a href="/jobs/\(view.id.description)">\(HTML.name(view.description.name))</a>\(tags)\(more)</th>\
+            <th scope="row"><a href="./jobs/\(view.id.description)">\(HTML.name(view.description.name))</a>\(tags)\(more)</th>\
             <td class="status"><span class="state">\(snapshot.state.rawValue)</span></td>\
             <td class="overall">\(IndicatorRow.bar(snapshot.percent, words))<span class="percent">\(PageText.percent(snapshot.percent))</span></td>\
             <td class="number tasks">\(PageText.number(snapshot.tasks.succeeded))\u{2009}/\u{2009}\(PageText.number(snapshot.tasks.total))</td>\

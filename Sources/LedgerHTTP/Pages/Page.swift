@@ -4,6 +4,10 @@ internal import LedgerWire
 
 /// A whole page, or a part of it for a page that is open already.
 struct Page: Sendable {
+    /// The relative address of the server's root.
+    ///
+    /// All addresses in a page are relative, so that pages work below any path of a reverse proxy.
+    var root: PageRoot
     /// The title of the window.
     var title: String
     /// The address of the icon.
@@ -27,9 +31,11 @@ struct Page: Sendable {
     }
 
     func response(_ status: HTTPResponse.Status = .ok) -> LedgerResponse {
-        let script = script.map { HTML("<script type=\"module\" src=\"/pages/\($0)\"></script>") }
+        let script = script.map { HTML("<script type=\"module\" src=\"\(root.rawValue)pages/\($0)\"></script>") }
         let slots: [(String, HTML)] = [
-            ("{{title}}", "\(title)"), ("{{icon}}", "\(icon)"), ("{{script}}", script ?? ""), ("{{body}}", body),
+            ("{{title}}", "\(title)"), ("{{icon}}", "\(icon)"), ("{{root}}", "\(root.rawValue)"),
+            ("{{script}}", script ?? ""), ("{{body}}", body), ("{{root}}", "\(root.rawValue)"),
+            ("{{root}}", "\(root.rawValue)"),
         ]
         var rest = (PageFile.all["page.html"]?.text ?? "")[...]
         var text = ""
@@ -48,17 +54,24 @@ struct Page: Sendable {
     }
 
     /// The page of an error.
-    static func problem(_ problem: HTTPProblem) -> LedgerResponse {
+    static func problem(_ problem: HTTPProblem, root: PageRoot) -> LedgerResponse {
         var response = Page(
-            title: "\(problem.details.title) – progress ledger", icon: "/pages/icon.svg", script: nil,
+            root: root, title: "\(problem.details.title) – progress ledger", icon: "\(root.rawValue)pages/icon.svg",
+            script: nil,
             body: """
                 <main class="problem"><h1>\(problem.details.title)</h1><p>\(PageText.visible(problem.details.detail))</p>
-                <p><a href="/">All jobs</a></p></main>
+                <p><a href="\(root.rawValue)">All jobs</a></p></main>
                 """
         ).response(HTTPResponse.Status(code: problem.details.status))
         for field in problem.headers { response.headers.append(field) }
         return response
     }
+}
+
+/// The address of the server's root, relative to a page.
+enum PageRoot: String, Sendable {
+    case ofJobs = "./"
+    case ofJob = "../"
 }
 
 extension HTTPField.Name {

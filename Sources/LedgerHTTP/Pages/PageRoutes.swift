@@ -27,7 +27,7 @@ struct PageRoutes: Sendable {
                     Self.part,
                 ],
                 responses: [Self.page("The page"), .problem(422, "A parameter is invalid")], isHeavy: true,
-                handle: withErrorPages(jobs)),
+                handle: withErrorPages(.ofJobs, jobs)),
             Route(
                 method: .get, path: "/jobs/{job}", operation: "jobPage",
                 summary: "The page of a job, now or as of any moment",
@@ -47,7 +47,7 @@ struct PageRoutes: Sendable {
                 responses: [
                     Self.page("The page"), .problem(404, "No such job"), .problem(422, "A parameter is invalid"),
                 ], isHeavy: true,
-                handle: withErrorPages { try await JobPageBuilder(service: service, request: $0).response() }),
+                handle: withErrorPages(.ofJob) { try await JobPageBuilder(service: service, request: $0).response() }),
             Route(
                 method: .get, path: "/pages/{file}", operation: "pageFile", summary: "A file of the pages",
                 parameters: [
@@ -81,16 +81,16 @@ struct PageRoutes: Sendable {
 
     /// Wraps a handler to turn errors into pages.
     private func withErrorPages(
-        _ body: @escaping @Sendable (RouteRequest) async throws -> LedgerResponse
+        _ root: PageRoot, _ body: @escaping @Sendable (RouteRequest) async throws -> LedgerResponse
     ) -> @Sendable (RouteRequest) async throws -> LedgerResponse {
         { request in
             do {
                 return try await body(request)
             } catch let problem as HTTPProblem {
-                return Page.problem(problem)
+                return Page.problem(problem, root: root)
             } catch let error as StoreError {
                 guard let problem = HTTPProblem(error) else { throw error }
-                return Page.problem(problem)
+                return Page.problem(problem, root: root)
             }
         }
     }
@@ -119,7 +119,7 @@ struct PageRoutes: Sendable {
         let views = try await service.jobs(filter, limit: Self.jobsOnPage, after: cursor)
         let page = JobsPage(
             views: views, filter: filter, tag: tag, cursor: cursor, limit: Self.jobsOnPage,
-            link: parameters.link("/", ["search", "state", "tag", "cursor"]), now: .now)
+            link: parameters.link("./", ["search", "state", "tag", "cursor"]), now: .now)
         return parameters["part"] == nil ? page.page.response() : Page.html(page.list)
     }
 
