@@ -161,9 +161,7 @@ def encrypted(certificate: Path, proxy: FaultProxy) -> str:
     return proxy.url.replace("http://127.0.0.1", "https://localhost")
 
 
-def test_https_requires_a_valid_certificate(
-    encrypted: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_https_requires_a_valid_certificate(encrypted: str, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trusting = ssl.create_default_context(cafile=str(certificate) + ".crt")
     with Client(encrypted, tls=trusting) as ledger:
         job = ledger.jobs.create("encrypted")

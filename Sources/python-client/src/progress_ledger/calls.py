@@ -70,7 +70,10 @@ def error_of(response: Response, is_repeatable: bool = True) -> LedgerError:
     details: dict[str, Any] = {"status": response.status, "errors": errors if isinstance(errors, list) else []}
     status = response.status
     if status in (401, 403):
-        return UnauthorizedError(f"{message} (give a token as token=, in PROGRESS_LEDGER_TOKEN or in the file PROGRESS_LEDGER_TOKEN_FILE)", **details)
+        return UnauthorizedError(
+            f"{message} (give a token as token=, in PROGRESS_LEDGER_TOKEN or in the file PROGRESS_LEDGER_TOKEN_FILE)",
+            **details,
+        )
     if status in (404, 410):
         return NotFoundError(message, **details)
     if status == 409:
