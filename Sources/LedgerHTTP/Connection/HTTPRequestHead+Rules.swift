@@ -11,6 +11,10 @@ extension HTTPRequestHead {
         var keepsAlive: Bool
         /// Whether the parser takes the following bytes for another protocol.
         var isUpgrade: Bool
+        /// The value of `Host`.
+        var host: String?
+        /// Whether a browser has named the origin of the page that sends the request.
+        var hasOrigin: Bool
     }
 
     /// Checks the rules of HTTP for all requests, in one pass over the header.
@@ -20,10 +24,12 @@ extension HTTPRequestHead {
         var hosts: [String] = []
         var isUpgradeNamed = false
         var hasUpgrade = false
+        var hasOrigin = false
         var problem: HTTPProblem?
         for (name, value) in headers {
             switch name.utf8.count {
             case 4 where name.lowercased() == "host": hosts.append(value)
+            case 6 where name.lowercased() == "origin": hasOrigin = true
             case 7 where name.lowercased() == "upgrade": hasUpgrade = true
             case 10 where name.lowercased() == "connection":
                 isUpgradeNamed = isUpgradeNamed || Self.tokens(value).contains("upgrade")
@@ -45,7 +51,7 @@ extension HTTPRequestHead {
         }
         return Rules(
             problem: problem, keepsAlive: isKeepAlive,
-            isUpgrade: method == .CONNECT || (hasUpgrade && isUpgradeNamed))
+            isUpgrade: method == .CONNECT || (hasUpgrade && isUpgradeNamed), host: hosts.first, hasOrigin: hasOrigin)
     }
 
     /// Removes the base path from the target.

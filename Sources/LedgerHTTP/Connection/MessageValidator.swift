@@ -57,6 +57,8 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     private var refusal: (problem: HTTPProblem, isHead: Bool, crossOrigin: CrossOriginAccess?)?
     /// Whether the response in progress is the last one.
     private var isLast = false
+    /// The last `Host` of the connection that is a name of this server.
+    private var servedHost: String?
     private var closeTimer: Scheduled<Void>?
     /// Whether data has arrived since the close timer was started.
     private var hasReceivedData = false
@@ -117,7 +119,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
             return refuse(problem, isHead: head.method == .HEAD, context, origins.crossOriginAccess(head))
         }
         let rules = head.rules(bodyBytesMax: settings.bodyBytesMax)
-        if let problem = rules.problem ?? origins.problem(head) {
+        if let problem = rules.problem ?? originProblem(head, rules) {
             return refuse(problem, isHead: head.method == .HEAD, context, origins.crossOriginAccess(head))
         }
         if rules.isUpgrade || !rules.keepsAlive || head.version != .http1_1 {
@@ -131,6 +133,17 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         connection.isBusy = true
         reading = .message(isUpgrade: rules.isUpgrade)
         context.fireChannelRead(wrapInboundOut(.head(head)))
+    }
+
+    /// Returns the refusal of a request because of its host or origin.
+    ///
+    /// Most requests of a connection name the same host, and programs send no `Origin`.
+    private func originProblem(_ head: HTTPRequestHead, _ rules: HTTPRequestHead.Rules) -> HTTPProblem? {
+        if !rules.hasOrigin, let host = rules.host, host == servedHost, head.uri.utf8.first == UInt8(ascii: "/") {
+            return nil
+        }
+        servedHost = rules.host.flatMap { origins.serves($0) ? $0 : nil }
+        return origins.problem(head)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -196,6 +209,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func adapt(_ head: inout HTTPResponseHead, to request: OpenRequest) {
+        head.headers.addSecurityHeaders()
         request.crossOrigin?.add(to: &head.headers)
         if !settings.basePath.isEmpty, let location = head.headers.first(name: "location"), location.first == "/" {
             head.headers.replaceOrAdd(name: "location", value: settings.basePath + location)
@@ -227,8 +241,8 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         guard let (problem, isHead, crossOrigin) = refusal else { return }
         refusal = nil
         metrics.refused(status: problem.details.status)
-        let response = problem.response.response
-        var head = HTTPResponseHead(response.head)
+        var head = HTTPResponseHead(problem.response.head)
+        head.headers.addSecurityHeaders()
         head.headers.replaceOrAdd(name: "connection", value: "close")
         head.headers.replaceOrAdd(name: "date", value: date.text)
         crossOrigin?.add(to: &head.headers)

@@ -33,7 +33,7 @@ struct OriginPolicy: Sendable {
     /// Returns the refusal of a request; nil if it is allowed.
     func problem(_ head: HTTPRequestHead) -> HTTPProblem? {
         let authority = Self.authority(of: head)
-        if let authority, !isAllowed(authority), !Self.openPaths.contains(Self.path(of: head)) {
+        if let authority, !serves(authority), !Self.openPaths.contains(Self.path(of: head)) {
             let name = Self.name(of: authority) ?? authority
             return HTTPProblem(
                 .misdirectedRequest, "Unknown host",
@@ -62,7 +62,8 @@ struct OriginPolicy: Sendable {
         sharedOrigins.isEmpty ? nil : CrossOriginAccess(head, origins: sharedOrigins)
     }
 
-    private func isAllowed(_ authority: String) -> Bool {
+    /// Whether an authority is a name of this server, with any port.
+    func serves(_ authority: String) -> Bool {
         guard let name = Self.name(of: authority) else { return false }
         return hosts.contains(name) || Self.isLoopback(name)
     }

@@ -182,7 +182,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
             route: request.row.route.path, method: request.row.route.method.rawValue, status: response.status.code,
             seconds: request.started.duration(to: .now), isFast: true)
         guard let context else { return }
-        var head = response.response.head
+        var head = response.head
         head.headerFields[.date] = date.text
         context.write(wrapOutboundOut(.head(head)), promise: nil)
         if case .bytes(let bytes) = response.body {

@@ -41,11 +41,24 @@ struct LedgerResponse: Sendable {
         self.body = body
     }
 
+    /// The head of the response.
+    var head: HTTPResponse {
+        guard case .bytes(let bytes) = body else { return response.head }
+        var headers = completeHeaders
+        headers[.contentLength] = String(bytes.count)
+        return HTTPResponse(status: status, headerFields: headers)
+    }
+
+    private var completeHeaders: HTTPFields {
+        guard headers[.cacheControl] == nil else { return headers }
+        var headers = headers
+        headers[.cacheControl] = "no-cache"
+        return headers
+    }
+
     /// The response in Hummingbird's form.
     var response: Response {
-        var headers = headers
-        headers.addSecurityFields()
-        if headers[.cacheControl] == nil { headers[.cacheControl] = "no-cache" }
+        let headers = completeHeaders
         switch body {
         case .none:
             return Response(status: status, headers: headers)
@@ -60,19 +73,6 @@ struct LedgerResponse: Sendable {
                     try await writer.finish(nil)
                 })
         }
-    }
-}
-
-extension HTTPFields {
-    /// Adds the fields that protect clients, unless a route has set them.
-    ///
-    /// A browser must not guess the type of a response, embed it in a page of another site, or run anything in it.
-    mutating func addSecurityFields() {
-        self[.xContentTypeOptions] = "nosniff"
-        if self[.contentSecurityPolicy] == nil {
-            self[.contentSecurityPolicy] = "default-src 'none'; frame-ancestors 'none'"
-        }
-        if self[.crossOriginResourcePolicy] == nil { self[.crossOriginResourcePolicy] = "same-origin" }
     }
 }
 
