@@ -209,7 +209,6 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func adapt(_ head: inout HTTPResponseHead, to request: OpenRequest) {
-        head.headers.addSecurityHeaders()
         request.crossOrigin?.add(to: &head.headers)
         if !settings.basePath.isEmpty, let location = head.headers.first(name: "location"), location.first == "/" {
             head.headers.replaceOrAdd(name: "location", value: settings.basePath + location)
@@ -242,7 +241,6 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         refusal = nil
         metrics.refused(status: problem.details.status)
         var head = HTTPResponseHead(problem.response.head)
-        head.headers.addSecurityHeaders()
         head.headers.replaceOrAdd(name: "connection", value: "close")
         head.headers.replaceOrAdd(name: "date", value: date.text)
         crossOrigin?.add(to: &head.headers)

@@ -183,7 +183,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
             seconds: request.started.duration(to: .now), isFast: true)
         guard let context else { return }
         var head = response.head
-        head.headerFields[.date] = date.text
+        head.headerFields.append(HTTPField(name: .date, value: date.text))
         context.write(wrapOutboundOut(.head(head)), promise: nil)
         if case .bytes(let bytes) = response.body {
             context.write(wrapOutboundOut(.body(ByteBuffer(bytes: bytes))), promise: nil)

@@ -31,7 +31,7 @@ struct LedgerResponse: Sendable {
     init(status: HTTPResponse.Status, headers: HTTPFields = [:], contentType: String, bytes: [UInt8]) {
         self.status = status
         self.headers = headers
-        self.headers[.contentType] = contentType
+        self.headers.append(HTTPField(name: .contentType, value: contentType))
         body = .bytes(bytes)
     }
 
@@ -44,21 +44,16 @@ struct LedgerResponse: Sendable {
     /// The head of the response.
     var head: HTTPResponse {
         guard case .bytes(let bytes) = body else { return response.head }
-        var headers = completeHeaders
-        headers[.contentLength] = String(bytes.count)
-        return HTTPResponse(status: status, headerFields: headers)
-    }
-
-    private var completeHeaders: HTTPFields {
-        guard headers[.cacheControl] == nil else { return headers }
         var headers = headers
-        headers[.cacheControl] = "no-cache"
-        return headers
+        headers.addDefaults()
+        headers.append(HTTPField(name: .contentLength, value: String(bytes.count)))
+        return HTTPResponse(status: status, headerFields: headers)
     }
 
     /// The response in Hummingbird's form.
     var response: Response {
-        let headers = completeHeaders
+        var headers = headers
+        headers.addDefaults()
         switch body {
         case .none:
             return Response(status: status, headers: headers)
@@ -74,6 +69,22 @@ struct LedgerResponse: Sendable {
                 })
         }
     }
+}
+
+extension HTTPFields {
+    /// Adds the fields of every response that a route has not set.
+    ///
+    /// They protect clients: a browser must not guess the type of a response, embed it in a page of another site, or
+    /// run anything in it. A lookup by name would first index all fields, so this compares them one by one.
+    mutating func addDefaults() {
+        for field in Self.defaults where !contains(where: { $0.name == field.name }) { append(field) }
+    }
+
+    private static let defaults: [HTTPField] = [
+        HTTPField(name: .cacheControl, value: "no-cache"), HTTPField(name: .xContentTypeOptions, value: "nosniff"),
+        HTTPField(name: .contentSecurityPolicy, value: "default-src 'none'; frame-ancestors 'none'"),
+        HTTPField(name: .crossOriginResourcePolicy, value: "same-origin"),
+    ]
 }
 
 extension HTTPField.Name {

@@ -131,6 +131,7 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
             route: request.route, method: "GET", status: 200, seconds: started.duration(to: .now), isFast: true)
         state = .streaming(subscription, ServerSentEvents(job: request.job, position: request.position))
         var response = HTTPResponse(status: .ok, headerFields: ServerSentEvents.headers)
+        response.headerFields.addDefaults()
         response.headerFields[.date] = date.text
         context.write(wrapOutboundOut(.head(response)), promise: nil)
         write([ServerSentEvents.greeting], context)
