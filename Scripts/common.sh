@@ -153,8 +153,9 @@ prometheus_tool() {
         download="$(mktemp -d)"
         chmod a+rx "$download"
         (cd "$download" && apt-get download prometheus >/dev/null 2>&1) || { rm -rf "$download" && return 1; }
-        mkdir -p "$folder"
-        dpkg-deb --extract "$download"/prometheus_*.deb "$folder" >&2
+        # "set -e" has no effect where this function is a condition.
+        mkdir -p "$folder" || return 1
+        dpkg-deb --extract "$download"/prometheus_*.deb "$folder" >&2 || return 1
         rm -rf "$download"
     fi
     printf '%s\n' "$folder/usr/bin/promtool"

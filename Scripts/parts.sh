@@ -8,9 +8,9 @@ summaries=()
 passed=0
 failed=0
 
-# The time limit of a part in minutes. It is several times what a part takes on a small machine: a part that reaches it
+# The time limit of a part in seconds. It is several times what a part takes on a small machine: a part that reaches it
 # does not get on at all, and its log then ends with what it waited for.
-part_minutes="${part_minutes:-20}"
+part_seconds="${part_seconds:-2400}"
 
 # Runs a command as one part of the tests. Its output goes to a log, which is printed if the command fails. After the
 # time limit the part is ended.
@@ -54,7 +54,7 @@ run_part() {
 #
 #   end_after_limit PID LOG
 end_after_limit() {
-    local part="$1" log="$2" own=$BASHPID rest=$((part_minutes * 60)) processes
+    local part="$1" log="$2" own=$BASHPID rest="$part_seconds" processes
     trap - EXIT ERR
     # Short sleeps: a long one would outlive the part, and keep its log open.
     while ((rest > 0)); do
@@ -63,7 +63,7 @@ end_after_limit() {
         rest=$((rest - 2))
     done
     processes="$(descendants "$part" "$own")"
-    printf '\nThe part did not end within %s minutes. Its threads:\n' "$part_minutes"
+    printf '\nThe part did not end within %s seconds. Its threads:\n' "$part_seconds"
     # shellcheck disable=SC2086 # one argument for each process
     ps -L -o pid,ppid,lwp,stat,etime,time,wchan:20,args ww -p ${processes//$'\n'/,} || true
     printf '\nTests without an end:\n'

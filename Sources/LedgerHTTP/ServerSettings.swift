@@ -10,13 +10,13 @@ public struct ServerSettings: Sendable {
     public var allowedHosts: [String] = []
     /// Origins of other sites, such as `https://wiki.example.com`.
     ///
-    /// The scripts of their pages may read responses (CORS) and send any request, without cookies. ``isOrigin(_:)``
-    /// tells what is valid.
+    /// The scripts of their pages may read responses (CORS) and send any request, without cookies. Valid values:
+    /// see ``isOrigin(_:)``.
     public var corsOrigins: [String] = []
     /// The path below which a reverse proxy serves everything; empty for none.
     ///
-    /// The server accepts requests with and without it, because some proxies remove it. ``basePath(_:)`` tells what is
-    /// valid.
+    /// The server accepts requests with and without it, because some proxies remove it. Valid values: see
+    /// ``basePath(_:)``.
     public var basePath = ""
     /// The maximum number of open connections.
     ///
@@ -66,10 +66,15 @@ public struct ServerSettings: Sendable {
 
     /// The maximum number of segments of a base path.
     private static let basePathSegmentsMax = 8
+    /// The first segments of the routes' paths.
+    static let routeBeginnings: Set<String> = [
+        "v1", "jobs", "pages", "healthz", "readyz", "metrics", "openapi.json",
+    ]
 
     /// Returns the base path that a text stands for; nil if it is invalid.
     ///
-    /// Such as `/tools/ledger`. It has at most eight segments of letters, digits and `-._~`.
+    /// Such as `/tools/ledger`. It has at most eight segments of letters, digits and `-._~`, and does not begin like a
+    /// route: the server could not tell whether a proxy has removed it.
     public static func basePath(_ text: String) -> String? {
         guard text != "/" else { return "" }
         guard text.first == "/" else { return nil }
@@ -79,7 +84,8 @@ public struct ServerSettings: Sendable {
             // Other characters would have to be escaped in links.
             !part.isEmpty && part != "." && part != ".." && PageLink.encode(String(part)) == part
         }
-        return isValid && parts.count <= basePathSegmentsMax ? "/" + segments : nil
+        return isValid && parts.count <= basePathSegmentsMax && !routeBeginnings.contains(String(parts[0]))
+            ? "/" + segments : nil
     }
 
     /// Whether a text is an origin.

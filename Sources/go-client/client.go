@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -205,6 +206,10 @@ func (c *Client) readCredentials(transport *http.Transport, scheme string) error
 		}
 	}
 	if path := os.Getenv("PROGRESS_LEDGER_TOKEN_FILE"); path != "" && c.token == "" {
+		// The task may change its working folder.
+		if absolute, err := filepath.Abs(path); err == nil {
+			path = absolute
+		}
 		c.tokenFile = &tokenFile{path: path}
 		if _, err := c.tokenFile.read(); err != nil {
 			return &InvalidError{Field: "PROGRESS_LEDGER_TOKEN_FILE", Problem: err.Error()}

@@ -9,11 +9,13 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"time"
 )
 
 // tokenBytesMax is the maximum size of a token in a file.
 const tokenBytesMax = 65_536
+
+// certificatesBytesMax is the maximum size of a file of certificates; the systems' files have a quarter of a megabyte.
+const certificatesBytesMax = 16 << 20
 
 // tokenFile is a bearer token in a file, which is read again when it changes.
 //
@@ -21,33 +23,25 @@ const tokenBytesMax = 65_536
 type tokenFile struct {
 	path string
 
-	mu       sync.Mutex
-	token    string
-	modified time.Time
-	size     int64
+	mu    sync.Mutex
+	token string
+	// version is that of the file when the token was read.
+	version os.FileInfo
 }
 
 // read returns the token in the file.
 func (f *tokenFile) read() (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	status, err := os.Stat(f.path)
+	version, err := statusOfFile(f.path)
 	if err != nil {
 		return "", err
 	}
-	// Reading from a pipe or a device could block for ever.
-	if !status.Mode().IsRegular() {
-		return "", fmt.Errorf("%s is not a regular file", f.path)
-	}
-	if f.token != "" && status.ModTime().Equal(f.modified) && status.Size() == f.size {
+	if last := f.version; last != nil && os.SameFile(last, version) && last.Size() == version.Size() &&
+		last.ModTime().Equal(version.ModTime()) {
 		return f.token, nil
 	}
-	file, err := os.Open(f.path)
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, tokenBytesMax+1))
+	content, err := readFile(f.path, tokenBytesMax+1)
 	if err != nil {
 		return "", err
 	}
@@ -55,7 +49,7 @@ func (f *tokenFile) read() (string, error) {
 	if problem := tokenProblem(token); token == "" || problem != "" || len(content) > tokenBytesMax {
 		return "", fmt.Errorf("%s does not contain a token", f.path)
 	}
-	f.token, f.modified, f.size = token, status.ModTime(), status.Size()
+	f.token, f.version = token, version
 	return token, nil
 }
 
@@ -67,6 +61,28 @@ func (f *tokenFile) current() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.token
+}
+
+// statusOfFile refuses what is not a regular file: reading from a pipe or a device could block for ever.
+func statusOfFile(path string) (os.FileInfo, error) {
+	status, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !status.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	return status, nil
+}
+
+// readFile reads a file up to a limit.
+func readFile(path string, bytesMax int64) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, bytesMax))
 }
 
 // tokenProblem says why a token cannot be the value of a header; "" if it can.
@@ -81,7 +97,10 @@ func tokenProblem(token string) string {
 
 // trustFile makes the client trust the certificates in this file instead of the system's.
 func trustFile(transport *http.Transport, path string) error {
-	content, err := os.ReadFile(path)
+	if _, err := statusOfFile(path); err != nil {
+		return err
+	}
+	content, err := readFile(path, certificatesBytesMax)
 	if err != nil {
 		return err
 	}

@@ -100,6 +100,8 @@ struct OriginTests {
         for invalid in [
             "null", "*", "", "https://", "wiki.example.com", "https://wiki.example.com/", "https://a b", "ftp://a",
             "https://*.example.com", "https://a?b", "https://user@a", "https://a:x", "https://a,https://b",
+            "https://a:",
+            "https://a:0443", "https://ä.example", "https://a%20", "https://a:65536",
         ] { #expect(Origin(invalid) == nil, "\(invalid)") }
     }
 
@@ -188,8 +190,23 @@ struct BasePathTests {
         #expect(ServerSettings.basePath("/tools/ledger-2/") == "/tools/ledger-2")
         #expect(ServerSettings.basePath("/") == "")
         #expect(ServerSettings.basePath("/1/2/3/4/5/6/7/8") == "/1/2/3/4/5/6/7/8")
+        for route in ServerSettings.routeBeginnings {
+            #expect(ServerSettings.basePath("/\(route)/ledger") == nil, "\(route)")
+        }
         for invalid in ["", "ledger", "//", "/a//b", "/a/../b", "/a b", "/ä", "/a?b", "/1/2/3/4/5/6/7/8/9", "/%41"] {
             #expect(ServerSettings.basePath(invalid) == nil, "\(invalid)")
+        }
+    }
+
+    @Test("every route begins like one that no base path may have")
+    func routeBeginnings() async throws {
+        try await withServer { client, _ in
+            guard case .object(let paths)? = try await client.get("/openapi.json").json["paths"] else {
+                Issue.record("the description has no paths")
+                return
+            }
+            let beginnings = Set(paths.compactMap { $0.name.split(separator: "/").first.map(String.init) })
+            #expect(beginnings == ServerSettings.routeBeginnings)
         }
     }
 
@@ -212,6 +229,13 @@ struct BasePathTests {
             let bare = try await client.get("/ledger?state=running")
             #expect(bare.status == 308 && bare.headers["location"] == "/ledger/?state=running")
             #expect(try await client.get("/ledgers").status == 404)
+            for path in ["/ledger/jobs/\(job)/?state=failed", "/ledger/jobs//\(job)?state=failed"] {
+                let slashes = try await client.get(path)
+                #expect(slashes.status == 308 && slashes.headers["location"] == "/ledger/jobs/\(job)?state=failed")
+            }
+            let foreign = try await client.send(
+                Array("GET /ledger HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n".utf8))
+            #expect(foreign.status == 421)
             #expect(try await client.get("/ledger/ledger/v1/jobs").status == 404)
         }
     }

@@ -15,6 +15,20 @@ struct LocalPostgresTests {
         try FileManager.default.removeItem(atPath: folder)
     }
 
+    @Test("a program that the ledger starts inherits no descriptor")
+    func inheritsNothing() async throws {
+        // Without close-on-exec, as Foundation's pipes.
+        var ends: [Int32] = [0, 0]
+        #expect(pipe(&ends) == 0)
+        defer { for end in ends { close(end) } }
+        let log = "/tmp/plt-program-\(UUID().uuidString)"
+        defer { TestFiles.remove(log) }
+        let run = try await Program(prefix: [], log: log).run(
+            ["sh", "-c", "ls /proc/$$/fd"], deadline: .seconds(60))
+        #expect(run.exitCode == 0)
+        #expect(Set(run.output.split(separator: "\n").compactMap { Int($0) }).isSubset(of: [0, 1, 2]), "\(run.output)")
+    }
+
     private func start(_ folder: String) async throws -> LocalPostgres {
         var settings = LocalPostgres.Settings(dataFolder: folder)
         settings.isDurable = false

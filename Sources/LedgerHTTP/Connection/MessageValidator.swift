@@ -115,11 +115,9 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         // A request after the last response would be recorded without a response.
         guard !isLast else { return reading = .discarding }
         var head = head
-        if let problem = head.removeBasePath(settings.basePath) {
-            return refuse(problem, isHead: head.method == .HEAD, context, origins.crossOriginAccess(head))
-        }
+        let redirection = head.removeBasePath(settings.basePath)
         let rules = head.rules(bodyBytesMax: settings.bodyBytesMax)
-        if let problem = rules.problem ?? originProblem(head, rules) {
+        if let problem = rules.problem ?? originProblem(head, rules) ?? redirection {
             return refuse(problem, isHead: head.method == .HEAD, context, origins.crossOriginAccess(head))
         }
         if rules.isUpgrade || !rules.keepsAlive || head.version != .http1_1 {

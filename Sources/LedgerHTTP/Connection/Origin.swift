@@ -14,19 +14,37 @@ struct Origin: Hashable, Sendable {
         let scheme = String(text[..<end.lowerBound])
         guard let defaultPort = Self.defaultPorts[scheme] else { return nil }
         let authority = String(text[end.upperBound...])
-        guard let name = OriginPolicy.name(of: authority), !name.isEmpty,
-            name.utf8.allSatisfy({ $0 > 0x20 && !Self.forbidden.contains($0) })
-        else { return nil }
+        guard let name = OriginPolicy.name(of: authority), Self.isHost(name), Self.hasValidPort(authority) else {
+            return nil
+        }
         self.scheme = scheme
         self.authority = Self.withoutPort(defaultPort, authority)
     }
 
     private static let defaultPorts = ["http": ":80", "https": ":443"]
-    /// The bytes that a host does not contain.
-    private static let forbidden = Set("/?#@,\\\"<>*".utf8)
 
-    /// Whether a request for this authority came from the same host and port.
-    func isSame(as authority: String) -> Bool {
+    /// Whether a browser sends this host.
+    ///
+    /// It has letters of ASCII, digits and `-._`, or is an IPv6 address. Other letters are sent as Punycode.
+    private static func isHost(_ name: String) -> Bool {
+        !name.isEmpty
+            && name.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
+                default: "-._:".utf8.contains(byte)
+                }
+            }
+    }
+
+    /// Whether an authority has no port, or one as a browser sends it.
+    private static func hasValidPort(_ authority: String) -> Bool {
+        guard let colon = authority.lastIndex(of: ":"), !authority.hasSuffix("]") else { return true }
+        let port = authority[authority.index(after: colon)...]
+        return port.first != "0" && UInt16(port) != nil
+    }
+
+    /// Whether this is the origin of pages of this authority.
+    func hasAuthority(_ authority: String) -> Bool {
         Self.withoutPort(Self.defaultPorts[scheme] ?? "", authority.lowercased()) == self.authority
     }
 

@@ -18,14 +18,14 @@ struct OriginPolicy: Sendable {
     /// The configured names. Pages of these hosts may send any request.
     private let originHosts: Set<String>
     /// Other sites. Their pages may read responses and send any request.
-    private let sharedOrigins: Set<Origin>
+    private let corsOrigins: Set<Origin>
 
     /// - Parameters:
     ///   - host: The address that the server listens on.
     ///   - allowedHosts: Further names of the server, without ports.
     ///   - corsOrigins: The origins of other sites whose pages may use the server.
     init(host: String, allowedHosts: [String], corsOrigins: [String] = []) {
-        sharedOrigins = Set(corsOrigins.compactMap(Origin.init))
+        self.corsOrigins = Set(corsOrigins.compactMap(Origin.init))
         originHosts = Set(allowedHosts.map(Self.normalized))
         hosts = originHosts.union([Self.normalized(host), "localhost"])
     }
@@ -59,7 +59,7 @@ struct OriginPolicy: Sendable {
     ///
     /// Nil if no site is configured.
     func crossOriginAccess(_ head: HTTPRequestHead) -> CrossOriginAccess? {
-        sharedOrigins.isEmpty ? nil : CrossOriginAccess(head, origins: sharedOrigins)
+        corsOrigins.isEmpty ? nil : CrossOriginAccess(head, origins: corsOrigins)
     }
 
     /// Whether an authority is a name of this server, with any port.
@@ -71,7 +71,7 @@ struct OriginPolicy: Sendable {
     /// Whether an origin is the server itself, an allowed host or a configured origin.
     private func isOwn(origin: String, _ authority: String?) -> Bool {
         guard let origin = Origin(origin), let name = Self.name(of: origin.authority) else { return false }
-        return sharedOrigins.contains(origin) || originHosts.contains(name) || authority.map(origin.isSame) == true
+        return corsOrigins.contains(origin) || originHosts.contains(name) || authority.map(origin.hasAuthority) == true
     }
 
     /// The authority of the target if it has one, otherwise the `Host`.

@@ -79,11 +79,19 @@ struct PageRoutes: Sendable {
         Route.ResponseSpec(status: 200, description: description, schema: "Text", mediaType: "text/html")
     }
 
-    /// Wraps a handler to turn errors into pages.
+    /// Wraps a handler of a page to turn errors into pages.
+    ///
+    /// Addresses in pages are relative to the path without repeated or final slashes, so other paths are redirected.
     private func withErrorPages(
         _ root: PageRoot, _ body: @escaping @Sendable (RouteRequest) async throws -> LedgerResponse
     ) -> @Sendable (RouteRequest) async throws -> LedgerResponse {
         { request in
+            let uri = request.request.uri
+            let path = "/" + uri.path.split(separator: "/").joined(separator: "/")
+            guard uri.path == path else {
+                let location = uri.query.map { "\(path)?\($0)" } ?? path
+                return LedgerResponse(status: .permanentRedirect, headers: [.location: location])
+            }
             do {
                 return try await body(request)
             } catch let problem as HTTPProblem {

@@ -310,9 +310,13 @@ struct ReplayCheckpoints: Sendable {
 
     /// Tries to take the lock of a part of the replay.
     func lock(_ part: String, of replay: JobID, _ lease: inout Lease) async throws(PQError) -> Bool {
-        let rows = try await lease.query(
-            Query("select pg_try_advisory_lock(hashtextextended($1, 0))", [.text("ledger.replay \(replay) \(part)")]))
-        return try rows[0].decode(0)
+        let tryLock = Query(
+            "select pg_try_advisory_lock(hashtextextended($1, 0))", [.text("ledger.replay \(replay) \(part)")])
+        do throws(PQError) { return try await lease.query(tryLock)[0].decode(0) } catch {
+            // The session may have taken the lock, and would refuse the part to all others.
+            await lease.doNotReuse()
+            throw error
+        }
     }
 
     /// Releases the lock and returns or throws the result of the work.

@@ -84,7 +84,11 @@ extension Connection {
                 return
             case false:
                 guard flush() else { continue }
-                if wantsWriting { await suspend(untilAnyEvent: true) }
+                guard wantsWriting else {
+                    // Everything is sent, and libpq still takes no more: it has no memory.
+                    throw PQError(.connectionLost, "COPY was interrupted: \(session.errorText)")
+                }
+                await suspend(untilAnyEvent: true)
             default:
                 throw PQError(.connectionLost, "COPY was interrupted: \(session.errorText)")
             }

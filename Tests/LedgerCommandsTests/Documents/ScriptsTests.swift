@@ -48,6 +48,32 @@ struct ScriptsTests {
         return try await body(folder.path())
     }
 
+    @Test("a part that does not end is ended, and its processes and unfinished tests are named")
+    func hangingPart() async throws {
+        let run = try await Self.runParts(
+            """
+            part_seconds=2
+            hanging() {
+                echo '◇ Test "ends" started.'
+                echo '◇ Test "says \\"no\\"" started.'
+                echo '✔ Test "ends" with 2 test cases passed after 1.0 seconds.'
+                env sleep 1000
+                echo 'never printed'
+            }
+            run_part first hanging
+            run_part second echo '12 passed, 0 failed'
+            end_of_parts
+            """)
+        #expect(run.status == 1)
+        #expect(run.errors.contains("did not end within 2 seconds"))
+        #expect(run.errors.contains("sleep 1000"))
+        let unfinished = run.errors.split(separator: "Tests without an end:\n").last?.split(separator: "\n").first
+        #expect(unfinished == #"Test "says \"no\"""#)
+        #expect(!run.errors.contains("never printed"))
+        #expect(run.output.contains("12 passed, 1 failed"))
+        #expect(run.errors.contains("test: failed: first"))
+    }
+
     @Test("all parts run even if one fails, and the failed part is named at the end")
     func everyPartRuns() async throws {
         let run = try await Self.runParts(

@@ -25,35 +25,43 @@ class TokenFile:
     """
 
     def __init__(self, path: str) -> None:
-        self._path = path
-        self._version: tuple[int, int, int] | None = None
-        self._token: str | None = None
+        # The task may change its working folder.
+        self._path = os.path.abspath(path)
+        # In one attribute, which threads replace as a whole: the file's version and its token.
+        self._last: tuple[tuple[int, int, int], str] | None = None
 
     def read(self) -> str:
         """Returns the token in the file. Raises `InvalidValueError` if there is none."""
         try:
-            status = os.stat(self._path)
-            # Reading from a pipe or a device could block for ever.
-            if not stat.S_ISREG(status.st_mode):
-                raise InvalidValueError(f"the token file {self._path} is not a regular file")
+            status = _status_of_file(self._path)
             version = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if self._token is None or version != self._version:
-                with open(self._path, encoding="ascii") as file:
-                    content = file.read(_TOKEN_BYTES_MAX + 1).strip()
-                if len(content) > _TOKEN_BYTES_MAX:
-                    raise InvalidValueError(f"the token file {self._path} has more than {_TOKEN_BYTES_MAX} bytes")
-                self._token = check_token(content)
-                self._version = version
-        except (OSError, UnicodeDecodeError) as error:
+            last = self._last
+            if last is not None and version == last[0]:
+                return last[1]
+            with open(self._path, encoding="ascii") as file:
+                content = file.read(_TOKEN_BYTES_MAX + 1).strip()
+        except (OSError, ValueError) as error:
             raise InvalidValueError(f"the token file {self._path} cannot be read: {error}") from None
-        return self._token
+        if len(content) > _TOKEN_BYTES_MAX:
+            raise InvalidValueError(f"the token file {self._path} has more than {_TOKEN_BYTES_MAX} bytes")
+        token = check_token(content)
+        self._last = (version, token)
+        return token
 
     def current(self) -> str | None:
         """Returns the token in the file, or the last one if the file cannot be read now."""
         try:
             return self.read()
         except InvalidValueError:
-            return self._token
+            return None if self._last is None else self._last[1]
+
+
+def _status_of_file(path: str) -> os.stat_result:
+    """Raises `ValueError` if it is not a regular file: reading from a pipe or a device could block for ever."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is not a regular file")
+    return status
 
 
 def trust_file(path: str) -> ssl.SSLContext:
@@ -62,6 +70,7 @@ def trust_file(path: str) -> ssl.SSLContext:
     Raises `InvalidValueError` if the file has none.
     """
     try:
+        _status_of_file(path)
         return ssl.create_default_context(cafile=path)
     except (OSError, ValueError) as error:
         raise InvalidValueError(f"the file {path} has no certificates to trust: {error}") from None
