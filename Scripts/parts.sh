@@ -63,9 +63,8 @@ end_after_limit() {
         rest=$((rest - 2))
     done
     processes="$(descendants "$part" "$own")"
-    printf '\nThe part did not end within %s seconds. Its threads:\n' "$part_seconds"
-    # shellcheck disable=SC2086 # one argument for each process
-    ps -L -o pid,ppid,lwp,stat,etime,time,wchan:20,args ww -p ${processes//$'\n'/,} || true
+    printf '\nThe part did not end within %s seconds. Its processes and their threads:\n' "$part_seconds"
+    threads "$processes"
     printf '\nTests without an end:\n'
     unfinished_tests "$log"
     # shellcheck disable=SC2086
@@ -74,11 +73,31 @@ end_after_limit() {
 
 # Prints the process IDs of all descendants of a process, except for those of another one.
 descendants() {
-    local child
-    for child in $(pgrep -P "$1" || true); do
-        [[ $child != "$2" ]] || continue
+    local file line child
+    for file in /proc/[0-9]*/stat; do
+        # A process that has ended meanwhile has no file.
+        { read -r line <"$file"; } 2>/dev/null || continue
+        child="${line%% *}"
+        # After the name in parentheses come the state and the parent.
+        line="${line##*) }"
+        line="${line#* }"
+        if [[ ${line%% *} != "$1" || $child == "$2" ]]; then continue; fi
         printf '%s\n' "$child"
         descendants "$child" "$2"
+    done
+}
+
+# Prints the command of each process, and of each of its threads the name, the state, and the function of the kernel in
+# which it waits.
+threads() {
+    local process thread
+    for process in $1; do
+        printf '%s %s\n' "$process" "$(tr '\0' ' ' <"/proc/$process/cmdline" 2>/dev/null || true)"
+        for thread in "/proc/$process/task"/*; do
+            printf '    %s: %s, %s\n' "$(cat "$thread/comm" 2>/dev/null || true)" \
+                "$(sed -n 's/^State:[[:space:]]*//p' "$thread/status" 2>/dev/null || true)" \
+                "$(cat "$thread/wchan" 2>/dev/null || true)"
+        done
     done
 }
 
