@@ -81,7 +81,7 @@ def test_random_faults_never_make_a_number_wrong(proxy: FaultProxy, faulty: Clie
                     expected.setdefault(label, []).append(n)
                 if chance.random() < 0.2:
                     context.flush()
-    assert faulty.flush(20)
+    assert faulty.flush(60)
     found = {label: done for label, (done, _) in figures(ledger.jobs.find(job.id)).items() if done}
     assert found == {label: sum(counts) for label, counts in expected.items() if sum(counts)}
     assert faulty.stats.dropped == 0
