@@ -144,7 +144,12 @@ public final class TestServer: Sendable {
         // The folder of the server's programs may lack client programs, which are then in PATH.
         let path = programs.path(program)
         let command = FileManager.default.isExecutableFile(atPath: path) ? path : program
-        let result = try await runner.run([command] + arguments, deadline: .seconds(120))
+        // A standby of a downloaded PostgreSQL would load the system's libpq, which may be older.
+        let libraries = URL(fileURLWithPath: path).deletingLastPathComponent().deletingLastPathComponent()
+            .appendingPathComponent("lib").path
+        let usesOwn = FileManager.default.fileExists(atPath: "\(libraries)/libpq.so.5")
+        let environment = usesOwn ? ["env", "LD_LIBRARY_PATH=\(libraries)"] : []
+        let result = try await runner.run(environment + [command] + arguments, deadline: .seconds(120))
         guard result.exitCode == 0 else {
             throw Failure(description: "\(program) \(arguments.joined(separator: " ")): \(result.output)")
         }

@@ -258,7 +258,9 @@ struct VerifyTests {
             change(&recorded)
             lastHash = chain.append(recorded.event)
             lastTime = recorded.event.recordedAt
-            let time = "to_timestamp(0) + interval '\(lastTime.microseconds) us'"
+            // PostgreSQL 14 refuses an interval of so many microseconds.
+            let (seconds, rest) = lastTime.microseconds.quotientAndRemainder(dividingBy: 1_000_000)
+            let time = "to_timestamp(0) + interval '\(seconds) s \(rest) us'"
             let hash = "decode('\(lastHash)', 'hex')"
             let changed = try await tamper(
                 target,
