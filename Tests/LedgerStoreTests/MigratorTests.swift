@@ -37,6 +37,21 @@ struct MigratorTests {
             _ = try await pool.query(Query("drop role if exists \(name)", prepare: false))
             _ = try await pool.query(Query("create role \(name) login \(attributes)", prepare: false))
             _ = try await pool.query(Query("grant create on database \(database) to \(name)", prepare: false))
+            let version = try await pool.query(Query("select current_setting('server_version_num')::int"))[0]
+            if attributes.contains("createrole"), try version.decode(0, as: Int32.self) >= 160_000 {
+                // Since PostgreSQL 16, CREATEROLE concerns only roles that the login has created. It has this right to
+                // those; another ledger of the cluster may have created this one.
+                _ = try await pool.query(
+                    Query(
+                        """
+                        do $$ begin create role progress_ledger_service nologin;
+                        exception when duplicate_object or unique_violation then null; end $$
+                        """, prepare: false))
+                _ = try await pool.query(
+                    Query(
+                        "grant progress_ledger_service to \(name) with admin true, inherit false, set false",
+                        prepare: false))
+            }
             let result: Result<Void, any Error>
             do { result = .success(try await body(target.setting("user", name))) } catch { result = .failure(error) }
             _ = try await pool.query(Query("drop owned by \(name) cascade", prepare: false))
@@ -90,7 +105,8 @@ struct MigratorTests {
         try await withTestDatabase { target in
             try await withLogin("mig_restorer", "createrole", in: target) { login in
                 _ = try await migrator(login).migrate()
-                try await withPool(target) { pool in
+                // By the login: since PostgreSQL 16 a grant can only be revoked in the name of its grantor.
+                try await withPool(login) { pool in
                     _ = try await pool.query(
                         Query("revoke progress_ledger_service from mig_restorer", prepare: false))
                 }

@@ -302,7 +302,7 @@ public struct Migrator: Sendable {
         select
             pg_encoding_to_char(database.encoding)::text, schema.oid is not null,
             coalesce(has_schema_privilege(schema.oid, 'usage'), false),
-            coalesce(pg_has_role(service.oid, 'MEMBER'), false), current_user::text
+            coalesce(pg_has_role(service.oid, \(Preparation.setRole)), false), current_user::text
         from pg_database as database
         left join pg_namespace as schema on schema.nspname = 'ledger'
         left join pg_roles as service on service.rolname = $1

@@ -31,12 +31,13 @@ enum Preparation {
 
         // Before PostgreSQL 16, a user that may create roles may grant any of them. Since then it may grant only those
         // for which it has the admin option.
-        private static let sql = """
+        private static var sql: String {
+            """
             select
                 session_user::text, current_database()::text, service.oid is not null, login.rolsuper,
                 login.rolsuper or login.rolcreaterole,
                 has_database_privilege(login.oid, current_database(), 'create'),
-                coalesce(pg_has_role(login.oid, service.oid, 'MEMBER'), false),
+                coalesce(pg_has_role(login.oid, service.oid, \(Preparation.setRole)), false),
                 login.rolsuper
                     or (login.rolcreaterole and current_setting('server_version_num')::integer < 160000)
                     or coalesce(pg_has_role(login.oid, service.oid, 'MEMBER WITH ADMIN OPTION'), false)
@@ -44,7 +45,15 @@ enum Preparation {
             left join pg_roles as service on service.rolname = $1
             where login.rolname = session_user
             """
+        }
     }
+
+    /// The SQL expression of the privilege to take a role by `set role`.
+    ///
+    /// Since PostgreSQL 16 a member may have only the right to grant the role.
+    static let setRole = """
+        case when current_setting('server_version_num')::integer < 160000 then 'MEMBER' else 'SET' end
+        """
 
     /// Checks that the first migration can be applied.
     ///
