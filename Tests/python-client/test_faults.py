@@ -244,8 +244,9 @@ def test_a_refused_token_loses_nothing(proxy: FaultProxy, faulty: Client, ledger
     assert context.stats.dropped == 0
 
 
-def test_the_token_goes_with_every_request(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PROGRESS_LEDGER_TOKEN", "secret-token")
+@pytest.fixture
+def authorizations(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """The `Authorization` headers that the proxy receives."""
     seen: list[str | None] = []
     original = proxy._ask
 
@@ -254,55 +255,54 @@ def test_the_token_goes_with_every_request(proxy: FaultProxy, monkeypatch: pytes
         return original(method, target, headers, body)
 
     monkeypatch.setattr(proxy, "_ask", ask)
+    return seen
+
+
+def test_the_token_goes_with_every_request(
+    proxy: FaultProxy, authorizations: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROGRESS_LEDGER_TOKEN", "secret-token")
     with Client(proxy.url, settings=QUICK) as client:
         with client.jobs.create("secret").execution("tile") as context:
             context.progress().done(1)
         assert "secret-token" not in repr(client) + repr(client._configuration)
-    assert len(seen) >= 2
-    assert set(seen) == {"Bearer secret-token"}
+    assert len(authorizations) >= 2
+    assert set(authorizations) == {"Bearer secret-token"}
 
 
 def test_a_token_file_is_read_again_when_it_changes(
-    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    proxy: FaultProxy, authorizations: list[str | None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     path = tmp_path / "token"
     path.write_text("first\n")
     monkeypatch.setenv("PROGRESS_LEDGER_TOKEN_FILE", str(path))
-    seen: list[str | None] = []
-    original = proxy._ask
-
-    def ask(method: str, target: str, headers: dict[str, str], body: bytes):  # type: ignore[no-untyped-def]
-        seen.append(headers.get("Authorization"))
-        return original(method, target, headers, body)
-
-    monkeypatch.setattr(proxy, "_ask", ask)
     with Client(proxy.url, settings=QUICK) as client:
         job = client.jobs.create("rotated")
-        assert set(seen) == {"Bearer first"}
+        assert set(authorizations) == {"Bearer first"}
         path.write_text("second")
         job.refresh()
-        assert seen[-1] == "Bearer second"
+        assert authorizations[-1] == "Bearer second"
         # While the file is replaced, the last token is used.
         for wrong in ("two words\nand a line", "ünicode", ""):
             path.write_text(wrong)
             job.refresh()
-            assert seen[-1] == "Bearer second", wrong
+            assert authorizations[-1] == "Bearer second", wrong
         path.unlink()
         job.refresh()
-        assert seen[-1] == "Bearer second"
+        assert authorizations[-1] == "Bearer second"
         os.mkfifo(path)
         job.refresh()
-        assert seen[-1] == "Bearer second"
+        assert authorizations[-1] == "Bearer second"
         path.unlink()
         path.write_text("third")
         job.refresh()
-        assert seen[-1] == "Bearer third"
+        assert authorizations[-1] == "Bearer third"
         assert "third" not in repr(client) + repr(client._configuration)
     # A token that is given has precedence.
     monkeypatch.setenv("PROGRESS_LEDGER_TOKEN", "variable")
     with Client(proxy.url) as client:
         client.job(job.id).refresh()
-    assert seen[-1] == "Bearer variable"
+    assert authorizations[-1] == "Bearer variable"
 
 
 def test_a_lagging_projection_does_not_slow_reports(proxy: FaultProxy, faulty: Client) -> None:
