@@ -56,9 +56,10 @@ public struct LedgerServer: Service {
                 LedgerChannel(
                     responder: responder, settings: settings, origins: origins, metrics: metrics, date: date,
                     connections: connections
-                ) {
+                ) { validator in
                     [
-                        FastPathHandler(table: fastPaths, budget: budget, metrics: metrics, date: date),
+                        FastPathHandler(
+                            table: fastPaths, budget: budget, metrics: metrics, date: date, validator: validator),
                         WatchHandler(broadcaster: broadcaster, metrics: metrics, date: date),
                     ]
                 }

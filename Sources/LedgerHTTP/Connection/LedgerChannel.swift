@@ -19,7 +19,7 @@ struct LedgerChannel: HTTPChannelHandler {
     let date: HTTPDate
     let connections: ConnectionRegistry
     /// Makes the handlers that respond before Hummingbird does, in their order.
-    let makeFastPathHandlers: @Sendable () -> [any ChannelHandler]
+    let makeFastPathHandlers: @Sendable (MessageValidator) -> [any ChannelHandler]
 
     /// The initial size of the read buffer, in bytes. It grows with the data.
     ///
@@ -31,17 +31,19 @@ struct LedgerChannel: HTTPChannelHandler {
             let pipeline = channel.pipeline.syncOperations
             let upgrade = UpgradeSignal()
             let connection = connections.open(channel)
+            let encoder = HTTPResponseEncoder()
+            let validator = MessageValidator(
+                settings: settings, origins: origins, metrics: metrics, date: date, upgrade: upgrade,
+                connection: connection)
             try pipeline.addHandlers([
-                HTTPResponseEncoder(), ByteToMessageHandler(HTTPMessageDecoder(upgrade: upgrade)),
-                MessageValidator(
-                    settings: settings, origins: origins, metrics: metrics, date: date, upgrade: upgrade,
-                    connection: connection),
+                encoder, ByteToMessageHandler(HTTPMessageDecoder(upgrade: upgrade)), validator,
                 HTTP1ToHTTPServerCodec(secure: false),
                 ReadTimeoutHandler(deadline: settings.bodyDeadline, bodyBytesMax: settings.bodyBytesMax),
                 WriteTimeoutHandler(deadline: settings.writeTimeout),
                 HTTPConnectionStateHandler(idleTimeout: .seconds(settings.idleSeconds), logger: logger),
             ])
-            try pipeline.addHandlers(makeFastPathHandlers())
+            try validator.acceptEncodedResponses(pipeline.context(handler: encoder))
+            try pipeline.addHandlers(makeFastPathHandlers(validator))
             try channel.syncOptions?.setOption(
                 .recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(

@@ -59,6 +59,10 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     private var isLast = false
     /// The last `Host` of the connection that is a name of this server.
     private var servedHost: String?
+    /// The context of the encoder, from which bytes are written that need no encoding.
+    private var encoder: ChannelHandlerContext?
+    /// The current response in the wire format, which is written when its end is.
+    private var encodedResponse: ByteBuffer?
     private var closeTimer: Scheduled<Void>?
     /// Whether data has arrived since the close timer was started.
     private var hasReceivedData = false
@@ -94,6 +98,31 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         closeTimer?.cancel()
+        encoder = nil
+    }
+
+    // MARK: Encoded responses
+
+    /// Lets handlers pass whole responses in the wire format.
+    ///
+    /// - Parameter encoder: The context of the pipeline's encoder.
+    func acceptEncodedResponses(_ encoder: ChannelHandlerContext) {
+        self.encoder = encoder
+    }
+
+    /// Whether the response to the first open request can be passed in the wire format.
+    ///
+    /// It cannot if the client needs another one: see ``adapt(_:to:)``.
+    var acceptsEncodedResponse: Bool {
+        guard encoder != nil, !isLast, let request = openRequests.first else { return false }
+        return request.keepsAlive && !request.isHTTP10 && !request.isHead && request.crossOrigin == nil
+    }
+
+    /// Accepts the head and the body of the current response in the wire format.
+    ///
+    /// The caller then writes only the end, with which the pipeline counts the response.
+    func accept(_ encodedResponse: ByteBuffer) {
+        self.encodedResponse = encodedResponse
     }
 
     // MARK: Requests
@@ -196,7 +225,12 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
             if !openRequests.isEmpty { openRequests.removeFirst() }
             if openRequests.isEmpty { connection.isBusy = false }
             guard isLast else {
-                context.write(data, promise: promise)
+                if let bytes = encodedResponse {
+                    encodedResponse = nil
+                    encoder?.write(NIOAny(bytes), promise: promise)
+                } else {
+                    context.write(data, promise: promise)
+                }
                 if openRequests.isEmpty { sendRefusal(context) }
                 return
             }

@@ -51,6 +51,8 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
     private let budget: BodyBudget
     private let metrics: HTTPMetrics
     private let date: HTTPDate
+    /// The handler that writes responses in the wire format.
+    private let validator: MessageValidator
     private var state = State.passing(requests: 0)
     var pipelined = PipelinedInput()
     private var isReadPending = false
@@ -63,11 +65,14 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
     /// One timer serves many requests, because a timer for each would cost a tenth of a request.
     private var timer: Scheduled<Void>?
 
-    init(table: FastPathTable, budget: BodyBudget, metrics: HTTPMetrics, date: HTTPDate) {
+    init(
+        table: FastPathTable, budget: BodyBudget, metrics: HTTPMetrics, date: HTTPDate, validator: MessageValidator
+    ) {
         self.table = table
         self.budget = budget
         self.metrics = metrics
         self.date = date
+        self.validator = validator
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -182,11 +187,15 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
             route: request.row.route.path, method: request.row.route.method.rawValue, status: response.status.code,
             seconds: request.started.duration(to: .now), isFast: true)
         guard let context else { return }
-        var head = response.head
-        head.headerFields.append(HTTPField(name: .date, value: date.text))
-        context.write(wrapOutboundOut(.head(head)), promise: nil)
-        if case .bytes(let bytes) = response.body {
-            context.write(wrapOutboundOut(.body(ByteBuffer(bytes: bytes))), promise: nil)
+        if validator.acceptsEncodedResponse, let encoded = response.encoded(date: date.text) {
+            validator.accept(encoded)
+        } else {
+            var head = response.head
+            head.headerFields.append(HTTPField(name: .date, value: date.text))
+            context.write(wrapOutboundOut(.head(head)), promise: nil)
+            if case .bytes(let bytes) = response.body {
+                context.write(wrapOutboundOut(.body(ByteBuffer(bytes: bytes))), promise: nil)
+            }
         }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         state = .passing(requests: 0)

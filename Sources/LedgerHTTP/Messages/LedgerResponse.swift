@@ -50,6 +50,26 @@ struct LedgerResponse: Sendable {
         return HTTPResponse(status: status, headerFields: headers)
     }
 
+    /// The whole response in the wire format of HTTP/1.1.
+    ///
+    /// Nil if it has no body of known length, or if a header of it concerns the connection or the base path. It costs
+    /// about a third of what the head costs as a value that the pipeline converts and encodes.
+    func encoded(date: String) -> ByteBuffer? {
+        guard case .bytes(let bytes) = body, !headers.contains(where: { $0.name == .connection || $0.name == .location })
+        else { return nil }
+        var buffer = ByteBuffer()
+        buffer.reserveCapacity(Self.encodedHeadBytes + bytes.count)
+        buffer.writeString("HTTP/1.1 \(status.code) \(status.reasonPhrase)\r\n")
+        for field in headers { buffer.write(field) }
+        for field in HTTPFields.defaults where !headers.contains(where: { $0.name == field.name }) { buffer.write(field) }
+        buffer.writeString("Content-Length: \(bytes.count)\r\nDate: \(date)\r\n\r\n")
+        buffer.writeBytes(bytes)
+        return buffer
+    }
+
+    /// The length up to which the head of an encoded response needs one allocation, in bytes.
+    private static let encodedHeadBytes = 512
+
     /// The response in Hummingbird's form.
     var response: Response {
         var headers = headers
@@ -80,11 +100,21 @@ extension HTTPFields {
         for field in Self.defaults where !contains(where: { $0.name == field.name }) { append(field) }
     }
 
-    private static let defaults: [HTTPField] = [
+    fileprivate static let defaults: [HTTPField] = [
         HTTPField(name: .cacheControl, value: "no-cache"), HTTPField(name: .xContentTypeOptions, value: "nosniff"),
         HTTPField(name: .contentSecurityPolicy, value: "default-src 'none'; frame-ancestors 'none'"),
         HTTPField(name: .crossOriginResourcePolicy, value: "same-origin"),
     ]
+}
+
+extension ByteBuffer {
+    /// Writes a header field in the wire format of HTTP/1.1.
+    fileprivate mutating func write(_ field: HTTPField) {
+        writeString(field.name.rawName)
+        writeStaticString(": ")
+        writeString(field.value)
+        writeStaticString("\r\n")
+    }
 }
 
 extension HTTPField.Name {

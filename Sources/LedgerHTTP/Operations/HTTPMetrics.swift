@@ -14,6 +14,11 @@ final class HTTPMetrics: Sendable {
     private struct Series {
         var counts = [UInt64](repeating: 0, count: HTTPMetrics.bounds.count + 1)
         var sum = 0.0
+
+        mutating func add(_ seconds: Double, _ bucket: Int) {
+            counts[bucket] += 1
+            sum += seconds
+        }
     }
 
     private struct State {
@@ -60,9 +65,8 @@ final class HTTPMetrics: Sendable {
         state.withLock { state in
             state.inFlight -= 1
             if isFast { state.fast += 1 } else { state.routed += 1 }
-            guard state.series[key] != nil || state.series.count < Self.seriesMax else { return }
-            state.series[key, default: Series()].counts[bucket] += 1
-            state.series[key, default: Series()].sum += seconds
+            guard state.series.count < Self.seriesMax || state.series[key] != nil else { return }
+            state.series[key, default: Series()].add(seconds, bucket)
         }
     }
 
