@@ -55,19 +55,22 @@ struct LedgerResponse: Sendable {
     /// Nil if it has no body of known length, or if a header of it concerns the connection or the base path. It costs
     /// about a third of what the head costs as a value that the pipeline converts and encodes.
     func encoded(date: String) -> ByteBuffer? {
-        guard case .bytes(let bytes) = body, !headers.contains(where: { $0.name == .connection || $0.name == .location })
+        guard case .bytes(let bytes) = body,
+            !headers.contains(where: { $0.name == .connection || $0.name == .location })
         else { return nil }
         var buffer = ByteBuffer()
         buffer.reserveCapacity(Self.encodedHeadBytes + bytes.count)
         buffer.writeString("HTTP/1.1 \(status.code) \(status.reasonPhrase)\r\n")
         for field in headers { buffer.write(field) }
-        for field in HTTPFields.defaults where !headers.contains(where: { $0.name == field.name }) { buffer.write(field) }
+        for field in HTTPFields.defaults where !headers.contains(where: { $0.name == field.name }) {
+            buffer.write(field)
+        }
         buffer.writeString("Content-Length: \(bytes.count)\r\nDate: \(date)\r\n\r\n")
         buffer.writeBytes(bytes)
         return buffer
     }
 
-    /// The length up to which the head of an encoded response needs one allocation, in bytes.
+    /// The capacity for the head of an encoded response, in bytes.
     private static let encodedHeadBytes = 512
 
     /// The response in Hummingbird's form.
