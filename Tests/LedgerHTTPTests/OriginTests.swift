@@ -128,6 +128,10 @@ struct OriginTests {
                     #expect(refused["vary"] == "Origin", "\(path) \(other)")
                 }
             }
+            // A request that keeps its connection takes the fast path.
+            let fast = "GET /v1/jobs/\(job) HTTP/1.1\r\nHost: localhost\r\nOrigin: \(wiki)\r\n\r\n"
+            let kept = try await client.sendPipelined([fast])
+            #expect(kept.map { $0.headers["access-control-allow-origin"] } == [wiki])
             let stream = try await EventSource.open(client, "/v1/jobs/\(job)/watch", headers: ["Origin": wiki]) {
                 $0.head
             }
