@@ -52,8 +52,8 @@ struct LedgerResponse: Sendable {
 
     /// The whole response in the wire format of HTTP/1.1.
     ///
-    /// Nil if it has no body of known length, or if a header of it concerns the connection or the base path. It costs
-    /// about a third of what the head costs as a value that the pipeline converts and encodes.
+    /// Nil if it has no body of known length, or if a header of it concerns the connection or the base path. It avoids
+    /// a head as a value, which the pipeline would convert and then encode.
     func encoded(date: String) -> ByteBuffer? {
         guard case .bytes(let bytes) = body,
             !headers.contains(where: { $0.name == .connection || $0.name == .location })
