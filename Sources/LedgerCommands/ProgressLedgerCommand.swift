@@ -11,7 +11,9 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
         groupedSubcommands: [
             CommandGroup(
                 name: "Services",
-                subcommands: [ServeCommand.self, ProjectCommand.self, MigrateCommand.self, StatusCommand.self]),
+                subcommands: [
+                    ServeCommand.self, ProjectCommand.self, MigrateCommand.self, TokenCommand.self, StatusCommand.self,
+                ]),
             CommandGroup(
                 name: "Queries",
                 subcommands: [

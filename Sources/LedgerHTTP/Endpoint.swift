@@ -1,7 +1,9 @@
 internal import HTTPTypes
 internal import Hummingbird
 internal import HummingbirdCore
+internal import Ledger
 internal import LedgerWire
+internal import Logging
 internal import NIOCore
 
 /// Hummingbird's context of a request, with the channel of its connection.
@@ -17,21 +19,31 @@ struct LedgerRequestContext: RequestContext {
 
 /// Runs the handler of a route.
 ///
-/// It reads the body first, limits the time, and chooses the threads.
+/// It checks what the caller may do, reads the body, limits the time, and chooses the threads.
 struct Endpoint: Sendable {
     let route: Route
+    let control: AccessControl
     let settings: ServerSettings
     let collector: BodyCollector
     let connections: ConnectionRegistry
+    let metrics: HTTPMetrics
 
     func respond(to request: Request, _ context: LedgerRequestContext) async throws -> Response {
+        let pathID = context.parameters.get(route.pathParameter?.name ?? "")
+        let access: Access
+        do {
+            access = try await self.access(request, pathID)
+        } catch let problem as HTTPProblem {
+            record(problem, of: request, context)
+            guard let page = route.page else { throw problem }
+            return Page.refusal(problem, root: page, of: request).response
+        }
         var content: RequestContent?
         if let body = route.body { content = try await collector.body(of: request, allowsLines: body.takesLines) }
         let wait = route.prefersWait ? min(request.headers.preferredWait, settings.preferWaitMax) : 0
         let request = RouteRequest(
-            request: request, query: request.uri.query,
-            pathID: context.parameters.get(route.pathParameter?.name ?? ""), route: route, content: content,
-            wait: wait)
+            request: request, access: access, query: request.uri.query, pathID: pathID, route: route,
+            content: content, wait: wait)
         let bound = route.bound(settings, waiting: wait)
         let route = route
         do {
@@ -52,5 +64,29 @@ struct Endpoint: Sendable {
                 "The request was cancelled before it had a response.",
                 headers: HTTPFields(retryAfter: .seconds(1)))
         }
+    }
+
+    /// Returns the caller's access, if that includes this request.
+    ///
+    /// - Throws: ``HTTPProblem`` if it does not.
+    private func access(_ request: Request, _ pathID: String?) async throws -> Access {
+        let job = pathID.flatMap { JobID($0) }
+        let access = try control.access(to: route.access, method: request.method, request.headers, job: job).get()
+        if case .job = route.access, !access.confinement.isNone {
+            guard let job, try await control.find(job, access.confinement) else {
+                throw HTTPProblem.noSuchJob(pathID ?? "").refusing(.confinement)
+            }
+        }
+        return access
+    }
+
+    /// Counts and logs a refusal, without anything secret.
+    private func record(_ problem: HTTPProblem, of request: Request, _ context: LedgerRequestContext) {
+        guard let refusal = problem.refusal, metrics.count(refusal) else { return }
+        context.logger.notice(
+            "refused a request",
+            metadata: [
+                "refusal": "\(refusal.rawValue)", "http.method": "\(request.method)", "http.route": "\(route.path)",
+            ])
     }
 }

@@ -43,24 +43,27 @@ public struct LedgerServer: Service {
         let cache = ResponseCache()
         let connections = ConnectionRegistry(connectionsMax: settings.connectionsMax)
         let broadcaster = WatchBroadcaster(service: service, settings: settings, metrics: metrics, logger: logger)
+        let control = AccessControl(service: service)
         let table = RouteTable(
             RouteTable.Dependencies(
                 service: service, settings: settings, metrics: metrics, cache: cache, broadcaster: broadcaster,
-                logger: logger))
+                control: control, logger: logger))
         let origins = OriginPolicy(
             host: settings.host, allowedHosts: settings.allowedHosts, corsOrigins: settings.corsOrigins)
         let fastPaths = FastPathTable(table.routes, settings)
         let application = Application(
-            responder: makeRouter(table, metrics, budget, connections).buildResponder(),
+            responder: makeRouter(table, control, metrics, budget, connections).buildResponder(),
             server: HTTPServerBuilder { responder in
                 LedgerChannel(
-                    responder: responder, settings: settings, origins: origins, metrics: metrics, date: date,
-                    connections: connections
+                    responder: responder, settings: settings, origins: origins, tokens: service.tokens,
+                    metrics: metrics,
+                    date: date, connections: connections
                 ) { validator in
                     [
                         FastPathHandler(
-                            table: fastPaths, budget: budget, metrics: metrics, date: date, validator: validator),
-                        WatchHandler(broadcaster: broadcaster, metrics: metrics, date: date),
+                            table: fastPaths, control: control, budget: budget, metrics: metrics, date: date,
+                            validator: validator),
+                        WatchHandler(broadcaster: broadcaster, control: control, metrics: metrics, date: date),
                     ]
                 }
             },
@@ -90,13 +93,16 @@ public struct LedgerServer: Service {
     }
 
     private func makeRouter(
-        _ table: RouteTable, _ metrics: HTTPMetrics, _ budget: BodyBudget, _ connections: ConnectionRegistry
+        _ table: RouteTable, _ control: AccessControl, _ metrics: HTTPMetrics, _ budget: BodyBudget,
+        _ connections: ConnectionRegistry
     ) -> Router<LedgerRequestContext> {
         let collector = BodyCollector(settings: settings, budget: budget)
         let router = Router(context: LedgerRequestContext.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: ProblemMiddleware(table: table, metrics: metrics))
         for route in table.routes {
-            let endpoint = Endpoint(route: route, settings: settings, collector: collector, connections: connections)
+            let endpoint = Endpoint(
+                route: route, control: control, settings: settings, collector: collector, connections: connections,
+                metrics: metrics)
             router.on(RouterPath(route.path), method: route.method) { request, context in
                 try await endpoint.respond(to: request, context)
             }

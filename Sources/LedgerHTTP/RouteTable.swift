@@ -43,6 +43,8 @@ struct Route: Sendable {
         var mediaType = "application/json"
     }
 
+    /// The permission that it needs.
+    var access: RouteAccess
     var method: HTTPRequest.Method
     /// The path as OpenAPI writes it: `/v1/jobs/{job}`.
     var path: String
@@ -60,6 +62,10 @@ struct Route: Sendable {
     var hasLocation = false
     /// Whether it supports `Prefer: wait`.
     var prefersWait = false
+    /// The address of the server's root relative to its page.
+    ///
+    /// Nil for routes that return no pages for people.
+    var page: PageRoot?
     /// Its variant for small requests; nil if it has none.
     var fastPath: FastPath?
     var handle: @Sendable (RouteRequest) async throws -> LedgerResponse
@@ -98,6 +104,8 @@ struct Route: Sendable {
 /// A request to a route, with the parts that a handler needs.
 struct RouteRequest: Sendable {
     let request: Request
+    /// The caller's access.
+    let access: Access
     let query: String?
     /// The id in the path; nil if the path has no parameter.
     let pathID: String?
@@ -138,6 +146,7 @@ struct RouteTable: Sendable {
         let metrics: HTTPMetrics
         let cache: ResponseCache
         let broadcaster: WatchBroadcaster
+        let control: AccessControl
         let logger: Logger
     }
 
@@ -148,8 +157,8 @@ struct RouteTable: Sendable {
             + TaskRoutes(dependencies).routes + ExplainRoutes(dependencies).routes + HistoryRoutes(dependencies).routes
             + VerifyRoutes(dependencies).routes + ReplayRoutes(dependencies).routes
             + ExportRoutes(dependencies).routes
-            + WatchRoutes(dependencies).routes + PageRoutes(dependencies).routes
-            + OperationsRoutes(dependencies).routes
+            + WatchRoutes(dependencies).routes + PageRoutes(dependencies).routes + LoginRoutes(dependencies).routes
+            + TokenRoutes(dependencies).routes + OperationsRoutes(dependencies).routes
         self.routes = routes + [DescriptionRoute.route(describing: routes)]
     }
 

@@ -68,7 +68,7 @@ public struct ServerSettings: Sendable {
     private static let basePathSegmentsMax = 8
     /// The first segments of the routes' paths.
     static let routeBeginnings: Set<String> = [
-        "v1", "jobs", "pages", "healthz", "readyz", "metrics", "openapi.json",
+        "v1", "jobs", "pages", "login", "logout", "healthz", "readyz", "metrics", "openapi.json",
     ]
 
     /// Returns the base path that a text stands for; nil if it is invalid.

@@ -228,4 +228,27 @@ public protocol LedgerService: Sendable {
 
     /// Returns figures for operators.
     func statistics() async -> [Statistic]
+
+    /// The tokens by which requests are checked.
+    var tokens: TokenRegistry { get }
+
+    /// Creates a token. It takes effect within two seconds, in this process at once.
+    ///
+    /// - Parameter creator: The reporter of the request.
+    /// - Returns: The token and its text, which is not stored and cannot be read again.
+    /// - Throws: ``StoreError/Code/conflict`` if a token has or had the name, or if the ledger has too many tokens.
+    func createToken(
+        _ request: AccessTokenRequest, by creator: Name?
+    ) async throws(StoreError) -> (token: AccessToken, text: String)
+
+    /// Returns the tokens with jobs within a confinement.
+    ///
+    /// They are in the order of creation. Expired and revoked ones are included.
+    func listTokens(within confinement: Confinement) async throws(StoreError) -> [AccessToken]
+
+    /// Revokes a token for ever, and returns it.
+    ///
+    /// `nil` if there is none with this id within the confinement. It takes effect within two seconds, in this process
+    /// at once.
+    func revokeToken(_ id: AccessToken.ID, within confinement: Confinement) async throws(StoreError) -> AccessToken?
 }

@@ -1,4 +1,3 @@
-internal import FoundationEssentials
 public import Ledger
 internal import PQ
 
@@ -281,8 +280,7 @@ extension PostgresLedger: LedgerService {
 
     public func newExecutionName() -> Name {
         // A UUIDv7, like the ids of jobs: unique by its random bits, and sorted by time.
-        let now = Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1_000_000))
-        let id = JobID(createdAt: now, randomHigh: .random(in: 0 ... .max), randomLow: .random(in: 0 ... .max))
+        let id = JobID(createdAt: .now, randomHigh: .random(in: 0 ... .max), randomLow: .random(in: 0 ... .max))
         return Name(id.description)
     }
 }

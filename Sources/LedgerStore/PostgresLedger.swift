@@ -79,6 +79,8 @@ public final class PostgresLedger: Service {
     let guaranteeReading: CachedReading<[String]>
     let partitionReading: CachedReading<[String]>
     let appendPool: Pool
+    public let tokens = TokenRegistry()
+    let tokenStore: TokenStore
     private let publisher: NotificationPublisher
     /// Jobs that may have lost acknowledged events. An empty array means all jobs.
     private let lossSource: AsyncStream<[JobID]>
@@ -132,6 +134,7 @@ public final class PostgresLedger: Service {
         jobCreator = JobCreator(pool: appendPool, now: settings.now)
         pointInTimeFold = PointInTimeFold(pool: pool)
         replays = ReplayStore(pool: replayPool)
+        tokenStore = TokenStore(pool: pool)
         heartbeats = WorkerHeartbeats(pool: pool, instance: instance, logger: logger)
         let status = StatusReader(pool: pool)
         let missing = missingSnapshots
@@ -192,7 +195,9 @@ public final class PostgresLedger: Service {
         let presence = Task(name: "presence") { await publishPresence() }
         let heartbeat = Task(name: "worker-heartbeats") { await publishHeartbeats() }
         let losses = Task(name: "acknowledged-heads") { await compareAcknowledged() }
+        let access = Task(name: "tokens") { await refreshTokens(logger) }
         defer {
+            access.cancel()
             losses.cancel()
             heartbeat.cancel()
             partitions.cancel()

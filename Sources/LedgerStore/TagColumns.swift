@@ -35,6 +35,12 @@ enum TagColumns {
         """
     }
 
+    /// The parameters of `jsonb_object` for these tags: names and values.
+    static func parameters(_ tags: [Name: Name]) -> [Parameter] {
+        let tags = tags.sorted { $0.key < $1.key }
+        return [.texts(tags.map { $0.key.text }), .texts(tags.map { $0.value.text })]
+    }
+
     /// Decodes the tags in the next two columns.
     static func decode(_ columns: inout RowColumns) throws(PQError) -> [Name: Name] {
         guard let names = try columns.nextIfPresent([Name].self) else {

@@ -1,3 +1,4 @@
+internal import FoundationEssentials
 // This module's interface uses types of modules that are not products. Re-exporting them lets a task import one module.
 @_exported public import Ledger
 
@@ -37,8 +38,32 @@ public final class LedgerClient: Sendable {
         public var responseBytesMax = 64 * 1_048_576
         /// The bearer token that identifies the caller, if the server requires one.
         public var token: String?
+        /// The path of a file with the token; ignored if ``token`` is set.
+        ///
+        /// It is read again when it changes.
+        public var tokenFile: String?
 
         public init() {}
+
+        /// Returns the default settings with the token of the environment.
+        ///
+        /// `PROGRESS_LEDGER_TOKEN` is a token, `PROGRESS_LEDGER_TOKEN_FILE` the path of a file with one.
+        ///
+        /// - Throws: ``LedgerClientError/Code/unauthorized`` if the file has no token.
+        public static func fromEnvironment() throws(LedgerClientError) -> Settings {
+            func variable(_ name: String) -> String? {
+                ProcessInfo.processInfo.environment[name].flatMap { $0.isEmpty ? nil : $0 }
+            }
+            var settings = Settings()
+            settings.token = variable("PROGRESS_LEDGER_TOKEN")
+            settings.tokenFile = variable("PROGRESS_LEDGER_TOKEN_FILE")
+            if settings.token == nil, let path = settings.tokenFile, TokenFile(path).token == nil {
+                throw LedgerClientError(
+                    .unauthorized, "The file of PROGRESS_LEDGER_TOKEN_FILE, '\(path)', contains no readable token.",
+                    remedy: "Check its path, its permissions and its first line.")
+            }
+            return settings
+        }
 
         /// These settings, limited to values that timers and counters can hold.
         ///
@@ -61,6 +86,10 @@ public final class LedgerClient: Sendable {
     let settings: Settings
     let pool: ConnectionPool
     let sharedState: SharedClientState
+    private let tokenFile: TokenFile?
+
+    /// The token to send; nil for none.
+    var token: String? { settings.token ?? tokenFile?.token }
 
     /// Creates a client of the server at a URL; it connects at the first request.
     ///
@@ -82,6 +111,7 @@ public final class LedgerClient: Sendable {
         self.address = address
         self.settings = settings
         self.sharedState = sharedState
+        tokenFile = settings.tokenFile.map { TokenFile($0) }
         self.pool = ConnectionPool(address: address, settings: settings)
     }
 

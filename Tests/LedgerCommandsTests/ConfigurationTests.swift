@@ -132,14 +132,13 @@ struct ConfigurationTests {
             ("127.0.0", false), ("127.0.0.256", false),
         ])
     func onlyLoopbackIsOpen(host: String, isLoopback: Bool) throws {
+        let address = ListenAddress(host: host, port: 1)
         if isLoopback {
-            #expect(try ListenAddress(host: host, port: 1, isOpenToAll: false).host == host)
+            try address.check(isProtected: false)
         } else {
-            let failure = #expect(throws: CommandFailure.self) {
-                try ListenAddress(host: host, port: 1, isOpenToAll: false)
-            }
+            let failure = #expect(throws: CommandFailure.self) { try address.check(isProtected: false) }
             #expect(failure?.description.contains("--insecure-no-authentication") == true)
         }
-        #expect(try ListenAddress(host: host, port: 1, isOpenToAll: true).host == host)
+        try address.check(isProtected: true)
     }
 }

@@ -148,7 +148,8 @@ struct BoundTests {
         let settings = ServerSettings()
         func route(_ method: HTTPRequest.Method, prefersWait: Bool = false) -> Route {
             Route(
-                method: method, path: "/", operation: "o", summary: "s", responses: [], prefersWait: prefersWait
+                access: .open, method: method, path: "/", operation: "o", summary: "s", responses: [],
+                prefersWait: prefersWait
             ) { _ in LedgerResponse(status: .ok) }
         }
         #expect(route(.get).bound(settings, waiting: 30).limit == .seconds(10))
@@ -224,7 +225,7 @@ struct BoundTests {
     @Test("a small append takes the fast path with every spelling of its media type")
     func fastAppends() {
         let route = Route(
-            method: .post, path: "/v1/jobs/{job}/events", operation: "test", summary: "",
+            access: .open, method: .post, path: "/v1/jobs/{job}/events", operation: "test", summary: "",
             body: Route.Body(schema: "EventsRequest", takesLines: true), responses: [],
             fastPath: FastPath(bodyBytesMax: 100) { _, _, _ in }
         ) { _ in LedgerResponse(status: .ok) }

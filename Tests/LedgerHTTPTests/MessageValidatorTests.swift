@@ -1,4 +1,5 @@
 import HTTPTypes
+import LedgerStore
 import NIOCore
 import NIOEmbedded
 import NIOHTTP1
@@ -27,7 +28,7 @@ struct MessageValidatorTests {
             HalfClosure(),
             MessageValidator(
                 settings: ServerSettings(), origins: OriginPolicy(host: "127.0.0.1", allowedHosts: []),
-                metrics: HTTPMetrics(), date: HTTPDate(), upgrade: UpgradeSignal(),
+                tokens: TokenRegistry(), metrics: HTTPMetrics(), date: HTTPDate(), upgrade: UpgradeSignal(),
                 connection: connection),
         ])
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()

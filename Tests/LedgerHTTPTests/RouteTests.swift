@@ -365,7 +365,7 @@ struct RouteTests {
                 Issue.record("no paths")
                 return
             }
-            #expect(paths.count == 29)
+            #expect(paths.count == 33)
             // A stream of events does not end by itself; it has tests of its own.
             for path in paths where path.name != "/v1/watch" {
                 guard case .object(let operations) = path.value, !operations.isEmpty else {

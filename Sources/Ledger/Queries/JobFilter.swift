@@ -8,18 +8,24 @@ public struct JobFilter: Hashable, Sendable {
     public var key: Name?
     /// Tags that the job must have, with these values.
     public var tags: [Name: Name]
+    /// The only job that can match.
+    public var job: JobID?
+    /// Whether no job matches, because the values contradict each other.
+    public var matchesNothing = false
     /// A part of the job's name, ignoring case, or its key.
     ///
     /// The search reads jobs one by one, newest first.
     public var search: Name?
 
     public init(
-        state: JobState? = nil, name: Name? = nil, key: Name? = nil, tags: [Name: Name] = [:], search: Name? = nil
+        state: JobState? = nil, name: Name? = nil, key: Name? = nil, tags: [Name: Name] = [:], search: Name? = nil,
+        job: JobID? = nil
     ) {
         self.state = state
         self.name = name
         self.key = key
         self.tags = tags
         self.search = search
+        self.job = job
     }
 }

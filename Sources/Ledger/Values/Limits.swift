@@ -18,6 +18,10 @@ public enum Limits {
     public static let executionLengths = 1...200
     /// Unicode scalars in a label; the empty label is the default indicator.
     public static let labelLengths = 0...100
+    /// Unicode scalars in the name of a token.
+    public static let tokenNameLengths = 1...200
+    /// Tokens of one ledger, including those that have expired or were revoked.
+    public static let tokensMax = 10_000
     /// The attempts of executions: the positive range of PostgreSQL's `integer`.
     public static let attempts: ClosedRange<Int64> = 1...2_147_483_647
     /// The numbers of reports: integers that are exact in every JSON parser.

@@ -2,6 +2,7 @@ import ArgumentParser
 import Crypto
 import FoundationEssentials
 import Ledger
+import LedgerStore
 import LedgerWire
 import ProgressLedgerClient
 
@@ -45,7 +46,7 @@ struct AnchorCommand: AsyncParsableCommand {
         let client = try server.client()
         // Taken before the heads are read. The anchor covers every event that was recorded before this time; it may
         // also cover later ones.
-        let moment = Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1_000_000))
+        let moment = Timestamp.now
         var heads: [LedgerHead] = []
         var cursor: String?
         repeat {

@@ -9,6 +9,7 @@ extension CountingPolicy: ExpressibleByArgument {}
 extension JobOutcome: ExpressibleByArgument {}
 extension ExecutionOutcome: ExpressibleByArgument {}
 extension Verdict: ExpressibleByArgument {}
+extension Scope: ExpressibleByArgument {}
 
 extension EventType: ExpressibleByArgument {
     public init?(argument: String) {

@@ -38,7 +38,7 @@ struct ServerOptions: ParsableArguments {
     /// - Parameter usualPatience: The time to retry, in seconds, unless the command line contains one. A user can
     ///   repeat a query; a report in a script must survive a restart of the server.
     func client(defaultPatience: Int = 0) throws(LedgerClientError) -> LedgerClient {
-        var settings = LedgerClient.Settings()
+        var settings = try LedgerClient.Settings.fromEnvironment()
         settings.deadline = .seconds(timeout)
         settings.patience = .seconds(patience ?? defaultPatience)
         return try LedgerClient(url: url, settings: settings)

@@ -49,7 +49,10 @@ struct ServeCommand: AsyncParsableCommand {
     @Flag(help: "Migrate the schema at start. A private database is always migrated.")
     var migrate = false
 
-    @Flag(help: "Allow non-loopback addresses. There is no authentication: every client can read and write everything.")
+    @Flag(
+        help: """
+            Allow non-loopback addresses although the ledger has no token: every client can read and write everything.
+            """)
     var insecureNoAuthentication = false
 
     @OptionGroup var times: ServiceTimes
@@ -80,6 +83,11 @@ struct ServeCommand: AsyncParsableCommand {
         settings.basePath = try basePath(configuration)
         settings.watchersMax = try watchersMax(configuration)
         try ListenCheck.check(address)
+        let isOpenToAll = insecureNoAuthentication
+        // A new database has no token, so it need not be created to know that.
+        if case .isPrivate(let folder) = choice, !DataFolder.containsDatabase(folder) {
+            try address.check(isProtected: isOpenToAll)
+        }
         let logger = try service.makeLogger(configuration)
         try settings.limitConnections(openFilesMax: OpenFiles.allowAsManyAsPossible(), logger: logger)
         settings.limitWatchers(logger: logger)
@@ -88,9 +96,11 @@ struct ServeCommand: AsyncParsableCommand {
             try await DatabaseConnection.with(choice, logger: logger) { database in
                 try await SchemaCheck.run(
                     database, mayMigrate: mayMigrate, wait: DatabaseWait(limit: wait, logger: logger), logger: logger)
-                let services = try await Self.services(
-                    on: database, projects: projects, store: store, settings: ready, logger: logger)
-                try await runner.run(services)
+                let ledger = PostgresLedger(target: database.target, settings: store, logger: logger.labeled("store"))
+                try await ledger.loadTokens()
+                try address.check(isProtected: isOpenToAll || ledger.tokens.isRequired)
+                try await runner.run(
+                    Self.services(of: ledger, projects: projects, settings: ready, logger: logger))
             }
         }
     }
@@ -107,7 +117,7 @@ struct ServeCommand: AsyncParsableCommand {
             "a number from 0 to 65535"
         }
         try ListenCheck.checkHost(host)
-        return try ListenAddress(host: host, port: port, isOpenToAll: insecureNoAuthentication)
+        return ListenAddress(host: host, port: port)
     }
 
     private func allowedHosts(_ configuration: Configuration) throws(CommandFailure) -> [String] {
@@ -156,10 +166,8 @@ struct ServeCommand: AsyncParsableCommand {
     ///
     /// They stop in reverse order, so that no request loses its ledger.
     private static func services(
-        on database: DatabaseConnection, projects: Bool, store: PostgresLedger.Settings, settings: ServerSettings,
-        logger: Logger
-    ) async throws -> [any Service] {
-        let ledger = PostgresLedger(target: database.target, settings: store, logger: logger.labeled("store"))
+        of ledger: PostgresLedger, projects: Bool, settings: ServerSettings, logger: Logger
+    ) -> [any Service] {
         var services: [any Service] = [ledger]
         if projects {
             services += [

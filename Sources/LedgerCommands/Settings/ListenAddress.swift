@@ -3,22 +3,21 @@ struct ListenAddress: Hashable, Sendable {
     let host: String
     let port: Int
 
-    /// Creates an address, and refuses one that is open to other machines by mistake.
+    /// Refuses an address that is open to other machines by mistake.
     ///
-    /// - Throws: ``CommandFailure`` if the host is not a loopback address and access without authentication was not
-    ///   allowed explicitly.
-    init(host: String, port: Int, isOpenToAll: Bool) throws(CommandFailure) {
-        guard Self.isLoopback(host) || isOpenToAll else {
+    /// - Parameter isProtected: Whether requests need a token, or access without one was allowed explicitly.
+    /// - Throws: ``CommandFailure`` if the host is not a loopback address and access is not protected.
+    func check(isProtected: Bool) throws(CommandFailure) {
+        guard Self.isLoopback(host) || isProtected else {
             throw CommandFailure(
                 .usage,
                 """
-                \(host) can be reached from other machines, and there is no authentication: every client could read \
-                and write everything. Listen on 127.0.0.1, or, if only trusted clients reach the address, add \
+                \(host) can be reached from other machines, and the ledger has no token: every client could read and \
+                write everything. Create one first with 'progress-ledger token create NAME --scope admin --direct'. \
+                Or listen on 127.0.0.1, or, if only trusted clients reach the address, add \
                 --insecure-no-authentication.
                 """)
         }
-        self.host = host
-        self.port = port
     }
 
     /// Whether only this machine reaches the address.

@@ -1,4 +1,5 @@
 internal import HummingbirdCore
+internal import LedgerStore
 internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
@@ -15,6 +16,7 @@ struct LedgerChannel: HTTPChannelHandler {
     let responder: HTTPChannelHandler.Responder
     let settings: ServerSettings
     let origins: OriginPolicy
+    let tokens: TokenRegistry
     let metrics: HTTPMetrics
     let date: HTTPDate
     let connections: ConnectionRegistry
@@ -33,7 +35,7 @@ struct LedgerChannel: HTTPChannelHandler {
             let connection = connections.open(channel)
             let encoder = HTTPResponseEncoder()
             let validator = MessageValidator(
-                settings: settings, origins: origins, metrics: metrics, date: date, upgrade: upgrade,
+                settings: settings, origins: origins, tokens: tokens, metrics: metrics, date: date, upgrade: upgrade,
                 connection: connection)
             try pipeline.addHandlers([
                 encoder, ByteToMessageHandler(HTTPMessageDecoder(upgrade: upgrade)), validator,

@@ -1,5 +1,6 @@
 internal import HTTPTypes
 internal import HummingbirdCore
+internal import LedgerStore
 internal import LedgerWire
 internal import NIOCore
 internal import NIOHTTP1
@@ -47,6 +48,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
 
     private let settings: ServerSettings
     private let origins: OriginPolicy
+    private let tokens: TokenRegistry
     private let metrics: HTTPMetrics
     private let date: HTTPDate
     private let upgrade: UpgradeSignal
@@ -68,11 +70,12 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     private var hasReceivedData = false
 
     init(
-        settings: ServerSettings, origins: OriginPolicy, metrics: HTTPMetrics, date: HTTPDate, upgrade: UpgradeSignal,
-        connection: ConnectionRegistry.Connection
+        settings: ServerSettings, origins: OriginPolicy, tokens: TokenRegistry, metrics: HTTPMetrics, date: HTTPDate,
+        upgrade: UpgradeSignal, connection: ConnectionRegistry.Connection
     ) {
         self.settings = settings
         self.origins = origins
+        self.tokens = tokens
         self.metrics = metrics
         self.date = date
         self.upgrade = upgrade
@@ -170,7 +173,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
             return nil
         }
         servedHost = rules.host.flatMap { origins.serves($0) ? $0 : nil }
-        return origins.problem(head)
+        return origins.problem(head, isAuthenticated: tokens.isRequired)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -272,6 +275,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         guard let (problem, isHead, crossOrigin) = refusal else { return }
         refusal = nil
         metrics.refused(status: problem.details.status)
+        if let refusal = problem.refusal { metrics.count(refusal) }
         var head = HTTPResponseHead(problem.response.head)
         head.headers.replaceOrAdd(name: "connection", value: "close")
         head.headers.replaceOrAdd(name: "date", value: date.text)

@@ -31,14 +31,20 @@ struct OriginPolicy: Sendable {
     }
 
     /// Returns the refusal of a request; nil if it is allowed.
-    func problem(_ head: HTTPRequestHead) -> HTTPProblem? {
+    ///
+    /// - Parameter isAuthenticated: Whether requests need a token. Then another host is refused only if the server's
+    ///   names were configured: a foreign page has no token, and no cookie of this host.
+    func problem(_ head: HTTPRequestHead, isAuthenticated: Bool = false) -> HTTPProblem? {
         let authority = Self.authority(of: head)
-        if let authority, !serves(authority), !Self.openPaths.contains(Self.path(of: head)) {
+        if let authority, !serves(authority), !isAuthenticated || !originHosts.isEmpty,
+            !Self.openPaths.contains(Self.path(of: head))
+        {
             let name = Self.name(of: authority) ?? authority
             return HTTPProblem(
                 .misdirectedRequest, "Unknown host",
                 "This server does not serve the host '\(name)'. If it is a name of this server, start it with "
-                    + "--allowed-host \(name).")
+                    + "--allowed-host \(name)."
+            ).refusing(.host)
         }
         switch head.method {
         case .GET, .HEAD, .OPTIONS: return nil
@@ -51,7 +57,8 @@ struct OriginPolicy: Sendable {
                 .forbidden, "Foreign origin",
                 "A page of \(origin) may not change this ledger. If it is a page of yours, start the server with "
                     + "--allowed-host and its host, if that is a name of this server, or else with --cors-origin and "
-                    + "the origin.")
+                    + "the origin."
+            ).refusing(.origin)
         }
     }
 

@@ -24,6 +24,8 @@ struct FastPath: Sendable {
 /// A request about one job, parsed for a ``FastPath``.
 struct FastPathRequest: Sendable {
     let job: JobID
+    /// The caller's access.
+    var access = Access.everything
     /// The values of `If-None-Match`.
     var ifNoneMatch: [String] = []
     /// The format of the body, if the route takes one.

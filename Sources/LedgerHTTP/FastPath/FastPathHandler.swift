@@ -1,5 +1,6 @@
 internal import HTTPTypes
 internal import HummingbirdCore
+internal import Ledger
 internal import LedgerWire
 internal import Logging
 internal import NIOCore
@@ -48,6 +49,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
     }
 
     private let table: FastPathTable
+    private let control: AccessControl
     private let budget: BodyBudget
     private let metrics: HTTPMetrics
     private let date: HTTPDate
@@ -66,9 +68,11 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
     private var timer: Scheduled<Void>?
 
     init(
-        table: FastPathTable, budget: BodyBudget, metrics: HTTPMetrics, date: HTTPDate, validator: MessageValidator
+        table: FastPathTable, control: AccessControl, budget: BodyBudget, metrics: HTTPMetrics, date: HTTPDate,
+        validator: MessageValidator
     ) {
         self.table = table
+        self.control = control
         self.budget = budget
         self.metrics = metrics
         self.date = date
@@ -124,14 +128,23 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
 
     /// Begins to collect a request; nil if it takes the routed path.
     ///
-    /// The routed path also refuses a request if there is no memory for its body.
+    /// The routed path also refuses a request that the caller may not make, or if there is no memory for its body.
     private func begin(_ head: HTTPRequest) -> Collected? {
-        guard let match = table.match(head) else { return nil }
+        guard var match = table.match(head), let access = access(head, match) else { return nil }
+        match.request.access = access
         guard match.row.fastPath.bodyBytesMax > 0 else {
             return Collected(head: head, row: match.row, request: match.request, share: nil)
         }
         guard let share = budget.reserve(match.bodyLength) else { return nil }
         return Collected(head: head, row: match.row, request: match.request, share: share)
+    }
+
+    /// Returns the caller's access; nil if it may not include the request.
+    private func access(_ head: HTTPRequest, _ match: FastPathTable.Match) -> Access? {
+        let job = match.request.job
+        let access = control.access(to: match.row.route.access, method: head.method, head.headerFields, job: job)
+        guard case .success(let access) = access, control.includes(job, access.confinement) == true else { return nil }
+        return access
     }
 
     /// Forwards a request that has not arrived completely.

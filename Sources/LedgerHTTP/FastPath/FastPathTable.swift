@@ -17,7 +17,7 @@ struct FastPathTable: Sendable {
     /// A request that may take the fast path.
     struct Match {
         let row: Row
-        let request: FastPathRequest
+        var request: FastPathRequest
         /// The announced length of the body in bytes.
         let bodyLength: Int
     }

@@ -8,8 +8,31 @@ internal import Logging
 struct HTTPProblem: Error, Sendable {
     var details: ProblemDetails
     var headers: HTTPFields = [:]
+    /// Why the caller may not make the request, if that is the problem.
+    var refusal: Refusal?
     /// Writes additional members, which only this problem has.
     var more: @Sendable (inout JSONWriter) -> Void = { _ in }
+
+    /// The reasons for which a caller is refused.
+    enum Refusal: String, CaseIterable, Sendable {
+        /// The token is missing or not accepted.
+        case token
+        /// The token lacks the scope of the route.
+        case scope
+        /// The token is confined to other jobs.
+        case confinement
+        /// The `Host` is not a name of the server.
+        case host
+        /// A page of another site must not change anything.
+        case origin
+    }
+
+    /// Returns the problem with the reason for which the caller is refused.
+    func refusing(_ refusal: Refusal) -> HTTPProblem {
+        var problem = self
+        problem.refusal = refusal
+        return problem
+    }
 
     init(
         _ status: HTTPResponse.Status, _ title: String, _ detail: String, errors: [FieldError] = [],

@@ -8,7 +8,8 @@ internal import LedgerWire
 enum DescriptionRoute {
     static func route(describing routes: [Route]) -> Route {
         var own = Route(
-            method: .get, path: "/openapi.json", operation: "description", summary: "This description",
+            access: .general(.read), method: .get, path: "/openapi.json", operation: "description",
+            summary: "This description",
             responses: [Route.ResponseSpec(status: 200, description: "OpenAPI 3.1", schema: "Description")],
             handle: { _ in throw HTTPProblem(.internalServerError, "No description", "The description is missing.") })
         let text = text(routes + [own])
@@ -47,6 +48,14 @@ enum DescriptionRoute {
                     for schema in SchemaCatalogue.schemas { schema.write(to: &writer) }
                 }
                 writeHeaders(to: &writer)
+                writer.name("securitySchemes")
+                writer.object { writer in
+                    writer.name("token")
+                    writer.object { writer in
+                        writer.field("type", "http")
+                        writer.field("scheme", "bearer")
+                    }
+                }
             }
         }
         writer.newLine()
@@ -58,6 +67,18 @@ enum DescriptionRoute {
         writer.object { writer in
             writer.field("operationId", route.operation)
             writer.field("summary", route.summary)
+            if let scope = route.access.scope {
+                writer.field("description", "Needs a token with the scope \(scope.rawValue), if the ledger has tokens.")
+                writer.name("security")
+                // An empty requirement: a ledger without tokens needs none.
+                writer.array([true, false]) { writer, isRequired in
+                    writer.object { writer in
+                        guard isRequired else { return }
+                        writer.name("token")
+                        writer.array([String]()) { $0.string($1) }
+                    }
+                }
+            }
             writeParameters(of: route, to: &writer)
             if let body = route.body {
                 writer.name("requestBody")
@@ -86,6 +107,11 @@ enum DescriptionRoute {
                 503,
                 "The ledger cannot accept more requests now; nothing was recorded unless the title is Outcome unknown"),
         ]
+        if route.access.scope != nil {
+            common += [
+                .problem(401, "A token is missing or not accepted"), .problem(403, "The token does not permit it"),
+            ]
+        }
         if route.isRead { common.append(.problem(504, "Timed out")) }
         if route.body != nil {
             common += [

@@ -27,6 +27,28 @@ final class HTTPMetrics: Sendable {
         var fast: UInt64 = 0
         var routed: UInt64 = 0
         var watchers = 0
+        var refusals: [HTTPProblem.Refusal: UInt64] = [:]
+        var refusalLog = RefusalLog()
+    }
+
+    /// Limits the number of logged refusals.
+    ///
+    /// A caller without access must not fill the log.
+    private struct RefusalLog {
+        private var second: ContinuousClock.Instant?
+        private var count = 0
+
+        /// The maximum number of logged refusals a second.
+        private static let perSecondMax = 10
+
+        mutating func admits(at now: ContinuousClock.Instant) -> Bool {
+            if second.map({ $0.duration(to: now) >= .seconds(1) }) ?? true {
+                second = now
+                count = 0
+            }
+            count += 1
+            return count <= Self.perSecondMax
+        }
     }
 
     /// The maximum number of series.
@@ -47,6 +69,24 @@ final class HTTPMetrics: Sendable {
     func refused(status: Int) {
         began()
         ended(route: "none", method: "other", status: status, seconds: .zero)
+    }
+
+    /// Counts a caller's request that was refused.
+    ///
+    /// - Returns: Whether to log it.
+    @discardableResult
+    func count(_ refusal: HTTPProblem.Refusal) -> Bool {
+        let now = ContinuousClock.now
+        return state.withLock { state in
+            state.refusals[refusal, default: 0] += 1
+            return state.refusalLog.admits(at: now)
+        }
+    }
+
+    /// The number of refused requests by reason, since the process started.
+    var refusals: [(reason: HTTPProblem.Refusal, count: UInt64)] {
+        let counts = state.withLock { $0.refusals }
+        return HTTPProblem.Refusal.allCases.map { ($0, counts[$0] ?? 0) }
     }
 
     func watchersChanged(by change: Int) {
@@ -85,6 +125,11 @@ final class HTTPMetrics: Sendable {
         text += "# TYPE progress_ledger_http_requests_total counter\n"
         text += "progress_ledger_http_requests_total{path=\"fast\"} \(fast)\n"
         text += "progress_ledger_http_requests_total{path=\"routed\"} \(routed)\n"
+        text += "# HELP progress_ledger_http_refusals_total Requests that the caller may not make, by reason.\n"
+        text += "# TYPE progress_ledger_http_refusals_total counter\n"
+        for (reason, count) in refusals {
+            text += "progress_ledger_http_refusals_total{reason=\"\(reason.rawValue)\"} \(count)\n"
+        }
         text += "# HELP progress_ledger_http_watchers Streams of server-sent events that are open.\n"
         text += "# TYPE progress_ledger_http_watchers gauge\n"
         text += "progress_ledger_http_watchers \(watchers)\n"

@@ -1,7 +1,7 @@
 internal import Ledger
 
 extension SchemaCatalogue {
-    static var schemas: [Schema] { requests + responses + proofs + errors }
+    static var schemas: [Schema] { requests + responses + tokens + proofs + errors }
 
     private static let task = Field("task", .text(max: Limits.taskLengths.upperBound))
     private static let execution = Field(
@@ -64,6 +64,34 @@ extension SchemaCatalogue {
                         .oneOf([.reference("CollectedEventRequest"), .array(.reference("CollectedEventRequest"))]))),
                 Schema(name: "Text", content: .alias(.text(max: nil))),
             ]
+    }
+
+    private static var tokens: [Schema] {
+        let scopes = Kind.array(.choice(Scope.allCases.map(\.rawValue)))
+        let token: [Field] = [
+            Field("id", .text(max: AccessToken.ID.length)), Field("name", .text(max: nil)),
+            Field("state", .choice(AccessToken.State.allCases.map(\.rawValue))), Field("scopes", scopes),
+            Field("tags", .map(.text(max: nil))), Field("job", .nullable(.text(max: nil))),
+            Field("created_at", .moment), Field("created_by", .nullable(.text(max: nil))),
+            Field("expires_at", .nullable(.moment)), Field("revoked_at", .nullable(.moment)),
+            Field("last_used_at", .nullable(.moment)),
+        ]
+        return [
+            Schema(
+                name: "TokenRequest",
+                content: .object(
+                    [
+                        Field("name", .text(max: Limits.tokenNameLengths.upperBound)), Field("scopes", scopes),
+                        Field("tags", .nullable(.map(.text(max: Limits.tagValueLengths.upperBound))), required: false),
+                        Field("job", .nullable(.text(max: nil)), required: false),
+                        Field("expires_at", .nullable(.moment), required: false),
+                    ], isClosed: true)),
+            Schema(name: "LoginRequest", content: .object([Field("token", .text(max: nil))], isClosed: true)),
+            object("Login", [Field("job", .nullable(.text(max: nil)))]),
+            object("Token", token),
+            object("NewToken", token + [Field("token", .text(max: nil))]),
+            object("Tokens", [Field("tokens", .array(.reference("Token")))]),
+        ]
     }
 
     private static var responses: [Schema] {

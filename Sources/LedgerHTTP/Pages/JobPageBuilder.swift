@@ -1,4 +1,3 @@
-internal import FoundationEssentials
 internal import Ledger
 internal import LedgerStore
 
@@ -151,12 +150,5 @@ struct JobPageBuilder: Sendable {
             return
                 "<section id=\"explanation\"><p class=\"empty\">No event up to this moment names this indicator.</p></section>"
         }
-    }
-}
-
-extension Timestamp {
-    /// The time of this process's clock, which serves only for displayed ages.
-    static var now: Timestamp {
-        Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1_000_000))
     }
 }

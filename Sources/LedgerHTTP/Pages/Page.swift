@@ -1,4 +1,6 @@
 internal import HTTPTypes
+internal import Hummingbird
+internal import HummingbirdCore
 internal import Ledger
 internal import LedgerWire
 
@@ -57,7 +59,7 @@ struct Page: Sendable {
     static func problem(_ problem: HTTPProblem, root: PageRoot) -> LedgerResponse {
         var response = Page(
             root: root, title: "\(problem.details.title) – progress ledger", icon: "\(root.rawValue)pages/icon.svg",
-            script: nil,
+            script: "share.js",
             body: """
                 <main class="problem"><h1>\(problem.details.title)</h1><p>\(PageText.visible(problem.details.detail))</p>
                 <p><a href="\(root.rawValue)">All jobs</a></p></main>
@@ -65,6 +67,24 @@ struct Page: Sendable {
         ).response(HTTPResponse.Status(code: problem.details.status))
         for field in problem.headers { response.headers.append(field) }
         return response
+    }
+}
+
+extension Page {
+    /// The response to a request for a page that the caller may not see.
+    ///
+    /// A browser without a token is redirected to the login, which returns to the page. It keeps the fragment of the
+    /// address, which contains the token of a share link.
+    static func refusal(_ problem: HTTPProblem, root: PageRoot, of request: Request) -> LedgerResponse {
+        let isForPerson = request.headers[values: .accept].contains { $0.contains("text/html") }
+        guard problem.details.status == HTTPResponse.Status.unauthorized.code else {
+            return Self.problem(problem, root: root)
+        }
+        guard isForPerson, request.method == .get else { return problem.response }
+        let target = String((request.head.path ?? "/").drop { $0 == "/" })
+        return LedgerResponse(
+            status: .seeOther,
+            headers: [.location: PageLink("/login", [("next", target)]).text, .cacheControl: "no-store"])
     }
 }
 

@@ -18,7 +18,7 @@ struct PageRoutes: Sendable {
     var routes: [Route] {
         [
             Route(
-                method: .get, path: "/", operation: "jobsPage", summary: "The page of all jobs",
+                access: .jobs(.read), method: .get, path: "/", operation: "jobsPage", summary: "The page of all jobs",
                 parameters: [
                     .init(name: "search", type: .string, description: "A part of the name, or the whole key or id"),
                     .init(name: "state", type: .string, description: "Only jobs in this state"),
@@ -27,9 +27,10 @@ struct PageRoutes: Sendable {
                     Self.part,
                 ],
                 responses: [Self.page("The page"), .problem(422, "A parameter is invalid")], isHeavy: true,
+                page: .ofJobs,
                 handle: withErrorPages(.ofJobs, jobs)),
             Route(
-                method: .get, path: "/jobs/{job}", operation: "jobPage",
+                access: .job(.read), method: .get, path: "/jobs/{job}", operation: "jobPage",
                 summary: "The page of a job, now or as of any moment",
                 parameters: Route.Parameter.moments + [
                     .init(name: "indicator", type: .string, description: "The indicator to draw and explain"),
@@ -46,10 +47,11 @@ struct PageRoutes: Sendable {
                 ],
                 responses: [
                     Self.page("The page"), .problem(404, "No such job"), .problem(422, "A parameter is invalid"),
-                ], isHeavy: true,
+                ], isHeavy: true, page: .ofJob,
                 handle: withErrorPages(.ofJob) { try await JobPageBuilder(service: service, request: $0).response() }),
             Route(
-                method: .get, path: "/pages/{file}", operation: "pageFile", summary: "A file of the pages",
+                access: .open, method: .get, path: "/pages/{file}", operation: "pageFile",
+                summary: "A file of the pages",
                 parameters: [
                     .init(name: "percent", type: .integer(0...100), description: "Of icon.svg: the percentage"),
                     .init(
@@ -61,7 +63,7 @@ struct PageRoutes: Sendable {
                     .problem(404, "No such file"),
                 ], handle: file),
             Route(
-                method: .get, path: "/v1/jobs/{job}/badge.svg", operation: "badge",
+                access: .job(.read), method: .get, path: "/v1/jobs/{job}/badge.svg", operation: "badge",
                 summary: "A badge with the percentage of a job, to embed elsewhere",
                 responses: [
                     Route.ResponseSpec(
@@ -107,7 +109,10 @@ struct PageRoutes: Sendable {
 
     private func jobs(_ request: RouteRequest) async throws -> LedgerResponse {
         let parameters = PageParameters(try request.parameters())
-        if let job = parameters["search"].flatMap({ JobID($0) }), try await service.job(job) != nil {
+        let confinement = request.access.confinement
+        if let job = parameters["search"].flatMap({ JobID($0) }), let view = try await service.job(job),
+            confinement.includes(job, tags: view.description.tags)
+        {
             return LedgerResponse(status: .seeOther, headers: [.location: "/jobs/\(job)"])
         }
         var filter = JobFilter(
@@ -124,7 +129,8 @@ struct PageRoutes: Sendable {
             guard let id = JobID(text) else { throw HTTPProblem.invalid(parameter: "cursor", "is not a job's id") }
             cursor = id
         }
-        let views = try await service.jobs(filter, limit: Self.jobsOnPage, after: cursor)
+        let views = try await service.jobs(
+            filter.confined(to: confinement), limit: Self.jobsOnPage, after: cursor)
         let page = JobsPage(
             views: views, filter: filter, tag: tag, cursor: cursor, limit: Self.jobsOnPage,
             link: parameters.link("./", ["search", "state", "tag", "cursor"]), now: .now)

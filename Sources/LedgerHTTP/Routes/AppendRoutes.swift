@@ -9,17 +9,19 @@ struct AppendRoutes: Sendable {
     private let service: any LedgerService
     private let settings: ServerSettings
     private let endpoint: AppendEndpoint
+    private let control: AccessControl
 
     init(_ dependencies: RouteTable.Dependencies) {
         endpoint = AppendEndpoint(dependencies)
         service = dependencies.service
+        control = dependencies.control
         settings = dependencies.settings
     }
 
     var routes: [Route] {
         [
             Route(
-                method: .post, path: "/v1/jobs/{job}/events", operation: "appendEvents",
+                access: .job(.report), method: .post, path: "/v1/jobs/{job}/events", operation: "appendEvents",
                 summary: "Appends events to a job: all or nothing, in order, contiguous",
                 parameters: [
                     .init(
@@ -34,7 +36,7 @@ struct AppendRoutes: Sendable {
                     .problem(503, "The ledger cannot accept more events now"),
                 ], fastPath: endpoint.fastPath, handle: append),
             Route(
-                method: .post, path: "/v1/events", operation: "appendEventsOfManyJobs",
+                access: .jobs(.report), method: .post, path: "/v1/events", operation: "appendEventsOfManyJobs",
                 summary: "Appends events of many jobs: all or nothing",
                 body: Route.Body(schema: "CollectedEventsRequest", takesLines: true),
                 responses: [
@@ -87,17 +89,23 @@ struct AppendRoutes: Sendable {
     ///
     /// The error for an unknown job points at each event that names the job.
     private func record(
-        _ entries: [(job: JobID, draft: EventDraft, location: EventRequest.Location)]
+        _ entries: [(job: JobID, draft: EventDraft, location: EventRequest.Location)], _ access: Access
     ) async throws -> [(job: JobID, sequences: ClosedRange<Int64>)] {
+        func unknown(_ jobs: Set<JobID>) -> RequestError {
+            .invalid(
+                entries.filter { jobs.contains($0.job) }.prefix(RequestError.errorsMax).map {
+                    FieldError(pointer: "\($0.location.pointer)/job", detail: "there is no job \($0.job)")
+                })
+        }
+        if !access.confinement.isNone {
+            let missing = try await control.missing(Set(entries.map(\.job)), access.confinement)
+            guard missing.isEmpty else { throw unknown(missing) }
+        }
         do {
             return try await service.append(entries.map { ($0.job, $0.draft) })
         } catch {
             guard error.code == .unknownJob else { throw error }
-            let unknown = Set(error.jobs)
-            throw RequestError.invalid(
-                entries.filter { unknown.contains($0.job) }.prefix(RequestError.errorsMax).map {
-                    FieldError(pointer: "\($0.location.pointer)/job", detail: "there is no job \($0.job)")
-                })
+            throw unknown(Set(error.jobs))
         }
     }
 
@@ -106,7 +114,7 @@ struct AppendRoutes: Sendable {
         let entries = try await request.read { body, format throws(RequestError) in
             try EventRequest.entries(body, format)
         }
-        let appended = try await record(entries)
+        let appended = try await record(entries, request.access)
         return .json(.created) { writer in
             writer.object { writer in
                 writer.field("appended", entries.count)

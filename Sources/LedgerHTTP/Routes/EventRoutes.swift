@@ -23,7 +23,7 @@ struct EventRoutes: Sendable {
     var routes: [Route] {
         [
             Route(
-                method: .get, path: "/v1/jobs/{job}/events", operation: "listEvents",
+                access: .job(.read), method: .get, path: "/v1/jobs/{job}/events", operation: "listEvents",
                 summary:
                     "The events of a job with their verdicts: a page, or all with Accept: application/x-ndjson",
                 parameters: [

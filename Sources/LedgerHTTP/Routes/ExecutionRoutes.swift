@@ -19,7 +19,7 @@ struct ExecutionRoutes: Sendable {
     var routes: [Route] {
         [
             Route(
-                method: .post, path: "/v1/jobs/{job}/executions", operation: "startExecution",
+                access: .job(.report), method: .post, path: "/v1/jobs/{job}/executions", operation: "startExecution",
                 summary: "Starts an execution of a task and supersedes all earlier ones",
                 body: Route.Body(schema: "StartRequest", takesLines: false),
                 responses: [

@@ -17,7 +17,7 @@ struct ExplainRoutes: Sendable {
     var routes: [Route] {
         [
             Route(
-                method: .get, path: "/v1/jobs/{job}/explain", operation: "explainIndicator",
+                access: .job(.read), method: .get, path: "/v1/jobs/{job}/explain", operation: "explainIndicator",
                 summary: "The units of an indicator that each execution reported, and whether they count",
                 parameters: [
                     .init(

@@ -21,7 +21,7 @@ struct ExportRoutes: Sendable {
     var routes: [Route] {
         [
             Route(
-                method: .get, path: "/v1/jobs/{job}/export", operation: "exportJob",
+                access: .job(.read), method: .get, path: "/v1/jobs/{job}/export", operation: "exportJob",
                 summary:
                     "The ledger of a job as it was recorded: a header line, and a line for each event",
                 responses: [
@@ -31,7 +31,7 @@ struct ExportRoutes: Sendable {
                     .problem(404, "No such job"), .problem(410, "Events were retired"),
                 ], isHeavy: true, handle: export),
             Route(
-                method: .post, path: "/v1/imports", operation: "importEvents",
+                access: .ledger(.admin), method: .post, path: "/v1/imports", operation: "importEvents",
                 summary:
                     "Imports an export, or parts of it with at most \(Limits.eventsPerAppendMax) events after the same header line",
                 body: Route.Body(schema: "Text", takesLines: true),

@@ -19,7 +19,7 @@ struct HistoryRoutes: Sendable {
     var routes: [Route] {
         [
             Route(
-                method: .get, path: "/v1/jobs/{job}/diff", operation: "getDifference",
+                access: .job(.read), method: .get, path: "/v1/jobs/{job}/diff", operation: "getDifference",
                 summary: "The changes of a job between two moments, with the causes of decreases",
                 parameters: [
                     .init(
@@ -41,7 +41,7 @@ struct HistoryRoutes: Sendable {
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
                 ], isHeavy: true, handle: difference),
             Route(
-                method: .get, path: "/v1/jobs/{job}/history", operation: "getHistory",
+                access: .job(.read), method: .get, path: "/v1/jobs/{job}/history", operation: "getHistory",
                 summary: "The numbers of an indicator over time, with the cause of every decrease",
                 parameters: [
                     .init(

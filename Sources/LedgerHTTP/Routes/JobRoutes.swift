@@ -8,9 +8,11 @@ internal import LedgerWire
 struct JobRoutes: Sendable {
     private let service: any LedgerService
     private let endpoint: SnapshotEndpoint
+    private let control: AccessControl
 
     init(_ dependencies: RouteTable.Dependencies) {
         service = dependencies.service
+        control = dependencies.control
         endpoint = SnapshotEndpoint(dependencies)
     }
 
@@ -20,7 +22,7 @@ struct JobRoutes: Sendable {
     var routes: [Route] {
         [
             Route(
-                method: .post, path: "/v1/jobs", operation: "createJob",
+                access: .jobs(.report), method: .post, path: "/v1/jobs", operation: "createJob",
                 summary: "Creates a job, or returns the job with the same key and content",
                 body: Route.Body(schema: "JobRequest", takesLines: false),
                 responses: [
@@ -29,7 +31,8 @@ struct JobRoutes: Sendable {
                     .problem(409, "Another job has this key"), .problem(422, "The request is invalid"),
                 ], hasLocation: true, handle: create),
             Route(
-                method: .get, path: "/v1/jobs", operation: "listJobs", summary: "Jobs, newest first",
+                access: .jobs(.read), method: .get, path: "/v1/jobs", operation: "listJobs",
+                summary: "Jobs, newest first",
                 parameters: [
                     .init(
                         name: "state", type: .choice(JobState.allCases.map(\.rawValue)),
@@ -47,7 +50,8 @@ struct JobRoutes: Sendable {
                     .problem(422, "A parameter is invalid"),
                 ], isHeavy: true, handle: list),
             Route(
-                method: .get, path: "/v1/jobs/{job}", operation: "getJob", summary: "A job with its snapshot",
+                access: .job(.read), method: .get, path: "/v1/jobs/{job}", operation: "getJob",
+                summary: "A job with its snapshot",
                 responses: [
                     Route.ResponseSpec(status: 200, description: "The job", schema: "Job"),
                     .unchanged, .problem(404, "No such job"),
@@ -57,10 +61,43 @@ struct JobRoutes: Sendable {
 
     private func create(_ request: RouteRequest) async throws -> LedgerResponse {
         _ = try request.parameters()
-        let description = try await request.read { body, _ throws(RequestError) in try EventRequest.description(body) }
-        let (view, isNew) = try await service.createJob(description)
+        let description = try confined(
+            await request.read { body, _ throws(RequestError) in try EventRequest.description(body) }, request.access)
+        let (view, isNew) = try await create(description, request.access)
         let location = "/v1/jobs/\(view.id)"
         return .json(isNew ? .created : .ok, headers: [.location: location]) { view.write(to: &$0, now: .now) }
+    }
+
+    /// The description with the tags to which the caller is confined.
+    private func confined(_ description: JobDescription, _ access: Access) throws(HTTPProblem) -> JobDescription {
+        let confined: JobDescription
+        do {
+            confined = try description.confined(to: access.confinement)
+        } catch {
+            let reason =
+                error.tag.map { "only with the tag \($0)=\(access.confinement.tags[$0] ?? "")" } ?? "no jobs"
+            throw HTTPProblem(.forbidden, "Confined", "Nothing was recorded: the token may create \(reason).")
+        }
+        let errors = confined.fieldErrors()
+        guard errors.isEmpty else { throw HTTPProblem(RequestError.invalid(errors)) }
+        return confined
+    }
+
+    /// Creates a job.
+    ///
+    /// The error for a key of a job outside the caller's confinement does not name that job.
+    private func create(
+        _ description: JobDescription, _ access: Access
+    ) async throws -> (view: JobView, created: Bool) {
+        do {
+            return try await service.createJob(description)
+        } catch {
+            guard error.code == .keyTaken, !access.confinement.isNone,
+                try await !control.missing(Set(error.jobs), access.confinement).isEmpty
+            else { throw error }
+            throw HTTPProblem(
+                .conflict, "Key taken", "Nothing was recorded: another job of this ledger has the key.")
+        }
     }
 
     private func list(_ request: RouteRequest) async throws -> LedgerResponse {
@@ -68,7 +105,8 @@ struct JobRoutes: Sendable {
         let filter = JobFilter(
             state: try parameters.choice("state", JobState.self), name: try parameters.name("name"),
             key: try parameters.name("key"), tags: try parameters.names(withPrefix: "tag."),
-            search: try parameters.name("search"))
+            search: try parameters.name("search")
+        ).confined(to: request.access.confinement)
         let limit = Int(try parameters.integer("limit", in: Self.pageSizes) ?? Self.pageSizeDefault)
         let cursor = try parameters.jobCursor()
         let views = try await service.jobs(filter, limit: limit, after: cursor)

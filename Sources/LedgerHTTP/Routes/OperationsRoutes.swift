@@ -18,11 +18,12 @@ struct OperationsRoutes: Sendable {
     var routes: [Route] {
         [
             Route(
-                method: .get, path: "/healthz", operation: "health", summary: "Whether the server is alive",
+                access: .open, method: .get, path: "/healthz", operation: "health",
+                summary: "Whether the server is alive",
                 responses: [Route.ResponseSpec(status: 200, description: "It is alive", schema: "Health")],
                 handle: { _ in .json { $0.object { $0.field("status", "ok") } } }),
             Route(
-                method: .get, path: "/readyz", operation: "readiness",
+                access: .open, method: .get, path: "/readyz", operation: "readiness",
                 summary: "Whether the server is ready: database, schema, projection",
                 responses: [
                     Route.ResponseSpec(status: 200, description: "It is ready", schema: "Readiness"),
@@ -30,20 +31,21 @@ struct OperationsRoutes: Sendable {
                         status: 503, description: "It is not ready, with the reasons", schema: "Readiness"),
                 ], handle: ready),
             Route(
-                method: .get, path: "/v1/status", operation: "getStatus",
+                access: .ledger(.read), method: .get, path: "/v1/status", operation: "getStatus",
                 summary: "The status of the ledger: its lag, its workers and its obstacles",
                 responses: [
                     Route.ResponseSpec(status: 200, description: "The status", schema: "Status"),
                     .problem(503, "The database cannot be reached"),
                 ], handle: status),
             Route(
-                method: .get, path: "/metrics", operation: "metrics",
+                access: .ledger(.read), method: .get, path: "/metrics", operation: "metrics",
                 summary: "Metrics in the text format of Prometheus",
                 responses: [
                     Route.ResponseSpec(status: 200, description: "The metrics", schema: "Text", mediaType: "text/plain")
                 ], isHeavy: true, handle: exportMetrics),
             Route(
-                method: .get, path: "/v1/limits", operation: "limits", summary: "All limits of the server",
+                access: .general(.read), method: .get, path: "/v1/limits", operation: "limits",
+                summary: "All limits of the server",
                 responses: [Route.ResponseSpec(status: 200, description: "The limits", schema: "Limits")],
                 handle: limits
             ),

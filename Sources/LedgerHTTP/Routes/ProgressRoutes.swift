@@ -20,7 +20,7 @@ struct ProgressRoutes: Sendable {
     var routes: [Route] {
         [
             Route(
-                method: .get, path: "/v1/jobs/{job}/progress", operation: "getProgress",
+                access: .job(.read), method: .get, path: "/v1/jobs/{job}/progress", operation: "getProgress",
                 summary: "The snapshot of a job",
                 parameters: [
                     .init(

@@ -19,7 +19,7 @@ struct ReplayRoutes: Sendable {
     var routes: [Route] {
         [
             Route(
-                method: .post, path: "/v1/replays", operation: "beginReplay",
+                access: .ledger(.admin), method: .post, path: "/v1/replays", operation: "beginReplay",
                 summary: "Starts a replay, which recomputes projections beside the live ones, of one job or of all",
                 body: Route.Body(schema: "ReplayRequest", takesLines: false),
                 responses: [
@@ -31,7 +31,7 @@ struct ReplayRoutes: Sendable {
                     .problem(422, "The request is invalid"),
                 ], hasLocation: true, handle: begin),
             Route(
-                method: .get, path: "/v1/replays", operation: "listReplays",
+                access: .ledger(.read), method: .get, path: "/v1/replays", operation: "listReplays",
                 summary: "Replays, newest first, without their differences",
                 parameters: [
                     .init(
@@ -43,14 +43,14 @@ struct ReplayRoutes: Sendable {
                     .problem(422, "A parameter is invalid"),
                 ], handle: list),
             Route(
-                method: .get, path: "/v1/replays/{replay}", operation: "getReplay",
+                access: .ledger(.read), method: .get, path: "/v1/replays/{replay}", operation: "getReplay",
                 summary: "The state of a replay, and the first \(Replay.differencesMax) differences that it has found",
                 responses: [
                     Route.ResponseSpec(status: 200, description: "The replay", schema: "Replay"),
                     .problem(404, "No such replay"),
                 ], handle: get),
             Route(
-                method: .post, path: "/v1/replays/{replay}/revert", operation: "revertReplay",
+                access: .ledger(.admin), method: .post, path: "/v1/replays/{replay}/revert", operation: "revertReplay",
                 summary: "Restores the projections from before an applied replay, in one transaction",
                 responses: [
                     Route.ResponseSpec(status: 202, description: "The replay is being reverted", schema: "Replay"),
@@ -58,7 +58,7 @@ struct ReplayRoutes: Sendable {
                     .problem(409, "The replay is not applied, or the earlier projections are no longer kept"),
                 ], handle: revert),
             Route(
-                method: .delete, path: "/v1/replays/{replay}", operation: "dropReplay",
+                access: .ledger(.admin), method: .delete, path: "/v1/replays/{replay}", operation: "dropReplay",
                 summary: "Cancels a replay in progress, or deletes the projections that an ended one keeps",
                 responses: [
                     Route.ResponseSpec(

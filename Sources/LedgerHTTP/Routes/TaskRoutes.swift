@@ -17,7 +17,7 @@ struct TaskRoutes: Sendable {
     var routes: [Route] {
         [
             Route(
-                method: .get, path: "/v1/jobs/{job}/tasks", operation: "listTasks",
+                access: .job(.read), method: .get, path: "/v1/jobs/{job}/tasks", operation: "listTasks",
                 summary: "The tasks of a job with their executions, in the order of their first events",
                 parameters: [
                     .init(

@@ -22,7 +22,7 @@ struct VerifyRoutes: Sendable {
     var routes: [Route] {
         [
             Route(
-                method: .get, path: "/v1/jobs/{job}/verify", operation: "verifyJob",
+                access: .job(.read), method: .get, path: "/v1/jobs/{job}/verify", operation: "verifyJob",
                 summary:
                     "Recomputes the hash chain of a job from its events, up to its head or for 5 s, and reports the first fault",
                 parameters: [
@@ -44,7 +44,7 @@ struct VerifyRoutes: Sendable {
                     .problem(404, "No such job"), .problem(422, "A parameter is invalid"),
                 ], isHeavy: true, handle: verify),
             Route(
-                method: .get, path: "/v1/heads", operation: "listHeads",
+                access: .ledger(.read), method: .get, path: "/v1/heads", operation: "listHeads",
                 summary: "The last event of every job with its hash, ordered by job: the content of an anchor",
                 parameters: [
                     .init(

@@ -9,7 +9,7 @@ internal import NIOCore
 struct SubscriptionTable {
     /// A list of jobs; subscribers of the same list share its reads.
     struct List: Hashable, Sendable {
-        let filter: JobFilter
+        var filter: JobFilter
         let limit: Int
         let cursor: JobID?
     }

@@ -1,5 +1,6 @@
 internal import HTTPTypes
 internal import Ledger
+internal import LedgerStore
 internal import NIOCore
 internal import NIOHTTPTypes
 
@@ -33,6 +34,7 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
     }
 
     private let broadcaster: WatchBroadcaster
+    private let control: AccessControl
     private let metrics: HTTPMetrics
     private let date: HTTPDate
     private var state = State.passing(requests: 0)
@@ -42,9 +44,12 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
     private var context: ChannelHandlerContext?
     /// The subscription that the broadcaster has not granted yet.
     private var pending: PendingWatch?
+    /// The access of the stream's client.
+    private var caller = Access.everything
 
-    init(broadcaster: WatchBroadcaster, metrics: HTTPMetrics, date: HTTPDate) {
+    init(broadcaster: WatchBroadcaster, control: AccessControl, metrics: HTTPMetrics, date: HTTPDate) {
         self.broadcaster = broadcaster
+        self.control = control
         self.metrics = metrics
         self.date = date
     }
@@ -70,7 +75,7 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
         case (.subscribing, _): pipelined.buffer(.part(part))
         case (.streaming, _), (.ended, _): break
         case (.passing(0), .head(let head)):
-            if let request = Self.watchRequest(head) {
+            if let request = watchRequest(head) {
                 state = .receiving(head, request)
             } else {
                 state = .passing(requests: 1)
@@ -95,15 +100,40 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
     }
 
     /// Parses a request to watch; nil if the router responds to the request.
-    private static func watchRequest(_ head: HTTPRequest) -> WatchRequest? {
+    private func watchRequest(_ head: HTTPRequest) -> WatchRequest? {
         guard head.method == .get else { return nil }
-        do throws(HTTPProblem) { return try WatchRequest.read(head) } catch { return nil }
+        do throws(HTTPProblem) {
+            guard let request = try WatchRequest.read(head) else { return nil }
+            return try request.confined(
+                to: control.access(to: request.access, method: .get, head.headerFields, job: request.job).get())
+        } catch {
+            return nil
+        }
     }
 
     private func subscribe(_ head: HTTPRequest, _ request: WatchRequest, _ context: ChannelHandlerContext) {
         state = .subscribing(head, request)
         let started = ContinuousClock.now
         let loop = context.eventLoop
+        let me = NIOLoopBound(self, eventLoop: loop)
+        guard let job = request.job, control.includes(job, request.caller.confinement) != true else {
+            return subscribe(request, since: started, on: loop)
+        }
+        control.find(job, request.caller.confinement) { isIncluded in
+            loop.execute {
+                guard me.value.context != nil else { return }
+                if isIncluded {
+                    me.value.subscribe(request, since: started, on: loop)
+                } else {
+                    me.value.begin(nil, started)
+                }
+            }
+        }
+    }
+
+    private func subscribe(
+        _ request: WatchRequest, since started: ContinuousClock.Instant, on loop: any EventLoop
+    ) {
         let me = NIOLoopBound(self, eventLoop: loop)
         pending = broadcaster.subscribe(request) { subscription in
             loop.execute { me.value.begin(subscription, started) }
@@ -129,6 +159,7 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
         metrics.began()
         metrics.ended(
             route: request.route, method: "GET", status: 200, seconds: started.duration(to: .now), isFast: true)
+        caller = request.caller
         state = .streaming(subscription, ServerSentEvents(job: request.job, position: request.position))
         var response = HTTPResponse(status: .ok, headerFields: ServerSentEvents.headers)
         response.headerFields.addDefaults()
@@ -154,6 +185,8 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
             switch taken {
             case .nothing: return
             case .closed: return finish(context)
+            // The token may have been revoked, or have expired, since the stream began.
+            case .contents where !control.tokens.isValid(caller): return finish(context)
             case .contents(let contents):
                 let (parts, isEnd) = events.parts(of: contents)
                 state = .streaming(subscription, events)

@@ -4,9 +4,11 @@ internal import LedgerStore
 
 /// A valid request to watch a job or a list of jobs.
 struct WatchRequest: Sendable {
-    let subject: SubscriptionTable.Subject
+    var subject: SubscriptionTable.Subject
     /// The position that the client has: its `Last-Event-ID`.
     let position: StreamPosition?
+    /// The caller's access.
+    var caller = Access.everything
 
     private static let listSizeDefault: Int64 = 100
 
@@ -21,6 +23,27 @@ struct WatchRequest: Sendable {
         case .job: WatchRoutes.jobPath
         case .list: WatchRoutes.listPath
         }
+    }
+
+    /// The permission that it needs.
+    var access: RouteAccess {
+        switch subject {
+        case .job: .job(.read)
+        case .list: .jobs(.read)
+        }
+    }
+
+    /// Returns the request with its caller.
+    ///
+    /// A list then contains only jobs within the caller's confinement.
+    func confined(to caller: Access) -> WatchRequest {
+        var request = self
+        request.caller = caller
+        if case .list(var list) = subject {
+            list.filter = list.filter.confined(to: caller.confinement)
+            request.subject = .list(list)
+        }
+        return request
     }
 
     /// Reads a request for one of the two routes.

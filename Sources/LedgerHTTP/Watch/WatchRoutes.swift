@@ -32,7 +32,7 @@ struct WatchRoutes: Sendable {
     var routes: [Route] {
         [
             Route(
-                method: .get, path: Self.jobPath, operation: "watchJob",
+                access: .job(.read), method: .get, path: Self.jobPath, operation: "watchJob",
                 summary:
                     "Server-sent events: snapshot (id: its sequence and its history; data: as in GET /v1/jobs/{job}), at "
                     + "once and after every change, at most ten per second; end after the job has finished. Comments "
@@ -42,7 +42,7 @@ struct WatchRoutes: Sendable {
                     .problem(503, "Too many watchers"),
                 ], handle: respond),
             Route(
-                method: .get, path: Self.listPath, operation: "watchJobs",
+                access: .jobs(.read), method: .get, path: Self.listPath, operation: "watchJobs",
                 summary:
                     "Server-sent events of a list of jobs: list (data: {jobs: […]}, their ids, newest first), at once "
                     + "and after every change; snapshot of each job in the list, at once and after every change",
@@ -62,7 +62,7 @@ struct WatchRoutes: Sendable {
     ///
     /// These are HEAD, and requests that cannot be granted.
     private func respond(_ request: RouteRequest) async throws -> LedgerResponse {
-        guard let watch = try WatchRequest.read(request.request.head) else {
+        guard let watch = try WatchRequest.read(request.request.head)?.confined(to: request.access) else {
             throw HTTPProblem.noSuchJob(request.pathID ?? "")
         }
         switch watch.subject {

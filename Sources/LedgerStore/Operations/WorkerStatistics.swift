@@ -1,4 +1,3 @@
-internal import FoundationEssentials
 public import Ledger
 internal import PQ
 internal import Synchronization
@@ -69,9 +68,4 @@ extension PostgresLedger {
     public func clearStuck(_ jobs: [JobID]) async {
         if !jobs.isEmpty { await heartbeats.clearStuck(jobs) }
     }
-}
-
-extension Timestamp {
-    /// The current time of this machine's clock.
-    static var now: Timestamp { Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1_000_000)) }
 }

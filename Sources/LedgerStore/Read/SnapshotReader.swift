@@ -198,6 +198,8 @@ struct SnapshotReader: Sendable {
                 { byState ? "snapshot.state between \($0) and \($0)" : "\(Self.state) = \($0)" },
                 .text(state.rawValue))
         }
+        if filter.matchesNothing { conditions.append("false") }
+        if let only = filter.job { require({ "job.job_id = \($0)" }, .uuid(only.uuid)) }
         if let name = filter.name { require({ "job.name = \($0)" }, .text(name.text)) }
         if let key = filter.key { require({ "job.key = \($0)" }, .text(key.text)) }
         if let search = filter.search {
@@ -209,9 +211,7 @@ struct SnapshotReader: Sendable {
             require({ "(\(isFound) or job.key = \($0))" }, .text(search.text))
         }
         if !filter.tags.isEmpty {
-            let tags = filter.tags.sorted { $0.key < $1.key }
-            parameters.append(.texts(tags.map { $0.key.text }))
-            parameters.append(.texts(tags.map { $0.value.text }))
+            parameters += TagColumns.parameters(filter.tags)
             conditions.append("job.tags @> jsonb_object($\(parameters.count - 1), $\(parameters.count))")
         }
         parameters.append(.int8(Int64(limit)))

@@ -139,6 +139,8 @@ extension Fold {
 extension JobFilter {
     fileprivate func accepts(_ view: JobView) -> Bool {
         let job = view.description
+        if matchesNothing { return false }
+        if let only = self.job, view.id != only { return false }
         if let state, view.snapshot.state != state { return false }
         if let name, job.name != name { return false }
         if let key, job.key != key { return false }

@@ -1,4 +1,3 @@
-internal import FoundationEssentials
 public import Ledger
 public import LedgerStore
 internal import Synchronization
@@ -17,6 +16,8 @@ public final class InMemoryLedger: Sendable {
 
     private let state = Mutex(State())
     private let observers = SnapshotObservers()
+    public let tokens = TokenRegistry()
+    private let tokenState = Mutex<[(token: AccessToken, digest: [UInt8])]>([])
     private let isFolding: Bool
 
     /// Creates an empty ledger.
@@ -54,7 +55,20 @@ public final class InMemoryLedger: Sendable {
         return result
     }
 
-    static var now: Timestamp { Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1_000_000)) }
+    /// All tokens with their digests, in the order of creation.
+    var storedTokens: [(token: AccessToken, digest: [UInt8])] { tokenState.withLock { $0 } }
+
+    /// Changes the tokens, which takes effect at once.
+    func changeTokens(
+        _ body: (inout [(token: AccessToken, digest: [UInt8])]) throws(StoreError) -> Void
+    ) throws(StoreError) {
+        try tokenState.withLock { stored throws(StoreError) in
+            try body(&stored)
+            tokens.replace(stored)
+        }
+    }
+
+    static var now: Timestamp { .now }
 }
 
 extension InMemoryLedger: LedgerService {

@@ -182,7 +182,7 @@ public enum EventRequest {
     /// is an unknown field, a repeated field, a tag beyond the limit, or not a text.
     static let valuesMax = 1_000
 
-    private static func value(_ body: [UInt8]) throws(RequestError) -> JSONValue {
+    static func value(_ body: [UInt8]) throws(RequestError) -> JSONValue {
         do throws(JSONError) {
             var reader = JSONReader(body[...], valuesMax: valuesMax)
             return try reader.readWhole()

@@ -80,20 +80,47 @@ struct FieldReader {
     mutating func choice<Choice>(
         _ field: String, _ choices: [(name: String, value: Choice)], _ errors: inout FieldErrorList
     ) -> Choice? {
-        requiredName(field, &errors).flatMap { choose($0, field, choices, &errors) }
+        requiredName(field, &errors).flatMap { choose($0, at: pointer(field), choices, &errors) }
     }
 
     mutating func choiceIfPresent<Choice>(
         _ field: String, _ choices: [(name: String, value: Choice)], _ errors: inout FieldErrorList
     ) -> Choice? {
-        name(field, &errors).flatMap { choose($0, field, choices, &errors) }
+        name(field, &errors).flatMap { choose($0, at: pointer(field), choices, &errors) }
+    }
+
+    /// Returns the values of an array of choices.
+    ///
+    /// Records a problem if it is missing or invalid.
+    mutating func choices<Choice>(
+        _ field: String, _ choices: [(name: String, value: Choice)], _ errors: inout FieldErrorList
+    ) -> [Choice] {
+        guard let value = value(field) else {
+            errors.add(pointer(field), "is missing")
+            return []
+        }
+        guard case .array(let elements) = value else {
+            errors.add(pointer(field), "must be an array, not \(value.kind)")
+            return []
+        }
+        var found: [Choice] = []
+        for (index, element) in elements.enumerated() {
+            guard let text = element.text else {
+                errors.add("\(pointer(field))/\(index)", "must be a string, not \(element.kind)")
+                continue
+            }
+            if let choice = choose(Name(text), at: "\(pointer(field))/\(index)", choices, &errors) {
+                found.append(choice)
+            }
+        }
+        return found
     }
 
     private func choose<Choice>(
-        _ name: Name, _ field: String, _ choices: [(name: String, value: Choice)], _ errors: inout FieldErrorList
+        _ name: Name, at pointer: String, _ choices: [(name: String, value: Choice)], _ errors: inout FieldErrorList
     ) -> Choice? {
         if let choice = choices.first(where: { $0.name.utf8.elementsEqual(name.text.utf8) }) { return choice.value }
-        errors.add(pointer(field), "must be one of \(choices.map(\.name).joined(separator: ", "))")
+        errors.add(pointer, "must be one of \(choices.map(\.name).joined(separator: ", "))")
         return nil
     }
 

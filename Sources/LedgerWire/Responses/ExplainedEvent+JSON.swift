@@ -104,13 +104,10 @@ extension ExplainedEvent {
         }
         switch type {
         case .jobCreated:
-            var tags: [Name: Name] = [:]
-            if case .object(let fields) = reader.value["tags"] {
-                for field in fields { if let text = field.value.text { tags[Name(field.name)] = Name(text) } }
-            }
             return .jobCreated(
                 JobDescription(
-                    name: Name(try reader.text("name")), key: reader.value["key"]?.text.map { Name($0) }, tags: tags))
+                    name: Name(try reader.text("name")), key: reader.value["key"]?.text.map { Name($0) },
+                    tags: reader.tags("tags")))
         case .executionStarted:
             return .executionStarted(try reference())
         case .progress:

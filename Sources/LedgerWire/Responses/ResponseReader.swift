@@ -47,6 +47,21 @@ struct ResponseReader {
         return hash
     }
 
+    func jobIfPresent(_ field: String) throws(ResponseError) -> JobID? {
+        switch value[field] {
+        case nil, .null: nil
+        default: try job(field)
+        }
+    }
+
+    /// The texts in an object by their names; empty without the object.
+    func tags(_ field: String) -> [Name: Name] {
+        guard case .object(let fields) = value[field] else { return [:] }
+        var tags: [Name: Name] = [:]
+        for field in fields { if let text = field.value.text { tags[Name(field.name)] = Name(text) } }
+        return tags
+    }
+
     func job(_ field: String) throws(ResponseError) -> JobID {
         guard let job = JobID(try text(field)) else { throw ResponseError(field: field) }
         return job

@@ -45,7 +45,8 @@ public struct LedgerJob: Sendable {
     /// Returns the job that the environment names.
     ///
     /// `PROGRESS_LEDGER_JOB` is its id, `PROGRESS_LEDGER_URL` the URL of the ledger. If one of them is not set, the job
-    /// reports nothing, which lets the same task run in a unit test.
+    /// reports nothing, which lets the same task run in a unit test. The token is that of
+    /// ``LedgerClient/Settings/fromEnvironment()``.
     ///
     /// - Throws: ``LedgerClientError/Code/invalidAddress`` if one of the values is invalid.
     public static func fromEnvironment(
@@ -58,9 +59,7 @@ public struct LedgerJob: Sendable {
         guard let id = JobID(text) else {
             throw LedgerClientError(.invalidAddress, "Invalid PROGRESS_LEDGER_JOB '\(text)': expected the id of a job.")
         }
-        var settings = LedgerClient.Settings()
-        settings.token = environment["PROGRESS_LEDGER_TOKEN"].flatMap { $0.isEmpty ? nil : $0 }
-        return LedgerJob(id, try LedgerClient(url: url, settings: settings), logger)
+        return LedgerJob(id, try LedgerClient(url: url, settings: .fromEnvironment()), logger)
     }
 
     // MARK: Reporting

@@ -108,7 +108,7 @@ extension LedgerClient {
         if !request.headers.contains(where: { $0.name == "accept" }) {
             headers.add(name: "accept", value: "application/json, application/problem+json")
         }
-        if let token = settings.token { headers.add(name: "authorization", value: "Bearer \(token)") }
+        if let token { headers.add(name: "authorization", value: "Bearer \(token)") }
         for (name, value) in request.headers { headers.add(name: name, value: value) }
         if let body = request.body { headers.add(name: "content-length", value: String(body.readableBytes)) }
         return HTTPRequestHead(

@@ -1,5 +1,6 @@
 package import Ledger
 import LedgerWire
+import NIOHTTP1
 
 // The requests for every route of this version. Sending is separate, so that the command line can print the response
 // of a request that other callers decode.
@@ -168,6 +169,21 @@ extension LedgerRequest {
     static var health: LedgerRequest { once(.get("check the health", "/healthz")) }
 
     static var readiness: LedgerRequest { once(.get("check the readiness", "/readyz")) }
+
+    // MARK: Tokens
+
+    package static func createToken(_ request: AccessTokenRequest) -> LedgerRequest {
+        var json = JSONWriter()
+        request.write(to: &json)
+        return .post("create the token", "/v1/tokens", json: json.bytes, isSafeToRepeat: false)
+    }
+
+    package static var tokens: LedgerRequest { .get("list the tokens", "/v1/tokens") }
+
+    package static func revokeToken(_ id: AccessToken.ID) -> LedgerRequest {
+        LedgerRequest(
+            purpose: "revoke the token \(id)", method: .DELETE, path: "/v1/tokens/\(id)", isSafeToRepeat: true)
+    }
 
     private static func once(_ request: LedgerRequest) -> LedgerRequest {
         var request = request

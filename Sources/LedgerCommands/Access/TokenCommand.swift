@@ -1,0 +1,170 @@
+import ArgumentParser
+import Ledger
+import LedgerStore
+import LedgerWire
+
+struct TokenCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "token",
+        abstract: "Create, list and revoke the tokens by which a server knows its callers.",
+        discussion: """
+            A ledger requires no token until it has one; from then on every request needs one, for ever. Create the \
+            first token with access to the database, on the machine of the server: \
+            'progress-ledger token create NAME --scope admin --direct'. Other tokens can also be created through the \
+            server, with an admin token in PROGRESS_LEDGER_TOKEN.
+            """,
+        subcommands: [TokenCreateCommand.self, TokenListCommand.self, TokenRevokeCommand.self])
+}
+
+struct TokenCreateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "create", abstract: "Create a token and print it. It cannot be shown again.",
+        discussion: """
+            Scopes: read (everything about jobs), report (create jobs, append events, start executions) and admin \
+            (everything). A token with tags sees only jobs with these tags, and the jobs that it creates get them. A \
+            token of one job is for sharing the job's page: give its page's address followed by #share=TOKEN.
+            """)
+
+    @Argument(help: "The name, which is recorded with each event. It is never used again, also after a revocation.")
+    var name: String
+
+    @Option(help: "What the token permits: read, report or admin; may be repeated.")
+    var scope: [Scope] = []
+
+    @Option(help: ArgumentHelp("Only jobs with this tag; may be repeated.", valueName: "name=value"))
+    var tag: [TagOption] = []
+
+    @Option(help: "Only this job, by its id. Such a token must expire.")
+    var job: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "When it expires: after a time such as 12h or 90d, or at a time such as 2027-01-31T00:00:00Z. Default: never.",
+            valueName: "time"))
+    var expires: Expiry?
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    @OptionGroup var access: TokenAccess
+
+    func validate() throws {
+        guard !scope.isEmpty else { throw ValidationError("Give at least one --scope: read, report or admin.") }
+        guard job == nil || expires != nil else {
+            throw ValidationError("A token of one job must expire. Add --expires, such as --expires 7d.")
+        }
+    }
+
+    func run() async throws {
+        let request = AccessTokenRequest(
+            name: Name(name), scopes: Set(scope),
+            confinement: Confinement(
+                tags: try TagOption.dictionary(tag), job: try job.map { try JobOptions.parse($0) }),
+            expiresAt: expires?.moment(from: .now))
+        let created = try await access.with { try await $0.create(request) }
+        if json { return Console.standard.print(created.json) }
+        Console.standard.print(created.text)
+        Console.standard.printToError(
+            "This is the token \(VisibleText.escape(name)), id \(created.id). Keep it secret: it cannot be shown again."
+        )
+    }
+}
+
+struct TokenListCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "List all tokens, with those that have expired or were revoked.")
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    @OptionGroup var access: TokenAccess
+
+    func run() async throws {
+        let (tokens, document) = try await access.with { try await $0.list() }
+        if json { return Console.standard.print(document) }
+        guard !tokens.isEmpty else {
+            return Console.standard.print("The ledger has no token, and requires none.")
+        }
+        var table = Table([
+            ("ID", .whole), ("NAME", .left), ("STATE", .whole), ("SCOPES", .whole), ("JOBS", .left),
+            ("EXPIRES", .whole), ("LAST USED", .whole),
+        ])
+        for token in tokens {
+            table.add([
+                token.id.text, token.name.text, token.state(at: .now).rawValue,
+                token.scopes.map(\.rawValue).sorted().joined(separator: ","), Self.jobs(token.confinement),
+                token.expiresAt.map(Self.time) ?? "never", token.lastUsedAt.map(Self.time) ?? "never",
+            ])
+        }
+        for line in table.lines { Console.standard.print(line) }
+    }
+
+    private static func jobs(_ confinement: Confinement) -> String {
+        guard !confinement.isNone else { return "all" }
+        let tags = confinement.tags.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        return ((confinement.job.map { ["\($0)"] } ?? []) + tags).joined(separator: " ")
+    }
+
+    /// A time to the second.
+    private static func time(_ moment: Timestamp) -> String { RFC3339.text(moment).prefix(19) + "Z" }
+}
+
+struct TokenRevokeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "revoke", abstract: "Revoke a token for ever. All servers refuse it within two seconds.")
+
+    @Argument(help: "The token's id or name.")
+    var token: String
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    @OptionGroup var access: TokenAccess
+
+    func run() async throws {
+        let text = token
+        let (revoked, document) = try await access.with { tokens in
+            let known = try await tokens.list().tokens
+            guard let found = known.first(where: { $0.id.text == text }) ?? known.first(where: { $0.name.text == text })
+            else {
+                throw CommandFailure(.notFound, "There is no token with the id or name '\(VisibleText.escape(text))'.")
+            }
+            return try await tokens.revoke(found.id)
+        }
+        Console.standard.print(
+            json ? document : "Revoked the token \(VisibleText.escape(revoked.name.text)), id \(revoked.id).")
+    }
+}
+
+/// When a token expires: a time, or a duration from now.
+struct Expiry: ExpressibleByArgument, Hashable {
+    private enum Kind: Hashable {
+        case at(Timestamp)
+        case after(seconds: Int64)
+    }
+
+    private let kind: Kind
+
+    private static let unitSeconds: [Character: Int64] = ["m": 60, "h": 3_600, "d": 86_400]
+    /// The longest duration, in seconds: a hundred years.
+    private static let secondsMax: Int64 = 36_525 * 86_400
+
+    init?(argument: String) {
+        if let moment = RFC3339.timestamp(argument) {
+            kind = .at(moment)
+        } else if let unit = argument.last.flatMap({ Self.unitSeconds[$0] }), let count = Int64(argument.dropLast()),
+            count >= 1, count <= Self.secondsMax / unit
+        {
+            kind = .after(seconds: count * unit)
+        } else {
+            return nil
+        }
+    }
+
+    func moment(from now: Timestamp) -> Timestamp {
+        switch kind {
+        case .at(let moment): moment
+        case .after(let seconds): Timestamp(microseconds: now.microseconds + seconds * 1_000_000)
+        }
+    }
+}

@@ -1,0 +1,157 @@
+internal import HTTPTypes
+internal import Ledger
+internal import LedgerStore
+internal import LedgerWire
+internal import Synchronization
+
+/// Decides whether a caller may make a request.
+///
+/// ``Endpoint`` asks for every routed request. The handlers that respond before the router ask the same questions, and
+/// forward a request to the router unless the answer is yes: only ``Endpoint`` refuses.
+final class AccessControl: Sendable {
+    /// The maximum memory of the remembered tags, in bytes.
+    private static let tagBytesMax = 4 << 20
+    /// The approximate memory of a remembered job without its tags, in bytes.
+    private static let jobBytes = 120
+
+    let tokens: TokenRegistry
+    private let service: any LedgerService
+    /// The tags of jobs, which never change.
+    private let tags = Mutex(ClockCache<JobID, [Name: Name]>(costMax: tagBytesMax))
+
+    init(service: any LedgerService) {
+        self.service = service
+        tokens = service.tokens
+    }
+
+    // MARK: Scopes
+
+    /// Returns the access of a caller if its scopes permit a route.
+    ///
+    /// It does not examine whether a job is within the caller's confinement.
+    ///
+    /// - Parameter job: The job in the path, whose share link may have left a cookie.
+    func access(
+        to route: RouteAccess, method: HTTPRequest.Method, _ fields: HTTPFields, job: JobID?
+    ) -> Result<Access, HTTPProblem> {
+        guard let scope = route.scope, tokens.isRequired else { return .success(.everything) }
+        return identify(method, fields, job: job).flatMap { access in
+            guard access.permits(scope) else { return .failure(.forbidden(lacking: scope)) }
+            if case .ledger = route, !access.confinement.isNone { return .failure(.wholeLedger) }
+            return .success(access)
+        }
+    }
+
+    private func identify(
+        _ method: HTTPRequest.Method, _ fields: HTTPFields, job: JobID?
+    ) -> Result<Access, HTTPProblem> {
+        let credentials = Credentials(fields)
+        if let bearer = credentials.bearer { return accept(bearer) }
+        let shared = job.flatMap { credentials.cookie(Credentials.shareCookie($0)) }
+        let own = credentials.cookie(Credentials.loginCookie)
+        guard let first = shared ?? own else { return .failure(.unauthenticated) }
+        // Other sites can make a browser send a form with the cookie, but not read a response to it.
+        guard method == .get || method == .head else { return .failure(.cookieOnly) }
+        let accepted = accept(first)
+        guard case .failure = accepted, shared != nil, let own else { return accepted }
+        return accept(own)
+    }
+
+    private func accept(_ text: String) -> Result<Access, HTTPProblem> {
+        tokens.access(of: text).mapError { .unauthenticated($0) }
+    }
+
+    // MARK: Confinement
+
+    /// Returns whether a job is within a caller's confinement.
+    ///
+    /// Nil if the tags of the job are not remembered.
+    func includes(_ job: JobID, _ confinement: Confinement) -> Bool? {
+        if confinement.isNone { return true }
+        if confinement.job.map({ $0 != job }) ?? false { return false }
+        if confinement.tags.isEmpty { return true }
+        return tags.withLock { $0.find(job) { _ in true } }.map { confinement.includes(job, tags: $0) }
+    }
+
+    /// Returns whether a job exists and is within a caller's confinement.
+    func find(_ job: JobID, _ confinement: Confinement) async throws(StoreError) -> Bool {
+        if let known = includes(job, confinement) { return known }
+        guard let view = try await service.job(job) else { return false }
+        remember(view)
+        return confinement.includes(job, tags: view.description.tags)
+    }
+
+    /// Callback variant of ``find(_:_:)`` for callers without a task.
+    ///
+    /// A failure counts as no.
+    ///
+    /// - Parameter whenDone: Called once, on any thread.
+    func find(_ job: JobID, _ confinement: Confinement, whenDone: @escaping @Sendable (Bool) -> Void) {
+        if let known = includes(job, confinement) { return whenDone(known) }
+        service.stampedJob(job) { [self] result in
+            guard case .success(let found?) = result else { return whenDone(false) }
+            remember(found.view)
+            whenDone(confinement.includes(job, tags: found.view.description.tags))
+        }
+    }
+
+    /// Returns those jobs that do not exist or are outside of a caller's confinement.
+    func missing(_ jobs: Set<JobID>, _ confinement: Confinement) async throws(StoreError) -> Set<JobID> {
+        let unknown = jobs.filter { includes($0, confinement) == nil }
+        if !unknown.isEmpty { for view in try await service.jobs(Array(unknown)) { remember(view) } }
+        return jobs.filter { includes($0, confinement) != true }
+    }
+
+    private func remember(_ view: JobView) {
+        let tagBytes = view.description.tags.reduce(0) { $0 + 40 + $1.key.text.utf8.count + $1.value.text.utf8.count }
+        tags.withLock { $0.put(view.description.tags, view.id, cost: Self.jobBytes + tagBytes) }
+    }
+}
+
+extension HTTPProblem {
+    /// The challenge of RFC 6750.
+    private static func challenge(_ error: String? = nil) -> HTTPFields {
+        [.wwwAuthenticate: "Bearer realm=\"progress-ledger\"\(error.map { ", error=\"\($0)\"" } ?? "")"]
+    }
+
+    /// A request without a token.
+    static let unauthenticated = HTTPProblem(
+        .unauthorized, "Token required",
+        "This ledger requires a token. Send it as 'Authorization: Bearer TOKEN', or set PROGRESS_LEDGER_TOKEN.",
+        headers: challenge()
+    ).refusing(.token)
+
+    /// A request with a token that is not accepted.
+    fileprivate static func unauthenticated(_ refusal: TokenRegistry.Refusal) -> HTTPProblem {
+        let detail =
+            switch refusal {
+            case .unknown: "The token is not one of this ledger. Check that it is complete, and for this server."
+            case .expired: "The token has expired. Ask for a new one."
+            case .revoked: "The token was revoked. Ask for a new one."
+            }
+        return HTTPProblem(.unauthorized, "Token not accepted", detail, headers: challenge("invalid_token"))
+            .refusing(.token)
+    }
+
+    /// A request that needs another scope.
+    fileprivate static func forbidden(lacking scope: Scope) -> HTTPProblem {
+        HTTPProblem(
+            .forbidden, "Scope missing",
+            "The token lacks the scope \(scope.rawValue), which this route needs.",
+            headers: challenge("insufficient_scope")
+        ).refusing(.scope)
+    }
+
+    /// A request about the whole ledger by a confined caller.
+    fileprivate static let wholeLedger = HTTPProblem(
+        .forbidden, "Whole ledger",
+        "The token is confined to some jobs, and this route is about the whole ledger."
+    ).refusing(.confinement)
+
+    /// A change with a cookie as the only token.
+    fileprivate static let cookieOnly = HTTPProblem(
+        .unauthorized, "Token required",
+        "The login of the pages permits reading only. Send the token as 'Authorization: Bearer TOKEN'.",
+        headers: challenge()
+    ).refusing(.token)
+}

@@ -1,0 +1,42 @@
+internal import HTTPTypes
+internal import Ledger
+
+/// The tokens that a request presents.
+struct Credentials {
+    /// The cookie of the pages' login.
+    static let loginCookie = "progress_ledger_token"
+
+    /// The cookie of a share link.
+    ///
+    /// Its name contains the job, so that several shared jobs can be open at the same time.
+    static func shareCookie(_ job: JobID) -> String { "progress_ledger_share_\(job)" }
+
+    private let fields: HTTPFields
+
+    init(_ fields: HTTPFields) {
+        self.fields = fields
+    }
+
+    /// The token of the `Authorization` header; nil without that header.
+    ///
+    /// Empty if the header is given twice or has another scheme.
+    var bearer: String? {
+        let values = fields[values: .authorization]
+        guard let value = values.first else { return nil }
+        let parts = value.split(separator: " ", maxSplits: 1)
+        guard values.count == 1, parts.count == 2, parts[0].lowercased() == "bearer" else { return "" }
+        return String(parts[1].drop { $0 == " " })
+    }
+
+    /// The value of a cookie; nil if there is none.
+    func cookie(_ name: String) -> String? {
+        for field in fields[values: .cookie] {
+            for pair in field.split(separator: ";") {
+                let parts = pair.split(separator: "=", maxSplits: 1)
+                guard parts.count == 2, parts[0].drop(while: { $0 == " " }) == name else { continue }
+                return String(parts[1])
+            }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,46 @@
+// Exchanges a token for a cookie: that of a login, or that of a share link, whose address ends with #share=TOKEN.
+
+const base = new URL("..", import.meta.url); // The modules are at BASE/pages/.
+const prefix = "#share=";
+
+/** The token in the address; null if there is none. */
+export const sharedToken = () => location.hash.startsWith(prefix) ? location.hash.slice(prefix.length) : null;
+
+/** Removes the token from the address, so that it is not copied with it by mistake. */
+export function withoutShare() {
+  history.replaceState(history.state, "", location.pathname + location.search);
+}
+
+/** Sets the cookie; throws an error for people if the token is not accepted. */
+export async function logIn(token) {
+  let response;
+  try {
+    response = await fetch(new URL("login", base), {
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ token }),
+    });
+  } catch {
+    throw new Error("The server cannot be reached. Try again.");
+  }
+  if (response.ok) return;
+  let problem = null;
+  try {
+    problem = await response.json();
+  } catch {
+    // A proxy may answer with something else.
+  }
+  throw new Error(problem?.detail ?? `The server answered ${response.status}.`);
+}
+
+// A job's page is opened by its share link although another login does not permit it, or no longer needs the link.
+const token = document.querySelector("#login") === null ? sharedToken() : null;
+if (token !== null) {
+  withoutShare();
+  if (document.querySelector("main.problem") !== null) {
+    try {
+      await logIn(token);
+      location.reload();
+    } catch (problem) {
+      document.querySelector("main.problem p").textContent = problem.message;
+    }
+  }
+}

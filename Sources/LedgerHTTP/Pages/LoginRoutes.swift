@@ -1,0 +1,98 @@
+internal import HTTPTypes
+internal import HummingbirdCore
+internal import Ledger
+internal import LedgerStore
+internal import LedgerWire
+
+/// The login of the pages, which exchanges a token for a cookie.
+///
+/// Scripts cannot read the cookie.
+struct LoginRoutes: Sendable {
+    private let control: AccessControl
+    private let settings: ServerSettings
+
+    init(_ dependencies: RouteTable.Dependencies) {
+        control = dependencies.control
+        settings = dependencies.settings
+    }
+
+    /// The longest life of a login's cookie, in seconds: 30 days.
+    private static let lifeMax: Int64 = 30 * 86_400
+
+    var routes: [Route] {
+        [
+            Route(
+                access: .open, method: .get, path: "/login", operation: "loginPage",
+                summary: "The page on which a person logs in with a token",
+                parameters: [
+                    .init(name: "next", type: .string, description: "The page to return to, below the server's root")
+                ],
+                responses: [
+                    Route.ResponseSpec(status: 200, description: "The page", schema: "Text", mediaType: "text/html")
+                ], handle: page),
+            Route(
+                access: .open, method: .post, path: "/login", operation: "logIn",
+                summary: "Exchanges a token for a cookie that permits reading the pages",
+                body: Route.Body(schema: "LoginRequest", takesLines: false),
+                responses: [
+                    Route.ResponseSpec(status: 200, description: "The cookie is set", schema: "Login"),
+                    .problem(401, "The token is not accepted"), .problem(403, "The token does not permit reading"),
+                ], handle: logIn),
+            Route(
+                access: .open, method: .post, path: "/logout", operation: "logOut",
+                summary: "Removes the cookie of the login",
+                responses: [Route.ResponseSpec(status: 204, description: "The cookie is removed")], handle: logOut),
+        ]
+    }
+
+    private func page(_ request: RouteRequest) async throws -> LedgerResponse {
+        _ = try request.parameters()
+        let form: HTML =
+            control.tokens.isRequired
+            ? """
+            <form id="login"><label>Token <input name="token" type="password" autocomplete="current-password" required \
+            spellcheck="false" placeholder="pl_…"></label> <button>Log in</button></form>
+            <p id="login-error" role="alert"></p>
+            <p>An administrator creates tokens with <code>progress-ledger token create</code>. The login permits reading \
+            only.</p><noscript><p>The login needs JavaScript.</p></noscript>
+            """
+            : "<p>This ledger requires no token. <a href=\"./\">All jobs</a></p>"
+        return Page(
+            root: .ofJobs, title: "Log in – progress ledger", icon: "./pages/icon.svg", script: "login.js",
+            body: "<main class=\"login\"><h1>Log in</h1>\(form)</main>"
+        ).response()
+    }
+
+    private func logIn(_ request: RouteRequest) async throws -> LedgerResponse {
+        _ = try request.parameters()
+        let text = try await request.read { body, _ throws(RequestError) in try TokenRequest.login(body) }
+        let access = try control.access(
+            to: .general(.read), method: .post, [.authorization: "Bearer \(text)"], job: nil
+        ).get()
+        let job = access.confinement.job
+        let name = job.map { Credentials.shareCookie($0) } ?? Credentials.loginCookie
+        return .json(
+            headers: [
+                .setCookie: cookie(name, text, seconds: Self.lifeMax, request), .cacheControl: "no-store",
+            ]
+        ) { writer in
+            writer.object { $0.field("job", job?.description) }
+        }
+    }
+
+    private func logOut(_ request: RouteRequest) async throws -> LedgerResponse {
+        _ = try request.parameters()
+        return LedgerResponse(
+            status: .noContent, headers: [.setCookie: cookie(Credentials.loginCookie, "", seconds: 0, request)])
+    }
+
+    /// A cookie for the server's own pages.
+    ///
+    /// It is limited to HTTPS if the page that asked for it was loaded with HTTPS, which its `Origin` states. A token
+    /// has no character that a cookie must not contain.
+    private func cookie(_ name: String, _ value: String, seconds: Int64, _ request: RouteRequest) -> String {
+        let origin = request.request.headers[.origin].flatMap { Origin($0) }
+        let secure = origin?.scheme == "https" ? "; Secure" : ""
+        return "\(name)=\(value); Path=\(settings.basePath)/; Max-Age=\(seconds); HttpOnly; SameSite=Lax\(secure)"
+    }
+}

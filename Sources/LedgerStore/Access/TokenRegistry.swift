@@ -1,0 +1,106 @@
+public import Ledger
+internal import Synchronization
+
+/// The tokens of a ledger, in memory.
+///
+/// Requests are checked without a query. ``PostgresLedger`` reads the tokens again when they change: a new or revoked
+/// token takes effect within two seconds. Without the database the last known tokens apply, and nothing can be read
+/// or recorded.
+public final class TokenRegistry: Sendable {
+    /// Why a token is not accepted.
+    public enum Refusal: Error, Hashable, Sendable {
+        /// The text is not that of a token, or that of no token of this ledger.
+        case unknown
+        case expired
+        case revoked
+    }
+
+    /// A token with the digest of its text.
+    struct Entry: Sendable {
+        let token: AccessToken
+        let digest: [UInt8]
+    }
+
+    private struct State {
+        var entries: [AccessToken.ID: Entry] = [:]
+        /// When tokens were used that are not yet recorded as such.
+        var unrecordedUses: [AccessToken.ID: Timestamp] = [:]
+        /// When each token was last recorded as used, in this process.
+        var recordedUses: [AccessToken.ID: Timestamp] = [:]
+    }
+
+    /// How much older a token's last use may be than recorded, in microseconds.
+    private static let usePrecision: Int64 = 60_000_000
+
+    private let state = Mutex(State())
+    private let isRequiredFlag = Atomic(false)
+    private let clock: @Sendable () -> Timestamp
+
+    /// Creates a registry without tokens.
+    package init(clock: @escaping @Sendable () -> Timestamp = { .now }) {
+        self.clock = clock
+    }
+
+    /// Whether a request needs a token: the ledger has or had one.
+    ///
+    /// A revoked token counts, so that revoking the last token does not open the ledger.
+    public var isRequired: Bool { isRequiredFlag.load(ordering: .acquiring) }
+
+    /// Returns the access of the holder of a token, and records its use.
+    ///
+    /// Costs two SHA-256 of a short text. A wrong secret is not distinguished from an unknown token.
+    public func access(of text: String) -> Result<Access, Refusal> {
+        guard let presented = TokenText(text) else { return .failure(.unknown) }
+        let digest = presented.digest
+        let now = clock()
+        return state.withLock { state in
+            guard let entry = state.entries[presented.id], TokenText.areEqual(entry.digest, digest) else {
+                return .failure(.unknown)
+            }
+            if let refusal = entry.token.refusal(at: now) { return .failure(refusal) }
+            let recorded = state.recordedUses[presented.id] ?? entry.token.lastUsedAt
+            if recorded.map({ now.microseconds - $0.microseconds >= Self.usePrecision }) ?? true {
+                state.unrecordedUses[presented.id] = now
+                state.recordedUses[presented.id] = now
+            }
+            return .success(entry.token.access)
+        }
+    }
+
+    /// Whether an access that was granted earlier is still valid.
+    ///
+    /// For streams, which last longer than a request.
+    public func isValid(_ access: Access) -> Bool {
+        guard let id = access.token else { return !isRequired }
+        let now = clock()
+        return state.withLock { $0.entries[id]?.token.state(at: now) == .active }
+    }
+
+    /// Replaces all tokens.
+    package func replace(_ entries: [(token: AccessToken, digest: [UInt8])]) {
+        state.withLock { state in
+            state.entries = Dictionary(
+                entries.map { ($0.token.id, Entry(token: $0.token, digest: $0.digest)) },
+                uniquingKeysWith: { _, last in last })
+        }
+        if !entries.isEmpty { isRequiredFlag.store(true, ordering: .releasing) }
+    }
+
+    /// Removes and returns the uses that are to be recorded.
+    package func takeUnrecordedUses() -> [(token: AccessToken.ID, at: Timestamp)] {
+        state.withLock { state in
+            defer { state.unrecordedUses = [:] }
+            return state.unrecordedUses.map { (token: $0.key, at: $0.value) }
+        }
+    }
+}
+
+extension AccessToken {
+    fileprivate func refusal(at moment: Timestamp) -> TokenRegistry.Refusal? {
+        switch state(at: moment) {
+        case .active: nil
+        case .expired: .expired
+        case .revoked: .revoked
+        }
+    }
+}

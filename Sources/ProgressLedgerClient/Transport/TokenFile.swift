@@ -1,0 +1,63 @@
+internal import FoundationEssentials
+internal import Glibc
+internal import Synchronization
+
+/// A file that contains a token, read again when it has changed.
+///
+/// Such as the projected token of a Kubernetes service account. While it cannot be read, the last token stays in use:
+/// it may be removed for a moment while it is replaced.
+final class TokenFile: Sendable {
+    /// The identity of a file's content, without reading it.
+    private struct Version: Equatable {
+        let file: UInt64
+        let size: Int64
+        let seconds: Int
+        let nanoseconds: Int
+    }
+
+    private struct State {
+        var version: Version?
+        var token: String?
+    }
+
+    /// The maximum size of a token, in bytes.
+    private static let bytesMax = 65_536
+
+    private let path: String
+    private let state = Mutex(State())
+
+    /// Creates a reader of the file.
+    ///
+    /// A relative path is resolved now, because the task may change its working folder.
+    init(_ path: String) {
+        self.path = path.hasPrefix("/") ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
+    }
+
+    /// The token; nil if the file has never been readable. Costs a call of `stat`.
+    var token: String? {
+        state.withLock { state in
+            let version = version
+            if let version, version != state.version, let token = read() {
+                state.version = version
+                state.token = token
+            }
+            return state.token
+        }
+    }
+
+    private var version: Version? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        return Version(
+            file: UInt64(status.st_ino), size: Int64(status.st_size), seconds: status.st_mtim.tv_sec,
+            nanoseconds: status.st_mtim.tv_nsec)
+    }
+
+    /// The first line of the file; nil if the file is empty, too large or not readable.
+    private func read() -> String? {
+        guard let data = FileManager.default.contents(atPath: path), data.count <= Self.bytesMax else { return nil }
+        let line = data.prefix { $0 != 0x0A && $0 != 0x0D }
+        guard !line.isEmpty, line.allSatisfy({ (0x21...0x7E).contains($0) }) else { return nil }
+        return String(decoding: line, as: UTF8.self)
+    }
+}

@@ -1,0 +1,498 @@
+import Ledger
+import LedgerStore
+import LedgerTestSupport
+import LedgerWire
+import Testing
+
+@testable import LedgerHTTP
+
+@Suite("Access")
+struct AccessTests {
+    /// The permission that a route must need.
+    ///
+    /// It is independent of the route's own declaration.
+    private enum Need {
+        case nothing
+        /// The scope, for the job in the path.
+        case job(Scope)
+        /// The scope, for confined callers too.
+        case confined(Scope)
+        /// The scope, without a confinement.
+        case ledger(Scope)
+    }
+
+    /// The needs of all routes by operation. A route without a row fails the test.
+    private static let needs: [String: Need] = [
+        "health": .nothing, "readiness": .nothing, "pageFile": .nothing, "loginPage": .nothing, "logIn": .nothing,
+        "logOut": .nothing,
+        "createJob": .confined(.report), "listJobs": .confined(.read), "getJob": .job(.read),
+        "appendEvents": .job(.report), "appendEventsOfManyJobs": .confined(.report), "startExecution": .job(.report),
+        "getProgress": .job(.read), "listEvents": .job(.read), "listTasks": .job(.read),
+        "explainIndicator": .job(.read), "getHistory": .job(.read), "getDifference": .job(.read),
+        "watchJob": .job(.read), "watchJobs": .confined(.read), "verifyJob": .job(.read), "exportJob": .job(.read),
+        "importEvents": .ledger(.admin), "listHeads": .ledger(.read), "beginReplay": .ledger(.admin),
+        "listReplays": .ledger(.read), "getReplay": .ledger(.read), "revertReplay": .ledger(.admin),
+        "dropReplay": .ledger(.admin), "metrics": .ledger(.read), "getStatus": .ledger(.read),
+        "description": .confined(.read), "limits": .confined(.read), "jobsPage": .confined(.read),
+        "jobPage": .job(.read), "badge": .job(.read), "createToken": .confined(.admin),
+        "listTokens": .confined(.admin), "revokeToken": .confined(.admin),
+    ]
+
+    /// A caller of the matrix.
+    private struct Caller {
+        let name: String
+        let text: String?
+        var scopes: Set<Scope> = []
+        var isAccepted = true
+        var isConfined = false
+        /// Whether the job of the test is outside of its confinement.
+        var isElsewhere = false
+    }
+
+    private static let team: [Name: Name] = ["team": "a"]
+
+    @Test("every route refuses every caller whom it does not serve, and no other")
+    func matrix() async throws {
+        try await withServer { client, ledger in
+            let job = try await client.post("/v1/jobs", #"{"name":"j","tags":{"team":"a"}}"#).json["job"]?.text ?? ""
+            let callers = try await callers(of: ledger)
+            let admin = try #require(callers.first { $0.name == "admin" }?.text)
+            let paths = try await client.get("/openapi.json", headers: Self.bearer(admin)).json["paths"]
+            guard case .object(let entries) = paths else { throw Unexpected() }
+            var checked = 0
+            for entry in entries {
+                guard case .object(let methods) = entry.value else { throw Unexpected() }
+                for method in methods {
+                    let operation = try #require(method.value["operationId"]?.text)
+                    let need = try #require(Self.needs[operation], "\(operation) has no row in this test")
+                    let path = entry.name.replacing("{job}", with: job)
+                        .replacing("{replay}", with: job).replacing("{token}", with: "aaaaaaaaaaaa")
+                        .replacing("{file}", with: "style.css")
+                    for caller in callers {
+                        let expected = Self.expected(need, caller)
+                        for name in method.name == "get" ? ["GET", "HEAD"] : [method.name.uppercased()] {
+                            // An unbounded stream would not end.
+                            if operation.hasPrefix("watchJob"), expected == nil, name == "GET" { continue }
+                            let response = try await client.request(
+                                name, path,
+                                headers: caller.text.map(Self.bearer) ?? [:], body: name == "POST" ? [] : nil)
+                            let actual = Self.refusals.contains(response.status) ? response.status : nil
+                            #expect(
+                                actual == expected,
+                                "\(caller.name): \(name) \(path) got \(response.status), \(String(decoding: response.body, as: UTF8.self))"
+                            )
+                            checked += 1
+                        }
+                    }
+                }
+            }
+            #expect(checked > 500)
+        }
+    }
+
+    private struct Unexpected: Error {}
+
+    private static let refusals: Set<Int> = [401, 403]
+
+    /// The status with which a request is refused; nil if it is not.
+    ///
+    /// A job outside of the confinement is 404, which is tested separately: here the routes of such a caller must only
+    /// not respond with 401 or 403.
+    private static func expected(_ need: Need, _ caller: Caller) -> Int? {
+        let scope: Scope
+        switch need {
+        case .nothing: return nil
+        case .job(let needed), .confined(let needed), .ledger(let needed): scope = needed
+        }
+        guard caller.isAccepted else { return 401 }
+        guard caller.scopes.contains(scope) || caller.scopes.contains(.admin) else { return 403 }
+        if case .ledger = need, caller.isConfined { return 403 }
+        return nil
+    }
+
+    private func callers(of ledger: any LedgerService) async throws -> [Caller] {
+        var callers: [Caller] = []
+        for (name, scopes) in [
+            ("reader", [.read]), ("reporter", [.report]), ("both", [.read, .report]), ("admin", [.admin]),
+        ] as [(String, Set<Scope>)] {
+            let text = try await token(name, scopes, of: ledger)
+            callers.append(Caller(name: name, text: text, scopes: scopes))
+            let confined = try await token("confined \(name)", scopes, Self.team, of: ledger)
+            callers.append(Caller(name: "confined \(name)", text: confined, scopes: scopes, isConfined: true))
+        }
+        let (revoked, revokedText) = try await ledger.createToken(
+            AccessTokenRequest(name: "revoked", scopes: [.admin]), by: nil)
+        _ = try await ledger.revokeToken(revoked.id, within: .none)
+        let (_, expired) = try await ledger.createToken(
+            AccessTokenRequest(
+                name: "expired", scopes: [.admin], expiresAt: Timestamp(microseconds: 1)), by: nil)
+        for (name, text) in [
+            ("no token", nil), ("revoked", revokedText), ("expired", expired), ("not a token", "x"),
+            ("unknown", TokenText.random().text), ("cut", String(revokedText.dropLast())),
+        ] {
+            callers.append(Caller(name: name, text: text, isAccepted: false))
+        }
+        return callers
+    }
+
+    private func token(
+        _ name: String, _ scopes: Set<Scope>, _ tags: [Name: Name] = [:], of ledger: any LedgerService
+    ) async throws -> String {
+        try await ledger.createToken(
+            AccessTokenRequest(name: Name(name), scopes: scopes, confinement: Confinement(tags: tags)), by: nil
+        ).text
+    }
+
+    private static func bearer(_ token: String) -> [String: String] { ["Authorization": "Bearer \(token)"] }
+
+    /// Runs the closure with a server with two jobs: one of team a, and one of team b.
+    private func withTeams(
+        _ body: (RawClient, any LedgerService, _ own: String, _ other: String) async throws -> Void
+    ) async throws {
+        try await withServer { client, ledger in
+            func create(_ team: String) async throws -> String {
+                let body = #"{"name":"job of \#(team)","key":"key of \#(team)","tags":{"team":"\#(team)"}}"#
+                return try #require(try await client.post("/v1/jobs", body).json["job"]?.text)
+            }
+            try await body(client, ledger, try await create("a"), try await create("b"))
+        }
+    }
+
+    // MARK: Confinement
+
+    @Test("no response differs between an unknown job and one outside of the confinement")
+    func otherJobs() async throws {
+        try await withTeams { client, ledger, own, other in
+            let headers = Self.bearer(try await token("team a", [.admin], Self.team, of: ledger))
+            let unknown = "0190b5a1-7c1e-7a3b-9d2f-4c5e6f708192"
+            for suffix in [
+                "", "/progress", "/progress?at_sequence=0", "/events", "/tasks", "/explain", "/history", "/diff",
+                "/verify", "/export", "/badge.svg",
+            ] {
+                let path = "/v1/jobs/\(other)\(suffix)"
+                let hidden = try await client.get(path, headers: headers)
+                let missing = try await client.get("/v1/jobs/\(unknown)\(suffix)", headers: headers)
+                #expect(hidden.status == 404 && missing.status == 404, "\(path)")
+                let text = String(decoding: hidden.body, as: UTF8.self).replacing(other, with: unknown)
+                #expect(text == String(decoding: missing.body, as: UTF8.self), "\(path)")
+                let found = try await client.get("/v1/jobs/\(own)\(suffix)", headers: headers)
+                #expect(![401, 403].contains(found.status), "\(suffix)")
+            }
+            for (path, body) in [
+                ("events", #"{"type":"job_finished","outcome":"completed"}"#), ("executions", #"{"task":"t"}"#),
+            ] {
+                var headers = headers
+                headers["Content-Type"] = "application/json"
+                let hidden = try await client.request(
+                    "POST", "/v1/jobs/\(other)/\(path)", headers: headers, body: Array(body.utf8))
+                #expect(hidden.status == 404, "\(path)")
+                let known = try await client.request(
+                    "POST", "/v1/jobs/\(own)/\(path)", headers: headers, body: Array(body.utf8))
+                #expect(known.status == 201, "\(path)")
+            }
+            let page = try await client.get("/jobs/\(other)", headers: headers)
+            #expect(page.status == 404)
+        }
+    }
+
+    @Test("lists, streams and search contain only the jobs of the confinement")
+    func lists() async throws {
+        try await withTeams { client, ledger, own, other in
+            let headers = Self.bearer(try await token("team a", [.read], Self.team, of: ledger))
+            for query in ["", "?search=job", "?state=running", "?tag.team=a", "?key=key%20of%20a"] {
+                let jobs = try await client.get("/v1/jobs\(query)", headers: headers).json["jobs"]?.elements ?? []
+                #expect(jobs.map { $0["job"]?.text } == [own], "\(query)")
+            }
+            for query in ["?tag.team=b", "?key=key%20of%20b", "?search=key%20of%20b"] {
+                let jobs = try await client.get("/v1/jobs\(query)", headers: headers).json["jobs"]?.elements
+                #expect(jobs?.isEmpty == true, "\(query)")
+            }
+            let page = try await client.get("/", headers: headers)
+            let text = String(decoding: page.body, as: UTF8.self)
+            #expect(text.contains(own) && !text.contains(other))
+            let found = try await client.get("/?search=\(other)", headers: headers)
+            #expect(found.status == 200 && !String(decoding: found.body, as: UTF8.self).contains("jobs/\(other)"))
+            #expect(try await client.get("/?search=\(own)", headers: headers).status == 303)
+            for (query, jobs) in [("", [own]), ("?tag.team=b", [])] {
+                try await EventSource.open(client, "/v1/watch\(query)", headers: headers) { source in
+                    let list = try #require(try await source.next())
+                    #expect(try list.json["jobs"]?.elements?.map { $0.text } == jobs, "\(query)")
+                }
+            }
+        }
+    }
+
+    @Test("a stream of a job begins only for a caller who may read the job")
+    func streams() async throws {
+        try await withTeams { client, ledger, own, other in
+            let headers = Self.bearer(try await token("team a", [.read], Self.team, of: ledger))
+            try await EventSource.open(client, "/v1/jobs/\(own)/watch", headers: headers) { source in
+                #expect(source.head.hasPrefix("HTTP/1.1 200"))
+            }
+            try await EventSource.open(client, "/v1/jobs/\(other)/watch", headers: headers) { source in
+                #expect(source.head.hasPrefix("HTTP/1.1 404"))
+            }
+            try await EventSource.open(client, "/v1/jobs/\(own)/watch") { source in
+                #expect(source.head.hasPrefix("HTTP/1.1 401"))
+            }
+        }
+    }
+
+    @Test("new jobs get the tags of the confinement, and no other values of them")
+    func creation() async throws {
+        try await withTeams { client, ledger, own, other in
+            var headers = Self.bearer(try await token("team a", [.report], Self.team, of: ledger))
+            headers["Content-Type"] = "application/json"
+            func create(_ body: String) async throws -> RawResponse {
+                try await client.request("POST", "/v1/jobs", headers: headers, body: Array(body.utf8))
+            }
+            let plain = try await create(#"{"name":"x","tags":{"k":"v"}}"#)
+            #expect(plain.status == 201)
+            #expect(try JobView(try plain.json).description.tags == ["team": "a", "k": "v"])
+            let contradicting = try await create(#"{"name":"x","tags":{"team":"b"}}"#)
+            #expect(contradicting.status == 403)
+            // The key of a job outside of the confinement is taken, but its id is not named.
+            let taken = try await create(#"{"name":"x","key":"key of b"}"#)
+            #expect(taken.status == 409)
+            #expect(!String(decoding: taken.body, as: UTF8.self).contains(other))
+            let ownTaken = try await create(#"{"name":"x","key":"key of a"}"#)
+            #expect(ownTaken.status == 409)
+            #expect(String(decoding: ownTaken.body, as: UTF8.self).contains(own))
+            let same = try await create(#"{"name":"job of a","key":"key of a"}"#)
+            #expect(try same.status == 200 && same.json["job"]?.text == own)
+
+            let lines =
+                #"[{"job":"\#(own)","type":"progress","task":"t"},{"job":"\#(other)","type":"progress","task":"t"}]"#
+            let many = try await client.request("POST", "/v1/events", headers: headers, body: Array(lines.utf8))
+            #expect(many.status == 422)
+            #expect(try many.pointers == ["/1/job"])
+            #expect(try await ledger.job(#require(JobID(own)))?.ledgerSequence == 1)
+        }
+    }
+
+    // MARK: Cookies
+
+    @Test("a login exchanges a token for a cookie that reads and changes nothing")
+    func login() async throws {
+        try await withTeams { client, ledger, own, _ in
+            let text = try await token("reader", [.read, .report], of: ledger)
+            let response = try await client.post("/login", #"{"token":"\#(text)"}"#)
+            #expect(response.status == 200)
+            let cookie = try #require(response.headers["set-cookie"])
+            #expect(cookie.hasPrefix("progress_ledger_token=\(text); "))
+            for attribute in ["Path=/;", "HttpOnly", "SameSite=Lax"] { #expect(cookie.contains(attribute)) }
+            #expect(!cookie.contains("Secure"))
+            let headers = ["Cookie": "other=1; progress_ledger_token=\(text)"]
+            #expect(try await client.get("/v1/jobs/\(own)", headers: headers).status == 200)
+            #expect(try await client.get("/jobs/\(own)", headers: headers).status == 200)
+            let write = try await client.request(
+                "POST", "/v1/jobs", headers: headers.merging(["Content-Type": "application/json"]) { $1 },
+                body: Array(#"{"name":"x"}"#.utf8))
+            #expect(write.status == 401)
+            // A header is not replaced by a cookie.
+            let both = headers.merging(["Authorization": "Bearer x"]) { $1 }
+            #expect(try await client.get("/v1/jobs/\(own)", headers: both).status == 401)
+            let out = try await client.request("POST", "/logout", headers: headers, body: [])
+            #expect(out.status == 204)
+            #expect(out.headers["set-cookie"]?.contains("progress_ledger_token=; ") == true)
+            #expect(out.headers["set-cookie"]?.contains("Max-Age=0") == true)
+
+            let secure = try await client.request(
+                "POST", "/login",
+                headers: ["Content-Type": "application/json", "Origin": "https://localhost"],
+                body: Array(#"{"token":"\#(text)"}"#.utf8))
+            #expect(secure.headers["set-cookie"]?.hasSuffix("; Secure") == true)
+        }
+    }
+
+    @Test("a login with a wrong token, or one that does not permit reading, sets no cookie")
+    func refusedLogin() async throws {
+        try await withTeams { client, ledger, _, _ in
+            let reporter = try await token("reporter", [.report], of: ledger)
+            for (text, status) in [("pl_wrong", 401), (reporter, 403), ("", 401)] {
+                let response = try await client.post("/login", #"{"token":"\#(text)"}"#)
+                #expect(response.status == status, "\(text)")
+                #expect(response.headers["set-cookie"] == nil)
+            }
+            #expect(try await client.post("/login", "{}").status == 422)
+        }
+    }
+
+    @Test("a browser without a token is sent to the login and back; programs get a problem")
+    func redirection() async throws {
+        try await withTeams { client, ledger, own, _ in
+            _ = try await token("someone", [.read], of: ledger)
+            let page = try await client.get("/jobs/\(own)?indicator=x", headers: ["Accept": "text/html,*/*"])
+            #expect(page.status == 303)
+            #expect(page.headers["location"] == "/login?next=jobs%2F\(own)%3Findicator%3Dx")
+            #expect(try await client.get("/jobs/\(own)").status == 401)
+            #expect(try await client.get("/login").status == 200)
+            #expect(try await client.get("/pages/login.js").status == 200)
+        }
+    }
+
+    @Test("the token of a share link reads its job, and nothing else")
+    func share() async throws {
+        try await withTeams { client, ledger, own, other in
+            let job = try #require(JobID(own))
+            let request = AccessTokenRequest(
+                name: "share", scopes: [.read], confinement: Confinement(job: job), expiresAt: .latest)
+            let (_, text) = try await ledger.createToken(request, by: nil)
+            let login = try await client.post("/login", #"{"token":"\#(text)"}"#)
+            #expect(try login.json["job"]?.text == own)
+            #expect(login.headers["set-cookie"]?.hasPrefix("progress_ledger_share_\(own)=") == true)
+            let shared = ["Cookie": "progress_ledger_share_\(own)=\(text)"]
+            #expect(try await client.get("/jobs/\(own)", headers: shared).status == 200)
+            #expect(try await client.get("/v1/jobs/\(other)", headers: shared).status == 401)
+            #expect(try await client.get("/v1/jobs", headers: shared).status == 401)
+            // The token itself: the list contains only its job.
+            let headers = Self.bearer(text)
+            #expect(try await client.get("/v1/jobs/\(other)", headers: headers).status == 404)
+            let jobs = try await client.get("/v1/jobs", headers: headers).json["jobs"]?.elements ?? []
+            #expect(jobs.map { $0["job"]?.text } == [own])
+            // Another login that does not permit the job does not take away what was shared.
+            let team = try await token("team b", [.read], ["team": "b"], of: ledger)
+            let both = ["Cookie": "progress_ledger_token=\(team); progress_ledger_share_\(own)=\(text)"]
+            #expect(try await client.get("/v1/jobs/\(own)", headers: both).status == 200)
+            #expect(try await client.get("/v1/jobs/\(other)", headers: both).status == 200)
+        }
+    }
+
+    // MARK: The fast path and streams
+
+    @Test("the fast path serves callers with a token, and refuses others as the routed path does")
+    func fastPath() async throws {
+        try await withTeams { client, ledger, own, other in
+            let text = try await token("team a", [.read, .report], Self.team, of: ledger)
+            let reader = try await token("reader", [.read], of: ledger)
+            let event = #"{"type":"progress","task":"t","done":1}"#
+            func append(_ job: String, _ token: String?) -> String {
+                "POST /v1/jobs/\(job)/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                    + (token.map { "Authorization: Bearer \($0)\r\n" } ?? "")
+                    + "Content-Length: \(event.utf8.count)\r\n\r\n\(event)"
+            }
+            func get(_ job: String, _ token: String?) -> String {
+                "GET /v1/jobs/\(job) HTTP/1.1\r\nHost: localhost\r\n"
+                    + (token.map { "Authorization: Bearer \($0)\r\n" } ?? "") + "\r\n"
+            }
+            // The first request of a confined caller for a job finds its tags, which the fast path remembers.
+            var statuses: [Int] = []
+            // One at a time: a request behind a routed one is routed too.
+            for request in [
+                append(own, text), append(own, text), append(own, nil), append(own, reader), append(other, text),
+                append(other, text), get(own, text), get(other, text), get(own, nil), get(own, reader),
+            ] {
+                statuses += try await client.sendPipelined([request]).map(\.status)
+            }
+            #expect(statuses == [201, 201, 401, 403, 404, 404, 200, 404, 401, 200])
+            #expect(try await ledger.job(#require(JobID(own)))?.ledgerSequence == 3)
+            #expect(try await ledger.job(#require(JobID(other)))?.ledgerSequence == 1)
+            let metrics = try await client.get("/metrics", headers: Self.bearer(reader))
+            let lines = String(decoding: metrics.body, as: UTF8.self).split(separator: "\n")
+            #expect(lines.contains { $0 == "progress_ledger_http_requests_total{path=\"fast\"} 3" })
+            for line in ["token\"} 2", "scope\"} 1", "confinement\"} 3"] {
+                #expect(lines.contains { $0 == "progress_ledger_http_refusals_total{reason=\"\(line)" }, "\(line)")
+            }
+        }
+    }
+
+    @Test("a stream ends at the first change after its token was revoked, without that change")
+    func revocation() async throws {
+        try await withTeams { client, ledger, own, _ in
+            let (reader, text) = try await ledger.createToken(
+                AccessTokenRequest(name: "reader", scopes: [.read]), by: nil)
+            try await EventSource.open(client, "/v1/jobs/\(own)/watch", headers: Self.bearer(text)) { source in
+                #expect(try await source.next()?.sequence == "1")
+                _ = try await ledger.append(
+                    [EventDraft(.progress(ProgressReport(reference: .init(task: "t"))))], to: #require(JobID(own)))
+                #expect(try await source.next()?.sequence == "2")
+                _ = try await ledger.revokeToken(reader.id, within: .none)
+                _ = try await ledger.append(
+                    [EventDraft(.progress(ProgressReport(reference: .init(task: "u"))))], to: #require(JobID(own)))
+                #expect(try await source.next() == nil)
+            }
+            #expect(try await client.get("/v1/jobs/\(own)", headers: Self.bearer(text)).status == 401)
+        }
+    }
+
+    // MARK: Tokens over HTTP
+
+    @Test("an admin creates, lists and revokes tokens within what the admin may do")
+    func administration() async throws {
+        try await withTeams { client, ledger, own, _ in
+            // Without a token everybody may do everything, but nobody becomes an administrator over HTTP.
+            #expect(try await client.post("/v1/tokens", #"{"name":"x","scopes":["admin"]}"#).status == 403)
+            let admin = try await token("admin", [.admin], of: ledger)
+            let confined = try await token("admin of a", [.admin], Self.team, of: ledger)
+            func create(_ token: String, _ body: String) async throws -> RawResponse {
+                try await client.request(
+                    "POST", "/v1/tokens",
+                    headers: Self.bearer(token).merging(["Content-Type": "application/json"]) { $1 },
+                    body: Array(body.utf8))
+            }
+            let created = try await create(admin, #"{"name":"ci","scopes":["report","read"],"tags":{"team":"a"}}"#)
+            #expect(created.status == 201)
+            let text = try #require(try created.json["token"]?.text)
+            let id = try #require(try created.json["id"]?.text)
+            #expect(try created.json["created_by"]?.text == "token:admin")
+            #expect(try await client.get("/v1/jobs/\(own)", headers: Self.bearer(text)).status == 200)
+            #expect(try await create(admin, #"{"name":"ci","scopes":["read"]}"#).status == 409)
+            for (body, pointers) in [
+                (#"{"name":"x","scopes":[]}"#, ["/scopes"]), (#"{"scopes":["read"]}"#, ["/name"]),
+                (#"{"name":"x","scopes":["root"]}"#, ["/scopes/0"]), (#"{"name":"x"}"#, ["/scopes"]),
+                (#"{"name":"x","scopes":["read"],"job":"\#(own)"}"#, ["/expires_at"]),
+                (#"{"name":"x","scopes":["read"],"expires_at":"2001-01-01T00:00:00Z"}"#, ["/expires_at"]),
+                (
+                    #"{"name":"x","scopes":["admin"],"job":"\#(own)","expires_at":"2101-01-01T00:00:00Z"}"#,
+                    ["/scopes"]
+                ),
+                (
+                    #"{"name":"x","scopes":["read"],"job":"0190b5a1-7c1e-7a3b-9d2f-4c5e6f708192","expires_at":"2101-01-01T00:00:00Z"}"#,
+                    ["/job"]
+                ),
+            ] {
+                let response = try await create(admin, body)
+                #expect(response.status == 422, "\(body)")
+                #expect(try response.pointers == pointers, "\(body)")
+            }
+            // A confined admin: only within its tags, and other tokens do not exist.
+            #expect(try await create(confined, #"{"name":"wide","scopes":["read"]}"#).status == 403)
+            let narrow = try await create(confined, #"{"name":"narrow","scopes":["read"],"tags":{"team":"a","x":"y"}}"#)
+            #expect(narrow.status == 201)
+            let listed = try await client.get("/v1/tokens", headers: Self.bearer(confined))
+            #expect(
+                try listed.json["tokens"]?.elements?.map { $0["name"]?.text } == ["admin of a", "ci", "narrow"])
+            #expect(!String(decoding: listed.body, as: UTF8.self).contains("pl_"))
+            let adminID = try #require(try await ledger.listTokens(within: .none).first { $0.name == "admin" }).id
+            func revoke(_ token: String, _ id: String) async throws -> RawResponse {
+                try await client.request("DELETE", "/v1/tokens/\(id)", headers: Self.bearer(token))
+            }
+            #expect(try await revoke(confined, adminID.text).status == 404)
+            #expect(try await revoke(confined, text).status == 404)
+            let revoked = try await revoke(confined, id)
+            #expect(try revoked.status == 200 && revoked.json["state"]?.text == "revoked")
+            #expect(try await client.get("/v1/jobs/\(own)", headers: Self.bearer(text)).status == 401)
+            #expect(
+                try await create(admin, #"{"name":"ci","scopes":["read"]}"#).status == 409, "the name is used again")
+        }
+    }
+
+    @Test("with authentication a request for any host is served, unless names are configured")
+    func hosts() async throws {
+        for (names, status) in [([], 200), (["ledger.example.com"], 421)] as [([String], Int)] {
+            try await withServer({ $0.allowedHosts = names }) { client, ledger in
+                func get(_ host: String, _ token: String) async throws -> Int {
+                    try await client.send(
+                        Array(
+                            "GET /v1/jobs HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\nAuthorization: Bearer \(token)\r\n\r\n"
+                                .utf8)
+                    ).status
+                }
+                #expect(try await get("other.example", "x") == 421)
+                let text = try await token("reader", [.read], of: ledger)
+                #expect(try await get("other.example", text) == status)
+                #expect(try await get("localhost", text) == 200)
+            }
+        }
+    }
+}
