@@ -32,6 +32,7 @@ extension Event {
     /// | 10 | `name` | the text in UTF-8 |
     /// | 11 | `key` | the text in UTF-8 |
     /// | 12 | `tags` | the tags as below; absent if there are none |
+    /// | 16 | `reporter` | the text in UTF-8; absent without authentication |
     ///
     /// The tags are in ascending order of the bytes of their names. Each is encoded as 4 bytes length of the name, the
     /// name, 4 bytes length of the value, and the value.
@@ -105,6 +106,7 @@ struct CanonicalWriter: Sendable {
         case .jobFinished(let outcome):
             field(9, Name(outcome.rawValue))
         }
+        if let reporter = event.reporter { field(16, reporter) }
     }
 
     private mutating func write(_ reference: ExecutionReference) {

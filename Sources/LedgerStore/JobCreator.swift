@@ -29,10 +29,10 @@ struct JobCreator: Sendable {
         let readAt: ContinuousClock.Instant
     }
 
-    func create(_ description: JobDescription) async throws(PQError) -> Creation {
+    func create(_ description: JobDescription, by reporter: Name?) async throws(PQError) -> Creation {
         for _ in 1..<Self.attemptsMax {
             do throws(PQError) {
-                return try await attempt(description)
+                return try await attempt(description, reporter)
             } catch {
                 if error.server?.constraint == "job_key_unique" {
                     // Another request created the job first. The next attempt finds it.
@@ -43,10 +43,10 @@ struct JobCreator: Sendable {
                 _ = try await pool.query(Query("select ledger.make_event_partition(clock_timestamp())"))
             }
         }
-        return try await attempt(description)
+        return try await attempt(description, reporter)
     }
 
-    private func attempt(_ description: JobDescription) async throws(PQError) -> Creation {
+    private func attempt(_ description: JobDescription, _ reporter: Name?) async throws(PQError) -> Creation {
         return try await pool.withTransaction { transaction throws(PQError) in
             let first = try await transaction.pipeline([
                 Query("select clock_timestamp()"),
@@ -73,9 +73,10 @@ struct JobCreator: Sendable {
             let createdAt = try first[0][0].decode(0, as: Timestamp.self)
             let job = JobID(
                 createdAt: createdAt, randomHigh: .random(in: 0 ... .max), randomLow: .random(in: 0 ... .max))
-            let event = EventDraft(.jobCreated(description)).recorded(sequence: 1, at: createdAt)
+            let event = EventDraft(.jobCreated(description), reporter: reporter).recorded(sequence: 1, at: createdAt)
             var chain = HashChain(job: job)
-            let inserts = Self.inserts(job, description, at: createdAt, hash: chain.append(event))
+            let inserts = Self.inserts(
+                job, description, at: createdAt, by: reporter, hash: chain.append(event))
             _ = try await transaction.commit(after: inserts)
             let head = JobHead(sequence: 1, recordedAt: createdAt, chain: chain)
             return .created(NewJob(id: job, head: head, clock: createdAt, readAt: readAt))
@@ -86,7 +87,7 @@ struct JobCreator: Sendable {
     ///
     /// The snapshot includes the first event.
     static func inserts(
-        _ job: JobID, _ description: JobDescription, at now: Timestamp, hash: EventHash
+        _ job: JobID, _ description: JobDescription, at now: Timestamp, by reporter: Name?, hash: EventHash
     ) -> [Query] {
         let tags = description.sortedTags
         let names = Parameter.texts(tags.map { $0.name.text })
@@ -101,12 +102,12 @@ struct JobCreator: Sendable {
                 """, [.uuid(job.uuid), moment, .text(description.name.text), key, names, contents]),
             Query(
                 """
-                insert into ledger.event (job_id, sequence, recorded_at, type, hash, name, key, tags)
-                values ($1, 1, $2, $3, $4, $5, $6, nullif(jsonb_object($7, $8), '{}'))
+                insert into ledger.event (job_id, sequence, recorded_at, type, hash, name, key, tags, reporter)
+                values ($1, 1, $2, $3, $4, $5, $6, nullif(jsonb_object($7, $8), '{}'), $9)
                 """,
                 [
                     .uuid(job.uuid), moment, .int2(EventType.jobCreated.rawValue), .bytea(hash.bytea),
-                    .text(description.name.text), key, names, contents,
+                    .text(description.name.text), key, names, contents, .text(reporter?.text),
                 ]),
             Query(
                 "insert into ledger.job_head (job_id, sequence, recorded_at, hash) values ($1, 1, $2, $3)",

@@ -4,8 +4,11 @@ public import Ledger
 public protocol LedgerService: Sendable {
     /// Creates a job, or returns the existing job with the same key and content.
     ///
+    /// - Parameter reporter: The caller, recorded with the first event of a new job; nil without authentication.
     /// - Throws: ``StoreError/Code/keyTaken`` if the key belongs to a job with other content.
-    func createJob(_ description: JobDescription) async throws(StoreError) -> (view: JobView, created: Bool)
+    func createJob(
+        _ description: JobDescription, by reporter: Name?
+    ) async throws(StoreError) -> (view: JobView, created: Bool)
 
     /// Returns the job with its snapshot, or `nil` if it does not exist. One query.
     func job(_ id: JobID) async throws(StoreError) -> JobView?
@@ -251,4 +254,13 @@ public protocol LedgerService: Sendable {
     /// `nil` if there is none with this id within the confinement. It takes effect within two seconds, in this process
     /// at once.
     func revokeToken(_ id: AccessToken.ID, within confinement: Confinement) async throws(StoreError) -> AccessToken?
+}
+
+extension LedgerService {
+    /// Creates a job without a reporter, or returns the existing one.
+    public func createJob(
+        _ description: JobDescription
+    ) async throws(StoreError) -> (view: JobView, created: Bool) {
+        try await createJob(description, by: nil)
+    }
 }

@@ -9,9 +9,11 @@ extension PostgresLedger: LedgerService {
     /// There may be thousands of them, for half a minute each.
     private static let changePollInterval: Duration = .seconds(5)
 
-    public func createJob(_ description: JobDescription) async throws(StoreError) -> (view: JobView, created: Bool) {
+    public func createJob(
+        _ description: JobDescription, by reporter: Name?
+    ) async throws(StoreError) -> (view: JobView, created: Bool) {
         let outcome: JobCreator.Creation
-        do throws(PQError) { outcome = try await jobCreator.create(description) } catch {
+        do throws(PQError) { outcome = try await jobCreator.create(description, by: reporter) } catch {
             guard !error.isMissingPartition else {
                 throw StoreError(
                     .unavailable,

@@ -386,6 +386,9 @@ struct AccessTests {
             }
             #expect(statuses == [201, 201, 401, 403, 404, 404, 200, 404, 401, 200])
             #expect(try await ledger.job(#require(JobID(own)))?.ledgerSequence == 3)
+            // Both paths record who appended the events; the job is from before the first token.
+            let events = try await client.get("/v1/jobs/\(own)/events", headers: Self.bearer(reader)).json["events"]
+            #expect(events?.elements?.map { $0["reporter"]?.text } == [nil, "token:team a", "token:team a"])
             #expect(try await ledger.job(#require(JobID(other)))?.ledgerSequence == 1)
             let metrics = try await client.get("/metrics", headers: Self.bearer(reader))
             let lines = String(decoding: metrics.body, as: UTF8.self).split(separator: "\n")

@@ -99,7 +99,7 @@ struct SchemaTests {
             "0001_ledger.sql": Self.frozenLedger, "0002_discards_by_execution.sql": Self.frozenDiscards,
             "0003_replays.sql": Self.frozenReplays, "0004_workers.sql": Self.frozenWorkers,
             "0005_guarantees.sql": Self.frozenGuarantees, "0006_stale_writes.sql": Self.frozenStaleWrites,
-            "0007_access_tokens.sql": Self.frozenTokens,
+            "0007_access_tokens.sql": Self.frozenTokens, "0008_reporters.sql": Self.frozenReporters,
         ]
         for migration in Migration.all {
             #expect(
@@ -107,6 +107,7 @@ struct SchemaTests {
         }
     }
 
+    private static let frozenReporters = "5c0e11cd4c7cbffcc798ad67779d6bdd39a76b12ef5d845a807081cf81af477e"
     private static let frozenTokens = "b80eb6e99ecfd90322494f1d73e2179811af5fe0464cd4c0ce47e57a8963b37c"
     private static let frozenStaleWrites = "0b7a1e486b0bbef9898c16014a42f1a6e29e41a9e7d7e08a7321e92305c46b36"
     private static let frozenGuarantees = "079938afd8398cfc2621d0bf4c255616ceac0932e1d6f84d51cb860c3859dbbe"

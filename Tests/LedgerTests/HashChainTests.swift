@@ -38,6 +38,7 @@ struct HashChainTests {
             let tags = description.sortedTags.flatMap { text($0.name) + text($0.value) }
             if !tags.isEmpty { bytes += [12] + integer(Int64(tags.count), 4) + tags }
         }
+        field(16, event.reporter)
         return bytes
     }
 
@@ -47,7 +48,10 @@ struct HashChainTests {
         let events =
             [Event(sequence: 1, recordedAt: .earliest, at: .latest, body: .jobCreated(description))]
             + RandomHistory.events(count: 500, seed: seed)
-        for event in events { #expect(event.canonicalEncoding == encoded(event), "seed \(seed): \(event)") }
+        let reported = events.map {
+            Event(sequence: $0.sequence, recordedAt: $0.recordedAt, at: $0.at, reporter: "token:é", body: $0.body)
+        }
+        for event in events + reported { #expect(event.canonicalEncoding == encoded(event), "seed \(seed): \(event)") }
     }
 
     @Test("a shared workspace does not change the hashes")
@@ -95,5 +99,21 @@ struct HashChainTests {
                 body: .progress(ProgressReport(reference: reference, report: 12, label: "rows", total: 10, done: 3))))
         let expected = "f0 1e 9 51 e9 e1 a6 5a 6e d8 9b 50 ac c8 e7 75 7b 92 3c c1 d2 5e 8b 6c c ea e9 65 3e a7 63 7c"
         #expect(hash.bytes.map { String($0, radix: 16) }.joined(separator: " ") == expected)
+    }
+
+    /// The expected value was computed with Python's hashlib from the specification.
+    @Test("a known event with a reporter keeps its known hash")
+    func knownHashWithReporter() throws {
+        let job = try #require(JobID("019a0000-0000-7000-8000-000000000001"))
+        var chain = HashChain(job: job)
+        _ = chain.append(
+            Event(
+                sequence: 1, recordedAt: Timestamp(microseconds: 1_700_000_000_000_000), reporter: "token:nightly é",
+                body: .jobCreated(JobDescription(name: "bench", tags: ["a": "b"]))))
+        let hash = chain.append(
+            Event(
+                sequence: 2, recordedAt: Timestamp(microseconds: 1_700_000_000_000_001), reporter: "token:nightly é",
+                body: .jobFinished(.completed)))
+        #expect(hash.description == "d121b0f6608d8a7b883a913d1ebe040f67ed4525e1cae6a6882164ffab7fd468")
     }
 }

@@ -7,6 +7,8 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
+import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from importlib import resources
@@ -30,6 +32,27 @@ def binary():
     return os.environ.get("PROGRESS_LEDGER_BINARY") or str(PROJECT / ".build/debug/progress-ledger")
 
 
+class ServerURL(str):
+    """The URL of a server under test, with the data folder of its database."""
+
+    data: str
+
+    def create_token(self, name, *arguments):
+        """Creates a token in the database; returns its text once the server accepts it."""
+        token = subprocess.run(
+            [binary(), "token", "create", name, "--data", self.data, *arguments], check=True, capture_output=True,
+            text=True).stdout.strip()
+        request = urllib.request.Request(f"{self}/v1/limits", headers={"authorization": f"Bearer {token}"})
+        for _ in range(200):
+            try:
+                urllib.request.urlopen(request, timeout=30).close()
+                return token
+            except urllib.error.HTTPError as error:
+                assert error.code == 401
+            time.sleep(0.05)
+        raise AssertionError("the server does not accept the token")
+
+
 @contextmanager
 def serving(port=0, arguments=()):
     """Runs a server with a database of its own and further arguments; yields its URL."""
@@ -43,7 +66,9 @@ def serving(port=0, arguments=()):
         try:
             line = process.stdout.readline()
             assert line.startswith("listening on "), f"the server did not start: {line!r}"
-            yield line.removeprefix("listening on ").strip()
+            url = ServerURL(line.removeprefix("listening on ").strip())
+            url.data = f"{folder}/data"
+            yield url
         finally:
             process.terminate()
             process.wait(60)

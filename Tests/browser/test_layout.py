@@ -49,3 +49,17 @@ def test_a_printed_page_is_complete_and_without_controls(browser, ledger, url):
         # The paper shows when it was printed, and not that it is live.
         browser.run("dispatchEvent(new Event('beforeprint'))")
         assert browser.run("return getComputedStyle(document.querySelector('#connection'), '::after').content").startswith('"as of 20')
+
+
+def test_names_of_jobs_keep_their_words_in_a_window_of_any_width(browser, ledger, url):
+    job = ledger.create("nightly tiles")
+    ledger.append(job, progress("t", "tiles", total=10, done=4))
+    browser.open(url + "/").wait_live()
+    # At 52rem and below, each job is a block of its own.
+    for width in range(700, 1300, 40):
+        browser.resize(width, 700)
+        lines = browser.run("""
+            const name = document.querySelector(`tr[data-job="${arguments[0]}"] th a`);
+            return name.getClientRects().length;
+        """, job)
+        assert lines <= 2, width

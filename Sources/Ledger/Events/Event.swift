@@ -8,13 +8,18 @@ public struct Event: Hashable, Sendable {
     ///
     /// It is stored and shown, and never used for ordering.
     public let at: Timestamp?
+    /// The caller that appended it: `token:NAME`; nil without authentication.
+    ///
+    /// The server sets it. It is hashed, and does not belong to the content by which reports are compared.
+    public let reporter: Name?
     /// The content of the event.
     public let body: EventBody
 
-    public init(sequence: Int64, recordedAt: Timestamp, at: Timestamp? = nil, body: EventBody) {
+    public init(sequence: Int64, recordedAt: Timestamp, at: Timestamp? = nil, reporter: Name? = nil, body: EventBody) {
         self.sequence = sequence
         self.recordedAt = recordedAt
         self.at = at
+        self.reporter = reporter
         self.body = body
     }
 }

@@ -7,6 +7,7 @@ extension EventDraft {
         if let at, at < .earliest || at > .latest {
             errors.append(FieldError(pointer: "/at", detail: "must be in the years 1 to 9999"))
         }
+        errors += reporter?.fieldErrors(pointer: "/reporter", lengths: Limits.reporterLengths) ?? []
         switch body {
         case .jobCreated(let description):
             errors += description.fieldErrors()

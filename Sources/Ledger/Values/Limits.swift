@@ -18,6 +18,8 @@ public enum Limits {
     public static let executionLengths = 1...200
     /// Unicode scalars in a label; the empty label is the default indicator.
     public static let labelLengths = 0...100
+    /// Unicode scalars in the reporter of an event.
+    public static let reporterLengths = 1...300
     /// Unicode scalars in the name of a token.
     public static let tokenNameLengths = 1...200
     /// Tokens of one ledger, including those that have expired or were revoked.

@@ -3,11 +3,16 @@ import LedgerWire
 
 /// An event as the cells of a table row.
 enum EventText {
-    static func table() -> Table {
-        Table([
-            ("SEQUENCE", .right), ("RECORDED", .whole), ("TYPE", .whole), ("TASK", .left), ("EXECUTION", .left),
-            ("ATTEMPT", .right), ("CHANGE", .left), ("VERDICT", .whole),
-        ])
+    /// A table of events, with a column for reporters if one of them has a reporter.
+    static func table(_ events: [ExplainedEvent]) -> Table {
+        let hasReporters = events.contains { $0.event.reporter != nil }
+        var table = Table(
+            [
+                ("SEQUENCE", .right), ("RECORDED", .whole), ("TYPE", .whole), ("TASK", .left), ("EXECUTION", .left),
+                ("ATTEMPT", .right), ("CHANGE", .left), ("VERDICT", .whole),
+            ] + (hasReporters ? [("REPORTER", .left)] : []))
+        for event in events { table.add(cells(event) + (hasReporters ? [event.event.reporter?.text ?? ""] : [])) }
+        return table
     }
 
     static func cells(_ explained: ExplainedEvent) -> [String] {

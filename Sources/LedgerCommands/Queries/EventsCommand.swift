@@ -73,8 +73,7 @@ struct EventsCommand: AsyncParsableCommand {
     private func printPage(_ client: LedgerClient, _ id: JobID, _ search: EventSearch) async throws {
         let (page, document) = try await client.sendForJSON(.events(id, search), as: EventPage.self)
         if json { return Console.standard.print(document) }
-        var table = EventText.table()
-        for event in page.events { table.add(EventText.cells(event)) }
+        let table = EventText.table(page.events)
         for line in table.lines(Console.standard.style) { Console.standard.print(line) }
         if let next = page.nextAfter { Console.standard.printToError("There are more: --after \(next)") }
     }

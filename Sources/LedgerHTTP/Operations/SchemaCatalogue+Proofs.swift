@@ -58,6 +58,7 @@ extension SchemaCatalogue {
                     Field("durability_remarks", .array(.text(max: nil))),
                     Field("missing_partitions", .array(.text(max: nil))),
                     Field("append_failure", .nullable(.reference("Failure"))),
+                    Field("refusals", .map(.integer(nil))),
                 ]),
             object(
                 "Vacuum",

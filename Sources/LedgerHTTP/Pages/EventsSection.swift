@@ -22,11 +22,15 @@ struct EventsSection {
             <label>Task <input name="task" value="\(filter.task ?? "")" maxlength="200"></label><button>Show</button></form>
             <div class="wide" tabindex="0" role="region" aria-label="Events"><table><thead><tr><th scope="col" class="number">Event</th>\
             <th scope="col">Time (UTC)</th><th scope="col">Type</th><th scope="col">Task</th><th scope="col">Execution</th>\
-            <th scope="col">Change</th><th scope="col">Verdict</th></tr></thead><tbody>\(page.events.map(row))\
+            <th scope="col">Change</th>\(hasReporters ? "<th scope=\"col\">Reporter</th>" as HTML : "")<th scope="col">Verdict</th>\
+            </tr></thead><tbody>\(page.events.map(row))\
             \(page.events.isEmpty ? "<tr class=\"empty\"><td colspan=\"7\">No events.</td></tr>" as HTML : "")</tbody></table></div>
             <nav class="pages" aria-label="Pages of events">\(isFirst ? nil : HTML("<a href=\"\(link.without("before").text)#events\">Newest</a>"))\(older)</nav></section>
             """
     }
+
+    /// Whether an event on the page has a reporter.
+    private var hasReporters: Bool { page.events.contains { $0.event.reporter != nil } }
 
     private func row(_ entry: ExplainedEvent) -> HTML {
         let event = entry.event
@@ -36,7 +40,7 @@ struct EventsSection {
             <tr data-key="\(event.sequence)" data-verdict="\(kind)"><td class="number"><a href="\(moment)" title="Show the job as of this event">\(PageText.number(event.sequence))</a></td>\
             <td>\(PageText.time(event.recordedAt))</td><td>\(event.body.type.name.split(separator: "_").joined(separator: " "))</td>\
             <td>\(event.body.reference.map { HTML.name($0.task) })</td><td>\(execution(entry))</td>\
-            <td>\(change(event.body))</td><td class="verdict">\(words)</td></tr>
+            <td>\(change(event.body))</td>\(hasReporters ? HTML("<td>\(event.reporter.map { HTML.name($0) })</td>") : nil)<td class="verdict">\(words)</td></tr>
             """
     }
 

@@ -38,7 +38,11 @@ struct JobPageBuilder: Sendable {
         let page = JobPage(
             view: view, moment: moment == nil ? nil : view.snapshot.sequence,
             selected: label.map { EventFilter.Indicator(label: $0.text.isEmpty ? nil : $0) }, link: link, now: .now)
-        guard let part = parameters["part"] else { return page.page(try await sections(page, parameters)).response() }
+        guard let part = parameters["part"] else {
+            var whole = page.page(try await sections(page, parameters))
+            whole.hasLogin = request.hasLogin
+            return whole.response()
+        }
         return Page.html(try await piece(part, page, parameters))
     }
 

@@ -4,6 +4,11 @@ internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
 
+extension RouteRequest {
+    /// Whether the request comes from a browser with the cookie of the login.
+    var hasLogin: Bool { access.token != nil && Credentials(request.headers).cookie(Credentials.loginCookie) != nil }
+}
+
 /// The login of the pages, which exchanges a token for a cookie.
 ///
 /// Scripts cannot read the cookie.

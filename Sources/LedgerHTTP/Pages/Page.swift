@@ -17,6 +17,8 @@ struct Page: Sendable {
     /// The script that makes the page live; nil for none.
     var script: String?
     var body: HTML
+    /// Whether the viewer has logged in on this browser.
+    var hasLogin = false
 
     /// The content security policy: browsers load and run only the server's own files.
     ///
@@ -38,6 +40,7 @@ struct Page: Sendable {
             ("{{title}}", "\(title)"), ("{{icon}}", "\(icon)"), ("{{root}}", "\(root.rawValue)"),
             ("{{script}}", script ?? ""), ("{{body}}", body), ("{{root}}", "\(root.rawValue)"),
             ("{{root}}", "\(root.rawValue)"),
+            ("{{login}}", hasLogin ? " · <button id=\"log-out\" type=\"button\">Log out</button>" : ""),
         ]
         var rest = (PageFile.all["page.html"]?.text ?? "")[...]
         var text = ""
@@ -59,7 +62,7 @@ struct Page: Sendable {
     static func problem(_ problem: HTTPProblem, root: PageRoot) -> LedgerResponse {
         var response = Page(
             root: root, title: "\(problem.details.title) – progress ledger", icon: "\(root.rawValue)pages/icon.svg",
-            script: "share.js",
+            script: "session.js",
             body: """
                 <main class="problem"><h1>\(problem.details.title)</h1><p>\(PageText.visible(problem.details.detail))</p>
                 <p><a href="\(root.rawValue)">All jobs</a></p></main>

@@ -134,7 +134,10 @@ struct PageRoutes: Sendable {
         let page = JobsPage(
             views: views, filter: filter, tag: tag, cursor: cursor, limit: Self.jobsOnPage,
             link: parameters.link("./", ["search", "state", "tag", "cursor"]), now: .now)
-        return parameters["part"] == nil ? page.page.response() : Page.html(page.list)
+        guard parameters["part"] == nil else { return Page.html(page.list) }
+        var whole = page.page
+        whole.hasLogin = request.hasLogin
+        return whole.response()
     }
 
     // MARK: Files and pictures

@@ -29,7 +29,7 @@ struct AppendEndpoint: Sendable {
             } catch {
                 return whenDone(HTTPProblem(error).response)
             }
-            service.append(drafts, to: request.job) { result in
+            service.append(drafts.reported(by: request.access), to: request.job) { result in
                 loop.execute {
                     switch result {
                     case .success(let range): whenDone(Self.response(range))
@@ -51,5 +51,15 @@ struct AppendEndpoint: Sendable {
                 more(&writer)
             }
         }
+    }
+}
+
+extension [EventDraft] {
+    /// The drafts with the reporter of a caller.
+    func reported(by access: Access) -> [EventDraft] {
+        guard let reporter = access.reporter else { return self }
+        var drafts = self
+        for index in drafts.indices { drafts[index].reporter = reporter }
+        return drafts
     }
 }

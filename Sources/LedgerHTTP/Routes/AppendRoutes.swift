@@ -59,7 +59,7 @@ struct AppendRoutes: Sendable {
         let drafts = try await request.read { body, format throws(RequestError) in
             try EventRequest.drafts(body, format)
         }
-        let range = try await service.append(drafts, to: job)
+        let range = try await service.append(drafts.reported(by: request.access), to: job)
         guard wait == .folded else { return AppendEndpoint.response(range) }
         let verdicts = await verdicts(job, range, within: settings.foldDeadline(ofWriteStarted: start))
         return AppendEndpoint.response(range) { writer in
@@ -102,7 +102,12 @@ struct AppendRoutes: Sendable {
             guard missing.isEmpty else { throw unknown(missing) }
         }
         do {
-            return try await service.append(entries.map { ($0.job, $0.draft) })
+            return try await service.append(
+                entries.map { entry in
+                    var draft = entry.draft
+                    draft.reporter = access.reporter
+                    return (entry.job, draft)
+                })
         } catch {
             guard error.code == .unknownJob else { throw error }
             throw unknown(Set(error.jobs))

@@ -42,7 +42,9 @@ struct ExecutionRoutes: Sendable {
         // Without a name from the caller it is always a new execution.
         let name = reference.execution ?? service.newExecutionName()
         reference.execution = name
-        let sequence = try await service.append([EventDraft(.executionStarted(reference))], to: job).lowerBound
+        let sequence = try await service.append(
+            [EventDraft(.executionStarted(reference), reporter: request.access.reporter)], to: job
+        ).lowerBound
         let deadline = settings.foldDeadline(ofWriteStarted: start)
         guard let status = await status(of: name, reference.task, job, sequence, within: deadline) else {
             return started(reference.task, name, reference.attempt, sequence)

@@ -90,7 +90,7 @@ struct JobRoutes: Sendable {
         _ description: JobDescription, _ access: Access
     ) async throws -> (view: JobView, created: Bool) {
         do {
-            return try await service.createJob(description)
+            return try await service.createJob(description, by: access.reporter)
         } catch {
             guard error.code == .keyTaken, !access.confinement.isNone,
                 try await !control.missing(Set(error.jobs), access.confinement).isEmpty

@@ -108,7 +108,14 @@ struct OperationsRoutes: Sendable {
     private func status(_ request: RouteRequest) async throws -> LedgerResponse {
         _ = try request.parameters()
         let status = try await service.status()
-        return .json { status.write(to: &$0) }
+        return .json { writer in
+            status.write(to: &writer) { writer in
+                writer.name("refusals")
+                writer.object { writer in
+                    for (reason, count) in metrics.refusals { writer.field(reason.rawValue, count) }
+                }
+            }
+        }
     }
 
     private func limits(_: RouteRequest) async throws -> LedgerResponse {

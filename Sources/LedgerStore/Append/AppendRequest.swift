@@ -26,7 +26,9 @@ extension EventDraft {
     /// The approximate memory of the draft, in bytes: its texts and a fixed part.
     fileprivate var approximateBytes: Int {
         let reference = body.reference
-        var bytes = 200 + (reference?.task.text.utf8.count ?? 0) + (reference?.execution?.text.utf8.count ?? 0)
+        var bytes =
+            200 + (reporter?.text.utf8.count ?? 0) + (reference?.task.text.utf8.count ?? 0)
+            + (reference?.execution?.text.utf8.count ?? 0)
         if case .progress(let progress) = body { bytes += progress.label?.text.utf8.count ?? 0 }
         return bytes
     }

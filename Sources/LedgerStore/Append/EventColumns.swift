@@ -17,6 +17,7 @@ struct EventColumns {
     private var executions = ParameterColumn(.text)
     private var labels = ParameterColumn(.text)
     private var outcomes = ParameterColumn(.text)
+    private var reporters = ParameterColumn(.text)
 
     /// The number of events.
     var count: Int { sequences.count }
@@ -29,6 +30,7 @@ struct EventColumns {
         at.append(microsecondsSince1970: event.at?.microseconds)
         types.append(int2: event.body.type.rawValue)
         hashes.append(bytea: hash.bytea)
+        reporters.append(text: event.reporter?.text)
         switch event.body {
         case .progress(let progress):
             append(progress.reference)
@@ -69,11 +71,14 @@ struct EventColumns {
 
     /// The inserted columns of the event table, in the order of ``parameters``.
     static let names =
-        "job_id, sequence, recorded_at, at, report, total, done, attempt, type, hash, task, execution, label, outcome"
+        """
+        job_id, sequence, recorded_at, at, report, total, done, attempt, type, hash, task, execution, label, outcome, \
+        reporter
+        """
 
     private static let types = [
         "uuid", "bigint", "timestamptz", "timestamptz", "bigint", "bigint", "bigint", "integer", "smallint", "bytea",
-        "text", "text", "text", "text",
+        "text", "text", "text", "text", "text",
     ]
 
     /// The select clause of all rows, with parameters from this number on.
@@ -99,7 +104,7 @@ struct EventColumns {
     private var all: [ParameterColumn] {
         [
             jobs, sequences, recordedAt, at, reports, totals, dones, attempts, types, hashes, tasks, executions, labels,
-            outcomes,
+            outcomes, reporters,
         ]
     }
 

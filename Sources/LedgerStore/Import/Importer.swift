@@ -173,7 +173,8 @@ struct Importer: Sendable {
         var columns = EventColumns()
         for one in new {
             if case .jobCreated(let description) = one.event.body {
-                statements += JobCreator.inserts(job, description, at: one.event.recordedAt, hash: one.hash)
+                statements += JobCreator.inserts(
+                    job, description, at: one.event.recordedAt, by: one.event.reporter, hash: one.hash)
             } else {
                 columns.append(one.event, of: job, hash: one.hash)
             }

@@ -8,7 +8,7 @@ public enum EventRow {
     /// The statement must call the table `event`.
     public static let columns = """
         event.sequence, event.recorded_at, event.at, event.report, event.total, event.done, event.attempt, event.type,
-        event.hash, event.task, event.execution, event.label, event.outcome, event.name, event.key,
+        event.hash, event.task, event.execution, event.label, event.outcome, event.reporter, event.name, event.key,
         event.tag_names, event.tag_contents
         """
 
@@ -42,6 +42,7 @@ public enum EventRow {
         let execution = try columns.nextIfPresent(Name.self)
         let label = try columns.nextIfPresent(Name.self)
         let outcome = try columns.nextIfPresent(String.self)
+        let reporter = try columns.nextIfPresent(Name.self)
         let name = try columns.nextIfPresent(Name.self)
         let key = try columns.nextIfPresent(Name.self)
         let tags = try TagColumns.decode(&columns)
@@ -59,6 +60,6 @@ public enum EventRow {
             default: nil
             }
         guard let body else { throw PQError(.decoding, "event \(sequence) is not one that the ledger writes") }
-        return (Event(sequence: sequence, recordedAt: recordedAt, at: at, body: body), hash)
+        return (Event(sequence: sequence, recordedAt: recordedAt, at: at, reporter: reporter, body: body), hash)
     }
 }

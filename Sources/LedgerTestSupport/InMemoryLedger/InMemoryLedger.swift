@@ -72,7 +72,9 @@ public final class InMemoryLedger: Sendable {
 }
 
 extension InMemoryLedger: LedgerService {
-    public func createJob(_ description: JobDescription) throws(StoreError) -> (view: JobView, created: Bool) {
+    public func createJob(
+        _ description: JobDescription, by reporter: Name?
+    ) throws(StoreError) -> (view: JobView, created: Bool) {
         let (id, created) = try change { state, now throws(StoreError) in
             if let key = description.key, let id = state.keys[key], let job = state.jobs[id] {
                 guard job.description == description else {
@@ -85,7 +87,7 @@ extension InMemoryLedger: LedgerService {
             let id = JobID(
                 createdAt: now, randomHigh: UInt64(state.jobs.count), randomLow: .random(in: 0 ... .max))
             var job = InMemoryJob(id, description)
-            job.record(EventDraft(.jobCreated(description)), at: now)
+            job.record(EventDraft(.jobCreated(description), reporter: reporter), at: now)
             state.add(job)
             return ((id, true), [id])
         }

@@ -7,8 +7,7 @@ extension ExplainedEvent {
             writer.field("sequence", event.sequence)
             writer.field("type", event.body.type.name)
             writeBody(to: &writer)
-            if let at = event.at { writer.field("at", RFC3339.text(at)) }
-            writer.field("recorded_at", RFC3339.text(event.recordedAt))
+            writeSource(to: &writer)
             if !inferred.isEmpty {
                 writer.name("inferred")
                 writer.array(inferred) { $0.string($1) }
@@ -32,10 +31,16 @@ extension ExplainedEvent {
             writer.field("sequence", event.sequence)
             writer.field("type", event.body.type.name)
             writeBody(to: &writer)
-            if let at = event.at { writer.field("at", RFC3339.text(at)) }
-            writer.field("recorded_at", RFC3339.text(event.recordedAt))
+            writeSource(to: &writer)
             writer.field("hash", hash.description)
         }
+    }
+
+    /// Writes the reporter and the times.
+    private func writeSource(to writer: inout JSONWriter) {
+        if let reporter = event.reporter { writer.field("reporter", reporter.text) }
+        if let at = event.at { writer.field("at", RFC3339.text(at)) }
+        writer.field("recorded_at", RFC3339.text(event.recordedAt))
     }
 
     private func writeBody(to writer: inout JSONWriter) {
@@ -81,7 +86,8 @@ extension ExplainedEvent {
         let inferred = (value["inferred"]?.elements ?? []).compactMap(\.text)
         let event = Event(
             sequence: try reader.integer("sequence"), recordedAt: try reader.timestamp("recorded_at"),
-            at: try reader.timestampIfPresent("at"), body: try Self.body(type, reader, inferred))
+            at: try reader.timestampIfPresent("at"), reporter: value["reporter"]?.text.map { Name($0) },
+            body: try Self.body(type, reader, inferred))
         let attempt = try reader.integerIfPresent("attempt").flatMap { Int32(exactly: $0) }
         self.init(
             event: event, hash: try reader.hash("hash"),

@@ -1,7 +1,10 @@
 public import Ledger
 
 extension LedgerStatus {
-    public func write(to writer: inout JSONWriter) {
+    /// Writes the status as an object.
+    ///
+    /// - Parameter more: Writes fields of the server, which the ledger does not know.
+    public func write(to writer: inout JSONWriter, more: (inout JSONWriter) -> Void = { _ in }) {
         writer.object { writer in
             writer.name("lag")
             writer.object { writer in
@@ -51,6 +54,7 @@ extension LedgerStatus {
             writer.array(missingPartitions) { $0.string($1) }
             writer.name("append_failure")
             if let appendFailure { appendFailure.write(to: &writer) } else { writer.null() }
+            more(&writer)
         }
     }
 
@@ -63,7 +67,7 @@ extension LedgerStatus {
         return microseconds < 0x1p63 ? Int64(microseconds) : .max
     }
 
-    /// Parses the output of ``write(to:)``; ignores unknown fields.
+    /// Parses the output of ``write(to:more:)``; ignores unknown fields.
     public init(_ value: JSONValue) throws(ResponseError) {
         guard let given = value["lag"] else { throw ResponseError(field: "lag") }
         var lag = Lag(jobs: 0, events: 0, seconds: 0)

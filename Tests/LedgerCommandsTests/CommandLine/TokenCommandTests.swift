@@ -46,7 +46,15 @@ struct TokenCommandTests {
             let text = try #require(created["token"]?.text)
             let demo = try await ledger(text, "demo", "--speed", "0", "--json")
             #expect(demo.status == 0, "\(demo.errors)")
-            #expect(try JobView(JSONReader.read(Array(demo.output.utf8))).description.tags["team"] == "a")
+            let job = try JobView(JSONReader.read(Array(demo.output.utf8)))
+            #expect(job.description.tags["team"] == "a")
+            let events = try await ledger(text, "events", job.id.description)
+            #expect(events.lines.first?.hasSuffix("REPORTER") == true && events.output.contains("token:team a"))
+            let pipe = #""$0" events "$1" --all --json --server "$2" | "$3/Scripts/audit-chain" "$1""#
+            let audit = try await CommandRun.run(
+                "/bin/bash", ["-c", pipe, ServerProcess.binary, job.id.description, url, projectFolder],
+                environment: ["PROGRESS_LEDGER_TOKEN": text])
+            #expect(audit.output.hasPrefix("whole through \(job.snapshot.sequence) "), "\(audit)")
             let denied = try await ledger(text, "status")
             #expect(denied.status != 0 && denied.errors.contains("whole ledger"), "\(denied.errors)")
 

@@ -62,6 +62,45 @@ struct LedgerServiceContractAuditTests {
     // MARK: Export and import
 
     /// Exports and imports between this ledger and one in memory, in both directions.
+    @Test(
+        "reporters are stored, hashed and exported, and do not make reports differ",
+        arguments: LedgerImplementation.allCases)
+    func reporters(_ implementation: LedgerImplementation) async throws {
+        try await implementation.withLedger { ledger in
+            let job = try await ledger.createJob(JobDescription(name: "j", key: "k", tags: ["a": "b"]), by: "token:é")
+                .view.id
+            // The reporter is not part of a job's content, nor of a report's.
+            #expect(
+                try await ledger.createJob(JobDescription(name: "j", key: "k", tags: ["a": "b"]), by: nil).view.id
+                    == job)
+            func report(_ reporter: Name?) -> EventDraft {
+                let reference = ExecutionReference(task: "t", attempt: 1)
+                return EventDraft(
+                    .progress(ProgressReport(reference: reference, report: 1, done: 1)), reporter: reporter)
+            }
+            for draft in [report(nil), report("token:a")] { _ = try await ledger.append([draft], to: job) }
+            _ = try await ledger.append([report("token:b"), EventDraft(.jobFinished(.completed))], to: job)
+            #expect(try await ledger.waitUntilFolded(job, sequence: 5, deadline: .seconds(60)))
+            let events = try await ledger.allEvents(job)
+            #expect(events.map(\.event.reporter) == ["token:é", nil, "token:a", "token:b", nil])
+            #expect(events.map(\.verdict) == [.counted, .counted, .duplicate, .duplicate, .counted])
+            #expect(try await ledger.verify(job, Verification.Range())?.isIntact == true)
+            let excerpt = try #require(try await ledger.excerpt(job, after: 0, limit: 10))
+            try await implementation.withLedger { other in
+                _ = try await other.importExcerpt(excerpt)
+                #expect(try await other.excerpt(job, after: 0, limit: 10)?.events == excerpt.events)
+                #expect(try await other.verify(job, Verification.Range())?.isIntact == true)
+            }
+            var forged = excerpt
+            forged.events[2].event = Event(
+                sequence: 3, recordedAt: excerpt.events[2].event.recordedAt, reporter: "token:b",
+                body: excerpt.events[2].event.body)
+            try await implementation.withLedger { other in
+                await #expect(throws: StoreError.self) { _ = try await other.importExcerpt(forged) }
+            }
+        }
+    }
+
     @Test("an exported job is the same in another ledger", arguments: LedgerImplementation.allCases)
     func exports(_ implementation: LedgerImplementation) async throws {
         try await implementation.withLedger { ledger in

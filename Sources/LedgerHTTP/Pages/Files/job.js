@@ -6,7 +6,7 @@ import { Feed, StatusError } from "./feed.js";
 import { Indicators } from "./indicators.js";
 import { Part, fetchPart } from "./parts.js";
 import { patch } from "./patch.js";
-import "./share.js";
+import "./session.js";
 import { showSilences } from "./silence.js";
 import { duration, number, parse, percent } from "./text.js";
 

@@ -5,6 +5,7 @@ import { Connection } from "./connection.js";
 import { Feed } from "./feed.js";
 import { setBar } from "./indicators.js";
 import { Part } from "./parts.js";
+import "./session.js";
 import { showSilences } from "./silence.js";
 import { duration, number, parse, percent } from "./text.js";
 

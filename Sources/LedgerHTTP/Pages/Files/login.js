@@ -1,6 +1,6 @@
 // Logs a person in on the login page.
 
-import { logIn, sharedToken, withoutShare } from "./share.js";
+import { logIn, sharedToken, withoutShare } from "./session.js";
 
 const base = new URL("..", import.meta.url); // The modules are at BASE/pages/.
 const form = document.querySelector("#login");

@@ -1,4 +1,5 @@
-// Exchanges a token for a cookie: that of a login, or that of a share link, whose address ends with #share=TOKEN.
+// Logs a viewer in and out. A token is exchanged for a cookie: that of a login, or that of a share link, whose address
+// ends with #share=TOKEN.
 
 const base = new URL("..", import.meta.url); // The modules are at BASE/pages/.
 const prefix = "#share=";
@@ -30,6 +31,14 @@ export async function logIn(token) {
   }
   throw new Error(problem?.detail ?? `The server answered ${response.status}.`);
 }
+
+document.querySelector("#log-out")?.addEventListener("click", async () => {
+  try {
+    await fetch(new URL("logout", base), { method: "POST" });
+  } finally {
+    location.assign(new URL("login", base));
+  }
+});
 
 // A job's page is opened by its share link although another login does not permit it, or no longer needs the link.
 const token = document.querySelector("#login") === null ? sharedToken() : null;
