@@ -49,15 +49,13 @@ struct AccessTests {
         var isElsewhere = false
     }
 
-    private static let team: [Name: Name] = ["team": "a"]
-
     @Test("every route refuses every caller whom it does not serve, and no other")
     func matrix() async throws {
         try await withServer { client, ledger in
             let job = try await client.post("/v1/jobs", #"{"name":"j","tags":{"team":"a"}}"#).json["job"]?.text ?? ""
             let callers = try await callers(of: ledger)
             let admin = try #require(callers.first { $0.name == "admin" }?.text)
-            let paths = try await client.get("/openapi.json", headers: Self.bearer(admin)).json["paths"]
+            let paths = try await client.get("/openapi.json", headers: AccessFixtures.bearer(admin)).json["paths"]
             guard case .object(let entries) = paths else { throw Unexpected() }
             var checked = 0
             for entry in entries {
@@ -75,7 +73,7 @@ struct AccessTests {
                             if operation.hasPrefix("watchJob"), expected == nil, name == "GET" { continue }
                             let response = try await client.request(
                                 name, path,
-                                headers: caller.text.map(Self.bearer) ?? [:], body: name == "POST" ? [] : nil)
+                                headers: caller.text.map(AccessFixtures.bearer) ?? [:], body: name == "POST" ? [] : nil)
                             let actual = Self.refusals.contains(response.status) ? response.status : nil
                             #expect(
                                 actual == expected,
@@ -115,9 +113,9 @@ struct AccessTests {
         for (name, scopes) in [
             ("reader", [.read]), ("reporter", [.report]), ("both", [.read, .report]), ("admin", [.admin]),
         ] as [(String, Set<Scope>)] {
-            let text = try await token(name, scopes, of: ledger)
+            let text = try await AccessFixtures.token(name, scopes, of: ledger)
             callers.append(Caller(name: name, text: text, scopes: scopes))
-            let confined = try await token("confined \(name)", scopes, Self.team, of: ledger)
+            let confined = try await AccessFixtures.token("confined \(name)", scopes, AccessFixtures.teamA, of: ledger)
             callers.append(Caller(name: "confined \(name)", text: confined, scopes: scopes, isConfined: true))
         }
         let (revoked, revokedText) = try await ledger.createToken(
@@ -135,35 +133,13 @@ struct AccessTests {
         return callers
     }
 
-    private func token(
-        _ name: String, _ scopes: Set<Scope>, _ tags: [Name: Name] = [:], of ledger: any LedgerService
-    ) async throws -> String {
-        try await ledger.createToken(
-            AccessTokenRequest(name: Name(name), scopes: scopes, confinement: Confinement(tags: tags)), by: nil
-        ).text
-    }
-
-    private static func bearer(_ token: String) -> [String: String] { ["Authorization": "Bearer \(token)"] }
-
-    /// Runs the closure with a server with two jobs: one of team a, and one of team b.
-    private func withTeams(
-        _ body: (RawClient, any LedgerService, _ own: String, _ other: String) async throws -> Void
-    ) async throws {
-        try await withServer { client, ledger in
-            func create(_ team: String) async throws -> String {
-                let body = #"{"name":"job of \#(team)","key":"key of \#(team)","tags":{"team":"\#(team)"}}"#
-                return try #require(try await client.post("/v1/jobs", body).json["job"]?.text)
-            }
-            try await body(client, ledger, try await create("a"), try await create("b"))
-        }
-    }
-
     // MARK: Confinement
 
     @Test("no response differs between an unknown job and one outside of the confinement")
     func otherJobs() async throws {
-        try await withTeams { client, ledger, own, other in
-            let headers = Self.bearer(try await token("team a", [.admin], Self.team, of: ledger))
+        try await AccessFixtures.withTeams { client, ledger, own, other in
+            let headers = AccessFixtures.bearer(
+                try await AccessFixtures.token("team a", [.admin], AccessFixtures.teamA, of: ledger))
             let unknown = "0190b5a1-7c1e-7a3b-9d2f-4c5e6f708192"
             for suffix in [
                 "", "/progress", "/progress?at_sequence=0", "/events", "/tasks", "/explain", "/history", "/diff",
@@ -197,8 +173,9 @@ struct AccessTests {
 
     @Test("lists, streams and search contain only the jobs of the confinement")
     func lists() async throws {
-        try await withTeams { client, ledger, own, other in
-            let headers = Self.bearer(try await token("team a", [.read], Self.team, of: ledger))
+        try await AccessFixtures.withTeams { client, ledger, own, other in
+            let headers = AccessFixtures.bearer(
+                try await AccessFixtures.token("team a", [.read], AccessFixtures.teamA, of: ledger))
             for query in ["", "?search=job", "?state=running", "?tag.team=a", "?key=key%20of%20a"] {
                 let jobs = try await client.get("/v1/jobs\(query)", headers: headers).json["jobs"]?.elements ?? []
                 #expect(jobs.map { $0["job"]?.text } == [own], "\(query)")
@@ -224,8 +201,9 @@ struct AccessTests {
 
     @Test("a stream of a job begins only for a caller who may read the job")
     func streams() async throws {
-        try await withTeams { client, ledger, own, other in
-            let headers = Self.bearer(try await token("team a", [.read], Self.team, of: ledger))
+        try await AccessFixtures.withTeams { client, ledger, own, other in
+            let headers = AccessFixtures.bearer(
+                try await AccessFixtures.token("team a", [.read], AccessFixtures.teamA, of: ledger))
             try await EventSource.open(client, "/v1/jobs/\(own)/watch", headers: headers) { source in
                 #expect(source.head.hasPrefix("HTTP/1.1 200"))
             }
@@ -240,8 +218,9 @@ struct AccessTests {
 
     @Test("new jobs get the tags of the confinement, and no other values of them")
     func creation() async throws {
-        try await withTeams { client, ledger, own, other in
-            var headers = Self.bearer(try await token("team a", [.report], Self.team, of: ledger))
+        try await AccessFixtures.withTeams { client, ledger, own, other in
+            var headers = AccessFixtures.bearer(
+                try await AccessFixtures.token("team a", [.report], AccessFixtures.teamA, of: ledger))
             headers["Content-Type"] = "application/json"
             func create(_ body: String) async throws -> RawResponse {
                 try await client.request("POST", "/v1/jobs", headers: headers, body: Array(body.utf8))
@@ -274,8 +253,8 @@ struct AccessTests {
 
     @Test("a login exchanges a token for a cookie that reads and changes nothing")
     func login() async throws {
-        try await withTeams { client, ledger, own, _ in
-            let text = try await token("reader", [.read, .report], of: ledger)
+        try await AccessFixtures.withTeams { client, ledger, own, _ in
+            let text = try await AccessFixtures.token("reader", [.read, .report], of: ledger)
             let response = try await client.post("/login", #"{"token":"\#(text)"}"#)
             #expect(response.status == 200)
             let cookie = try #require(response.headers["set-cookie"])
@@ -307,8 +286,8 @@ struct AccessTests {
 
     @Test("a login with a wrong token, or one that does not permit reading, sets no cookie")
     func refusedLogin() async throws {
-        try await withTeams { client, ledger, _, _ in
-            let reporter = try await token("reporter", [.report], of: ledger)
+        try await AccessFixtures.withTeams { client, ledger, _, _ in
+            let reporter = try await AccessFixtures.token("reporter", [.report], of: ledger)
             for (text, status) in [("pl_wrong", 401), (reporter, 403), ("", 401)] {
                 let response = try await client.post("/login", #"{"token":"\#(text)"}"#)
                 #expect(response.status == status, "\(text)")
@@ -320,8 +299,8 @@ struct AccessTests {
 
     @Test("a browser without a token is sent to the login and back; programs get a problem")
     func redirection() async throws {
-        try await withTeams { client, ledger, own, _ in
-            _ = try await token("someone", [.read], of: ledger)
+        try await AccessFixtures.withTeams { client, ledger, own, _ in
+            _ = try await AccessFixtures.token("someone", [.read], of: ledger)
             let page = try await client.get("/jobs/\(own)?indicator=x", headers: ["Accept": "text/html,*/*"])
             #expect(page.status == 303)
             #expect(page.headers["location"] == "/login?next=jobs%2F\(own)%3Findicator%3Dx")
@@ -333,7 +312,7 @@ struct AccessTests {
 
     @Test("the token of a share link reads its job, and nothing else")
     func share() async throws {
-        try await withTeams { client, ledger, own, other in
+        try await AccessFixtures.withTeams { client, ledger, own, other in
             let job = try #require(JobID(own))
             let request = AccessTokenRequest(
                 name: "share", scopes: [.read], confinement: Confinement(job: job), expiresAt: .latest)
@@ -346,12 +325,12 @@ struct AccessTests {
             #expect(try await client.get("/v1/jobs/\(other)", headers: shared).status == 401)
             #expect(try await client.get("/v1/jobs", headers: shared).status == 401)
             // The token itself: the list contains only its job.
-            let headers = Self.bearer(text)
+            let headers = AccessFixtures.bearer(text)
             #expect(try await client.get("/v1/jobs/\(other)", headers: headers).status == 404)
             let jobs = try await client.get("/v1/jobs", headers: headers).json["jobs"]?.elements ?? []
             #expect(jobs.map { $0["job"]?.text } == [own])
             // Another login that does not permit the job does not take away what was shared.
-            let team = try await token("team b", [.read], ["team": "b"], of: ledger)
+            let team = try await AccessFixtures.token("team b", [.read], ["team": "b"], of: ledger)
             let both = ["Cookie": "progress_ledger_token=\(team); progress_ledger_share_\(own)=\(text)"]
             #expect(try await client.get("/v1/jobs/\(own)", headers: both).status == 200)
             #expect(try await client.get("/v1/jobs/\(other)", headers: both).status == 200)
@@ -362,9 +341,9 @@ struct AccessTests {
 
     @Test("the fast path serves callers with a token, and refuses others as the routed path does")
     func fastPath() async throws {
-        try await withTeams { client, ledger, own, other in
-            let text = try await token("team a", [.read, .report], Self.team, of: ledger)
-            let reader = try await token("reader", [.read], of: ledger)
+        try await AccessFixtures.withTeams { client, ledger, own, other in
+            let text = try await AccessFixtures.token("team a", [.read, .report], AccessFixtures.teamA, of: ledger)
+            let reader = try await AccessFixtures.token("reader", [.read], of: ledger)
             let event = #"{"type":"progress","task":"t","done":1}"#
             func append(_ job: String, _ token: String?) -> String {
                 "POST /v1/jobs/\(job)/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -387,10 +366,11 @@ struct AccessTests {
             #expect(statuses == [201, 201, 401, 403, 404, 404, 200, 404, 401, 200])
             #expect(try await ledger.job(#require(JobID(own)))?.ledgerSequence == 3)
             // Both paths record who appended the events; the job is from before the first token.
-            let events = try await client.get("/v1/jobs/\(own)/events", headers: Self.bearer(reader)).json["events"]
+            let events = try await client.get("/v1/jobs/\(own)/events", headers: AccessFixtures.bearer(reader)).json[
+                "events"]
             #expect(events?.elements?.map { $0["reporter"]?.text } == [nil, "token:team a", "token:team a"])
             #expect(try await ledger.job(#require(JobID(other)))?.ledgerSequence == 1)
-            let metrics = try await client.get("/metrics", headers: Self.bearer(reader))
+            let metrics = try await client.get("/metrics", headers: AccessFixtures.bearer(reader))
             let lines = String(decoding: metrics.body, as: UTF8.self).split(separator: "\n")
             #expect(lines.contains { $0 == "progress_ledger_http_requests_total{path=\"fast\"} 3" })
             for line in ["token\"} 2", "scope\"} 1", "confinement\"} 3"] {
@@ -401,10 +381,11 @@ struct AccessTests {
 
     @Test("a stream ends at the first change after its token was revoked, without that change")
     func revocation() async throws {
-        try await withTeams { client, ledger, own, _ in
+        try await AccessFixtures.withTeams { client, ledger, own, _ in
             let (reader, text) = try await ledger.createToken(
                 AccessTokenRequest(name: "reader", scopes: [.read]), by: nil)
-            try await EventSource.open(client, "/v1/jobs/\(own)/watch", headers: Self.bearer(text)) { source in
+            try await EventSource.open(client, "/v1/jobs/\(own)/watch", headers: AccessFixtures.bearer(text)) {
+                source in
                 #expect(try await source.next()?.sequence == "1")
                 _ = try await ledger.append(
                     [EventDraft(.progress(ProgressReport(reference: .init(task: "t"))))], to: #require(JobID(own)))
@@ -414,69 +395,7 @@ struct AccessTests {
                     [EventDraft(.progress(ProgressReport(reference: .init(task: "u"))))], to: #require(JobID(own)))
                 #expect(try await source.next() == nil)
             }
-            #expect(try await client.get("/v1/jobs/\(own)", headers: Self.bearer(text)).status == 401)
-        }
-    }
-
-    // MARK: Tokens over HTTP
-
-    @Test("an admin creates, lists and revokes tokens within what the admin may do")
-    func administration() async throws {
-        try await withTeams { client, ledger, own, _ in
-            // Without a token everybody may do everything, but nobody becomes an administrator over HTTP.
-            #expect(try await client.post("/v1/tokens", #"{"name":"x","scopes":["admin"]}"#).status == 403)
-            let admin = try await token("admin", [.admin], of: ledger)
-            let confined = try await token("admin of a", [.admin], Self.team, of: ledger)
-            func create(_ token: String, _ body: String) async throws -> RawResponse {
-                try await client.request(
-                    "POST", "/v1/tokens",
-                    headers: Self.bearer(token).merging(["Content-Type": "application/json"]) { $1 },
-                    body: Array(body.utf8))
-            }
-            let created = try await create(admin, #"{"name":"ci","scopes":["report","read"],"tags":{"team":"a"}}"#)
-            #expect(created.status == 201)
-            let text = try #require(try created.json["token"]?.text)
-            let id = try #require(try created.json["id"]?.text)
-            #expect(try created.json["created_by"]?.text == "token:admin")
-            #expect(try await client.get("/v1/jobs/\(own)", headers: Self.bearer(text)).status == 200)
-            #expect(try await create(admin, #"{"name":"ci","scopes":["read"]}"#).status == 409)
-            for (body, pointers) in [
-                (#"{"name":"x","scopes":[]}"#, ["/scopes"]), (#"{"scopes":["read"]}"#, ["/name"]),
-                (#"{"name":"x","scopes":["root"]}"#, ["/scopes/0"]), (#"{"name":"x"}"#, ["/scopes"]),
-                (#"{"name":"x","scopes":["read"],"job":"\#(own)"}"#, ["/expires_at"]),
-                (#"{"name":"x","scopes":["read"],"expires_at":"2001-01-01T00:00:00Z"}"#, ["/expires_at"]),
-                (
-                    #"{"name":"x","scopes":["admin"],"job":"\#(own)","expires_at":"2101-01-01T00:00:00Z"}"#,
-                    ["/scopes"]
-                ),
-                (
-                    #"{"name":"x","scopes":["read"],"job":"0190b5a1-7c1e-7a3b-9d2f-4c5e6f708192","expires_at":"2101-01-01T00:00:00Z"}"#,
-                    ["/job"]
-                ),
-            ] {
-                let response = try await create(admin, body)
-                #expect(response.status == 422, "\(body)")
-                #expect(try response.pointers == pointers, "\(body)")
-            }
-            // A confined admin: only within its tags, and other tokens do not exist.
-            #expect(try await create(confined, #"{"name":"wide","scopes":["read"]}"#).status == 403)
-            let narrow = try await create(confined, #"{"name":"narrow","scopes":["read"],"tags":{"team":"a","x":"y"}}"#)
-            #expect(narrow.status == 201)
-            let listed = try await client.get("/v1/tokens", headers: Self.bearer(confined))
-            #expect(
-                try listed.json["tokens"]?.elements?.map { $0["name"]?.text } == ["admin of a", "ci", "narrow"])
-            #expect(!String(decoding: listed.body, as: UTF8.self).contains("pl_"))
-            let adminID = try #require(try await ledger.listTokens(within: .none).first { $0.name == "admin" }).id
-            func revoke(_ token: String, _ id: String) async throws -> RawResponse {
-                try await client.request("DELETE", "/v1/tokens/\(id)", headers: Self.bearer(token))
-            }
-            #expect(try await revoke(confined, adminID.text).status == 404)
-            #expect(try await revoke(confined, text).status == 404)
-            let revoked = try await revoke(confined, id)
-            #expect(try revoked.status == 200 && revoked.json["state"]?.text == "revoked")
-            #expect(try await client.get("/v1/jobs/\(own)", headers: Self.bearer(text)).status == 401)
-            #expect(
-                try await create(admin, #"{"name":"ci","scopes":["read"]}"#).status == 409, "the name is used again")
+            #expect(try await client.get("/v1/jobs/\(own)", headers: AccessFixtures.bearer(text)).status == 401)
         }
     }
 
@@ -492,7 +411,7 @@ struct AccessTests {
                     ).status
                 }
                 #expect(try await get("other.example", "x") == 421)
-                let text = try await token("reader", [.read], of: ledger)
+                let text = try await AccessFixtures.token("reader", [.read], of: ledger)
                 #expect(try await get("other.example", text) == status)
                 #expect(try await get("localhost", text) == 200)
             }
