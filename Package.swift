@@ -15,12 +15,18 @@ let package = Package(
         .executable(name: "progress-ledger", targets: ["progress-ledger"]),
         .library(name: "ProgressLedgerClient", targets: ["ProgressLedgerClient"]),
     ],
+    traits: [
+        .default(enabledTraits: ["TLS"]),
+        .trait(name: "TLS", description: "The client speaks https. Without it, it builds no BoringSSL."),
+    ],
     dependencies: [
         // HTTP server: routing, streaming bodies, graceful shutdown. The default traits are off, because they add a
         // configuration library and all of Foundation. About three minutes of a first build.
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
         // HTTP/1.1 for the Swift client. A dependency of Hummingbird: no additional build time.
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        // TLS of the server and of the client. About two minutes of a first build.
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         // Services that start in order and stop in reverse order on SIGTERM. A dependency of Hummingbird.
@@ -81,6 +87,8 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl", condition: .when(traits: ["TLS"])),
+                .product(name: "NIOTLS", package: "swift-nio", condition: .when(traits: ["TLS"])),
             ],
             swiftSettings: settings
         ),
@@ -108,6 +116,7 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             // The plugin EmbedFiles embeds these files.

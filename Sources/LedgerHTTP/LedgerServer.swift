@@ -50,6 +50,8 @@ public struct LedgerServer: Service {
                 control: control, logger: logger))
         let origins = OriginPolicy(
             host: settings.host, allowedHosts: settings.allowedHosts, corsOrigins: settings.corsOrigins)
+        let tls = try settings.tls.map { try ServerTLS($0) }
+        metrics.setCertificateExpiry { tls?.certificateExpiry }
         let fastPaths = FastPathTable(table.routes, settings)
         let application = Application(
             responder: makeRouter(table, control, metrics, budget, connections).buildResponder(),
@@ -57,7 +59,7 @@ public struct LedgerServer: Service {
                 LedgerChannel(
                     responder: responder, settings: settings, origins: origins, tokens: service.tokens,
                     metrics: metrics,
-                    date: date, connections: connections
+                    date: date, connections: connections, tls: tls
                 ) { validator in
                     [
                         FastPathHandler(
@@ -80,6 +82,7 @@ public struct LedgerServer: Service {
         try await withGracefulShutdownHandler {
             try await withThrowingTaskGroup { group in
                 group.addTask { await broadcaster.run() }
+                if let tls { group.addTask { await tls.reloadChanges(logger) } }
                 do {
                     try await withTaskExecutorPreference(EventLoopExecutor.shared) { try await application.run() }
                 } catch let error as IOError where [EADDRINUSE, EADDRNOTAVAIL, EACCES].contains(error.errnoCode) {

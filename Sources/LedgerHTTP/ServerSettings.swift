@@ -18,6 +18,25 @@ public struct ServerSettings: Sendable {
     /// The server accepts requests with and without it, because some proxies remove it. Valid values: see
     /// ``basePath(_:)``.
     public var basePath = ""
+    /// The files of TLS; nil for plain HTTP.
+    public var tls: TLSFiles?
+
+    /// The paths of the files of TLS, all in PEM.
+    public struct TLSFiles: Hashable, Sendable {
+        /// The server's certificate, followed by intermediate ones.
+        public var certificate: String
+        /// The private key of the certificate, without a passphrase.
+        public var key: String
+        /// The authorities of client certificates; nil if clients need none.
+        public var clientCA: String?
+
+        public init(certificate: String, key: String, clientCA: String? = nil) {
+            self.certificate = certificate
+            self.key = key
+            self.clientCA = clientCA
+        }
+    }
+
     /// The maximum number of open connections.
     ///
     /// At this number the server closes the connections that have been idle for longest. If none is idle, it refuses a

@@ -42,12 +42,17 @@ public final class LedgerClient: Sendable {
         ///
         /// It is read again when it changes.
         public var tokenFile: String?
+        /// The path of a PEM file with the authorities that `https` trusts.
+        ///
+        /// Without it, they are those of the system.
+        public var caFile: String?
 
         public init() {}
 
-        /// Returns the default settings with the token of the environment.
+        /// Returns the default settings with the token and authorities of the environment.
         ///
-        /// `PROGRESS_LEDGER_TOKEN` is a token, `PROGRESS_LEDGER_TOKEN_FILE` the path of a file with one.
+        /// `PROGRESS_LEDGER_TOKEN` is a token, `PROGRESS_LEDGER_TOKEN_FILE` the path of a file with one,
+        /// `PROGRESS_LEDGER_CA_FILE` that of a file with authorities.
         ///
         /// - Throws: ``LedgerClientError/Code/unauthorized`` if the file has no token.
         public static func fromEnvironment() throws(LedgerClientError) -> Settings {
@@ -57,6 +62,7 @@ public final class LedgerClient: Sendable {
             var settings = Settings()
             settings.token = variable("PROGRESS_LEDGER_TOKEN")
             settings.tokenFile = variable("PROGRESS_LEDGER_TOKEN_FILE")
+            settings.caFile = variable("PROGRESS_LEDGER_CA_FILE")
             if settings.token == nil, let path = settings.tokenFile, TokenFile(path).token == nil {
                 throw LedgerClientError(
                     .unauthorized, "The file of PROGRESS_LEDGER_TOKEN_FILE, '\(path)', contains no readable token.",

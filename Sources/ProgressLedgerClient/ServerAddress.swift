@@ -1,5 +1,7 @@
-/// The address of a ledger's server, parsed from `http://HOST:PORT/PREFIX`.
+/// The address of a ledger's server, parsed from `https://HOST:PORT/PREFIX`.
 public struct ServerAddress: Hashable, Sendable {
+    /// Whether connections use TLS: the scheme is `https`.
+    public let isSecure: Bool
     /// The name or address of the host; an IPv6 address without its brackets.
     public let host: String
     /// The port, 1 to 65535.
@@ -14,7 +16,8 @@ public struct ServerAddress: Hashable, Sendable {
     /// - Throws: ``LedgerClientError/Code/invalidAddress``, with the fault and the expected form.
     public init(_ url: String) throws(LedgerClientError) {
         let scanned = try Self.split(url)
-        let (host, port) = try Self.hostAndPort(scanned.authority, of: url)
+        isSecure = scanned.isSecure
+        let (host, port) = try Self.hostAndPort(scanned.authority, of: url, defaultPort: Self.defaultPort(isSecure))
         self.host = host
         self.port = port
         var prefix = scanned.path
@@ -25,21 +28,20 @@ public struct ServerAddress: Hashable, Sendable {
     /// The value of the `Host` header.
     var hostHeader: String {
         let bracketed = host.contains(":") ? "[\(host)]" : host
-        return port == 80 ? bracketed : "\(bracketed):\(port)"
+        return port == Self.defaultPort(isSecure) ? bracketed : "\(bracketed):\(port)"
     }
 
-    private static func split(_ url: String) throws(LedgerClientError) -> (authority: String, path: String) {
+    private static func defaultPort(_ isSecure: Bool) -> Int { isSecure ? 443 : 80 }
+
+    private static func split(
+        _ url: String
+    ) throws(LedgerClientError) -> (isSecure: Bool, authority: String, path: String) {
         guard let separator = url.firstRange(of: "://") else {
             throw .invalidAddress(url, "it has no scheme; write http://HOST:PORT")
         }
-        switch url[..<separator.lowerBound].lowercased() {
-        case "http":
-            break
-        case "https":
-            throw .invalidAddress(
-                url, "https is not supported by this version; use http:// on a trusted network or through a proxy")
-        case let scheme:
-            throw .invalidAddress(url, "the scheme \(scheme) is not supported; write http://HOST:PORT")
+        let scheme = url[..<separator.lowerBound].lowercased()
+        guard scheme == "http" || scheme == "https" else {
+            throw .invalidAddress(url, "the scheme \(scheme) is not supported; write http://HOST:PORT or https://HOST")
         }
         let rest = url[separator.upperBound...]
         guard rest.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
@@ -49,11 +51,11 @@ public struct ServerAddress: Hashable, Sendable {
             throw .invalidAddress(url, "it has a query or a fragment; give only scheme, host, port and path")
         }
         let authority = rest.prefix { $0 != "/" }
-        return (String(authority), String(rest[authority.endIndex...]))
+        return (scheme == "https", String(authority), String(rest[authority.endIndex...]))
     }
 
     private static func hostAndPort(
-        _ authority: String, of url: String
+        _ authority: String, of url: String, defaultPort: Int
     ) throws(LedgerClientError) -> (host: String, port: Int) {
         guard !authority.contains("@") else {
             // The error does not contain the URL, because the part before the @ may be a password.
@@ -78,7 +80,7 @@ public struct ServerAddress: Hashable, Sendable {
             }
         }
         guard !host.isEmpty else { throw .invalidAddress(url, "it has no host") }
-        guard !rest.isEmpty else { return (String(host), 80) }
+        guard !rest.isEmpty else { return (String(host), defaultPort) }
         guard rest.removeFirst() == ":", let port = UInt16(rest), port > 0, rest.allSatisfy(\.isNumber) else {
             throw .invalidAddress(url, "the port must be a number from 1 to 65535")
         }
@@ -88,6 +90,6 @@ public struct ServerAddress: Hashable, Sendable {
 
 extension ServerAddress: CustomStringConvertible {
     public var description: String {
-        "http://\(host.contains(":") ? "[\(host)]" : host):\(port)\(pathPrefix)"
+        "\(isSecure ? "https" : "http")://\(host.contains(":") ? "[\(host)]" : host):\(port)\(pathPrefix)"
     }
 }

@@ -37,7 +37,7 @@ struct ExchangeTests {
     func connectionsHaveHarmlessOptions() async throws {
         try await ScriptedServer.with { server in
             let connection = try await HTTPConnection.connect(
-                to: ServerAddress(server.url), on: .singleton, deadline: .now + .seconds(60))
+                to: ServerAddress(server.url), nil, on: .singleton, deadline: .now + .seconds(60))
             defer { connection.close() }
             #expect(try await connection.channel.getOption(.tcpOption(.tcp_nodelay)).get() != 0)
             // The number 1 is TCP_NODELAY at the TCP level, and SO_DEBUG, which needs root, at the socket level.

@@ -12,6 +12,8 @@ struct ServerAddressTests {
             ("http://[::1]:9000/a/b//", "::1", 9000, "/a/b", "[::1]:9000"),
             ("http://[fe80::1]", "fe80::1", 80, "", "[fe80::1]"),
             ("http://h:1/p%20q", "h", 1, "/p%20q", "h:1"),
+            ("https://h", "h", 443, "", "h"), ("HTTPS://h:8443/x/", "h", 8_443, "/x", "h:8443"),
+            ("https://h:80", "h", 80, "", "h:80"), ("http://h:443", "h", 443, "", "h:443"),
         ])
     func validURLsAreRead(url: String, host: String, port: Int, prefix: String, header: String) throws {
         let address = try ServerAddress(url)
@@ -25,7 +27,7 @@ struct ServerAddressTests {
     @Test(
         "an invalid URL is refused with the reason",
         arguments: [
-            ("", "no scheme"), ("127.0.0.1:8080", "no scheme"), ("https://h", "https is not supported"),
+            ("", "no scheme"), ("127.0.0.1:8080", "no scheme"), ("gopher://h", "gopher is not supported"),
             ("ftp://h", "ftp is not supported"), ("http://", "no host"), ("http://:80", "no host"),
             ("http://h:0", "1 to 65535"), ("http://h:65536", "1 to 65535"), ("http://h:", "1 to 65535"),
             ("http://h:+1", "1 to 65535"), ("http://::1", "brackets"), ("http://[::1", "not closed"),

@@ -43,6 +43,26 @@ struct ServeCommand: AsyncParsableCommand {
             valueName: "path"))
     var basePath: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Serve https with the certificate in this PEM file, which is read again when it changes. Default: "
+                + "PROGRESS_LEDGER_TLS_CERTIFICATE, else plain http.",
+            valueName: "file"))
+    var tlsCertificate: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The PEM file with the private key of --tls-certificate. Default: PROGRESS_LEDGER_TLS_KEY.",
+            valueName: "file"))
+    var tlsKey: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Require client certificates of the authorities in this PEM file. Default: PROGRESS_LEDGER_TLS_CLIENT_CA, "
+                + "else none.",
+            valueName: "file"))
+    var tlsClientCA: String?
+
     @Flag(help: "Run no projection worker; use 'progress-ledger project' for that.")
     var noProjection = false
 
@@ -81,6 +101,7 @@ struct ServeCommand: AsyncParsableCommand {
         settings.allowedHosts = try allowedHosts(configuration)
         settings.corsOrigins = try corsOrigins(configuration)
         settings.basePath = try basePath(configuration)
+        settings.tls = try tlsFiles(configuration)
         settings.watchersMax = try watchersMax(configuration)
         try ListenCheck.check(address)
         let isOpenToAll = insecureNoAuthentication
@@ -144,6 +165,28 @@ struct ServeCommand: AsyncParsableCommand {
         }
     }
 
+    private func tlsFiles(_ configuration: Configuration) throws(CommandFailure) -> ServerSettings.TLSFiles? {
+        func path(_ setting: Setting, _ flag: String?, _ name: String) throws(CommandFailure) -> String? {
+            try configuration.read(setting, flag: flag, named: name, else: nil) {
+                $0.isEmpty ? nil : $0
+            } expected: {
+                "the path of a PEM file"
+            }
+        }
+        let certificate = try path(.tlsCertificate, tlsCertificate, "--tls-certificate")
+        let key = try path(.tlsKey, tlsKey, "--tls-key")
+        let clientCA = try path(.tlsClientCA, tlsClientCA, "--tls-client-ca")
+        guard let certificate, let key else {
+            guard certificate == nil, key == nil, clientCA == nil else {
+                throw CommandFailure(.usage, "TLS needs both --tls-certificate and --tls-key.")
+            }
+            return nil
+        }
+        let files = ServerSettings.TLSFiles(certificate: certificate, key: key, clientCA: clientCA)
+        do { try files.check() } catch { throw CommandFailure(.usage, error.description) }
+        return files
+    }
+
     private func basePath(_ configuration: Configuration) throws(CommandFailure) -> String {
         try configuration.read(.basePath, flag: basePath, named: "--base-path", else: "") {
             ServerSettings.basePath($0)
@@ -177,7 +220,8 @@ struct ServeCommand: AsyncParsableCommand {
         }
         services.append(
             LedgerServer(service: ledger, settings: settings, logger: logger.labeled("http")) { host, port in
-                Console.standard.print("listening on \(ListenAddress.url(host: host, port: port))")
+                let url = ListenAddress.url(host: host, port: port, isSecure: settings.tls != nil)
+                Console.standard.print("listening on \(url)")
             })
         return services
     }

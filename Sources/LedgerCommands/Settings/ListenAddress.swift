@@ -30,7 +30,7 @@ struct ListenAddress: Hashable, Sendable {
     }
 
     /// The URL of a host and a port.
-    static func url(host: String, port: Int) -> String {
-        "http://\(host.contains(":") ? "[\(host)]" : host):\(port)"
+    static func url(host: String, port: Int, isSecure: Bool = false) -> String {
+        "\(isSecure ? "https" : "http")://\(host.contains(":") ? "[\(host)]" : host):\(port)"
     }
 }

@@ -8,6 +8,9 @@ enum Setting: String, CaseIterable, Sendable {
     case allowedHosts = "PROGRESS_LEDGER_ALLOWED_HOSTS"
     case corsOrigins = "PROGRESS_LEDGER_CORS_ORIGINS"
     case basePath = "PROGRESS_LEDGER_BASE_PATH"
+    case tlsCertificate = "PROGRESS_LEDGER_TLS_CERTIFICATE"
+    case tlsKey = "PROGRESS_LEDGER_TLS_KEY"
+    case tlsClientCA = "PROGRESS_LEDGER_TLS_CLIENT_CA"
     case database = "PROGRESS_LEDGER_DATABASE"
     case data = "PROGRESS_LEDGER_DATA"
     case databaseConnections = "PROGRESS_LEDGER_DATABASE_CONNECTIONS"
@@ -34,7 +37,8 @@ enum Setting: String, CaseIterable, Sendable {
     /// from the environment.
     var isAllowedInFile: Bool {
         switch self {
-        case .host, .port, .allowedHosts, .corsOrigins, .basePath, .database, .data, .databaseConnections, .logLevel,
+        case .host, .port, .allowedHosts, .corsOrigins, .basePath, .tlsCertificate, .tlsKey, .tlsClientCA, .database,
+            .data, .databaseConnections, .logLevel,
             .logFormat, .drainSeconds, .waitForDatabase, .watchersMax:
             true
         case .url, .config, .job, .task, .execution, .attempt, .anchorKey, .postgresBin, .postgresUser: false

@@ -20,6 +20,8 @@ struct LedgerChannel: HTTPChannelHandler {
     let metrics: HTTPMetrics
     let date: HTTPDate
     let connections: ConnectionRegistry
+    /// The TLS; nil for plain HTTP.
+    let tls: ServerTLS?
     /// Makes the handlers that respond before Hummingbird does, in their order.
     let makeFastPathHandlers: @Sendable (MessageValidator) -> [any ChannelHandler]
 
@@ -37,9 +39,10 @@ struct LedgerChannel: HTTPChannelHandler {
             let validator = MessageValidator(
                 settings: settings, origins: origins, tokens: tokens, metrics: metrics, date: date, upgrade: upgrade,
                 connection: connection)
+            if let tls { try pipeline.addHandler(tls.makeHandler()) }
             try pipeline.addHandlers([
                 encoder, ByteToMessageHandler(HTTPMessageDecoder(upgrade: upgrade)), validator,
-                HTTP1ToHTTPServerCodec(secure: false),
+                HTTP1ToHTTPServerCodec(secure: tls != nil),
                 ReadTimeoutHandler(deadline: settings.bodyDeadline, bodyBytesMax: settings.bodyBytesMax),
                 WriteTimeoutHandler(deadline: settings.writeTimeout),
                 HTTPConnectionStateHandler(idleTimeout: .seconds(settings.idleSeconds), logger: logger),

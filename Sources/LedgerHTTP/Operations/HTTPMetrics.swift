@@ -58,6 +58,12 @@ final class HTTPMetrics: Sendable {
     private static let knownMethods: Set<String> = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
     private let state = Mutex(State())
+    private let certificateExpiry = Mutex<@Sendable () -> Int?>({ nil })
+
+    /// Sets the source of the time at which the certificate of TLS expires.
+    func setCertificateExpiry(_ expiry: @escaping @Sendable () -> Int?) {
+        certificateExpiry.withLock { $0 = expiry }
+    }
 
     func began() {
         state.withLock { $0.inFlight += 1 }
@@ -129,6 +135,12 @@ final class HTTPMetrics: Sendable {
         text += "# TYPE progress_ledger_http_refusals_total counter\n"
         for (reason, count) in refusals {
             text += "progress_ledger_http_refusals_total{reason=\"\(reason.rawValue)\"} \(count)\n"
+        }
+        if let expiry = certificateExpiry.withLock({ $0 })() {
+            text +=
+                "# HELP progress_ledger_tls_certificate_expiry_seconds When the certificate of TLS expires, in Unix time.\n"
+            text += "# TYPE progress_ledger_tls_certificate_expiry_seconds gauge\n"
+            text += "progress_ledger_tls_certificate_expiry_seconds \(expiry)\n"
         }
         text += "# HELP progress_ledger_http_watchers Streams of server-sent events that are open.\n"
         text += "# TYPE progress_ledger_http_watchers gauge\n"

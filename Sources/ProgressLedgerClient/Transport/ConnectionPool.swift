@@ -14,12 +14,14 @@ final class ConnectionPool: Sendable {
     private typealias State = ConnectionPoolState<HTTPConnection, EventLoopPromise<Assignment>>
 
     private let address: ServerAddress
+    private let tls: ClientTLS?
     private let group: MultiThreadedEventLoopGroup
     private let state: Mutex<State>
     private let waitersMax: Int
 
     init(address: ServerAddress, settings: LedgerClient.Settings) {
         self.address = address
+        self.tls = address.isSecure ? ClientTLS(caFile: settings.caFile) : nil
         self.group = MultiThreadedEventLoopGroup.singleton
         self.waitersMax = settings.waitersMax
         self.state = Mutex(
@@ -75,7 +77,7 @@ final class ConnectionPool: Sendable {
 
     private func connect(deadline: ContinuousClock.Instant) async throws(TransportError) -> HTTPConnection {
         do {
-            return try await HTTPConnection.connect(to: address, on: group, deadline: deadline)
+            return try await HTTPConnection.connect(to: address, tls, on: group, deadline: deadline)
         } catch {
             settle(state.withLock { $0.discard() })
             throw error

@@ -14,7 +14,8 @@ final class HTTPConnection: Sendable {
 
     /// Connects to the first address of the host that responds.
     static func connect(
-        to address: ServerAddress, on group: MultiThreadedEventLoopGroup, deadline: ContinuousClock.Instant
+        to address: ServerAddress, _ tls: ClientTLS?, on group: MultiThreadedEventLoopGroup,
+        deadline: ContinuousClock.Instant
     ) async throws(TransportError) -> HTTPConnection {
         let remaining = ContinuousClock.now.duration(to: deadline)
         guard remaining > .zero else { throw .deadlineExceeded(mayHaveBeenSent: false) }
@@ -23,16 +24,21 @@ final class HTTPConnection: Sendable {
             .channelOption(.autoRead, value: false)
             .connectTimeout(TimeAmount(remaining))
         do {
-            return try await bootstrap.connect(host: address.host, port: address.port) { channel in
+            let (connection, handshake) = try await bootstrap.connect(host: address.host, port: address.port) {
+                channel in
                 channel.eventLoop.makeCompletedFuture {
+                    let handshake = try tls?.addHandlers(to: channel, host: address.host)
                     let handler = ExchangeHandler()
                     try channel.pipeline.syncOperations.addHTTPClientHandlers()
                     try channel.pipeline.syncOperations.addHandler(handler)
-                    return HTTPConnection(channel, NIOLoopBound(handler, eventLoop: channel.eventLoop))
+                    let connection = HTTPConnection(channel, NIOLoopBound(handler, eventLoop: channel.eventLoop))
+                    return (connection, handshake)
                 }
             }
+            if let handshake { try await connection.wait(for: handshake, until: deadline) }
+            return connection
         } catch {
-            throw .notConnected(Self.reason(for: error))
+            throw error as? TransportError ?? .notConnected(Self.reason(for: error))
         }
     }
 
@@ -60,6 +66,24 @@ final class HTTPConnection: Sendable {
         let piece = channel.eventLoop.makePromise(of: ByteBuffer?.self)
         channel.eventLoop.execute { [handler] in handler.value.next(piece, deadline: NIODeadline(deadline)) }
         return try await wait(for: piece.futureResult)
+    }
+
+    /// Waits for the handshake of TLS.
+    ///
+    /// Closes the connection at the deadline.
+    private func wait(for handshake: EventLoopFuture<Void>, until deadline: ContinuousClock.Instant) async throws {
+        let timer = channel.eventLoop.scheduleTask(deadline: NIODeadline(deadline)) { self.close() }
+        defer { timer.cancel() }
+        do {
+            try await withTaskCancellationHandler {
+                try await handshake.get()
+            } onCancel: {
+                close()
+            }
+        } catch {
+            close()
+            throw error
+        }
     }
 
     /// Waits for a future, and closes the connection if the task is cancelled.

@@ -1,0 +1,100 @@
+import NIOCore
+import Synchronization
+
+#if TLS
+    import NIOSSL
+    import NIOTLS
+#endif
+
+/// The TLS of a client's connections.
+///
+/// It trusts the system's authorities, or only those of a file. The server's name, or its address, must be one of its
+/// certificate's.
+final class ClientTLS: Sendable {
+    #if TLS
+        private let caFile: String?
+        /// The context, made at the first connection, which takes some milliseconds.
+        private let sharedContext = Mutex<NIOSSLContext?>(nil)
+    #endif
+
+    /// - Parameter caFile: The path of a PEM file with the authorities to trust; nil for the system's.
+    init(caFile: String?) {
+        #if TLS
+            self.caFile = caFile
+        #endif
+    }
+
+    /// Adds the handlers of TLS for a connection to a host.
+    ///
+    /// The channel must belong to the current event loop.
+    ///
+    /// - Returns: Ends with the handshake. Before it nothing of a request is sent.
+    func addHandlers(to channel: any Channel, host: String) throws -> EventLoopFuture<Void> {
+        #if TLS
+            let context = try makeContext()
+            // The certificate of a server without a name contains its address.
+            let isAddress = host.contains(":") || host.allSatisfy { $0.isNumber || $0 == "." }
+            let handler = try NIOSSLClientHandler(context: context, serverHostname: isAddress ? nil : host)
+            let handshake = HandshakeHandler(channel.eventLoop.makePromise())
+            try channel.pipeline.syncOperations.addHandlers([handler, handshake])
+            return handshake.completion.futureResult
+        #else
+            throw TransportError.notConnected(
+                "this build of the client has no TLS; enable the trait TLS of its package")
+        #endif
+    }
+
+    #if TLS
+        private func makeContext() throws -> NIOSSLContext {
+            try sharedContext.withLock { shared in
+                if let shared { return shared }
+                var configuration = TLSConfiguration.makeClientConfiguration()
+                configuration.minimumTLSVersion = .tlsv12
+                if let caFile {
+                    do {
+                        configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(caFile))
+                    } catch {
+                        throw TransportError.notConnected("\(caFile) contains no readable certificate in PEM")
+                    }
+                }
+                let made = try NIOSSLContext(configuration: configuration)
+                shared = made
+                return made
+            }
+        }
+    #endif
+}
+
+#if TLS
+    /// A handler that waits for the handshake.
+    private final class HandshakeHandler: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+
+        let completion: EventLoopPromise<Void>
+
+        init(_ completion: EventLoopPromise<Void>) {
+            self.completion = completion
+        }
+
+        func channelActive(context: ChannelHandlerContext) {
+            context.fireChannelActive()
+            // Connections read only on request.
+            context.read()
+        }
+
+        func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+            if case .handshakeCompleted? = event as? TLSUserEvent { completion.succeed() }
+            context.fireUserInboundEventTriggered(event)
+        }
+
+        func errorCaught(context: ChannelHandlerContext, error: any Error) {
+            completion.fail(TransportError.notConnected("TLS failed: \(error)"))
+            context.fireErrorCaught(error)
+        }
+
+        func channelInactive(context: ChannelHandlerContext) {
+            completion.fail(TransportError.notConnected("the server closed the connection during the TLS handshake"))
+            context.fireChannelInactive()
+        }
+    }
+#endif
