@@ -16,6 +16,8 @@ struct JobCreator: Sendable {
         case existed(JobID)
         /// A job with other content has the key.
         case keyTaken(JobID)
+        /// The idempotency key was sent with other content.
+        case idempotencyKeyReused
     }
 
     /// A job that was just created, with its head.
@@ -29,12 +31,14 @@ struct JobCreator: Sendable {
         let readAt: ContinuousClock.Instant
     }
 
-    func create(_ description: JobDescription, by reporter: Name?) async throws(PQError) -> Creation {
+    func create(
+        _ description: JobDescription, by reporter: Name?, _ idempotencyKey: IdempotencyKey?
+    ) async throws(PQError) -> Creation {
         for _ in 1..<Self.attemptsMax {
             do throws(PQError) {
-                return try await attempt(description, reporter)
+                return try await attempt(description, reporter, idempotencyKey)
             } catch {
-                if error.server?.constraint == "job_key_unique" {
+                if ["job_key_unique", "idempotency_key_pkey"].contains(error.server?.constraint) {
                     // Another request created the job first. The next attempt finds it.
                     continue
                 }
@@ -43,32 +47,34 @@ struct JobCreator: Sendable {
                 _ = try await pool.query(Query("select ledger.make_event_partition(clock_timestamp())"))
             }
         }
-        return try await attempt(description, reporter)
+        return try await attempt(description, reporter, idempotencyKey)
     }
 
-    private func attempt(_ description: JobDescription, _ reporter: Name?) async throws(PQError) -> Creation {
+    private func attempt(
+        _ description: JobDescription, _ reporter: Name?, _ idempotencyKey: IdempotencyKey?
+    ) async throws(PQError) -> Creation {
         return try await pool.withTransaction { transaction throws(PQError) in
-            let first = try await transaction.pipeline([
-                Query("select clock_timestamp()"),
-                Query(
-                    """
-                    select job_id, name, \(TagColumns.columns(of: "tags"))
-                    from ledger.job
-                    where key = $1
-                    """, [.text(description.key?.text)]),
-            ])
+            let first = try await transaction.pipeline(
+                [
+                    Query("select clock_timestamp()"),
+                    Query(
+                        """
+                        select job_id, name, \(TagColumns.columns(of: "tags"))
+                        from ledger.job
+                        where key = $1
+                        """, [.text(description.key?.text)]),
+                ] + (idempotencyKey.map { [$0.search] } ?? []))
             let readAt = now()
-            if let row = first[1].first {
-                var columns = row.columns
-                let job = try columns.next(JobID.self)
-                let name = try columns.next(Name.self)
-                let tags = try TagColumns.decode(&columns)
-                // The job is visible, but that does not prove that it survives a failover. Taking the lock writes
-                // to the log after the job: if this transaction commits, the log up to here is durable.
-                _ = try await transaction.commit(after: [
-                    Query("select from ledger.job_head where job_id = $1 for update", [.uuid(job.uuid)])
-                ])
-                return name == description.name && tags == description.tags ? .existed(job) : .keyTaken(job)
+            let digest = IdempotencyKey.digest(of: description)
+            if let found = try Self.found(first, description, digest) {
+                if case .existed(let job) = found {
+                    // The job is visible, but that does not prove that it survives a failover. Taking the lock writes
+                    // to the log after the job: if this transaction commits, the log up to here is durable.
+                    _ = try await transaction.commit(after: [
+                        Query("select from ledger.job_head where job_id = $1 for update", [.uuid(job.uuid)])
+                    ])
+                }
+                return found
             }
             let createdAt = try first[0][0].decode(0, as: Timestamp.self)
             let job = JobID(
@@ -77,10 +83,28 @@ struct JobCreator: Sendable {
             var chain = HashChain(job: job)
             let inserts = Self.inserts(
                 job, description, at: createdAt, by: reporter, hash: chain.append(event))
-            _ = try await transaction.commit(after: inserts)
+            _ = try await transaction.commit(after: inserts + (idempotencyKey?.inserts(job, digest) ?? []))
             let head = JobHead(sequence: 1, recordedAt: createdAt, chain: chain)
             return .created(NewJob(id: job, head: head, clock: createdAt, readAt: readAt))
         }
+    }
+
+    /// The result for a key of an existing job; nil if there is none.
+    ///
+    /// It may be the job's own key or an idempotency key.
+    private static func found(
+        _ results: [Rows], _ description: JobDescription, _ digest: [UInt8]
+    ) throws(PQError) -> Creation? {
+        if let row = results[1].first {
+            var columns = row.columns
+            let job = try columns.next(JobID.self)
+            let name = try columns.next(Name.self)
+            let tags = try TagColumns.decode(&columns)
+            return name == description.name && tags == description.tags ? .existed(job) : .keyTaken(job)
+        }
+        guard results.count > 2, let row = results[2].first else { return nil }
+        let isSame = try row.decode(1, as: [UInt8].self) == digest
+        return isSame ? .existed(try row.decode(0, as: JobID.self)) : .idempotencyKeyReused
     }
 
     /// The statements that insert a job, its first event, its head and its snapshot.

@@ -4,10 +4,14 @@ public import Ledger
 public protocol LedgerService: Sendable {
     /// Creates a job, or returns the existing job with the same key and content.
     ///
-    /// - Parameter reporter: The caller, recorded with the first event of a new job; nil without authentication.
-    /// - Throws: ``StoreError/Code/keyTaken`` if the key belongs to a job with other content.
+    /// - Parameters:
+    ///   - reporter: The caller, recorded with the first event of a new job; nil without authentication.
+    ///   - idempotencyKey: Makes a repeated request of the caller return the same job for a day. It is ignored if the
+    ///     description has a key.
+    /// - Throws: ``StoreError/Code/keyTaken`` if the key belongs to a job with other content;
+    ///   ``StoreError/Code/idempotencyKeyReused`` if the idempotency key does.
     func createJob(
-        _ description: JobDescription, by reporter: Name?
+        _ description: JobDescription, by reporter: Name?, idempotencyKey: Name?
     ) async throws(StoreError) -> (view: JobView, created: Bool)
 
     /// Returns the job with its snapshot, or `nil` if it does not exist. One query.
@@ -261,6 +265,6 @@ extension LedgerService {
     public func createJob(
         _ description: JobDescription
     ) async throws(StoreError) -> (view: JobView, created: Bool) {
-        try await createJob(description, by: nil)
+        try await createJob(description, by: nil, idempotencyKey: nil)
     }
 }

@@ -10,10 +10,14 @@ extension PostgresLedger: LedgerService {
     private static let changePollInterval: Duration = .seconds(5)
 
     public func createJob(
-        _ description: JobDescription, by reporter: Name?
+        _ description: JobDescription, by reporter: Name?, idempotencyKey: Name?
     ) async throws(StoreError) -> (view: JobView, created: Bool) {
         let outcome: JobCreator.Creation
-        do throws(PQError) { outcome = try await jobCreator.create(description, by: reporter) } catch {
+        do throws(PQError) {
+            outcome = try await jobCreator.create(
+                description, by: reporter,
+                description.key == nil ? idempotencyKey.map { IdempotencyKey(reporter: reporter, key: $0) } : nil)
+        } catch {
             guard !error.isMissingPartition else {
                 throw StoreError(
                     .unavailable,
@@ -25,6 +29,8 @@ extension PostgresLedger: LedgerService {
         switch outcome {
         case .keyTaken(let id):
             throw StoreError(.keyTaken, "job \(id) already has this key, with another name or other tags", jobs: [id])
+        case .idempotencyKeyReused:
+            throw StoreError(.idempotencyKeyReused, "the Idempotency-Key was sent before with other content")
         case .existed(let id):
             return (try await existing(id), false)
         case .created(let new):

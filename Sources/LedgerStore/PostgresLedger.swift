@@ -298,12 +298,15 @@ public final class PostgresLedger: Service {
         }
     }
 
-    /// Creates partitions months ahead, so that none is missing when a month begins.
+    /// Creates partitions months ahead, and deletes old idempotency keys.
+    ///
+    /// No partition is then missing when a month begins.
     private func makePartitions() async {
         while !Task.isCancelled {
             do {
                 let rows = try await pool.query(Query("select ledger.make_event_partitions()"))
                 let made = try rows[0].decode(0, as: Int.self)
+                _ = try await pool.commit([IdempotencyKey.removeExpired])
                 if made > 0 { logger.info("created partitions", metadata: ["partition.count": "\(made)"]) }
             } catch {
                 logger.warning("cannot create partitions; retrying", metadata: ["error": "\(error)"])

@@ -12,6 +12,8 @@ public struct StoreError: Error, Sendable {
         ///
         /// ``StoreError/jobs`` holds the id of that job.
         case keyTaken
+        /// The idempotency key was sent before with other content.
+        case idempotencyKeyReused
         /// A queue is full. Nothing was recorded; retry after ``StoreError/retryAfter``.
         case overloaded
         /// The database is unreachable or refuses writes. Nothing was recorded; retry.

@@ -48,6 +48,26 @@ struct RouteTests {
         }
     }
 
+    @Test("a repeated creation with an Idempotency-Key returns the same job, with other content 422")
+    func idempotencyKey() async throws {
+        try await withServer { client, _ in
+            func create(_ body: String, _ key: String) async throws -> RawResponse {
+                try await client.request(
+                    "POST", "/v1/jobs", headers: ["Content-Type": "application/json", "Idempotency-Key": key],
+                    body: Array(body.utf8))
+            }
+            let first = try await create(#"{"name":"a"}"#, "key-1")
+            let again = try await create(#"{"name": "a", "tags": {}}"#, "key-1")
+            #expect(first.status == 201 && again.status == 200)
+            #expect(try first.json["job"] == again.json["job"])
+            let other = try await create(#"{"name":"b"}"#, "key-1")
+            #expect(try other.status == 422 && other.json["title"]?.text == "Idempotency-Key reused")
+            for key in ["", "a b", String(repeating: "x", count: 256)] {
+                #expect(try await create(#"{"name":"a"}"#, key).status == 422, "\(key)")
+            }
+        }
+    }
+
     @Test("an array, lines and a collector's batch are appended completely and in order")
     func appends() async throws {
         try await withServer { client, _ in

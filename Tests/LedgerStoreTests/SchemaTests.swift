@@ -100,6 +100,7 @@ struct SchemaTests {
             "0003_replays.sql": Self.frozenReplays, "0004_workers.sql": Self.frozenWorkers,
             "0005_guarantees.sql": Self.frozenGuarantees, "0006_stale_writes.sql": Self.frozenStaleWrites,
             "0007_access_tokens.sql": Self.frozenTokens, "0008_reporters.sql": Self.frozenReporters,
+            "0009_idempotency_keys.sql": Self.frozenIdempotencyKeys,
         ]
         for migration in Migration.all {
             #expect(
@@ -107,6 +108,7 @@ struct SchemaTests {
         }
     }
 
+    private static let frozenIdempotencyKeys = "0055238ce634bca19e32b404c1d5aa74cf35054eb939640cff48180de8d73d9f"
     private static let frozenReporters = "5c0e11cd4c7cbffcc798ad67779d6bdd39a76b12ef5d845a807081cf81af477e"
     private static let frozenTokens = "b80eb6e99ecfd90322494f1d73e2179811af5fe0464cd4c0ce47e57a8963b37c"
     private static let frozenStaleWrites = "0b7a1e486b0bbef9898c16014a42f1a6e29e41a9e7d7e08a7321e92305c46b36"

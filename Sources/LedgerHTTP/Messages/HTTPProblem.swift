@@ -109,6 +109,8 @@ struct HTTPProblem: Error, Sendable {
         switch error.code {
         case .unknownJob:
             self.init(.notFound, "No such job", "Nothing was recorded: \(error.message).")
+        case .idempotencyKeyReused:
+            self.init(.unprocessableContent, "Idempotency-Key reused", "Nothing was recorded: \(error.message).")
         case .keyTaken:
             let job = error.jobs.first?.description ?? ""
             self.init(

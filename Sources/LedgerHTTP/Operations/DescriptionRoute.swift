@@ -200,6 +200,12 @@ enum DescriptionRoute {
                     name: "Prefer", type: .string,
                     description: "wait=SECONDS: 304 only if nothing changes for this time; at most 30"))
         }
+        if route.operation == "createJob" {
+            headers.append(
+                Route.Parameter(
+                    name: "Idempotency-Key", type: .string,
+                    description: "For a job without a key: a repeated request returns the same job for 24 hours"))
+        }
         if route.operation == "watchJob" {
             headers.append(
                 Route.Parameter(

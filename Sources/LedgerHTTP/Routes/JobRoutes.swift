@@ -63,7 +63,8 @@ struct JobRoutes: Sendable {
         _ = try request.parameters()
         let description = try confined(
             await request.read { body, _ throws(RequestError) in try EventRequest.description(body) }, request.access)
-        let (view, isNew) = try await create(description, request.access)
+        let (view, isNew) = try await create(
+            description, request.access, idempotencyKey: request.request.headers.idempotencyKey())
         let location = "/v1/jobs/\(view.id)"
         return .json(isNew ? .created : .ok, headers: [.location: location]) { view.write(to: &$0, now: .now) }
     }
@@ -87,10 +88,11 @@ struct JobRoutes: Sendable {
     ///
     /// The error for a key of a job outside the caller's confinement does not name that job.
     private func create(
-        _ description: JobDescription, _ access: Access
+        _ description: JobDescription, _ access: Access, idempotencyKey: Name?
     ) async throws -> (view: JobView, created: Bool) {
         do {
-            return try await service.createJob(description, by: access.reporter)
+            return try await service.createJob(
+                description, by: access.reporter, idempotencyKey: idempotencyKey)
         } catch {
             guard error.code == .keyTaken, !access.confinement.isNone,
                 try await !control.missing(Set(error.jobs), access.confinement).isEmpty
@@ -134,4 +136,28 @@ extension Route.ResponseSpec {
         Route.ResponseSpec(
             status: status, description: description, schema: "Problem", mediaType: "application/problem+json")
     }
+}
+
+extension HTTPFields {
+    /// The maximum length of an idempotency key, in characters.
+    private static let idempotencyKeyMax = 255
+
+    /// The value of `Idempotency-Key`; nil without that header.
+    fileprivate func idempotencyKey() throws(HTTPProblem) -> Name? {
+        let values = self[values: .idempotencyKey]
+        guard let value = values.first else { return nil }
+        guard values.count == 1, (1...Self.idempotencyKeyMax).contains(value.utf8.count),
+            value.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+        else {
+            throw HTTPProblem(
+                .unprocessableContent, "Invalid Idempotency-Key",
+                "Nothing was recorded: an Idempotency-Key has 1 to \(Self.idempotencyKeyMax) visible ASCII characters, and "
+                    + "is given once.")
+        }
+        return Name(value)
+    }
+}
+
+extension HTTPField.Name {
+    static let idempotencyKey = literal("Idempotency-Key")
 }

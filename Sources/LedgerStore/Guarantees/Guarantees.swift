@@ -55,12 +55,16 @@ enum Guarantees {
         [
             Grant(
                 privilege: "select",
-                tables: ["schema_migration", "job", "job_head", "event", "import_partition", "access_token"]
-                    + projections
-                    + operations),
+                tables: [
+                    "schema_migration", "job", "job_head", "event", "import_partition", "access_token",
+                    "idempotency_key",
+                ]
+                    + projections + operations),
             Grant(
-                privilege: "insert", tables: ["job", "job_head", "event", "access_token"] + projections + operations),
+                privilege: "insert",
+                tables: ["job", "job_head", "event", "access_token", "idempotency_key"] + projections + operations),
             Grant(privilege: "update", tables: ["job_head"], columns: ["sequence", "recorded_at", "hash"]),
+            Grant(privilege: "delete", tables: ["idempotency_key"]),
             Grant(privilege: "update", tables: ["access_token"], columns: ["revoked_at", "last_used_at"]),
         ]
         + ["update", "delete"].map { Grant(privilege: $0, tables: projections + operations) }

@@ -12,6 +12,8 @@ public final class InMemoryLedger: Sendable {
         var jobs: [JobID: InMemoryJob] = [:]
         /// The jobs with keys.
         var keys: [Name: JobID] = [:]
+        /// The jobs with idempotency keys, by reporter and key.
+        var idempotencyKeys: [[Name?]: JobID] = [:]
     }
 
     private let state = Mutex(State())
@@ -73,7 +75,7 @@ public final class InMemoryLedger: Sendable {
 
 extension InMemoryLedger: LedgerService {
     public func createJob(
-        _ description: JobDescription, by reporter: Name?
+        _ description: JobDescription, by reporter: Name?, idempotencyKey: Name?
     ) throws(StoreError) -> (view: JobView, created: Bool) {
         let (id, created) = try change { state, now throws(StoreError) in
             if let key = description.key, let id = state.keys[key], let job = state.jobs[id] {
@@ -83,12 +85,21 @@ extension InMemoryLedger: LedgerService {
                 }
                 return ((id, false), [])
             }
+            let scoped = description.key == nil ? idempotencyKey.map { [reporter, $0] } : nil
+            if let scoped, let id = state.idempotencyKeys[scoped], let job = state.jobs[id] {
+                guard job.description == description else {
+                    throw StoreError(
+                        .idempotencyKeyReused, "the Idempotency-Key was sent before with other content")
+                }
+                return ((id, false), [])
+            }
             // A counter after the time keeps jobs of the same millisecond in order (RFC 9562, section 6.2, method 1).
             let id = JobID(
                 createdAt: now, randomHigh: UInt64(state.jobs.count), randomLow: .random(in: 0 ... .max))
             var job = InMemoryJob(id, description)
             job.record(EventDraft(.jobCreated(description), reporter: reporter), at: now)
             state.add(job)
+            if let scoped { state.idempotencyKeys[scoped] = id }
             return ((id, true), [id])
         }
         guard let view = job(id) else { preconditionFailure("jobs are never removed") }

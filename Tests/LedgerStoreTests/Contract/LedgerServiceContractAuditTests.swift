@@ -67,11 +67,15 @@ struct LedgerServiceContractAuditTests {
         arguments: LedgerImplementation.allCases)
     func reporters(_ implementation: LedgerImplementation) async throws {
         try await implementation.withLedger { ledger in
-            let job = try await ledger.createJob(JobDescription(name: "j", key: "k", tags: ["a": "b"]), by: "token:é")
-                .view.id
+            let job = try await ledger.createJob(
+                JobDescription(name: "j", key: "k", tags: ["a": "b"]), by: "token:é", idempotencyKey: nil
+            )
+            .view.id
             // The reporter is not part of a job's content, nor of a report's.
             #expect(
-                try await ledger.createJob(JobDescription(name: "j", key: "k", tags: ["a": "b"]), by: nil).view.id
+                try await ledger.createJob(
+                    JobDescription(name: "j", key: "k", tags: ["a": "b"]), by: nil, idempotencyKey: nil
+                ).view.id
                     == job)
             func report(_ reporter: Name?) -> EventDraft {
                 let reference = ExecutionReference(task: "t", attempt: 1)

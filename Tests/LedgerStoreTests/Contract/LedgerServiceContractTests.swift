@@ -98,6 +98,38 @@ struct LedgerServiceContractTests {
         }
     }
 
+    @Test("an idempotency key returns its job to its reporter only", arguments: LedgerImplementation.allCases)
+    func idempotencyKeys(_ implementation: LedgerImplementation) async throws {
+        try await implementation.withLedger { ledger in
+            @Sendable func create(
+                _ name: Name, _ key: Name?, by reporter: Name? = nil, jobKey: Name? = nil
+            ) async throws(StoreError) -> (id: JobID, created: Bool) {
+                let description = JobDescription(name: name, key: jobKey, tags: ["a": "b"])
+                let (view, created) = try await ledger.createJob(description, by: reporter, idempotencyKey: key)
+                return (view.id, created)
+            }
+            let first = try await create("j", "k")
+            let repeated = try await create("j", "k")
+            #expect(first.created && !repeated.created && repeated.id == first.id)
+            #expect(try await create("j", nil).id != first.id)
+            #expect(try await create("j", "other").id != first.id)
+            let reused = await #expect(throws: StoreError.self) { try await create("x", "k") }
+            #expect(reused?.code == .idempotencyKeyReused)
+            // The scope of a key is its reporter.
+            let reported = try await create("x", "k", by: "token:a")
+            #expect(reported.created && reported.id != first.id)
+            #expect(try await create("x", "k", by: "token:a").id == reported.id)
+            // A job's own key is enough.
+            let keyed = try await create("j", "k", jobKey: "own")
+            #expect(keyed.created && keyed.id != first.id)
+            let concurrent = try await withThrowingTaskGroup(of: (id: JobID, created: Bool).self) { group in
+                for _ in 0..<6 { group.addTask { try await create("c", "concurrent") } }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(Set(concurrent.map(\.id)).count == 1 && concurrent.count { $0.created } == 1)
+        }
+    }
+
     @Test("jobs are listed newest first, in pages, by every filter", arguments: LedgerImplementation.allCases)
     func lists(_ implementation: LedgerImplementation) async throws {
         try await implementation.withLedger { ledger in
